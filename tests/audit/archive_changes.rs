@@ -1,5 +1,5 @@
-//! Changes to archives, to the notes that replace archived files, and to a log before it is
-//! archived: every change is found.
+//! Tests of changes to archives, to the notes that replace archived files, and to a log before it
+//! is archived: every change is found.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::archives::{archived, audit, is_whole, later, packed, several, small, with};
 use crate::fixtures::{LogFixture, NAME, key};
 
-/// A change to an archive is found, as if the file were still in the log.
+/// A change to an archive is found, just as if the file were still in the log.
 #[test]
 fn what_is_done_to_an_archive_is_found() {
     let (fixture, to) = several();
@@ -66,14 +66,14 @@ fn what_is_done_to_an_archive_is_found() {
     check("exchanged for another one of this log", &[FindingKind::Repeated, FindingKind::Changed]);
     fs::write(&gz[1], unpack(&gz[1])).unwrap();
     check("not packed", &[FindingKind::Archive]);
-    // A file of another log.
+    // A file from the archive of another log.
     let other = LogFixture::new();
     other.fill(12, small());
     let elsewhere = other.path().with_file_name("archive");
     archived(&other, &elsewhere);
     fs::copy(&packed(&elsewhere)[1], &gz[1]).unwrap();
     check("of another log", &[FindingKind::Changed]);
-    // A bomb: no more of it is held in memory than a line may have.
+    // A file that unpacks to much more data. Only as much as one line may have is held in memory.
     let bomb = Command::new("sh")
         .args(["-c", "head -c 100000000 /dev/zero | gzip -1"])
         .output()
@@ -86,7 +86,7 @@ fn what_is_done_to_an_archive_is_found() {
     );
 }
 
-/// An archive with any changed byte is found, unless it unpacks to the same entries.
+/// A change to any byte of an archive is found, unless the archive unpacks to the same entries.
 #[test]
 fn no_changed_archive_is_called_good() {
     let seed = 20_261_201;
@@ -157,7 +157,7 @@ fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
 }
 
-/// Only a note signed by the log's key turns a missing file into an archived one.
+/// A missing file counts as archived only if the log's key has signed a note about it.
 #[test]
 fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     let (fixture, to) = several();
@@ -232,7 +232,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     fs::write(name(999), &good).unwrap();
     assert_eq!(what(&fixture), Some(FindingKind::Archive));
     fs::remove_file(name(999)).unwrap();
-    // The hashes of the tree represent the archived entries: without them, the check fails.
+    // The stored hashes stand for the archived entries. Without them, the audit finds a fault.
     let tree = fixture.path().join("tree");
     let hashes = fs::read(&tree).unwrap();
     for at in [0, 32, 64, 200] {
@@ -247,7 +247,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     assert!(error.to_string().contains("are archived"), "{error}");
 }
 
-/// A log whose hashes or entries were changed is not archived: that would seal it.
+/// A log whose hashes or entries were changed is not archived, because that would hide the change.
 #[test]
 fn a_damaged_log_is_left_as_it_was() {
     let (fixture, to) = several();

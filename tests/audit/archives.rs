@@ -1,5 +1,5 @@
-//! Entries that were moved out of a log: the log goes on without them, is whole with the archive,
-//! and reports the entries that were not seen.
+//! Tests of entries that were moved to an archive: the log can be continued, is complete together
+//! with the archive, and reports which entries were not read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use mcpid::clock::{Clock, Timestamp};
 
 use crate::fixtures::{LogFixture, NAME, START, audit_folder, body, call, key};
 
-/// Later than every entry of these tests.
+/// A time after every entry of these tests.
 pub(crate) fn later() -> Timestamp {
     Timestamp::from_unix(START + 1_000_000)
 }
@@ -26,7 +26,7 @@ pub(crate) fn small() -> Settings {
     settings
 }
 
-/// A log of twelve entries in several files, and a folder for its archive.
+/// Returns a log of twelve entries in several files, and the folder for its archive.
 pub(crate) fn several() -> (LogFixture, PathBuf) {
     let fixture = LogFixture::new();
     fixture.fill(12, small());
@@ -52,8 +52,8 @@ pub(crate) fn audit(fixture: &LogFixture, folder: &Folder) -> Report {
     audit_folder(folder, &inputs(fixture), fixture.trust())
 }
 
-/// Checks that no fault is found with or without the archive, and that entries are unjudged only
-/// without it.
+/// Checks that an audit finds no fault with the archive nor without it, and that entries are
+/// unjudged only without it.
 #[track_caller]
 pub(crate) fn is_whole(fixture: &LogFixture, to: &Path) {
     let whole = audit(fixture, &with(fixture, to));
@@ -88,9 +88,10 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     let without = audit(&fixture, &fixture.files());
     assert_eq!(without.unjudged, [("archived", done.next)].into());
     assert_eq!((without.unseen, without.is_good()), (done.next, false));
-    // Again, there is nothing to do.
+    // A second call finds nothing more to move.
     assert_eq!(archived(&fixture, &to).files, 0);
-    // Appending, consistency for a late witness, and proofs of present entries go on.
+    // Appending, consistency proofs for a late witness, and proofs of entries in the log still
+    // work.
     let kept = fixture.checkpoint();
     fixture.fill(3, small());
     growth::consistent(&fixture.files(), &fixture.log_key, &kept, &fixture.checkpoint()).unwrap();
@@ -100,18 +101,18 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     let checked =
         check::check(evidence.as_bytes(), &inputs(&fixture), fixture.trust(), None).unwrap();
     assert!(checked.is_good());
-    // An archived entry can be proved with the archive only.
+    // Proving an archived entry needs the archive.
     let error = proof::prove(&fixture.files(), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Log(LogError::Archived(1))), "{error:?}");
     let evidence = proof::prove(&with(&fixture, &to), 1, None).unwrap();
     let checked =
         check::check(evidence.as_bytes(), &inputs(&fixture), fixture.trust(), None).unwrap();
     assert!(checked.is_good());
-    // A second round adds to the same folder.
+    // A second call adds further files to the same archive.
     fixture.fill(6, small());
     assert!(archived(&fixture, &to).files > 0);
     is_whole(&fixture, &to);
-    // Other tools read it too.
+    // Other tools can read the archive.
     let first = Command::new("gzip").arg("-dc").arg(&packed(&to)[0]).output().unwrap();
     let text = String::from_utf8(first.stdout).unwrap();
     assert_eq!(text.lines().next(), Some(&*before[0]));
@@ -130,15 +131,15 @@ fn only_what_is_over_and_old_enough_is_archived() {
     let at = |days: i64| Timestamp::from_unix(START + days * 24 * 60 * 60);
     let until = |before| archive::archive(&fixture.files(), before, &to).unwrap().next;
     assert_eq!(until(at(0)), 0);
-    // The last entry of the first file is not before its own second.
+    // The last entry of the first file is at exactly this time, so it is not before it.
     assert_eq!(until(Timestamp::from_unix(START + 2)), 0);
     assert_eq!(until(Timestamp::from_unix(START + 3)), 2);
     assert_eq!(until(at(2)), 4);
-    // The newest file stays, and so does a file after which there is no checkpoint.
+    // The newest file is not moved, and neither is a file after which there is no checkpoint.
     assert_eq!(until(later()), 6);
     assert_eq!(fixture.segments().len(), 1);
     is_whole(&fixture, &to);
-    // While another process writes.
+    // Another process writes the log meanwhile.
     let log = fixture.open();
     let recorder = Recorder::new(log);
     let one = |n| call(1, fixture.clock.now().unix(), &body(n), &[]);
@@ -165,7 +166,7 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     }
     let stub = fixture.path().join("entries-000000000000.archived");
     assert_eq!(mode(&stub), 0o600);
-    // A folder that others can write to is no place for an archive.
+    // A folder that other users can write is refused as an archive.
     let (fixture, _) = several();
     let open = fixture.path().with_file_name("open");
     fs::create_dir(&open).unwrap();
@@ -185,8 +186,8 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     );
 }
 
-/// Stops an archiving process at each step: the log still verifies, with the present files and with
-/// the archive, and can be archived again.
+/// Stops an archiving process at each step. The log still verifies, with the present files and with
+/// the archive, and archiving can be repeated.
 #[test]
 fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
     for state in 0..6 {
@@ -201,8 +202,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         let temporary = to.join(format!(".{}.tmp", gz.file_name().unwrap().to_str().unwrap()));
         let note = fs::read(&stub).unwrap();
         match state {
-            // The first file has: 0, no copy; 1, half a copy; 2, a copy; 3, a copy and half of its
-            // archive note.
+            // The states of the first file. 0: no copy. 1: half a copy. 2: a copy. 3: a copy and
+            // half of its archive note.
             0 => fs::remove_file(&gz).unwrap(),
             1 => {
                 fs::remove_file(&gz).unwrap();
@@ -213,8 +214,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
                 let name = ".entries-000000000000.archived.tmp";
                 fs::write(fixture.path().join(name), &note[..note.len() / 2]).unwrap();
             }
-            // 4: the copy and the archive note are complete, and the file is still there. 5: the
-            // file is removed too.
+            // 4: the copy and the note are complete, and the file still exists. 5: the file is
+            // removed too.
             4 | 5 => {}
             _ => unreachable!(),
         }
@@ -224,8 +225,8 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         if state < 5 {
             fs::write(&first, &bytes).unwrap();
         }
-        // The later files are archived in every state, so an audit without the archive does not
-        // see their entries.
+        // In every state the later files were archived, so an audit without the archive does not
+        // read their entries.
         is_whole(&fixture, &to);
         fixture.fill(1, small());
         is_whole(&fixture, &to);

@@ -1,5 +1,4 @@
-//! Attacks by the keeper of a log, by name: the verdict that each leads to, and the word that the
-//! auditor gets.
+//! Attacks by the holder of a log's key: for each, the verdict and the message for the auditor.
 
 use std::sync::Arc;
 
@@ -58,7 +57,8 @@ fn a_signature_without_its_base_vouches_for_nothing() {
     };
     let hash = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let arbitrary = "A".repeat(86) + "==";
-    // The genuine signature, hidden; and one that was made up, in entry and request.
+    // The base of the genuine signature is hidden. Or a signature was invented, in the entry and in
+    // the request.
     let hidden = with(&|one| {
         one.as_object_mut().unwrap().remove("base");
         one["base_sha256"] = hash.clone();
@@ -133,7 +133,7 @@ fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
         unjudged(&checked, &partly);
         assert!(by_choice, "{covers:?}");
     }
-    // The pieces of a target are the whole of it.
+    // Together, the parts of the target cover the whole target.
     let pieces = ["@method", "content-digest", "@scheme", "@authority", "@path", "@query"];
     unjudged(&record(&pieces, rfc9421(Some(30))).0, &[]);
     unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[Reason::PartlySigned]);
@@ -160,7 +160,7 @@ fn the_keepers_rules_can_only_narrow() {
     ] {
         unjudged(&check_line(&fixture, &with(path, value)), &[Reason::LaxRules]);
     }
-    // A window of ten years, and the request a year after it was signed.
+    // The entry names a window of ten years, and the request is a year older than the entry.
     let mut late = with("/rules/window", json!(315_360_000));
     let then = Timestamp::from_unix(START + 31_536_000).to_string();
     (late["time"], late["request"]["time"]) = (json!(then), json!(then));
@@ -177,7 +177,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     bad(&fixture, &again, "does not fit that of its request");
     again["request"]["time"] = later(31_536_000);
     bad(&fixture, &again, "expired");
-    // An entry about the clock excuses it, and makes nothing certain.
+    // An entry about the clock explains the times, but makes none of them certain.
     let mut lines = vec![line.clone()];
     let clock = json!({"mcpid": "audit/2", "n": 1, "time": later(31_536_000), "event": "clock",
         "clock": {"offset": 31_536_000}});
@@ -188,7 +188,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     forge(&fixture, &forged, 200);
     let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed);
-    // The same holds if the store has forgotten the used nonce since.
+    // The same holds if the store has removed the used nonce since.
     let mut between = Vec::new();
     for n in 1..4 {
         let other = LogFixture::new();
@@ -208,7 +208,7 @@ fn an_old_request_cannot_be_logged_again_as_a_new_one() {
     forge(&fixture, &forged, 200);
     let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed, "{:?}", report.findings);
-    // Without the second use no entry is false, and the time of the last entry is uncertain.
+    // Without the second use, no entry is bad, but the time of the last entry is uncertain.
     let mut honest = forged.clone();
     honest.remove(0);
     let honest: Vec<Value> = honest.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -246,11 +246,12 @@ fn a_contradiction_inside_an_entry_is_bad() {
         bad(fixture, &of(line, "/signatures/0/key/mcpid", allow), "allow");
         let revoked = json!({"name": "key 1", "revoked_at": "2020-01-01T00:00:00Z"});
         bad(fixture, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
-        // The log gives the key another name than the auditor's trust file.
+        // The log gives the key another name than the auditor's trust file. The auditor's name is
+        // reported.
         let mallory = of(line, "/signatures/0/key/mcpid/name", json!("mallory"));
         let checked = check_line(fixture, &mallory);
         assert_eq!(checked.judged.known.unwrap().name.as_deref(), Some("key 1"));
-        // A field that no log keeps.
+        // The entry has a field that no log keeps.
         let mut more = line.clone();
         more["request"]["headers"].as_array_mut().unwrap().push(json!(["x-other", "1"]));
         bad(fixture, &more, "which no log keeps");
@@ -279,7 +280,7 @@ fn a_contradiction_inside_an_entry_is_bad() {
         (no["verdict"], no["step"], no["code"]) = (json!("refused"), json!(step), json!(code));
         bad(&fixture, &no, "nothing refuses it");
     }
-    // Renamed, it is not there.
+    // A renamed member counts as missing.
     let mut renamed = line.clone();
     let body = renamed["request"].as_object_mut().unwrap().remove("body").unwrap();
     renamed["request"]["Body"] = body;
@@ -358,7 +359,7 @@ fn what_the_log_says_about_itself_has_its_place() {
     assert!(found(&[&own("dropped", counts)]).unwrap().contains("add up"));
 }
 
-/// A log of the first format is read, and a member that it lacks never counts as good.
+/// A log of the first format can be read, but what its entries lack never counts as good.
 #[test]
 fn an_entry_of_the_first_version_is_read() {
     let (fixture, line) = one(true, &[]);
@@ -376,7 +377,7 @@ fn an_entry_of_the_first_version_is_read() {
     bad(&fixture, &signed, "names no rules");
 }
 
-/// A request has the signatures of two people: the signature of the known person counts.
+/// A request has the signatures of two keys. That of the trusted key decides.
 #[test]
 fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     let fixture = LogFixture::new();

@@ -1,4 +1,4 @@
-//! A process that ends in the middle of writing, and a disk that is full.
+//! Tests of a process that is killed while it writes, and of a full disk.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -21,7 +21,7 @@ use crate::fixtures::{LogFixture, body, call};
 const ROLE: &str = "MCPID_TEST_AUDIT_ROLE";
 const FOLDER: &str = "MCPID_TEST_AUDIT_FOLDER";
 
-/// Starts this test program as another process, under `wrapper` if it is not empty.
+/// Starts this test program as a child process, through the command `wrapper` if that is not empty.
 pub(crate) fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
     let program = env::current_exe().unwrap();
     let mut command = match wrapper {
@@ -45,7 +45,7 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// Runs in the child processes that the other tests start; not a test of its own.
+/// Runs in the child processes that the other tests start. It is not a test.
 #[test]
 fn as_a_child() {
     let Some(role) = env::var_os(ROLE) else { return };
@@ -59,7 +59,7 @@ fn as_a_child() {
     }
 }
 
-/// Appends from several threads, and says each number once its entry is acknowledged.
+/// Appends entries from several threads, and prints the number of each when it is acknowledged.
 fn victim(path: &Path) {
     let mut settings = Settings::default();
     (settings.every, settings.file_size) = (7, 40_000);
@@ -88,7 +88,7 @@ fn nonce(fields: &[(String, String)]) -> String {
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-/// Twenty rounds here; `tests/long audit-crash` does two hundred.
+/// Twenty rounds. `tests/long audit-crash` runs two hundred.
 #[test]
 fn no_end_of_the_process_takes_back_what_was_acknowledged() {
     let rounds: usize = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
@@ -109,13 +109,14 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
             let lines = BufReader::new(out).lines().map_while(Result::ok);
             lines.filter_map(|line| line.strip_prefix('=').map(str::to_owned)).collect::<Vec<_>>()
         });
-        // Longer where the machine is so busy that nothing would be written before.
+        // On a busy machine the child runs longer before it is killed, so that it has written
+        // something.
         let most = if acknowledged.len() < round { 2_000_000 } else { 120_000 };
         thread::sleep(Duration::from_micros(random.random_range(0..most)));
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
-        // The killed process leaves a log that verifies before a writer has mended it.
+        // The killed process leaves a log that verifies, even before a writer repairs its end.
         let report = fixture.audit(&[]);
         assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }
@@ -138,7 +139,7 @@ fn no_end_of_the_process_takes_back_what_was_acknowledged() {
     assert!(acknowledged.len() >= rounds, "{}", acknowledged.len());
 }
 
-/// A file system of 256 KiB, in a namespace of its own, that ends with the process.
+/// The log is on a file system of 256 KiB, in a namespace of its own, which ends with the process.
 #[test]
 fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +170,7 @@ fn full(path: &Path) {
     let LogError::Io { source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{error:?}");
     assert!(written > 50, "{written}");
-    // The log stays so, and every acknowledged entry is in it, whole.
+    // The log keeps failing, and has every acknowledged entry.
     for _ in 0..5 {
         assert!(fixture.record(&required, &one()).is_err());
         fixture.record(&lax, &one()).unwrap();
@@ -184,7 +185,7 @@ fn full(path: &Path) {
     assert_eq!(fixture.lines().len(), written);
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.unfinished), (None, false));
-    // The disk has room again: the log mends by itself, and the entries go on.
+    // The disk has room again: the log recovers without a restart, and entries are written.
     std::fs::remove_file(path.join("ballast")).unwrap();
     fixture.record(&required, &one()).unwrap();
     drop((required, lax, log));

@@ -1,5 +1,5 @@
-//! Attacks with tombstones and erasures by the holder of the log's key, and the verdict of an
-//! auditor.
+//! Attacks by the holder of the log's key with tombstones and records of erasures, and the
+//! auditor's verdict.
 
 use mcpid::audit::auditor::FindingKind;
 use mcpid::audit::entry;
@@ -33,7 +33,7 @@ fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
     )
 }
 
-/// Makes each change as the holder of the log's key, with all hashes and signatures fitting.
+/// The holder of the log's key makes each change, with matching hashes and signatures.
 #[test]
 fn an_erasure_that_does_not_fit_is_found() {
     let fixture = filled(5);
@@ -52,17 +52,17 @@ fn an_erasure_that_does_not_fit_is_found() {
     };
     let honest = audit(&with(telling(&lines, 2, |_| {})));
     assert!(honest.is_good() && honest.erased == 1, "{:?}", honest.findings);
-    // An entry is erased without a trace, with and without the log's key.
+    // An entry is replaced by a tombstone without a record, with and without the log's key.
     let mut untold = lines.clone();
     untold[2] = tombstone(&lines[2]);
     assert_eq!(found(&audit(&untold)), (FindingKind::Removed, Some(2)));
     forge(&fixture, &lines, 200);
     write_lines(&fixture.only_segment(), &untold);
     assert_eq!(found(&fixture.audit(&[fixture.checkpoint()])), (FindingKind::Removed, Some(2)));
-    // A record of an erasure can be appended without the log's key, a checkpoint cannot.
+    // Without the log's key, an attacker can append a record of an erasure, but no checkpoint.
     write_lines(&fixture.only_segment(), &with(telling(&lines, 2, |_| {})));
     assert_eq!(found(&allowing(&fixture, &fixture.files())), (FindingKind::Removed, Some(2)));
-    // The tombstone has another leaf: of another entry, or of no entry.
+    // The tombstone has the leaf hash of another entry, or of no entry.
     let other = base64_of(&entry::leaf(lines[3].as_bytes()));
     type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
     let changes: Vec<(&str, Change<'_>, FindingKind)> = vec![
@@ -85,7 +85,7 @@ fn an_erasure_that_does_not_fit_is_found() {
         let report = audit(&with(telling(&lines, 2, change)));
         assert_eq!(found(&report).0, wanted, "{case}");
     }
-    // An erasure is recorded twice, or before the erased entry.
+    // The erasure is recorded twice, or before the erased entry.
     let mut twice = with(telling(&lines, 2, |_| {}));
     let again = telling(&lines, 2, |_| {}).replacen("\"n\":5", "\"n\":6", 1);
     twice.push(again);
@@ -96,7 +96,7 @@ fn an_erasure_that_does_not_fit_is_found() {
         .replace("10:00:05", "10:00:02");
     early[2] = tombstone(&lines[2]);
     assert_eq!(found(&audit(&early)), (FindingKind::Changed, Some(1)));
-    // A tombstone of another entry, spelled otherwise, or with more in it.
+    // The tombstone is for another entry, spelled differently, or has further members.
     let good = tombstone(&lines[2]);
     for (case, other) in [
         ("the leaf of another", tombstone(&lines[3]).replacen("\"n\":3", "\"n\":2", 1)),
@@ -115,8 +115,8 @@ fn an_erasure_that_does_not_fit_is_found() {
     }
 }
 
-/// A keeper erases an entry that contradicts itself, a second use of a nonce, or the name of the
-/// log before: that alone never gives a good verdict, and the erased entries are counted.
+/// An entry is erased that contradicts itself, uses a nonce twice, or names the predecessor. The
+/// verdict is never good because of that, and erased entries are counted.
 #[test]
 fn an_erasure_hides_nothing_that_it_does_not_count() {
     let fixture = filled(4);
@@ -131,17 +131,17 @@ fn an_erasure_hides_nothing_that_it_does_not_count() {
     forge(&fixture, &hidden, 200);
     let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
-    // The forged log is compared with a kept checkpoint of the true log.
+    // The forged log is compared with a kept checkpoint of the genuine log.
     forge(&fixture, &lines, 200);
     let kept = fixture.checkpoint();
     forge(&fixture, &hidden, 200);
     assert_eq!(found(&fixture.audit(&[kept])).0, FindingKind::Rewritten);
-    // A nonce is used up by an entry that can be read.
+    // The first use of the nonce is in an entry that can be read.
     let mut again = lines.clone();
     again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
     forge(&fixture, &again, 200);
     assert!(fixture.audit(&[]).finding().is_some());
-    // The entry about the log before this one is erased, so that log is unknown.
+    // The entry that names the predecessor is erased, so the predecessor is unknown.
     let mut first = lines.clone();
     first[0] = tombstone(&lines[0]);
     first.push(telling(&lines, 0, |_| {}));

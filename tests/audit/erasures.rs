@@ -1,5 +1,5 @@
-//! Erased entries: what remains of them, what an auditor reports, and which attacks a keeper cannot
-//! make with them.
+//! Tests of erased entries: what remains of them, what an auditor reports, and which attacks they
+//! do not make possible.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,13 +65,14 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     let told: Value = serde_json::from_str(&after[5]).unwrap();
     assert_eq!((&told["erased"]["n"], &told["erased"]["reason"]), (&json!(2), &json!(WHY)));
     assert_eq!(told["erased"]["time"], serde_json::from_str::<Value>(&lines[2]).unwrap()["time"]);
-    // An erasure alone is never good, not even with a checkpoint from before it.
+    // A log with an erasure is not good without permission, even with a checkpoint from before the
+    // erasure.
     let report = fixture.audit(&[kept, fixture.checkpoint()]);
     assert_eq!((report.finding(), report.erased, report.entries), (None, 1, 6));
     assert_eq!(report.unjudged, [("erased", 1)].into());
     assert!(!report.is_good());
     assert!(allowing(&fixture, &fixture.files()).is_good());
-    // The other entries are proved as before; the erased one is not.
+    // Proofs of other entries work as before. The erased entry cannot be proved.
     let inputs =
         AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
     let checked =
@@ -85,7 +86,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     forged["n"] = json!(2);
     let fault = checked(&forged.to_string()).fault.unwrap();
     assert!(fault.contains("was erased"), "{fault}");
-    // The log goes on, and can be erased from again.
+    // The log can be continued, and further entries can be erased.
     fixture.fill(2, Settings::default());
     assert_eq!(erased(&fixture, 0), 8);
     assert_eq!(erased(&fixture, 7), 9);
@@ -123,7 +124,7 @@ fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
         assert!(matches!(error, EraseError::Reason(_)), "{reason:?}: {error:?}");
     }
     assert_eq!(fixture.lines(), lines);
-    // Erasing fails while another process writes the log, and after its end.
+    // Erasing fails while another process writes the log, and after the log is closed.
     let log = fixture.open();
     let error = try_erase(&fixture, &fixture.files(), 2).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Locked(_))), "{error:?}");
@@ -139,7 +140,8 @@ fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
     assert_eq!(fixture.lines()[..lines.len()], lines);
 }
 
-/// A line that differs from the line under the checkpoint is a trace of an attack, and stays.
+/// A line that differs from the line under the checkpoint is evidence of an attack, so it is not
+/// erased.
 #[test]
 fn a_changed_entry_cannot_be_erased() {
     let fixture = filled(4);
@@ -152,7 +154,7 @@ fn a_changed_entry_cannot_be_erased() {
     let error = try_erase(&fixture, &fixture.files(), 1).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
-    // In an older file the writer does not see it; the tree does.
+    // In an older file the writer does not notice the change, but the tree does.
     let fixture = LogFixture::new();
     let mut small = Settings::default();
     small.file_size = 5_000;
@@ -165,7 +167,8 @@ fn a_changed_entry_cannot_be_erased() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
-/// The entry that tells of it is there, and the erased one still is: the process ended in between.
+/// The record of the erasure is written, but the entry is not replaced yet, because the process was
+/// killed.
 #[test]
 fn an_erasure_that_was_cut_short_is_said_and_done_again() {
     let fixture = filled(4);
@@ -181,7 +184,7 @@ fn an_erasure_that_was_cut_short_is_said_and_done_again() {
     assert_eq!(erased(&fixture, 1), by, "nothing is appended twice");
     let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.erased == 1 && report.entries == 5);
-    // A half-written file beside it is no part of the log.
+    // An unfinished file is not part of the log.
     let path = fixture.only_segment();
     let name = format!(".{}.tmp", path.file_name().unwrap().to_str().unwrap());
     fs::write(path.with_file_name(&name), "{").unwrap();
@@ -221,7 +224,7 @@ fn an_entry_is_erased_in_its_archive_too() {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     };
     assert_eq!(mode(&to.join("entries-000000000000.jsonl.gz")), 0o600);
-    // Without the archive, the audit cannot see whether the entry is erased.
+    // Without the archive, the audit cannot tell whether the entry is erased.
     let report = allowing(&fixture, &fixture.files());
     assert_eq!(report.finding(), None);
     assert_eq!(report.unjudged.keys().collect::<Vec<_>>(), [&"archived"]);
@@ -229,7 +232,8 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(matches!(error, EraseError::Already { n: 1, by: 12 }), "{error:?}");
     let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Erased { n: 1, by: 12, .. }), "{error:?}");
-    // A copy of the archive from before still has it: that is said, and it is erased there too.
+    // An older copy of the archive still has the entry. The audit reports that, and a second call
+    // erases it there too.
     let second = to.with_file_name("second");
     let later = Timestamp::from_unix(START + 1_000_000);
     let (other, copy) = archived();
@@ -248,7 +252,7 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(allowing(&other, &with(&other, &backup)).is_good());
 }
 
-/// An entry was erased while a copy of its file lay in the archive, from a process that ended.
+/// An entry was erased while an interrupted process had left a copy of its file in the archive.
 #[test]
 fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     let fixture = LogFixture::new();
@@ -270,7 +274,8 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
-/// Archiving was killed after its note, and once more while it wrote: the entry is in three files.
+/// Archiving was killed after its note, and once more while writing a copy, so the entry is in
+/// three files.
 #[test]
 fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     let fixture = LogFixture::new();
@@ -289,7 +294,7 @@ fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     for path in &rest {
         fs::write(path, &bytes).unwrap();
     }
-    // An archive of all later files does not have the copy.
+    // This archive has the later files, but not the copy.
     let other = to.with_file_name("other");
     fs::create_dir(&other).unwrap();
     for name in fs::read_dir(&to).unwrap().map(|file| file.unwrap().file_name()) {
@@ -306,7 +311,8 @@ fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
-/// The writer goes on after a tombstone at any place, by the same clock and rules.
+/// A tombstone may be anywhere in the log: the writer continues with the same clock offset and
+/// rules.
 #[test]
 fn a_log_goes_on_behind_a_tombstone() {
     for n in 0..3 {

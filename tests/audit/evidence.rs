@@ -1,4 +1,5 @@
-//! Evidence about one entry, checked offline; redacted bodies; and cosignatures of a witness.
+//! Tests of evidence about one entry, checked without the log; of redacted bodies; and of
+//! cosignatures.
 
 use std::fs;
 
@@ -68,7 +69,7 @@ fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
         assert!(!evidence.contains(secret) && !String::from_utf8_lossy(&entry).contains(secret));
     }
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
-    // A key that the reader's trust file revokes later is reported, and is no fault.
+    // If the reader's trust file revokes the key later, that is reported, but is not a fault.
     let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
     let trust = Trust::pinned(revoked);
     let checked = check::check(evidence.as_bytes(), &pinned(&fixture), trust, None).unwrap();
@@ -139,7 +140,7 @@ fn evidence_with_one_thing_changed_does_not_hold() {
         let error = check::check(text.as_bytes(), &pinned(&fixture), fixture.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
-    // A whole log by another keeper does not match the pinned key.
+    // A whole log of another operator does not match the pinned key.
     let foreign = strange.to_string();
     assert_eq!(
         check::check(foreign.as_bytes(), &AuditorInputs::default(), fixture.trust(), None)
@@ -178,7 +179,7 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
         reasons(vec![fixtures::entry(1, json!({"not_before": after}))]),
         [Reason::NotTrustedThen]
     );
-    // A request that was allowed then and is not today is reported, but not as a fault.
+    // If the request was allowed then and is not today, that is reported, but is not a fault.
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
     let checked = by(Trust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
@@ -224,11 +225,11 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     let (checkpoint, cosigned) = sign(request.as_bytes(), false).unwrap();
     assert_eq!(checkpoint.size, 7);
     assert!(damaged(&first, false).contains("7 were signed"));
-    // A second signature over the same checkpoint is equal.
+    // A second signature over the same checkpoint counts as the same checkpoint.
     sign(&second, false).unwrap();
     let back = growth::consistent(&fixture.files(), &fixture.log_key, &second, &first);
     assert!(matches!(back, Err(ProofError::Damaged(_))));
-    // The proof of an entry under it is anchored by the witness alone.
+    // Only the witness confirms the checkpoint of this proof.
     let evidence = proof::prove(&fixture.files(), 5, Some(cosigned.as_bytes())).unwrap();
     let witness = NoteKey::new("w", Kind::Witness, key(50).public().clone()).unwrap();
     let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&fixture) };
@@ -240,7 +241,7 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
     let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&fixture) };
     let checked = check::check(evidence.as_bytes(), &kept, fixture.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));
-    // A state that cannot be read is not an empty one.
+    // A state file that cannot be parsed must not count as an empty one.
     for text in ["", "{}", "{\"mcpid\":\"witness-state/2\",\"logs\":{}}"] {
         fs::write(&state, text).unwrap();
         assert!(matches!(WitnessState::open(&state), Err(ProofError::Form(_))), "{text}");
@@ -266,7 +267,7 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
     let rest: Vec<&str> =
         json["redacted"]["rest"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
     assert_eq!(rest.join("\"hunter2\""), secret, "put back, it is the body that was signed");
-    // The holder of the log's key can hand out the salt of this one value.
+    // The holder of the log's key can disclose the salt of this single value.
     let binding = json["signatures"][0]["signature"].as_str().unwrap();
     let salt = redact::salt(&key(200), binding, "/params/arguments/password").unwrap();
     let wanted = json["redacted"]["cuts"][0]["sha256"].as_str().unwrap();
@@ -274,12 +275,12 @@ fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
     assert_ne!(redact::commitment(&salt, "\"hunter3\""), wanted);
     let other_salt = redact::salt(&key(201), binding, "/params/arguments/password").unwrap();
     assert_ne!(redact::commitment(&other_salt, "\"hunter2\""), wanted);
-    // A body without such a value is kept whole, and both still verify.
+    // A body without such a value is kept completely, and both entries verify.
     let json: Value = serde_json::from_str(&lines[1]).unwrap();
     assert_eq!(json["request"]["body"], STANDARD.encode(other));
     let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.signatures, report.without_body), (None, 2, 1));
-    // With the body at hand, no part of the verdict depends on the log's word.
+    // With the body, no part of the verdict depends on claims of the log.
     let evidence = proof::prove(&fixture.files(), 0, None).unwrap();
     let by = |body: Option<&str>| {
         let body = body.map(str::as_bytes);

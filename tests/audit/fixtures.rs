@@ -1,5 +1,5 @@
-//! Fixtures of the audit tests: a clock that is set by hand, keys, requests signed with them, a log
-//! in a temporary folder, and an audit of it.
+//! Fixtures for the tests of the audit log: a clock that the test sets, keys, requests that they
+//! signed, a log in a temporary folder, and an audit of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
-/// 2026-11-23T00:00:00Z, and ten hours.
+/// 2026-11-23T10:00:00Z.
 pub(crate) const START: i64 = 1_795_392_000 + 36_000;
 pub(crate) const NAME: &str = "example.com/audit";
 
@@ -54,7 +54,7 @@ pub(crate) fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
-/// The trust entry of a key, with more members in `mcpid`.
+/// Returns a trust entry for a key, with further members in `mcpid`.
 pub(crate) fn entry(number: u8, mut ours: Value) -> Value {
     ours["name"] = json!(format!("key {number}"));
     let x = URL_SAFE_NO_PAD.encode(key(number).public().as_bytes());
@@ -66,7 +66,7 @@ pub(crate) fn registry(entries: Vec<Value>) -> Arc<Registry> {
     Arc::new(Registry::merge([file]))
 }
 
-/// A request that was signed.
+/// A signed request.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -96,7 +96,7 @@ pub(crate) fn body(n: u64) -> String {
     )
 }
 
-/// A request with a live token, signed by a key at a time.
+/// Returns a request with a live access token, signed by a key at a given time.
 pub(crate) fn call(signer: u8, at: i64, body: &str, more: &[(&str, &str)]) -> Call {
     let mut fields = vec![
         ("host".to_owned(), "mcp.example.com".to_owned()),
@@ -122,7 +122,7 @@ pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
     call.fields.extend(new);
 }
 
-/// A log with its folder.
+/// A log and its folder.
 pub(crate) struct LogFixture {
     /// The temporary folder, removed with the fixture.
     _folder: Option<tempfile::TempDir>,
@@ -133,7 +133,7 @@ pub(crate) struct LogFixture {
 }
 
 impl LogFixture {
-    /// A log without entries, in a folder that goes away.
+    /// Creates a log without entries, in a temporary folder.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let fixture = LogFixture::at(folder.path().join("log"), NAME);
@@ -169,14 +169,14 @@ impl LogFixture {
         self.verifier_by(Profile::mcp())
     }
 
-    /// A verifier before an MCP endpoint, by other rules.
+    /// Returns a verifier in front of an MCP endpoint, with this profile.
     pub(crate) fn verifier_by(&self, profile: Profile) -> Verifier {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let (registry, replay) = (self.registry.clone(), ReplayCheck::Unchecked);
         Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
     }
 
-    /// Records a request as the layer does, with the verdict of the verifier.
+    /// Records a request as the layer does, with the verifier's verdict.
     pub(crate) fn record(&self, recorder: &Recorder, call: &Call) -> Result<(), LogError> {
         self.record_by(recorder, call, &self.verifier())
     }
@@ -220,7 +220,7 @@ impl LogFixture {
         }
     }
 
-    /// An audit with the log's key, and these checkpoints that were kept.
+    /// Audits the log with its key and these kept checkpoints.
     pub(crate) fn audit(&self, kept: &[Vec<u8>]) -> Report {
         let inputs = AuditorInputs {
             log_key: Some(self.log_key.clone()),
@@ -230,7 +230,7 @@ impl LogFixture {
         audit(&self.path(), &inputs, self.trust())
     }
 
-    /// An audit by an auditor who brings this along.
+    /// Audits the log with the trust of this auditor.
     pub(crate) fn audit_by(&self, trust: Trust) -> Report {
         let inputs =
             AuditorInputs { log_key: Some(self.log_key.clone()), ..AuditorInputs::default() };
@@ -246,7 +246,7 @@ impl LogFixture {
         fs::read(self.path().join("checkpoint")).unwrap()
     }
 
-    /// The lines of all entries.
+    /// Returns the lines of all entries.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for path in self.segments() {
@@ -273,7 +273,7 @@ impl LogFixture {
     }
 }
 
-/// Reads and judges a whole log.
+/// Audits a whole log.
 pub(crate) fn audit(path: &Path, inputs: &AuditorInputs, trust: Trust) -> Report {
     audit_folder(&Folder::at(path).unwrap(), inputs, trust)
 }

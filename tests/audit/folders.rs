@@ -1,5 +1,5 @@
-//! Changes to the folder of a log by a process that can write there: each is found, and a log that
-//! cannot be continued stays as it is.
+//! Tests of changes to the folder of a log by another process: each is found, and a log that cannot
+//! be continued is not changed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -31,7 +31,7 @@ fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A log of eight entries in several files.
+/// Returns a log of eight entries in several files.
 fn several() -> LogFixture {
     let fixture = LogFixture::new();
     let mut small = Settings::default();
@@ -125,14 +125,14 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
         let fixture = several();
         act(&fixture);
         assert_eq!(what(&fixture), Some(wanted), "{case}");
-        // Opening reads only the last file: faults in the others are found by an audit.
+        // Opening reads only the last file. An audit finds faults in the other files.
         if case.starts_with("the first file") {
             continue;
         }
         let before = all(&fixture.path());
         match fixture.try_open(Settings::default()) {
-            // Hashes that are lost are made again from entries that a checkpoint vouches for, and
-            // so is the copy of the latest checkpoint.
+            // Lost hashes are computed again from entries under a checkpoint, and a lost copy of
+            // the latest checkpoint is written again.
             Ok(log) => {
                 assert!(case.contains("hashes") || case == "the latest gone", "{case}");
                 drop(log);
@@ -146,7 +146,7 @@ fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on(
     }
 }
 
-/// Entries after the last checkpoint are protected only by their hashes.
+/// Entries after the last checkpoint are protected only by their stored hashes.
 #[test]
 fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
     let fixture = several();
@@ -155,7 +155,7 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
         for n in 0..3 {
             fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(n), &[])).unwrap();
         }
-        // The copy is as a killed process leaves it.
+        // The copy is in the state that a killed process leaves.
         let copy = tempfile::tempdir().unwrap();
         for (name, bytes) in all(&fixture.path()) {
             fs::write(copy.path().join(name), bytes).unwrap();
@@ -177,7 +177,7 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
             lines.pop().unwrap().replacen(&format!("\"n\":{from},"), &format!("\"n\":{to},"), 1);
         lines.iter().map(|line| (*line).to_owned()).chain([end]).collect()
     };
-    // Renumbered without the hashes: refused, and left.
+    // The entries are renumbered and the hashes removed: the log is refused and not changed.
     fs::write(&last, renumbered.join("\n") + "\n").unwrap();
     fs::remove_file(fixture.path().join("tree")).unwrap();
     let before = all(&fixture.path());
@@ -241,7 +241,7 @@ fn a_file_of_any_length_takes_no_memory() {
     assert!(peak < 700_000, "{peak} KiB");
 }
 
-/// In older versions, `rm lock` let a second writer in; now there is no lock file.
+/// In older versions, `rm lock` let a second writer in. Now there is no lock file.
 #[test]
 fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
     let fixture = LogFixture::new();
@@ -252,7 +252,7 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
     assert!(!fixture.path().join("lock").exists());
     for (name, _) in all(&fixture.path()) {
         let (path, aside) = (fixture.path().join(&name), fixture.path().join("aside"));
-        // Exchanged for a copy, and back.
+        // The file is replaced by a copy, and then put back.
         fs::copy(&path, &aside).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
         fs::rename(&aside, &path).unwrap();
@@ -260,12 +260,12 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
         let second = fixture.try_open(Settings::default());
         assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
     }
-    // The open file is not the file in the folder any more: the writer reports it, and reads the
-    // folder again.
+    // The open file is not in the folder any more. The writer reports that, and reads the folder
+    // again.
     let error = fixture.record(&recorder, &one(2)).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     fixture.record(&recorder, &one(3)).unwrap();
-    // Lines that another process has written meanwhile stay, and the writer stops.
+    // Lines that another process has written meanwhile are kept, and the writer stops.
     let path = fixture.only_segment();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"mcpid\":\"audit/2\",\"n\":2,\"ti\n");
@@ -275,7 +275,7 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
         assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     }
     assert_eq!(fs::read(&path).unwrap(), bytes);
-    // Another folder in the place of this one.
+    // Another folder takes the place of the log's folder.
     let (path, aside) = (fixture.path(), fixture.path().with_file_name("aside"));
     fs::rename(&path, &aside).unwrap();
     Folder::init(&path, NAME, &key(200), Timestamp::from_unix(START)).unwrap();
@@ -319,12 +319,12 @@ fn a_log_follows_another_and_both_say_so() {
     let follows = |new, old| succession::follows(new, old);
     let key_of = &fixture.log_key;
     assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
-    // The log has ended, and stays ended.
+    // The log is closed, and stays closed.
     let closed = fixture.try_open(Settings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
     let looked = fixture.files().look().unwrap_err();
     assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
-    // Done twice it is the same; another log cannot follow too.
+    // A second call changes nothing, and another log cannot succeed the same log.
     assert!(matches!(
         succession::follow(&next, &fixture.files(), &clock),
         Err(LogError::Exists(_))
@@ -332,13 +332,13 @@ fn a_log_follows_another_and_both_say_so() {
     let (third, third_key) = second(&fixture, 202, "example.com/third");
     let error = succession::follow(&third, &fixture.files(), &clock).unwrap_err();
     assert!(matches!(error, LogError::Followed { .. }), "{error:?}");
-    // Seen from the checkpoint alone it is a fork, which the old log shows.
+    // With only the checkpoint, this makes a fork. The old log reveals it.
     let note = fixture.checkpoint();
     succession::follow_abandoned(&third, (key_of, &note), &clock).unwrap();
     let fork = at(&third, &third_key);
     let finding = follows((&fork, &third_key), (&old, key_of)).unwrap_err();
     assert!(finding.why.contains("names another successor"), "{finding}");
-    // A log that was abandoned is not whole.
+    // The log before this one was abandoned, so its end is uncertain.
     let lost = LogFixture::new();
     lost.fill(2, Settings::default());
     let (next, next_key) = second(&lost, 203, "example.com/after");
@@ -346,7 +346,7 @@ fn a_log_follows_another_and_both_say_so() {
     let (new, old) = (at(&next, &next_key), lost.audit(&[]));
     let why = follows((&new, &next_key), (&old, &lost.log_key)).unwrap().unwrap();
     assert!(why.contains("abandoned"), "{why}");
-    // An origin of its own.
+    // The new log must have another origin.
     let path = lost.path().with_file_name("same");
     Folder::init(&path, NAME, &key(204), Timestamp::from_unix(START)).unwrap();
     let same = Folder::at(path).unwrap();
@@ -355,7 +355,7 @@ fn a_log_follows_another_and_both_say_so() {
     drop(lost.open());
 }
 
-/// A closed log whose end was cut off with the log's key is found by the log after it.
+/// The end of a closed log was cut off with the log's key. The succeeding log reveals that.
 #[test]
 fn a_successor_shows_what_was_cut_from_the_log_before() {
     let fixture = LogFixture::new();

@@ -1,8 +1,8 @@
-//! The holder of the log's key makes a false log or false evidence, and everything else fit: hashes,
-//! numbers, checkpoints. Nothing false may be called good.
+//! The holder of the log's key forges a log or evidence, with matching hashes, numbers and
+//! checkpoints. Nothing forged may be called good.
 //!
-//! One member of one entry, or of one evidence file, is changed at a time: each member there is, in
-//! every way that the generator knows, in an order and with values that hang on a seed.
+//! One member of one entry or evidence file is changed at a time. The order and the values depend
+//! on a seed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -92,9 +92,9 @@ fn with(value: &Value, path: &str, other: Option<&Value>) -> Value {
     changed
 }
 
-/// Returns true for a member that only the keeper vouches for, and that is shown so: the name and
-/// limits of a key, the counts of requests without an entry, and the reason of a refusal that an
-/// audit cannot repeat.
+/// Returns true if only the log claims this member, and the output says so: the name and limits of
+/// a key, counts of requests without an entry, and the reason of a refusal that an audit cannot
+/// repeat.
 fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
     let of_key = path.contains("/key/mcpid");
     let absent = |path: &str| changed.pointer(path).is_none_or(Value::is_null);
@@ -103,22 +103,21 @@ fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
     of_key
         || same_but(&["/dropped"])
         || (refused && same_but(&["/code", "/step", "/mcp"]))
-        // A member that is null is one that is not there.
+        // A member with the value null counts as absent.
         || (original.pointer(path).is_none_or(Value::is_null) && absent(path))
         || is_keepers_rule(path, original, changed)
-        // Names no person, and the text of a reason is the keeper's own.
+        // The text of a reason is the operator's own.
         || same_but(&["/erased/reason"])
-        // The target names the host too, and times under an offset are not certain anyway.
+        // The target also names the host. Times under an offset are uncertain anyway.
         || (path == "/request/headers/0" && original.pointer("/request/headers/0/0") == Some(&json!("host")))
         || same_but(&["/clock/offset"])
-        // The keeper decides which parts of a body are cut out: the body is then one that was not
-        // kept.
+        // The operator decides which parts of a body are cut out. The body then counts as not kept.
         || same_but(&["/redacted"])
         || (path == "/request/body" && changed.pointer(path).is_none())
 }
 
-/// Returns true for a rule in an entry that only the keeper vouches for. A change of rules is found
-/// in the whole log.
+/// Returns true for a rule in an entry that only the log claims. A change of rules is found in an
+/// audit of the whole log.
 fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
     let name = path.strip_prefix("/rules/").unwrap_or_default();
     let (name, item) = name.split_once('/').map_or((name, false), |(name, _)| (name, true));
@@ -129,14 +128,14 @@ fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
         is.as_array().is_some_and(|items| items.iter().all(|item| all.contains(item)))
     };
     match name {
-        // A shorter time, which the signature keeps as well.
+        // A shorter time that the signature satisfies too.
         "window" | "ahead" => {
             let seconds = (was.as_i64(), is.as_i64());
             matches!(seconds, (Some(was), Some(is)) if is < was)
         }
-        // A change to fewer demands is not found: the auditor's own (--origin, --require) count.
+        // Fewer demands are not noticed: the auditor's own rules (--origin, --require) decide.
         "origins" | "require" => fewer(),
-        // Another name that may stay uncovered, where no signature relies on it.
+        // Another component that may stay uncovered, on which no signature depends.
         "allow_uncovered" if item => changed.pointer(path).is_none_or(Value::is_string),
         "allow_uncovered" => fewer(),
         _ => false,
@@ -162,7 +161,7 @@ fn no_changed_member_of_any_entry_is_called_good() {
     for (n, line) in untouched.iter().enumerate() {
         let value: Value = serde_json::from_str(line).unwrap();
         let is_request = value["event"] == "request";
-        // An entry about a request can be judged alone; other entries need the whole log.
+        // Only an entry about a request can be judged alone. Other entries need the whole log.
         let before = is_request.then(|| check_line(&fixture, &value).unwrap());
         for (path, original) in paths(&value) {
             for other in others(&original, &mut random) {
@@ -222,11 +221,11 @@ fn no_changed_member_of_any_evidence_is_called_good() {
         }
     }
     assert!(cases > 500, "{cases}");
-    // The clock's entry may be left out of a file: then its times do not fit.
+    // If the evidence lacks the clock entry, its times do not match.
     assert!(wrong.is_empty(), "{} of {cases}, seed {seed}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Evidence of one entry that was never in any log, by the holder of the log's key.
+/// Returns evidence for an entry that was never in a log, made by the holder of the log's key.
 fn evidence_of(fixture: &LogFixture, line: &str) -> String {
     let at = json!({"n": 0, "size": 1, "proof": []});
     let value: Value = serde_json::from_str(line).unwrap();
@@ -254,7 +253,7 @@ fn evidence_of(fixture: &LogFixture, line: &str) -> String {
     .to_string()
 }
 
-/// Checks a forged entry by itself, with all that its forger can make.
+/// Checks one forged entry, with everything else that its forger can make.
 pub(crate) fn check_line(fixture: &LogFixture, line: &Value) -> Result<Checked, ProofError> {
     let mut line = line.clone();
     line["n"] = json!(0);
@@ -262,7 +261,7 @@ pub(crate) fn check_line(fixture: &LogFixture, line: &Value) -> Result<Checked, 
     check::check(evidence.as_bytes(), &inputs(fixture), fixture.trust(), None)
 }
 
-/// A key of the keeper's own, called alice: with the auditor's trust file it is no one's.
+/// The log's operator made a key and called it alice. The auditor's trust file does not know it.
 #[test]
 fn a_key_that_the_keeper_made_is_not_alice() {
     let fixture = various();

@@ -1,5 +1,5 @@
-//! Forged logs: a log with every kind of entry, and the changes that the holder of the log's key
-//! can make to it.
+//! Makes forged logs: a log with every kind of entry, and changes that the holder of the log's key
+//! can make.
 
 use std::fs;
 use std::path::Path;
@@ -23,14 +23,14 @@ pub(crate) fn write_lines(path: &Path, lines: &[String]) {
     fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
 }
 
-/// A checkpoint over this root, as the log's key signs it.
+/// Returns a checkpoint over this root, signed by the log's key.
 pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
     let checkpoint = Checkpoint { origin: NAME.to_owned(), size, root };
     let as_key = NoteKey::new(NAME, Kind::Log, key(signer).public().clone()).unwrap();
     checkpoint.sign(&as_key, &key(signer)).unwrap()
 }
 
-/// Puts `lines` in the place of all entries, and makes everything else fit.
+/// Replaces all entries with `lines`, and makes everything else match.
 pub(crate) fn forge(fixture: &LogFixture, lines: &[String], signer: u8) {
     let mut frontier = Frontier::new();
     let mut hashes = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) fn forge(fixture: &LogFixture, lines: &[String], signer: u8) {
     fs::write(fixture.path().join("checkpoints"), first + &note).unwrap();
 }
 
-/// A signature over more or less than the profile asks.
+/// Returns a request whose signature covers more or less than the profile requires.
 pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call {
     let mut call = call(1, at, text, &[]);
     call.fields.retain(|(name, _)| {
@@ -55,9 +55,10 @@ pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call 
     call
 }
 
-/// A log with an entry of each kind: verified with body, without, with values cut out, with covered
-/// mirror fields, with two signatures; refused and passed on for several reasons; counted; signed;
-/// opaque; by rules that changed; under a clock that stepped; and one that was erased.
+/// Makes a log with an entry of each kind: verified requests with a body, without, with values cut
+/// out, with covered `Mcp-*` fields, and with two signatures; refused and passed-on requests, for
+/// several reasons; counts; a signer's entry; a signature without its base; changed rules; a clock
+/// step; and an erased entry.
 pub(crate) fn various() -> LogFixture {
     let fixture = LogFixture::new();
     let now = || fixture.clock.now().unix();
@@ -70,16 +71,16 @@ pub(crate) fn various() -> LogFixture {
     fixture.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
     fixture.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
     fixture.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
-    // Requests that are refused after their signature was verified: for another body, kept and not
-    // kept.
+    // Requests that are refused after their signature was verified, because of another body, which
+    // is kept or not.
     for recorder in [&plain, &bodies] {
         let mut other = call(1, now(), &body(3), &[]);
         other.body = body(4).into_bytes();
         fixture.record(recorder, &other).unwrap();
     }
-    // Counted.
+    // This request is only counted.
     fixture.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
-    // The signer's own copy.
+    // The entry of a signer.
     let sent = call(1, now(), &body(6), &mirrored);
     let (head, verifier) = (sent.head(), fixture.verifier());
     let held = verifier.judge_head(&head).unwrap();
@@ -91,7 +92,7 @@ pub(crate) fn various() -> LogFixture {
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let signer = signer.cover(Component::new("authorization").unwrap());
     fixture.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
-    // Verified by other rules, which an entry records.
+    // This request is verified with other rules, which an entry records.
     let changes = CoverageOverrides {
         require: vec!["mcp-method".to_owned()],
         allow_uncovered: vec!["last-event-id".to_owned()],
@@ -99,7 +100,7 @@ pub(crate) fn various() -> LogFixture {
     let by = fixture.verifier().with_coverage_overrides(changes);
     fixture.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
     fixture.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
-    // The clock is set back.
+    // The clock steps back.
     fixture.clock.forward(1_000);
     fixture.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
     fixture.clock.forward(-2_000);
@@ -111,8 +112,8 @@ pub(crate) fn various() -> LogFixture {
     fixture
 }
 
-/// Writes a tombstone with its members in their order, because a tombstone has only one spelling;
-/// other lines as they are.
+/// Writes an entry. The members of a tombstone must be in their order, because a tombstone has only
+/// one spelling.
 pub(crate) fn text(value: &Value) -> String {
     let members = ["mcpid", "n", "time", "event", "tombstone"];
     if value["event"] != "tombstone" || value.as_object().is_none_or(|all| all.len() != 5) {

@@ -1,4 +1,4 @@
-//! Odd logs that are honest all the same: none of them may be accused.
+//! Tests of unusual but honest logs: an audit must find no fault in any of them.
 
 use std::sync::Arc;
 
@@ -94,13 +94,13 @@ fn one(seed: u64) {
     let audit_by = |trust: Trust| audit_folder(&folder, &inputs, trust);
     let report = audit_by(fixture.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
-    // With the auditor's own rules and a clock without steps, the verdict is good.
+    // With the auditor's own rules, and without clock steps, the verdict is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
     let trust = Trust::pinned(fixture.registry.clone()).with_rules(rules);
     let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
-    // With today's trust file: one key removed, another revoked since, one limited.
+    // With a later trust file: one key is removed, another revoked, a third limited.
     let later = fixture.clock.now().plus(10_000_000).to_string();
     for today in [
         vec![entry(2, json!({}))],
@@ -122,7 +122,8 @@ fn one(seed: u64) {
     }
 }
 
-/// Archives and erases entries of every third log, in any order; gives the log with its archive.
+/// Archives and erases entries of every third log, in a random order. Returns the log with its
+/// archive.
 fn keep(fixture: &LogFixture, random: &mut StdRng) -> Folder {
     let to = fixture.path().with_file_name("archive");
     let mut folder = fixture.files();
@@ -154,7 +155,7 @@ fn no_odd_but_honest_log_is_accused() {
     }
 }
 
-/// An audit assumes nothing about a head that the recorder did not see.
+/// An audit must not assume anything about fields that the recorder did not keep.
 #[test]
 fn a_request_without_a_body_is_as_good_as_any() {
     let fixture = LogFixture::new();
@@ -177,7 +178,7 @@ fn a_request_without_a_body_is_as_good_as_any() {
     assert_eq!((report.finding(), report.entries, report.is_good()), (None, 2, true));
 }
 
-/// Refusals in spite of a valid signature, for reasons that no audit can repeat.
+/// Requests with a valid signature that were refused for reasons that an audit cannot repeat.
 #[test]
 fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
     let fixture = LogFixture::new();

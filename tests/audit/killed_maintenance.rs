@@ -1,4 +1,4 @@
-//! Processes that are killed while they archive or erase entries.
+//! Tests of processes that are killed while they archive or erase entries.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::crash::child;
 use crate::fixtures::{LogFixture, START, audit_folder};
 
-/// Entries of a log here, in files of three.
+/// Number of entries of a log in these tests. Each file has three.
 const ENTRIES: u64 = 24;
 
 fn filled() -> LogFixture {

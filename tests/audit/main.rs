@@ -1,4 +1,4 @@
-//! The audit log: its tree, its files, what survives, and what an auditor finds.
+//! Tests of the audit log: its tree, its files, what survives a crash, and what an auditor finds.
 #![allow(clippy::unwrap_used)]
 
 mod archive_changes;

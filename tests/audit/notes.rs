@@ -1,11 +1,12 @@
-//! Signed notes and checkpoints: C2SP's own example, and what differs from it in one thing.
+//! Tests of signed notes and checkpoints: the example of C2SP, and notes that differ from it in one
+//! thing.
 
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::note::{Kind, Note, NoteKey, NoteKeyError};
 use mcpid::clock::Timestamp;
 use mcpid::key::{SecretKey, Sign as _};
 
-/// The key and note of the documentation of golang.org/x/mod/sumdb/note, which the format is from.
+/// The key and note in the documentation of golang.org/x/mod/sumdb/note, which defines the format.
 const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 const PETER_NOTE: &str = "If you think cryptography is the answer to your problem,\n\
     then you don't know what your problem is.\n\
@@ -65,7 +66,7 @@ fn a_key_that_is_not_quite_one_is_refused() {
     assert_eq!(wrong(&good.replace("+A", "+B")), NoteKeyError::Key);
     assert_eq!(wrong(&good[..good.len() - 4]), NoteKeyError::Key);
     assert_eq!(wrong(&format!("{good}=")), NoteKeyError::Key);
-    // The identity: every message is signed under it.
+    // The key is the identity point. Every message has a valid signature under it.
     let weak = "x+00000000+AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     assert_eq!(wrong(weak), NoteKeyError::Weak);
 }
@@ -83,7 +84,8 @@ fn a_checkpoint_is_read_as_it_was_signed() {
     assert!(refused(&note[..note.len() - 1], 1));
     assert!(refused(note.split("\n\n").next().unwrap(), 1));
     let another = Checkpoint { origin: "example.com/other".to_owned(), ..checkpoint() };
-    // A key that signs for another log too must not make a checkpoint of this one.
+    // The same key may also sign for another log. Such a signature must not make a checkpoint of
+    // this log.
     let signed = another.sign(&log_key(1), &key(1)).unwrap();
     let error = Checkpoint::signed(signed.as_bytes(), &log_key(1)).unwrap_err();
     assert!(matches!(error, CheckpointError::Origin { .. }), "{error}");

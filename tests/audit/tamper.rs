@@ -1,5 +1,5 @@
-//! Changes to a log up to a kept checkpoint, by name: an auditor finds each. Without a kept
-//! checkpoint, the audit names the attacks that it cannot exclude.
+//! Tests of changes to a log before a kept checkpoint: an auditor finds each, and names its kind.
+//! Without a kept checkpoint, the audit names the attacks that it cannot exclude.
 
 use std::fs;
 
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::fixtures::{self, LogFixture, START, body, call, key, registry};
 use crate::forger::{forge, write_lines};
 
-/// A log of six entries, under checkpoints over 2, 4 and 6; the last one was kept.
+/// Returns a log of six entries with checkpoints over 2, 4 and 6 entries, and the last of them,
+/// which was kept.
 fn small() -> (LogFixture, Vec<u8>) {
     let fixture = LogFixture::new();
     let settings = Settings::default();
@@ -30,7 +31,7 @@ fn found(report: &Report) -> (FindingKind, Option<u64>) {
     (finding.what, finding.n)
 }
 
-/// Numbers the lines anew, as a forger would.
+/// Numbers the lines again, as a forger would.
 fn renumber(lines: &[String]) -> Vec<String> {
     let number = |(n, line): (usize, &String)| {
         let (head, rest) = line.split_once("\"n\":").unwrap();
@@ -47,7 +48,7 @@ fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
     assert_eq!(report.finding().cloned(), None);
     assert_eq!((report.entries, report.signatures), (6, 6));
     assert_eq!((report.checkpoints, report.anchored), (4, Some(6)));
-    // An older one anchors less.
+    // An older checkpoint covers fewer entries.
     fixture.fill(2, Settings::default());
     let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let second: String = notes.split_inclusive('\n').skip(10).take(5).collect();
@@ -79,7 +80,7 @@ fn every_flipped_byte_of_the_entries_is_found() {
             let report = fixture.audit(&kept);
             let (what, n) = found(&report);
             let n = n.unwrap();
-            // An added or removed line feed joins two lines or splits one.
+            // Adding or removing a line feed splits a line or joins two.
             let near = start_of(n) <= at && at < start_of(n + 1)
                 || bent[at] == b'\n'
                 || good[at] == b'\n'
@@ -124,7 +125,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
     }
 }
 
-/// Every kind of tampering is reported with its own word.
+/// The report names the kind of each change.
 #[test]
 fn what_was_done_to_entries_is_named() {
     let (fixture, kept) = small();
@@ -159,7 +160,7 @@ fn what_was_done_to_entries_is_named() {
     let mut two_gone = lines.clone();
     two_gone.drain(2..4);
     check(&two_gone, FindingKind::Removed, 2, "entry 4 follows");
-    // A whole entry of another time in the place of one, and before one.
+    // A whole entry of another time replaces an entry, or is put before one.
     let other = small().0.lines();
     for n in 0..6 {
         let mut spliced = lines.clone();
@@ -174,13 +175,13 @@ fn what_was_done_to_entries_is_named() {
         junk.insert(n, "{}".to_owned());
         check(&junk, FindingKind::Inserted, n as u64, "inserted before");
     }
-    // The beginning of one log, and the end of another.
+    // The beginning of one log is joined with the end of another.
     let spliced: Vec<String> = lines[..3].iter().chain(&other[3..]).cloned().collect();
     write_lines(&path, &spliced);
     assert_eq!(found(&fixture.audit(&[kept])), (FindingKind::Changed, Some(3)));
 }
 
-/// The holder of the log's key can make a new, consistent log. Only a kept checkpoint shows it.
+/// The holder of the log's key can make a new, consistent log. Only a kept checkpoint reveals that.
 #[test]
 fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
     let (fixture, kept) = small();
@@ -205,7 +206,7 @@ fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
         let alone = fixture.audit(&[]);
         assert_eq!((alone.finding().cloned(), alone.anchored), (None, None), "case {case}");
     }
-    // A nonce twice does not even need an anchor.
+    // A nonce that is used twice is found without a kept checkpoint.
     forge(&fixture, &renumber(&swapped), 200);
     assert_eq!(found(&fixture.audit(&[])), (FindingKind::Replayed, Some(5)));
 }
@@ -217,7 +218,7 @@ fn another_log_key_is_found_by_the_pinned_one() {
     let report = fixture.audit(&[]);
     assert_eq!(found(&report).0, FindingKind::Checkpoint);
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
-    // Without a pinned key, a kept checkpoint anchors nothing.
+    // Without a pinned key, a kept checkpoint proves nothing.
     let inputs = AuditorInputs { kept: vec![kept], ..AuditorInputs::default() };
     let report = fixtures::audit(&fixture.path(), &inputs, fixture.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
@@ -262,7 +263,7 @@ fn a_witness_anchors_what_it_signed() {
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
-/// Entries that were forged in good order, and under a key that the log's operator holds.
+/// Entries that were forged consistently, with a key that the log's operator has.
 #[test]
 fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let (fixture, _) = small();
@@ -289,7 +290,7 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 
-/// Changes one member of an entry at a time, and makes all hashes and signatures fit.
+/// Changes one member of an entry at a time, and makes all hashes and signatures match.
 #[test]
 fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
     let (fixture, _) = small();
@@ -334,7 +335,7 @@ fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
         let report = fixture.audit(&[]);
         assert_eq!(found(&report), (FindingKind::Changed, Some(1)), "{case}");
     }
-    // An earlier time of the entry itself.
+    // The entry itself has an earlier time.
     let mut changed = lines.clone();
     changed[3] = lines[3].replacen("\"time\":\"2026", "\"time\":\"2025", 1);
     forge(&fixture, &changed, 200);
@@ -390,7 +391,7 @@ fn a_log_that_is_being_written_passes() {
         let report = fixture.audit(&[]);
         assert_eq!((report.finding().cloned(), report.entries), (None, n + 1));
     }
-    // Between two entries of a batch, and in the middle of a line.
+    // A part of a line is inserted between two entries, and in the middle of a line.
     let path = fixture.only_segment();
     let good = fs::read(&path).unwrap();
     fs::write(&path, [&good[..], b"{\"mcpid\""].concat()).unwrap();

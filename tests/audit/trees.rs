@@ -1,11 +1,11 @@
-//! Tests the tree against an independent implementation of RFC 9162, and against proofs that must
-//! be refused.
+//! Tests of the tree against an independent implementation of RFC 9162, and of proofs that must be
+//! refused.
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use mcpid::audit::tree::{self, Frontier, Hash, Nodes};
 use sha2::Sha256;
 
-/// All hashes of a tree, in the order in which they are stored.
+/// All hashes of a tree, in storage order.
 #[derive(Default)]
 struct Stored {
     hashes: Vec<Hash>,
@@ -21,7 +21,7 @@ impl Stored {
     }
 }
 
-/// Nodes computed from full subtrees of leaves, not read from places in a file.
+/// The nodes are computed from the leaves of full subtrees, and not read from positions.
 impl Nodes for Stored {
     type Error = String;
 
@@ -74,7 +74,8 @@ fn every_root_from_0_to_1100_entries_is_theirs() {
     }
 }
 
-/// For each size a handful of leaves, the edges among them, and each size against some older ones.
+/// For each size, tests some leaves including the first and last, and compares each size with some
+/// smaller ones.
 #[test]
 fn every_proof_is_theirs_and_holds_nothing_else() {
     let (theirs, ours) = both();

@@ -1,4 +1,4 @@
-//! Files, times and checkpoints of a log that runs.
+//! Tests of files, times and checkpoints while a log is written.
 
 use std::fs;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     assert_eq!(fixture.segments().len(), by_size + 2);
     let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.entries, report.anchored), (None, 12, Some(12)));
-    // Opened without reading more than the last file: the hashes have the rest.
+    // Opening reads only the last file. The stored hashes stand for the rest.
     let second = fixture.segments()[1].clone();
     let lines = fs::read(&second).unwrap();
     fs::write(&second, "").unwrap();
@@ -34,7 +34,7 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     fs::write(&second, lines).unwrap();
 }
 
-/// The clock of a server that stepped forward, and back again.
+/// The clock of a server steps forward and back.
 #[test]
 fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead() {
     let fixture = LogFixture::new();
@@ -55,7 +55,7 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.under_offset), (None, 2));
     assert_eq!(report.unjudged, [("clock", 2)].into());
-    // Once the clock has caught up, times are certain again.
+    // Times are certain again once the clock has caught up.
     fixture.clock.set(late + 10);
     fixture.fill(1, settings());
     let report = fixture.audit(&[]);
@@ -73,7 +73,7 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     assert_eq!(evidence(6), (None, true, 0));
 }
 
-/// A small step is no more than clocks differ anyway.
+/// A step that is smaller than the usual difference of clocks is not recorded.
 #[test]
 fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
     let fixture = LogFixture::new();

@@ -1,4 +1,4 @@
-//! Logs that were cut off, damaged or changed before they are opened again.
+//! Tests of logs that were cut, damaged or changed, and are then opened again.
 
 use std::fs;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn a_half_written_checkpoint_is_cut_too() {
     }
 }
 
-/// A writer that went on would sign over the traces.
+/// If a writer continued a changed log, it would cover the traces.
 #[test]
 fn a_changed_log_is_not_continued() {
     let fixture = LogFixture::new();
@@ -104,7 +104,7 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
     let lax = Recorder::new(log.clone()).with_policy(Policy::BestEffort);
     let one = || call(1, fixture.clock.now().unix(), &body(1), &[]);
     fixture.record(&required, &one()).unwrap();
-    // The file of the next day cannot be made: a folder has its name.
+    // The file for the next day cannot be created, because a folder has its name.
     fixture.clock.forward(24 * 60 * 60);
     let blocked = fixture.path().join("entries-000000000001.jsonl");
     fs::create_dir(&blocked).unwrap();
@@ -118,7 +118,8 @@ fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!((log.gaps(), log.size(), log.failed()), (1, 1, 2));
-    // The log fails until the cause is gone, then mends by itself and records the gap.
+    // The log fails until the cause is removed. Then it recovers without a restart, and records the
+    // gap.
     std::thread::sleep(Duration::from_millis(2_700));
     assert!(matches!(log.trouble(), Some(LogError::Io { .. })));
     fs::remove_dir(&blocked).unwrap();
