@@ -1,4 +1,4 @@
-//! The bound on all answers that the bridge holds together.
+//! Tests of the limit on all answers that the bridge holds at once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::server::{Reply, Seen, Server};
 
 const ANSWERS: usize = 8;
 
-/// An answer of 400 KiB, in one of three ways.
+/// Returns an answer of 400 KiB, sent in one of three ways.
 fn long(seen: &Seen, way: usize) -> Reply {
     let text = seen.text(&"x".repeat(400 << 10));
     match way {
@@ -19,7 +19,8 @@ fn long(seen: &Seen, way: usize) -> Reply {
     }
 }
 
-/// A client of a bridge that can hold one or two of these answers. All its requests are sent.
+/// Returns a client whose bridge can hold one or two of these answers, after it has sent all
+/// requests.
 async fn client(server: &Server, silence: u64) -> Client {
     let (bridge, said) = bridge(&server.url());
     let bridge = bridge.with_max_answer(500 << 10).with_max_held(1 << 20);
@@ -64,7 +65,7 @@ async fn answers_without_room_are_reported() {
         let mut client = client(&server, 4).await;
         tokio::time::sleep(Duration::from_secs(7)).await;
         let (good, bad) = answers(&mut client).await;
-        // Two requests fit; a third may begin when the first is on its way into the pipe.
+        // Two answers fit. A third may begin while the first is being written to the pipe.
         assert!((1..=3).contains(&good), "way {way}: {good}");
         for error in bad {
             assert_eq!(error["data"]["reason"], "no_room", "{error}");

@@ -1,4 +1,5 @@
-//! Answers that break off, are too long or are no MCP, and valid answers in an unusual spelling.
+//! Tests of answers that break off, are too long or are not MCP, and of valid answers in unusual
+//! spelling.
 
 use std::time::Duration;
 
@@ -119,7 +120,7 @@ async fn a_large_event_passes_and_one_over_the_limit_does_not() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"].as_str().unwrap().len(), 10 << 20);
     for json in [false, true] {
-        // `becomes` allows a megabyte.
+        // `becomes` sets a limit of a megabyte.
         let error = becomes(move |seen| {
             let text = seen.text(&"x".repeat(10 << 20));
             if json { Reply::json(text) } else { Reply::sse().event(&text) }
@@ -153,7 +154,7 @@ async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
     let all: Vec<_> =
         server.seen().last().unwrap().headers.get_all("user-agent").iter().cloned().collect();
     assert_eq!(all, ["mine/1"]);
-    // A field that a client on loopback sets is dropped too.
+    // This field of a client on loopback is not passed on.
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     let path = format!("POST /{SECRET}/mcp");
@@ -200,7 +201,7 @@ async fn an_answer_in_a_coding_is_lost_and_said_to_be() {
             assert_eq!(answer["result"]["content"][0]["text"], "ok", "{coding}: {answer}");
         }
     }
-    // An error response that cannot be read is still an error, and none of its text is shown.
+    // An error response that cannot be decoded is still an error, and its text is not shown.
     let error = becomes(|_| {
         let reply = Reply::status(500).with("content-type", "text/plain");
         reply.with("content-encoding", "gzip").bytes(&b"\x1f\x8b\x08"[..])
@@ -236,7 +237,7 @@ async fn an_id_in_another_json_type_is_the_requests_and_no_other_is() {
             assert_eq!(answer["id"], asked, "{answer}");
             assert_eq!(answer["result"]["content"][0]["text"], "an \"id\": 1");
         }
-        // An error response is renamed, too.
+        // The id of an error response is replaced too.
         let answered = answered.clone();
         let server = Server::start(move |seen: &Seen| {
             let error = json!({ "code": -32602, "message": "no" });
@@ -267,7 +268,7 @@ async fn an_id_in_another_json_type_is_the_requests_and_no_other_is() {
 #[tokio::test]
 async fn of_two_requests_with_ids_spelt_alike_each_gets_its_own_answer() {
     let server = Server::start(|seen| match &seen.body["id"] {
-        // The server sends both answers in the response to the first request, by mistake.
+        // By mistake, the server sends both answers in the response to the first request.
         Value::Number(_) => Reply::sse()
             .piece(Piece::Wait(Duration::from_millis(300)))
             .event(&with_id(seen.text("for the text"), json!("1")))

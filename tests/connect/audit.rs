@@ -1,5 +1,5 @@
-//! The signer's own audit log: it has an entry for each signed request before the server gets the
-//! request, and an auditor finds each later change.
+//! Tests of the client's audit log: the entry for each signed request is written before the server
+//! gets the request, and an auditor finds later changes.
 
 use std::fs;
 use std::path::Path;
@@ -72,7 +72,7 @@ async fn what_was_signed_is_in_the_log_and_a_changed_word_is_found() {
     assert!(!format!("{kept:?}").contains("s3cret"));
     let called = kept.iter().position(|entry| entry["mcp"]["name"] == "größe").unwrap();
 
-    // The line alone is enough to judge the call again.
+    // The line of the entry is enough to judge the call again.
     fs::write(at.join("entry"), kept[called].to_string()).unwrap();
     let judged = run(at, &["verify", "-r", "trust.json", "--at", "capture", "entry"]);
     assert!(judged.status.success(), "{judged:?}");
@@ -123,7 +123,7 @@ async fn bridge_does_not_start_without_its_log() {
         assert_eq!(output.status.code(), Some(code), "{log}: {output:?}");
         assert!(err(&output).contains(log) && output.stdout.is_empty(), "{output:?}");
     }
-    // Another process writes to this log.
+    // Another process is writing to this log.
     assert!(run(at, &["audit", "init", "--audit", "log", "--name", "me/audit"]).status.success());
     let held = Log::open(Folder::at(at.join("log")).unwrap(), Settings::default(), clock());
     let held = held.unwrap();
@@ -169,7 +169,7 @@ async fn unlogged_request_is_not_sent_by_default() {
             assert!(answer.get("result").is_some(), "{answer}");
             assert_eq!((arrived, log.gaps()), (2, 1));
         }
-        // The session goes on.
+        // The session continues.
         client.send(&call(3, "t", json!({}))).await;
         assert_eq!(client.receive().await["id"], 3);
     }

@@ -1,4 +1,5 @@
-//! A real browser: a page of another origin cannot use the key, even if it knows the secret path.
+//! Tests with a real browser: a page of another origin cannot use the key, even if it knows the
+//! secret path.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -17,7 +18,8 @@ use crate::sessions::usual;
 
 const SECRET: &str = "0123456789abcdefghijkl";
 
-/// Tries each way in which a page can send a request, and writes down which answers it could read.
+/// A page that sends requests in every way that a page can, and writes down which answers it could
+/// read.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>page</title><pre id="out"></pre>
 <iframe name="sink"></iframe>
 <script>
@@ -57,7 +59,7 @@ const post = (options) => fetch(url, { method: "POST", body, ...options });
 })();
 </script>"#;
 
-/// Serves `page` at a port of its own, which is an origin of its own.
+/// Serves `page` at a separate port, and so from a separate origin.
 async fn page_server() -> (SocketAddr, JoinHandle<()>, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -84,7 +86,8 @@ async fn browse(address: SocketAddr) -> String {
     let folder = format!("--user-data-dir={}", profile.path().display());
     let browse = move || {
         Command::new("chromium")
-            // The variable is removed as in tests/gateway_report/browser.rs.
+            // This variable is removed for the same reason as in
+            // tests/gateway_report/page_server.rs.
             .env_remove("LD_PRELOAD")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
@@ -123,7 +126,7 @@ async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() 
         let wrote = browse(at).await;
         let seen = server.seen();
         if let_in {
-            // The control: the same page with an allowed origin.
+            // A control: the same page with an allowed origin.
             assert!(wrote.contains("fetch: {") && wrote.contains("\"ok\""), "{wrote}");
             assert!(
                 wrote.contains("simple: {") && wrote.contains("not application/json"),

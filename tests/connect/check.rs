@@ -1,4 +1,4 @@
-//! `connect --check`, and the hint for a server that does not know the key.
+//! Tests of `connect --check`, and of the hint about a server that does not know the key.
 
 use std::process::Output;
 
@@ -110,7 +110,7 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     assert_eq!(&words[..2], ["--name", "k"], "{said}");
     let key = folder.path().join("key.json");
     assert!(said.contains(&format!("mcpid export -k {} ", key.display())), "{said}");
-    // The hint holds the command for the operator, to be pasted.
+    // The hint contains a command that the operator of the server can paste.
     let mut add = crate::program::command(folder.path());
     add.args(["trust", "add", "-r", "trust.json"]).args(&words);
     let added = tokio::task::spawn_blocking(move || add.output().unwrap()).await.unwrap();
@@ -123,7 +123,7 @@ async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.ends_with("(send THIS)"), "{answer}");
     assert!(client.said().iter().any(|line| line.contains("send THIS")), "{:?}", client.said());
-    // A long answer, or one without a length, is not read for the hint.
+    // If an answer is long or has no length, it is not read for the hint.
     let server = Server::start(|seen| {
         let reply = Reply::error(403, seen, -31401, "key_unknown");
         let length = reply.length().to_string();

@@ -1,4 +1,4 @@
-//! A client that speaks to the bridge by two pipes.
+//! A client that talks to the bridge through two pipes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     said: Said,
 }
 
-/// A bridge to `url` at the time of `clock`, and its log.
+/// Returns a bridge to `url` that uses `clock`, and its log.
 pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
     let dialer = Dialer::new(
@@ -81,7 +81,7 @@ impl Client {
         self.raw(format!("{message}\n").as_bytes()).await;
     }
 
-    /// The next line, which must be a JSON-RPC message.
+    /// Returns the next line, which must be a JSON-RPC message.
     pub(crate) async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = tokio::time::timeout(Duration::from_secs(20), self.output.read_line(&mut line));
@@ -151,7 +151,7 @@ pub(crate) fn meta() -> Value {
     })
 }
 
-/// A stateless `tools/call`.
+/// Returns a `tools/call` of revision 2026-07-28.
 pub(crate) fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     let id: Value = id.into();
     json!({
@@ -162,13 +162,13 @@ pub(crate) fn call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value 
     })
 }
 
-/// Returns a stateless request with an arbitrary method.
+/// Returns a request of revision 2026-07-28 with this method.
 pub(crate) fn request(id: impl Into<Value>, method: &str) -> Value {
     let id: Value = id.into();
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "_meta": meta() } })
 }
 
-/// A call as older clients make it.
+/// Returns a call of an older revision.
 pub(crate) fn old_call(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     let mut call = call(id, tool, arguments);
     call["params"].as_object_mut().unwrap().remove("_meta");

@@ -1,4 +1,4 @@
-//! Tests `connect --print-config`: clients accept the configuration, and it holds no secret.
+//! Tests of `connect --print-config`: clients accept the configuration, and it contains no secret.
 
 use std::path::Path;
 use std::process::Output;
@@ -15,7 +15,7 @@ fn print(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Output {
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
-/// The arguments in the block for the client `generic`.
+/// Returns the arguments in the configuration for the client `generic`.
 fn arguments(output: &Output) -> Vec<String> {
     assert_eq!(output.status.code(), Some(0), "{}", err(output));
     let block: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -86,11 +86,11 @@ fn tokens_go_by_a_file_and_need_not_be_there() {
             assert!(!all.contains("s3cret") && !all.contains("v4riable"), "{all}");
         }
     }
-    // The configuration holds the whole path of the named keyfile, which need not exist yet.
+    // The configuration contains the absolute path of the keyfile, which need not exist yet.
     let output = print(folder.path(), &["generic", "-k", "key.json", "-H", "@later"], &[]);
     let later = format!("@{}", folder.path().join("later").display());
     assert_eq!(arguments(&output)[3..5], ["--header", &later]);
-    // A request that could never be sent is refused at once.
+    // A header that can never be sent is refused at once.
     for header in ["Host: x", "no colon", "X: a\rb", "Accept-Encoding: gzip"] {
         let output = print(folder.path(), &["generic", "-k", "key.json", "-H", header], &[]);
         assert_eq!(output.status.code(), Some(2), "{header}: {output:?}");

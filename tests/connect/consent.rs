@@ -1,4 +1,4 @@
-//! A person is asked before the bridge signs.
+//! Tests that a person is asked before the bridge signs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::client::{Client, bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, initialized, open, usual};
 
-/// Gives the prepared answers, and remembers the questions.
+/// A person who gives prepared answers, and records the questions.
 struct Person {
     answers: Mutex<Vec<ConsentAnswer>>,
     shown: Mutex<Vec<(String, Option<String>)>>,
@@ -120,8 +120,8 @@ async fn destructive_is_the_servers_word_and_unknown_counts() {
 
 #[tokio::test]
 async fn the_signature_is_made_after_the_yes() {
-    // A signature that was made before the wait would still be in the window of the test server,
-    // so the test compares the times themselves.
+    // A signature from before the wait could still be inside the window, so the test compares the
+    // times.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut person = Person::new([ConsentAnswer::Yes]);
     Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(2100);
@@ -261,7 +261,7 @@ async fn a_client_that_cannot_ask_is_no_way_to_ask() {
         assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
         client.end().await;
     }
-    // A client of the revision with rounds is not asked either.
+    // A client of revision 2026-07-28 is not asked either.
     let mut client = client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
@@ -281,7 +281,7 @@ async fn a_question_without_an_answer_is_withdrawn() {
     assert_eq!(taken_back["params"]["requestId"], question["id"]);
     let answer = client.receive().await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no answer within"), "{answer}");
-    // The answer is too late, and it is not passed on to the server either.
+    // The answer is too late. It is not passed on to the server.
     client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": { "approve": true } } })).await;
     client.end().await;
     assert!(server.of("tools/call").is_empty());
@@ -318,7 +318,7 @@ async fn a_request_that_waits_for_consent_at_the_end_was_not_sent() {
     }
 }
 
-/// A key that needs two seconds for a signature, as an agent does that asks a person.
+/// A key that needs two seconds for a signature, like a key in an agent that asks a person.
 struct SlowKey(SecretKey, Arc<AtomicBool>);
 
 impl Sign for SlowKey {

@@ -1,4 +1,4 @@
-//! Servers that are down, refuse, break off, hang, or send what cannot be read.
+//! Tests of servers that are down, refuse, break off, hang, or send invalid answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::client::{Client, bridge, bridge_at, call, old_call};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{open, usual};
 
-/// Sends one request, and returns the error that answers it.
+/// Sends one request, and returns the error in its answer.
 pub(crate) async fn error(client: &mut Client) -> Value {
     let answer = client.ask(&call("id-1", "t", json!({}))).await;
     assert_eq!(answer["id"], "id-1", "{answer}");
@@ -20,14 +20,15 @@ pub(crate) async fn error(client: &mut Client) -> Value {
     answer["error"].clone()
 }
 
-/// Returns the error that an answer of the script becomes. The next request is served normally.
+/// Returns the error that a server's answer becomes for the client. The next request is served
+/// normally.
 pub(crate) async fn becomes(
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
 ) -> Value {
     becomes_within(Duration::from_secs(60), reply).await
 }
 
-/// Does as [`becomes`], with a time limit for the silence of the server.
+/// Works as [`becomes`], with a time limit after which a silent server is given up.
 async fn becomes_within(
     silence: Duration,
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
@@ -150,7 +151,7 @@ async fn a_clock_that_is_wrong_is_seen_in_the_hint() {
     }
 }
 
-/// Returns the HTTP date of a time after 2026-01-01, made from its RFC 3339 form.
+/// Returns the HTTP date of a time in 2026, converted from RFC 3339.
 fn httpdate(unix: i64) -> String {
     let text = mcpid::clock::Timestamp::from_unix(unix).to_string();
     let months =
@@ -168,7 +169,7 @@ async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
         let busy = Reply::error(503, seen, -31401, "unavailable");
         match asked.fetch_add(1, Ordering::SeqCst) {
             0 | 1 | 3 => busy.with("retry-after", "1"),
-            // The bridge waits for one second already.
+            // The bridge has already waited for one second.
             4 => busy.with("retry-after", "60"),
             _ => Reply::json(seen.text("ok")),
         }
@@ -179,7 +180,7 @@ async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
     assert!(begun.elapsed() >= Duration::from_secs(2));
-    // The server verified all of them, so their nonces differ.
+    // The server verified all attempts, so their nonces differ.
     assert_eq!(server.seen().len(), 3);
     let host = server.address;
     let waits = format!(
@@ -333,7 +334,7 @@ async fn shutdown_answers_pending_requests_and_closes_the_session() {
         left.iter()
             .all(|answer| answer["error"]["message"].as_str().unwrap().contains("told to stop"))
     );
-    // The server may have carried them out.
+    // The server may have executed these requests.
     assert!(left.iter().all(|answer| answer["error"]["code"] == UNANSWERED));
     assert_eq!(server.seen().last().unwrap().method, "DELETE");
 }
@@ -343,7 +344,7 @@ async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
     let server = Server::start(usual).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);
-    // The other end holds a few bytes and is never read.
+    // The other end can hold a few bytes, and is never read.
     let (_output, written) = tokio::io::duplex(16);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! Lines that a client should not send.
+//! Tests of lines that a client should not send.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn too_long_message_is_refused_and_the_session_goes_on() {
     assert_eq!(answer["id"], "long");
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains(&long.len().to_string()) && message.contains("4194304"), "{message}");
-    // A line of this length is skipped, and its id is not read.
+    // A line of this length is skipped, so its id is not known.
     let chunk = vec![b'x'; 1 << 20];
     for _ in 0..33 {
         client.raw(&chunk).await;

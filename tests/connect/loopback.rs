@@ -1,4 +1,4 @@
-//! The bridge for clients that speak HTTP, and the requests that must not use its key.
+//! Tests of the bridge for clients that speak HTTP, and of requests that must not use its key.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl ReceivedAnswer {
 }
 
 impl Proxy {
-    /// Sends a valid request with these changes; a header with an empty value is left out.
+    /// Sends a valid request with these changes. A header with an empty value is removed.
     pub(crate) async fn send(
         &self,
         line: &str,
@@ -165,7 +165,7 @@ async fn what_the_client_sends_arrives_signed_and_the_answer_comes_back() {
 
 #[tokio::test]
 async fn fields_that_the_client_left_out_stay_out() {
-    // The client has to send the fields that repeat the body; the server says if one is missing.
+    // The client has to send the fields that repeat the body. The server reports missing ones.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let proxy = proxy(&server).await;
     let got = proxy.post(&old_call(1, "t", json!({}))).await;
@@ -208,11 +208,11 @@ async fn only_allowed_requests_use_the_key() {
         (&*post, vec![("Origin", "https://app.example.evil.example")], 403),
         (&*post, vec![("Sec-Fetch-Site", "cross-site")], 403),
         (&*post, vec![("Sec-Fetch-Site", "same-site")], 403),
-        // Content types that a form on any page can send.
+        // Content types that a form on any web page can send.
         (&*post, vec![("Content-Type", "text/plain")], 415),
         (&*post, vec![("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&*post, vec![("Content-Type", "text/plain; application/json")], 415),
-        // A browser reads the first two as text/plain, and sends them without a preflight.
+        // Browsers treat the first two as text/plain, and send them without a preflight.
         (&*post, vec![("Content-Type", "text/plain;,application/json")], 415),
         (&*post, vec![("Content-Type", "text/plain;a=\",application/json\"")], 415),
         (&*post, vec![("Content-Type", "application/json, text/plain")], 415),
@@ -295,7 +295,7 @@ async fn faults_are_answered_with_the_id_and_a_status() {
     let got = proxy.post(&call("a", "moved", json!({}))).await;
     assert_eq!((got.status, &got.json()["id"]), (502, &json!("a")));
     assert!(got.body.contains("https://other.example/mcp"), "{}", got.body);
-    // Refusals of the server pass unchanged.
+    // A refusal of the server is passed on unchanged.
     let got = proxy.post(&call("b", "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["data"]["reason"]), (403, &json!("key_unknown")));
     let long = call("c", "t", json!({ "text": "x".repeat(5 << 20) }));

@@ -1,5 +1,5 @@
-//! Failures with clients that speak HTTP: every request gets an answer, other clients are not
-//! blocked, and answers of the server pass unchanged.
+//! Tests of failures with clients that speak HTTP: every request gets an answer, other clients are
+//! not blocked, and answers of the server are passed on unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ fn reason(got: &Value) -> &str {
     got["error"]["data"]["reason"].as_str().unwrap_or_default()
 }
 
-/// The start of a POST, written by hand; the body follows or does not.
+/// Sends the head of a POST. The test then sends the body or not.
 async fn begun(proxy: &Proxy, body: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     let head = format!(
@@ -106,7 +106,7 @@ async fn pauses_that_the_server_asks_for_are_had_and_signed_anew() {
     })
     .await;
     let proxy = proxy(&server).await;
-    // The server verified all of them, so no nonce came twice.
+    // The server verified all attempts, so all nonces differ.
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
     assert_eq!(server.seen().len(), 3);
     assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 503);
@@ -212,7 +212,7 @@ async fn a_client_that_breaks_off_has_nothing_signed() {
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     drop(begun(&proxy, &body[..20], body.len()).await);
-    // With a wrong length, the body is no message and the rest no request.
+    // With a wrong length, the body is not a message, and the rest is not a request.
     let mut stream = begun(&proxy, &body, 20).await;
     let mut all = Vec::new();
     let read = stream.read_to_end(&mut all);
@@ -229,7 +229,8 @@ async fn framing_that_two_servers_read_differently_smuggles_nothing() {
     let proxy = proxy(&server).await;
     let inner = old_call("inner", "t", json!({})).to_string();
     let host = proxy.address;
-    // The second request lacks the secret, like one from a web page. It is judged by itself.
+    // The second request lacks the secret path, as a request of a web page would. It is checked
+    // separately.
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 4",

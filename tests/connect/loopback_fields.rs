@@ -1,4 +1,4 @@
-//! Header fields of clients that speak HTTP, beside the body.
+//! Tests of header fields that contradict the body, from clients that speak HTTP.
 
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia};
@@ -51,14 +51,15 @@ async fn check(is_guarded: bool) {
         vec![("Mcp-Param-A", "=?base64?Z3LDtn")],
         vec![("Mcp-Param-A", "42"), ("Mcp-Param-B", "false")],
     ] {
-        // Only the server knows which argument a field repeats, unless a person is asked.
+        // Only the server knows which argument a field repeats, so the bridge checks these fields
+        // only if a person is asked.
         if !is_guarded && fields.iter().all(|(name, _)| name.starts_with("Mcp-Param-")) {
             continue;
         }
         let got = proxy.send(&path, &fields, &new).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // The error equals the server's, after which a client lists the tools again.
+    // The error equals the server's own. A client then lists the tools again.
     let got = proxy.send(&path, &[("Mcp-Name", "delete_all")], &new).await;
     assert_eq!((&got.json()["error"]["code"], &got.json()["id"]), (&json!(-32020), &json!(1)));
     for method in ["GET", "DELETE"] {

@@ -1,4 +1,5 @@
-//! The ways in which servers say that a session is over, and errors that only look like them.
+//! Tests of the ways in which servers say that a session is lost, and of errors that only look
+//! similar.
 
 use serde_json::json;
 
@@ -6,7 +7,7 @@ use crate::client::{Client, old_call};
 use crate::server::{Reply, Seen, Server};
 use crate::sessions::{open, opened, usual};
 
-/// A server that has lost its first session, and answers with `refusal` then.
+/// Starts a server that has lost its first session, and then answers with `refusal`.
 async fn forgetful(refusal: impl Fn() -> Reply + Send + Sync + 'static) -> (Server, Client) {
     let server = Server::start(move |seen: &Seen| {
         let lost = seen.header("mcp-session-id") == Some("session-1");

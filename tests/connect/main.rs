@@ -1,6 +1,6 @@
-//! The bridge between scripted clients and a scripted server, which verifies every request in
-//! full and claims its nonce: in each of these tests nothing arrives unsigned, badly signed
-//! or twice under one nonce.
+//! Tests of the bridge between scripted clients and a scripted server. The server verifies every
+//! request completely and claims its nonce, so in all of these tests every request arrives
+//! correctly signed, with a new nonce.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,5 @@
-//! The passphrase of a key without a terminal: an askpass program is asked, as ssh-add does.
+//! Tests of a passphrase without a terminal: it is asked for through an askpass program, as ssh-add
+//! does.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +12,7 @@ use crate::program::{BINARY, command, err, folder};
 
 const PASSPHRASE: &str = "tr0ub4dor & 3";
 
-/// A folder with an encrypted key.
+/// Returns a folder with an encrypted keyfile.
 fn sealed() -> TempDir {
     let folder = folder();
     fs::write(folder.path().join("pass"), PASSPHRASE).unwrap();
@@ -71,7 +72,7 @@ fn it_is_asked_for_as_ssh_add_asks() {
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(0));
     bridge.insert(1, "--check");
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(5));
-    // A passphrase that is given is used before the user is asked.
+    // A given passphrase is used, and the user is not asked.
     fs::remove_file(at.join("told")).unwrap();
     let given = [SIGN, &["--passphrase-file", "pass"]].concat();
     assert!(run(at, &given, &variables).status.success());
@@ -137,7 +138,7 @@ fn a_signal_ends_the_asking_program_too() {
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     child.wait().unwrap();
-    // A process that has ended may still be listed until its parent has waited for it.
+    // An ended process may still be listed until its parent has waited for it.
     let gone = (0..500).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

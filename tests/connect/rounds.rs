@@ -1,5 +1,5 @@
-//! Consent through a client of revision 2026-07-28: the bridge answers the call with a question,
-//! and the client repeats the call with the person's answer.
+//! Tests of consent through a client of revision 2026-07-28: the bridge answers the call with a
+//! question, and the client sends the call again with the person's answer.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn server() -> Server {
     Server::start(|seen| Reply::json(seen.text("ok"))).await
 }
 
-/// A call by a client that can show a form.
+/// Returns a call of a client that can show a form.
 fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     let mut call = call(id, tool, arguments);
     call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
@@ -35,7 +35,7 @@ fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     call
 }
 
-/// Returns the question in an answer: its state, and the text shown to the person.
+/// Returns the question in an answer: its state, and the text for the person.
 fn question(answer: &Value) -> (String, String) {
     let result = &answer["result"];
     assert_eq!(result["resultType"], "input_required", "{answer}");
@@ -48,7 +48,7 @@ fn question(answer: &Value) -> (String, String) {
     (state.to_owned(), wanted["params"]["message"].as_str().unwrap().to_owned())
 }
 
-/// `call` as an SDK sends it again: with another id and the answer of the round.
+/// Returns `call` as an SDK sends it again: with another id, and with the person's answer.
 fn again(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
     let mut call = call.clone();
     call["id"] = id.into();
@@ -146,7 +146,8 @@ async fn a_yes_is_for_the_call_that_was_shown_and_for_one_time() {
     declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
     // A made-up state is refused.
     declined(&client.ask(&again(&call, 4, "mcpid-consent-x", yes())).await, "not open any more");
-    // A state of the server is no question of the bridge, so the person is asked as usual.
+    // This state belongs to the server and not to a question of the bridge, so the person is asked
+    // as usual.
     question(&client.ask(&again(&call, 5, "other", yes())).await);
     assert_eq!(server.seen().len(), 1);
 }
@@ -221,7 +222,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     let call = asking(1, "delete_all", json!({}));
     let first = token(call.clone(), json!(1));
     let (state, _) = question(&client.ask(&first).await);
-    // After the yes, the server starts a round of its own.
+    // After the consent, the server starts a round of its own.
     let theirs = client.ask(&token(again(&call, 2, &state, yes()), json!(2))).await;
     assert_eq!((&theirs["id"], &theirs["result"]["requestState"]), (&json!(2), &json!("theirs")));
     let mut answered = token(call.clone(), json!(3));

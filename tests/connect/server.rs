@@ -1,4 +1,4 @@
-//! A scripted MCP server.
+//! A scripted MCP server that verifies all requests.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,10 +30,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The host name that the proxy of a test connects to this machine.
+/// The host name that the test's proxy resolves to this machine.
 pub(crate) const NAME: &str = "mcp.example.test";
 
-/// A request as it arrived, with its signature verified.
+/// A request as it arrived. Its signature was verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) n: usize,
@@ -68,13 +68,13 @@ impl Seen {
 pub(crate) enum Piece {
     Bytes(Bytes),
     Wait(Duration),
-    /// The body never goes on.
+    /// The body stops, and the connection stays open.
     Hang,
     /// The connection breaks.
     Break,
 }
 
-/// An answer of the script.
+/// An answer of the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -111,7 +111,7 @@ impl Reply {
         self
     }
 
-    /// Bytes of the body.
+    /// Returns the length of the body in bytes.
     pub(crate) fn length(&self) -> usize {
         let bytes = |piece: &Piece| if let Piece::Bytes(bytes) = piece { bytes.len() } else { 0 };
         self.pieces.iter().map(bytes).sum()
@@ -137,17 +137,17 @@ impl Reply {
 
 type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
 
-/// A server that runs until it is dropped.
+/// A server that runs until this value is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// Counts requests whose answer the client did not read to its end.
+    /// The number of requests whose answer the client did not read to its end.
     gone: Arc<AtomicUsize>,
     stop: tokio::task::JoinHandle<()>,
     live: Arc<Mutex<tokio::task::JoinSet<()>>>,
 }
 
-/// The key that all these tests sign with.
+/// The key with which all these tests sign.
 pub(crate) fn key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x5a)))
 }
@@ -158,7 +158,7 @@ fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     let origins = [format!("http://{address}"), named].map(|text| Origin::parse(&text).unwrap());
     let origins = Origins::new(origins);
     let now = SystemClock.now().plus(clock_ahead);
-    // Only these tests use the key, so no nonce was used before.
+    // Only these tests use the key, so no nonce was used before, and the store needs no floor.
     let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();
     let registry = Arc::new(Registry::merge([trusted]));
     let replay = ReplayCheck::Claim(Arc::new(store));
@@ -275,7 +275,7 @@ impl Stage {
             head.push(name.as_str(), value.as_bytes()).unwrap();
         }
         if let Err(refusal) = self.verifier.verify(&head, &raw).await {
-            // A panic would only end the connection. Aborting ends the test.
+            // A panic would only end the connection, so the whole test is aborted.
             let words = mcpid::verify::rejection::chain(&refusal);
             let reply = Reply::status(599).bytes(format!("not verified: {words}"));
             return self.respond(reply).await;
@@ -304,7 +304,7 @@ impl Stage {
                         return;
                     }
                     Piece::Break => {
-                        // The bytes before have to be sent first.
+                        // This pause lets the earlier bytes be sent first.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         let _ = pieces.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
                     }
@@ -322,7 +322,7 @@ impl Stage {
     }
 }
 
-/// Counts the answers that were dropped before their end.
+/// Counts answers that were dropped before their end.
 pub(crate) struct Taken {
     gone: Arc<AtomicUsize>,
     whole: bool,

@@ -1,4 +1,4 @@
-//! The revisions with sessions, up to 2025-11-25.
+//! Tests of the revisions with sessions, up to 2025-11-25.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,8 +25,7 @@ pub(crate) fn opened(seen: &Seen, session: &str) -> Reply {
     Reply::json(seen.result(result)).with("mcp-session-id", session)
 }
 
-/// Returns the usual answers of a server with sessions. The script of a test only adds the special
-/// ones.
+/// Returns the usual answers of a server with sessions. The script of a test adds the special ones.
 pub(crate) fn usual(seen: &Seen) -> Reply {
     match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::status(405),
@@ -132,7 +131,7 @@ async fn an_answer_that_broke_off_is_taken_up_where_it_was() {
         ("GET", Some("e2")) => Reply::sse()
             .bytes("id: e3\n")
             .event(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }))
-            // The server ends the stream in an orderly way, and it is resumed again.
+            // The server ends the stream normally, and the client resumes it.
             .bytes("retry: 50\n\n"),
         ("GET", Some("e3")) => Reply::sse().bytes("id: e4\n").event(
             &json!({ "jsonrpc": "2.0", "id": 1, "result": { "resumed": true } }),
@@ -227,7 +226,7 @@ async fn a_session_id_is_visible_ascii_or_none() {
         let answer = client.ask(&initialize()).await;
         assert_eq!(answer["error"]["data"]["reason"], "garbage", "{id:?}: {answer}");
         assert!(answer["error"]["message"].as_str().unwrap().contains("its session id"));
-        // The id is never sent back.
+        // The invalid session id is never used.
         client.ask(&old_call(1, "t", json!({}))).await;
         assert!(server.seen().iter().all(|seen| seen.header("mcp-session-id").is_none()));
     }

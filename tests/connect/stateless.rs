@@ -1,4 +1,4 @@
-//! Tests of revision 2026-07-28, in which requests have no session.
+//! Tests of revision 2026-07-28, in which there are no sessions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -61,7 +61,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
             .bytes(format!("{}\n\n", progress(1)))
             .bytes("data:\n\n")
             .bytes("event: other\ndata: not for us\n\n")
-            // Data in two lines, and a CR LF that arrives in two pieces.
+            // The data is in two lines, and a CR LF arrives in two pieces.
             .bytes("data: {\"jsonrpc\":\"2.0\",\r")
             .bytes("\ndata: \"method\":\"notifications/message\",\"params\":{\"data\":\"ü\"}}\r\n\r\n")
             .piece(Piece::Wait(Duration::from_millis(200)))
@@ -82,7 +82,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
 async fn twenty_calls_are_in_flight_and_each_gets_its_own_answer() {
     let server = Server::start(|seen| {
         let n = seen.body["params"]["arguments"]["n"].as_u64().unwrap();
-        // The later a request came, the sooner it ends.
+        // The later a request was sent, the earlier it is answered.
         let text = seen.text(&n.to_string());
         let reply = if n % 2 == 0 { Reply::json(text) } else { Reply::sse().event(&text) };
         reply.after(Duration::from_millis(400 - 20 * n))
@@ -120,7 +120,7 @@ async fn large_and_foreign_text_comes_back_whole() {
     for (id, text) in [
         (1, "žluťoučký kůň 馬 🐴\u{2028}\u{200f}".repeat(3000)),
         (2, format!("x{}", "žluťoučký kůň 馬 🐴".repeat(3000))),
-        // Fills a message up to the limit of 4 MiB.
+        // This text fills a message almost to the limit of 4 MiB.
         (3, "a".repeat((4 << 20) - 400)),
     ] {
         let answer = client.ask(&call(id, "echo", json!({ "text": text }))).await;
@@ -144,7 +144,7 @@ async fn a_cancelled_request_is_closed_and_gets_no_answer() {
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
     server.until_gone(1).await;
     client.silence().await;
-    // A cancel for a finished or unknown request is not sent to the server.
+    // Cancelling a finished or unknown request is not passed on to the server.
     for id in [json!(1), json!("1"), json!(99), Value::Null] {
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })).await;
     }
@@ -217,7 +217,7 @@ async fn a_server_that_wants_other_headers_is_asked_once_for_its_tools() {
     let methods: Vec<_> = server.seen().iter().map(|seen| seen.rpc().to_owned()).collect();
     assert_eq!(methods, ["tools/call", "tools/list", "tools/list", "tools/call"]);
     assert_eq!(server.of("tools/list")[1].body["params"]["cursor"], "p\"2");
-    // After the list was read again, the refusal of the server is final and goes to the client.
+    // After the list was read again, another refusal is final and is passed to the client.
     let answer = client.ask(&call(2, "never", json!({}))).await;
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(-32020)));
     assert_eq!(server.of("tools/call").len(), 4);
@@ -237,7 +237,7 @@ async fn a_subscription_stays_open_and_does_not_delay_the_end() {
     })
     .await;
     let (bridge, said) = crate::client::bridge(&server.url());
-    // A subscription has no limit for silence.
+    // A subscription may be silent for any time.
     let mut client = Client::by((bridge.with_silence(Some(Duration::from_millis(150))), said));
     client.send(&request("s", "subscriptions/listen")).await;
     assert_eq!(client.receive().await["method"], "notifications/subscriptions/acknowledged");

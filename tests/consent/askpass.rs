@@ -1,4 +1,4 @@
-//! The question by an askpass program, without a terminal.
+//! Tests of questions through an askpass program, without a terminal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ fn script(folder: &TempDir, name: &str, body: &str) -> PathBuf {
     path
 }
 
-/// Returns whether the call was sent, or why not.
+/// Returns whether the call reached the server, or why not.
 fn outcome(server: &Server, folder: &TempDir) -> Result<(), String> {
     let answer = answers(folder).remove(0);
     match answer["error"]["message"].as_str() {
@@ -61,7 +61,7 @@ fn an_askpass_program_gets_what_openssh_gives_it() {
     outcome(&server, &folder).unwrap();
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("prompt"), "confirm 1");
-    // The program gets neither the messages of the client nor the passphrase.
+    // The program gets neither the client's messages nor the passphrase.
     assert_eq!(read("stdin"), "");
     assert!(!read("env").contains("tr0ub4dor"));
     let text = read("text");
@@ -112,7 +112,7 @@ fn one_that_hangs_is_ended_with_all_it_started() {
     for name in ["inner", "outer"] {
         let id = fs::read_to_string(folder.path().join(name)).unwrap();
         let status = format!("/proc/{}/stat", id.trim());
-        // The process is gone, or a zombie that its parent has not waited for.
+        // The process has ended, or is a zombie for which its parent has not waited.
         let state = fs::read_to_string(status).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
     }

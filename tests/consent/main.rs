@@ -1,5 +1,5 @@
-//! Tests of consent: the requests that need it, the question that a person sees, and the answers
-//! that count as a yes.
+//! Tests of consent: which requests need it, what a person is shown, and which answers count as a
+//! yes.
 #![cfg(feature = "connect")]
 #![allow(clippy::unwrap_used)]
 
@@ -17,14 +17,14 @@ use mcpid::message::{Head, RequestTarget};
 
 const TARGET: &str = "https://mcp.example.com/mcp";
 
-/// The strict reading of a POST of `body`.
+/// Parses a POST of `body`.
 fn read(body: &[u8]) -> Result<Reading<'_>, AmbiguousBody> {
     let mut head = Head::new("POST", RequestTarget::from_url(TARGET).unwrap()).unwrap();
     head.push("Content-Type", b"application/json").unwrap();
     body::read(&head, body, Scope::Endpoint)
 }
 
-/// A `tools/call` of `delete` with these arguments.
+/// Returns a `tools/call` of `delete` with these arguments.
 fn call(arguments: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"delete","arguments":{arguments}}}}}"#

@@ -1,4 +1,4 @@
-//! Tests which requests need the consent of a person.
+//! Tests of which requests need the consent of a person.
 
 use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, ConsentQuestion, PageLimits};
 use mcpid::mcp::body::Reading;
@@ -61,7 +61,7 @@ fn destructive_is_the_servers_word_and_unknown_counts() {
     assert_eq!(need(rules, &call("{}"), &Tools::new()), "ask");
     assert_eq!(need(rules, &call("{}"), &destructive), "ask");
     assert_eq!(need(rules, &call("{}"), &harmless), "nothing");
-    // A pattern asks all the same.
+    // A pattern applies even if the server describes the tool as harmless.
     assert_eq!(need(&["destructive", "tools/call:*"], &call("{}"), &harmless), "ask");
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     assert_eq!(need(rules, list, &Tools::new()), "nothing");
@@ -99,7 +99,7 @@ fn what_cannot_be_read_is_refused_unasked() {
         for rules in [&["tools/call:delete"][..], &["destructive"], &["@response"]] {
             assert_eq!(need(rules, body, &Tools::new()), "refuse", "{rules:?} {body}");
         }
-        // A request that needs no consent is not refused here.
+        // If no rule is set, the request is not refused either.
         assert_eq!(need(&[], body, &Tools::new()), "nothing", "{body}");
     }
 }
@@ -111,7 +111,7 @@ fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
     assert!(asked.shown(&PageLimits::default()).text.contains("\"@delete\""));
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Get), b"", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Nothing));
-    // A body without a reading.
+    // The body was not parsed.
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Get), b"x", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Refuse));
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Opaque), b"x", &Tools::new());
@@ -156,7 +156,7 @@ fn what_is_asked_is_bound_to_the_bytes() {
     ] {
         assert!(!asked.is_about(other.as_bytes()), "{other}");
     }
-    // The reading of one body with the bytes of another.
+    // The parsed body and the bytes are of different requests.
     let reading = read(body.as_bytes()).unwrap();
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     assert!(ConsentQuestion::new(TARGET, &reading, ping).is_none());

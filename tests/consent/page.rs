@@ -1,5 +1,5 @@
-//! The page that a person sees: it shows everything or says how much is missing, and no text can
-//! look like other text.
+//! Tests of the text that a person sees: it shows everything or says how much is missing, and no
+//! text can look like other text.
 
 use mcpid::connect::consent::{ConsentQuestion, PageLimits, ShownPage};
 use proptest::prelude::*;
@@ -15,13 +15,13 @@ fn shown(arguments: &str) -> ShownPage {
     asked(&call(arguments)).shown(&PageLimits::default())
 }
 
-/// Returns the lines of the arguments, which begin with the gutter.
+/// Returns the lines of the arguments, without their prefix.
 fn arguments(text: &str) -> Vec<&str> {
     let lines = text.lines().skip_while(|line| !line.starts_with("  arguments, ")).skip(1);
     lines.map_while(|line| line.strip_prefix("  | ")).collect()
 }
 
-/// A JSON string that holds `text`.
+/// Returns a JSON string that contains `text`.
 fn json(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
@@ -57,7 +57,7 @@ fn the_whole_page_of_an_ordinary_call() {
     assert!(text.contains(&format!("\n    {sha256}\n")), "{text}");
 }
 
-/// The SHA-256 by the system's own program.
+/// Returns the SHA-256 by the program `sha256sum`.
 fn sha256sum(bytes: &[u8]) -> String {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -87,18 +87,18 @@ fn what_cannot_be_seen_is_spelt_out() {
         ("\u{7}\u{8}\r\0\u{7f}", r#""\u{7}\u{8}\u{d}\u{0}\u{7f}""#),
         ("a\tb", r#""a\u{9}b""#),
         ("a\u{2028}b\u{2029}\u{85}", r#""a\u{2028}b\u{2029}\u{85}""#),
-        // Blanks that are no spaces.
+        // Blanks other than the space.
         ("a\u{a0}b\u{2003}c\u{3000}", r#""a\u{a0}b\u{2003}c\u{3000}""#),
-        // Private use and no characters at all.
+        // Private-use characters, and code points that are not characters.
         ("\u{e000}\u{10fffd}\u{fffe}", r#""\u{e000}\u{10fffd}\u{fffe}""#),
-        // Many marks on one letter would cover the lines around it.
+        // Many combining marks on one letter would cover the lines around it.
         ("a\u{301}\u{302}\u{303}\u{304}", "\"a\u{301}\u{302}\\u{303}\\u{304}\""),
-        // Text that looks like an escape of the page.
+        // Text that looks like an escape of the page itself.
         (r"\u{202e}", r#""\\u{202e}""#),
         ("\\", r#""\\""#),
         ("\"", r#""\"""#),
         ("\\\"", r#""\\\"""#),
-        // Text that is only foreign stays readable.
+        // Foreign text stays readable.
         ("größer 東京 🦀", "\"größer 東京 🦀\""),
         ("e\u{301}", "\"e\u{301}\""),
         ("", "\"\""),
@@ -109,7 +109,7 @@ fn what_cannot_be_seen_is_spelt_out() {
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
         let hidden = |c: char| c != '\n' && (c.is_control() || mcpid::message::shown::is_unsafe(c));
         assert!(!page.text.contains(hidden), "{text:?}");
-        // The page shows the same text for each way to escape it in JSON.
+        // The same text is shown, however it is escaped in JSON.
         let escaped: String = text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect();
         let page = shown(&format!("[\"{escaped}\"]"));
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
@@ -124,7 +124,8 @@ fn no_text_passes_for_a_line_of_ours() {
         lines,
         [r#""x\u{a}"#, r#"    body: 12 bytes, sha-256\u{a}"#, r#"    | nothing\u{a}"#, r#"  yes""#]
     );
-    // The text is tested as a key, as the tool's name, as the label of a member, and as the method.
+    // The text is tested as a key, as the name of the tool, as the label of a member, and as the
+    // method.
     for body in [
         call(r#"{"x\n  body: 1 bytes":1}"#),
         call("{}").replace("\"delete\"", r#""x\n  body: 1 bytes""#),
@@ -167,7 +168,7 @@ fn everything_of_the_body_has_its_place() {
     let response = asked(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#);
     let text = response.shown(&PageLimits::default()).text;
     assert!(text.contains("  error, 10 bytes:\n  | {\"code\": 1}\n"), "{text}");
-    // Arguments that are no object, or none.
+    // The arguments are not an object, or are missing.
     assert_eq!(arguments(&shown("null").text), ["null"]);
     let none = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete"}}"#;
     assert!(!asked(none).shown(&PageLimits::default()).text.contains("arguments"));
@@ -175,7 +176,7 @@ fn everything_of_the_body_has_its_place() {
 
 #[test]
 fn what_is_long_is_cut_and_counted() {
-    // The page shows both ends of a long string, and the number of characters between them.
+    // Both ends of a long string are shown, with the number of characters between them.
     let long = format!("start{}end", "x".repeat(10_000));
     let page = shown(&json(&long));
     let text = arguments(&page.text).concat();
@@ -190,7 +191,8 @@ fn what_is_long_is_cut_and_counted() {
     let page = shown(&format!("{{\"a\":{},\"path\":\"/etc/passwd\"}}", json(&long)));
     assert!(page.text.contains("\"path\": \"/etc/passwd\""), "{}", page.text);
 
-    // The remark is outside the quotation marks, where no text of the client can be.
+    // The remark about hidden characters is outside the quotation marks, where no text of the
+    // client can be.
     let page = shown(&json("a (5 characters not shown) b"));
     assert_eq!(arguments(&page.text), ["\"a (5 characters not shown) b\""]);
     assert_eq!(page.hidden, 0);
@@ -204,7 +206,7 @@ fn what_is_long_is_cut_and_counted() {
     assert_eq!(last, format!("  ({count} more members, {bytes} bytes, not shown)"));
     assert_eq!(page.hidden, bytes);
 
-    // A long number, a long key, a long name, a long target.
+    // A long number, a long key, a long name, and a long target.
     for body in [
         call(&format!("[0.{}]", "7".repeat(4_998))),
         call(&format!("{{\"{}\":1}}", "k".repeat(5_000))),
@@ -276,7 +278,7 @@ fn letters_that_look_like_others_are_named() {
     assert!(page.text.contains("beware: letters that pass for Latin ones in:"), "{}", page.text);
     assert!(page.text.contains(r#"  | "p\u{430}ypal""#), "{}", page.text);
     assert!(page.text.contains(r#"  | "\u{ff47}oogle""#), "{}", page.text);
-    // The warning also covers a key.
+    // The warning also applies to keys.
     assert!(shown("{\"p\u{430}th\":1}").text.contains("beware"));
     let many: Vec<String> = (0..9).map(|n| format!("p\u{430}y{n}")).collect();
     let page = shown(&json(&many.join(" ")));
@@ -301,8 +303,8 @@ fn letters_that_look_like_others_are_named() {
 }
 
 proptest! {
-    /// For arbitrary arguments, the page holds no character that a terminal could obey, and every
-    /// line is written by mcpid or begins with the gutter.
+    /// For arbitrary arguments, the page contains no control character, and every line is mcpid's
+    /// own or begins with `  | `.
     #[test]
     fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();

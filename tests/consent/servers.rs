@@ -1,4 +1,4 @@
-//! A server that records its requests, and the bridge before it on a terminal.
+//! A server that records its requests, and the bridge in front of it on a terminal.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rexpect::session::{PtySession, spawn_command};
 use tempfile::TempDir;
 
-/// A minimal MCP server with a destructive tool and a harmless one.
+/// A small MCP server with a destructive tool and a harmless one.
 pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ impl Server {
         Server { url, seen }
     }
 
-    /// Returns the bodies of the calls that arrived.
+    /// Returns the bodies of the calls that reached the server.
     pub(crate) fn calls(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|body| body.contains("tools/call")).cloned().collect()
@@ -78,14 +78,14 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
     }
 }
 
-/// A `tools/call` as a client sends it.
+/// Returns a `tools/call` as a client sends it.
 pub(crate) fn call(id: u32, tool: &str, arguments: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
     )
 }
 
-/// A folder with a plain key and a client's messages.
+/// Returns a folder with a keyfile without a passphrase, and a client's messages.
 pub(crate) fn folder(messages: &[String]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_mcpid"))
@@ -106,13 +106,13 @@ fn settings(command: &mut Command, folder: &Path) {
     }
 }
 
-/// The bridge on a pty, its stdin and stdout files. The shell shows how it ended and in what state
-/// the terminal is.
+/// Starts the bridge on a pty, with files as stdin and stdout. The shell then prints its exit code
+/// and the state of the terminal.
 pub(crate) fn on_terminal(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     on_terminal_after(folder, server, flags, "true")
 }
 
-/// Starts the bridge on a terminal, after the shell has run the command `before`.
+/// Starts the bridge on a terminal, after the shell has run `before`.
 pub(crate) fn on_terminal_after(
     folder: &TempDir,
     server: &Server,
@@ -127,13 +127,13 @@ pub(crate) fn in_background(folder: &TempDir, server: &Server, flags: &str) -> P
     start(folder, server, flags, "set -m", "& wait $!")
 }
 
-/// Starts the bridge on a terminal; `id=N.` comes before its output, where N is its process id.
+/// Starts the bridge on a terminal. `id=N.` is printed first, where N is its process id.
 pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
-    // Without this, a shell without job control makes background jobs ignore Ctrl-C.
+    // A shell without job control would make background jobs ignore Ctrl-C.
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
-/// Starts two bridges on one terminal.
+/// Starts two bridges on the same terminal.
 pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let second = format!(
         "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",
@@ -143,11 +143,11 @@ pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession 
     start(folder, server, flags, "true", &second)
 }
 
-/// The bridge as an HTTP server in the foreground of a terminal. It prints its URL there.
+/// Starts the bridge as an HTTP server in the foreground of a terminal. It prints its URL there.
 pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(
-        // The shell gets the Ctrl-C too, and must live on to show the exit code.
+        // The shell gets the Ctrl-C too, and must survive to print the exit code.
         "stty echo sane; trap : INT; '{}' connect -k key.json {flags} --listen 127.0.0.1:0 {} 2>err\n\
          echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
          stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
@@ -205,14 +205,14 @@ pub(crate) fn answers(folder: &TempDir) -> Vec<serde_json::Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Runs the bridge without any terminal, with these variables.
+/// Runs the bridge without a terminal, with these variables.
 pub(crate) fn without_terminal(
     folder: &TempDir,
     server: &Server,
     flags: &[&str],
     variables: &[(&str, &Path)],
 ) -> std::process::Output {
-    // setsid leaves the process without a terminal, even if the tests were started from one.
+    // setsid removes the terminal, which the tests themselves may have.
     let mut command = Command::new("setsid");
     command.args(["-w", env!("CARGO_BIN_EXE_mcpid"), "connect", "-k", "key.json"]);
     command.args(flags).arg(&server.url);

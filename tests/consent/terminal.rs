@@ -1,4 +1,4 @@
-//! The question on a terminal, with the bridge on stdio.
+//! Tests of questions on a terminal, with the bridge on stdio.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn yes_sends_exactly_what_was_shown() {
     session.send_line("y").unwrap();
     let after = ends(session, 0);
     assert!(after.contains("mcpid: yes, it is signed and sent"), "{after}");
-    // The server got the bytes that were shown.
+    // The server got exactly the bytes that were shown.
     assert_eq!(server.calls(), [message]);
     assert_eq!(answers(&folder)[0]["result"]["content"][0]["text"], "done");
 }
@@ -53,7 +53,7 @@ fn everything_but_yes_is_no() {
         ("maybe\rja\rye\r", "declined"),
         ("yy\r1\ryes!\r", "declined"),
         ("\u{1b}[Ay\ry y\ryes please\r", "declined"),
-        // A yes taken back.
+        // A yes that was deleted again.
         ("yes\u{7f}\u{7f}\u{7f}no\r", "declined"),
         // The line is longer than any valid answer.
         ("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\r", "declined"),
@@ -95,7 +95,7 @@ fn silence_is_no_and_what_was_typed_before_is_no_answer() {
     let start = Instant::now();
     let mut session = on_terminal(&folder, &server, "--confirm destructive --confirm-timeout 1s");
     session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
-    // The beginning of a yes without Enter.
+    // The beginning of a yes, without Enter.
     session.send("ye").unwrap();
     session.flush().unwrap();
     session.exp_string("not sent: no answer within 1 s").unwrap();
@@ -181,7 +181,8 @@ fn only_what_is_named_is_asked_about() {
     let server = Server::start();
     let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
     let folder = folder(&[list, call(1, "look", "{}")]);
-    // A call of an unknown tool needs consent; the list and this pattern do not.
+    // By default, a call of an unknown tool needs consent. With this pattern, neither of these
+    // calls does.
     let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
     let seen = ends(session, 0);
     assert!(!seen.contains("wants your yes"), "{seen}");
@@ -211,7 +212,7 @@ fn long_arguments_are_shown_whole_on_demand() {
     session.send_line("a").unwrap();
     let seen = session.exp_string(QUESTION).unwrap();
     assert!(seen.contains("THE END") && !seen.contains("not shown"), "{seen}");
-    // Tool, target and key are printed right above the question, however long the page was.
+    // Tool, target and key are printed right above the question, even if the page is long.
     let last: String = seen.lines().rev().take(4).map(str::trim_end).collect::<Vec<_>>().join(" ");
     for part in ["\"tools/call\" \"delete\" at", &*server.url, "in short:"] {
         assert!(last.contains(part), "{part} is not in {last}");
@@ -241,12 +242,12 @@ fn a_terminal_that_another_program_has_is_not_asked_on() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH)]);
     let flags = "--confirm destructive --confirm-timeout 2s";
-    // The mode in which an editor, or a client with a full screen, leaves the terminal.
+    // The terminal is in the mode in which an editor, or a full-screen client, leaves it.
     let mut session = crate::servers::on_terminal_after(&folder, &server, flags, "stty -icanon");
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
     refused(&folder, 1, "there is no way to ask: another program has the terminal");
-    // The bridge runs in the background, as a job of the shell.
+    // The bridge runs as a background job of the shell.
     let mut session = crate::servers::in_background(&folder, &server, flags);
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");

@@ -1,5 +1,5 @@
-//! Tests of the audit log in the layer: the entry is on the disk before the service is called, or
-//! the request follows the rule for a failed log.
+//! Tests of the audit log in the layer: the entry is on the disk before the service is called; if
+//! the log fails, the policy decides about the request.
 
 use std::sync::Arc;
 
@@ -126,12 +126,12 @@ async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
     kept.close();
     assert_eq!(refused(&strict, plain(CALL)).await.status, 403);
     let seen = Seen::default();
-    // No key authorised the request, so it is only counted.
+    // No key authorised this request, so it is only counted.
     let response = through(&open, &seen, plain(CALL)).await;
     assert_eq!(response.status().as_u16(), 202);
     through(&open, &seen, bare("GET")).await;
     assert_eq!(seen.calls(), 2);
-    // A signed request that would be refused is passed on only with its entry.
+    // A signed request that strict mode would refuse is passed on only if its entry is written.
     let good = signed(&at, CALL).await;
     let other = bytes::Bytes::from_static(b"{}");
     let changed = good.map(|_| http_body_util::Full::new(other));

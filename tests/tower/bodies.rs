@@ -1,4 +1,4 @@
-//! Tests of bodies: when the layer reads them, how much it reads, and that they come out unchanged.
+//! Tests of bodies: when the layer reads them, how much it reads, and that they are not changed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +36,7 @@ async fn a_verified_body_comes_out_as_it_went_in() {
             assert_eq!(seen.status().as_str(), "verified");
         }
     }
-    // Empty frames at either end and in between change nothing.
+    // Empty frames at both ends and in between change nothing.
     let request = signed(&clock, CALL).await;
     let (left, right) = CALL.as_bytes().split_at(9);
     let frames = Frames::new(
@@ -76,7 +76,7 @@ async fn trailers_are_dropped_read_or_unread() {
     let clock = clock();
     let mut trailers = HeaderMap::new();
     trailers.insert("mcp-name", "delete_all".parse().unwrap());
-    // Trailers end a body; what some server gives after them is no part of it.
+    // Trailers end a body. Frames that a server gives after them are not part of it.
     let body = || {
         Frames::of(CALL.as_bytes(), 30)
             .and(Ok(Frame::trailers(trailers.clone())))
@@ -85,7 +85,7 @@ async fn trailers_are_dropped_read_or_unread() {
     let seen = Seen::default();
     let strict_layer = strict(&clock);
     let request = with_body(signed(&clock, CALL).await, body());
-    // `through` asserts that the service sees none.
+    // `through` checks that no trailers reach the service.
     assert_eq!(through(&strict_layer, &seen, request).await.status(), 202);
     assert_eq!(seen.body(), CALL.as_bytes());
     let permissive = strict(&clock).with_modes(Modes::permissive());
@@ -105,31 +105,31 @@ async fn trailers_are_dropped_read_or_unread() {
 #[tokio::test]
 async fn strict_refuses_an_unsigned_flood_without_reading_it() {
     let layer = strict(&clock());
-    // Announced: not a frame is taken.
+    // The length is announced, so no frame is read.
     let body = Frames::of(&vec![b'x'; HUGE], 16_384).announcing(HUGE as u64);
     let polled = Arc::clone(&body.polled);
     let answer = refused(&layer, with_body(plain(""), body)).await;
     assert_eq!((answer.status, answer.reason()), (403, "signature_missing"));
     assert_eq!(polled.load(Ordering::SeqCst), 0);
-    // Chunked: four frames are 64 KiB, and the fifth shows that there is more.
+    // The length is not announced. Four frames are 64 KiB, and the fifth shows that there are more.
     let body = Frames::of(&vec![b'x'; HUGE], 16_384);
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(plain(""), body)).await.status, 403);
     assert_eq!(polled.load(Ordering::SeqCst), 5);
-    // A forged signature buys nothing.
+    // A forged signature does not make the layer read more.
     let clock = clock();
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     let body = Frames::of(&vec![b'x'; HUGE], 16_384);
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(forged, body)).await.reason(), "key_unknown");
     assert_eq!(polled.load(Ordering::SeqCst), 5);
-    // A GET has no id, and its content is nothing to us.
+    // A GET has no JSON-RPC id, so its content is not read.
     let body = Frames::of(CALL.as_bytes(), 10);
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(bare("GET"), body)).await.status, 403);
     assert_eq!(polled.load(Ordering::SeqCst), 0);
-    // A client that waits for 100 Continue is answered at once: polling would make a server send
-    // it.
+    // A client that waits for 100 Continue is answered at once, because polling the body would make
+    // the server send it.
     let mut request = plain(CALL);
     request.headers_mut().insert("expect", "100-Continue".parse().unwrap());
     let body = Frames::of(CALL.as_bytes(), 10);
@@ -147,7 +147,8 @@ async fn a_signed_body_over_the_limit_is_413() {
     let longer = format!("{CALL} ");
     let answer = refused(&layer, signed(&clock, &longer).await).await;
     assert_eq!((answer.status, answer.reason()), (413, "too_large"));
-    // Announced: not a frame is taken. Chunked: the first frame over it ends it.
+    // If a length over the limit is announced, no frame is read. Otherwise, reading ends at the
+    // first frame over the limit.
     let body = Frames::of(longer.as_bytes(), 10).announcing(longer.len() as u64);
     let polled = Arc::clone(&body.polled);
     let request = with_body(signed(&clock, &longer).await, body);
@@ -158,7 +159,7 @@ async fn a_signed_body_over_the_limit_is_413() {
     let request = with_body(signed(&clock, &longer).await, body);
     assert_eq!(refused(&layer, request).await.status, 413);
     assert_eq!(polled.load(Ordering::SeqCst), CALL.len() / 10 + 1);
-    // A smaller limit around the layer gives the same answer.
+    // A smaller limit in a layer around this one gives the same answer.
     let request =
         with_body(signed(&clock, CALL).await, Limited::new(Frames::of(CALL.as_bytes(), 5), 20));
     assert_eq!(refused(&layer, request).await.status, 413);
@@ -185,7 +186,7 @@ async fn permissive_streams_what_it_need_not_read() {
     };
     let response = send(Frames::of(&[b'x'; 100], 10)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "100");
-    // The limit holds there too: the service sees its body break, and knows why.
+    // The limit applies here too: the service sees an error of the body, and can tell why.
     let error = send(Frames::of(&[b'x'; 101], 10)).await.unwrap_err();
     assert!(error.is::<http_body_util::LengthLimitError>(), "{error:?}");
 }
@@ -196,12 +197,12 @@ async fn a_body_that_trickles_past_the_window_is_expired() {
     let layer = strict(&clock);
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
-    // The body comes at one byte a second: the head was good, the last byte comes too late.
+    // The body arrives at one byte a second. The head was valid, but the last byte comes too late.
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |_| slow.forward(1));
     let answer = refused(&layer, with_body(request, body)).await;
     assert_eq!((answer.status, answer.reason()), (403, "expired"));
     assert_eq!(answer.json["id"], serde_json::json!(1));
-    // A slow body does no harm if it ends in time.
+    // A slow body is accepted if it ends in time.
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |n| slow.forward(i64::from(n < 29)));
@@ -219,7 +220,7 @@ async fn a_body_that_breaks_off_is_refused_and_uses_no_nonce_up() {
     assert_eq!((answer.status, answer.reason()), (400, "body_broken"));
     assert!(!answer.text.contains("10.0.0.7"));
     assert!(matches!(answer.refused.unwrap().reason(), RefusalReason::BodyBroken(_)));
-    // The body is cut short without an error, so it is not the signed body.
+    // The body is cut without an error, so it is not the body that was signed.
     let body = Frames::of(&CALL.as_bytes()[..20], 5);
     assert_eq!(refused(&layer, with_body(request.clone(), body)).await.reason(), "digest_mismatch");
     let seen = Seen::default();
@@ -235,7 +236,8 @@ async fn unverified_bodies_share_a_budget() {
     let list = |padding: usize| {
         format!("{}{}", r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, " ".repeat(padding))
     };
-    // A request that was let through unverified counts as long as its body lies there.
+    // The body of a request that passed unverified counts towards the budget until the body is
+    // dropped.
     let held = Arc::new(tokio::sync::Mutex::new(Vec::new()));
     let keep = Arc::clone(&held);
     let service = layer.layer(tower::service_fn(move |request: http::Request<RequestBody<_>>| {
@@ -256,12 +258,12 @@ async fn unverified_bodies_share_a_budget() {
     assert_eq!(budget.used(), 0);
     assert_eq!(service.clone().oneshot(plain(&list(600))).await.unwrap().status(), 200);
     held.lock().await.clear();
-    // The application decides about a verified request.
+    // The body of a verified request does not count towards the budget.
     let request = signed(&clock, CALL).await;
     assert_eq!(service.clone().oneshot(request).await.unwrap().status(), 200);
     assert_eq!(held.lock().await.len(), 1);
     assert_eq!(budget.used(), 0);
-    // A length that is only announced takes nothing away.
+    // An announced length reserves nothing.
     let strict_layer = strict(&clock).with_budget(Arc::clone(&budget));
     let seen = Seen::default();
     let body = Frames::of(CALL.as_bytes(), 10).announcing(4_000_000);
@@ -272,7 +274,7 @@ async fn unverified_bodies_share_a_budget() {
     let body = Frames::of(long.as_bytes(), 1);
     assert_eq!(refused(&layer, with_body(plain(""), body)).await.status, 503);
     assert_eq!(budget.used(), 0);
-    // A refusal is not held up by a full budget; it goes without the id.
+    // A full budget does not delay a refusal, but the refusal has no id.
     let full = strict(&clock).with_budget(Arc::new(Budget::new(0)));
     let answer = refused(&full, plain(CALL)).await;
     assert_eq!((answer.status, answer.json.get("id")), (403, None));

@@ -1,4 +1,4 @@
-//! The two tower layers, from outside: one binary, one module for each thing that they promise.
+//! Tests of the two tower layers through their public interfaces, with a module for each topic.
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
 mod answers;

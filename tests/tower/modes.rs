@@ -1,4 +1,4 @@
-//! Tests of strict mode, permissive mode, and both by pattern.
+//! Tests of strict mode, of permissive mode, and of both by pattern.
 
 use std::sync::{Arc, Mutex};
 
@@ -112,11 +112,11 @@ async fn patterns_decide_by_the_body() {
     assert_eq!(through(&layer, &seen, bare("DELETE")).await.status(), 202);
     for body in [
         call("tools/call", Some("delete_all")),
-        // Strict wins where both match.
+        // If both kinds of pattern match, strict wins.
         call("tools/call", Some("delete_draft")),
-        // A call that names nothing could be any.
+        // A call without a name could be a call of any tool.
         call("tools/call", None),
-        // An unsigned response could approve a question of the call.
+        // An unsigned response could approve what a call asked back.
         RESPONSE.to_owned(),
         // An unreadable body matches every strict pattern.
         "".to_owned(),
@@ -129,16 +129,16 @@ async fn patterns_decide_by_the_body() {
         let answer = refused(&layer, plain(&body)).await;
         assert_eq!((answer.status, answer.reason()), (403, "signature_missing"), "{body}");
     }
-    // The id comes with the answer.
+    // The refusal contains the id.
     let answer = refused(&layer, plain(&call("tools/call", Some("delete_all")))).await;
     assert_eq!(answer.json["id"], json!(1));
-    // An unsigned header does not change which tool is called.
+    // The mode does not depend on an unsigned header.
     let mut lying = plain(&call("tools/call", Some("delete_all")));
     for (name, value) in [("mcp-method", "tools/list"), ("mcp-name", "get_weather")] {
         lying.headers_mut().insert(name, value.parse().unwrap());
     }
     assert_eq!(refused(&layer, lying).await.status, 403);
-    // A content type or a method that only some servers would run does not help either.
+    // The mode does not depend on a content type or method that only some servers accept.
     let mut odd = plain(&call("tools/list", None));
     odd.headers_mut().insert("content-type", "application/json; charset=utf-7".parse().unwrap());
     assert_eq!(refused(&layer, odd).await.status, 403);
@@ -172,7 +172,7 @@ async fn a_strict_layer_may_wave_single_methods_through() {
     assert_eq!(through(&layer, &seen, bare("HEAD")).await.status(), 202);
     for body in [
         call("tools/call", Some("set_weather")),
-        // A pattern with a name grants nothing that has none.
+        // A permissive pattern with a name does not match a call without a name.
         call("tools/call", None),
         call("tools/list", None),
         RESPONSE.to_owned(),
@@ -182,7 +182,7 @@ async fn a_strict_layer_may_wave_single_methods_through() {
         assert_eq!(refused(&layer, plain(&body)).await.status, 403, "{body}");
     }
     assert_eq!(refused(&layer, bare("DELETE")).await.status, 403);
-    // A broken signature on something permissive is labelled as such, and gets through.
+    // An operation that is permissive passes with an invalid signature, and its status says so.
     let stranger = sign_by(key(2), &clock, plain(&call("initialize", None))).await;
     assert_eq!(through(&layer, &seen, stranger).await.status(), 202);
     assert_eq!(seen.status().as_str(), "unknown_key");
@@ -204,7 +204,7 @@ fn answers_are_strict_as_soon_as_calls_are() {
         let modes =
             Modes::permissive().with_strict(pattern(strict)).with_permissive(pattern("@response"));
         assert_eq!(modes.mode(response), mode, "{strict}");
-        // `tasks/update` is the other way to answer a question of the call.
+        // `tasks/update` can also answer what a call asked back.
         let update = Some(Operation { method: "tasks/update", name: Some("1") });
         let update_mode = if strict == "@response" { Mode::Permissive } else { mode };
         assert_eq!(modes.mode(update), update_mode, "{strict}");
@@ -234,7 +234,7 @@ fn names_are_compared_in_every_form() {
     assert_eq!(permissive.mode(read("file:///pub/a")), Mode::Permissive);
 }
 
-/// A policy of the application's own, such as one that knows the tools of its upstream.
+/// A policy of the application, which knows the tools of its upstream.
 struct Listed(Mutex<Vec<String>>);
 
 impl ModePolicy for Listed {

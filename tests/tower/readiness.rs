@@ -1,4 +1,4 @@
-//! Back-pressure, and that responses pass as they come.
+//! Tests of back-pressure, and that responses are passed on unchanged.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::servers::*;
 
-/// A service that is ready only after it was asked, that loses its readiness when it is cloned,
-/// and that fails if it is called without.
+/// A service that becomes ready only after `poll_ready`, loses its readiness when cloned, and fails
+/// if it is called without being ready.
 #[derive(Default)]
 struct Touchy {
     ready: bool,
@@ -71,17 +71,17 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         let response = service.ready().await.unwrap().call(request).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ready");
     }
-    // Two calls are in flight at once and answered out of order.
+    // Two calls are in flight, and are answered in the other order.
     let (one, two) = (signed(&clock, CALL).await, signed(&clock, CALL).await);
     let first = service.ready().await.unwrap().call(one);
     let second = service.ready().await.unwrap().call(two);
     assert!(second.await.is_ok());
     assert!(first.await.is_ok());
     assert_eq!(dropped_ready.load(Ordering::SeqCst), 0);
-    // A call without being ready is the caller's fault, and is not hidden.
+    // Calling a service that is not ready is an error of the caller, and is not hidden.
     let request = signed(&clock, CALL).await;
     assert!(service.call(request).await.is_err());
-    // A refusal gives the readiness back.
+    // A refused request gives the readiness back.
     let response = service.ready().await.unwrap().call(plain(CALL)).await.unwrap();
     assert_eq!(response.status(), 403);
     assert_eq!(dropped_ready.load(Ordering::SeqCst), 1);
@@ -108,7 +108,7 @@ async fn a_slow_request_does_not_hold_others_up() {
     let mut service = layer.layer(tower::service_fn(|_: Request<RequestBody<_>>| async {
         Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
     }));
-    // A body that never comes: its call hangs, and is alone with that.
+    // One body never arrives. Only its own call hangs.
     let request = signed(&clock, CALL).await;
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let mut hanging = std::pin::pin!(service.call(with_body(request, Channel(receiver))));
@@ -126,7 +126,7 @@ async fn a_slow_request_does_not_hold_others_up() {
     assert_eq!(hanging.await.unwrap().status(), 200);
 }
 
-/// A body whose frames a test sends one by one.
+/// A body whose frames the test sends one by one.
 struct Channel(mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Channel {

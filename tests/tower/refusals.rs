@@ -67,7 +67,7 @@ async fn accept_signature_is_computed_for_the_request() {
         refused(&changed, plain(CALL)).await.header("accept-signature"),
         Some(r#"mcp=("@method" "@target-uri" "content-digest" "x-tenant");created;expires"#)
     );
-    // The challenge does not ask for a component that no signature could cover whole.
+    // The challenge does not list more components than one signature may cover.
     let mut request = plain(CALL);
     for number in 0..40 {
         let name = http::HeaderName::try_from(format!("mcp-param-{number}")).unwrap();
@@ -92,8 +92,8 @@ async fn other_statuses_are_for_those_who_ask() {
         let error = strict(&clock).with_refusals(realm(bad)).unwrap_err();
         assert_eq!(error, LayerError::Realm);
     }
-    // A challenge gives an unauthenticated client no more than the body does: no content of the
-    // registry.
+    // A challenge reveals no more to an unauthenticated client than the body does, and nothing from
+    // the registry.
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     let challenge = refused(&layer, forged).await;
     assert!(challenge.header("www-authenticate").unwrap().ends_with(r#"error="key_unknown""#));
@@ -104,7 +104,7 @@ async fn other_statuses_are_for_those_who_ask() {
     assert_eq!(refused(&layer, plain(notification)).await.status, 403);
     assert_eq!(refused(&layer, bare("GET")).await.status, 403);
     assert_eq!(refused(&layer, bare("DELETE")).await.status, 403);
-    // A GET with content that looks like a request has no id to echo.
+    // A GET whose content looks like a request has no id to repeat.
     let mut get = plain(CALL);
     *get.method_mut() = http::Method::GET;
     assert_eq!(refused(&layer, get).await.status, 403);
@@ -129,7 +129,7 @@ async fn the_id_is_echoed_as_it_was_written() {
         r#""""#,
         r#""a\u00e4\"b""#,
         &format!(r#""{long}""#),
-        // 256 bytes, also if more characters are needed to write them.
+        // 256 bytes, counted without the escapes.
         &format!(r#""{}""#, r"\u0041".repeat(256)),
     ] {
         let answer = refused(&layer, plain(&with(id))).await;
@@ -158,7 +158,7 @@ async fn there_is_no_id_where_none_can_be_told_for_sure() {
         "",
         "{",
         r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
-        // A response: its id is one of the server's own.
+        // This is a JSON-RPC response: its id names a request of the server.
         r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
         r#"{"jsonrpc":"2.0","id":1,"ID":2,"method":"ping"}"#,
@@ -244,10 +244,10 @@ async fn strangers_do_not_learn_what_the_registry_holds() {
     let revoked = json!({"revoked_at": "2020-01-01T00:00:00Z"});
     let trust = registry(vec![entry(&key(1), revoked)]);
     let layer = VerifyLayer::new(verifier(&clock, trust, Arc::new(store()))).unwrap();
-    // The holder of the key learns the reason.
+    // The holder of the key gets the true reason.
     let answer = refused(&layer, signed(&clock, CALL).await).await;
     assert_eq!((answer.status, answer.reason()), (403, "key_revoked"));
-    // A client that only names the key gets the same bytes as for an unknown key.
+    // A client that only names the key gets exactly the answer for an unknown key.
     let mut forged = signed(&clock, CALL).await;
     let value = format!("mcp=:{}:", "A".repeat(86) + "==");
     forged.headers_mut().insert("signature", value.parse().unwrap());
@@ -261,7 +261,7 @@ async fn strangers_do_not_learn_what_the_registry_holds() {
         unknown.json["error"]["message"],
         json!("no known key verifies this signature: send the operator what mcpid export prints")
     );
-    // The application knows better.
+    // The application gets the true reason.
     assert_eq!(forged.refused.as_ref().unwrap().code(), "key_revoked");
     assert_eq!(forged.refused.as_ref().unwrap().public_code(), "key_unknown");
     assert!(forged.refused.unwrap().to_string().contains("key_revoked"));
@@ -312,7 +312,7 @@ async fn the_application_may_answer_in_its_own_words() {
         answer.text,
         "no: this server wants requests to be signed: mcpid connect URL signs for any MCP client"
     );
-    // The answer still carries the reason.
+    // The extensions of the answer still contain the reason.
     assert_eq!(answer.refused.as_ref().unwrap().code(), "signature_missing");
     assert_eq!(answer.header("cache-control"), None);
 }
@@ -385,7 +385,7 @@ async fn a_replaced_verifier_judges_the_next_request() {
     assert_eq!(refused(&layer, signed(&clock, CALL).await).await.reason(), "key_unknown");
 }
 
-/// Logs get a `RefusedRequest`: it must be usable from other threads and cheap to keep.
+/// A `RefusedRequest` must be usable in other threads and cheap to clone, because logs keep it.
 #[test]
 fn a_refusal_can_be_kept() {
     fn keep<T: Clone + Send + Sync + 'static>() {}

@@ -1,5 +1,5 @@
-//! The fixtures of the tests: a clock that is set by hand, a trusted key, a layer that accepts the
-//! requests of that key, and a service that keeps what it receives.
+//! Fixtures for these tests: a clock that the test sets, a trusted key, a layer that accepts
+//! requests of that key, and a service that stores what it receives.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ pub(crate) const ORIGIN: &str = "https://mcp.example.com";
 pub(crate) const CALL: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather"}}"#;
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 pub(crate) struct HandClock(AtomicI64);
 
 impl HandClock {
@@ -53,14 +53,14 @@ pub(crate) fn clock() -> Arc<HandClock> {
     Arc::new(HandClock(AtomicI64::new(START)))
 }
 
-/// Returns the secret key of a number. No table of published keys holds it.
+/// Returns the secret key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that the tower tests keep";
     seed[0] = number;
     SecretKey::from_seed(&seed)
 }
 
-/// The trust entry of a key, with more members in `mcpid`.
+/// Returns a trust entry for a key, with further members in `mcpid`.
 pub(crate) fn entry(key: &SecretKey, mut ours: Value) -> Value {
     ours["name"] = json!("alice");
     let x = URL_SAFE_NO_PAD.encode(key.public().as_bytes());
@@ -90,7 +90,7 @@ pub(crate) fn verifier(
     Verifier::new(Profile::mcp(), registry, origins(), clock, ReplayCheck::Claim(store))
 }
 
-/// A verifier that trusts key 1 for everything.
+/// Returns a verifier that trusts key 1 without limits.
 pub(crate) fn trusting(clock: &Arc<HandClock>) -> Verifier {
     verifier(clock, registry(vec![entry(&key(1), json!({}))]), Arc::new(store()))
 }
@@ -146,7 +146,7 @@ pub(crate) async fn signed(at: &HandClock, body: &str) -> Request<Full<Bytes>> {
     sign_by(key(1), at, plain(body)).await
 }
 
-/// The requests that the service got, and their number.
+/// The requests that reached the service, and their number.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) calls: Arc<AtomicUsize>,
@@ -167,7 +167,7 @@ impl Seen {
     }
 }
 
-/// Sends `request` through `layer` to a service that keeps it and answers 202.
+/// Sends `request` through `layer` to a service that stores it and answers 202.
 pub(crate) async fn through<B>(
     layer: &VerifyLayer,
     seen: &Seen,
@@ -195,7 +195,7 @@ where
     layer.layer(service).oneshot(request).await.unwrap()
 }
 
-/// A refusal, taken apart.
+/// The parts of a refusal.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
@@ -217,7 +217,7 @@ impl Answer {
     }
 }
 
-/// Sends a request that the service must not get.
+/// Sends a request that must not reach the service.
 pub(crate) async fn refused<B>(layer: &VerifyLayer, request: Request<B>) -> Answer
 where
     B: Body + Send + 'static,
@@ -239,7 +239,7 @@ where
     }
 }
 
-/// A body of given frames that counts how many of them were asked for.
+/// A body of given frames, which counts how many of them were polled.
 pub(crate) struct Frames {
     frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
     pub(crate) polled: Arc<AtomicUsize>,
@@ -273,7 +273,7 @@ impl Frames {
         self
     }
 
-    /// Calls `before` with the number of frames given so far, before each.
+    /// Calls `before` before each frame, with the number of frames so far.
     pub(crate) fn calling(mut self, before: impl FnMut(usize) + Send + 'static) -> Self {
         self.before = Some(Box::new(before));
         self
@@ -300,7 +300,8 @@ impl Body for Frames {
     }
 }
 
-/// Returns the request with another body type; a signature only holds if its bytes are equal.
+/// Returns the request with another body type. The signature is valid only if the bytes are the
+/// same.
 pub(crate) fn with_body<B>(request: Request<Full<Bytes>>, body: B) -> Request<B> {
     request.map(|_| body)
 }

@@ -1,5 +1,5 @@
-//! Tests of the client's layer: the server's layer accepts the requests that it signs, and a
-//! request that it cannot sign is not sent.
+//! Tests of the layer for clients: the layer for servers accepts the requests that it signs, and a
+//! request that cannot be signed is not sent.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ fn to_url(body: &str) -> Request<Full<Bytes>> {
     request
 }
 
-/// A server that verifies, and answers with the status that it found.
+/// A server that verifies a request and answers with its status.
 fn server(
     clock: &Arc<HandClock>,
 ) -> impl Service<
@@ -70,16 +70,16 @@ async fn server_layer_accepts_what_client_layer_signs() {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["x-status"], "verified");
     }
-    // A streamed body, and a target that is a path: the origin says where that goes.
+    // A streamed body, and a target that is only a path, whose origin is set in the layer.
     let path = plain(CALL).map(|_| Frames::of(CALL.as_bytes(), 3));
     let client = layer(&clock).with_origin(Origin::parse(ORIGIN).unwrap()).layer(server(&clock));
     assert_eq!(client.oneshot(path).await.unwrap().status(), 200);
-    // Without an origin, a path is sent to https.
+    // Without a set origin, https is assumed for a path.
     let client = layer(&clock).layer(server(&clock));
     assert_eq!(client.oneshot(plain(CALL)).await.unwrap().status(), 200);
 }
 
-/// A service that keeps the headers of requests instead of sending them.
+/// A service that stores the headers of requests, and sends nothing.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<Vec<http::HeaderMap>>>);
 
@@ -135,7 +135,7 @@ async fn failure(layer: SignLayer, request: Request<Full<Bytes>>) -> NotSigned {
     *error.downcast::<NotSigned>().unwrap()
 }
 
-/// A generator that has run dry.
+/// A random generator that always fails.
 struct Dry;
 
 impl rand::TryRng for Dry {
@@ -176,7 +176,7 @@ async fn unsignable_request_is_not_sent() {
         failure(layer(&clock), nowhere).await,
         NotSigned::Signing(SigningError::Target(_))
     ));
-    // Signed already, under the same label: a layer too many.
+    // The request was signed before with the same label, as by a second layer.
     let twice = sign_by(key(1), &clock, plain(CALL)).await;
     assert!(matches!(
         failure(layer(&clock), twice).await,

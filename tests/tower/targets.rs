@@ -1,5 +1,5 @@
-//! Tests of request targets, as servers and routers show them: HTTP/1.1 and HTTP/2 over loopback,
-//! inside axum's routers, and requests that no client would send.
+//! Tests of request targets, as servers and routers present them: HTTP/1.1 and HTTP/2 on loopback,
+//! in axum's routers, and requests that no client would send.
 
 use axum::Router;
 use axum::extract::OriginalUri;
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::servers::*;
 
-/// Says who called.
+/// Answers with the name of the verified key.
 async fn who(request: axum::extract::Request) -> String {
     let status = request.extensions().get::<Status>().unwrap().clone();
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
@@ -72,17 +72,17 @@ async fn http1_and_http2_over_loopback() {
     };
     let request = without_host(signed(&clock, CALL).await);
     assert_eq!(text(over_http2(at, request, uri).await).await, expected);
-    // A proxy that ended TLS may name another scheme; the authority is what counts.
+    // A proxy that ended TLS may name another scheme. Only the authority counts.
     let request = without_host(signed(&clock, CALL).await);
     let response = over_http2(at, request, &uri.replace("https", "http")).await;
     assert_eq!(text(response).await, expected);
-    // Two equal authorities have one meaning; two different ones contradict each other.
+    // Two equal authorities are accepted. Two different ones contradict each other.
     let response = over_http2(at, signed(&clock, CALL).await, uri).await;
     assert_eq!(response.status(), 200);
     let mut two = signed(&clock, CALL).await;
     two.headers_mut().insert("host", "other.example".parse().unwrap());
     assert_eq!(over_http2(at, two, uri).await.status(), 421);
-    // Another authority, although the Host that was signed is ours.
+    // The authority is another one, although the signed `Host` is ours.
     let other = uri.replace("mcp.example.com", "other.example");
     assert_eq!(over_http2(at, signed(&clock, CALL).await, &other).await.status(), 421);
     let request = without_host(signed(&clock, CALL).await);
@@ -111,15 +111,15 @@ async fn behind_a_router_that_cuts_the_path() {
     )
     .await;
     assert_eq!(over_http1(outside, request().await).await.status(), 200);
-    // Inside the router, the layer sees another target, and no request verifies until it knows the
-    // prefix.
+    // Inside the router, the layer sees another target. Every signature fails until the layer knows
+    // the prefix.
     let unaware = serve(inner(strict(&clock))).await;
     assert_eq!(over_http1(unaware, request().await).await.status(), 403);
     let layer = strict(&clock)
         .with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)));
     let aware = serve(inner(layer)).await;
     assert_eq!(over_http1(aware, request().await).await.status(), 200);
-    // A signature over the cut path is none over the request.
+    // A signature over the shortened path does not match the request.
     let mut cut = plain(CALL);
     *cut.uri_mut() = "/mcp?a=1".parse().unwrap();
     let mut cut = sign_by(key(1), &clock, cut).await;
@@ -198,7 +198,7 @@ async fn foreign_target_gets_421() {
     let mut connect = bare("CONNECT");
     *connect.uri_mut() = "mcp.example.com:443".parse().unwrap();
     assert_eq!(refused(&layer, connect).await.status, 421);
-    // `OPTIONS *` is a target, if an odd one.
+    // `OPTIONS *` is a valid, though unusual, target.
     let seen = Seen::default();
     let mut options = bare("OPTIONS");
     *options.uri_mut() = "*".parse().unwrap();
@@ -233,7 +233,7 @@ async fn chunked_and_sized_bodies_arrive_over_a_real_connection() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.ends_with(&format!("alice {}", CALL.len())), "{answer}");
-    // A client that waits for 100 Continue and is refused is not asked for the body.
+    // A client that waits for 100 Continue and is refused is not asked to send its body.
     let mut stream = TcpStream::connect(at).await.unwrap();
     let head = "POST /mcp HTTP/1.1\r\nHost: other.example\r\nContent-Type: application/json\r\n\
                 Expect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
