@@ -1,5 +1,5 @@
-//! Tests that the committed man pages and completions equal the output of the program, and hold the
-//! sections that a reader and a shell need.
+//! Tests that the committed man pages and completions equal the program's output, and that they
+//! have the sections that readers and shells need.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -55,8 +55,8 @@ fn every_page_has_the_sections_of_a_manual() {
     assert!(sign.contains("MCPID_KEY ") && !sign.contains("MCPID_TRUST"), "its own variables");
 }
 
-/// Bash offers files where a command takes them, the word that a pattern flag knows, and no hidden
-/// command.
+/// Bash completes file names where a command takes files, and the special word of pattern flags,
+/// but no hidden command.
 #[test]
 fn bash_completes_files_and_words() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/completions/mcpid.bash");

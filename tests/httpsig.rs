@@ -1,6 +1,6 @@
-//! The crate `httpsig` parses the parameters of a signature and writes them anew in an order of its
-//! own: created, expires, nonce, alg, keyid, tag. What `Signer` sends has to survive that, or every
-//! server that uses the crate refuses it.
+//! The crate `httpsig` parses the parameters of a signature and writes them again in its own order:
+//! created, expires, nonce, alg, keyid, tag. The signatures that `Signer` makes must survive that,
+//! or every server that uses this crate would refuse them.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -36,8 +36,8 @@ fn parsed(signed: &Signed) -> HttpSignatureHeadersMap {
     HttpSignatureHeaders::try_parse(&signed.signature, &signed.signature_input).unwrap()
 }
 
-/// Returns the crate httpsig's signature base of our request: the values are those that a server
-/// sees, the covered components and parameters come from its own parser.
+/// Returns the signature base of our request as the crate httpsig builds it. The values are those
+/// that a server receives; the covered components and parameters are from the crate's own parser.
 fn their_base(lines: &[String], headers: &HttpSignatureHeaders) -> HttpSignatureBase {
     let params = headers.signature_params();
     let covered = params.covered_components.iter().map(|id| {
@@ -68,7 +68,7 @@ fn httpsig_accepts_our_order_of_parameters() {
         let (label, theirs) = headers.first().unwrap();
         assert_eq!((label.as_str(), headers.len()), ("mcp", 1));
 
-        // The field that the other crate writes equals ours, so its order is the same.
+        // The field that the crate writes equals ours, so the order of parameters is the same.
         assert_eq!(theirs.signature_input_header_value(), ours.signature_input);
         let base = their_base(&component_lines(&ours), theirs);
         assert_eq!(base.as_bytes(), ours.base.as_bytes(), "{}", profile.name);

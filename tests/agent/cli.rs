@@ -1,4 +1,4 @@
-//! `-k ssh-agent:` and `mcpid agent` as their users meet them.
+//! Tests of `-k ssh-agent:` and `mcpid agent` on the command line.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_ten_seco
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
 
-/// Runs `mcpid` in `folder`, which is its home too, with the agent at `socket`.
+/// Runs `mcpid` in `folder`, which is also its home, with the agent at `socket`.
 fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
     fs::write(folder.join("body.json"), BODY).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
@@ -42,7 +42,8 @@ fn ends(output: &Output, code: i32, words: &str) {
     }
 }
 
-/// An agent in whose folder lies a plain `key.json` named alice.
+/// Starts an agent. Its folder contains `key.json`, a keyfile without a passphrase, with the name
+/// alice.
 fn with_keyfile() -> (OpenSsh, SecretKey) {
     let agent = OpenSsh::start();
     // The seed is arbitrary, but not one of the obvious seeds that are refused.
@@ -117,7 +118,7 @@ fn the_variable_names_a_key_in_the_agent_too() {
     command.args(["export", "--format", "thumbprint"]).env("MCPID_KEY", "ssh-agent:alice");
     let exported = command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
     assert_eq!(out(&exported).trim_end(), key.public().id().as_str());
-    // A command that makes or changes a keyfile does not take an agent key.
+    // A command that creates or changes a keyfile refuses a key in an agent.
     for act in [&["keygen"][..], &["passwd"], &["agent", "add"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
         command.args(act).env("MCPID_KEY", "ssh-agent:alice");
@@ -229,7 +230,7 @@ fn what_is_not_one_key_is_refused_with_what_there_is() {
     ends(&mcpid(folder, None, &args), 4, "there is no ssh-agent: SSH_AUTH_SOCK is not set");
     ends(&mcpid(folder, Some(Path::new("")), &args), 4, "SSH_AUTH_SOCK is not set");
     ends(&mcpid(folder, Some(&folder.join("seed")), &args), 4, "connection refused");
-    // The agent is missed before the passphrase or the body is.
+    // A missing agent is reported before the passphrase or the body is needed.
     ends(&mcpid(folder, None, &["agent", "add", "-k", "key.json"]), 4, "SSH_AUTH_SOCK");
 }
 
@@ -249,7 +250,7 @@ fn a_key_source_that_does_not_exist_is_refused() {
         ends(&mcpid(folder, None, args), 2, "-k ./pkcs11:token");
     }
     assert!(!folder.join("pkcs11:token").exists());
-    // A file of that name is still a file.
+    // A file with such a name can be used, as `./pkcs11:token`.
     fs::copy(folder.join("key.json"), folder.join("pkcs11:token")).unwrap();
     let signed = mcpid(folder, None, &[SIGN, &["-k", "./pkcs11:token"]].concat());
     assert_eq!(signed.status.code(), Some(0), "{}", String::from_utf8_lossy(&signed.stderr));
@@ -269,7 +270,7 @@ fn an_agent_that_lies_is_found_out() {
     let socket = folder.join("agent");
     let signed = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:"]].concat());
     ends(&signed, 4, "mcpid: the ssh-agent sent a signature that does not hold");
-    // Control characters in its text do not reach the terminal.
+    // Control characters in the text of the agent do not reach the terminal.
     let unknown = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:y"]].concat());
     ends(&unknown, 4, r"(x\u{1b}[2J\u{202e})");
 }
@@ -279,8 +280,8 @@ fn a_bridge_outlives_its_agent() {
     let (mut agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
     let mut bridge = Command::new(env!("CARGO_BIN_EXE_mcpid"))
-        // No server listens at the address: a signed request fails to connect, an unsigned one
-        // fails before.
+        // No server listens at this address. A request that was signed fails when it connects; one
+        // that cannot be signed fails before.
         .args(["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"])
         .env("SSH_AUTH_SOCK", agent.socket())
         .env("HOME", agent.folder.path())

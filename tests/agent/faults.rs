@@ -1,4 +1,4 @@
-//! Agents that fail, lie, or keep silent: each is an error in words, and none is waited for long.
+//! Tests of agents that fail, lie, or do not answer: each gives an error, and none blocks for long.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ fn ours() -> Vec<u8> {
     blob(secret().public().as_bytes())
 }
 
-/// An agent that lists our key, and answers a request to sign with what `answer` makes of it.
+/// Starts an agent that lists our key. Its answer to a signing request is the result of `answer`
+/// for the message.
 fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     Fake::start(move |stream, request| match request[0] {
         11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -26,10 +27,10 @@ fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     })
 }
 
-/// Makes the agent's answer to a request to sign.
+/// Makes the agent's answer to a signing request.
 type Answer = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// The message inside a request to sign.
+/// Returns the message in a signing request.
 fn message(request: &[u8]) -> &[u8] {
     let start = 1 + 4 + ours().len() + 4;
     &request[start..request.len() - 4]
@@ -70,7 +71,7 @@ fn a_signature_that_does_not_hold_is_never_handed_on() {
 fn a_wrong_form_is_refused() {
     let good = |request: &[u8]| secret().sign(message(request)).unwrap();
     let forms: Vec<Answer> = vec![
-        // Another algorithm's name around good bytes.
+        // A valid signature under the name of another algorithm.
         Box::new(move |r| framed(&signed(b"ssh-ed448", &good(r)))),
         Box::new(move |r| framed(&signed(b"sk-ssh-ed25519@openssh.com", &good(r)))),
         Box::new(move |r| framed(&signed(b"", &good(r)))),
@@ -82,7 +83,7 @@ fn a_wrong_form_is_refused() {
             let inner = [string(b"ssh-ed25519"), string(&good(r)), vec![1]].concat();
             framed(&[vec![14], string(&inner)].concat())
         }),
-        // Lengths inside that point outside.
+        // Length fields that point outside of the message.
         Box::new(|_| framed(&[14, 0xff, 0xff, 0xff, 0xff])),
         Box::new(|_| framed(&[14, 0, 0, 0, 4, 0, 0, 0, 11])),
         // Another kind of answer, an empty one, and garbage.
@@ -114,7 +115,7 @@ fn half_an_answer_is_a_broken_connection() {
 
 #[test]
 fn silence_ends_when_patience_does() {
-    // The agent sends no byte, half a message, or one byte now and then.
+    // The agent sends nothing, half a message, or a byte now and then.
     for drip in [None, Some(&[0, 0, 0, 83, 14][..]), Some(&[0; 1000])] {
         let agent = Fake::start(move |stream, request| match request[0] {
             11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -130,7 +131,7 @@ fn silence_ends_when_patience_does() {
         });
         let start = Instant::now();
         let ended = outcome(&agent);
-        // A message of 0x01010101 bytes is refused at once for its length.
+        // A length of 0x01010101 bytes is refused at once.
         let long = drip.is_some_and(|bytes| bytes.len() > 9);
         match ended {
             Err(AgentError::TimedOut(_)) if !long => {}
@@ -144,7 +145,7 @@ fn silence_ends_when_patience_does() {
 #[test]
 fn a_trickle_is_not_waited_for() {
     let agent = Fake::start(|stream, _| {
-        // 100 bytes, one every 100 ms: each read succeeds, the whole never does in time.
+        // 100 bytes, one every 100 ms: each read succeeds, but the whole message is too late.
         let _ = stream.write_all(&[0, 0, 0, 100]);
         for _ in 0..100 {
             if stream.write_all(&[12]).is_err() {
@@ -164,7 +165,7 @@ fn an_agent_that_never_accepts_blocks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    // Until its queue is full, and then some more.
+    // More connections than the agent's queue can hold.
     let agent = Agent::at(&socket).with_timeout(Duration::from_millis(1));
     for _ in 0..200 {
         assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
@@ -304,7 +305,7 @@ fn secrets_stay_out_of_debug() {
 
 #[test]
 fn garbage_is_never_more_than_an_error() {
-    // A xorshift that needs no seed from outside: the same garbage in every run.
+    // A xorshift generator with a fixed seed, so that every run has the same garbage.
     let state = std::sync::Mutex::new(0x9e37_79b9_7f4a_7c15_u64);
     let agent = Fake::start(move |stream, request| {
         let mut state = state.lock().unwrap();
@@ -316,7 +317,7 @@ fn garbage_is_never_more_than_an_error() {
         };
         let length = next() % 90;
         let mut answer: Vec<u8> = (0..length).map(|_| next().to_le_bytes()[3]).collect();
-        // Half of it begins as the answer that is waited for.
+        // Half of the answers begin with the byte of the expected answer.
         if next() % 2 == 0 && !answer.is_empty() {
             answer[0] = request[0] + 1;
         }

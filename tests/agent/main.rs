@@ -1,4 +1,4 @@
-//! Keys in an ssh-agent: OpenSSH's own, and agents that fail or lie in every way.
+//! Tests of keys in an ssh-agent: with OpenSSH's agent, and with agents that fail or lie.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 

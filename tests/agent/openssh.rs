@@ -58,7 +58,7 @@ fn one_key_has_four_names() {
     for name in ["bob", &bob.fingerprint(), key.id().as_str()] {
         assert_eq!(client.choose(name).unwrap().public(), key, "{name}");
     }
-    // An empty name is enough only if the agent holds one key.
+    // An empty name is enough only if the agent has exactly one key.
     match client.choose("") {
         Err(ChooseError::Several { which }) => assert_eq!(which.len(), 2, "{which:?}"),
         other => panic!("{other:?}"),
@@ -118,7 +118,7 @@ fn what_we_add_ssh_add_shows_and_openssh_uses() {
     assert_eq!(agent.list(), line);
     let public = String::from_utf8(agent.ssh_add(&["-L"]).stdout).unwrap();
     assert_eq!(public, format!("{}\n", format::openssh(key.public(), "agent of alice").trim_end()));
-    // ssh-keygen signs with it, through the agent, and finds its own signature good.
+    // ssh-keygen signs with the key through the agent, and finds the signature valid.
     let folder = agent.folder.path();
     fs::write(folder.join("key.pub"), &public).unwrap();
     fs::write(folder.join("text"), "hello").unwrap();
@@ -145,12 +145,12 @@ fn a_lifetime_ends() {
     within_ten_seconds("the key expires", || !agent.list().contains("short"));
     assert!(matches!(why(&chosen), AgentError::Removed));
     assert!(matches!(client.choose("short"), Err(ChooseError::Unknown { .. })));
-    // The last one goes too: an empty agent.
+    // After the last key is removed, the agent is empty.
     let chosen = client.choose("long").unwrap();
     assert!(agent.ssh_add(&["-D"]).status.success());
     assert!(matches!(why(&chosen), AgentError::Empty));
     assert!(matches!(client.choose(""), Err(ChooseError::Agent(AgentError::Empty))));
-    // Zero would mean for ever.
+    // An agent treats a lifetime of zero as unlimited.
     let constraints = Constraints { lifetime: Some(0), ..Constraints::default() };
     assert!(matches!(client.add(&short, "short", constraints), Err(AgentError::NotTaken)));
     assert!(client.identities().unwrap().is_empty());

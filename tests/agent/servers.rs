@@ -1,4 +1,4 @@
-//! Agents for the tests: OpenSSH's, and one that gives the answers that a test wants.
+//! Agents for the tests: OpenSSH's, and one whose answers a test chooses.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use mcpid::key::agent::Agent;
 use tempfile::TempDir;
 
-/// A real ssh-agent in a folder of its own; ends with the test.
+/// A running ssh-agent with its own folder. It is stopped at the end of the test.
 pub(crate) struct OpenSsh {
     pub(crate) folder: TempDir,
     child: Child,
-    /// The folder of its askpass program, which has to last as long.
+    /// The folder of the askpass program, which must exist as long as the agent.
     askpass: Option<TempDir>,
 }
 
@@ -23,7 +23,7 @@ impl OpenSsh {
         OpenSsh::start_with(|_| {})
     }
 
-    /// Started with an askpass program that says yes or no to every confirmation.
+    /// Starts an agent whose askpass program answers every question with yes or with no.
     pub(crate) fn start_with_askpass(says_yes: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let askpass = folder.path().join("askpass");
@@ -79,7 +79,7 @@ impl OpenSsh {
         file
     }
 
-    /// Locks or unlocks it (`-x`, `-X`) with one password, given by an askpass program.
+    /// Locks or unlocks the agent (`-x`, `-X`) with a password, which an askpass program gives.
     pub(crate) fn lock(&self, flag: &str) {
         let askpass = self.folder.path().join("password");
         script(&askpass, "echo swordfish");
@@ -116,7 +116,7 @@ pub(crate) fn within_ten_seconds(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An agent that handles each connection with a function of the test; it ends with the test's
+/// An agent that handles each connection with a function of the test. It ends with the test's
 /// folder.
 pub(crate) struct Fake {
     pub(crate) folder: TempDir,
@@ -129,7 +129,7 @@ impl Fake {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                // A client that connects and says nothing is not asked twice.
+                // A client that connects and sends nothing gets no answer.
                 if let Some(request) = request(&mut stream) {
                     answer(&mut stream, request);
                 }
@@ -168,12 +168,12 @@ pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The public blob of an Ed25519 key.
+/// Returns the public key blob of an Ed25519 key.
 pub(crate) fn blob(key: &[u8; 32]) -> Vec<u8> {
     [string(b"ssh-ed25519"), string(key)].concat()
 }
 
-/// The answer that lists these keys.
+/// Returns the answer that lists these keys.
 pub(crate) fn listed(keys: &[(Vec<u8>, &str)]) -> Vec<u8> {
     let mut answer = vec![12];
     answer.extend(u32::try_from(keys.len()).unwrap().to_be_bytes());
@@ -184,7 +184,7 @@ pub(crate) fn listed(keys: &[(Vec<u8>, &str)]) -> Vec<u8> {
     answer
 }
 
-/// The answer that holds this signature.
+/// Returns the answer with this signature.
 pub(crate) fn signed(kind: &[u8], signature: &[u8]) -> Vec<u8> {
     let inner = [string(kind), string(signature)].concat();
     [vec![14], string(&inner)].concat()

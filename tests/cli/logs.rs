@@ -1,4 +1,4 @@
-//! Audit logs that follow each other, and their archives, by commands alone.
+//! Tests of audit logs that succeed each other, and of their archives, with commands only.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::{ends, err, mcpid, out, shell};
 
-/// The logs `one` and `two`, their keys, and checkpoints of both that were kept. `early` is a copy of
-/// the first one from before it was closed.
+/// Makes the logs `one` and `two`, their keys, and kept checkpoints of both. `early` is a copy of
+/// `one` from before it was closed.
 fn two_logs(folder: &Path) {
     let made = shell(
         folder,
@@ -37,14 +37,15 @@ fn a_log_before_is_held_against_its_own_checkpoints() {
     let one = verify("--predecessor one --checkpoint kept-two");
     ends(&one, 0);
     assert!(out(&one).contains("anchored only by the log behind it"), "{}", out(&one));
-    // The log was rolled back: with a checkpoint of it, and with only the log after it.
+    // The log was rolled back. That is found with a checkpoint of it, and also with only its
+    // successor.
     for kept in ["--checkpoint kept-one", ""] {
         let early = verify(format!("--predecessor early {kept}").trim_end());
         ends(&early, 1);
         let text = out(&early);
         assert!(text.contains("is over 1 entries, and the log has 0 (in early)"), "{text}");
     }
-    // A checkpoint of a log that is not among these is none of them.
+    // A checkpoint of a log that is not in the chain is refused.
     let strange = shell(
         at,
         "$mcpid audit init --audit three --name example.com/three > three.pub 2> log

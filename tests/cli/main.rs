@@ -17,7 +17,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
 const ALICE: &str = "zp_i9BattBHPu8Ale_rn2MsdjRU7HfSZczx5V53hFnM";
 
-/// Variables of the user who runs the tests, which must not affect them.
+/// Variables of the user's environment that must not affect the tests.
 const SETTINGS: [&str; 7] = [
     "MCPID_KEY",
     "MCPID_TRUST",
@@ -39,12 +39,12 @@ fn command(program: &str, folder: &Path) -> Command {
 
 /// Runs `mcpid` with `arguments`, split at spaces.
 fn mcpid(folder: &Path, arguments: &str) -> Output {
-    // The words are split first, since the path of the repository may have blanks.
+    // The words are split first, because the path of the repository may contain blanks.
     let words = arguments.split(' ').map(|word| word.replace("$keys", KEYS));
     command(BINARY, folder).args(words).output().unwrap()
 }
 
-/// Runs a script of `sh`, where `$mcpid` is the binary and `$keys` the folder of test keys.
+/// Runs an `sh` script, in which `$mcpid` is the binary and `$keys` the folder of test keys.
 fn shell(folder: &Path, script: &str) -> Output {
     let mut shell = command("sh", folder);
     shell.env("mcpid", BINARY).env("keys", KEYS).args(["-c", script]).output().unwrap()
@@ -63,7 +63,7 @@ fn ends(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "{}{}", out(output), err(output));
 }
 
-/// Makes the keyfile `alice.json`, without a passphrase.
+/// Creates the keyfile `alice.json`, without a passphrase.
 fn alice(folder: &Path) {
     let made = mcpid(folder, "keygen -o alice.json --import $keys/alice.hex --no-passphrase");
     ends(&made, 0);
@@ -75,7 +75,7 @@ fn sessions() {
         assert!(std::env::var_os(name).is_none(), "unset {name} to run these tests");
     }
     let cases = trycmd::TestCases::new();
-    // Relative paths, so that the default folder has the same name in every run.
+    // The paths are relative, so that the default folder has the same name in every run.
     cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
     cases.env("NO_COLOR", "1").env("SSH_AUTH_SOCK", "");
     for program in ["cat", "chmod", "ln", "stat"] {
@@ -84,21 +84,21 @@ fn sessions() {
     cases.case("tests/cmd/*.trycmd");
 }
 
-/// Returns the path of `program`. A session file has no shell to look it up.
+/// Returns the path of `program`, because a session file has no shell to find it.
 fn which(program: &str) -> String {
     let path = std::env::var_os("PATH").unwrap();
     let found = std::env::split_paths(&path).map(|p| p.join(program)).find(|p| p.is_file());
     found.unwrap().to_str().unwrap().to_owned()
 }
 
-/// Returns what `-h` lists under `heading`, by its first word or flag.
+/// Returns the first word or flag of each line that `-h` lists under `heading`.
 fn listed(help: &str, heading: &str) -> BTreeSet<String> {
     let lines = help.lines().skip_while(|line| *line != heading).skip(1);
     let lines = lines.take_while(|line| line.starts_with(' '));
     lines.filter_map(|line| Some(line.trim().split(' ').next()?.to_owned())).collect()
 }
 
-/// Returns the long and short flags in the `-h` of a command, without those of every command.
+/// Returns the long and short flags in the `-h` of a command, without those that every command has.
 fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
     let help = out(&mcpid(folder, format!("{path} -h").trim()));
     let mut flags = BTreeSet::new();
@@ -113,7 +113,7 @@ fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
     flags
 }
 
-/// The grammar: every command with every flag. A flag that is added to the binary has to be added
+/// The grammar: every command with its flags. A flag that is added to the program has to be added
 /// here too.
 const GRAMMAR: &[(&str, &str)] = &[
     ("demo", ""),
@@ -226,7 +226,8 @@ fn every_command_shows_examples_and_they_parse() {
             .collect();
         assert!(!examples.is_empty(), "{path}: {help}");
         for example in examples {
-            // Only the first command, with `--help` added: everything before `--help` has to parse.
+            // Only the first command of an example is tried, with `--help` added: everything before
+            // `--help` must parse.
             let words = shlex(example.split([';', '|', '>', '&']).next().unwrap());
             let parsed = command(BINARY, folder.path()).args(&words).arg("--help").output();
             ends(&parsed.unwrap(), 0);
@@ -234,7 +235,7 @@ fn every_command_shows_examples_and_they_parse() {
     }
 }
 
-/// Returns the words as a shell splits them, with single quotes.
+/// Splits a text into words as a shell does, with single quotes.
 fn shlex(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;

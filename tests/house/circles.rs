@@ -1,21 +1,22 @@
 //! Finds circles in the imports between the files of `src`.
 //!
 //! A re-exported item (`pub use`) counts for the file that defines it. Imports between a module and
-//! its submodules are no circle: in Rust they are one unit.
+//! its submodules do not count as a circle: in Rust, they are one unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{code, relative, sources};
 
-/// Segments of a module's path, the crate's root being empty; the program's begin with `bin`.
+/// The path of a module as segments. The crate's root is empty; modules of the program begin with
+/// `bin`.
 type Module = Vec<String>;
 
-/// A file: its imports, and all paths in its code.
+/// A file with its imports, and with all paths in its code.
 struct Source {
     file: String,
-    /// The name under which an import is known here, and its path.
+    /// The imported items by their name in this file, with their paths.
     imports: BTreeMap<String, Vec<String>>,
-    /// Modules from which everything is imported.
+    /// Modules from which everything is imported (`use a::*`).
     globs: Vec<Vec<String>>,
     paths: BTreeSet<Vec<String>>,
 }
@@ -44,7 +45,7 @@ fn the_reader_of_imports_sees_what_is_there() {
     let house = Crate::read();
     let edges = house.edges();
     let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_files| to_files.contains(to));
-    // The list has imports by a `use`, by a path in the code, through a re-export, and in the
+    // The list contains imports by `use`, by a path in the code, through a re-export, and in the
     // program.
     assert!(has("verify/window.rs", "clock.rs"));
     assert!(has("sign.rs", "profile.rs"));
@@ -71,7 +72,7 @@ impl Crate {
         Crate { modules }
     }
 
-    /// For each file, the files whose items it names.
+    /// Returns, for each file, the files whose items it names.
     fn edges(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut edges = BTreeMap::new();
         for (module, source) in &self.modules {
@@ -91,8 +92,8 @@ impl Crate {
         edges
     }
 
-    /// Returns the module and file that define the item at `path`, seen from `from`; `None` for an
-    /// item of another crate, and for a module alone.
+    /// Returns the module and the file that define the item at `path`, as seen from the module
+    /// `from`. Returns `None` for an item of another crate, and for a module alone.
     fn resolve(&self, from: &Module, path: &[String], depth: u8) -> Option<(Module, String)> {
         let source = self.modules.get(from)?;
         let (mut here, mut rest) = match path.first()?.as_str() {
@@ -124,8 +125,8 @@ impl Crate {
                 if self.modules.contains_key(&child) {
                     here = child;
                 } else {
-                    // The path names an item of this module, or of the module that it is
-                    // re-exported from.
+                    // The path names an item of this module, or an item that this module
+                    // re-exports.
                     let module = self.modules.get(&here)?;
                     if let Some(handed_on) = module.imports.get(segment).filter(|_| depth > 0) {
                         return self.resolve(&here, handed_on, depth - 1);
@@ -230,7 +231,7 @@ fn module_of(file: &str) -> Module {
     parts
 }
 
-/// The files of the shortest circle through `start`, beginning with it.
+/// Returns the files of the shortest circle through `start`, beginning with `start`.
 fn shortest_circle(start: &str, edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = std::collections::VecDeque::from([start]);

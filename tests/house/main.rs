@@ -59,7 +59,7 @@ fn room(relative: &str) -> String {
     relative.split('/').next().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// The code of a file without its line comments, so that prose may name other rooms.
+/// Returns the code of a file without line comments, because prose may name other modules.
 fn code(text: &str) -> String {
     text.lines().map(|l| l.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! The pages in a real browser, at the width of a screen and of a phone.
+//! Shows the pages in a real browser, at the width of a screen and of a phone.
 
 use super::page_server::PageServer;
 use super::{HOSTILE, World, stdout};
@@ -29,7 +29,7 @@ fn a_browser_loads_nothing_and_no_page_is_wider_than_its_window() {
         for element in ["<script", "<img", "<iframe", "<link", "<a "] {
             assert!(!dom.contains(element), "{kind}: {element}");
         }
-        // Shows the page in two frames, which the outer page measures.
+        // The outer page shows this page in two frames, and measures them.
         let inner = page.replace('&', "&amp;").replace('"', "&quot;");
         let frame = |width: u32| {
             format!(

@@ -1,4 +1,4 @@
-//! Pages as files, and the commands on them.
+//! Tests of pages as files, and of the commands on the pages.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,16 +14,16 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
     let mode = |name: &str| fs::metadata(world.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("page.html"), 0o600);
     let first = world.read("page.html");
-    // Replaced, with the mode that its owner gave it.
+    // The page is replaced. The new page keeps the mode that its owner set.
     fs::set_permissions(world.path("page.html"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(world.path("page.html"), first.replace("alice", "mallory")).unwrap();
     stdout(&page("page.html"), 0);
     assert!(world.read("page.html").contains("alice") && mode("page.html") == 0o644);
-    // Through a link to one, the link stays.
+    // If the path is a link to a page, the page is replaced and the link stays.
     symlink("page.html", world.path("link.html")).unwrap();
     stdout(&page("link.html"), 0);
     assert!(fs::symlink_metadata(world.path("link.html")).unwrap().is_symlink());
-    // A page of another kind is another file, and so is everything else.
+    // A page of another kind is not replaced, and neither is any other file.
     stdout(&world.report(&["-r", "trust.json", "--html", "log.html"]), 0);
     fs::write(world.path("empty"), "").unwrap();
     fs::create_dir(world.path("folder")).unwrap();
@@ -41,7 +41,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
         "no/x",
     ];
     for name in others {
-        // Reading a FIFO would wait for a writer.
+        // A FIFO is not read, because that would wait for a writer.
         let bytes = || (name != "fifo").then(|| fs::read(world.path(name)).ok()).flatten();
         let before = bytes();
         let output = page(name);
@@ -70,17 +70,17 @@ fn stdout_holds_one_thing() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty());
     }
-    // JSON on stdout and the page in a file go together.
+    // JSON on stdout and a page in a file can be combined.
     let json = world.check(0, &["-r", "trust.json", "--html", "page.html", "--json"]);
     assert!(stdout(&json, 0).starts_with('{') && world.path("page.html").exists());
-    // Whose log it is has to be said for a page too.
+    // `--log-key` is required for a page too.
     let output = world.run(&["audit", "check", "--html", "none.html", "evidence-0.json"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(!world.path("none.html").exists());
     assert!(String::from_utf8(output.stderr).unwrap().contains("--html none.html evidence-0.json"));
 }
 
-/// The commands of a page, as they can be pasted.
+/// Returns the commands on a page, as they can be pasted.
 fn commands(page: &str) -> Vec<String> {
     let pieces = page.split("<pre").skip(1);
     let inside =
@@ -113,7 +113,7 @@ fn every_command_on_a_page_of_evidence_does_what_is_said_above_it() {
         let by_hand = "the entry is under the checkpoint\nthe key is the log's\n\
                        Signature Verified Successfully\nSignature Verified Successfully\n";
         assert_eq!(stdout(&run(&commands[2]), 0), by_hand);
-        // With one byte of the entry changed, by hand too.
+        // With one byte of the entry changed, checking by hand finds the change too.
         let file = world.path(&format!("evidence-{n}.json"));
         let evidence = fs::read_to_string(&file).unwrap();
         let at = evidence.find("\"entry\": \"").unwrap() + 60;

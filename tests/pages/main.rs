@@ -1,4 +1,4 @@
-//! The pages of `audit check` and `audit report`, and the events of `audit show`.
+//! Tests of the pages of `audit check` and `audit report`, and of the events of `audit show`.
 #![allow(clippy::unwrap_used)]
 
 mod browser;
@@ -24,8 +24,8 @@ use mcpid::profile::Profile;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// Hostile names with markup, scripts and addresses. `ADDRESS` is a server that notes the requests
-/// that it gets.
+/// Names that contain markup, scripts and addresses. `ADDRESS` stands for a server that records
+/// requests.
 const HOSTILE: &[&str] = &[
     "<script>document.title='pwned'</script>",
     "<img src=http://ADDRESS/img onerror=\"document.title='pwned'\">",
@@ -37,14 +37,14 @@ const HOSTILE: &[&str] = &[
     "שם עברי",
 ];
 
-/// A folder with a log, the trust file of its auditor, and the evidence of each entry.
+/// A folder with a log, the auditor's trust file, and the evidence of each entry.
 struct World {
     folder: TempDir,
     log_key: String,
 }
 
 impl World {
-    /// Entries that ask for tools of these names, signed by keys whose names are `names`.
+    /// Makes a log with calls of these tools. The signing keys are named after `name`.
     fn new(tools: &[String], name: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
@@ -82,7 +82,7 @@ impl World {
         mcpid(self.folder.path(), arguments)
     }
 
-    /// `audit check` of evidence `n`, with more arguments.
+    /// Runs `audit check` on the evidence of entry `n`, with further arguments.
     fn check(&self, n: usize, more: &[&str]) -> Output {
         let file = format!("evidence-{n}.json");
         let mut arguments = vec!["audit", "check", "--log-key", &self.log_key];
@@ -91,7 +91,7 @@ impl World {
         self.run(&arguments)
     }
 
-    /// `audit report` of the log, with more arguments.
+    /// Runs `audit report` on the log, with further arguments.
     fn report(&self, more: &[&str]) -> Output {
         let mut arguments = vec!["audit", "report", "--audit", "log", "--log-key", &self.log_key];
         arguments.extend_from_slice(more);
@@ -114,7 +114,7 @@ fn stdout(output: &Output, code: i32) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Another log, whose rules are laxer than their profile.
+/// Returns a log whose rules are laxer than its profile.
 fn lax_world() -> World {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);

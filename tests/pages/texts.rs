@@ -1,10 +1,11 @@
-//! Tests the text of pages: no more than the text output, and no effect of a hostile name.
+//! Tests the text of pages: it claims no more than the text output, and a hostile name has no
+//! effect.
 
 use mcpid::message::shown::is_unsafe;
 
 use super::{HOSTILE, World, lax_world, mcpid, stdout};
 
-/// Elements of these pages: all others came from a name.
+/// The elements that these pages use. Any other element would come from a name.
 const ELEMENTS: &[&str] = &[
     "!doctype", "!--", "b", "bdi", "br", "code", "dd", "div", "dl", "dt", "footer", "h1", "h2",
     "h3", "header", "html", "i", "li", "meta", "ol", "p", "pre", "section", "span", "style",
@@ -34,7 +35,7 @@ pub(super) fn sound(page: &str) {
     }
 }
 
-/// The text of a page, as a reader sees it.
+/// Returns the text of a page as a reader sees it.
 fn read(page: &str) -> String {
     let body = page.split("</style>").nth(1).unwrap();
     let mut text = String::new();
@@ -47,7 +48,7 @@ fn read(page: &str) -> String {
     plain.replace("&#39;", "'").replace("&amp;", "&")
 }
 
-/// The page says the verdict in the words of the text output.
+/// Checks that the page has the verdict in the words of the text output.
 #[track_caller]
 fn same_verdict(page: &str, text: &str) {
     let first = text.lines().next().unwrap();
@@ -103,14 +104,14 @@ fn no_page_says_more_than_the_text() {
         same_verdict(&page, &text);
         page
     };
-    // Without the auditor's own trust file: no name, and no authorisation is claimed.
+    // Without the auditor's own trust file, the page shows no name and claims no authorisation.
     let page = check(&[], 5);
     assert!(page.contains("It is not shown who signed") && !page.contains("alice"));
     assert!(!page.contains("authorised a request") && page.contains("verdict unjudged"));
-    // The auditor has other rules.
+    // The auditor has stricter rules.
     let page = check(&["-r", "trust.json", "--origin", "https://other.example"], 5);
     assert!(page.contains("cannot be called good") && !page.contains("authorised a request"));
-    // The evidence is contradicted, so its statements are not shown.
+    // The evidence contradicts itself, so what it states is not shown.
     std::fs::write(world.path("other"), "another body").unwrap();
     let page = check(&["-r", "trust.json", "--body", "other"], 1);
     assert!(page.contains("This evidence does not hold."));
@@ -187,11 +188,11 @@ fn a_page_of_a_log_counts_what_is_in_it_and_names_what_was_found() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["summary"]["keys"][0]["name"], "alice");
     assert_eq!(json["summary"]["operations"][0]["entries"], 2);
-    // The page has the words of `audit verify`.
+    // The page contains the words of `audit verify`.
     let verify = ["audit", "verify", "--audit", "log", "--log-key", &world.log_key];
     let verify = stdout(&world.run(&[&verify[..], &all].concat()), 0);
     assert!(text.starts_with(&verify), "{verify}");
-    // A changed log is bad, and the exit code is that of a bad log.
+    // A changed log is bad, and the exit code says so too.
     let segment = world.path("log/entries-000000000000.jsonl");
     let entries = std::fs::read_to_string(&segment).unwrap();
     std::fs::write(&segment, entries.replace("refund", "refumd")).unwrap();

@@ -1,4 +1,4 @@
-//! Parses a page: its fenced blocks, their commands, and the inline code around them.
+//! Parses a page: its fenced blocks, the commands in them, and the inline code around them.
 
 #[derive(Debug)]
 pub(crate) struct Block<'d> {
@@ -8,7 +8,7 @@ pub(crate) struct Block<'d> {
     pub(crate) lines: Vec<&'d str>,
 }
 
-/// Returns the fenced blocks of a document, and the lines outside of them.
+/// Returns the fenced blocks of a document, and the lines outside of blocks.
 pub(crate) fn blocks(text: &str) -> Result<(Vec<Block<'_>>, Vec<&str>), String> {
     let (mut blocks, mut prose, mut open) = (Vec::new(), Vec::new(), None);
     for (at, line) in text.lines().enumerate() {
@@ -76,7 +76,7 @@ fn line_fits(shown: &str, printed: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Returns true if the printed lines match the lines of the page.
+/// Returns true if the printed lines match the lines on the page.
 pub(crate) fn fits(shown: &[&str], printed: &[&str]) -> bool {
     match (shown.split_first(), printed.split_first()) {
         (None, None) => true,

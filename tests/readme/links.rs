@@ -14,7 +14,7 @@ fn links(text: &str) -> Vec<String> {
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
-/// Returns the anchors of a document, one for each heading, as GitHub makes them.
+/// Returns the anchors of a document, one for each heading, in GitHub's form.
 fn anchors(text: &str) -> Vec<String> {
     let (_, prose) = blocks(text).unwrap();
     let mut anchors: Vec<String> = Vec::new();
@@ -28,7 +28,7 @@ fn anchors(text: &str) -> Vec<String> {
     anchors
 }
 
-/// Returns the fault of a link in the document `from`, if it has one.
+/// Returns what is wrong with a link in the document `from`, if anything.
 fn broken(from: &str, link: &str) -> Option<String> {
     if link.starts_with("https://") {
         return None;
@@ -70,7 +70,7 @@ fn a_link_that_leads_nowhere_is_found() {
     assert_eq!(anchors("# A `b`, c\n## a b c\n```text\n# d\n```\n"), ["a-b-c", "a-b-c-1"]);
 }
 
-/// The folders of the repository; a name in code style that begins with one of them is a path.
+/// The folders of the repository. Inline code that begins with one of them counts as a path.
 const FOLDERS: [&str; 10] =
     ["tests", "src", "docs", "examples", "benches", "fuzz", "completions", "man", ".cargo", ".ci"];
 
@@ -78,7 +78,7 @@ const FOLDERS: [&str; 10] =
 fn every_file_that_is_named_exists() {
     let (mut count, mut wrong) = (0, Vec::new());
     for name in documents() {
-        // Entries about older versions keep the old names of renamed items.
+        // Entries of the changelog about older versions use the old names.
         for span in spans(&document(&name)).iter().filter(|_| name != "CHANGELOG.md") {
             let path = span.split_whitespace().next().unwrap_or_default();
             let is_path = path.split_once('/').is_some_and(|(first, _)| FOLDERS.contains(&first));

@@ -1,6 +1,6 @@
-//! Tests that the documents are true: every session of the README and of `docs` runs, in bash, as a
-//! new user would run it, and prints what the page shows; every link, file, flag, code and exit
-//! code that a document names exists.
+//! Tests that the documents are true. Every session in the README and in `docs` is run in bash, as
+//! a new user would run it, and must print what the page shows. Every link, file, flag, code and
+//! exit code in a document must exist.
 //!
 //! All blocks of one page run in order in one fresh home. The kinds of fenced blocks:
 //!
@@ -14,9 +14,9 @@
 //! Any other tag fails. In shown output `[..]` stands for any text within a line, and a line `...`
 //! for any number of lines.
 //!
-//! Two programs are stand-ins. `cargo` knows the two commands that the README shows and no other; it
-//! runs, or copies, the binary under test rather than build one. `pip` leaves a package that can be
-//! imported as it is, and installs any other into an environment of the test's own.
+//! Two programs are replaced. `cargo` only knows the two commands in the README, and copies or runs
+//! the binary under test. `pip` installs any package except one that is already present, into an
+//! environment of the test.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 

@@ -21,8 +21,8 @@ fn flags(text: &str) -> BTreeSet<String> {
     text.split(word).filter(|w| w.starts_with("--") && w.len() > 2).map(str::to_owned).collect()
 }
 
-/// Returns the flags of each command, such as `audit verify`; the program itself is the empty one.
-/// The man pages are generated, so that they name every command.
+/// Returns the flags of each command, such as `audit verify`; the program itself has the empty
+/// name. They are taken from the generated man pages, which name every command.
 fn flags_of_commands() -> BTreeMap<String, BTreeSet<String>> {
     let mut commands = BTreeMap::new();
     for page in fs::read_dir(Path::new(ROOT).join("man")).unwrap() {
@@ -35,8 +35,8 @@ fn flags_of_commands() -> BTreeMap<String, BTreeSet<String>> {
     commands
 }
 
-/// Returns a flag in `span` that does not exist. A span that begins with a command can only name
-/// flags of that command, such as `audit show --audit` or `mcpid sign --url`.
+/// Returns a flag in `span` that does not exist. A span that begins with a command, such as `audit
+/// show --audit`, may only name flags of that command.
 fn unknown_flag(span: &str, commands: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     let span = span.strip_prefix("mcpid ").unwrap_or(span);
     let of = |words: usize| {
@@ -53,7 +53,7 @@ fn every_flag_that_is_named_exists() {
     let commands = flags_of_commands();
     let mut count = 0;
     for name in documents() {
-        // Other programs have flags of their own.
+        // Commands of other programs have other flags.
         let ours = |span: &&String| !span.starts_with("cargo ") && !span.starts_with("tests/");
         for span in spans(&document(&name)).iter().filter(ours) {
             count += flags(span).len();
@@ -129,7 +129,8 @@ fn named_codes(table: &str) -> BTreeSet<String> {
 fn the_table_of_threats_names_every_code_and_no_other() {
     let text = document("SECURITY.md");
     let (_, table) = text.split_once("## Threats").unwrap();
-    // Rows of attacks that are refused at a step; findings about the audit log have other words.
+    // Only rows about attacks that are refused at a step. Findings about the audit log use other
+    // words.
     let at_step = |line: &&str| {
         let cell = line.split(" | ").nth(1).unwrap_or_default();
         cell.starts_with(|c: char| c.is_ascii_digit())
@@ -153,7 +154,7 @@ fn the_table_of_refusals_has_every_code_once() {
     assert_eq!(codes, all_codes());
 }
 
-/// A threat is only answered by a test that is there.
+/// The threat model names a test for each threat, and this test must exist.
 #[test]
 fn every_test_that_the_threats_name_exists() {
     let text = document("SECURITY.md");

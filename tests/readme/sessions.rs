@@ -1,4 +1,4 @@
-//! Running the sessions of a page, each page in a home of its own.
+//! Runs the sessions of a page. Each page has its own home.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::blocks::{Block, Step, blocks, fits, steps};
 use super::{BINARY, ROOT, document, documents};
 
-/// The mark before the number and status of an ended command. No command prints it.
+/// Marks the number and exit status of an ended command in the output. No command prints this
+/// character.
 const MARK: char = '\u{1e}';
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -62,7 +63,7 @@ pages! {
 fn run_page(name: &str) {
     let text = document(name);
     let home = Home::new(name == "README.md");
-    // The pages with servers name fixed ports, so only one of them can run at a time on a machine.
+    // Pages with servers use fixed ports, so only one of them can run at a time on a machine.
     let lock = std::env::temp_dir().join("mcpid-documented-ports.lock");
     let lock = text.contains("127.0.0.1:8080").then(|| fs::File::create(lock).unwrap());
     if let Some(lock) = &lock {
@@ -97,7 +98,7 @@ struct Home {
 }
 
 impl Home {
-    /// Makes a home with an empty working folder, or with the files of a clone of the repository.
+    /// Creates a home with an empty working folder, or with a clone of the repository.
     fn new(is_clone: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let (bin, work) = (folder.path().join("bin"), folder.path().join("work"));
@@ -114,11 +115,12 @@ impl Home {
         Home { folder }
     }
 
-    /// Runs a script; returns its status, and all that it printed.
+    /// Runs a script. Returns its exit status and everything that it printed.
     fn bash(&self, script: &str) -> Result<(i32, String), String> {
         let (path, output) = (self.folder.path().join("script"), self.folder.path().join("output"));
         fs::write(&path, script).unwrap();
-        // A file, not a pipe: a process that a session leaves running may hold it open.
+        // The output goes to a file and not to a pipe, because a process that a session leaves
+        // running may keep it open.
         let printed = fs::File::create(&output).unwrap();
         let bin = self.folder.path().join("bin");
         let search = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -153,7 +155,7 @@ impl Home {
         Ok((status, String::from_utf8_lossy(&fs::read(&output).unwrap()).into_owned()))
     }
 
-    /// Runs one block; the error names the difference.
+    /// Runs one block. The error shows the difference to the page.
     fn run(&self, block: &Block<'_>) -> Result<(), String> {
         let wrong = |what: String| Err(format!("line {}: {what}", block.line));
         match block.tag {

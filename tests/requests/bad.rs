@@ -166,7 +166,7 @@ fn keys_and_trust() {
         "{}",
         ran.err
     );
-    // setsid leaves the process without a terminal to open.
+    // setsid removes the terminal.
     let ran =
         home.sh(&format!("setsid \"$MCPID\" sign -k '{sealed}' --url {URL} body.json")).ends(4);
     assert_eq!(
@@ -214,7 +214,7 @@ fn a_time_is_given_in_two_ways_or_by_the_capture() {
         let help = format!("mcpid {command} --help");
         for wrong in ["nonsense", "2026-11-23", "1795773600", "", "now", "-1"] {
             let line = format!("--at cannot be '{wrong}': {time}");
-            // The parser of arguments itself refuses an empty text.
+            // The parser of arguments refuses an empty text with its own message.
             if wrong.is_empty() {
                 home.mcpid(&[command, "--at", wrong, &s]).ends(2);
             } else {
@@ -289,7 +289,8 @@ fn what_others_wrote_cannot_fake_a_line() {
         ran.err.lines().next(),
         Some(&*format!("mcpid: cannot read {shown}x: no such file"))
     );
-    // A header cannot hold an escape; in a tag, a nonce and a body there is room for other tricks.
+    // A header cannot contain an escape character. Tags, nonces and bodies can contain other
+    // dangerous characters.
     let ran =
         home.mcpid_on(&["verify"], b"POST / HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\r\n\r\n").ends(3);
     assert!(

@@ -1,4 +1,4 @@
-//! Values that would change nothing are errors: who wrote one meant something else.
+//! Tests that values without an effect are errors, because the user expected an effect.
 
 use crate::*;
 
@@ -16,7 +16,7 @@ fn demands_that_change_nothing_are_errors() {
     let home = Home::new();
     let s = home.capture("s");
     let judge = |flags: &[&str]| home.verify(&[flags, &[&s]].concat());
-    // Only the fields that are covered if carried can be waived, and each of them can be.
+    // Only fields that must be covered if present can be waived, and each of them can be.
     for name in RELAXABLE.replace("NAME", "a").split_whitespace() {
         judge(&["--allow-uncovered", name]).well();
         judge(&["--require", name, "--allow-uncovered", "last-event-id"]);
@@ -58,7 +58,7 @@ fn demands_that_change_nothing_are_errors() {
     }
     let both = ["--require", "mcp-name", "--allow-uncovered", "mcp-name"];
     refused(judge(&both), "--allow-uncovered mcp-name would change nothing: --require demands it");
-    // Other profiles demand other things.
+    // Other profiles require other components.
     let sep = |more: &[&str]| judge(&[&["--profile", "sep2752"], more].concat());
     refused(sep(&["--allow-uncovered", "content-type"]), "the profile sep2752 does not require it");
     let any = ["--profile", "rfc9421", "--allow-uncovered", "content-type"];
@@ -153,7 +153,7 @@ fn policies_that_change_nothing_are_errors() {
     refused(gateway(plain, &["--upstream-ca", "body.json"]), "reached without TLS");
     refused(gateway(plain, &["--allow-remote-admin"]), "there is no --admin");
     refused(gateway(plain, &["--allow-uncovered", "mcp-param-*"]), "without a *");
-    // The option is set in a file.
+    // The option is set in a configuration file.
     home.write("g.toml", format!(
         "upstream = \"{plain}\"\norigin = [\"https://mcp.example.com\"]\nmode = \"permissive\"\n\
          permissive = [\"tools/list\"]\n"

@@ -1,4 +1,4 @@
-//! Flags of `sign` with values that cannot be: exit code, line, and hints of each.
+//! Tests of flags of `sign` with invalid values: exit code, line and hints of each.
 
 use super::{Home, URL};
 use crate::bad::rows;
@@ -191,7 +191,7 @@ fn no_secret_is_repeated_when_a_flag_is_misspelt() {
             assert!(ran.err.contains(hint), "{args:?}: {}", ran.err);
         }
     }
-    // A value that cannot be a secret is still repeated.
+    // A value that cannot be a secret is repeated in the hint.
     let ran = home.mcpid(&["sign", "--labl", "x", "body.json"]).ends(2);
     assert_eq!(ran.hints().first(), Some(&"mcpid sign --label x body.json"));
 }

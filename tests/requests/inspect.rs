@@ -1,4 +1,4 @@
-//! Tests of `inspect`: it shows the statements of a request without keys and without a verdict.
+//! Tests of `inspect`: it shows what signatures state, without keys and without a verdict.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn the_base_is_the_very_bytes_that_were_signed() {
     assert!(!base.out.ends_with('\n'));
     let json = home.mcpid(&["inspect", "--json", "s"]).well().json();
     assert_eq!(json["base"], signed["base"]);
-    // The library's own words of it, and the key's signature over them.
+    // The signature base as the library builds it, and the key's signature over this base.
     let signature = json["signature"].as_str().unwrap();
     let engine = &base64::engine::general_purpose::STANDARD;
     let signature = base64::Engine::decode(engine, signature).unwrap();
@@ -129,7 +129,7 @@ fn unsigned_and_malformed_ones_are_told_apart() {
     home.write("m", text.replace(signature, "AAAA"));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
     assert!(ran.number("signature").starts_with("malformed: "), "{}", ran.out);
-    // If the base cannot be rebuilt, the output says so; it is an error only if the base was asked
+    // If the base cannot be built, the output says so. It is an error only if the base was asked
     // for.
     home.write("m", text.replace("Content-Type: application/json\r\n", ""));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
@@ -178,7 +178,8 @@ fn many_unknown_senders_are_summed_up() {
         (ran.out.as_str(), ran.err.as_str()),
         ("", "mcpid: r [0]: 33 signatures, 32 at most\n")
     );
-    // A capture's head is bounded when it is read, a line's or an archive's is not.
+    // The head of a capture is limited when it is read. For a line or an archive, `inspect` checks
+    // the limit itself.
     let r = write(json!([["x", "y".repeat(65_536)]]));
     let ran = home.mcpid(&["inspect", "--json", &r]).ends(3);
     assert!(ran.err.contains("\"too_large\"") && ran.err.contains("65536 at most"), "{}", ran.err);

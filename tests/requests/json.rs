@@ -1,10 +1,10 @@
-//! The JSON of `verify`: one schema for every answer.
+//! Tests of the JSON of `verify`: every answer has the same members.
 
 use serde_json::{Value, json};
 
 use super::{ALICE, Home, NOON, URL, parameter};
 
-/// DESIGN section 7, in its order.
+/// The members of a verdict, in their order.
 const MEMBERS: [&str; 30] = [
     "version",
     "input",
@@ -38,7 +38,8 @@ const MEMBERS: [&str; 30] = [
     "program",
 ];
 
-/// Checks that the text has all members, once each and in order; a parsed map would sort them.
+/// Checks that the text has every member exactly once, in order. The text itself is searched,
+/// because a parsed map would sort the members.
 #[track_caller]
 pub(super) fn has_all_members(line: &str) -> Value {
     let mut from = 0;
@@ -75,7 +76,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         expected[name] = judged[name].clone();
     }
     assert_eq!(has_all_members(yes.out.trim_end()), expected);
-    // A refused request has the same members, with its statements.
+    // A refused request has the same members, with what its signature states.
     let late = format!("@{}", NOON + 72);
     let no = home.mcpid(&["verify", "--json", "--at", &late, &s]).ends(1);
     assert_eq!(no.err, "");
@@ -91,7 +92,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         wanted[name] = value;
     }
     assert_eq!(has_all_members(no.out.trim_end()), wanted);
-    // Unsigned: nothing is claimed.
+    // Without a signature, nothing is stated.
     let unsigned = "POST /mcp HTTP/1.1\r\nHost: a.com\r\nContent-Length: 2\r\n\r\n{}";
     home.write("u", unsigned);
     let unsigned = has_all_members(home.verify(&["--json", "u"]).ends(1).out.trim_end());
@@ -103,7 +104,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
         (&json!("unsigned"), &json!("signature_missing"))
     );
     assert_eq!((&unsigned["covered"], &unsigned["unjudged"]), (&json!([]), &json!([])));
-    // An unknown key has a status of its own.
+    // An unknown key has its own status.
     home.write("none.json", r#"{"keys":[]}"#);
     let unknown = home.verify(&["--json", "-r", "none.json", &s]).ends(1).json();
     assert_eq!(

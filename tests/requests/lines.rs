@@ -1,4 +1,4 @@
-//! `verify` on request lines (DESIGN section 7a).
+//! Tests of `verify` on request lines.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CALL, Home, NOON, NOON_TEXT, URL};
 use crate::json::has_all_members;
 
-/// A signed request as a request line.
+/// Returns a signed request as a request line.
 pub(super) fn line(home: &Home, more: &[&str]) -> Value {
     let args =
         [&["sign", "--json", "--url", URL, "--at", NOON_TEXT], more, &["body.json"]].concat();
@@ -59,12 +59,12 @@ fn without_its_body_a_line_is_judged_as_far_as_it_goes() {
         "{}",
         said.out
     );
-    // The nonce of the request is claimed all the same, and two of them are a replay.
+    // The nonce of the request is claimed nevertheless, so a second use is a replay.
     home.write("l", format!("{one}\n{one}\n"));
     let ran = home.verify(&["l"]).ends(5);
     assert!(ran.out.contains("l [1]: rejected at step 12 (nonce)"), "{}", ran.out);
     assert_eq!(ran.err, "mcpid: 0 accepted, 1 rejected, 1 unjudged\n");
-    // A fault in the head is refused, with or without a body.
+    // A fault in the head leads to a refusal, with or without a body.
     let mut wrong = one.clone();
     wrong["method"] = json!("PUT");
     home.write("l", wrong.to_string());

@@ -31,15 +31,15 @@ use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 pub(crate) const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
-/// The id of the key that `alice.hex` is the seed of.
+/// The id of the key whose seed is in `alice.hex`.
 pub(crate) const ALICE: &str = "zp_i9BattBHPu8Ale_rn2MsdjRU7HfSZczx5V53hFnM";
-/// When everything in these tests happens, unless they say otherwise.
+/// The time of everything in these tests, unless a test sets another one.
 pub(crate) const NOON: i64 = 1_795_773_600;
 pub(crate) const NOON_TEXT: &str = "2026-11-27T10:00:00Z";
 pub(crate) const URL: &str = "https://mcp.example.com/mcp";
 pub(crate) const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"at":"here"}}}"#;
 
-/// The result of a program that has ended.
+/// The result of a program run.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) bytes: Vec<u8>,
@@ -54,7 +54,7 @@ impl Ran {
         self
     }
 
-    /// Ends well, and without a word beside its data.
+    /// Checks that the program succeeded, and printed nothing except its data.
     #[track_caller]
     pub(crate) fn well(self) -> Self {
         let ran = self.ends(0);
@@ -62,19 +62,19 @@ impl Ran {
         ran
     }
 
-    /// The only line of stdout, as JSON.
+    /// Returns the only line of stdout, parsed as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.out.lines().count(), 1, "{}{}", self.out, self.err);
         serde_json::from_str(&self.out).unwrap()
     }
 
-    /// The hints, without their prefix.
+    /// Returns the hints, without their prefix.
     pub(crate) fn hints(&self) -> Vec<&str> {
         self.err.lines().filter_map(|line| line.strip_prefix("mcpid: hint: ")).collect()
     }
 
-    /// Returns the text after `name` among the indented numbers, or after `name:` among headers.
+    /// Returns the text after `name` in the indented facts, or after `name:` in the headers.
     #[track_caller]
     pub(crate) fn number(&self, name: &str) -> &str {
         let wanted = format!("{name} ");
@@ -90,7 +90,7 @@ impl Ran {
     }
 }
 
-/// A home of its own, with alice's plain keyfile and a trust file that knows her.
+/// A home with alice's keyfile, which has no passphrase, and a trust file with her key.
 pub(crate) struct Home {
     folder: TempDir,
 }
@@ -133,13 +133,13 @@ impl Home {
         run(self.command(BINARY).args(args), stdin)
     }
 
-    /// Runs a pasted script, with `mcpid` on the path.
+    /// Runs a pasted script, in which `mcpid` is on the path.
     pub(crate) fn sh(&self, script: &str) -> Ran {
         let script = format!("mcpid() {{ \"$MCPID\" \"$@\"; }}\n{script}");
         run(self.command("sh").args(["-c", &script]), b"")
     }
 
-    /// Signs [`CALL`] for [`URL`] at [`NOON`] with more flags, as a whole request.
+    /// Signs [`CALL`] for [`URL`] at [`NOON`] with further flags. The output is the whole request.
     pub(crate) fn signed(&self, more: &[&str]) -> Ran {
         let noon = format!("@{NOON}");
         let mut args = vec!["sign", "--url", URL, "--at", &noon, "--format", "http"];
@@ -148,13 +148,13 @@ impl Home {
         self.mcpid(&args)
     }
 
-    /// The same in a file.
+    /// Signs as [`Home::signed`] does, and writes the request to a file.
     pub(crate) fn capture(&self, name: &str) -> String {
         let signed = self.signed(&[]).well();
         self.write(name, signed.bytes)
     }
 
-    /// Judges at [`NOON`], with more flags.
+    /// Verifies at [`NOON`], with further flags.
     pub(crate) fn verify(&self, more: &[&str]) -> Ran {
         let noon = format!("@{NOON}");
         let mut args = vec!["verify", "--at", &noon];
@@ -172,7 +172,7 @@ pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
     let stdin = stdin.to_vec();
-    // A program that does not read its input may have ended.
+    // A program that does not read its input may have ended already.
     let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();

@@ -79,7 +79,7 @@ fn one_that_cannot_be_read_does_not_stop_the_rest() {
     unread.as_object_mut().unwrap().remove("body");
     home.write("unread", unread.to_string());
     let ran = home.verify(&["unread", "nothing", "bad", &s]).ends(5);
-    // A refused request has used no nonce up.
+    // A refused request has used up no nonce.
     assert!(
         ran.err.ends_with("mcpid: 1 accepted, 1 rejected, 1 unjudged, 1 unreadable\n"),
         "{}",

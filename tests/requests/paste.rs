@@ -1,4 +1,4 @@
-//! Hints are commands: each is pasted here, and has to work, with the caller's own flags in it.
+//! Tests that hints are commands: each is pasted and must work, with the user's own flags in it.
 
 use super::{Home, KEYS, NOON, NOON_TEXT, URL};
 

@@ -135,7 +135,7 @@ fn secrets_stay_out_of_what_is_signed() {
     assert!(!json["base"].as_str().unwrap().contains("SECRET"));
     assert!(!json["covered"].to_string().contains("authorization"));
     assert_eq!(json["headers"][0], serde_json::json!(["Authorization", "Bearer SECRET"]));
-    // A failure does not repeat it either.
+    // No failure repeats the value of a header.
     for wrong in ["Bearer SECRET", "Bad Name: SECRET", "X-A: SECRET\u{1}", "Content-Length: SECRET"]
     {
         let ran = sign(&home, &["-H", wrong, "body.json"]).ends(2);
@@ -244,7 +244,7 @@ fn json_tells_all_of_it() {
 fn nothing_is_asked_before_all_else_is_checked() {
     let home = Home::new();
     let sealed = format!("{KEYS}/sealed.json");
-    // The file holds a wrong passphrase, so the test fails if the key is opened.
+    // The file contains a wrong passphrase, so the test fails if the key is opened.
     let pass = home.write("pass", "wrong");
     for (more, code) in [
         (&["--url", URL, "nothing.json"][..], 3),

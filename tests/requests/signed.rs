@@ -1,4 +1,4 @@
-//! Tests that `verify` accepts the output of `sign`: as a request, and sent by curl.
+//! Tests that `verify` accepts what `sign` prints: as a request, and sent by curl.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -143,14 +143,14 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
     let both = home.mcpid(&["sign", "--label", "second", "--at", NOON_TEXT, &s]).well();
     assert_eq!(both.out.matches(&format!(";nonce=\"{nonce}\"")).count(), 2, "{}", both.out);
     assert!(both.out.contains("\r\nSignature: mcp=:") && both.out.contains(":, second=:"));
-    // Both files hold one request with one nonce, which is claimed once.
+    // Both signatures of the request have the same nonce, which is claimed once.
     let b = home.write("both", &both.bytes);
     home.verify(&[&b]).well();
     home.mcpid(&["verify", "--at", NOON_TEXT, "--nonces", "memory:", &b]).well();
-    // Stripping the first makes it no fresh request.
+    // Removing the first signature does not make a new request.
     let ran = home.verify(&[&b, &s]).ends(1);
     assert!(ran.out.contains("s [0]: rejected at step 12 (nonce): "), "{}", ran.out);
-    // Anew, with a nonce of its own; every other byte stays.
+    // Signing again with `--replace` gives a new nonce. Every other byte stays.
     let anew = home.mcpid(&["sign", "--replace", "--at", NOON_TEXT, &s]).well();
     assert_ne!(parameter(&anew.out, "nonce"), nonce);
     let without = |text: &str| {
@@ -158,7 +158,7 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
     };
     assert_eq!(without(&anew.out), without(&first));
     assert_eq!(anew.out.matches("Signature-Input").count(), 1);
-    // Another key may sign too, under a label of its own.
+    // Another key may sign too, with another label.
     let bob = home.mcpid(&[
         "keygen",
         "-q",
@@ -268,7 +268,7 @@ fn curl_sends_what_was_signed() {
         "{}",
         ran.err
     );
-    // If curl cannot read the body again, the command holds it, with any bytes.
+    // If curl cannot read the body again, the command contains the body, with any bytes.
     let every: Vec<u8> = (0..=255).collect();
     for body in [
         CALL.as_bytes(),
@@ -294,7 +294,7 @@ fn curl_sends_what_was_signed() {
             home.sh("mcpid verify recorded").ends(0);
         }
     }
-    // If the body is too long for that, it has to be given to both commands.
+    // A body that is too long for that has to be given to both commands.
     let long = "x".repeat(20_000);
     let args = ["sign", "--format", "curl", "--url", &base];
     let ran = home.mcpid_on(&args, long.as_bytes()).ends(0);

@@ -1,5 +1,5 @@
-//! Tests of verdicts: each names its request and its time, different names from untrusted sources
-//! print differently, and long names are cut with a mark.
+//! Tests of verdicts: each names its request and its time, different untrusted names never look the
+//! same, and long names are cut with a mark.
 
 use std::collections::HashMap;
 
@@ -63,20 +63,20 @@ fn what_is_long_is_cut_and_says_how_long_it_was() {
             assert!(ran.out.contains("… (3000000 characters, sha256 "), "{}", ran.out);
         }
     }
-    // The same holds if the name is part of a refusal's numbers.
+    // The same holds for a name in the numbers of a refusal.
     home.mcpid(&["trust", "remove", "-q", "alice"]).ends(0);
     let key = format!("{KEYS}/alice.hex");
     home.mcpid(&["keygen", "-q", "--import", &key, "--no-passphrase", "-o", "again.json"]).ends(0);
     home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "again.json"]).ends(0);
     let ran = home.verify(&["--max-body", "8MiB", "s.http"]).ends(1);
     assert!(ran.out.contains("rejected at step 11") && ran.out.len() < 4000, "{}", ran.out.len());
-    // The same holds if a header contradicts the body.
+    // The same holds for a header that contradicts the body.
     let text = String::from_utf8(std::fs::read(home.path("s.http")).unwrap()).unwrap();
     home.write("s.http", text.replace("\r\nAccept:", "\r\nMcp-Name: x\r\nAccept:"));
     home.sh("mcpid sign --replace --at @1795773600 s.http > t.http").ends(0);
     let ran = home.verify(&["--max-body", "8MiB", "t.http"]).ends(1);
     assert!(ran.out.contains("rejected at step 10") && ran.out.len() < 4000, "{}", ran.out.len());
-    // A target keeps its beginning.
+    // The beginning of a long target is shown.
     let url = format!("{URL}?q={}", "x".repeat(5000));
     home.sh(&format!("mcpid sign --url '{url}' --format http body.json > u.http")).ends(0);
     for json in [&["u.http"][..], &["--json", "u.http"]] {
@@ -98,7 +98,7 @@ fn every_verdict_names_target_tool_and_times() {
         ran.out
     );
     assert!(!ran.out.contains(" ago"), "{}", ran.out);
-    // A refusal at each end: of one that is late, of one that is unsigned, of another host.
+    // Three refusals: of a late request, of an unsigned request, and for another host.
     home.write("plain.http", format!("POST /mcp HTTP/1.1\r\nHost: mcp.example.com\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{CALL}", CALL.len()));
     for (args, file) in [
         (&["--at", "2026-11-27T12:00:00Z"][..], "s.http"),
@@ -111,7 +111,7 @@ fn every_verdict_names_target_tool_and_times() {
         assert_eq!(ran.number("mcp"), "tools/call get_weather");
         assert_eq!(ran.out.contains("(--at)"), !args.is_empty(), "{}", ran.out);
     }
-    // The time that the input bears.
+    // The time in the input is used.
     let args = ["sign", "--json", "--url", URL, "--at", NOON_TEXT, "body.json"];
     let headers = home.mcpid(&args).ends(0).json()["headers"].clone();
     let line = json!({"time": "2026-11-27t10:00:02z", "method": "POST", "target": URL,
@@ -129,7 +129,7 @@ fn every_verdict_names_target_tool_and_times() {
 #[test]
 fn a_known_key_that_fails_beside_one_that_holds_is_named() {
     let home = Home::new();
-    // The second signature is alice's too, and one byte of it is another.
+    // The second signature is alice's too, with one byte changed.
     let bob = ["keygen", "-q", "--no-passphrase", "--name", "bob", "-o", "bob.json"];
     home.mcpid(&bob).ends(0);
     home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
@@ -157,18 +157,18 @@ fn a_known_key_that_fails_beside_one_that_holds_is_named() {
     assert_eq!(failed["key"]["name"], "bob");
     assert_eq!((&failed["key_known"], &failed["step"]), (&json!(true), &json!(8)));
     assert_eq!(failed["code"], "signature_invalid");
-    // The same holds if the request is refused later, for its body.
+    // The same holds if the request is refused later, because of its body.
     home.write("two.http", broken.replace("get_weather", "get_whether"));
     let ran = home.verify(&["two.http"]).ends(1);
     assert!(ran.number("failed").contains("(bob)"), "{}", ran.out);
-    // An unknown key's is in JSON only.
+    // A signature of an unknown key is only in the JSON.
     home.write("two.http", &broken);
     home.mcpid(&["trust", "remove", "-q", "bob"]).ends(0);
     let ran = home.verify(&["two.http"]).ends(0);
     assert!(!ran.out.contains("failed"), "{}", ran.out);
     let verdict = home.verify(&["--json", "two.http"]).ends(0).json();
     assert_eq!(verdict["failed"][0]["key_known"], false);
-    // A valid request is not reported either.
+    // Nothing is reported for a valid request either.
     home.write("one.http", text);
     home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
     let verdict = home.verify(&["--json", "one.http"]).ends(0).json();
@@ -198,8 +198,8 @@ fn json_names_the_bytes_that_were_judged_and_by_which() {
     let trust = verdict["trust"][0]["file"].as_str().unwrap();
     assert_eq!(verdict["trust"][0]["sha256"], sum(trust));
     assert_eq!(verdict["trust"].as_array().unwrap().len(), 1);
-    // Each file of a folder; lines longer than the part that is read first; a stream; an empty
-    // rest.
+    // The hash covers each file of a folder, lines longer than the part that is read first, a
+    // stream, and an empty rest.
     std::fs::create_dir(home.path("folder")).unwrap();
     std::fs::copy(trust, home.path("folder/a.json")).unwrap();
     home.write("folder/b.json", "{\"keys\":[]}");

@@ -1,4 +1,4 @@
-//! Tests of `verify` on one raw request: every flag of the judgement, and its messages.
+//! Tests of `verify` on one raw request: every flag about verification, and the messages.
 
 use super::{ALICE, CALL, Home, NOON, NOON_TEXT, URL};
 
@@ -142,7 +142,7 @@ fn origins_say_which_targets_are_ours() {
     home.verify(&["--origin", "https://other.com", "--origin", "https://mcp.example.com", &s])
         .well();
     home.verify(&["--origin", "HTTPS://MCP.example.com:443", &s]).well();
-    // Signed for https: as http it is another target.
+    // The request was signed for https. With http, it is for another target.
     home.verify(&["--origin", "http://mcp.example.com", &s]).ends(1);
     for wrong in ["mcp.example.com", "https://a.com/path", "https://a.com?q", "https://u@a.com", ""]
     {
@@ -169,7 +169,7 @@ fn a_nonce_is_claimed_unless_a_time_is_given() {
     assert_eq!(now.number("replay"), "the nonce is fresh, but the store may have forgotten");
     let twice = home.mcpid(&["verify", "--nonces", "memory:", "now", "now"]).ends(1);
     assert!(twice.out.contains("now [0]: rejected at step 12 (nonce): "), "{}", twice.out);
-    // Looked up only, and yet the later of two is the replay.
+    // Nonces are only looked up, but of two equal requests the later one is a replay.
     let s = home.capture("s");
     home.verify(&["--nonces", "memory:", &s]).well();
     home.verify(&["--nonces", "memory:", &s, &s]).ends(1);
@@ -192,7 +192,8 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         ("MCPID_NONCES_PASSWORD_FILE=none", 3, "cannot read none: no such file"),
         ("MCPID_NONCES_PASSWORD_FILE=/dev/zero", 3, "larger than 4096 bytes"),
         ("MCPID_NONCES_PASSWORD=s3cret MCPID_NONCES_PASSWORD_FILE=pw", 2, "both give a password"),
-        // No server listens at that address: the address was read, and is not repeated.
+        // No server listens at this address, so the password was read. The message does not repeat
+        // it.
         ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
     ] {
         let ran = home.sh(&format!("{given} {store}")).ends(exit);
@@ -297,7 +298,7 @@ fn published_test_keys_are_refused() {
                 assert_eq!(json["step"], 7);
                 refused += 1;
             } else {
-                // Refused for something that shows even earlier.
+                // The request is refused at an earlier step.
                 assert!(json["step"].as_u64().unwrap() < 7, "{json}");
             }
         }

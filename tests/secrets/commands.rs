@@ -1,12 +1,13 @@
-//! The commands as the program lists them, and for each a command line that reaches the check of
-//! the tested value.
+//! Lists the commands of the program, and for each a command line that reaches the check of the
+//! tested value.
 
 use std::process::Command;
 
 use crate::BINARY;
 use crate::kinds::Secret;
 
-/// A command, its flags and arguments, and the files that it needs to reach the tested value.
+/// A command with its flags and arguments, and with the files that it needs to reach the tested
+/// value.
 pub(crate) struct Shape {
     pub(crate) path: Vec<String>,
     pub(crate) flags: Vec<String>,
@@ -109,13 +110,13 @@ fn needed(flag: &str) -> &'static str {
     }
 }
 
-/// Returns whether the command exists to print this value. The name of a key is public, for
-/// example. A private key is refused in a name, but an id may be any text.
+/// Returns true if printing this value is the purpose of the command. The name of a key is public,
+/// for example. A private key is refused as a name, but an id may be any text.
 pub(crate) fn is_shown(path: &str, flag: &str, secret: &Secret) -> bool {
     match flag {
         "--name" | "--label" | "--realm" => !secret.is_key,
         "--client-id" => true,
-        // A text with a colon is a header, and the user asked to print it.
+        // A text with a colon is a header, which the user asked to print.
         "--header" => path == "sign" && !secret.is_key && secret.text.contains(':'),
         _ => false,
     }
@@ -134,7 +135,7 @@ pub(crate) fn arguments(
     while at < base.len() {
         let takes = base.get(at + 1).is_some_and(|next| !next.starts_with("--"));
         let end = if takes { at + 2 } else { at + 1 };
-        // The command gets each flag once, and no flag that conflicts with the tested one.
+        // Each flag is given once, and no flag that conflicts with the tested one.
         let clashes = flag == Some(base[at])
             || (flag == Some("--checkpoint") && base[at] == "--first")
             || (flag == Some("--origin") && base[at] == "--url")

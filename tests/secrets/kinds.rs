@@ -1,4 +1,4 @@
-//! The kinds of secrets, and the forms in which a user may paste them into the wrong place.
+//! The kinds of secrets, and the forms in which a user may paste a secret into the wrong place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
 
-/// A key that belongs to no certificate.
+/// A private key that belongs to no certificate.
 const TLS_KEY: &str = "-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4U73BDK1YfpE8MLk
 flKSp3Y4p78tj3QNXRl/6XFXg1mhRANCAAQH083ikDT7E+cd5qAjLv0DCvmBSQAZ
@@ -21,7 +21,7 @@ pub(crate) struct Secret {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) parts: Vec<String>,
-    /// True if every flag that takes a name has to refuse this text.
+    /// Whether every flag that takes a name must refuse this text.
     pub(crate) is_key: bool,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn secrets() -> Vec<Secret> {
     ]
 }
 
-/// Changes that a user may cause when pasting a secret.
+/// How a secret may be changed when a user pastes it.
 pub(crate) const FORMS: [&str; 7] = ["whole", "one line", "CRLF", "BOM", "cut", "twice", "base64"];
 
 pub(crate) fn mangled(text: &str, form: &str) -> String {
@@ -73,7 +73,7 @@ pub(crate) fn mangled(text: &str, form: &str) -> String {
     }
 }
 
-/// Returns all runs of eight characters of the secret, except runs over a line break.
+/// Returns all runs of eight characters of the secret, except those over a line break.
 pub(crate) fn pieces(secret: &Secret, form: &str) -> BTreeSet<Vec<u8>> {
     let encoded = (form == "base64").then(|| mangled(&secret.text, form));
     let parts =

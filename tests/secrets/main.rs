@@ -1,8 +1,8 @@
-//! Tests that no message repeats a secret, wherever a user put it by mistake.
+//! Tests that no message repeats a secret that a user has put in the wrong place.
 //!
-//! Every command that the program lists gets every kind of secret in each position that takes a
-//! value: as the value, as a file, on stdin, in a variable; whole, cut, without its line breaks,
-//! and so on. Then no eight characters of it in a row may be in stdout, stderr or a written file.
+//! Every command that the program lists gets every kind of secret in each place that takes a value:
+//! as the value, as a file, on stdin, in a variable; complete, cut, without its line breaks, and so
+//! on. Then no run of eight characters of the secret may be in stdout, stderr or a written file.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 
-/// Maximum running time of a command. A server that starts is stopped after it.
+/// Maximum running time of a command. A server is stopped after this time.
 const MAX_RUN_TIME: Duration = Duration::from_secs(5);
 
 const VARIABLES: [&str; 8] = [
@@ -38,7 +38,7 @@ const VARIABLES: [&str; 8] = [
     "XDG_CONFIG_HOME",
 ];
 
-/// A run of the program.
+/// One run of the program.
 struct Case {
     arguments: Vec<String>,
     variable: Option<(&'static str, String)>,
@@ -49,7 +49,7 @@ struct Case {
     what: String,
 }
 
-/// Returns every case: each position with every secret, in one form after the other.
+/// Returns every case: each place with every secret. The forms are used in turn.
 fn cases(shapes: &[Shape]) -> Vec<Case> {
     let secrets = secrets();
     let mut cases = Vec::new();
@@ -67,7 +67,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
         for position in positions {
             for (at, secret) in secrets.iter().enumerate() {
                 let Some(flag) = position else {
-                    // The run has no argument: only stdin and a variable.
+                    // This run has no argument: the secret is only on stdin and in a variable.
                     for variable in [None, Some(VARIABLES[turn % 8])] {
                         turn += 1;
                         let form = FORMS[turn % FORMS.len()];
@@ -109,7 +109,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
     cases
 }
 
-/// Makes a folder with all files that commands look for.
+/// Creates a folder with all files that commands look for.
 fn make_files(folder: &Path) {
     fs::write(folder.join("pass"), "correct horse\n").unwrap();
     fs::write(folder.join("body.json"), r#"{"jsonrpc":"2.0","method":"ping","id":1}"#).unwrap();
@@ -218,7 +218,7 @@ fn no_secret_is_repeated_by_any_command() {
                 let root = TempDir::new().unwrap();
                 let home = root.path().join("home");
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // Files that one command has made are removed before the next.
+                    // Files that one command has created are removed before the next command.
                     if home.exists() {
                         fs::remove_dir_all(&home).unwrap();
                     }

@@ -1,4 +1,4 @@
-//! Tests every kind of answer of a witness, and its effect.
+//! Tests of every kind of answer of a witness, and of its effect.
 
 use std::fs;
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ pub(crate) fn open(fixture: &LogFixture, witnesses: &[&FakeWitness], need: usize
     try_open(fixture, &policy(&fixture.log_key, witnesses, need)).unwrap()
 }
 
-/// Asks one witness of a client on a runtime of its own.
+/// Asks one witness, on a new runtime.
 pub(crate) fn ask(client: &WitnessClient, place: usize, submission: &Submission) -> WitnessReply {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(client.ask(place, submission))
@@ -43,7 +43,7 @@ pub(crate) fn log(entries: u64) -> LogFixture {
     fixture
 }
 
-/// The old size and the number of hashes of a request.
+/// Returns the first line of a request, and the number of hashes.
 pub(crate) fn front(request: &str) -> (String, usize) {
     let (head, note) = request.split_once("\n\n").unwrap();
     assert!(note.ends_with('\n'));
@@ -70,7 +70,7 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
     };
     assert_eq!(by(&note), [0, 2]);
     assert!(kept.starts_with(&fixture.checkpoint()));
-    // A third one joins them.
+    // A third witness cosigns too.
     ask(&client, 1, &latest);
     assert_eq!(by(&Note::parse(&fs::read(client.cosigned()).unwrap()).unwrap()), [0, 1, 2]);
     assert_eq!(front(&w1.requests()[0]), ("old 0".to_owned(), 0));
@@ -97,7 +97,7 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
         let mode = fs::metadata(fixture.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
-    // The next process knows the signed size.
+    // The next process knows what each witness has signed.
     drop(client);
     fixture.fill(1, Settings::default());
     let client = open(&fixture, &[w1, w2, w3], 2);
@@ -106,7 +106,7 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
     assert_eq!(front(&w1.requests()[0]).0, "old 14");
 }
 
-/// Faults, and whether the answer is final.
+/// Returns the faults, and whether an answer with the fault is final.
 fn faults() -> Vec<(Fault, bool)> {
     let raw = |status: u16, media: &str, body: &[u8]| Fault::Raw(http(status, media, body));
     let size = "text/x.tlog.size";
@@ -170,7 +170,7 @@ fn an_answer_that_is_not_right_is_no_cosignature() {
         assert!(!client.cosigned().exists(), "{fault:?}");
         assert!(!fixture.path().join("witnesses.json").exists(), "{fault:?}");
         assert_eq!(client.status().figures().failures, 1);
-        // Only the fault caused the failure: without it, the request works.
+        // Without the fault, the request succeeds, so only the fault made it fail.
         witness.set(Fault::None);
         witness.remember(None);
         assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)), "{fault:?}");
@@ -184,14 +184,14 @@ fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
     let client = open(&fixture, &[&witness], 1);
     witness.set(Fault::Ahead(25));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
-    // Lines of unknown keys are passed over, and are not kept.
+    // Lines of unknown keys are ignored, and not stored.
     let kept = fs::read_to_string(client.cosigned()).unwrap();
     let line = kept.lines().last().unwrap();
     let other = "\u{2014} other.example.com AAAAAAAAAAAAAAAAAAAAAA==";
     witness.set(Fault::Body(format!("{other}\n{line}\n").into_bytes()));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(fs::read_to_string(client.cosigned()).unwrap(), kept);
-    // An empty line would make the lines before it a part of the signed text.
+    // After an empty line, the lines before it would be part of the signed text.
     witness.set(Fault::Body(format!("{other}\n\n{line}\n").into_bytes()));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Failed(_)));
 }

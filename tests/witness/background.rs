@@ -24,7 +24,7 @@ struct Witnessed {
     service: WitnessService,
 }
 
-/// A log that signs a checkpoint after each entry, and its witnesses.
+/// Returns a log that signs a checkpoint after each entry, with its witnesses.
 fn start(
     fixture: LogFixture,
     witnesses: &[&FakeWitness],
@@ -56,7 +56,7 @@ impl Witnessed {
         self.fixture.record(&self.recorder, &call)
     }
 
-    /// Waits until the figures are so, for ten seconds at most.
+    /// Waits until `wanted` returns true for the figures, for at most ten seconds.
     #[track_caller]
     fn until(&self, wanted: impl Fn(&WitnessFigures) -> bool) -> Duration {
         let begun = Instant::now();
@@ -98,14 +98,14 @@ fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
     assert_eq!(one.service.status().figures().waiting, None);
     let words = one.service.status().judge(SystemClock.now()).unwrap();
     assert!(words.ends_with(" s old, over 3 entries"), "{words}");
-    // A witness that works again is asked again after a pause, and the log reports it.
+    // A witness that works again is asked again after a pause, and the operator is told.
     w3.set(Fault::None);
     let begun = Instant::now();
     while w3.signed().is_none_or(|(size, _)| size != 3) {
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", one.said());
         sleep(Duration::from_millis(50));
     }
-    // Entries that come at the end are under the last checkpoint, which is sent too.
+    // The last entries are under the last checkpoint, which is sent too.
     one.record(4).unwrap();
     one.log.close();
     let (fixture, service) = (one.fixture, one.service);
@@ -175,7 +175,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
             }
             one.log.close();
             assert!(one.said().iter().any(|n| matches!(n, WitnessNews::Contradicted(_))));
-            // The end of the process has added no line either.
+            // Closing the log has added no entry either.
             assert_eq!(one.fixture.lines().len(), if goes_on { 3 } else { 2 });
         }
     }

@@ -1,4 +1,4 @@
-//! `mcpid audit witness`, as an operator runs it.
+//! Tests of `mcpid audit witness` on the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ fn a_policy_that_cannot_be_used_names_its_file_and_line() {
     assert_eq!(done.status.code(), Some(3));
 }
 
-/// A log with entries in the present, which the program's own clock fits, and its policy.
+/// A log with entries whose times match the program's clock, and its witness policy.
 struct Log {
     fixture: LogFixture,
     folder: tempfile::TempDir,
@@ -121,7 +121,7 @@ fn witnessed(witnesses: &[&FakeWitness], need: usize) -> Log {
 }
 
 impl Log {
-    /// `audit verify` or `audit check` with this policy and the trust file, by `--json`.
+    /// Runs `audit verify` or `audit check` with this policy and the trust file, with `--json`.
     fn judge(&self, what: &str, more: &[&str]) -> (Option<i32>, Value) {
         let log = self.fixture.path();
         let mut arguments = vec!["audit", what, "--json", "-r", self.trust.to_str().unwrap()];
@@ -172,7 +172,7 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
     assert_eq!((code, &said["reasons"]), (Some(5), &json!(["quorum"])), "{said}");
 
-    // One of the two required witnesses hangs.
+    // One of two required witnesses does not answer.
     w2.set(Fault::Hang);
     w3.set(Fault::Hang);
     assert_eq!(witness(&log.fixture.path(), &log.policy, &[]).status.code(), Some(5));
@@ -186,12 +186,12 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(0), &json!(true)), "{said}");
 
-    // A cosigned line that is taken away, or under another key, is no quorum.
+    // With a cosignature line removed, or by another key, there is no quorum.
     let good = fs::read_to_string(&cosigned).unwrap();
     let without: String = good.split_inclusive('\n').take(good.lines().count() - 1).collect();
     fs::write(&cosigned, without).unwrap();
     assert_eq!(log.by_policy("verify", &[]).0, Some(5));
-    // A cosignature counts in whichever file it was kept.
+    // A cosignature counts in any file in which it was kept.
     let kept = log.folder.path().join("kept");
     fs::write(&kept, &good).unwrap();
     assert_eq!(log.by_policy("verify", &["--checkpoint", kept.to_str().unwrap()]).0, Some(0));
@@ -199,14 +199,14 @@ fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
     assert_eq!(log.by_policy("verify", &[]).0, Some(1));
     fs::write(&cosigned, &good).unwrap();
 
-    // A checkpoint that was kept is no quorum.
+    // A kept checkpoint does not replace the quorum.
     let plain = log.folder.path().join("plain");
     fs::write(&plain, log.fixture.checkpoint()).unwrap();
     fs::remove_file(&cosigned).unwrap();
     let (code, said) = log.by_policy("verify", &["--checkpoint", plain.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(5), &json!(true)), "{said}");
 
-    // The log differs from the cosigned one.
+    // The log differs from the cosigned checkpoint.
     let segment = log.fixture.only_segment();
     fs::write(&cosigned, &good).unwrap();
     let lines = fs::read_to_string(&segment).unwrap();
@@ -273,8 +273,8 @@ fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
     assert_eq!(missing.status.code(), Some(3));
 }
 
-/// A client ends at once: the bridge sends its checkpoints, and does not wait for a witness that
-/// hangs.
+/// A client ends at once. The bridge sends its checkpoints, and does not wait for a witness that
+/// does not answer.
 #[test]
 fn a_bridge_has_its_log_witnessed_too() {
     let fixture = LogFixture::new();
@@ -303,7 +303,7 @@ fn a_bridge_has_its_log_witnessed_too() {
         out(&done)
     );
 
-    // The witness holds another log than the one in this folder.
+    // The witness has signed another log than the one in this folder.
     w1.remember(Some((5, [7; 32])));
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     let call = folder.path().join("call");
@@ -317,7 +317,7 @@ fn a_bridge_has_its_log_witnessed_too() {
     assert!(fixture.segments().is_empty(), "nothing was appended");
 }
 
-/// Returns the kept state of a witness that has signed `size` entries.
+/// Returns the stored record of a witness that has signed `size` entries.
 fn ledger(witness: &FakeWitness, size: u64) -> String {
     let (key, root) = (witness.key().to_string(), STANDARD.encode([7; 32]));
     let signed =

@@ -1,4 +1,4 @@
-//! A witness for tests that gives a chosen wrong answer.
+//! A witness for the tests, which can give wrong answers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use mcpid::audit::tree::{self, Hash};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{SecretKey, Sign as _};
 
-/// The answer of the witness.
+/// What is wrong with the witness's answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// The answer that C2SP `tlog-witness` demands.
+    /// Nothing: the answer is as C2SP `tlog-witness` requires.
     None,
     /// Answers every request with these bytes.
     Raw(Vec<u8>),
@@ -24,19 +24,19 @@ pub(crate) enum Fault {
     Body(Vec<u8>),
     /// Status 409 with this size, again and again.
     Holds(u64),
-    /// Signs as it should, with a key that is not its own.
+    /// Signs correctly, but with another key.
     WrongKey,
-    /// Signs as it should, but not this text.
+    /// Signs correctly, but another text.
     OtherText,
-    /// Signs as it should at a time this far ahead, in seconds.
+    /// Signs correctly, but with a time that is this many seconds ahead.
     Ahead(i64),
-    /// Signs as it should at this time.
+    /// Signs correctly, with this time.
     At(i64),
-    /// Signs, remembers it and answers nothing.
+    /// Signs and records that it did, but sends no answer.
     Lost,
-    /// Takes the request and answers nothing.
+    /// Receives the request, and sends no answer.
     Hang,
-    /// Answers as it should, a byte a second.
+    /// Sends a correct answer, at one byte a second.
     Slow,
 }
 
@@ -81,7 +81,7 @@ impl FakeWitness {
         FakeWitness { name, address, seed, shared }
     }
 
-    /// Returns the line of the witness in a policy, with a name such as `w1`.
+    /// Returns the line about this witness for a policy, with a name such as `w1`.
     pub(crate) fn line(&self) -> String {
         format!("witness w{} {} http://{}/prefix/\n", self.seed, self.key(), self.address)
     }
@@ -103,13 +103,13 @@ impl FakeWitness {
         self.shared.lock().unwrap().signed = signed;
     }
 
-    /// The bodies of the requests so far, which are forgotten.
+    /// Returns the bodies of the requests since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().unwrap().requests)
     }
 }
 
-/// Returns a policy with these witnesses, `need` of which are enough.
+/// Returns a policy with these witnesses, of which `need` are enough.
 pub(crate) fn policy(log: &NoteKey, witnesses: &[&FakeWitness], need: usize) -> String {
     let lines: String = witnesses.iter().map(|witness| witness.line()).collect();
     let names: Vec<String> = witnesses.iter().map(|w| format!("w{}", w.seed)).collect();

@@ -1,5 +1,5 @@
-//! The policy parser: the example of C2SP `tlog-policy`, and what differs from a good file in one
-//! thing.
+//! Tests of the policy parser: the example of C2SP `tlog-policy`, and files that differ from a
+//! valid one in one thing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ fn witness(number: u8) -> String {
     vkey(&format!("w{number}.example.com"), Kind::Witness, number)
 }
 
-/// A vkey of ML-DSA-44 over `filling`.
+/// Returns a vkey of kind ML-DSA-44 that is filled with the byte `filling`.
 fn ml_dsa(name: &str, filling: u8, length: usize) -> String {
     let mut bytes = vec![6];
     bytes.extend(vec![filling; length]);
@@ -42,7 +42,7 @@ fn refused(text: &str, line: usize, why: &str) {
     assert!(!error.why.contains(char::is_control), "{error}");
 }
 
-/// The two levels of groups of the specification's example.
+/// Returns the example of the specification, which has two levels of groups.
 fn example() -> String {
     let mut text = format!("log {}\n\n", log(200));
     for (at, name) in ["X1", "X2", "X3", "Y1", "Y2", "Y3"].iter().enumerate() {
@@ -83,7 +83,7 @@ fn white_space_comments_and_octets_are_as_the_specification_has_them() {
         witness(3)
     );
     assert_eq!(parse(&text).unwrap().described(), "1 of (none1, \u{212a}, K)");
-    // Names are octets, also where they are not UTF-8.
+    // Names are bytes, which need not be UTF-8.
     let mut bytes = format!("witness ?a {}\nwitness ?b {}\n", witness(1), witness(2)).into_bytes();
     for at in [8, 8 + bytes.iter().position(|b| *b == b'\n').unwrap() + 1] {
         assert_eq!(bytes[at], b'?');
@@ -117,13 +117,13 @@ fn a_line_that_is_not_quite_one_is_refused_with_its_number() {
         (format!("{two}quorum a\0\n"), 3, "control character 0x00"),
         (format!("\u{feff}{two}quorum a\n"), 1, "byte order mark"),
         (format!("{two}quorum\u{a0}a\n"), 3, "is none of log"),
-        // Names.
+        // Faults of names.
         (format!("witness a {w1}\nwitness a {w2}\nquorum a\n"), 2, "that of line 1 too"),
         (format!("{two}group a any b\nquorum a\n"), 3, "that of line 1 too"),
         (format!("{two}group g any a\ngroup g any b\nquorum g\n"), 4, "that of line 3 too"),
         (format!("witness none {w1}\nquorum none\n"), 1, "the name none"),
         (format!("{two}group none any a\nquorum none\n"), 3, "the name none"),
-        // Groups.
+        // Faults of groups.
         (format!("{two}group g any\nquorum g\n"), 3, "wanted is: group"),
         (format!("{two}group g 0 a b\nquorum g\n"), 3, "the threshold 0 of 2"),
         (format!("{two}group g 3 a b\nquorum g\n"), 3, "the threshold 3 of 2"),
@@ -142,7 +142,7 @@ fn a_line_that_is_not_quite_one_is_refused_with_its_number() {
         (format!("{two}group g any a none\nquorum g\n"), 3, "none is no member"),
         (format!("{two}group g any g\nquorum g\n"), 3, "a member of itself"),
         (format!("{two}group g any h\ngroup h any g\nquorum h\n"), 3, "defined on no line above"),
-        // Keys.
+        // Faults of keys.
         (format!("log {log}\nlog {log}\nquorum none\n"), 2, "the key is that of line 1 too"),
         (
             format!("log {log}\nlog {}\nquorum none\n", vkey("example.com/other", Kind::Log, 200)),
@@ -173,7 +173,7 @@ fn a_line_that_is_not_quite_one_is_refused_with_its_number() {
     }
     let long = format!("#{}\n", "a".repeat(256 * 1024));
     refused(&(long + "quorum none\n"), 1, "over 256 KiB");
-    // Text of the file that may be a secret, or is not printable, is not repeated.
+    // Text of the file that may be a secret or is not printable is not repeated.
     let error = parse(
         "witness a PRIVATE+KEY+x+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\nquorum a\n",
     );
@@ -206,7 +206,7 @@ fn a_quorum_that_needs_ml_dsa_is_refused_and_one_that_does_not_is_not() {
     refused(&format!("witness a {wrong}\nquorum none\n"), 1, "the hash");
     let twice = format!("witness a {pq}\nwitness b {}\nquorum none\n", ml_dsa("y", 7, 1312));
     refused(&twice, 2, "the key is that of line 1 too");
-    // A log whose key is not supported still is the only one that the policy is for.
+    // If the only log in the policy has an unsupported key, the policy is still only for that log.
     let policy = parse(&format!("log {}\nwitness a {w1}\nquorum a\n", ml_dsa("l", 7, 1312)));
     let own = log(200).parse().unwrap();
     assert!(!policy.unwrap().is_for(&own));

@@ -1,5 +1,5 @@
-//! Tests of answers that name a size, and of sizes known from earlier: the witness or the log has
-//! lost its state.
+//! Tests of answers that state a size, and of sizes from earlier requests: they show that the
+//! witness or the log has lost its state.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     let (size, root) = witness.signed().unwrap();
     fixture.fill(6, Settings::default());
-    // The answer was lost on the way: the witness holds a size that the log does not know.
+    // The answer got lost, so the witness has a size that this log does not know.
     witness.set(Fault::Lost);
     ask_latest(&client);
     assert_eq!(witness.signed().unwrap().0, 10);
@@ -32,7 +32,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert_eq!((fronts[0].0.as_str(), &fronts[1]), ("old 4", &("old 10".to_owned(), 0)));
     assert_eq!(fronts.len(), 2);
 
-    // The witness has lost its state: reported once and counted, also by the next process.
+    // The witness has lost its state. That is reported once and counted, also by the next process.
     witness.remember(Some((size, root)));
     fixture.fill(2, Settings::default());
     let reply = ask(&client, 0, &client.latest().unwrap());
@@ -47,7 +47,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert_eq!((reply.forgot, client.rollbacks(0)), (Some((12, 0)), 2));
 
-    // The witness names another size each time.
+    // The witness states another size each time.
     witness.requests();
     fixture.fill(1, Settings::default());
     witness.set(Fault::Holds(7));
@@ -55,7 +55,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert!(matches!(reply.outcome, WitnessOutcome::Failed(_)), "{reply:?}");
     assert_eq!((reply.forgot, client.rollbacks(0)), (Some((12, 7)), 3));
     assert_eq!(witness.requests().len(), 2);
-    // Those answers were unsigned: the size that the witness signed stays on record.
+    // Those answers were not signed, so the record of what the witness signed stays.
     ask(&client, 0, &client.latest().unwrap());
     assert_eq!(front(&witness.requests()[0]).0, "old 12");
 }
@@ -81,7 +81,7 @@ fn a_witness_of_another_tree_of_this_size_shows_a_fork() {
     witness.remember(Some((4, [7; 32])));
     let outcome = ask_latest(&client);
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
-    // If the witness holds another tree of a smaller size, only the proof is refused.
+    // If the witness has another tree of a smaller size, only the proof fails.
     witness.remember(Some((3, [7; 32])));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Refused(why) if why.contains("422")));
 }
@@ -97,7 +97,7 @@ fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
     assert!(matches!(&outcome, WitnessOutcome::Contradicted(why)
         if why.contains("rolled back") && why.contains("5 entries") && why.contains("over 4")));
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
-    // If the log has grown meanwhile, it was not rolled back.
+    // If the log has grown in the meantime, it was not rolled back.
     fixture.fill(1, Settings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
 }
@@ -190,7 +190,7 @@ fn what_is_kept_is_for_one_process_and_is_not_guessed() {
     }
     fs::write(&ledger, &good).unwrap();
     try_open(&fixture, &text).unwrap();
-    // A policy for another log.
+    // The policy is for another log.
     let other = mcpid::audit::note::NoteKey::new(
         "example.com/other",
         mcpid::audit::note::Kind::Log,
