@@ -1,4 +1,4 @@
-//! Parses and writes `Signature-Input` and `Signature` (RFC 9421 section 4).
+//! Parsing and writing of `Signature-Input` and `Signature` (RFC 9421 section 4).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,15 +10,15 @@ use crate::message::structured::{
     write_key,
 };
 
-/// The name of the field with covered components and parameters.
+/// The name of the field that says what is covered.
 pub const SIGNATURE_INPUT: &str = "signature-input";
-/// The name of the field with the signatures.
+/// The name of the field that holds the signatures.
 pub const SIGNATURE: &str = "signature";
 
-/// One signature of a request as parsed. It is not verified yet.
+/// One signature of a request, as far as it could be parsed.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// The label, which connects the members of the two fields and has no other meaning.
+    /// The label that ties the two fields together. It has no meaning beyond that.
     pub label: Cow<'a, str>,
     /// The covered components and the parameters.
     pub params: Result<SignatureParams<'a>, MemberFault>,
@@ -47,9 +47,9 @@ pub enum HeaderError {
     /// A field is not an RFC 9651 dictionary, or has a label twice.
     #[error("the {field} field is malformed")]
     Malformed {
-        /// The name of the field.
+        /// Which field.
         field: &'static str,
-        /// The position and kind of the fault.
+        /// Where and why.
         source: ParseFault,
     },
     /// A label is present in only one of the two fields.
@@ -62,13 +62,30 @@ pub enum HeaderError {
     },
 }
 
-/// Parses the signatures of a request, in the order of `Signature-Input`.
-///
-/// Several lines of one field form one dictionary (section 4.1). The caller has to limit lengths
-/// and counts.
+/// A label that is no key of a dictionary (RFC 9651 section 3.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: a label is lower-case letters, digits and _-.*, a letter or * first")]
+#[non_exhaustive]
+pub struct LabelError(pub String);
+
+/// Checks that `label` can stand in the signature fields.
 ///
 /// # Errors
-/// [`HeaderError`] for a fault of a whole field. A fault inside one member is an error in that
+/// [`LabelError`] for every other text.
+pub fn check_label(label: &str) -> Result<(), LabelError> {
+    let mut bytes = label.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'*');
+    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b);
+    if first && bytes.all(rest) { Ok(()) } else { Err(LabelError(label.to_owned())) }
+}
+
+/// Parses the signatures of a request, in the order of `Signature-Input`.
+///
+/// Several lines of one field are one dictionary (section 4.1). The caller limits lengths and
+/// counts.
+///
+/// # Errors
+/// [`HeaderError`] for a fault of a field as a whole. A fault inside one member is an error of that
 /// [`Candidate`] only.
 ///
 /// ```
@@ -128,7 +145,7 @@ fn paired<'h>(
     let unpaired =
         |label: &str, missing| HeaderError::Unpaired { label: label.to_owned(), missing };
     let labels = input.members.iter().map(|(label, _)| label);
-    // A map is used, because comparing thousands of labels in pairs would take too long.
+    // A map, because comparing thousands of labels in pairs would take too long.
     let first_stray = |rest: &HashMap<Cow<'_, str>, _>| rest.keys().min().map(ToString::to_string);
     let mut rest: HashMap<_, _> = signature.members.into_iter().collect();
     let members = labels
@@ -150,7 +167,7 @@ fn signature_bytes(member: Received<Member<'_>>) -> Result<Vec<u8>, MemberFault>
     }
 }
 
-/// The values of the two fields after a signature was added.
+/// The values of the two fields once a signature is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureFields {
     /// The whole value of `Signature-Input`, on one line.
@@ -159,7 +176,7 @@ pub struct SignatureFields {
     pub signature: String,
 }
 
-/// What to do if the request already has a signature with the same label.
+/// What to do if the request already has a signature of the same label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Return an error.
@@ -172,15 +189,15 @@ pub enum Existing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
-    /// The request already has a signature with that label.
+    /// The request has a signature of that label.
     #[error("the request already has a signature {0:?}")]
     LabelTaken(String),
-    /// The label is not a valid dictionary key, or a parameter cannot be written in RFC 9651.
+    /// The label is not a dictionary key, or a parameter has no spelling in RFC 9651.
     #[error("the signature {label:?} cannot be written")]
     Unwritable {
         /// The label.
         label: String,
-        /// The reason.
+        /// Why.
         source: Unwritable,
     },
     /// The existing signatures cannot be parsed, so a verifier would refuse the result.
@@ -188,10 +205,10 @@ pub enum AddError {
     Header(#[from] HeaderError),
 }
 
-/// Adds a signature after the existing ones, which are not changed.
+/// Adds a signature after those that the request has, which stay byte for byte.
 ///
 /// # Errors
-/// [`AddError`] if that is impossible.
+/// [`AddError`].
 pub fn add(
     head: &Head<'_>,
     label: &str,
@@ -214,7 +231,8 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The existing members that stay in a signature field, each followed by a separator.
+/// The members of a signature field that stay in it when a signature is added, each followed by a
+/// separator.
 struct Others {
     text: String,
     labels: Vec<String>,

@@ -1,8 +1,8 @@
 //! Signature parameters: the covered components and the metadata of a signature (RFC 9421 section
 //! 2.3).
 //!
-//! All parameters are kept in the order received, including unknown ones. If a verifier kept only
-//! known parameters, its signature base would differ from the signer's.
+//! All parameters are kept in the order received, also unknown ones. A verifier that kept only
+//! known parameters would rebuild another signature base than the signer.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub enum Param<T> {
 }
 
 impl<T> Param<T> {
-    /// Returns the value, or `None` if the parameter is absent or has the wrong type.
+    /// Returns the value, or `None` if it is absent or has the wrong type.
     pub fn value(self) -> Option<T> {
         match self {
             Param::Value(value) => Some(value),
@@ -39,12 +39,12 @@ impl<T> Param<T> {
     }
 }
 
-/// What is wrong in one member of `Signature-Input` or `Signature`. It affects only the signature
-/// with that label.
+/// What is wrong inside one member of `Signature-Input` or `Signature`. It affects only the
+/// signature of that label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {
-    /// A parameter is repeated, or base64 is not canonical.
+    /// A repeated parameter, or base64 that is not canonical.
     #[error(transparent)]
     Structured(ParseFault),
     /// The member of `Signature-Input` or `Accept-Signature` is not an inner list (section 4.1).
@@ -60,9 +60,9 @@ pub enum MemberFault {
     /// A covered component is not valid.
     #[error("component {place} is malformed")]
     Component {
-        /// The position of the component, counted from 1.
+        /// Its position, counted from 1.
         place: usize,
-        /// What is wrong with the component.
+        /// Why.
         source: ComponentError,
     },
     /// An identifier is repeated, possibly with its parameters in another order (section 2).
@@ -70,19 +70,18 @@ pub enum MemberFault {
     DuplicateComponent(String),
 }
 
-/// The parameters that a signer sets. `alg` is not among them, because the key determines the
-/// algorithm.
+/// The parameters that a signer sets. `alg` is not sent, because the key determines it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
     /// When the signature was made, in seconds since 1970.
     pub created: Option<i64>,
     /// End of validity (exclusive), in seconds since 1970.
     pub expires: Option<i64>,
-    /// A value that is used only once, against replays.
+    /// The one-time value.
     pub nonce: Option<&'a str>,
     /// The id of the key.
     pub keyid: Option<&'a str>,
-    /// The purpose of the signature, or the client.
+    /// The purpose or client of the signature.
     pub tag: Option<&'a str>,
 }
 
@@ -90,23 +89,23 @@ pub struct Claims<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParamsError {
-    /// An identifier occurs twice (RFC 9421 section 2).
+    /// The same identifier twice (RFC 9421 section 2).
     #[error("{0} is listed twice")]
     DuplicateComponent(String),
-    /// No request has a value for an identifier.
+    /// An identifier that no request has a value for.
     #[error("{component} cannot be covered")]
     Component {
         /// The identifier.
         component: String,
-        /// The reason.
+        /// Why.
         source: ComponentError,
     },
-    /// RFC 9651 cannot express the value of a parameter, such as a tag outside ASCII.
+    /// A parameter that RFC 9651 has no spelling for, such as a tag outside ASCII.
     #[error("the parameter {name:?} cannot be written")]
     Unwritable {
         /// The parameter.
         name: &'static str,
-        /// The reason.
+        /// Why.
         source: Unwritable,
     },
 }
@@ -115,8 +114,7 @@ impl<'a> SignatureParams<'a> {
     /// Makes the parameters of a new signature, in the order created, expires, nonce, keyid, tag.
     ///
     /// # Errors
-    /// [`ParamsError`] if an identifier is repeated or has no value in any request, or if a value
-    /// cannot be written.
+    /// [`ParamsError`].
     pub fn for_signing(
         components: Vec<Component<'a>>,
         claims: &Claims<'a>,
@@ -164,7 +162,7 @@ impl<'a> SignatureParams<'a> {
     /// Converts a member of `Signature-Input`.
     ///
     /// # Errors
-    /// [`MemberFault`] if the member is not valid.
+    /// [`MemberFault`].
     pub fn from_member(member: Received<Member<'a>>) -> Result<Self, MemberFault> {
         if let Some(fault) = member.fault {
             return Err(MemberFault::Structured(fault));
@@ -190,8 +188,8 @@ impl<'a> SignatureParams<'a> {
         &self.components
     }
 
-    /// Returns true if the whole component `name` is covered. An identifier with parameters does
-    /// not count, because it may cover only a part.
+    /// Whether the whole component `name` is covered: an identifier with parameters, which may
+    /// cover only a part, does not count.
     pub fn covers(&self, name: &str) -> bool {
         self.components.iter().any(|component| component.is_plain() && component.name() == name)
     }
@@ -201,41 +199,41 @@ impl<'a> SignatureParams<'a> {
         &self.params
     }
 
-    /// Returns when the signature was made, in seconds since 1970.
+    /// When the signature was made, in seconds since 1970.
     pub fn created(&self) -> Param<i64> {
         self.integer("created")
     }
 
-    /// Returns the end of validity (exclusive), in seconds since 1970.
+    /// End of validity (exclusive), in seconds since 1970.
     pub fn expires(&self) -> Param<i64> {
         self.integer("expires")
     }
 
-    /// Returns the nonce.
+    /// The one-time value.
     pub fn nonce(&self) -> Param<&str> {
         self.string("nonce")
     }
 
-    /// Returns the id of the key.
+    /// The id of the key.
     pub fn keyid(&self) -> Param<&str> {
         self.string("keyid")
     }
 
-    /// Returns the purpose of the signature, or the client.
+    /// The purpose or client of the signature.
     pub fn tag(&self) -> Param<&str> {
         self.string("tag")
     }
 
-    /// Returns the algorithm that the signature names.
+    /// The algorithm that the signature names.
     pub fn alg(&self) -> Param<&str> {
         self.string("alg")
     }
 
-    /// Appends the value of `@signature-params` to `out`. The member of `Signature-Input` has this
-    /// value too (sections 2.3 and 2.5).
+    /// Appends the value of `@signature-params` to `out`. The member of `Signature-Input` has the
+    /// same value (sections 2.3 and 2.5).
     ///
     /// # Errors
-    /// [`Unwritable`]. This does not happen for parameters that this module parsed or made.
+    /// [`Unwritable`]; never for parameters that this module parsed or made.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         out.push('(');
         for (index, component) in self.components.iter().enumerate() {

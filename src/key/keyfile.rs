@@ -17,6 +17,7 @@
 //! and nothing in it is authenticated beyond the public key, which is recomputed.
 
 use std::fmt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -107,6 +108,23 @@ pub enum KeyfileError {
     /// The random number generator failed.
     #[error("no random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl KeyfileError {
+    /// Returns the fault of the keyfile at `path` as one line that names the file.
+    pub fn about(&self, path: &Path) -> String {
+        let name = path.display();
+        match self {
+            KeyfileError::WrongPassphrase => {
+                format!("wrong passphrase for {name}, or the file was changed")
+            }
+            KeyfileError::NotAKeyfile => format!("{name} is not a keyfile"),
+            KeyfileError::UnknownVersion(_) => format!("{name} is {self}"),
+            KeyfileError::TooCostly { .. } => format!("{name} {self}"),
+            KeyfileError::Random(_) => format!("cannot make {name}: {self}"),
+            _ => format!("{name}: {self}"),
+        }
+    }
 }
 
 impl Keyfile {

@@ -43,6 +43,22 @@ pub enum FileError {
     Keyfile(#[from] KeyfileError),
 }
 
+impl FileError {
+    /// Returns the error about the file at `path` as one line that names the file.
+    pub fn about(&self, path: &Path) -> String {
+        let name = path.display();
+        match self {
+            FileError::NotRegular(what) => format!("{name} is {what}, not a regular file"),
+            FileError::Exists => format!("output exists: {name}"),
+            FileError::TooOpen { mode } => format!(
+                "{name} is not encrypted, and its mode {mode:04o} lets others than its owner at it"
+            ),
+            FileError::Keyfile(error) => error.about(path),
+            other => format!("{name}: {other}"),
+        }
+    }
+}
+
 /// Reads the keyfile at `path`, without opening it.
 ///
 /// # Errors

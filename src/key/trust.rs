@@ -33,7 +33,9 @@ mod splice;
 
 use limits::TrustLimits;
 
-pub use edit::{Document, EditError, NewEntry, create_or_edit, edit};
+pub use edit::{
+    ClientIdError, Document, EditError, NewEntry, check_client_id, create_or_edit, edit,
+};
 use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};

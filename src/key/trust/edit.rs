@@ -34,6 +34,24 @@ pub struct NewEntry {
     pub allow: Option<Vec<Pattern>>,
 }
 
+/// A client id that no `tag` can be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: an id has 1 to {MAX_NAME_BYTES} ASCII characters")]
+#[non_exhaustive]
+pub struct ClientIdError(pub String);
+
+/// Checks that a `tag` can be `id`: visible ASCII and spaces (RFC 9651 section 3.3.3).
+///
+/// # Errors
+/// [`ClientIdError`] for every other text, the empty one too, and for one that is too long.
+pub fn check_client_id(id: &str) -> Result<(), ClientIdError> {
+    let fits = (1..=MAX_NAME_BYTES).contains(&id.len());
+    match fits && id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        true => Ok(()),
+        false => Err(ClientIdError(id.to_owned())),
+    }
+}
+
 impl NewEntry {
     /// Returns a new entry that trusts `key` without a name or a limit.
     pub fn new(key: PublicKey) -> Self {
@@ -287,9 +305,7 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
         }
         members.push(format!("\"name\":{}", quote(name)));
     }
-    if let Some(bad) = new.client_ids.iter().find(|id| {
-        !(1..=MAX_NAME_BYTES).contains(&id.len()) || !id.bytes().all(|b| (b' '..=b'~').contains(&b))
-    }) {
+    if let Some(bad) = new.client_ids.iter().find(|id| check_client_id(id).is_err()) {
         return Err(EditError::ClientId(bad.clone()));
     }
     let array = |texts: Vec<String>| texts.join(",");

@@ -44,6 +44,26 @@ pub enum LoadErrorKind {
     Trust(#[from] TrustError),
 }
 
+impl LoadErrorKind {
+    /// Returns the fault of the trust file or folder at `path` as one line that names it.
+    pub fn about(&self, path: &Path) -> String {
+        let name = path.display();
+        match self {
+            LoadErrorKind::Store(error) => error.about(path),
+            LoadErrorKind::OthersCanWrite { mode } => {
+                format!("{name} can be changed by every user: its mode is {mode:04o}")
+            }
+            LoadErrorKind::NoFiles => {
+                format!("{name} holds no trust files, which are named *.json or *.jwk")
+            }
+            LoadErrorKind::Trust(TrustError::NotKeys("a keyfile")) => {
+                format!("{name} is a keyfile, not a trust file")
+            }
+            LoadErrorKind::Trust(error) => format!("{name}: {error}"),
+        }
+    }
+}
+
 impl LoadError {
     fn new(path: &Path, kind: impl Into<LoadErrorKind>) -> Self {
         LoadError { path: path.to_owned(), kind: kind.into() }
@@ -51,6 +71,11 @@ impl LoadError {
 
     fn io(path: &Path, error: io::Error) -> Self {
         LoadError::new(path, FileError::Io(error))
+    }
+
+    /// Returns the error as one line that names the file or folder.
+    pub fn about(&self) -> String {
+        self.kind.about(&self.path)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `mcpid connect`: the bridge that signs the requests of an unmodified client.
+//! `mcpid connect`: reads an unmodified client's messages, and sends signed requests.
 
 mod bridge_log;
 mod check;
@@ -15,7 +15,7 @@ use mcpid::audit::witness::WitnessNews;
 use mcpid::clock::SystemClock;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
-use mcpid::key::{Sign, format};
+use mcpid::key::{Sign, format, trust};
 use mcpid::message::target::Origin;
 use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits};
 use mcpid::sign::{Nonce, Signer};
@@ -39,8 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
 pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    // Flags, keyfile, log file and TLS roots are checked before a person is asked for a passphrase.
-    // The audit log and the witnesses are opened after that.
+    // The flags, the keyfile, the log file and the TLS roots are checked before the question
+    // for a passphrase. The audit log and the witnesses follow after it.
     let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
@@ -108,8 +108,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
     }
     let mut runtime = match &plan.listen {
-        // With one client on stdio, one thread is fastest, because no message is passed between
-        // threads.
+        // One client needs one thread: passing each message between threads would cost time.
         None => tokio::runtime::Builder::new_current_thread(),
         Some(_) => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -136,22 +135,22 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         }),
         Some(address) => runtime.block_on(listen(bridge, address, &plan.origins, ui)),
     };
-    // A pending read of stdin cannot be cancelled, so the runtime does not wait for it.
+    // A read of stdin cannot be cancelled, and its result is not needed.
     runtime.shutdown_background();
     // A question that is still open is withdrawn.
     terminal::close();
     if let Some(recorder) = recorder {
-        // Closing writes the last checkpoint, even if other tasks still hold the log.
+        // Writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
-    // The witnesses get the last checkpoint too.
+    // Witnesses see that checkpoint too.
     drop(witnesses);
     log_writer.finish();
     terminal::end_by_hangup();
     ended
 }
 
-/// What the flags say, before any file is read.
+/// The values of the flags, before any file is read.
 struct ConnectPlan {
     host: String,
     is_https: bool,
@@ -209,8 +208,7 @@ fn address(args: &ConnectArgs, text: &str) -> Result<ListenAddress, Failure> {
     Ok(address)
 }
 
-/// Returns the failure for an unusable URL. The URL itself is not repeated, because it may contain
-/// a password.
+/// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
 fn bad_url(url: &str, why: &str) -> Failure {
     let failure = Failure::usage(format!("URL: {why}"));
     let better = match url.split_once('#') {
@@ -235,7 +233,7 @@ fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
     Ok(confirm)
 }
 
-/// Returns the commands with which the server's operator can add the key.
+/// Returns the commands with which the operator of a server can add the key.
 fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<String, Failure> {
     let did = format::did_key(key.public());
     let name =
@@ -266,10 +264,7 @@ fn signer(args: &ConnectArgs, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
     let mut signer =
         Signer::new(key, &profile).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))?;
     if let Some(id) = &args.client_id {
-        if id.is_empty() || id.len() > 256 || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
-            let message = format!("--client-id {id:?}: an id has 1 to 256 ASCII characters");
-            return Err(Failure::usage(message));
-        }
+        trust::check_client_id(id).map_err(|e| Failure::usage(format!("--client-id {e}")))?;
         signer = signer.with_client_id(id);
     }
     if let Some(ttl) = args.ttl {
@@ -312,8 +307,8 @@ async fn listen(
     Ok(stopped(&interrupted))
 }
 
-/// Returns a future that completes when a signal stops the bridge, and a flag that tells whether
-/// that was Ctrl-C. Must run on a tokio runtime.
+/// Returns a future that ends when a signal stops the bridge, and a flag that says whether that was
+/// Ctrl-C. Must run on a tokio runtime.
 fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     let open =
         |kind| signal(kind).map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1));
@@ -331,8 +326,7 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     Ok((interrupted, done))
 }
 
-/// Returns the exit code after a signal. SIGTERM gives 0, because clients end their servers with
-/// it.
+/// Returns the exit code after a signal. Clients end their servers by SIGTERM, so it is no failure.
 fn stopped(interrupted: &AtomicBool) -> Exit {
     if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

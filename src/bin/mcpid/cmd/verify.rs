@@ -1,5 +1,4 @@
-//! `mcpid verify`: prints one verdict for each request, in the order of the inputs. Requests are
-//! judged on all cores.
+//! `mcpid verify`: prints one verdict for each request, in the order of the inputs, on all cores.
 
 pub(crate) mod parallel;
 pub(crate) mod verifier;
@@ -27,15 +26,15 @@ use crate::output::ui::Ui;
 use crate::output::verdict;
 use verifier::VerifierSettings;
 
-/// Judges the requests in the inputs, and prints the verdicts.
+/// Judges the inputs and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = VerifierSettings::read(&args.judging, ui)?;
     let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
     let context = VerifyContext::new(args, judging, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
-    // The first verdict is held back until there is a second one, because a single verdict is
-    // printed without the name of its input.
+    // The first verdict is held back until a second one follows, since only one of several needs a
+    // name.
     let mut held_back: Option<VerdictReport> = None;
     parallel::in_order(
         32,
@@ -69,8 +68,8 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    // If requests were skipped, the only verdict is printed with its name, and the skipped requests
-    // are counted.
+    // If requests were skipped, the summary names the verdict of the remaining request and counts
+    // the skipped ones.
     let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         verdict::print(only, passed_over, ui)?;
@@ -88,9 +87,9 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(tally.exit)
 }
 
-/// The result of steps 1 to 11 for one request. Step 12 follows later, in the order of the inputs.
+/// The result of steps 1 to 11 for one request. Step 12 runs later, in the order of the inputs.
 enum JudgedUnit {
-    /// `--only` excludes the target of the request.
+    /// A request whose target `--only` excludes.
     Elsewhere,
     Failed(Failure),
     Done(Box<VerdictReport>),
@@ -98,16 +97,16 @@ enum JudgedUnit {
     ClaimUnread(Box<VerdictReport>, Unread, String),
 }
 
-/// What all worker threads share.
+/// The state that all workers share.
 struct VerifyContext {
     judging: VerifierSettings,
     verifier: Verifier,
     at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
-    /// The trust files, if the output includes them.
+    /// The trust files, if they are to be printed.
     trust: Option<Arc<RawValue>>,
-    /// The user's command, changed to judge a capture that has no times as of now.
+    /// The command that judges a capture without times as of now.
     by_the_clock: String,
 }
 
@@ -151,7 +150,7 @@ impl VerifyContext {
         Ok(VerifyContext { judging, verifier, at, replay, only, trust, by_the_clock })
     }
 
-    /// Runs steps 1 to 11. Can run on any thread.
+    /// Runs steps 1 to 11, on any thread.
     fn judge(&self, unit: InputUnit, counts: &InputCounts) -> JudgedUnit {
         let InputUnit { input, index, sha256, time_fault, content } = unit;
         let parsed;
@@ -220,7 +219,7 @@ impl VerifyContext {
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
-        // A digest that matches proves that these bytes were signed. If it does not match, that
+        // A digest that fits proves that these are the signed bytes. A digest that does not fit
         // proves nothing about a body that may be incomplete.
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
@@ -246,7 +245,7 @@ impl VerifyContext {
             .hint(format!("to judge it by the clock: {}", self.by_the_clock))
     }
 
-    /// Runs step 12. Must be called in the order of the inputs.
+    /// Runs step 12, in the order of the inputs.
     fn settle(&self, outcome: JudgedUnit) -> Result<Option<VerdictReport>, Failure> {
         let unavailable = |verdict: &VerdictReport, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
@@ -277,7 +276,7 @@ fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
 }
 
-/// Counts of requests by result.
+/// The number of requests by result.
 #[derive(Default)]
 struct VerdictTally {
     verdicts: u64,
@@ -285,7 +284,7 @@ struct VerdictTally {
     rejected: u64,
     unjudged: u64,
     failures: u64,
-    /// Requests that were accepted, with a key that was revoked later.
+    /// Accepted, under a key that was revoked later.
     on_revoked: u64,
     exit: Exit,
 }
@@ -309,7 +308,7 @@ impl VerdictTally {
 
     fn progress(&self, read: u64, size: Option<u64>) -> String {
         let share = match size {
-            // Bytes count as done when they are read, which is shortly before they are judged.
+            // Bytes are counted when they are read, which is shortly before they are judged.
             Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
             _ => String::new(),
         };
@@ -333,7 +332,7 @@ impl VerdictTally {
     }
 }
 
-/// Prints at most two hints for a verdict, as commands to paste.
+/// Prints at most two hints for a verdict, which can be pasted.
 fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
     let Some(rejection) = &verdict.rejection else { return };
     match rejection.code().as_str() {

@@ -13,12 +13,12 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 
-/// Reads the keyfile at `place`. The secret in it stays encrypted.
+/// Reads the keyfile at `place`. Its secret stays encrypted.
 ///
 /// # Errors
-/// The file is missing or damaged, or is not encrypted although other users can read it.
+/// The file is missing or damaged, or it is not encrypted and others can read it.
 pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
-    // The secret in a keyfile without a passphrase is not encrypted.
+    // A keyfile without a passphrase holds its secret in the clear.
     passphrase::keep_out_of_dumps();
     store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
@@ -34,11 +34,11 @@ pub(crate) fn load_failure(place: &NamedPath, error: FileError) -> Failure {
     }
 }
 
-/// Determines where the passphrase of `keyfile` comes from, without asking for it yet. Returns None
-/// if the keyfile has no passphrase.
+/// Finds the source of the passphrase of `keyfile`, without asking for it yet. Returns None if the
+/// keyfile has no passphrase.
 ///
 /// # Errors
-/// Two passphrases are given, or a passphrase is needed and there is no source for it.
+/// Two passphrases are given, or one is needed and there is no source.
 pub(crate) fn source(
     keyfile: &Keyfile,
     place: &NamedPath,
@@ -58,7 +58,7 @@ pub(crate) fn source(
 /// Opens `keyfile` with the passphrase from `source`.
 ///
 /// # Errors
-/// The passphrase is wrong or missing, or there is too little memory.
+/// A wrong passphrase or none, or not enough memory.
 pub(crate) fn open(
     keyfile: &Keyfile,
     place: &NamedPath,
@@ -72,45 +72,36 @@ pub(crate) fn open(
 
 /// Returns the failure for a keyfile or trust file that cannot be read or written.
 pub(crate) fn store_failure(path: &Path, error: FileError) -> Failure {
-    let name = path.display();
+    let message = error.about(path);
     match error {
         FileError::Io(e) => Failure::read(path, &e),
         FileError::NotRegular(what) => {
-            let message = format!("{name} is {what}, not a regular file");
             let failure = Failure::new(Exit::Input, "not_a_file", message);
             match what {
                 "a folder" => failure.hint(format!("ls {}", path_word(path))),
                 _ => failure.hint(format!("ls -l {}", path_word(path))),
             }
         }
-        FileError::Exists => Failure::new(Exit::Input, "exists", format!("output exists: {name}")),
-        FileError::TooOpen { mode } => {
-            let message = format!(
-                "{name} is not encrypted, and its mode {mode:04o} lets others than its owner at it"
-            );
-            Failure::new(Exit::Key, "too_open", message)
-                .hint(format!("chmod 600 {}", path_word(path)))
-        }
+        FileError::Exists => Failure::new(Exit::Input, "exists", message),
+        FileError::TooOpen { .. } => Failure::new(Exit::Key, "too_open", message)
+            .hint(format!("chmod 600 {}", path_word(path))),
         FileError::Keyfile(error) => keyfile_failure(path, &error),
-        other => Failure::new(Exit::Key, "damaged", format!("{name}: {other}")),
+        _ => Failure::new(Exit::Key, "damaged", message),
     }
 }
 
 /// Returns the failure for a keyfile that cannot be opened or made.
 pub(crate) fn keyfile_failure(path: &Path, error: &KeyfileError) -> Failure {
-    let name = path.display();
-    let (code, message) = match error {
-        KeyfileError::WrongPassphrase => {
-            ("wrong_passphrase", format!("wrong passphrase for {name}, or the file was changed"))
-        }
-        KeyfileError::NotAKeyfile => ("not_a_keyfile", format!("{name} is not a keyfile")),
-        KeyfileError::UnknownVersion(_) => ("unknown_version", format!("{name} is {error}")),
-        KeyfileError::TooCostly { .. } => ("too_costly", format!("{name} {error}")),
-        KeyfileError::OutOfMemory(_) => ("out_of_memory", format!("{name}: {error}")),
-        KeyfileError::Random(_) => ("no_random", format!("cannot make {name}: {error}")),
-        _ => ("damaged", format!("{name}: {error}")),
+    let code = match error {
+        KeyfileError::WrongPassphrase => "wrong_passphrase",
+        KeyfileError::NotAKeyfile => "not_a_keyfile",
+        KeyfileError::UnknownVersion(_) => "unknown_version",
+        KeyfileError::TooCostly { .. } => "too_costly",
+        KeyfileError::OutOfMemory(_) => "out_of_memory",
+        KeyfileError::Random(_) => "no_random",
+        _ => "damaged",
     };
-    let failure = Failure::new(Exit::Key, code, message);
+    let failure = Failure::new(Exit::Key, code, error.about(path));
     let word = path_word(path);
     match code {
         "wrong_passphrase" => {

@@ -14,12 +14,11 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 
-/// Reads all trust files and folders that the flags name, or else the default file. Prints the
-/// library's remarks about them.
+/// Reads all trust files and folders that the flags name, else the default file, and prints the
+/// library's remarks on them.
 ///
 /// # Errors
-/// A file cannot be used. Then the others are not used either, because that file may contain a
-/// revocation.
+/// A file cannot be used. It may hold a revocation, so the others are not used either.
 pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
     let places = files::trusts(flags)?;
     let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();
@@ -35,7 +34,7 @@ pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failu
 /// Reads the trust file at `place`.
 ///
 /// # Errors
-/// The file is missing, damaged or a folder, or other users can write it.
+/// The file is missing, a folder or damaged, or others can write it.
 pub(crate) fn load(place: &NamedPath, ui: &mut Ui) -> Result<TrustFile, Failure> {
     let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
     notes(file.notes(), ui);
@@ -51,15 +50,15 @@ fn notes(notes: &[TrustNote], ui: &mut Ui) {
     }
 }
 
-/// Returns the failure if a trust file or folder cannot be read. `flag` is how the user named it,
-/// such as ` -r FILE`, or empty.
+/// Returns the failure for a trust file or folder that cannot be read. `flag` is how the caller
+/// named it, such as ` -r FILE`, or empty.
 pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
     kind_failure(&error.path, error.kind, flag)
 }
 
 fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
-    let name = path.display().to_string();
-    let word = path_word(path);
+    let name = path.display();
+    let (word, message) = (path_word(path), kind.about(path));
     match kind {
         LoadErrorKind::Store(FileError::Io(e)) if e.kind() == io::ErrorKind::NotFound => {
             Failure::read(path, &e).hint(format!("mcpid trust add{flag}"))
@@ -70,17 +69,12 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
                 .hint(format!("one file is shown or changed: mcpid trust list -r {inside}"))
         }
         LoadErrorKind::Store(e) => store_failure(path, e),
-        LoadErrorKind::OthersCanWrite { mode } => {
-            let message = format!("{name} can be changed by every user: its mode is {mode:04o}");
+        LoadErrorKind::OthersCanWrite { .. } => {
             Failure::new(Exit::Key, "too_open", message).hint(format!("chmod o-w {word}"))
         }
-        LoadErrorKind::NoFiles => {
-            let message = format!("{name} holds no trust files, which are named *.json or *.jwk");
-            Failure::new(Exit::Input, "not_found", message)
-                .hint(format!("mcpid trust add -r {}", path_word(&path.join("trust.json"))))
-        }
+        LoadErrorKind::NoFiles => Failure::new(Exit::Input, "not_found", message)
+            .hint(format!("mcpid trust add -r {}", path_word(&path.join("trust.json")))),
         LoadErrorKind::Trust(TrustError::NotKeys("a keyfile")) => {
-            let message = format!("{name} is a keyfile, not a trust file");
             Failure::new(Exit::Key, "damaged", message).hint(format!("mcpid trust add {word}"))
         }
         _ if std::fs::metadata(path).is_ok_and(|about| about.len() == 0) => {
@@ -88,7 +82,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
                 .hint(format!("rm {word} && mcpid trust add{flag}"))
         }
         kind => {
-            let failure = Failure::new(Exit::Key, "damaged", format!("{name}: {kind}"));
+            let failure = Failure::new(Exit::Key, "damaged", message);
             match kind {
                 LoadErrorKind::Trust(TrustError::Json(_)) => {
                     failure.hint(format!("python3 -m json.tool {word}"))
@@ -105,7 +99,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
     }
 }
 
-/// Returns the failure if a trust file could not be changed.
+/// Returns the failure for a trust file that was not changed.
 pub(crate) fn edit_failure(error: EditError, place: &NamedPath) -> Failure {
     let name = place.name();
     let flag = place.as_flag("-r");

@@ -1,7 +1,7 @@
-//! Asks through an askpass program, as OpenSSH does: its only argument is the question.
+//! Asks by an askpass program, as OpenSSH does: the text is its one argument.
 //!
-//! For consent, `SSH_ASKPASS_PROMPT` is set to `confirm`; exit code 0 with nothing or `yes` on
-//! stdout means yes. A passphrase is read from the program's stdout.
+//! For consent, `SSH_ASKPASS_PROMPT` is `confirm`, and yes is an exit code of 0 with nothing or
+//! `yes` on stdout. A passphrase is read from stdout.
 
 use std::env;
 use std::ffi::OsString;
@@ -23,10 +23,10 @@ use crate::prompt::terminal;
 
 /// Maximum length of an answer, in bytes. A longer answer is not yes.
 const MAX_ANSWER_BYTES: usize = 64;
-/// Maximum time to wait for a passphrase. MCP clients that started this program give up sooner.
+/// Maximum time to wait for a passphrase. A client that started us gives up sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Variables with secrets. The askpass program does not inherit them.
+/// Variables with secrets, which the askpass program does not get.
 const SECRET_VARIABLES: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// Returns the program in `MCPID_ASKPASS`.
@@ -52,7 +52,7 @@ fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|program: &OsString| !program.is_empty()).map(PathBuf::from)
 }
 
-/// Asks for consent through `program`. The program is stopped when `wait` is over.
+/// Asks for consent by `program`, and stops the program when `wait` is over.
 pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
@@ -68,10 +68,10 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) ->
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
 
-/// Asks for a passphrase through `program`, as ssh-add does. Returns the first line of its output.
+/// Asks for a passphrase by `program`, as ssh-add does, and returns the first line of its output.
 ///
 /// # Errors
-/// The program cannot be started, fails, or prints more than the longest passphrase.
+/// The program does not run, fails, or prints more than a passphrase can have.
 pub(crate) fn passphrase(
     program: &Path,
     question: &str,
@@ -104,21 +104,21 @@ pub(crate) fn passphrase(
 }
 
 fn failed(program: &Path, why: &str) -> String {
-    // The client sees this message, and the variable may contain a secret by mistake.
+    // The client sees this message, and the variable may hold a secret in place of a program.
     let name = program.to_string_lossy();
     let name = description(&name).unwrap_or_else(|| name.into_owned());
     format!("the askpass program {name}: {why}")
 }
 
-/// How an askpass program ended.
+/// The end of an askpass program.
 enum AskpassEnd<E> {
-    /// The program exited. Holds the beginning of its output.
+    /// The program ended by itself; with the beginning of its output.
     Done(ExitStatus, Zeroizing<Vec<u8>>),
     /// The program was stopped, for this reason.
     Stopped(E),
 }
 
-/// Runs an askpass program until it exits, or until `stop` returns a reason to stop it.
+/// Runs an askpass program until it ends, or `stop` returns a reason to stop it.
 fn run<E>(
     mut command: Command,
     longest: usize,
@@ -128,16 +128,15 @@ fn run<E>(
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    // Processes that the askpass program starts are stopped together with it.
+    // The processes that it starts end with it.
     let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
-    // The whole capacity is allocated at once, because a growing vector leaves copies of a secret
-    // in memory.
+    // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
+    // memory.
     let said = Zeroizing::new(Vec::with_capacity(longest));
     let mut running = AskpassProcess { child, group, stdout: None, said };
     running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
-        // The output is read while the program runs. Otherwise a program with much output would
-        // block and never exit.
+        // Read while it runs: a program with much output would block otherwise and never end.
         running.read(longest).map_err(|error| reason(&error).1)?;
         if let Some(status) = running.child.try_wait().map_err(|error| reason(&error).1)? {
             break status;
@@ -170,7 +169,7 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
 /// A running program. Dropping this value stops the program and the processes that it started.
 struct AskpassProcess {
     child: Child,
-    /// The program's process group; `None` after it was stopped.
+    /// The program's process group, until that was stopped.
     group: Option<Pid>,
     stdout: Option<ChildStdout>,
     /// The beginning of the program's output.
@@ -178,18 +177,18 @@ struct AskpassProcess {
 }
 
 impl AskpassProcess {
-    /// Makes the program's stdout non-blocking, so that [`Self::read`] does not wait.
+    /// Makes its stdout non-blocking, so that [`Self::read`] does not wait.
     fn listen(&mut self) -> io::Result<()> {
         self.stdout = self.child.stdout.take();
         self.stdout.as_ref().map_or(Ok(()), |stdout| Ok(rustix::io::ioctl_fionbio(stdout, true)?))
     }
 
-    /// Reads the output so far. It does not wait for the end of the output, because another process
+    /// Reads the output so far. It does not wait for the end of the output, since another process
     /// may keep the pipe open.
     fn read(&mut self, longest: usize) -> io::Result<()> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut some = Zeroizing::new([0; 4096]);
-        // 64 reads are more than a pipe can hold.
+        // 64 reads are more than a pipe holds.
         for _ in 0..64 {
             match stdout.read(&mut *some) {
                 Ok(0) => break,
@@ -206,8 +205,7 @@ impl AskpassProcess {
     }
 
     fn end(&mut self) {
-        // The group is stopped only once, because another process group may get the same number
-        // later.
+        // The group is stopped only once: another process group may get this number later.
         if let Some(group) = self.group.take() {
             terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);

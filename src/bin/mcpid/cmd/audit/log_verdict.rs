@@ -1,4 +1,4 @@
-//! The result of checking a whole log, in the form that text, JSON and pages use.
+//! The result of checking a whole log, as text, JSON and pages have it.
 
 use mcpid::audit::auditor::Report;
 use mcpid::audit::note::NoteKey;
@@ -11,11 +11,11 @@ use crate::output::ui::Ui;
 /// The result of an audit, for people and for programs.
 pub(super) struct LogVerdict {
     pub(super) exit: Exit,
-    /// The first lines: the verdict, or what was found.
+    /// The first lines: the verdict, or the findings.
     pub(super) first: Vec<String>,
-    /// Names and values that are printed after the first lines.
+    /// Names and values below them.
     pub(super) numbers: Vec<(&'static str, String)>,
-    /// What the check cannot prove, in one sentence each.
+    /// The remaining doubts, each as a sentence.
     pub(super) open: Vec<String>,
     pub(super) json: serde_json::Value,
     pub(super) report: Report,
@@ -26,7 +26,7 @@ pub(super) struct LogVerdict {
 }
 
 impl LogVerdict {
-    /// Prints the result as text, followed by the lines in `more`.
+    /// Prints it as text, with `more` lines below it.
     pub(super) fn print(&self, more: &[String], ui: &mut Ui) -> Result<(), Failure> {
         let numbers = self.numbers.iter().map(|(name, value)| format!("    {name:<12} {value}"));
         for line in self.first.iter().cloned().chain(numbers).chain(more.iter().cloned()) {

@@ -1,4 +1,4 @@
-//! Generates shell completions from the grammar.
+//! Shell completions, made from the grammar.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -6,7 +6,7 @@ use clap_complete::aot::{Generator, Shell};
 
 use crate::args::Cli;
 
-/// Flags that take any text, but also a special word.
+/// Flags that take a special word, and any other text too.
 const SPECIAL_WORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
 /// Returns the file name and the completion script for `shell`.
@@ -25,9 +25,9 @@ pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((shell.file_name("mcpid"), bytes))
 }
 
-/// Returns `command` without hidden commands and flags. The generators would complete them too.
+/// Returns `command` without hidden commands and flags, which the generators would offer too.
 fn visible(command: &Command) -> Command {
-    // The builder takes only static text, so names are leaked. The program ends soon after this.
+    // The builder takes only static text, so the names are leaked. The program ends after this.
     let mut shown = Command::new(&*command.get_name().to_owned().leak());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -49,8 +49,8 @@ fn visible(command: &Command) -> Command {
         .disable_help_subcommand(true)
 }
 
-/// Adds completion of file names to the bash script, for commands that take files. The generator
-/// itself completes only flags.
+/// Returns the bash script with completion of files for commands that take files. The generator
+/// itself offers only flags.
 fn with_files(script: &str, root: &Command) -> String {
     let mut takes_files = Vec::new();
     collect(root, "mcpid", &mut takes_files);
@@ -67,7 +67,7 @@ fn with_files(script: &str, root: &Command) -> String {
                 let indent = line.len() - line.trim_start().len();
                 format!("{:indent$}if [[ ${{cur}} == -* ]] ; then", "")
             }
-            // The fallback in the block of a command. The block's label has the same indentation.
+            // The fallback of the command's block, indented as its label is.
             r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#
                 if line.starts_with("            C") =>
             {
@@ -79,8 +79,7 @@ fn with_files(script: &str, root: &Command) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Collects the labels of blocks in the script that belong to `command` and its subcommands, if
-/// they take files.
+/// Collects the labels of the script's blocks for `command` and its subcommands that take files.
 fn collect(command: &Command, label: &str, into: &mut Vec<String>) {
     let is_file = |arg: &Arg| {
         matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath)
