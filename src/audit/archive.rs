@@ -1,9 +1,9 @@
-//! Moves old files of entries out of a log, packed. The hashes of their entries stay in the log, so
-//! that appending and proofs of inclusion and consistency still work.
+//! Moving old files of entries out of a log, packed. The hashes of their entries stay, so that
+//! appending, and proofs of inclusion and consistency, go on without them.
 //!
-//! A file is copied, forced to the disk, read back and compared with the tree. Then a signed note
-//! replaces the file in the log, and only then the file is removed. A process that ends between two
-//! of these steps leaves a complete log, and a second call continues at that step.
+//! A file is copied, forced to the disk, read back and compared with the tree; then a signed note
+//! replaces it in the log, and only then it is removed. A process that ends between two of these
+//! steps leaves a complete log, and a second call continues there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -26,7 +26,7 @@ use super::unpack::MAX_UNPACKED;
 use crate::clock::Timestamp;
 use crate::key::store;
 
-/// The files that [`archive`] moved, and their entries.
+/// The entries and files that [`archive`] moved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Archived {
@@ -42,7 +42,7 @@ pub struct Archived {
     pub packed: u64,
 }
 
-/// What a complete file of entries says about itself.
+/// The facts that a complete file of entries states about itself.
 struct Sealed {
     /// The time of the last entry in the file.
     last: Timestamp,
@@ -50,14 +50,13 @@ struct Sealed {
     predecessors: u64,
 }
 
-/// Moves files of entries into the folder `to`: those that the writer has finished, and whose last
-/// entry is older than `before`. The newest file with an entry under a checkpoint is not moved.
-/// Another process may write the log at the same time.
+/// Moves the files of entries that are over and done, and whose last entry is from before `before`,
+/// into the folder `to`. The newest file with an entry under a checkpoint stays. Another process
+/// may write the log meanwhile.
 ///
 /// # Errors
-/// [`LogError::Maintained`] if another process archives or erases; [`LogError::Changed`] if an
-/// entry differs from the one under the log's checkpoint; [`LogError::Archive`] if `to` cannot be
-/// used. After an error, nothing more is moved.
+/// [`LogError::Maintained`]; [`LogError::Changed`] if an entry is not the one under the log's
+/// checkpoint, [`LogError::Archive`] if `to` cannot be used; then nothing more is moved.
 pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived, LogError> {
     folder.check()?;
     let key = folder.key()?;
@@ -71,8 +70,7 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     let mut moved = Archived::default();
     for pair in places.windows(2) {
         let [(first, path), (next, _)] = pair else { break };
-        // Files from here on are not moved: no checkpoint covers their last entry, or the writer
-        // still needs them to find the position of the next entry.
+        // The writer reads the entry after the last archived one to find its position.
         if *next >= checkpoint.size {
             break;
         }
@@ -102,12 +100,11 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     Ok(moved)
 }
 
-/// Returns the key of the log to which the archive in `to` belongs, as its key file says, or `None`
-/// if it has no key file. The key is not authenticated: it only prevents mixing the archives of two
-/// logs.
+/// Returns the key of the log that the archive in `to` belongs to, according to the archive; `None`
+/// if it has no key file. The key is not verified: it only prevents mixing two logs.
 ///
 /// # Errors
-/// [`LogError::KeyUnfit`] if the file does not hold a key.
+/// [`LogError::KeyUnfit`] if it is no key.
 pub fn owner(to: &Path) -> Result<Option<NoteKey>, LogError> {
     let Some(bytes) = files::small(&to.join(PUBLIC), MAX_NOTE)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
@@ -148,8 +145,8 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     }
 }
 
-/// Returns the number of the first entry of each file, in order, with the path of the file; the
-/// path is `None` if the file was archived before.
+/// Returns the first entry of each file, in order, with the file's path, or `None` if it was
+/// archived before.
 fn places(folder: &Folder, key: &LogKey) -> Result<Vec<(u64, Option<PathBuf>)>, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let segments: BTreeMap<u64, PathBuf> = folder.segments()?.into_iter().collect();
@@ -195,7 +192,7 @@ fn pack(
         write_packed(out, true, |out| io::copy(&mut source, out).map(drop))
             .map_err(|e| LogError::io("write", &path, e))?;
         out.sync_all().map_err(|e| LogError::io("write", &path, e))?;
-        // The packed file is read back and checked before the original is removed.
+        // Read back before anything is removed.
         let there = EntryFile { first: file.first, path: temporary.to_owned(), packed: true };
         check(&there, next, folder, checkpoint).map(drop)
     })?;
@@ -203,7 +200,7 @@ fn pack(
     Ok((bytes, packed))
 }
 
-/// Writes a file of entries, packed or unpacked.
+/// Writes a file of entries, packed or as it is.
 pub(super) fn write_packed(
     out: &mut File,
     packed: bool,
@@ -220,8 +217,8 @@ pub(super) fn write_packed(
     buffer.flush()
 }
 
-/// Checks that a file holds the entries up to `next`, that each is under the log's checkpoint, and
-/// that the stored hashes are the hashes of these entries.
+/// Checks that a file holds the entries up to `next`, each under the log's checkpoint, and that the
+/// stored hashes are theirs.
 fn check(
     file: &EntryFile,
     next: u64,

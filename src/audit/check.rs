@@ -1,5 +1,5 @@
-//! Checks an evidence file against the keys that the reader pinned: its checkpoint, its proof, its
-//! keys, and the entry itself.
+//! Checks an evidence file against the reader's pinned keys: checkpoint, proof, keys, and the entry
+//! itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,53 +21,52 @@ use crate::verify::rejection::chain;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
-    /// The line of the entry.
+    /// The line of the entry, to be shown.
     pub line: Vec<u8>,
-    /// The checkpoint that the proof was verified against.
+    /// The checkpoint that the proof leads to.
     pub checkpoint: Checkpoint,
     /// The key that signed the checkpoint.
     pub log_key: NoteKey,
-    /// Whether the reader pinned `log_key`.
+    /// True if the reader pinned that key.
     pub pinned: bool,
-    /// Whether the reader kept the checkpoint, or a pinned witness cosigned it.
+    /// True if the reader kept the checkpoint, or a pinned witness cosigned it.
     pub anchored: bool,
     /// The time at which a pinned witness cosigned the checkpoint.
     pub witnessed: Option<Timestamp>,
-    /// Which parts of the request could be verified again, and why others could not.
+    /// The parts of the request that could be judged again.
     pub judged: Judged,
-    /// The time of the request; `None` if the request could not be verified again.
+    /// The time of the request, if it could be judged.
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
-    /// The first contradiction that was found.
+    /// The first thing that does not fit.
     pub fault: Option<String>,
 }
 
 impl Checked {
-    /// Returns the entry, if it can be parsed.
+    /// Returns the entry, if it can be read.
     pub fn entry(&self) -> Option<Entry<'_>> {
         entry::parse(&self.line).ok()
     }
 
-    /// Returns true if the file contradicts nothing and lacks nothing that a full check needs.
+    /// Returns true if the file has no contradiction and lacks nothing that a full check needs.
     pub fn is_good(&self) -> bool {
         self.fault.is_none() && self.judged.reasons.is_empty()
     }
 }
 
-/// The members of the file that hold bytes, decoded.
+/// The members that hold bytes, read.
 struct Read {
     note: Vec<u8>,
     proof: Vec<Hash>,
     named: NoteKey,
 }
 
-/// Checks an evidence file against `inputs`, and judges its request again as of its own time.
-/// `body` is the body of the request, if the reader has it and the log does not.
+/// Checks an evidence file against what `inputs` pins, and judges its request again at its time.
+/// `body` is the request's body, if the reader has it and the log does not.
 ///
 /// # Errors
-/// [`ProofError::Form`] if the file cannot be parsed. A contradiction in a readable file is a
-/// [`Checked::fault`].
+/// [`ProofError::Form`]. A contradiction in a readable file is a [`Checked::fault`].
 pub fn check(
     bytes: &[u8],
     inputs: &AuditorInputs,
@@ -108,7 +107,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// Returns the version that a file names. Its other members are not parsed.
+/// Returns the stated version of a file; the other members are not read.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Any {
@@ -174,7 +173,7 @@ fn hold(
     Ok(())
 }
 
-/// Checks the entry about the clock: it must come before the proved entry and be under the same
+/// Checks the entry about the clock, which must be before the proved entry and under the same
 /// checkpoint.
 fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
     let line = decode(&clock.entry).map_err(|e| e.to_string())?;
@@ -188,7 +187,7 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
     }
 }
 
-/// Judges the request in the evidence file again.
+/// Judges the entry of the evidence file.
 fn judge(
     json: &Json,
     trust: Trust,
@@ -202,7 +201,7 @@ fn judge(
     let Event::Request(request) = &entry.event else {
         return Err("its entry tells of no request".to_owned());
     };
-    // The keys are compared as parsed JSON, because a JSON tool may have reformatted the file.
+    // Values are compared as parsed JSON: a JSON tool may have written the file again.
     let value = |key: &serde_json::value::RawValue| {
         serde_json::from_str::<serde_json::Value>(key.get()).ok()
     };

@@ -1,4 +1,4 @@
-//! Checkpoints (C2SP `tlog-checkpoint`): the number of entries in a log and the root of its tree,
+//! Checkpoints, after C2SP `tlog-checkpoint`: how many entries a log has, and the root over them,
 //! signed by the log's key.
 
 use std::fmt;
@@ -10,22 +10,22 @@ use super::note::{Note, NoteKey};
 use super::tree::Hash;
 use crate::key::{Sign, SignError};
 
-/// What a log states about its size and root at one moment.
+/// A log's statement about its size and root at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's name, which is also the name of its key.
     pub origin: String,
-    /// The number of entries.
+    /// Entries.
     pub size: u64,
     /// The root of the tree over all entries.
     pub root: Hash,
 }
 
-/// Why a note is not a checkpoint of the log.
+/// A note that is no checkpoint of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The bytes are not a signed note.
+    /// The text is not a signed note.
     #[error(transparent)]
     Note(#[from] super::note::NoteError),
     /// The text is not three lines of origin, size and root.
@@ -39,24 +39,23 @@ pub enum CheckpointError {
         /// The name of the pinned key.
         wanted: String,
     },
-    /// The note has no valid signature of the log's key.
+    /// The log's key did not sign it.
     #[error("not signed by the key of the log {0:?}")]
     Signature(String),
 }
 
 impl Checkpoint {
-    /// Parses the text of a note. The signatures are not verified.
+    /// Reads the text of a note. Its signatures are not verified.
     ///
     /// # Errors
-    /// [`CheckpointError::Form`] if the text has another form. Lines after the third are
-    /// extensions, which are ignored.
+    /// [`CheckpointError::Form`]. Lines after the third are extensions, which are ignored.
     pub fn of(note: &Note) -> Result<Self, CheckpointError> {
         let form = CheckpointError::Form;
         let mut lines = note.text().lines();
         let origin = lines.next().filter(|line| !line.is_empty()).ok_or(form("no origin"))?;
         let digits = lines.next().unwrap_or_default();
         let size = match digits.parse::<u64>() {
-            // A number is accepted only without sign and leading zeros.
+            // A number has only one valid spelling.
             Ok(size) if size.to_string() == digits => size,
             _ => return Err(form("the size is not a number")),
         };
@@ -68,10 +67,10 @@ impl Checkpoint {
         Ok(Checkpoint { origin: origin.to_owned(), size, root })
     }
 
-    /// Parses a checkpoint, and verifies that `key` signed it.
+    /// Reads a note that `key` signed.
     ///
     /// # Errors
-    /// [`CheckpointError`] if the bytes are not a checkpoint that `key` signed.
+    /// [`CheckpointError`].
     pub fn signed(bytes: &[u8], key: &NoteKey) -> Result<(Self, Note), CheckpointError> {
         let note = Note::parse(bytes)?;
         let checkpoint = Checkpoint::of(&note)?;
@@ -85,10 +84,10 @@ impl Checkpoint {
         }
     }
 
-    /// Signs the checkpoint, and returns the signed note as text.
+    /// Signs the checkpoint, and returns the note as text.
     ///
     /// # Errors
-    /// [`SignError`] if `key` cannot sign.
+    /// The key's holder does not sign.
     pub fn sign(&self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         Note::sign(self.to_string(), as_key, key)
     }

@@ -1,38 +1,38 @@
-//! What an audit found, as text.
+//! Findings of an auditor, as text.
 
 use std::fmt;
 
-/// What was done to a log.
+/// The kind of change that was made to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
     /// An entry was changed, or is not a valid entry.
     Changed,
-    /// The entries and all their hashes differ from a checkpoint: the log was written again.
+    /// Entries and all their hashes differ from those of a checkpoint.
     Rewritten,
-    /// Entries are missing.
+    /// Entries are not there.
     Removed,
-    /// Two entries have exchanged places.
+    /// Two entries changed places.
     Swapped,
-    /// The same entry is in the log twice.
+    /// An entry is in the log twice.
     Repeated,
-    /// An entry is in the log that does not belong there.
+    /// There is one too many.
     Inserted,
-    /// Entries at the end of the log are missing.
+    /// Entries at the end are not there.
     Truncated,
-    /// The time of an entry is before that of an earlier entry.
+    /// The time of an entry is earlier than that of a previous entry.
     Clock,
     /// A nonce was used twice.
     Replayed,
-    /// The stored hashes are damaged, but the entries are not.
+    /// The stored hashes are damaged; the entries are not.
     Tree,
-    /// A checkpoint does not belong to this log, or is damaged.
+    /// A checkpoint is none of this log.
     Checkpoint,
-    /// The name of a file of entries does not match the number of its first entry.
+    /// A file of entries does not bear the number of its first entry.
     File,
-    /// An archived file cannot be read, or contradicts the note about it.
+    /// A file that was archived cannot be read, or is not as its note says.
     Archive,
-    /// The log before or after this one is not the one that this log names.
+    /// The log that this one follows, or that follows it, is another one.
     Successor,
 }
 
@@ -58,16 +58,15 @@ impl FindingKind {
     }
 }
 
-/// A contradiction that an audit found in a log.
+/// The first thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The kind of change.
     pub what: FindingKind,
-    /// The number of the entry, or of the first of several.
+    /// The number of the changed entry, or of the first one.
     pub n: Option<u64>,
-    /// The evidence for the finding. The text may quote the log: escape it before printing it on a
-    /// terminal.
+    /// The evidence for the finding. May contain text from the log: escape it on a terminal.
     pub why: String,
 }
 
@@ -96,8 +95,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Says what was done to an entry that does not fit at position `place`, from its own number and
-/// the number of the next entry. The second value is true if all later entries are displaced.
+/// Diagnoses an entry that does not fit at `place`, by its own number and that of the next entry.
+/// The second value is true if later entries are displaced by the change.
 pub(super) fn of_inconsistent_entry(
     place: u64,
     (n, next): (Option<u64>, Option<u64>),

@@ -1,4 +1,4 @@
-//! An open log: a handle that many requests share, and the thread that writes entries.
+//! An open log: a handle that many requests share, and the thread that writes.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use crate::message::Head;
 use crate::verify::Statement;
 use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 
-/// How often an idle writer checks whether a checkpoint is due.
+/// Interval at which an idle writer checks if a checkpoint is due.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
-/// How often the writer retries after a failed write.
+/// Interval at which the writer retries after a failed write.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A log that this process writes. Clones are handles on the same log. When the last clone is
-/// dropped, the waiting entries and a last checkpoint are written.
+/// A log that this process writes. Clones are the same log; when the last one is dropped, what
+/// waits is written, and a last checkpoint with it.
 #[derive(Clone)]
 pub struct Log {
     shared: Arc<SharedLog>,
@@ -45,21 +45,19 @@ struct SharedLog {
 struct LogNumbers {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
-    /// Refused requests with a valid signature that got no entry.
+    /// Requests whose signature held, that were refused and got no entry.
     unsaid: Arc<AtomicU64>,
-    /// Refused requests without a valid signature that did not even get a line in the file of
-    /// refused requests.
+    /// Requests without a valid signature that were not even noted.
     refusals_not_logged: AtomicU64,
-    /// Why no more entries are appended.
+    /// The reason why no more entries are appended.
     halted: OnceLock<LogError>,
 }
 
 impl Log {
-    /// Opens the log in `folder` for writing. Only one process can have a log open for writing.
+    /// Opens the log in `folder` for writing; only one process can have it open.
     ///
     /// # Errors
-    /// [`LogError`] if there is no log, if another process writes it, if its files were changed, or
-    /// if other users can change them.
+    /// [`LogError`]: no log, another writer, changed files, or files that others can change.
     pub fn open(
         folder: Folder,
         settings: Settings,
@@ -87,12 +85,11 @@ impl Log {
         Ok(Log { shared: Arc::new(SharedLog { queue, refused, numbers, key, clock, path }) })
     }
 
-    /// Appends an entry, and waits without blocking until it is safely written. Returns the number
-    /// of the entry.
+    /// Appends an entry, and waits without blocking until it is safely written. Returns its number.
     ///
     /// # Errors
-    /// [`LogError`]. It is then uncertain whether the log has the entry, and the request must not
-    /// be executed.
+    /// [`LogError`]; then it is uncertain if the log has the entry, and the request must not be
+    /// executed.
     pub async fn append(&self, record: Record) -> Result<u64, LogError> {
         self.check()?;
         entry_queue::put(&self.shared.queue, record)?.await
@@ -106,10 +103,11 @@ impl Log {
         block_on(self.append(record))
     }
 
-    /// Refuses all further entries, because witnesses have signed another history of this log.
+    /// Appends nothing more from here on, because witnesses have signed another history of this
+    /// log: every further entry is an error.
     pub fn halt(&self, why: impl Into<String>) {
         let (path, why) = (self.shared.path.clone(), why.into());
-        // If a reason was set before, that one stays.
+        // The first reason stays.
         let _ = self.shared.numbers.halted.set(LogError::Contradicted { path, why });
     }
 
@@ -117,14 +115,12 @@ impl Log {
         self.shared.numbers.halted.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// Writes the waiting entries and a last checkpoint, and closes the log. Later entries are
-    /// errors.
+    /// Writes what waits and a last checkpoint, and ends. What comes later is an error.
     pub fn close(&self) {
         self.shared.queue.close();
     }
 
-    /// Appends an entry without waiting. If that fails and the request `passes`, the failure counts
-    /// as a gap.
+    /// Appends an entry without waiting. A failure counts as a gap if its request `passes`.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let numbers = &self.shared.numbers;
         let missed = if passes { &numbers.gaps } else { &numbers.unsaid };
@@ -134,12 +130,12 @@ impl Log {
         }
     }
 
-    /// Counts an entry that could not be created.
+    /// Counts an entry that could not even be made.
     pub(super) fn gap(&self) {
         self.shared.numbers.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records a refused request without a valid signature.
+    /// Notes a refused request whose sender is not known.
     pub(super) fn note_refused(
         &self,
         verdict: Verdict,
@@ -154,7 +150,7 @@ impl Log {
         }
     }
 
-    /// Returns the public key of the log.
+    /// Returns the public half of the log's key.
     pub fn key(&self) -> &NoteKey {
         &self.shared.key.note
     }
@@ -174,14 +170,14 @@ impl Log {
         self.shared.queue.work().failed()
     }
 
-    /// Returns why the last entry was not written; `None` after a later success. If no entry comes,
-    /// the writer tries again every few seconds.
+    /// Returns the reason why the last entry was not written; `None` after a later success. An idle
+    /// writer checks it every few seconds too.
     pub fn trouble(&self) -> Option<LogError> {
         self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
 
-    /// Returns the number of refused requests that were only counted, because they exceeded the
-    /// limits of the file of refused requests.
+    /// Returns the number of refused requests that were only counted: requests of strangers and
+    /// repeated requests, beyond the limit of the file of refused requests.
     pub fn refusals_not_logged(&self) -> u64 {
         let numbers = &self.shared.numbers;
         let unsaid = numbers.unsaid.load(Ordering::Relaxed);
@@ -206,29 +202,28 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// The state of the writing thread.
+/// The state of the writing thread between batches.
 struct LogWriting {
     refused: Arc<Mutex<Refused>>,
     numbers: Arc<LogNumbers>,
     interval: Duration,
-    /// When an entry with the counts of refused requests was last written.
+    /// The time at which refused requests were last counted in the log.
     counted: Instant,
-    /// When the last retry after a failed write was.
+    /// The time of the last retry after a failed write.
     tried: Instant,
-    /// The number of gaps that entries of the log already report.
+    /// Gaps that the log tells of already.
     told: u64,
 }
 
 impl LogWriting {
-    /// Writes entries until the log is closed. The files are closed when this function returns,
-    /// before the log counts as closed.
+    /// Writes entries until the log is closed. The files are let go when this returns, before the
+    /// log counts as closed.
     fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: LogWriter) {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
                 Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
-                // Under `required`, a log that fails makes the server refuse requests, so no entry
-                // arrives that could show that the log works again. So the thread tries a write
-                // itself.
+                // While requests are refused because the log fails, no entry comes that could show
+                // that the log works again.
                 Taken::Idle if self.tried.elapsed() >= RETRY => {
                     let work = worker.queue().work();
                     if work.trouble().is_some() {
@@ -243,8 +238,8 @@ impl LogWriting {
                 self.count(&mut writer);
             }
             if writer.is_checkpoint_due() {
-                // An error is ignored: if it persists, the checkpoint fails again before the next
-                // entry, which is then refused.
+                // A checkpoint that fails here fails again before the next entry, which is then
+                // refused.
                 let _ = writer.checkpoint();
             }
         }
@@ -271,12 +266,12 @@ impl LogWriting {
             };
             worker.queue().answer(entry, answer);
         }
-        // This also happens after a late batch: its requests got the error that the log is slow,
-        // but the log works again.
+        // This also runs after a late batch: its requests got the error that the log is slow, and
+        // the log may be fast again.
         worker.queue().work().set_trouble(numbers.map(drop));
     }
 
-    /// Writes an entry with the counts since the last such entry.
+    /// Writes an entry with the numbers that were counted since the last one.
     fn count(&mut self, writer: &mut LogWriter) {
         self.counted = Instant::now();
         let mut refused = lock(&self.refused);
@@ -294,7 +289,7 @@ impl LogWriting {
             self.told = gaps;
             return;
         }
-        // The write failed: the counts are kept for the next such entry.
+        // The count stays, and goes into the next entry.
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }

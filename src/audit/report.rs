@@ -12,50 +12,50 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// The number of entries, including those that were not read.
+    /// Entries of the log, with those that were not seen.
     pub entries: u64,
-    /// The size of the entries that were read, with line feeds, in bytes.
+    /// Size of the entries that were seen, line feeds included, in bytes.
     pub bytes: u64,
-    /// The number of valid signatures.
+    /// Signatures that hold.
     pub signatures: u64,
-    /// The number of entries about requests.
+    /// Entries about requests.
     pub requests: u64,
-    /// The number of entries whose body was not kept.
+    /// Entries whose body was not kept.
     pub without_body: u64,
-    /// The number of entries whose signature covers data that is not kept.
+    /// Entries whose signature covers data that is not kept.
     pub opaque: u64,
-    /// The number of entries whose time is ahead of the log's clock.
+    /// Entries under an offset of the log's clock.
     pub under_offset: u64,
-    /// The number of entries about requests whose tool or method only the log claims.
+    /// Entries about requests whose tool or method is the log's word alone.
     pub claimed: u64,
     /// Number of entries that are not good, for each reason.
     pub unjudged: BTreeMap<&'static str, u64>,
-    /// The number of entries that are not good for any reason.
+    /// Entries that are not good for some reason.
     pub not_good: u64,
-    /// The number of checkpoints in the log that match the tree.
+    /// Checkpoints in the log that fit.
     pub checkpoints: u64,
-    /// The number of entries under a checkpoint or cosignature from outside the log.
+    /// Entries that lie under a checkpoint or cosignature that was kept elsewhere.
     pub anchored: Option<u64>,
-    /// The number of archived entries whose archive was not given.
+    /// Entries that are archived, and whose archive was not given.
     pub unseen: u64,
-    /// The number of entries that a tombstone replaces.
+    /// Entries that a tombstone replaces.
     pub erased: u64,
-    /// The number of entries under the last checkpoint that enough witnesses have cosigned, and
-    /// when there were enough.
+    /// Entries under the last checkpoint that enough witnesses have cosigned, and the time at which
+    /// they were enough.
     pub witnessed: Option<(u64, Timestamp)>,
-    /// Whether a quorum of witnesses was demanded, but has cosigned no matching checkpoint.
+    /// True if a quorum of witnesses was demanded, and none has cosigned a fitting checkpoint.
     pub lacks_quorum: bool,
-    /// Whether the last entry is incomplete because it was still being written.
+    /// True if the last entry is incomplete because it was still being written.
     pub unfinished: bool,
-    /// The root of the tree over all entries.
+    /// The root over the entries.
     pub root: Option<Hash>,
-    /// The times of the first and the last entry that were read.
+    /// The times of the first and the last entry.
     pub span: Option<(Timestamp, Timestamp)>,
-    /// The predecessor and successor of this log, as the log itself states them.
+    /// The log that this one follows, by its own word.
     pub link: LogLink,
     /// The findings; only the first one unless all were requested.
     pub findings: Vec<Finding>,
-    /// The number of findings beyond those that are listed.
+    /// Findings beyond those that are listed.
     pub more_findings: u64,
 }
 
@@ -65,7 +65,7 @@ impl Report {
         self.findings.first()
     }
 
-    /// Counts an entry with these results.
+    /// Counts an entry that was judged so.
     pub(super) fn count(&mut self, bytes: u64, judged: &Judged, reasons: Reasons) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    /// Counts entries that were not read.
+    /// Counts entries that were not seen.
     pub(super) fn count_unseen(&mut self, count: u64) {
         self.entries += count;
         self.unseen += count;
@@ -87,23 +87,23 @@ impl Report {
         *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
     }
 
-    /// Returns true if the log contradicts nothing and lacks nothing that a full audit needs.
+    /// Returns true if the log has no contradiction and lacks nothing that a full audit needs.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.not_good == 0 && !self.lacks_quorum
     }
 }
 
-/// The logs before and after a log, as that log itself states them.
+/// The logs before and after this one, according to the log itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLink {
-    /// The predecessor.
+    /// The log that this one follows.
     pub after: Option<PreviousLog>,
     /// The number of logs before this one.
     pub predecessors: u64,
-    /// Whether entry 0, which would name the predecessor, was erased, or is in an archive that was
-    /// not given.
+    /// The first entry, which names the log before this one, is archived and was not given, or was
+    /// erased.
     pub first_unknown: bool,
-    /// The key of the successor.
+    /// The key of the log that follows this one.
     pub successor: Option<String>,
 }

@@ -1,7 +1,6 @@
-//! The MCP session of a client: the protocol version and session id that each request carries.
+//! The MCP session of a client: protocol version and session id, which each request names.
 //!
-//! From revision 2026-07-28 on there are no sessions: each request names its protocol version
-//! itself.
+//! Since revision 2026-07-28 there are no sessions; each request names its version itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +16,7 @@ use super::error::BridgeError;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// Maximum length of a session id in bytes.
+/// Longest session id in bytes.
 const LONGEST_ID: usize = 4096;
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
@@ -31,12 +30,11 @@ pub(super) struct McpSession {
 struct SessionState {
     /// The open session, if the client speaks a revision with sessions.
     agreed: Option<AgreedSession>,
-    /// The client's `initialize`, which is sent again to open a new session if the server loses
-    /// this one.
+    /// The `initialize` of the client, to open another session if the server loses this one.
     initialize: Option<Bytes>,
-    /// The protocol version of the last request of a revision without sessions.
+    /// The version that requests of a revision without sessions name.
     stateless: Option<HeaderValue>,
-    /// The number of the current session, which tells messages of earlier sessions apart.
+    /// Counts the sessions, to tell messages of an earlier session apart.
     number: u64,
 }
 
@@ -46,7 +44,7 @@ struct AgreedSession {
     id: Option<HeaderValue>,
 }
 
-/// The number of the session in which a message was sent.
+/// The number of the session that a message was sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionNumber(u64);
 
@@ -55,7 +53,7 @@ impl McpSession {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the `Mcp-*` fields for `message`, and the session to which they belong.
+    /// Returns the `Mcp-*` fields for `message`, and the session that they name.
     pub(super) fn fields(
         &self,
         message: &Message<'_>,
@@ -82,8 +80,8 @@ impl McpSession {
         if state.agreed.is_none()
             && let (Some(version), Some(method)) = (&state.stateless, message.method())
         {
-            // A notification from a client without a session. Revision 2026-07-28 does not define
-            // its fields.
+            // A notification of a client without a session. Revision 2026-07-28 does not say which
+            // fields it has.
             let mut fields = vec![(VERSION, version.clone())];
             if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
                 fields.push((METHOD, value));
@@ -93,13 +91,13 @@ impl McpSession {
         (agreed(&state), number)
     }
 
-    /// Returns the `Mcp-*` fields of a request without a message (GET and DELETE).
+    /// Returns the fields of a request without a message (GET and DELETE).
     pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, SessionNumber) {
         let state = self.state();
         (agreed(&state), SessionNumber(state.number))
     }
 
-    /// Stores the `initialize` message that opens the client's session.
+    /// Remembers the `initialize` message that opens the client's session.
     pub(super) fn note_initialize(&self, message: Bytes) {
         self.state().initialize = Some(message);
     }
@@ -107,8 +105,8 @@ impl McpSession {
     /// Returns the session id in the head of an answer to `initialize`, if there is one.
     ///
     /// # Errors
-    /// [`BridgeError::Garbage`] if there are two ids, or if the id is longer than 4,096 bytes or
-    /// has other characters than visible ASCII. All later requests are signed with this id.
+    /// [`BridgeError::Garbage`] if there are two ids, or if it is longer than 4,096 bytes or has
+    /// other characters than visible ASCII. The id is a part of all requests that are signed later.
     pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, BridgeError> {
         let mut ids = response.headers().get_all(SESSION).iter();
         let id = match (ids.next(), ids.next()) {
@@ -125,7 +123,7 @@ impl McpSession {
         }
     }
 
-    /// Opens a session with the session `id` and the `result` of the answer to `initialize`.
+    /// Opens a session with the `id` and the `result` of the answer to `initialize`.
     pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
         #[derive(Deserialize)]
         struct InitializeResult {
@@ -139,22 +137,22 @@ impl McpSession {
         state.number += 1;
     }
 
-    /// Returns true if a session is open.
+    /// Returns whether a session is open.
     pub(super) fn is_open(&self) -> bool {
         self.state().agreed.is_some()
     }
 
-    /// Returns true if the session has an id. Only then the server keeps state that it can lose.
+    /// Returns whether the session has an id. Only then the server keeps a state that it can lose.
     pub(super) fn has_id(&self) -> bool {
         self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
     }
 
-    /// Returns true if `number` is the current session.
+    /// Returns whether `number` is the current session.
     pub(super) fn is_current(&self, number: SessionNumber) -> bool {
         self.state().number == number.0
     }
 
-    /// Returns true if the client declared that it can show a form to a person.
+    /// Returns whether the client declared that it can show a form to a person.
     pub(super) fn elicits(&self) -> bool {
         #[derive(Deserialize)]
         struct InitializeRequest {
@@ -175,14 +173,14 @@ impl McpSession {
             .is_some_and(|initialize| can_elicit(&initialize.params.capabilities.elicitation))
     }
 
-    /// Returns the client's `initialize` message.
+    /// Returns the `initialize` of the client.
     pub(super) fn initialize(&self) -> Option<Bytes> {
         self.state().initialize.clone()
     }
 }
 
-/// Returns true if a client with this declaration under `elicitation` can show forms. An empty
-/// object means that it can; `{"url":{}}` means that it only opens URLs.
+/// Returns whether a client that declares this under `elicitation` can show forms. An empty object
+/// means that it can; `{"url":{}}` means that it only opens URLs.
 pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) -> bool {
     declared.is_empty() || declared.contains_key("form")
 }

@@ -1,5 +1,4 @@
-//! The record of one request. It is filled in while the request is handled, and written to the log
-//! when it is dropped.
+//! The record of one request: filled in while the request passes, written when it is dropped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +41,7 @@ impl<F: Fn(&LogLine) + Send + Sync> AccessLog for F {
     }
 }
 
-/// Makes the record of each request, and holds the log to which they are written.
+/// Opens the records of all requests, and knows where they are written.
 pub(super) struct RequestRecords {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -59,7 +58,7 @@ impl RequestRecords {
         RequestRecords { clock, metrics, log, opened: AtomicU64::new(0) }
     }
 
-    /// Makes the record of a request.
+    /// Opens the record of a request.
     pub(super) fn open(
         self: &Arc<Self>,
         parts: &Parts,
@@ -81,7 +80,7 @@ impl RequestRecords {
         record
     }
 
-    /// Makes the record of a request whose head was refused before it was parsed.
+    /// Opens the record of a request whose head was refused before it was parsed.
     pub(super) fn open_refused(
         self: &Arc<Self>,
         head: &RefusedHead,
@@ -107,8 +106,8 @@ impl RequestRecords {
     }
 }
 
-/// The record of one request. The extensions of the request and the body of the answer share it;
-/// when both are dropped, the log line is written.
+/// The record of one request. The extensions of the request and the body of the answer hold it;
+/// when both are dropped, the line is written.
 pub(super) struct RequestRecord {
     records: Arc<RequestRecords>,
     begun: Instant,
@@ -123,7 +122,7 @@ struct RecordState {
 }
 
 impl RequestRecord {
-    /// Changes the log line.
+    /// Changes the line.
     pub(super) fn note(&self, change: impl FnOnce(&mut LogLine)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).line);
     }
@@ -133,7 +132,7 @@ impl RequestRecord {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
 
-    /// Records that the head of the answer is sent now.
+    /// Notes that the head of the answer is sent now.
     pub(super) fn answered(&self, status: u16) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answered = Some(self.begun.elapsed());
@@ -154,7 +153,7 @@ impl Drop for RequestRecord {
     }
 }
 
-/// Writes the verdict of the layer into the record of the request.
+/// Notes the verdict of the layer in the record of the request.
 pub(super) struct RecordVerdict;
 
 impl Observer for RecordVerdict {
@@ -167,8 +166,8 @@ impl Observer for RecordVerdict {
         record.note(|line| {
             line.mcp = event.operation.map(LoggedOperation::from);
             line.mode = event.mode;
-            // This note explains to the operator why a strict pattern matched: only one of the
-            // forms of the tool's name matches it.
+            // Explains why a strict pattern matched this request: in one of its forms, the name of
+            // the tool matches.
             if event.operation.is_some_and(|operation| operation.forms().ambiguous().is_some()) {
                 line.note = Some(LogText::word("name ambiguous"));
             }

@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 type WarnHook = Box<dyn Fn(String) + Send + Sync>;
 
 impl Metrics {
-    /// Wraps `store` and counts its claims. `warn` is called with one line if a claim failed or if
-    /// the floor of the store rose, at most once a minute. It runs on the task of the claim, so it
+    /// Returns `store` with its claims counted. `warn` is called with one line if a claim failed or
+    /// the floor of the store rises, at most once a minute. It runs on the task of the claim, so it
     /// must not block.
     pub fn watch(
         self: &Arc<Self>,
@@ -36,7 +36,7 @@ struct WatchedStore {
     metrics: Arc<Metrics>,
     warn: WarnHook,
     warnings: Mutex<Warnings>,
-    /// The highest floor that the store has returned.
+    /// The highest floor so far.
     floor: AtomicI64,
 }
 
@@ -44,7 +44,7 @@ struct WatchedStore {
 struct Warnings {
     /// When the last warning was given.
     said: Option<Instant>,
-    /// The number of warnings that were left out since.
+    /// How many warnings were left out since.
     unsaid: u64,
 }
 
@@ -69,8 +69,7 @@ impl WatchedStore {
         match answer {
             Ok(Claim::Fresh { floor }) => {
                 self.metrics.claimed(until, now);
-                // The floor rose and lies in the future: the verifier refuses all requests until
-                // the clock has passed it.
+                // All requests are refused until the clock has passed the floor.
                 let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
                 if known < floor.unix() && now <= *floor {
                     let wait = floor.since(now).saturating_add(1);

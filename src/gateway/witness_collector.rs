@@ -1,4 +1,4 @@
-//! Metrics about the witnesses of the audit log, read whenever the other metrics are.
+//! What Prometheus is told of witnesses: read whenever the other numbers are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::audit::witness::WitnessStatus;
 use crate::clock::{Clock, Timestamp};
 
-/// Encodes a [`WitnessStatus`] for Prometheus.
+/// Encodes a [`WitnessStatus`].
 pub(super) struct WitnessCollector {
     status: Arc<WitnessStatus>,
     clock: Arc<dyn Clock>,
-    /// The start of the process: before the first quorum, its age is counted from here.
+    /// The age of a quorum that has not been yet is counted from here.
     started: Timestamp,
 }
 

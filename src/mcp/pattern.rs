@@ -1,14 +1,13 @@
-//! Patterns that match MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and
-//! redaction.
+//! Patterns over MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and redaction.
 //!
-//! If in doubt, a pattern must err on the safe side, which depends on its use. Where a policy
-//! *grants* (an `allow` of a trust entry, a permissive exception), a pattern with a NAME never
-//! matches an operation without a name, and all forms in which a server may read a name have to
-//! match ([`name_forms`](super::name_forms)). Where a policy *restricts* (strict mode, consent,
-//! redaction), one matching form is enough.
+//! Which way to err depends on what a pattern is for: where a policy *grants* (an `allow` of a
+//! trust entry, a permissive exception) a pattern with a NAME never matches an operation that has
+//! none, and it has to match the name in every form in which a server may read it
+//! ([`name_forms`](super::name_forms)); where a policy *restricts* (strict, consent, redaction) one
+//! form is enough.
 //!
-//! [`Pattern::parse`] refuses a pattern that can match nothing: a mistake such as `delete_*` for
-//! `tools/call:delete_*` would restrict nothing, without any notice.
+//! A pattern that can match nothing is an error where it is written ([`Pattern::parse`]): a slip
+//! such as `delete_*` for `tools/call:delete_*` would restrict nothing, and nothing would say so.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,14 +34,14 @@ use crate::message::shown::printed;
 pub struct Operation<'a> {
     /// The JSON-RPC method, or `@response`, `@get`, `@delete` for messages without one.
     pub method: &'a str,
-    /// `params.name` for `tools/*` and `prompts/*`, `params.uri` for `resources/*`, `params.taskId`
-    /// for `tasks/*`. Other methods have no name.
+    /// `params.name` for `tools/*` and `prompts/*`, `params.uri` for `resources/*`,
+    /// `params.taskId` for `tasks/*`; other methods have none.
     pub name: Option<&'a str>,
 }
 
 impl<'a> Operation<'a> {
-    /// Returns `METHOD:NAME` for a line that people read. Both parts are [`printed`], so that two
-    /// different operations never look the same.
+    /// Returns the text for a line that people read: `METHOD:NAME`, each part as [`printed`] writes
+    /// it, so that two different operations never print alike.
     pub fn printed(&self) -> String {
         let method = match printed(self.method) {
             bare if bare.contains(':') && !bare.starts_with('"') => format!("\"{bare}\"").into(),
@@ -54,9 +53,8 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Returns true if every verified key may do this, even if its `allow` does not list it. These
-    /// operations are needed to open and close a session, and none of them acts on a resource or
-    /// tool.
+    /// Whether every verified key may do this, even if its `allow` does not list it. Without these
+    /// operations no session can be opened or closed, and none of them acts on a resource or tool.
     pub fn is_always_allowed(&self) -> bool {
         matches!(
             self.method,
@@ -70,13 +68,13 @@ impl<'a> Operation<'a> {
         ) || self.method.starts_with("notifications/")
     }
 
-    /// Returns true if the message may answer a question that a tool call asked back, and so may
-    /// approve the call: a response, or an update of a task.
+    /// Whether it may answer what a tool call asks back, and so approve the call: a response, or an
+    /// update of a task.
     pub fn may_approve_call(&self) -> bool {
         matches!(self.method, "@response" | "tasks/update")
     }
 
-    /// Returns the operation with all forms of its name, for comparing it with several patterns.
+    /// Returns the operation with its name in every form, to be compared with many patterns.
     pub fn forms(&self) -> OperationForms<'a> {
         let kind = name_kind(self.method);
         OperationForms {
@@ -91,7 +89,7 @@ fn name_kind(method: &str) -> NameKind {
     if name_member(method) == Some("uri") { NameKind::Uri } else { NameKind::Text }
 }
 
-/// An operation, with all forms in which a server may read its name.
+/// An operation, its name in every form in which a server may read it.
 #[derive(Clone, Debug)]
 pub struct OperationForms<'a> {
     method: &'a str,
@@ -100,24 +98,24 @@ pub struct OperationForms<'a> {
 }
 
 impl OperationForms<'_> {
-    /// Returns why the forms of the name cannot be computed, or `None` if they can. Every
-    /// restricting pattern for the method matches an ambiguous name; no granting pattern with a
-    /// NAME does.
+    /// Returns why the name has no form that can be compared, or `None` if it has one. Every
+    /// restricting pattern of the method matches an ambiguous name; no granting pattern with a NAME
+    /// does.
     pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         self.name.as_ref()?.ambiguous()
     }
 
-    /// Returns the forms of the name, or `None` if the method acts on no name.
+    /// Returns the name in its forms, or `None` if the method acts on no name.
     pub fn name(&self) -> Option<&NameForms<'_>> {
         self.name.as_ref()
     }
 }
 
-/// A parsed pattern. `Display` writes the text from which it was parsed.
+/// A parsed pattern; `Display` gives back the text it was read from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
-    /// The METHOD without a leading `=`. A NUL stands for each star.
+    /// Without the leading `=`; each star is a NUL.
     method: Vec<u8>,
     name: Option<NamePattern>,
 }
@@ -126,46 +124,46 @@ pub struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// There is no text, or nothing before the colon.
+    /// Nothing before the colon, or nothing at all.
     #[error("a pattern needs a method before the colon, such as tools/call:get_*")]
     NoMethod,
-    /// There is nothing after the colon. `tools/call` or `tools/call:*` was probably meant.
+    /// A colon with nothing behind it: `tools/call` or `tools/call:*` was meant.
     #[error("a pattern with a colon needs a name behind it; leave the colon out for any name")]
     NoName,
-    /// The text contains a control character.
+    /// A control character.
     #[error("a pattern cannot hold control characters")]
     Control,
-    /// The METHOD or NAME begins or ends with white space. Such a restriction would never apply.
-    /// For a name that really begins or ends with white space, write `*` in its place.
+    /// White space before or after the method or the name. It would be a restriction that never
+    /// holds; for a name that really starts or ends so, write `*` there.
     #[error("a pattern cannot hold white space around its method or name")]
     Space,
-    /// The METHOD matches no method of MCP; and it is similar to one, or has no slash.
+    /// A METHOD that matches no method of MCP, and is close to one, or has no slash.
     #[error("{method:?} names no MCP method{}", nearest_words(.nearest))]
     Unknown {
-        /// The METHOD, cut to 64 characters.
+        /// The METHOD, at most 64 characters of it.
         method: String,
-        /// The method that was probably meant.
+        /// The method that was most likely meant.
         nearest: Option<&'static str>,
-        /// The pattern that was probably meant.
+        /// A pattern that was most likely meant.
         suggestion: Option<String>,
     },
-    /// The text is the word `destructive`, which is not allowed here because only patterns are.
+    /// The word for tools that the server calls destructive, where only a pattern can stand.
     #[error("\"destructive\" is a word of the strict side, and names no MCP method")]
     Destructive,
-    /// The pattern has a NAME that no valid name can match.
+    /// A NAME that no honest name can match.
     #[error("the name in {pattern:?} can match nothing: {why}")]
     Name {
-        /// The pattern, cut to 64 characters.
+        /// The pattern, at most 64 characters of it.
         pattern: String,
         /// What is wrong with the NAME.
         why: NameAmbiguity,
     },
-    /// The pattern grants something and has a NAME, but its METHOD acts on no name.
+    /// The pattern should allow requests, but has a NAME after a METHOD that acts on no name.
     #[error("{pattern:?} can allow nothing: {method} acts on no name that a pattern knows")]
     Nameless {
-        /// The pattern, cut to 64 characters.
+        /// The pattern, at most 64 characters of it.
         pattern: String,
-        /// The METHOD, cut to 64 characters.
+        /// The METHOD, at most 64 characters of it.
         method: String,
     },
 }
@@ -175,7 +173,7 @@ fn nearest_words(nearest: &Option<&'static str>) -> String {
 }
 
 impl PatternError {
-    /// Returns the pattern that was probably meant, or the word `destructive`.
+    /// Returns the pattern that was most likely meant, or the word `destructive`.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
             PatternError::Unknown { suggestion, .. } => suggestion.as_deref(),
@@ -185,25 +183,23 @@ impl PatternError {
 }
 
 impl Pattern {
-    /// Parses `METHOD[:NAME]`, split at the first colon. `*` stands for any run of characters,
-    /// including none. Every other character stands for itself, and letter case matters. `=METHOD`
-    /// means that METHOD is intended although MCP does not define it.
+    /// Reads `METHOD[:NAME]`, split at the first colon. `*` stands for any run of characters, the
+    /// empty one included; everything else, letter case too, stands for itself. `=METHOD` says that
+    /// a METHOD is meant although MCP does not define it.
     ///
     /// # Errors
-    /// [`PatternError`]. Patterns that can match nothing are errors too: the METHOD matches no
-    /// known method ([`KNOWN`]) and has no slash or is similar to one; or the forms of the NAME
-    /// cannot be computed.
+    /// [`PatternError`], also for a pattern that can match nothing: METHOD matches no known method
+    /// ([`KNOWN`]) and has no slash, or is close to one; NAME has no form that could be compared.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::read(text)?;
         pattern.check()?;
         Ok(pattern)
     }
 
-    /// Parses a pattern from an existing file, such as a trust file. Unlike [`Pattern::parse`],
-    /// accepts a pattern that can match nothing.
+    /// Reads a pattern that was written before, such as one of a trust file: it may match nothing.
     ///
     /// # Errors
-    /// [`PatternError`] if the text does not have the form of a pattern.
+    /// [`PatternError`], if it has not the form of a pattern.
     pub fn read(text: &str) -> Result<Self, PatternError> {
         if text.chars().any(char::is_control) {
             return Err(PatternError::Control);
@@ -227,7 +223,7 @@ impl Pattern {
         })
     }
 
-    /// Returns METHOD and NAME as written, without the `=`.
+    /// Returns METHOD and NAME as they were written, without the `=`.
     fn written(&self) -> (&str, Option<&str>) {
         let text = self.text.strip_prefix('=').unwrap_or(&self.text);
         text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)))
@@ -241,10 +237,10 @@ impl Pattern {
         KNOWN.iter().any(|known| glob(&self.method, known.as_bytes()))
     }
 
-    /// Checks that the pattern can match an operation, for granting or restricting.
+    /// Checks that the pattern can match an operation, whether it grants or restricts.
     ///
     /// # Errors
-    /// [`PatternError`] if it cannot.
+    /// [`PatternError`].
     pub fn check(&self) -> Result<(), PatternError> {
         let (method, name) = self.written();
         if !self.is_meant() && !self.matches_known() {
@@ -258,24 +254,23 @@ impl Pattern {
                 return Err(PatternError::Unknown { method, nearest, suggestion });
             }
         }
-        // A NAME that is only ambiguous as a URL can still restrict: an ambiguous name matches
-        // every restricting pattern.
+        // A NAME that is ambiguous only as a URL still restricts: every ambiguous name is matched.
         if let Some(why) = name.and_then(|name| NamePattern::ambiguous(name, NameKind::Text)) {
             return Err(PatternError::Name { pattern: shorten(&self.text), why });
         }
         Ok(())
     }
 
-    /// Checks that the pattern can match an operation, for granting.
+    /// Checks that the pattern can match an operation when it is used to grant.
     ///
     /// # Errors
-    /// [`PatternError`] as for [`check`](Self::check), and for a NAME if METHOD acts on no name.
+    /// [`PatternError`], as [`check`](Self::check), and for a NAME where METHOD has none.
     pub fn check_grant(&self) -> Result<(), PatternError> {
         self.check()?;
         let (method, Some(name)) = self.written() else { return Ok(()) };
         let named = KNOWN.iter().filter(|known| glob(&self.method, known.as_bytes()));
         let mut named: Vec<&str> = named.copied().filter(|m| name_member(m).is_some()).collect();
-        // A method that MCP does not define, but in a family such as `tools/`, acts on a name too.
+        // A vendor's method of a known family has a name too.
         named.extend(name_member(method).map(|_| method));
         let pattern = shorten(&self.text);
         if named.is_empty() {
@@ -288,9 +283,8 @@ impl Pattern {
         }
     }
 
-    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not
-    /// define its METHOD, or no URI begins like its NAME. Returns `None` if there is no reason for
-    /// a warning.
+    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not define
+    /// its METHOD, or no URI begins like its NAME. Returns `None` if there is nothing to warn of.
     pub fn remark(&self) -> Option<String> {
         if let Err(error) = self.check() {
             return Some(error.to_string());
@@ -306,7 +300,7 @@ impl Pattern {
         path.map(|path| format!("no URI begins as {:?} does; was file://{0} meant?", shorten(path)))
     }
 
-    /// Returns the pattern that was probably meant, for a METHOD that is not known.
+    /// Returns the pattern that was most likely meant by a METHOD that is not known.
     fn suggestion(&self, nearest: Option<&'static str>) -> Option<String> {
         let (method, name) = self.written();
         let with_name = |method: &str| match name {
@@ -331,13 +325,13 @@ impl Pattern {
         (text.len() <= 200).then_some(suggestion)
     }
 
-    /// Returns true if a pattern that grants something matches `operation`. All forms of the name
-    /// have to match the NAME.
+    /// Whether a pattern that grants something covers `operation`: a NAME has to match every form
+    /// of the name.
     pub fn grants(&self, operation: Operation<'_>) -> bool {
         self.grants_forms(&operation.forms())
     }
 
-    /// Does the same as [`Pattern::grants`], with the forms of the name already computed.
+    /// The same for an operation whose name is in its forms already.
     pub fn grants_forms(&self, operation: &OperationForms<'_>) -> bool {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
@@ -349,13 +343,13 @@ impl Pattern {
             }
     }
 
-    /// Returns true if a pattern that restricts something matches `operation`. One form of the name
-    /// is enough.
+    /// Whether a pattern that restricts something covers `operation`: one form of the name is
+    /// enough.
     pub fn restricts(&self, operation: Operation<'_>) -> bool {
         self.restricts_forms(&operation.forms())
     }
 
-    /// Does the same as [`Pattern::restricts`], with the forms of the name already computed.
+    /// The same for an operation whose name is in its forms already.
     pub fn restricts_forms(&self, operation: &OperationForms<'_>) -> bool {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
@@ -367,8 +361,7 @@ impl Pattern {
     }
 }
 
-/// Characters that no method contains. They occur in lists, in other kinds of patterns and in
-/// shells.
+/// Marks of lists, of other kinds of patterns and of shells, which no method has.
 const NOT_IN_METHODS: &[char] = &[
     ' ', ',', ';', '|', '?', '[', ']', '{', '}', '(', ')', '^', '+', '\\', '"', '\'', '`', '<',
     '>', '!', '=', '&', '#', '%',
@@ -383,7 +376,7 @@ impl FromStr for Pattern {
 }
 
 impl fmt::Display for Operation<'_> {
-    /// Writes the pattern that matches just this operation, except that stars are not escaped.
+    /// As a pattern that matches just this is written, but for stars in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name {
             Some(name) => write!(f, "{}:{name}", self.method),

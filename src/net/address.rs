@@ -24,14 +24,14 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// Why a text is not an address of a listener.
+/// The reason why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenAddressError {
     /// The text is `unix:` without a path.
     #[error("unix: needs a path behind it")]
     NoPath,
-    /// The text is neither a TCP address nor `unix:PATH`.
+    /// The text is not an address.
     #[error("not an address such as 127.0.0.1:8080, [::1]:8080 or unix:PATH")]
     Form,
 }

@@ -1,7 +1,6 @@
-//! Modes that depend on which tools the server describes as destructive.
+//! Modes that depend on which tools the server itself calls destructive.
 //!
-//! The layer reads the list of tools from the server's own answers to `tools/list`, while it passes
-//! them on.
+//! The server lists its tools in its own answers to `tools/list`. They are read as they pass.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +16,13 @@ use crate::mcp::tools::Tools;
 use super::event_stream;
 use super::modes::{Mode, ModePolicy, Modes};
 
-/// The most bytes of an answer that are stored. From a longer answer, no tools are learned.
+/// The most bytes of an answer that are kept; the tools of a longer answer stay unknown.
 const LONGEST_LIST: usize = 4 * 1024 * 1024;
 
 type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
 
-/// Like [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) also strict for
-/// tools that the server does not describe as harmless. Cloning is cheap; all clones share what was
-/// learned.
+/// [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) strict mode for tools
+/// that the server does not call harmless. Cloning is cheap; all clones share what was learned.
 ///
 /// ```
 /// use mcpid::mcp::pattern::Operation;
@@ -46,41 +44,41 @@ pub struct LearningModes {
 }
 
 impl LearningModes {
-    /// Creates modes that let only verified requests pass.
+    /// Only verified requests get through.
     pub fn strict() -> Self {
         LearningModes::new(Modes::strict())
     }
 
-    /// Creates modes that decide by `modes` alone.
+    /// Decides by `modes` alone.
     pub fn new(modes: Modes) -> Self {
         let modes = Arc::new(modes);
         LearningModes { modes, destructive: false, tools: Arc::default(), learned: None }
     }
 
-    /// Makes calls strict if the server's own `tools/list` does not describe the tool as harmless,
-    /// or has not listed it yet.
+    /// Makes calls strict of tools that the server's own `tools/list` does not call harmless, and
+    /// of tools that it has not listed yet.
     #[must_use]
     pub fn with_destructive(mut self) -> Self {
         self.destructive = true;
         self
     }
 
-    /// Calls `learned` with all known tools, whenever an answer was read. It runs on the task of
-    /// the request and under a lock, so it must not block.
+    /// Calls `learned` with all tools that are known, each time after an answer was read. It runs
+    /// on the task of the request and under a lock, so it must not block.
     #[must_use]
     pub fn with_learned(mut self, learned: impl Fn(&Tools) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
         self
     }
 
-    /// Returns true if the mode of a tool depends on the server's list. The list must then not be
-    /// compressed, so that the layer can read it.
+    /// Whether the mode of a tool depends on what the server lists. Its lists must be readable
+    /// then, so they must not be compressed.
     pub fn is_learning(&self) -> bool {
         self.destructive
     }
 
-    /// Learns from one answer to `tools/list`: a JSON-RPC response or its `result`. An answer that
-    /// cannot be parsed changes nothing.
+    /// Learns from one answer to `tools/list`: the JSON-RPC response or its `result`. An answer
+    /// that cannot be read changes nothing.
     pub fn learn(&self, answer: &[u8]) {
         self.learn_each(std::iter::once(answer));
     }
@@ -88,7 +86,7 @@ impl LearningModes {
     fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>) {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         for answer in answers {
-            // An error is ignored: the tools in that answer stay unknown, and count as destructive.
+            // Tools of an answer that cannot be read stay unknown, so they count as destructive.
             let _ = tools.learn(answer.as_ref());
         }
         if let Some(learned) = &self.learned {
@@ -97,7 +95,7 @@ impl LearningModes {
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
-        // The server may have asked for approval of a call, and an unsigned answer could give it.
+        // An unsigned answer to the server could approve a call.
         operation.may_approve_call()
             || self
                 .tools
@@ -125,17 +123,16 @@ impl ModePolicy for LearningModes {
     }
 
     fn uniform(&self) -> Option<Mode> {
-        // In permissive mode, bodies of unsigned requests are parsed too, because the roll-out
-        // report counts requests by tool.
+        // Permissive mode reads unsigned bodies too: the roll-out report counts them by tool.
         self.modes.uniform().filter(|mode| *mode == Mode::Strict)
     }
 }
 
-/// Copies one answer to `tools/list` while it passes, and learns from it when it is complete.
+/// Copies one answer to `tools/list` as it passes, and learns from it when it is complete.
 pub struct ToolsListener {
     modes: LearningModes,
     is_event_stream: bool,
-    /// The bytes so far; `None` after the answer exceeded the limit.
+    /// `None` once the answer was too long.
     copy: Option<Vec<u8>>,
 }
 
@@ -154,7 +151,7 @@ impl ToolsListener {
         Some(ToolsListener { modes: modes.clone(), is_event_stream, copy: Some(Vec::new()) })
     }
 
-    /// Appends the next bytes of the answer.
+    /// Takes the next bytes of the answer.
     pub fn push_bytes(&mut self, data: &[u8]) {
         let Some(copy) = &mut self.copy else { return };
         if copy.len().saturating_add(data.len()) > LONGEST_LIST {
@@ -164,8 +161,8 @@ impl ToolsListener {
         }
     }
 
-    /// Learns from the answer, which must be complete. If the answer broke off, drop the listener
-    /// instead.
+    /// Learns from the answer, which is complete. An answer that broke off must not be learned
+    /// from; drop the listener instead.
     pub fn finish(self) {
         let Some(copy) = self.copy else { return };
         if self.is_event_stream {

@@ -1,21 +1,19 @@
-//! The paths of a server: the MCP endpoint, and paths that are open to unsigned requests. All other
-//! paths are refused.
+//! The paths of a server: the MCP endpoint, paths that are open to unsigned requests, and no others.
 //!
-//! A request to an open path must not reach the endpoint through another spelling of the path.
-//! Servers decode, fold, collapse and trim paths in many ways. So a path that can be read in two
-//! ways is never open.
+//! An open path must not lead to the endpoint by another spelling. Servers decode, fold, collapse
+//! and trim paths in many ways, so a path that can be read in two ways is never open.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What a path is.
+/// Where a path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// The MCP endpoint, whose requests are judged.
+    /// To the MCP endpoint, whose requests are judged.
     Endpoint,
-    /// An open path, whose requests need no signature.
+    /// To an open path, whose requests need no signature.
     Open,
-    /// Neither: the server answers 404.
+    /// Nowhere: the server answers 404.
     Nothing,
 }
 
@@ -34,7 +32,7 @@ pub enum Route {
 #[derive(Clone, Debug)]
 pub struct Paths {
     endpoint: String,
-    /// The path of the endpoint at the upstream server, if there is one.
+    /// The endpoint of the upstream, if there is one.
     upstream: Option<String>,
     open: Vec<OpenPath>,
 }
@@ -44,18 +42,18 @@ pub struct Paths {
 pub struct OpenPath {
     method: Option<String>,
     path: String,
-    /// Whether the paths below this path are open, and this path itself is not.
+    /// Whether the paths below are open, and not this path itself.
     below: bool,
 }
 
-/// Why a path cannot be the endpoint or an open path.
+/// Why a path cannot be the endpoint, or cannot be open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
     /// The text does not begin with a slash, or holds characters that no request line can hold.
     #[error("{0:?} is not a path such as /mcp")]
     Form(String),
-    /// Servers could read the text as another path.
+    /// Servers could read it as another path.
     #[error("{0:?} can be read as more than one path")]
     Ambiguous(String),
     /// The path is the endpoint, or lies below it.
@@ -66,8 +64,8 @@ pub enum PathError {
     Method(String),
 }
 
-/// Documents that tell clients how to log in (RFC 9728, RFC 8414, OpenID Connect Discovery). A
-/// client reads them before it has a trusted key.
+/// Documents that tell clients how to log in (RFC 9728, RFC 8414, OpenID Connect Discovery).
+/// Clients read them before they have a key that is trusted.
 const WELL_KNOWN: [&str; 3] = [
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-authorization-server",
@@ -75,12 +73,12 @@ const WELL_KNOWN: [&str; 3] = [
 ];
 
 impl Paths {
-    /// Makes paths with the endpoint `endpoint` and the well-known documents.
+    /// Makes paths of the endpoint `endpoint` and the well-known documents.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Paths { endpoint: endpoint.into(), upstream: None, open: Vec::new() }
     }
 
-    /// Works as [`Paths::new`], and checks that `path` can be written in a request line.
+    /// Works as [`Paths::new`], but checks that the endpoint `path` can stand in a request line.
     ///
     /// # Errors
     /// [`PathError::Form`] if `path` does not begin with a slash, has a query or fragment, or holds
@@ -92,7 +90,7 @@ impl Paths {
     /// Adds an open path.
     ///
     /// # Errors
-    /// [`PathError::Endpoint`] if a request to the open path would reach the endpoint.
+    /// [`PathError::Endpoint`] if requests to the open path reach the endpoint.
     pub fn with_open(mut self, open: OpenPath) -> Result<Self, PathError> {
         if !open.below && self.leads_to_endpoint(&open.path) {
             return Err(PathError::Endpoint(open.path));
@@ -101,9 +99,8 @@ impl Paths {
         Ok(self)
     }
 
-    /// Adds the path of the endpoint at the upstream server, which may differ from the public path.
-    /// Requests to open paths reach the upstream with the same path, so this path is never open
-    /// either.
+    /// Adds the endpoint of the upstream server, which may differ from the public one. Requests to
+    /// open paths reach the upstream under their own path, so this path is never open either.
     #[must_use]
     pub fn with_upstream(mut self, path: impl Into<String>) -> Self {
         self.upstream = Some(path.into());
@@ -115,7 +112,7 @@ impl Paths {
         &self.endpoint
     }
 
-    /// Returns what `path` is. `path` must be the path of a request as on the wire, without query.
+    /// Returns where `path` leads, which is the path of a request as on the wire, without query.
     pub fn route(&self, method: &str, path: &str) -> Route {
         if path == self.endpoint && path != "/" {
             return Route::Endpoint;
@@ -141,13 +138,13 @@ impl Paths {
         well_known || self.open.iter().any(|open| open.covers(method, path))
     }
 
-    /// Returns true if some server could read `path` as the endpoint (public or at the upstream),
-    /// or as a path below it.
+    /// Whether some server could read `path` as the endpoint, public or of the upstream, or as a
+    /// path below it.
     fn leads_to_endpoint(&self, path: &str) -> bool {
         let path = folded(path);
         std::iter::once(&self.endpoint).chain(&self.upstream).any(|endpoint| {
             let endpoint = folded(endpoint);
-            // Every path lies below `/`, so an endpoint `/` only matches itself.
+            // All paths lie below `/`, so there only the path itself counts.
             path == endpoint
                 || (!endpoint.is_empty()
                     && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
@@ -207,8 +204,8 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#')
 }
 
-/// Returns true if servers may read `path` as different paths: because of dot segments, empty
-/// segments, path parameters or backslashes, or percent-encodings of such characters.
+/// Whether servers may read `path` as different paths: it has dot segments, empty segments, path
+/// parameters or backslashes, or percent-encodings of such characters.
 fn is_ambiguous(path: &str) -> bool {
     let encoded = |byte: &[u8]| {
         byte.len() == 2
@@ -226,7 +223,7 @@ fn is_ambiguous(path: &str) -> bool {
 }
 
 /// Returns `path` as the most lenient server might read it: decoded, in lower case, without slashes
-/// and white space at the end.
+/// and white space at its end.
 fn folded(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -25,7 +25,7 @@ use super::head;
 
 type NonceSource = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// Why a request could not be signed. The request was not sent.
+/// Why a request could not be signed. It was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSigned {
@@ -35,7 +35,7 @@ pub enum NotSigned {
     /// The body is longer than the limit.
     #[error("the body of the request is over {limit} bytes long")]
     BodyTooLarge {
-        /// The limit, in bytes.
+        /// Bytes.
         limit: usize,
     },
     /// The body could not be read.
@@ -47,16 +47,16 @@ pub enum NotSigned {
     /// The signer refused the request.
     #[error("the request could not be signed")]
     Signing(#[from] SigningError),
-    /// The signature cannot be written in a header.
+    /// The signature cannot stand in a header.
     #[error("the signature does not fit into a header")]
     Header(#[from] http::header::InvalidHeaderValue),
 }
 
-/// Wraps an HTTP client and signs every request, each with a new time and nonce.
+/// Signs every request of the client that it wraps, each with a new time and nonce.
 ///
-/// A layer that retries or redirects has to be around this one, so that each attempt is signed. So
-/// do layers that change method, target, body or covered headers. The body is read completely
-/// before signing, because its digest is signed. A request that cannot be signed is not sent; the
+/// A retry or redirect layer belongs outside of this one, so that each attempt is signed. Layers
+/// that change method, target, body or covered headers belong outside too. The body is read
+/// completely first, because its digest is signed. A request that cannot be signed is not sent; the
 /// source of the error is [`NotSigned`].
 ///
 /// ```
@@ -91,9 +91,8 @@ struct SignSettings {
 }
 
 impl SignLayer {
-    /// Creates a layer that signs with `signer`, takes the time from `clock`, and makes nonces from
-    /// `random`, which must be a cryptographic generator. Bodies may have the length that verifiers
-    /// accept by default, 4 MiB.
+    /// Signs with `signer` at the time of `clock`, with nonces from `random`, which must be a
+    /// cryptographic generator. Bodies may be as long as verifiers accept by default, 4 MiB.
     pub fn new<R>(signer: Arc<Signer>, clock: Arc<dyn Clock>, random: R) -> Self
     where
         R: rand::TryCryptoRng + Send + 'static,
@@ -111,20 +110,20 @@ impl SignLayer {
                 nonces: Arc::new(nonces),
                 origins: Origins::unknown(),
                 max_body: DEFAULT_MAX_BODY,
-                // The client already has the bodies in memory, so there is no limit here.
+                // The client already holds these bodies in memory.
                 budget: Arc::new(Budget::new(usize::MAX)),
             }),
         }
     }
 
-    /// Sets the origin for requests whose target is only a path. Without this setting, the origin
-    /// is their `Host` with `https`, or with `http` for loopback hosts.
+    /// Sets the origin for requests whose target is a path only. Without it, their `Host` is used
+    /// with `https`, or `http` for loopback hosts.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         self.with(|settings| settings.origins = Origins::new([origin]))
     }
 
-    /// Sets the maximum length of a body, in bytes.
+    /// Signs bodies of at most `bytes`.
     #[must_use]
     pub fn with_max_body(self, bytes: usize) -> Self {
         self.with(|settings| settings.max_body = bytes)
@@ -188,7 +187,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The ready instance makes the call, as in `VerifyService`.
+        // The instance that is ready makes the call; see `VerifyService`.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -216,13 +215,13 @@ impl SignSettings {
                 }
             })?;
         let nonce = (self.nonces)().map_err(NotSigned::Nonce)?;
-        // The time is read last, so that `created` is close to the moment of sending.
+        // The time is read last, so that it is when the request is sent.
         let created = self.clock.now();
         let head = head::to_send(&parts)?;
         let signed = self.signer.sign(&head, &self.origins, &body, created, &nonce)?;
         drop(head);
         for (name, value) in signed.headers() {
-            // The new value replaces all fields of this name.
+            // The new value replaces the fields of that name.
             if let Ok(name) = HeaderName::try_from(name) {
                 parts.headers.insert(name, HeaderValue::try_from(value)?);
             }

@@ -1,4 +1,4 @@
-//! The verification status of a request, which the layer adds to its extensions.
+//! The verification status of a request that gets through, in its extensions.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::verify::{Code, Rejection, Unavailable, Verified};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Status {
-    /// A signature passed all twelve steps. The value names the key.
+    /// All twelve steps passed; the value holds the key.
     Verified(Arc<Verified>),
     /// The request has no signature.
     Unsigned(Arc<Rejection>),
-    /// A signature is well-formed, but the registry does not have its key.
+    /// A well-formed signature under a key that the registry does not have.
     UnknownKey(Arc<Rejection>),
-    /// A signature was refused for another reason.
+    /// A signature that was refused for another reason.
     Invalid(Arc<Rejection>),
     /// The request could not be judged.
     Unavailable(Arc<Unavailable>),
@@ -41,7 +41,7 @@ impl Status {
         }
     }
 
-    /// Returns `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
+    /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Status::Verified(_) => "verified",

@@ -1,5 +1,5 @@
-//! What the auditor's own trust files say about a key. Names, client ids and limits in the log are
-//! ignored.
+//! The statements of the auditor's own trust files about a key. Names, client ids and limits in the
+//! log are ignored.
 
 use crate::clock::Timestamp;
 use crate::key::trust::{Registry, TrustEntry};
@@ -9,20 +9,20 @@ use crate::mcp::pattern::Operation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Known {
-    /// The name of the key in the auditor's trust file.
+    /// The name that the auditor's trust file gives it.
     pub name: Option<String>,
     /// The time of the revocation, which may be in the future.
     pub revoked_at: Option<Timestamp>,
-    /// Why the key was not valid at the time of the request, by the auditor's file: it was revoked,
-    /// or outside its validity.
+    /// The reason why the key was not valid at the time of the request: revoked, or outside its
+    /// validity, according to the auditor's file.
     pub not_then: Option<&'static str>,
-    /// Whether today's `allow` list of the key lacks the operation.
+    /// True if the operation is not in the key's `allow` today.
     pub no_longer_allowed: bool,
-    /// Whether the tag of the signature is missing from today's client ids of the key.
+    /// True if the tag of the signature is not one of the key's client ids today.
     pub tag_not_listed: bool,
 }
 
-/// What a signature states, and the operation of its request.
+/// The claims of a signature, and the operation that its request asks for.
 pub(super) struct SignatureClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(super) struct SignatureClaim<'a> {
     pub(super) operation: Option<Operation<'a>>,
 }
 
-/// Looks a key up in `registry`; `None` if the registry lacks it.
+/// Looks a key up in `registry`; `None` if the key is unknown.
 pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<Known> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);

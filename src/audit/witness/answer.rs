@@ -4,29 +4,28 @@ use super::super::note::{Note, NoteKey};
 use super::http::WitnessAnswer;
 use crate::clock::Timestamp;
 
-/// Maximum number of seconds by which the time of a cosignature may be ahead of this machine's
-/// clock.
+/// Seconds that the time of a cosignature may lie ahead of this machine's clock.
 const AHEAD: i64 = 30;
 
-/// The media type of an answer that states a size.
+/// The media type of an answer that names a size.
 const SIZE: &str = "text/x.tlog.size";
 
-/// What the answer of a witness means.
+/// An answer as it is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answered {
-    /// A valid cosignature: its time and its line.
+    /// A cosignature that holds: its time and its line.
     Cosigned { time: Timestamp, line: String },
-    /// Status 409: the last checkpoint that the witness signed has this size.
+    /// Status 409: the witness holds a checkpoint of this size.
     Holds(u64),
-    /// Status 422: the proof or the root contradicts the tree that the witness signed.
+    /// Status 422: the proof or the root contradicts the tree that the witness holds.
     Inconsistent,
     /// Status 400, 403 or 404: a retry would not help.
     Refused(String),
-    /// Any other answer: a retry may help.
+    /// Any other answer.
     Failed(String),
 }
 
-/// Parses the answer to a request to cosign `note`; `key` is the key of the witness.
+/// Reads the answer to a request to cosign `note` as `key`.
 pub(super) fn read(answer: &WitnessAnswer, note: &Note, key: &NoteKey, now: Timestamp) -> Answered {
     match answer.status {
         200 => cosigned(&answer.body, note, key, now).unwrap_or_else(Answered::Failed),
@@ -56,7 +55,7 @@ fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<A
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
-    // An answer must not change the text that is signed; an empty line in it could.
+    // An empty line in the answer would change which text is signed.
     let answered = answered.filter(|answered| answered.text() == note.text());
     let answered = answered.ok_or("its answer is not lines of signatures")?;
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);

@@ -1,5 +1,5 @@
-//! Asks witnesses to cosign the checkpoints of a log (C2SP `tlog-witness`), and stores their
-//! cosignatures.
+//! A client that asks witnesses for cosignatures of a log's checkpoints (C2SP `tlog-witness`), and
+//! keeps their answers.
 //!
 //! ```text
 //! old 20            the size that the witness signed last
@@ -33,18 +33,17 @@ use crate::clock::{Clock, Timestamp};
 use crate::net::{DialRoute, ProxyError};
 use crate::verify::rejection::chain;
 
-/// Why witnesses cannot be asked.
+/// The reason why witnesses cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WitnessError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The policy does not apply to this log, or the witnesses that can be asked cannot make a
-    /// quorum.
+    /// The policy is not for this log, or names no way to a quorum.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The latest checkpoint was not signed by the log's key.
+    /// The latest checkpoint is not one that the log's key has signed.
     #[error("the latest checkpoint is {0}")]
     Checkpoint(String),
     /// The proxy that a request would go through cannot be used.
@@ -52,7 +51,7 @@ pub enum WitnessError {
     Proxy(#[from] ProxyError),
 }
 
-/// A checkpoint that is sent to witnesses, with the cosignatures so far.
+/// A checkpoint on its way to witnesses, with the cosignatures that have come.
 #[derive(Debug)]
 pub struct Submission {
     checkpoint: Checkpoint,
@@ -80,41 +79,40 @@ impl Submission {
     }
 }
 
-/// What a request to a witness led to.
+/// The outcome of a request to a witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessOutcome {
-    /// The cosignature is valid. Holds its time.
+    /// The cosignature holds; its time.
     Cosigned(Timestamp),
-    /// The answer is final: this witness is not asked again.
+    /// The answer is final: the witness is not asked again.
     Refused(String),
     /// The request failed; a retry may succeed.
     Failed(String),
-    /// The log has a newer checkpoint, which the witness has already signed.
+    /// The log has a newer checkpoint, which the witness has seen.
     Superseded,
-    /// The witness proves that the log was rolled back or forked. Holds the explanation.
+    /// The witness shows that the log was rolled back or forked.
     Contradicted(String),
 }
 
-/// What a request led to, and what it shows about the witness.
+/// The outcome of a request, with the findings about the witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessReply {
     /// The outcome of the request.
     pub outcome: WitnessOutcome,
-    /// If the witness lost its state: the size that it had signed, and the smaller size that it has
-    /// now.
+    /// The entries that the witness signed for before, and the fewer that it holds now.
     pub forgot: Option<(u64, u64)>,
 }
 
-/// Asks the witnesses of one log to cosign its checkpoints.
+/// Asks the witnesses of one log.
 pub struct WitnessClient {
     folder: Folder,
     log_key: NoteKey,
     policy: Arc<WitnessPolicy>,
     clock: Arc<dyn Clock>,
-    /// The HTTP client for each witness, by its index in the policy; `None` if the witness cannot
-    /// be asked.
+    /// The connection to each witness, by its index in the policy; `None` if the witness cannot be
+    /// asked.
     ways: Vec<Option<WitnessHttp>>,
     ledger: Mutex<WitnessLedger>,
     status: Arc<WitnessStatus>,
@@ -127,11 +125,11 @@ impl fmt::Debug for WitnessClient {
 }
 
 impl WitnessClient {
-    /// Opens the file with what witnesses have signed, in `folder`, and locks it for this process.
-    /// `route` chooses how to connect to a URL.
+    /// Opens the records about the witnesses of the log in `folder`, for this process alone.
+    /// `route` chooses the connection to a URL.
     ///
     /// # Errors
-    /// [`WitnessError`] if the log, the policy or a proxy cannot be used.
+    /// [`WitnessError`].
     pub fn open(
         folder: Folder,
         policy: Arc<WitnessPolicy>,
@@ -173,16 +171,16 @@ impl WitnessClient {
         self.ways.get(place).is_some_and(Option::is_some)
     }
 
-    /// Returns how many times the witness at index `place` had a smaller size than it had signed.
+    /// Returns how many times the witness at index `place` held less than it had signed.
     pub fn rollbacks(&self, place: usize) -> u64 {
         let key = self.policy.witnesses().get(place).and_then(|witness| witness.key.as_ref());
         key.map_or(0, |key| self.ledger().rollbacks(key))
     }
 
-    /// Returns the latest checkpoint of the log, for sending to witnesses.
+    /// Returns the latest checkpoint of the log, to be sent to witnesses.
     ///
     /// # Errors
-    /// [`WitnessError`] if there is no checkpoint, or if the log's key did not sign it.
+    /// [`WitnessError`]: there is none, or the log's key did not sign it.
     pub fn latest(&self) -> Result<Submission, WitnessError> {
         let bytes = self.folder.latest()?;
         let bytes = bytes.ok_or_else(|| WitnessError::Checkpoint("missing".to_owned()))?;
@@ -192,7 +190,7 @@ impl WitnessClient {
         Ok(Submission { checkpoint, note, text, gathered: Mutex::default() })
     }
 
-    /// Returns true if the checkpoint in `submission` is still the latest of the log.
+    /// Returns true if `submission` is still the latest checkpoint of the log.
     pub(super) fn is_latest(&self, submission: &Submission) -> bool {
         let latest = self.folder.latest().ok().flatten();
         latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
@@ -203,8 +201,8 @@ impl WitnessClient {
         self.folder.cosigned()
     }
 
-    /// Checks, without asking witnesses, that this log is the one that they have signed. Returns
-    /// the contradiction, if there is one.
+    /// Checks, without asking witnesses, that the log is the one that they have signed. Returns the
+    /// contradiction, if there is one.
     ///
     /// # Errors
     /// [`WitnessError`] if the log cannot be read.
@@ -223,8 +221,7 @@ impl WitnessClient {
         Ok(None)
     }
 
-    /// Asks the witness at index `place` of the policy to cosign. If it answers with another size,
-    /// asks once more with a proof from that size.
+    /// Asks the witness at `place` of the policy to cosign, with one retry from another size.
     pub async fn ask(&self, place: usize, submission: &Submission) -> WitnessReply {
         let mut forgot = None;
         let asked = self.try_ask(place, submission, &mut forgot).await;
@@ -278,7 +275,7 @@ impl WitnessClient {
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
-                // The proof is empty, because the size is unchanged; so the root differs.
+                // If there is nothing to prove, only the root can be wrong.
                 Answered::Inconsistent if old == new.0 && old > 0 => {
                     return Ok(WitnessOutcome::Contradicted(contradiction::forked(
                         &witness.name,
@@ -294,7 +291,7 @@ impl WitnessClient {
                 Answered::Holds(held) => held,
             };
             if held > new.0 {
-                // Another process may have sent a newer checkpoint of this log to the witness.
+                // Another process may have sent a checkpoint that is newer than this one.
                 let latest = self.latest().map_or(new.0, |latest| latest.checkpoint.size);
                 return Ok(match held <= latest {
                     true => WitnessOutcome::Superseded,
@@ -306,7 +303,7 @@ impl WitnessClient {
                 });
             }
             if held == old {
-                // The proof already began at the size that the witness states, so the roots differ.
+                // The request began at exactly this size.
                 return Ok(match held == new.0 && held > 0 {
                     true => {
                         WitnessOutcome::Contradicted(contradiction::forked(&witness.name, held))
@@ -316,8 +313,8 @@ impl WitnessClient {
                     )),
                 });
             }
-            // The answer is not signed, so the record of what the witness signed stays. A rollback
-            // is counted once for each exchange.
+            // The answer is unsigned, so what the witness signed stays on record. One exchange counts
+            // once.
             if let Some(last) = last.filter(|last| held < last.size && !is_retry) {
                 *forgot = Some((last.size, held));
                 self.ledger().note(key, last, true)?;
@@ -332,7 +329,7 @@ impl WitnessClient {
         Ok(WitnessOutcome::Failed("no answer".to_owned()))
     }
 
-    /// Adds a cosignature. If they now make a quorum, writes the checkpoint with all of them.
+    /// Adds a cosignature, and writes the checkpoint with all of them once they make a quorum.
     fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
         let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.retain(|other| other.place != one.place);
@@ -354,14 +351,14 @@ impl WitnessClient {
         Ok(())
     }
 
-    /// Returns when the quorum on this checkpoint was complete; `None` if it is not.
+    /// Returns the time at which the quorum on this checkpoint was complete, if it is.
     pub fn quorum_of(&self, submission: &Submission) -> Option<Timestamp> {
         let gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let by: Vec<_> = gathered.iter().map(|one| (one.place, one.time)).collect();
         self.policy.complete(&by)
     }
 
-    /// Reads the last quorum from the file that an earlier process has written.
+    /// Takes over the last quorum from the file that an earlier process has written.
     fn load_last_quorum(&self) {
         let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
         let Ok((checkpoint, note)) = Checkpoint::signed(&bytes, &self.log_key) else { return };

@@ -1,4 +1,4 @@
-//! Sends requests to one witness: a POST to its submission URL, with limits on time and size.
+//! The way to one witness: a POST to its submission URL, within limits of time and size.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
 use crate::verify::rejection::chain;
 
-/// Maximum time for connecting, and for the whole exchange including the connection.
+/// Time that a connection may take, and a whole answer, its connection included.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(4);
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The URL to which `add-checkpoint` requests are sent (C2SP `tlog-witness`).
+/// The target of `add-checkpoint` requests (C2SP `tlog-witness`).
 #[derive(Clone, Debug)]
 pub(super) struct SubmissionUrl {
     uri: Uri,
@@ -28,18 +28,17 @@ pub(super) struct SubmissionUrl {
 }
 
 impl SubmissionUrl {
-    /// Parses a submission prefix: `https://HOST[:PORT][/PATH]`, or `http://` if the host is this
-    /// machine.
+    /// Parses a submission prefix: `https://HOST[:PORT][/PATH]`, or `http://` to this machine.
     ///
     /// # Errors
-    /// The fault as text. It does not repeat the URL, which may contain a password.
+    /// The fault as text, without the URL: it may hold a password.
     pub(super) fn parse(prefix: &str) -> Result<Self, String> {
         let failed = |e: &dyn std::error::Error| format!("the URL of the witness: {}", chain(e));
         RequestTarget::from_url(prefix.to_owned()).map_err(|e| failed(&e))?;
         let url = format!("{}/add-checkpoint", prefix.strip_suffix('/').unwrap_or(prefix));
         let target = RequestTarget::from_url(url.clone()).map_err(|e| failed(&e))?;
         let head = Head::new("POST", target).map_err(|e| failed(&e))?;
-        // With unknown origins, any URL is accepted as it is.
+        // No set of own origins exists here, so any URL is accepted as given.
         let origins = Origins::unknown();
         let target = origins.resolve(&head);
         let target = target.map_err(|_| "the URL of the witness cannot be used".to_owned())?;
@@ -63,7 +62,7 @@ impl SubmissionUrl {
     }
 }
 
-/// The answer of a witness, before it is parsed.
+/// The unparsed answer of a witness.
 pub(super) struct WitnessAnswer {
     pub(super) status: u16,
     /// The media type, without parameters, in lower case.
@@ -82,10 +81,10 @@ impl WitnessHttp {
         WitnessHttp { url, dialer: Dialer::new(tls, via, CONNECT) }
     }
 
-    /// Sends a request. Redirects are not followed: they are returned like other answers.
+    /// Sends a request. Redirects are not followed: they are answers like others.
     ///
     /// # Errors
-    /// In words: there was no connection, no answer in time, or the answer was too long.
+    /// A text: no connection, no answer in time, or an answer that is too long.
     pub(super) async fn post(&self, body: String) -> Result<WitnessAnswer, String> {
         match tokio::time::timeout(ANSWER, self.exchange(body)).await {
             Ok(answer) => answer,

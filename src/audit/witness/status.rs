@@ -4,11 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 
-/// How many seconds a checkpoint may wait for its quorum before [`WitnessStatus::judge`] returns an
-/// error.
+/// Seconds that a checkpoint may wait for its quorum before [`WitnessStatus::judge`] says so.
 pub const QUORUM_PATIENCE: i64 = 60;
 
-/// The witnessing status, which the service updates and metrics read.
+/// The witnessing status, shared between the service and the readers that report it.
 #[derive(Debug, Default)]
 pub struct WitnessStatus(Mutex<WitnessFigures>);
 
@@ -16,19 +15,19 @@ pub struct WitnessStatus(Mutex<WitnessFigures>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessFigures {
-    /// The size of the last checkpoint that the quorum has cosigned, and when the quorum was
-    /// complete.
+    /// The entries under the last checkpoint that the quorum has cosigned, and the time at which
+    /// the quorum was complete.
     pub quorum: Option<(u64, Timestamp)>,
-    /// The size of the latest checkpoint, and since when it has waited for its quorum; `None` if it
-    /// has the quorum.
+    /// The entries under the latest checkpoint of the log, and the time since which it has waited
+    /// for its quorum; `None` once it has one.
     pub waiting: Option<(u64, Timestamp)>,
-    /// Number of valid cosignatures that were received.
+    /// Cosignatures that were received and hold.
     pub cosignatures: u64,
-    /// Number of requests to witnesses that failed or were refused.
+    /// Requests to witnesses that failed or were refused.
     pub failures: u64,
-    /// Number of times that a witness had a smaller size than it had signed.
+    /// The number of times that a witness held less than it had signed.
     pub rollbacks: u64,
-    /// Why witnesses prove that the log was rolled back or forked.
+    /// The reason why witnesses say that the log was rolled back or forked.
     pub contradiction: Option<String>,
 }
 
@@ -41,7 +40,7 @@ impl WitnessStatus {
     /// Returns the age of the last quorum, as text.
     ///
     /// # Errors
-    /// In words: a checkpoint has waited for more than [`QUORUM_PATIENCE`] seconds, or witnesses
+    /// A text, if a checkpoint has waited for over [`QUORUM_PATIENCE`] seconds or witnesses
     /// contradict the log.
     pub fn judge(&self, now: Timestamp) -> Result<String, String> {
         let figures = self.figures();

@@ -1,7 +1,7 @@
 //! Tracks the state of a connection: idle, receiving a head, or answering requests.
 //!
-//! hyper's timeout for heads also runs while a connection is idle, so that one limit would apply to
-//! both. This module has separate limits.
+//! The timeout for heads of the HTTP library also runs while a connection is idle, so that one
+//! limit would have to serve for both.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use super::raw_head::RefusedHead;
 use crate::net::peer::Peer;
 use crate::net::stream::SocketStream;
 
-/// The state of one connection, which its socket, its requests and its timer share.
+/// The state of one connection, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<ActivityState>,
@@ -34,16 +34,15 @@ struct ActivityState {
     in_flight: Vec<OpenRequest>,
     /// The number of requests so far.
     asked: u64,
-    /// Since when no request is in flight.
+    /// The time since which no request is in flight.
     quiet: Instant,
-    /// When the first byte after `quiet` arrived.
+    /// The time at which the first byte after `quiet` arrived.
     begun: Option<Instant>,
-    /// Whether requests are multiplexed (HTTP/2): then bytes that arrive need not be the start of a
-    /// head.
+    /// True if requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
     multiplexed: bool,
-    /// Whether there was no request yet.
+    /// True if there was no request yet.
     new: bool,
-    /// Whether a response broke off whose end only the end of the connection can mark.
+    /// True if a response broke off that only the end of the connection can end.
     cut: bool,
 }
 
@@ -51,10 +50,10 @@ struct ActivityState {
 #[derive(Debug)]
 struct OpenRequest {
     number: u64,
-    /// Since when the request waits for its client to read the response; `None` if it waits for
-    /// something else.
+    /// The time since which the request waits for its client to read the response; `None` if it
+    /// waits for another event.
     since: Option<Instant>,
-    /// Whether the end of the connection marks the end of the response.
+    /// True if the end of the connection marks the end of the response.
     ends_by_closing: bool,
 }
 
@@ -81,7 +80,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when to check again, or an error if a time limit is exceeded.
+    /// Returns when to check again.
     pub(super) fn overdue(
         &self,
         now: Instant,
@@ -91,8 +90,8 @@ impl Activity {
         let state = self.state();
         let end = match &*state {
             ActivityState { in_flight, .. } if !in_flight.is_empty() => {
-                // The connection stays open while any of its requests makes progress, because many
-                // clients may share one multiplexed connection.
+                // As long as one request makes progress, the connection stays open: many clients
+                // may share a multiplexed connection.
                 match in_flight.iter().map(|open| open.since).min() {
                     Some(Some(_)) => in_flight.iter().filter_map(|open| open.since).max(),
                     _ => None,
@@ -103,8 +102,7 @@ impl Activity {
             ActivityState { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
             ActivityState { quiet, .. } => *quiet + idle,
         };
-        // A new head may begin before `end`, and its time limit is shorter; so the next check comes
-        // after that limit at the latest.
+        // A head may begin at any moment, and its limit is the shorter one.
         if now >= end { Err(Overdue) } else { Ok(end.min(now + head_time)) }
     }
 
@@ -128,7 +126,7 @@ impl Activity {
     }
 }
 
-/// Marks a request as in flight until its response is complete or dropped.
+/// A request in flight, until its response is complete or dropped.
 struct InFlight {
     activity: Arc<Activity>,
     number: u64,
@@ -159,7 +157,7 @@ impl Drop for InFlight {
 }
 
 /// A socket that records when bytes arrive. If a response without a length broke off, the socket is
-/// reset, because a normal close would make the response look complete (RFC 9112 section 8).
+/// reset, because a normal end would make the response look complete (RFC 9112 section 8).
 pub(super) struct WatchedStream {
     io: SocketStream,
     activity: Arc<Activity>,
@@ -230,8 +228,7 @@ impl AsyncWrite for WatchedStream {
 pub(super) type AnswerRefusedHead =
     Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
 
-/// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads without
-/// calling the service.
+/// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads itself.
 pub(super) struct CountingService<S> {
     service: S,
     peer: Peer,
@@ -300,14 +297,14 @@ where
         let response = match (this.future.as_pin_mut(), this.refusal.take()) {
             (Some(future), _) => ready!(future.poll(cx))?.map(|body| (Some(body), None)),
             (None, Some(refusal)) => refusal.map(|text| (None, Some(text))),
-            // The future was polled again after its end.
+            // Polled again after its end.
             (None, None) => return Poll::Pending,
         };
         let in_flight = this.in_flight.take();
         Poll::Ready(Ok(response.map(|(body, refusal)| {
             let counted = CountedBody { body, refusal, in_flight };
             if let Some(in_flight) = &counted.in_flight {
-                // hyper does not poll a body that has no frames.
+                // The library does not poll a body without frames.
                 in_flight.waits_for_client(true, counted.is_end_stream());
             }
             counted
@@ -316,11 +313,11 @@ where
 }
 
 pin_project! {
-    /// The body of a response. Its request is in flight as long as this value exists.
+    /// The body of a response; the request is in flight as long as this exists.
     pub(super) struct CountedBody<B> {
         #[pin]
         body: Option<B>,
-        // The text of the answer to a refused head; there is no other body then.
+        // The response to a refused head, instead of a body.
         refusal: Option<Bytes>,
         in_flight: Option<InFlight>,
     }
@@ -340,7 +337,7 @@ impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
             None => Poll::Ready(this.refusal.take().map(|text| Ok(Frame::data(text)))),
         };
         if let Some(in_flight) = this.in_flight {
-            // hyper polls only when it has room for more bytes.
+            // The library polls only when it has room for more bytes.
             let whole = match &frame {
                 Poll::Ready(None) => true,
                 Poll::Ready(Some(Ok(_))) => {

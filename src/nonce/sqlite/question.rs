@@ -1,4 +1,4 @@
-//! The calls to the worker thread of the SQLite store, and the answers.
+//! The calls to the worker thread, and its answers.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,13 +12,12 @@ use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 /// not catch up if the queue grows.
 const WAITING: usize = 8_192;
 
-/// Maximum number of calls that share one commit.
+/// The most questions that share one commit.
 const BATCH: usize = 512;
 
-/// A call to the worker thread. Times are in seconds.
+/// A call to the worker; times in seconds.
 pub(super) enum StoreQuestion {
-    /// Register a retention. `raising` allows raising it although other users then refuse requests
-    /// for a time.
+    /// Register a retention; `raising` raises it even if other users are refused meanwhile.
     Register {
         now: i64,
         retention: Retention,
@@ -45,7 +44,7 @@ pub(super) enum StoreQuestion {
     },
 }
 
-/// The answer to a call.
+/// An answer of the worker.
 pub(super) enum StoreAnswer {
     Done,
     Claim(Claim),
@@ -58,10 +57,10 @@ pub(super) enum StoreAnswer {
 
 pub(super) type StoreQueue = WorkQueue<StoreWork>;
 
-/// The state that the callers share with the worker thread.
+/// Answering questions.
 #[derive(Default)]
 pub(super) struct StoreWork {
-    /// Why the last batch failed, or `None` if it succeeded.
+    /// Why the last batch failed, if it did.
     failed: Mutex<Option<SqliteFault>>,
 }
 
@@ -79,13 +78,13 @@ impl Work for StoreWork {
 }
 
 impl StoreWork {
-    /// Records how the last batch ended.
+    /// Notes how the last batch ended.
     pub(super) fn set_failed(&self, failed: Option<SqliteFault>) {
         *lock(&self.failed) = failed;
     }
 }
 
-/// Returns an empty queue whose calls may wait for `budget`.
+/// Returns an empty queue whose questions may wait for `budget`.
 pub(super) fn queue(budget: Duration) -> StoreQueue {
     let limits = QueueLimits {
         budget,
@@ -98,7 +97,7 @@ pub(super) fn queue(budget: Duration) -> StoreQueue {
     WorkQueue::new(StoreWork::default(), limits)
 }
 
-/// Sends a call, and waits for the answer without blocking the thread.
+/// Asks, and waits for the answer without blocking the thread.
 pub(super) async fn ask(
     queue: &StoreQueue,
     question: StoreQuestion,

@@ -1,4 +1,4 @@
-//! The worker thread, which owns the connection to the file.
+//! The thread that owns the connection.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ type Question = Arc<QueuedTask<StoreWork>>;
 /// Maximum number of nonces that are removed after a batch of claims; that takes some milliseconds.
 const SWEPT: u32 = 256;
 
-/// Number of claims after which the worker sweeps, if a second does not pass before. It is a
-/// quarter of the nonces that a sweep removes, so that sweeping keeps up.
+/// Claims after which the worker sweeps, if a second does not pass before. A quarter of the nonces
+/// that a sweep removes, so that sweeping always keeps up.
 const CLAIMS_PER_SWEEP: usize = 64;
 
-/// Starts the worker thread.
+/// Starts the worker.
 pub(super) fn start(queue: &Arc<StoreQueue>, opener: FileOpener) -> Result<(), StoreError> {
     let started = queue.start("nonces", move |worker| work(worker, opener));
     started.map_err(|error| StoreError::because("no thread for the store", error))
@@ -35,19 +35,18 @@ fn take(worker: &mut QueueWorker<StoreWork>) -> Option<Vec<Question>> {
     }
 }
 
-/// Opens the file when a call comes, and answers calls. After a fault, the file is opened again for
-/// every batch, so that the store recovers without a restart.
+/// Opens the file when a question comes, and again after it could not be used. The file is tried
+/// anew for every batch, so that the store recovers by itself.
 fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
     while let Some(questions) = take(worker) {
-        // A new file records the retention of the calls that are waiting, from its creation on.
+        // A new file records the retention from its first moment.
         let asked = questions.iter().fold(opener.granted, |asked, question| match question.task {
             StoreQuestion::Register { retention, .. } => {
                 Some(asked.map_or(retention, |asked| asked.united(retention)))
             }
             _ => asked,
         });
-        // The floor of a new file depends on the time, so only a call that passes a time creates
-        // the file.
+        // A new file gets its floor by the time, so only a question with a time makes a file.
         let opened = match latest(&questions) {
             Some(now) => opener.open(now, asked),
             None if opener.read_only => opener.open(0, asked),
@@ -66,7 +65,7 @@ fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
     }
 }
 
-/// Answers calls from the open file. Returns `Some` when the file has to be opened again, and
+/// Answers questions from the open file. Returns `Some` when the file cannot be used any more, and
 /// `None` when the store is closed.
 fn serve(
     worker: &mut QueueWorker<StoreWork>,
@@ -101,16 +100,14 @@ fn serve(
             }
             Err(fault) => {
                 refuse(queue, &questions, &fault);
-                // The transaction is still open if the rollback failed; later statements would then
-                // be part of it.
+                // A change that could not be taken back would swallow what comes next.
                 fault.reopen || !file.connection.is_autocommit()
             }
         };
         if broken {
             return Some(());
         }
-        // The worker sweeps even after a failure: a full store has room again once ended nonces are
-        // removed.
+        // A full store may have room once something is swept, so also after a failure.
         let claims = questions.iter().filter(|question| is_claim(question)).count();
         if let Some(now) = latest(&questions)
             && claims > 0
@@ -138,7 +135,7 @@ fn writes(question: &Question) -> bool {
     !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::About | Q::List { .. })
 }
 
-/// Answers several calls with one commit. A single call is one statement, which commits by itself.
+/// Answers several questions with one commit. A single one is one statement and commits itself.
 fn batch(
     statements: &mut Statements<'_>,
     file: &OpenFile,
@@ -163,7 +160,7 @@ fn batch(
             Err(_) => Ok(()),
         };
         if !connection.is_autocommit() {
-            // If the rollback fails, `is_autocommit` shows it to the caller.
+            // A failed rollback shows in the state of the connection.
             let _ = connection.execute_batch("ROLLBACK");
         }
         ended?;
@@ -199,8 +196,8 @@ fn latest(questions: &[Question]) -> Option<i64> {
     times.max()
 }
 
-/// When to sweep: every second or every few claims, and after every batch while ended nonces are
-/// left.
+/// The times of sweeping: every second or every few claims, and after every batch while ended
+/// nonces are left.
 struct Sweeping {
     claims: usize,
     second: i64,

@@ -1,0 +1,171 @@
+//! The exceptions of the package, and which error of the engine becomes which exception.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+#[cfg(unix)]
+use mcpid::key::agent::{AgentError, ChooseError};
+use mcpid::key::keyfile::KeyfileError;
+use mcpid::key::source::FindKeyError;
+use mcpid::key::store::FileError;
+use mcpid::key::trust::{LoadError, LoadErrorKind};
+use mcpid::sign::SigningError;
+use mcpid::verify::rejection::chain;
+use mcpid::verify::{Refusal, Rejection, Unavailable as WhyUnavailable};
+use pyo3::create_exception;
+use pyo3::exceptions::{
+    PyConnectionError, PyException, PyFileExistsError, PyIsADirectoryError, PyOSError,
+    PyPermissionError, PyTimeoutError, PyValueError,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+create_exception!(
+    mcpid_attest,
+    NotVerified,
+    PyException,
+    "A request is not verified. The subclasses say why: Rejected or Unavailable."
+);
+create_exception!(
+    mcpid_attest,
+    Rejected,
+    NotVerified,
+    "The request was judged and rejected.\n\n\
+     Attributes: step (1 to 12), step_name, code (for the operator), public_code (what a client may \
+     learn), message (one line with the numbers), numbers (both sides of the mismatch, by name)."
+);
+create_exception!(
+    mcpid_attest,
+    Unavailable,
+    NotVerified,
+    "The request could not be judged, because the nonce store did not answer or may have lost \
+     nonces. Refuse it.\n\n\
+     Attributes: message (one line), retry_after (seconds until new requests can be judged, or None)."
+);
+
+/// Adds the exceptions to the module.
+pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("NotVerified", py.get_type::<NotVerified>())?;
+    module.add("Rejected", py.get_type::<Rejected>())?;
+    module.add("Unavailable", py.get_type::<Unavailable>())
+}
+
+/// Returns a `ValueError` with an error and its causes in one line.
+pub(crate) fn value_error(error: &dyn Error) -> PyErr {
+    PyValueError::new_err(chain(error))
+}
+
+/// Returns the exception for a request that is not verified.
+pub(crate) fn refusal(py: Python<'_>, refusal: &Refusal) -> PyErr {
+    let built = match refusal {
+        Refusal::Rejected(rejection) => rejected(py, rejection),
+        Refusal::Unavailable(why) => unavailable(py, why),
+        other => Ok(NotVerified::new_err(chain(other))),
+    };
+    built.unwrap_or_else(|error| error)
+}
+
+fn rejected(py: Python<'_>, rejection: &Rejection) -> PyResult<PyErr> {
+    let error = Rejected::new_err(rejection.to_string());
+    let value = error.value(py);
+    value.setattr("step", rejection.step().number())?;
+    value.setattr("step_name", rejection.step().name())?;
+    value.setattr("code", rejection.code().as_str())?;
+    value.setattr("public_code", rejection.public_code().as_str())?;
+    value.setattr("message", rejection.message())?;
+    let numbers = PyDict::new(py);
+    for (name, text) in rejection.details() {
+        match text.parse::<i64>() {
+            Ok(number) => numbers.set_item(name, number)?,
+            Err(_) => numbers.set_item(name, text)?,
+        }
+    }
+    value.setattr("numbers", numbers)?;
+    Ok(error)
+}
+
+fn unavailable(py: Python<'_>, why: &WhyUnavailable) -> PyResult<PyErr> {
+    let message = chain(why);
+    let error = Unavailable::new_err(message.clone());
+    let value = error.value(py);
+    value.setattr("message", message)?;
+    let retry_after = match why {
+        WhyUnavailable::BelowFloor { retry_after, .. } => Some(*retry_after),
+        _ => None,
+    };
+    value.setattr("retry_after", retry_after)?;
+    Ok(error)
+}
+
+/// Returns the exception for a file that cannot be read or written.
+pub(crate) fn file_error(path: &Path, error: &FileError) -> PyErr {
+    match error {
+        FileError::Io(error) => io_error(path, error),
+        FileError::Exists => PyFileExistsError::new_err(FileError::Exists.about(path)),
+        FileError::TooOpen { .. } => PyPermissionError::new_err(error.about(path)),
+        FileError::NotRegular("a folder") => PyIsADirectoryError::new_err(error.about(path)),
+        other => PyValueError::new_err(other.about(path)),
+    }
+}
+
+/// Returns the exception for a keyfile that cannot be opened or made.
+pub(crate) fn keyfile_error(path: &Path, error: &KeyfileError) -> PyErr {
+    PyValueError::new_err(error.about(path))
+}
+
+/// Returns the exception for trust files that cannot be used.
+pub(crate) fn trust_error(error: &LoadError) -> PyErr {
+    match &error.kind {
+        LoadErrorKind::Store(kind) => file_error(&error.path, kind),
+        LoadErrorKind::OthersCanWrite { .. } => PyPermissionError::new_err(error.about()),
+        _ => PyValueError::new_err(error.about()),
+    }
+}
+
+/// Returns the exception for an error of the operating system. Python chooses the subclass by the
+/// number, such as `FileNotFoundError`.
+fn io_error(path: &Path, error: &io::Error) -> PyErr {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default().to_owned();
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, words, path.as_os_str().to_owned())),
+        None => PyOSError::new_err(format!("{}: {words}", path.display())),
+    }
+}
+
+/// Returns the exception for a key that was not found.
+pub(crate) fn find_error(path: &Path, error: &FindKeyError) -> PyErr {
+    match error {
+        FindKeyError::File(error) => file_error(path, error),
+        FindKeyError::NoAgent => {
+            PyConnectionError::new_err("there is no ssh-agent: SSH_AUTH_SOCK is not set")
+        }
+        #[cfg(unix)]
+        FindKeyError::Agent(ChooseError::Agent(error)) => agent_error(error),
+        other => value_error(other),
+    }
+}
+
+/// Returns the exception for a request that was not signed.
+pub(crate) fn signing_error(error: &SigningError) -> PyErr {
+    #[cfg(unix)]
+    if let SigningError::Key(why) = error
+        && let Some(error) = why.0.downcast_ref::<AgentError>()
+    {
+        return agent_error(error);
+    }
+    value_error(error)
+}
+
+/// Returns the exception for an ssh-agent that did not do what it was asked for.
+#[cfg(unix)]
+fn agent_error(error: &AgentError) -> PyErr {
+    match error {
+        AgentError::Gone { .. } | AgentError::Broken(_) => PyConnectionError::new_err(chain(error)),
+        AgentError::TimedOut(_) => PyTimeoutError::new_err(chain(error)),
+        AgentError::Declined => PyPermissionError::new_err(chain(error)),
+        other => value_error(other),
+    }
+}

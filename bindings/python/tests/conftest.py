@@ -1,0 +1,50 @@
+"""What the tests share: a key, a signed request, and the time at which it was signed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mcpid_attest import Request, SigningKey, Verifier, sign_request
+
+NOW = 1_795_773_600
+ORIGIN = "https://mcp.example.com"
+URL = f"{ORIGIN}/mcp"
+BODY = json.dumps(
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay"}}
+).encode()
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own settings must not decide what a test sees."""
+    for name in ("MCPID_TRUST", "MCPID_KEY", "MCPID_NONCES", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def key() -> SigningKey:
+    return SigningKey.generate(name="alice")
+
+
+@pytest.fixture
+def trust(tmp_path: Path, key: SigningKey) -> Path:
+    path = tmp_path / "trust.json"
+    path.write_text(key.public_key.jwks())
+    path.chmod(0o644)
+    return path
+
+
+@pytest.fixture
+def verifier(trust: Path) -> Verifier:
+    return Verifier(trust=trust, origin=ORIGIN, now=NOW + 2)
+
+
+def signed(key: SigningKey, **changes: object) -> Request:
+    """A request that was signed as it stands, and then changed."""
+    method, target, headers, body = "POST", URL, dict(HEADERS), BODY
+    headers |= sign_request(key, method, URL, headers, body, created=NOW)
+    headers |= {"Host": "mcp.example.com"}
+    given: dict[str, object] = {"method": method, "target": target, "headers": headers, "body": body}
+    return Request(**{**given, **changes})  # type: ignore[arg-type]
