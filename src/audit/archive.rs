@@ -1,9 +1,9 @@
-//! Moving old files of entries out of a log, packed. The hashes of their entries stay, so that
-//! appending, and proofs of inclusion and consistency, go on without them.
+//! Moves old files of entries out of a log, packed. The hashes of their entries stay in the log, so
+//! that appending and proofs of inclusion and consistency still work.
 //!
-//! A file is copied, forced to the disk, read back and compared with the tree; then a signed note
-//! replaces it in the log, and only then it is removed. A process that ends between two of these
-//! steps leaves a complete log, and a second call continues there.
+//! A file is copied, forced to the disk, read back and compared with the tree. Then a signed note
+//! replaces the file in the log, and only then the file is removed. A process that ends between two
+//! of these steps leaves a complete log, and a second call continues at that step.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -26,7 +26,7 @@ use super::unpack::MAX_UNPACKED;
 use crate::clock::Timestamp;
 use crate::key::store;
 
-/// The entries and files that [`archive`] moved.
+/// The files that [`archive`] moved, and their entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Archived {
@@ -42,7 +42,7 @@ pub struct Archived {
     pub packed: u64,
 }
 
-/// The facts that a complete file of entries states about itself.
+/// What a complete file of entries says about itself.
 struct Sealed {
     /// The time of the last entry in the file.
     last: Timestamp,
@@ -50,13 +50,14 @@ struct Sealed {
     predecessors: u64,
 }
 
-/// Moves the files of entries that are over and done, and whose last entry is from before `before`,
-/// into the folder `to`. The newest file with an entry under a checkpoint stays. Another process
-/// may write the log meanwhile.
+/// Moves files of entries into the folder `to`: those that the writer has finished, and whose last
+/// entry is older than `before`. The newest file with an entry under a checkpoint is not moved.
+/// Another process may write the log at the same time.
 ///
 /// # Errors
-/// [`LogError::Maintained`]; [`LogError::Changed`] if an entry is not the one under the log's
-/// checkpoint, [`LogError::Archive`] if `to` cannot be used; then nothing more is moved.
+/// [`LogError::Maintained`] if another process archives or erases; [`LogError::Changed`] if an
+/// entry differs from the one under the log's checkpoint; [`LogError::Archive`] if `to` cannot be
+/// used. After an error, nothing more is moved.
 pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived, LogError> {
     folder.check()?;
     let key = folder.key()?;
@@ -70,7 +71,8 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     let mut moved = Archived::default();
     for pair in places.windows(2) {
         let [(first, path), (next, _)] = pair else { break };
-        // The writer reads the entry after the last archived one to find its position.
+        // Files from here on are not moved: no checkpoint covers their last entry, or the writer
+        // still needs them to find the position of the next entry.
         if *next >= checkpoint.size {
             break;
         }
@@ -100,11 +102,12 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     Ok(moved)
 }
 
-/// Returns the key of the log that the archive in `to` belongs to, according to the archive; `None`
-/// if it has no key file. The key is not verified: it only prevents mixing two logs.
+/// Returns the key of the log to which the archive in `to` belongs, as its key file says, or `None`
+/// if it has no key file. The key is not authenticated: it only prevents mixing the archives of two
+/// logs.
 ///
 /// # Errors
-/// [`LogError::KeyUnfit`] if it is no key.
+/// [`LogError::KeyUnfit`] if the file does not hold a key.
 pub fn owner(to: &Path) -> Result<Option<NoteKey>, LogError> {
     let Some(bytes) = files::small(&to.join(PUBLIC), MAX_NOTE)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
@@ -145,8 +148,8 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     }
 }
 
-/// Returns the first entry of each file, in order, with the file's path, or `None` if it was
-/// archived before.
+/// Returns the number of the first entry of each file, in order, with the path of the file; the
+/// path is `None` if the file was archived before.
 fn places(folder: &Folder, key: &LogKey) -> Result<Vec<(u64, Option<PathBuf>)>, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let segments: BTreeMap<u64, PathBuf> = folder.segments()?.into_iter().collect();
@@ -192,7 +195,7 @@ fn pack(
         write_packed(out, true, |out| io::copy(&mut source, out).map(drop))
             .map_err(|e| LogError::io("write", &path, e))?;
         out.sync_all().map_err(|e| LogError::io("write", &path, e))?;
-        // Read back before anything is removed.
+        // The packed file is read back and checked before the original is removed.
         let there = EntryFile { first: file.first, path: temporary.to_owned(), packed: true };
         check(&there, next, folder, checkpoint).map(drop)
     })?;
@@ -200,7 +203,7 @@ fn pack(
     Ok((bytes, packed))
 }
 
-/// Writes a file of entries, packed or as it is.
+/// Writes a file of entries, packed or unpacked.
 pub(super) fn write_packed(
     out: &mut File,
     packed: bool,
@@ -217,8 +220,8 @@ pub(super) fn write_packed(
     buffer.flush()
 }
 
-/// Checks that a file holds the entries up to `next`, each under the log's checkpoint, and that the
-/// stored hashes are theirs.
+/// Checks that a file holds the entries up to `next`, that each is under the log's checkpoint, and
+/// that the stored hashes are the hashes of these entries.
 fn check(
     file: &EntryFile,
     next: u64,

@@ -1,8 +1,8 @@
-//! The files of entries of a log, in its folder or packed in archives, and the notes that replace
-//! archived files in the folder.
+//! Lists the files of entries of a log, in its folder and packed in archives; and reads the notes
+//! that replace archived files in the folder.
 //!
-//! Such a note is signed by the log's key, as a checkpoint is (C2SP `signed-note`), and its second
-//! line keeps it from being one:
+//! A note is signed by the log's key, as a checkpoint is (C2SP `signed-note`). Its second line,
+//! `archived`, makes it invalid as a checkpoint:
 //!
 //! ```text
 //! example.com/audit
@@ -32,11 +32,11 @@ pub(super) struct EntryFile {
     pub(super) packed: bool,
 }
 
-/// Lists the files of entries of a log, in order: those in its folder, and those in the given
-/// archives.
+/// Lists the files of entries of a log, in order: those in its folder, and those in the archives
+/// that were given with it.
 ///
 /// # Errors
-/// A folder cannot be read; two archives have a file of the same entries.
+/// [`LogError`] if a folder cannot be read, or if two archives have a file of the same entries.
 pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
     let own = folder.segments()?.into_iter();
     let own = own.map(|(first, path)| (first, EntryFile { first, path, packed: false }));
@@ -48,7 +48,8 @@ pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
                     let why = format!("{} has the same entries: give one of them", path.display());
                     return Err(LogError::Archive { path: other.path.clone(), why });
                 }
-                // Both files exist if a process ended before it removed the first.
+                // Both the file and its packed copy exist if archiving ended before it removed the
+                // file.
                 Some(_) => {}
                 None => {
                     all.insert(first, EntryFile { first, path, packed: true });
@@ -66,13 +67,13 @@ pub(super) struct ArchiveNote {
     pub(super) first: u64,
     /// The number after that of the last archived entry.
     pub(super) next: u64,
-    /// The number of logs before this one, if `first` is 0: the entry that states it is archived
-    /// too.
+    /// The number of logs before this one; only if `first` is 0, because the entry that says so is
+    /// archived too.
     pub(super) predecessors: u64,
 }
 
 impl ArchiveNote {
-    /// Signs the note, and returns it as text.
+    /// Signs the note, and returns the signed note as text.
     pub(super) fn sign(self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         let mut text = format!("{}\narchived\n{} {}\n", as_key.name(), self.first, self.next);
         if self.predecessors > 0 {
@@ -81,10 +82,11 @@ impl ArchiveNote {
         Note::sign(text, as_key, key)
     }
 
-    /// Reads the note about the file that begins with `first`, which `key` has to have signed.
+    /// Parses the note about the file that begins with entry `first`, and verifies the signature of
+    /// `key`.
     ///
     /// # Errors
-    /// The fault, as text that follows "its note".
+    /// The fault, worded to follow "its note".
     pub(super) fn read(bytes: &[u8], first: u64, key: &NoteKey) -> Result<Self, String> {
         let note = Note::parse(bytes).map_err(|e| format!("is {e}"))?;
         let form = || "cannot be read".to_owned();
@@ -93,7 +95,7 @@ impl ArchiveNote {
             return Err("is not signed by the key of the log".to_owned());
         }
         let number = |text: &str| {
-            // A number has only one valid spelling.
+            // A number is accepted only in the form that this program writes.
             text.parse::<u64>().ok().filter(|number| number.to_string() == text)
         };
         let kind = lines.next();
@@ -122,11 +124,11 @@ pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveN
     ArchiveNote::read(&bytes.unwrap_or_default(), first, key)
 }
 
-/// Returns the archived entries that are in none of the given archives, according to the folder.
-/// The signatures of the archive notes are verified only by an audit of the whole log.
+/// Returns the archived entries whose archive was not given, as the notes in the folder say. The
+/// notes' signatures are verified only by an audit of the whole log.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// [`LogError`] if the folder cannot be read.
 pub(super) fn unseen(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
     let stubs = folder.stubs()?;
     if stubs.is_empty() {
@@ -140,18 +142,18 @@ pub(super) fn unseen(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
 }
 
 impl Folder {
-    /// Returns the number of archived entries that are in none of the given archives.
+    /// Returns the number of archived entries whose archive was not given.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// [`LogError`] if the folder cannot be read.
     pub fn unseen(&self) -> Result<u64, LogError> {
         Ok(unseen(self)?.iter().map(|range| range.end - range.start).sum())
     }
 
-    /// Returns true if entry `n` is archived and is in none of the given archives.
+    /// Returns true if entry `n` is archived and its archive was not given.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// [`LogError`] if the folder cannot be read.
     pub fn is_unseen(&self, n: u64) -> Result<bool, LogError> {
         Ok(unseen(self)?.iter().any(|range| range.contains(&n)))
     }

@@ -1,5 +1,5 @@
-//! The audit of all entries in order: the tree, the checkpoints, the clock and the nonces, and a
-//! diagnosis of entries that do not fit.
+//! The audit of all entries in order: it checks the tree, the checkpoints, the clock and the
+//! nonces, and says what was changed if an entry does not fit.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -28,24 +28,26 @@ pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
 pub use super::segment::{Line, lines};
 
-/// Most findings that are listed; further ones are only counted.
+/// Maximum number of findings that are listed. Further findings are only counted.
 const FINDINGS: usize = 1_000;
 
-/// Takes entries in their order.
+/// Audits a log. It is given all entries, in their order.
 pub struct Auditor {
     folder: Folder,
     frontier: Frontier,
     stored: Option<std::io::BufReader<std::fs::File>>,
-    /// Entries whose hashes were stored when the audit began; a writer may go on meanwhile.
+    /// The number of entries whose hashes were stored when the audit began. A writer may append
+    /// more entries during the audit.
     promised: u64,
     checkpoints: Checkpoints,
-    /// Beginnings of files of entries that were there when the audit began.
+    /// The first entry numbers of the files that existed when the audit began.
     files: Vec<u64>,
-    /// Archived files that were not given: the first entry of each, and the number after its last.
+    /// Archived files that were not given: the number of the first entry of each, and the number
+    /// after its last entry.
     archived: BTreeMap<u64, u64>,
     /// Archived entries that were skipped.
     unseen: Vec<Range<u64>>,
-    /// Stored hashes by their place.
+    /// The stored hashes of the tree.
     nodes: Option<TreeFile>,
     erasures: Erasures,
     context: Context,
@@ -55,17 +57,19 @@ pub struct Auditor {
     allow_erased: bool,
     all: bool,
     wants_quorum: bool,
-    /// Something structural was found: hashes and checkpoints say nothing about what follows.
+    /// Set after a finding that displaces entries: the hashes and checkpoints of later entries then
+    /// prove nothing.
     broken: bool,
-    /// Entries so far, by counting.
+    /// The number of entries so far.
     counted: u64,
     /// The expected number of the next entry.
     expected: u64,
-    /// The first entry that did not fit by itself, until the next one is seen.
+    /// The first entry that did not fit. It is diagnosed when the next entry is known.
     suspect: Option<Suspect>,
-    /// The first entry whose hash is not the stored one, until a checkpoint decides.
+    /// The first entry whose hash differs from the stored one. A checkpoint decides which of the
+    /// two is right.
     other_hash: Option<u64>,
-    /// Entries under the last checkpoint that fits.
+    /// The number of entries under the last checkpoint that matched.
     good: u64,
     report: Report,
 }
@@ -78,12 +82,14 @@ struct Suspect {
 }
 
 impl Auditor {
-    /// Creates an audit of the log in `folder` and opens its checkpoints.
+    /// Creates an audit of the log in `folder`, with what the auditor has from outside the log
+    /// (`inputs`).
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// [`LogError`] if the folder cannot be read.
     pub fn new(folder: &Folder, inputs: &AuditorInputs) -> Result<Self, LogError> {
-        // Read before the first entry: a writer stores hashes after their entries.
+        // The number of hashes is read before the first entry: a writer stores hashes after their
+        // entries.
         let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
         let promised = leaves();
         let mut findings = Vec::new();
@@ -117,7 +123,7 @@ impl Auditor {
             report: Report::default(),
             checkpoints,
         };
-        // Hashes are stored before a checkpoint over them is signed.
+        // A writer stores the hashes of entries before it signs a checkpoint over them.
         let (stored, signed) = (leaves(), auditor.checkpoints.latest_size());
         for finding in findings {
             auditor.find(finding.what, None, finding.why);
@@ -142,7 +148,7 @@ impl Auditor {
         self
     }
 
-    /// Returns true if a finding makes all later results unreliable.
+    /// Returns true after a finding that makes all later results unreliable.
     pub fn is_over(&self) -> bool {
         !self.all && !self.report.findings.is_empty()
     }
@@ -157,7 +163,7 @@ impl Auditor {
         self.report.bytes
     }
 
-    /// Takes the next entry.
+    /// Audits the next entry, from the findings on this entry alone.
     pub fn take(&mut self, looked: EntryFindings) {
         if self.is_over() {
             return;
@@ -238,7 +244,7 @@ impl Auditor {
         }
     }
 
-    /// Applies an entry's record of an erasure.
+    /// Applies an entry that records an erasure.
     fn apply_erasures(
         &mut self,
         (n, time, leaf): (u64, Timestamp, Hash),
@@ -265,8 +271,8 @@ impl Auditor {
         }
     }
 
-    /// Adds a leaf, and holds the new hashes against the stored ones. `is_read` says that the leaf
-    /// itself was read from there.
+    /// Adds a leaf to the tree, and compares the new hashes with the stored ones. `is_read` means
+    /// that `leaf` itself was read from the stored hashes.
     fn grow(&mut self, leaf: Hash, place: u64, is_read: bool) {
         let (stored, mut same, mut first) = (&mut self.stored, true, true);
         let mut missing = false;
@@ -289,7 +295,7 @@ impl Auditor {
         }
     }
 
-    /// Holds the tree against the checkpoints of its size.
+    /// Compares the tree with all checkpoints of its present size.
     fn meet(&mut self) {
         let size = self.frontier.size();
         let mut faults = Vec::new();

@@ -1,4 +1,4 @@
-//! Trust anchors that an auditor checks a log against.
+//! What an auditor trusts when checking a log.
 
 use std::sync::Arc;
 
@@ -6,28 +6,28 @@ use super::note::{Note, NoteKey};
 use super::witness::WitnessPolicy;
 use crate::clock::Timestamp;
 
-/// Data that the auditor has from outside the log: a writer of the log cannot change it.
+/// Data that the auditor has from outside the log, so that a writer of the log cannot change it.
 #[derive(Clone, Debug, Default)]
 pub struct AuditorInputs {
     /// The log's public key.
     pub log_key: Option<NoteKey>,
-    /// Checkpoints that were kept elsewhere, as they were read.
+    /// Checkpoints that were kept outside the log, as bytes.
     pub kept: Vec<Vec<u8>>,
-    /// Keys of witnesses whose cosignature counts as a checkpoint kept elsewhere.
+    /// Keys of witnesses. A checkpoint that one of them cosigned counts as kept outside the log.
     pub witnesses: Vec<NoteKey>,
-    /// The policy whose quorum of witnesses is demanded, in place of `witnesses`.
+    /// The policy whose quorum of witnesses a checkpoint needs. It replaces `witnesses`.
     pub policy: Option<Arc<WitnessPolicy>>,
-    /// Accept entry times that the log's clock cannot prove.
+    /// Whether to accept entry times that the log's clock cannot prove.
     pub allow_clock: bool,
-    /// Entries that were erased, as the log says, do not keep it from being good.
+    /// Whether a log is good although entries were erased, if the log records the erasures.
     pub allow_erased: bool,
-    /// Report all findings, not only the first.
+    /// Whether to report all findings, and not only the first one.
     pub all: bool,
 }
 
 impl AuditorInputs {
     /// Returns the time at which enough witnesses had cosigned `note`: the quorum of the policy, or
-    /// one witness if there is no policy.
+    /// any one witness if there is no policy.
     pub(super) fn witnessed(&self, note: &Note) -> Option<Timestamp> {
         match &self.policy {
             Some(policy) => policy.cosignatures(note).complete,

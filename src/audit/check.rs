@@ -1,5 +1,5 @@
-//! Checks an evidence file against the reader's pinned keys: checkpoint, proof, keys, and the entry
-//! itself.
+//! Checks an evidence file against the keys that the reader pinned: its checkpoint, its proof, its
+//! keys, and the entry itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,52 +21,53 @@ use crate::verify::rejection::chain;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Checked {
-    /// The line of the entry, to be shown.
+    /// The line of the entry.
     pub line: Vec<u8>,
-    /// The checkpoint that the proof leads to.
+    /// The checkpoint that the proof was verified against.
     pub checkpoint: Checkpoint,
     /// The key that signed the checkpoint.
     pub log_key: NoteKey,
-    /// True if the reader pinned that key.
+    /// Whether the reader pinned `log_key`.
     pub pinned: bool,
-    /// True if the reader kept the checkpoint, or a pinned witness cosigned it.
+    /// Whether the reader kept the checkpoint, or a pinned witness cosigned it.
     pub anchored: bool,
     /// The time at which a pinned witness cosigned the checkpoint.
     pub witnessed: Option<Timestamp>,
-    /// The parts of the request that could be judged again.
+    /// Which parts of the request could be verified again, and why others could not.
     pub judged: Judged,
-    /// The time of the request, if it could be judged.
+    /// The time of the request; `None` if the request could not be verified again.
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
-    /// The first thing that does not fit.
+    /// The first contradiction that was found.
     pub fault: Option<String>,
 }
 
 impl Checked {
-    /// Returns the entry, if it can be read.
+    /// Returns the entry, if it can be parsed.
     pub fn entry(&self) -> Option<Entry<'_>> {
         entry::parse(&self.line).ok()
     }
 
-    /// Returns true if the file has no contradiction and lacks nothing that a full check needs.
+    /// Returns true if the file contradicts nothing and lacks nothing that a full check needs.
     pub fn is_good(&self) -> bool {
         self.fault.is_none() && self.judged.reasons.is_empty()
     }
 }
 
-/// The members that hold bytes, read.
+/// The members of the file that hold bytes, decoded.
 struct Read {
     note: Vec<u8>,
     proof: Vec<Hash>,
     named: NoteKey,
 }
 
-/// Checks an evidence file against what `inputs` pins, and judges its request again at its time.
-/// `body` is the request's body, if the reader has it and the log does not.
+/// Checks an evidence file against `inputs`, and judges its request again as of its own time.
+/// `body` is the body of the request, if the reader has it and the log does not.
 ///
 /// # Errors
-/// [`ProofError::Form`]. A contradiction in a readable file is a [`Checked::fault`].
+/// [`ProofError::Form`] if the file cannot be parsed. A contradiction in a readable file is a
+/// [`Checked::fault`].
 pub fn check(
     bytes: &[u8],
     inputs: &AuditorInputs,
@@ -107,7 +108,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// Returns the stated version of a file; the other members are not read.
+/// Returns the version that a file names. Its other members are not parsed.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Any {
@@ -173,7 +174,7 @@ fn hold(
     Ok(())
 }
 
-/// Checks the entry about the clock, which must be before the proved entry and under the same
+/// Checks the entry about the clock: it must come before the proved entry and be under the same
 /// checkpoint.
 fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
     let line = decode(&clock.entry).map_err(|e| e.to_string())?;
@@ -187,7 +188,7 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
     }
 }
 
-/// Judges the entry of the evidence file.
+/// Judges the request in the evidence file again.
 fn judge(
     json: &Json,
     trust: Trust,
@@ -201,7 +202,7 @@ fn judge(
     let Event::Request(request) = &entry.event else {
         return Err("its entry tells of no request".to_owned());
     };
-    // Values are compared as parsed JSON: a JSON tool may have written the file again.
+    // The keys are compared as parsed JSON, because a JSON tool may have reformatted the file.
     let value = |key: &serde_json::value::RawValue| {
         serde_json::from_str::<serde_json::Value>(key.get()).ok()
     };

@@ -1,4 +1,4 @@
-//! Checkpoints, after C2SP `tlog-checkpoint`: how many entries a log has, and the root over them,
+//! Checkpoints (C2SP `tlog-checkpoint`): the number of entries in a log and the root of its tree,
 //! signed by the log's key.
 
 use std::fmt;
@@ -10,22 +10,22 @@ use super::note::{Note, NoteKey};
 use super::tree::Hash;
 use crate::key::{Sign, SignError};
 
-/// A log's statement about its size and root at one moment.
+/// What a log states about its size and root at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's name, which is also the name of its key.
     pub origin: String,
-    /// Entries.
+    /// The number of entries.
     pub size: u64,
     /// The root of the tree over all entries.
     pub root: Hash,
 }
 
-/// A note that is no checkpoint of the log.
+/// Why a note is not a checkpoint of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The text is not a signed note.
+    /// The bytes are not a signed note.
     #[error(transparent)]
     Note(#[from] super::note::NoteError),
     /// The text is not three lines of origin, size and root.
@@ -39,23 +39,24 @@ pub enum CheckpointError {
         /// The name of the pinned key.
         wanted: String,
     },
-    /// The log's key did not sign it.
+    /// The note has no valid signature of the log's key.
     #[error("not signed by the key of the log {0:?}")]
     Signature(String),
 }
 
 impl Checkpoint {
-    /// Reads the text of a note. Its signatures are not verified.
+    /// Parses the text of a note. The signatures are not verified.
     ///
     /// # Errors
-    /// [`CheckpointError::Form`]. Lines after the third are extensions, which are ignored.
+    /// [`CheckpointError::Form`] if the text has another form. Lines after the third are
+    /// extensions, which are ignored.
     pub fn of(note: &Note) -> Result<Self, CheckpointError> {
         let form = CheckpointError::Form;
         let mut lines = note.text().lines();
         let origin = lines.next().filter(|line| !line.is_empty()).ok_or(form("no origin"))?;
         let digits = lines.next().unwrap_or_default();
         let size = match digits.parse::<u64>() {
-            // A number has only one valid spelling.
+            // A number is accepted only without sign and leading zeros.
             Ok(size) if size.to_string() == digits => size,
             _ => return Err(form("the size is not a number")),
         };
@@ -67,10 +68,10 @@ impl Checkpoint {
         Ok(Checkpoint { origin: origin.to_owned(), size, root })
     }
 
-    /// Reads a note that `key` signed.
+    /// Parses a checkpoint, and verifies that `key` signed it.
     ///
     /// # Errors
-    /// [`CheckpointError`].
+    /// [`CheckpointError`] if the bytes are not a checkpoint that `key` signed.
     pub fn signed(bytes: &[u8], key: &NoteKey) -> Result<(Self, Note), CheckpointError> {
         let note = Note::parse(bytes)?;
         let checkpoint = Checkpoint::of(&note)?;
@@ -84,10 +85,10 @@ impl Checkpoint {
         }
     }
 
-    /// Signs the checkpoint, and returns the note as text.
+    /// Signs the checkpoint, and returns the signed note as text.
     ///
     /// # Errors
-    /// The key's holder does not sign.
+    /// [`SignError`] if `key` cannot sign.
     pub fn sign(&self, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         Note::sign(self.to_string(), as_key, key)
     }

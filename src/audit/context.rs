@@ -1,5 +1,5 @@
-//! A log's statements about itself: its format, its clock, the rules in force, and the logs before
-//! and after it.
+//! What a log states about itself: its format, its clock, the rules of verification, and the logs
+//! before and after it.
 
 use super::entry::{Rules, Version};
 use super::finding::FindingKind;
@@ -7,11 +7,11 @@ use super::judge::Notice;
 use super::report::LogLink;
 use crate::clock::Timestamp;
 
-/// Largest difference between the time of an entry and that of its request, in seconds, after
-/// correction by the log's clock entries.
+/// Maximum difference, in seconds, between the time of an entry and the time of its request, after
+/// correction by the clock entries of the log.
 pub const CLOCK_LEEWAY: i64 = 300;
 
-/// The state that the entries so far have established.
+/// What the entries so far state about the log.
 #[derive(Debug)]
 pub(super) struct Context {
     version: Version,
@@ -26,14 +26,14 @@ impl Context {
         Context { version: Version::First, offset: 0, rules: None, link: LogLink::default() }
     }
 
-    /// Skips entries that were not seen: the clock and the rules are unknown after them. A file
-    /// that is begun while the clock is behind states the clock again.
+    /// Skips entries that were not read: the clock offset and the rules are then unknown. Each new
+    /// file states a clock offset again.
     pub(super) fn skip_archived(&mut self) {
         (self.offset, self.rules) = (0, None);
     }
 
-    /// Applies an entry to the state, and checks it against the earlier entries. Returns true if
-    /// the entry's time is certain.
+    /// Applies an entry to this state, and checks it against the entries before. Returns true if
+    /// the time of the entry is certain.
     pub(super) fn apply_entry(
         &mut self,
         n: u64,
@@ -78,7 +78,7 @@ impl Context {
             }
             Notice::Closed(successor) => self.link.successor = Some(successor),
             Notice::Erased(_) => {}
-            // The erased entry may have been the one about the previous log.
+            // If entry 0 was erased, it may have been the entry that names the previous log.
             Notice::Tombstone => self.link.first_unknown |= n == 0,
         }
         Ok(true)

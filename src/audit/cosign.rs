@@ -1,9 +1,9 @@
-//! A witness: it signs a checkpoint only after a proof shows that the log has only grown since the
-//! checkpoint that it signed last. It needs the checkpoint and the proof, and no other part of the
-//! log.
+//! A witness: it signs a checkpoint only if a proof shows that the log has only grown since the
+//! checkpoint that it signed last. The witness needs the checkpoint and the proof, and no other
+//! part of the log.
 //!
-//! The last signed checkpoint of each origin is kept in a separate file, and is on the disk before
-//! a signature is returned: a witness that forgets could sign two histories.
+//! The last signed checkpoint of each log is kept in a file, which is on the disk before a
+//! signature is returned. A witness that lost it could sign two different histories of one log.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,7 +24,7 @@ use crate::clock::Timestamp;
 use crate::key::Sign;
 use crate::key::store::{self, FileError};
 
-/// Hashes of a proof at most (C2SP `tlog-witness`).
+/// Maximum number of hashes in a proof (C2SP `tlog-witness`).
 const MAX_PROOF: usize = 63;
 
 /// Maximum size of a request, in bytes.
@@ -50,20 +50,20 @@ const VERSION: &str = "witness-state/1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// The size that the proof begins at; `None` if there is only a checkpoint.
+    /// The size at which the proof begins; `None` if the request is only a checkpoint.
     pub old: Option<u64>,
     /// The consistency proof (RFC 9162 section 2.1.4).
     pub proof: Vec<Hash>,
-    /// The checkpoint, a signed note.
+    /// The checkpoint, as a signed note.
     pub note: Vec<u8>,
 }
 
 impl Request {
-    /// Reads a checkpoint, or the body of an `add-checkpoint` request: `old N`, the hashes of the
+    /// Parses a checkpoint, or the body of an `add-checkpoint` request: `old N`, the hashes of the
     /// proof, an empty line and the checkpoint.
     ///
     /// # Errors
-    /// [`ProofError::Form`].
+    /// [`ProofError::Form`] if the bytes are neither.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProofError> {
         let form = |why: &str| ProofError::Form(format!("not a request to a witness: {why}"));
         if !bytes.starts_with(b"old ") {
@@ -102,21 +102,22 @@ struct Signed {
     root: String,
 }
 
-/// The checkpoints that a witness has signed, in a file that this process has locked.
+/// The checkpoints that a witness has signed, with the locked file that records them.
 #[derive(Debug)]
 pub struct WitnessState {
     path: PathBuf,
-    /// The folder of the file, locked: the file itself is replaced when it is written.
+    /// The folder of the file, which is locked in place of the file itself: the file is replaced at
+    /// each write.
     _lock: File,
     logs: BTreeMap<String, (u64, Hash)>,
 }
 
 impl WitnessState {
-    /// Opens the state at `path`; a file that is not there is one without logs.
+    /// Opens the state file at `path`. A missing file means that nothing was signed yet.
     ///
     /// # Errors
-    /// [`ProofError::Log`] if it cannot be read or another process has it, [`ProofError::Form`] if
-    /// it is none.
+    /// [`ProofError::Log`] if the file cannot be read or another process has locked it;
+    /// [`ProofError::Form`] if it is not a state file.
     pub fn open(path: &Path) -> Result<Self, ProofError> {
         let folder = store::folder_of(path);
         let lock = File::open(folder).map_err(|e| LogError::io("read", folder, e))?;
@@ -142,7 +143,7 @@ impl WitnessState {
         Ok(WitnessState { path: path.to_owned(), _lock: lock, logs })
     }
 
-    /// Returns true if a checkpoint of this log was ever signed.
+    /// Returns true if a checkpoint of the log `origin` was ever signed.
     pub fn knows(&self, origin: &str) -> bool {
         self.logs.contains_key(origin)
     }
@@ -163,12 +164,13 @@ impl WitnessState {
     }
 }
 
-/// Adds a witness's signature to a checkpoint, after its state file records it. `first` says that
-/// the witness has signed no checkpoint of this log yet.
+/// Records a checkpoint in the state file, then adds the witness's signature to it. `first` must be
+/// true if and only if the witness has not signed a checkpoint of this log before.
 ///
 /// # Errors
-/// [`ProofError::Checkpoint`]; [`ProofError::Damaged`] if the log has not only grown, or the state
-/// does not fit `first`; [`ProofError::Log`] if the state cannot be written.
+/// [`ProofError::Checkpoint`] for an invalid checkpoint; [`ProofError::Damaged`] if the log did not
+/// only grow, or if the state contradicts `first`; [`ProofError::Log`] if the state cannot be
+/// written.
 pub fn cosign(
     state: &mut WitnessState,
     log_key: &NoteKey,

@@ -1,4 +1,4 @@
-//! The parser for entries.
+//! The parser for entries of the log.
 
 use std::borrow::Cow;
 
@@ -13,32 +13,32 @@ use crate::clock::Timestamp;
 use crate::message::line::{self, Text};
 use crate::secret::quoted;
 
-/// The reason why a line is not an entry.
+/// Why a line is not an entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
-    /// The line is not JSON with the right members, or a member is duplicate.
+    /// The line is not a JSON object with the members of an entry, or a member occurs twice.
     #[error("not an audit entry")]
     EntryMembers(#[from] serde_json::Error),
     /// An entry of a version that this program does not know.
     #[error("an entry of the unknown version {}", quoted(.0))]
     Version(String),
-    /// A member says something that no entry says.
+    /// A member has a value that no entry can have; the text names the member.
     #[error("the member {0} cannot be read")]
     Member(&'static str),
 }
 
-/// The version of an entry's format; later versions compare greater.
+/// The version of the format of an entry. Later versions compare greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Version {
-    /// Version `audit/1`: a signer's own copy has no rules, and a clock step leaves no entry.
+    /// Version `audit/1`: the entry of a signer has no rules, and no entry records a clock step.
     First,
     /// Version `audit/2`.
     Second,
 }
 
-/// One entry, as read from its line.
+/// One entry, parsed from its line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Entry<'a> {
@@ -58,15 +58,15 @@ pub struct Entry<'a> {
 pub enum Event<'a> {
     /// A request and its verdict.
     Request(Box<Request<'a>>),
-    /// Numbers of requests that have no entry.
+    /// Counts of requests that have no entry of their own.
     Dropped(Dropped),
-    /// The clock of the writer stepped. The times of later entries are ahead of that clock.
+    /// The clock of the writer stepped back. The times of later entries are ahead of this clock.
     Clock(ClockStep),
-    /// The rules by which later requests are judged.
+    /// The rules by which later requests are verified.
     Rules(Rules),
-    /// The first entry of a log that follows another one.
+    /// The first entry of a log that has a predecessor.
     After(PreviousLog),
-    /// The last entry of a log that another one follows.
+    /// The last entry of a log that has a successor.
     Closed(Closed),
     /// An entry before this one was erased.
     Erased(Erasure),
@@ -90,79 +90,80 @@ impl Event<'_> {
     }
 }
 
-/// Seconds by which the times of entries are ahead of the clock, which stepped back: the time of an
-/// entry never goes back.
+/// The offset between the times of entries and the clock. If the clock steps back, the times of
+/// entries still do not go back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
-    /// Seconds, in force until the next such entry.
+    /// Seconds by which later entries are ahead of the clock, until the next entry of this kind.
     pub offset: i64,
 }
 
-/// The log that this one follows.
+/// The predecessor of a log.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PreviousLog {
     /// The public key of the previous log, as NAME+HASH+KEY.
     pub log_key: String,
-    /// The last checkpoint of the previous log: the signed note in base64.
+    /// The last checkpoint of the previous log, as a signed note in base64.
     pub checkpoint: String,
-    /// True if the previous log's last entry names this log; otherwise it was abandoned.
+    /// Whether the last entry of the previous log names this log. If not, the previous log was
+    /// abandoned.
     pub closed: bool,
-    /// The number of logs before the previous one, according to that log.
+    /// The number of logs before the previous one, as the previous log states it.
     pub predecessors: u64,
 }
 
-/// The log that follows this one.
+/// The successor of a log.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Closed {
-    /// The public key of the next log, as NAME+HASH+KEY; the name is its origin.
+    /// The public key of the next log, as NAME+HASH+KEY. The name is the log's origin.
     pub successor: String,
 }
 
-/// A request as an entry records it.
+/// A request, as an entry records it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
     /// The verdict on the request.
     pub verdict: Verdict,
-    /// The step that refused it, if one did.
+    /// The step at which the request was refused.
     pub step: Option<u8>,
-    /// The code of the refusal, if there was one.
+    /// The code of the refusal.
     pub code: Option<String>,
-    /// The rules that it was judged by.
+    /// The rules by which the request was verified.
     pub rules: Option<Rules>,
     /// The MCP operation that the request asks for.
     pub mcp: Option<Mcp>,
     /// `Content-Digest` as received.
     pub digest: Option<String>,
-    /// The signatures that held.
+    /// The valid signatures of the request.
     pub signatures: Vec<Signature<'a>>,
-    /// The request line of DESIGN section 7a.
+    /// The head of the request as a request line (JSON).
     pub request: &'a RawValue,
-    /// The body with values cut out.
+    /// The body with secret values removed.
     pub redacted: Option<Redacted>,
 }
 
-/// The rules that a request was judged by; written as they are in a record.
+/// The rules by which a request was verified, in the form of an entry.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Rules {
     /// The name of the profile.
     pub profile: String,
-    /// Seconds back.
+    /// Maximum age of `created`, in seconds.
     pub window: Option<i64>,
-    /// Seconds ahead.
+    /// Maximum number of seconds by which `created` may lie in the future.
     pub ahead: i64,
-    /// Names that had to be covered besides.
+    /// Names of components that a signature must cover, in addition to those of the profile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<String>,
-    /// Names that could stay uncovered.
+    /// Names of components that a signature may leave uncovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_uncovered: Vec<String>,
-    /// Origins that requests had to be sent to. Empty: any origin.
+    /// The origins to which requests must be sent. Empty: any origin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
 }
@@ -186,13 +187,13 @@ pub struct Signature<'a> {
     /// The label of the signature.
     #[serde(borrow)]
     pub label: Cow<'a, str>,
-    /// The key, as a trust file has it.
+    /// The key as JSON, as a trust file would list it.
     #[serde(borrow)]
     pub key: &'a RawValue,
-    /// The signature base as JSON text, if it may be known.
+    /// The signature base as a JSON string, unless it covers data that the log must not keep.
     #[serde(default, borrow)]
     pub base: Option<&'a RawValue>,
-    /// The SHA-256 of the base in base64, if the base is not kept.
+    /// The SHA-256 of the signature base in base64, if the base is not kept.
     #[serde(default)]
     pub base_sha256: Option<String>,
     /// The signature's value, in base64.
@@ -243,10 +244,10 @@ struct EntryMembers<'a> {
     redacted: Option<Redacted>,
 }
 
-/// Reads a line without its line feed.
+/// Parses a line without its line feed.
 ///
 /// # Errors
-/// [`EntryError`].
+/// [`EntryError`] if the line is not an entry.
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
     let json: EntryMembers<'_> = line::json(line)?;
     let version = match &*json.mcpid {
@@ -254,7 +255,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
         FIRST_VERSION => Version::First,
         other => return Err(EntryError::Version(other.chars().take(64).collect())),
     };
-    // A time has only one valid spelling.
+    // A time is accepted only in the form that this program writes.
     let time = match Timestamp::parse_own(json.time.as_bytes()) {
         Some(time) => time,
         None => Timestamp::parse_rfc3339(&json.time)
@@ -271,7 +272,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
     Ok(Entry { version, n, time, event })
 }
 
-/// Returns the event of an entry. Members of other events are refused.
+/// Returns the event of an entry. If the entry has members of another event, it is refused.
 fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     let wrong = EntryError::Member("event");
     if json.event == "request" {
@@ -323,8 +324,8 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     event.filter(|_| !rest).ok_or(wrong)
 }
 
-/// Returns the leaf hash of a line without its line feed: the hash of its bytes, or the recorded
-/// hash for a tombstone.
+/// Returns the leaf hash of a line without its line feed. For a tombstone, this is the recorded
+/// hash of the erased line; for any other line, the hash of its bytes.
 ///
 /// ```
 /// use mcpid::audit::{entry, tree};
@@ -333,7 +334,7 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
 /// assert_eq!(entry::leaf(line), tree::leaf(line));
 /// ```
 pub fn leaf(line: &[u8]) -> Hash {
-    // Looked for before it is read: nearly no line is a tombstone.
+    // This cheap search comes before parsing, because hardly any line is a tombstone.
     if is_about(line, "tombstone")
         && let Ok(Entry { event: Event::Tombstone(tombstone), .. }) = parse(line)
     {
@@ -342,15 +343,16 @@ pub fn leaf(line: &[u8]) -> Hash {
     tree::leaf(line)
 }
 
-/// Returns true if the front of the line contains the member `event` with this value, in the
-/// writer's own spelling. The line is not parsed.
+/// Returns true if the beginning of the line has the member `event` with this value, as the writer
+/// spells it. The line is not parsed.
 pub(super) fn is_about(line: &[u8], event: &str) -> bool {
     let front = line.get(..120).unwrap_or(line);
     let member = format!("\"event\":\"{event}\"");
     front.windows(member.len()).any(|part| part == member.as_bytes())
 }
 
-/// Reads only the number and time of an entry: both are at the front, with one valid spelling.
+/// Parses only the number and time of an entry. Both are at its beginning, and have one valid
+/// spelling.
 pub(super) fn stamp(line: &[u8]) -> Option<(u64, Timestamp)> {
     let text = std::str::from_utf8(line).ok().filter(|text| text.ends_with('}'))?;
     let rest = text.strip_prefix("{\"mcpid\":\"")?;

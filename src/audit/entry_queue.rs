@@ -1,4 +1,4 @@
-//! The queue between requests and the writer of the log.
+//! The queue of entries between the requests and the thread that writes the log.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,25 +18,26 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
         waiting_bytes: 256 * 1024 * 1024,
         batch: 1_024,
         batch_bytes: 8 * 1024 * 1024,
-        // Waking the requests costs more than writing their entries.
+        // Waking the waiting requests costs more than writing their entries, so the worker waits a
+        // little for more entries.
         gather: Some(Gather { time: Duration::from_millis(4), most: 32, probe: 16 }),
     };
     WorkQueue::new(EntryWork::default(), limits)
 }
 
-/// An entry that is to be written.
+/// An entry that waits to be written.
 pub(super) struct EntryTask {
     pub(super) record: Record,
-    /// Counts a lost entry that no request waits for.
+    /// Counts this entry if it is lost and no request waits for it.
     gaps: Option<Arc<AtomicU64>>,
 }
 
-/// Writing entries; an answer is the entry's number.
+/// The work of the writing thread. The answer to a task is the number of its entry.
 #[derive(Default)]
 pub(super) struct EntryWork {
-    /// Entries that were not written, or not in time.
+    /// Number of entries that were not written, or not in time.
     failed: AtomicU64,
-    /// The reason why the last entry was not written; `None` after a later success.
+    /// Why the last entry was not written; `None` after a later success.
     trouble: Mutex<Option<LogError>>,
 }
 
@@ -76,32 +77,32 @@ impl EntryWork {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Returns the reason why entries are not written at present.
+    /// Returns why entries cannot be written at present.
     pub(super) fn trouble(&self) -> Option<LogError> {
         lock(&self.trouble).clone()
     }
 
-    /// Notes whether entries can be written.
+    /// Records whether entries can be written.
     pub(super) fn set_trouble(&self, outcome: Result<(), LogError>) {
         *lock(&self.trouble) = outcome.err();
     }
 
     fn refused(&self, error: &LogError) {
         self.failed.fetch_add(1, Ordering::Relaxed);
-        // An entry that is too large says nothing about other entries.
+        // An entry that is too large does not mean that other entries cannot be written.
         if !matches!(error, LogError::TooLarge(_)) {
             self.set_trouble(Err(error.clone()));
         }
     }
 }
 
-/// Puts an entry into the queue. The answer is the entry's number, after it was written.
+/// Queues an entry. The answer is its number, once it is written.
 pub(super) fn put(queue: &EntryQueue, record: Record) -> Result<Waiting<'_, EntryWork>, LogError> {
     checked(queue, &record)?;
     accepted(queue, queue.put(EntryTask { record, gaps: None }))
 }
 
-/// Puts an entry into the queue that no request waits for. If it cannot be written, `gaps` counts it.
+/// Queues an entry for which no request waits. If it cannot be written, `gaps` counts it.
 pub(super) fn post(queue: &EntryQueue, record: Record, gaps: &Arc<AtomicU64>) {
     let posted = checked(queue, &record).and_then(|()| {
         let task = EntryTask { record, gaps: Some(Arc::clone(gaps)) };
@@ -112,7 +113,8 @@ pub(super) fn post(queue: &EntryQueue, record: Record, gaps: &Arc<AtomicU64>) {
     }
 }
 
-/// Refuses an entry that is too large here, so that the other entries of its batch are written.
+/// Refuses an entry that is too large before it is queued, so that it cannot make its whole batch
+/// fail.
 fn checked(queue: &EntryQueue, record: &Record) -> Result<(), LogError> {
     let size = record.size();
     if size < MAX_LINE - 1_024 {

@@ -1,8 +1,8 @@
 //! Erases one entry, for example after a court order.
 //!
-//! The log first records, in an entry under a checkpoint, that the entry is erased; then a
-//! tombstone replaces it, in the log's folder or in an archive. If a process ends between the two
-//! steps, a second call completes the erasure.
+//! First the log records, in a new entry under a checkpoint, that the entry is erased. Then a
+//! tombstone replaces the erased entry, in the log's folder or in an archive. If a process ends
+//! between the two steps, a second call completes the erasure.
 
 use std::sync::Arc;
 
@@ -32,21 +32,21 @@ pub struct ErasedEntry {
     pub files: u64,
 }
 
-/// The reason why an entry is not erased.
+/// Why an entry is not erased.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EraseError {
     /// The log cannot be read or written.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The reason is not allowed in an entry.
+    /// The given reason is not allowed in an entry.
     #[error("the reason {0}")]
     Reason(&'static str),
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
-    /// The entry is not about a request: other entries have no personal data, and the log cannot be
-    /// read without them.
+    /// The entry is not about a request. Such entries contain no personal data, and the log cannot
+    /// be read without them.
     #[error("entry {n} is not about a request but about {event:?}: only requests can be erased")]
     NoRequest {
         /// The number of the entry.
@@ -54,7 +54,7 @@ pub enum EraseError {
         /// The event that the entry records.
         event: &'static str,
     },
-    /// The entry was erased before.
+    /// The entry was already erased.
     #[error("entry {n} was erased before, as entry {by} says")]
     Already {
         /// The number of the entry.
@@ -64,12 +64,13 @@ pub enum EraseError {
     },
 }
 
-/// Erases entry `n` for `reason`, in the log's folder and in the archives that were given with it.
+/// Erases entry `n` for `reason`, in the log's folder and in the archives that were given with the
+/// log.
 ///
 /// # Errors
-/// [`EraseError`]; [`LogError::Locked`] while another process writes the log, [`LogError::Archived`]
-/// if an archive is needed that was not given, [`LogError::Followed`] if the log is closed: no entry
-/// can tell of an erasure then.
+/// [`EraseError`]. In particular: [`LogError::Locked`] while another process writes the log;
+/// [`LogError::Archived`] if the entry or a later one is in an archive that was not given;
+/// [`LogError::Followed`] if the log is closed, because no entry can record an erasure then.
 pub fn erase(
     folder: &Folder,
     n: u64,
@@ -84,19 +85,21 @@ pub fn erase(
         return Err(EraseError::NoEntry(n));
     }
     writer.checkpoint()?;
-    // An entry that records the erasure may be in any later file.
+    // The entry may have been erased before, and the record of that may be in any later file, so
+    // all later files are needed.
     if let Some(unseen) = archived::unseen(folder)?.iter().find(|range| range.end > n) {
         return Err(LogError::Archived(unseen.start.max(n)).into());
     }
     let changed = |why: String| LogError::changed(folder.path(), why);
     let copies = copies(folder, n)?;
-    // Archiving was interrupted after its note: a packed copy lies in an archive.
+    // Archiving was interrupted after its note was written: an archive that was not given may have
+    // a packed copy of the entry.
     let first = copies.first().map(|copy| copy.first);
     let is_archived = folder.stubs()?.iter().any(|(start, _)| Some(*start) == first);
     if is_archived && copies.iter().all(|copy| !copy.packed) {
         return Err(LogError::Archived(n).into());
     }
-    // So does the rest of a copy that a killed process did not finish.
+    // A killed process may have left an unfinished copy of a file, which also contains the entry.
     for place in std::iter::once(folder.path()).chain(folder.archives().iter().map(|p| p.as_path()))
     {
         files::remove_unfinished(place)?;
@@ -142,13 +145,13 @@ pub fn erase(
     for copy in &copies {
         put(copy, &erasure)?;
     }
-    // From here on another process may write.
+    // Dropping the writer releases the log, so that other processes can write again.
     drop(writer);
     let files = u64::try_from(copies.len()).unwrap_or(u64::MAX);
     Ok(ErasedEntry { n, by, files })
 }
 
-/// Lists the files that hold entry `n`: one; two if archiving was interrupted and left a packed
+/// Lists the files that hold entry `n`: one; or two, if archiving was interrupted and left a packed
 /// copy.
 fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     let files = archived::entry_files(folder)?;
@@ -166,8 +169,8 @@ fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     Ok(copies)
 }
 
-/// Checks that the line is the one under the latest checkpoint: a changed entry is a trace of
-/// tampering and is not erased.
+/// Checks that the line is the one under the latest checkpoint. A line that was changed is evidence
+/// of tampering, and is not erased.
 fn check(
     folder: &Folder,
     n: u64,
@@ -185,7 +188,7 @@ fn check(
     }
 }
 
-/// Rewrites a file of entries with a tombstone in place of the erased entry.
+/// Writes a file of entries again, with a tombstone in place of the erased entry.
 fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", &file.path, e);
     let mut read = Ok(());

@@ -1,14 +1,14 @@
-//! The remains of an erased entry: a tombstone that keeps its leaf hash, and an entry at the end of
-//! the log that records the erasure.
+//! What remains of an erased entry: a tombstone with its leaf hash in its place, and a later entry
+//! that records the erasure.
 //!
 //! ```text
 //! {"mcpid":"audit/2","n":17,"time":"…","event":"tombstone","tombstone":{"leaf":"BASE64"}}
 //! {"mcpid":"audit/2","n":42,"time":"…","event":"erased","erased":{"n":17,"time":"…","leaf":"BASE64","reason":"…"}}
 //! ```
 //!
-//! The tree keeps the hash of the erased line, so that every proof over the other entries stays
-//! valid. A tombstone is under no checkpoint: without the entry that records the erasure, it counts
-//! as a removal.
+//! The tree keeps the hash of the erased line, so that all proofs about other entries stay valid. A
+//! tombstone alone proves nothing, because no checkpoint covers it: without the entry that records
+//! the erasure, an audit reports the entry as removed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ pub struct Erasure {
     pub time: Timestamp,
     /// The leaf hash of the erased entry (RFC 9162 section 2.1.1).
     pub leaf: Hash,
-    /// The reason for the erasure, in the words of the log's keeper.
+    /// The reason for the erasure, as the log's operator gave it.
     pub reason: String,
 }
 
@@ -65,7 +65,7 @@ impl TryFrom<ErasureMembers> for Erasure {
 
     fn try_from(members: ErasureMembers) -> Result<Self, Self::Error> {
         let time = Timestamp::parse_rfc3339(&members.time).ok();
-        // A time has only one valid spelling.
+        // A time is accepted only in the form that this program writes.
         let time = time.filter(|time| time.to_string() == members.time).ok_or("its time")?;
         let leaf = leaf_of(&members.leaf).ok_or("its leaf")?;
         check_reason(&members.reason)?;
@@ -101,8 +101,8 @@ fn leaf_of(text: &str) -> Option<Hash> {
 /// Checks the reason of an erasure.
 ///
 /// # Errors
-/// The reason is empty, longer than [`MAX_REASON`] or has a control character; the text follows
-/// "the reason".
+/// The fault, worded to follow "the reason": the text is empty, longer than [`MAX_REASON`] or has a
+/// control character.
 ///
 /// ```
 /// use mcpid::audit::erasure::check_reason;
@@ -124,7 +124,8 @@ pub fn check_reason(reason: &str) -> Result<(), &'static str> {
 }
 
 impl Erasure {
-    /// Creates the record of the erasure of entry `n`, made at `time`, with the leaf hash `leaf`.
+    /// Creates the record of the erasure of entry `n`, which was written at `time` and has the leaf
+    /// hash `leaf`.
     pub(super) fn new(n: u64, time: Timestamp, leaf: Hash, reason: &str) -> Self {
         Erasure { n, time, leaf, reason: reason.to_owned() }
     }
@@ -141,7 +142,7 @@ impl Erasure {
 }
 
 impl Tombstone {
-    /// Returns the only valid spelling of a tombstone, with its line feed.
+    /// Returns the line of the tombstone, with its line feed. No other spelling is valid.
     pub(super) fn line(&self, n: u64, time: Timestamp) -> Vec<u8> {
         let mut line = Vec::with_capacity(160);
         Record::event("tombstone", self).line(n, &time.to_string(), &mut line);

@@ -1,4 +1,4 @@
-//! Tombstones, and the entries that tell of an erasure: each of the two needs the other.
+//! Matches tombstones with the entries that record an erasure: neither is valid without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,10 +12,11 @@ use super::segment;
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
-/// Finds the entry that records the erasure of entry `n`. Returns its number and the record.
+/// Finds the entry that records the erasure of entry `n`. Returns the number of that entry and the
+/// record.
 ///
 /// # Errors
-/// The log cannot be read.
+/// [`LogError`] if the log cannot be read.
 pub(super) fn told_of(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>, LogError> {
     for line in segment::lines(folder)? {
         let line = line?;
@@ -35,23 +36,25 @@ pub(super) fn told_of(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>,
 /// The erasures in the entries so far.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
-    /// Tombstones without an erasure record yet: time and leaf hash of the erased entry.
+    /// Tombstones for which no record was found yet: time and leaf hash of the erased entry, by its
+    /// number.
     open: BTreeMap<u64, (Timestamp, Hash)>,
-    /// Erased entries that have an erasure record.
+    /// Erased entries for which a record was found.
     told: BTreeSet<u64>,
-    /// Those of them whose tombstone was met, and the number of the entry that records the erasure.
+    /// Erased entries with both tombstone and record, and the number of the entry that records the
+    /// erasure.
     done: BTreeMap<u64, u64>,
 }
 
 impl Erasures {
-    /// Notes that a tombstone replaces entry `n`.
+    /// Adds the tombstone of entry `n`.
     pub(super) fn meet(&mut self, n: u64, time: Timestamp, leaf: Hash) {
         self.open.insert(n, (time, leaf));
     }
 
-    /// Notes that entry `by` records an erasure. `stored` is the stored leaf hash, and `unseen` the
-    /// archived entries that were not given. Returns true if the erased entry is gone, or was not
-    /// seen.
+    /// Adds the record of an erasure in entry `by`. `stored` is the stored leaf hash, and `unseen`
+    /// the archived entries that were not read. Returns true if a tombstone replaces the erased
+    /// entry, or if that entry was not read.
     pub(super) fn tell(
         &mut self,
         by: u64,
@@ -89,9 +92,9 @@ impl Erasures {
         self.open.keys().copied()
     }
 
-    /// Returns the erased entries whose record is under none of the checkpoints, which are over the
-    /// first `signed` entries: without the log's key a record and a tombstone can be written, but
-    /// no checkpoint. Each comes with the number of the record.
+    /// Returns the erased entries whose record is under no checkpoint, each with the number of the
+    /// record. `signed` is the number of entries under a checkpoint. An attacker without the log's
+    /// key can write a tombstone and a record, but cannot sign a checkpoint.
     pub(super) fn unsigned(&self, signed: u64) -> impl Iterator<Item = (u64, u64)> {
         self.done.iter().map(|(n, by)| (*n, *by)).filter(move |(_, by)| *by >= signed)
     }

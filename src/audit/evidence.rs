@@ -1,9 +1,9 @@
 //! The signatures of a request as an entry records them: label, key, base and signature.
 //!
-//! Of the head, only `Host`, the signature fields, `Content-Digest` and the fields that the profile
-//! `mcp` covers are kept, so that no `Authorization`, `DPoP` or `Cookie` enters a file that is
-//! given to others. For a signature that covers other fields only the hash of its base is kept: its
-//! base cannot be read or judged again.
+//! The log keeps only these fields of the head: `Host`, the signature fields, `Content-Digest` and
+//! the fields that the profile `mcp` covers. So no `Authorization`, `DPoP` or `Cookie` gets into a
+//! file that is given to others. If a signature covers other fields, only the hash of its base is
+//! kept: the signature cannot be verified again.
 
 use std::sync::LazyLock;
 
@@ -19,12 +19,13 @@ use crate::message::{Head, RequestTarget};
 use crate::profile::Profile;
 use crate::verify::HeldSignature;
 
-/// The signatures of a request that hold, written down before the body is judged.
+/// The valid signatures of a request, recorded before the body is judged.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// JSON objects, separated by commas.
+    /// The signatures as JSON objects, separated by commas.
     pub(super) signatures: Vec<u8>,
-    /// The bytes of the first signature, which identify the request: no other request has them.
+    /// The bytes of the first signature. They identify the request, because no other request has
+    /// the same.
     first: Option<[u8; 64]>,
 }
 
@@ -39,7 +40,7 @@ struct RecordedSignature<'a> {
     signature: String,
 }
 
-/// A key of a trust file, as it stood when the request was judged.
+/// A key of a trust file, as it was when the request was judged.
 #[derive(Serialize)]
 struct RecordedKey<'a> {
     kty: &'static str,
@@ -73,7 +74,8 @@ fn jwk(key: &PublicKey) -> RecordedKey<'_> {
 
 fn standing(entry: &Trusted) -> RecordedStanding<'_> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    // A key in several trust files must pass each file's list, which one list cannot express.
+    // A key that is in several trust files must pass the `allow` list of each file, which one list
+    // cannot express.
     let allow = match entry.allow() {
         [one] => one.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
@@ -89,12 +91,13 @@ fn standing(entry: &Trusted) -> RecordedStanding<'_> {
 }
 
 impl Evidence {
-    /// Records the signatures of a request that `judge_head` found valid.
+    /// Records the signatures that `judge_head` found valid.
     pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
         let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
         for one in held {
             let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
-            // A key that was found by another name has to be found by it again.
+            // If the key was found by another name than its thumbprint, an auditor has to find it
+            // by that name too.
             if let Some(kid) = keyid(one.base).filter(|id| one.entry.kids().iter().any(|k| k == id))
             {
                 key.kid = kid;
@@ -104,7 +107,7 @@ impl Evidence {
         evidence
     }
 
-    /// Records the signature that a client made with `key`, before the request is sent.
+    /// Records the signature that a client has made with `key`, before the request is sent.
     pub fn signed(
         head: &Head<'_>,
         label: &str,
@@ -139,27 +142,28 @@ impl Evidence {
         );
     }
 
-    /// Returns the value that salts are bound to.
+    /// Returns the value from which the salts of redacted values are derived.
     pub(super) fn binding(&self) -> String {
         self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
 }
 
-/// Returns the `keyid` in the last line of a base, if it needs no escapes.
+/// Returns the `keyid` in the last line of a base, unless it contains escapes.
 fn keyid(base: &str) -> Option<&str> {
     let (_, rest) = base.rsplit_once('\n')?.1.rsplit_once(";keyid=\"")?;
     let (id, _) = rest.split_once('"')?;
     (!id.contains('\\')).then_some(id)
 }
 
-/// Returns true if a signature over `base` covers data that is not kept. Each line of a base begins
-/// with the name of a component in quotation marks (RFC 9421 section 2.5); any other line counts as
-/// not kept.
+/// Returns true if a signature with this `base` covers data that the log does not keep. Each line
+/// of a base begins with the name of a component in quotation marks (RFC 9421 section 2.5). Any
+/// other line counts as data that is not kept.
 fn is_opaque(head: &Head<'_>, base: &str) -> bool {
     let absolute = matches!(head.target(), RequestTarget::Absolute(_));
     base.lines().any(|line| {
         match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
-            // The log keeps the target, but not its form on the request line.
+            // The log keeps the absolute target, but not whether the request line had it in
+            // absolute form.
             Some(("@request-target", _)) => absolute,
             Some((name, _)) => !name.starts_with('@') && !is_kept(name),
             None => true,
@@ -167,7 +171,7 @@ fn is_opaque(head: &Head<'_>, base: &str) -> bool {
     })
 }
 
-/// Returns true if the log keeps this field.
+/// Returns true if the log keeps the field `name`.
 pub(super) fn is_kept(name: &str) -> bool {
     static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
     matches!(name, "host" | "content-digest" | "signature-input" | "signature")

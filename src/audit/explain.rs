@@ -1,5 +1,5 @@
-//! An explanation of one entry beside the verdict: what its signature covers, what the signature
-//! states, and which facts only the log claims.
+//! Explains one entry: what its signature covers, what the signature states, and which facts only
+//! the log claims.
 
 use super::entry::Request;
 use crate::base::header;
@@ -7,28 +7,27 @@ use crate::clock::Timestamp;
 use crate::message::line;
 use crate::verify::covered;
 
-/// The signature that vouches for an entry, in the words of its request.
+/// What the signature behind an entry covers and states.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The signature's label.
     pub label: String,
-    /// The components that it covers, as reports name them.
+    /// The components that the signature covers, in the spelling of reports.
     pub covered: Vec<String>,
-    /// Parts of the kept request that the signature does not cover.
+    /// Parts of the recorded request that the signature does not cover.
     pub claimed: Vec<String>,
-    /// The stated time at which the signature was made.
+    /// When the signature was made, as it states.
     pub created: Option<Timestamp>,
-    /// The stated time at which the signature expires.
+    /// When the signature expires, as it states.
     pub expires: Option<Timestamp>,
     /// The signature's `nonce`.
     pub nonce: Option<String>,
-    /// The signature's `tag`: its stated purpose.
+    /// The signature's `tag`, which names its purpose.
     pub tag: Option<String>,
 }
 
-/// Reads the signature of an entry at index `place`, from 0; `None` if there is none. Nothing is
-/// verified.
+/// Parses the signature at index `place` of an entry; `None` if there is none. Nothing is verified.
 pub fn explain(request: &Request<'_>, place: usize) -> Option<Explanation> {
     let told = request.signatures.get(place)?;
     let line = line::read(request.request.get().as_bytes()).ok()?;

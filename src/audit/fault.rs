@@ -7,16 +7,16 @@ use std::sync::Arc;
 use crate::key::SignError;
 use crate::key::store::FileError;
 
-/// Maximum size of one entry with its line feed, in bytes: a body of the largest common size in
-/// base64, and ample room.
+/// Maximum size of one entry with its line feed, in bytes: enough for the largest usual body in
+/// base64.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// The reason why a log cannot be opened, or an entry not be written. Cheap to clone: every task
+/// Why a log cannot be opened, or an entry not be written. The type is cheap to clone: each task
 /// that waits for the entry gets a copy.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The operating system says no.
+    /// The operating system reported an error.
     #[error("cannot {act} {}", path.display())]
     Io {
         /// The operation: `read`, `write`, `make` or `lock`.
@@ -29,10 +29,10 @@ pub enum LogError {
     /// The folder does not exist, or `audit init` did not make it.
     #[error("{} is not the folder of an audit log", .0.display())]
     NotALog(PathBuf),
-    /// There is a log already.
+    /// The folder contains a log already.
     #[error("{} holds an audit log already", .0.display())]
     Exists(PathBuf),
-    /// A folder or file that others than its owner can change.
+    /// Users other than the owner can change a folder or file of the log.
     #[error("{} can be changed by others than its owner: its mode is {mode:04o}", path.display())]
     TooOpen {
         /// The path of the folder or file.
@@ -46,27 +46,27 @@ pub enum LogError {
     /// Another process archives or erases entries of this log.
     #[error("another process archives or erases entries of the log in {}", .0.display())]
     Maintained(PathBuf),
-    /// An entry is in an archive that was not given.
+    /// An entry is in an archive that was not given with the log.
     #[error("entry {0} is archived, and its archive was not given")]
     Archived(u64),
-    /// A folder or file that cannot be an archive of this log.
+    /// A folder or file is not usable as an archive of this log.
     #[error("{} cannot be used as an archive of this log: {why}", path.display())]
     Archive {
         /// The path of the folder or file.
         path: PathBuf,
-        /// The reason why the key does not fit.
+        /// Why the archive does not fit.
         why: String,
     },
     /// The log's key cannot be read.
     #[error("the key of the log cannot be read")]
     Key(#[source] Arc<FileError>),
-    /// The log's key has a passphrase, or a name that no signed note can hold.
+    /// The log's key has a passphrase, or a name that is not allowed in a signed note.
     #[error("the key of the log cannot be used: {0}")]
     KeyUnfit(&'static str),
-    /// The log's key does not sign.
+    /// Signing with the log's key failed.
     #[error("the key of the log does not sign")]
     Sign(#[source] Arc<SignError>),
-    /// The files differ from those that the log's writer wrote.
+    /// The files of the log are not as its writer left them.
     #[error("the log in {} was changed: {why}", path.display())]
     Changed {
         /// The path of the folder.
@@ -74,29 +74,29 @@ pub enum LogError {
         /// The difference that was found.
         why: String,
     },
-    /// The log is closed: its last entry names the log that follows it.
+    /// The log is closed: its last entry names its successor.
     #[error("the log in {} is closed: {successor} follows it", path.display())]
     Followed {
         /// The path of the folder.
         path: PathBuf,
-        /// The key of the log that follows.
+        /// The key of the successor.
         successor: String,
     },
-    /// Witnesses have signed another history of it.
+    /// Witnesses have signed another history of the log.
     #[error("the log in {} is not continued: {why}", path.display())]
     Contradicted {
         /// The path of the folder.
         path: PathBuf,
-        /// The contradiction that a witness shows.
+        /// What a witness has signed, and how it differs.
         why: String,
     },
-    /// The entry is longer than the limit for a line.
+    /// The entry is longer than the limit; the number is its length in bytes.
     #[error("the entry is {0} bytes long, {max} at most", max = MAX_LINE)]
     TooLarge(usize),
-    /// More entries wait than the disk can take.
+    /// The queue is full: entries arrive faster than the disk can write them.
     #[error("too many entries wait to be written")]
     Busy,
-    /// The disk did not answer in time.
+    /// The entry was not written in time.
     #[error("the entry was not written in time")]
     Slow,
     /// The log was closed.

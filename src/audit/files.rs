@@ -1,9 +1,9 @@
-//! Opening the files of a log: regular files only, of a size that was expected, and the same ones
-//! as long as they are open.
+//! Opens the files of a log. Only regular files are opened, of at most an expected size, and a
+//! check shows whether the path still names the open file.
 //!
-//! What lies in the folder may come from any process that can write to it. A named pipe
-//! would keep its reader waiting, a link would have us write elsewhere, and a sparse file of a
-//! gigabyte would be read into memory.
+//! Any process that can write to the folder may have put a file there. Reading a named pipe would
+//! block, writing through a link would change a file elsewhere, and a huge sparse file would fill
+//! the memory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 use super::fault::LogError;
 use crate::key::store;
 
-/// Longest wait for another writer's lock.
+/// Maximum time to wait for the lock of another writer.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Opens a regular file of the log for reading.
 ///
 /// # Errors
-/// [`LogError::Io`]: it is not there, or is a link, pipe, device or folder.
+/// [`LogError::Io`] if the file does not exist, or is a link, pipe, device or folder.
 pub(super) fn read(path: &Path) -> Result<File, LogError> {
     open_regular(path, OpenOptions::new().read(true), "read")
 }
 
-/// Opens a file of the log for writing, for this user only if it is made now.
+/// Opens a file of the log for writing. If it is created now, only its owner has access.
 ///
 /// # Errors
 /// As [`read`].
@@ -43,8 +43,7 @@ fn open_regular(
     let wrong = |e| LogError::io(act, path, e);
     let not_regular =
         || wrong(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    // The path is checked before opening only for a better message; the check of the opened file
-    // decides.
+    // This check before opening only gives a better message. The check of the opened file decides.
     if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
         return Err(not_regular());
     }
@@ -65,7 +64,7 @@ fn open_regular(
 /// Reads a file of at most `limit` bytes; `None` if the file does not exist.
 ///
 /// # Errors
-/// The same as for [`read`]; a longer file is an error too.
+/// As [`read`], and if the file is longer than `limit`.
 pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogError> {
     let file = match read(path) {
         Ok(file) => file,
@@ -84,12 +83,13 @@ pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogErr
     }
 }
 
-/// Writes a file anew, for one user only, and has it on the disk. `write` gets the new file and where
-/// it lies until it is whole: the file at `path` is replaced by all of it, or not at all. It belongs
-/// to the owner of `like`, so that an administrator does not lock the log's own user out.
+/// Replaces a file as a whole: `write` fills a temporary file, which is forced to the disk and then
+/// renamed to `path`. Only one user has access to the new file: the owner of `like`, so that an
+/// administrator does not lock out the log's own user. `write` gets the temporary file and its
+/// path.
 ///
 /// # Errors
-/// What `write` says; or the file cannot be made.
+/// The error of `write`, or [`LogError::Io`] if the file cannot be created or renamed.
 pub(super) fn replace(
     path: &Path,
     like: Option<&Path>,
@@ -98,7 +98,8 @@ pub(super) fn replace(
     let wrong = |e| LogError::io("write", path, e);
     let folder = store::folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // The name is fixed, so that the next try replaces the rest that an ended process left.
+    // The temporary name is always the same, so that the next call replaces what a killed process
+    // left.
     let temporary = folder.join(format!(".{name}.tmp"));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(wrong(e)),
@@ -117,10 +118,11 @@ pub(super) fn replace(
     sync_folder(folder)
 }
 
-/// Removes what a killed process left of entry files that it was writing, as [`replace`] names them.
+/// Removes unfinished files of entries, which a killed process left. They have the temporary names
+/// of [`replace`].
 ///
 /// # Errors
-/// The folder cannot be read, or a file in it not removed.
+/// [`LogError`] if the folder cannot be read, or if a file cannot be removed.
 pub(super) fn remove_unfinished(folder: &Path) -> Result<(), LogError> {
     let wrong = |e| LogError::io("clear", folder, e);
     for file in fs::read_dir(folder).map_err(wrong)? {
@@ -136,10 +138,10 @@ pub(super) fn remove_unfinished(folder: &Path) -> Result<(), LogError> {
     sync_folder(folder)
 }
 
-/// Forces the names in a folder to the disk.
+/// Forces the file names in a folder to the disk.
 ///
 /// # Errors
-/// The folder cannot be opened or forced.
+/// [`LogError`] if the folder cannot be opened or forced to the disk.
 pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     #[cfg(unix)]
     File::open(path)
@@ -148,10 +150,10 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Returns the length of the open `file` if `path` still names it.
+/// Returns the length of the open `file` if `path` still names this file, and `None` if not.
 ///
 /// # Errors
-/// The file or the path cannot be examined.
+/// The error of the operating system.
 pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
     let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
     #[cfg(unix)]
@@ -164,13 +166,13 @@ pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
     Ok((open.file_type() == named.file_type()).then_some(open.len()))
 }
 
-/// Takes the lock on an open file or folder; `false` if another process holds it.
+/// Locks an open file or folder. Returns false if another process holds the lock.
 ///
 /// # Errors
-/// The file system knows no locks.
+/// [`LogError::Io`] if the file system does not support locks.
 pub(super) fn lock(file: &File, path: &Path) -> Result<bool, LogError> {
-    // A process that is about to end lets go in a moment; so does a child between its fork and
-    // exec, which holds all files that its parent had open.
+    // The lock may be free in a moment: its holder may be about to exit; or a child process between
+    // fork and exec still has the files of its parent open.
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
@@ -200,7 +202,7 @@ pub(super) fn lock_holder(file: &File) -> Option<u32> {
             is_ours.then(|| pid.parse().ok()).flatten()
         });
         let first = holders.next();
-        // If two holders match this inode number on different devices, the right one is unknown.
+        // Two locks may have this inode number on different devices. Then the holder is unknown.
         first.filter(|_| holders.next().is_none())
     }
     #[cfg(not(target_os = "linux"))]

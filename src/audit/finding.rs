@@ -1,38 +1,38 @@
-//! Findings of an auditor, as text.
+//! What an audit found, as text.
 
 use std::fmt;
 
-/// The kind of change that was made to a log.
+/// What was done to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
     /// An entry was changed, or is not a valid entry.
     Changed,
-    /// Entries and all their hashes differ from those of a checkpoint.
+    /// The entries and all their hashes differ from a checkpoint: the log was written again.
     Rewritten,
-    /// Entries are not there.
+    /// Entries are missing.
     Removed,
-    /// Two entries changed places.
+    /// Two entries have exchanged places.
     Swapped,
-    /// An entry is in the log twice.
+    /// The same entry is in the log twice.
     Repeated,
-    /// There is one too many.
+    /// An entry is in the log that does not belong there.
     Inserted,
-    /// Entries at the end are not there.
+    /// Entries at the end of the log are missing.
     Truncated,
-    /// The time of an entry is earlier than that of a previous entry.
+    /// The time of an entry is before that of an earlier entry.
     Clock,
     /// A nonce was used twice.
     Replayed,
-    /// The stored hashes are damaged; the entries are not.
+    /// The stored hashes are damaged, but the entries are not.
     Tree,
-    /// A checkpoint is none of this log.
+    /// A checkpoint does not belong to this log, or is damaged.
     Checkpoint,
-    /// A file of entries does not bear the number of its first entry.
+    /// The name of a file of entries does not match the number of its first entry.
     File,
-    /// A file that was archived cannot be read, or is not as its note says.
+    /// An archived file cannot be read, or contradicts the note about it.
     Archive,
-    /// The log that this one follows, or that follows it, is another one.
+    /// The log before or after this one is not the one that this log names.
     Successor,
 }
 
@@ -58,15 +58,16 @@ impl FindingKind {
     }
 }
 
-/// The first thing that does not fit.
+/// A contradiction that an audit found in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The kind of change.
     pub what: FindingKind,
-    /// The number of the changed entry, or of the first one.
+    /// The number of the entry, or of the first of several.
     pub n: Option<u64>,
-    /// The evidence for the finding. May contain text from the log: escape it on a terminal.
+    /// The evidence for the finding. The text may quote the log: escape it before printing it on a
+    /// terminal.
     pub why: String,
 }
 
@@ -95,8 +96,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Diagnoses an entry that does not fit at `place`, by its own number and that of the next entry.
-/// The second value is true if later entries are displaced by the change.
+/// Says what was done to an entry that does not fit at position `place`, from its own number and
+/// the number of the next entry. The second value is true if all later entries are displaced.
 pub(super) fn of_inconsistent_entry(
     place: u64,
     (n, next): (Option<u64>, Option<u64>),

@@ -13,8 +13,8 @@
 //! refused.jsonl              requests of strangers: capped, no part of the tree
 //! ```
 //!
-//! The one process that writes holds a lock on the folder itself and on the newest file of entries.
-//! No separate lock file exists that another process could remove.
+//! The writing process holds a lock on the folder and on the newest file of entries. There is no
+//! separate lock file, which another process could remove.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -33,22 +33,23 @@ use crate::key::{SecretKey, Sign};
 
 const KEY: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
-/// The end of the name of a file of entries.
+/// The extension of a file of entries.
 const SEGMENT: &str = ".jsonl";
-/// The end of the name of a packed file of entries.
+/// The extension of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
-/// The end of the name of the note that replaces an archived file of entries.
+/// The extension of the note that replaces an archived file of entries.
 const STUB: &str = ".archived";
 
-/// Returns the name of the file for the entries from `first` on.
+/// Returns the name of the file whose first entry has the number `first`.
 pub(super) fn file_name(first: u64, end: &str) -> String {
     format!("entries-{first:012}{end}")
 }
 
-/// Lists the files of a folder that are named as files of entries with this ending, in order.
+/// Lists the files in a folder that have the name of a file of entries with this extension, in
+/// order.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// [`LogError`] if the folder cannot be read.
 pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let wrong = |e| LogError::io("read", folder, e);
     let mut found = Vec::new();
@@ -58,7 +59,8 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
         let number =
             name.to_str().and_then(|name| name.strip_prefix("entries-")?.strip_suffix(end));
         if let Some(first) = number.and_then(|number| number.parse::<u64>().ok())
-            // A number has only one valid name: two files for one position would be ambiguous.
+            // Only the name that `file_name` makes is accepted: two files for one position would be
+            // ambiguous.
             && *file_name(first, end) == *name
         {
             found.push((first, entry.path()));
@@ -68,7 +70,7 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
     Ok(found)
 }
 
-/// The location of a log.
+/// The folder of a log.
 ///
 /// ```
 /// use mcpid::audit::{Folder, LogError};
@@ -79,11 +81,11 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Archive folders with packed files of the log's entries.
+    /// Folders of archives, with packed files of the log's entries.
     archives: Vec<PathBuf>,
 }
 
-/// The key that signs a log's checkpoints.
+/// The key of a log, which signs its checkpoints.
 #[derive(Clone)]
 pub struct LogKey {
     pub(super) note: NoteKey,
@@ -91,7 +93,7 @@ pub struct LogKey {
 }
 
 impl LogKey {
-    /// Returns the public half, which auditors pin.
+    /// Returns the public key, which auditors pin.
     pub fn public(&self) -> &NoteKey {
         &self.note
     }
@@ -104,7 +106,7 @@ impl std::fmt::Debug for LogKey {
 }
 
 impl Folder {
-    /// Refers to an existing folder. No file in it is read yet.
+    /// Refers to the log in an existing folder. No file is read yet.
     ///
     /// # Errors
     /// [`LogError::NotALog`] if the folder does not exist.
@@ -118,11 +120,13 @@ impl Folder {
         }
     }
 
-    /// Makes a log called `name`, whose checkpoints `secret` signs. The key is written without a
-    /// passphrase, for this user only: a server must be able to start by itself.
+    /// Creates a log with the name `name`, whose checkpoints are signed by `secret`. The key is
+    /// stored without a passphrase, so that a server can start without a person; only the owner can
+    /// read it.
     ///
     /// # Errors
-    /// [`LogError::Exists`], [`LogError::KeyUnfit`], [`LogError::Io`].
+    /// [`LogError::Exists`] if the folder has a log, [`LogError::KeyUnfit`] if the name is not
+    /// allowed, [`LogError::Io`] if a file cannot be written.
     pub fn init(
         path: impl Into<PathBuf>,
         name: &str,
@@ -157,7 +161,7 @@ impl Folder {
         let path = folder.file(PUBLIC);
         store::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
         store::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
-        // Signed while it is empty: a log without any checkpoint was robbed of them.
+        // A checkpoint over no entries: if a log has no checkpoint at all, an attacker removed it.
         let origin = key.name().to_owned();
         let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
         let note = checkpoint.sign(&key, secret)?;
@@ -174,7 +178,7 @@ impl Folder {
         Folder { archives, ..self }
     }
 
-    /// Returns the folders that were given as archives of this log.
+    /// Returns the folders that were given as archives of the log.
     pub(super) fn archives(&self) -> &[PathBuf] {
         &self.archives
     }
@@ -184,10 +188,11 @@ impl Folder {
         &self.path
     }
 
-    /// Reads the log's key.
+    /// Reads the log's key from the folder.
     ///
     /// # Errors
-    /// [`LogError::NotALog`], [`LogError::Key`], [`LogError::KeyUnfit`].
+    /// [`LogError::NotALog`], [`LogError::Key`] or [`LogError::KeyUnfit`] if the key is missing or
+    /// cannot be used.
     pub fn key(&self) -> Result<LogKey, LogError> {
         let keyfile = store::load_keyfile(&self.file(KEY)).map_err(|error| match error {
             FileError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -207,8 +212,8 @@ impl Folder {
         Ok(LogKey { note, secret: Arc::new(secret) })
     }
 
-    /// Reads the public half of the log's key from the folder. A maker of proofs may use it, but an
-    /// auditor must not.
+    /// Reads the public key from the folder. This suffices to make proofs. An auditor must not use
+    /// it, because an attacker could have replaced it.
     ///
     /// # Errors
     /// As [`Folder::key`].
@@ -223,7 +228,7 @@ impl Folder {
     /// Checks that only the owner can change the files in the folder.
     ///
     /// # Errors
-    /// [`LogError::TooOpen`].
+    /// [`LogError::TooOpen`] if other users can.
     pub(super) fn check(&self) -> Result<(), LogError> {
         let about = fs::metadata(&self.path).map_err(|e| LogError::io("read", &self.path, e))?;
         match store::mode_of(&about) {
@@ -234,11 +239,11 @@ impl Folder {
         }
     }
 
-    /// Keeps other processes from archiving or erasing entries, until the file is dropped. A writer
-    /// may go on meanwhile.
+    /// Locks out other processes that archive or erase, until the returned file is dropped. A
+    /// writer can continue meanwhile.
     ///
     /// # Errors
-    /// [`LogError::Maintained`].
+    /// [`LogError::Maintained`] if another process holds this lock.
     pub(super) fn lock_maintenance(&self) -> Result<File, LogError> {
         let path = self.file(PUBLIC);
         let file = files::read(&path)?;
@@ -248,15 +253,15 @@ impl Folder {
         }
     }
 
-    /// Returns the process that writes this log, if the system reports it.
+    /// Returns the process id of the log's writer, if the operating system reports it.
     pub fn writer(&self) -> Option<u32> {
         files::lock_holder(&File::open(&self.path).ok()?)
     }
 
-    /// Takes the log for this process, until the file is dropped.
+    /// Locks the log for this process, until the returned file is dropped.
     ///
     /// # Errors
-    /// [`LogError::Locked`].
+    /// [`LogError::Locked`] if another process holds the lock.
     pub(super) fn lock(&self) -> Result<File, LogError> {
         let folder = File::open(&self.path).map_err(|e| LogError::io("lock", &self.path, e))?;
         match files::lock(&folder, &self.path)? {
@@ -265,28 +270,31 @@ impl Folder {
         }
     }
 
-    /// Lists the files of entries in the folder, in order, each with the number of its first entry.
+    /// Lists the files of entries in the folder, in order, with the number of the first entry of
+    /// each.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// [`LogError`] if the folder cannot be read.
     pub(super) fn segments(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
         numbered(&self.path, SEGMENT)
     }
 
-    /// Lists the archive notes in the folder, each with the number of its first entry.
+    /// Lists the archive notes in the folder, in order, with the number of the first entry that
+    /// each is about.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// [`LogError`] if the folder cannot be read.
     pub(super) fn stubs(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
         numbered(&self.path, STUB)
     }
 
-    /// Returns the path of the file of entries that begins with number `first`.
+    /// Returns the path of the file of entries whose first entry has the number `first`.
     pub(super) fn segment(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first, SEGMENT))
     }
 
-    /// Returns the path of the archive note for the file that begins with number `first`.
+    /// Returns the path of the archive note about the file whose first entry has the number
+    /// `first`.
     pub(super) fn stub(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first, STUB))
     }
@@ -317,8 +325,8 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Checks that the disk has room for entries: writes a file that is no part of the log, and
-    /// removes it.
+    /// Checks that the disk has room, by writing a file that is not part of the log and removing
+    /// it.
     pub(super) fn probe(&self) -> Result<(), LogError> {
         let path = self.file("probe");
         let mut file =
@@ -328,24 +336,24 @@ impl Folder {
         written.and(removed).map_err(|e| LogError::io("write", &path, e))
     }
 
-    /// Reads the latest checkpoint, byte for byte; `None` if there is none.
+    /// Returns the bytes of the latest checkpoint; `None` if there is none.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// [`LogError`] if the file cannot be read.
     pub fn latest(&self) -> Result<Option<Vec<u8>>, LogError> {
         files::small(&self.checkpoint(), note::MAX_NOTE)
     }
 
-    /// Reads the newest checkpoint that a quorum has cosigned, byte for byte; `None` if there is
+    /// Returns the bytes of the newest checkpoint that a quorum has cosigned; `None` if there is
     /// none. The cosignatures are not verified here.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// [`LogError`] if the file cannot be read.
     pub fn latest_cosigned(&self) -> Result<Option<Vec<u8>>, LogError> {
         files::small(&self.cosigned(), note::MAX_NOTE)
     }
 
-    /// Forces new names to the disk.
+    /// Forces the file names in the folder to the disk.
     pub(super) fn sync(&self) -> Result<(), LogError> {
         files::sync_folder(&self.path)
     }

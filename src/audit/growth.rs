@@ -1,4 +1,5 @@
-//! Proofs that a log only grew between two checkpoints, and their form for a witness.
+//! Proofs that a log only grew between two checkpoints, and the request that sends such a proof to
+//! a witness.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,25 +24,25 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Returns the proof as the body of an `add-checkpoint` request (C2SP `tlog-witness`), with the
-    /// newer checkpoint as it was signed.
+    /// Returns the body of an `add-checkpoint` request with this proof (C2SP `tlog-witness`). `new`
+    /// is the newer checkpoint as a signed note.
     pub fn request(&self, new: &str) -> String {
         request(self.old.size, &self.proof, new)
     }
 }
 
-/// Returns the body of an `add-checkpoint` request: the size that the proof begins at, its hashes,
-/// an empty line and the checkpoint `new` as it was signed.
+/// Returns the body of an `add-checkpoint` request: the size at which the proof begins, its hashes,
+/// an empty line, and the signed checkpoint `new`.
 pub(super) fn request(old: u64, proof: &[Hash], new: &str) -> String {
     let proof: String = proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
     format!("old {old}\n{proof}\n{new}")
 }
 
-/// Proves from the stored hashes that the log only grew between two checkpoints.
+/// Makes, from the stored hashes, the proof that the log only grew between two checkpoints.
 ///
 /// # Errors
-/// [`ProofError::Checkpoint`], [`ProofError::Log`]; [`ProofError::Damaged`] if it did not only
-/// grow, or its hashes do not prove it.
+/// [`ProofError::Checkpoint`] or [`ProofError::Log`] if a checkpoint or the log cannot be read;
+/// [`ProofError::Damaged`] if the log did not only grow, or its hashes do not prove that.
 pub fn consistent(
     folder: &Folder,
     log_key: &NoteKey,

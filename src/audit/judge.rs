@@ -1,10 +1,10 @@
-//! The judge of a single entry: judges it again from its own content, on any core and without other
-//! entries.
+//! Judges a single entry again from its own content. Other entries are not needed, so that entries
+//! can be judged on all cores at once.
 //!
 //! There are three results. An entry is *bad* if it contradicts itself or a signature is invalid:
-//! it was made up or changed. It is *unjudged* for a [`Reason`] if nothing contradicts it but
-//! needed data is missing, such as a key that the auditor knows. Otherwise it is good. The holder
-//! of the log's key can write any line, but cannot sign for a key that the auditor knows.
+//! it was invented or changed. It is *unjudged*, for a [`Reason`], if nothing contradicts it but
+//! data is missing, for example a key that the auditor trusts. Otherwise it is good. The holder of
+//! the log's key can write any line, but cannot make signatures of a key that the auditor trusts.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ use nonces::nonce_id;
 use signatures::JudgedSignature;
 use verifiers::{EntryVerifier, EntryVerifiers};
 
-/// The auditor's trusted keys and rules, which the holder of the log's key cannot change.
+/// The keys and rules that the auditor trusts. The holder of the log's key cannot change them.
 #[derive(Clone, Default)]
 pub struct Trust {
     registry: Option<Arc<Registry>>,
@@ -52,17 +52,17 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Creates a trust without any known key: no entry can be good.
+    /// Trusts no key, so that no entry can be good.
     pub fn of_the_log() -> Self {
         Trust::default()
     }
 
-    /// Creates a trust in the auditor's own trust files.
+    /// Trusts the keys in the auditor's own trust files.
     pub fn pinned(registry: Arc<Registry>) -> Self {
         Trust { registry: Some(registry), rules: PinnedRules::default() }
     }
 
-    /// Returns the keys that the auditor knows, if trust files were given.
+    /// Returns the keys that the auditor trusts, if trust files were given.
     pub fn registry(&self) -> Option<&Registry> {
         self.registry.as_deref()
     }
@@ -74,7 +74,7 @@ impl Trust {
     }
 }
 
-/// Judges entries, one after the other; each core has its own.
+/// Judges entries, one after the other. Each core uses its own value.
 pub struct Judge {
     trust: Trust,
     verifiers: EntryVerifiers,
@@ -139,7 +139,7 @@ impl Judge {
             Event::Closed(closed) => Notice::Closed(closed.successor.clone()),
             Event::Erased(erasure) => Notice::Erased(erasure.clone()),
             Event::Tombstone(tombstone) => {
-                // No checkpoint is over it, so that it has one spelling alone.
+                // No checkpoint covers a tombstone, so only its one valid spelling is accepted.
                 looked.leaf = tombstone.leaf;
                 if tombstone.line(entry.n, entry.time).split_last() != Some((&b'\n', line)) {
                     return Err("its tombstone is not as one is written".to_owned());
@@ -151,8 +151,8 @@ impl Judge {
         Ok(())
     }
 
-    /// Judges a request again, at its own time, which is also returned. `elsewhere` is a body that
-    /// the auditor has and the log does not.
+    /// Judges a request again as of its own time, which is returned too. `elsewhere` is the body,
+    /// if the auditor has it and the log does not.
     pub(super) fn request(
         &mut self,
         request: &Request<'_>,
@@ -233,7 +233,7 @@ impl Judge {
         Ok((judged, time))
     }
 
-    /// Returns the findings on each signature of an entry, in the entry's order.
+    /// Returns the findings on each signature of an entry, in the order of the entry.
     fn signed<'s>(
         &self,
         engine: &EntryVerifier,
@@ -274,8 +274,8 @@ impl Judge {
                         entry,
                     });
                 }
-                // The number and the labels are the same as those of the recorded signatures with a
-                // base.
+                // The number and the labels of the valid signatures equal those of the recorded
+                // signatures with a base: that was checked before.
                 let one = holding.next().ok_or("a signature does not hold")?;
                 let covered = rules::Covered::of_base(one.base);
                 let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
@@ -299,8 +299,8 @@ impl Judge {
             .collect()
     }
 
-    /// Finds the signature that vouches for the entry: of those whose key the auditor knows, one
-    /// that could speak then and binds the whole request.
+    /// Selects the signature on which the verdict about the entry rests: its key is one that the
+    /// auditor trusts and was valid then, and it covers the whole request.
     fn stand(
         &self,
         request: &Request<'_>,
@@ -316,8 +316,8 @@ impl Judge {
             key_status::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
-        // The best signature has a known key, then a key that was valid then, a verified base, and
-        // full coverage; among equals the first one.
+        // A known key is best; then a key that was valid at that time, a verified base, and full
+        // coverage. Among equal signatures, the first one is taken.
         let best = all.min_by_key(|(_, one, known)| {
             let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
             (known.is_none(), !then, !one.base, !one.whole)
@@ -336,7 +336,7 @@ impl Judge {
     }
 }
 
-/// Returns the scope in which the body of an entry was read.
+/// Returns how the body of an entry is to be parsed: as a request to the endpoint or otherwise.
 fn scope(request: &Request<'_>) -> Scope {
     match request.verdict {
         Verdict::Signed => Scope::Anywhere,

@@ -1,4 +1,4 @@
-//! An open log: a handle that many requests share, and the thread that writes.
+//! An open log: a handle that many requests share, and the thread that writes entries.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use crate::message::Head;
 use crate::verify::Statement;
 use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 
-/// Interval at which an idle writer checks if a checkpoint is due.
+/// How often an idle writer checks whether a checkpoint is due.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
-/// Interval at which the writer retries after a failed write.
+/// How often the writer retries after a failed write.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// A log that this process writes. Clones are the same log; when the last one is dropped, what
-/// waits is written, and a last checkpoint with it.
+/// A log that this process writes. Clones are handles on the same log. When the last clone is
+/// dropped, the waiting entries and a last checkpoint are written.
 #[derive(Clone)]
 pub struct Log {
     shared: Arc<SharedLog>,
@@ -45,19 +45,21 @@ struct SharedLog {
 struct LogNumbers {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
-    /// Requests whose signature held, that were refused and got no entry.
+    /// Refused requests with a valid signature that got no entry.
     unsaid: Arc<AtomicU64>,
-    /// Requests without a valid signature that were not even noted.
+    /// Refused requests without a valid signature that did not even get a line in the file of
+    /// refused requests.
     refusals_not_logged: AtomicU64,
-    /// The reason why no more entries are appended.
+    /// Why no more entries are appended.
     halted: OnceLock<LogError>,
 }
 
 impl Log {
-    /// Opens the log in `folder` for writing; only one process can have it open.
+    /// Opens the log in `folder` for writing. Only one process can have a log open for writing.
     ///
     /// # Errors
-    /// [`LogError`]: no log, another writer, changed files, or files that others can change.
+    /// [`LogError`] if there is no log, if another process writes it, if its files were changed, or
+    /// if other users can change them.
     pub fn open(
         folder: Folder,
         settings: Settings,
@@ -85,11 +87,12 @@ impl Log {
         Ok(Log { shared: Arc::new(SharedLog { queue, refused, numbers, key, clock, path }) })
     }
 
-    /// Appends an entry, and waits without blocking until it is safely written. Returns its number.
+    /// Appends an entry, and waits without blocking until it is safely written. Returns the number
+    /// of the entry.
     ///
     /// # Errors
-    /// [`LogError`]; then it is uncertain if the log has the entry, and the request must not be
-    /// executed.
+    /// [`LogError`]. It is then uncertain whether the log has the entry, and the request must not
+    /// be executed.
     pub async fn append(&self, record: Record) -> Result<u64, LogError> {
         self.check()?;
         entry_queue::put(&self.shared.queue, record)?.await
@@ -103,11 +106,10 @@ impl Log {
         block_on(self.append(record))
     }
 
-    /// Appends nothing more from here on, because witnesses have signed another history of this
-    /// log: every further entry is an error.
+    /// Refuses all further entries, because witnesses have signed another history of this log.
     pub fn halt(&self, why: impl Into<String>) {
         let (path, why) = (self.shared.path.clone(), why.into());
-        // The first reason stays.
+        // If a reason was set before, that one stays.
         let _ = self.shared.numbers.halted.set(LogError::Contradicted { path, why });
     }
 
@@ -115,12 +117,14 @@ impl Log {
         self.shared.numbers.halted.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// Writes what waits and a last checkpoint, and ends. What comes later is an error.
+    /// Writes the waiting entries and a last checkpoint, and closes the log. Later entries are
+    /// errors.
     pub fn close(&self) {
         self.shared.queue.close();
     }
 
-    /// Appends an entry without waiting. A failure counts as a gap if its request `passes`.
+    /// Appends an entry without waiting. If that fails and the request `passes`, the failure counts
+    /// as a gap.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let numbers = &self.shared.numbers;
         let missed = if passes { &numbers.gaps } else { &numbers.unsaid };
@@ -130,12 +134,12 @@ impl Log {
         }
     }
 
-    /// Counts an entry that could not even be made.
+    /// Counts an entry that could not be created.
     pub(super) fn gap(&self) {
         self.shared.numbers.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes a refused request whose sender is not known.
+    /// Records a refused request without a valid signature.
     pub(super) fn note_refused(
         &self,
         verdict: Verdict,
@@ -150,7 +154,7 @@ impl Log {
         }
     }
 
-    /// Returns the public half of the log's key.
+    /// Returns the public key of the log.
     pub fn key(&self) -> &NoteKey {
         &self.shared.key.note
     }
@@ -170,14 +174,14 @@ impl Log {
         self.shared.queue.work().failed()
     }
 
-    /// Returns the reason why the last entry was not written; `None` after a later success. An idle
-    /// writer checks it every few seconds too.
+    /// Returns why the last entry was not written; `None` after a later success. If no entry comes,
+    /// the writer tries again every few seconds.
     pub fn trouble(&self) -> Option<LogError> {
         self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
 
-    /// Returns the number of refused requests that were only counted: requests of strangers and
-    /// repeated requests, beyond the limit of the file of refused requests.
+    /// Returns the number of refused requests that were only counted, because they exceeded the
+    /// limits of the file of refused requests.
     pub fn refusals_not_logged(&self) -> u64 {
         let numbers = &self.shared.numbers;
         let unsaid = numbers.unsaid.load(Ordering::Relaxed);
@@ -202,28 +206,29 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// The state of the writing thread between batches.
+/// The state of the writing thread.
 struct LogWriting {
     refused: Arc<Mutex<Refused>>,
     numbers: Arc<LogNumbers>,
     interval: Duration,
-    /// The time at which refused requests were last counted in the log.
+    /// When an entry with the counts of refused requests was last written.
     counted: Instant,
-    /// The time of the last retry after a failed write.
+    /// When the last retry after a failed write was.
     tried: Instant,
-    /// Gaps that the log tells of already.
+    /// The number of gaps that entries of the log already report.
     told: u64,
 }
 
 impl LogWriting {
-    /// Writes entries until the log is closed. The files are let go when this returns, before the
-    /// log counts as closed.
+    /// Writes entries until the log is closed. The files are closed when this function returns,
+    /// before the log counts as closed.
     fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: LogWriter) {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
                 Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
-                // While requests are refused because the log fails, no entry comes that could show
-                // that the log works again.
+                // Under `required`, a log that fails makes the server refuse requests, so no entry
+                // arrives that could show that the log works again. So the thread tries a write
+                // itself.
                 Taken::Idle if self.tried.elapsed() >= RETRY => {
                     let work = worker.queue().work();
                     if work.trouble().is_some() {
@@ -238,8 +243,8 @@ impl LogWriting {
                 self.count(&mut writer);
             }
             if writer.is_checkpoint_due() {
-                // A checkpoint that fails here fails again before the next entry, which is then
-                // refused.
+                // An error is ignored: if it persists, the checkpoint fails again before the next
+                // entry, which is then refused.
                 let _ = writer.checkpoint();
             }
         }
@@ -266,12 +271,12 @@ impl LogWriting {
             };
             worker.queue().answer(entry, answer);
         }
-        // This also runs after a late batch: its requests got the error that the log is slow, and
-        // the log may be fast again.
+        // This also happens after a late batch: its requests got the error that the log is slow,
+        // but the log works again.
         worker.queue().work().set_trouble(numbers.map(drop));
     }
 
-    /// Writes an entry with the numbers that were counted since the last one.
+    /// Writes an entry with the counts since the last such entry.
     fn count(&mut self, writer: &mut LogWriter) {
         self.counted = Instant::now();
         let mut refused = lock(&self.refused);
@@ -289,7 +294,7 @@ impl LogWriting {
             self.told = gaps;
             return;
         }
-        // The count stays, and goes into the next entry.
+        // The write failed: the counts are kept for the next such entry.
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }

@@ -1,4 +1,4 @@
-//! Looking at a log before it is opened for writing.
+//! Checks a log before it is opened for writing.
 
 use std::fs::{self, File, OpenOptions};
 
@@ -10,12 +10,12 @@ use super::folder::Folder;
 use super::segment::Lines;
 
 impl Folder {
-    /// Checks if this process could write the log, without changing anything: its key, its
+    /// Checks, without changing anything, whether this process could write the log: its key, its
     /// permissions, its files, and the latest checkpoint. Returns true if another process writes
     /// the log at present.
     ///
     /// # Errors
-    /// The same as for [`Log::open`](super::Log::open), if it would prevent opening this log.
+    /// Errors of [`Log::open`](super::Log::open) that would also occur when opening this log.
     pub fn look(&self) -> Result<bool, LogError> {
         self.check()?;
         let key = self.key()?;

@@ -9,18 +9,18 @@
 //! ```
 //!
 //! Entries are JSON lines, and their exact bytes are the leaves of an RFC 9162 Merkle tree
-//! ([`tree`]). Checkpoints are signed notes after C2SP `tlog-checkpoint` ([`checkpoint`],
-//! [`note`]). A checkpoint that is kept elsewhere shows every removal, change, reordering,
-//! truncation and rewriting up to it. Without one, the holder of the log's key can have written the
-//! whole log anew, and an audit says so.
+//! ([`tree`]). Checkpoints are signed notes (C2SP `tlog-checkpoint`; see [`checkpoint`], [`note`]).
+//! A checkpoint that is kept outside the log reveals every removal, change, reordering, truncation
+//! and rewriting before it. Without such a checkpoint, the holder of the log's key can have
+//! rewritten the whole log, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
 //! together share one `fdatasync` ([`Sync`]). If the disk is full, slow or missing, the request of
 //! the entry gets an error, and under [`Policy::Required`] it is not forwarded.
 //!
-//! **What strangers can do.** The log takes requests with a valid signature. All others are
-//! counted, and a few of them are noted in a file of limited size; the counts are entries of the
-//! log.
+//! **What clients without a trusted key can do.** The log has an entry for each request with a
+//! valid signature. All other requests are counted, and some of them are recorded in a file of
+//! limited size, which is not part of the tree. The counts are entries of the log.
 
 pub mod archive;
 mod archived;

@@ -1,5 +1,5 @@
-//! Signed notes, after C2SP `signed-note` and `tlog-cosignature`: text, an empty line, and a line
-//! for each signature.
+//! Signed notes (C2SP `signed-note` and `tlog-cosignature`): a text, an empty line, and a line for
+//! each signature.
 //!
 //! ```text
 //! example.com/log
@@ -22,19 +22,19 @@ use crate::key::{PublicKey, Sign, SignError};
 /// Maximum size of a note, in bytes.
 pub const MAX_NOTE: usize = 64 * 1024;
 
-/// Signatures that a note may have at most.
+/// Maximum number of signatures in a note.
 const MAX_SIGNATURES: usize = 64;
 
 /// The text before each signature line.
 const DASH: &str = "\u{2014} ";
 
-/// The kind of statement that a note's key signs.
+/// What a signature of a note's key states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A log's key: it signs the text itself.
+    /// The key of a log: it signs the text itself.
     Log = 1,
-    /// A witness's key (`cosignature/v1`): it signs the text and a time, and states that the tree
-    /// has only grown since the last time.
+    /// The key of a witness (`cosignature/v1`): it signs the text with a time, and states that the
+    /// log has only grown since the checkpoint that it signed before.
     Witness = 4,
 }
 
@@ -57,33 +57,33 @@ pub struct NoteKey {
     public: PublicKey,
 }
 
-/// A text that is not `NAME+HASH+KEY`.
+/// Why a text is not `NAME+HASH+KEY`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoteKeyError {
-    /// The text is not three parts between plus signs.
+    /// The text does not have three parts with plus signs between them.
     #[error("not NAME+HASH+KEY")]
     Form,
     /// The name is empty, longer than 255 bytes, or has white space, a control character or a plus
     /// sign.
     #[error("a name has no white space, no plus sign, and at most 255 bytes")]
     Name,
-    /// The key is not canonical base64, or not one of Ed25519.
+    /// The key is not canonical base64, or not an Ed25519 key.
     #[error("the key is no Ed25519 key")]
     Key,
-    /// A key that everyone can sign with.
+    /// The key is weak: a signature under it can be made without a private key.
     #[error("the key is weak or published: anyone can sign under it")]
     Weak,
-    /// The hash does not match name and key: one of the two has a typing error.
+    /// The hash does not match name and key, so one of them was mistyped.
     #[error("the hash is not that of the name and the key")]
     Hash,
 }
 
 impl NoteKey {
-    /// Creates the key `public` under a name.
+    /// Creates a key from its name, kind and public key.
     ///
     /// # Errors
-    /// [`NoteKeyError::Name`].
+    /// [`NoteKeyError::Name`] if the name is not allowed.
     pub fn new(name: &str, kind: Kind, public: PublicKey) -> Result<Self, NoteKeyError> {
         if !is_name(name) {
             return Err(NoteKeyError::Name);
@@ -106,7 +106,8 @@ impl NoteKey {
         &self.public
     }
 
-    /// Returns the first four bytes of SHA-256 over name, line feed, kind and key.
+    /// Returns the first four bytes of SHA-256 over name, line feed, kind and key (C2SP
+    /// `signed-note`).
     fn hash(&self) -> [u8; 4] {
         let mut hash = Sha256::new();
         hash.update(&self.name);
@@ -116,7 +117,7 @@ impl NoteKey {
         std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
     }
 
-    /// Signs `text`; `time` only counts for a witness.
+    /// Signs `text`. Only the signature of a witness contains `time`.
     fn sign(&self, text: &str, key: &dyn Sign, time: Timestamp) -> Result<String, SignError> {
         let mut bytes = self.hash().to_vec();
         let signature = match self.kind {
@@ -188,33 +189,34 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A text with its signatures, which are not verified yet.
+/// A text with its signatures. They are verified by [`Note::signed_by`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     text: String,
-    /// The name of each signature, and the bytes after the name.
+    /// The name in each signature line, and the bytes that follow it.
     signatures: Vec<(String, Vec<u8>)>,
 }
 
-/// A text that is not a signed note.
+/// Why bytes are not a signed note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a signed note: {0}")]
 pub struct NoteError(&'static str);
 
 impl Note {
-    /// Signs `text`, which ends with a line feed and has no empty line at its end.
+    /// Signs `text`, which must end with a line feed, but not with an empty line.
     ///
     /// # Errors
-    /// The holder of the key does not sign.
+    /// [`SignError`] if `key` cannot sign.
     pub fn sign(text: String, as_key: &NoteKey, key: &dyn Sign) -> Result<String, SignError> {
         let line = as_key.sign(&text, key, Timestamp::from_unix(0))?;
         Ok(format!("{text}\n{line}"))
     }
 
-    /// Reads a note.
+    /// Parses a note.
     ///
     /// # Errors
-    /// [`NoteError`]: no text, no signature, one that is not canonical base64, control characters.
+    /// [`NoteError`] if there is no text or no signature, if a signature is not canonical base64,
+    /// or if there are control characters.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         if bytes.len() > MAX_NOTE {
             return Err(NoteError("it is over 64 KiB long"));
@@ -245,9 +247,9 @@ impl Note {
         &self.text
     }
 
-    /// Returns the time at which `key` signed the note: zero for a log's key, which states no time.
-    /// `None` without a signature of `key`, or if one of several under its name and hash is
-    /// invalid.
+    /// Returns the time at which `key` signed the note; for a log's key, which states no time, this
+    /// is zero. Returns `None` if there is no signature of `key`, or if one of several signatures
+    /// with its name and hash is invalid.
     pub fn signed_by(&self, key: &NoteKey) -> Option<Timestamp> {
         let hash = key.hash();
         let mut when = None;
@@ -270,8 +272,8 @@ impl Note {
         when
     }
 
-    /// Returns the first signature line under the name and hash of `key`, byte for byte, with its
-    /// line feed. [`Note::signed_by`] verifies the signature.
+    /// Returns the first signature line with the name and hash of `key`, byte for byte, with its
+    /// line feed. The signature is not verified here; see [`Note::signed_by`].
     pub fn line_of(&self, key: &NoteKey) -> Option<String> {
         let hash = key.hash();
         let mut own = self.signatures.iter();
@@ -280,10 +282,10 @@ impl Note {
         Some(format!("{DASH}{name} {}\n", STANDARD.encode(bytes)))
     }
 
-    /// Returns the note as text, with a witness's signature at `time` added as the last one.
+    /// Returns the note as text, with the signature of a witness at `time` added at its end.
     ///
     /// # Errors
-    /// The key's holder does not sign.
+    /// [`SignError`] if `key` cannot sign.
     pub fn cosign(
         &self,
         as_key: &NoteKey,

@@ -1,13 +1,13 @@
-//! Entries as events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io), version
-//! 1.8.0, for a SIEM.
+//! Converts entries to events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io),
+//! version 1.8.0, for a SIEM.
 //!
-//! An entry about a request is an *API Activity* (class 6003): a request to an API by a signer who
-//! is named by a key. A statement of a log about itself, such as counts of requests without an
-//! entry, is a *Base Event* (class 0), so that no entry is left out.
+//! An entry about a request becomes an *API Activity* (class 6003), whose actor is the signing key.
+//! Any other entry, such as counts of requests without an entry, becomes a *Base Event* (class 0),
+//! so that no entry is left out.
 //!
-//! Nothing is verified here. Names of keys, verdicts and times are claims of the log, and
-//! `unmapped.mcpid.verified` says `false`. Data that the schema demands and no log keeps is given
-//! as unknown: there is no client address, so `src_endpoint` has the client id.
+//! Nothing is verified here: names of keys, verdicts and times are claims of the log, and
+//! `unmapped.mcpid.verified` is `false`. Data that the schema demands and the log does not have is
+//! set to "unknown". There is no client address, so `src_endpoint` has the client id.
 
 use std::borrow::Cow;
 
@@ -25,10 +25,10 @@ use crate::message::shown::capped;
 /// The version of the schema.
 pub const SCHEMA: &str = "1.8.0";
 
-/// Characters of one value: of a longer one its length and hash are given.
+/// Maximum number of characters of one value. A longer value is replaced by its length and hash.
 const MOST: usize = 2_048;
 
-/// The key in an entry, as the log claims it.
+/// The key in an entry. Nothing about it is verified.
 #[derive(Default, Deserialize)]
 struct KeyInLog {
     #[serde(default)]
@@ -42,7 +42,7 @@ struct NameInLog {
     name: Option<String>,
 }
 
-/// The shown members of an entry's request line.
+/// The members of the request line that the event shows.
 #[derive(Default, Deserialize)]
 struct Sent {
     #[serde(default)]
@@ -51,7 +51,7 @@ struct Sent {
     target: String,
 }
 
-/// An activity: its number within the class, and its caption.
+/// An activity of OCSF: its number within the class, and its caption.
 struct Activity {
     id: u8,
     name: Cow<'static, str>,
@@ -66,7 +66,7 @@ fn short(text: &str) -> Cow<'_, str> {
     capped(text, MOST)
 }
 
-/// Returns the event of `entry`, which is `line` in the log called `log`.
+/// Returns the event for `entry`, whose line is `line`, in the log with the name `log`.
 pub fn event(entry: &Entry<'_>, line: &[u8], log: &str) -> Value {
     let mut event = match &entry.event {
         Event::Request(request) => of_request(entry, request),
@@ -94,7 +94,7 @@ fn metadata(entry: &Entry<'_>, log: &str) -> Value {
     })
 }
 
-/// Returns the classification and the time, which each class demands.
+/// Returns the classification and the time, which every class demands.
 fn base(
     class: u32,
     activity: &Activity,
@@ -120,7 +120,7 @@ fn base(
     }
 }
 
-/// Returns the activity of an MCP method, if the method's name tells it. The effect of a tool is
+/// Returns the activity of an MCP method, as far as the method's name says it. What a tool does is
 /// unknown.
 fn activity(method: &str) -> Activity {
     let (id, name) = match method {
@@ -185,7 +185,7 @@ fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
     event
 }
 
-/// Returns the outcome of a request, and the party that claims it.
+/// Returns the outcome of a request, and who claims it.
 fn detail(request: &Request<'_>) -> &'static str {
     match request.verdict {
         Verdict::Verified => "authorised; whether it was carried out is not in the log",
@@ -219,7 +219,7 @@ fn unmapped(request: &Request<'_>, about: &Explanation) -> Value {
     }})
 }
 
-/// Returns the parts of an absolute URL, each as it was sent.
+/// Returns the parts of an absolute URL, unchanged.
 fn url(target: &str) -> Map<String, Value> {
     let mut url = Map::new();
     let mut add = |name: &str, value: Value| url.insert(name.to_owned(), value);
@@ -248,7 +248,7 @@ fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
     let name = event.as_str();
     let activity = Activity { id: 99, name: name.into() };
     let severity = match event {
-        // Requests were passed on without an entry in the log.
+        // Requests were passed on without an entry in the log, so the event is serious.
         Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),
         Event::Erased(_) => (2, "Low"),
         _ => (1, "Informational"),

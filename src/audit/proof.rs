@@ -1,5 +1,5 @@
-//! An evidence file for one entry: it proves to a reader who has no other data what was authorised,
-//! and that the log has it.
+//! Makes an evidence file for one entry. It proves to a reader without any other data which request
+//! was signed, and that the log has the entry.
 //!
 //! ```json
 //! {"mcpid":"evidence/2",
@@ -15,10 +15,10 @@
 //!  "clock":{"n":15,"entry":"…","proof":["…"]}}
 //! ```
 //!
-//! Binary members are base64 of one line each, so that `sed`, `base64`, `sha256sum` and `openssl`
-//! are enough to check all of them by hand. `clock` is present only after a step of the log's
-//! clock: it is the entry that states the step. Each present member is checked: the file has no
-//! claim that the reader must simply believe.
+//! Binary members are base64 in one line, so that a person can check all of them with `sed`,
+//! `base64`, `sha256sum` and `openssl`. `clock` is present only if the log's clock has stepped: it
+//! is the entry that states the offset. Each member is checked, so that the reader need not believe
+//! any of them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,7 +43,7 @@ pub(super) const VERSION: &str = "evidence/2";
 /// Maximum size of an evidence file, in bytes: an entry of the largest size, in base64.
 pub const MAX_BYTES: u64 = 128 * 1024 * 1024;
 
-/// The reason why there is no proof.
+/// Why no evidence file can be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
@@ -58,7 +58,7 @@ pub enum ProofError {
     NoCheckpoint {
         /// The number of the entry.
         n: u64,
-        /// Entries under the checkpoint.
+        /// The number of entries under the latest checkpoint.
         size: u64,
     },
     /// The entry is not about a request.
@@ -69,21 +69,21 @@ pub enum ProofError {
     Erased {
         /// The number of the erased entry.
         n: u64,
-        /// The entry that tells of it.
+        /// The number of the entry that records the erasure.
         by: u64,
         /// The recorded reason of the erasure.
         reason: String,
     },
-    /// A tombstone replaces the entry, and no entry records an erasure.
+    /// A tombstone replaces the entry, but no entry records an erasure.
     #[error("entry {0} was removed: a tombstone is in its place, and no entry tells of an erasure")]
     Removed(u64),
-    /// The checkpoint is none of this log.
+    /// The checkpoint does not belong to this log, or is invalid.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The stored parts of the log contradict each other.
+    /// The stored parts of the log contradict each other; the text says how.
     #[error("the log does not fit together: {0}")]
     Damaged(String),
-    /// The input has another form; the text says why.
+    /// The input does not have the expected form; the text says why.
     #[error("{0}")]
     Form(String),
 }
@@ -121,11 +121,11 @@ pub(super) struct ClockEntry {
     pub(super) proof: Vec<String>,
 }
 
-/// Makes the evidence file of entry `n`, under `checkpoint`; without one, under that which a quorum
-/// of witnesses has cosigned, or else under the latest.
+/// Makes the evidence file of entry `n`, with a proof to `checkpoint`. Without one, the proof leads
+/// to the newest checkpoint that a quorum of witnesses has cosigned, or else to the latest.
 ///
 /// # Errors
-/// [`ProofError`].
+/// [`ProofError`] if there is no such entry or no checkpoint over it, or if the log cannot be read.
 pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<String, ProofError> {
     let log_key = folder.public()?;
     let (note, checkpoint) = checkpoint_over(folder, n, &log_key, checkpoint)?;
@@ -166,8 +166,8 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
     Ok(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n")
 }
 
-/// Returns the checkpoint under which entry `n` is proved, with its note: the given one, or the
-/// best one in the folder.
+/// Returns the checkpoint to which entry `n` is proved, with its note: the given one, or the best
+/// one in the folder.
 fn checkpoint_over(
     folder: &Folder,
     n: u64,
@@ -189,11 +189,12 @@ fn checkpoint_over(
     Ok((note, checkpoint))
 }
 
-/// Makes a C2SP `tlog-proof` of entry `n`, under the same checkpoint as [`prove`]. Its `extra` line
-/// holds the entry, so that a reader can compute the leaf: SHA-256 of a zero byte and the entry.
+/// Makes a C2SP `tlog-proof` of entry `n`, to the same checkpoint as [`prove`]. Its `extra` line
+/// holds the entry, so that a reader can compute the leaf hash: SHA-256 of a zero byte and the
+/// entry.
 ///
 /// # Errors
-/// [`ProofError`].
+/// [`ProofError`] as for [`prove`].
 pub fn tlog_proof(
     folder: &Folder,
     n: u64,
@@ -211,7 +212,7 @@ pub fn tlog_proof(
     Ok(format!("c2sp.org/tlog-proof@v1\nextra {entry}\nindex {n}\n{hashes}\n{note}"))
 }
 
-/// Proves that a line is under a checkpoint. The proof is in base64.
+/// Makes the inclusion proof of a line, in base64.
 fn inclusion(
     nodes: &TreeFile,
     line: &Line,
@@ -227,12 +228,11 @@ fn inclusion(
 }
 
 fn says_offset(line: &Line) -> bool {
-    // Looked for before it is read: nearly no entry is about the clock.
+    // This cheap search comes before parsing, because hardly any entry is about the clock.
     entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }
 
-/// Returns the seconds by which times after this entry are ahead of the clock, if the entry states
-/// them.
+/// Returns by how many seconds later times are ahead of the clock, if the entry states this.
 pub(super) fn offset_of(line: &[u8]) -> Option<i64> {
     match entry::parse(line).ok()?.event {
         Event::Clock(step) => Some(step.offset),
@@ -240,7 +240,7 @@ pub(super) fn offset_of(line: &[u8]) -> Option<i64> {
     }
 }
 
-/// Returns the keys of an entry, each once: two signatures can have the same key.
+/// Returns the keys of an entry, each once, because two signatures can have the same key.
 pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     let mut keys: Vec<Box<RawValue>> = Vec::new();
     for signature in &request.signatures {
@@ -251,7 +251,7 @@ pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     keys
 }
 
-/// Returns the keys as PEM, in their order.
+/// Returns the keys as PEM, in the same order.
 pub(super) fn pems(keys: &[Box<RawValue>]) -> Result<Vec<String>, ProofError> {
     let keys: Vec<&str> = keys.iter().map(|key| key.get()).collect();
     let text = format!("{{\"keys\":[{}]}}", keys.join(","));

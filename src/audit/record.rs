@@ -1,4 +1,5 @@
-//! The record of one request: all data needed to judge it again, and no live secret.
+//! The record of one request: all that is needed to judge it again, without any secret that is
+//! still in use.
 
 use std::io::Write as _;
 
@@ -12,11 +13,11 @@ use crate::message::{Head, line};
 use crate::profile::Profile;
 use crate::verify::Verifier;
 
-/// Format version of new entries: the value of their first member, `mcpid`.
+/// The format version of new entries, which is the value of their first member `mcpid`.
 pub(super) const VERSION: &str = "audit/2";
 
-/// The first format version: it is read, and never written. A signer's own copy has no rules, and a
-/// clock step leaves no entry.
+/// The first format version. Entries of this version are read, but not written any more. In it, the
+/// entry of a signer has no rules, and no entry records a clock step.
 pub(super) const FIRST_VERSION: &str = "audit/1";
 
 /// The verdict on a request, as an entry records it.
@@ -30,12 +31,12 @@ pub enum Verdict {
     Refused,
     /// The request was forwarded in permissive mode; strict mode would have refused it.
     WouldRefuse,
-    /// The client's own copy: the request was signed, and then sent.
+    /// The client signed the request and then sent it (an entry of the client's own log).
     Signed,
 }
 
 impl Verdict {
-    /// Returns the spelling in an entry.
+    /// Returns the word for this verdict in an entry.
     pub fn as_str(self) -> &'static str {
         match self {
             Verdict::Verified => "verified",
@@ -45,7 +46,7 @@ impl Verdict {
         }
     }
 
-    /// Parses the spelling in an entry; `None` if there is no such verdict.
+    /// Parses the word for a verdict; `None` if there is no such verdict.
     ///
     /// ```
     /// use mcpid::audit::Verdict;
@@ -59,28 +60,28 @@ impl Verdict {
     }
 }
 
-/// The reason why a request was not verified.
+/// Why a request was not verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Because<'a> {
-    /// The step, 1 to 12, if it was one.
+    /// The step that refused the request, 1 to 12; `None` if no step did.
     pub step: Option<u8>,
-    /// The true code of the refusal, also if the answer had another one.
+    /// The true code of the refusal; the client may have got a more general code.
     pub code: &'a str,
 }
 
-/// An entry without its number and its time, which the log adds when it appends the entry.
+/// An entry without number and time, which the log adds when it appends the entry.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The members of the entry, as one JSON object.
     members: Vec<u8>,
     /// The time at which the request was judged; the time of the entry must fit it.
     pub(super) judged: Option<Timestamp>,
-    /// The rules that the request was judged by, as JSON. If they differ from the rules in force,
-    /// the log first writes an entry with the new rules.
+    /// The rules by which the request was judged, as JSON. If they differ from the rules that the
+    /// log has stated, the log first writes an entry with the new rules.
     pub(super) rules: Option<Vec<u8>>,
 }
 
-/// The rules that a request was judged by, as far as they differ between verifiers.
+/// The rules by which a request was judged, as far as they can differ between verifiers.
 #[derive(Serialize)]
 struct RecordRules<'a> {
     profile: &'a str,
@@ -107,7 +108,7 @@ impl<'a> RecordRules<'a> {
         }
     }
 
-    /// Returns the rules of a signer: the profile alone.
+    /// Returns the rules of a signer, which are only its profile.
     fn of_profile(profile: &'a Profile) -> Self {
         RecordRules {
             profile: &profile.name,
@@ -126,8 +127,7 @@ struct RecordOperation<'a> {
     name: Option<&'a str>,
 }
 
-/// The members of an entry after number and time, and before `signatures`, `request` and
-/// `redacted`.
+/// The members of an entry between `time` and `signatures`.
 #[derive(Serialize)]
 struct Front<'a> {
     event: &'static str,
@@ -139,7 +139,7 @@ struct Front<'a> {
     digest: Option<String>,
 }
 
-/// The source of the rules by which a request was judged or signed.
+/// Where the rules of an entry come from.
 #[derive(Clone, Copy)]
 pub(super) enum RulesSource<'a> {
     /// The rules of a verifier.
@@ -148,7 +148,7 @@ pub(super) enum RulesSource<'a> {
     Signer(&'a Profile),
 }
 
-/// Everything else about a request that is written down.
+/// Everything that is recorded about a request, except its signatures.
 pub(super) struct Facts<'a, 'h> {
     pub(super) verdict: Verdict,
     pub(super) because: Option<Because<'a>>,
@@ -165,7 +165,7 @@ pub(super) struct Facts<'a, 'h> {
 
 /// Writes the record of a request.
 pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
-    // Values that are no UTF-8 are left out, so that a line can always be written.
+    // A field that is not UTF-8 is left out, so that a line can be written for every request.
     let kept = facts.head.fields().iter().filter(|field| is_kept(field.name()));
     let text = kept.filter_map(|f| Some((f.name(), std::str::from_utf8(f.value()).ok()?)));
     let headers: Vec<(&str, &str)> = text.collect();
@@ -179,7 +179,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
         RulesSource::Verifier(verifier) => RecordRules::of(verifier),
         RulesSource::Signer(profile) => RecordRules::of_profile(profile),
     };
-    // Numbers and strings always make JSON.
+    // Numbers and strings can always be written as JSON.
     let rules =
         serde_json::value::to_raw_value(&rules).unwrap_or_else(|_| RawValue::NULL.to_owned());
     write_json(
@@ -194,7 +194,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
             digest: (!digest.is_empty()).then(|| digest.join(", ")),
         },
     );
-    // The next members are JSON already, or are written directly: no copy is made.
+    // The following members already are JSON, so they are appended without a copy.
     out.pop();
     out.extend_from_slice(b",\"signatures\":[");
     out.extend_from_slice(&evidence.signatures);
@@ -211,18 +211,18 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
     Record { members: out, judged: Some(facts.time), rules }
 }
 
-/// Numbers of requests without an entry of their own.
+/// Counts of requests without an entry of their own.
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Dropped {
-    /// Requests since the last such entry that have no signature that holds, or were refused too
-    /// often.
+    /// Requests since the last such entry that have no valid signature, or were refused too often
+    /// to get an entry each.
     pub seen: u64,
-    /// The part of these requests that was not even written to the side file.
+    /// How many of `seen` did not even get a line in the file of refused requests.
     pub dropped: u64,
-    /// The requests of `seen`, counted by refusal code.
+    /// The requests in `seen`, by refusal code.
     pub codes: std::collections::BTreeMap<String, u64>,
-    /// Requests that were forwarded without an entry, under `best-effort`.
+    /// Requests that were passed on without an entry, under `best-effort`.
     pub gaps: u64,
 }
 
@@ -238,8 +238,8 @@ impl Dropped {
         }
     }
 
-    /// Returns true if the numbers are consistent: neither the lost lines nor the codes exceed the
-    /// total.
+    /// Returns true if the counts are consistent: neither `dropped` nor the sum of `codes` exceeds
+    /// `seen`.
     pub(super) fn adds_up(&self) -> bool {
         let by_code = self.codes.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
         self.dropped <= self.seen && by_code <= self.seen
@@ -251,7 +251,7 @@ impl Dropped {
 }
 
 impl Record {
-    /// Creates an entry about another event than a request: `{"event":NAME,NAME:VALUE}`.
+    /// Creates an entry for an event that is not a request: `{"event":NAME,NAME:VALUE}`.
     pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
         let mut members = Vec::with_capacity(256);
         let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");

@@ -1,4 +1,4 @@
-//! The recorder: decides which requests are written, and what happens if a write fails.
+//! Decides which requests get an entry, and what happens if an entry cannot be written.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,25 +15,24 @@ use crate::message::target::Origins;
 use crate::profile::Profile;
 use crate::verify::{Statement, Verifier};
 
-/// Entries a second, in the long run, about requests whose signature holds and that are not
-/// verified all the same. An attacker who sees a signed request on its way can send it again without
-/// end.
+/// Average limit of entries per second about requests with a valid signature that are refused.
+/// Without it, an attacker who has seen one signed request could fill the log by repeating it.
 const HELD_RATE: f64 = 100.0;
-/// Such entries at once.
+/// Number of such entries that may come at once.
 const HELD_BURST: f64 = 1_000.0;
 
-/// The policy for a failed write of an entry.
+/// What to do if an entry cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// A request without an entry is not forwarded.
+    /// The request is not forwarded.
     #[default]
     Required,
     /// The request is forwarded, and counted as a gap.
     BestEffort,
 }
 
-/// A recorder that writes judged requests into a [`Log`].
+/// Writes judged requests into a [`Log`].
 #[derive(Debug)]
 pub struct Recorder {
     log: Log,
@@ -43,7 +42,7 @@ pub struct Recorder {
     held: Mutex<Bucket>,
 }
 
-/// A request that was judged, as far as its recorder has to know.
+/// What the recorder needs to know about a judged request.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Judged<'a, 'h> {
@@ -51,16 +50,16 @@ pub struct Judged<'a, 'h> {
     pub head: &'a Head<'h>,
     /// The body of the request, if it was read completely.
     pub body: Option<&'a [u8]>,
-    /// The parsed body, if it is available already.
+    /// The parsed body, if the caller has already parsed it.
     pub(crate) reading: Option<&'a Reading<'a>>,
-    /// The rules and origins that it was judged by.
+    /// The verifier that judged the request, for its rules and origins.
     pub verifier: &'a Verifier,
     /// The time at which the request was judged.
     pub now: Timestamp,
 }
 
 impl<'a, 'h> Judged<'a, 'h> {
-    /// Creates the record of a request with this head.
+    /// Starts with the head of a request.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
         Judged { head, body: None, reading: None, verifier, now }
     }
@@ -71,7 +70,7 @@ impl<'a, 'h> Judged<'a, 'h> {
         Judged { body, ..self }
     }
 
-    /// Adds the parsed body. `None` if it could not be read: then it is parsed again.
+    /// Adds the parsed body. With `None`, the body is parsed again.
     #[cfg(feature = "tower")]
     pub(crate) fn read(self, reading: Option<&'a Reading<'a>>) -> Self {
         Judged { reading, ..self }
@@ -79,7 +78,7 @@ impl<'a, 'h> Judged<'a, 'h> {
 }
 
 impl Recorder {
-    /// Creates a recorder that keeps no bodies and uses the policy `required`.
+    /// Creates a recorder with the policy `required`, which keeps no bodies.
     pub fn new(log: Log) -> Self {
         let held = Mutex::new(Bucket::new(HELD_RATE, HELD_BURST));
         Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }
@@ -91,7 +90,7 @@ impl Recorder {
         Recorder { policy, ..self }
     }
 
-    /// Keeps bodies, with what `rules` name cut out.
+    /// Keeps bodies, without the values that `rules` name.
     #[must_use]
     pub fn with_bodies(self, rules: Vec<Rule>) -> Self {
         Recorder { bodies: true, rules, ..self }
@@ -107,12 +106,12 @@ impl Recorder {
         self.policy
     }
 
-    /// Records a verified request. Under [`Policy::Required`] the entry is on the disk when this
-    /// function returns, and the request must not be forwarded after an error. Under the other
-    /// policy there is never an error.
+    /// Records a verified request. Under [`Policy::Required`], the entry is on the disk when this
+    /// function returns; after an error the request must not be forwarded. Under
+    /// [`Policy::BestEffort`] there is no error.
     ///
     /// # Errors
-    /// [`LogError`].
+    /// [`LogError`] if the entry was not written and the policy is `required`.
     pub async fn verified(
         &self,
         request: &Judged<'_, '_>,
@@ -121,12 +120,13 @@ impl Recorder {
         self.entry(request, evidence, Verdict::Verified, None).await
     }
 
-    /// Records a request that is refused, or would be in strict mode. `evidence` is present if its
-    /// signature is valid. A request that is forwarded anyway is recorded like a verified one,
-    /// unless there are so many that they could fill the disk.
+    /// Records a request that is refused, or that strict mode would refuse. `evidence` is present
+    /// if a signature is valid. A request that is forwarded anyway is recorded like a verified one.
+    /// Refused requests are only counted once they are so many that they could fill the disk.
     ///
     /// # Errors
-    /// [`LogError`], only for a request that is forwarded.
+    /// [`LogError`] if the entry of a request that is forwarded was not written and the policy is
+    /// `required`.
     pub async fn rejected(
         &self,
         request: &Judged<'_, '_>,
@@ -146,17 +146,18 @@ impl Recorder {
         }
     }
 
-    /// Counts a request that has no head that could be judged.
+    /// Counts a request whose head could not be judged.
     pub fn headless(&self, code: &str) {
         let because = Because { step: None, code };
         self.log.note_refused(Verdict::Refused, because, None, None);
     }
 
-    /// Records the signer's own copy of a request, before it is sent: `head` has the signature on
-    /// it that `evidence` tells of, made by `profile`, with `origins` as they were then.
+    /// Records a request on the client's side, before it is sent. `head` contains the signature
+    /// that `evidence` describes, which was made under `profile`; `origins` are those of that
+    /// moment.
     ///
     /// # Errors
-    /// As [`Recorder::verified`]; the request must not be sent then.
+    /// As [`Recorder::verified`]; after an error, the request must not be sent.
     pub async fn signed(
         &self,
         head: &Head<'_>,
@@ -216,7 +217,7 @@ impl Recorder {
         because: Option<Because<'_>>,
     ) -> Result<record::Record, LogError> {
         let RequestToWrite { head, body, reading, origins, by, now } = *request;
-        // A head that was judged has a target.
+        // The head was judged, so its target can be resolved.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = match by {
             RulesSource::Verifier(_) => Scope::Endpoint,

@@ -1,11 +1,11 @@
-//! Opens a log after another process used it, even if that process crashed.
+//! Opens a log after another process has written it, even if that process crashed.
 //!
-//! Each acknowledged entry was on the disk first, so a crash can only leave an incomplete end: the
-//! beginning of a line, or blocks that were never filled. That end is cut off. Any other difference
-//! is a change from outside, and the log is not opened: a writer that continued would sign over the
-//! traces.
+//! An entry is acknowledged only after it is on the disk. So a crash can leave only an incomplete
+//! end: a part of a line, or blocks that were never written. That end is cut off. After any other
+//! difference, the log is not opened, because continuing to write would cover the traces of a
+//! change.
 //!
-//! All files are read before anything is written: a refused log is left unchanged.
+//! All files are read before anything is written, so that a log that is refused stays unchanged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -22,33 +22,33 @@ use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
-/// The checkpoints of a sound log.
+/// The checkpoints of an undamaged log.
 struct Latest {
     checkpoint: Checkpoint,
     note: Vec<u8>,
-    /// True if the file of the latest checkpoint is missing or old, so that it has to be written.
+    /// Whether the file of the latest checkpoint is missing or old and has to be written.
     to_show: bool,
-    /// The length of the complete notes in the file of all checkpoints, in bytes, if more bytes
-    /// follow.
+    /// The length, in bytes, to which the file of all checkpoints has to be cut because an
+    /// incomplete note follows.
     cut: Option<u64>,
 }
 
-/// The contents of the files of entries.
+/// What was read from the files of entries.
 struct Replayed {
     frontier: Frontier,
     time: Timestamp,
     offset: i64,
     rules: RulesInForce,
     successor: Option<String>,
-    /// The newest file, and the bytes of it that are whole entries.
+    /// The newest file, the number of its bytes that are complete entries, and its day.
     last: Option<(PathBuf, u64, i64)>,
-    /// The hashes from `hashes_from` on, in the order of storage.
+    /// The hashes of the entries, from index `hashes_from` of the storage order on.
     hashes_from: u64,
     hashes: Vec<u8>,
 }
 
-/// Opens the files for the next entry. Reads the last file of entries and O(log n) hashes, or all
-/// files if the hashes are lost.
+/// Opens the files for appending. Reads only the last file of entries and O(log n) hashes; if
+/// hashes are lost, reads all files.
 pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> {
     let latest = latest(folder, key)?;
     let segments = folder.segments()?;
@@ -69,9 +69,9 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
     take_up(folder, latest, replayed, stored)
 }
 
-/// Reads the latest checkpoint and verifies that the log's own key signed it. A checkpoint is added
-/// to the file of all checkpoints first, and then gets its own file: the process may have ended
-/// between the two writes.
+/// Reads the latest checkpoint, and verifies that the log's own key signed it. A writer first
+/// appends a checkpoint to the file of all checkpoints and then writes `checkpoint`; it may have
+/// ended between the two.
 fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let alone = folder.latest()?;
@@ -82,7 +82,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
         among |= alone.as_ref() == Some(&note);
         last = Some(note);
     }
-    // An incomplete note must be the beginning of a checkpoint of this log.
+    // An incomplete note at the end must be the beginning of a checkpoint of this log.
     let origin = key.public().name().as_bytes();
     let torn = notes.rest.as_slice();
     if !torn.starts_with(origin) && !origin.starts_with(torn) {
@@ -106,7 +106,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
     Ok(Latest { checkpoint, note, to_show, cut })
 }
 
-/// Returns the frontier before the last file of entries, if the stored hashes contain it.
+/// Returns the frontier of the tree before the last file of entries, if the stored hashes suffice.
 fn frontier_at(folder: &Folder, first: u64) -> Option<Frontier> {
     if first == 0 {
         return Some(Frontier::new());
@@ -119,12 +119,12 @@ fn frontier_at(folder: &Folder, first: u64) -> Option<Frontier> {
 fn fits(frontier: &Frontier, checkpoint: &Checkpoint) -> bool {
     match checkpoint.size == frontier.size() {
         true => checkpoint.root == frontier.root(),
-        // A new file is begun only after a checkpoint over all earlier entries.
+        // A writer begins a new file only after a checkpoint over all earlier entries.
         false => checkpoint.size > frontier.size(),
     }
 }
 
-/// Reads the files of entries from one on.
+/// Reads the files of entries, beginning with one of them.
 fn replay(
     folder: &Folder,
     segments: &[(u64, PathBuf)],
@@ -177,13 +177,15 @@ fn replay(
                 _ => {}
             }
             let leaf = match entry.event {
-                // An erasure is recorded under a checkpoint first, and that one covers the entry.
+                // An entry is erased only after a checkpoint over the record of its erasure, and
+                // such a checkpoint also covers the entry.
                 Event::Tombstone(_) if line.n >= checkpoint.size => {
                     let why = format!("entry {} is a tombstone, and under no checkpoint", line.n);
                     return Err(changed(why));
                 }
                 Event::Tombstone(tombstone) => {
-                    // The first request may have been erased, whose rules the next one has too.
+                    // The erased entry may have been the first request. Its rules also apply to the
+                    // next one, but are unknown.
                     rules = if rules == RulesInForce::None { RulesInForce::Unknown } else { rules };
                     tombstone.leaf
                 }
@@ -201,7 +203,7 @@ fn replay(
                 return Err(changed(why));
             }
         }
-        // A file that was begun and got nothing has no day yet.
+        // A new file without any entry has no day yet.
         last = Some((path.clone(), end, day.unwrap_or(i64::MIN)));
     }
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
@@ -210,13 +212,13 @@ fn replay(
     Ok(Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
-/// Returns the rules as JSON; numbers and strings always serialize.
+/// Returns rules as JSON. Numbers and strings can always be written.
 fn known(rules: &Rules) -> RulesInForce {
     serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
 }
 
 /// Returns the time of the last entry before a file of entries, and the successor if that entry
-/// closes the log.
+/// closed the log.
 fn before(
     segments: &[(u64, PathBuf)],
     from: usize,
@@ -233,9 +235,9 @@ fn before(
     }))
 }
 
-/// Returns the number of bytes in the file of hashes that match the entries. Hashes of entries
-/// under a checkpoint can be computed again; for later entries the stored hashes are the only
-/// record.
+/// Returns how many bytes of the file of hashes match the entries. Hashes of entries under a
+/// checkpoint can be computed again. For later entries, the stored hashes are the only evidence
+/// that the entries were not changed.
 fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u64, LogError> {
     let changed = |why: &str| LogError::changed(folder.path(), why.to_owned());
     let mut file = match files::read(&folder.tree()) {
@@ -251,7 +253,7 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
     let wrong = |e| LogError::io("read", &folder.tree(), e);
     let length = file.metadata().map_err(wrong)?.len();
     let whole = tree::stored(replayed.frontier.size()).saturating_mul(HASH);
-    // A write that was cut short leaves less than one hash too much, never a whole one.
+    // A write that was cut short leaves less than one hash too much.
     if length >= whole.saturating_add(HASH) && signed < replayed.frontier.size() {
         return Err(changed("more hashes are stored than it has entries"));
     }
@@ -274,7 +276,8 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
     }
 }
 
-/// Cuts off the incomplete end and opens the files. This is the first write of the recovery.
+/// Cuts off the incomplete end, and opens the files for appending. Nothing is written before this
+/// step.
 fn take_up(
     folder: &Folder,
     latest: Latest,
@@ -312,7 +315,7 @@ fn take_up(
     Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor })
 }
 
-/// Writes the missing hashes after the bytes that are known to be good.
+/// Appends the missing hashes after the first `good` bytes, which are valid.
 fn write_hashes(folder: &Folder, good: u64, missing: &[u8]) -> Result<File, LogError> {
     let path = folder.tree();
     let wrong = |e| LogError::io("write", &path, e);

@@ -1,11 +1,11 @@
-//! Redaction: replaces values that must not be kept by a salted commitment.
+//! Redaction: replaces secret values in a body by a salted hash of each.
 //!
-//! A rule is `METHOD[:NAME]:PATH`, such as `tools/call:*:arguments.password`. The body is kept as
-//! text with the values cut out, each with the SHA-256 of a salt and its bytes. A reader with the
-//! value and its salt can show that the value stood there: with the value put back, the body has the
-//! digest that was signed. The salt is not in the log; it is derived with the log's key ([`salt`]), and the holder
-//! of that key can hand it out for one value. `Content-Digest` is no salted commitment: a
-//! reader with the rest of the body can try out values that are easy to guess.
+//! A rule is `METHOD[:NAME]:PATH`, for example `tools/call:*:arguments.password`. The log keeps the
+//! body as text without these values, and for each value the SHA-256 of a salt and its bytes. A
+//! reader who is given the value and its salt can verify that it was in the body: with the value
+//! put back, the body has the digest that was signed. The salt is not in the log. It is derived
+//! with the log's key ([`salt`]), whose holder can disclose it for a single value. `Content-Digest`
+//! has no salt: a reader with the rest of the body can still guess simple values and compare.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,21 +22,21 @@ use crate::key::{Sign, SignError};
 use crate::mcp::body::Reading;
 use crate::mcp::pattern::{Pattern, PatternError};
 
-/// Values that are cut out of one body at most; with more, the body is not kept at all.
+/// Maximum number of values that are cut out of one body. With more, no part of the body is kept.
 const MAX_CUTS: usize = 256;
 
-/// Maximum depth of a path.
+/// Maximum number of parts of a path.
 const MAX_PATH: usize = 32;
 
-/// A rule that names the values to cut out, and the bodies that it applies to.
+/// Names the values to cut out, and the requests to which this applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pattern: Pattern,
-    /// Members of `params`, from the outside in; a lone `*` is any member or item.
+    /// Member names below `params`, outermost first. A `*` matches any member or item.
     path: Vec<String>,
 }
 
-/// A text that is no rule.
+/// Why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -51,13 +51,13 @@ pub enum RuleError {
     Pattern {
         /// The fault in the pattern.
         error: PatternError,
-        /// The rule that was most likely meant.
+        /// The rule that the author probably meant.
         meant: Option<String>,
     },
 }
 
 impl Rule {
-    /// Returns the pattern of the bodies that the rule applies to.
+    /// Returns the pattern of the requests to which the rule applies.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
@@ -73,7 +73,7 @@ impl FromStr for Rule {
             return Err(RuleError::Path);
         }
         let pattern = Pattern::parse(pattern).map_err(|error| {
-            // A word that is no pattern cannot be meant.
+            // `destructive` is a word of other options and not a pattern, so it is not suggested.
             let meant = error.suggestion().filter(|meant| *meant != "destructive");
             let meant = meant.map(|meant| format!("{meant}:{path}"));
             RuleError::Pattern { error, meant }
@@ -92,16 +92,16 @@ impl fmt::Display for Rule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redacted {
-    /// The bytes between the cuts: one more than there are cuts. Each is text, for a cut is a
-    /// whole JSON value.
+    /// The text between the cuts, one piece more than there are cuts. A cut is a complete JSON
+    /// value, so each piece is valid text.
     pub rest: Vec<String>,
     /// The values that were cut out, in the order of the body.
     pub cuts: Vec<Cut>,
 }
 
 impl Redacted {
-    /// Returns true if there are cuts, each at a different place and with a hash, and a piece of
-    /// text on both sides of each.
+    /// Returns true if there is at least one cut, all cuts have different places and a hash, and
+    /// there is a piece of text on both sides of each.
     pub(super) fn is_well_formed(&self) -> bool {
         let hash = |cut: &Cut| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
         let places: std::collections::HashSet<&str> =
@@ -113,10 +113,10 @@ impl Redacted {
             && self.cuts.iter().all(hash)
     }
 
-    /// Checks that this text is `body` with the values at these places cut out.
+    /// Checks that this is `body` without the values at the recorded places.
     ///
     /// # Errors
-    /// The difference, as a sentence.
+    /// A sentence that names the difference.
     pub(super) fn follows_from(&self, body: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(body).map_err(|_| "the body is not text".to_owned())?;
         let whole = serde_json::from_str::<&RawValue>(text);
@@ -130,7 +130,7 @@ impl Redacted {
         for cut in &self.cuts {
             let value =
                 at(whole, &cut.at).ok_or(format!("the body has nothing at {:?}", cut.at))?;
-            // A raw value borrows from `text`, so its address gives its position in it.
+            // A raw value borrows from `text`, so its address gives its position in `text`.
             let start = (value.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
             piece(text.get(from..start))?;
             from = start.saturating_add(value.len());
@@ -139,7 +139,7 @@ impl Redacted {
     }
 }
 
-/// Returns the value at an RFC 6901 pointer.
+/// Returns the value at a JSON pointer (RFC 6901).
 fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
     let mut raw = value.get();
     for part in path.strip_prefix('/')?.split('/') {
@@ -159,26 +159,26 @@ fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
-    /// The value's former place, as an RFC 6901 pointer.
+    /// Where the value was, as a JSON pointer (RFC 6901).
     pub at: String,
-    /// SHA-256 over the 32 bytes of salt and the value's bytes, in base64.
+    /// SHA-256 over the 32 bytes of the salt and the bytes of the value, in base64.
     pub sha256: String,
 }
 
-/// The form in which a body is kept.
+/// How a body is kept.
 pub(super) enum Keep {
     /// The complete body: no rule applies to it.
     Whole,
-    /// The body in this form, with values cut out.
+    /// The body without the values that rules name.
     Redacted(Redacted),
-    /// No part of the body: an unreadable body may hold a secret.
+    /// No part of the body: it cannot be parsed, so it may contain a secret anywhere.
     Nothing,
 }
 
-/// Applies `rules` to a body, read as `reading`. `key` is the log's.
+/// Applies `rules` to a body, which was parsed as `reading`. `key` is the log's key.
 ///
 /// # Errors
-/// The log's key does not sign.
+/// [`SignError`] if the log's key cannot sign.
 pub(super) fn apply(
     rules: &[Rule],
     body: &[u8],
@@ -194,7 +194,7 @@ pub(super) fn apply(
     else {
         return Ok(Keep::Nothing);
     };
-    // The side that hides more: a pattern with a name is also for a message without one.
+    // If the message has no name, rules for any name apply too, so that rather too much is hidden.
     let forms = operation.forms();
     let mine: Vec<&Rule> =
         rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();
@@ -212,7 +212,7 @@ pub(super) fn apply(
             return Ok(Keep::Nothing);
         }
     }
-    // The outermost of values inside each other comes first, and swallows the others.
+    // Of nested values, the outermost comes first, and the values inside it are dropped.
     cuts.sort_by(|(a, _), (b, _)| (a.start, b.end).cmp(&(b.start, a.end)));
     if cuts.len() > MAX_CUTS {
         return Ok(Keep::Nothing);
@@ -236,7 +236,7 @@ pub(super) fn apply(
     Ok(if redacted.cuts.is_empty() { Keep::Whole } else { Keep::Redacted(redacted) })
 }
 
-/// Finds what `path` names below `value`; `None` if there is more than can be followed.
+/// Finds the values below `value` that `path` names; `None` if there are too many to follow.
 fn find(
     text: &str,
     value: &RawValue,
@@ -245,7 +245,7 @@ fn find(
     cuts: &mut Vec<(Range<usize>, String)>,
 ) -> Option<()> {
     let Some((part, rest)) = path.split_first() else {
-        // A raw value borrows from `text`, so its address gives its position in it.
+        // A raw value borrows from `text`, so its address gives its position in `text`.
         let start = (value.get().as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
         cuts.push((start..start.checked_add(value.get().len())?, at.to_owned()));
         return (cuts.len() <= 2 * MAX_CUTS).then_some(());
@@ -269,23 +269,23 @@ fn find(
     Some(())
 }
 
-/// Escapes a member's name for an RFC 6901 pointer.
+/// Escapes the name of a member for a JSON pointer (RFC 6901).
 fn pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Returns the salt, in 32 bytes, of the value at `at` in the request whose first signature is
-/// `binding`, in base64. An Ed25519 signature is the same every time, and only the key's holder can
-/// make it.
+/// Returns the 32-byte salt of the value at `at`, in the request whose first signature is `binding`
+/// (base64). The salt is derived from an Ed25519 signature of the log's key, which is always the
+/// same and which only the holder of the key can make.
 ///
 /// # Errors
-/// The holder of the log's key does not sign.
+/// [`SignError`] if the log's key cannot sign.
 pub fn salt(key: &dyn Sign, binding: &str, at: &str) -> Result<[u8; 32], SignError> {
     let signature = key.sign(format!("mcpid audit salt/1\n{binding}\n{at}").as_bytes())?;
     Ok(Sha256::digest(signature).into())
 }
 
-/// Returns the commitment to `value`, which has the exact bytes of the body.
+/// Returns the salted hash of `value`, which must have the exact bytes of the body.
 pub fn commitment(salt: &[u8; 32], value: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(salt);

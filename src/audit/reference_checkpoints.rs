@@ -1,5 +1,5 @@
-//! The checkpoints that a log is checked against: its own, one by one in the order of its file, and
-//! those that were kept elsewhere.
+//! The checkpoints against which a log is checked: those in its own file, in order, and those that
+//! were kept outside the log.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,32 @@ use super::segment::Notes;
 use crate::clock::Timestamp;
 use crate::verify::rejection::chain;
 
-/// A checkpoint to check against the tree, and the parties that confirm it.
+/// A checkpoint to compare with the tree, and who confirms it.
 pub(super) struct ReferenceCheckpoint {
     pub(super) checkpoint: Checkpoint,
-    /// True if the auditor kept the checkpoint and the log's key signed it.
+    /// Whether the auditor kept the checkpoint, and the log's key signed it.
     pub(super) kept: bool,
-    /// True if the checkpoint is in the log's own file.
+    /// Whether the checkpoint is in the log's own file.
     pub(super) own: bool,
     /// The time at which enough witnesses had cosigned the checkpoint.
     pub(super) witnessed: Option<Timestamp>,
 }
 
-/// The checkpoints of a log. The log's own checkpoints are read one at a time: ten years can have
-/// one for every minute.
+/// The checkpoints of a log. Those in its own file are read one at a time, because ten years can
+/// have one for every minute.
 pub(super) struct Checkpoints {
-    /// The auditor's inputs, without the kept checkpoints.
+    /// What the auditor trusts, without the kept checkpoints.
     inputs: AuditorInputs,
     notes: Notes,
     /// The next checkpoint from the log's own file.
     next: Option<ReferenceCheckpoint>,
-    /// The number of checkpoints that were read.
+    /// The number of checkpoints that were read so far.
     count: u64,
-    /// The file of the latest checkpoint, until that checkpoint is found in the file of all.
+    /// The content of the file `checkpoint`, until the same checkpoint is found in the file
+    /// `checkpoints`.
     latest: Option<Vec<u8>>,
     latest_size: u64,
-    /// Kept checkpoints by size; several can have the same size.
+    /// The kept checkpoints by size. Several can have the same size.
     kept: BTreeMap<u64, Vec<ReferenceCheckpoint>>,
 }
 
@@ -47,8 +48,8 @@ impl Checkpoints {
         inputs: &AuditorInputs,
         mut fault: impl FnMut(String),
     ) -> Result<Self, LogError> {
-        // The latest checkpoint is read first: the file then contains all that a writer adds
-        // meanwhile.
+        // The latest checkpoint is read first: the file of all checkpoints then contains it, even
+        // if a writer adds more meanwhile.
         let latest = folder.latest().unwrap_or_else(|error| {
             fault(format!("the latest checkpoint: {}", chain(&error)));
             None
@@ -73,7 +74,8 @@ impl Checkpoints {
         for (at, bytes) in inputs.kept.iter().enumerate() {
             match read(inputs, bytes) {
                 Ok(held) => {
-                    // Without the log's key nothing says that it is one of this log.
+                    // Without a pinned log key, nothing proves that the kept checkpoint belongs to
+                    // this log.
                     let held =
                         ReferenceCheckpoint { kept: inputs.log_key.is_some(), own: false, ..held };
                     checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
@@ -93,8 +95,8 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// Takes the checkpoint in the folder that has cosignatures, if they are enough: they vouch for
-    /// it, wherever it lies.
+    /// Adds the cosigned checkpoint in the folder, if enough witnesses have cosigned it. Their
+    /// signatures prove it, although the log itself stores it.
     fn take_cosigned(
         &mut self,
         folder: &Folder,
@@ -116,7 +118,7 @@ impl Checkpoints {
         }
     }
 
-    /// Reads on to the next of the log's own, which is over `least` entries or more.
+    /// Reads on to the log's next own checkpoint over `least` entries or more.
     fn step(&mut self, least: u64, fault: &mut impl FnMut(String)) {
         self.next = None;
         if let Some(note) = self.notes.next() {
@@ -134,7 +136,7 @@ impl Checkpoints {
                     fault(format!("{place} is over less than the one before"));
                 }
                 Ok(held) => self.next = Some(held),
-                // One fault is enough: a file with only unreadable notes can have any length.
+                // Only one fault is reported: a file of unreadable notes can have any length.
                 Err(why) => fault(format!("{place}: {why}")),
             }
         }
@@ -160,22 +162,22 @@ impl Checkpoints {
         held
     }
 
-    /// Returns the largest size in the kept checkpoints and those that were read so far.
+    /// Returns the largest size among the kept checkpoints and those that were read so far.
     pub(super) fn most(&self) -> u64 {
         let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
         let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);
         self.latest_size.max(next).max(kept)
     }
 
-    /// Reads all remaining checkpoints. Returns the largest size beyond those already met, and
-    /// whether the auditor kept that checkpoint.
+    /// Reads all remaining checkpoints. Returns the largest size that was not compared with the
+    /// tree, and whether the auditor kept that checkpoint.
     pub(super) fn rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
         let mut most = self.latest_size;
         while let Some(next) = self.next.take() {
             most = most.max(next.checkpoint.size);
             self.step(next.checkpoint.size, &mut fault);
         }
-        // The writer adds a checkpoint to the file of all checkpoints first.
+        // The writer adds a checkpoint to the file of all checkpoints first, so it must be there.
         if self.latest.is_some() {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
@@ -186,20 +188,21 @@ impl Checkpoints {
         }
     }
 
-    /// Returns true if the last checkpoint is incomplete.
+    /// Returns true if the last checkpoint in the file is incomplete.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.notes.rest.is_empty()
     }
 }
 
 impl ReferenceCheckpoint {
-    /// Returns true if a party other than the log's keeper confirms the checkpoint.
+    /// Returns true if the auditor or witnesses confirm the checkpoint, and not only the writer of
+    /// the log.
     pub(super) fn is_external(&self) -> bool {
         self.kept || self.witnessed.is_some()
     }
 }
 
-/// Reads a checkpoint from the log's own files.
+/// Parses a checkpoint from the log's own files.
 fn read(inputs: &AuditorInputs, bytes: &[u8]) -> Result<ReferenceCheckpoint, String> {
     let read = match &inputs.log_key {
         Some(key) => Checkpoint::signed(bytes, key),

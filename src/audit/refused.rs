@@ -1,9 +1,11 @@
-//! The file of refused requests from strangers: outside of the tree, limited in size and rate.
+//! The file of refused requests without a valid signature. It is not part of the tree, and is
+//! limited in size and rate.
 //!
-//! A refused request needs no key. If each one were an entry, a stranger could fill the disk, and a
-//! full disk stops a server whose policy is `required`. So these requests are written here, with a
-//! limit for each second and in total. The log has an entry from time to time, under its
-//! checkpoints, with the number of these requests and of those that were not even written here.
+//! Any client can send requests that are refused. If each of them got an entry, an attacker could
+//! fill the disk, and a full disk stops a server with the policy `required`. So these requests are
+//! written to a separate file, with a limit per second and a limit of its size. From time to time
+//! the log gets an entry with the number of these requests and the number of those that were not
+//! even written to the file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -18,14 +20,14 @@ use crate::clock::Timestamp;
 use crate::message::Head;
 use crate::verify::Statement;
 
-/// Lines a second in the long run.
+/// Maximum number of lines per second, on average.
 const RATE: f64 = 50.0;
-/// Lines at once.
+/// Maximum number of lines at once.
 const BURST: f64 = 500.0;
-/// Codes that are counted apart.
+/// Maximum number of refusal codes that are counted separately.
 const CODES: usize = 64;
 
-/// A steady number of permits a second, and some in reserve.
+/// A token bucket: permits that refill at a steady rate, up to a limit.
 #[derive(Debug)]
 pub(super) struct Bucket {
     permits: f64,
@@ -39,7 +41,7 @@ impl Bucket {
         Bucket { permits: burst, rate, burst, filled: Instant::now() }
     }
 
-    /// Takes one permit, if there is one.
+    /// Takes one permit; returns false if there is none.
     pub(super) fn take(&mut self) -> bool {
         let now = Instant::now();
         let grown = now.saturating_duration_since(self.filled).as_secs_f64() * self.rate;
@@ -82,8 +84,8 @@ impl Refused {
         Refused { folder, limit, bucket, file: None, counts: Dropped::default() }
     }
 
-    /// Counts a request, and writes a line of bounded length about it if there is room. The content
-    /// of the line is unverified. Returns true if it was written.
+    /// Counts a request, and writes a line of limited length about it if the limits allow. Nothing
+    /// in the line is verified. Returns true if the line was written.
     pub(super) fn note(
         &mut self,
         time: Timestamp,
@@ -94,7 +96,7 @@ impl Refused {
     ) -> bool {
         let counts = &mut self.counts;
         counts.seen = counts.seen.saturating_add(1);
-        // The codes are ours, and few.
+        // Codes come from this program, so there are few of them.
         if counts.codes.contains_key(because.code) || counts.codes.len() < CODES {
             let count = counts.codes.entry(because.code.to_owned()).or_default();
             *count = count.saturating_add(1);
@@ -137,7 +139,7 @@ impl Refused {
                 none.insert((file, length))
             }
         };
-        // The file is written without `fsync`: no request waits for it or depends on it.
+        // Written without `fsync`: no request waits for this file.
         file.write_all(&text).ok()?;
         *length += size;
         Some(())

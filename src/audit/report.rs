@@ -12,50 +12,50 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Entries of the log, with those that were not seen.
+    /// The number of entries, including those that were not read.
     pub entries: u64,
-    /// Size of the entries that were seen, line feeds included, in bytes.
+    /// The size of the entries that were read, with line feeds, in bytes.
     pub bytes: u64,
-    /// Signatures that hold.
+    /// The number of valid signatures.
     pub signatures: u64,
-    /// Entries about requests.
+    /// The number of entries about requests.
     pub requests: u64,
-    /// Entries whose body was not kept.
+    /// The number of entries whose body was not kept.
     pub without_body: u64,
-    /// Entries whose signature covers data that is not kept.
+    /// The number of entries whose signature covers data that is not kept.
     pub opaque: u64,
-    /// Entries under an offset of the log's clock.
+    /// The number of entries whose time is ahead of the log's clock.
     pub under_offset: u64,
-    /// Entries about requests whose tool or method is the log's word alone.
+    /// The number of entries about requests whose tool or method only the log claims.
     pub claimed: u64,
     /// Number of entries that are not good, for each reason.
     pub unjudged: BTreeMap<&'static str, u64>,
-    /// Entries that are not good for some reason.
+    /// The number of entries that are not good for any reason.
     pub not_good: u64,
-    /// Checkpoints in the log that fit.
+    /// The number of checkpoints in the log that match the tree.
     pub checkpoints: u64,
-    /// Entries that lie under a checkpoint or cosignature that was kept elsewhere.
+    /// The number of entries under a checkpoint or cosignature from outside the log.
     pub anchored: Option<u64>,
-    /// Entries that are archived, and whose archive was not given.
+    /// The number of archived entries whose archive was not given.
     pub unseen: u64,
-    /// Entries that a tombstone replaces.
+    /// The number of entries that a tombstone replaces.
     pub erased: u64,
-    /// Entries under the last checkpoint that enough witnesses have cosigned, and the time at which
-    /// they were enough.
+    /// The number of entries under the last checkpoint that enough witnesses have cosigned, and
+    /// when there were enough.
     pub witnessed: Option<(u64, Timestamp)>,
-    /// True if a quorum of witnesses was demanded, and none has cosigned a fitting checkpoint.
+    /// Whether a quorum of witnesses was demanded, but has cosigned no matching checkpoint.
     pub lacks_quorum: bool,
-    /// True if the last entry is incomplete because it was still being written.
+    /// Whether the last entry is incomplete because it was still being written.
     pub unfinished: bool,
-    /// The root over the entries.
+    /// The root of the tree over all entries.
     pub root: Option<Hash>,
-    /// The times of the first and the last entry.
+    /// The times of the first and the last entry that were read.
     pub span: Option<(Timestamp, Timestamp)>,
-    /// The log that this one follows, by its own word.
+    /// The predecessor and successor of this log, as the log itself states them.
     pub link: LogLink,
     /// The findings; only the first one unless all were requested.
     pub findings: Vec<Finding>,
-    /// Findings beyond those that are listed.
+    /// The number of findings beyond those that are listed.
     pub more_findings: u64,
 }
 
@@ -65,7 +65,7 @@ impl Report {
         self.findings.first()
     }
 
-    /// Counts an entry that was judged so.
+    /// Counts an entry with these results.
     pub(super) fn count(&mut self, bytes: u64, judged: &Judged, reasons: Reasons) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    /// Counts entries that were not seen.
+    /// Counts entries that were not read.
     pub(super) fn count_unseen(&mut self, count: u64) {
         self.entries += count;
         self.unseen += count;
@@ -87,23 +87,23 @@ impl Report {
         *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
     }
 
-    /// Returns true if the log has no contradiction and lacks nothing that a full audit needs.
+    /// Returns true if the log contradicts nothing and lacks nothing that a full audit needs.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.not_good == 0 && !self.lacks_quorum
     }
 }
 
-/// The logs before and after this one, according to the log itself.
+/// The logs before and after a log, as that log itself states them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLink {
-    /// The log that this one follows.
+    /// The predecessor.
     pub after: Option<PreviousLog>,
     /// The number of logs before this one.
     pub predecessors: u64,
-    /// The first entry, which names the log before this one, is archived and was not given, or was
-    /// erased.
+    /// Whether entry 0, which would name the predecessor, was erased, or is in an archive that was
+    /// not given.
     pub first_unknown: bool,
-    /// The key of the log that follows this one.
+    /// The key of the successor.
     pub successor: Option<String>,
 }

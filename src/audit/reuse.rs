@@ -1,8 +1,9 @@
-//! The used nonces: a nonce may not be used again while a store would remember it.
+//! The nonces that a log has used up. A nonce must not be used again as long as a store would keep
+//! it.
 //!
-//! Memory grows with the requests within that time, and not with the log. Times here are those of
-//! the requests. If they go back, because the log's clock stepped, forgotten nonces are searched in
-//! the log again.
+//! Memory use grows with the number of requests within that time, not with the length of the log.
+//! Times in this module are those of the requests. If they go back because the log's clock stepped,
+//! the log is searched for nonces that were already dropped from memory.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,31 +13,31 @@ use super::folder::Folder;
 use super::judge::{self, NonceId, NonceUse};
 use super::segment;
 
-/// Nonces in use, and when each falls free.
+/// The nonces in use, and when each may be used again.
 #[derive(Debug, Default)]
 pub(super) struct NonceUses {
     used: HashMap<NonceId, i64>,
     ends: BTreeMap<i64, Vec<NonceId>>,
-    /// The time up to which nonces were forgotten.
+    /// Nonces that end at or before this time were dropped.
     forgotten: i64,
-    /// Uses at a time whose nonces may have been forgotten, with the entry of each use.
+    /// Uses at a time for which nonces may have been dropped, with the entry of each use.
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// Seconds by which a request may be older than an earlier one in the log and still find all nonces
-/// of its time in memory. Requests are logged within moments; for an even older request, after a
-/// step of the log's clock, the log is read again. The memory holds the requests of this time plus
-/// the window.
+/// How many seconds a request may be older than an earlier request in the log without a search in
+/// the log. Requests get their entries within moments, so an older request means that the clock
+/// stepped. The memory holds the nonces of this time and the window.
 const SLACK: i64 = 10;
 
 impl NonceUses {
-    /// Uses a nonce up. Returns true if entry `n` is the first to use it.
+    /// Uses up a nonce. Returns true if entry `n` is the first to use it.
     pub(super) fn use_up(&mut self, n: u64, use_: NonceUse) -> bool {
         if use_.at < self.forgotten {
             self.late.entry(use_.id).or_insert((n, use_));
         }
         match self.used.insert(use_.id, use_.until) {
-            // A store that had forgotten it has taken it for a new one.
+            // The nonce was used before. If its retention had ended by then, a store accepts it
+            // again.
             Some(until) => use_.at >= until,
             None => {
                 self.ends.entry(use_.until).or_default().push(use_.id);
@@ -45,7 +46,7 @@ impl NonceUses {
         }
     }
 
-    /// Forgets the nonces that no verifier would refuse at `now`.
+    /// Drops the nonces that no verifier would refuse at `now`.
     pub(super) fn forget(&mut self, now: i64) {
         let now = now.saturating_sub(SLACK);
         self.forgotten = self.forgotten.max(now);
@@ -60,11 +61,11 @@ impl NonceUses {
         }
     }
 
-    /// Searches the whole log for the nonces of requests that are older than the forgotten ones.
-    /// Returns the entries of the first and the second use of a nonce.
+    /// Searches the whole log for the nonces of requests that are older than the dropped ones.
+    /// Returns the entries of the first and the second use of the same nonce.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// [`LogError`] if the log cannot be read.
     pub(super) fn look_again(&self, folder: &Folder) -> Result<Option<(u64, u64)>, LogError> {
         if self.late.is_empty() {
             return Ok(None);
@@ -85,7 +86,7 @@ impl NonceUses {
     }
 }
 
-/// The nonces that a log has used up, for the log that follows it.
+/// The nonces that a log has used up, for the audit of its successor.
 #[derive(Debug, Default)]
 pub struct UsedNonces(pub(super) NonceUses);
 
@@ -111,7 +112,7 @@ mod tests {
                 assert!(!nonces.use_up(number, a_use(number - 3_000, at)), "{number}");
             }
         }
-        // 100 a second, each for 31 seconds after its second use, 30 seconds later, and the slack.
+        // 100 nonces a second are kept: 31 seconds of window, 30 seconds more, and the slack.
         assert!(nonces.used.len() < 75 * 100, "{}", nonces.used.len());
         assert_eq!(nonces.used.len(), nonces.ends.values().map(Vec::len).sum::<usize>());
         assert!(nonces.late.is_empty());

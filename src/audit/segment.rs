@@ -1,4 +1,4 @@
-//! Reading the files of a log: entries line by line, hashes by their place, checkpoints one by one.
+//! Reads the files of a log: entries line by line, hashes by position, checkpoints one by one.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
@@ -16,17 +16,17 @@ use super::unpack::Unpacker;
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The line's position in the log, by counting.
+    /// The position of the line in the log, as counted.
     pub n: u64,
     /// The line's bytes, without the line feed.
     pub bytes: Vec<u8>,
-    /// True if the line ends with a line feed.
+    /// Whether the line ends with a line feed.
     pub whole: bool,
-    /// The line's start in its file, in bytes.
+    /// The position of the line in its file, in bytes.
     pub offset: u64,
-    /// The number that the name of its file gives it.
+    /// The number of the line as the name of its file says.
     pub named: u64,
-    /// The damage, if the file is packed and cannot be read completely.
+    /// The damage, if the line is from a packed file that cannot be read completely.
     pub fault: Option<String>,
 }
 
@@ -37,9 +37,9 @@ pub(super) struct Lines {
     packed: bool,
     n: u64,
     offset: u64,
-    /// Length of the last line in bytes: the next line is rarely shorter.
+    /// The length of the last line in bytes. The next line is rarely shorter.
     length: usize,
-    /// A line was longer than any entry is: what follows in this file is not read.
+    /// Set after a line that is longer than any entry: the rest of the file is not read.
     over: bool,
 }
 
@@ -81,7 +81,7 @@ impl Lines {
         Ok(Some(Line { n, bytes, whole, offset, named: n, fault: None }))
     }
 
-    /// Returns the readable rest of a damaged packed file: an incomplete line.
+    /// Returns what could be read of a damaged packed file after its last complete line.
     fn broken(&mut self, error: &io::Error) -> Line {
         self.over = true;
         let (n, offset) = (self.n, self.offset);
@@ -102,11 +102,11 @@ impl Iterator for Lines {
     }
 }
 
-/// Returns every line of the log, in order, with its position by counting. Each line also has its
-/// number according to the name of its file, so that missing entries can be reported.
+/// Returns all lines of the log, in order. Each line has its position as counted, and its number as
+/// the name of its file says, so that missing entries are noticed.
 ///
 /// # Errors
-/// The files cannot be read.
+/// [`LogError`] if the files cannot be read.
 pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
     let mut place = 0_u64;
     Ok(archived::entry_files(folder)?
@@ -124,10 +124,11 @@ pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogErr
         }))
 }
 
-/// Reads the line of entry `n`, and the last line before it in the same file that `wanted` picks.
+/// Reads the line of entry `n`, and the last line before it in the same file for which `wanted`
+/// returns true. Returns `None` if there is no entry `n`.
 ///
 /// # Errors
-/// The files cannot be read. `None` if there is no such entry.
+/// [`LogError`] if the files cannot be read.
 pub(super) fn line(
     folder: &Folder,
     n: u64,
@@ -154,10 +155,10 @@ pub(super) fn line(
     Ok(None)
 }
 
-/// Reads the line of entry `n` in this file of entries.
+/// Reads the line of entry `n` from this file. Returns `None` if the file does not have the entry.
 ///
 /// # Errors
-/// The file cannot be read. `None` if it has no such entry.
+/// [`LogError`] if the file cannot be read.
 pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<Line>, LogError> {
     for line in Lines::of(file)? {
         let line = line?;
@@ -171,7 +172,7 @@ pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<Line>, LogError
     Ok(None)
 }
 
-/// The stored hashes of a log.
+/// The file with the stored hashes of a log.
 pub(super) struct TreeFile {
     file: Mutex<File>,
     path: PathBuf,
@@ -184,15 +185,14 @@ impl TreeFile {
         Ok(TreeFile { file: Mutex::new(file), path })
     }
 
-    /// Returns the number of leaves whose hashes are stored completely, with those of the full
-    /// subtrees.
+    /// Returns the number of leaves for which all hashes are stored.
     pub(super) fn leaves(&self) -> Result<u64, LogError> {
         let file = self.file.lock().unwrap_or_else(|e| e.into_inner());
         let about = file.metadata().map_err(|e| LogError::io("read", &self.path, e))?;
         Ok(tree::leaves_of(about.len() / HASH))
     }
 
-    /// Opens a reader of the hashes in the order of storage.
+    /// Opens a reader over all hashes, in the order of storage.
     pub(super) fn in_order(folder: &Folder) -> Result<BufReader<File>, LogError> {
         Ok(BufReader::with_capacity(64 * 1024, files::read(&folder.tree())?))
     }
@@ -211,19 +211,19 @@ impl Nodes for TreeFile {
     }
 }
 
-/// The notes in the file of all checkpoints, one by one. Ours have five lines: origin, size, root,
-/// none, signature.
+/// Reads the notes in the file of all checkpoints, one by one. A note of the log has five lines:
+/// origin, size, root, an empty line, and the signature.
 pub(super) struct Notes {
     reader: Option<BufReader<File>>,
     path: PathBuf,
-    /// Length of the notes so far, in bytes.
+    /// The length of the notes that were read so far, in bytes.
     pub(super) length: u64,
-    /// Bytes after the last complete note: an interrupted write.
+    /// The bytes after the last complete note, from an interrupted write.
     pub(super) rest: Vec<u8>,
 }
 
 impl Notes {
-    /// Opens the file; one that is not there has no notes.
+    /// Opens the file. If it is missing, there are no notes.
     pub(super) fn open(folder: &Folder) -> Result<Self, LogError> {
         let path = folder.checkpoints();
         let reader = match files::read(&path) {
@@ -241,7 +241,7 @@ impl Notes {
             let room = (MAX_NOTE + 1).saturating_sub(note.len());
             let limit = u64::try_from(room).unwrap_or(u64::MAX);
             let read = reader.by_ref().take(limit).read_until(b'\n', &mut note)?;
-            // No note is that long: the bytes are returned as an unreadable note.
+            // No valid note is that long. The bytes are returned, and will fail to parse.
             if note.len() > MAX_NOTE {
                 self.reader = None;
                 return Ok(Some(note));

@@ -12,7 +12,7 @@ use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 use crate::key::store::{self, FileError};
 
-/// A file of entries that is written to.
+/// The file to which entries are appended.
 pub(super) struct Segment {
     pub(super) file: File,
     pub(super) path: PathBuf,
@@ -20,13 +20,13 @@ pub(super) struct Segment {
     pub(super) day: i64,
 }
 
-/// The file of hashes, and those that are still to be written to it: with the next checkpoint, by
-/// whose word alone they count, or when there are many. Until then the entries have them.
+/// The file of hashes, and the hashes that are still to be written: with the next checkpoint, or
+/// earlier if there are many. Until then, the hashes can be computed from the entries.
 pub(super) struct Hashes {
     pub(super) file: File,
     pub(super) path: PathBuf,
     length: u64,
-    /// True if the file may be longer than `length`.
+    /// Whether the file may be longer than `length` after a failed write.
     torn: bool,
     pub(super) waiting: Vec<u8>,
 }
@@ -34,14 +34,14 @@ pub(super) struct Hashes {
 /// Maximum size of the hashes that wait to be written, in bytes.
 pub(super) const WAITING_HASHES: usize = 256 * 1024;
 
-/// The rules that a log says are in force.
+/// The rules of verification that the log has stated last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RulesInForce {
-    /// No request was logged yet: the rules of the first one take effect.
+    /// The log has no request yet.
     None,
-    /// The rules are unknown: the part of the log that was read does not state them.
+    /// The part of the log that was read does not state the rules.
     Unknown,
-    /// These rules, as JSON.
+    /// The rules, as JSON.
     Known(Vec<u8>),
 }
 
@@ -52,23 +52,23 @@ pub(super) struct LogState {
     pub(super) time: Timestamp,
     pub(super) segment: Option<Segment>,
     pub(super) tree: Hashes,
-    /// Entries under the latest checkpoint.
+    /// The number of entries under the latest checkpoint.
     pub(super) checkpointed: u64,
-    /// Seconds by which the times of entries are ahead of the clock, as the log states them.
+    /// Seconds by which the times of entries are ahead of the clock, as the log has stated.
     pub(super) offset: i64,
-    /// The rules in force according to the log, as JSON: those of its last request.
+    /// The rules that the log has stated last.
     pub(super) rules: RulesInForce,
-    /// The log that follows this one, once its last entry is written.
+    /// The successor of this log, if its last entry names one.
     pub(super) successor: Option<String>,
 }
 
-/// Returns the day of a file of entries: days since 1970.
+/// Returns the day of `time`, counted in days since 1970. Each day has its own file of entries.
 pub(super) fn day_of(time: Timestamp) -> i64 {
     time.unix().div_euclid(24 * 60 * 60)
 }
 
 impl LogState {
-    /// Returns the file for the next entry, and creates it if there is none.
+    /// Returns the file for the next entry, which is created if there is none.
     pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
         match &mut self.segment {
             Some(segment) => Ok(segment),
@@ -83,11 +83,11 @@ impl LogState {
         }
     }
 
-    /// Checks that the open files are still those in the folder and are unchanged: another process
-    /// may have removed, replaced or written one.
+    /// Checks that the open files are still the files in the folder and that no other process has
+    /// written them.
     ///
     /// # Errors
-    /// [`LogError::Changed`]; then no data in the files may be modified.
+    /// [`LogError::Changed`] if not; then nothing in the files may be modified.
     pub(super) fn hold(&self, folder: &Folder) -> Result<(), LogError> {
         let tree =
             (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
@@ -106,7 +106,7 @@ impl LogState {
         Ok(())
     }
 
-    /// Removes the bytes of a failed append; `None` if that fails too.
+    /// Cuts off the bytes of a failed append; `None` if that fails too.
     pub(super) fn undo(&self) -> Option<()> {
         if let Some(segment) = &self.segment {
             segment.file.set_len(segment.length).ok()?;
@@ -116,13 +116,13 @@ impl LogState {
 }
 
 impl Hashes {
-    /// Describes the file at `path`, which ends with the hashes of `size` entries.
+    /// Starts with the file at `path`, which ends with the hashes of `size` entries.
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
         let length = tree::stored(size).saturating_mul(HASH);
         Hashes { file, path, length, torn: false, waiting: Vec::new() }
     }
 
-    /// Writes what waits.
+    /// Writes the waiting hashes.
     pub(super) fn write(&mut self) -> Result<(), LogError> {
         let wrong = |e| LogError::io("write", &self.path, e);
         if self.torn {
@@ -137,7 +137,7 @@ impl Hashes {
     }
 }
 
-/// Makes a checkpoint the latest one.
+/// Writes the file of the latest checkpoint.
 pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
     let path = folder.checkpoint();
     store::replace(&path, note, 0o600, None).map_err(|error| match error {
@@ -153,7 +153,7 @@ pub(super) fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
     let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
     let length = file.metadata().map_err(wrong)?.len();
     file.write_all(note.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| {
-        // A partial note would make all later ones unreadable.
+        // The file is cut back: a partial note would make later notes unreadable.
         let _ = file.set_len(length);
         wrong(e)
     })

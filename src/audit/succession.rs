@@ -1,6 +1,6 @@
-//! Logs that follow each other: a closed log names its successor, and the successor's first entry
-//! names the last checkpoint of the log before. An old log that does not name its successor is
-//! *abandoned*: it may have entries after that checkpoint.
+//! Logs that succeed each other. The last entry of a closed log names its successor, and the first
+//! entry of the successor names the last checkpoint of its predecessor. A predecessor that does not
+//! name its successor is *abandoned*: it may have entries after that checkpoint.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use super::segment;
 use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
-/// Closes the log in `old`, and makes the new and empty log in `new` its successor. A second call
-/// completes an interrupted one.
+/// Closes the log in `old`, and makes the new, empty log in `new` its successor. If that was
+/// interrupted, a second call completes it.
 ///
 /// # Errors
-/// [`LogError`]: `old` is damaged or was followed by another log, `new` is not empty, or has the
-/// origin of the old one.
+/// [`LogError`] if `old` is damaged or already has another successor, or if `new` is not empty or
+/// has the origin of `old`.
 pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), LogError> {
     let (key, old_key) = (new.key()?, old.key()?);
     let note = match LogWriter::open(old.clone(), old_key.clone(), settings(), Arc::clone(clock)) {
@@ -44,11 +44,11 @@ pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), 
     begin(new, key, &PreviousLog { log_key, checkpoint, closed: true, predecessors }, clock)
 }
 
-/// Makes the new and empty log in `new` the successor of an abandoned log. `note` is a checkpoint
-/// of that log, signed by `old_key`.
+/// Makes the new, empty log in `new` the successor of an abandoned log. `note` is a checkpoint of
+/// that log, signed by `old_key`.
 ///
 /// # Errors
-/// The same as for [`follow`]; [`LogError::Changed`] if `note` is not such a checkpoint.
+/// As [`follow`]; also [`LogError::Changed`] if `note` is not such a checkpoint.
 pub fn follow_abandoned(
     new: &Folder,
     (old_key, note): (&NoteKey, &[u8]),
@@ -66,8 +66,8 @@ fn settings() -> Settings {
     Settings::default()
 }
 
-/// Checks that both logs have different origins: two logs of one origin would be two histories of
-/// one log.
+/// Checks that the logs have different origins: two logs of one origin would look like two
+/// histories of one log.
 fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     match new.public().name() == old.name() {
         true => Err(LogError::KeyUnfit("its name is that of the log before it")),
@@ -75,7 +75,7 @@ fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     }
 }
 
-/// Returns the number of logs before the successor of `old`, according to `old`.
+/// Returns the number of logs before the successor of `old`, as `old` states it.
 fn predecessors(old: &Folder) -> Result<u64, LogError> {
     if let Some((0, path)) = old.stubs()?.first()
         && archived::entry_files(old)?.first().is_none_or(|file| file.first > 0)
@@ -107,11 +107,11 @@ fn begin(
     writer.checkpoint()
 }
 
-/// Checks that the log of `report` with `key` follows the log of `before` with `before_key`.
-/// Returns `None`, or the reason why the succession is not certain.
+/// Checks that the log of `report`, with `key`, is the successor of the log of `before`, with
+/// `before_key`. Returns `None` if that is certain, or the reason why it is not.
 ///
 /// # Errors
-/// The contradiction between the two logs.
+/// In words, the contradiction between the two logs.
 pub fn follows(
     (report, key): (&Report, &NoteKey),
     (before, before_key): (&Report, &NoteKey),

@@ -1,8 +1,9 @@
 //! The Merkle tree of RFC 9162 section 2.1, which combines a log's entries into one hash.
 //!
-//! Leaves are the exact bytes of the entries' lines. A full subtree of a growing tree never
-//! changes, so that each one is hashed and stored once, at a computable position: appending needs
-//! only the right edge, a proof needs a few stored hashes, and no entry is read again.
+//! Leaves are the exact bytes of the lines of entries. A full subtree of a growing tree never
+//! changes. So the hash of each full subtree is computed and stored once, at a position that
+//! follows from its place in the tree. Appending needs only the right edge of the tree, a proof
+//! needs a few stored hashes, and no entry is read again.
 
 use sha2::{Digest as _, Sha256};
 
@@ -34,9 +35,11 @@ pub fn empty() -> Hash {
     Sha256::digest([]).into()
 }
 
-/// Returns the number of stored hashes for `size` leaves: the leaves, and every full inner node.
+/// Returns the number of stored hashes for `size` leaves: one for each leaf and one for each full
+/// inner node.
 pub(super) fn stored(size: u64) -> u64 {
-    // Twice the number of leaves would be one perfect tree; each tree on the edge lacks one.
+    // One perfect tree over `n` leaves has `2n - 1` nodes, and the leaves are in one perfect tree
+    // for each bit of `size`.
     size.saturating_mul(2).saturating_sub(u64::from(size.count_ones()))
 }
 
@@ -51,15 +54,15 @@ pub(super) fn leaves_of(hashes: u64) -> u64 {
     low
 }
 
-/// Returns the position of the root of the `n`th full subtree of 2^`level` leaves, counted in
-/// stored hashes. Hashes are stored in the order in which they become known.
+/// Returns the position, among the stored hashes, of the root of the `n`th full subtree of
+/// 2^`level` leaves. Hashes are stored in the order in which they become known.
 pub(super) fn place(level: u32, n: u64) -> u64 {
-    // The root is written right after its last leaf and the smaller subtrees that end there.
+    // The root is stored right after its last leaf and the smaller subtrees that end there.
     let last_leaf = (n << level) + ((1 << level) - 1);
     stored(last_leaf) + u64::from(level)
 }
 
-/// The right edge of a growing tree: the roots of its perfect subtrees, the largest first.
+/// The right edge of a growing tree: the roots of its perfect subtrees, largest first.
 ///
 /// ```
 /// use mcpid::audit::tree::{Frontier, empty, leaf};
@@ -86,11 +89,13 @@ impl Frontier {
         self.size
     }
 
-    /// Appends a leaf, and shows every hash that is new and final, in the order of storage.
+    /// Appends a leaf. Calls `final_hash` with every hash that is now known and will not change, in
+    /// the order of storage.
     pub fn push(&mut self, leaf: Hash, mut final_hash: impl FnMut(&Hash)) {
         let mut hash = leaf;
         final_hash(&hash);
-        // Each trailing one bit of the size is a subtree of the same size to merge with.
+        // Each trailing one bit of the size stands for a subtree of the same size, which is merged
+        // with the new one.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 hash = node(&left, &hash);
@@ -114,17 +119,17 @@ pub trait Nodes {
     /// The reason why a hash cannot be read.
     type Error;
 
-    /// Returns the root of the `n`th subtree of 2^`level` leaves, which is full.
+    /// Returns the root of the `n`th subtree of 2^`level` leaves, which must be full.
     ///
     /// # Errors
-    /// The hash is not stored.
+    /// [`Self::Error`] if the hash is not stored.
     fn node(&self, level: u32, n: u64) -> Result<Hash, Self::Error>;
 }
 
 /// Returns the frontier of the first `size` leaves, from O(log n) stored hashes.
 ///
 /// # Errors
-/// A hash cannot be read.
+/// The error of `nodes`.
 pub fn frontier<N: Nodes>(nodes: &N, size: u64) -> Result<Frontier, N::Error> {
     let mut frontier = Frontier { size, roots: Vec::new() };
     let mut from = 0_u64;
@@ -135,7 +140,8 @@ pub fn frontier<N: Nodes>(nodes: &N, size: u64) -> Result<Frontier, N::Error> {
     Ok(frontier)
 }
 
-/// Returns the hash over the leaves from `low` to before `high`; `low` is at a border of the tree.
+/// Returns the hash over the leaves from `low` to `high` (exclusive). `low` must be where a subtree
+/// of that length begins.
 fn range<N: Nodes>(nodes: &N, low: u64, high: u64) -> Result<Hash, N::Error> {
     let length = high - low;
     if length.is_power_of_two() {
@@ -145,7 +151,7 @@ fn range<N: Nodes>(nodes: &N, low: u64, high: u64) -> Result<Hash, N::Error> {
     Ok(node(&range(nodes, low, middle)?, &range(nodes, middle, high)?))
 }
 
-/// Returns the largest power of two below `length`, which is at least 2.
+/// Returns the largest power of two below `length`, which must be at least 2.
 fn split(length: u64) -> u64 {
     1 << (length - 1).ilog2()
 }
@@ -154,7 +160,7 @@ fn split(length: u64) -> u64 {
 /// 2.1.3.1).
 ///
 /// # Errors
-/// A hash cannot be read. A leaf that is not in the tree has an empty proof, which is valid for no
+/// The error of `nodes`. A leaf that is not in the tree gets an empty proof, which is valid for no
 /// leaf.
 pub fn inclusion<N: Nodes>(nodes: &N, n: u64, size: u64) -> Result<Vec<Hash>, N::Error> {
     let mut proof = Vec::new();
@@ -173,11 +179,11 @@ pub fn inclusion<N: Nodes>(nodes: &N, n: u64, size: u64) -> Result<Vec<Hash>, N:
     Ok(proof)
 }
 
-/// Proves that the tree of the first `old` leaves is the beginning of that of the first `new`
-/// (section 2.1.4.1). The proof is empty if there are no old leaves, or no new ones.
+/// Returns the proof that the first `old` leaves are the beginning of the tree of the first `new`
+/// leaves (section 2.1.4.1). The proof is empty if `old` is zero or equals `new`.
 ///
 /// # Errors
-/// A hash cannot be read.
+/// The error of `nodes`.
 pub fn consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>, N::Error> {
     let mut proof = Vec::new();
     if old == 0 || old >= new {
@@ -201,8 +207,8 @@ pub fn consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>,
     Ok(proof)
 }
 
-/// Returns the root that an inclusion proof leads to (section 2.1.3.2); `None` for a proof of the
-/// wrong length, or of a leaf beyond the tree.
+/// Returns the root that an inclusion proof leads to (section 2.1.3.2); `None` if the proof has the
+/// wrong length, or if the leaf is not in the tree.
 pub fn root_of_inclusion(leaf: &Hash, n: u64, size: u64, proof: &[Hash]) -> Option<Hash> {
     if n >= size {
         return None;
@@ -227,7 +233,7 @@ pub fn root_of_inclusion(leaf: &Hash, n: u64, size: u64, proof: &[Hash]) -> Opti
 }
 
 /// Returns true if `proof` shows that the tree with the root `old_root` is the beginning of the
-/// tree with `new_root` (section 2.1.4.2).
+/// tree with the root `new_root` (section 2.1.4.2).
 pub fn is_consistent(
     (old, old_root): (u64, &Hash),
     (new, new_root): (u64, &Hash),
@@ -246,7 +252,8 @@ pub fn is_consistent(
     let (mut at, mut last) = (old - 1, new - 1);
     let shift = at.trailing_ones();
     (at, last) = (at >> shift, last >> shift);
-    // A tree that is a full subtree of the new one is its own first step.
+    // If the old tree is a full subtree of the new one, its root is the first hash, and the proof
+    // leaves it out.
     let first = if at == 0 { Some(old_root) } else { hashes.next() };
     let Some(first) = first else { return false };
     let (mut from_old, mut from_new) = (*first, *first);

@@ -1,15 +1,15 @@
-//! A reader for a file of entries that was packed with gzip (RFC 1952).
+//! Reads a file of entries that was packed with gzip (RFC 1952).
 //!
-//! A packed file can come from an untrusted source. It is unpacked piece by piece while it is read,
-//! so that a small file that unpacks to gigabytes takes no memory. At most [`MAX_UNPACKED`] bytes
-//! of it are read.
+//! A packed file may be from an untrusted source. It is unpacked in pieces while it is read, so
+//! that a small file that unpacks to gigabytes needs no memory. At most [`MAX_UNPACKED`] bytes are
+//! read.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Maximum size of an unpacked file of entries: 1 GiB. A writer begins the next file at 64 MiB.
+/// Maximum size of an unpacked file of entries: 1 GiB. A writer begins a new file at 64 MiB.
 pub(super) const MAX_UNPACKED: u64 = 1024 * 1024 * 1024;
 
 /// The content of one packed file.
@@ -34,7 +34,8 @@ impl Read for Unpacker {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.decoder.read(buffer)?;
         if read == 0 && !buffer.is_empty() && !self.decoder.get_mut().fill_buf()?.is_empty() {
-            // A second gzip member would be content that other tools show and this reader does not.
+            // A second gzip member is refused: other tools would show its content, and this reader
+            // would not.
             let why = "something stands behind its end";
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }

@@ -1,4 +1,5 @@
-//! The writer of a log: entries in batches, hashes, files by size and day, checkpoints.
+//! The writer of a log: it appends entries in batches, stores hashes, begins new files by size and
+//! day, and signs checkpoints.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -19,16 +20,17 @@ use super::state::{LogState, RulesInForce, Segment, WAITING_HASHES, day_of, reme
 use super::tree::{self, Frontier};
 use crate::clock::{Clock, Timestamp};
 
-/// The durability that an entry needs before it counts as written.
+/// When an entry counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sync {
-    /// The entry is on the disk: one `fdatasync` serves all entries that wait for it together. No
+    /// The entry is on the disk. One `fdatasync` serves all entries that wait for it together. No
     /// crash of the process or the machine loses an acknowledged entry.
     #[default]
     Batch,
-    /// The operating system has the entry; the next checkpoint forces it to the disk. A crash of
-    /// the process loses nothing, a crash of the machine loses the entries since that checkpoint.
+    /// The operating system has the entry, and the next checkpoint forces it to the disk. A crash
+    /// of the process loses nothing; a crash of the machine loses the entries since that
+    /// checkpoint.
     Checkpoint,
 }
 
@@ -36,19 +38,19 @@ pub enum Sync {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The durability that an entry needs before it counts as written.
+    /// When an entry counts as written.
     pub sync: Sync,
-    /// Size in bytes after which the next file of entries is begun; 64 MiB by default. Each day
-    /// (UTC) begins a file too.
+    /// Size in bytes after which a new file of entries is begun; 64 MiB by default. Each day (UTC)
+    /// also begins a new file.
     pub file_size: u64,
-    /// Entries after which a checkpoint is due; 1,000 by default.
+    /// Number of entries after which a checkpoint is due; 1,000 by default.
     pub every: u64,
-    /// Time after which one is due if there was any entry; 60 seconds by default.
+    /// Time after which a checkpoint is due if there is a new entry; 60 seconds by default.
     pub interval: Duration,
-    /// Maximum time until an entry is written; 5 seconds by default.
+    /// Maximum time for writing an entry; 5 seconds by default.
     pub budget: Duration,
-    /// Maximum size of the file of refused requests, in bytes; one older file is kept. 16 MiB by
-    /// default.
+    /// Maximum size of the file of refused requests, in bytes; 16 MiB by default. When it is full,
+    /// it becomes the older file, and the previous older file is removed.
     pub refused_size: u64,
 }
 
@@ -65,20 +67,21 @@ impl Default for Settings {
     }
 }
 
-/// Maximum difference in seconds between the time of an entry and the time at which its request was
-/// judged, before the log records a clock step. An auditor allows a minute more.
+/// Maximum difference, in seconds, between the time of an entry and the time at which its request
+/// was judged. Beyond it, the log records a clock step. An auditor allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
-/// The only writer of one log during its lifetime.
+/// Writes one log. While this value exists, no other process can write the log.
 pub(super) struct LogWriter {
     folder: Folder,
     key: LogKey,
     settings: Settings,
     clock: Arc<dyn Clock>,
-    /// `None` after a failure that left the files in doubt: then all is read again.
+    /// The state; `None` after a failure that left it unknown what the files contain. They are then
+    /// read again.
     state: Option<LogState>,
     last_checkpoint: Instant,
-    /// The folder, locked.
+    /// The folder of the log, locked.
     lock: File,
 }
 
@@ -104,18 +107,18 @@ impl LogWriter {
         self.state.as_ref().map_or(0, |state| state.frontier.size())
     }
 
-    /// Appends the records in one go; gives their numbers.
+    /// Appends the records together; returns their numbers.
     pub(super) fn append<'r>(
         &mut self,
         records: impl Iterator<Item = &'r Record> + Clone,
     ) -> Result<Vec<u64>, LogError> {
-        // A writer that cannot sign its entries must not write more of them.
+        // A writer whose key cannot sign checkpoints must not append more entries.
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
         self.try_append(records).inspect_err(|error| {
             // The bytes of the failed write are cut off, unless another process writes the log. If
-            // that fails too, the files are read again before the next try.
+            // cutting fails too, the files are read again before the next write.
             if let Some(state) = self.state.take()
                 && !matches!(error, LogError::Changed { .. })
                 && state.undo().is_some()
@@ -141,8 +144,8 @@ impl LogWriter {
             state.tree.write()?;
         }
         let mut batch = Batch::new(state);
-        // A file that is begun while the clock is behind states the clock again: the file may be
-        // read alone.
+        // If times are ahead of the clock, each new file states the offset again, because a file
+        // may be read without the files before it.
         if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
             batch.say_offset(state.time.max(now))?;
         }
@@ -161,7 +164,7 @@ impl LogWriter {
             segment.file.sync_data().map_err(wrong)?;
         }
         if fresh {
-            // The new name must be as durable as the entries in the file.
+            // The name of the new file must be as durable as the entries in it.
             folder.sync()?;
         }
         segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
@@ -181,7 +184,7 @@ impl LogWriter {
         self.state.as_ref().map_or(Ok(()), |state| state.hold(&self.folder))
     }
 
-    /// Ends the log: its last entry names the log that follows. Returns the last checkpoint.
+    /// Closes the log: its last entry names the successor. Returns the last checkpoint.
     pub(super) fn end(&mut self, successor: &NoteKey) -> Result<Vec<u8>, LogError> {
         let successor = successor.to_string();
         self.append(std::iter::once(&Record::event("closed", &Closed { successor })))?;
@@ -206,8 +209,8 @@ impl LogWriter {
         self.folder.probe()
     }
 
-    /// Ends a file of entries that is large enough or of another day, after a checkpoint over all
-    /// its entries.
+    /// Finishes a file of entries that is large enough or of an earlier day, after a checkpoint
+    /// over all its entries.
     fn turn_over(&mut self, now: Timestamp) -> Result<(), LogError> {
         let full = self.state.as_ref().is_some_and(|state| {
             let day = day_of(state.time.max(now));
@@ -223,7 +226,8 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Returns true if enough entries or time have passed since the last checkpoint.
+    /// Returns true if enough entries were written, or enough time has passed, since the last
+    /// checkpoint.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let Some(state) = &self.state else { return false };
         let new = state.frontier.size().saturating_sub(state.checkpointed);
@@ -231,7 +235,7 @@ impl LogWriter {
             || (new > 0 && self.last_checkpoint.elapsed() >= self.settings.interval)
     }
 
-    /// Signs a checkpoint over the written entries, once they are on the disk.
+    /// Signs a checkpoint over the written entries, after they are on the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
         let Some(state) = &mut self.state else { return Ok(()) };
         let size = state.frontier.size();
@@ -257,7 +261,7 @@ impl LogWriter {
     }
 }
 
-/// Entries that are about to be written together.
+/// Entries that are written together.
 struct Batch {
     frontier: Frontier,
     time: Timestamp,
@@ -283,12 +287,12 @@ impl Batch {
         }
     }
 
-    /// Adds a record, and before it the necessary entries about the clock and the rules. Returns
-    /// its number.
+    /// Adds a record, and before it the entries about the clock and the rules that it needs.
+    /// Returns the number of the record.
     fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
         let judged = record.judged;
-        // The time of an entry is not before that of the previous entry, nor before its request was
-        // judged.
+        // The time of an entry is not before the time of the previous entry, and not before its
+        // request was judged.
         let time = judged.map_or(now, |judged| judged.max(now)).max(self.time);
         if let Some(judged) = judged {
             let late = time.since(judged);

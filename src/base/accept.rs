@@ -15,12 +15,13 @@ pub const ACCEPT_SIGNATURE: &str = "accept-signature";
 pub struct RequestedSignature<'a> {
     /// The label to use.
     pub label: Cow<'a, str>,
-    /// What to cover, and the parameters to set: `created` and `expires` are flags here, the
-    /// others carry the value to use (section 5.1). [`RequestedParameters`] makes them.
+    /// The components to cover and the parameters to set. `created` and `expires` are flags here;
+    /// the other parameters have the value to use (section 5.1). [`RequestedParameters`] makes
+    /// them.
     pub params: Result<SignatureParams<'a>, MemberFault>,
 }
 
-/// The signature parameters to ask for.
+/// The signature parameters that a client is asked to set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestedParameters<'a> {
     /// Ask for `created`.
@@ -35,11 +36,11 @@ pub struct RequestedParameters<'a> {
     pub tag: Option<&'a str>,
 }
 
-/// Parses the value of `Accept-Signature`. Several lines have to be joined by
-/// [`combine`](crate::message::structured::combine) before.
+/// Parses the value of `Accept-Signature`. If the field has several lines, join them with
+/// [`combine`](crate::message::structured::combine) first.
 ///
 /// # Errors
-/// [`HeaderError::Malformed`] for a fault of the dictionary, a repeated label among them.
+/// [`HeaderError::Malformed`] for a fault of the dictionary, such as a repeated label.
 pub fn read(value: &[u8]) -> Result<Vec<RequestedSignature<'_>>, HeaderError> {
     let malformed = |source| HeaderError::Malformed { field: ACCEPT_SIGNATURE, source };
     let dictionary = Dictionary::parse(value).map_err(malformed)?;
@@ -53,10 +54,12 @@ pub fn read(value: &[u8]) -> Result<Vec<RequestedSignature<'_>>, HeaderError> {
     Ok(dictionary.members.into_iter().map(wanted).collect())
 }
 
-/// Makes the parameters to ask for, in the order created, expires, nonce, keyid, tag.
+/// Makes the parameters for a requested signature, in the order created, expires, nonce, keyid,
+/// tag.
 ///
 /// # Errors
-/// [`ParamsError`].
+/// [`ParamsError`] if a component is repeated or has no value in any request, or if a parameter
+/// cannot be written.
 pub fn wanted<'a>(
     components: Vec<Component<'a>>,
     wish: &RequestedParameters<'a>,
@@ -76,7 +79,7 @@ pub fn wanted<'a>(
 /// Returns the value of an `Accept-Signature` field that asks for one signature.
 ///
 /// # Errors
-/// [`Unwritable`] if the label is not a key of RFC 9651.
+/// [`Unwritable`] if the label is not a valid key of RFC 9651.
 ///
 /// ```
 /// use mcpid::base::Component;

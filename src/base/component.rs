@@ -1,7 +1,7 @@
 //! Component identifiers: which part of a message a signature covers (RFC 9421 section 2).
 //!
 //! Parsing accepts every well-formed identifier. [`Component::check`] says whether a request can
-//! have a value for it. The two are apart because a verifier must also report components that it
+//! have a value for it. These are two steps because a verifier must also report components that it
 //! does not know.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use crate::message::structured::{BareItem, Item, Parameters, ParseFault, Unwrita
 
 use super::fields::{self, FieldType};
 
-/// The characters of names: those of tokens, without capital letters.
+/// The characters that a component name may have: those of tokens, except capital letters.
 const LOWER_TCHAR: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -40,20 +40,20 @@ pub struct Component<'a> {
     params: Parameters<'a>,
 }
 
-/// Why a component identifier is not valid, or why a request has no value for it.
+/// Why a component identifier is invalid, or why a request has no value for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComponentError {
-    /// Not a string in quotes.
+    /// The identifier is not a string in quotes.
     #[error("a component identifier is a string")]
     NotString,
-    /// Neither a field name in lower case nor `@` with a name.
+    /// The name is neither a field name in lower case nor `@` with a name.
     #[error("{0:?} is neither a field name in lower case nor a derived component")]
     Name(String),
-    /// A text from outside a message that is not RFC 9651.
+    /// A text from a person or file does not follow RFC 9651.
     #[error("not a component identifier")]
     Syntax(#[source] ParseFault),
-    /// A name with `@` that RFC 9421 section 2.2 does not define.
+    /// The name begins with `@`, but RFC 9421 section 2.2 does not define it.
     #[error("no such derived component")]
     UnknownDerived,
     /// `@status`, which only a response has (section 2.2.9).
@@ -62,56 +62,57 @@ pub enum ComponentError {
     /// `@signature-params`, which is always covered and must not be listed (section 2.3).
     #[error("the signature parameters are covered already and may not be listed")]
     SignatureParams,
-    /// A parameter that section 2 does not define.
+    /// Section 2 does not define this parameter.
     #[error("the parameter {0:?} is not known")]
     UnknownParameter(String),
-    /// A flag with a value, or a `key` or `name` that is not a string.
+    /// A flag has a value, or `key` or `name` is not a string.
     #[error("the parameter {0:?} has the wrong type")]
     ParameterType(&'static str),
-    /// A parameter that does not apply to this component, such as `sf` on `@method`.
+    /// The parameter does not apply to this component, such as `sf` on `@method`.
     #[error("the parameter {0:?} does not apply to it")]
     Misplaced(&'static str),
-    /// `bs` with `sf` or `key`: the raw lines and the parsed value at once (section 2.1).
+    /// `bs` is combined with `sf` or `key`: the raw lines and the parsed value exclude each other
+    /// (section 2.1).
     #[error("the parameter \"bs\" excludes \"sf\" and \"key\"")]
     Conflict,
-    /// `req`, which is for responses (section 2.4).
+    /// `req`, which is only for signatures of responses (section 2.4).
     #[error("the parameter \"req\" is for responses")]
     Request,
-    /// `tr`: trailers are not kept with a request.
+    /// `tr`: trailers of a request are not kept.
     #[error("trailer fields are not part of the request")]
     Trailer,
     /// `@query-param` without `name` (section 2.2.8).
     #[error("the parameter \"name\" is missing")]
     NameMissing,
-    /// `sf` on a field that is not known to be a structured one (section 2.1.1).
+    /// `sf` on a field that is not a known structured field (section 2.1.1).
     #[error("the field is not known to be a structured one")]
     NotStructured,
-    /// `key` on a field that is known to be no dictionary (section 2.1.2).
+    /// `key` on a field that is known to be another type than a dictionary (section 2.1.2).
     #[error("the field is not a dictionary")]
     NotDictionary,
     /// The request has no such field, or no path.
     #[error("the request does not have it")]
     Absent,
-    /// The value of a structured field is not one, or can be read in two ways.
+    /// The value of a structured field is invalid, or can be read in two ways.
     #[error("the value of the structured field cannot be read")]
     Value(#[source] ParseFault),
-    /// The dictionary has no member of that key.
+    /// The dictionary has no member with that key.
     #[error("the dictionary has no such member")]
     KeyAbsent,
-    /// The query has no parameter of that name; `name` is compared in the encoded form of
-    /// section 2.2.8.
+    /// The query has no parameter with that name. `name` is compared in the encoded form of section
+    /// 2.2.8.
     #[error("the query has no such parameter")]
     QueryParamAbsent,
     /// The query has the parameter more than once (section 2.2.8).
     #[error("the query has the parameter more than once")]
     QueryParamRepeated,
-    /// The parameter is not UTF-8, and parsers differ about such a value.
+    /// The parameter is not UTF-8. Parsers differ about such a value.
     #[error("the query parameter is not utf-8")]
     QueryParamEncoding,
-    /// The value holds bytes that cannot stand in a signature base.
+    /// The value contains bytes that are not allowed in a signature base.
     #[error("the value holds a control character or a byte outside ascii")]
     Characters,
-    /// The identifier was made by the program and has no spelling in RFC 9651.
+    /// The identifier was made by this program, and cannot be written in RFC 9651.
     #[error("the identifier cannot be written")]
     Unwritable(#[from] Unwritable),
 }
@@ -143,7 +144,8 @@ impl<'a> Component<'a> {
     /// Makes the component `name` without parameters.
     ///
     /// # Errors
-    /// [`ComponentError::Name`], for example for capital letters (section 2.1 demands lower case).
+    /// [`ComponentError::Name`] if the name is not valid, for example because of capital letters
+    /// (section 2.1 requires lower case).
     pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self, ComponentError> {
         let name = name.into();
         let bare = name.strip_prefix('@').unwrap_or(&name);
@@ -154,10 +156,10 @@ impl<'a> Component<'a> {
         Ok(Component { name, params: Parameters::default() })
     }
 
-    /// Converts an item of the covered components of a signature.
+    /// Converts an item of the list of covered components.
     ///
     /// # Errors
-    /// [`ComponentError::NotString`], [`ComponentError::Name`].
+    /// [`ComponentError::NotString`] or [`ComponentError::Name`].
     pub fn from_item(item: Item<'a>) -> Result<Self, ComponentError> {
         match item.value {
             BareItem::String(name) => {
@@ -167,11 +169,11 @@ impl<'a> Component<'a> {
         }
     }
 
-    /// Parses what a person writes: a bare name, `content-type` or `@method`, or a whole
-    /// identifier, `"@query-param";name="Pet"`.
+    /// Parses the text of a person: a bare name, such as `content-type` or `@method`, or a whole
+    /// identifier, such as `"@query-param";name="Pet"`.
     ///
     /// # Errors
-    /// [`ComponentError`], also for a component for which no request has a value.
+    /// [`ComponentError`], also for a component that has no value in any request.
     pub fn parse(text: &'a str) -> Result<Self, ComponentError> {
         let component = if text.starts_with('"') {
             Component::from_item(Item::strict(text.as_bytes()).map_err(ComponentError::Syntax)?)?
@@ -182,7 +184,7 @@ impl<'a> Component<'a> {
         Ok(component)
     }
 
-    /// Returns the name, with its `@` if it is a derived component.
+    /// Returns the name, with the `@` of a derived component.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -192,18 +194,18 @@ impl<'a> Component<'a> {
         &self.params
     }
 
-    /// Whether the identifier has no parameters, so that the whole component is covered.
+    /// Returns true if the identifier has no parameters, so that the whole component is covered.
     pub fn is_plain(&self) -> bool {
         self.params.is_empty()
     }
 
-    /// Whether this is a derived component and not a field.
+    /// Returns true if this is a derived component (and not a field).
     pub fn is_derived(&self) -> bool {
         self.name.starts_with('@')
     }
 
-    /// Whether both are the same identifier: the same name and parameters, in any order (section
-    /// 2).
+    /// Returns true if both are the same identifier: the same name and the same parameters, in any
+    /// order (section 2).
     pub fn same_as(&self, other: &Component<'_>) -> bool {
         self.name == other.name
             && self.params.len() == other.params.len()
@@ -213,18 +215,18 @@ impl<'a> Component<'a> {
     /// Checks that a request can have a value for this component.
     ///
     /// # Errors
-    /// [`ComponentError`]: names and parameters that are unknown, or not for requests, or exclude
-    /// each other.
+    /// [`ComponentError`] if the name or a parameter is unknown or not for requests, or if
+    /// parameters exclude each other.
     pub fn check(&self) -> Result<(), ComponentError> {
         self.value_source().map(|_| ())
     }
 
-    /// Appends the identifier to `out`, parameters in the order received (section 2.5).
+    /// Appends the identifier to `out`, with its parameters in the order received (section 2.5).
     ///
     /// # Errors
-    /// [`Unwritable`], only for an identifier that was made by the program and not parsed.
+    /// [`Unwritable`] if it cannot be written. This does not happen for a parsed identifier.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
-        // A name has no characters that need escapes in a string.
+        // No character of a name needs an escape.
         out.push('"');
         out.push_str(&self.name);
         out.push('"');
@@ -274,8 +276,8 @@ impl<'a> Component<'a> {
         match (bs, sf, key) {
             (true, false, None) => Ok(ValueSource::Wrapped),
             (true, ..) => Err(ComponentError::Conflict),
-            // `sf` beside `key` says nothing more (section 2.1). A key means that the
-            // field is a dictionary, unless it is known to be of another type.
+            // `sf` has no effect beside `key` (section 2.1). A `key` means that the field is a
+            // dictionary, unless the field is known to have another type.
             (false, _, Some(key)) => match fields::kind(&self.name) {
                 None | Some(FieldType::Dictionary) => Ok(ValueSource::Key(key)),
                 Some(_) => Err(ComponentError::NotDictionary),
@@ -289,8 +291,8 @@ impl<'a> Component<'a> {
 }
 
 impl fmt::Display for Component<'_> {
-    /// Writes the identifier as in a signature base. If a parameter has no spelling, only the name
-    /// is written.
+    /// Writes the identifier as in a signature base. If a parameter cannot be written, writes only
+    /// the name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         match self.write_to(&mut text) {

@@ -8,12 +8,12 @@ pub(super) enum FieldType {
     List,
 }
 
-/// Returns the type of the field `name` (lower case), or `None` if it is not a known structured
-/// field.
+/// Returns the type of the field `name` (lower case), or `None` if the field is not a known
+/// structured field.
 ///
 /// These are the fields that the IANA registry of HTTP field names marks as structured, and
-/// `signature-agent`, which web-bot-auth defines. Fields such as `cache-control` look
-/// structured but are not in the list: their values need not be valid by RFC 9651.
+/// `signature-agent`, which web-bot-auth defines. Fields such as `cache-control` are not included:
+/// they look structured, but their values need not be valid by RFC 9651.
 pub(super) fn kind(name: &str) -> Option<FieldType> {
     match name {
         "accept-signature"

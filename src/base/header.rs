@@ -1,4 +1,4 @@
-//! Parsing and writing of `Signature-Input` and `Signature` (RFC 9421 section 4).
+//! Parses and writes `Signature-Input` and `Signature` (RFC 9421 section 4).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,15 +10,15 @@ use crate::message::structured::{
     write_key,
 };
 
-/// The name of the field that says what is covered.
+/// The name of the field with covered components and parameters.
 pub const SIGNATURE_INPUT: &str = "signature-input";
-/// The name of the field that holds the signatures.
+/// The name of the field with the signatures.
 pub const SIGNATURE: &str = "signature";
 
-/// One signature of a request, as far as it could be parsed.
+/// One signature of a request as parsed. It is not verified yet.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// The label that ties the two fields together. It has no meaning beyond that.
+    /// The label, which connects the members of the two fields and has no other meaning.
     pub label: Cow<'a, str>,
     /// The covered components and the parameters.
     pub params: Result<SignatureParams<'a>, MemberFault>,
@@ -47,9 +47,9 @@ pub enum HeaderError {
     /// A field is not an RFC 9651 dictionary, or has a label twice.
     #[error("the {field} field is malformed")]
     Malformed {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// Where and why.
+        /// The position and kind of the fault.
         source: ParseFault,
     },
     /// A label is present in only one of the two fields.
@@ -81,11 +81,11 @@ pub fn check_label(label: &str) -> Result<(), LabelError> {
 
 /// Parses the signatures of a request, in the order of `Signature-Input`.
 ///
-/// Several lines of one field are one dictionary (section 4.1). The caller limits lengths and
-/// counts.
+/// Several lines of one field form one dictionary (section 4.1). The caller has to limit lengths
+/// and counts.
 ///
 /// # Errors
-/// [`HeaderError`] for a fault of a field as a whole. A fault inside one member is an error of that
+/// [`HeaderError`] for a fault of a whole field. A fault inside one member is an error in that
 /// [`Candidate`] only.
 ///
 /// ```
@@ -145,7 +145,7 @@ fn paired<'h>(
     let unpaired =
         |label: &str, missing| HeaderError::Unpaired { label: label.to_owned(), missing };
     let labels = input.members.iter().map(|(label, _)| label);
-    // A map, because comparing thousands of labels in pairs would take too long.
+    // A map is used, because comparing thousands of labels in pairs would take too long.
     let first_stray = |rest: &HashMap<Cow<'_, str>, _>| rest.keys().min().map(ToString::to_string);
     let mut rest: HashMap<_, _> = signature.members.into_iter().collect();
     let members = labels
@@ -167,7 +167,7 @@ fn signature_bytes(member: Received<Member<'_>>) -> Result<Vec<u8>, MemberFault>
     }
 }
 
-/// The values of the two fields once a signature is added.
+/// The values of the two fields after a signature was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureFields {
     /// The whole value of `Signature-Input`, on one line.
@@ -176,7 +176,7 @@ pub struct SignatureFields {
     pub signature: String,
 }
 
-/// What to do if the request already has a signature of the same label.
+/// What to do if the request already has a signature with the same label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Return an error.
@@ -189,15 +189,15 @@ pub enum Existing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddError {
-    /// The request has a signature of that label.
+    /// The request already has a signature with that label.
     #[error("the request already has a signature {0:?}")]
     LabelTaken(String),
-    /// The label is not a dictionary key, or a parameter has no spelling in RFC 9651.
+    /// The label is not a valid dictionary key, or a parameter cannot be written in RFC 9651.
     #[error("the signature {label:?} cannot be written")]
     Unwritable {
         /// The label.
         label: String,
-        /// Why.
+        /// The reason.
         source: Unwritable,
     },
     /// The existing signatures cannot be parsed, so a verifier would refuse the result.
@@ -205,10 +205,10 @@ pub enum AddError {
     Header(#[from] HeaderError),
 }
 
-/// Adds a signature after those that the request has, which stay byte for byte.
+/// Adds a signature after the existing ones, which are not changed.
 ///
 /// # Errors
-/// [`AddError`].
+/// [`AddError`] if that is impossible.
 pub fn add(
     head: &Head<'_>,
     label: &str,
@@ -231,8 +231,7 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The members of a signature field that stay in it when a signature is added, each followed by a
-/// separator.
+/// The existing members that stay in a signature field, each followed by a separator.
 struct Others {
     text: String,
     labels: Vec<String>,

@@ -1,5 +1,5 @@
-//! The signature base (RFC 9421 section 2.5): the exact bytes that are signed, built from a request
-//! and its signature parameters.
+//! The signature base (RFC 9421 section 2.5): the exact bytes that are signed. They are built from
+//! a request and the signature parameters.
 
 use crate::message::Head;
 use crate::message::target::Target;
@@ -14,21 +14,22 @@ mod value;
 pub use component::{Component, ComponentError};
 pub use params::{Claims, MemberFault, Param, ParamsError, SignatureParams};
 
-/// The error for a covered component that has no value in this request.
+/// The error if a covered component has no value in the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no value for {component}")]
 #[non_exhaustive]
 pub struct BaseError {
-    /// The identifier, as it would stand in the signature base.
+    /// The identifier, as written in a signature base.
     pub component: String,
-    /// Why there is none.
+    /// Why the component has no value.
     pub source: ComponentError,
 }
 
-/// Returns the signature base: one line for each covered component, in their order, then the
-/// parameters, without a newline at the end. It is ASCII.
+/// Returns the signature base: one line for each covered component, in order, then the parameters,
+/// without a newline at the end. The text is ASCII.
 ///
-/// The time grows with the number of components times the number of fields; callers limit both.
+/// The time grows with the number of components times the number of fields, so callers have to
+/// limit both.
 ///
 /// # Errors
 /// [`BaseError`] for the first component that is absent, unknown, or not available in a request.

@@ -1,8 +1,8 @@
 //! Signature parameters: the covered components and the metadata of a signature (RFC 9421 section
 //! 2.3).
 //!
-//! All parameters are kept in the order received, also unknown ones. A verifier that kept only
-//! known parameters would rebuild another signature base than the signer.
+//! All parameters are kept in the order received, including unknown ones. If a verifier kept only
+//! known parameters, its signature base would differ from the signer's.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub enum Param<T> {
 }
 
 impl<T> Param<T> {
-    /// Returns the value, or `None` if it is absent or has the wrong type.
+    /// Returns the value, or `None` if the parameter is absent or has the wrong type.
     pub fn value(self) -> Option<T> {
         match self {
             Param::Value(value) => Some(value),
@@ -39,12 +39,12 @@ impl<T> Param<T> {
     }
 }
 
-/// What is wrong inside one member of `Signature-Input` or `Signature`. It affects only the
-/// signature of that label.
+/// What is wrong in one member of `Signature-Input` or `Signature`. It affects only the signature
+/// with that label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {
-    /// A repeated parameter, or base64 that is not canonical.
+    /// A parameter is repeated, or base64 is not canonical.
     #[error(transparent)]
     Structured(ParseFault),
     /// The member of `Signature-Input` or `Accept-Signature` is not an inner list (section 4.1).
@@ -60,9 +60,9 @@ pub enum MemberFault {
     /// A covered component is not valid.
     #[error("component {place} is malformed")]
     Component {
-        /// Its position, counted from 1.
+        /// The position of the component, counted from 1.
         place: usize,
-        /// Why.
+        /// What is wrong with the component.
         source: ComponentError,
     },
     /// An identifier is repeated, possibly with its parameters in another order (section 2).
@@ -70,18 +70,19 @@ pub enum MemberFault {
     DuplicateComponent(String),
 }
 
-/// The parameters that a signer sets. `alg` is not sent, because the key determines it.
+/// The parameters that a signer sets. `alg` is not among them, because the key determines the
+/// algorithm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
     /// When the signature was made, in seconds since 1970.
     pub created: Option<i64>,
     /// End of validity (exclusive), in seconds since 1970.
     pub expires: Option<i64>,
-    /// The one-time value.
+    /// A value that is used only once, against replays.
     pub nonce: Option<&'a str>,
     /// The id of the key.
     pub keyid: Option<&'a str>,
-    /// The purpose or client of the signature.
+    /// The purpose of the signature, or the client.
     pub tag: Option<&'a str>,
 }
 
@@ -89,23 +90,23 @@ pub struct Claims<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParamsError {
-    /// The same identifier twice (RFC 9421 section 2).
+    /// An identifier occurs twice (RFC 9421 section 2).
     #[error("{0} is listed twice")]
     DuplicateComponent(String),
-    /// An identifier that no request has a value for.
+    /// No request has a value for an identifier.
     #[error("{component} cannot be covered")]
     Component {
         /// The identifier.
         component: String,
-        /// Why.
+        /// The reason.
         source: ComponentError,
     },
-    /// A parameter that RFC 9651 has no spelling for, such as a tag outside ASCII.
+    /// RFC 9651 cannot express the value of a parameter, such as a tag outside ASCII.
     #[error("the parameter {name:?} cannot be written")]
     Unwritable {
         /// The parameter.
         name: &'static str,
-        /// Why.
+        /// The reason.
         source: Unwritable,
     },
 }
@@ -114,7 +115,8 @@ impl<'a> SignatureParams<'a> {
     /// Makes the parameters of a new signature, in the order created, expires, nonce, keyid, tag.
     ///
     /// # Errors
-    /// [`ParamsError`].
+    /// [`ParamsError`] if an identifier is repeated or has no value in any request, or if a value
+    /// cannot be written.
     pub fn for_signing(
         components: Vec<Component<'a>>,
         claims: &Claims<'a>,
@@ -162,7 +164,7 @@ impl<'a> SignatureParams<'a> {
     /// Converts a member of `Signature-Input`.
     ///
     /// # Errors
-    /// [`MemberFault`].
+    /// [`MemberFault`] if the member is not valid.
     pub fn from_member(member: Received<Member<'a>>) -> Result<Self, MemberFault> {
         if let Some(fault) = member.fault {
             return Err(MemberFault::Structured(fault));
@@ -188,8 +190,8 @@ impl<'a> SignatureParams<'a> {
         &self.components
     }
 
-    /// Whether the whole component `name` is covered: an identifier with parameters, which may
-    /// cover only a part, does not count.
+    /// Returns true if the whole component `name` is covered. An identifier with parameters does
+    /// not count, because it may cover only a part.
     pub fn covers(&self, name: &str) -> bool {
         self.components.iter().any(|component| component.is_plain() && component.name() == name)
     }
@@ -199,41 +201,41 @@ impl<'a> SignatureParams<'a> {
         &self.params
     }
 
-    /// When the signature was made, in seconds since 1970.
+    /// Returns when the signature was made, in seconds since 1970.
     pub fn created(&self) -> Param<i64> {
         self.integer("created")
     }
 
-    /// End of validity (exclusive), in seconds since 1970.
+    /// Returns the end of validity (exclusive), in seconds since 1970.
     pub fn expires(&self) -> Param<i64> {
         self.integer("expires")
     }
 
-    /// The one-time value.
+    /// Returns the nonce.
     pub fn nonce(&self) -> Param<&str> {
         self.string("nonce")
     }
 
-    /// The id of the key.
+    /// Returns the id of the key.
     pub fn keyid(&self) -> Param<&str> {
         self.string("keyid")
     }
 
-    /// The purpose or client of the signature.
+    /// Returns the purpose of the signature, or the client.
     pub fn tag(&self) -> Param<&str> {
         self.string("tag")
     }
 
-    /// The algorithm that the signature names.
+    /// Returns the algorithm that the signature names.
     pub fn alg(&self) -> Param<&str> {
         self.string("alg")
     }
 
-    /// Appends the value of `@signature-params` to `out`. The member of `Signature-Input` has the
-    /// same value (sections 2.3 and 2.5).
+    /// Appends the value of `@signature-params` to `out`. The member of `Signature-Input` has this
+    /// value too (sections 2.3 and 2.5).
     ///
     /// # Errors
-    /// [`Unwritable`]; never for parameters that this module parsed or made.
+    /// [`Unwritable`]. This does not happen for parameters that this module parsed or made.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         out.push('(');
         for (index, component) in self.components.iter().enumerate() {

@@ -50,15 +50,15 @@ fn write_derived(
             push(target.path().ok_or(ComponentError::Absent)?.as_bytes(), out)
         }
         DerivedComponent::Query => {
-            // Section 2.2.7: without a query the value is the question mark alone.
+            // Without a query, the value is only the question mark (section 2.2.7).
             out.push('?');
             push(target.query().unwrap_or_default().as_bytes(), out)
         }
     }
 }
 
-/// Appends all lines of a field, joined with a comma and a space (section 2.1). A [`Head`] has no
-/// surrounding white space and no folded lines.
+/// Appends all lines of a field, joined with a comma and a space (section 2.1). The lines in a
+/// [`Head`] have no surrounding white space and are not folded.
 fn write_lines(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), ComponentError> {
     let mut lines = head.values(name);
     push(lines.next().ok_or(ComponentError::Absent)?, out)?;
@@ -69,7 +69,7 @@ fn write_lines(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), Comp
 }
 
 /// Appends every line as a byte sequence (section 2.1.3), so that two lines differ from one line
-/// with a comma in it.
+/// that contains a comma.
 fn write_wrapped(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), ComponentError> {
     let mut separator = "";
     for line in head.values(name) {
@@ -87,7 +87,7 @@ fn combined<'h>(head: &'h Head<'_>, name: &'h str) -> Result<Cow<'h, [u8]>, Comp
 }
 
 /// Appends the strict serialisation of a field (section 2.1.1). A value that two parsers could read
-/// in two ways is an error.
+/// differently is an error.
 fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), ComponentError> {
     match kind {
         FieldType::Dictionary => {
@@ -99,8 +99,8 @@ fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), C
     Ok(())
 }
 
-/// Parsed fields and query parameters of one request. Each is parsed once: an attacker's signature
-/// may cover thirty keys of one very long field, or thirty parameters of one very long query.
+/// The fields and query parameters of one request, each parsed once. An attacker's signature may
+/// cover thirty keys of one very long field, or thirty parameters of one very long query.
 #[derive(Default)]
 pub(super) struct ParsedParts<'h> {
     dictionaries: Vec<(String, Dictionary<'h>)>,
@@ -132,9 +132,9 @@ impl<'h> ParsedParts<'h> {
         }
     }
 
-    /// Appends the value of one query parameter (section 2.2.8): the query is parsed as a form;
-    /// name and value are encoded again by the form encoding of the URL standard, but with `%20`
-    /// for a space.
+    /// Appends the value of one query parameter (section 2.2.8). The query is parsed as a form.
+    /// Name and value are then encoded again, by the form encoding of the URL standard, except that
+    /// a space becomes `%20`.
     fn write_param(
         &mut self,
         query: Option<&'h str>,
@@ -144,8 +144,8 @@ impl<'h> ParsedParts<'h> {
         let params = self.params.get_or_insert_with(|| params(query.unwrap_or_default()));
         let pair = params.get(name).ok_or(ComponentError::QueryParamAbsent)?;
         let (name, value) = pair.ok_or(ComponentError::QueryParamRepeated)?;
-        // The URL standard replaces bytes that are not UTF-8 by U+FFFD, so that many different
-        // queries would have the same value.
+        // The URL standard replaces bytes that are not UTF-8 with U+FFFD, so that many different
+        // queries would get the same value.
         if [name, value].iter().any(|text| String::from_utf8(decoded(text).collect()).is_err()) {
             return Err(ComponentError::QueryParamEncoding);
         }
@@ -167,7 +167,7 @@ fn dictionary<'h>(head: &'h Head<'_>, name: &str) -> Result<Dictionary<'h>, Comp
     }
 }
 
-/// The parameters of a query by their re-encoded names; `None` for a name that stands twice.
+/// The parameters of a query by their re-encoded names; `None` for a name that occurs twice.
 type QueryParams<'h> = HashMap<String, Option<(&'h str, &'h str)>>;
 
 fn params(query: &str) -> QueryParams<'_> {
@@ -182,7 +182,7 @@ fn params(query: &str) -> QueryParams<'_> {
     params
 }
 
-/// Decodes `+` and percent-encoded bytes; a `%` without two hexadecimal digits stays as it is.
+/// Decodes `+` and percent-encoded bytes. A `%` without two hexadecimal digits after it stays.
 fn decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();
     let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -212,9 +212,10 @@ fn encode(bytes: impl Iterator<Item = u8>, out: &mut String) {
     }
 }
 
-/// Appends a value if it may stand in a signature base (section 2.5): visible ASCII, spaces, tabs.
+/// Appends a value if it is allowed in a signature base (section 2.5): visible ASCII, spaces and
+/// tabs.
 fn push(value: &[u8], out: &mut String) -> Result<(), ComponentError> {
-    // No early exit, so that the compiler can compare many bytes at once.
+    // The loop has no early exit, so that the compiler can compare many bytes at once.
     if !value.iter().fold(true, |good, b| good & matches!(b, b' '..=b'~' | b'\t')) {
         return Err(ComponentError::Characters);
     }

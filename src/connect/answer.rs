@@ -1,4 +1,4 @@
-//! Answers of the server: one JSON text or a stream of events, bounded in size and in time.
+//! Answers of the server: one JSON text or a stream of events, limited in size and in time.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use super::events::EventStream;
 use super::json_rpc::{self, InboundKind, InboundMessage, JsonRpcError};
 use super::timing::server_time;
 
-/// Most bytes that are read of the body of an error response.
+/// Maximum number of bytes that are read from the body of an error response.
 pub(super) const ERROR_LIMIT: usize = 1 << 20;
-/// Longest time that is spent on the body of an error response.
+/// Maximum time for reading the body of an error response.
 const ERROR_TIME: Duration = Duration::from_secs(10);
-/// Characters of the server's text that are repeated in messages.
+/// Maximum number of characters of the server's text that a message repeats.
 const SHOWN: usize = 200;
 
 /// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
-/// An answer with a good status.
+/// An answer with a status that means success.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
-    /// Status 202, or an empty body.
+    /// Status 202, or an empty body: the server has nothing to say.
     Nothing,
     /// One JSON text in UTF-8.
     Json(Bytes),
@@ -36,15 +36,17 @@ pub(super) enum ServerAnswer {
     Events(Box<EventStream>),
 }
 
-/// Returns the text of an answer or event. That it is UTF-8 was checked when it arrived.
+/// Returns the text of an answer or event. The bytes are UTF-8: that was checked when they arrived.
 pub(super) fn as_text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// Reads an answer with a good status: a JSON text completely, but nothing of an event stream yet.
+/// Reads an answer whose status means success. A JSON text is read completely; an event stream is
+/// not read yet.
 ///
 /// # Errors
-/// [`BridgeError::Encoded`], [`BridgeError::Garbage`], and those of [`answer_budget::whole`].
+/// [`BridgeError::Encoded`] for a compressed answer, [`BridgeError::Garbage`] for one of another
+/// type, and the errors of [`answer_budget::whole`].
 pub(super) async fn read(
     response: Response<Incoming>,
     bridge: &Bridge,
@@ -70,7 +72,7 @@ pub(super) async fn read(
             Ok(ServerAnswer::Json(answer_budget::text(bytes, reservation)))
         }
         AnswerMedia::Other(given) => {
-            // Some servers answer a notification by status 200 and no body.
+            // Some servers answer a notification with status 200 and an empty body.
             let (bytes, _) =
                 answer_budget::whole(response.into_body(), ERROR_LIMIT, silence, budget).await?;
             match bytes.is_empty() {
@@ -81,8 +83,8 @@ pub(super) async fn read(
     }
 }
 
-/// Returns the content coding or transfer coding of an answer, for example `gzip`. Returns None if
-/// the answer is not coded.
+/// Returns the content coding or transfer coding of an answer, for example `gzip`, or None if there
+/// is no coding.
 pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
     let codings = [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")];
     codings.into_iter().find_map(|(name, plain)| {
@@ -122,7 +124,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     let text = match media_of(&response) {
         AnswerMedia::Other(given) if !given.starts_with("\"text/plain") => String::new(),
         _ if coding(response.headers()).is_some() => String::new(),
-        // A body that breaks off or does not end is left out; the status is enough.
+        // If the body breaks off or does not end, only the status is reported.
         _ => {
             let (body, budget) = (response.into_body(), &bridge.answer_budget);
             let read = answer_budget::whole(body, ERROR_LIMIT, Some(ERROR_TIME), budget).await;
@@ -154,7 +156,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     BridgeError::Refused(Box::new(ServerRefusal { status, fault, text, hint }))
 }
 
-/// Splits a JSON text into JSON-RPC messages. An error says in words why a part is none.
+/// Splits a JSON text into JSON-RPC messages. The error says in words why a part is not a message.
 pub(super) fn messages(
     text: &str,
 ) -> impl Iterator<Item = Result<InboundMessage<'_>, &'static str>> {
@@ -162,8 +164,8 @@ pub(super) fn messages(
 }
 
 impl Bridge {
-    /// Returns the JSON texts of an answer to one of the bridge's own requests. Of a stream of events
-    /// this is the event that holds the response.
+    /// Returns the JSON texts of an answer to one of the bridge's own requests. For a stream of
+    /// events, returns only the event with the response.
     pub(super) async fn texts(
         &self,
         response: Response<Incoming>,

@@ -1,11 +1,11 @@
-//! A bound on the bytes of all answers that the bridge holds.
+//! A limit on the bytes of all answers that the bridge holds in memory.
 //!
 //! The bridge holds an answer from its first byte until the client has read it. An answer of up to
-//! [`FREE`] bytes needs no reservation. A longer answer makes one reservation before more of it is
-//! read: its `Content-Length`, or the limit of one answer if the length is unknown. The unused part
-//! of the reservation is released at the end. Until the reservation is granted the bridge stops
-//! reading, so the server has to wait too. An answer never waits for a second reservation, so two
-//! answers cannot block each other.
+//! [`FREE`] bytes needs no reservation. For a longer answer, the bridge makes one reservation
+//! before it reads on: of its `Content-Length`, or of the limit for one answer if the length is
+//! unknown. At the end, the unused part is released. The bridge does not read from the server until
+//! the reservation is granted. An answer never needs a second reservation, so two answers cannot
+//! block each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct AnswerBudget {
     total: usize,
 }
 
-/// A part of an [`AnswerBudget`]. Dropping this value releases it.
+/// A reserved part of an [`AnswerBudget`]. Dropping this value releases that part.
 #[derive(Debug)]
 pub(super) struct Reservation(OwnedSemaphorePermit);
 
@@ -45,8 +45,8 @@ impl AnswerBudget {
         self.total
     }
 
-    /// Waits until `bytes` are free, and reserves them. More bytes than the whole budget wait until
-    /// nothing else is reserved.
+    /// Waits until `bytes` are free, and reserves them. If `bytes` is more than the whole budget,
+    /// waits until nothing else is reserved.
     pub(super) async fn reserve(self, bytes: usize) -> Reservation {
         let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
         match self.bytes.acquire_many_owned(bytes).await {
@@ -58,14 +58,14 @@ impl AnswerBudget {
 }
 
 impl Reservation {
-    /// Keeps `bytes`, and releases the rest.
+    /// Keeps `bytes` of the reservation, and releases the rest.
     fn keep(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes);
         drop(self.0.split(surplus));
     }
 }
 
-/// Bytes with their reservation, which ends with the last reference to the bytes.
+/// Bytes with their reservation, which is released when the last reference to the bytes is dropped.
 struct HeldBytes {
     bytes: Vec<u8>,
     _reservation: Option<Reservation>,
@@ -77,13 +77,13 @@ impl AsRef<[u8]> for HeldBytes {
     }
 }
 
-/// Returns the JSON text `bytes` on one line. It keeps the reservation.
+/// Returns the JSON text `bytes` on one line, with its reservation.
 pub(super) fn text(mut bytes: Vec<u8>, reservation: Option<Reservation>) -> Bytes {
     join_lines(&mut bytes);
     self::bytes(bytes, reservation)
 }
 
-/// Returns `bytes` unchanged. They keep the reservation.
+/// Returns `bytes` unchanged, with their reservation.
 pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) -> Bytes {
     bytes.shrink_to_fit();
     if let Some(reservation) = &mut reservation {
@@ -92,7 +92,7 @@ pub(super) fn bytes(mut bytes: Vec<u8>, mut reservation: Option<Reservation>) ->
     Bytes::from_owner(HeldBytes { bytes, _reservation: reservation })
 }
 
-/// Returns `text`, which was made from `of`. It keeps the reservation of `of`.
+/// Returns `text`, which was made from `of`, with the reservation of `of`.
 pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
     struct DerivedText {
         text: String,
@@ -106,10 +106,12 @@ pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
     Bytes::from_owner(DerivedText { text, _of: of.clone() })
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// Reads a whole body of at most `limit` bytes. Waits at most for `silence` between two parts.
 ///
 /// # Errors
-/// [`BridgeError::AnswerTooLong`], [`BridgeError::NoRoom`], [`BridgeError::Silent`], [`BridgeError::Ended`].
+/// [`BridgeError::AnswerTooLong`] over the limit, [`BridgeError::NoRoom`] if the budget stays used
+/// up, [`BridgeError::Silent`] if no part arrives in time, [`BridgeError::Ended`] if the body
+/// breaks off.
 pub(super) async fn whole(
     mut body: Incoming,
     limit: usize,
@@ -146,8 +148,8 @@ pub(super) async fn whole(
     Ok((bytes, reservation))
 }
 
-/// Replaces the line breaks between the tokens of a JSON text by blanks. A line break inside a
-/// string is not valid JSON and is left as it is.
+/// Replaces the line breaks between the tokens of a JSON text with spaces. A line break inside a
+/// string is invalid JSON and stays as it is.
 fn join_lines(json: &mut [u8]) {
     if !json.iter().any(|b| matches!(b, b'\n' | b'\r')) {
         return;
@@ -192,7 +194,7 @@ mod tests {
         assert_eq!(budget.bytes.available_permits(), 70);
         drop(line);
         assert_eq!(budget.bytes.available_permits(), 100);
-        // More than the whole budget: it does not wait for ever, but until nothing else is reserved.
+        // A reservation of more than the whole budget is granted once nothing else is reserved.
         let all = budget.clone().reserve(1000).await;
         assert_eq!(budget.bytes.available_permits(), 0);
         drop(all);

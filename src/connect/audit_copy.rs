@@ -1,4 +1,4 @@
-//! The signer's own audit entry, written before the signed request is sent.
+//! Writes the audit entry of the client's side for each signed request, before the request is sent.
 
 use crate::audit::{Evidence, Recorder};
 use crate::base::header;
@@ -12,8 +12,8 @@ use super::error::BridgeError;
 /// Writes the audit entry for a request whose head, as it was signed, is `head`.
 ///
 /// # Errors
-/// [`BridgeError::NotSigned`] if the policy wants an entry and it could not be written: the request
-/// must not be sent.
+/// [`BridgeError::NotSigned`] if the audit policy requires an entry and it could not be written:
+/// the request must then not be sent.
 pub(super) async fn keep(
     recorder: &Recorder,
     signer: &Signer,
@@ -28,7 +28,7 @@ pub(super) async fn keep(
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
     }
     let made = header::read(&head).map_err(|e| failed(&e))?;
-    // A bridge adds one signature to a request that has none.
+    // The bridge signs a request once, so there is one signature.
     let one = made.first().and_then(|one| {
         let signature: [u8; 64] = one.signature.as_ref().ok()?.as_slice().try_into().ok()?;
         Some((one.label.clone(), signature))

@@ -1,5 +1,4 @@
-//! The bridge: its settings, the consent that it needs before it signs, and its record of
-//! destructive tools.
+//! The bridge: its settings, and the consent that a request needs before it is signed.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,27 +25,27 @@ use super::error::BridgeError;
 use super::log::LogSink;
 use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, UrlError};
 
-/// Longest answer, or event of a stream, in bytes.
+/// Default limit of one answer, or of one event of a stream, in bytes.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
 /// Default limit of all answers together that are held until the client reads them, in bytes.
 pub const DEFAULT_MAX_HELD: usize = 128 << 20;
-/// Default time without data from the server after which a request is given up. The time is long
-/// because tools may be slow and clients have a time limit of their own.
+/// Default time after which a request is given up if the server sends nothing. It is long, because
+/// tools may be slow and clients have their own time limits.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// Default time that open requests may continue after the client closed its input. A script that
-/// pipes one message in still gets its answer; a client that has ended stops the bridge by a
-/// signal.
+/// Default time for which open requests continue after the client closed its input. So a script
+/// that pipes one message into the bridge still gets its answer. A client that wants to stop the
+/// bridge at once sends a signal.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
-/// Most questions that wait for a person at a time: a person who is asked more than can be read
-/// answers yes to all of them.
+/// Maximum number of questions that wait for a person at a time. A person who gets more questions
+/// than can be read would answer yes to all of them.
 pub(super) const QUESTIONS: usize = 32;
 
 /// The reason why a session of [`Bridge::stdio`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StdioEnd {
-    /// The client closed its input, as the MCP specification wants.
+    /// The client closed its input, which ends a session by the MCP specification.
     InputClosed,
     /// The client no longer reads the answers.
     OutputClosed,
@@ -68,23 +67,23 @@ pub struct Bridge {
     pub(super) unknown_key_hint: Option<String>,
     pub(super) confirm: ConfirmPolicy,
     pub(super) consent_via: ConsentVia,
-    /// Permits for waiting questions, one for each question.
+    /// One permit for each question that waits for an answer.
     question_slots: Semaphore,
     /// The tools that the server calls destructive.
     tools: Mutex<Tools>,
 }
 
-/// The way to ask a person for consent.
+/// How the bridge asks a person for consent.
 #[non_exhaustive]
 pub enum ConsentVia {
     /// No way to ask: a request that needs consent is refused.
     None,
-    /// The program around the bridge asks, for example on a terminal.
+    /// The program that embeds the bridge asks, for example on a terminal.
     Person(Arc<dyn Consent>),
-    /// Through the client itself, by an MCP elicitation that is given up after this time. This
-    /// trusts the client to pass the question on and not to answer it itself. It works only for a
-    /// client on stdio that declared elicitation by forms, and with revision 2026-07-28 only for
-    /// `tools/call`, `prompts/get` and `resources/read`.
+    /// The client asks, after an MCP elicitation by the bridge, which is given up after this time.
+    /// The user has to trust the client to pass the question on and not to answer it itself. Works
+    /// only for a client on stdio that declared elicitation by forms, and with revision 2026-07-28
+    /// only for `tools/call`, `prompts/get` and `resources/read`.
     Client(Duration),
 }
 
@@ -99,8 +98,8 @@ impl fmt::Debug for ConsentVia {
 }
 
 impl Bridge {
-    /// Creates a bridge to the MCP endpoint `url`. It signs with `signer`, at the time of `clock`,
-    /// with nonces from `random`, which must be a cryptographic generator.
+    /// Creates a bridge to the MCP endpoint `url`. It signs requests with `signer`, takes the time
+    /// from `clock`, and makes nonces from `random`, which must be a cryptographic generator.
     ///
     /// # Errors
     /// [`UrlError`] if no request can be sent to `url` exactly as it is signed.
@@ -135,7 +134,7 @@ impl Bridge {
         })
     }
 
-    /// Reports to `log` what happens. By default nothing is reported.
+    /// Sets the log that receives a line about each event. By default nothing is logged.
     #[must_use]
     pub fn with_log(mut self, log: LogSink) -> Self {
         self.sender.log = log.clone();
@@ -143,14 +142,14 @@ impl Bridge {
         self
     }
 
-    /// Sends these header fields with every request. They replace fields of the same name.
+    /// Adds these header fields to every request. They replace fields of the same name.
     #[must_use]
     pub fn with_fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.sender.fixed = fields;
         self
     }
 
-    /// Writes an audit entry for each signed request before it is sent. Under the policy
+    /// Writes an audit entry for each signed request before the request is sent. Under the policy
     /// `required`, a request whose entry cannot be written is not sent.
     #[must_use]
     pub fn with_audit(mut self, recorder: Arc<crate::audit::Recorder>) -> Self {
@@ -158,8 +157,8 @@ impl Bridge {
         self
     }
 
-    /// Signs on a thread of its own. A key in an agent that asks a person for each use may need
-    /// seconds, and other requests are served meanwhile.
+    /// Signs on a separate thread. An agent that asks a person for each use of its key needs
+    /// seconds, and other requests must not wait for it.
     #[must_use]
     pub fn with_slow_key(mut self) -> Self {
         self.sender.is_slow_key = true;
@@ -180,18 +179,19 @@ impl Bridge {
         self
     }
 
-    /// Holds at most `bytes` of answers that the client has not read yet, all answers together
-    /// ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer are not counted. An answer that does
-    /// not fit is not read from the server until others are gone, and is given up after the time of
-    /// [`Bridge::with_silence`]. [`Bridge::http`] holds no answers: it passes them on as they come.
-    /// At most 1,024 requests of a client on stdio are open; a further one is refused.
+    /// Sets how many bytes of answers are held until the client reads them, for all answers
+    /// together ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer do not count. An answer
+    /// that does not fit is read only when other answers are gone, and is given up after the time
+    /// of [`Bridge::with_silence`]. [`Bridge::http`] holds no answers: it passes their bytes on as
+    /// they arrive. On stdio, at most 1,024 requests may be open at a time; a further request is
+    /// refused.
     #[must_use]
     pub fn with_max_held(mut self, bytes: usize) -> Self {
         self.answer_budget = AnswerBudget::new(bytes);
         self
     }
 
-    /// Calls the key `name` in questions to a person.
+    /// Sets the name by which questions to a person call the key.
     #[must_use]
     pub fn with_key_name(mut self, name: String) -> Self {
         self.key_name = name;
@@ -206,8 +206,8 @@ impl Bridge {
         self
     }
 
-    /// Gives a request up when the server sends nothing for `time` ([`DEFAULT_SILENCE`]). With `None`
-    /// a request is never given up.
+    /// Sets the time after which a request is given up if the server sends nothing
+    /// ([`DEFAULT_SILENCE`]). With `None`, a request is never given up.
     #[must_use]
     pub fn with_silence(mut self, time: Option<Duration>) -> Self {
         self.silence = time;
@@ -215,14 +215,15 @@ impl Bridge {
         self
     }
 
-    /// Lets open requests run on for `time` after the client closed its input ([`DEFAULT_DRAIN`]).
+    /// Sets how long open requests continue after the client closed its input ([`DEFAULT_DRAIN`]).
     #[must_use]
     pub fn with_drain(mut self, time: Duration) -> Self {
         self.drain = time;
         self
     }
 
-    /// Asks a person by `consent_via` before a request is signed that `confirm` names.
+    /// Makes the bridge ask a person, by `consent_via`, before it signs a request that `confirm`
+    /// matches.
     #[must_use]
     pub fn with_consent(mut self, confirm: ConfirmPolicy, consent_via: ConsentVia) -> Self {
         self.confirm = confirm;
@@ -230,7 +231,8 @@ impl Bridge {
         self
     }
 
-    /// Sends one message, or asks for a stream. The caller has made sure of consent.
+    /// Sends one message, or asks for a stream of messages. The caller has already asked for
+    /// consent if it was needed.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -241,7 +243,8 @@ impl Bridge {
         self.send_noting(method, fields, body, redirects, &|| ()).await
     }
 
-    /// Does the same, and calls `before_send` when the request is signed and about to be sent.
+    /// Does the same as [`Bridge::send`], and calls `before_send` when the request is signed and
+    /// about to be sent.
     pub(super) async fn send_noting(
         &self,
         method: Method,
@@ -278,8 +281,8 @@ impl Bridge {
         }
     }
 
-    /// Asks a person, if the request needs consent. The question goes to `by_client` if the client
-    /// itself is to ask.
+    /// Asks a person for consent if the request needs it. If the client itself is to ask, the
+    /// question goes to `by_client`.
     ///
     /// # Errors
     /// [`BridgeError::Declined`] if there is no consent: the request must not be signed.
@@ -311,7 +314,7 @@ impl Bridge {
             }
         };
         match answer {
-            // The person saw this body and no other.
+            // The person agreed to exactly this body.
             ConsentAnswer::Yes if question.is_about(body) => Ok(RedirectPolicy::Never),
             ConsentAnswer::Yes => {
                 Err(BridgeError::Declined("the yes was for another request".to_owned()))
@@ -336,7 +339,7 @@ impl Bridge {
     }
 }
 
-/// Returns `fields` after the `Content-Type` and `Accept` that MCP prescribes for `method`.
+/// Returns `fields` with the `Content-Type` and `Accept` in front that MCP prescribes for `method`.
 pub(super) fn with_accept(
     method: &Method,
     fields: Vec<(HeaderName, HeaderValue)>,

@@ -1,5 +1,5 @@
-//! The trial of `connect --check`: tests if a server answers, in which revision, and if it knows
-//! the key. It needs no client.
+//! The test behind `connect --check`: does the server answer, in which MCP revision, and does it
+//! know the key? No client is needed.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -27,14 +27,14 @@ pub struct ServerCheck {
     pub outcome: CheckOutcome,
     /// The MCP revision that the server speaks, if it answered.
     pub revision: Option<String>,
-    /// Name and version that the server gives itself. This is unchecked text of the server.
+    /// Name and version that the server reports about itself. The text is not checked.
     pub server: Option<String>,
-    /// True if the server knows the key: it accepts a signed request and refuses an unsigned one.
-    /// `None` if this is unknown, for example because the server accepts both.
+    /// Whether the server knows the key: it accepts a signed request and refuses an unsigned one.
+    /// `None` if that is unknown, for example because the server accepts both.
     pub is_key_known: Option<bool>,
     /// A stable name of the failure, for example `key_unknown` or `dns`.
     pub code: Option<String>,
-    /// The result in words: one line without prefix and final period.
+    /// The result as one line, without prefix and final period.
     pub message: String,
     /// Advice for the user.
     pub hint: Option<String>,
@@ -54,7 +54,7 @@ pub enum CheckOutcome {
     Unavailable,
 }
 
-/// The server's description of itself in a good answer.
+/// What a server says about itself in a successful answer.
 struct ServerGreeting {
     revision: String,
     server: Option<String>,
@@ -62,11 +62,11 @@ struct ServerGreeting {
 }
 
 impl Bridge {
-    /// Checks whether the server answers and knows the key. Runs on a tokio runtime.
+    /// Checks whether the server answers, and whether it knows the key. Needs a tokio runtime.
     ///
-    /// Sends a signed `server/discover` or, to a server of an older revision, a signed `initialize`,
-    /// and closes the session again. If the server accepts that, a second request goes without a
-    /// signature: a server that refuses it checks signatures.
+    /// Sends a signed `server/discover`; or, to a server of an older revision, a signed
+    /// `initialize`, whose session it closes again. If the server accepts the request, a second
+    /// request is sent without a signature: a server that refuses it checks signatures.
     pub async fn check(&self) -> ServerCheck {
         match self.greet().await {
             Ok(ServerGreeting { revision, server, session }) => {
@@ -75,7 +75,7 @@ impl Bridge {
                     let version = HeaderValue::from_str(&revision).map(|value| (VERSION, value));
                     let fields = [Some((SESSION, session)), version.ok()];
                     let fields = fields.into_iter().flatten().collect();
-                    // A session that is not closed expires by itself.
+                    // If closing fails, the session expires at the server.
                     let _ = self
                         .send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce)
                         .await;
@@ -96,7 +96,7 @@ impl Bridge {
 
     async fn greet(&self) -> Result<ServerGreeting, BridgeError> {
         match self.exchange(&probe("server/discover", REVISIONS[0])).await {
-            // Older servers refuse an unknown revision in many ways.
+            // Older servers refuse an unknown revision with various errors.
             Err(BridgeError::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
             answered => {
                 let (result, _) = answered?;
@@ -109,7 +109,7 @@ impl Bridge {
         Ok(ServerGreeting { revision, server: named(&result), session })
     }
 
-    /// Sends a message. Returns the result of the answer, and the session id of its head.
+    /// Sends a message. Returns the result in the answer, and the session id in its head.
     async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), BridgeError> {
         let message = reading::read(body).map_err(BridgeError::Unreadable)?;
         let fields = McpSession::default().fields(&message).0;
@@ -142,7 +142,7 @@ impl Bridge {
         Err(BridgeError::Garbage("there is no answer in it".to_owned()))
     }
 
-    /// Returns whether the server refuses an unsigned request because it is unsigned.
+    /// Returns true if the server refuses an unsigned request because it is not signed.
     async fn refuses_unsigned(&self, revision: &str) -> bool {
         let method = if revision == REVISIONS[0] { "server/discover" } else { "ping" };
         let body = probe(method, revision);
@@ -158,7 +158,7 @@ impl Bridge {
     }
 }
 
-/// Returns the body of a request of `revision` that changes nothing at the server.
+/// Returns the body of a request of `revision` that changes nothing on the server.
 fn probe(method: &str, revision: &str) -> Bytes {
     let client = json!({ "name": "mcpid", "version": env!("CARGO_PKG_VERSION") });
     let params = match method {
@@ -178,7 +178,7 @@ fn probe(method: &str, revision: &str) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-/// Returns name and version of the server from the result of `initialize` or `server/discover`.
+/// Returns the server's name and version from the result of `initialize` or `server/discover`.
 fn named(result: &Value) -> Option<String> {
     let beside = &result["_meta"]["io.modelcontextprotocol/serverInfo"];
     let about = [&result["serverInfo"], beside].into_iter().find(|about| about.is_object())?;
@@ -190,7 +190,7 @@ fn named(result: &Value) -> Option<String> {
 }
 
 impl ServerRefusal {
-    /// Returns whether the refusal may mean that the server does not speak the revision.
+    /// Returns true if the refusal may mean that the server does not speak the revision.
     fn may_be_of_an_older_server(&self) -> bool {
         let is_ours = self.fault.as_ref().is_some_and(|fault| fault.code == i64::from(REFUSED));
         let says_no = matches!(

@@ -1,4 +1,4 @@
-//! Consent: before a request is signed, a person sees what it does and says yes or no.
+//! Consent: before a request is signed, a person sees what the request does and says yes or no.
 //!
 //! ```text
 //! body ─► ConfirmPolicy::judge ─┬─► nothing to ask: sign
@@ -6,9 +6,9 @@
 //!                               └─► ConsentQuestion ─► Consent::ask ─► yes: sign | no: refuse
 //! ```
 //!
-//! This module decides which requests need consent and how a request is shown. An implementation
-//! of [`Consent`] asks the question, for example on a terminal. Only an express yes is consent; a
-//! missing answer, a missing way to ask and a failed question count as no. The signature is made
+//! This module decides which requests need consent and how a request is shown. An implementation of
+//! [`Consent`] asks the question, for example on a terminal. Only an explicit yes is consent; a
+//! missing answer, a missing way to ask and a failed question count as no. The request is signed
 //! after the yes, and [`ConsentQuestion::is_about`] checks that the signed body is the body that
 //! was shown.
 //!
@@ -51,7 +51,7 @@ mod page;
 
 pub use page::{PageLimits, ShownPage};
 
-/// A policy for the requests that need consent: `METHOD[:NAME]` patterns, and the word
+/// A policy that says which requests need consent: `METHOD[:NAME]` patterns, and the word
 /// `destructive`.
 ///
 /// ```
@@ -78,7 +78,7 @@ pub enum ConsentNeed {
     Nothing,
     /// A person has to say yes to this question.
     Ask(Box<ConsentQuestion>),
-    /// The request cannot be read, so it cannot be shown. It must not be signed.
+    /// The body cannot be read, so it cannot be shown to a person. The request must not be signed.
     Refuse,
 }
 
@@ -96,24 +96,24 @@ impl ConfirmPolicy {
         Ok(())
     }
 
-    /// Asks about requests that `pattern` matches.
+    /// Adds a rule: requests that `pattern` matches need consent.
     pub fn add_pattern(&mut self, pattern: Pattern) {
         self.patterns.push(pattern);
     }
 
-    /// Asks about calls of tools that the server lists as destructive, or has not listed.
+    /// Adds a rule: calls of tools need consent if the server lists the tool as destructive, or has
+    /// not listed it.
     pub fn add_destructive(&mut self) {
         self.destructive = true;
     }
 
-    /// Returns whether no request needs consent.
+    /// Returns true if no request needs consent.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty() && !self.destructive
     }
 
-    /// Decides if the request with this `body` needs consent before it is signed. `target` is its
-    /// absolute URL, `reading` the strict reading of the body, and `tools` the server's list of
-    /// tools.
+    /// Decides whether the request with this `body` needs consent before it is signed. `target` is
+    /// its absolute URL, `reading` the parsed body, and `tools` the server's list of tools.
     pub fn judge(
         &self,
         target: &str,
@@ -124,7 +124,7 @@ impl ConfirmPolicy {
         if self.is_empty() {
             return ConsentNeed::Nothing;
         }
-        // An unreadable request matches no pattern, so it could do anything.
+        // An unreadable request matches no pattern, and could do anything.
         let Some((reading, operation)) =
             reading.ok().and_then(|reading| Some((reading, reading.operation()?)))
         else {
@@ -137,7 +137,7 @@ impl ConfirmPolicy {
         }
     }
 
-    /// Returns the first rule that wants consent for `operation`.
+    /// Returns the first rule by which `operation` needs consent.
     fn because(&self, operation: Operation<'_>, tools: &Tools) -> Option<String> {
         let forms = operation.forms();
         let pattern = self.patterns.iter().find(|pattern| pattern.restricts_forms(&forms));
@@ -148,9 +148,10 @@ impl ConfirmPolicy {
     }
 }
 
-/// The question whether a request may be signed, with all that a person is shown.
+/// The question whether a request may be signed, with everything that the person is shown.
 ///
-/// It holds every member of the body except `jsonrpc`, `id` and `method`, each as it was written.
+/// It holds every member of the body except `jsonrpc`, `id` and `method`, with the value exactly as
+/// it was written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConsentQuestion {
     target: String,
@@ -160,11 +161,11 @@ pub struct ConsentQuestion {
     digest: [u8; 32],
     size: usize,
     because: String,
-    /// Name and id of the key that would sign.
+    /// Name and id of the key that signs after a yes.
     signer: Option<(String, String)>,
 }
 
-/// A member of the body, and its JSON exactly as it was written.
+/// A member of the body, with its JSON exactly as it was written.
 #[derive(Clone, PartialEq, Eq)]
 struct BodyMember {
     label: String,
@@ -173,7 +174,7 @@ struct BodyMember {
 
 impl ConsentQuestion {
     /// Creates the question about the request with this `body` to the URL `target`. Returns None if
-    /// the body is no MCP message, or if `reading` is not the reading of `body`.
+    /// the body is not an MCP message, or if `reading` was not parsed from `body`.
     pub fn new(target: &str, reading: &Reading<'_>, body: &[u8]) -> Option<Self> {
         let operation = reading.operation()?;
         let parts = match reading.message() {
@@ -193,7 +194,7 @@ impl ConsentQuestion {
         })
     }
 
-    /// Names the key that would sign. `name` may be any text; `id` is the key id.
+    /// Sets the key that signs after a yes. `name` may be any text; `id` is the key id.
     #[must_use]
     pub fn signed_by(mut self, name: &str, id: &str) -> Self {
         self.signer = Some((name.to_owned(), id.to_owned()));
@@ -226,28 +227,28 @@ impl ConsentQuestion {
         self.size
     }
 
-    /// Returns the rule that wants consent, as it was given to the [`ConfirmPolicy`]. Returns an empty
-    /// text for a question that was made by [`ConsentQuestion::new`].
+    /// Returns the rule by which consent is needed, in the form that was given to
+    /// [`ConfirmPolicy`]. A question made by [`ConsentQuestion::new`] has an empty text here.
     pub fn because(&self) -> &str {
         &self.because
     }
 
-    /// Returns whether `body` is, byte for byte, the body that was asked about. To be checked right
-    /// before signing.
+    /// Returns true if `body` is, byte for byte, the body that the person was shown. Call this
+    /// right before signing.
     pub fn is_about(&self, body: &[u8]) -> bool {
         body.len() == self.size && Sha256::digest(body)[..] == self.digest
     }
 
-    /// Returns the question as text for a person, which is safe on a terminal: lines of at most
-    /// `limits.width` columns, each ending in a line feed. The text says how much the limits hide,
-    /// and [`ShownPage::hidden`] says it too.
+    /// Returns the question as text for a person, which is safe to print on a terminal: lines of at
+    /// most `limits.width` columns, each ending in a line feed. If the limits hide a part, the text
+    /// says how much, and so does [`ShownPage::hidden`].
     pub fn shown(&self, limits: &PageLimits) -> ShownPage {
         page::page(self, limits)
     }
 }
 
 impl fmt::Debug for ConsentQuestion {
-    /// Formats the question without its arguments, which do not belong into a log.
+    /// Formats the question without its arguments, which may be confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -268,14 +269,14 @@ pub enum ConsentAnswer {
     No(NoConsent),
 }
 
-/// The reason why there is no consent. The client that sent the request gets this text.
+/// Why there is no consent. The client that sent the request gets this reason as text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoConsent {
     /// A person answered no.
     #[error("declined")]
     Declined,
-    /// The person ended the program (Ctrl-C) instead of answering.
+    /// The person ended the program (Ctrl-C) and gave no answer.
     #[error("interrupted")]
     Interrupted,
     /// There was no answer within this time.
@@ -284,7 +285,7 @@ pub enum NoConsent {
     /// There is no way to ask, for example no terminal and no askpass program.
     #[error("there is no way to ask: {0}")]
     NoWay(String),
-    /// The question could not be put, for example because the terminal was closed.
+    /// The question could not be shown, for example because the terminal was closed.
     #[error("asking failed: {0}")]
     Failed(String),
     /// The question was withdrawn because the client cancelled the request or the program ends.
@@ -307,9 +308,9 @@ pub enum NoConsent {
 /// }
 /// ```
 pub trait Consent: Send + Sync {
-    /// Puts the question and waits for the answer, at most for a time limit of its own. If the
-    /// future is dropped, the question is withdrawn and a later answer does not count.
+    /// Asks the question and waits for the answer, up to the implementation's own time limit. If
+    /// the future is dropped, the question is withdrawn, and a later answer does not count.
     ///
-    /// Several questions at a time are shown one after another.
+    /// Several questions at the same time are shown one after another.
     fn ask<'a>(&'a self, question: &'a ConsentQuestion) -> BoxFuture<'a, ConsentAnswer>;
 }

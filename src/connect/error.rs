@@ -1,7 +1,7 @@
-//! The reasons why a message has no answer, as text for the user of the client.
+//! The reasons why a message gets no answer, as text for the client's user.
 //!
-//! Each [`BridgeError`] becomes a JSON-RPC error with the id of the request, so a client that waits
-//! for an answer gets one.
+//! Each [`BridgeError`] becomes a JSON-RPC error with the id of the request, so that a waiting
+//! client gets an answer.
 
 use std::error::Error;
 use std::io;
@@ -18,38 +18,38 @@ use crate::verify::rejection::chain;
 
 use super::json_rpc::JsonRpcError;
 
-/// The JSON-RPC error code of a request that the bridge tried to send and got no answer for.
+/// The JSON-RPC error code if the bridge tried to send a request and got no answer.
 ///
 /// The code lies outside the ranges that JSON-RPC 2.0 and MCP reserve, like
 /// [`crate::tower::REFUSED`].
 pub const UNANSWERED: i64 = -31402;
-/// The JSON-RPC error code of a request that the bridge did not send: it could not be read or
-/// signed, a person declined it, or the bridge ended before it was sent.
+/// The JSON-RPC error code if the bridge did not send a request: it could not be read or signed, a
+/// person declined it, or the bridge ended first.
 pub const NOT_SENT: i64 = -31403;
 
 /// The JSON-RPC error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// Part of each message about an answer that arrived and is not passed on.
+/// This text is part of each message about an answer that arrived but is not passed on.
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
 /// Maximum length of the server's text that a message repeats, in characters.
 const SHOWN: usize = 500;
 
-/// The reason why a request has no answer, or an answer that is an error.
+/// Why a request has no answer, or an answer that is an error.
 #[derive(Clone, Debug)]
 pub(super) enum BridgeError {
-    /// The message was not sent: a strict reader refuses it as JSON-RPC.
+    /// The message was not sent: the strict parser does not accept it as JSON-RPC.
     Unreadable(String),
     /// The message was not sent: it is longer than the limit.
     TooLong { bytes: usize, limit: usize },
-    /// The message was not sent: this many requests already wait for an answer.
+    /// The message was not sent: so many requests already wait for an answer.
     TooManyOpen(usize),
     /// The message was not sent: it could not be signed.
     NotSigned(String),
     /// The message was not sent: a person did not consent.
     Declined(String),
-    /// The message was not sent: the bridge ended first.
+    /// The message was not sent: the bridge ended before.
     Withdrawn(String),
     /// The message was not sent: a header field contradicts the body.
     Contradicted(String),
@@ -57,19 +57,19 @@ pub(super) enum BridgeError {
     Unreachable { code: &'static str, words: String },
     /// The connection broke before the answer.
     Broken(String),
-    /// The server sent nothing for this time.
+    /// The server sent nothing for so long.
     Silent(Duration),
     /// The server redirects to another URL, and the redirect is not followed.
     Redirected { status: StatusCode, to: Option<String> },
     /// The server answered with an error.
     Refused(Box<ServerRefusal>),
-    /// The answer is no valid MCP.
+    /// The answer is not valid MCP.
     Garbage(String),
     /// The answer is longer than the limit.
     AnswerTooLong { limit: usize },
-    /// The answers that the client has not read use up the budget of `total` bytes.
+    /// Answers that the client has not read yet use up the budget of `total` bytes.
     NoRoom { total: usize },
-    /// The answer is compressed, which was not asked for.
+    /// The answer is compressed, although the request did not accept compression.
     Encoded { coding: String },
     /// The answer was incomplete when the connection ended.
     Ended,
@@ -111,8 +111,8 @@ impl BridgeError {
         }
     }
 
-    /// Returns the error as one line without prefix and final period. Control characters in text of
-    /// the server are escaped.
+    /// Returns the error as one line, without prefix and final period. Control characters in the
+    /// server's text are escaped.
     pub(super) fn words(&self) -> String {
         match self {
             BridgeError::Unreadable(why)
@@ -155,8 +155,8 @@ impl BridgeError {
         }
     }
 
-    /// Returns the JSON-RPC error for the client. An error that the server sent in JSON-RPC is passed
-    /// on as it is, with the hint.
+    /// Returns the JSON-RPC error for the client. If the server sent a JSON-RPC error, it is passed
+    /// on, with the hint added.
     pub(super) fn fault(&self) -> JsonRpcError {
         if let BridgeError::Refused(refusal) = self
             && let Some(fault) = &refusal.fault
@@ -189,7 +189,7 @@ impl BridgeError {
         JsonRpcError { code, message: self.words(), data: Some(data.to_string()) }
     }
 
-    /// Returns whether the server refused with this status and this JSON-RPC code.
+    /// Returns true if the server refused the request with this status and this JSON-RPC code.
     pub(super) fn is_fault(&self, status: StatusCode, code: i64) -> bool {
         matches!(self, BridgeError::Refused(refusal) if refusal.status == status
             && refusal.fault.as_ref().is_some_and(|fault| fault.code == code))
@@ -203,26 +203,27 @@ impl BridgeError {
         }
     }
 
-    /// Returns whether the server says that it does not have the session of the request.
+    /// Returns true if the server says that it does not know the session of the request.
     pub(super) fn is_lost_session(&self) -> bool {
         matches!(self, BridgeError::Refused(refusal) if refusal.is_lost_session())
     }
 }
 
 impl ServerRefusal {
-    /// Returns whether the server says that it does not have the session of the request.
+    /// Returns true if the server says that it does not know the session of the request.
     ///
-    /// MCP prescribes 404 for it. Older Python SDKs (python-sdk issue 1004), servers made after the
-    /// examples of the TypeScript SDK (typescript-sdk issue 389) and older mcp-go (pull request 689)
-    /// answer 400 with "No valid session ID provided" or "Server not initialized"; older rmcp
-    /// answers 401, and 410 means the same. All of them do so before they act on the request.
+    /// MCP prescribes status 404 for an unknown session. Older Python SDKs (python-sdk issue 1004),
+    /// servers based on the examples of the TypeScript SDK (typescript-sdk issue 389) and older
+    /// mcp-go (pull request 689) answer 400 with "No valid session ID provided" or "Server not
+    /// initialized". Older rmcp answers 401, and 410 means the same. All of them refuse before they
+    /// execute the request.
     fn is_lost_session(&self) -> bool {
         let code = self.fault.as_ref().map(|fault| fault.code);
         let ours = [REFUSED, HEADER_MISMATCH].map(i64::from);
         match self.status {
-            // A server that misses a method says so in JSON-RPC.
+            // A server that does not know the method answers 404 with this JSON-RPC code.
             StatusCode::NOT_FOUND | StatusCode::GONE => code != Some(METHOD_NOT_FOUND),
-            // A server that wants a token says nothing about sessions.
+            // A 401 with a hint asks for an access token, and says nothing about the session.
             StatusCode::UNAUTHORIZED if self.hint.is_some() => false,
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED
                 if code.is_none_or(|code| !ours.contains(&code)) =>
@@ -251,7 +252,7 @@ impl ServerRefusal {
     }
 }
 
-/// Returns the beginning of a text of the server, as much as fits a line of the log.
+/// Returns the beginning of a text of the server, short enough for one line of the log.
 pub(super) fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", visible(&text[..end])),
@@ -265,7 +266,7 @@ impl From<SigningError> for BridgeError {
     }
 }
 
-/// Translates an error of the HTTP client library; `host` is the server that was asked.
+/// Translates an error of hyper's client. `host` names the server for the message.
 pub(super) fn of_sending(
     error: &(dyn Error + 'static),
     connecting: bool,
@@ -284,7 +285,7 @@ pub(super) fn of_sending(
         if connecting && last.contains("dns error") {
             return unreachable("dns", format!("the name of {host} is not known"));
         }
-        // `io::Error::get_ref` is an inner error that `source` does not return.
+        // `source` does not return the error inside an `io::Error`, so `get_ref` is used.
         let io = error.downcast_ref::<io::Error>();
         if let Some(error) = io.filter(|_| connecting).and_then(|io| of_connecting(io, host)) {
             return error;

@@ -1,4 +1,4 @@
-//! A stream of server-sent events, each bounded in size.
+//! A stream of server-sent events, with a limit on the size of each event.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,9 +25,9 @@ pub(super) struct EventStream {
     silence: Option<Duration>,
     /// The budget for all answers, in bytes.
     budget: usize,
-    /// The id of the last event that had an id.
+    /// The id of the last event that had one.
     pub(super) last_id: Option<String>,
-    /// The pause that the server wants before the stream is resumed.
+    /// The pause before the stream is resumed, if the server asks for one.
     pub(super) retry: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ impl EventStream {
         EventStream { stream, flow, limit, silence, budget: total, last_id: None, retry: None }
     }
 
-    /// Returns the data of the next event that is a message. Returns None at the end of the stream.
+    /// Returns the data of the next event that carries a message, or None at the end of the stream.
     ///
     /// # Errors
     /// [`BridgeError::Ended`] if the stream breaks, [`BridgeError::AnswerTooLong`],
@@ -64,7 +64,8 @@ impl EventStream {
             let stream = &mut self.stream;
             let event = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
             let event = match within(self.silence, event).await {
-                // A part of a long event arrived, or a comment that keeps the connection alive.
+                // The frame held only a part of a long event, or a comment that keeps the
+                // connection open.
                 Err(_) if self.flow.is_reserving.load(Ordering::Relaxed) => {
                     return Err(BridgeError::NoRoom { total: self.budget });
                 }
@@ -101,13 +102,13 @@ impl EventStream {
     }
 }
 
-/// A body that fails when an event grows over the limit. The parser of events has no limit itself.
+/// A body that fails when an event exceeds the limit. The parser of events has no limit of its own.
 struct BoundedBody {
     body: Incoming,
     flow: Arc<StreamProgress>,
     limit: usize,
     budget: AnswerBudget,
-    /// The wait for a reservation for a long event.
+    /// Waits for the reservation of a long event.
     reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
@@ -116,11 +117,11 @@ struct BoundedBody {
 struct StreamProgress {
     /// Number of bytes since the end of the last event.
     since: AtomicUsize,
-    /// Frames of the body, empty ones too.
+    /// Number of frames of the body, including empty ones.
     frames: AtomicUsize,
-    /// The reservation of the event that is being read, if that is a long one.
+    /// The reservation for the event that is being read, if the event is long.
     reservation: Mutex<Option<Reservation>>,
-    /// True while reading waits for a reservation.
+    /// True while reading is paused until a reservation is granted.
     is_reserving: AtomicBool,
 }
 
@@ -130,7 +131,7 @@ impl StreamProgress {
     }
 }
 
-/// The body failed. [`StreamProgress::since`] says whether an event was too long.
+/// The body failed. If an event was too long, [`StreamProgress::since`] shows it.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke")]
 struct BrokenStream;
@@ -162,7 +163,8 @@ impl Body for BoundedBody {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.flow.frames.fetch_add(1, Ordering::Relaxed);
         let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        // A frame may hold the ends of many events, so its own length does not count.
+        // A frame may hold the ends of several events, so the length of the frame itself does not
+        // count.
         if since.saturating_sub(bytes) > self.limit {
             return Poll::Ready(Some(Err(BrokenStream)));
         }

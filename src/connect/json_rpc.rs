@@ -1,8 +1,8 @@
-//! The server's JSON-RPC messages: finds the request that a message answers.
+//! Parses the server's JSON-RPC messages, and finds the request that a message answers.
 //!
-//! Messages of the client are read strictly, since they are signed (see [`crate::mcp::body`]). For
-//! messages of the server, the bridge only checks that each line is one JSON-RPC message, so that
-//! stdout contains nothing else. The client checks the rest.
+//! The client's messages are parsed strictly, because they are signed (see [`crate::mcp::body`]).
+//! For the server's messages, the bridge only checks that each line is one JSON-RPC message, so
+//! that stdout carries nothing else. The client checks the rest.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub(super) enum RequestId {
 }
 
 impl RequestId {
-    /// Parses the JSON of an id. Returns None if it is neither a number nor a string.
+    /// Parses the JSON of an id. Returns None if the JSON is neither a number nor a string.
     pub(super) fn read(json: &str) -> Option<Self> {
         match json.as_bytes().first()? {
             b'"' => serde_json::from_str(json).ok().map(RequestId::Text),
@@ -28,8 +28,8 @@ impl RequestId {
         }
     }
 
-    /// Returns whether one id is a number and the other the same number as a string: some servers
-    /// answer the request `1` with the id `"1"`.
+    /// Returns true if one id is a number and the other is the same number as a string. Some
+    /// servers answer the request `1` with the id `"1"`.
     pub(super) fn is_spelt_like(&self, other: &RequestId) -> bool {
         match (self, other) {
             (RequestId::Number(number), RequestId::Text(text))
@@ -47,13 +47,15 @@ pub(super) fn splice(json: &str, part: &str, replacement: &str) -> Option<String
     Some([before, replacement, after].concat())
 }
 
-/// Returns the message `json` with `id` (JSON) in place of its own id. Returns None if it has none.
+/// Returns the message `json` with its id replaced by `id` (JSON). Returns None if the message has
+/// no id.
 pub(super) fn renamed(json: &str, id: &str) -> Option<String> {
     let message = read(json).ok()?;
     splice(message.text, message.id?.get(), id)
 }
 
-/// Returns a whole number in one spelling, and any other number, which no client sends, as it is.
+/// Returns a whole number in its shortest spelling. Any other number stays as it is, because no
+/// client uses it as an id.
 fn number(json: &str) -> String {
     let whole = json.strip_suffix(".0").unwrap_or(json);
     whole.parse::<i64>().map_or_else(|_| json.to_owned(), |number| number.to_string())
@@ -76,7 +78,7 @@ pub(super) struct InboundMessage<'m> {
     pub(super) kind: InboundKind,
     /// The JSON as it arrived, without white space around it.
     pub(super) text: &'m str,
-    /// The JSON of its id, if it has one.
+    /// The JSON of the message's id, if it has one.
     pub(super) id: Option<&'m RawValue>,
     pub(super) result: Option<&'m RawValue>,
     pub(super) error: Option<&'m RawValue>,
@@ -99,10 +101,10 @@ struct Envelope<'m> {
 /// Parses a text of the server as one message.
 ///
 /// # Errors
-/// Says in words why it is no message.
+/// In words, why the text is not a message.
 pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    // serde reads an array as a struct, its items as the members in their order.
+    // serde would also read an array as the struct, with its items as the members in order.
     if !text.starts_with('{') {
         return Err("not a JSON object");
     }
@@ -124,7 +126,8 @@ pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     Ok(InboundMessage { kind, text, id, result, error })
 }
 
-/// Splits an array of messages, which MCP revision 2025-03-26 allowed. Any other text is one message.
+/// Splits an array of messages, which MCP revision 2025-03-26 allowed. A text that is not an array
+/// is one message.
 pub(super) fn each(text: &str) -> Vec<&str> {
     match serde_json::from_str::<Vec<&RawValue>>(text) {
         Ok(items) => items.into_iter().map(RawValue::get).collect(),
@@ -132,7 +135,7 @@ pub(super) fn each(text: &str) -> Vec<&str> {
     }
 }
 
-/// Returns valid JSON on one line. In valid JSON, line breaks occur only between tokens.
+/// Returns valid JSON on one line. Line breaks in valid JSON are only between tokens.
 pub(super) fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) {
         Cow::Owned(json.replace(['\n', '\r'], " "))
@@ -160,7 +163,7 @@ struct FaultJson<'m> {
 }
 
 impl JsonRpcError {
-    /// Parses an error object. Returns None if it has no code or no message.
+    /// Parses an error object. Returns None if it lacks a code or a message.
     pub(super) fn read(json: &RawValue) -> Option<Self> {
         let json = json.get();
         let fault: FaultJson<'_> =
@@ -172,7 +175,7 @@ impl JsonRpcError {
         })
     }
 
-    /// Returns `data.reason`: a verifier's refusal code.
+    /// Returns `data.reason`, in which a verifier sends its refusal code.
     pub(super) fn reason(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Data {
@@ -182,7 +185,8 @@ impl JsonRpcError {
         serde_json::from_str::<Data>(data).ok().map(|data| data.reason)
     }
 
-    /// Returns the whole error response for the request whose id is `id` (JSON), or with the id null.
+    /// Returns the complete error response for the request whose id is `id` (JSON), or with the id
+    /// null.
     pub(super) fn response(&self, id: Option<&str>) -> String {
         let (id, data) = (id.unwrap_or("null"), self.data.as_deref());
         let response = error_response::error_response(Some(id), self.code, &self.message, data);

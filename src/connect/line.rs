@@ -1,4 +1,4 @@
-//! Messages as lines: reading the input of a client, writing its output.
+//! Reads lines from the client and writes lines to it. Each line is one message.
 
 use std::io;
 
@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 pub(super) enum ClientLine {
     /// The bytes of the line, without the line feed.
     Whole(Vec<u8>),
-    /// A line of this many bytes, which is over the limit and was skipped.
+    /// A line over the limit, which was skipped; the number is its length in bytes.
     TooLong(usize),
 }
 
-/// Reads the next line. The last line may lack its line feed. A line of more than `most` bytes is
-/// skipped. Returns None at the end of the input.
+/// Reads the next line, or None at the end of the input. The last line may lack its line feed. A
+/// line of more than `most` bytes is skipped.
 ///
 /// # Errors
-/// The error of the stream.
+/// The error of the input stream.
 pub(super) async fn read<R: AsyncBufRead + Unpin>(
     input: &mut R,
     most: usize,
@@ -51,13 +51,14 @@ fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
     if bytes > most { ClientLine::TooLong(bytes) } else { ClientLine::Whole(line) }
 }
 
-/// Most messages that wait to be written; a task that adds another one has to wait.
+/// Maximum number of messages that wait to be written. A task that adds another message has to
+/// wait.
 const QUEUE: usize = 16;
-/// A line of fewer bytes is copied, so that it is written together with its line feed.
+/// A shorter line is copied together with its line feed, so that both are written at once.
 const SHORT: usize = 16 * 1024;
 
-/// The queue of lines for the client. Lines are written whole, also if the task that added a line is
-/// dropped.
+/// The queue of lines for the client. A line is always written whole, even if the task that added
+/// it is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct OutputQueue {
     queue: mpsc::Sender<Bytes>,
@@ -74,11 +75,11 @@ impl OutputQueue {
         (OutputQueue { queue }, write(output, lines))
     }
 
-    /// Adds one message, which must not contain a line break. Waits while the queue is full.
+    /// Adds one message, which must not contain a line break. Waits if the queue is full.
     pub(super) async fn line(&self, message: impl Into<Bytes>) {
         let message = message.into();
         debug_assert!(!message.contains(&b'\n'), "a message is one line");
-        // An error means that the client no longer reads; the session is about to end.
+        // An error means that the client no longer reads. The session then ends soon.
         let _ = self.queue.send(message).await;
     }
 }
@@ -110,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_read_whole_or_skipped() {
-        // With a tiny buffer, lines arrive in pieces.
+        // With such a small buffer, a line arrives in several pieces.
         let text: &[u8] = b"one\n\nthree three\nlong long long\r\nlast";
         let mut input = tokio::io::BufReader::with_capacity(4, text);
         let mut next = async || read(&mut input, 11).await.unwrap();

@@ -1,11 +1,11 @@
-//! The log of a bridge: lines for the program around it.
+//! The log of a bridge, whose lines go to the program that embeds it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::message::shown::visible;
 
-/// Receives what a bridge reports, line by line.
+/// Receives each line that a bridge logs.
 ///
 /// ```
 /// use mcpid::connect::{LogLevel, LogSink};
@@ -32,8 +32,8 @@ pub enum LogLevel {
 }
 
 impl LogSink {
-    /// Creates a log that calls `report` with every line. A line holds no control characters and no
-    /// secrets.
+    /// Creates a log that calls `report` with every line. Lines contain no control characters and
+    /// no secrets.
     pub fn new(report: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
         LogSink(Arc::new(report))
     }
@@ -43,12 +43,12 @@ impl LogSink {
         LogSink::new(|_, _| ())
     }
 
-    /// Says a detail.
+    /// Logs a detail.
     pub fn note(&self, line: &str) {
         (self.0)(LogLevel::Note, &visible(line));
     }
 
-    /// Says that something did not work.
+    /// Logs a failure.
     pub fn warn(&self, line: &str) {
         (self.0)(LogLevel::Warning, &visible(line));
     }

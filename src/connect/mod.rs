@@ -1,4 +1,5 @@
-//! The client's side: an unmodified MCP client speaks to the bridge, and the bridge signs.
+//! The client's side: an unmodified MCP client connects to the bridge, and the bridge signs its
+//! requests.
 //!
 //! ```text
 //! client ─► stdio, one message a line ─┐
@@ -6,17 +7,17 @@
 //! client ─► HTTP on loopback ──────────┘
 //! ```
 //!
-//! The bridge speaks both kinds of MCP revisions, and the client decides which one is used:
-//! 2026-07-28, in which requests are independent of each other, and the revisions up to 2025-11-25,
-//! with sessions, a stream for messages that the server sends on its own, and resumption.
+//! The bridge supports both kinds of MCP revisions; the client decides which one is used. In
+//! 2026-07-28, requests are independent of each other. The revisions up to 2025-11-25 have
+//! sessions, a stream for messages that the server sends on its own, and resumption of streams.
 //!
-//! - Every attempt is signed anew, with a time and a nonce of its own. A request that the server
-//!   may have processed is never sent again.
-//! - Every request gets an answer: the server's, or a JSON-RPC error that says why there is none
-//!   ([`UNANSWERED`], [`NOT_SENT`], or the error of the server).
-//! - A message that two readers could understand differently is refused and not signed.
+//! - Every attempt to send has a new signature, with its own time and nonce. A request that the
+//!   server may have executed is never sent again.
+//! - Every request gets an answer: the server's answer, or a JSON-RPC error that says why there is
+//!   none ([`UNANSWERED`], [`NOT_SENT`], or the error of the server).
+//! - A message that two parsers could understand differently is refused and not signed.
 //! - A person can be asked before a request is signed: see [`consent`].
-//! - The bridge passes access tokens along and obtains none.
+//! - The bridge passes access tokens on, and requests none.
 //!
 //! A bridge on stdin and stdout, with a key in memory:
 //!

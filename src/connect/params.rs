@@ -1,9 +1,9 @@
-//! `Mcp-Param-*` fields: arguments of a tool call that are repeated in header fields.
+//! `Mcp-Param-*` fields: header fields that repeat arguments of a tool call.
 //!
-//! A server marks such arguments by `x-mcp-header` in the input schema of a tool (MCP 2026-07-28,
-//! Streamable HTTP, custom headers). The bridge learns the marks from the answers to `tools/list`
-//! that pass through. A client has to leave out a tool whose marks break the rules, so the bridge
-//! removes such tools from the list; it changes nothing else.
+//! A server marks such arguments with `x-mcp-header` in the input schema of a tool (MCP 2026-07-28,
+//! Streamable HTTP, custom headers). The bridge reads the marks from the answers to `tools/list`
+//! that it passes on. A client has to ignore a tool whose marks break the rules, so the bridge
+//! removes such tools from the list. It changes nothing else.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use crate::message::is_tchar;
 use super::json_rpc;
 
 const ANNOTATION: &str = "x-mcp-header";
-/// Most bytes that names, headers and paths of all annotated tools may take together, which is
-/// enough for thousands of tools. A call of a tool that is not remembered is sent without the
-/// fields, and the server says that they are missing.
+/// Limit, in bytes, on names, headers and paths of all annotated tools together: enough for
+/// thousands of tools. If a tool is beyond the limit, its calls are sent without the fields, and
+/// the server reports that they are missing.
 const MOST: usize = 4 << 20;
-/// Longest schema, in bytes, that is searched for annotations. A tool with a longer schema that
-/// mentions them is left out.
+/// Limit, in bytes, on a schema that is searched for annotations. A tool with a longer schema that
+/// mentions annotations is removed from the list.
 const LONGEST: usize = 1 << 20;
-/// Largest whole number that JavaScript represents exactly (the rules of MCP refer to it).
+/// The largest whole number that JavaScript represents exactly. The rules of MCP use this limit.
 const SAFE: i64 = (1 << 53) - 1;
 
 /// One annotated parameter.
@@ -36,7 +36,7 @@ struct MirroredParam {
     path: Vec<String>,
 }
 
-/// The tools of one server whose arguments have to be repeated in header fields.
+/// The tools of one server that have annotated arguments.
 #[derive(Debug, Default)]
 pub(super) struct ParamMirror {
     tools: Mutex<KnownParams>,
@@ -45,7 +45,7 @@ pub(super) struct ParamMirror {
 #[derive(Debug, Default)]
 struct KnownParams {
     by_name: HashMap<String, Arc<[MirroredParam]>>,
-    /// Size of the parameters in bytes; see [`MOST`].
+    /// Size of all parameters in bytes; limited by [`MOST`].
     size: usize,
 }
 
@@ -65,13 +65,13 @@ fn size(tool: &str, mirrored: &[MirroredParam]) -> usize {
     tool.len() + mirrored.iter().map(one).sum::<usize>()
 }
 
-/// The result of reading a list of tools.
+/// What was learned from one page of the list of tools.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ToolListReading {
-    /// The tools that must be left out, each with the reason.
+    /// The tools that have to be removed, each with the reason.
     pub(super) invalid: Vec<(String, String)>,
-    /// The JSON of the `tools/list` result without the invalid tools. `None` if no tool is invalid,
-    /// or the result cannot be read.
+    /// The JSON of the `tools/list` result without the removed tools. `None` if no tool has to be
+    /// removed, or if the result cannot be parsed.
     pub(super) result: Option<String>,
     /// The cursor for the next page of the list.
     pub(super) cursor: Option<String>,
@@ -82,7 +82,7 @@ impl ParamMirror {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from the result of `tools/list`.
+    /// Learns the annotations from the result of `tools/list`.
     pub(super) fn learn(&self, result: &RawValue) -> ToolListReading {
         #[derive(Deserialize)]
         struct ToolPage<'r> {
@@ -106,7 +106,7 @@ impl ParamMirror {
         let Ok(listed) = serde_json::from_str::<Vec<&RawValue>>(tools.get()) else { return lesson };
         let mut kept = Vec::with_capacity(listed.len());
         for raw in listed {
-            // An item that is no tool is left for the client to report.
+            // An item that is not a tool stays in the list: the client will report it.
             let Ok(tool) = serde_json::from_str::<ListedTool<'_>>(raw.get()) else {
                 kept.push(raw.get());
                 continue;
@@ -139,7 +139,7 @@ impl ParamMirror {
         }
     }
 
-    /// Returns the `Mcp-Param-*` fields for a call of `tool` with the message `body`.
+    /// Returns the `Mcp-Param-*` fields for a call of `tool`, whose message is `body`.
     pub(super) fn headers(&self, tool: &str, body: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
         let Some(mirrored) = self.tools().by_name.get(tool).cloned() else { return Vec::new() };
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
@@ -160,23 +160,24 @@ impl ParamMirror {
     }
 }
 
-/// Returns `number` as a whole number in the safe range, written as `42` or `42.0`. Returns None
-/// for any other number.
+/// Returns the value of `number` if it is a whole number in the safe range, written as `42` or
+/// `42.0`. Returns None for any other number.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
-        // Beyond the safe range, several whole numbers have the same float.
+        // Beyond the safe range, one float stands for several whole numbers.
         (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
     })?;
     (-SAFE..=SAFE).contains(&whole).then_some(whole)
 }
 
-/// Returns the annotated parameters of a schema, which is JSON.
+/// Returns the annotated parameters of a schema, given as JSON text.
 ///
 /// # Errors
-/// Says in words which rule an annotation breaks.
+/// In words, which rule an annotation breaks.
 fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
-    // Most schemas have no annotation and need not be parsed. A key may be written with escapes.
+    // Most schemas have no annotation, and need not be parsed. But a key may be written with
+    // escapes.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
     }
@@ -192,7 +193,7 @@ fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
 /// Returns the annotated parameters of a parsed schema.
 ///
 /// # Errors
-/// Says in words which rule an annotation breaks.
+/// In words, which rule an annotation breaks.
 fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
     let mut found = Vec::new();
     walk(schema, Some(&mut Vec::new()), &mut found)?;
@@ -203,8 +204,8 @@ fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
     }
 }
 
-/// Collects the annotations of one schema. `path` is the way to it through `properties`; without a
-/// path, the schema must not have annotations.
+/// Collects the annotations of one schema. `path` leads to the schema through `properties`. If
+/// there is no such path, annotations are not allowed.
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,
@@ -232,7 +233,8 @@ fn walk(
                     }
                 }
             }
-            // The keys are names here, so `x-mcp-header` as a key is no annotation.
+            // The keys of these objects are names, so a key `x-mcp-header` here is not an
+            // annotation.
             (
                 "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties",
                 _,
@@ -240,7 +242,7 @@ fn walk(
                 let inner = value.as_object().into_iter().flatten();
                 inner.into_iter().try_for_each(|(_, inner)| walk(inner, None, found))?;
             }
-            // The values are data and not schemas.
+            // The values of these keys are data, not schemas.
             ("default" | "const" | "enum" | "examples" | "dependentRequired", _) => {}
             _ => walk(value, None, found)?,
         }
@@ -325,7 +327,7 @@ mod tests {
         let held = params.tools();
         assert!(held.by_name.len() == 3 && held.size <= MOST, "{} bytes", held.size);
         drop(held);
-        // A tool that is listed many times is counted once.
+        // A tool that is listed again and again counts once towards the limit.
         for n in 0..20_000 {
             params.learn(&list("t", if n % 2 == 0 { "A" } else { "Abc" }));
         }

@@ -1,4 +1,4 @@
-//! Signs and sends requests: each attempt has a new nonce and time.
+//! Signs and sends requests. Each attempt has a new nonce and time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,16 +22,17 @@ use super::error::{BridgeError, of_sending};
 use super::log::LogSink;
 use super::timing::{RetryDecision, RetryWaits, within};
 
-/// `User-Agent`, unless the client or a flag sets one. Firewalls refuse requests without it.
+/// The `User-Agent`, unless the client or a flag sets one. Some firewalls refuse requests without
+/// this field.
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mcpid/", env!("CARGO_PKG_VERSION")));
-/// `Accept-Encoding`, unless the client or a flag sets it. Without it a server may compress the
-/// answer (RFC 9110, section 12.5.3), and the bridge does not decompress.
+/// The `Accept-Encoding`, unless the client or a flag sets it. Without this field a server may
+/// compress its answer (RFC 9110, section 12.5.3), and the bridge cannot decompress.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// The URL of an MCP endpoint, checked to be sent exactly as it is signed.
+/// The URL of an MCP endpoint, checked so that the sent bytes are the signed bytes.
 ///
 /// ```
 /// use mcpid::connect::EndpointUrl;
@@ -44,9 +45,9 @@ type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 /// ```
 #[derive(Clone, Debug)]
 pub struct EndpointUrl {
-    /// The text that is signed.
+    /// The URL as it is signed.
     pub(super) url: String,
-    /// The URL that is sent: the same bytes.
+    /// The URL as it is sent: the same bytes.
     uri: Uri,
     /// Host and port, for the field `Host` and for messages.
     pub(super) host: String,
@@ -54,14 +55,14 @@ pub struct EndpointUrl {
     origin: Origin,
 }
 
-/// The reason why a URL cannot be used.
+/// Why a text cannot be used as the URL of an endpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// The text is no HTTP URL.
+    /// The text is not an HTTP URL.
     #[error(transparent)]
     Uri(#[from] UriError),
-    /// The URL would be sent in other bytes than it is signed.
+    /// The HTTP library would send this URL in other bytes than those that are signed.
     #[error("it has a character that has to be percent-encoded")]
     Wire,
 }
@@ -70,14 +71,14 @@ impl EndpointUrl {
     /// Parses an absolute HTTP URL.
     ///
     /// # Errors
-    /// [`UrlError`] if it is none, or cannot be sent exactly as it is signed.
+    /// [`UrlError`] if the text is not a URL, or cannot be sent exactly as it is signed.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let target = RequestTarget::from_url(url.to_owned())?;
         let RequestTarget::Uri(url) = &target else { return Err(UrlError::Wire) };
         let url = url.clone().into_owned();
         let head = Head::new("POST", target).map_err(|_| UrlError::Wire)?;
         let origins = Origins::unknown();
-        // The URL has an authority, and the head has no `Host` that could differ from it.
+        // The URL names its authority, so no `Host` field is needed here.
         let target = origins.resolve(&head).map_err(|_| UrlError::Wire)?;
         let uri: Uri = url.parse().map_err(|_| UrlError::Wire)?;
         if uri.path_and_query().map(|sent| sent.as_str()) != Some(target.request_target()) {
@@ -104,13 +105,13 @@ impl EndpointUrl {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Returns whether requests leave this machine without TLS.
+    /// Returns true if requests leave this machine without TLS.
     pub fn is_open_to_all(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();
         !self.is_https() && !is_loopback(host)
     }
 
-    /// Returns the target of a redirect to `location`. Returns None if it has another origin.
+    /// Returns the URL of a redirect to `location`, or None if its origin differs.
     fn moved(&self, location: &str) -> Option<EndpointUrl> {
         let url = match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
@@ -120,12 +121,12 @@ impl EndpointUrl {
     }
 }
 
-/// The policy for a server's redirect to another URL of the same origin.
+/// Whether to follow a server's redirect to another URL of the same origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedirectPolicy {
     /// The first redirect is followed.
     FollowOnce,
-    /// No redirect is followed: a person agreed to this URL only.
+    /// No redirect is followed, because a person agreed to this URL only.
     Never,
 }
 
@@ -142,15 +143,15 @@ pub(super) struct SigningSender {
     pub(super) endpoint: EndpointUrl,
     pub(super) dialer: Dialer<Full<Bytes>>,
     pub(super) signer: Arc<Signer>,
-    /// True if signing may take long, for example because an agent asks a person.
+    /// Whether signing may take long, for example because an agent asks a person.
     pub(super) is_slow_key: bool,
     pub(super) clock: Arc<dyn Clock>,
     make_nonce: Arc<MakeNonce>,
-    /// Longest time until the head of an answer.
+    /// Maximum time until the head of an answer arrives.
     pub(super) silence: Option<Duration>,
     /// Fields of every request. They replace fields of the same name.
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
-    /// Receives a line when a request waits or is redirected.
+    /// Receives a line when a request has to wait or is redirected.
     pub(super) log: LogSink,
     /// The audit log for signed requests, if there is one.
     pub(super) audit: Option<Arc<Recorder>>,
@@ -158,7 +159,7 @@ pub(super) struct SigningSender {
 
 impl fmt::Debug for SigningSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The fixed fields may hold an access token, so they are left out.
+        // The fixed fields may hold an access token, so the output does not show them.
         f.debug_struct("SigningSender").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
@@ -196,12 +197,11 @@ impl SigningSender {
         }
     }
 
-    /// Sends `outbound`. Returns the head of the answer, of any status, with its body still
-    /// streaming.
+    /// Sends `outbound`. Returns the answer, of any status, with its body not yet read.
     ///
-    /// A redirect within the origin is followed once, and the pauses that a server asks for are
-    /// kept, 60 s in all. Each attempt is signed anew. `before_send` is called when the request is
-    /// signed and is about to be sent.
+    /// A redirect within the same origin is followed once. Pauses that the server asks for are
+    /// kept, up to 60 s in all. Each attempt is signed again. `before_send` is called when the
+    /// request is signed and about to be sent.
     pub(super) async fn send(
         &self,
         outbound: &OutboundRequest,
@@ -261,7 +261,7 @@ impl SigningSender {
         }
     }
 
-    /// Returns a random value that cannot be guessed.
+    /// Returns a random nonce.
     pub(super) fn nonce(&self) -> Result<Nonce, BridgeError> {
         (self.make_nonce)().map_err(|error| BridgeError::NotSigned(error.to_string()))
     }
@@ -322,7 +322,7 @@ impl SigningSender {
             request = request.header(name, value);
         }
         let nonce = self.nonce()?;
-        // The time is read last, so that `created` is the time at which the request is sent.
+        // The time is read last, so that `created` is close to the moment of sending.
         let (created, origins) = (self.clock.now(), Origins::unknown());
         let sent = self.audit.as_ref().map(|recorder| (recorder, head.clone()));
         let signed = if self.is_slow_key {
@@ -342,7 +342,7 @@ impl SigningSender {
     }
 }
 
-/// Returns a request with method, URL and `Host`.
+/// Returns a request builder with method, URL and `Host`.
 fn request(endpoint: &EndpointUrl, outbound: &OutboundRequest) -> http::request::Builder {
     let request = Request::builder().method(outbound.method.clone()).uri(endpoint.uri.clone());
     request.header(header::HOST, endpoint.host_value.clone())

@@ -1,6 +1,7 @@
-//! The MCP session of a client: protocol version and session id, which each request names.
+//! The MCP session of a client: the protocol version and session id that each request carries.
 //!
-//! Since revision 2026-07-28 there are no sessions; each request names its version itself.
+//! From revision 2026-07-28 on there are no sessions: each request names its protocol version
+//! itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use super::error::BridgeError;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-/// Longest session id in bytes.
+/// Maximum length of a session id in bytes.
 const LONGEST_ID: usize = 4096;
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
@@ -30,11 +31,12 @@ pub(super) struct McpSession {
 struct SessionState {
     /// The open session, if the client speaks a revision with sessions.
     agreed: Option<AgreedSession>,
-    /// The `initialize` of the client, to open another session if the server loses this one.
+    /// The client's `initialize`, which is sent again to open a new session if the server loses
+    /// this one.
     initialize: Option<Bytes>,
-    /// The version that requests of a revision without sessions name.
+    /// The protocol version of the last request of a revision without sessions.
     stateless: Option<HeaderValue>,
-    /// Counts the sessions, to tell messages of an earlier session apart.
+    /// The number of the current session, which tells messages of earlier sessions apart.
     number: u64,
 }
 
@@ -44,7 +46,7 @@ struct AgreedSession {
     id: Option<HeaderValue>,
 }
 
-/// The number of the session that a message was sent in.
+/// The number of the session in which a message was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SessionNumber(u64);
 
@@ -53,7 +55,7 @@ impl McpSession {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the `Mcp-*` fields for `message`, and the session that they name.
+    /// Returns the `Mcp-*` fields for `message`, and the session to which they belong.
     pub(super) fn fields(
         &self,
         message: &Message<'_>,
@@ -80,8 +82,8 @@ impl McpSession {
         if state.agreed.is_none()
             && let (Some(version), Some(method)) = (&state.stateless, message.method())
         {
-            // A notification of a client without a session. Revision 2026-07-28 does not say which
-            // fields it has.
+            // A notification from a client without a session. Revision 2026-07-28 does not define
+            // its fields.
             let mut fields = vec![(VERSION, version.clone())];
             if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
                 fields.push((METHOD, value));
@@ -91,13 +93,13 @@ impl McpSession {
         (agreed(&state), number)
     }
 
-    /// Returns the fields of a request without a message (GET and DELETE).
+    /// Returns the `Mcp-*` fields of a request without a message (GET and DELETE).
     pub(super) fn bare_fields(&self) -> (Vec<(HeaderName, HeaderValue)>, SessionNumber) {
         let state = self.state();
         (agreed(&state), SessionNumber(state.number))
     }
 
-    /// Remembers the `initialize` message that opens the client's session.
+    /// Stores the `initialize` message that opens the client's session.
     pub(super) fn note_initialize(&self, message: Bytes) {
         self.state().initialize = Some(message);
     }
@@ -105,8 +107,8 @@ impl McpSession {
     /// Returns the session id in the head of an answer to `initialize`, if there is one.
     ///
     /// # Errors
-    /// [`BridgeError::Garbage`] if there are two ids, or if it is longer than 4,096 bytes or has
-    /// other characters than visible ASCII. The id is a part of all requests that are signed later.
+    /// [`BridgeError::Garbage`] if there are two ids, or if the id is longer than 4,096 bytes or
+    /// has other characters than visible ASCII. All later requests are signed with this id.
     pub(super) fn id_of<B>(response: &Response<B>) -> Result<Option<HeaderValue>, BridgeError> {
         let mut ids = response.headers().get_all(SESSION).iter();
         let id = match (ids.next(), ids.next()) {
@@ -123,7 +125,7 @@ impl McpSession {
         }
     }
 
-    /// Opens a session with the `id` and the `result` of the answer to `initialize`.
+    /// Opens a session with the session `id` and the `result` of the answer to `initialize`.
     pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
         #[derive(Deserialize)]
         struct InitializeResult {
@@ -137,22 +139,22 @@ impl McpSession {
         state.number += 1;
     }
 
-    /// Returns whether a session is open.
+    /// Returns true if a session is open.
     pub(super) fn is_open(&self) -> bool {
         self.state().agreed.is_some()
     }
 
-    /// Returns whether the session has an id. Only then the server keeps a state that it can lose.
+    /// Returns true if the session has an id. Only then the server keeps state that it can lose.
     pub(super) fn has_id(&self) -> bool {
         self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
     }
 
-    /// Returns whether `number` is the current session.
+    /// Returns true if `number` is the current session.
     pub(super) fn is_current(&self, number: SessionNumber) -> bool {
         self.state().number == number.0
     }
 
-    /// Returns whether the client declared that it can show a form to a person.
+    /// Returns true if the client declared that it can show a form to a person.
     pub(super) fn elicits(&self) -> bool {
         #[derive(Deserialize)]
         struct InitializeRequest {
@@ -173,14 +175,14 @@ impl McpSession {
             .is_some_and(|initialize| can_elicit(&initialize.params.capabilities.elicitation))
     }
 
-    /// Returns the `initialize` of the client.
+    /// Returns the client's `initialize` message.
     pub(super) fn initialize(&self) -> Option<Bytes> {
         self.state().initialize.clone()
     }
 }
 
-/// Returns whether a client that declares this under `elicitation` can show forms. An empty object
-/// means that it can; `{"url":{}}` means that it only opens URLs.
+/// Returns true if a client with this declaration under `elicitation` can show forms. An empty
+/// object means that it can; `{"url":{}}` means that it only opens URLs.
 pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) -> bool {
     declared.is_empty() || declared.contains_key("form")
 }

@@ -1,4 +1,4 @@
-//! Time limits: how long a server may be silent, and the pauses that it asks for.
+//! Time limits: how long a server may send nothing, and how long it may ask the bridge to wait.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::clock::Timestamp;
 
 use super::error::BridgeError;
 
-/// Most time that the pauses for one message may take together.
+/// Maximum sum of all pauses for one message.
 const ALL_WAITS: Duration = Duration::from_secs(60);
-/// Shortest pause after the first one: each attempt makes a signature and an audit entry.
+/// Minimum pause after the first one: each attempt makes a signature and an audit entry.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Awaits `future`, for at most `silence` if that is a time.
+/// Awaits `future`, for at most `silence` if that is set.
 ///
 /// # Errors
-/// [`BridgeError::Silent`] after that time.
+/// [`BridgeError::Silent`] after `silence`.
 pub(super) async fn within<T>(
     silence: Option<Duration>,
     future: impl Future<Output = T>,
@@ -29,22 +29,22 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Counts the pauses that a server asks for by `Retry-After` while one message is sent. There may be
-/// many of them, 60 s in all.
+/// Adds up the pauses that a server asks for by `Retry-After` while one message is sent. There may
+/// be many pauses, of 60 s in all.
 #[derive(Debug, Default)]
 pub(super) struct RetryWaits {
     waited: Duration,
     attempts: u32,
 }
 
-/// The decision whether a message is sent again.
+/// Whether a message is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// Not sent again: the server asks for no pause, so its answer is final.
+    /// Not sent again: the server did not ask for a pause, so its answer is final.
     No,
-    /// Yes, after this time.
+    /// Sent again after this time.
     After(Duration),
-    /// Not sent again: the server asks for a pause that is longer than the rest of the 60 s.
+    /// Not sent again: the requested pause is longer than the rest of the 60 s.
     TooLong {
         /// The pause that the server asks for.
         asked: Duration,
@@ -68,7 +68,7 @@ impl RetryWaits {
     }
 }
 
-/// Returns the pause that a 503 or 429 asks for by `Retry-After` (RFC 9110, section 10.2.3).
+/// Returns the pause that a 503 or 429 requests by `Retry-After` (RFC 9110, section 10.2.3).
 fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     if !matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
     {
@@ -77,7 +77,8 @@ fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
-        // The time is of the server's clock, so the same clock says how far away it is.
+        // The requested time is by the server's clock, so the pause is computed from the server's
+        // `Date`.
         Err(_) => {
             let until = date(text)?;
             let from = server_time(response).unwrap_or(now);
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(next("5"), RetryDecision::After(seconds(5)), "a pause that still fits");
         let (asked, waited) = (seconds(0), seconds(60));
         assert_eq!(next("0"), RetryDecision::TooLong { asked, waited });
-        // `Retry-After: 0` does not make the bridge send without end.
+        // `Retry-After: 0` must not make the bridge send for ever.
         let mut waits = RetryWaits::default();
         let attempts =
             std::iter::repeat_with(|| waits.next(&answer(503, "0"), Timestamp::default()));

@@ -1,4 +1,4 @@
-//! The operators' service: health, readiness, numbers and the roll-out report.
+//! The HTTP service for operators: health, readiness, metrics and the roll-out report.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -25,14 +25,15 @@ use super::body::{AnswerBody, GatewayBody};
 use super::metrics::Metrics;
 use super::report;
 
-/// The time limit for a claim at the nonce store. It is longer than the limits of the stores, so that
-/// their own reason is shown.
+/// The time limit for a claim at the nonce store. It is longer than the stores' own limits, so that
+/// a slow store reports its own reason.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long the outcome of a claim is reused, so that frequent checks do not fill the store.
 const CLAIM_REUSE: Duration = Duration::from_secs(1);
 
-/// The key id of the claims that check readiness: the base64url of zeros, which no key has.
+/// The key id of the claims that check readiness: 32 zero bytes in base64url. No real key has this
+/// id.
 const NO_KEY: [u8; 43] = [b'A'; 43];
 
 /// Whether a load balancer should send requests to this gateway.
@@ -50,29 +51,30 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Makes a check that is ready when `store` accepts a claim, and still knows all nonces that are
-    /// accepted at the time of `clock`. Each check makes a claim, at most one a second, under a key
-    /// id of its own.
+    /// Makes a check that is ready when `store` accepts a claim and its floor lies before every
+    /// request that is still accepted at the time of `clock`. A check makes a claim under a key id
+    /// of its own, at most once a second.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
         let claimed = tokio::sync::Mutex::default();
         Readiness { clock, store, audit: None, witnesses: None, broken, draining, claimed }
     }
 
-    /// Is not ready while required audit entries cannot be written.
+    /// Makes the gateway not ready while required audit entries cannot be written.
     #[must_use]
     pub fn with_audit(self, recorder: Option<Arc<Recorder>>) -> Self {
         let audit = recorder.filter(|recorder| recorder.policy() == Policy::Required);
         Readiness { audit, ..self }
     }
 
-    /// Is not ready, if asked strictly, while a checkpoint waits for its quorum for too long.
+    /// Makes the strict readiness check (`/readyz?strict`) fail while a checkpoint waits too long
+    /// for its quorum of witnesses.
     #[must_use]
     pub fn with_witnesses(self, status: Arc<WitnessStatus>) -> Self {
         Readiness { witnesses: Some(status), ..self }
     }
 
-    /// How old the last quorum of witnesses is, where there are any.
+    /// Returns the age of the last quorum of witnesses, if the log has witnesses.
     fn witnessed(&self) -> Result<String, String> {
         match &self.witnesses {
             Some(status) => status.judge(self.clock.now()).map(|words| format!(": {words}")),
@@ -80,12 +82,12 @@ impl Readiness {
         }
     }
 
-    /// Notes that a file which the gateway needs cannot be used, or can be used again (`None`).
+    /// Records that a file which the gateway needs cannot be used, or can be used again (`None`).
     pub fn broken(&self, why: Option<String>) {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Notes that the gateway drains, so that it is not ready any more.
+    /// Records that the gateway drains: it is not ready any more.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -111,9 +113,10 @@ impl Readiness {
         Ok(())
     }
 
-    /// Returns the floor of the store, after a claim: a store that can be read may refuse writes.
+    /// Makes a claim, and returns the floor of the store. Reading alone would not show that the
+    /// store refuses writes.
     async fn floor(&self) -> Result<Timestamp, String> {
-        // Other checks wait for the result of this one.
+        // The lock makes concurrent checks wait for one claim and share its result.
         let mut claimed = self.claimed.lock().await;
         if let Some((then, outcome)) = &*claimed
             && then.elapsed() < CLAIM_REUSE
@@ -136,7 +139,7 @@ impl Readiness {
         let key = key.ok_or_else(|| StoreError::new("no key to claim under"))?;
         match self.store.claim(now, &key, nonce.as_str(), now.plus(1)).await? {
             Claim::Fresh { floor } => Ok(floor),
-            // It works, and has no more room for claims under this key.
+            // The store works, but has no room for more claims of this key.
             _ => self.store.floor(now).await,
         }
     }
@@ -148,7 +151,7 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
-/// A page that is made when it is asked for.
+/// Makes an HTML page for each request.
 type ReportPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers `/healthz`, `/readyz`, `/metrics`, and with [`Admin::with_page`] also `/`.
@@ -160,8 +163,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Makes the service. Requests over TCP must name it by an address or as `localhost`, so that
-    /// no web page can reach it through a host name of its own (DNS rebinding).
+    /// Makes the service. A request over TCP must name an address or `localhost` as its host.
+    /// Otherwise a web page could reach the service through a host name of its own (DNS rebinding).
     pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Self {
         Admin { readiness, metrics, page: None }
     }
@@ -170,8 +173,8 @@ impl Admin {
         Arc::clone(&self.readiness)
     }
 
-    /// The same with the page of a [`RolloutReport`](report::RolloutReport) at `/`, which `page` makes each time
-    /// it is asked for.
+    /// Adds a page at `/`: the page of a [`RolloutReport`](report::RolloutReport), which `page`
+    /// makes for each request.
     #[must_use]
     pub fn with_page(mut self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.page = Some(Arc::new(page));
@@ -224,8 +227,8 @@ impl Admin {
         }
     }
 
-    /// Whether `Host` is an address or `localhost`, and no name whose owner points it at this
-    /// machine.
+    /// Returns true if `Host` is an address or `localhost`. Any other name could belong to an
+    /// attacker, who lets it resolve to this machine.
     fn is_asked_by_address(request: &Request<Incoming>) -> bool {
         if request.extensions().get::<Peer>() == Some(&Peer::Unix) {
             return true;

@@ -1,4 +1,5 @@
-//! Bodies that pass the gateway: of a request within a time limit, of an answer as it arrives.
+//! Bodies on their way through the gateway: request bodies with a time limit, and answers as they
+//! arrive.
 
 use std::fmt;
 use std::pin::Pin;
@@ -22,11 +23,12 @@ use super::upstream_permits::UpstreamPermit;
 #[error("the body did not arrive within {} s", .0.as_secs())]
 pub(super) struct BodyTooSlow(Duration);
 
-/// The body of a request: limits its time, and counts its bytes.
+/// The body of a request, with a time limit and a count of its bytes.
 pub(super) struct TimedBody {
     body: Incoming,
     time: Duration,
-    /// Made when the body is first waited for: most bodies arrive with their head.
+    /// The deadline. It is set when the first part of the body is not there yet: most bodies arrive
+    /// together with their head.
     deadline: Option<Pin<Box<Sleep>>>,
     begun: Instant,
     record: Arc<RequestRecord>,
@@ -53,7 +55,7 @@ impl Body for TimedBody {
             {
                 this.record.note(|line| line.sent = line.sent.saturating_add(data.len() as u64));
             }
-            // No signature covers trailers.
+            // Trailers are dropped, because no signature covers them.
             if matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
                 return Poll::Ready(None);
             }
@@ -124,7 +126,8 @@ impl Body for AnswerBody {
     }
 }
 
-/// The body of a response to the client. Dropping it ends the request, whose log line is written.
+/// The body of an answer to the client. When it is dropped, the request is over and its log line is
+/// written.
 pub struct GatewayBody {
     shape: GatewayBodyShape,
     record: Option<Arc<RequestRecord>>,

@@ -32,7 +32,7 @@ pub enum TrustedProxyError {
     /// A prefix length of 0: any client could name any address.
     #[error("a network of all addresses would let any client name another address")]
     Everyone,
-    /// Bits behind the prefix: it is not clear whether one address or its network is meant.
+    /// Bits after the prefix are set, so it is unclear whether one address or its network is meant.
     #[error(
         "{address} is not the first address of its /{prefix}: {network}/{prefix}, or {address} alone?"
     )]
@@ -59,7 +59,8 @@ impl FromStr for TrustedProxy {
         };
         let given: IpAddr = address.parse().map_err(|_| TrustedProxyError::Form)?;
         let address = given.to_canonical();
-        // A prefix is written for the address as given: of one that is mapped, 96 bits are the map.
+        // A prefix counts the bits of the address as written. In an IPv4-mapped address, the first
+        // 96 bits belong to the mapping.
         let (bits, mapped) = (width(address), width(given) - width(address));
         let prefix = match prefix {
             None => bits,
@@ -107,7 +108,7 @@ fn first(address: IpAddr, prefix: u32) -> IpAddr {
 }
 
 impl TrustedProxy {
-    /// Whether this stands for the clients of a Unix socket.
+    /// Returns true if this value stands for the clients of a Unix socket.
     pub fn is_unix(self) -> bool {
         self.0 == Network::Unix
     }
@@ -120,7 +121,8 @@ impl TrustedProxy {
         }
     }
 
-    /// Whether the network holds `address`, which is canonical.
+    /// Returns true if the network holds `address`, which must be in canonical form (an IPv4-mapped
+    /// address as IPv4).
     fn covers(self, address: IpAddr) -> bool {
         match self.0 {
             Network::Unix => false,
@@ -131,12 +133,12 @@ impl TrustedProxy {
     }
 }
 
-/// The address of a client. The extensions of every request hold it.
+/// The address of a client, which is stored in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client {
     /// `None` for a client of a Unix socket.
     pub(super) address: Option<IpAddr>,
-    /// Whether trusted proxies named the address.
+    /// Whether trusted proxies reported the address.
     pub(super) is_forwarded: bool,
 }
 
@@ -151,9 +153,9 @@ impl Client {
     }
 }
 
-/// Returns the address of the client according to the `proxies` on the way: the last address in all
+/// Returns the client's address as the trusted `proxies` report it: the last address in all
 /// `X-Forwarded-For` lines that is not a trusted proxy. Returns `None` if `peer` is not a trusted
-/// proxy, if there is no such address, or if an entry behind it cannot be read.
+/// proxy, if there is no such address, or if a later entry cannot be read.
 fn forwarded_for(
     proxies: &[TrustedProxy],
     peer: Option<Peer>,
@@ -172,7 +174,7 @@ fn forwarded_for(
     None
 }
 
-/// Parses an address. Some proxies write a port behind it.
+/// Parses an address. Some proxies write a port after the address.
 fn read(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok().or_else(|| {
         let bracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));

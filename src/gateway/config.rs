@@ -1,4 +1,4 @@
-//! The settings of a gateway, checked.
+//! The settings of a gateway, checked when they are made.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,10 +35,10 @@ pub enum UpstreamError {
     /// The text is not a URL to which requests can be sent.
     #[error("not a URL such as http://127.0.0.1:8000/mcp, and not unix:PATH")]
     Url(#[from] UriError),
-    /// The URL has a query, which would stand beside that of the request.
+    /// The URL has a query, which would collide with the query of a request.
     #[error("the URL of an upstream has no query")]
     Query,
-    /// No path behind `unix:`.
+    /// There is no path after `unix:`.
     #[error("unix: needs a path behind it")]
     NoPath,
     /// The URL holds characters that no request line can hold.
@@ -50,7 +50,7 @@ impl Upstream {
     /// Parses `http://HOST[:PORT]/PATH`, `https://…`, or `unix:SOCKET`, whose endpoint is `/mcp`.
     ///
     /// # Errors
-    /// [`UpstreamError`].
+    /// [`UpstreamError`] if the text is none of these.
     pub fn parse(text: &str) -> Result<Self, UpstreamError> {
         if let Some(socket) = text.strip_prefix("unix:") {
             if socket.is_empty() {
@@ -80,11 +80,12 @@ impl Upstream {
         self.unix.is_none() && self.origin.scheme() == Scheme::Https
     }
 
-    /// Whether an attacker between gateway and upstream could forge the `Mcpid-*` fields: the
-    /// connection is plain HTTP to another machine.
+    /// Returns true if an attacker between gateway and upstream could forge the `Mcpid-*` fields,
+    /// because the connection is plain HTTP to another machine.
     pub fn is_open_to_forgery(&self) -> bool {
         let host = self.origin.authority();
-        // The port is behind the last colon that no bracket follows.
+        // The port comes after the last colon, except if a closing bracket follows that colon
+        // (IPv6).
         let host = match host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => name,
             _ => host,
@@ -102,7 +103,7 @@ impl std::fmt::Display for Upstream {
     }
 }
 
-/// The settings of a gateway. Make them with [`Config::new`], and change single fields.
+/// The settings of a gateway. [`Config::new`] gives the defaults; change single fields.
 ///
 /// ```
 /// use mcpid::gateway::{Config, Upstream};
@@ -124,10 +125,10 @@ pub struct Config {
     pub modes: LearningModes,
     /// The status of refusals.
     pub refuse_with: RefuseWith,
-    /// Web origins, beside the public ones, whose pages may send requests. If there are any, the
-    /// gateway answers the CORS protocol.
+    /// Web origins whose pages may send requests, in addition to the public origins of the gateway.
+    /// If the list is not empty, the gateway answers CORS preflights.
     pub allow_origins: Vec<String>,
-    /// Whether the upstream receives `Host` and `Origin` of the client, instead of its own.
+    /// Whether the upstream receives the client's `Host` and `Origin`, and not its own.
     pub preserve_host: bool,
     /// Proxies whose `X-Forwarded-For` is used.
     pub trusted_proxies: Vec<TrustedProxy>,
@@ -137,10 +138,10 @@ pub struct Config {
     pub answer_time: Duration,
     /// The time limit for the body of a request.
     pub body_time: Duration,
-    /// The most bytes of bodies of unverified requests, for all requests together.
+    /// The limit on the bytes of unverified bodies in memory, for all requests together.
     pub budget: usize,
-    /// The most requests that are with the upstream at once; each may need a connection. Requests to
-    /// open paths, which are not signed, may use a quarter of them.
+    /// The most requests that wait for the upstream at once. Each may need a connection. Requests
+    /// to open paths, which are not signed, may use a quarter of this number.
     pub exchanges: usize,
     /// The most sessions (MCP 2025-11-25) that are bound to a key at once.
     pub sessions: usize,

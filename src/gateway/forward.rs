@@ -1,8 +1,9 @@
-//! Header fields that are passed on: of requests to the upstream, and of answers to the client.
+//! Header fields that the gateway passes on: those of requests to the upstream, and those of
+//! answers to the client.
 //!
-//! The client's framing is not passed on: the library writes one `Content-Length` for a body that
-//! was read completely. Fields are dropped that could make the upstream read another request than
-//! the one that was judged.
+//! The gateway does not pass on the client's framing: hyper writes one `Content-Length` for a body
+//! that was read completely. The gateway also drops fields that could make the upstream read
+//! another request than the one that was judged.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::message::is_override;
 use crate::tower::Status;
 
-/// Fields that are for one connection only (RFC 9110 section 7.6.1), or for the framing.
+/// Fields that belong to one connection (RFC 9110 section 7.6.1) or to the framing.
 const HOP_BY_HOP: [&str; 12] = [
     "connection",
     "keep-alive",
@@ -30,12 +31,13 @@ const HOP_BY_HOP: [&str; 12] = [
     "expect",
 ];
 
-/// Whether a field of the client is passed on to the upstream.
+/// Returns true if a field of the client is passed on to the upstream.
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
         || is_override(name)
-        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a hyphen,
-        // and some map other characters to it too.
+        // Servers that follow CGI (RFC 3875 section 4.1.18) do not distinguish underscores from
+        // hyphens, and some replace other characters too. So names with such characters are
+        // dropped.
         || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || name.starts_with("mcpid-")
         || name == "host"
@@ -55,7 +57,7 @@ pub(super) fn request_fields(
     let named = parts.headers.get(header::HOST).cloned();
     let host = named
         .or_else(|| parts.uri.authority().and_then(|a| HeaderValue::try_from(a.as_str()).ok()));
-    // `Host` goes first, as clients send it.
+    // `Host` comes first, as most clients send it.
     if let Some(sent) = upstream_host.cloned().or_else(|| host.clone()) {
         fields.insert(header::HOST, sent);
     }
@@ -91,8 +93,8 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// Adds the verdict to a request. The upstream may rely on these fields, because those of the client
-/// are dropped.
+/// Adds the verdict to a request, as `Mcpid-*` fields. The upstream can trust these fields, because
+/// the same fields of the client were dropped.
 pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     fields.insert("mcpid-status", HeaderValue::from_static(status.as_str()));
     let reason = match status {
@@ -118,7 +120,7 @@ pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     }
 }
 
-/// Returns `text` as a field value. A text that a field cannot hold is encoded as MCP encodes
+/// Returns `text` as a field value. A text that cannot be a field value is encoded as MCP encodes
 /// parameters: `=?base64?…?=`.
 fn field_value(text: &str) -> Option<HeaderValue> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.starts_with("=?");
@@ -128,12 +130,12 @@ fn field_value(text: &str) -> Option<HeaderValue> {
     }
 }
 
-/// Drops fields of an answer that are for the connection to the upstream only, or that name another
-/// way to the upstream (RFC 7838). Of several lengths, or a length beside a transfer coding, at most
-/// one line is left (RFC 9112 section 6.3).
+/// Drops fields of an answer that belong to the connection to the upstream, and fields that name
+/// another address of the upstream (RFC 7838). At most one line about the length of the body is
+/// left (RFC 9112 section 6.3).
 ///
 /// # Errors
-/// A transfer coding that the library has not decoded.
+/// If the answer has a transfer coding that hyper has not decoded.
 pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> {
     let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -144,13 +146,13 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> 
         _ => return Err("the upstream used a transfer coding other than chunked"),
     }
     fields.remove(header::ALT_SVC);
-    // Fields that `Connection` names are for that connection too.
+    // Fields that `Connection` lists belong to that connection too.
     let named: Vec<HeaderName> = fields
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
         .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        // The library writes the length; `Connection` must not remove it.
+        // hyper has checked the length, so an answer cannot remove it through `Connection`.
         .filter(|name| *name != header::CONTENT_LENGTH)
         .collect();
     for name in named {
@@ -164,7 +166,7 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> 
     Ok(())
 }
 
-/// Leaves one of several lengths. The library has checked that they are equal.
+/// Leaves one of several `Content-Length` lines. hyper has checked that they are equal.
 fn one_length(fields: &mut HeaderMap) {
     let repeated = {
         let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();

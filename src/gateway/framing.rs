@@ -1,7 +1,8 @@
-//! Refuses requests that two servers could address or frame differently, before they are judged.
+//! Refuses requests that another server could route or frame differently, before a signature is
+//! checked.
 //!
-//! The server checked the bytes of the head before they were parsed (see [`HeadFault`]). The
-//! client's framing is not passed on: the library frames the request to the upstream anew.
+//! The bytes of the head were checked before parsing (see [`HeadFault`]). The client's framing is
+//! not passed on: hyper frames the request to the upstream again.
 
 use http::request::Parts;
 use http::uri::Authority;
@@ -9,11 +10,11 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::net::HeadFault;
 
-/// A request that the gateway answers itself, without a verdict of the layer.
+/// A request that the gateway answers with an error of its own, without a verdict of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GatewayFault {
     pub(super) status: StatusCode,
-    /// A stable word for JSON and logs.
+    /// A stable code for JSON and logs.
     pub(super) reason: &'static str,
     /// The message for the client. It needs no escapes in JSON.
     pub(super) message: &'static str,
@@ -45,9 +46,9 @@ const CONNECTION: GatewayFault = fault(
     "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
 );
 
-/// The accepted connection options: a proxy that removes the fields they name removes nothing that
-/// is judged. An offer to change the protocol is ignored (RFC 9110 section 7.8), and these fields
-/// are not passed on.
+/// The connection options that are accepted. A proxy removes the fields that `Connection` lists;
+/// none of these fields is judged. An offer to change the protocol is ignored (RFC 9110 section
+/// 7.8), and these fields are not passed on.
 const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
 /// Checks version, method, host and connection options of a request.
@@ -92,7 +93,7 @@ fn same(host: &str, authority: &Authority) -> bool {
     host.eq_ignore_ascii_case(authority.as_str())
 }
 
-/// Returns the options that the `Connection` lines name. A value that is not text counts as an
+/// Returns the options that the `Connection` lines list. A value that is not text counts as an
 /// unknown option.
 fn options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers

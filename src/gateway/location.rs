@@ -1,7 +1,8 @@
-//! Rewrites `Location` and `Content-Location` of answers, which may hold the URL of the upstream.
+//! Rewrites `Location` and `Content-Location` of answers if they hold a URL of the upstream.
 //!
-//! A client that follows such a URL would bypass the gateway. URLs are split as lenient clients do
-//! (WHATWG URL standard): spaces around, a backslash for a slash, any number of slashes.
+//! A client that follows such a URL would bypass the gateway. URLs are split as lenient clients
+//! split them (WHATWG URL standard): spaces around the URL are ignored, a backslash counts as a
+//! slash, and slashes may repeat.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -9,7 +10,7 @@ use crate::message::target::{Origin, Scheme};
 
 /// The URLs of the upstream, and the public ones that replace them.
 pub(super) struct Locations<'a> {
-    /// The origins that the upstream uses for itself.
+    /// The origins under which the upstream knows itself.
     pub(super) upstream: &'a [Origin],
     /// The path of the upstream's endpoint.
     pub(super) upstream_path: &'a str,
@@ -54,7 +55,8 @@ impl Locations<'_> {
             Some(found) => found,
             None if value.iter().take(2).filter(|b| is_slash(b)).count() == 2 => (None, value),
             None if value.first().is_some_and(is_slash) => {
-                // The client resolves a path against the public URL.
+                // A path alone is resolved by the client against the public URL, so only the path
+                // changes.
                 let (path, rest) = split_path(value);
                 let mapped = self.mapped(path);
                 return (mapped != path).then(|| [&mapped[..], rest].concat());
@@ -69,7 +71,7 @@ impl Locations<'_> {
         let named = |ours: &Origin| {
             let scheme = scheme.unwrap_or(ours.scheme());
             let text = format!("{}://{authority}", scheme.as_str());
-            // `Origin::parse` refuses user information and unusual spellings of hosts.
+            // `Origin::parse` refuses user names and unusual spellings of hosts.
             Origin::parse(&text).is_ok_and(|origin| origin == *ours)
         };
         if !self.upstream.iter().any(named) {
@@ -95,7 +97,7 @@ impl Locations<'_> {
     }
 }
 
-/// Splits into the path, and query and fragment.
+/// Splits a URL into its path, and its query with fragment.
 fn split_path(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(text.len());
     text.split_at(end)

@@ -1,4 +1,4 @@
-//! The log of the gateway: one line for each request, and one JSON object in each line.
+//! The log of the gateway. Each request gives one line, and each line is one JSON object.
 //!
 //! ```json
 //! {"version":1,"time":"2026-11-23T10:00:00Z","request":7,"peer":"127.0.0.1:5123","http":"1.1",
@@ -7,8 +7,8 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (On one line; `via` and `hint` are left out if they are empty.) The line holds no secrets: no
-//! query, no header, no body. Texts that a client chose are cut at [`LONGEST`] characters.
+//! (This is one line; `via` and `hint` are left out if they are empty.) The line holds no secrets:
+//! no query, no header, no body. Texts that a client chose are cut at [`LONGEST`] characters.
 //! Characters that could break a line or control a terminal are written as JSON escapes, so that no
 //! request can forge, break or hide a line.
 //!
@@ -38,11 +38,11 @@ pub const VERSION: u8 = 1;
 /// beginning of its SHA-256 ([`shown::capped`]).
 pub const LONGEST: usize = 128;
 
-/// A number of bytes that no line reaches: eleven texts whose characters are all escapes of twelve
-/// bytes, and the other members.
+/// An upper bound of the length of a line in bytes: eleven texts in which every character is an
+/// escape of twelve bytes, and the other members.
 pub const LONGEST_LINE: usize = 20 * 1024;
 
-/// Bytes that most lines need.
+/// The memory that most lines need, in bytes.
 const USUAL_LINE: usize = 640;
 
 /// A text of at most [`LONGEST`] characters.
@@ -51,17 +51,17 @@ const USUAL_LINE: usize = 640;
 pub struct LogText(Cow<'static, str>);
 
 impl LogText {
-    /// Cuts `text`.
+    /// Makes a text from `text`, which is cut if it is too long.
     pub fn new(text: &str) -> Self {
         LogText(Cow::Owned(shown::capped(text, LONGEST).into_owned()))
     }
 
-    /// Whether the text was cut.
+    /// Returns true if the text was cut.
     pub fn is_cut(&self) -> bool {
         self.0.chars().count() > LONGEST
     }
 
-    /// Makes a text of a fixed word, without checks.
+    /// Makes a text from a fixed word of this program, which needs no checks.
     pub const fn word(word: &'static str) -> Self {
         LogText(Cow::Borrowed(word))
     }
@@ -81,7 +81,8 @@ impl fmt::Display for LogText {
 impl<'de> Deserialize<'de> for LogText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        // A text that was cut when it was written is not cut again. Older versions wrote only `…`.
+        // A text that was cut when it was written must not be cut again. Older versions ended a cut
+        // text with `…` only.
         let bare = || text.strip_suffix('…').is_some_and(|text| text.chars().count() == LONGEST);
         let cut = shown::is_capped(&text, LONGEST) || bare();
         Ok(if cut { LogText(Cow::Owned(text.into_owned())) } else { LogText::new(&text) })
@@ -92,13 +93,13 @@ impl<'de> Deserialize<'de> for LogText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoggedStatus {
-    /// All twelve steps passed.
+    /// A signature passed all twelve steps.
     Verified,
-    /// No signature.
+    /// The request has no signature.
     Unsigned,
-    /// A well-formed signature under a key that the registry does not have.
+    /// A signature is well-formed, but the registry does not have its key.
     UnknownKey,
-    /// A signature that was refused for another reason.
+    /// A signature was refused for another reason.
     Invalid,
     /// The request could not be judged.
     Unavailable,
@@ -114,7 +115,7 @@ impl LoggedStatus {
         LoggedStatus::Unavailable,
     ];
 
-    /// Returns the word in the log.
+    /// Returns the word for this status in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             LoggedStatus::Verified => "verified",
@@ -206,7 +207,7 @@ pub struct LogLine {
     pub time: Timestamp,
     /// The number of the request since the start of the process, counted from 1.
     pub request: u64,
-    /// The client: an address and port, or `unix`; an address alone if trusted proxies named it.
+    /// The client: an address and port, or `unix`; only an address if trusted proxies reported it.
     #[serde(default)]
     pub peer: Option<LogText>,
     /// The version of HTTP, `1.1` or `2`.
@@ -222,10 +223,10 @@ pub struct LogLine {
     /// The verification status; `None` if the request was refused before it was judged.
     #[serde(default)]
     pub status: Option<LoggedStatus>,
-    /// The true code with which strict mode refuses the request, for the operator only.
+    /// The true refusal code, which only operators see; clients may get a more general one.
     #[serde(default, serialize_with = "code_out", deserialize_with = "code_in")]
     pub code: Option<Code>,
-    /// The mode that decided about a request that is not verified.
+    /// The mode that applied to a request that is not verified.
     #[serde(default, serialize_with = "mode_out", deserialize_with = "mode_in")]
     pub mode: Option<Mode>,
     /// The outcome.
@@ -236,7 +237,7 @@ pub struct LogLine {
     /// The client id, of a verified request only.
     #[serde(default)]
     pub tag: Option<LogText>,
-    /// The status of the response; `None` if the client disconnected before.
+    /// The status of the response; `None` if the client disconnected before it was sent.
     #[serde(default)]
     pub answer: Option<u16>,
     /// The status of the upstream's answer.
@@ -251,13 +252,13 @@ pub struct LogLine {
     /// Bytes of the body of the response.
     #[serde(default)]
     pub received: u64,
-    /// A remark in fixed words, such as the reason of a failure.
+    /// A remark in fixed words, for example the reason of a failure.
     #[serde(default)]
     pub note: Option<LogText>,
-    /// The proxy that named the address of the client: an address and port, or `unix`.
+    /// The proxy that reported the address of the client: an address and port, or `unix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<LogText>,
-    /// What would correct a refusal.
+    /// A hint for the operator how to correct a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<LogText>,
 }
@@ -272,7 +273,7 @@ impl LogLine {
             peer: None,
             http: None,
             method: LogText::new(method),
-            // The query may hold secrets, so it is cut off if `path` is a whole target.
+            // `path` may be a whole request target. Its query may hold secrets, so it is cut off.
             path: LogText::new(path.split(['?', '#']).next().unwrap_or_default()),
             mcp: None,
             status: None,
@@ -292,7 +293,7 @@ impl LogLine {
         }
     }
 
-    /// Sets status and code, and for a verified request key and tag.
+    /// Sets status and code. For a verified request, also sets key and tag.
     pub fn judged(&mut self, status: &Status) {
         self.status = Some(status.into());
         self.code = status.code();
@@ -301,12 +302,12 @@ impl LogLine {
         self.tag = verified.and_then(Verified::tag).map(LogText::new);
     }
 
-    /// Sets the time that the request took, in microseconds.
+    /// Sets the time that the request took, rounded to microseconds.
     pub fn took(&mut self, time: Duration) {
         self.ms = (time.as_secs_f64() * 1e6).round() / 1e3;
     }
 
-    /// Returns the line, without a line feed. No character of the line is a line break in any
+    /// Returns the line, without a line feed at its end. No character in it is a line break in any
     /// standard.
     pub fn to_line(&self) -> String {
         let mut bytes = Vec::with_capacity(USUAL_LINE);
@@ -345,7 +346,8 @@ fn code_out<S: Serializer>(code: &Option<Code>, into: S) -> Result<S::Ok, S::Err
     code.map(Code::as_str).serialize(into)
 }
 
-/// A code that this version does not know is read as `None`, so that the line still counts.
+/// Reads a code. A code that this version does not know becomes `None`, so that the rest of the
+/// line still counts.
 fn code_in<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
     let word = Option::<Cow<'de, str>>::deserialize(from)?;
     Ok(word.and_then(|word| Code::ALL.iter().copied().find(|code| code.as_str() == word)))

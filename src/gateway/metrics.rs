@@ -1,5 +1,5 @@
-//! Numbers for Prometheus. Every label value is a fixed word, or the name of a tool that the upstream
-//! has listed, so that no client can add time series.
+//! Metrics for Prometheus. Every label value is a fixed word, or the name of a tool that the
+//! upstream has listed, so that no client can create time series.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +59,7 @@ const MOST_TOOLS: usize = 1_000;
 const BUCKETS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// All numbers of a gateway.
+/// All metrics of a gateway.
 ///
 /// ```
 /// use mcpid::clock::Timestamp;
@@ -116,7 +116,7 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Makes numbers that are all zero.
+    /// Makes metrics that are all zero.
     pub fn new() -> Self {
         Metrics::default()
     }
@@ -208,12 +208,12 @@ impl Metrics {
         self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Adds the number of bound sessions, which is read each time the text is made.
+    /// Adds the number of bound sessions, which is read whenever the text is made.
     pub(super) fn watch_sessions(&self, bindings: Arc<SessionBindings>) {
         let _ = self.bindings.set(bindings);
     }
 
-    /// Counts a trust file or certificate that changed and could not be used.
+    /// Counts a change of a trust file or certificate that could not be used.
     pub fn reload_failed(&self) {
         self.reload_failures.inc();
     }
@@ -223,7 +223,7 @@ impl Metrics {
         self.lost_lines.inc();
     }
 
-    /// Adds the numbers of an audit log, which are read each time the text is made.
+    /// Adds the metrics of an audit log, which are read whenever the text is made.
     pub(super) fn audited(&self, log: &audit::Log) {
         let audit = Audit::new(log);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,13 +233,13 @@ impl Metrics {
         }
     }
 
-    /// Tells of the witnesses of the audit log too.
+    /// Adds the metrics of the witnesses of the audit log.
     pub fn witnessed(&self, status: Arc<WitnessStatus>, clock: Arc<dyn Clock>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(WitnessCollector::new(status, clock)));
     }
 
-    /// Returns the numbers at `now` as OpenMetrics text.
+    /// Returns the metrics at `now` as OpenMetrics text.
     pub fn text(&self, now: Timestamp) -> String {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
         if let Some(audit) = self.audit.get() {
@@ -255,7 +255,8 @@ impl Metrics {
         text
     }
 
-    /// Counts a fresh claim that ends at `until`. All claims that end in one second share a number.
+    /// Counts a fresh claim whose retention ends at `until`. Claims that end in the same second
+    /// share one counter.
     pub(super) fn claimed(&self, until: Timestamp, now: Timestamp) {
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         while fresh.front().is_some_and(|(end, _)| *end <= now.unix()) {
@@ -282,7 +283,7 @@ impl Metrics {
     }
 }
 
-/// The numbers of an audit log.
+/// The metrics of an audit log.
 struct Audit {
     log: audit::Log,
     entries: Gauge,

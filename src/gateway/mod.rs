@@ -6,16 +6,17 @@
 //!                                           └─► 404
 //! ```
 //!
-//! The gateway is a [`tower::VerifyLayer`](crate::tower::VerifyLayer) in a reverse proxy on hyper.
-//! It refuses requests that two servers could frame or address differently. The head of each
-//! request is built anew for the upstream, and its `Mcpid-*` fields hold the verdict and the key.
-//! Answers are streamed back byte for byte.
+//! The gateway is a reverse proxy on hyper with a
+//! [`tower::VerifyLayer`](crate::tower::VerifyLayer). It refuses requests that two servers could
+//! frame or address differently. For the upstream, it writes the head of each request again, with
+//! `Mcpid-*` fields for the verdict and the key. Answers are streamed back byte for byte.
 //!
 //! - [`Config`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with its
 //!   sockets, for programs that embed a gateway; `examples/gateway.rs` is one.
 //! - [`log`]: one line for each request, for programs and for the report.
-//! - [`report`]: the roll-out report that is made of these lines, read before turning strict on.
-//! - [`Metrics`]: numbers for Prometheus. [`Admin`]: the operators' service, which shows them.
+//! - [`report`]: the roll-out report, which is made from these lines. An operator reads it before
+//!   turning strict mode on.
+//! - [`Metrics`]: metrics for Prometheus. [`Admin`]: the service for operators, which shows them.
 
 mod admin;
 mod body;

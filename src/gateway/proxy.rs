@@ -1,4 +1,4 @@
-//! Sends requests to the upstream, and passes its answers on.
+//! Sends requests to the upstream, and passes its answers to the client.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ use super::record::RequestRecord;
 use super::upstream_permits::UpstreamPermits;
 use super::web_origins::WebOrigins;
 
-/// The data that all requests share. The dialer is shared by the requests of one thread.
+/// The data that all requests share. Only the dialer is separate for each thread.
 #[derive(Clone)]
 pub(super) struct UpstreamProxy {
     pub(super) config: Arc<Config>,
@@ -52,7 +52,7 @@ pub(super) struct UpstreamTarget {
 }
 
 impl UpstreamTarget {
-    /// Parses the URL once, so that requests need not.
+    /// Parses the URL. This happens once, and not for every request.
     pub(super) fn new(upstream: &Upstream) -> Option<Self> {
         let authority = upstream.origin.authority();
         Some(UpstreamTarget {
@@ -81,7 +81,7 @@ impl UpstreamTarget {
     }
 }
 
-/// The service behind the layer: it sends requests to the endpoint of the upstream.
+/// The service inside the layer: it sends requests to the endpoint of the upstream.
 #[derive(Clone)]
 pub(super) struct UpstreamService(pub(super) Arc<UpstreamProxy>);
 
@@ -145,8 +145,8 @@ impl UpstreamProxy {
         UpstreamProxy { dialer: self.dialer.apart(), ..self.clone() }
     }
 
-    /// Sends a request to the upstream, and returns its answer. With [`LoggedOutcome::Open`], the request
-    /// keeps its path; all others go to the endpoint.
+    /// Sends a request to the upstream, and returns its answer. A request to an open path
+    /// ([`LoggedOutcome::Open`]) keeps its path; every other request goes to the endpoint.
     pub(super) async fn exchange<B>(
         &self,
         request: Request<B>,
@@ -209,7 +209,7 @@ impl UpstreamProxy {
         }
         let (mut head, body) = response.into_parts();
         if head.headers.get_all("mcp-session-id").iter().nth(1).is_some() {
-            // Clients differ in which of the two they use.
+            // Some clients use the first session id and some the last, so two of them are refused.
             return fail(BROKEN, Some("the upstream named two sessions".to_owned()));
         }
         if let Some(record) = record {
@@ -225,7 +225,7 @@ impl UpstreamProxy {
             self.rewrite_locations(&parts, &mut head.headers);
         }
         self.web_origins.drop_upstream_cors(&mut head.headers);
-        // The connection to the client sets the version.
+        // The HTTP version of the answer depends on the connection to the client.
         let body = AnswerBody::Upstream { body: Box::new(body), _permit: permit };
         let mut answer = Response::new(body);
         *answer.status_mut() = code;
@@ -238,7 +238,8 @@ impl UpstreamProxy {
         let Some(public) = self.web_origins.public_origin(parts) else { return };
         let upstream = &self.config.upstream;
         let mut known_as = vec![upstream.origin.clone()];
-        // An upstream that receives the client's host uses that host with its own scheme.
+        // If the upstream receives the client's host, it knows itself by that host and its own
+        // scheme.
         let seen = format!("{}://{}", upstream.origin.scheme().as_str(), public.authority());
         if let (true, Ok(seen)) = (self.config.preserve_host, Origin::parse(&seen)) {
             known_as.push(seen);
@@ -248,7 +249,7 @@ impl UpstreamProxy {
     }
 }
 
-/// Returns the fault of the client if its body is the reason for `error`.
+/// If the client's body is the reason for `error`, returns the fault of the client.
 fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -263,7 +264,7 @@ fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault>
     None
 }
 
-/// Returns an answer of the gateway itself: a JSON-RPC error.
+/// Returns an answer of the gateway: a JSON-RPC error.
 pub(super) fn own_answer(fault: GatewayFault, id: Option<&EchoedId>) -> Response<Bytes> {
     let code = match fault.status {
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,
@@ -275,8 +276,8 @@ pub(super) fn own_answer(fault: GatewayFault, id: Option<&EchoedId>) -> Response
     if fault.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     }
-    // Only for requests that did not reach the upstream: a client that repeats any other request
-    // could do something twice.
+    // Only sent if the request did not reach the upstream: repeating any other request could
+    // execute its call twice.
     if fault == BUSY || fault == UNREACHABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }

@@ -1,4 +1,5 @@
-//! The record of one request: filled in while the request passes, written when it is dropped.
+//! The record of one request. It is filled in while the request is handled, and written to the log
+//! when it is dropped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +42,7 @@ impl<F: Fn(&LogLine) + Send + Sync> AccessLog for F {
     }
 }
 
-/// Opens the records of all requests, and knows where they are written.
+/// Makes the record of each request, and holds the log to which they are written.
 pub(super) struct RequestRecords {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -58,7 +59,7 @@ impl RequestRecords {
         RequestRecords { clock, metrics, log, opened: AtomicU64::new(0) }
     }
 
-    /// Opens the record of a request.
+    /// Makes the record of a request.
     pub(super) fn open(
         self: &Arc<Self>,
         parts: &Parts,
@@ -80,7 +81,7 @@ impl RequestRecords {
         record
     }
 
-    /// Opens the record of a request whose head was refused before it was parsed.
+    /// Makes the record of a request whose head was refused before it was parsed.
     pub(super) fn open_refused(
         self: &Arc<Self>,
         head: &RefusedHead,
@@ -106,8 +107,8 @@ impl RequestRecords {
     }
 }
 
-/// The record of one request. The extensions of the request and the body of the answer hold it;
-/// when both are dropped, the line is written.
+/// The record of one request. The extensions of the request and the body of the answer share it;
+/// when both are dropped, the log line is written.
 pub(super) struct RequestRecord {
     records: Arc<RequestRecords>,
     begun: Instant,
@@ -122,7 +123,7 @@ struct RecordState {
 }
 
 impl RequestRecord {
-    /// Changes the line.
+    /// Changes the log line.
     pub(super) fn note(&self, change: impl FnOnce(&mut LogLine)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).line);
     }
@@ -132,7 +133,7 @@ impl RequestRecord {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
 
-    /// Notes that the head of the answer is sent now.
+    /// Records that the head of the answer is sent now.
     pub(super) fn answered(&self, status: u16) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answered = Some(self.begun.elapsed());
@@ -153,7 +154,7 @@ impl Drop for RequestRecord {
     }
 }
 
-/// Notes the verdict of the layer in the record of the request.
+/// Writes the verdict of the layer into the record of the request.
 pub(super) struct RecordVerdict;
 
 impl Observer for RecordVerdict {
@@ -166,8 +167,8 @@ impl Observer for RecordVerdict {
         record.note(|line| {
             line.mcp = event.operation.map(LoggedOperation::from);
             line.mode = event.mode;
-            // Explains why a strict pattern matched this request: in one of its forms, the name of
-            // the tool matches.
+            // This note explains to the operator why a strict pattern matched: only one of the
+            // forms of the tool's name matches it.
             if event.operation.is_some_and(|operation| operation.forms().ambiguous().is_some()) {
                 line.note = Some(LogText::word("name ambiguous"));
             }

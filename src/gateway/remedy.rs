@@ -1,6 +1,6 @@
 //! Hints for the operator who reads the log: what would correct a refusal.
 
-/// Returns what to change for the refusal `code`, in at most 128 characters.
+/// Returns a hint for the refusal `code`, in at most 128 characters.
 pub(super) fn remedy(code: &str) -> Option<&'static str> {
     Some(match code {
         "target_mismatch" | "host" => {

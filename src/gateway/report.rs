@@ -6,10 +6,10 @@
 //!   from files          judged  └─► HTML   one page without other files
 //! ```
 //!
-//! Adding a line to a [`RolloutTally`] is cheap, and its memory is bounded for any input, because
-//! unsigned requests may come from an attacker. A [`RolloutReport`] is made when it is needed. In a
-//! gateway, [`RolloutTally::add`] is called once for each request, under a lock; clone the tally
-//! under the lock, and make the report of the clone.
+//! Adding a line to a [`RolloutTally`] is cheap, and the tally has bounded memory for any input,
+//! because unsigned requests may come from an attacker. A [`RolloutReport`] is made on demand. A
+//! gateway calls [`RolloutTally::add`] once for each request, under a lock; to make a report, clone
+//! the tally under the lock, and use the clone.
 //!
 //! ```
 //! use mcpid::clock::Timestamp;
@@ -49,13 +49,13 @@ use addresses::Addresses;
 use scale::{Scale, Series};
 
 /// The most operations that are counted separately. Half of them are reserved for operations that
-/// were verified at least once, so that invented names cannot displace those of signed requests.
+/// were verified at least once, so that made-up names cannot displace the names in signed requests.
 pub const MOST_OPERATIONS: usize = 1000;
 
 /// The most keys that are counted separately.
 pub const MOST_KEYS: usize = 1000;
 
-/// The result of one request with respect to strict mode.
+/// What strict mode does, or would do, with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RolloutVerdict {
     Verified,
@@ -130,7 +130,7 @@ impl VerdictCounts {
     }
 }
 
-/// A key that signs.
+/// The counts of a key that signs requests.
 #[derive(Clone, Debug)]
 struct Signs {
     name: Option<LogText>,
@@ -188,23 +188,23 @@ impl RolloutTally {
         }
     }
 
-    /// Counts a line that is not a log line.
+    /// Counts a line of the input that is not a log line.
     pub fn count_other_line(&mut self) {
         self.passed_over += 1;
     }
 
-    /// The number of lines that are not log lines.
+    /// Returns the number of input lines that are not log lines.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
-    /// The number of log lines that were counted.
+    /// Returns the number of log lines.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Counts one request. The order of lines makes no difference, unless there are more operations
-    /// or keys than are counted separately.
+    /// Counts one request. The order of the lines matters only if there are more operations or keys
+    /// than are counted separately.
     pub fn add(&mut self, line: &LogLine) {
         self.lines += 1;
         let ends = self.ends.unwrap_or((line.time, line.time));
@@ -215,11 +215,12 @@ impl RolloutTally {
         match (line.outcome, line.status) {
             (LoggedOutcome::Open, _) => self.open += 1,
             (LoggedOutcome::Refused, None) => {
-                // Only status codes of HTTP are counted, so that a file cannot add others.
+                // Other numbers than status codes of HTTP are not counted, because a log file can
+                // hold anything.
                 let answer = line.answer.filter(|status| (100..600).contains(status));
                 *self.on_sight.entry(answer).or_default() += 1;
             }
-            // Neither judged nor refused: the request broke off.
+            // The request ended before it was judged or refused.
             (_, None) => {}
             (_, Some(standing)) => self.judged(line, standing),
         }
@@ -259,7 +260,8 @@ impl RolloutTally {
         }
     }
 
-    /// Returns the counts of an operation, or those of all operations beyond the limit.
+    /// Returns the counts of an operation; an operation beyond the limit shares its counts with all
+    /// others beyond it.
     fn operation(&mut self, does: &Option<LoggedOperation>, verified: bool) -> &mut VerdictCounts {
         if let Some(known) = self.operations.get(does) {
             if verified && known.total.verified == 0 {
@@ -272,8 +274,8 @@ impl RolloutTally {
         self.operations.get_mut(does).unwrap_or(&mut self.other_operations)
     }
 
-    /// Whether one more operation can be counted separately. The rarest operation that was never
-    /// verified makes room: an invented name occurs once, a real operation occurs again.
+    /// Returns true if one more operation can be counted separately. The least frequent operation
+    /// that was never verified is removed if needed: a made-up name usually occurs only once.
     fn make_room(&mut self, verified: bool) -> bool {
         let full = self.operations.len() >= MOST_OPERATIONS;
         if !full && (verified || self.unproven < MOST_OPERATIONS / 2) {
@@ -294,7 +296,7 @@ impl RolloutTally {
         if let Some(known) = self.keys.get_mut(&key.id) {
             known.requests += 1;
             if time >= known.last {
-                // The name of a key can change; the last one counts.
+                // The name of a key can change; the report shows the latest one.
                 known.name.clone_from(&key.name);
             }
             (known.first, known.last) = (known.first.min(time), known.last.max(time));

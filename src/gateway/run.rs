@@ -1,4 +1,4 @@
-//! A gateway with its sockets: it serves requests, answers operators, and stops gracefully.
+//! A gateway with its sockets: it serves requests, answers operators, and shuts down gracefully.
 
 use std::fmt;
 use std::future::pending;
@@ -14,7 +14,7 @@ use super::service::Gateway;
 /// The most connections of operators at once.
 const ADMIN_CONNECTIONS: usize = 32;
 
-/// A [`Gateway`] at a listening socket, with the operators' service at a second one if wanted.
+/// A [`Gateway`] with its listening socket, and with a second socket for operators if wanted.
 ///
 /// ```no_run
 /// # async fn serve(gateway: mcpid::gateway::Gateway) -> Result<(), Box<dyn std::error::Error>> {
@@ -31,7 +31,7 @@ const ADMIN_CONNECTIONS: usize = 32;
 /// # }
 /// ```
 ///
-/// `examples/gateway.rs` is a whole program.
+/// `examples/gateway.rs` is a complete program.
 pub struct GatewayServer {
     gateway: Gateway,
     server: Server,
@@ -39,8 +39,8 @@ pub struct GatewayServer {
 }
 
 impl GatewayServer {
-    /// Serves `gateway` at `listener`, without TLS. Heads that are refused before they are parsed
-    /// are answered and logged by the gateway too.
+    /// Serves `gateway` at `listener`, without TLS. The gateway also answers and logs heads that
+    /// the server refuses before parsing.
     pub fn new(gateway: Gateway, listener: Listener, limits: ServerLimits) -> Self {
         let refusing = gateway.clone();
         let server = Server::new(listener, limits)
@@ -55,7 +55,7 @@ impl GatewayServer {
     }
 
     /// Answers operators at `listener`, at most 32 connections at once. While the gateway drains,
-    /// `admin` answers that it is not ready.
+    /// `admin` reports that it is not ready.
     #[must_use]
     pub fn with_admin(self, listener: Listener, admin: Admin) -> Self {
         let limits = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
@@ -67,9 +67,9 @@ impl GatewayServer {
         self.server.address()
     }
 
-    /// Serves on the threads of `workers` until `stop` completes. Then no connection is accepted
-    /// any more, and the requests in flight may end within [`ServerLimits::drain`]. Operators are
-    /// answered until the last request has ended. Returns how many connections were cut.
+    /// Serves on the threads of `workers` until `stop` completes. Then it accepts no more
+    /// connections, and waits for the requests in flight, up to [`ServerLimits::drain`]. Operators
+    /// are answered until the last request has ended. Returns how many connections were cut.
     ///
     /// This runs on any tokio runtime, which accepts the connections and answers operators.
     /// Dropping the future cuts all connections.
@@ -90,7 +90,8 @@ impl GatewayServer {
                 }
             };
             let cut = server.run(workers.each(|| gateway.apart()), stop).await;
-            // The tasks that are left on the threads end here, and their lines go to the log.
+            // Dropping the workers ends their remaining tasks, and writes the log lines of these
+            // requests.
             let _ = tokio::task::spawn_blocking(move || drop(workers)).await;
             cut
         };

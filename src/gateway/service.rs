@@ -1,4 +1,5 @@
-//! The gateway as a service: framing, web origin, route, verdict, upstream.
+//! The gateway as a service. It checks framing and web origin, chooses the route, and asks the
+//! layer for a verdict or the proxy for an answer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -79,11 +80,12 @@ const NOT_OURS: GatewayFault = GatewayFault {
 };
 
 impl Gateway {
-    /// Makes a gateway that judges by `verifier`, and uses `tls` for the connections to its upstream.
+    /// Makes a gateway that judges requests with `verifier`, and uses `tls` for the connections to
+    /// its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] for a verifier that a server cannot rely on, or a realm that no header can
-    /// hold.
+    /// [`LayerError`] if `verifier` is not fit for a server, or if the realm cannot be sent in a
+    /// header.
     pub fn new(
         mut config: Config,
         verifier: Verifier,
@@ -147,21 +149,23 @@ impl Gateway {
         Gateway { parts: Arc::new(GatewayParts { layer, judged, proxy, records, handle }) }
     }
 
-    /// Returns the same gateway for another runtime. It shares all data except the connections to
-    /// the upstream, which belong to the runtime on which they were made.
+    /// Returns the same gateway for another runtime. The two share everything except the
+    /// connections to the upstream, because a connection belongs to the runtime on which it was
+    /// made.
     #[must_use]
     pub fn apart(&self) -> Self {
         let GatewayParts { layer, proxy, records, handle, .. } = &*self.parts;
         Gateway::assemble(proxy.apart(), layer.clone(), Arc::clone(records), handle.clone())
     }
 
-    /// Uses `tls` for new connections to the upstream, also of gateways from [`Gateway::apart`].
+    /// Uses `tls` for new connections to the upstream, also in gateways that were made with
+    /// [`Gateway::apart`].
     pub fn trust(&self, tls: ClientConfig) {
         self.parts.proxy.dialer.trust(tls);
     }
 
-    /// Answers a head that the server refused before it was parsed, and writes its line into the
-    /// log: for [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
+    /// Answers a head that the server refused before parsing, and logs it. Pass this to
+    /// [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
     pub fn refuse_head(&self, head: &RefusedHead, peer: Peer) -> Response<Bytes> {
         let record = self.parts.records.open_refused(head, peer);
         let fault = GatewayFault::from(head.fault());
@@ -199,7 +203,8 @@ impl GatewayParts {
         let is_old = request.version() <= Version::HTTP_10;
         let mut response = self.answer_any(request).await;
         if is_old {
-            // The library then closes the connection, also if the client asked to keep it.
+            // An HTTP/1.0 answer makes hyper close the connection, even if the client asked to keep
+            // it.
             *response.version_mut() = Version::HTTP_10;
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -281,10 +286,10 @@ impl GatewayParts {
         response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }
 
-    /// Notes the host that the request names, and the configured ones.
+    /// Records the host that the request names, beside the configured ones.
     fn note_host(&self, record: &RequestRecord, host: Option<&HeaderValue>) {
         let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
-        // Leaves room for the configured origins.
+        // The client's text is cut to half, to leave room for the configured origins.
         let given: String = given.unwrap_or_default().chars().take(LONGEST / 2).collect();
         let verifier = self.handle.verifier();
         let ours: Vec<String> = verifier.origins().iter().map(ToString::to_string).collect();
@@ -293,7 +298,7 @@ impl GatewayParts {
     }
 }
 
-/// Notes a session that was adopted, or the reason why the answer of the upstream was refused.
+/// Records a session that was adopted, or why the answer of the upstream was refused.
 fn note_session(record: &RequestRecord, event: SessionEvent) {
     record.note(|line| {
         line.note = Some(LogText::word(event.as_str()));
@@ -303,7 +308,7 @@ fn note_session(record: &RequestRecord, event: SessionEvent) {
     });
 }
 
-/// Completes the line of a request that was refused without a verdict.
+/// Completes the log line of a request that was refused without a verdict.
 fn note_refusal(record: &RequestRecord, fault: GatewayFault) {
     record.note(|line| {
         line.outcome = LoggedOutcome::Refused;

@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 type WarnHook = Box<dyn Fn(String) + Send + Sync>;
 
 impl Metrics {
-    /// Returns `store` with its claims counted. `warn` is called with one line if a claim failed or
-    /// the floor of the store rises, at most once a minute. It runs on the task of the claim, so it
+    /// Wraps `store` and counts its claims. `warn` is called with one line if a claim failed or if
+    /// the floor of the store rose, at most once a minute. It runs on the task of the claim, so it
     /// must not block.
     pub fn watch(
         self: &Arc<Self>,
@@ -36,7 +36,7 @@ struct WatchedStore {
     metrics: Arc<Metrics>,
     warn: WarnHook,
     warnings: Mutex<Warnings>,
-    /// The highest floor so far.
+    /// The highest floor that the store has returned.
     floor: AtomicI64,
 }
 
@@ -44,7 +44,7 @@ struct WatchedStore {
 struct Warnings {
     /// When the last warning was given.
     said: Option<Instant>,
-    /// How many warnings were left out since.
+    /// The number of warnings that were left out since.
     unsaid: u64,
 }
 
@@ -69,7 +69,8 @@ impl WatchedStore {
         match answer {
             Ok(Claim::Fresh { floor }) => {
                 self.metrics.claimed(until, now);
-                // All requests are refused until the clock has passed the floor.
+                // The floor rose and lies in the future: the verifier refuses all requests until
+                // the clock has passed it.
                 let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
                 if known < floor.unix() && now <= *floor {
                     let wait = floor.since(now).saturating_add(1);

@@ -1,7 +1,7 @@
-//! Web pages that may send requests, and the answers to their browsers (Fetch standard, CORS).
+//! Decides which web pages may send requests, and answers their browsers (Fetch standard, CORS).
 //!
 //! A browser lets any page send requests to a server on loopback or in an office network. So a
-//! request with an unknown `Origin` is refused, also if it is signed.
+//! request with an unknown `Origin` is refused, even if it is signed.
 
 use http::request::Parts;
 use http::response::Builder;
@@ -18,12 +18,12 @@ const REFUSED: GatewayFault = GatewayFault {
     message: "pages of this origin may not ask here",
 };
 
-/// The response fields that a page may read beside the CORS-safelisted ones.
+/// The response fields that a page may read, in addition to the CORS-safelisted ones.
 const EXPOSED: &str = "mcp-session-id, mcp-protocol-version, www-authenticate, accept-signature, \
                        retry-after, date";
 /// Seconds for which a browser may keep the answer to a preflight.
 const MAX_AGE: &str = "600";
-/// The most bytes of a list of field names that is repeated in the answer.
+/// The longest list of field names, in bytes, that is repeated in the answer.
 const LONGEST_LIST: usize = 4096;
 
 /// The origins whose pages may send requests.
@@ -59,7 +59,8 @@ impl WebOrigins {
         !self.allowed.is_empty()
     }
 
-    /// Checks that the page that sent the request may do so. Returns `None` if no page sent it.
+    /// Checks whether the page that sent the request may do so. Returns `None` if the request was
+    /// not sent by a page.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<PageOrigin, GatewayFault> {
         let mut lines = headers.get_all(header::ORIGIN).iter();
         let Some(line) = lines.next() else { return Ok(None) };
@@ -76,7 +77,8 @@ impl WebOrigins {
         }
     }
 
-    /// Returns the answer to a preflight, which is never signed and never reaches the upstream.
+    /// Returns the answer to a preflight. Browsers do not sign preflights, and the upstream never
+    /// gets one.
     pub(super) fn preflight<B: Default>(
         &self,
         parts: &Parts,
@@ -91,7 +93,8 @@ impl WebOrigins {
             .status(StatusCode::NO_CONTENT)
             .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE")
             .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        // Which fields a request needs depends on the tool (`Mcp-Param-*`), so all are allowed.
+        // Which fields a request needs depends on the tool (`Mcp-Param-*`), so every requested
+        // field is allowed.
         if let Some(list) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS)
             && list.len() <= LONGEST_LIST
             && list.as_bytes().iter().all(|b| crate::message::is_tchar(*b) || b", ".contains(b))
@@ -123,7 +126,7 @@ impl WebOrigins {
         }
     }
 
-    /// Drops the CORS fields of the upstream if the gateway answers CORS in its place.
+    /// Drops the CORS fields of the upstream, if the gateway itself answers CORS.
     pub(super) fn drop_upstream_cors(&self, headers: &mut HeaderMap) {
         if !self.answers_cors() {
             return;

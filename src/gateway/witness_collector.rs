@@ -1,4 +1,4 @@
-//! What Prometheus is told of witnesses: read whenever the other numbers are.
+//! Metrics about the witnesses of the audit log, read whenever the other metrics are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use crate::audit::witness::WitnessStatus;
 use crate::clock::{Clock, Timestamp};
 
-/// Encodes a [`WitnessStatus`].
+/// Encodes a [`WitnessStatus`] for Prometheus.
 pub(super) struct WitnessCollector {
     status: Arc<WitnessStatus>,
     clock: Arc<dyn Clock>,
-    /// The age of a quorum that has not been yet is counted from here.
+    /// The start of the process: before the first quorum, its age is counted from here.
     started: Timestamp,
 }
 

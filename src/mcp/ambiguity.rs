@@ -25,18 +25,18 @@ pub struct AmbiguousBody {
 }
 
 impl AmbiguousBody {
-    /// Creates the error for an ambiguity that shows near byte `at` of the body.
+    /// Creates the error for an ambiguity near byte `at` of the body.
     pub(super) fn near(why: Ambiguity, at: usize) -> Self {
         AmbiguousBody { why, at: Some(at) }
     }
 
-    /// Returns the reason.
+    /// Returns why the body is ambiguous.
     pub fn why(&self) -> &Ambiguity {
         &self.why
     }
 
-    /// Returns the byte of the body near which the ambiguity shows, counted from 0. Returns `None` if
-    /// the reason lies in the head.
+    /// Returns the position in the body near which the ambiguity is, in bytes from 0. Returns
+    /// `None` if the cause is in the head.
     pub fn at(&self) -> Option<usize> {
         self.at
     }
@@ -53,7 +53,7 @@ impl fmt::Display for AmbiguousBody {
 
 impl std::error::Error for AmbiguousBody {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // `Display` already says the reason; its own source comes next.
+        // `Display` already contains the reason, so the next source is the reason's own source.
         self.why.source()
     }
 }
@@ -64,49 +64,51 @@ impl From<Ambiguity> for AmbiguousBody {
     }
 }
 
-/// Why a body can be read in more than one way.
+/// Why two servers may read a body differently.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ambiguity {
-    /// At an endpoint, content with a method other than POST, or a method that it does not know.
+    /// At an MCP endpoint, the request has content with a method other than POST, or has an unknown
+    /// method.
     #[error("a {0} request with content, or one that MCP does not know")]
     Method(String),
-    /// No `Content-Type`, or none that is `application/json` in UTF-8.
+    /// There is no `Content-Type`, or it is not `application/json` in UTF-8.
     #[error("the content type is {0}, not application/json in utf-8")]
     ContentType(String),
-    /// More than one `Content-Type` line.
+    /// There is more than one `Content-Type` line.
     #[error("there is more than one content type")]
     ContentTypes,
-    /// A `Content-Encoding`, even `identity`.
+    /// There is a `Content-Encoding`, even if it is `identity`.
     #[error("there is a content encoding")]
     ContentEncoding,
     /// The bytes are not UTF-8.
     #[error("not valid utf-8")]
     Utf8,
-    /// A byte order mark (RFC 8259 section 8.1).
+    /// The body begins with a byte order mark (RFC 8259 section 8.1).
     #[error("it starts with a byte order mark")]
     ByteOrderMark,
-    /// Not RFC 8259, or a number that overflows a double, which some parsers read as infinity.
+    /// The body is not valid JSON (RFC 8259), or has a number that overflows a double, which some
+    /// parsers read as infinity.
     #[error("not JSON")]
     Json(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// JSON, but no object.
+    /// The body is JSON, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// Objects and arrays nest more than 64 deep.
+    /// Objects and arrays are nested more than 64 deep.
     #[error("objects and arrays nest more than {} deep", MAX_DEPTH)]
     TooDeep,
-    /// A key stands twice in one object.
+    /// An object has the same key twice.
     #[error("the key {0:?} stands twice in one object")]
     Duplicate(String),
-    /// A key differs in letter case only from one that decides what the message does.
+    /// A key differs only in letter case from a key that decides what the message does.
     #[error("the key {found:?} differs from {real:?} in letter case only")]
     CaseVariant {
         /// The key in the body.
         found: String,
-        /// The key that some servers take it for.
+        /// The key for which some servers take it.
         real: &'static str,
     },
-    /// Not a JSON-RPC message: what is wrong with it.
+    /// The body is not a JSON-RPC message; the text says why.
     #[error("not a JSON-RPC message: {0}")]
     JsonRpc(&'static str),
 }
@@ -121,8 +123,8 @@ impl Ambiguity {
     }
 }
 
-/// Cuts `text` to 64 characters, and marks the cut with an ellipsis: text from outside must not fill
-/// logs or a terminal.
+/// Cuts `text` to 64 characters and adds an ellipsis, so that text from a client cannot fill logs
+/// or a terminal.
 pub(super) fn shorten(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", &text[..end]),

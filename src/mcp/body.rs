@@ -1,9 +1,10 @@
-//! The one reading of a body that policy may rely on.
+//! Parses a body so strictly that all servers would read it in the same way.
 //!
-//! MCP servers disagree about odd JSON: some run UTF-16, a byte order mark, `NaN` or arrays, some
-//! inflate gzip, some match keys without case. A policy's decision must hold for every server that
-//! may receive the request. So a body that two servers could read differently is refused as
-//! [`AmbiguousBody`], and every policy treats such a request as one that may do anything.
+//! MCP servers disagree about unusual JSON: some accept UTF-16, a byte order mark, `NaN` or arrays,
+//! some decompress gzip, some match keys without regard to case. A policy's decision must be right
+//! for every server that may get the request. So a body that two servers could read differently is
+//! refused as [`AmbiguousBody`], and every policy treats such a request as one that may do
+//! anything.
 
 use std::borrow::Cow;
 
@@ -15,19 +16,19 @@ pub use super::methods::name_member;
 use super::pattern::Operation;
 use crate::message::Head;
 
-/// Where a body is read.
+/// Where a request is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Before an MCP endpoint: every POST body is a JSON-RPC message, and nothing else may have
+    /// In front of an MCP endpoint: every POST body is a JSON-RPC message, and no other method has
     /// content.
     Endpoint,
-    /// Anywhere else, such as a capture on the command line: a body is read if its content type is
-    /// JSON or its head has `Mcp-Method`, `Mcp-Name` or `Mcp-Param-*`, and it is a JSON-RPC
-    /// message if it says `jsonrpc`. Every other payload is opaque bytes.
+    /// Anywhere else, for example in a capture on the command line. A body is parsed if its content
+    /// type is JSON or its head has `Mcp-Method`, `Mcp-Name` or `Mcp-Param-*`. It is a JSON-RPC
+    /// message if it has the member `jsonrpc`. Every other body is opaque bytes.
     Anywhere,
 }
 
-/// What a body says.
+/// A parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reading<'b> {
@@ -35,17 +36,17 @@ pub enum Reading<'b> {
     Get,
     /// A DELETE without content: `@delete`.
     Delete,
-    /// Bytes that say nothing to MCP; only outside an endpoint.
+    /// Bytes without a meaning in MCP. Only with [`Scope::Anywhere`].
     Opaque,
-    /// A JSON object that is no JSON-RPC message; only outside an endpoint.
+    /// A JSON object that is not a JSON-RPC message. Only with [`Scope::Anywhere`].
     Json,
     /// A JSON-RPC message.
     Message(Message<'b>),
 }
 
 impl Reading<'_> {
-    /// Returns the operation that patterns are compared with. Returns `None` for a payload that is no
-    /// MCP message: no pattern allows such a payload.
+    /// Returns the operation, with which patterns are compared. Returns `None` for a body that is
+    /// not an MCP message: no pattern allows it.
     pub fn operation(&self) -> Option<Operation<'_>> {
         match self {
             Reading::Get => Some(Operation { method: "@get", name: None }),
@@ -67,16 +68,16 @@ impl Reading<'_> {
 /// The three kinds of JSON-RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// A method and an `id` of any type. Rules for requests ask for more than rules for
-    /// notifications, so an `id` that is not valid JSON-RPC makes a request too.
+    /// The message has a method and an `id` of any type. Rules for requests are stricter than those
+    /// for notifications, so a message with an invalid `id` counts as a request too.
     Request,
-    /// A method without `id`.
+    /// The message has a method and no `id`.
     Notification,
-    /// A result or an error.
+    /// The message has a result or an error.
     Response,
 }
 
-/// A JSON-RPC message, as far as policy reads it.
+/// The members of a JSON-RPC message that policies need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'b> {
     kind: MessageKind,
@@ -97,31 +98,31 @@ impl Message<'_> {
         (self.kind != MessageKind::Response).then_some(&*self.method)
     }
 
-    /// Returns the name that the method acts on: `params.name`, `params.uri` or `params.taskId`,
+    /// Returns the name on which the method acts: `params.name`, `params.uri` or `params.taskId`,
     /// depending on the method (see [`name_member`]).
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Returns the `id` as JSON, exactly as it was written, if it is a number or a string. Other
-    /// values are no JSON-RPC ids, and no response can be sent to them.
+    /// Returns the `id` as JSON in its own spelling, if it is a number or a string. Other values
+    /// are not JSON-RPC ids, and cannot be answered.
     pub fn id(&self) -> Option<&str> {
         self.id.filter(|raw| raw.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()))
     }
 
-    /// Returns the protocol version that `params._meta` names. The version that `initialize` proposes
-    /// in `params` is another one.
+    /// Returns the protocol version in `params._meta`. The version that `initialize` proposes in
+    /// `params` is not meant.
     pub fn protocol_version(&self) -> Option<&str> {
         self.version.as_deref()
     }
 
-    /// Returns the operation that patterns are compared with.
+    /// Returns the operation, with which patterns are compared.
     pub fn operation(&self) -> Operation<'_> {
         Operation { method: self.method().unwrap_or("@response"), name: self.name() }
     }
 }
 
-/// Reads `body`, which came with `head`.
+/// Parses `body`, which came with `head`.
 ///
 /// ```
 /// use mcpid::mcp::body::{MessageKind, Scope, read};
@@ -158,13 +159,13 @@ pub fn read<'b>(
         return Ok(Reading::Json);
     }
     if media != ContentKind::Json {
-        // Some MCP servers read such a content type as JSON, and others refuse it.
+        // Some MCP servers treat such a content type as JSON, and others refuse it.
         return Err(content_type(head).into());
     }
     message(found).map(Reading::Message).map_err(|why| Ambiguity::JsonRpc(why).into())
 }
 
-/// Whether a request with content, met anywhere, claims to be of MCP or JSON.
+/// Returns true if a request with content, anywhere, claims to be MCP or JSON.
 fn speaks_mcp(head: &Head<'_>) -> bool {
     head.fields().iter().any(|field| match field.name() {
         "mcp-method" | "mcp-name" => true,
@@ -200,7 +201,7 @@ fn text(body: &[u8]) -> Result<&str, AmbiguousBody> {
         .map_err(|error| AmbiguousBody::near(Ambiguity::Utf8, error.valid_up_to()))
 }
 
-/// Checks an object against the rules of JSON-RPC 2.0 that every server relies on.
+/// Checks an object against the rules of JSON-RPC 2.0 on which every server relies.
 fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
     if found.params.is_some_and(|kind| kind != ValueKind::Object) {
         return Err("params is not an object");
@@ -224,7 +225,7 @@ fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
         (None, _, _) => (MessageKind::Response, Cow::Borrowed("")),
     };
     // Names with an at sign are reserved for messages without a method, such as `@response`. A
-    // method with such a name would pass for one of them.
+    // method with such a name could be confused with one of them.
     if method.starts_with('@') {
         return Err("the method starts with an at sign");
     }

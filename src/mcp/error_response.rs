@@ -1,9 +1,9 @@
-//! Error responses of JSON-RPC 2.0, for everything that answers in place of an MCP server.
+//! Error responses of JSON-RPC 2.0, for all code that answers in place of an MCP server.
 
 use std::borrow::Cow;
 
-/// Returns the error response for the request whose id is `id`, which is JSON as the request wrote
-/// it. `data` is JSON too. Without an id, the member `id` is left out.
+/// Returns the error response to the request with the id `id`, which is JSON in the spelling of the
+/// request. `data` is JSON too. Without an id, the member `id` is left out.
 ///
 /// ```
 /// use mcpid::mcp::error_response::error_response;

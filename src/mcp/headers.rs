@@ -1,8 +1,9 @@
-//! The `Mcp-*` fields, which repeat what the body says.
+//! The `Mcp-*` fields, which repeat values of the body.
 //!
-//! Revision 2026-07-28 lets proxies route and meter by these fields instead of the body. A field
-//! that disagrees with the body would make a proxy act on another operation than the server does.
-//! So the fields are compared with the body, and a request of that revision must carry them.
+//! From revision 2026-07-28 on, proxies may route and meter requests by these fields, without
+//! reading the body. If a field disagreed with the body, a proxy would act on another operation
+//! than the server. So the fields are compared with the body, and a request of that revision must
+//! have them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +15,7 @@ use super::ambiguity::shorten;
 use super::body::{Message, MessageKind, Reading, name_member};
 use crate::message::Head;
 
-/// The first revision that wants the fields.
+/// The first protocol version that requires the fields.
 const FIRST_MIRRORED: &str = "2026-07-28";
 
 const VERSION: &str = "MCP-Protocol-Version";
@@ -41,18 +42,18 @@ enum MismatchKind {
 }
 
 impl Mismatch {
-    /// The field, in the spelling of the MCP specification.
+    /// Returns the name of the field, in the spelling of the MCP specification.
     pub fn header(&self) -> &'static str {
         self.header
     }
 
-    /// Returns the field's value, decoded if that was possible, of at most 64 characters. Returns
-    /// `None` if the field is absent or stands on several lines.
+    /// Returns the value of the field, decoded if possible, cut to 64 characters. Returns `None` if
+    /// the field is absent or is on several lines.
     pub fn header_value(&self) -> Option<&str> {
         self.header_value.as_deref()
     }
 
-    /// Returns the body's value, of at most 64 characters, or `None` if the body has none.
+    /// Returns the value in the body, cut to 64 characters, or `None` if the body has none.
     pub fn body_value(&self) -> Option<&str> {
         self.body_value.as_deref()
     }
@@ -78,10 +79,10 @@ impl fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// Whether a protocol version wants the fields.
+/// Returns true if a protocol version requires the fields.
 ///
-/// Versions are dates and compare as text. A version that is no date, such as `draft`, is of unknown
-/// age, so the stricter rules apply.
+/// Versions are dates, and are compared as text. A version that is not a date, such as `draft`, is
+/// of unknown age, so the stricter rules apply to it.
 ///
 /// ```
 /// use mcpid::mcp::headers::wants_mirror;
@@ -98,18 +99,18 @@ pub fn wants_mirror(version: &str) -> bool {
     !is_date || version >= FIRST_MIRRORED
 }
 
-/// Whether a request with this method must name what it acts on in `Mcp-Name`.
+/// Returns true if a request with this method must repeat the name on which it acts in `Mcp-Name`.
 fn wants_name(method: &str) -> bool {
     matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
-/// Compares the `Mcp-*` fields of `head` with the body. `Mcp-Param-*` is not judged.
+/// Compares the `Mcp-*` fields of `head` with the body. `Mcp-Param-*` is not compared.
 ///
 /// # Errors
-/// [`Mismatch`] for the first field that is missing, repeated, not readable or not equal.
+/// [`Mismatch`] for the first field that is missing, repeated, undecodable or different.
 pub fn check(head: &Head<'_>, reading: &Reading<'_>) -> Result<(), Mismatch> {
     match reading {
-        // There is no JSON body that the fields could disagree with.
+        // There is no JSON body with which the fields could disagree.
         Reading::Get | Reading::Delete | Reading::Opaque => Ok(()),
         Reading::Json => {
             agree(METHOD, decoded(head, METHOD)?, None)?;
@@ -130,7 +131,7 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
         match (&version, body_version) {
             (Some(said), Some(body)) if said == body => {}
             // A body that names no version cannot disagree with the field. Such a body lacks a
-            // member of `_meta` that the revision demands; the server refuses it (-32602).
+            // member of `_meta` that the revision requires, so the server refuses it (-32602).
             (Some(_), None) => {}
             _ => return Err(differs(VERSION, version.as_deref(), body_version)),
         }
@@ -144,15 +145,15 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
         agree(VERSION, version, body_version)?;
     }
     agree(METHOD, method, message.method())?;
-    // A method that acts on no name cannot disagree with `Mcp-Name`. A response can: the field is
-    // not defined for it.
+    // A method that acts on no name cannot disagree with `Mcp-Name`. A response can, because the
+    // field is not defined for responses.
     match message.method() {
         Some(method) if name_member(method).is_none() => Ok(()),
         _ => agree(NAME, name, message.name()),
     }
 }
 
-/// Checks that a field, if it is present, has the same value as the body.
+/// Checks that a field, if it is present, equals the value in the body.
 fn agree(
     header: &'static str,
     said: Option<Cow<'_, str>>,
@@ -173,7 +174,7 @@ fn differs(header: &'static str, said: Option<&str>, body: Option<&str>) -> Mism
     }
 }
 
-/// The decoded value of a field, if it is there.
+/// Returns the decoded value of a field, if the field is present.
 fn decoded<'h>(head: &'h Head<'_>, header: &'static str) -> Result<Option<Cow<'h, str>>, Mismatch> {
     let name = match header {
         METHOD => "mcp-method",
@@ -196,12 +197,11 @@ fn decoded<'h>(head: &'h Head<'_>, header: &'static str) -> Result<Option<Cow<'h
     }
 }
 
-/// Decodes the value of an `Mcp-*` field: visible ASCII and inner spaces stand for themselves,
-/// `=?base64?…?=` for the UTF-8 text whose padded standard base64 (RFC 4648 section 4) it holds.
+/// Decodes the value of an `Mcp-*` field. Visible ASCII and inner spaces stand for themselves.
+/// `=?base64?…?=` stands for the UTF-8 text in padded standard base64 (RFC 4648 section 4).
 ///
-/// Returns `None` for any other byte, for base64 that is not canonical, and for an opening mark
-/// without its closing one, which some decoders take for an encoded value. The marks are
-/// case-sensitive.
+/// Returns `None` for any other byte, for base64 that is not canonical, and for `=?base64?` without
+/// `?=` at the end, which some decoders accept. The marks are case-sensitive.
 pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(value).ok()?;
     if !text.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -218,7 +218,7 @@ pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// Encodes a value for an `Mcp-*` field so that [`decode`] returns it.
 ///
-/// Base64 is used for text that a field cannot carry as it is: bytes outside visible ASCII, spaces
+/// Base64 is used for text that a field cannot carry directly: bytes outside visible ASCII, spaces
 /// at the ends, the empty text (some clients drop an empty field), and text that looks encoded.
 ///
 /// ```
@@ -240,8 +240,8 @@ pub fn encode(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the fields, as pairs of name and value, that a client should send with `message`. The
-/// list is empty if the body names no version that wants them, and for a response.
+/// Returns the fields that a client should send with `message`, as pairs of name and value. The
+/// list is empty for a response, and if the body names no version that requires the fields.
 pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     let version = message.protocol_version().filter(|version| wants_mirror(version));
     let (Some(version), Some(method)) = (version, message.method()) else {
@@ -249,7 +249,8 @@ pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     };
     let mut fields =
         vec![(VERSION, encode(version).into_owned()), (METHOD, encode(method).into_owned())];
-    // The tasks extension wants its `taskId` here too, so the name of every method is sent.
+    // The tasks extension also requires its `taskId` here, so the name is sent for every method
+    // that has one.
     if let Some(name) = message.name() {
         fields.push((NAME, encode(name).into_owned()));
     }

@@ -1,17 +1,18 @@
-//! Characters that cannot be seen, and where they belong to the writing of a language.
+//! Finds characters that are invisible, except where a language needs them.
 //!
-//! A name that holds one reads like another name. But Hindi, Bengali and Persian need joiners, and
-//! emoji and Han characters variation selectors: there they are part of the word.
+//! A name with an invisible character looks like another name. But Hindi, Bengali and Persian need
+//! joiners, and emoji and Han characters need variation selectors. There the characters are part of
+//! the word.
 
 use unicode_normalization::char::canonical_combining_class;
 
 use crate::message::shown::is_unsafe;
 
-/// The combining class of viramas (Unicode 17, section 4.3), which joiners stand beside.
+/// The combining class of viramas (Unicode 17, section 4.3). A joiner may follow a virama.
 const VIRAMA: u8 = 9;
 
-/// The first character of `text` that cannot be seen and does not belong where it stands. A NUL is
-/// passed over: it is the wildcard of a pattern.
+/// Returns the first character of `text` that is invisible and not needed at its position. A NUL is
+/// skipped: it is the wildcard of a pattern.
 pub(super) fn first(text: &str) -> Option<char> {
     if text.is_ascii() {
         return text.chars().find(|c| c.is_ascii_control() && *c != '\0');
@@ -41,10 +42,11 @@ pub(super) fn first(text: &str) -> Option<char> {
     None
 }
 
-/// Whether a joiner or non-joiner belongs between these two (after RFC 5892, appendix A).
+/// Returns true if a joiner or non-joiner is needed between these two characters (after RFC 5892,
+/// appendix A).
 fn joins(joiner: char, before: Option<char>, after: Option<char>) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
-        // At the end of a word it can only follow a virama.
+        // At the end of a word, a joiner may only follow a virama.
         return after.is_none() && before.is_some_and(is_virama);
     };
     is_virama(before)
@@ -62,7 +64,7 @@ fn is_indic(c: char) -> bool {
     matches!(c, '\u{900}'..='\u{dff}')
 }
 
-/// Scripts whose letters join: Arabic, Syriac, N'Ko, Mongolian.
+/// Returns true for scripts whose letters join: Arabic, Syriac, N'Ko, Mongolian.
 fn is_cursive(c: char) -> bool {
     matches!(c, '\u{600}'..='\u{8ff}' | '\u{fb50}'..='\u{fdcf}' | '\u{fe70}'..='\u{fefc}')
         || is_mongolian(c)
@@ -76,7 +78,8 @@ fn is_pictograph(c: char) -> bool {
     matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' | '\u{fe0f}')
 }
 
-/// Characters that have variants: pictographs, symbols, Han, Myanmar, Mongolian, Phags-pa.
+/// Returns true for characters that have variants: pictographs, symbols, Han, Myanmar, Mongolian,
+/// Phags-pa.
 fn has_variants(c: char) -> bool {
     is_pictograph(c) && c != '\u{fe0f}'
         || is_mongolian(c)

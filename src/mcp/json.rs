@@ -1,7 +1,8 @@
-//! One JSON object, read so that no two parsers can disagree about it (RFC 8259).
+//! Parses one JSON object, and refuses every text about which two parsers could disagree (RFC
+//! 8259).
 //!
 //! serde_json checks the grammar: white space, numbers, escapes, lone surrogates. This module finds
-//! what serde_json accepts and other parsers do not: a key that stands twice in one object, deep
+//! what serde_json accepts and other parsers do not: the same key twice in one object, deep
 //! nesting, and a key that a case-insensitive parser takes for another key.
 
 use std::borrow::Cow;
@@ -13,8 +14,9 @@ use serde_json::value::RawValue;
 
 use super::ambiguity::{Ambiguity, MAX_DEPTH};
 
-/// Members that decide what a message does. A key that differs from one of them in letter case
-/// only is refused: Go's `encoding/json`, among others, would take it for the real one.
+/// Members that decide what a message does. A key that differs from one of these only in letter
+/// case is refused, because some parsers, such as Go's `encoding/json`, would use it as that
+/// member.
 const STEERING: [&str; 11] = [
     "jsonrpc",
     "id",
@@ -32,17 +34,17 @@ const STEERING: [&str; 11] = [
 /// The member of `params._meta` that names the protocol version.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// With its feature `arbitrary_precision`, which any crate in the build may enable, serde_json
-/// represents a number as an object with this one key. Such an object is read as a number here, or
-/// `"params": 1` would pass as an object. (Numbers that overflow a double then pass; no rule here
-/// reads a number.)
+/// If any crate in the build enables the feature `arbitrary_precision`, serde_json represents a
+/// number as an object with this one key. Such an object is treated as a number here; otherwise
+/// `"params": 1` would be accepted as an object. (A number that overflows a double is then not
+/// noticed. No rule here depends on a number.)
 const NUMBER_IN_DISGUISE: &str = "$serde_json::private::Number";
 
 /// Maximum number of keys of an object that are compared one by one. For so few keys, comparing is
 /// faster than hashing.
 const FEW_KEYS: usize = 16;
 
-/// The type of a JSON value, as far as the rules for a message need it.
+/// The type of a JSON value, as far as the rules for messages need it.
 #[derive(Debug, PartialEq)]
 pub(super) enum ValueKind<'de> {
     Text(Cow<'de, str>),
@@ -56,7 +58,7 @@ pub(super) struct MessageMembers<'de> {
     pub(super) jsonrpc: bool,
     pub(super) result: bool,
     pub(super) error: bool,
-    /// The value of `id` as it was written.
+    /// The value of `id`, in its own spelling.
     pub(super) id: Option<&'de str>,
     pub(super) method: Option<ValueKind<'de>>,
     pub(super) params: Option<ValueKind<'de>>,
@@ -66,7 +68,7 @@ pub(super) struct MessageMembers<'de> {
     pub(super) version: Option<ValueKind<'de>>,
 }
 
-/// Reads exactly one object with nothing but white space around it.
+/// Parses a text that is exactly one object, with nothing but white space around it.
 pub(super) fn read(text: &str) -> Result<MessageMembers<'_>, (Ambiguity, usize)> {
     let mut state = ReadState {
         keys: Vec::with_capacity(16),
@@ -88,19 +90,19 @@ pub(super) fn read(text: &str) -> Result<MessageMembers<'_>, (Ambiguity, usize)>
     }
 }
 
-/// The byte offset of a line and column, both counted from 1 (a column may be 0).
+/// Returns the byte offset of a line and column, both counted from 1 (a column may be 0).
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     start.saturating_add(column.saturating_sub(1)).min(text.len())
 }
 
-/// The state of one reading, which all nested values share.
+/// The state of parsing, which all nested values share.
 struct ReadState<'de> {
-    /// The keys of all open objects that have few; each object compares the last part only, which
-    /// holds its own keys.
+    /// The keys of all open objects that have few keys. Each object compares only the last part,
+    /// which has its own keys.
     keys: Vec<Cow<'de, str>>,
     depth: usize,
-    /// Why the reading was stopped: serde's errors can only carry text.
+    /// Why parsing was stopped. This is stored here because serde's errors can only carry text.
     fault: Option<Ambiguity>,
     found: MessageMembers<'de>,
 }
@@ -118,7 +120,7 @@ enum JsonPosition {
     Envelope,
     Params,
     Meta,
-    /// A string whose value is used.
+    /// A string whose value is needed.
     Steering,
     Inner,
 }
@@ -132,7 +134,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, 'de> {
     type Value = ValueKind<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<ValueKind<'de>, D::Error> {
-        // Never `IgnoredAny`, which skips over strings without looking at their escapes.
+        // `IgnoredAny` must not be used: it skips strings without checking their escapes.
         input.deserialize_any(self)
     }
 }
@@ -169,7 +171,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<ValueKind<'de>, E> {
-        // A string with escapes is copied only if its value is used.
+        // A string with escapes is copied only if its value is needed.
         Ok(match self.position {
             JsonPosition::Steering => ValueKind::Text(Cow::Owned(text.to_owned())),
             _ => ValueKind::Text(Cow::Borrowed("")),
@@ -218,7 +220,7 @@ fn descend<E: serde::de::Error>(state: &mut ReadState<'_>) -> Result<(), E> {
     if state.depth > MAX_DEPTH { Err(state.end(Ambiguity::TooDeep)) } else { Ok(()) }
 }
 
-/// A member of an object, by what its value means.
+/// A member of an object, by the meaning of its value.
 #[derive(Clone, Copy, PartialEq)]
 enum SteeringMember {
     JsonRpc,
@@ -260,7 +262,8 @@ impl SteeringMember {
     ) -> Result<(), A::Error> {
         if self == SteeringMember::Id {
             let raw: &'de RawValue = members.next_value()?;
-            // serde_json skips a raw value without looking into its strings: look now.
+            // serde_json skips a raw value without checking its strings, so the value is parsed
+            // again here.
             let mut again = serde_json::Deserializer::from_str(raw.get());
             let seed = ValueSeed { state: &mut *state, position: JsonPosition::Inner };
             seed.deserialize(&mut again).map_err(A::Error::custom)?;
@@ -295,15 +298,15 @@ impl SteeringMember {
     }
 }
 
-/// The keys of one object: on the shared stack while they are few, in a hash set when they are many.
-/// So the cost does not grow with the square of their number.
+/// The keys of one object. While they are few, they are on a shared stack; many are in a hash set,
+/// so that the cost does not grow with the square of their number.
 struct ObjectKeys<'de> {
     first: usize,
     many: Option<HashSet<Cow<'de, str>>>,
 }
 
 impl<'de> ObjectKeys<'de> {
-    /// Adds `key`, or returns it as the error if the object has it already.
+    /// Adds `key`. If the object already has this key, returns it as the error.
     fn add(
         &mut self,
         stack: &mut Vec<Cow<'de, str>>,
@@ -330,17 +333,17 @@ impl<'de> ObjectKeys<'de> {
     }
 }
 
-/// Returns the steering member that differs from `key` in letter case only.
+/// Returns the member in `STEERING` that differs from `key` only in letter case.
 fn case_variant(key: &str) -> Option<&'static str> {
-    // The longest has nine letters, of at most three bytes each.
+    // The longest member has nine letters, of at most three bytes each.
     if key.len() > 27 || STEERING.contains(&key) {
         return None;
     }
     STEERING.into_iter().find(|real| key.chars().map(fold).eq(real.chars().map(fold)))
 }
 
-/// Simple case folding as far as it touches ASCII: the long s and the Kelvin sign fold into it
-/// (Unicode, and Go with it), the two Turkish i in some languages' comparisons.
+/// Simple case folding of characters that fold to ASCII letters: the long s and the Kelvin sign (in
+/// Unicode, and so in Go), and the two Turkish i (in the comparisons of some languages).
 fn fold(c: char) -> char {
     match c {
         '\u{17f}' => 's',

@@ -1,4 +1,5 @@
-//! `Content-Type`, read as strictly as policy needs it (RFC 9110 section 8.3.1).
+//! Parses `Content-Type` strictly (RFC 9110 section 8.3.1), because it decides whether a body is
+//! JSON.
 
 use crate::message::is_tchar;
 
@@ -9,16 +10,16 @@ pub(super) enum ContentKind {
     Json,
     /// Another type whose content is JSON: `text/json` or any `…+json` (RFC 6839), in UTF-8.
     JsonLike,
-    /// Anything else, also what does not follow the grammar or names another charset.
+    /// Anything else, including values that violate the grammar or name another charset.
     Other,
 }
 
-/// Reads one `Content-Type` value.
+/// Parses one `Content-Type` value.
 ///
-/// Parameters that no server acts on for JSON are harmless and pass; a charset must be `utf-8`,
-/// quoted or not, in any case, and may stand once. What only looks like a charset to some parsers
-/// (`charset*` of RFC 8187, a name with space around `=`, a backslash in the value) is no JSON
-/// that we can read.
+/// Parameters that have no effect on JSON are allowed. A charset must be `utf-8`, quoted or not, in
+/// any case, and may occur once. If a value has something that only some parsers take for a charset
+/// (`charset*` of RFC 8187, a name with space around `=`, a backslash in the value), it does not
+/// count as JSON.
 pub(super) fn read(value: &[u8]) -> ContentKind {
     let Some((essence, mut rest)) = essence(value) else { return ContentKind::Other };
     let media = if essence.eq_ignore_ascii_case(b"application/json") {
@@ -33,7 +34,7 @@ pub(super) fn read(value: &[u8]) -> ContentKind {
         rest = skip_space(rest);
         let Some((&b';', after)) = rest.split_first() else { break };
         rest = skip_space(after);
-        // RFC 9110 section 5.6.6 lets a parameter be empty.
+        // A parameter may be empty (RFC 9110 section 5.6.6).
         if rest.first().is_none_or(|&b| b == b';') {
             continue;
         }
@@ -46,20 +47,21 @@ pub(super) fn read(value: &[u8]) -> ContentKind {
             }
         }
     }
-    // One inside a quoted value is a charset to a reader that splits at every semicolon.
+    // A parser that splits at every semicolon also sees a charset inside of a quoted value.
     let mentions = value.windows(7).filter(|at| at.eq_ignore_ascii_case(b"charset")).count();
     if rest.is_empty() && mentions == charsets { media } else { ContentKind::Other }
 }
 
-/// Whether some server might take a `Content-Type` value for JSON, however broken it is. Decides
-/// where the strict reading applies at all, so it errs towards yes.
+/// Returns true if some server might take a `Content-Type` value for JSON, even if the value is
+/// malformed. This decides whether the strict rules apply at all, so it returns true in case of
+/// doubt.
 pub(super) fn mentions_json(value: &[u8]) -> bool {
     value.split(|&b| matches!(b, b';' | b',' | b' ' | b'\t')).any(is_json_name)
 }
 
-/// Whether a `Content-Type` value names the media type `wanted`, such as `text/event-stream`, with
-/// any parameters. Several types in one value, or anything else behind the type than parameters,
-/// name none.
+/// Returns true if a `Content-Type` value names the media type `wanted`, such as
+/// `text/event-stream`, with any parameters. A value with several types, or with something else
+/// than parameters after the type, names none.
 #[cfg(any(feature = "tower", feature = "connect"))]
 pub(crate) fn is(value: &[u8], wanted: &str) -> bool {
     essence(value.trim_ascii()).is_some_and(|(essence, rest)| {
@@ -79,7 +81,7 @@ fn is_json_name(essence: &[u8]) -> bool {
     ends(b"/json") || (ends(b"+json") && essence.contains(&b'/'))
 }
 
-/// `type "/" subtype`, and what follows it.
+/// Parses `type "/" subtype`. Also returns the text after it.
 fn essence(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = token(value);
     if slash == 0 || value.get(slash) != Some(&b'/') {
@@ -89,8 +91,8 @@ fn essence(value: &[u8]) -> Option<(&[u8], &[u8])> {
     (subtype > 0).then(|| value.split_at(slash + 1 + subtype))
 }
 
-/// `name "=" ( token / quoted-string )`, and what follows it. The value of a quoted string is
-/// given with its backslashes: nothing that we compare with holds one.
+/// Parses `name "=" ( token / quoted-string )`. Also returns the text after it. Backslashes in a
+/// quoted string stay, because no value that we compare with contains one.
 fn parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = text.split_at(token(text));
     let rest = rest.strip_prefix(b"=")?;

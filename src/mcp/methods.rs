@@ -1,12 +1,12 @@
-//! The methods that MCP defines, and how far a text is from one of them.
+//! The methods that MCP defines, and how similar a text is to one of them.
 //!
-//! A policy that names a method which does not exist restricts nothing, and nothing says so. This
-//! table is what a written pattern is compared with. It holds the methods of the revisions
-//! 2025-11-25 and 2026-07-28 and of the official extensions `tasks` (SEP-1686, SEP-2663) and
-//! `skills` (SEP-2640), in both directions, as the official SDKs for Rust, Python and TypeScript
-//! define them; and the words that stand for messages without a method.
+//! A pattern with a method that does not exist would restrict nothing, without any notice. So a new
+//! pattern is compared with this table. The table has the methods of the revisions 2025-11-25 and
+//! 2026-07-28 and of the official extensions `tasks` (SEP-1686, SEP-2663) and `skills` (SEP-2640),
+//! in both directions, as the official SDKs for Rust, Python and TypeScript define them; and the
+//! words that stand for messages without a method.
 
-/// Every method that is known.
+/// All methods that MCP defines.
 pub const KNOWN: [&str; 42] = [
     "@delete",
     "@get",
@@ -52,8 +52,8 @@ pub const KNOWN: [&str; 42] = [
     "tools/list",
 ];
 
-/// Returns the member of `params` that names what `method` acts on, or `None` if the method acts on
-/// no name.
+/// Returns the member of `params` with the name on which `method` acts, or `None` if the method
+/// acts on no name.
 ///
 /// ```
 /// use mcpid::mcp::methods::{name_member, nearest};
@@ -71,11 +71,11 @@ pub fn name_member(method: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the known method that a pattern's METHOD was most likely meant to be: the closest one
-/// within one edit, or within two if the known method has 12 characters or more. An edit is an
+/// Returns the known method that the METHOD of a pattern probably means: the closest one within one
+/// edit, or within two edits if the known method has 12 characters or more. An edit is an
 /// insertion, a deletion, a substitution or a swap of neighbours; letter case is ignored. A `*` in
-/// `text` stands for any run of characters; then a short text has no neighbours (`a*/*`), and no
-/// slash is edited.
+/// `text` stands for any run of characters. With a star, a short text is close to nothing (`a*/*`),
+/// and slashes are not edited.
 pub fn nearest(text: &str) -> Option<&'static str> {
     let literal = text.bytes().filter(|b| *b != b'*').count();
     let near = KNOWN.into_iter().filter_map(|known| {
@@ -87,9 +87,8 @@ pub fn nearest(text: &str) -> Option<&'static str> {
     near.min().map(|(.., known)| known)
 }
 
-/// Returns how many edits turn `text` into `word`, or `None` if more than `most` are needed. Both are
-/// compared without regard to ASCII letter case. The work is at most 2 KiB of `text` times the length
-/// of `word`.
+/// Returns how many edits turn `text` into `word`, or `None` if more than `most` are needed. ASCII
+/// letter case is ignored. At most 2 KiB of `text` are compared.
 pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
     let starred = text.contains('*');
     if text.len() > 2_048 || (!starred && text.len().abs_diff(word.len()) > 4 * (most + 1)) {
@@ -97,10 +96,11 @@ pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
     }
     let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
     let word: Vec<char> = word.to_ascii_lowercase().chars().collect();
-    // In a text with a star no slash is edited: the star could stand for both sides of the slash.
+    // In a text with a star, slashes are not edited, because the star could stand for the text on
+    // both sides of a slash.
     let cost = |c: char| if starred && c == '/' { 1_000 } else { 1 };
-    // Optimal string alignment, three rows of it; `before[j]` are the edits from the text so far
-    // to the first j characters of the word.
+    // Optimal string alignment with three rows: `before[j]` is the number of edits from the text so
+    // far to the first j characters of the word.
     let mut two_before = vec![0; word.len() + 1];
     let mut before: Vec<usize> = vec![0; word.len() + 1];
     for (j, c) in word.iter().enumerate() {

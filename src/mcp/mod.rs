@@ -1,8 +1,8 @@
-//! What a body says: the one strict reading that policy may rely on.
+//! Parses the bodies of MCP requests, strictly enough for a policy to rely on the result.
 //!
-//! Servers disagree about odd JSON, odd media types and headers that contradict the body. Policy
-//! may only rest on what all of them read alike, so [`body::read`] refuses the rest, and
-//! [`headers::check`] refuses headers that disagree with the body.
+//! Servers disagree about unusual JSON, unusual media types and headers that contradict the body. A
+//! policy may only rely on what all servers read in the same way. So [`body::read`] refuses
+//! everything else, and [`headers::check`] refuses headers that disagree with the body.
 
 mod ambiguity;
 pub mod body;

@@ -1,9 +1,9 @@
-//! The forms in which servers may read one name.
+//! The forms in which different servers may read the same name.
 //!
-//! A server behind a policy may rewrite `params.uri` before it looks a resource up, decode it, or
-//! take it for a path. A policy that compares bytes then decides about another resource than the
-//! one that is read: `file:///pub/../priv/a` begins with `file:///pub/`. So a name is compared in
-//! every form that a server is known to give it, each with the like form of the pattern:
+//! A server may rewrite `params.uri` before it looks up a resource, decode it, or use it as a path.
+//! A policy that compares bytes would then decide about another resource than the one that is read:
+//! `file:///pub/../priv/a` begins with `file:///pub/`. So a name is compared in every form that a
+//! server is known to use, each with the same form of the pattern:
 //!
 //! ```text
 //! 0  as sent                                                 FILE:////pub/%2e%2e/priv/a%41
@@ -15,7 +15,7 @@
 //! 6  NFC of that
 //! ```
 //!
-//! A name without such a form is [`NameAmbiguity`].
+//! A name for which these forms cannot be computed is a [`NameAmbiguity`].
 
 use std::borrow::Cow;
 
@@ -25,42 +25,43 @@ use super::invisible;
 use super::percent;
 use super::uri::{Dialect, SplitUri, UrlSpelling, is_special, write_url};
 
-/// The longest name, in bytes, that is put into its forms. A longer one that is not plain is
-/// ambiguous, so that no request buys much work or memory.
+/// The longest name, in bytes, whose forms are computed. A longer name is ambiguous unless it is
+/// plain, so that a request cannot cause much work or memory use.
 pub const MAX_NAME: usize = 16 * 1024;
 
-/// How many forms there are.
+/// The number of forms.
 pub(super) const FORMS: usize = 7;
 
 /// What a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
-    /// `params.uri`: servers run it through a URL parser.
+    /// `params.uri`. Servers use a URL parser on it.
     Uri,
-    /// `params.name`, `params.taskId`: servers compare it as text, or take it for a path.
+    /// `params.name` or `params.taskId`. Servers compare it as text, or use it as a path.
     Text,
 }
 
-/// Why a name has no form that could be compared. The words go after "name ambiguous".
+/// Why the forms of a name cannot be computed. The text of each reason follows "name ambiguous".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameAmbiguity {
-    /// It begins or ends with a blank.
+    /// The name begins or ends with a blank.
     #[error("a blank around it")]
     Blank,
-    /// A control, bidi or other invisible character, also percent-encoded.
+    /// The name has a control, bidi or other invisible character, possibly percent-encoded.
     #[error("the invisible character U+{:04X} in it", u32::from(*.0))]
     Invisible(char),
-    /// A backslash, also percent-encoded; on some systems it divides a path.
+    /// The name has a backslash, possibly percent-encoded. On some systems a backslash separates
+    /// the parts of a path.
     #[error("a backslash in it")]
     Backslash,
-    /// Percent-encoded bytes that some decoders take for another character.
+    /// The name has percent-encoded bytes that some decoders take for another character.
     #[error("overlong UTF-8 in it")]
     Overlong,
-    /// A URL with a host that is not well formed, international or an address in a rare form.
+    /// The name is a URL whose host is malformed, international, or an address in an unusual form.
     #[error("a URL that parsers could read differently")]
     Url,
-    /// Too long to be put into its forms.
+    /// The name is too long.
     #[error("longer than {MAX_NAME} bytes")]
     TooLong,
 }
@@ -77,16 +78,16 @@ pub enum NameAmbiguity {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameForms<'a> {
-    /// All forms are the same.
+    /// All forms of the name are equal.
     Plain(&'a str),
-    /// The form of each number above.
+    /// The forms, in the order of the table above.
     Several(Box<[Cow<'a, [u8]>; FORMS]>),
-    /// The name has no form that can be compared.
+    /// The forms cannot be computed.
     Ambiguous(NameAmbiguity),
 }
 
 impl<'a> NameForms<'a> {
-    /// Computes the forms of a name. A plain name costs one pass over its bytes.
+    /// Computes the forms of a name. For a plain name, this costs one pass over its bytes.
     pub fn of(name: &'a str, kind: NameKind) -> Self {
         if is_plain(name, kind) {
             return NameForms::Plain(name);
@@ -94,7 +95,7 @@ impl<'a> NameForms<'a> {
         if name.len() > MAX_NAME {
             return NameForms::Ambiguous(NameAmbiguity::TooLong);
         }
-        // A NUL is no wildcard here.
+        // Here, a NUL is not the wildcard.
         if name.contains('\0') {
             return NameForms::Ambiguous(NameAmbiguity::Invisible('\0'));
         }
@@ -104,7 +105,7 @@ impl<'a> NameForms<'a> {
         }
     }
 
-    /// Returns why the name has no form, or `None` if it has one.
+    /// Returns why the forms could not be computed, or `None` if they were.
     pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         match self {
             NameForms::Ambiguous(why) => Some(*why),
@@ -113,7 +114,7 @@ impl<'a> NameForms<'a> {
     }
 }
 
-/// Whether a name is sure to be the same in all forms. Most are.
+/// Returns true if all forms of a name are certainly equal, which holds for most names.
 fn is_plain(name: &str, kind: NameKind) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~$&()*+,;=/.!?".contains(&b);
     match kind {
@@ -137,10 +138,10 @@ fn is_plain(name: &str, kind: NameKind) -> bool {
     }
 }
 
-/// All forms of `name`; a NUL in it is the wildcard of a pattern.
+/// Returns all forms of `name`. A NUL in it is the wildcard of a pattern.
 ///
 /// # Errors
-/// [`NameAmbiguity`].
+/// [`NameAmbiguity`] if the forms cannot be computed.
 pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS], NameAmbiguity> {
     if name.trim() != name {
         return Err(NameAmbiguity::Blank);
@@ -157,7 +158,8 @@ pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS]
     };
     let rfc = percent::rfc3986(&parts(name, kind));
     let decoded = Decoded::of(&parts(&current, kind))?;
-    // A file system gets what was sent: with empty segments, a parser goes another way.
+    // As a file path, the name is used as sent: a URL parser would treat empty segments
+    // differently.
     let files = match kind {
         NameKind::Uri => Decoded::of(&parts(name, kind))?.as_files(),
         NameKind::Text => decoded.as_url(),
@@ -181,7 +183,7 @@ fn parts(name: &str, kind: NameKind) -> SplitUri<'_> {
     }
 }
 
-/// Returns what a URL parser makes of `name`, or `name` itself if it is no URL.
+/// Returns the output of a URL parser for `name`, or `name` itself if it is not a URL.
 fn url(name: &str, dialect: Dialect) -> Result<Cow<'_, str>, NameAmbiguity> {
     match write_url(name, dialect) {
         UrlSpelling::As(text) => Ok(Cow::Owned(text)),
@@ -190,9 +192,10 @@ fn url(name: &str, dialect: Dialect) -> Result<Cow<'_, str>, NameAmbiguity> {
     }
 }
 
-/// The parts of a name, decoded one by one, so that an encoded delimiter divides nothing.
+/// The parts of a name. Each is decoded separately, so that an encoded delimiter does not separate
+/// parts.
 struct Decoded {
-    /// In lower case.
+    /// The scheme in lower case.
     scheme: Option<String>,
     authority: Option<Vec<u8>>,
     path: Vec<u8>,
@@ -212,13 +215,13 @@ impl Decoded {
         })
     }
 
-    /// As a URL whose path has no dot segments.
+    /// Returns the name as a URL whose path has no dot segments.
     fn as_url(&self) -> Vec<u8> {
         self.joined(self.authority.as_deref(), &percent::without_dots(&self.path, false), true)
     }
 
-    /// Returns the text as a path in a file system. In a `file:` URL, `?` is a part of the path and
-    /// empty segments are ignored. A server with a scheme of its own may read the authority as the
+    /// Returns the name as a path in a file system. In a `file:` URL, `?` is a part of the path,
+    /// and empty segments are ignored. For any other scheme, a server may use the authority as the
     /// first folder.
     fn as_files(&self) -> Vec<u8> {
         match (self.scheme.as_deref(), &self.authority) {
@@ -258,7 +261,7 @@ impl Decoded {
     }
 }
 
-/// Decodes `part` until no triplet is left. Fails if the result cannot be compared.
+/// Decodes `part` until no percent-encoding is left. Fails if the result cannot be compared.
 fn decoded(part: &str) -> Result<Vec<u8>, NameAmbiguity> {
     if !part.contains('%') {
         return Ok(part.as_bytes().to_owned());

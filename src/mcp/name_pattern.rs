@@ -1,42 +1,45 @@
-//! The NAME of a pattern, in the forms in which names are compared.
+//! The NAME of a pattern, in all forms in which names are compared.
 
 use super::name_forms::{self, NameAmbiguity, NameForms, NameKind};
 
-/// The byte that stands for any run of characters. No pattern holds a NUL, so that a star which
-/// was percent-encoded stays a star.
+/// Stands for a `*` of the pattern, which matches any run of characters. Patterns cannot contain
+/// NUL. So a percent-encoded star in a pattern only matches a star.
 const ANY: u8 = 0;
 
-/// A NAME with stars.
+/// A NAME that may contain stars.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NamePattern {
-    /// As a URI: the form as written alone, or the form of each number of [`name_forms`].
+    /// The forms of the NAME as a URI: only the form as written, or one for each form in
+    /// [`name_forms`].
     uri: Vec<Vec<u8>>,
-    /// The same as any other text.
+    /// The forms of the NAME as other text.
     text: Vec<Vec<u8>>,
 }
 
-/// How many forms of a name have to match.
+/// How many forms of a name have to match the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormsNeeded {
-    /// What grants: each.
+    /// All forms: for a pattern that grants something.
     Every,
-    /// What restricts: one.
+    /// One form: for a pattern that restricts something.
     Any,
 }
 
 impl NamePattern {
-    /// Never fails: a NAME that has no other forms is compared as it was written.
+    /// Computes the forms of a NAME. If that is impossible, the NAME is compared only as it was
+    /// written.
     pub(super) fn new(name: &str) -> Self {
         NamePattern { uri: forms(name, NameKind::Uri), text: forms(name, NameKind::Text) }
     }
 
-    /// Why no honest name can match it, if that is so.
+    /// Returns the reason if no valid name can match the NAME.
     pub(super) fn ambiguous(name: &str, kind: NameKind) -> Option<NameAmbiguity> {
         name_forms::forms(&name.replace('*', "\0"), kind).err()
     }
 
-    /// Whether it matches `name`. Each form is compared with the like form of the pattern, and with
-    /// the pattern as it was written: `file:*` has no form as a URL that would still mean the same.
+    /// Returns true if the pattern matches `name`. Each form of the name is compared with the same
+    /// form of the pattern, and with the pattern as written: `file:*`, for example, has no form as
+    /// a URL with the same meaning.
     pub(super) fn matches(&self, name: &NameForms<'_>, kind: NameKind, need: FormsNeeded) -> bool {
         let patterns = match kind {
             NameKind::Uri => &self.uri,
@@ -44,7 +47,8 @@ impl NamePattern {
         };
         let written = patterns.first().map_or(&[][..], Vec::as_slice);
         match (name, need) {
-            // What it is in every form begins with what it is as written.
+            // All forms of a plain name are equal, and the pattern as written is one of the forms
+            // to match.
             (NameForms::Plain(name), FormsNeeded::Every) => glob(written, name.as_bytes()),
             (NameForms::Plain(name), FormsNeeded::Any) => {
                 patterns.iter().any(|pattern| glob(pattern, name.as_bytes()))
@@ -74,11 +78,11 @@ fn forms(name: &str, kind: NameKind) -> Vec<Vec<u8>> {
     }
 }
 
-/// Matches `text` against `pattern`, where a NUL is any run of bytes.
+/// Returns true if `text` matches `pattern`, in which a NUL stands for any run of bytes.
 ///
-/// Greedy with one point of return: on a mismatch only the last star is stretched, so the cost is
-/// bounded by the product of the lengths and no pattern can make it explode. Both are UTF-8, and
-/// a star that is followed by a whole character can only end on a character's edge.
+/// The algorithm is greedy and returns only to the last star: on a mismatch, that star is
+/// stretched. So the cost is at most the product of the lengths. Both texts are UTF-8. After a star
+/// there is always a complete character, so a star cannot match a part of a character.
 pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;

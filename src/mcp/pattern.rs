@@ -1,13 +1,14 @@
-//! Patterns over MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and redaction.
+//! Patterns that match MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and
+//! redaction.
 //!
-//! Which way to err depends on what a pattern is for: where a policy *grants* (an `allow` of a
-//! trust entry, a permissive exception) a pattern with a NAME never matches an operation that has
-//! none, and it has to match the name in every form in which a server may read it
-//! ([`name_forms`](super::name_forms)); where a policy *restricts* (strict, consent, redaction) one
-//! form is enough.
+//! If in doubt, a pattern must err on the safe side, which depends on its use. Where a policy
+//! *grants* (an `allow` of a trust entry, a permissive exception), a pattern with a NAME never
+//! matches an operation without a name, and all forms in which a server may read a name have to
+//! match ([`name_forms`](super::name_forms)). Where a policy *restricts* (strict mode, consent,
+//! redaction), one matching form is enough.
 //!
-//! A pattern that can match nothing is an error where it is written ([`Pattern::parse`]): a slip
-//! such as `delete_*` for `tools/call:delete_*` would restrict nothing, and nothing would say so.
+//! [`Pattern::parse`] refuses a pattern that can match nothing: a mistake such as `delete_*` for
+//! `tools/call:delete_*` would restrict nothing, without any notice.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,14 +35,14 @@ use crate::message::shown::printed;
 pub struct Operation<'a> {
     /// The JSON-RPC method, or `@response`, `@get`, `@delete` for messages without one.
     pub method: &'a str,
-    /// `params.name` for `tools/*` and `prompts/*`, `params.uri` for `resources/*`,
-    /// `params.taskId` for `tasks/*`; other methods have none.
+    /// `params.name` for `tools/*` and `prompts/*`, `params.uri` for `resources/*`, `params.taskId`
+    /// for `tasks/*`. Other methods have no name.
     pub name: Option<&'a str>,
 }
 
 impl<'a> Operation<'a> {
-    /// Returns the text for a line that people read: `METHOD:NAME`, each part as [`printed`] writes
-    /// it, so that two different operations never print alike.
+    /// Returns `METHOD:NAME` for a line that people read. Both parts are [`printed`], so that two
+    /// different operations never look the same.
     pub fn printed(&self) -> String {
         let method = match printed(self.method) {
             bare if bare.contains(':') && !bare.starts_with('"') => format!("\"{bare}\"").into(),
@@ -53,8 +54,9 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Whether every verified key may do this, even if its `allow` does not list it. Without these
-    /// operations no session can be opened or closed, and none of them acts on a resource or tool.
+    /// Returns true if every verified key may do this, even if its `allow` does not list it. These
+    /// operations are needed to open and close a session, and none of them acts on a resource or
+    /// tool.
     pub fn is_always_allowed(&self) -> bool {
         matches!(
             self.method,
@@ -68,13 +70,13 @@ impl<'a> Operation<'a> {
         ) || self.method.starts_with("notifications/")
     }
 
-    /// Whether it may answer what a tool call asks back, and so approve the call: a response, or an
-    /// update of a task.
+    /// Returns true if the message may answer a question that a tool call asked back, and so may
+    /// approve the call: a response, or an update of a task.
     pub fn may_approve_call(&self) -> bool {
         matches!(self.method, "@response" | "tasks/update")
     }
 
-    /// Returns the operation with its name in every form, to be compared with many patterns.
+    /// Returns the operation with all forms of its name, for comparing it with several patterns.
     pub fn forms(&self) -> OperationForms<'a> {
         let kind = name_kind(self.method);
         OperationForms {
@@ -89,7 +91,7 @@ fn name_kind(method: &str) -> NameKind {
     if name_member(method) == Some("uri") { NameKind::Uri } else { NameKind::Text }
 }
 
-/// An operation, its name in every form in which a server may read it.
+/// An operation, with all forms in which a server may read its name.
 #[derive(Clone, Debug)]
 pub struct OperationForms<'a> {
     method: &'a str,
@@ -98,24 +100,24 @@ pub struct OperationForms<'a> {
 }
 
 impl OperationForms<'_> {
-    /// Returns why the name has no form that can be compared, or `None` if it has one. Every
-    /// restricting pattern of the method matches an ambiguous name; no granting pattern with a NAME
-    /// does.
+    /// Returns why the forms of the name cannot be computed, or `None` if they can. Every
+    /// restricting pattern for the method matches an ambiguous name; no granting pattern with a
+    /// NAME does.
     pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         self.name.as_ref()?.ambiguous()
     }
 
-    /// Returns the name in its forms, or `None` if the method acts on no name.
+    /// Returns the forms of the name, or `None` if the method acts on no name.
     pub fn name(&self) -> Option<&NameForms<'_>> {
         self.name.as_ref()
     }
 }
 
-/// A parsed pattern; `Display` gives back the text it was read from.
+/// A parsed pattern. `Display` writes the text from which it was parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
-    /// Without the leading `=`; each star is a NUL.
+    /// The METHOD without a leading `=`. A NUL stands for each star.
     method: Vec<u8>,
     name: Option<NamePattern>,
 }
@@ -124,46 +126,46 @@ pub struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// Nothing before the colon, or nothing at all.
+    /// There is no text, or nothing before the colon.
     #[error("a pattern needs a method before the colon, such as tools/call:get_*")]
     NoMethod,
-    /// A colon with nothing behind it: `tools/call` or `tools/call:*` was meant.
+    /// There is nothing after the colon. `tools/call` or `tools/call:*` was probably meant.
     #[error("a pattern with a colon needs a name behind it; leave the colon out for any name")]
     NoName,
-    /// A control character.
+    /// The text contains a control character.
     #[error("a pattern cannot hold control characters")]
     Control,
-    /// White space before or after the method or the name. It would be a restriction that never
-    /// holds; for a name that really starts or ends so, write `*` there.
+    /// The METHOD or NAME begins or ends with white space. Such a restriction would never apply.
+    /// For a name that really begins or ends with white space, write `*` in its place.
     #[error("a pattern cannot hold white space around its method or name")]
     Space,
-    /// A METHOD that matches no method of MCP, and is close to one, or has no slash.
+    /// The METHOD matches no method of MCP; and it is similar to one, or has no slash.
     #[error("{method:?} names no MCP method{}", nearest_words(.nearest))]
     Unknown {
-        /// The METHOD, at most 64 characters of it.
+        /// The METHOD, cut to 64 characters.
         method: String,
-        /// The method that was most likely meant.
+        /// The method that was probably meant.
         nearest: Option<&'static str>,
-        /// A pattern that was most likely meant.
+        /// The pattern that was probably meant.
         suggestion: Option<String>,
     },
-    /// The word for tools that the server calls destructive, where only a pattern can stand.
+    /// The text is the word `destructive`, which is not allowed here because only patterns are.
     #[error("\"destructive\" is a word of the strict side, and names no MCP method")]
     Destructive,
-    /// A NAME that no honest name can match.
+    /// The pattern has a NAME that no valid name can match.
     #[error("the name in {pattern:?} can match nothing: {why}")]
     Name {
-        /// The pattern, at most 64 characters of it.
+        /// The pattern, cut to 64 characters.
         pattern: String,
         /// What is wrong with the NAME.
         why: NameAmbiguity,
     },
-    /// The pattern should allow requests, but has a NAME after a METHOD that acts on no name.
+    /// The pattern grants something and has a NAME, but its METHOD acts on no name.
     #[error("{pattern:?} can allow nothing: {method} acts on no name that a pattern knows")]
     Nameless {
-        /// The pattern, at most 64 characters of it.
+        /// The pattern, cut to 64 characters.
         pattern: String,
-        /// The METHOD, at most 64 characters of it.
+        /// The METHOD, cut to 64 characters.
         method: String,
     },
 }
@@ -173,7 +175,7 @@ fn nearest_words(nearest: &Option<&'static str>) -> String {
 }
 
 impl PatternError {
-    /// Returns the pattern that was most likely meant, or the word `destructive`.
+    /// Returns the pattern that was probably meant, or the word `destructive`.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
             PatternError::Unknown { suggestion, .. } => suggestion.as_deref(),
@@ -183,23 +185,25 @@ impl PatternError {
 }
 
 impl Pattern {
-    /// Reads `METHOD[:NAME]`, split at the first colon. `*` stands for any run of characters, the
-    /// empty one included; everything else, letter case too, stands for itself. `=METHOD` says that
-    /// a METHOD is meant although MCP does not define it.
+    /// Parses `METHOD[:NAME]`, split at the first colon. `*` stands for any run of characters,
+    /// including none. Every other character stands for itself, and letter case matters. `=METHOD`
+    /// means that METHOD is intended although MCP does not define it.
     ///
     /// # Errors
-    /// [`PatternError`], also for a pattern that can match nothing: METHOD matches no known method
-    /// ([`KNOWN`]) and has no slash, or is close to one; NAME has no form that could be compared.
+    /// [`PatternError`]. Patterns that can match nothing are errors too: the METHOD matches no
+    /// known method ([`KNOWN`]) and has no slash or is similar to one; or the forms of the NAME
+    /// cannot be computed.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let pattern = Self::read(text)?;
         pattern.check()?;
         Ok(pattern)
     }
 
-    /// Reads a pattern that was written before, such as one of a trust file: it may match nothing.
+    /// Parses a pattern from an existing file, such as a trust file. Unlike [`Pattern::parse`],
+    /// accepts a pattern that can match nothing.
     ///
     /// # Errors
-    /// [`PatternError`], if it has not the form of a pattern.
+    /// [`PatternError`] if the text does not have the form of a pattern.
     pub fn read(text: &str) -> Result<Self, PatternError> {
         if text.chars().any(char::is_control) {
             return Err(PatternError::Control);
@@ -223,7 +227,7 @@ impl Pattern {
         })
     }
 
-    /// Returns METHOD and NAME as they were written, without the `=`.
+    /// Returns METHOD and NAME as written, without the `=`.
     fn written(&self) -> (&str, Option<&str>) {
         let text = self.text.strip_prefix('=').unwrap_or(&self.text);
         text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)))
@@ -237,10 +241,10 @@ impl Pattern {
         KNOWN.iter().any(|known| glob(&self.method, known.as_bytes()))
     }
 
-    /// Checks that the pattern can match an operation, whether it grants or restricts.
+    /// Checks that the pattern can match an operation, for granting or restricting.
     ///
     /// # Errors
-    /// [`PatternError`].
+    /// [`PatternError`] if it cannot.
     pub fn check(&self) -> Result<(), PatternError> {
         let (method, name) = self.written();
         if !self.is_meant() && !self.matches_known() {
@@ -254,23 +258,24 @@ impl Pattern {
                 return Err(PatternError::Unknown { method, nearest, suggestion });
             }
         }
-        // A NAME that is ambiguous only as a URL still restricts: every ambiguous name is matched.
+        // A NAME that is only ambiguous as a URL can still restrict: an ambiguous name matches
+        // every restricting pattern.
         if let Some(why) = name.and_then(|name| NamePattern::ambiguous(name, NameKind::Text)) {
             return Err(PatternError::Name { pattern: shorten(&self.text), why });
         }
         Ok(())
     }
 
-    /// Checks that the pattern can match an operation when it is used to grant.
+    /// Checks that the pattern can match an operation, for granting.
     ///
     /// # Errors
-    /// [`PatternError`], as [`check`](Self::check), and for a NAME where METHOD has none.
+    /// [`PatternError`] as for [`check`](Self::check), and for a NAME if METHOD acts on no name.
     pub fn check_grant(&self) -> Result<(), PatternError> {
         self.check()?;
         let (method, Some(name)) = self.written() else { return Ok(()) };
         let named = KNOWN.iter().filter(|known| glob(&self.method, known.as_bytes()));
         let mut named: Vec<&str> = named.copied().filter(|m| name_member(m).is_some()).collect();
-        // A vendor's method of a known family has a name too.
+        // A method that MCP does not define, but in a family such as `tools/`, acts on a name too.
         named.extend(name_member(method).map(|_| method));
         let pattern = shorten(&self.text);
         if named.is_empty() {
@@ -283,8 +288,9 @@ impl Pattern {
         }
     }
 
-    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not define
-    /// its METHOD, or no URI begins like its NAME. Returns `None` if there is nothing to warn of.
+    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not
+    /// define its METHOD, or no URI begins like its NAME. Returns `None` if there is no reason for
+    /// a warning.
     pub fn remark(&self) -> Option<String> {
         if let Err(error) = self.check() {
             return Some(error.to_string());
@@ -300,7 +306,7 @@ impl Pattern {
         path.map(|path| format!("no URI begins as {:?} does; was file://{0} meant?", shorten(path)))
     }
 
-    /// Returns the pattern that was most likely meant by a METHOD that is not known.
+    /// Returns the pattern that was probably meant, for a METHOD that is not known.
     fn suggestion(&self, nearest: Option<&'static str>) -> Option<String> {
         let (method, name) = self.written();
         let with_name = |method: &str| match name {
@@ -325,13 +331,13 @@ impl Pattern {
         (text.len() <= 200).then_some(suggestion)
     }
 
-    /// Whether a pattern that grants something covers `operation`: a NAME has to match every form
-    /// of the name.
+    /// Returns true if a pattern that grants something matches `operation`. All forms of the name
+    /// have to match the NAME.
     pub fn grants(&self, operation: Operation<'_>) -> bool {
         self.grants_forms(&operation.forms())
     }
 
-    /// The same for an operation whose name is in its forms already.
+    /// Does the same as [`Pattern::grants`], with the forms of the name already computed.
     pub fn grants_forms(&self, operation: &OperationForms<'_>) -> bool {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
@@ -343,13 +349,13 @@ impl Pattern {
             }
     }
 
-    /// Whether a pattern that restricts something covers `operation`: one form of the name is
-    /// enough.
+    /// Returns true if a pattern that restricts something matches `operation`. One form of the name
+    /// is enough.
     pub fn restricts(&self, operation: Operation<'_>) -> bool {
         self.restricts_forms(&operation.forms())
     }
 
-    /// The same for an operation whose name is in its forms already.
+    /// Does the same as [`Pattern::restricts`], with the forms of the name already computed.
     pub fn restricts_forms(&self, operation: &OperationForms<'_>) -> bool {
         glob(&self.method, operation.method.as_bytes())
             && match (&self.name, &operation.name) {
@@ -361,7 +367,8 @@ impl Pattern {
     }
 }
 
-/// Marks of lists, of other kinds of patterns and of shells, which no method has.
+/// Characters that no method contains. They occur in lists, in other kinds of patterns and in
+/// shells.
 const NOT_IN_METHODS: &[char] = &[
     ' ', ',', ';', '|', '?', '[', ']', '{', '}', '(', ')', '^', '+', '\\', '"', '\'', '`', '<',
     '>', '!', '=', '&', '#', '%',
@@ -376,7 +383,7 @@ impl FromStr for Pattern {
 }
 
 impl fmt::Display for Operation<'_> {
-    /// As a pattern that matches just this is written, but for stars in it.
+    /// Writes the pattern that matches just this operation, except that stars are not escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name {
             Some(name) => write!(f, "{}:{name}", self.method),

@@ -6,7 +6,7 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// The byte that an encoded triplet at the beginning of `bytes` stands for.
+/// Returns the byte that an encoded triplet (`%41`) at the beginning of `bytes` stands for.
 fn triplet(bytes: &[u8]) -> Option<u8> {
     match bytes {
         [b'%', high, low, ..] => Some(hex(*high)? << 4 | hex(*low)?),
@@ -14,8 +14,9 @@ fn triplet(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// Decodes again and again until nothing changes any more (`%2541` is `A`), in one pass: what is
-/// decoded can only complete a triplet that ends with it. `None` for an encoded NUL.
+/// Decodes repeatedly until nothing changes any more (`%2541` gives `A`), in one pass: a decoded
+/// byte can only complete a triplet of which it is the last byte. Returns `None` for an encoded
+/// NUL.
 pub(super) fn decode_fully(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     for byte in bytes {
@@ -31,16 +32,17 @@ pub(super) fn decode_fully(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether `bytes` hold a sequence that is longer than UTF-8 allows (RFC 3629 section 3), which
-/// careless decoders take for a shorter one: `C0 AF` for a slash.
+/// Returns true if `bytes` have a longer sequence than UTF-8 allows for a character (RFC 3629
+/// section 3). Careless decoders accept these, for example `C0 AF` as a slash.
 pub(super) fn is_overlong(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| {
         matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f])
     })
 }
 
-/// The text after syntax-based normalisation: case of scheme and triplets, of the host only where
-/// the scheme says that it means nothing; unreserved characters decoded; no dot segments.
+/// Returns the text after syntax-based normalisation: scheme in lower case, host in lower case if
+/// the scheme ignores its case, triplets in upper case, unreserved characters decoded, no dot
+/// segments.
 pub(super) fn rfc3986(parts: &SplitUri<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let scheme = parts.scheme.map(str::to_ascii_lowercase);
@@ -67,7 +69,7 @@ pub(super) fn rfc3986(parts: &SplitUri<'_>) -> Vec<u8> {
     out
 }
 
-/// Decodes what never needs to be encoded, and writes the other triplets in upper case.
+/// Decodes characters that never need encoding, and writes the other triplets in upper case.
 fn without_needless(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -90,7 +92,8 @@ fn without_needless(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A path without `.` and `..`, and where `empty` says so without empty segments but the last.
+/// Returns a path without `.` and `..` segments. If `empty` is true, empty segments are also
+/// removed, except the last.
 pub(super) fn without_dots(path: &[u8], empty: bool) -> Vec<u8> {
     let (root, rest): (&[u8], _) = match path {
         [b'/', rest @ ..] => (b"/", rest),

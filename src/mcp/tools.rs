@@ -1,8 +1,8 @@
-//! Which tools a server calls destructive, learned from its own answers to `tools/list`.
+//! Which tools are destructive, as the server's own answers to `tools/list` describe them.
 //!
-//! The annotations are the server's word and nothing more (MCP, `ToolAnnotations`), so they are only
-//! used to restrict: a tool that was never listed counts as destructive, a tool that was called
-//! destructive once stays destructive, and no remembered tool is dropped for a new one.
+//! The annotations are unproven claims of the server (MCP, `ToolAnnotations`), so they are only
+//! used to restrict. A tool that was never listed counts as destructive. A tool that was listed as
+//! destructive once stays destructive. A known tool is never removed to make room for a new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,15 +16,15 @@ use super::json;
 use super::name_forms::NameForms;
 use super::pattern::Operation;
 
-/// How many tools are remembered; those of a larger server that come later stay unknown.
+/// Maximum number of tools that are stored. Further tools stay unknown.
 pub const MAX_TOOLS: usize = 4_096;
 
-/// The longest name that is remembered, in bytes; a tool with a longer one stays unknown.
+/// The longest name that is stored, in bytes. A tool with a longer name stays unknown.
 pub const MAX_NAME: usize = 512;
 
-/// The tools that one server has listed, and which of them it calls destructive.
+/// The tools that one server has listed, and which of them it describes as destructive.
 ///
-/// At most [`MAX_TOOLS`] names of at most [`MAX_NAME`] bytes are held.
+/// At most [`MAX_TOOLS`] names of at most [`MAX_NAME`] bytes are stored.
 ///
 /// ```
 /// use mcpid::mcp::tools::Tools;
@@ -38,7 +38,7 @@ pub const MAX_NAME: usize = 512;
 /// ```
 #[derive(Clone, Default)]
 pub struct Tools {
-    /// For each name, whether any answer called the tool anything but harmless.
+    /// For each name, whether any answer described the tool as other than harmless.
     destructive: HashMap<Box<str>, bool>,
 }
 
@@ -46,26 +46,28 @@ pub struct Tools {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Learned {
-    /// Tools that it lists, however often each.
+    /// The number of tools in the answer; a tool that is listed twice counts twice.
     pub listed: usize,
-    /// Of these, tools that it calls `readOnlyHint: true` or `destructiveHint: false`.
+    /// How many of them are described with `readOnlyHint: true` or `destructiveHint: false`.
     pub harmless: usize,
-    /// Of these, tools that were not remembered, since there are too many or the name is too
-    /// long. They count as destructive.
+    /// How many of them were not stored, because there are too many or the name is too long. They
+    /// count as destructive.
     pub left_out: usize,
 }
 
-/// An answer that says nothing about tools that could be relied on. Nothing was learned from it.
+/// Why an answer cannot be used. Nothing was learned from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolsError {
-    /// Not UTF-8.
+    /// The answer is not UTF-8.
     #[error("the list of tools is not valid utf-8")]
     Utf8,
-    /// Parsers could read it differently: a key stands twice, it nests too deep, it is no JSON.
+    /// Parsers could read the answer differently: a key occurs twice, it is nested too deep, or it
+    /// is not JSON.
     #[error("the list of tools cannot be read")]
     Ambiguous(#[source] Ambiguity),
-    /// JSON, but no `tools/list` result: no array `tools` of objects with a string `name`.
+    /// The answer is JSON, but not a `tools/list` result: it has no array `tools` of objects with a
+    /// string `name`.
     #[error("not the result of tools/list")]
     NotAList(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -76,16 +78,16 @@ impl Tools {
         Tools::default()
     }
 
-    /// Learns from one page of `tools/list`: the whole JSON-RPC response, or its `result` alone.
-    /// A response that is an error lists no tools, which is no fault.
+    /// Learns from one page of `tools/list`: the whole JSON-RPC response, or only its `result`. An
+    /// error response lists no tools, and is not an error here.
     ///
-    /// The work and the memory are proportional to `answer`, whose size the caller bounds.
+    /// Time and memory are proportional to the length of `answer`, which the caller has to limit.
     ///
     /// # Errors
-    /// [`ToolsError`]; then nothing of the answer is used, not even the tools that could be read.
+    /// [`ToolsError`]. Then nothing in the answer is used, not even the tools that could be parsed.
     pub fn learn(&mut self, answer: &[u8]) -> Result<Learned, ToolsError> {
         let text = std::str::from_utf8(answer).map_err(|_| ToolsError::Utf8)?;
-        // From here on, no key stands twice and the nesting is bounded.
+        // This succeeds only if no key occurs twice and the nesting is limited.
         let found = json::read(text).map_err(|(why, _)| ToolsError::Ambiguous(why))?;
         let list = if found.jsonrpc || found.result {
             if found.error && !found.result {
@@ -111,15 +113,15 @@ impl Tools {
         Ok(learned)
     }
 
-    /// Whether the tool called `name`, letter for letter, counts as destructive: it does unless
-    /// every answer that listed it called it `readOnlyHint: true` or `destructiveHint: false`.
+    /// Returns true if the tool with exactly this name counts as destructive: it does unless every
+    /// answer that listed it had `readOnlyHint: true` or `destructiveHint: false`.
     pub fn is_destructive(&self, name: &str) -> bool {
         self.destructive.get(name).copied().unwrap_or(true)
     }
 
-    /// Whether `operation` calls a tool that counts as destructive. A `tools/call` that names no
-    /// tool does, and so does one whose name is ambiguous, or reads in another form like the name
-    /// of a tool that the server calls so.
+    /// Returns true if `operation` calls a tool that counts as destructive. A `tools/call` without
+    /// a tool name does; so does one whose name is ambiguous, or has a form that equals the name of
+    /// a destructive tool.
     pub fn calls_destructive(&self, operation: Operation<'_>) -> bool {
         let Some(name) = operation.name else { return operation.method == "tools/call" };
         operation.method == "tools/call"
@@ -134,22 +136,22 @@ impl Tools {
                 })
     }
 
-    /// Whether the server has listed a tool of this name, and it is remembered.
+    /// Returns true if the server has listed a tool with this name and the tool was stored.
     pub fn knows(&self, name: &str) -> bool {
         self.destructive.contains_key(name)
     }
 
-    /// Returns the names that are remembered, in no particular order.
+    /// Returns the names of the stored tools, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.destructive.keys().map(|name| &**name)
     }
 
-    /// Returns the number of tools that are remembered.
+    /// Returns the number of stored tools.
     pub fn len(&self) -> usize {
         self.destructive.len()
     }
 
-    /// Whether no tool is remembered.
+    /// Returns true if no tool is stored.
     pub fn is_empty(&self) -> bool {
         self.destructive.is_empty()
     }
@@ -166,7 +168,7 @@ fn list(result: &str) -> serde_json::Result<Vec<ToolDeclaration<'_>>> {
     object::<ToolList<'_>>(result)?.tools.into_iter().map(|raw| object(raw.get())).collect()
 }
 
-/// serde would take an array for an object, its items for the members in their order.
+/// serde would also read an array as the object, with its items as the members in order.
 fn object<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
     if text.trim_ascii_start().starts_with('{') {
         serde_json::from_str(text)
@@ -205,9 +207,9 @@ struct Annotations<'a> {
 }
 
 impl ToolDeclaration<'_> {
-    /// Whether the hints say that the tool destroys nothing. By the hints' own defaults a tool may
-    /// write and destroy. `destructiveHint` has a meaning only for a tool that is not read-only. If
-    /// one hint is no boolean, the other hint is ignored too.
+    /// Returns true if the hints say that the tool destroys nothing. By default (without hints) a
+    /// tool may write and destroy. `destructiveHint` has a meaning only for a tool that is not
+    /// read-only. If one hint is not a boolean, the other is ignored too.
     fn is_harmless(&self) -> bool {
         let Some(raw) = self.annotations else { return false };
         let Ok(hints) = object::<Annotations<'_>>(raw.get()) else { return false };

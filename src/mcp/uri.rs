@@ -1,21 +1,21 @@
-//! URIs as other programs write them: the WHATWG URL parser, and RFC 3986 section 6.2.2.
+//! Rewrites URIs as other programs do: by the WHATWG URL parser, and by RFC 3986 section 6.2.2.
 //!
-//! `pydantic` (Python's MCP SDK 1.x, by the Rust crate `url`) and `new URL` (TypeScript's) rewrite
-//! `params.uri` before a server sees it. The crate `url` would bring 29 more crates into the core,
-//! so what it does is written down here, and a test compares the two. What would take tables of
-//! Unicode (international host names) or is rare (an IPv4 address in hexadecimal) is not computed
-//! but refused as [`UrlSpelling::Unknown`].
+//! `pydantic` (in Python's MCP SDK 1.x, through the Rust crate `url`) and `new URL` (in the
+//! TypeScript SDK) rewrite `params.uri` before a server sees it. The crate `url` would add 29
+//! crates to the core, so its rules are implemented here, and a test compares the results. Rules
+//! that would need Unicode tables (international host names), and rare ones (an IPv4 address in
+//! hexadecimal), are not implemented: such a URL gives [`UrlSpelling::Unknown`].
 //!
-//! The text has no control characters, no backslash and no blanks around: those are refused before.
-//! A NUL is the wildcard of a pattern, and passes through everywhere.
+//! The caller has already refused control characters, backslashes, and blanks around the text. A
+//! NUL is the wildcard of a pattern, and is copied unchanged.
 
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-/// The parts of RFC 3986 section 3, as they stand in the text, without their delimiters.
+/// The parts of RFC 3986 section 3, in the spelling of the text, without their delimiters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SplitUri<'a> {
-    /// Absent for a text that is no URI; then the rest is in `path`.
+    /// Absent if the text is not a URI; all of it is then in `path`.
     pub(super) scheme: Option<&'a str>,
     pub(super) authority: Option<&'a str>,
     pub(super) path: &'a str,
@@ -23,29 +23,31 @@ pub(super) struct SplitUri<'a> {
     pub(super) fragment: Option<&'a str>,
 }
 
-/// The result of running a text through a URL parser.
+/// What a URL parser makes of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UrlSpelling {
-    /// The parser writes the URL as this text.
+    /// The parser writes the URL in this spelling.
     As(String),
-    /// The parser refuses the text as no URL, and so do the servers that use such a parser.
+    /// The parser refuses the text because it is not a URL, and so do servers that use such a
+    /// parser.
     NoUrl,
-    /// Something that is not computed here, or an error in a scheme that has rules for its host.
+    /// A rule that is not implemented here, or an error in a scheme that has rules for its host.
     Unknown,
 }
 
-/// The two ways in which the WHATWG's rules are in use.
+/// The two variants of the WHATWG rules that are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// The standard as Node.js and browsers follow it.
+    /// The present standard, as Node.js and browsers implement it.
     Current,
-    /// The crate `url` 2.5, and with it `pydantic`: `^` in a path stays, no `..` removes a drive
-    /// letter, and a `file:` URL loses leading empty segments, and its host before a drive letter.
+    /// The crate `url` 2.5, which `pydantic` uses: `^` in a path stays, `..` does not remove a
+    /// drive letter, and a `file:` URL loses leading empty segments, and loses its host before a
+    /// drive letter.
     CrateUrl,
 }
 
 impl<'a> SplitUri<'a> {
-    /// Splits a text. A text without a scheme is all path.
+    /// Splits a text into parts. A text without a scheme is all path.
     pub(super) fn of(text: &'a str) -> Self {
         let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
@@ -73,7 +75,8 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// The port that a special scheme does not write; `None` for every other scheme.
+/// Returns the default port of a special scheme, which is not written; `None` for every other
+/// scheme.
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),
@@ -83,12 +86,13 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// Whether the letter case of a scheme's host is known to say nothing.
+/// Returns true if the host of this scheme is known to be case-insensitive.
 pub(super) fn is_special(scheme: &str) -> bool {
     scheme == "file" || default_port(scheme).is_some()
 }
 
-/// Which ASCII characters a part of a URL does not hold as they are; others never do.
+/// Which ASCII characters are percent-encoded in each part of a URL. Other characters than ASCII
+/// always are.
 mod escaped {
     pub(super) const FRAGMENT: &str = " \"<>`";
     pub(super) const QUERY: &str = " \"#<>";
@@ -148,7 +152,7 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
     } else if let Some(path) = rest.strip_prefix('/') {
         let start = out.len();
         write_path(&mut out, path, dialect, false);
-        // Without it, the path would read as an authority.
+        // Without this, the path would look like an authority.
         if out[start..].starts_with("//") {
             out.insert_str(start, "/.");
         }
@@ -174,8 +178,8 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
     UrlSpelling::As(out)
 }
 
-/// Writes a `file:` URL behind its colon: always three slashes, or a host that is not `localhost`.
-/// Returns `None` for a host that is not computed.
+/// Writes a `file:` URL after its colon: three slashes, or a host other than `localhost`. Returns
+/// `None` for a host that is not supported.
 fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
     let (mut host, mut path) = (String::new(), rest.strip_prefix('/').unwrap_or(rest));
     if let Some(rest) = rest.strip_prefix("//") {
@@ -205,19 +209,21 @@ fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
     Some(())
 }
 
-/// A Windows drive letter with its colon, or the bar that stands for one in old URLs.
+/// Returns true for a Windows drive letter with its colon, or with the bar that replaces the colon
+/// in old URLs.
 fn is_drive(segment: &str) -> bool {
     matches!(segment.as_bytes(), [letter, b':' | b'|'] if letter.is_ascii_alphabetic())
 }
 
-/// Writes the segments of a path with a slash before each, dot segments carried out. In a `file:`
-/// URL a drive letter at the beginning is written with a colon, and no `..` removes it: then `true`.
+/// Writes the segments of a path, each after a slash, with dot segments removed. In a `file:` URL,
+/// a drive letter at the beginning is written with a colon, and `..` does not remove it; the result
+/// is then true.
 fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> bool {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        // The crate keeps one in any URL, and wherever it stands.
+        // The crate keeps a drive letter in any URL and at any position.
         let drive = match dialect {
             Dialect::Current => file && kept.len() == 1 && is_drive(kept[0]),
             Dialect::CrateUrl => kept.last().is_some_and(|last| is_drive(last)),
@@ -245,7 +251,7 @@ fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> boo
     drive
 }
 
-/// 1 for `.`, 2 for `..`, dots written as `%2e` too.
+/// Returns 1 for `.` and 2 for `..`, whose dots may be written as `%2e`.
 fn dots(segment: &str) -> Option<usize> {
     let (mut rest, mut count) = (segment, 0);
     while !rest.is_empty() {
@@ -257,7 +263,8 @@ fn dots(segment: &str) -> Option<usize> {
     (1..=2).contains(&count).then_some(count)
 }
 
-/// User-info, host and port. `Some(false)` if a parser refuses it, `None` if it is not computed.
+/// Writes user information, host and port. Returns `Some(false)` if a parser refuses them, and
+/// `None` if they are not supported.
 fn write_authority(out: &mut String, authority: &str, scheme: &str) -> Option<bool> {
     let (user, server) = match authority.rsplit_once('@') {
         Some((user, server)) => (Some(user), server),
@@ -325,9 +332,9 @@ fn write_authority(out: &mut String, authority: &str, scheme: &str) -> Option<bo
     Some(true)
 }
 
-/// A host in a special scheme: a name in lower case, or an address as a parser writes it. `None`
-/// for one that is international, percent-encoded or not well formed, and for an IPv4 address in
-/// any form but four decimal numbers.
+/// Returns the host of a special scheme as a parser writes it: a name in lower case, or an address.
+/// Returns `None` if the host is international, percent-encoded or malformed, or an IPv4 address in
+/// another form than four decimal numbers.
 fn domain(host: &str) -> Option<String> {
     if let Some(address) = host.strip_prefix('[') {
         return ipv6(address.strip_suffix(']')?.parse().ok()?);
@@ -347,8 +354,8 @@ fn domain(host: &str) -> Option<String> {
     Some(host.to_ascii_lowercase())
 }
 
-/// The address in brackets. Parsers write one that maps an IPv4 address in hexadecimal, and the
-/// standard library with dots: those are not computed.
+/// Returns an IPv6 address in the spelling of URL parsers, or `None` for an IPv4-mapped one:
+/// parsers write it in hexadecimal, and the standard library with dots.
 fn ipv6(address: Ipv6Addr) -> Option<String> {
     Some(format!("[{address}]")).filter(|text| !text.contains('.'))
 }

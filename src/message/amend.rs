@@ -1,5 +1,5 @@
-//! Changes to a request that is signed: signature headers in its captured bytes, and its target in
-//! absolute form.
+//! Changes a captured request that is signed: adds the signature headers to its bytes, and writes
+//! its target in absolute form.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use super::capture::{Captured, Edit};
 use super::target::Origins;
 use super::{Field, Head, HeadError, RequestTarget};
 
-/// Returns the bytes of a captured request with `headers` in it, and all other bytes unchanged.
+/// Returns the bytes of a captured request with `headers` added. All other bytes stay the same.
 ///
-/// A field that the request has already gets the new value on its first line, and its other lines
-/// are removed. A new field is added at the end of the head. `target` replaces the target on the
-/// request line.
+/// If the request already has a field of that name, its first line gets the new value, and its
+/// other lines are removed. Other fields are added at the end of the head. `target` replaces the
+/// target on the request line.
 ///
 /// # Errors
 /// [`HeadError`] if a name or value is not valid in a header line.
@@ -47,12 +47,13 @@ pub fn with_headers(
     request.print(target, edit, &added)
 }
 
-/// Returns `head` with its whole target URI on the request line, and that URI, if `Host` alone would
-/// lead to another target: a reader that knows no origin of its own takes a host for `https`, and a
-/// loopback host for `http`. Returns None if no change is needed, or the target cannot be resolved.
+/// Returns `head` with its whole target URI on the request line, and that URI, if a reader could
+/// resolve the present target to another URI. A reader without configured origins assumes `https`,
+/// or `http` for a loopback host. Returns None if no change is needed, or if the target cannot be
+/// resolved.
 ///
 /// # Errors
-/// [`HeadError`], which the parts of an existing head do not cause.
+/// [`HeadError`]. The parts of a valid head do not cause one.
 ///
 /// ```
 /// use mcpid::message::amend::absolute;

@@ -1,9 +1,9 @@
-//! A captured HTTP/1.1 request: the bytes of one request as they went over the wire.
+//! A captured HTTP/1.1 request: the bytes of one request as they were on the wire.
 //!
-//! The parser is stricter than RFC 9112 demands of a server. It refuses each request for which two
-//! servers could disagree about its end or its fields. All lines end with CRLF, or all with LF (as
-//! in captures that were saved with an editor). A mix is refused, because strict and lenient
-//! servers split such a request differently.
+//! The parser is stricter than RFC 9112 requires of a server. It refuses every request about whose
+//! end or fields two servers could disagree. All lines must end with CRLF, or all with LF (as in
+//! captures that were saved with an editor). A mix is refused, because strict and lenient servers
+//! split such a request differently.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub struct Captured<'a> {
     source: &'a [u8],
     head: Head<'a>,
     body: Cow<'a, [u8]>,
-    /// The request line's target.
+    /// The byte range of the target on the request line.
     target: Range<usize>,
     /// The byte range of each field line, with its line end.
     lines: Vec<Range<usize>>,
@@ -54,7 +54,7 @@ pub enum Edit<'e> {
     Keep,
     /// The line is removed.
     Drop,
-    /// The name stays as it was spelt, the value is replaced.
+    /// The name of the field stays, and its value is replaced.
     Value(Cow<'e, str>),
 }
 
@@ -85,7 +85,7 @@ impl<'a> Captured<'a> {
         self.line_end
     }
 
-    /// Returns true if the body was chunked.
+    /// Returns true if the body had the chunked transfer coding.
     pub fn is_chunked(&self) -> bool {
         self.chunked
     }
@@ -95,7 +95,7 @@ impl<'a> Captured<'a> {
         self.trailers
     }
 
-    /// Converts to the type that all input formats share. A capture holds no time.
+    /// Converts to the type that all input formats share. A capture has no time.
     pub fn into_request(self) -> InputRequest<'a> {
         InputRequest { head: self.head, body: Body::Kept(self.body), time: None }
     }
@@ -195,7 +195,7 @@ fn head_line<'a>(lines: &mut CaptureLines<'a>) -> Result<&'a [u8], CaptureError>
     }
 }
 
-/// Recognises frequent mistakes, such as a TLS record or JSON, for a better error than "not a
+/// Recognises frequent mistakes, such as a TLS record or JSON, to give a better error than "not a
 /// request line".
 fn sniff(source: &[u8]) -> Result<(), CaptureFault> {
     let text = source.trim_ascii_start();

@@ -1,6 +1,6 @@
-//! Inputs in any format: a raw request, an HTTP archive (HAR), or request lines.
+//! Reads inputs of any format: a raw request, an HTTP archive (HAR), or request lines.
 //!
-//! Lines are read one by one, so that a file of lines may have any length.
+//! Request lines are read one by one, so that such a file may have any length.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::ops::ControlFlow;
@@ -9,14 +9,14 @@ use super::capture::{CaptureError, Captured};
 use super::har::{Har, HarEntry, HarError};
 use super::{InputKind, InputKindError, InputRequest, detect};
 
-/// The largest raw request or archive, in bytes. A verifier has a limit on bodies; this one only
-/// keeps a wrong file from filling the memory.
+/// The largest raw request or archive, in bytes. Verifiers have their own limit on bodies; this
+/// limit only prevents a wrong file from filling the memory.
 pub const MAX_WHOLE: u64 = 1024 * 1024 * 1024;
 
-/// Bytes from which the format is detected.
+/// Number of bytes from which the format is detected.
 const START: u64 = 64 * 1024;
 
-/// A request of an input, with its place there.
+/// A request of an input.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Capture {
@@ -66,7 +66,7 @@ pub enum CapturesError {
     },
 }
 
-/// An opened input, whose format is known.
+/// An opened input whose format was detected.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -89,7 +89,7 @@ pub struct Captures<R> {
     kind: InputKind,
     /// The beginning of the input, or all of it.
     start: Vec<u8>,
-    /// The unread rest of the input, if `start` is not the whole input.
+    /// The unread rest of the input; `None` if `start` is the whole input.
     rest: Option<BufReader<R>>,
     largest_line: u64,
 }
@@ -99,12 +99,12 @@ impl<R: Read> Captures<R> {
     /// to its end. `max_body` is the largest body, in bytes, that a request line may hold.
     ///
     /// # Errors
-    /// [`CapturesError`]: the input cannot be read, is too large, or has no known format.
+    /// [`CapturesError`] if the input cannot be read, is too large, or has an unknown format.
     pub fn open(input: R, max_body: u64) -> Result<Self, CapturesError> {
         let mut reader = BufReader::new(input);
         let mut start = Vec::new();
         reader.by_ref().take(START).read_to_end(&mut start).map_err(CapturesError::Io)?;
-        // An input that has ended is not read again: a terminal would ask for more.
+        // After the end of an input, it is not read again, because a terminal would wait for more.
         let mut rest = if (start.len() as u64) < START { None } else { Some(reader) };
         let kind = detect(&start)?;
         if let Some(mut reader) = rest.take_if(|_| kind != InputKind::Lines) {
@@ -113,8 +113,8 @@ impl<R: Read> Captures<R> {
                 return Err(CapturesError::TooLarge);
             }
         }
-        // Base64 takes four bytes for three. The head has its own limit, and the rest of an audit
-        // entry repeats parts of the head.
+        // Base64 takes four bytes for three bytes of the body. The extra megabyte is for the head,
+        // and for parts of the head that an audit entry repeats.
         let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
         Ok(Captures { kind, start, rest, largest_line })
     }
@@ -124,16 +124,16 @@ impl<R: Read> Captures<R> {
         self.kind
     }
 
-    /// Returns whether the whole input was read already.
+    /// Returns true if the whole input was read already.
     pub fn is_read(&self) -> bool {
         self.rest.is_none()
     }
 
-    /// Calls `give` with each request and its place in the input, counted from 0, until it breaks
-    /// off.
+    /// Calls `give` with each request and its position in the input, counted from 0, until `give`
+    /// breaks off.
     ///
     /// # Errors
-    /// [`CapturesError`]; requests before the error were given.
+    /// [`CapturesError`]. `give` was called for the requests before the error.
     pub fn each(
         self,
         give: &mut dyn FnMut(u64, Capture) -> ControlFlow<()>,
@@ -165,8 +165,7 @@ fn lines(
         let mut line = Vec::new();
         match input.by_ref().take(limit).read_until(b'\n', &mut line) {
             Ok(0) => break,
-            // The line has no end within the limit: the bytes after it would be read as the next
-            // line.
+            // The line does not end within the limit, and its rest would be read as the next line.
             Ok(n) if line.last() != Some(&b'\n') && n as u64 == limit => {
                 return Err(CapturesError::LineTooLong { line: number, limit });
             }

@@ -1,7 +1,7 @@
 //! `Content-Digest` (RFC 9530): binds the body to the signature.
 //!
-//! A signature covers this field and not the body itself, so this check alone protects the body.
-//! The digest is computed over the body as received, before any content decoding.
+//! A signature covers this field and not the body itself, so only this check protects the body. The
+//! digest is computed over the body as received, before any content coding is removed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::Head;
 use super::structured::{BareItem, Dictionary, Item, Member, ParseFault, Received};
 use super::uri::shown;
 
-/// The digest algorithms that are accepted (RFC 9530 section 5). All others of the registry are
-/// broken or are checksums: an attacker can find another body with the same value.
+/// The digest algorithms that are accepted (RFC 9530 section 5). The other registered algorithms
+/// are broken or only checksums: an attacker can find another body with the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -26,7 +26,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The key in the dictionary.
+    /// Returns the key of the algorithm in the dictionary.
     pub const fn as_str(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha-256",
@@ -73,10 +73,10 @@ pub enum DigestError {
     Invalid {
         /// The algorithm of the digest.
         algorithm: Algorithm,
-        /// The length it must have.
+        /// The length that the digest must have, in bytes.
         expected: usize,
     },
-    /// The body is another.
+    /// The body has another digest.
     #[error(
         "the {} of the {length} bytes received is {}, content-digest says {}",
         .algorithm.as_str(), STANDARD.encode(actual), STANDARD.encode(expected)
@@ -113,11 +113,11 @@ pub fn content_digest(body: &[u8]) -> String {
 }
 
 impl ContentDigest {
-    /// Parses the field. Several lines of it are one dictionary (RFC 9651 section 4.2); members of
-    /// other algorithms are ignored.
+    /// Parses the field. Several lines of the field form one dictionary (RFC 9651 section 4.2).
+    /// Members of other algorithms are ignored.
     ///
     /// # Errors
-    /// [`DigestError::Missing`], [`DigestError::Malformed`], [`DigestError::Invalid`].
+    /// [`DigestError::Missing`], [`DigestError::Malformed`] or [`DigestError::Invalid`].
     pub fn read(head: &Head<'_>) -> Result<Self, DigestError> {
         let mut lines = head.values("content-digest");
         let mut value = match lines.next() {
@@ -144,7 +144,7 @@ impl ContentDigest {
     /// Compares `body` with each accepted digest.
     ///
     /// # Errors
-    /// [`DigestError::Mismatch`].
+    /// [`DigestError::Mismatch`] if one of them differs.
     pub fn check(&self, body: &[u8]) -> Result<(), DigestError> {
         if let Some(expected) = &self.sha256 {
             compare(Algorithm::Sha256, expected, &Sha256::digest(body), body.len())?;

@@ -1,11 +1,11 @@
-//! The errors of a captured request.
+//! The errors of parsing a captured request.
 
 use std::fmt;
 
 use super::HeadError;
 use super::uri::UriError;
 
-/// Why bytes are not one HTTP/1.1 request, with the line.
+/// Why bytes are not one HTTP/1.1 request, with the line number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaptureError {
     line: usize,
@@ -47,33 +47,33 @@ impl fmt::Display for CaptureError {
 }
 
 impl std::error::Error for CaptureError {
-    /// Returns the source of the fault; the text of this error already holds the fault itself.
+    /// Returns the source of the fault. The text of this error already contains the fault itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.fault.source()
     }
 }
 
-/// A fault of a capture. Its text repeats no byte of the capture, because the file may be a private
-/// key given by mistake; the fields of the variants do.
+/// A fault of a capture. Its text does not quote the capture, because the file may be a private key
+/// that was given by mistake. The fields of the variants do contain parts of the capture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureFault {
     /// The input is empty.
     #[error("the input is empty")]
     Empty,
-    /// A TLS record: the capture was made outside the encryption.
+    /// The bytes are a TLS record: the capture was made outside the encryption.
     #[error("TLS bytes, not an HTTP request")]
     Tls,
     /// The request is HTTP/2, or of a version other than 1.1.
     #[error("not HTTP/1.1")]
     Version(String),
-    /// A status line.
+    /// The input begins with a status line, so it is a response.
     #[error("an HTTP response, not a request")]
     Response,
-    /// JSON, such as a body without its request.
+    /// The input is JSON, for example a body without its request.
     #[error("JSON, not an HTTP request")]
     Json,
-    /// A byte order mark in front.
+    /// The input begins with a byte order mark.
     #[error("a byte order mark before the request line")]
     ByteOrderMark,
     /// The first line is not `METHOD TARGET HTTP/1.1` with single spaces.
@@ -85,7 +85,7 @@ pub enum CaptureFault {
     /// The target is neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
     #[error("not a request target")]
     TargetForm(String),
-    /// Request line and fields go on past [`MAX_HEAD`](super::capture::MAX_HEAD).
+    /// Request line and fields are longer than [`MAX_HEAD`](super::capture::MAX_HEAD).
     #[error("the head is longer than {limit} bytes")]
     HeadTooLarge {
         /// The limit, in bytes.
@@ -97,35 +97,35 @@ pub enum CaptureFault {
     /// Some lines end with CRLF and some with LF.
     #[error("the line ends unlike line 1, of LF and CRLF only one may be used")]
     LineEnd,
-    /// A control character, a carriage return without line feed among them.
+    /// A control character, such as a carriage return without a line feed.
     #[error("byte 0x{0:02x} is a control character")]
     Control(u8),
-    /// A line begins with white space and so continues the line before (obsolete folding, RFC 9112
+    /// A line begins with white space, which continues the line before (obsolete folding, RFC 9112
     /// section 5.2).
     #[error("a folded header line")]
     Folded,
     /// A header line has no colon.
     #[error("a header line without a colon")]
     NoColon,
-    /// A field name that is no token, white space before the colon included.
+    /// A field name is not a token, for example because of white space before the colon.
     #[error("not a header field")]
     Field(#[source] HeadError),
     /// The head has no `Host` field.
     #[error("the head ends without a host field")]
     HostMissing,
-    /// A second `Host` field.
+    /// The head has a second `Host` field.
     #[error("a second host field, the first is on line {first}")]
     HostRepeated {
-        /// The line of the first.
+        /// The line number of the first one.
         first: usize,
     },
-    /// A `Host` that is not a host with an optional port.
+    /// The value of `Host` is not a host with an optional port.
     #[error("the host field cannot be read")]
     Host(#[source] UriError),
-    /// A second `Content-Length`, be it the same.
+    /// The head has a second `Content-Length`, even if the value is the same.
     #[error("a second content-length, the first is on line {first}")]
     LengthRepeated {
-        /// The line of the first.
+        /// The line number of the first one.
         first: usize,
     },
     /// The value is not plain decimal digits without leading zeros, after at most one space.
@@ -136,7 +136,7 @@ pub enum CaptureFault {
         "transfer-encoding together with the content-length, or a second time, see line {first}"
     )]
     LengthAndCoding {
-        /// The line of the other.
+        /// The line number of the other field.
         first: usize,
     },
     /// A transfer coding other than `chunked`.
@@ -173,7 +173,7 @@ pub enum CaptureFault {
     /// The body is longer than the caller allows.
     #[error("the body has {size} bytes, {limit} are allowed")]
     BodyTooLarge {
-        /// Size in bytes: the announced one, or for chunks the sum up to the place where reading
+        /// The size in bytes: the announced size, or for chunks the sum at the point where reading
         /// stopped.
         size: u64,
         /// The limit, in bytes.
@@ -182,19 +182,19 @@ pub enum CaptureFault {
     /// The line is not a chunk size in hexadecimal digits.
     #[error("not a chunk size")]
     ChunkSize(String),
-    /// A chunk extension: no signature can cover it, and servers drop it.
+    /// The chunk has an extension. No signature can cover extensions, and servers drop them.
     #[error("a chunk extension")]
     ChunkExtension,
     /// The chunk does not end with a line end after the announced number of bytes.
     #[error("the chunk is longer than the {size} bytes it announces")]
     ChunkEnd {
-        /// The size announced.
+        /// The announced size.
         size: u64,
     },
     /// The input ends inside the chunks.
     #[error("the input ends before the last chunk")]
     ChunkCut,
-    /// A trailer field that would change the request if it stood in the head.
+    /// The trailer has a field that would change the request if it were in the head.
     #[error("a trailer field that would decide about the request")]
     Trailer(String),
 }

@@ -1,7 +1,7 @@
 //! Finds where the body of a captured request begins and ends (RFC 9112 section 6).
 //!
-//! Request smuggling uses two readers that see different ends of one request. So each field of the
-//! framing may occur only once, and only in its plainest spelling.
+//! Request smuggling exploits two readers that see different ends of one request. So each framing
+//! field may occur only once, and only in its simplest spelling.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::fault::{CaptureError, CaptureFault};
 use super::lines::{CaptureLines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
-/// The most hexadecimal digits of a chunk size: 64 bits.
+/// The most hexadecimal digits of a chunk size, which make 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
 /// The host and the framing fields of a head, collected line by line.
@@ -23,7 +23,7 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    /// Records one field. `value` still has the white space around it.
+    /// Records one field. The white space around `value` is not removed yet.
     pub(super) fn field(
         &mut self,
         name: &str,
@@ -61,7 +61,7 @@ impl Framing {
         }
         let text = String::from_utf8_lossy(value);
         let digits = text.strip_prefix(' ').unwrap_or(&text);
-        // parse() alone would take "+5".
+        // parse() alone would accept "+5".
         let plain = digits.bytes().all(|b| b.is_ascii_digit())
             && (digits == "0" || !digits.starts_with('0'));
         match digits.parse() {
@@ -175,7 +175,7 @@ fn chunk_size(lines: &mut CaptureLines<'_>) -> Result<u64, CaptureError> {
     }
     let text = String::from_utf8_lossy(line);
     match u64::from_str_radix(&text, 16) {
-        // from_str_radix() alone would take "+5".
+        // from_str_radix() alone would accept "+5".
         Ok(size) if text.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(size),
         _ => Err(lines.error(CaptureFault::ChunkSize(shown(&text)))),
     }
@@ -206,8 +206,7 @@ fn trailers(lines: &mut CaptureLines<'_>) -> Result<usize, CaptureError> {
 }
 
 /// Returns true if the trailer field `name` would change the request or its signatures in a server
-/// that merges trailers into the head. RFC 9110 section 6.5.1 forbids the merge; some servers do
-/// it.
+/// that adds trailers to the head. RFC 9110 section 6.5.1 forbids that, but some servers do it.
 fn is_forbidden_trailer(name: &str) -> bool {
     const NAMES: [&str; 14] = [
         "authorization",

@@ -1,9 +1,9 @@
 //! HTTP archives (HAR 1.2), as browsers and proxies save them.
 //!
-//! Exporters leave members out and add their own. So only the members that a request needs are
-//! read, and an entry that cannot be read does not affect the others. A repeated member is an
-//! error, because parsers differ in which of the two they use. An archive holds bodies as text, so
-//! it does not always say which bytes were sent; [`Inexact`] then says why.
+//! Exporters leave out members and add their own. So only the members that a request needs are
+//! read, and a fault in one entry does not affect the others. A repeated member is an error,
+//! because parsers differ in which of the two they use. An archive has bodies as text, so it does
+//! not always say which bytes were sent; [`Inexact`] then says why.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ pub use time::TimeFault;
 use super::uri::{Authority, UriError, UriParts, shown};
 use super::{Body, Head, HeadError, Inexact, InputRequest, RequestTarget};
 
-/// An HTTP archive. Each entry is parsed when it is asked for.
+/// An HTTP archive. Each entry is parsed on demand.
 ///
 /// ```
 /// use mcpid::message::har::Har;
@@ -40,18 +40,18 @@ pub struct Har<'a> {
 #[error("not an HTTP archive")]
 pub struct HarError(#[from] serde_json::Error);
 
-/// A request of an archive, with its place there.
+/// A request of an archive.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HarEntry {
     /// Index of the entry in the archive, from 0.
     pub index: usize,
-    /// The URL as the archive holds it, empty if there is none.
+    /// The URL in the archive; empty if there is none.
     pub url: String,
-    /// True if a fragment was cut off the URL. Browsers write fragments to archives and never send
+    /// Whether a fragment was cut off the URL. Browsers write fragments to archives, but never send
     /// them.
     pub fragment_dropped: bool,
-    /// Why the request bears no time, if the archive gives one that names no moment.
+    /// Why the request has no time, although the archive gives a text for it.
     pub time_fault: Option<TimeFault>,
     /// The request, if the entry can be read. Its target is a [`RequestTarget::Uri`].
     pub request: Result<InputRequest<'static>, HarEntryError>,
@@ -67,7 +67,7 @@ pub enum HarEntryError {
     /// A required member is missing.
     #[error("the entry has no {0}")]
     Missing(&'static str),
-    /// Method or field that HTTP does not know.
+    /// A method or field is not valid in HTTP.
     #[error("the entry is not an HTTP request")]
     Head(#[from] HeadError),
     /// The URL is not an `http` or `https` URL; browsers list `data:`, `blob:` and `wss:` too.
@@ -140,7 +140,8 @@ struct PostJson<'a> {
 }
 
 impl<'a> Har<'a> {
-    /// Reads an archive; a UTF-8 byte order mark in front is skipped, as some exporters write it.
+    /// Parses an archive. A UTF-8 byte order mark at the beginning is skipped, because some
+    /// exporters write one.
     ///
     /// # Errors
     /// [`HarError`] if it is not JSON with a list `log.entries`.
@@ -152,7 +153,7 @@ impl<'a> Har<'a> {
         Ok(Har { entries: log.entries })
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -162,12 +163,12 @@ impl<'a> Har<'a> {
         self.entries.is_empty()
     }
 
-    /// Reads the entry at `index`, counted from 0.
+    /// Parses the entry at `index`, counted from 0.
     pub fn entry(&self, index: usize) -> Option<HarEntry> {
         self.entries.get(index).map(|raw| HarEntry::read(index, raw))
     }
 
-    /// Reads the entries in the order of the archive.
+    /// Parses the entries in the order of the archive.
     pub fn iter(&self) -> impl Iterator<Item = HarEntry> {
         self.entries.iter().enumerate().map(|(index, raw)| HarEntry::read(index, raw))
     }
@@ -190,7 +191,7 @@ impl HarEntry {
         let json: EntryJson<'_> = object(raw)?;
         let request = json.request.ok_or(HarEntryError::Missing("request"))?;
         let request: RequestJson<'_> = object(request)?;
-        // The URL is read first, so that an entry can be selected by URL also if it is malformed.
+        // The URL is read first, so that even a malformed entry can be selected by its URL.
         self.url = text(request.url, "request.url")?;
         let method = text(request.method, "request.method")?;
 
@@ -214,7 +215,8 @@ impl HarEntry {
         }
         let size = request.body_size.and_then(|raw| raw.get().parse().ok());
         let body = read_body(request.post_data, size, &head)?;
-        // An archive is not to be refused for a time that nothing may ask for.
+        // A fault in the time does not make the entry invalid, because most commands do not need
+        // the time.
         let time = json.started_date_time.map(|raw| {
             let written = serde_json::from_str::<String>(raw.get());
             time::read(&written.unwrap_or_else(|_| raw.get().to_owned()))
@@ -242,8 +244,8 @@ fn text(raw: Option<&RawValue>, name: &'static str) -> Result<String, HarEntryEr
     Ok(serde_json::from_str(raw.get())?)
 }
 
-/// Checks one HTTP/2 pseudo-header field, which archives list among the header fields, against
-/// method and URL of the entry. Pseudo-header fields are not kept.
+/// Checks one HTTP/2 pseudo-header field, which archives list among the header fields, against the
+/// method and URL of the entry. The field itself is not kept.
 fn check_pseudo(
     head: &Head<'_>,
     seen: &mut Vec<String>,
@@ -295,8 +297,8 @@ fn read_body(
     if text.is_empty() && has_params(post.params) {
         return inexact(Vec::new(), Inexact::ParamsOnly);
     }
-    // Exporters write an empty text and the size 0 for a body that they did not keep. Only the
-    // request itself says that it was empty.
+    // Exporters write an empty text and the size 0 for a body that they did not keep. So a body
+    // counts as empty only if the request announced the length 0.
     if text.is_empty() && announced != Some(0) {
         return inexact(Vec::new(), Inexact::Missing { size: announced.or(size) });
     }
@@ -343,7 +345,7 @@ fn single_text<'h>(head: &'h Head<'_>, name: &str) -> Option<&'h str> {
     head.single(name).ok().flatten().and_then(|value| std::str::from_utf8(value).ok())
 }
 
-/// The charset that a media type names (RFC 9110 section 8.3.2).
+/// Returns the charset in a media type (RFC 9110 section 8.3.2).
 fn charset(media_type: &str) -> Option<&str> {
     media_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -353,6 +355,7 @@ fn charset(media_type: &str) -> Option<&str> {
 }
 
 fn is_utf8(charset: &str) -> bool {
-    // ASCII text is its own UTF-8; other text labelled so is caught by the size, if at all.
+    // ASCII text is valid UTF-8. Other text with the label ASCII is noticed only if its size
+    // differs.
     ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }

@@ -15,13 +15,13 @@ pub struct InputRequest<'a> {
     pub head: Head<'a>,
     /// The body, as far as the input holds it.
     pub body: Body<'a>,
-    /// When the request was made; `None` if the input does not say it.
+    /// When the request was made; `None` if the input does not say.
     pub time: Option<Timestamp>,
 }
 
 impl InputRequest<'_> {
-    /// Returns true if this is a CORS preflight (Fetch standard, section 3.2.2). A browser sends
-    /// preflights by itself before a request, and never signs them.
+    /// Returns true if this is a CORS preflight (Fetch standard, section 3.2.2). Browsers send
+    /// preflights on their own before a request, and never sign them.
     pub fn is_preflight(&self) -> bool {
         self.head.method() == "OPTIONS"
             && self.head.has("origin")
@@ -41,12 +41,12 @@ pub enum Body<'a> {
     Kept(Cow<'a, [u8]>),
     /// The input does not hold the body.
     NotKept,
-    /// The input may have changed the body. A digest that matches proves that these bytes were
-    /// sent. A digest that does not match proves nothing, and must not be reported as a mismatch.
+    /// The input may have changed the body. If its digest matches, these bytes were sent. If not,
+    /// that proves nothing, and must not be reported as a mismatch.
     Inexact {
         /// The bytes that the input holds.
         bytes: Cow<'a, [u8]>,
-        /// Why these may not be the bytes that were sent.
+        /// Why the bytes may differ from those that were sent.
         why: Inexact,
     },
 }
@@ -72,35 +72,35 @@ impl Body<'_> {
     }
 }
 
-/// Why an archive's body may not be the bytes that were sent.
+/// Why the body in an archive may differ from the bytes that were sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inexact {
-    /// The archive has no body. Exporters give the size 0 to one that they did not keep, so that
-    /// only the request's own `Content-Length` says that it was empty.
+    /// The archive has no body. Exporters give the size 0 for a body that they did not keep, so
+    /// only the request's own `Content-Length` can say that the body was empty.
     Missing {
-        /// The size given, in bytes.
+        /// The size that the archive gives, in bytes.
         size: Option<u64>,
     },
-    /// A form is kept as its parameters only.
+    /// The archive has only the parameters of a form.
     ParamsOnly,
-    /// Text in which undecodable bytes were replaced by U+FFFD.
+    /// The text has U+FFFD in place of bytes that could not be decoded.
     Replaced,
-    /// Text that is not Unicode: half of a surrogate pair.
+    /// The text is not Unicode: it contains half of a surrogate pair.
     NotUnicode,
-    /// Text that was sent in another charset than UTF-8.
+    /// The body was sent in another charset than UTF-8.
     Charset(String),
-    /// Text of a body that was sent with a content coding.
+    /// The body was sent with a content coding.
     Coded(String),
-    /// Marked as base64, which it is not.
+    /// The body is marked as base64, but is not base64.
     Base64,
-    /// Marked with an encoding that is not known.
+    /// The body is marked with an unknown encoding.
     Encoding(String),
-    /// The size given is not the size of the body kept.
+    /// The size that the archive gives is not the size of its body.
     Size {
-        /// Size of the body by the archive, in bytes.
+        /// The size that the archive gives, in bytes.
         says: u64,
-        /// Size of the body in the archive, in bytes.
+        /// The size of the body in the archive, in bytes.
         holds: u64,
     },
 }
@@ -162,7 +162,7 @@ pub struct InputKindError;
 /// lines.
 ///
 /// # Errors
-/// [`InputKindError`] for JSON that shows neither.
+/// [`InputKindError`] for JSON that is neither.
 ///
 /// ```
 /// use mcpid::message::{InputKind, detect};
@@ -181,12 +181,12 @@ pub fn detect(start: &[u8]) -> Result<InputKind, InputKindError> {
         _ => return Ok(InputKind::Raw),
     }
     let mut kind = None;
-    // `start` may end inside a value, so an error is expected; the names before it count.
+    // `start` may end inside a value, so an error is expected. The names before it are enough.
     let _ = serde_json::Deserializer::from_slice(start).deserialize_map(KindVisitor(&mut kind));
     kind.ok_or(InputKindError)
 }
 
-/// Reads member names of an object until one decides the format.
+/// Reads the member names of an object until one of them decides the format.
 struct KindVisitor<'k>(&'k mut Option<InputKind>);
 
 impl<'de> Visitor<'de> for KindVisitor<'_> {
@@ -201,8 +201,9 @@ impl<'de> Visitor<'de> for KindVisitor<'_> {
             *self.0 = match name.as_str() {
                 "log" => Some(InputKind::Har),
                 "target" | "headers" | "request" => Some(InputKind::Lines),
-                // A JSON-RPC message, which is the body of a request: the most frequent mistake. It
-                // has a `method` like a request line, so `method` decides nothing.
+                // A JSON-RPC message, which is only the body of a request, is the most frequent
+                // mistake. It has a `method` like a request line, so `method` does not decide the
+                // format.
                 "jsonrpc" => return Ok(()),
                 _ => None,
             };

@@ -5,10 +5,10 @@
 //!  "headers":[["content-type","application/json"]],"body":"e30="}
 //! ```
 //!
-//! A request line has no line breaks inside. `body` is base64 (standard alphabet, padded, unused
-//! bits zero), so that one body has one spelling. If `body` is absent, the body was not kept.
-//! `time` may be absent. Members of other names are ignored. An object with a member `request` is
-//! an audit entry: only that member is read, and it is the request line.
+//! A request line contains no line breaks. `body` is base64 (standard alphabet, padded, unused bits
+//! zero), so that each body has one spelling. If `body` is absent, the body was not kept. `time`
+//! may be absent. Members with other names are ignored. An object with a member `request` is an
+//! audit entry: only that member is read, and its value is the request line.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ pub enum LineError {
     /// The time is not RFC 3339.
     #[error("the member time cannot be read")]
     Time(#[from] TimestampError),
-    /// A method or field that HTTP does not know.
+    /// A method or field is not valid in HTTP.
     #[error("the request line is not an HTTP request")]
     Head(#[from] HeadError),
     /// The target is not an absolute `http` or `https` URL without fragment.
@@ -71,7 +71,7 @@ struct LineEnvelope<'a> {
     request: Option<&'a RawValue>,
 }
 
-/// The members of a request line.
+/// The members of a request line, in JSON.
 #[derive(Deserialize)]
 #[serde(expecting = "a request line")]
 struct LineJson<'a> {
@@ -89,7 +89,7 @@ struct LineJson<'a> {
     request: Option<IgnoredAny>,
 }
 
-/// Reads a member so that `null` is an error instead of an absent member.
+/// Reads a member such that `null` is an error, and not an absent member.
 fn present<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -113,7 +113,7 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result
 /// Parses one line, with or without its line end: a request line or an audit entry.
 ///
 /// # Errors
-/// [`LineError`].
+/// [`LineError`] if the line is neither.
 ///
 /// ```
 /// use mcpid::message::line;
@@ -140,9 +140,9 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
 /// Parses a request line that must not be an audit entry.
 ///
 /// # Errors
-/// As [`parse`]; [`LineError::Nested`] for an audit entry.
+/// As [`parse`], and [`LineError::Nested`] for an audit entry.
 pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
-    // Only one level of `request` is read; otherwise a client could choose the depth of nesting.
+    // Only one level of `request` is read, so that a client cannot choose the depth of nesting.
     let json: LineJson<'_> =
         object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
             Ok(outer) if outer.request.is_some() => LineError::Nested,
@@ -170,7 +170,7 @@ pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
     Ok(InputRequest { head, body, time })
 }
 
-/// A header value that JSON text cannot hold, because it is not UTF-8.
+/// A header value is not UTF-8, so JSON cannot represent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value of {} is not UTF-8, a request line cannot hold it", crate::secret::quoted(.0))]
 pub struct WriteError(String);
@@ -188,11 +188,12 @@ struct LineOut<'a> {
 
 /// Returns the request line of a request, without a line end.
 ///
-/// `target_uri` is resolved ([`Target::target_uri`](super::target::Target::target_uri)), because a
-/// line does not hold the origins of the server. `body` is `None` if the body is not to be kept.
+/// `target_uri` must be resolved ([`Target::target_uri`](super::target::Target::target_uri)),
+/// because a line does not hold the origins of the server. `body` is `None` if the body is not to
+/// be kept.
 ///
 /// # Errors
-/// [`WriteError`].
+/// [`WriteError`] if a header value is not UTF-8.
 pub fn write(
     head: &Head<'_>,
     target_uri: &str,

@@ -4,7 +4,7 @@ use super::HeadError;
 use super::fault::{CaptureError, CaptureFault};
 use super::uri::shown;
 
-/// The largest length of request line and header fields together, in bytes.
+/// Maximum length of request line and header fields together, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// The line end of a capture.
@@ -17,7 +17,7 @@ pub enum LineEnd {
 }
 
 impl LineEnd {
-    /// Returns the characters of the line end.
+    /// Returns the line end as text.
     pub const fn as_str(self) -> &'static str {
         match self {
             LineEnd::CrLf => "\r\n",
@@ -32,7 +32,7 @@ pub(super) struct CaptureLines<'a> {
     pub(super) at: usize,
     /// The number of the line that was read last.
     pub(super) number: usize,
-    /// `None` until the first line was read.
+    /// The line end of the first line; `None` before it was read.
     pub(super) end: Option<LineEnd>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> CaptureLines<'a> {
     }
 }
 
-/// Splits a field line into its name and its value, which still has its white space.
+/// Splits a field line into its name and its value. White space around the value stays.
 pub(super) fn split_field(line: &[u8]) -> Result<(&str, &[u8]), CaptureFault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(CaptureFault::Folded);

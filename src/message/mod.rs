@@ -1,8 +1,8 @@
 //! Requests as they were received: head, body and target, and the formats that hold them.
 //!
 //! A [`Head`] holds method, target and fields exactly as received: values are not decoded, joined
-//! or normalised. A client must not decide for which origin its request counts, so the target is
-//! resolved later against the origins of the server (see [`target`]).
+//! or normalised. A client must not choose the origin that its request is judged for, so the target
+//! is resolved later, against the origins of the server (see [`target`]).
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ mod uri;
 
 pub use input::{Body, Inexact, InputKind, InputKindError, InputRequest, detect};
 
-/// One header field line: its name in lower case, its value without surrounding white space.
+/// One header field line: its name in lower case, and its value without surrounding white space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     name: Cow<'a, str>,
@@ -31,11 +31,12 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Makes a field line. The name is converted to lower case; spaces and tabs around the value
-    /// are removed (RFC 9110 section 5.5: they are not part of the value).
+    /// Makes a field line. The name is converted to lower case. Spaces and tabs around the value
+    /// are removed, because they are not part of the value (RFC 9110 section 5.5).
     ///
     /// # Errors
-    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
+    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`] if HTTP does not allow the name or
+    /// value.
     pub fn new(
         name: impl Into<Cow<'a, str>>,
         value: impl Into<Cow<'a, [u8]>>,
@@ -52,7 +53,7 @@ impl<'a> Field<'a> {
             Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
             Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
         };
-        // The loop has no early exit, so that the compiler can compare many bytes at once; nearly
+        // The loop has no early exit, so that the compiler can compare many bytes at once. Nearly
         // every value is valid.
         let control = |&b: &u8| (b < b' ' && b != b'\t') || b == 0x7f;
         if value.iter().fold(false, |found, b| found | control(b)) {
@@ -85,10 +86,10 @@ impl<'a> Field<'a> {
 pub enum RequestTarget<'a> {
     /// `/path?query`, with the authority in `Host`.
     Origin(Cow<'a, str>),
-    /// A whole URI on the request line.
+    /// A complete URI on the request line.
     Absolute(Cow<'a, str>),
-    /// A whole URI that was not on a request line: from HTTP/2 pseudo-header fields, an HTTP
-    /// archive, a request line file, or a URL to sign. Its `@request-target` is path and query.
+    /// A complete URI that was not on a request line: from HTTP/2 pseudo-header fields, an HTTP
+    /// archive, a request line file, or a URL to sign. Its `@request-target` is its path and query.
     Uri(Cow<'a, str>),
     /// `*`, for a server-wide `OPTIONS`.
     Asterisk,
@@ -112,7 +113,7 @@ pub struct Head<'a> {
     fields: Vec<Field<'a>>,
 }
 
-/// The reason why a method or field is not allowed in the head of an HTTP request.
+/// Why a method or field is not allowed in the head of an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -142,7 +143,8 @@ pub(crate) fn is_override(name: &str) -> bool {
         || name.starts_with("x-forwarded-")
 }
 
-/// The characters of tokens. A table, because this is checked for every byte of every name.
+/// Which bytes are allowed in a token. A table is fastest, because every byte of every name is
+/// checked.
 const TCHAR: [bool; 256] = {
     let others = b"!#$%&'*+-.^_`|~";
     let mut table = [false; 256];
@@ -163,7 +165,7 @@ impl<'a> Head<'a> {
     /// Makes a head without fields.
     ///
     /// # Errors
-    /// [`HeadError::Method`].
+    /// [`HeadError::Method`] if the method is not a token.
     pub fn new(
         method: impl Into<Cow<'a, str>>,
         target: RequestTarget<'a>,
@@ -175,10 +177,11 @@ impl<'a> Head<'a> {
         Ok(Head { method, target, fields: Vec::with_capacity(16) })
     }
 
-    /// Adds one field line, see [`Field::new`].
+    /// Adds one field line; see [`Field::new`].
     ///
     /// # Errors
-    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`].
+    /// [`HeadError::FieldName`] or [`HeadError::FieldValue`] if HTTP does not allow the name or
+    /// value.
     pub fn push(
         &mut self,
         name: impl Into<Cow<'a, str>>,
@@ -188,8 +191,8 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Returns the length of this head as HTTP/1.1, in bytes. Limits on heads use this length for
-    /// HTTP/2 and files too.
+    /// Returns the length that this head has in HTTP/1.1, in bytes. Limits on heads use this length
+    /// for HTTP/2 and files too.
     pub fn wire_len(&self) -> usize {
         let target = match &self.target {
             RequestTarget::Origin(t) | RequestTarget::Absolute(t) | RequestTarget::Uri(t) => {
@@ -197,7 +200,8 @@ impl<'a> Head<'a> {
             }
             RequestTarget::Asterisk => 1,
         };
-        // 14 for two spaces, "HTTP/1.1" and two CRLF; 4 for ": " and CRLF of each field.
+        // 14 bytes for two spaces, "HTTP/1.1" and two CRLF; and 4 bytes for ": " and CRLF in each
+        // field line.
         let fields = self.fields.iter().map(|f| f.name.len() + f.value.len() + 4);
         self.method.len() + target + 14 + fields.sum::<usize>()
     }

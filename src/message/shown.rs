@@ -1,15 +1,16 @@
-//! Escaping of text that an attacker may have chosen, before a person reads it.
+//! Escapes text that an attacker may have chosen, before a person reads it.
 //!
-//! A tool's name, a header or a path can hold characters that move a cursor, hide themselves, or
-//! make text read in another order than it is stored. Wherever such text meets a person, on a
-//! terminal, in a log or on a page, these are written as `\u{…}`.
+//! The name of a tool, a header or a path can contain characters that move the cursor, are
+//! invisible, or change the order in which text is read. Before such text is shown on a terminal,
+//! in a log or on a page, these characters are written as `\u{…}`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// C0 and C1 controls, and the two line separators of Unicode: what can break a line.
+/// Returns true for characters that can break a line: C0 and C1 controls, and the two line
+/// separators of Unicode.
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -39,7 +40,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe)
 }
 
-/// `text` with each character that is `bad` as `\u{HEX}`.
+/// Returns `text`, with each character for which `bad` returns true as `\u{HEX}`.
 pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&bad) {
         return Cow::Borrowed(text);
@@ -55,14 +56,16 @@ pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Maximum number of characters of an untrusted text that are printed. Longer text is cut; the
-/// message then gives the number and a hash of the rest.
+/// Maximum number of characters of an untrusted text that are printed. A longer text is cut, and
+/// followed by its length and a hash.
 pub const MOST_PRINTED: usize = 200;
 
-/// The first `most` characters of `text`, and a mark with the length of the whole and the
-/// beginning of its SHA-256 if that is not all: two long texts that differ never print alike.
+/// Returns the first `most` characters of `text`. If that is not the whole text, a mark follows,
+/// with the length of the text and the beginning of its SHA-256, so that two different long texts
+/// never look the same.
 ///
-/// No text of at most `most` characters looks like one that was cut, because the mark comes on top.
+/// A text that was cut is longer than `most` characters because of the mark, so it differs from
+/// every text that was not cut.
 pub fn capped(text: &str, most: usize) -> Cow<'_, str> {
     let Some((end, _)) = text.char_indices().nth(most) else { return Cow::Borrowed(text) };
     let mut cut = text[..end].to_owned();
@@ -87,12 +90,12 @@ pub fn is_capped(text: &str, most: usize) -> bool {
     })
 }
 
-/// Bytes of the SHA-256 in the mark of a text that was cut. Half of it still takes 2^64 attempts
-/// before two texts with one mark are found.
+/// Number of bytes of SHA-256 in the mark. Finding two texts with the same mark still takes 2^64
+/// attempts.
 const MARK_BYTES: usize = 16;
 
-/// Returns a name from an untrusted source as messages print it: capped and [`quoted`]. Two
-/// different names never print alike.
+/// Returns a name from an untrusted source in the form for messages: [`capped`] and [`quoted`]. Two
+/// different names never look the same.
 pub fn printed(name: &str) -> Cow<'_, str> {
     match capped(name, MOST_PRINTED) {
         Cow::Borrowed(name) => quoted(name),
@@ -100,8 +103,8 @@ pub fn printed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns a name with unsafe characters as `\u{HEX}`, in quotes if it is empty or holds blanks,
-/// quotes or backslashes, so that no blank in the name looks like the end of the name.
+/// Returns a name with unsafe characters as `\u{HEX}`. A name that is empty or contains blanks,
+/// quotes or backslashes is put in quotes, so that a blank in the name does not look like its end.
 pub fn quoted(name: &str) -> Cow<'_, str> {
     let blank = |c: char| c.is_whitespace() && c != ' ';
     let quoted =
@@ -125,10 +128,10 @@ pub fn quoted(name: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns the JSON `text` with its unsafe characters as JSON escapes, which mean the same text.
-/// Unsafe characters can only occur inside strings if nothing but spaces separates the tokens.
+/// Returns the JSON `text` with its unsafe characters as JSON escapes, which does not change its
+/// meaning. `text` must not have unsafe characters outside of strings.
 pub fn json(text: &str) -> Cow<'_, str> {
-    // Most text is plain ASCII, which takes but a glance.
+    // Most text is plain ASCII, which this check recognises quickly.
     let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
     if plain || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -198,7 +201,7 @@ mod tests {
             let shown = printed(name).into_owned();
             assert!(!shown.contains(is_unsafe), "{shown:?}");
             assert!(shown.chars().count() < 2 * MOST_PRINTED, "{shown:?}");
-            // Text beside the name in a line must never look like a part of the name.
+            // Text after the name must never look like a part of the name.
             let bare = !shown.starts_with('"');
             assert!(!(bare && shown.contains(char::is_whitespace)), "{shown:?}");
             assert_eq!(seen.insert(shown, name), None, "{name:?}");

@@ -1,8 +1,9 @@
-//! The target of a request, and the derived components of RFC 9421 section 2.2 that name it.
+//! The target of a request, and the derived components of RFC 9421 section 2.2 that name parts of
+//! it.
 //!
 //! Path and query stay exactly as on the wire. A URL type that decodes, encodes or removes dot
-//! segments would make two requests equal that a server handles differently. Only scheme and
-//! authority are normalised: lower case, no default port (RFC 9110 section 4.2.3).
+//! segments could treat two requests as equal that a server handles differently. Only scheme and
+//! authority are normalised: lower case, without the default port (RFC 9110 section 4.2.3).
 //!
 //! A request line in origin form does not name the scheme, and the client chooses `Host`. So
 //! [`Origins`] lists the origins of the server. `Forwarded` fields are never used.
@@ -15,20 +16,20 @@ use crate::secret::quoted;
 
 pub use super::uri::{Origin, Scheme, UriError, is_loopback};
 
-/// Why a request has no target, or one that is not an origin of this server.
+/// Why a request has no target, or a target that is not on an origin of this server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// A request line without authority, and no `Host` either.
+    /// Neither the request line nor a `Host` field names a host.
     #[error("the request names no host")]
     HostMissing,
     /// The head has more than one `Host` line.
     #[error("the request has more than one host field")]
     HostRepeated,
-    /// A `Host` that is not a host with an optional port.
+    /// The value of `Host` is not a host with an optional port.
     #[error("the host field cannot be read")]
     Host(#[source] UriError),
-    /// A target that cannot be read.
+    /// The target cannot be parsed.
     #[error("the request target cannot be read")]
     Uri(#[source] UriError),
     /// The text is neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
@@ -42,21 +43,21 @@ pub enum TargetError {
         /// The authority of the target.
         target: String,
     },
-    /// The request is for an origin that is not ours.
+    /// The request is for an origin that this server does not have.
     #[error("the request is for {given:?}, not for {ours}")]
     NotOurs {
-        /// The authority, or the whole origin where the request named one.
+        /// The authority that the request names, or its origin if it names a scheme too.
         given: String,
-        /// Our origins.
+        /// The origins of this server.
         ours: String,
     },
 }
 
 /// The origins of a server, such as `https://mcp.example.com`.
 ///
-/// An empty list accepts every origin, which is for judging captures. A request line in origin
-/// form then means `https`, or `http` for loopback hosts ([`is_loopback`]). A server must list at
-/// least one origin.
+/// An empty list accepts every origin, which is useful for judging captures. A target in origin
+/// form is then resolved with `https`, or with `http` for loopback hosts ([`is_loopback`]). A
+/// server must list at least one origin.
 ///
 /// ```
 /// use mcpid::message::target::{Origin, Origins, TargetError};
@@ -82,7 +83,7 @@ impl FromIterator<Origin> for Origins {
 }
 
 impl Origins {
-    /// Returns the empty list, which accepts every origin; see the type.
+    /// Returns the empty list, which accepts every origin.
     pub const fn unknown() -> Self {
         Origins(Vec::new())
     }
@@ -104,12 +105,12 @@ impl Origins {
 
     /// Returns the target of the request `head`.
     ///
-    /// If two origins of the list differ in the scheme only and the request does not name a scheme,
-    /// the origin that was given first is used.
+    /// If the request does not name a scheme, and two origins in the list differ only in the
+    /// scheme, the first one is used.
     ///
     /// # Errors
-    /// [`TargetError`]: no `Host` or several, a target or `Host` that cannot be read, a `Host`
-    /// that disagrees with the target, an origin that is not ours.
+    /// [`TargetError`] if there is no `Host` or several, if the target or `Host` cannot be parsed,
+    /// if they disagree, or if the origin is not in the list.
     pub fn resolve<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, TargetError> {
         let host = match head.single("host") {
             Ok(host) => host,
@@ -146,8 +147,9 @@ impl Origins {
         let UriParts { scheme, authority, path, rest, after_authority } =
             UriParts::split(text).map_err(TargetError::Uri)?;
         if let Some(host) = host {
-            // RFC 9112 section 3.2.2 lets a server ignore Host here, and section 3.2 demands that
-            // a client sends the same host in both. Servers would differ about any other request.
+            // RFC 9112 section 3.2 requires that a client sends the same host in both places, and
+            // section 3.2.2 lets a server ignore `Host` here. If they differ, servers would
+            // disagree, so the request is refused.
             let host = read_host(host)?.normal(scheme);
             if host != authority {
                 let (host, target) = (shown(&host), shown(&authority));
@@ -169,13 +171,13 @@ impl Origins {
         Ok(Target { scheme, authority, path: Some(path), rest, request_target })
     }
 
-    /// Scheme and authority of a request whose target names neither.
+    /// Returns scheme and authority for a request whose target names neither.
     fn by_host<'a>(
         &'a self,
         host: Option<&'a [u8]>,
     ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
         let host = host.ok_or(TargetError::HostMissing)?;
-        // The usual case needs no parsing: an origin of the list is valid.
+        // The usual case: an origin in the list is known to be valid, so nothing has to be parsed.
         if let Some(ours) = self.0.first().filter(|o| o.authority().as_bytes() == host) {
             return Ok((ours.scheme(), Cow::Borrowed(ours.authority())));
         }
@@ -209,7 +211,7 @@ pub struct Target<'a> {
     scheme: Scheme,
     authority: Cow<'a, str>,
     path: Option<&'a str>,
-    /// Empty, or the query with its question mark.
+    /// The query with its question mark, or empty.
     rest: &'a str,
     request_target: Cow<'a, str>,
 }
@@ -231,20 +233,21 @@ impl Target<'_> {
         self.path
     }
 
-    /// Returns the query as on the wire, without the question mark, `Some("")` if the query is
-    /// empty, and `None` if the target has no question mark. (`@query` begins with the mark, and is
-    /// a lone mark if the target has no query.)
+    /// Returns the query as on the wire, without the question mark: `Some("")` if the query is
+    /// empty, and `None` if the target has no question mark. (`@query` differs: it begins with the
+    /// question mark, and is only that mark if the target has no query.)
     pub fn query(&self) -> Option<&str> {
         self.rest.strip_prefix('?')
     }
 
-    /// Returns `@request-target`: the target on the request line. For a target known from elsewhere
-    /// it is the path and query, as a client sends them to an origin server.
+    /// Returns `@request-target`: the target on the request line. If the target was not on a
+    /// request line, this is its path and query, as a client sends them to an origin server.
     pub fn request_target(&self) -> &str {
         &self.request_target
     }
 
-    /// Returns `@target-uri` in pieces that are written one after the other, which saves a copy.
+    /// Returns `@target-uri` in pieces, which are to be written one after the other. This saves a
+    /// copy.
     pub fn target_uri_pieces(&self) -> [&str; 5] {
         [self.scheme.as_str(), "://", &self.authority, self.path.unwrap_or_default(), self.rest]
     }
@@ -254,24 +257,24 @@ impl Target<'_> {
         self.target_uri_pieces().concat()
     }
 
-    /// The origin.
+    /// Returns the origin.
     pub fn origin(&self) -> Origin {
         Origin::from_normal(self.scheme, self.authority())
     }
 
-    /// Returns true if a verifier without configured origins resolves path, query and `Host` to
-    /// this same target: `https`, or `http` and a loopback host.
+    /// Returns true if a verifier without configured origins would resolve path, query and `Host`
+    /// to this same target: the scheme is `https`, or it is `http` and the host is loopback.
     pub fn follows_from_host(&self) -> bool {
-        // A normal authority can always be read again.
+        // A normalised authority can always be parsed.
         let loopback = Authority::read(&self.authority).is_ok_and(|a| is_loopback(a.host));
         loopback == (self.scheme == Scheme::Http)
     }
 }
 
 impl<'a> RequestTarget<'a> {
-    /// Reads the target of a request line, or of the pseudo-header field `:path`: origin form,
+    /// Parses the target of a request line, or of the pseudo-header field `:path`: origin form,
     /// absolute form or `*` (RFC 9112 section 3.2). Nothing is decoded, normalised or cut off.
-    /// (`http::Uri` drops a fragment silently, so two different targets would look equal.)
+    /// (`http::Uri` silently drops a fragment, so that two different targets would look equal.)
     ///
     /// ```
     /// use mcpid::message::RequestTarget;
@@ -286,7 +289,8 @@ impl<'a> RequestTarget<'a> {
     ///
     /// # Errors
     /// [`TargetError::Uri`] for a fragment, a byte that is not visible ASCII, or an absolute URI
-    /// that cannot be read; [`TargetError::Form`] for every other form, such as `example.com:443`.
+    /// that cannot be parsed; [`TargetError::Form`] for every other form, such as
+    /// `example.com:443`.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, TargetError> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
@@ -305,7 +309,7 @@ impl<'a> RequestTarget<'a> {
             UriParts::split(text).map_err(TargetError::Uri)?;
             Ok(RequestTarget::Absolute(text.into()))
         } else {
-            // The authority form of CONNECT too, which asks for a tunnel.
+            // This includes the authority form of CONNECT, which asks for a tunnel.
             Err(TargetError::Form(shown(text)))
         }
     }
@@ -348,11 +352,11 @@ impl<'a> RequestTarget<'a> {
         }
     }
 
-    /// A URL that a person or a file names, as the target of a request. An empty path becomes
-    /// `/`, as a client sends it; the rest stays as it is.
+    /// Returns the target for a URL from a person or a file. An empty path becomes `/`, as a client
+    /// sends it. The rest stays as it is.
     ///
     /// # Errors
-    /// [`UriError`]; a fragment is [`UriError::Fragment`].
+    /// [`UriError`] if the text is not such a URL; a fragment is [`UriError::Fragment`].
     pub fn from_url(url: impl Into<Cow<'a, str>>) -> Result<Self, UriError> {
         let mut url = url.into();
         let parts = UriParts::split(&url)?;

@@ -1,7 +1,8 @@
 //! Parsing of `http` and `https` URIs without changing path and query.
 //!
-//! Some authorities that RFC 3986 allows have two readings, and are refused here: user information,
-//! percent-encoded hosts, and numbers that only some resolvers accept as addresses.
+//! Some authorities that RFC 3986 allows can be read in two ways, and are refused here: those with
+//! user information, with a percent-encoded host, or with a number that only some resolvers accept
+//! as an address.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 
 use crate::secret::quoted;
 
-/// The two schemes that HTTP has.
+/// The scheme of an HTTP URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// The scheme `http`, without TLS.
@@ -20,7 +21,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scheme::Http => "http",
@@ -53,11 +54,11 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Parses an origin. It is converted to lower case, and a default port is removed.
+    /// Parses an origin, converts it to lower case, and removes a default port.
     ///
     /// # Errors
-    /// [`UriError`]. A path, also a lone `/`, and a query are errors: an origin names a server
-    /// only.
+    /// [`UriError`]. A path (even a single `/`) and a query are errors, because an origin names
+    /// only a server.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let parts = UriParts::split(text)?;
         if !parts.path.is_empty() || !parts.rest.is_empty() {
@@ -66,7 +67,7 @@ impl Origin {
         Ok(Origin { scheme: parts.scheme, authority: parts.authority.into_owned() })
     }
 
-    /// Makes an origin of parts that are already normalised.
+    /// Makes an origin from parts that are already normalised.
     pub(super) fn from_normal(scheme: Scheme, authority: &str) -> Self {
         Origin { scheme, authority: authority.to_owned() }
     }
@@ -108,13 +109,14 @@ pub enum UriError {
         /// The byte.
         byte: u8,
     },
-    /// A `#`: fragments are never sent (RFC 9110 section 7.1), so no signature can cover one.
+    /// The text contains a `#`. Fragments are never sent (RFC 9110 section 7.1), so no signature
+    /// can cover them.
     #[error("the target has a fragment, which is never sent")]
     Fragment,
     /// The URL begins with neither `http://` nor `https://`.
     #[error("{} is not an http or https URL", quoted(.0))]
     Scheme(String),
-    /// A user name or password before the host.
+    /// The URL contains a user name or password before the host.
     #[error("the target holds user information")]
     UserInfo,
     /// The host is not a name, a dotted IPv4 address or a bracketed IPv6 address.
@@ -128,7 +130,7 @@ pub enum UriError {
     NotAnOrigin,
 }
 
-/// Returns true if `host` (without a port, IPv6 in brackets) is always this machine: `localhost`
+/// Returns true if `host` (without a port, IPv6 in brackets) always means this machine: `localhost`
 /// and names below it (RFC 6761 section 6.3), `127.0.0.0/8`, `[::1]`.
 pub fn is_loopback(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
@@ -141,12 +143,12 @@ pub fn is_loopback(host: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// The parts of an `http` or `https` URI; path and query are not changed.
+/// The parts of an `http` or `https` URI. Path and query are not changed.
 pub(super) struct UriParts<'a> {
     pub(super) scheme: Scheme,
     pub(super) authority: Cow<'a, str>,
     pub(super) path: &'a str,
-    /// Empty, or the query with its question mark.
+    /// The query with its question mark, or empty.
     pub(super) rest: &'a str,
     /// Path and query in one piece.
     pub(super) after_authority: &'a str,
@@ -179,12 +181,12 @@ pub(super) fn check_characters(text: &str) -> Result<(), UriError> {
     }
 }
 
-/// Splits at the first question mark, which stays with the second half.
+/// Splits `text` at the first question mark, which stays in the second part.
 pub(super) fn split_query(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().position(|b| b == b'?').unwrap_or(text.len()))
 }
 
-/// A valid host and port, as they were written.
+/// A valid host and port, in the spelling of the URI.
 pub(super) struct Authority<'a> {
     text: &'a str,
     pub(super) host: &'a str,
@@ -208,7 +210,7 @@ impl<'a> Authority<'a> {
         if digits.is_empty() {
             return Ok(Authority { text, host, port: None });
         }
-        // Readers differ about "0443", and `u16` would also parse "+443".
+        // Parsers disagree about "0443", and `u16` would also accept "+443".
         let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         match digits.parse() {
             Ok(port) if plain => Ok(Authority { text, host, port: Some(port) }),
@@ -230,9 +232,9 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Returns true if `host` is a name of letters, digits, `-` and `_` between single dots, or an
-/// address in its plain spelling. RFC 3986 also allows percent-encoding and punctuation, which
-/// resolvers treat differently.
+/// Returns true if `host` is a name (letters, digits, `-` and `_`, with single dots between the
+/// labels) or an address in its plain spelling. RFC 3986 also allows percent-encoding and
+/// punctuation, which resolvers treat differently.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|a| a.parse::<Ipv6Addr>().is_ok());
@@ -254,8 +256,8 @@ fn is_host(host: &str) -> bool {
     if label_length == 0 {
         return false;
     }
-    // If the last label is a number, resolvers take the host for an IPv4 address, also "127.1",
-    // "017700000001" and "0x7f.1". Only the form with four decimal parts has one reading.
+    // If the last label is a number, resolvers treat the host as an IPv4 address, even "127.1",
+    // "017700000001" and "0x7f.1". Only the form with four decimal parts has one meaning.
     let last = name.rsplit('.').next().unwrap_or_default();
     let hexadecimal = last
         .strip_prefix("0x")
@@ -264,7 +266,8 @@ fn is_host(host: &str) -> bool {
     !(digits_only || hexadecimal) || host.parse::<Ipv4Addr>().is_ok()
 }
 
-/// The beginning of a text, for an error: refusing must not cost more the longer the text is.
+/// Returns the beginning of a text for an error message, so that the cost of refusing does not
+/// depend on the length of the text.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(100) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),

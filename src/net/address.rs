@@ -24,14 +24,14 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// The reason why a text is not an address.
+/// Why a text is not an address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenAddressError {
     /// The text is `unix:` without a path.
     #[error("unix: needs a path behind it")]
     NoPath,
-    /// The text is not an address.
+    /// The text is neither a TCP address nor `unix:PATH`.
     #[error("not an address such as 127.0.0.1:8080, [::1]:8080 or unix:PATH")]
     Form,
 }

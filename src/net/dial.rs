@@ -21,17 +21,18 @@ use tower_service::Service;
 use super::proxy::{Proxy, TunnelFailed};
 use super::stream::SocketStream;
 
-/// The result of a request: the response, whose body is still streaming, or an error.
+/// The result of a request: a response whose body is still arriving, or an error.
 pub type SendResult = Result<Response<Incoming>, Error>;
 
-/// Time that an idle connection is kept. Uvicorn and Node close theirs after 5 seconds, and a
-/// request that is sent at that moment is lost, because requests are never sent twice.
+/// How long an idle connection is kept. Servers such as Uvicorn and Node close idle connections
+/// after 5 seconds. A request that is sent at that moment is lost, because requests are never sent
+/// twice.
 const IDLE: Duration = Duration::from_secs(3);
 /// The most bytes of the head of a response.
 const LARGEST_HEAD: usize = 128 * 1024;
 
-/// Sends requests. Cloning is cheap; all clones share the connections. Dropping a response's
-/// future or body closes the connection (HTTP/1.1) or resets the stream (HTTP/2) at once.
+/// Sends requests. Cloning is cheap; all clones share the connections. Dropping the future or the
+/// body of a response closes its connection (HTTP/1.1) or resets its stream (HTTP/2) at once.
 ///
 /// `Host` is not added; the caller has to set it.
 pub struct Dialer<B> {
@@ -57,8 +58,8 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Makes a client that connects by `via`. `connect_timeout` limits look-up, connection, tunnel
-    /// and TLS handshake together.
+    /// Makes a client that connects by `via`. `connect_timeout` limits name look-up, connection,
+    /// tunnel and TLS handshake together.
     pub fn new(tls: ClientConfig, via: DialRoute, connect_timeout: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -70,8 +71,8 @@ where
         Dialer::by(TimedConnector { plain, inner, connect_timeout })
     }
 
-    /// Uses the TLS settings `tls` for new connections, also in all clients that were made with
-    /// [`Dialer::apart`] from the same one. Open connections are not changed.
+    /// Uses the TLS settings `tls` for new connections, also in all clients that [`Dialer::apart`]
+    /// made from this one. Open connections do not change.
     pub fn trust(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
         // No code that can panic runs under the lock.
@@ -91,10 +92,10 @@ where
             .pool_idle_timeout(IDLE)
             .http1_max_buf_size(LARGEST_HEAD)
             .http2_adaptive_window(true)
-            // Detects a server that disappeared without closing the connection.
+            // The pings detect a server that disappeared without closing the connection.
             .http2_keep_alive_interval(Duration::from_secs(30))
             .set_host(false)
-            // A request is sent on another connection only if none of its bytes was written.
+            // hyper repeats a request on another connection only if none of its bytes was written.
             .retry_canceled_requests(true)
             .build(connector.clone());
         Dialer { client, connector }
@@ -103,7 +104,7 @@ where
     /// Sends `request`, whose URI is absolute.
     ///
     /// # Errors
-    /// No connection, or one that broke before the head of the response.
+    /// [`Error`] if no connection was made, or if it broke before the head of the response.
     pub async fn send(&self, request: Request<B>) -> SendResult {
         self.client.request(request).await
     }
@@ -186,8 +187,8 @@ impl ConnectionIo {
     }
 }
 
-/// Returns scheme, host and port of `uri`. The port is always named, because a tunnel would use 443
-/// for a missing one.
+/// Returns scheme, host and port of `uri`. The port is always written, because a tunnel would use
+/// 443 by default.
 fn with_port(uri: &Uri) -> Result<Uri, http::Error> {
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
     let authority = format!("{}:{port}", uri.host().unwrap_or_default());

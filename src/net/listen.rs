@@ -15,11 +15,10 @@ use super::ListenAddress;
 use super::peer::Peer;
 use super::stream::SocketStream;
 
-/// The most connections that wait to be accepted.
+/// The length of the queue of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// A listening socket. Only the owner can connect to a Unix socket, and its file is removed when
-/// this is dropped.
+/// A listening socket. A Unix socket has mode 0600, and dropping the listener removes its file.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -48,8 +47,8 @@ impl Drop for UnlinkOnDrop {
 impl Listener {
     /// Listens at `address`; port 0 selects a free port. Needs a tokio runtime.
     ///
-    /// The file of a Unix socket is replaced if no process listens at it any more. A socket that is
-    /// in use, or a file of another kind, is an error.
+    /// The file of a Unix socket is replaced if no process listens at it any more. A socket in use,
+    /// and a file that is not a socket, are errors.
     ///
     /// # Errors
     /// Errors of the operating system; `AddrInUse` for a Unix socket that is in use.
@@ -93,14 +92,14 @@ impl Listener {
     }
 }
 
-/// Works like `TcpListener::bind`, but with a longer queue: with 128, clients wait a second when
-/// many connect at once.
+/// Works like `TcpListener::bind`, but with a longer queue: with the usual length of 128, clients
+/// wait a second if many connect at once.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // The option is not set on Windows, where it would let other processes use the same port.
+    // Not on Windows, where this option lets other processes use the same port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -1,7 +1,7 @@
 //! HTTP server and client for the gateway and the bridge.
 //!
-//! The libraries tokio, rustls and hyper do sockets, TLS and HTTP framing. This module adds the
-//! limits that a public server needs. It does not know signatures.
+//! tokio, rustls and hyper provide sockets, TLS and HTTP framing. This module adds the limits that
+//! a public server needs. It knows nothing about signatures.
 //!
 //! - [`ListenAddress`]: where to listen, TCP or a Unix socket.
 //! - [`Server`]: accepts connections, limits them, stops without cutting requests off, and checks
@@ -9,7 +9,7 @@
 //! - [`Workers`]: the threads that serve, each with its own runtime.
 //! - [`Dialer`]: a client with a pool of connections to one server.
 //! - [`Proxy`]: the HTTP proxy that a client's connections go through.
-//! - [`tls`]: certificates for both.
+//! - [`tls`]: TLS settings for servers and clients.
 
 mod address;
 mod dial;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The address of the client. The extensions of every request hold it.
+/// The address of the client, which is stored in the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP address.

@@ -1,8 +1,8 @@
 //! Connections through an HTTP proxy, with CONNECT (RFC 9110 section 9.3.6).
 //!
-//! A tunnel is used for `http` targets too, because a proxy that rewrites signed parts would break
-//! the signature. Loopback targets are always reached directly: the proxy would look for them on
-//! its own machine.
+//! A tunnel is used for `http` targets too: a proxy that forwards plain HTTP may rewrite signed
+//! parts, which would break the signature. Loopback targets are always reached directly, because
+//! "loopback" at the proxy is the proxy's own machine.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub struct ProxySettings {
 
 impl fmt::Debug for ProxySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values may hold passwords.
+        // The output shows no values, because they may hold passwords.
         f.write_str("ProxySettings")
     }
 }
@@ -37,7 +37,7 @@ impl fmt::Debug for ProxySettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The value names a proxy of another scheme than `http`.
+    /// The scheme of the proxy's URL is not `http`.
     #[error(
         "{variable} names a proxy that is not spoken to by HTTP: only http://HOST:PORT is supported"
     )]
@@ -53,7 +53,7 @@ pub enum ProxyError {
     },
 }
 
-/// A proxy, with its login.
+/// A proxy, with its user name and password if it needs them.
 #[derive(Clone)]
 pub struct Proxy(Intercept);
 
@@ -79,7 +79,7 @@ impl Proxy {
         if value.is_empty() || target.host().is_none_or(is_loopback) {
             return Ok(None);
         }
-        // A valid dummy proxy shows if the settings select a proxy for this target.
+        // First, a dummy proxy shows whether the settings select a proxy for this target at all.
         let meant = Matcher::builder().all("http://proxy.invalid").no(no.as_str()).build();
         if meant.intercept(target).is_none() {
             return Ok(None);
@@ -110,8 +110,8 @@ impl Proxy {
     }
 }
 
-/// Returns true if there is a host, and a valid port or none: the crate `http` accepts any text as
-/// the port.
+/// Returns true if `proxy` has a host, and a valid port or none. The crate `http` accepts any text
+/// as a port.
 fn is_host_and_port(proxy: &Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     let host = authority.host();
@@ -119,7 +119,7 @@ fn is_host_and_port(proxy: &Uri) -> bool {
     !host.is_empty() && (!has_port || authority.port_u16().is_some())
 }
 
-/// A proxy that did not make a tunnel.
+/// The error for a proxy that refused to make a tunnel.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection through the proxy {proxy}: {why}")]
 pub struct TunnelFailed {
@@ -224,7 +224,7 @@ mod tests {
             assert_eq!(error, ProxyError::Form { variable: "ALL_PROXY" }, "{value}");
             assert!(!error.to_string().contains("p4ss"));
         }
-        // A variable that does not apply to the target is ignored.
+        // A variable that does not apply to the target is not read, even if its value is wrong.
         let other = ProxySettings { http: "socks5://p:1".to_owned(), ..all("http://p:1", "") };
         assert_eq!(chosen(&other, "https://m.example/").unwrap().as_deref(), Some("p:1"));
         assert_eq!(chosen(&all("socks5://p:1", "m.example"), "https://m.example/"), Ok(None));

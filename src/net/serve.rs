@@ -36,22 +36,22 @@ pub use raw_head::{HeadFault, RefusedHead};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// The most connections at once; more wait in the queue of the operating system.
+    /// The most connections at once. Further connections wait in the queue of the operating system.
     pub connections: usize,
     /// The time limit for the TLS handshake, and for each head from its first to its last byte.
     pub head_time: Duration,
-    /// Maximum time that a connection may be idle, or that its client may read nothing of the ready
-    /// responses.
+    /// Maximum time that a connection may be idle, or that its client may leave a finished response
+    /// unread.
     pub idle: Duration,
-    /// The most bytes of a head. Heads that are somewhat longer still go to the service, which has to
-    /// refuse them: of HTTP/1 up to 16 KiB more, of HTTP/2 up to four times the limit. HTTP/1 heads
-    /// beyond that are answered by [`Server::with_refused_heads`]. Longer HTTP/2 header lists get an
-    /// empty 431 from the HTTP library, without a call of the service; lists of over 16 times the
-    /// limit end the connection.
+    /// The most bytes of a head. A somewhat longer head still goes to the service, which has to
+    /// refuse it: up to 16 KiB more for HTTP/1, up to four times the limit for HTTP/2. Longer
+    /// HTTP/1 heads get the answer of [`Server::with_refused_heads`]. Longer HTTP/2 header lists
+    /// get an empty 431 from hyper, and the service is not called; a list of over 16 times the
+    /// limit ends the connection.
     pub head_bytes: usize,
     /// The most requests at once on one HTTP/2 connection.
     pub streams: u32,
-    /// Maximum time for requests in flight to end when the server stops.
+    /// How long a server that stops waits for requests in flight.
     pub drain: Duration,
 }
 
@@ -68,14 +68,14 @@ impl Default for ServerLimits {
     }
 }
 
-/// Maximum time for a connection to close after it was asked to.
+/// Maximum time for a connection to close after the server asked it to.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// HTTP/1 heads that exceed the limit by at most this many bytes still go to the service.
 const HEAD_ROOM: usize = 16 * 1024;
 /// HTTP/2 header lists (RFC 9113 section 6.5.2) up to this multiple of the limit still go to the
-/// service. The library answers longer ones itself, and offers no way to count or log them.
+/// service. hyper answers longer ones itself, so they can be neither counted nor logged.
 const HTTP2_HEAD_FACTOR: usize = 4;
-/// Pause when the operating system has no more descriptors.
+/// Pause before the next try to accept a connection, when the process has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket with its limits, and TLS if it has certificates.
@@ -95,7 +95,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The state of the server, which each connection watches.
+/// The state of the server. Each connection watches it for changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -104,7 +104,7 @@ enum Phase {
 }
 
 impl Server {
-    /// Makes a server at `listener`, without TLS.
+    /// Makes a server that listens at `listener`, without TLS.
     pub fn new(listener: Listener, limits: ServerLimits) -> Self {
         Server { listener, limits, tls: None, refused: Arc::new(|head, _| plain_answer(head)) }
     }
@@ -132,12 +132,12 @@ impl Server {
     /// flight end within [`ServerLimits::drain`], and cuts off the rest. Returns how many
     /// connections were cut.
     ///
-    /// `workers` are the runtimes that answer, each with a separate service: the current runtime,
-    /// or those of [`Workers::each`](super::Workers::each). A connection is given to the worker
-    /// with the fewest connections, and stays there. With no workers, the server stops at the first
+    /// `workers` are the runtimes that serve, each with its own service: the current runtime, or
+    /// those of [`Workers::each`](super::Workers::each). A connection is given to the worker with
+    /// the fewest connections, and stays there. Without workers, the server stops at the first
     /// connection.
     ///
-    /// A panic of a service ends its connection and nothing else.
+    /// If a service panics, only the connection of that request ends.
     pub async fn run<S, B>(self, workers: Vec<(Handle, S)>, stop: impl Future<Output = ()>) -> usize
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -162,7 +162,8 @@ impl Server {
         let mut stop = pin!(stop);
         loop {
             let accepted = async {
-                // The permit comes first: a connection that cannot be served is not accepted.
+                // The permit is taken first, so that no connection is accepted that cannot be
+                // served.
                 let place = Arc::clone(&places).acquire_owned().await;
                 let (stream, peer) = listener.accept().await?;
                 Ok::<_, io::Error>((place, stream.detach()?, peer))
@@ -172,11 +173,12 @@ impl Server {
                 accepted = accepted => accepted,
             };
             let Ok((place, stream, peer)) = accepted else {
-                // The client gave up while it waited, or there are no descriptors left.
+                // The client gave up while it waited, or the process has no more descriptors.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            // Each connection holds one reference.
+            // Each connection of a worker holds one reference to `shared`, so the count tells the
+            // load.
             let fewest = workers.iter().min_by_key(|(_, shared)| Arc::strong_count(shared));
             let Some((runtime, shared)) = fewest else { break };
             let (shared, phase_changes) = (Arc::clone(shared), phase_changes.clone());
@@ -194,7 +196,7 @@ impl Server {
         }
         let cut = (all as usize).saturating_sub(places.available_permits());
         let _ = phase.send(Phase::Over);
-        // Connections end when their task runs next.
+        // A connection ends when its task runs next.
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, places.acquire_many(all)).await;
         cut
     }
@@ -207,9 +209,9 @@ impl Server {
 
 fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // `Activity` measures the times, because it knows an idle connection from a slow head. The head
-    // filter measures the heads of HTTP/1. The library allows somewhat more, so that heads which
-    // are too long for the service get the service's own answer.
+    // `Activity` measures the times, because it can tell an idle connection from a slow head. The
+    // head filter measures HTTP/1 heads. hyper's limits are somewhat higher than ours, so that the
+    // service itself can answer heads that are too long.
     let room = limits.head_bytes.saturating_add(HEAD_ROOM);
     let http2_room = limits.head_bytes.saturating_mul(HTTP2_HEAD_FACTOR);
     builder
@@ -294,7 +296,7 @@ where
         loop {
             let now = Instant::now();
             let wake = match ending {
-                // A request that arrived in the meantime may still be answered.
+                // A request that arrived just before the shutdown is still answered.
                 Some(end) if now >= end => match activity.overdue(now, head_time, idle) {
                     Ok(wake) => wake,
                     Err(_) => return,
@@ -311,7 +313,7 @@ where
                 },
             };
             let phase = tokio::select! {
-                // Errors of a connection are not reported; its client notices them.
+                // An error on a connection is not reported: its client sees it.
                 _ = connection.as_mut() => return,
                 changed = phase_changes.changed() => match changed {
                     Ok(()) => *phase_changes.borrow_and_update(),

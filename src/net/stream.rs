@@ -17,7 +17,7 @@ pub(super) enum SocketStream {
     Unix(UnixStream),
 }
 
-/// A connection that is not registered with a runtime.
+/// A connection that is registered with no runtime.
 pub(super) enum DetachedStream {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
@@ -34,7 +34,8 @@ impl SocketStream {
         })
     }
 
-    /// Makes the client see a reset instead of a normal end. Unix sockets have no reset.
+    /// Makes the client see a reset in place of a normal close, when the connection is dropped.
+    /// Unix sockets have no reset.
     pub(super) fn reset_when_dropped(&self) {
         if let SocketStream::Tcp(stream) = self {
             let _ = stream.set_zero_linger();
@@ -53,7 +54,7 @@ impl DetachedStream {
     }
 }
 
-/// Calls the same method of either variant.
+/// Calls the same method on either variant.
 macro_rules! either {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// The reason why certificates or a key cannot be used.
+/// Why certificates or a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -18,7 +18,7 @@ pub enum TlsError {
     /// The text holds no certificate.
     #[error("there is no certificate in it")]
     NoCertificate,
-    /// The PEM text of the key cannot be read, or there is none in it.
+    /// The PEM text of the key cannot be read, or holds no key.
     #[error("there is no private key in it")]
     Key(#[source] PemFault),
     /// Key and certificate do not match, or are not supported.
@@ -29,8 +29,8 @@ pub enum TlsError {
     NoRoots(#[source] Option<io::Error>),
 }
 
-/// A fault in PEM text, with its line. The errors of the PEM reader hold the line itself, which may
-/// be a private key, so they are not passed on.
+/// A fault in PEM text, with its line number. The errors of the PEM reader contain the line itself,
+/// which may be part of a private key, so they are not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub struct PemFault {
 }
 
 impl PemFault {
-    /// Finds the fault in `pem`, which gave `error`.
+    /// Finds the line of the fault in `pem`, for which the reader returned `error`.
     fn of(pem: &[u8], error: &pem::Error) -> Self {
         let marker = |line: &[u8]| line.starts_with(b"-----");
         let lines = || (1..).zip(pem.split(|&b| b == b'\n').map(<[u8]>::trim_ascii));
@@ -75,17 +75,17 @@ impl PemFault {
     }
 }
 
-/// Returns the crypto provider. It is set explicitly, so that the default of the process has no
+/// Returns the crypto provider. It is set explicitly, so that the process-wide default has no
 /// effect.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Returns the settings of a server with the certificates `chain` (PEM, its own first) and the
-/// private key `key` (PEM). It supports TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+/// Returns the settings of a server with the certificates in `chain` (PEM, the server's own first)
+/// and the private key `key` (PEM). The server supports TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
 ///
 /// # Errors
-/// [`TlsError`].
+/// [`TlsError`] if the certificates or the key cannot be used.
 pub fn server(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(chain)?;
     let key =
@@ -102,7 +102,7 @@ pub fn server(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
 /// those of this machine if `roots` is `None`.
 ///
 /// # Errors
-/// [`TlsError`].
+/// [`TlsError`] if the roots cannot be read or hold no certificate.
 pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
     let mut store = RootCertStore::empty();
     match roots {
@@ -113,8 +113,8 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
         }
         None => {
             let loaded = rustls_native_certs::load_native_certs();
-            // The store of a machine may hold certificates that cannot be parsed; these are
-            // skipped.
+            // The certificate store of a machine may hold certificates that cannot be parsed; these
+            // are skipped.
             store.add_parsable_certificates(loaded.certs);
             if store.is_empty() {
                 let first = loaded.errors.into_iter().next();
@@ -125,7 +125,8 @@ pub fn client(roots: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
     trusting(store)
 }
 
-/// Returns the settings of a client that trusts no certificate, for a client that does not use TLS.
+/// Returns the settings of a client that trusts no certificate. It is meant for a client that does
+/// not use TLS.
 ///
 /// # Errors
 /// [`TlsError::Unusable`].
@@ -154,7 +155,7 @@ pub struct ReloadableCertificates {
 }
 
 impl ReloadableCertificates {
-    /// Uses the certificates of `config`.
+    /// Starts with the certificates of `config`.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         ReloadableCertificates { config: Arc::new(RwLock::new(config)) }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// Maximum time for blocking background tasks at the end.
+/// How long dropping a worker waits for its blocking tasks.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// A pool of threads for [`Server::run`](super::Server::run). Dropping it ends the threads and all
@@ -62,7 +62,7 @@ impl Workers {
         Workers::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// Returns the runtime of each thread with a service from `service`, which is called once for
+    /// Returns the runtime of each thread, each with its own service: `service` is called once for
     /// each thread. Data that the services share must not be bound to one runtime.
     pub fn each<S>(&self, mut service: impl FnMut() -> S) -> Vec<(Handle, S)> {
         self.runtimes.iter().map(|runtime| (runtime.clone(), service())).collect()
@@ -73,7 +73,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         let _ = self.over.send(true);
         for thread in self.threads.drain(..) {
-            // The panic hook already reported it.
+            // A thread that panicked: the panic hook has already reported it.
             let _ = thread.join();
         }
     }

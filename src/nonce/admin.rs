@@ -1,4 +1,5 @@
-//! Looking into a store and clearing it out, for operators; a verifier needs none of this.
+//! Listing the nonces of a store and removing ended ones, for operators. A verifier does not use
+//! this.
 
 use std::any::Any;
 use std::fmt;
@@ -6,7 +7,8 @@ use std::fmt;
 use super::{BoxFuture, Retention, StoreError};
 use crate::clock::Timestamp;
 
-/// The tasks of an operator with a store that outlives its process.
+/// What an operator can do with a store that outlives its process: read its state, list it, prune
+/// it.
 ///
 /// ```no_run
 /// use mcpid::block_on;
@@ -26,20 +28,21 @@ use crate::clock::Timestamp;
 /// }
 /// ```
 pub trait StoreAdmin: Send + Sync {
-    /// Returns the floor and the retention of the store at `now`.
+    /// Returns the floor and the retention of the store at `now`. The store may have forgotten
+    /// nonces of requests that were created at or before the floor.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
     fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>>;
 
-    /// Returns a page of about `limit` nonces: the first page, or the page at `from`. Only reads, and
-    /// delays no claim for longer than a page takes.
+    /// Returns a page of about `limit` nonces: the first page, or the page at `from`. Changes
+    /// nothing, and delays no claim for longer than reading one page takes.
     ///
-    /// A nonce that is kept from the first page to the last one is listed at least once. Nonces that
-    /// have ended are listed while the store holds them.
+    /// A nonce that the store keeps from the first page to the last one is listed at least once.
+    /// Ended nonces are listed while the store still holds them.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be reached, or if `from` is of another store.
+    /// [`StoreError`] if the store cannot be reached, or if `from` is a cursor of another store.
     fn list(
         &self,
         now: Timestamp,
@@ -48,7 +51,7 @@ pub trait StoreAdmin: Send + Sync {
     ) -> BoxFuture<'_, Result<NoncePage, StoreError>>;
 
     /// Removes nonces that have ended at `now`, in small steps, and returns how many were removed.
-    /// Returns `None` if the store's server removes them by itself.
+    /// Returns `None` if the server of the store (Redis) removes ended nonces itself.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached; some nonces may be removed by then.
@@ -59,14 +62,14 @@ pub trait StoreAdmin: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct About {
-    /// Nonces of requests that were created up to then may be forgotten.
+    /// The store may have forgotten nonces of requests that were created at or before this moment.
     pub floor: Timestamp,
     /// The longest retention that any user of the store asked for, or `None` if no user has.
     pub retention: Option<Retention>,
 }
 
 impl About {
-    /// For implementations of [`StoreAdmin`].
+    /// Creates the state of a store, for implementations of [`StoreAdmin`].
     pub fn new(floor: Timestamp, retention: Option<Retention>) -> Self {
         About { floor, retention }
     }
@@ -80,12 +83,12 @@ pub struct KeptNonce {
     pub id: [u8; 32],
     /// When the nonce was claimed, if the store knows.
     pub first: Option<Timestamp>,
-    /// End of its retention (exclusive).
+    /// The end of the nonce's retention (exclusive).
     pub until: Timestamp,
 }
 
 impl KeptNonce {
-    /// For implementations of [`StoreAdmin`].
+    /// Creates the record of a nonce, for implementations of [`StoreAdmin`].
     pub fn new(id: [u8; 32], first: Option<Timestamp>, until: Timestamp) -> Self {
         KeptNonce { id, first, until }
     }
@@ -102,25 +105,25 @@ pub struct NoncePage {
 }
 
 impl NoncePage {
-    /// For implementations of [`StoreAdmin`].
+    /// Creates a page, for implementations of [`StoreAdmin`].
     pub fn new(kept: Vec<KeptNonce>, next: Option<ListCursor>) -> Self {
         NoncePage { kept, next }
     }
 }
 
-/// The end of a [`NoncePage`]. Only the store that made the cursor can read it.
+/// The place at which the next page begins. Only the store that made a cursor can use it.
 pub struct ListCursor(Box<dyn Any + Send>);
 
 impl ListCursor {
-    /// Wraps a store's own cursor. For implementations of [`StoreAdmin`].
+    /// Wraps the store's own position type, for implementations of [`StoreAdmin`].
     pub fn new(position: impl Any + Send) -> Self {
         ListCursor(Box::new(position))
     }
 
-    /// Returns the store's own cursor. For implementations of [`StoreAdmin`].
+    /// Returns the store's own position, for implementations of [`StoreAdmin`].
     ///
     /// # Errors
-    /// [`StoreError`] if the cursor is of another kind of store.
+    /// [`StoreError`] if another kind of store made the cursor.
     pub fn position<T: Any>(self) -> Result<T, StoreError> {
         let position = self.0.downcast().map(|position| *position);
         position.map_err(|_| StoreError::new("the list was begun in another kind of store"))

@@ -1,8 +1,8 @@
 //! The contract of nonce stores, as tests: for the stores of this crate and for stores of other
 //! crates. Requires the feature `store-contract`.
 //!
-//! A store's own test names a place where a store was just made, at [`START`], with nothing in it,
-//! for a window of 30 seconds and 5 ahead ([`retention`]):
+//! A store implements [`StorePlace`], which makes an empty store as of [`START`] for requests that
+//! are accepted up to 30 seconds after and 5 seconds before their creation ([`retention`]):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,7 +31,7 @@
 //! # mcpid::nonce::contract::a_nonce_is_fresh_once(&InMemory::new());
 //! ```
 //!
-//! A part that fails panics, as tests do.
+//! A test that fails panics.
 #![allow(clippy::unwrap_used, reason = "a part of the contract is a test")]
 
 use std::sync::Arc;
@@ -52,8 +52,9 @@ pub use clocks::{
     a_longer_window_raises_the_floor, times_out_of_reach_are_errors,
 };
 
-/// Runs all parts of the contract, each against a new place from `make`. Not among them is
-/// [`a_longer_window_is_refused_unless_allowed`], which is for stores that others share.
+/// Runs all tests of the contract, each with a new place from `make`. The test
+/// [`a_longer_window_is_refused_unless_allowed`] is not among them, because it is only for stores
+/// that several processes share.
 ///
 /// # Panics
 /// If the store breaks its contract.
@@ -61,8 +62,8 @@ pub fn check<P: StorePlace>(make: impl Fn() -> P) {
     crate::test_nonce_store!(@all run make());
 }
 
-/// Makes a `#[test]` of each part of the [contract](crate::nonce::contract), or only of the parts
-/// that are listed after the place. The expression for the place is evaluated anew for each test.
+/// Makes a `#[test]` of each test of the [contract](crate::nonce::contract), or only of the tests
+/// that are listed after the place. The expression for the place is evaluated again for each test.
 #[macro_export]
 macro_rules! test_nonce_store {
     (@run $place:expr, $($part:ident)*) => { $(
@@ -100,25 +101,25 @@ macro_rules! test_nonce_store {
     };
 }
 
-/// When the store of a place is made: 2026-11-23T00:00:00Z, in seconds.
+/// The time at which the store of a place is made: 2026-11-23T00:00:00Z, in Unix seconds.
 pub const START: i64 = 1_795_392_000;
 const WINDOW: i64 = 30;
 const AHEAD: i64 = 5;
 const MARGIN: i64 = 30;
 const LENGTH: i64 = WINDOW + AHEAD + MARGIN;
 
-/// A place where a store was just made, at [`START`], for [`retention`], with nothing in it.
+/// A place that holds one empty store, made at [`START`] for [`retention`].
 pub trait StorePlace: Sync {
     /// Opens one more handle on the store.
     fn open(&self) -> Arc<dyn NonceStore>;
 
-    /// Opens one more handle, which may raise the retention for all users of the store.
+    /// Opens one more handle that is allowed to raise the retention for all users of the store.
     fn open_to_raise(&self) -> Arc<dyn NonceStore> {
         self.open()
     }
 
-    /// Lets the store's own time pass up to `seconds` after [`START`], if the store has a clock.
-    /// Most stores use the times that the caller gives.
+    /// Advances the store's own clock to `seconds` after [`START`], if the store has a clock. Most
+    /// stores have none, and use the times that the caller passes.
     fn pass(&self, _seconds: i64) {}
 }
 
@@ -127,17 +128,19 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix(START + seconds)
 }
 
-/// Returns the retention of a place: a window of 30 seconds, and 5 ahead.
+/// Returns the retention for requests that are accepted up to 30 seconds after and 5 seconds before
+/// their creation.
 pub fn retention() -> Retention {
     Retention::new(30, 5)
 }
 
-/// Returns the id of one of 255 keys.
+/// Returns the id of one of 255 test keys.
 pub fn key(seed: u8) -> KeyId {
     *SecretKey::from_seed(&[seed; 32]).public().id()
 }
 
-/// Claims a nonce of a request that was created `now` seconds after [`START`], at that time.
+/// Claims the nonce of a request that was created `now` seconds after [`START`]. The time of the
+/// claim is the same.
 ///
 /// # Errors
 /// As [`NonceStore::claim`].
@@ -150,25 +153,27 @@ pub fn try_claim(
     wait(store.claim(at(now), key, nonce, at(now + LENGTH)))
 }
 
-/// Claims as [`try_claim`], from a store that works.
+/// Claims as [`try_claim`] does, and expects an answer.
 ///
 /// # Panics
-/// If the claim is an error.
+/// If the store answers with an error.
 pub fn claim(store: &dyn NonceStore, now: i64, key: &KeyId, nonce: &str) -> Claim {
     try_claim(store, now, key, nonce).unwrap()
 }
 
-/// Returns true if the nonce was not used before.
+/// Returns true if the claim found the nonce unused.
 pub fn is_fresh(claim: Claim) -> bool {
     matches!(claim, Claim::Fresh { .. })
 }
 
-/// Returns true if a verifier accepts a request that was created at `created` and got this answer.
+/// Returns true if a verifier accepts a request that was created at `created` after this answer:
+/// the nonce was fresh, and the request is newer than the floor.
 pub fn accepts(answer: &Result<Claim, StoreError>, created: i64) -> bool {
     matches!(answer, Ok(Claim::Fresh { floor }) if at(created) > *floor)
 }
 
-/// A nonce is fresh once, and each other text is another nonce.
+/// A nonce is fresh at its first claim only. A nonce that differs in one character is another
+/// nonce.
 pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
@@ -194,7 +199,7 @@ pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
     }
 }
 
-/// `peek` returns the claim, and changes nothing.
+/// `peek` returns the earlier claim, and changes nothing.
 pub fn a_look_changes_nothing(place: &dyn StorePlace) {
     let store = place.open();
     for _ in 0..3 {
@@ -210,18 +215,18 @@ pub fn a_look_changes_nothing(place: &dyn StorePlace) {
     assert_eq!(wait(store.peek(at(11), &key(1), "m")).unwrap(), None);
 }
 
-/// A claim whose `until` is not after `now` is expired, and writes nothing.
+/// A claim whose `until` is not after `now` is expired, and the store writes nothing.
 pub fn what_ends_now_is_expired(place: &dyn StorePlace) {
     let store = place.open();
     for (now, until) in [(10, 10), (11, 10), (10_000, 10)] {
         let answer = wait(store.claim(at(now), &key(1), "n", at(until))).unwrap();
         assert_eq!(answer, Claim::Expired);
     }
-    // The looks have written nothing: the first claim is still fresh.
+    // The look-ups and expired claims above have written nothing: this claim is the first one.
     assert!(is_fresh(wait(store.claim(at(10), &key(1), "n", at(11))).unwrap()));
 }
 
-/// The floor of a new store lies `ahead` after its start.
+/// The floor of a new store lies `ahead` seconds after its start.
 pub fn a_start_forgets_what_was_before(place: &dyn StorePlace) {
     let store = place.open();
     match claim(&*store, 10, &key(1), "n") {
@@ -262,8 +267,8 @@ fn winners(threads: usize, handle: impl Fn(usize) -> Arc<dyn NonceStore>) {
     assert!(wins.iter().all(|won| won.load(Ordering::SeqCst) == 1), "{wins:?}");
 }
 
-/// Claims one nonce from 64 futures on one thread, all begun before any is done: exactly one claim
-/// is fresh.
+/// Claims one nonce from 64 futures on one thread. All futures are polled once before any is
+/// complete. Exactly one claim is fresh.
 pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
@@ -288,7 +293,7 @@ pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
     }
 }
 
-/// A claim whose future is dropped harms no other claim.
+/// Dropping the future of one claim does not affect other claims.
 pub fn a_claim_that_is_given_up_harms_nothing(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);

@@ -1,18 +1,19 @@
-//! Nonces in memory: for one process, forgotten when it ends.
+//! A store that keeps nonces in memory: for one process, and lost when it ends.
 //!
-//! There are 64 shards, each behind its own lock. A shard is a table of lines, each as long as a line
-//! of the processor's caches. Claims take turns in sweeping ended nonces from a few lines, so that
-//! no claim waits for a long clean-up. A nonce that is still kept is never removed: a full store
-//! answers with an error instead. A nonce takes 21 to 43 bytes, depending on how full the tables are.
+//! There are 64 shards, each behind its own lock. A shard is a hash table whose buckets have the
+//! size of a processor cache line. Each claim also sweeps: it removes ended nonces from a few
+//! buckets, so that no claim waits for a long clean-up. A nonce that is still needed is never
+//! removed: a full store answers with an error instead. A nonce takes 21 to 43 bytes, depending on
+//! how full the tables are.
 //!
-//! **Why one claim wins.** Claims of one nonce under one key have the same id, and the id names the
-//! shard. Looking and inserting happen under that shard's lock, in one go, so that of two claims
-//! one is second and finds the entry of the first. Only the sweep removes entries, under the same
-//! lock, and only those that have ended by the time of the claim that sweeps; that claim would
-//! itself be refused as expired, or as lying below the floor, had it been made for the same
-//! request. The bounds are no exception: a place among all nonces is taken by one atomic
-//! operation, one of a key under its quota's lock, both before the entry is there, so that no
-//! two claims share the last place. Locks are taken in one order, shard before quota.
+//! **Why exactly one claim wins.** Two claims of one nonce under one key have the same id, and the
+//! id selects the shard. A claim looks up the id and inserts it under the lock of that shard, so
+//! that the second claim finds the entry of the first. Only sweeping removes entries. It runs under
+//! the same lock, and removes only entries that have ended at the time of the sweeping claim. A
+//! claim for the same request at that time would be refused anyway, as expired or as below the
+//! floor. The limits hold too: the total is counted by one atomic operation, and the number for a
+//! key under the lock of its quota, both before the insertion. So two claims cannot share the last
+//! free slot. Locks are always taken in the order shard, then quota.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -36,31 +37,32 @@ pub struct Memory {
     shards: Vec<Mutex<Shard>>,
     quotas: Vec<Mutex<KeyQuotas>>,
     salt: [u8; 16],
-    /// The moment from which the shards count their seconds, to keep entries small.
+    /// The moment from which the shards count seconds. Counting from here keeps entries small.
     base: Timestamp,
     max: usize,
     quota: usize,
-    /// Nonces in all shards, those included that wait to be swept.
+    /// The number of nonces in all shards, including ended ones that were not swept yet.
     held: AtomicUsize,
     retention: Mutex<Retention>,
-    /// Two figures of the retention, as atomics, so that claims read them without a lock.
+    /// Two figures of the retention, as atomics, so that a claim reads them without a lock.
     length: AtomicI64,
     keep: AtomicI64,
-    /// The floor set by starts and raised retentions; sweeping raises it further, see
-    /// [`Memory::floor_now`].
+    /// The floor that starts and raised retentions have set. Sweeping raises the effective floor
+    /// further, see [`Memory::floor_now`].
     floor: AtomicI64,
-    /// The latest moment at which anything was swept, or could have been. Never moves back.
+    /// The latest moment at which a claim could have swept. This value never decreases.
     horizon: AtomicI64,
 }
 
 impl Memory {
-    /// Creates an empty store, started at `start`, for up to a million live nonces. Its floor is
-    /// `start + ahead`: an earlier process may have accepted requests that were created up to then.
+    /// Creates an empty store at the time `start`, for up to a million live nonces. Its floor is
+    /// `start + ahead`, because an earlier process may have accepted requests that were created up
+    /// to then, and its nonces are lost.
     ///
-    /// `random` salts the ids of the nonces, and must be a cryptographic generator.
+    /// `random` makes the salt of the nonce ids, and must be a cryptographic generator.
     ///
     /// # Errors
-    /// The error of the generator.
+    /// The error of the generator `random`.
     pub fn new<R: rand::TryCryptoRng>(
         start: Timestamp,
         retention: Retention,
@@ -85,13 +87,13 @@ impl Memory {
         Ok(store.bounded(DEFAULT_MAX))
     }
 
-    /// Limits the store to `max` nonces, and each key to an eighth of that, but to one at least.
+    /// Limits the store to `max` nonces, and each key to an eighth of `max`, but to one at least.
     pub fn bounded(self, max: usize) -> Self {
         Memory { max, quota: (max / 8).max(1), ..self }
     }
 
-    /// Removes the floor of the start. Only for a process that made all trusted keys itself, after
-    /// its start: then no nonce can have been used before.
+    /// Removes the floor that the start has set. Only for a process that made all trusted keys
+    /// itself after its start: no nonce of these keys can have been used before.
     pub fn without_floor(self) -> Self {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
@@ -99,10 +101,11 @@ impl Memory {
     /// Returns the id of a nonce and its shard: 70 bits of SHA-256 over salt, key id, a zero byte
     /// and the nonce.
     ///
-    /// Hashed, because its length is the client's choice. Salted, because its first bytes place it
-    /// in the tables: without a salt a key's holder could search for nonces that all fall into one
-    /// place. Cut, because with 2^24 live nonces a new one is taken for one of them with a chance of
-    /// 2^-46; that refuses a good request. An attacker who does not know the salt cannot aim for it.
+    /// The nonce is hashed, because the client chooses its length. The hash is salted, because its
+    /// first bytes select the place in the table: without a salt, the holder of a key could search
+    /// for nonces that all fall into one bucket. The hash is cut to 70 bits: with 2^24 live nonces,
+    /// a new nonce collides with one of them with a probability of 2^-46, and a good request is
+    /// then refused. An attacker who does not know the salt cannot cause collisions.
     fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, NonceHash) {
         let hash = Sha256::new()
             .chain_update(self.salt)
@@ -121,7 +124,8 @@ impl Memory {
         lock(&self.quotas[place % SHARDS])
     }
 
-    /// Returns the seconds from the base, or an error if that is more than 68 years away.
+    /// Returns the seconds from `base` to `moment`, or an error if these are more than 68 years
+    /// apart.
     fn seconds(&self, moment: Timestamp) -> Result<i32, StoreError> {
         i32::try_from(moment.since(self.base))
             .map_err(|_| StoreError::new("the time is too far from the start of the store"))
@@ -131,10 +135,10 @@ impl Memory {
         self.base.plus(i64::from(seconds))
     }
 
-    /// Returns the floor. A swept nonce was kept until the horizon at the latest, and for the whole
-    /// length from its creation at the least; so its request was created a length or more before
-    /// the horizon. While the clock only moves forward, that is long past every window. After the
-    /// clock has stepped back, this floor keeps a swept nonce from being accepted again.
+    /// Returns the floor. A swept nonce was kept until the horizon at the latest, and for a full
+    /// length after its request was created; so that request was created at least one length before
+    /// the horizon. While the clock only moves forward, such a request is too old for every window.
+    /// After the clock has stepped back, this floor keeps the request from being accepted again.
     fn floor_now(&self) -> Timestamp {
         let horizon = Timestamp::from_unix(self.horizon.load(Ordering::SeqCst));
         let forgotten = horizon.plus(self.length.load(Ordering::SeqCst).saturating_neg());
@@ -154,8 +158,9 @@ impl Memory {
         if kept.saturating_sub(second) > table::LONGEST {
             return Err(too_long());
         }
-        // Before this claim sweeps: another claim that misses a swept nonce then sees the floor that
-        // goes with it. Most claims only read: the horizon moves once a second.
+        // The horizon moves before this claim sweeps: another claim that misses a swept nonce then
+        // also sees the higher floor. The check in front avoids a write, because the horizon
+        // changes only once a second.
         if self.horizon.load(Ordering::SeqCst) < now.unix() {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
@@ -175,8 +180,8 @@ impl Memory {
         }
     }
 
-    /// Looks and inserts under one lock; the bounds are taken before the entry is there, and
-    /// each in one step, so that no two claims can share the last place.
+    /// Looks up and inserts an entry under one lock. The total and the quota are counted before the
+    /// insertion, each in one atomic step, so that two claims cannot share the last free slot.
     fn insert(
         &self,
         shard: &Mutex<Shard>,
@@ -207,7 +212,7 @@ impl Memory {
         Ok(Inserted::Done)
     }
 
-    /// Frees room in a full store: sweeps the shards until one has removed ended nonces.
+    /// Makes room in a full store: sweeps the shards until one of them has removed ended nonces.
     fn make_room(&self, now: i32) -> Result<(), StoreError> {
         for shard in &self.shards {
             let removed = lock(shard)?.make_room(now);
@@ -246,10 +251,12 @@ impl Memory {
         let united = longest.united(retention);
         if united != *longest {
             *longest = united;
-            // Claims may have been made by a clock that has stepped back since.
+            // The clock may have stepped back since the latest claims, so the horizon is the lower
+            // bound of the time.
             let latest = now.max(Timestamp::from_unix(self.horizon.load(Ordering::SeqCst)));
-            // The floor first: a claim that is kept for the old length lies below the new floor,
-            // and the floor that sweeping sets must not sink in between.
+            // The floor is raised first. A nonce that is kept for the old length only then lies
+            // below the new floor, and the floor from sweeping (horizon minus length) does not sink
+            // when the length grows.
             self.floor.fetch_max(united.floor_when_raised(latest).unix(), Ordering::SeqCst);
             self.length.store(united.length(), Ordering::SeqCst);
             self.keep.store(united.keep(), Ordering::SeqCst);
@@ -301,7 +308,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// The error after a thread has panicked inside a lock: the data may be half changed.
+/// The error after a thread panicked while it held a lock: the data may be half changed.
 fn poisoned() -> StoreError {
     StoreError::new("the store was left broken by a fault in this program")
 }

@@ -1,16 +1,18 @@
 //! Stores of used nonces.
 //!
-//! A store remembers which nonce of which key was used. Its one rule is that a nonce is fresh once:
-//! a store that cannot be sure returns an error, and the verifier then refuses the request. Nothing
+//! A store remembers which nonce was used with which key. It must call a nonce fresh only once: a
+//! store that cannot be sure returns an error, and the verifier then refuses the request. Nothing
 //! in this module knows about HTTP.
 //!
-//! Every store can forget: by a restart, a fail-over, or a clock that stepped forward (old nonces
-//! are swept) and back again (they would be accepted once more). So every store has a *floor*, a
-//! moment up to which it may have forgotten nonces of requests that were created until then. It
-//! returns the floor with every fresh claim.
+//! Every store can lose nonces: by a restart, by a fail-over, or because the clock stepped forward
+//! (ended nonces are removed) and then back (their requests would be accepted once more). So every
+//! store has a *floor*: a moment, such that the store may have lost nonces of requests that were
+//! created at or before it. The store returns its floor with every fresh claim, and a server
+//! refuses the requests up to it.
 //!
-//! A store that is written elsewhere implements [`NonceStore`], and [`StoreAdmin`] if operators
-//! should look into it. The feature `store-contract` adds the tests that every store has to pass.
+//! A store in another crate implements [`NonceStore`], and also [`StoreAdmin`] if operators should
+//! be able to list and prune it. The feature `store-contract` adds the tests that every store has
+//! to pass.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -38,7 +40,7 @@ pub mod within_run;
 
 pub use admin::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
-/// A boxed future, as the methods of a store return it, so that stores are usable as `dyn`. It
+/// A boxed future, which the methods of a store return so that a store can be used as `dyn`. It
 /// needs no particular runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -51,7 +53,7 @@ pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
     hash.into()
 }
 
-/// A store of used nonces. Open to other implementations.
+/// A store of used nonces. Other crates can implement it.
 ///
 /// ```
 /// use mcpid::block_on;
@@ -69,19 +71,20 @@ pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait NonceStore: Send + Sync {
-    /// Makes sure that from now on every claim is kept for at least `retention`. Every user of a
-    /// store calls this once, before its first claim.
+    /// Makes the store keep every later claim for at least `retention`. Every user of a store calls
+    /// this once, before its first claim.
     ///
-    /// The store keeps for the longest retention that any user ever asked for. If that grows,
-    /// nonces that were kept for less may be gone already, so the floor rises to
-    /// `now + ahead + margin`: past everything that was claimed under the old retention. Until then
-    /// every user of the store refuses all requests. So a shared store raises its retention only if
-    /// its options allow that; otherwise one user with a long window could close it for all others.
+    /// The store keeps nonces for the longest retention that any user ever asked for. If that
+    /// retention grows, the store may already have removed nonces that the new window still needs.
+    /// So the floor rises to `now + ahead + margin`, which is later than every request that was
+    /// accepted under the old retention, and until then every user of the store refuses all
+    /// requests. So a shared store raises its retention only if its options allow it; otherwise one
+    /// user with a long window could block all others.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be reached, or would have to raise its retention and may
-    /// not (see [`StoreError::retention_too_short`]); then it must not be used, and nothing in it
-    /// has changed.
+    /// [`StoreError`] if the store cannot be reached, or if it would have to raise its retention
+    /// without permission (see [`StoreError::retention_too_short`]). The caller must then not use
+    /// the store; nothing in it has changed.
     fn register<'a>(
         &'a self,
         now: Timestamp,
@@ -89,16 +92,16 @@ pub trait NonceStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Uses up `nonce` of `key`, in one atomic step: of all callers that claim it, in all processes
-    /// that share the store, one gets [`Claim::Fresh`]. The nonce is kept until `until`, or for the
-    /// retention if that ends later. A claim whose `until` is not after `now` is
-    /// [`Claim::Expired`], in every store.
+    /// that share the store, exactly one gets [`Claim::Fresh`]. The store keeps the nonce until
+    /// `until`, or for its retention if that ends later. A claim whose `until` is not after `now`
+    /// is [`Claim::Expired`], in every store.
     ///
-    /// Only to be called for a request whose signature is valid: requests without one must not fill
-    /// the store. A claim whose future is dropped before it is done may have used up the nonce.
+    /// Call this only for a request whose signature is valid: other requests must not fill the
+    /// store. A claim whose future is dropped before it is complete may have used up the nonce.
     ///
     /// # Errors
-    /// [`StoreError`] if the store is full or cannot be reached: nothing is known about the nonce
-    /// then.
+    /// [`StoreError`] if the store is full or cannot be reached: whether the nonce was used is then
+    /// unknown.
     fn claim<'a>(
         &'a self,
         now: Timestamp,
@@ -112,8 +115,8 @@ pub trait NonceStore: Send + Sync {
         self.claim_live(now, key, nonce, until)
     }
 
-    /// The part of [`claim`](NonceStore::claim) that each store implements: `until` is after `now`.
-    /// Callers use `claim`.
+    /// The part of [`claim`](NonceStore::claim) that each store implements. Its `until` is always
+    /// after `now`. Callers use `claim`.
     ///
     /// # Errors
     /// As [`claim`](NonceStore::claim).
@@ -125,8 +128,9 @@ pub trait NonceStore: Send + Sync {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
-    /// Looks up whether `nonce` of `key` is used up, and changes nothing. `None` proves nothing for
-    /// a request that was created up to the [`floor`](NonceStore::floor).
+    /// Looks up whether `nonce` of `key` is used up, and changes nothing. `None` does not prove
+    /// that the nonce is unused if the request was created at or before the
+    /// [`floor`](NonceStore::floor).
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -145,7 +149,7 @@ pub trait NonceStore: Send + Sync {
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>>;
 }
 
-/// The time for which a user of a store needs every claim to be kept, in seconds.
+/// How long a user of a store needs every claim to be kept, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     window: u32,
@@ -154,9 +158,9 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Creates the retention for requests that are accepted up to `window` seconds after their
-    /// creation and `ahead` seconds before it. The margin, which is the largest difference of clocks
-    /// that verifiers and stores may have, is the window but at least 30 seconds.
+    /// Creates the retention for requests that are accepted up to `window` seconds after and
+    /// `ahead` seconds before their creation. The margin is the largest difference between the
+    /// clocks of verifiers and stores; it equals the window, but is at least 30 seconds.
     ///
     /// ```
     /// use mcpid::nonce::Retention;
@@ -168,32 +172,33 @@ impl Retention {
         Retention { window, ahead, margin: if window > 30 { window } else { 30 } }
     }
 
-    /// Seconds after its creation for which a request is accepted.
+    /// Returns the number of seconds after its creation for which a request is accepted.
     pub const fn window(self) -> i64 {
         self.window as i64
     }
 
-    /// Seconds before its creation at which a request is accepted already.
+    /// Returns the number of seconds before its creation from which a request is accepted.
     pub const fn ahead(self) -> i64 {
         self.ahead as i64
     }
 
-    /// The largest difference of clocks, in seconds.
+    /// Returns the largest difference between two clocks, in seconds.
     pub const fn margin(self) -> i64 {
         self.margin as i64
     }
 
-    /// Returns window, ahead and margin together: seconds from creation for which a nonce is kept.
+    /// Returns the sum of window, ahead and margin: for so many seconds after the creation of its
+    /// request a nonce is kept.
     pub const fn length(self) -> i64 {
         self.window as i64 + self.ahead as i64 + self.margin as i64
     }
 
-    /// Returns until when the nonce of a request that was created at `created` is needed.
+    /// Returns the end of the time for which the nonce of a request created at `created` is needed.
     pub const fn until(self, created: Timestamp) -> Timestamp {
         created.plus(self.length())
     }
 
-    /// Returns the retention that serves both users.
+    /// Returns the shortest retention that covers both retentions.
     pub fn united(self, other: Retention) -> Retention {
         Retention {
             window: self.window.max(other.window),
@@ -202,9 +207,10 @@ impl Retention {
         }
     }
 
-    /// Seconds for which a store keeps a claim at least, from the moment of the claim; longer if
-    /// `until` is later. A verifier with a longer window may receive the same request. It was
-    /// created at `now + ahead` at the latest, and is kept for the whole length from there.
+    /// Returns the least number of seconds for which a store keeps a claim, counted from the claim;
+    /// a later `until` extends it. A verifier with a longer window may receive the same request.
+    /// That request was created at `now + ahead` at the latest, and the store has to keep its nonce
+    /// for the whole length after that.
     pub const fn keep(self) -> i64 {
         self.ahead() + self.length()
     }
@@ -221,13 +227,13 @@ impl Retention {
 pub enum Claim {
     /// The nonce was not used before, and is used up now.
     Fresh {
-        /// The floor after the write. A long-running verifier must not accept a request that was
-        /// created at or before it.
+        /// The floor after the write. A server must not accept a request that was created at or
+        /// before it.
         floor: Timestamp,
     },
     /// The nonce was used before.
     Replayed {
-        /// When it was first claimed, if the store knows.
+        /// The time of the first claim, if the store knows it.
         first: Option<Timestamp>,
     },
     /// This key has too many live nonces; other keys are not affected.
@@ -236,29 +242,29 @@ pub enum Claim {
     Expired,
 }
 
-/// A nonce that is used up.
+/// A nonce that was used up, as a store reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownNonce {
-    /// When the nonce was first claimed, if the store knows.
+    /// The time of the first claim, if the store knows it.
     pub first: Option<Timestamp>,
-    /// Until when the store keeps it (exclusive).
+    /// The end of its retention (exclusive).
     pub until: Timestamp,
 }
 
 impl KnownNonce {
-    /// For implementations of [`NonceStore`].
+    /// Creates the record of a used nonce, for implementations of [`NonceStore`].
     pub fn new(first: Option<Timestamp>, until: Timestamp) -> Self {
         KnownNonce { first, until }
     }
 }
 
-/// A store would have to keep nonces for longer than it does. That would close it for all its users
-/// for a while, and its options do not allow it.
+/// A store would have to keep nonces for longer than it does now. All its users would then have to
+/// refuse requests for a while, and the options of the store do not allow that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetentionTooShort {
-    /// The retention that the store has; `None` if no user has registered one yet.
+    /// The retention of the store; `None` if no user has registered one yet.
     pub recorded: Option<Retention>,
     /// The retention that a user asked for.
     pub wanted: Retention,
@@ -287,7 +293,8 @@ fn span(retention: Retention) -> String {
     format!("a window of {} s and {} s ahead", retention.window(), retention.ahead())
 }
 
-/// A store could not answer. The question is undecided, so the request must be refused.
+/// A store could not answer, so it is unknown whether the nonce was used, and the request must be
+/// refused.
 #[derive(Debug)]
 pub struct StoreError {
     reason: Cow<'static, str>,

@@ -38,13 +38,13 @@ pub struct StoreOptions {
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The output shows neither this password nor the password of the URL.
+        // `StoreOptions` holds a password, and so may its URL: the output shows neither.
         f.debug_struct("StoreOptions").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
 impl StoreOptions {
-    /// Options for the store that `url` names.
+    /// Creates options for the store that `url` names.
     pub fn new(url: StoreUrl) -> Self {
         StoreOptions {
             url,
@@ -55,15 +55,15 @@ impl StoreOptions {
         }
     }
 
-    /// Allows Redis servers that evict keys when they are full. A nonce can then be used twice,
-    /// unnoticed.
+    /// Allows Redis servers that evict keys when their memory is full. Such a server can lose a
+    /// live nonce without notice, and the nonce can then be used twice.
     #[must_use]
     pub fn allow_evicting(mut self, allow: bool) -> Self {
         self.evicting_allowed = allow;
         self
     }
 
-    /// Allows the store to raise its retention, which closes it for all its users for a time (see
+    /// Allows the store to raise its retention. All its users then refuse requests for a time (see
     /// [`RetentionTooShort`](super::RetentionTooShort)).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
@@ -79,20 +79,20 @@ impl StoreOptions {
     }
 
     /// Sets the function that gets each warning about a Redis server, whenever the store connects
-    /// to one. The same warning may come several times.
+    /// to that server. The same warning may come several times.
     #[must_use]
     pub fn on_warning(mut self, warn: impl Fn(String) + Send + Sync + 'static) -> Self {
         self.warn = Arc::new(warn);
         self
     }
 
-    /// Opens the store to claim nonces in it. A store that does not exist yet is made. Blocks until
-    /// the file is open or the servers are connected. Call [`NonceStore::register`] before the
-    /// first claim.
+    /// Opens the store to claim nonces. A store that does not exist yet is made. Blocks until the
+    /// file is open or the servers are connected. Call [`NonceStore::register`] before the first
+    /// claim.
     ///
     /// # Errors
-    /// [`StoreError`]: the store cannot be used, would have to raise its retention and may not, or
-    /// this build has no stores of this kind.
+    /// [`StoreError`] if the store cannot be used, if it would have to raise its retention without
+    /// permission, or if this build has no stores of this kind.
     pub fn open<R: rand::TryCryptoRng>(
         self,
         now: Timestamp,
@@ -115,12 +115,12 @@ impl StoreOptions {
         }
     }
 
-    /// Opens the store only to look nonces up. Nothing in it changes, and no store is made. A store
-    /// in memory is empty.
+    /// Opens the store only to look up nonces. Nothing in it changes, and a missing store is not
+    /// made. A store in memory is empty.
     ///
     /// # Errors
-    /// [`StoreError`]: the store does not exist, cannot be used, or this build has no stores of
-    /// this kind.
+    /// [`StoreError`] if the store does not exist, if it cannot be used, or if this build has no
+    /// stores of this kind.
     pub fn read<R: rand::TryCryptoRng>(
         self,
         now: Timestamp,
@@ -129,7 +129,8 @@ impl StoreOptions {
         match self.url {
             StoreUrl::Memory { max } => memory(max, now, Retention::new(0, 0), rng),
             #[cfg(feature = "sqlite")]
-            // A reader opens no new boot.
+            // Reading needs no boot id: the id only decides whether opening for claims sets a new
+            // floor.
             StoreUrl::Sqlite { path } => {
                 Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).read()?))
             }
@@ -144,8 +145,8 @@ impl StoreOptions {
     /// error and is not made.
     ///
     /// # Errors
-    /// [`StoreError`]: the store does not exist, cannot be used, is in memory, or this build has no
-    /// stores of this kind.
+    /// [`StoreError`] if the store does not exist, cannot be used or is in memory, or if this build
+    /// has no stores of this kind.
     pub fn open_admin(
         self,
         now: Timestamp,
@@ -154,7 +155,7 @@ impl StoreOptions {
         match self.url {
             StoreUrl::Memory { .. } => Err(StoreError::new("it ends with its process")),
             #[cfg(feature = "sqlite")]
-            // Pruning claims nothing, so it needs no retention.
+            // Pruning claims no nonce, so the file is opened without registering a retention.
             StoreUrl::Sqlite { path } if prune => {
                 use super::sqlite::{SqliteOptions, boot_id};
                 let options = SqliteOptions::new(path, boot_id());

@@ -1,4 +1,4 @@
-//! Quotas: how many nonces of each key are live. The callers lock, and pass the time.
+//! Quotas: how many nonces of each key are live. The caller holds the lock and passes the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,8 +7,8 @@ use crate::key::KeyId;
 
 pub(super) type KeyQuotas = HashMap<KeyId, KeyQuota, BuildHasherDefault<KeyIdHasher>>;
 
-/// The number of live nonces of one key, counted by the seconds in which they end. The number is
-/// exact at any time, however far sweeping has got.
+/// The live nonces of one key, counted by the second in which they end. So the number is exact at
+/// any time, even if ended nonces were not swept yet.
 #[derive(Default)]
 pub(super) struct KeyQuota {
     live: usize,
@@ -16,12 +16,12 @@ pub(super) struct KeyQuota {
 }
 
 impl KeyQuota {
-    /// Returns the quota of `key`, which is empty if the key has none yet. Keys without live nonces
-    /// are dropped before the table would grow, so that rotated keys do not stay for ever.
+    /// Returns the quota of `key`, or an empty one if the key has none. Before the table would
+    /// grow, keys without live nonces are removed, so that rotated keys do not stay for ever.
     pub(super) fn of<'l>(quotas: &'l mut KeyQuotas, key: &KeyId, now: i32) -> &'l mut KeyQuota {
         if quotas.len() == quotas.capacity() && !quotas.contains_key(key) {
             quotas.retain(|_, quota| quota.live(now) > 0);
-            // Doubling keeps this from being done again for every single new key.
+            // The capacity doubles, so that the next new keys do not cause this clean-up again.
             quotas.reserve(quotas.len().max(4));
         }
         quotas.entry(*key).or_default()
@@ -41,8 +41,8 @@ impl KeyQuota {
     }
 }
 
-/// A hasher for thumbprints of trusted keys. They are hashes already, so it only spreads their words
-/// over the table.
+/// A hasher for key ids. A key id is a SHA-256 hash already, so this hasher only mixes its words
+/// for the table.
 #[derive(Default)]
 pub(super) struct KeyIdHasher(u64);
 
@@ -55,8 +55,8 @@ impl Hasher for KeyIdHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        // The constant is an odd number with the bits of the golden ratio; any odd number with
-        // mixed bits works.
+        // The constant has the bits of the golden ratio and is odd. Any odd number with mixed bits
+        // works.
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 

@@ -1,4 +1,4 @@
-//! Nonces on Redis (7 or later) or Valkey: for several hosts.
+//! A store on Redis (7 or later) or Valkey, which several hosts can share.
 //!
 //! ```text
 //!                                 ┌ SET mcpid:1:{T}:ID token NX GET PX ms ┐
@@ -6,42 +6,47 @@
 //!                                 └ TIME, INFO stats (all once a second)  ┘
 //! ```
 //!
-//! `ID` is [`super::id`] in base64url and `T` its first two hex digits, so that a cluster keeps a
-//! claim and its epoch in one slot. The answer to `SET … GET` is the old value. Nil means fresh, and
-//! so does our own random token, from a try whose answer was lost; another token means a replay.
+//! `ID` is [`super::id`] in base64url, and the tag `T` its first two hex digits, so that a cluster
+//! keeps a claim and the epoch of its tag in one slot. The answer to `SET … GET` is the old value.
+//! Nil means that the nonce is fresh. Our own random token also means fresh: an earlier try set it,
+//! and its answer was lost. Any other token means a replay.
 //!
-//! **What a server can forget, and how that shows.** A server forgets everything when it restarts,
-//! when another server takes its place, and at `FLUSHALL`. So each of the 256 tags has an epoch: the
-//! term of the primary (its `run_id`, whether it was made primary since, what it loaded last, and
-//! the database), the floor F, the longest retention of any user, and how many keys the server had
-//! evicted. The epoch is read behind every claim, on the same connection. If the epoch is missing,
-//! of another term, or keys were evicted since, the claim is an error, and a new epoch is written.
-//! Its floor lies past everything that can have been claimed before: `now + ahead + margin`. After
-//! such a fault a strict verifier refuses for that long: 35 seconds with a window of 30 seconds.
+//! **How the store detects lost nonces.** A server loses all keys when it restarts, when another
+//! server takes over, and at `FLUSHALL`. So each of the 256 tags has an epoch, which records: the
+//! term of the primary (its `run_id`, whether it was promoted since, what it loaded last, and the
+//! database), the floor F, the longest retention of any user, and how many keys the server had
+//! evicted. The epoch is read after every claim, on the same connection. If the epoch is missing or
+//! has another term, or if keys were evicted since, the claim is an error, and the store writes a
+//! new epoch. Its floor is later than every request that can have been accepted before: `now +
+//! ahead + margin`. So after such a fault a strict verifier refuses requests for 35 seconds, with a
+//! window of 30 seconds.
 //!
-//! **An epoch does not outlive the nonces.** It ends by itself `ahead + margin` after the last
-//! message of a user. A claim is kept for as long beyond the last use of its nonce. So a server's
-//! clock that ends a nonce early ends the epoch too, even if that clock steps back unseen. Every
-//! open store renews the epochs, also while no claims come. The first claim after a pause of a
-//! second reads all 256 epochs; if one is missing, all are written anew.
+//! **An epoch ends before the nonces of its tag.** An epoch expires `ahead + margin` after a user
+//! last renewed it. A claim is kept for that much longer than its request can be accepted. So if a
+//! server's clock runs ahead and ends a nonce early, it has ended the epoch too, even if the clock
+//! steps back unseen. Every open store renews the epochs, also while there are no claims. The first
+//! claim after a pause of a second reads all 256 epochs; if one of them is missing, all are written
+//! again.
 //!
-//! **Whose window.** The same floor is the price of a longer retention, and all users pay it. So
-//! a user that needs more than an epoch records is refused, unless its options say otherwise; and so
-//! is a user that would close a store without a recorded window for more than 10 minutes. A store
-//! writes what was granted to it again by itself if the servers have forgotten it.
+//! **Which user sets the retention.** A longer retention raises the floor, and then all users
+//! refuse requests for a time. So a user that needs a longer retention than an epoch records is
+//! refused, unless its options allow raising. A user is also refused if its window would block an
+//! unused store for more than 10 minutes. If the servers lose a retention that was granted before,
+//! the store writes it again.
 //!
-//! **Time.** Claims end by the server's clock, a number of milliseconds after they are made. If that
-//! clock differs from our timer by more than 5 seconds within two minutes, in either direction,
-//! claims are errors and all floors rise.
+//! **Time.** Claims expire by the server's clock, a number of milliseconds after they are made. If
+//! within two minutes that clock and our timer drift apart by more than 5 seconds, in either
+//! direction, claims are errors and all floors rise.
 //!
-//! **Split brain.** Replicas lag behind, so a fail-over loses the last claims; the floor covers
-//! these. A cluster's primary that is cut off stops within `cluster-node-timeout`, which must stay
-//! below the margin. A primary behind Sentinel stops only with `min-replicas-to-write` of 1 or more;
-//! without that setting there is a [`Warning`]. The Sentinels are asked anew every second.
+//! **Split brain.** Replicas lag behind, so a fail-over loses the last claims; the new floor covers
+//! these. A cluster's primary that is cut off stops to accept writes within `cluster-node-timeout`,
+//! which must be shorter than the margin. A primary behind Sentinel does so only if
+//! `min-replicas-to-write` is 1 or more; without that setting there is a [`Warning`]. The store
+//! asks the Sentinels again every second.
 //!
-//! **Memory.** A claim costs about 150 bytes. There is no quota for a key: a full server is an error
-//! for all users, and nothing is evicted; limit the request rates of trusted keys. While a slot
-//! moves to another node of a cluster, its claims are errors.
+//! **Memory.** A claim takes about 150 bytes. There is no quota for a key: a full server is an
+//! error for all users, and nothing is evicted. Limit the request rates of trusted keys. While a
+//! cluster moves a slot to another node, claims in that slot are errors.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -84,8 +89,8 @@ use wire::KeyNames;
 /// The time that a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
-/// A claim that is tried again late must still be kept long enough, so its budget has to be much
-/// shorter than the margin, which is 30 seconds at least.
+/// The longest budget. A claim that is repeated late must still be kept long enough, so the budget
+/// has to be much shorter than the margin, which is at least 30 seconds.
 const MAX_BUDGET: Duration = Duration::from_secs(10);
 
 /// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
@@ -102,21 +107,21 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// The servers that `url` names.
+    /// Creates options for the servers that `url` names.
     pub fn new(url: RedisUrl) -> Self {
         let warn: WarningHandler = Arc::new(|_| {});
         let (evicting_allowed, raising_allowed) = (false, false);
         RedisOptions { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
     }
 
-    /// The password, in place of one in the URL.
+    /// Sets the password, in place of one in the URL.
     #[must_use]
     pub fn password(mut self, password: Zeroizing<String>) -> Self {
         self.url.password = Some(password);
         self
     }
 
-    /// Sets the time that a call waits for its answer, including further tries: 2 seconds by
+    /// Sets the time that a call waits for its answer, including repeated tries: 2 seconds by
     /// default, 10 at most.
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
@@ -125,16 +130,16 @@ impl RedisOptions {
     }
 
     /// Also uses servers whose `maxmemory-policy` is not `noeviction`. Such a server can silently
-    /// remove a nonce that is still needed; each one gives a [`Warning::Evicts`].
+    /// remove a live nonce; each one gives a [`Warning::Evicts`].
     #[must_use]
     pub fn allow_evicting(mut self, allow: bool) -> Self {
         self.evicting_allowed = allow;
         self
     }
 
-    /// Also raises the retention that the servers have recorded if this user needs a longer one,
-    /// and is the first to register a window that closes the store for more than 10 minutes. Either
-    /// closes the store for all its users for `ahead + margin`; without this option, it is an error
+    /// Lets this user raise the retention that the servers have recorded, and lets it be the first
+    /// to register a window that blocks the store for more than 10 minutes. In both cases all users
+    /// refuse requests for `ahead + margin`. Without this option, such a registration is an error
     /// ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
@@ -142,23 +147,24 @@ impl RedisOptions {
         self
     }
 
-    /// Sets the function that gets warnings for the operator, each time that a primary is connected
-    /// to. It runs on the store's own thread and must not block.
+    /// Sets the function that gets warnings for the operator, each time that the store connects to
+    /// a primary. The function runs on the store's own thread and must not block.
     #[must_use]
     pub fn on_warning(mut self, warn: impl Fn(Warning) + Send + Sync + 'static) -> Self {
         self.warn = Arc::new(warn);
         self
     }
 
-    /// Connects, for a user who needs `retention`, at `start`. Blocks, for the budget at most.
+    /// Connects at the time `start`, for a user who needs `retention`. Blocks, for the budget at
+    /// most.
     ///
-    /// Keys that no store has used before, or that were last used under another primary or a
-    /// shorter retention, are given a floor.
+    /// Tags without a usable epoch get a floor: a new store, another primary than before, or a
+    /// shorter retention.
     ///
     /// # Errors
-    /// No server answers, or one of the primaries is older than version 7, evicts, or lets us not
-    /// in; the file of certificates cannot be read; or the store keeps nonces for less than
-    /// `retention`, and may not be raised.
+    /// [`StoreError`] if no server answers; if a primary is older than version 7, evicts keys, or
+    /// refuses our credentials; if the file of certificates cannot be read; or if the store keeps
+    /// nonces for less than `retention` and must not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
@@ -166,7 +172,7 @@ impl RedisOptions {
         Ok(store)
     }
 
-    /// Connects only to look: nothing on the servers is changed. Claims are errors.
+    /// Connects only to look up nonces: nothing on the servers is changed. Claims are errors.
     ///
     /// # Errors
     /// As [`RedisOptions::open`].
@@ -183,9 +189,9 @@ impl RedisOptions {
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
         if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // A crypto provider that the program has installed stays. Without one, the client
-            // library chooses by the compiled features, and panics if they enable two. An error
-            // only means that another thread has installed one first.
+            // A crypto provider that the program has installed stays. Without an installed one, the
+            // client library picks a provider by the compiled features, and panics if two are
+            // enabled. An error here only means that another thread installed one first.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
         let keys = KeyNames::new(url.prefix.as_deref());
@@ -207,15 +213,16 @@ impl fmt::Debug for RedisOptions {
 /// A store on Redis.
 ///
 /// A thread of its own runs everything that needs a runtime, so the futures of the store can be
-/// awaited on any executor. The thread ends with the store. A claim that comes while no other claim
-/// waits is built and judged in the caller's task; all other claims gather and share a pipeline.
+/// awaited on any executor. The thread ends with the store. If no other claim is waiting, a claim
+/// is sent and its answer judged in the caller's task. Otherwise claims gather in a queue and share
+/// a pipeline.
 pub struct Redis {
     engine: Arc<RedisEngine>,
     jobs: mpsc::UnboundedSender<PendingClaim>,
     runtime: Handle,
     waiting: AtomicUsize,
     read_only: bool,
-    /// The address of the server, without user-info.
+    /// The address of the server, without user name and password.
     name: String,
 }
 
@@ -227,7 +234,8 @@ impl Redis {
         let (jobs, queue) = mpsc::unbounded_channel();
         let serving = claims::serve(Arc::clone(&engine), queue);
         let serve = move || {
-            // Until the store is dropped. No caller waits for the claims that are still under way.
+            // The runtime runs until the store is dropped. Claims that are then still on their way
+            // have no caller any more.
             runtime.block_on(serving);
             runtime.shutdown_background();
         };
@@ -236,7 +244,7 @@ impl Redis {
         Ok(Redis { engine, jobs, runtime: handle, waiting, read_only: false, name })
     }
 
-    /// Runs `task` on the store's thread, for the budget at most.
+    /// Runs `task` on the store's thread, and waits at most for the budget.
     fn run<T: Send + 'static>(
         &self,
         task: impl Future<Output = Result<T, RedisFault>> + Send + 'static,
@@ -366,7 +374,7 @@ impl fmt::Debug for Redis {
 /// A slot among the waiting claims, released when the claim is answered or dropped.
 struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
-    /// True if no other claim was waiting when the slot was taken.
+    /// Whether no other claim was waiting when the slot was taken.
     alone: bool,
 }
 

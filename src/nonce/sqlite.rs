@@ -1,30 +1,32 @@
-//! Nonces in an SQLite file: for the processes of one host. Survives restarts and `kill -9`.
+//! A store in an SQLite file, for the processes of one host. Nonces survive restarts and `kill -9`.
 //!
 //! ```text
 //! claim ─▶ queue ─▶ worker thread: BEGIN · a statement a claim · COMMIT ─▶ is it still our file? ─▶ answer
 //! ```
 //!
-//! One thread owns the connection, so that no async task ever waits for a disk; claims that gather
-//! in its queue while it commits share the next commit. A second thread only watches the
-//! time: if the disk or another program's lock hangs, a claim still has an answer within the
-//! budget: the store's answer, or an error.
+//! One thread owns the connection, so that no async task waits for a disk. Claims that arrive
+//! during a commit share the next commit. A second thread only watches the time: if the disk or
+//! another program's lock blocks the first thread, each claim still gets an error within the
+//! budget.
 //!
-//! **What is durable.** WAL with `synchronous=NORMAL`: a commit is in the operating system's hands
-//! before it is answered, so that no end of a process loses it, and no `fsync` is waited for. A
-//! power cut can lose the last commits; but then the machine boots anew, the boot id in the file
-//! is another one, and the floor rises past all that can have been lost. `FULL` would cost ten
-//! times as much a claim, for seconds that the floor refuses anyway.
+//! **What is durable.** The file uses WAL with `synchronous=NORMAL`: a commit is handed to the
+//! operating system before the claim is answered, so that killing a process loses no commit, and no
+//! claim waits for `fsync`. A power cut can lose the last commits. After that the machine has a new
+//! boot id, which differs from the one in the file, and the floor rises above every request whose
+//! nonce can be lost. `FULL` would make a claim ten times as costly, only to avoid these seconds of
+//! refusals.
 //!
-//! **Whose window.** A longer retention closes the file for all its users for `ahead + margin`, so a user
-//! who needs more than the file records is refused, unless the options say otherwise.
+//! **Which user sets the retention.** After the retention was raised, all users of the file refuse
+//! requests for `ahead + margin`. So a user who needs a longer retention than the file records is
+//! refused, unless its options allow raising.
 //!
-//! **An older copy.** Beside the file stands which file it was, when it last changed, and which
-//! claim was the last (`NAME-last`). Where that does not fit, the floor rises as if the machine had
-//! booted: a copy was put back, by renaming or over the file itself, the log was removed, or another
-//! program changed the file.
+//! **An older copy of the file.** A second file, `NAME-last`, records the identity of the store
+//! file, the time of its last change, and its last claim. If these do not match the store file, an
+//! older copy was put in its place or written over it, its log was removed, or another program
+//! changed it. The floor then rises as after a boot of the machine.
 //!
-//! **What the store cannot detect**: that the whole file system or the whole machine is set back to a
-//! snapshot within one boot; that a file is mounted under two names; and that two hosts share a
+//! **What the store cannot detect**: that the whole file system or the whole machine is restored to
+//! a snapshot within one boot; that a file is mounted under two names; and that two hosts share a
 //! file, which WAL does not allow.
 
 use std::fmt;
@@ -53,18 +55,18 @@ use question::{StoreAnswer, StoreQuestion, StoreQueue};
 /// The time that a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
-/// Bytes of the file unless the options say otherwise: some ten million nonces.
+/// Maximum size of the file in bytes unless the options say otherwise: some ten million nonces.
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
-/// Maximum number of nonces that one step of [`Sqlite::prune`] removes, which is also the longest
-/// delay of a waiting claim.
+/// Maximum number of nonces that one step of [`Sqlite::prune`] removes. A claim waits for one step
+/// at most.
 const PRUNED_PER_STEP: u32 = 1_000;
 
-/// Times beyond this, in seconds, are refused; sums of a few of them fit every integer.
+/// Times beyond this many seconds are refused, so that sums of a few times cannot overflow.
 const REACH: i64 = 1 << 52;
 
-/// Returns the id of this boot of the machine, or `None` except on Linux. A store that is opened
-/// without a boot id assumes at every start that nonces may be lost.
+/// Returns the id of this boot of the machine, or `None` on systems other than Linux. A store that
+/// is opened without a boot id assumes at every start that nonces may be lost.
 pub fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = text.trim();
@@ -97,8 +99,8 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// The file at `path`, in a folder that is there, opened under the boot id `boot`
-    /// (see [`boot_id`]).
+    /// Creates options for the file at `path`, whose folder must exist. `boot` is the id of this
+    /// boot (see [`boot_id`]).
     pub fn new(path: impl Into<PathBuf>, boot: Option<String>) -> Self {
         let (budget, max_bytes) = (DEFAULT_BUDGET, DEFAULT_MAX_BYTES);
         SqliteOptions { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
@@ -119,8 +121,8 @@ impl SqliteOptions {
         self
     }
 
-    /// Also raises the retention that the file has recorded if this user needs a longer one. That
-    /// closes the store for all its users for `ahead + margin`; without this option, it is an error
+    /// Lets this user raise the retention that the file has recorded. All users then refuse
+    /// requests for `ahead + margin`. Without this option, such a registration is an error
     /// ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
@@ -128,16 +130,17 @@ impl SqliteOptions {
         self
     }
 
-    /// Opens the store at `start` for a user who needs `retention`. A missing file is made,
-    /// readable for its owner only. Blocks for the budget at most.
+    /// Opens the store at `start` for a user who needs `retention`. A missing file is made, with
+    /// access for its owner only. Blocks for the budget at most.
     ///
-    /// Opening sets the floor to `start + ahead` if the file is new, was last opened under another
-    /// boot id or none, or differs from the note beside it.
+    /// Opening sets the floor to `start + ahead` if the file is new, if it was last opened under
+    /// another boot id or none, or if it does not match `NAME-last`.
     ///
     /// # Errors
-    /// The folder is missing, the file is no store, of a newer version, a link, writable for
-    /// every user of the machine, damaged, read-only or locked for longer than the budget; or it keeps nonces for
-    /// less than `retention`, and may not be raised.
+    /// [`StoreError`] if the folder is missing; if the file is not a store, or a store of a newer
+    /// version; if the file is a link, is writable for every user of the machine, is damaged or
+    /// read-only, or stays locked for longer than the budget; or if it keeps nonces for less than
+    /// `retention` and must not be raised.
     pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, false)?;
         let ask =
@@ -146,7 +149,7 @@ impl SqliteOptions {
         Ok(store)
     }
 
-    /// Opens an existing store read-only: no file is made or changed. Claims and registering are
+    /// Opens an existing store read-only: no file is made or changed. Claims and registrations are
     /// errors.
     ///
     /// # Errors
@@ -158,8 +161,8 @@ impl SqliteOptions {
     }
 }
 
-/// A store in a file. Dropping it closes the file, after the claims that wait are written; that
-/// takes the budget at most.
+/// A store in a file. Dropping it writes the waiting claims and closes the file, which takes the
+/// budget at most.
 pub struct Sqlite {
     queue: Arc<StoreQueue>,
     path: PathBuf,
@@ -185,7 +188,7 @@ impl Sqlite {
 }
 
 impl StoreAdmin for Sqlite {
-    /// Claims remove nonces too, a few at a time.
+    /// Claims also remove ended nonces, a few at a time; this removes all of them.
     fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         Box::pin(async move {
             let now = checked(now)?;
@@ -200,7 +203,7 @@ impl StoreAdmin for Sqlite {
         })
     }
 
-    /// In the order of their end, those that have ended and are not yet swept included.
+    /// Lists nonces in the order of their end, including ended nonces that were not swept yet.
     fn list(
         &self,
         _now: Timestamp,
@@ -306,7 +309,7 @@ fn checked(time: Timestamp) -> Result<i64, StoreError> {
     }
 }
 
-/// The error for an answer that does not fit its question: a fault of this module.
+/// The error for an answer of the wrong kind, which would be a bug in this module.
 fn mixed_up() -> StoreError {
     StoreError::new("the store gave an answer to something else")
 }

@@ -1,42 +1,44 @@
-//! The table of a shard of the memory store: its nonces, and the end of each.
+//! The hash table of one shard of the memory store: nonces, and the end of each.
 //!
 //! ```text
 //! line (64 bytes): 4 ids of 8 bytes · 4 × when claimed · 4 × for how long · how many went by
 //! ```
 //!
-//! A search begins in the line that the id names, and goes on to the next lines only while entries
-//! had to pass a full line. So a claim touches one line of the processor's caches in almost every
-//! case, however many nonces are live. The line also holds the end of each nonce, so that sweeping
-//! needs no second index. A line counts the entries that passed it (as F14 tables do), so removing
-//! an entry needs no mark.
+//! A search begins in the line that the id selects, and goes on to the next line only if an entry
+//! had to pass that line because it was full. So a claim almost always touches one cache line,
+//! however many nonces are live. The line also holds the end of each nonce, so that sweeping needs
+//! no second index. Each line counts the entries that passed it (as F14 tables do), so removing an
+//! entry leaves no tombstone.
 //!
 //! Seconds are counted from the store's base. This module neither locks nor reads a clock.
 
-/// Nonces of a line.
+/// Number of nonces in a line.
 const PLACES: usize = 4;
 
-/// Seconds for which a nonce can be kept, some 194 days: three bytes of them.
+/// The longest time for which a nonce can be kept, in seconds: 194 days, the largest number in
+/// three bytes.
 pub(super) const LONGEST: i32 = 0xFF_FFFF;
 
-/// Lines of a table that nothing was put into yet.
+/// Number of lines of an empty table.
 const FIRST_LINES: usize = 4;
 
-/// A step of sweeping looks at so many lines that lie side by side...
+/// Number of adjacent lines that one step of sweeping visits.
 const LINES_PER_STEP: usize = 32;
 
-/// ...and is due at every so many insertions: four lines for each. A table is at least 3/8 full when
-/// it has just grown, so that at most a sixth of a lifetime passes until all of it was looked at.
+/// Number of insertions between two steps of sweeping, so four lines are visited for each
+/// insertion. A table is at least 3/8 full when it has just grown, so the whole table is visited
+/// within a sixth of a nonce's lifetime.
 const INSERTIONS_PER_STEP: u32 = 8;
 
-/// When a nonce was claimed and until when it is kept, in seconds from the store's base. It is kept
-/// for a second at the least, and [`LONGEST`] at most.
+/// When a nonce was claimed and when it ends, in seconds from the store's base. The difference is
+/// at least one second and at most [`LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeldNonce {
     pub(super) first: i32,
     pub(super) kept: i32,
 }
 
-/// Eight bytes of a salted hash. They are spread evenly, so they say themselves where to look.
+/// Eight bytes of a salted hash. Its bits are random, so they are used directly to select a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct NonceHash(pub(super) [u32; 2]);
 
@@ -47,7 +49,7 @@ struct TableLine {
     first: [i32; PLACES],
     /// Retention of each entry in seconds, low byte first; zero in an empty slot.
     length: [[u8; 3]; PLACES],
-    /// Nonces that lie further on, since this line was full when they came.
+    /// Number of nonces that lie in later lines because this line was full when they came.
     passed: u32,
 }
 
@@ -64,8 +66,8 @@ impl TableLine {
     }
 
     fn set(&mut self, place: usize, entry: HeldNonce) {
-        // The length is in range for every valid entry; for an invalid one, a retention that is too
-        // long is the safe side.
+        // The length of every valid entry is in range. For an invalid one, a longer retention is
+        // the safe choice.
         let length = entry.kept.saturating_sub(entry.first).clamp(1, LONGEST);
         let [low, middle, high, _] = length.to_le_bytes();
         self.first[place] = entry.first;
@@ -80,7 +82,7 @@ impl TableLine {
 const _: () = assert!(size_of::<TableLine>() == 64, "a line of the table is one of the caches");
 
 pub(super) struct Shard {
-    /// A power of two of them.
+    /// The lines of the table; their number is a power of two.
     lines: Vec<TableLine>,
     held: usize,
     /// Index of the line at which the next step of sweeping begins.
@@ -88,8 +90,8 @@ pub(super) struct Shard {
     insertions: u32,
     /// No nonce of the table ends before this second.
     earliest: i32,
-    /// No nonce in the lines swept in this round, and no nonce added since it began, ends before
-    /// this second.
+    /// No nonce in the lines that this round has swept, and no nonce added since the round began,
+    /// ends before this second.
     next_earliest: i32,
 }
 
@@ -103,7 +105,7 @@ impl Default for Shard {
 
 impl Shard {
     fn home(&self, id: &NonceHash) -> usize {
-        // 64 bits of them would be as good: a shard has no 2^32 lines.
+        // The upper bits are not needed: a shard has fewer than 2^32 lines.
         id.0[0] as usize & (self.lines.len() - 1)
     }
 
@@ -142,8 +144,8 @@ impl Shard {
             self.lines[line].set(place, entry);
             return;
         }
-        // In a table that is three quarters full, most lines have room, and few nonces are far from
-        // their line.
+        // Up to three quarters full, most lines have a free slot, and few nonces are far from their
+        // own line.
         if 4 * (self.held + 1) > 3 * PLACES * self.lines.len() {
             self.grow();
         }
@@ -151,7 +153,7 @@ impl Shard {
         self.held += 1;
     }
 
-    /// Puts an entry into the first free slot; the caller has made sure that the table has room.
+    /// Puts an entry into the first free slot. The caller has checked that the table has room.
     fn put(&mut self, id: [u32; 2], entry: HeldNonce) {
         let mut at = self.home(&NonceHash(id));
         loop {
@@ -176,7 +178,7 @@ impl Shard {
                 }
             }
         }
-        // The new table has other lines, so the round of sweeping begins anew.
+        // The new table has other lines, so the round of sweeping starts again.
         (self.next_line, self.next_earliest) = (0, i32::MAX);
     }
 
@@ -190,7 +192,7 @@ impl Shard {
         self.held -= 1;
     }
 
-    /// Removes a few nonces that are kept no longer, if it is time to, and says how many.
+    /// Removes some ended nonces if a step of sweeping is due, and returns how many.
     pub(super) fn sweep(&mut self, now: i32) -> usize {
         if self.earliest > now || self.insertions < INSERTIONS_PER_STEP {
             return 0;
@@ -199,8 +201,8 @@ impl Shard {
         self.step(now)
     }
 
-    /// Sweeps a full table until a slot is free or all lines were looked at. If no slot became
-    /// free, the next search waits until the next second in which a nonce ends.
+    /// Sweeps a full table until a slot is free or all lines were visited. If no slot became free,
+    /// the next sweep waits until the next second in which a nonce ends.
     pub(super) fn make_room(&mut self, now: i32) -> usize {
         for _ in 0..=2 * self.lines.len().div_ceil(LINES_PER_STEP) {
             if self.earliest > now {

@@ -7,9 +7,9 @@
 //! redis[s]+cluster://H:P[,H:P]…          redis[s]+sentinel://H:P[,H:P]…/MASTER[/DB]
 //! ```
 //!
-//! The parser is our own, because no general one takes a list of hosts. It refuses every text that
-//! it cannot read exactly: a misspelt option must not leave a server without that option. User-info
-//! never appears in output: neither `Display` nor `Debug` nor any error shows it.
+//! The parser is our own, because no general URL parser accepts a list of hosts. It refuses every
+//! text that it cannot read exactly: a misspelt option must not leave a server without that option.
+//! No output shows a user name or password: neither `Display` nor `Debug` nor any error.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ mod parse;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreUrl {
-    /// In the memory of this process.
+    /// A store in the memory of this process.
     Memory {
         /// Maximum number of live nonces, if the text gives it.
         max: Option<usize>,
     },
     /// An SQLite file.
     Sqlite {
-        /// The file, as it was written.
+        /// The path of the file, as written in the URL.
         path: PathBuf,
     },
     /// A Redis or Valkey store.
@@ -48,14 +48,14 @@ pub struct RedisUrl {
     pub addresses: Vec<ServerAddress>,
     /// The user name, decoded.
     pub user: Option<String>,
-    /// The password, decoded, if the text holds one. Other users of the machine can see it in
-    /// arguments, so a file is better.
+    /// The password, decoded, if the URL holds one. Other users of the machine can see the
+    /// arguments of a process, so a password file is better.
     pub password: Option<Zeroizing<String>>,
-    /// The number of the database; 0 where the text does not say.
+    /// The number of the database; 0 if the URL does not name one.
     pub database: u32,
     /// The prefix of every key, if the text gives it.
     pub prefix: Option<String>,
-    /// The file with the certificates that TLS trusts, where the text says it.
+    /// The file with the certificates that TLS trusts, if the URL names one.
     pub ca: Option<PathBuf>,
 }
 
@@ -67,9 +67,9 @@ pub enum Topology {
     Single,
     /// The addresses of some nodes of a cluster.
     Cluster,
-    /// Sentinels, which know the primary of this name.
+    /// Sentinels, which know the primary of the service `master`.
     Sentinel {
-        /// The name.
+        /// The name of the service.
         master: String,
     },
 }
@@ -80,22 +80,22 @@ pub enum Topology {
 pub struct ServerAddress {
     /// A name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: String,
-    /// The port; 6379 where the text does not say, 26379 for a Sentinel.
+    /// The port; by default 6379, and 26379 for a Sentinel.
     pub port: u16,
 }
 
-/// A text that names no store. The text is not repeated: it may hold a password.
+/// Why a text names no store. The text is not part of the error, because it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// The text begins with no known scheme.
     #[error("not a nonce store such as memory:, sqlite:PATH or redis://HOST")]
     Scheme,
-    /// `memory:` is followed by anything but `?max=N` with N of 8 or more.
+    /// `memory:` is followed by something other than `?max=N` with N of 8 or more.
     #[error("memory: takes nothing but ?max=N, a whole number of at least 8")]
     Memory,
-    /// `sqlite:` is not followed by a path, or by a path with `?`, which looks like an option, or
-    /// with `//` in front, which looks like a host.
+    /// `sqlite:` is followed by no path; or by a path with `?`, which looks like an option; or by a
+    /// path that begins with `//`, which looks like a host.
     #[error("sqlite: takes a path and no options")]
     Sqlite,
     /// The part of a Redis URL that cannot be read.
@@ -107,7 +107,7 @@ impl StoreUrl {
     /// Reads a store URL.
     ///
     /// # Errors
-    /// [`StoreUrlError`].
+    /// [`StoreUrlError`] if the text names no store.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         match text.split_once(':') {
             Some(("memory", rest)) => memory(rest),
@@ -116,7 +116,7 @@ impl StoreUrl {
         }
     }
 
-    /// Returns true if the text itself held a password.
+    /// Returns true if the URL held a password.
     pub fn holds_password(&self) -> bool {
         matches!(self, StoreUrl::Redis(RedisUrl { password: Some(_), .. }))
     }
@@ -127,7 +127,8 @@ fn memory(rest: &str) -> Result<StoreUrl, StoreUrlError> {
         return Ok(StoreUrl::Memory { max: None });
     }
     let digits = rest.strip_prefix("?max=").ok_or(StoreUrlError::Memory)?;
-    // usize's own parser would also take a plus sign. Below eight, a key's quota is none.
+    // The parser of usize would also accept a plus sign. A quota is an eighth of `max`, and would
+    // be zero below eight.
     let max = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     match max {
         Some(max) if max >= 8 => Ok(StoreUrl::Memory { max: Some(max) }),
@@ -141,7 +142,7 @@ fn sqlite(rest: &str) -> Result<StoreUrl, StoreUrlError> {
 }
 
 impl fmt::Display for StoreUrl {
-    /// Writes the URL so that it can be parsed again, but without its user-info.
+    /// Writes the URL without its user name and password, so that it can be parsed again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StoreUrl::Memory { max: None } => f.write_str("memory:"),

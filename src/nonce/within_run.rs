@@ -1,6 +1,7 @@
-//! The nonces of one run over recorded requests: of two equal nonces, the later one is the replay.
+//! The nonces of one run over recorded requests. Of two requests with the same nonce, the later one
+//! is the replay.
 //!
-//! Nothing expires here, since recorded requests may span years.
+//! No nonce expires here, because recorded requests may span years.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,17 +10,17 @@ use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError, id}
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-/// Number of bytes of the SHA-256 under which a nonce is kept. 24 bytes leave 96 bits of work for a
-/// search for two nonces that collide; such a pair only makes the searcher's own second request a
-/// false replay.
+/// Number of bytes of SHA-256 under which a nonce is kept. With 24 bytes, finding two nonces that
+/// collide takes 2^96 steps, and such a pair only makes one request of its own author look like a
+/// replay.
 const ID: usize = 24;
 
-/// The number of sets. Of many sets, few grow at the same time, and only a growing set holds its old
-/// and its new table.
+/// Number of sets. A set that grows holds its old and its new table for a moment; with many sets,
+/// few grow at the same time.
 const SETS: usize = 256;
 
-/// The nonces that were seen so far. At most 58 bytes for each: 24, one of the table's own, and a
-/// table that has just doubled is 7/16 full.
+/// The nonces seen so far. A nonce takes at most 58 bytes: 24 for the hash and one for the table,
+/// in a table that is 7/16 full after it doubled.
 ///
 /// ```
 /// use mcpid::block_on;
@@ -51,7 +52,7 @@ impl WithinRun {
         let mut short = [0; ID];
         short.copy_from_slice(start);
         let set = rest.last().and_then(|last| self.0.get(usize::from(*last)));
-        // A thread that panicked while it held the lock left the set whole.
+        // A thread that panicked while it held the lock left the set consistent.
         set.is_some_and(|set| set.lock().unwrap_or_else(PoisonError::into_inner).insert(short))
     }
 }
@@ -84,7 +85,7 @@ impl NonceStore for WithinRun {
         _until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let claim = match self.insert(key, nonce) {
-            // The floor is the earliest time: requests before this run are not judged.
+            // Requests before this run are not judged, so the floor is the earliest time.
             true => Claim::Fresh { floor: Timestamp::from_unix(i64::MIN) },
             false => Claim::Replayed { first: None },
         };

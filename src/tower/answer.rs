@@ -1,4 +1,5 @@
-//! What is left to do when the server has answered: bind its session, and learn from its tools.
+//! Checks the server's answer to a request: binds its session to the key, and learns from its list
+//! of tools.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub struct AnswerCheck {
     learning: Option<LearningModes>,
 }
 
-/// What the answer to a verified request can change in the session table.
+/// What the answer to a verified request can change in the table of sessions.
 struct SessionCheck {
     bindings: Arc<SessionBindings>,
     key: KeyId,
@@ -36,8 +37,8 @@ struct SessionCheck {
     id: Option<EchoedId>,
 }
 
-/// An unusual result of the session check, for logs. In a tower service, the extensions of the
-/// response hold it.
+/// An unusual event in the check of a session, for logs. A tower service finds it in the extensions
+/// of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionEvent {
@@ -48,7 +49,7 @@ pub enum SessionEvent {
     Taken,
     /// The table of sessions is full. The answer is refused with 503.
     Full,
-    /// The server named two sessions, and clients differ in which one they use. The answer is
+    /// The server named two sessions. Clients differ in which of them they use, so the answer is
     /// refused with 502.
     Repeated,
 }
@@ -57,9 +58,9 @@ pub enum SessionEvent {
 pub enum AnswerDecision {
     /// The answer goes to the client.
     Pass {
-        /// Set if a session was adopted.
+        /// Set if a session that was opened before was bound to a key.
         event: Option<SessionEvent>,
-        /// Must be given the body of the answer.
+        /// If present, it must be given the body of the answer.
         listener: Option<ToolsListener>,
     },
     /// The client receives `response` instead of the answer.
@@ -98,13 +99,13 @@ impl AnswerCheck {
         AnswerCheck { session, learning }
     }
 
-    /// Whether the server has to send its answer without a content coding. Then the request must
-    /// reach it with `Accept-Encoding: identity`.
+    /// Returns true if the server must send its answer without a content coding, so that the layer
+    /// can read it. The request then has to reach the server with `Accept-Encoding: identity`.
     pub fn wants_identity(&self) -> bool {
         self.learning.as_ref().is_some_and(LearningModes::is_learning)
     }
 
-    /// Decides about the answer with these `status` and `headers`.
+    /// Decides about the answer with this `status` and these `headers`.
     pub fn check(self, status: StatusCode, headers: &HeaderMap) -> AnswerDecision {
         let event = match self.session.as_ref().map_or(Ok(None), |s| s.check(status, headers)) {
             Ok(event) => event,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that all requests in flight share. A request beyond it is answered with 503.
-/// The last quarter is only for requests with a verified signature, so that unsigned requests
-/// cannot block them.
+/// A number of bytes that all requests in flight share. A request that exceeds the rest is answered
+/// with 503. The last quarter is reserved for requests with a verified signature, so that unsigned
+/// requests cannot block them.
 ///
 /// ```
 /// use mcpid::tower::Budget;
@@ -33,8 +33,7 @@ impl Budget {
         self.whole.saturating_sub(self.free.load(Ordering::Relaxed))
     }
 
-    /// Returns an empty share that grows as bytes arrive. A length that a client only announces
-    /// reserves nothing.
+    /// Returns an empty share, which grows as bytes arrive. Announcing a length reserves nothing.
     pub(super) fn share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: 0 }
     }
@@ -50,16 +49,16 @@ impl Budget {
 pub(super) struct BudgetShare {
     budget: Arc<Budget>,
     bytes: usize,
-    /// The bytes that must stay free for other requests.
+    /// The bytes of the budget that this share must leave free for other requests.
     left: usize,
 }
 
 impl BudgetShare {
-    /// Grows this share to `bytes`. Returns `false` if the budget has too few free bytes.
+    /// Grows this share to `bytes`. Returns false if the budget has too few free bytes.
     pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else { return true };
         let free = &self.budget.free;
-        // No other memory depends on this number, so relaxed ordering is enough.
+        // No other memory is synchronised by this number, so relaxed ordering is enough.
         let taken = free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 free.checked_sub(more).filter(|free| *free >= self.left)

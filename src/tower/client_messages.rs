@@ -1,9 +1,9 @@
-//! The messages that a client receives: one for each code, without numbers and without any content
-//! of the registry.
+//! The messages that a client receives: one for each code. They contain no numbers and nothing from
+//! the registry.
 
 use crate::verify::Code;
 
-/// Returns the message of a code. It needs no escapes in JSON.
+/// Returns the message for a code. It needs no escapes in JSON.
 pub(super) fn client_message(code: Code) -> &'static str {
     match code {
         Code::TooLarge => "the request is too large",

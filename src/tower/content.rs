@@ -19,11 +19,12 @@ pub(super) enum ReadError {
     TooLarge,
     /// The memory budget is used up.
     Busy,
-    /// The body ended early or its framing is wrong.
+    /// The body ended early, or its framing is wrong.
     Broken(BoxError),
 }
 
-/// Reads the whole `body`, at most `limit` bytes, and grows `share` with it. Trailers are dropped.
+/// Reads the whole `body`, up to `limit` bytes, and grows `share` accordingly. Trailers are
+/// dropped.
 pub(super) async fn read<B>(
     body: B,
     limit: usize,
@@ -72,23 +73,24 @@ where
     Ok((if whole.is_empty() { first } else { Bytes::from(whole) }, share))
 }
 
-/// Whether the announced length of a body is over `limit`.
+/// Returns true if the announced length of a body is over `limit`.
 pub(super) fn announces_more<B: Body>(body: &B, limit: usize) -> bool {
     u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit)
 }
 
-/// Converts a read error. A layer outside of this one may have a smaller limit.
+/// Converts a read error. Another layer around this one may have a smaller limit, whose error
+/// counts as too large.
 fn broken(error: impl Into<BoxError>) -> ReadError {
     let error = error.into();
     if error.is::<LengthLimitError>() { ReadError::TooLarge } else { ReadError::Broken(error) }
 }
 
 pin_project! {
-    /// The body of a request behind the layer: the same bytes, without trailers, because no
+    /// The body of a request after the layer: the same bytes, but without trailers, because no
     /// signature covers them.
     ///
-    /// It was read completely before, unless the request got through unread. Then it fails with
-    /// [`LengthLimitError`] if it is longer than the limit.
+    /// The body was read completely before, unless the request got through without reading it. In
+    /// that case, reading fails with [`LengthLimitError`] beyond the limit.
     pub struct RequestBody<B> {
         #[pin]
         shape: RequestShape<B>,
@@ -98,7 +100,7 @@ pin_project! {
 pin_project! {
     #[project = ProjectedRequest]
     enum RequestShape<B> {
-        // The body of an unverified request counts for the budget until it is dropped.
+        // The body of an unverified request counts towards the budget until the body is dropped.
         Read { content: Option<Bytes>, _share: Option<BudgetShare> },
         Streamed { #[pin] body: Limited<B>, done: bool },
     }
@@ -177,7 +179,7 @@ where
 }
 
 pin_project! {
-    /// The body of a response: that of the service, unchanged, or a refusal.
+    /// The body of a response: the unchanged body of the service, or a refusal.
     pub struct ResponseBody<B> {
         #[pin]
         shape: ResponseShape<B>,
@@ -211,8 +213,9 @@ impl<B> std::fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// Gives `frame` to the listener. A body of known length may not be polled again after its last
-/// byte, so the listener also finishes then. A body that broke off is not learned from.
+/// Passes `frame` on to the listener. A body of known length may not be polled again after its last
+/// byte, so the listener also finishes at that byte. If a body breaks off, nothing is learned from
+/// it.
 fn listen<E>(
     listener: &mut Option<Box<ToolsListener>>,
     frame: &Option<Result<Frame<Bytes>, E>>,

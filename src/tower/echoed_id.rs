@@ -1,12 +1,12 @@
-//! The id of a JSON-RPC request, kept for an answer in place of the server's.
+//! The id of a JSON-RPC request, kept for an answer that the layer sends in place of the server.
 
 use std::fmt;
 
-/// The longest id that is kept without an allocation, in bytes.
+/// The longest id that is stored without an allocation, in bytes.
 const INLINE: usize = 46;
 
-/// The id of a JSON-RPC request as JSON, as the request wrote it. Ids of up to 46 bytes, such as
-/// numbers and UUIDs, need no allocation.
+/// The id of a JSON-RPC request as JSON, in the spelling of the request. An id of up to 46 bytes,
+/// such as a number or a UUID, needs no allocation.
 ///
 /// ```
 /// use mcpid::tower::EchoedId;
@@ -38,7 +38,7 @@ impl EchoedId {
     /// Returns the JSON.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // The bytes are those of a whole string, so they are UTF-8.
+            // The bytes were copied from a string, so they are UTF-8.
             EchoedText::Inline { bytes, length } => {
                 let bytes = bytes.get(..usize::from(*length)).unwrap_or_default();
                 std::str::from_utf8(bytes).unwrap_or_default()

@@ -1,12 +1,12 @@
-//! The response of a front that answers in place of the MCP server.
+//! The error response of a front that answers in place of the MCP server.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::mcp::error_response;
 
-/// Returns a JSON-RPC error with `reason`, a word that needs no escapes in JSON, in its data. `id`
-/// is JSON, as the request wrote it.
+/// Returns a JSON-RPC error whose data has the member `reason`, a word that needs no escapes in
+/// JSON. `id` is JSON, in the spelling of the request.
 ///
 /// ```
 /// use http::StatusCode;

@@ -1,4 +1,4 @@
-//! Server-sent events in an answer that is complete (HTML standard, section 9.2).
+//! Reads server-sent events from a complete answer (HTML standard, section 9.2).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -8,13 +8,12 @@ use futures_core::Stream as _;
 use http_body_util::Full;
 use sse_stream::SseStream;
 
-/// Returns the data of each event in `stream`, also of events with a type of their own. The events
-/// end before the first byte that is not UTF-8, and an event without an empty line behind it is
-/// left out.
+/// Returns the data of each event in `stream`, of any type. Reading ends at the first byte that is
+/// not UTF-8. An event without the empty line that ends it is left out.
 pub(crate) fn data(stream: Bytes) -> impl Iterator<Item = String> {
     let mut stream = SseStream::new(Full::new(stream));
     std::iter::from_fn(move || {
-        // The whole stream is in memory, so it is never pending.
+        // The whole stream is in memory, so polling never has to wait.
         let mut context = Context::from_waker(Waker::noop());
         match Pin::new(&mut stream).poll_next(&mut context) {
             Poll::Ready(Some(Ok(event))) => Some(event.data.unwrap_or_default()),

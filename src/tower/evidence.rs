@@ -1,4 +1,4 @@
-//! Records each request in the audit log, after its verdict and before the service receives it.
+//! Writes each request to the audit log: after its verdict, and before the service receives it.
 //!
 //! Without the feature `audit`, these functions do nothing.
 
@@ -15,8 +15,8 @@ pub(super) use on::{HeadEvidence, headless, of, record};
 #[cfg(not(feature = "audit"))]
 pub(super) use off::{HeadEvidence, headless, of, record};
 
-/// A judged request: verifier, head, the body if it is complete, and the parsed body if it is
-/// unambiguous.
+/// A judged request: its verifier, its head, its body if that is complete, and its parsed body if
+/// that is unambiguous.
 type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option<&'a Reading<'a>>);
 
 #[cfg(feature = "audit")]
@@ -28,7 +28,7 @@ mod on {
     use crate::tower::status::Status;
     use crate::verify::{Code, Rejection};
 
-    /// The verified signatures and the time at which they were verified.
+    /// The verified signatures, and when they were verified.
     pub(in crate::tower) struct HeadEvidence {
         signatures: audit::Evidence,
         now: Timestamp,
@@ -45,7 +45,7 @@ mod on {
         Some(HeadEvidence { signatures, now: held.now() })
     }
 
-    /// Counts a request without a head that could be judged.
+    /// Counts a request whose head could not be judged.
     pub(in crate::tower) fn headless(settings: &VerifySettings, code: &str) {
         if let Some(recorder) = &settings.recorder {
             recorder.headless(code);

@@ -9,7 +9,7 @@ use super::status::Status;
 pub(super) struct Findings {
     pub(super) status: Option<Status>,
     pub(super) mode: Option<Mode>,
-    /// Why the request is refused; `None` if it gets through.
+    /// Why the request is refused; `None` if it is passed on.
     pub(super) refusal: Option<RefusalReason>,
     /// The session that a verified request names.
     pub(super) session: Option<SessionDigest>,

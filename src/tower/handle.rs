@@ -7,7 +7,7 @@ use crate::mcp::body::Scope;
 use crate::profile::Presence;
 use crate::verify::{ReplayCheck, Verifier};
 
-/// Why a verifier or setting cannot be used for a server.
+/// Why a verifier or setting is not fit for a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
@@ -15,34 +15,36 @@ pub enum LayerError {
     /// accepted.
     #[error("no origin is known to be ours")]
     NoOrigin,
-    /// The verifier does not claim nonces: every request could be replayed.
+    /// The verifier does not claim nonces: every signed request could be sent again.
     #[error("nonces are not claimed in a store")]
     NoStore,
-    /// The profile accepts signatures without coverage, nonce, digest or an end.
+    /// The profile accepts signatures without coverage, without a nonce, without a digest or
+    /// without an end of validity.
     #[error("the profile {0:?} is for audits and not for servers")]
     Profile(String),
-    /// The realm cannot stand in a header.
+    /// The realm cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
 }
 
-/// Replaces the verifier of a running layer, as when a trust file has changed.
+/// Replaces the verifier of a running layer, for example after a trust file has changed.
 #[derive(Clone)]
 pub struct Handle {
     verifier: Arc<RwLock<Arc<Verifier>>>,
 }
 
 impl Handle {
-    /// The handle of a new layer that judges by `verifier`.
+    /// Creates the handle of a new layer that judges with `verifier`.
     pub(super) fn new(verifier: Verifier) -> Result<Self, LayerError> {
         Ok(Handle { verifier: Arc::new(RwLock::new(Arc::new(fit(verifier)?))) })
     }
 
-    /// Judges by `verifier` from now on, also requests whose body is not complete yet, so that a
-    /// revoked key has no effect at once. Requests that were verified before stay verified.
+    /// Judges with `verifier` from now on. This includes requests whose body is not complete yet,
+    /// so that a revoked key stops working at once. Requests that were verified before stay
+    /// verified.
     ///
     /// # Errors
-    /// [`LayerError`], and the old verifier stays in use.
+    /// [`LayerError`] if `verifier` is not fit for a server; the old verifier then stays in use.
     pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
         let verifier = Arc::new(fit(verifier)?);
         // No code that can panic runs under the lock.
@@ -50,7 +52,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Whether `verifier` is still in use. Unlike [`Handle::verifier`], this takes no reference.
+    /// Returns true if `verifier` is still in use. This is cheaper than [`Handle::verifier`],
+    /// because it takes no reference.
     pub(super) fn is_current(&self, verifier: &Arc<Verifier>) -> bool {
         Arc::ptr_eq(verifier, &self.verifier.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -67,7 +70,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Checks that a server can rely on `verifier`.
+/// Checks that `verifier` is fit for a server.
 fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if verifier.origins().is_empty() {
         return Err(LayerError::NoOrigin);

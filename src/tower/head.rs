@@ -1,18 +1,18 @@
-//! Converts the types of the `http` crate to a [`Head`].
+//! Converts requests of the `http` crate to a [`Head`].
 
 use http::request::Parts;
 use http::{Uri, Version};
 
 use crate::message::{Head, HeadError, RequestTarget};
 
-/// Returns the target for which `uri` stands in a request of the version of `parts`.
+/// Returns the target that `uri` represents, in a request with the HTTP version of `parts`.
 ///
-/// In HTTP/2 the scheme stands beside the authority (RFC 9113 section 8.3.1), but a proxy may have
-/// set it. So only the authority is used, as with HTTP/1.1 in origin form. The scheme is that of
-/// the configured origin, and the signature must cover that scheme.
+/// In HTTP/2 a request names its scheme (RFC 9113 section 8.3.1), but a proxy may have set it. So
+/// only the authority is used, as in HTTP/1.1 with a target in origin form. The scheme is taken
+/// from the configured origin, and the signature must cover that scheme.
 ///
-/// `Uri` drops a fragment when it is parsed. A front that has the bytes of the request line should
-/// use [`RequestTarget::from_bytes`] instead, which refuses it.
+/// `Uri` silently drops a fragment. A front that has the bytes of the request line should use
+/// [`RequestTarget::from_bytes`] instead, which refuses a fragment.
 pub fn wire_target<'a>(parts: &Parts, uri: &'a Uri) -> RequestTarget<'a> {
     let multiplexed = parts.version >= Version::HTTP_2;
     match uri.authority() {
@@ -23,8 +23,8 @@ pub fn wire_target<'a>(parts: &Parts, uri: &'a Uri) -> RequestTarget<'a> {
     }
 }
 
-/// Returns the head of a request as a server received it. `target` is the target as on the wire: a
-/// router may have shortened the URI of `parts`; see [`wire_target`].
+/// Returns the head of a request as a server received it. `target` must be the target on the wire,
+/// because a router may have shortened the URI of `parts`; see [`wire_target`].
 ///
 /// ```
 /// use mcpid::tower::{received_head, wire_target};
@@ -45,8 +45,8 @@ pub fn received_head<'a>(
     let multiplexed = parts.version >= Version::HTTP_2;
     let mut head = Head::new(parts.method.as_str(), target)?;
     if let (true, Some(authority)) = (multiplexed, parts.uri.authority()) {
-        // RFC 9113 section 8.3.1: `Host` must not differ from the authority. If it does, the head
-        // gets two `Host` lines, for which it is refused.
+        // `Host` must not differ from the authority (RFC 9113 section 8.3.1). If it does, both are
+        // added as `Host` lines, and the request is refused because of the second line.
         let mut hosts = parts.headers.get_all(http::header::HOST).iter();
         let repeated =
             hosts.next().is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
@@ -74,13 +74,13 @@ fn origin_form(uri: &Uri) -> RequestTarget<'_> {
     match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
         Some("*") => RequestTarget::Asterisk,
         Some(text) => RequestTarget::Origin(text.into()),
-        // The authority form of CONNECT, which is refused as a target later.
+        // This is the authority form of CONNECT. Its empty target is refused later.
         None => RequestTarget::Origin("".into()),
     }
 }
 
 fn fields<'a>(head: &mut Head<'a>, parts: &'a Parts) -> Result<(), HeadError> {
-    // The map keeps the order of lines of the same name. Other order has no meaning.
+    // The map keeps the order of lines with the same name. The order of other lines has no meaning.
     for (name, value) in &parts.headers {
         head.push(name.as_str(), value.as_bytes())?;
     }

@@ -1,7 +1,7 @@
-//! Judges one request in the layer: first the head, then the body if it is needed.
+//! Judges one request in the layer: first its head, then its body if the body is needed.
 //!
-//! A request is refused without its body if possible. Then at most [`ID_LIMIT`] bytes of the body
-//! are read, to find the JSON-RPC id for the answer.
+//! If possible, a request is refused without reading its whole body. Then only [`ID_LIMIT`] bytes
+//! of the body are read, to find the JSON-RPC id for the answer.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use super::refusal::{self, RefusalReason, RefusedRequest};
 use super::settings::VerifySettings;
 use super::status::Status;
 
-/// Maximum number of bytes that are read of the body of a refused request, to find the JSON-RPC id
-/// that the refusal has to repeat.
+/// Maximum number of bytes that are read from the body of a refused request, to find the JSON-RPC
+/// id that the refusal must repeat.
 pub const ID_LIMIT: usize = 64 * 1024;
 
 /// Maximum length of an `id` that an answer repeats, in bytes.
@@ -47,7 +47,7 @@ pub(super) enum RequestOutcome<B> {
 pub enum Decision<B> {
     /// The request goes to the application.
     Pass(PassedRequest<B>),
-    /// The client receives this response, and the application nothing.
+    /// The client receives this response, and the application receives nothing.
     Refuse(Response<Bytes>),
 }
 
@@ -55,19 +55,19 @@ pub enum Decision<B> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PassedRequest<B> {
-    /// The verification status.
+    /// The verification status of the request.
     pub status: Option<Status>,
     /// The body, byte for byte as received, without trailers.
     pub body: RequestBody<B>,
-    /// Must be asked about the answer of the application, before it is sent.
+    /// Must be called with the answer of the application, before that answer is sent.
     pub answer: AnswerCheck,
 }
 
-/// How much of a body was read.
+/// What is known of the body of a request.
 enum BodyState<B> {
     Unread(B),
     Read(Bytes, BudgetShare),
-    /// No id can be found in the body: it is too long, broken, or must not be read.
+    /// The body was not read or not completely, so it has no id.
     Gone,
 }
 
@@ -139,7 +139,7 @@ pub(super) fn refuse_head(
     settings.answer(refused, response)
 }
 
-/// Judges a request with a valid head. `expects` says whether its `Expect` counts.
+/// Judges a request with a valid head. `expects` is whether its `Expect` field counts.
 pub(super) async fn judge_received<B>(
     settings: &VerifySettings,
     head: &Head<'_>,
@@ -166,7 +166,7 @@ where
         (Err(held), Some(bytes), Some(reading)) => {
             conclude(settings, &verifier, head, held, (bytes, reading), &mut evidence).await
         }
-        // Not reached: a complete body has bytes.
+        // Cannot happen: a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
     };
     let reading = reading.and_then(Result::ok);
@@ -175,7 +175,7 @@ where
     let Findings { status, mode, refusal, session } = findings;
     let content = match (&refusal, content) {
         (Some(_), BodyState::Unread(body)) if !expects => for_its_id(settings, head, body).await,
-        // A client that waits for a 100 has not sent it yet.
+        // A client that waits for `100 Continue` has not sent its body yet.
         (Some(_), BodyState::Unread(_)) => BodyState::Gone,
         (_, content) => content,
     };
@@ -210,14 +210,14 @@ where
     drop(reading);
     let body = match content {
         BodyState::Unread(body) => RequestBody::streamed(body, verifier.max_body()),
-        // The body of a verified request no longer counts for the budget.
+        // Once the request is verified, its body does not count towards the budget any more.
         BodyState::Read(bytes, share) => RequestBody::read(bytes, (!is_verified).then_some(share)),
         BodyState::Gone => RequestBody::read(Bytes::new(), None),
     };
     Decision::Pass(PassedRequest { status, body, answer })
 }
 
-/// The decision after the head was judged and the body arrived.
+/// The state after the head was judged and the body arrived.
 enum HeadOutcome<'h, B> {
     /// The request is decided already.
     Settled(Findings, BodyState<B>),
@@ -238,20 +238,21 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // A request with another expectation is refused before the client sends its body.
+    // A request with an unknown expectation is refused before the client sends its body.
     if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
     let held = match verifier.judge_head(head) {
         Ok(held) => Ok(held),
-        // Step 1 holds in permissive mode too.
+        // The limits of step 1 also apply in permissive mode.
         Err(rejection) if rejection.step() == Step::Limits => {
             return HeadOutcome::Settled(over_limits(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
-            // The operation makes no difference, so the body is not read. Strict mode refuses the
-            // request; permissive mode passes it on, unless its announced length is over the limit.
+            // The mode does not depend on the operation, so the body is not read. Strict mode
+            // refuses the request. Permissive mode passes it on, unless the announced length is
+            // over the limit.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
                 let findings = rejected(settings, rejection, None);
                 return HeadOutcome::Settled(findings, BodyState::Unread(body));
@@ -287,7 +288,8 @@ async fn conclude<'h>(
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
-    // The registry may have changed while the body arrived, for example by a revocation.
+    // The registry may have been replaced while the body arrived, for example because a key was
+    // revoked.
     let replaced = (!settings.verifier.is_current(verifier)).then(|| settings.verifier());
     let verifier = replaced.as_ref().unwrap_or(verifier);
     let held = match held {
@@ -333,7 +335,7 @@ async fn conclude<'h>(
     }
 }
 
-/// Refuses a request that exceeds a limit, in every mode.
+/// Refuses a request that exceeds a limit. This applies in every mode.
 fn over_limits(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
@@ -341,8 +343,8 @@ fn over_limits(rejection: Rejection) -> Findings {
     Findings { status, mode: None, refusal, session: None }
 }
 
-/// Decides by the mode about a request that was judged and rejected. `reading` is its parsed body,
-/// if the mode depends on it and it can be parsed.
+/// Applies the mode to a request that was judged and rejected. `reading` is its parsed body, if the
+/// mode depends on the body and it could be parsed.
 fn rejected(
     settings: &VerifySettings,
     rejection: Rejection,
@@ -355,19 +357,19 @@ fn rejected(
     Findings { status, mode: Some(mode), refusal, session: None }
 }
 
-/// Returns the mode for a request that is not verified.
+/// Returns the mode that applies to a request that is not verified.
 fn mode(settings: &VerifySettings, reading: Option<&Reading<'_>>) -> Mode {
     let decided = settings.policy.uniform();
     decided.unwrap_or_else(|| settings.policy.mode(reading.and_then(Reading::operation)))
 }
 
-/// Reads the start of the body of a refused request, to find its id.
+/// Reads the beginning of the body of a refused request, to find its JSON-RPC id.
 async fn for_its_id<B>(settings: &VerifySettings, head: &Head<'_>, body: B) -> BodyState<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // Only a JSON-RPC request has one.
+    // Only a POST carries a JSON-RPC request.
     if head.method() != "POST" {
         return BodyState::Gone;
     }
@@ -377,8 +379,8 @@ where
     }
 }
 
-/// Returns the id of a JSON-RPC request, as it was written. The id of a JSON-RPC response is not
-/// returned, because it names a request of the server.
+/// Returns the id of a JSON-RPC request, in its own spelling. A JSON-RPC response has an id too,
+/// but it names a request of the server, so it is not returned.
 fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
     let message = reading.message().filter(|m| m.kind() == MessageKind::Request)?;
     let id = message.id()?;

@@ -1,4 +1,4 @@
-//! The layer that verifies, and its builder methods.
+//! The layer that verifies requests, and its builder methods.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,12 +34,13 @@ pub struct VerifyLayer {
 }
 
 impl VerifyLayer {
-    /// A strict layer that judges by `verifier`, which it sets to read every body as that of an
-    /// MCP endpoint. Register [`Verifier::retention`] with the
-    /// nonce store before.
+    /// Creates a strict layer that judges requests with `verifier`. The verifier is set to read
+    /// every body as a request to an MCP endpoint. Before this, register [`Verifier::retention`]
+    /// with the nonce store.
     ///
     /// # Errors
-    /// [`LayerError`] for a verifier that would accept requests for other servers, or replays.
+    /// [`LayerError`] if `verifier` would accept requests that were signed for other servers, or
+    /// replays.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
         let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
@@ -60,7 +61,7 @@ impl VerifyLayer {
         })
     }
 
-    /// Decides by `policy`, such as [`Modes`], which requests get through without being verified.
+    /// Uses `policy`, such as [`Modes`], to decide which requests may pass without being verified.
     #[must_use]
     pub fn with_modes(self, policy: impl ModePolicy + 'static) -> Self {
         self.with(|settings| {
@@ -69,8 +70,9 @@ impl VerifyLayer {
         })
     }
 
-    /// Decides by `modes`, which learn from the service's answers to `tools/list`. If they depend
-    /// on what is learned, such a request reaches the service with `Accept-Encoding: identity`.
+    /// Uses `modes`, which learn from the service's answers to `tools/list`. If the modes depend on
+    /// the list, requests for it reach the service with `Accept-Encoding: identity`, so that the
+    /// layer can read the answer.
     #[must_use]
     pub fn with_learning_modes(self, modes: LearningModes) -> Self {
         self.with(|settings| {
@@ -87,10 +89,10 @@ impl VerifyLayer {
         self.with(|settings| settings.sessions = Some(bindings))
     }
 
-    /// Refuses with another status than 403.
+    /// Sets the status of refusals, in place of 403.
     ///
     /// # Errors
-    /// [`LayerError::Realm`].
+    /// [`LayerError::Realm`] if the realm cannot be written in a header.
     pub fn with_refusals(self, with: RefuseWith) -> Result<Self, LayerError> {
         if let RefuseWith::Unauthorized { realm } = &with
             && !refusal::is_realm(realm)
@@ -100,7 +102,8 @@ impl VerifyLayer {
         Ok(self.with(|settings| settings.refuse_with = with))
     }
 
-    /// Sets the memory budget for bodies of unverified requests, to share it with other layers.
+    /// Sets the memory budget for bodies of unverified requests. Several layers can share one
+    /// budget.
     #[must_use]
     pub fn with_budget(self, budget: Arc<Budget>) -> Self {
         self.with(|settings| settings.budget = budget)
@@ -112,8 +115,9 @@ impl VerifyLayer {
         self.with(|settings| settings.observer = Some(Arc::new(observer)))
     }
 
-    /// Lets the application answer refused requests. `answer` receives the refusal and the default
-    /// response. The response that it returns is sent, with the refusal in its extensions.
+    /// Lets the application change the answer to refused requests. `answer` gets the refusal and
+    /// the default response, and returns the response to send. The refusal is added to its
+    /// extensions.
     #[must_use]
     pub fn with_answers<F>(self, answer: F) -> Self
     where
@@ -123,8 +127,8 @@ impl VerifyLayer {
     }
 
     /// Calls `admission` for every request that passed steps 1 to 11, before its nonce is claimed.
-    /// An error refuses the request at step 11 as `not_allowed`; its text, a lower-case fragment,
-    /// is for the log.
+    /// If it returns an error, the request is refused at step 11 as `not_allowed`. The error is a
+    /// lower-case fragment for the log.
     #[must_use]
     pub fn with_admission<F>(self, admission: F) -> Self
     where
@@ -133,9 +137,10 @@ impl VerifyLayer {
         self.with(|settings| settings.admission = Some(Arc::new(admission)))
     }
 
-    /// Sets how to find the target as on the wire, if a router removes a part of the path before
-    /// this layer, or if the front knows the bytes of the request line. Without it, every signature
-    /// behind such a router fails. If `find` returns `None`, the URI of the request is used.
+    /// Sets how to find the target as it was on the wire. This is needed if a router before this
+    /// layer removes a part of the path, because every signature would fail otherwise; and if the
+    /// front has the bytes of the request line. If `find` returns `None`, the URI of the request is
+    /// used.
     ///
     /// In axum, for a layer inside of `Router::nest`:
     /// `layer.with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)))`,
@@ -151,12 +156,12 @@ impl VerifyLayer {
         self.with(|settings| settings.wire_target = Some(Arc::new(find)))
     }
 
-    /// Judges one request, for a front without [`VerifyService`], such as an ASGI server or an
-    /// authorization service. It gets the same verdicts, refusals, events and audit entries.
+    /// Judges one request, for a front that does not use [`VerifyService`], such as an ASGI server
+    /// or an authorization service. Verdicts, refusals, events and audit entries are the same.
     ///
-    /// `head` holds the field lines as received. For HTTP/2, `Host` is the `:authority`; a request
-    /// of HTTP/1.0 has no `Expect` (RFC 9110 section 10.1.1). `extensions` are given to the
-    /// observer. The front has to refuse bad framing, as written at [the module](super).
+    /// `head` has the field lines as received. For HTTP/2, add the `:authority` as `Host`. For
+    /// HTTP/1.0, leave out `Expect` (RFC 9110 section 10.1.1). The observer gets `extensions`. The
+    /// front itself has to refuse bad framing; see [the module](super).
     ///
     /// ```
     /// # use mcpid::tower::{BoxError, VerifyLayer};
@@ -193,8 +198,8 @@ impl VerifyLayer {
         judge::judge_received(&self.settings, head, extensions, expects, body).await
     }
 
-    /// Returns the response to a request whose head cannot be a [`Head`], and tells the observer
-    /// and the audit log. `method` and `path` are for the observer.
+    /// Returns the response to a request whose head is not a valid [`Head`]. The observer gets the
+    /// event with this `method` and `path`, and the audit log counts the request.
     pub fn refuse_head(
         &self,
         error: HeadError,
@@ -210,8 +215,9 @@ impl VerifyLayer {
     }
 
     /// Records every request in the audit log. With
-    /// [`Policy::Required`](crate::audit::Policy::Required) a verified request is on the disk
-    /// before the service receives it, and refused with 503 if it cannot be written.
+    /// [`Policy::Required`](crate::audit::Policy::Required), the entry of a verified request is on
+    /// the disk before the service receives the request; if the entry cannot be written, the
+    /// request is refused with 503.
     #[cfg(feature = "audit")]
     #[must_use]
     pub fn with_audit(self, recorder: Arc<crate::audit::Recorder>) -> Self {

@@ -1,6 +1,7 @@
-//! Modes that depend on which tools the server itself calls destructive.
+//! Modes that depend on which tools the server describes as destructive.
 //!
-//! The server lists its tools in its own answers to `tools/list`. They are read as they pass.
+//! The layer reads the list of tools from the server's own answers to `tools/list`, while it passes
+//! them on.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +17,14 @@ use crate::mcp::tools::Tools;
 use super::event_stream;
 use super::modes::{Mode, ModePolicy, Modes};
 
-/// The most bytes of an answer that are kept; the tools of a longer answer stay unknown.
+/// The most bytes of an answer that are stored. From a longer answer, no tools are learned.
 const LONGEST_LIST: usize = 4 * 1024 * 1024;
 
 type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
 
-/// [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) strict mode for tools
-/// that the server does not call harmless. Cloning is cheap; all clones share what was learned.
+/// Like [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) also strict for
+/// tools that the server does not describe as harmless. Cloning is cheap; all clones share what was
+/// learned.
 ///
 /// ```
 /// use mcpid::mcp::pattern::Operation;
@@ -44,41 +46,41 @@ pub struct LearningModes {
 }
 
 impl LearningModes {
-    /// Only verified requests get through.
+    /// Creates modes that let only verified requests pass.
     pub fn strict() -> Self {
         LearningModes::new(Modes::strict())
     }
 
-    /// Decides by `modes` alone.
+    /// Creates modes that decide by `modes` alone.
     pub fn new(modes: Modes) -> Self {
         let modes = Arc::new(modes);
         LearningModes { modes, destructive: false, tools: Arc::default(), learned: None }
     }
 
-    /// Makes calls strict of tools that the server's own `tools/list` does not call harmless, and
-    /// of tools that it has not listed yet.
+    /// Makes calls strict if the server's own `tools/list` does not describe the tool as harmless,
+    /// or has not listed it yet.
     #[must_use]
     pub fn with_destructive(mut self) -> Self {
         self.destructive = true;
         self
     }
 
-    /// Calls `learned` with all tools that are known, each time after an answer was read. It runs
-    /// on the task of the request and under a lock, so it must not block.
+    /// Calls `learned` with all known tools, whenever an answer was read. It runs on the task of
+    /// the request and under a lock, so it must not block.
     #[must_use]
     pub fn with_learned(mut self, learned: impl Fn(&Tools) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
         self
     }
 
-    /// Whether the mode of a tool depends on what the server lists. Its lists must be readable
-    /// then, so they must not be compressed.
+    /// Returns true if the mode of a tool depends on the server's list. The list must then not be
+    /// compressed, so that the layer can read it.
     pub fn is_learning(&self) -> bool {
         self.destructive
     }
 
-    /// Learns from one answer to `tools/list`: the JSON-RPC response or its `result`. An answer
-    /// that cannot be read changes nothing.
+    /// Learns from one answer to `tools/list`: a JSON-RPC response or its `result`. An answer that
+    /// cannot be parsed changes nothing.
     pub fn learn(&self, answer: &[u8]) {
         self.learn_each(std::iter::once(answer));
     }
@@ -86,7 +88,7 @@ impl LearningModes {
     fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>) {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         for answer in answers {
-            // Tools of an answer that cannot be read stay unknown, so they count as destructive.
+            // An error is ignored: the tools in that answer stay unknown, and count as destructive.
             let _ = tools.learn(answer.as_ref());
         }
         if let Some(learned) = &self.learned {
@@ -95,7 +97,7 @@ impl LearningModes {
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
-        // An unsigned answer to the server could approve a call.
+        // The server may have asked for approval of a call, and an unsigned answer could give it.
         operation.may_approve_call()
             || self
                 .tools
@@ -123,16 +125,17 @@ impl ModePolicy for LearningModes {
     }
 
     fn uniform(&self) -> Option<Mode> {
-        // Permissive mode reads unsigned bodies too: the roll-out report counts them by tool.
+        // In permissive mode, bodies of unsigned requests are parsed too, because the roll-out
+        // report counts requests by tool.
         self.modes.uniform().filter(|mode| *mode == Mode::Strict)
     }
 }
 
-/// Copies one answer to `tools/list` as it passes, and learns from it when it is complete.
+/// Copies one answer to `tools/list` while it passes, and learns from it when it is complete.
 pub struct ToolsListener {
     modes: LearningModes,
     is_event_stream: bool,
-    /// `None` once the answer was too long.
+    /// The bytes so far; `None` after the answer exceeded the limit.
     copy: Option<Vec<u8>>,
 }
 
@@ -151,7 +154,7 @@ impl ToolsListener {
         Some(ToolsListener { modes: modes.clone(), is_event_stream, copy: Some(Vec::new()) })
     }
 
-    /// Takes the next bytes of the answer.
+    /// Appends the next bytes of the answer.
     pub fn push_bytes(&mut self, data: &[u8]) {
         let Some(copy) = &mut self.copy else { return };
         if copy.len().saturating_add(data.len()) > LONGEST_LIST {
@@ -161,8 +164,8 @@ impl ToolsListener {
         }
     }
 
-    /// Learns from the answer, which is complete. An answer that broke off must not be learned
-    /// from; drop the listener instead.
+    /// Learns from the answer, which must be complete. If the answer broke off, drop the listener
+    /// instead.
     pub fn finish(self) {
         let Some(copy) = self.copy else { return };
         if self.is_event_stream {

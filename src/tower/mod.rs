@@ -8,9 +8,9 @@
 //!                └───────── refusal: status, headers, JSON-RPC error ◄──────┘
 //! ```
 //!
-//! - **Strict** lets only verified requests through. An unsigned or forged request is refused after
+//! - **Strict** passes only verified requests on. An unsigned or forged request is refused after
 //!   its head; at most 64 KiB of its body are read, to find the JSON-RPC id for the answer.
-//! - **Permissive** lets all requests through, with a [`Status`] that holds the verdict of strict
+//! - **Permissive** passes all requests on, with a [`Status`] that contains the verdict of strict
 //!   mode. Limits on sizes and the check of the authority still apply. [`Modes`] sets the mode for
 //!   single MCP methods and tools.
 //!
@@ -45,20 +45,20 @@
 //! # }
 //! ```
 //!
-//! Beside the verdict, the layer binds MCP sessions to keys ([`SessionBindings`]), and learns from
-//! the service which tools are destructive ([`LearningModes`]). [`Paths`] tells the endpoint from
-//! paths that are open. A front that is no tower service drives the same layer by
-//! [`VerifyLayer::judge`].
+//! The layer also binds MCP sessions to keys ([`SessionBindings`]), and learns from the service
+//! which tools are destructive ([`LearningModes`]). [`Paths`] separates the endpoint from paths
+//! that are open to unsigned requests. A front that is not a tower service uses the same layer
+//! through [`VerifyLayer::judge`].
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. The layer has no timeouts: the server has to limit how long a body
 //! may take. A body that arrives after its signature has expired is refused as `expired`.
 //!
-//! The layer judges the request that its server parsed. The server has to refuse bad framing
-//! (lengths, chunks, repeated or folded header lines, HTTP/1.0, upgrades), and layers outside of
-//! this one must not change method, target or headers. A layer that answers CORS preflights belongs
-//! outside, because preflights are never signed. Behind a router that removes a part of the path,
-//! see [`VerifyLayer::with_wire_target`].
+//! The layer judges the request as the server parsed it. So the server has to refuse bad framing
+//! (lengths, chunks, repeated or folded header lines, HTTP/1.0, upgrades). Other layers around this
+//! one must not change method, target or headers. A layer that answers CORS preflights has to be
+//! around this one, because preflights are never signed. Behind a router that removes a part of the
+//! path, see [`VerifyLayer::with_wire_target`].
 
 mod answer;
 mod budget;

@@ -1,6 +1,6 @@
-//! Which requests must be verified, and which get through with a [`Status`](super::Status) only.
+//! Which requests must be verified, and which are passed on with only a [`Status`](super::Status).
 //!
-//! The mode depends on the operation in the body, never on an unsigned header.
+//! The mode depends on the operation in the body, and never on a header, which may be unsigned.
 
 use crate::mcp::pattern::{Operation, OperationForms, Pattern};
 
@@ -9,13 +9,13 @@ use crate::mcp::pattern::{Operation, OperationForms, Pattern};
 pub enum Mode {
     /// The request is refused.
     Strict,
-    /// The request gets through with its status. Limits on sizes and the check of the authority
+    /// The request is passed on with its status. Limits on sizes and the check of the authority
     /// still apply.
     Permissive,
 }
 
 impl Mode {
-    /// `strict` or `permissive`.
+    /// Returns `strict` or `permissive`.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Strict => "strict",
@@ -27,18 +27,18 @@ impl Mode {
 /// Decides the mode of each request. [`Modes`] is enough for most servers. Implement this trait if
 /// the decision depends on changing data, such as the list of tools of an upstream.
 pub trait ModePolicy: Send + Sync {
-    /// Returns the mode for a request that does `operation`. `None` stands for an ambiguous body,
+    /// Returns the mode for a request with this `operation`. `None` stands for an ambiguous body,
     /// which could do anything.
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode;
 
-    /// Returns the mode if it is the same for every operation. Then the body of a request without a
-    /// valid signature is not read.
+    /// Returns the mode if all operations have the same. The body of a request without a valid
+    /// signature then need not be read.
     fn uniform(&self) -> Option<Mode> {
         None
     }
 }
 
-/// A default mode, and patterns of operations with the other mode.
+/// A default mode, and patterns of operations for which the other mode applies.
 ///
 /// If a strict and a permissive pattern match, the mode is strict.
 ///
@@ -62,19 +62,19 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// Only verified requests get through.
+    /// Creates modes that let only verified requests pass.
     pub const fn strict() -> Self {
         Modes { default: Mode::Strict, strict: Vec::new(), permissive: Vec::new() }
     }
 
-    /// Every request gets through, with the verdict of strict mode in its status.
+    /// Creates modes that let every request pass, with the verdict of strict mode in its status.
     pub const fn permissive() -> Self {
         Modes { default: Mode::Permissive, strict: Vec::new(), permissive: Vec::new() }
     }
 
-    /// Strict also for what `pattern` matches, and for every body that cannot be read. A pattern
-    /// that may match a `tools/call` makes `@response` and `tasks/update` strict too: an unsigned
-    /// answer could approve what the call asks back.
+    /// Makes operations strict that match `pattern`, and every body that cannot be parsed. If
+    /// `pattern` may match a `tools/call`, `@response` and `tasks/update` become strict too: they
+    /// can approve what a call asks back.
     #[must_use]
     pub fn with_strict(mut self, pattern: Pattern) -> Self {
         self.strict.push(pattern);
@@ -89,7 +89,7 @@ impl Modes {
     }
 
     fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
-        // Without a name, a pattern restricts every call of a method that it matches.
+        // If the operation has no name, each pattern for its method applies.
         let any_call = Operation { method: "tools/call", name: None }.forms();
         self.strict.iter().any(|pattern| {
             pattern.restricts_forms(operation) || (answers && pattern.restricts_forms(&any_call))

@@ -1,4 +1,4 @@
-//! One event for each request, for logs and counters of the application.
+//! One event for each request, for the application's logs and counters.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,32 +10,32 @@ use super::modes::Mode;
 use super::refusal::RefusedRequest;
 use super::status::Status;
 
-/// The result of one request. `Display` writes one line for a log: no secrets, and text of the
-/// client is escaped and short.
+/// The result of one request. `Display` writes one line for a log, which contains no secrets; text
+/// from the client is escaped and short.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestEvent<'a> {
-    /// The extensions of the request, so that an application can find its own data.
+    /// The extensions of the request, in which an application can find its own data.
     pub extensions: &'a http::Extensions,
     /// The HTTP method.
     pub method: &'a str,
     /// The path as received, without the query, which may hold secrets.
     pub path: &'a str,
-    /// What the request does, if its body was read and is unambiguous.
+    /// The operation of the request, if its body was read and is unambiguous.
     pub operation: Option<Operation<'a>>,
-    /// The id of the JSON-RPC request, as JSON and as it was written, if an answer may name it: at
+    /// The id of the JSON-RPC request as JSON, in its own spelling, if an answer may repeat it: at
     /// most 256 bytes.
     pub id: Option<&'a str>,
     /// The status; `None` if the request was refused before it was judged.
     pub status: Option<&'a Status>,
-    /// The mode that decided about a request that is not verified.
+    /// The mode that applied to a request that is not verified.
     pub mode: Option<Mode>,
     /// The refusal; `None` if the request got through.
     pub refused: Option<&'a RefusedRequest>,
 }
 
-/// A callback for every request, before it is passed on or answered. It runs on the task of the
-/// request, so it must not block.
+/// A callback for every request, called before the request is passed on or answered. It runs on the
+/// task of the request, so it must not block.
 pub trait Observer: Send + Sync {
     /// Called after a request was judged.
     fn judged(&self, event: &RequestEvent<'_>);
@@ -75,7 +75,7 @@ impl fmt::Display for RequestEvent<'_> {
     }
 }
 
-/// At most 128 characters.
+/// A text that is displayed with at most 128 characters.
 struct ShortText<'a>(&'a str);
 
 impl fmt::Debug for ShortText<'_> {
@@ -130,8 +130,8 @@ impl Counters {
         self.verified.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of requests that got through in permissive mode and that strict mode
-    /// would have refused with `code`.
+    /// Returns the number of requests that passed in permissive mode, and that strict mode would
+    /// have refused with `code`.
     pub fn passed_despite(&self, code: Code) -> u64 {
         self.passed.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
@@ -141,7 +141,8 @@ impl Counters {
         self.refused.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
 
-    /// Returns the number of requests that got through in permissive mode and could not be judged.
+    /// Returns the number of requests that passed in permissive mode although they could not be
+    /// judged.
     pub fn passed_unjudged(&self) -> u64 {
         self.passed_unavailable.load(Ordering::Relaxed)
     }

@@ -1,19 +1,21 @@
-//! The paths of a server: the MCP endpoint, paths that are open to unsigned requests, and no others.
+//! The paths of a server: the MCP endpoint, and paths that are open to unsigned requests. All other
+//! paths are refused.
 //!
-//! An open path must not lead to the endpoint by another spelling. Servers decode, fold, collapse
-//! and trim paths in many ways, so a path that can be read in two ways is never open.
+//! A request to an open path must not reach the endpoint through another spelling of the path.
+//! Servers decode, fold, collapse and trim paths in many ways. So a path that can be read in two
+//! ways is never open.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a path leads.
+/// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// To the MCP endpoint, whose requests are judged.
+    /// The MCP endpoint, whose requests are judged.
     Endpoint,
-    /// To an open path, whose requests need no signature.
+    /// An open path, whose requests need no signature.
     Open,
-    /// Nowhere: the server answers 404.
+    /// Neither: the server answers 404.
     Nothing,
 }
 
@@ -32,7 +34,7 @@ pub enum Route {
 #[derive(Clone, Debug)]
 pub struct Paths {
     endpoint: String,
-    /// The endpoint of the upstream, if there is one.
+    /// The path of the endpoint at the upstream server, if there is one.
     upstream: Option<String>,
     open: Vec<OpenPath>,
 }
@@ -42,18 +44,18 @@ pub struct Paths {
 pub struct OpenPath {
     method: Option<String>,
     path: String,
-    /// Whether the paths below are open, and not this path itself.
+    /// Whether the paths below this path are open, and this path itself is not.
     below: bool,
 }
 
-/// Why a path cannot be the endpoint, or cannot be open.
+/// Why a path cannot be the endpoint or an open path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
     /// The text does not begin with a slash, or holds characters that no request line can hold.
     #[error("{0:?} is not a path such as /mcp")]
     Form(String),
-    /// Servers could read it as another path.
+    /// Servers could read the text as another path.
     #[error("{0:?} can be read as more than one path")]
     Ambiguous(String),
     /// The path is the endpoint, or lies below it.
@@ -64,8 +66,8 @@ pub enum PathError {
     Method(String),
 }
 
-/// Documents that tell clients how to log in (RFC 9728, RFC 8414, OpenID Connect Discovery).
-/// Clients read them before they have a key that is trusted.
+/// Documents that tell clients how to log in (RFC 9728, RFC 8414, OpenID Connect Discovery). A
+/// client reads them before it has a trusted key.
 const WELL_KNOWN: [&str; 3] = [
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-authorization-server",
@@ -73,12 +75,12 @@ const WELL_KNOWN: [&str; 3] = [
 ];
 
 impl Paths {
-    /// Makes paths of the endpoint `endpoint` and the well-known documents.
+    /// Makes paths with the endpoint `endpoint` and the well-known documents.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Paths { endpoint: endpoint.into(), upstream: None, open: Vec::new() }
     }
 
-    /// Works as [`Paths::new`], but checks that the endpoint `path` can stand in a request line.
+    /// Works as [`Paths::new`], and checks that `path` can be written in a request line.
     ///
     /// # Errors
     /// [`PathError::Form`] if `path` does not begin with a slash, has a query or fragment, or holds
@@ -90,7 +92,7 @@ impl Paths {
     /// Adds an open path.
     ///
     /// # Errors
-    /// [`PathError::Endpoint`] if requests to the open path reach the endpoint.
+    /// [`PathError::Endpoint`] if a request to the open path would reach the endpoint.
     pub fn with_open(mut self, open: OpenPath) -> Result<Self, PathError> {
         if !open.below && self.leads_to_endpoint(&open.path) {
             return Err(PathError::Endpoint(open.path));
@@ -99,8 +101,9 @@ impl Paths {
         Ok(self)
     }
 
-    /// Adds the endpoint of the upstream server, which may differ from the public one. Requests to
-    /// open paths reach the upstream under their own path, so this path is never open either.
+    /// Adds the path of the endpoint at the upstream server, which may differ from the public path.
+    /// Requests to open paths reach the upstream with the same path, so this path is never open
+    /// either.
     #[must_use]
     pub fn with_upstream(mut self, path: impl Into<String>) -> Self {
         self.upstream = Some(path.into());
@@ -112,7 +115,7 @@ impl Paths {
         &self.endpoint
     }
 
-    /// Returns where `path` leads, which is the path of a request as on the wire, without query.
+    /// Returns what `path` is. `path` must be the path of a request as on the wire, without query.
     pub fn route(&self, method: &str, path: &str) -> Route {
         if path == self.endpoint && path != "/" {
             return Route::Endpoint;
@@ -138,13 +141,13 @@ impl Paths {
         well_known || self.open.iter().any(|open| open.covers(method, path))
     }
 
-    /// Whether some server could read `path` as the endpoint, public or of the upstream, or as a
-    /// path below it.
+    /// Returns true if some server could read `path` as the endpoint (public or at the upstream),
+    /// or as a path below it.
     fn leads_to_endpoint(&self, path: &str) -> bool {
         let path = folded(path);
         std::iter::once(&self.endpoint).chain(&self.upstream).any(|endpoint| {
             let endpoint = folded(endpoint);
-            // All paths lie below `/`, so there only the path itself counts.
+            // Every path lies below `/`, so an endpoint `/` only matches itself.
             path == endpoint
                 || (!endpoint.is_empty()
                     && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
@@ -204,8 +207,8 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#')
 }
 
-/// Whether servers may read `path` as different paths: it has dot segments, empty segments, path
-/// parameters or backslashes, or percent-encodings of such characters.
+/// Returns true if servers may read `path` as different paths: because of dot segments, empty
+/// segments, path parameters or backslashes, or percent-encodings of such characters.
 fn is_ambiguous(path: &str) -> bool {
     let encoded = |byte: &[u8]| {
         byte.len() == 2
@@ -223,7 +226,7 @@ fn is_ambiguous(path: &str) -> bool {
 }
 
 /// Returns `path` as the most lenient server might read it: decoded, in lower case, without slashes
-/// and white space at its end.
+/// and white space at the end.
 fn folded(path: &str) -> String {
     let bytes = path.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

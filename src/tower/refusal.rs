@@ -1,7 +1,8 @@
 //! Refusals: status, headers and JSON-RPC error.
 //!
-//! An unauthenticated client reads the response. So it holds a code and a fixed message, never
-//! numbers and no content of the registry. The true reason is for the application and its log.
+//! The response goes to a client that is not authenticated. So it has a code and a fixed message,
+//! but no numbers and nothing from the registry. Only the application and its log get the true
+//! reason.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,21 +30,23 @@ pub const INTERNAL_ERROR: i32 = -32603;
 /// The default `Retry-After`, in seconds.
 const RETRY_SOON: i64 = 5;
 
-/// The status for requests that are unsigned or whose signature is refused.
+/// The status of refusals of requests that are unsigned or have an invalid signature.
 ///
-/// Other faults have a status of their own; see [`RefusedRequest::status`].
+/// Other faults have their own status; see [`RefusedRequest::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseWith {
-    /// 403, the default, which MCP clients show as a refusal.
+    /// 403, the default. MCP clients show it as a refusal.
     Forbidden,
-    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients look
-    /// for an OAuth server then. `not_allowed` is 403, because signing again would not help.
+    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients would
+    /// look for an OAuth server. `not_allowed` still gives 403, because signing again would not
+    /// help.
     Unauthorized {
         /// The realm of the challenge.
         realm: String,
     },
-    /// 200 for a POST with an `id`, else 403: for clients that hide the text of an error status.
+    /// 200 for a POST with an `id`, otherwise 403: for clients that hide the text of an error
+    /// status.
     Ok,
 }
 
@@ -57,7 +60,7 @@ pub enum RefusalReason {
     Unavailable(Arc<Unavailable>),
     /// The body is longer than the limit, which applies in every mode.
     BodyTooLarge {
-        /// Bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The request was verified, but the required audit entry could not be written.
@@ -72,7 +75,7 @@ pub enum RefusalReason {
     BodyBroken(BoxError),
 }
 
-/// A refusal, as hooks receive it and as it stands in the extensions of the response.
+/// A refusal, which hooks receive and the extensions of the response hold.
 #[derive(Clone, Debug)]
 pub struct RefusedRequest {
     reason: Arc<RefusalReason>,
@@ -90,19 +93,20 @@ impl RefusedRequest {
         RefusedRequest { reason: Arc::new(reason), status }
     }
 
-    /// Returns the true reason, which is not for the client.
+    /// Returns the true reason. The client must not see it.
     pub fn reason(&self) -> &RefusalReason {
         &self.reason
     }
 
-    /// The status of the response: 403, or what [`RefuseWith`] puts in its place; 400
-    /// `header_body_mismatch`, 413 body, 415 content coding, 417 `Expect`, 421 `target_mismatch`,
-    /// 429 `nonce_quota`, 431 head, 503 could not be judged.
+    /// Returns the status of the response: 403 or the status that [`RefuseWith`] sets; or 400 for
+    /// `header_body_mismatch`, 413 for a long body, 415 for a content coding, 417 for `Expect`, 421
+    /// for `target_mismatch`, 429 for `nonce_quota`, 431 for a long head, 503 if the request could
+    /// not be judged.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Returns the true code, for logs: one of [`Code`], else `unavailable`, `expectation_failed`,
+    /// Returns the true code, for logs: one of [`Code`], or `unavailable`, `expectation_failed`,
     /// `head_invalid` or `body_broken`.
     pub fn code(&self) -> &'static str {
         match &*self.reason {
@@ -154,7 +158,7 @@ impl RefusedRequest {
 }
 
 impl fmt::Display for RefusedRequest {
-    /// One line for a log, with the true code and its numbers.
+    /// Writes one line for a log, with the true code and its numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.code())?;
         match &*self.reason {
@@ -184,7 +188,7 @@ fn status_of(
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
-            // The length of a body is checked before, so this is about the head.
+            // Step 1 checks the head here: the length of a body is checked before.
             Code::TooLarge if rejection.step() == Step::Limits => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -236,7 +240,7 @@ pub(super) fn response(
                 headers.insert(header::WWW_AUTHENTICATE, value);
             }
         }
-        // RFC 9110 section 15.5.16: name the accepted coding.
+        // The answer names the accepted coding (RFC 9110 section 15.5.16).
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
@@ -251,8 +255,8 @@ pub(super) fn response(
     response
 }
 
-/// Returns the value of `Accept-Signature` for this request (RFC 9421 section 5). Returns `None` if
-/// the request has more fields than one signature may cover.
+/// Returns the value of `Accept-Signature` for this request (RFC 9421 section 5), or `None` if the
+/// request has more fields than one signature may cover.
 fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue> {
     let names = verifier.wanted(head);
     if names.len() > MAX_COMPONENTS {
@@ -273,7 +277,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// Whether `text` can be the realm of a challenge.
+/// Returns true if `text` can be the realm of a challenge.
 pub(super) fn is_realm(text: &str) -> bool {
     text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }

@@ -56,8 +56,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // `self.inner` was polled until it was ready, and may hold a permit for this call. Its
-        // clone holds none, so the clone stays here for the next call.
+        // The ready instance `self.inner` may hold a permit for this call, and a clone does not. So
+        // this call uses the ready instance, and leaves the clone for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -65,7 +65,7 @@ where
             future: Box::pin(async move {
                 match judge(&settings, request).await {
                     RequestOutcome::Pass(request, answer) => {
-                        // The settings are not needed while the service runs.
+                        // The settings are released while the service runs.
                         let response = inner.call(request);
                         drop(settings);
                         Ok(answer.apply(response.await?))

@@ -1,7 +1,7 @@
-//! Sessions of MCP 2025-11-25: each belongs to the key that opened it.
+//! Binds each session (MCP 2025-11-25) to the key that opened it.
 //!
-//! A session id is a bearer secret. If it were not bound to a key, a client that learns the id of
-//! another client and has a trusted key of its own could act in that client's session.
+//! A session id is a bearer secret. Without a binding, a client that has a trusted key and learns
+//! the session id of another client could act in that session.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ pub(super) const SESSION_ID: &str = "mcp-session-id";
 
 /// The key to which each live session is bound.
 ///
-/// Only sessions that the server opened for, or accepted from, a verified request are bound, and no
-/// live session is forgotten for a new one.
+/// A session is bound only if the server opened it for a verified request, or accepted it in one. A
+/// live session is never removed to make room for a new one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,12 +49,13 @@ struct BoundSession {
     used: Instant,
 }
 
-/// SHA-256 of a session id: a server may make ids of any length.
+/// The SHA-256 of a session id. A digest is stored, because a server may make ids of any length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SessionDigest([u8; 32]);
 
 impl SessionDigest {
-    /// Returns the digest of the id in a field value. HTTP/2 leaves spaces around a value.
+    /// Returns the digest of the id in a field value. Spaces around the value, which HTTP/2 keeps,
+    /// are ignored.
     pub(super) fn of(value: &[u8]) -> Self {
         SessionDigest(Sha256::digest(value.trim_ascii()).into())
     }
@@ -77,7 +78,7 @@ pub(super) enum Binding {
 const SWEEP: Duration = Duration::from_secs(10);
 
 impl SessionBindings {
-    /// Makes an empty table of at most `most` sessions. A session that is not used for `idle` may
+    /// Makes an empty table for at most `most` sessions. A session that was not used for `idle` may
     /// be bound to another key.
     pub fn new(most: usize, idle: Duration) -> Self {
         SessionBindings { table: Mutex::default(), most, idle }
@@ -92,7 +93,7 @@ impl SessionBindings {
         self.table().sessions.len()
     }
 
-    /// Whether no session is bound.
+    /// Returns true if no session is bound.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -143,7 +144,7 @@ impl SessionBindings {
         Binding::New
     }
 
-    /// Forgets a session that the server has ended.
+    /// Removes a session that the server has ended.
     pub(super) fn end(&self, session: &SessionDigest, key: &KeyId) {
         let mut table = self.table();
         if table.sessions.get(session).is_some_and(|bound| bound.key == *key) {
@@ -152,14 +153,15 @@ impl SessionBindings {
         }
     }
 
-    /// Whether `key` may have one more session. A server without sessions accepts any id, so one
-    /// key could fill the table. Therefore a key has at most an eighth of the table, unless half of
-    /// it is free.
+    /// Returns true if `key` may have one more session. A server without sessions accepts any id,
+    /// so one key could fill the table. So a key has at most an eighth of the table, unless half of
+    /// the table is free.
     fn has_room(&self, table: &mut SessionTable, key: &KeyId, now: Instant) -> bool {
         if table.has_room(self.most, key) {
             return true;
         }
-        // Searching the whole table for every request would be too slow.
+        // Searching the whole table for every request would be too slow, so it is searched every
+        // few seconds.
         if table.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP) {
             return false;
         }

@@ -1,4 +1,4 @@
-//! The settings of a [`VerifyLayer`](super::VerifyLayer), shared by all of its services.
+//! The settings of a [`VerifyLayer`](super::VerifyLayer), which all of its services share.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>>
 pub(super) struct VerifySettings {
     pub(super) verifier: Handle,
     pub(super) policy: Arc<dyn ModePolicy>,
-    /// The same as `policy`, if that learns from the server's answers.
+    /// The same value as `policy`, if that policy learns from the server's answers.
     pub(super) learning: Option<LearningModes>,
     pub(super) sessions: Option<Arc<SessionBindings>>,
     pub(super) refuse_with: RefuseWith,
@@ -50,8 +50,8 @@ impl VerifySettings {
         found.unwrap_or_else(|| head::wire_target(parts, &parts.uri))
     }
 
-    /// Asks the session table and the hook of the application. Returns the session that the request
-    /// names. Step 1 refused a request that names several.
+    /// Checks the session, and calls the application's admission hook. Returns the session that the
+    /// request names. A request that names several sessions was refused at step 1.
     pub(super) fn admit(
         &self,
         head: &Head<'_>,

@@ -25,7 +25,7 @@ use super::head;
 
 type NonceSource = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// Why a request could not be signed. It was not sent.
+/// Why a request could not be signed. The request was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSigned {
@@ -35,7 +35,7 @@ pub enum NotSigned {
     /// The body is longer than the limit.
     #[error("the body of the request is over {limit} bytes long")]
     BodyTooLarge {
-        /// Bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
     /// The body could not be read.
@@ -47,16 +47,16 @@ pub enum NotSigned {
     /// The signer refused the request.
     #[error("the request could not be signed")]
     Signing(#[from] SigningError),
-    /// The signature cannot stand in a header.
+    /// The signature cannot be written in a header.
     #[error("the signature does not fit into a header")]
     Header(#[from] http::header::InvalidHeaderValue),
 }
 
-/// Signs every request of the client that it wraps, each with a new time and nonce.
+/// Wraps an HTTP client and signs every request, each with a new time and nonce.
 ///
-/// A retry or redirect layer belongs outside of this one, so that each attempt is signed. Layers
-/// that change method, target, body or covered headers belong outside too. The body is read
-/// completely first, because its digest is signed. A request that cannot be signed is not sent; the
+/// A layer that retries or redirects has to be around this one, so that each attempt is signed. So
+/// do layers that change method, target, body or covered headers. The body is read completely
+/// before signing, because its digest is signed. A request that cannot be signed is not sent; the
 /// source of the error is [`NotSigned`].
 ///
 /// ```
@@ -91,8 +91,9 @@ struct SignSettings {
 }
 
 impl SignLayer {
-    /// Signs with `signer` at the time of `clock`, with nonces from `random`, which must be a
-    /// cryptographic generator. Bodies may be as long as verifiers accept by default, 4 MiB.
+    /// Creates a layer that signs with `signer`, takes the time from `clock`, and makes nonces from
+    /// `random`, which must be a cryptographic generator. Bodies may have the length that verifiers
+    /// accept by default, 4 MiB.
     pub fn new<R>(signer: Arc<Signer>, clock: Arc<dyn Clock>, random: R) -> Self
     where
         R: rand::TryCryptoRng + Send + 'static,
@@ -110,20 +111,20 @@ impl SignLayer {
                 nonces: Arc::new(nonces),
                 origins: Origins::unknown(),
                 max_body: DEFAULT_MAX_BODY,
-                // The client already holds these bodies in memory.
+                // The client already has the bodies in memory, so there is no limit here.
                 budget: Arc::new(Budget::new(usize::MAX)),
             }),
         }
     }
 
-    /// Sets the origin for requests whose target is a path only. Without it, their `Host` is used
-    /// with `https`, or `http` for loopback hosts.
+    /// Sets the origin for requests whose target is only a path. Without this setting, the origin
+    /// is their `Host` with `https`, or with `http` for loopback hosts.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         self.with(|settings| settings.origins = Origins::new([origin]))
     }
 
-    /// Signs bodies of at most `bytes`.
+    /// Sets the maximum length of a body, in bytes.
     #[must_use]
     pub fn with_max_body(self, bytes: usize) -> Self {
         self.with(|settings| settings.max_body = bytes)
@@ -187,7 +188,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The instance that is ready makes the call; see `VerifyService`.
+        // The ready instance makes the call, as in `VerifyService`.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -215,13 +216,13 @@ impl SignSettings {
                 }
             })?;
         let nonce = (self.nonces)().map_err(NotSigned::Nonce)?;
-        // The time is read last, so that it is when the request is sent.
+        // The time is read last, so that `created` is close to the moment of sending.
         let created = self.clock.now();
         let head = head::to_send(&parts)?;
         let signed = self.signer.sign(&head, &self.origins, &body, created, &nonce)?;
         drop(head);
         for (name, value) in signed.headers() {
-            // The new value replaces the fields of that name.
+            // The new value replaces all fields of this name.
             if let Ok(name) = HeaderName::try_from(name) {
                 parts.headers.insert(name, HeaderValue::try_from(value)?);
             }

@@ -1,4 +1,4 @@
-//! The verification status of a request that gets through, in its extensions.
+//! The verification status of a request, which the layer adds to its extensions.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::verify::{Code, Rejection, Unavailable, Verified};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Status {
-    /// All twelve steps passed; the value holds the key.
+    /// A signature passed all twelve steps. The value names the key.
     Verified(Arc<Verified>),
     /// The request has no signature.
     Unsigned(Arc<Rejection>),
-    /// A well-formed signature under a key that the registry does not have.
+    /// A signature is well-formed, but the registry does not have its key.
     UnknownKey(Arc<Rejection>),
-    /// A signature that was refused for another reason.
+    /// A signature was refused for another reason.
     Invalid(Arc<Rejection>),
     /// The request could not be judged.
     Unavailable(Arc<Unavailable>),
@@ -41,7 +41,7 @@ impl Status {
         }
     }
 
-    /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
+    /// Returns `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Status::Verified(_) => "verified",

@@ -1,4 +1,4 @@
-//! The end of an audit: checks for promised entries that are missing.
+//! The end of an audit: checks whether entries are missing that hashes or checkpoints prove.
 
 use super::super::fault::LogError;
 use super::super::finding::FindingKind;
@@ -7,15 +7,17 @@ use super::super::reuse::UsedNonces;
 use super::Auditor;
 
 impl Auditor {
-    /// Ends the audit after all entries were given.
+    /// Ends the audit. Call this after all entries were given.
     ///
     /// # Errors
-    /// The log cannot be read again, where its clock went back so far that this was needed.
+    /// [`LogError`] if the log has to be read again and cannot be. This happens only if its clock
+    /// went far back.
     pub fn finish(self) -> Result<Report, LogError> {
         self.finish_with_nonces().map(|(report, _)| report)
     }
 
-    /// Works as [`Auditor::finish`], and also returns the nonces for the log that follows this one.
+    /// Works as [`Auditor::finish`], and also returns the nonces that the log has used up, for the
+    /// audit of its successor.
     ///
     /// # Errors
     /// As [`Auditor::finish`].
@@ -65,7 +67,8 @@ impl Auditor {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
             self.find(FindingKind::File, Some(first), why);
         }
-        // If requests are older than the forgotten nonces, the whole log is read again.
+        // A request is older than nonces that were dropped from memory, so the whole log is read
+        // again.
         if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
             let why = format!("its nonce was used before by the same key, in entry {earlier}");
             self.find(FindingKind::Replayed, Some(later), why);

@@ -1,4 +1,4 @@
-//! The diagnosis of entries that do not fit.
+//! Says what was done to entries that do not fit: changed, inserted, removed, swapped or repeated.
 
 use super::super::fault::MAX_LINE;
 use super::super::finding::{self, FindingKind};
@@ -7,12 +7,12 @@ use super::super::reference_checkpoints::ReferenceCheckpoint;
 use super::{Auditor, Suspect};
 
 impl Auditor {
-    /// Reports a checkpoint whose root differs from that of the entries.
+    /// Reports a checkpoint whose root differs from the root of the entries.
     pub(super) fn other_root(&mut self, one: &ReferenceCheckpoint, size: u64) {
         let good = self.good;
         let whose = if one.is_external() { "the checkpoint that was kept" } else { "a checkpoint" };
         match self.other_hash.take() {
-            // The next entry tells whether this one was changed, or put in.
+            // The next entry shows whether this entry was changed or inserted.
             Some(n) if n + 1 == size => {
                 let why = Some(format!("it is not the one under {whose} over {size} entries"));
                 self.suspect =
@@ -36,11 +36,13 @@ impl Auditor {
         self.stored = None;
     }
 
-    /// Reports the diagnosis of a misfit once the entry after it is known.
+    /// Reports what was done to the entry `suspect`, once the number of the entry after it is
+    /// known.
     pub(super) fn conclude(&mut self, suspect: Suspect, next: Option<u64>) {
         let Suspect { place, n, why, what } = suspect;
         if let Some(first) = self.other_hash.filter(|first| *first < place) {
-            // The number comes again: what bore it first was not there when hashes were stored.
+            // Two entries have this number. The first of them came after the hashes were stored, so
+            // it was inserted.
             if n == Some(first) && place == first + 1 {
                 self.find(FindingKind::Inserted, Some(first), "the true entry follows".to_owned());
             } else {
@@ -54,13 +56,13 @@ impl Auditor {
         }
         let (finding, structural) = finding::of_inconsistent_entry(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
-        // Otherwise only this entry is in doubt.
+        // Otherwise only this one entry is doubtful.
         if structural {
             self.go_on_at(next);
         }
     }
 
-    /// Continues to count from the number of the next entry, if all findings are requested.
+    /// Continues to count from the number of the next entry, if the auditor wants all findings.
     fn go_on_at(&mut self, next: Option<u64>) {
         (self.broken, self.stored, self.other_hash) = (true, None, None);
         if let Some(next) = next {
@@ -68,7 +70,7 @@ impl Auditor {
         }
     }
 
-    /// Reports a last line without a line feed: it is being written, or was cut.
+    /// Reports a last line without a line feed: it is still being written, or was cut.
     pub(super) fn broken_off(&mut self, looked: &EntryFindings) {
         if let Some(why) = &looked.fault {
             self.find(FindingKind::Archive, Some(self.expected), why.clone());

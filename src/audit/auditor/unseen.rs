@@ -11,8 +11,9 @@ use super::super::tree::{Hash, Nodes as _};
 use super::Auditor;
 
 impl Auditor {
-    /// Reads the notes about files that were archived. Only the key that the auditor pinned makes
-    /// an archived file of one that is missing; without a pinned key, the log's own does.
+    /// Reads the notes about archived files. Such a note distinguishes an archived file from one
+    /// that was removed, so it must be signed by the log key that the auditor pinned; or by the
+    /// log's own key if the auditor pinned none.
     pub(super) fn read_archive_notes(
         &mut self,
         folder: &Folder,
@@ -44,7 +45,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Skips archived files up to entry `to`, with which the next given file begins.
+    /// Skips archived files, up to entry `to`, with which the next file that was given begins.
     pub(super) fn skip_archived(&mut self, to: u64) {
         while let Some(next) = self.archived.remove(&self.counted) {
             if next > to {
@@ -68,7 +69,7 @@ impl Auditor {
         }
     }
 
-    /// Takes an entry by the hash of its leaf alone.
+    /// Audits an entry of which only the hash is known.
     fn take_unseen(&mut self, n: u64) {
         let mut leaf = [0; 32];
         let read = self.stored.as_mut().is_some_and(|stored| stored.read_exact(&mut leaf).is_ok());

@@ -12,32 +12,32 @@ use crate::clock::Timestamp;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EntryFindings {
-    /// The entry's position in the log, by counting.
+    /// The entry's position in the log, as counted.
     pub n: u64,
-    /// The entry's position according to the name of its file.
+    /// The entry's position as the name of its file says.
     pub(in crate::audit) named: u64,
     /// The leaf hash of the entry.
     pub leaf: Hash,
-    /// True if the line ends with a line feed.
+    /// Whether the line ends with a line feed.
     pub whole: bool,
-    /// The number and time that it bears, if they can be read.
+    /// The number and time that the entry states, if they can be parsed.
     pub stamp: Option<(u64, Timestamp)>,
-    /// The entry's message to the audit of the whole log, if the entry can be read.
+    /// What the entry means for the audit of the whole log, if the entry can be parsed.
     pub(in crate::audit) notice: Option<(Version, Notice)>,
-    /// The fault in the entry itself, if there is one.
+    /// The contradiction inside the entry, if there is one.
     pub fault: Option<String>,
-    /// The parts of the entry that could be judged.
+    /// Which parts of the entry could be judged.
     pub judged: Judged,
-    /// Nonces that it uses up.
+    /// The nonces that the entry uses up.
     pub(in crate::audit) nonces: Vec<NonceUse>,
     /// The length of the entry's line, in bytes.
     pub bytes: u64,
 }
 
-/// The effect of an entry on later entries.
+/// What an entry means for later entries.
 #[derive(Debug)]
 pub(in crate::audit) enum Notice {
-    /// A request that was judged at `time` by rules that the log has to have named.
+    /// A request that was judged at `time`, by rules that the log must have named before.
     Request {
         time: Timestamp,
         rules: Option<Rules>,
@@ -49,30 +49,30 @@ pub(in crate::audit) enum Notice {
     Rules(Rules),
     After(PreviousLog),
     Closed(String),
-    /// Another entry was erased.
+    /// The entry records that another entry was erased.
     Erased(Erasure),
-    /// The entry was erased.
+    /// This entry was erased.
     Tombstone,
 }
 
-/// The parts of an entry that could be judged.
+/// Which parts of an entry could be judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Judged {
-    /// Signatures that were verified.
+    /// Number of signatures that were verified.
     pub signatures: u64,
-    /// The body was not kept, or not whole: steps 9 to 11 rest on the log's word.
+    /// Whether the body was not kept completely: only the log claims the results of steps 9 to 11.
     pub without_body: bool,
-    /// True if a signature covers data that is not kept, so that it cannot be verified again.
+    /// Whether a signature covers data that is not kept, so that it cannot be verified again.
     pub opaque: bool,
-    /// The reasons why the entry is not good, although nothing contradicts it.
+    /// Why the entry is not good, although nothing contradicts it.
     pub reasons: Reasons,
-    /// The index of the signature that vouches for the entry.
+    /// The index of the signature on which the verdict rests.
     pub vouching: Option<usize>,
-    /// The thumbprint of the vouching signature's key.
+    /// The thumbprint of the key of that signature.
     pub key: Option<String>,
-    /// The statement of the auditor's trust files about the vouching signature's key.
+    /// What the auditor's trust files say about the key of that signature.
     pub known: Option<Known>,
-    /// True if only the log claims which operation the request asks for.
+    /// Whether only the log claims which operation the request asks for.
     pub operation_claimed: bool,
 }

@@ -1,5 +1,5 @@
-//! Derives the facts of an entry from its request and compares them: an entry that contradicts
-//! itself is false, also under a good signature.
+//! Compares the facts that an entry states with its request. An entry that contradicts itself is
+//! bad, even with a valid signature.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -16,7 +16,7 @@ use crate::secret::json_fault;
 use crate::verify::rejection::chain;
 use crate::verify::{Rejection, Step};
 
-/// The members of a request line: in a log there are no others.
+/// The members of a request line. A line in a log has no others.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestMembers {
@@ -49,15 +49,14 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// Returns the thumbprint, or the `keyid` of the signature.
+/// Returns the name by which the key was found: its thumbprint, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
     Ok(key.kid)
 }
 
-/// Returns the steps at which a code can occur; `None` if the code is not a judgement of the
-/// request.
+/// Returns the steps at which a code can occur; `None` if the code is not a refusal of a request.
 fn steps_of(code: &str) -> Option<&'static [u8]> {
     Some(match code {
         "too_large" | "target_mismatch" => &[1],
@@ -83,8 +82,9 @@ fn steps_of(code: &str) -> Option<&'static [u8]> {
     })
 }
 
-/// Codes that a request whose signature holds can be refused with although judging it again finds
-/// nothing: they rest on a store, a session, the clock of a later moment, or a limit of the server.
+/// Codes with which a request with a valid signature can be refused although judging it again finds
+/// no fault. They depend on a store, a session, the clock at a later moment, or a limit of the
+/// server.
 const NOT_REPEATABLE: &[&str] = &[
     "nonce_replayed",
     "nonce_quota",
@@ -96,7 +96,7 @@ const NOT_REPEATABLE: &[&str] = &[
     "body_broken",
 ];
 
-/// Checks that verdict, step and code fit each other.
+/// Checks that verdict, step and code match.
 pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     let said = request.verdict.as_str();
     match (request.verdict, &request.code, request.step) {
@@ -110,7 +110,7 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
         (_, None, _) => Err(format!("it says {said}, and no code")),
         (_, Some(code), step) => {
             let steps = steps_of(code).ok_or(format!("there is no code {code:?}"))?;
-            // A body that is too long may be refused before it is judged.
+            // A body that is too long may be refused before the first step.
             let stepless = steps.is_empty() || code == "too_large";
             let fits = step.map_or(stepless, |step| steps.contains(&step));
             let step = step.map_or("no step".to_owned(), |step| format!("step {step}"));
@@ -119,7 +119,7 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     }
 }
 
-/// Checks that the head has only fields that a log keeps, and that its `digest` is right.
+/// Checks that the head has only fields that a log keeps, and that the recorded `digest` is right.
 pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), String> {
     serde_json::from_str::<RequestMembers>(request.request.get())
         .map_err(|e| format!("its request cannot be read: {}", json_fault(&e)))?;
@@ -135,7 +135,8 @@ pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), S
     Ok(())
 }
 
-/// Checks that a redacted body has one piece more than cuts, and that no complete body is present.
+/// Checks that a redacted body has one piece of text more than cuts, and that the entry does not
+/// also have the complete body.
 pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), String> {
     if whole {
         return Err("it has its body whole, and with values cut out".to_owned());
@@ -146,7 +147,7 @@ pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), Str
     }
 }
 
-/// Checks that a body from the auditor, which the log does not have, is the signed one.
+/// Checks that a body that the auditor has, and the log does not, is the one that was signed.
 pub(super) fn check_given(
     request: &Request<'_>,
     head: &Head<'_>,
@@ -160,7 +161,7 @@ pub(super) fn check_given(
     }
 }
 
-/// The `Mcp-*` fields that at least one signature covers.
+/// The `Mcp-*` fields that a signature covers.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Mirror {
     pub(super) method: bool,
@@ -180,8 +181,9 @@ pub(super) fn check_operation(
     Err(format!("its body asks for {}, and it says {}", show(read), show(said)))
 }
 
-/// Checks the recorded operation against the head if the body is not kept: in an accepted request
-/// the covered fields agreed with the body. `Ok(true)` if no signed field states the operation.
+/// Checks the recorded operation against the head, if the body is not kept. In an accepted request,
+/// the covered fields agreed with the body. Returns `Ok(true)` if no signed field states the
+/// operation.
 pub(super) fn check_mirror(
     mcp: Option<&Mcp>,
     head: &Head<'_>,
@@ -232,7 +234,7 @@ pub(super) fn check_mirror(
 }
 
 /// Compares the new verdict with the recorded one. `found` is `None` if the body was not kept, so
-/// that the steps after step 8 could not be judged.
+/// that only steps 1 to 8 could be judged again.
 pub(super) fn check_outcome(
     request: &Request<'_>,
     found: Option<Result<(), Rejection>>,
@@ -248,8 +250,8 @@ pub(super) fn check_outcome(
     };
     match found {
         Some(Err(no)) if no.code().as_str() == code => Ok(()),
-        // These two are judged before the steps on the body: the time after its last byte, and its
-        // length.
+        // These two can be found before the body is parsed: `expired` after its last byte, and
+        // `too_large` by its length.
         Some(Err(_)) if matches!(code, "expired" | "too_large") => Ok(()),
         Some(Err(no)) => Err(format!("{}, and it says {code}", refused(&no))),
         Some(Ok(())) if NOT_REPEATABLE.contains(&code) => Ok(()),

@@ -1,5 +1,5 @@
-//! The statements of the auditor's own trust files about a key. Names, client ids and limits in the
-//! log are ignored.
+//! What the auditor's own trust files say about a key. Names, client ids and limits in the log are
+//! ignored.
 
 use crate::clock::Timestamp;
 use crate::key::trust::{Registry, TrustEntry};
@@ -9,20 +9,20 @@ use crate::mcp::pattern::Operation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Known {
-    /// The name that the auditor's trust file gives it.
+    /// The name of the key in the auditor's trust file.
     pub name: Option<String>,
     /// The time of the revocation, which may be in the future.
     pub revoked_at: Option<Timestamp>,
-    /// The reason why the key was not valid at the time of the request: revoked, or outside its
-    /// validity, according to the auditor's file.
+    /// Why the key was not valid at the time of the request, by the auditor's file: it was revoked,
+    /// or outside its validity.
     pub not_then: Option<&'static str>,
-    /// True if the operation is not in the key's `allow` today.
+    /// Whether today's `allow` list of the key lacks the operation.
     pub no_longer_allowed: bool,
-    /// True if the tag of the signature is not one of the key's client ids today.
+    /// Whether the tag of the signature is missing from today's client ids of the key.
     pub tag_not_listed: bool,
 }
 
-/// The claims of a signature, and the operation that its request asks for.
+/// What a signature states, and the operation of its request.
 pub(super) struct SignatureClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(super) struct SignatureClaim<'a> {
     pub(super) operation: Option<Operation<'a>>,
 }
 
-/// Looks a key up in `registry`; `None` if the key is unknown.
+/// Looks a key up in `registry`; `None` if the registry lacks it.
 pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<Known> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);

@@ -1,15 +1,15 @@
-//! The keys of an entry: which one each of its signatures is of.
+//! The keys of an entry, one for each of its signatures.
 
 use super::facts;
 use crate::key::trust::{Registry, TrustFile};
 use crate::verify::rejection::chain;
 
-/// Returns the keys that an entry names, and the thumbprint of each, in their order.
+/// Returns the keys that an entry names, with their thumbprints, in the order of the signatures.
 pub(super) fn of<'k>(
     jwks: impl Iterator<Item = &'k str> + Clone,
 ) -> Result<(Registry, Vec<String>), String> {
     let ids = jwks.clone().map(thumbprint).collect::<Result<Vec<_>, _>>()?;
-    // Two signatures can have the same key, and a trust file lists each key once.
+    // Two signatures can have the same key, but a trust file lists each key once.
     let mut keys: Vec<&str> = Vec::new();
     for jwk in jwks {
         if !keys.contains(&jwk) {

@@ -17,13 +17,13 @@ pub(in crate::audit) type NonceId = [u8; 24];
 #[derive(Clone, Copy, Debug)]
 pub(in crate::audit) struct NonceUse {
     pub(in crate::audit) id: NonceId,
-    /// The time until which a second use is a replay.
+    /// When the nonce may be used again, in Unix seconds.
     pub(in crate::audit) until: i64,
-    /// The time of the request that used the nonce, not that of the entry.
+    /// The time of the request (not of its entry), in Unix seconds.
     pub(in crate::audit) at: i64,
 }
 
-/// Returns the id of a key and a nonce.
+/// Returns the id of a pair of key and nonce.
 pub(in crate::audit) fn nonce_id(key: &str, nonce: &str) -> NonceId {
     let mut hash = Sha256::new();
     hash.update(key);
@@ -33,8 +33,8 @@ pub(in crate::audit) fn nonce_id(key: &str, nonce: &str) -> NonceId {
     std::array::from_fn(|at| digest.get(at).copied().unwrap_or_default())
 }
 
-/// Returns the nonces that a verifier accepted as new in an entry. Their signatures are not
-/// verified again.
+/// Returns the nonces of an entry that a verifier accepted as new. The signatures are not verified
+/// here.
 pub(in crate::audit) fn nonces_of(entry: &Entry<'_>) -> Vec<NonceUse> {
     let Event::Request(request) = &entry.event else { return Vec::new() };
     if !matches!(request.verdict, Verdict::Verified | Verdict::Signed) {

@@ -1,5 +1,5 @@
-//! Checks a signature whose base is not kept: it cannot be verified, but a few facts about it can
-//! be checked. It is allowed only if the signature really covers data that no log keeps.
+//! Checks a signature whose base is not kept. It cannot be verified, but some facts about it can be
+//! checked. Such a signature is only allowed if it covers data that no log keeps.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,8 @@ use crate::profile::Profile;
 use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
-/// Checks the verifiable parts of `told`, whose base is not kept, and returns the claims of the
-/// signature.
+/// Checks what can be checked of the signature `told`, whose base is not kept, and returns what the
+/// signature states.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
@@ -35,7 +35,7 @@ pub(super) fn check<'c>(
     }
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
     let kept = |name: &str| {
-        // The form of the target on the request line is not kept.
+        // Which form the target had on the request line is not kept.
         name != "@request-target" && (name.starts_with('@') || evidence::is_kept(name))
     };
     if params.components().iter().all(|component| kept(component.name())) {

@@ -1,32 +1,32 @@
-//! The reasons why an entry is not good, although nothing contradicts it.
+//! Why an entry is not good, although nothing contradicts it.
 
-/// A reason why an auditor cannot judge an entry: data that the auditor lacks.
+/// Data that an auditor lacks to judge an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// No trust file of the auditor has the key, and an attacker can create a key under any name.
+    /// No trust file of the auditor has the key: an attacker could have created it under any name.
     Signer,
-    /// The key was revoked or not valid at that time, according to the auditor's trust files.
+    /// By the auditor's trust files, the key was revoked or not valid at that time.
     NotTrustedThen,
     /// A signature covers data that is not kept.
     Base,
     /// The signature does not cover the method, the target or the digest of the content.
     PartlySigned,
-    /// The window or the clock tolerance is above that of the profile.
+    /// The window or the clock tolerance is larger than that of the profile.
     LaxRules,
-    /// An entry of the format `audit/1` that names no rules.
+    /// The entry has the format `audit/1` and names no rules.
     Rules,
-    /// The request was sent to another origin than the auditor's.
+    /// The request was sent to an origin that is not one of the auditor's.
     Origin,
     /// The clock of the log stepped, so the time of the entry is uncertain.
     Clock,
     /// The entry was erased.
     Erased,
-    /// An entry that was to be erased, as this one says, is still there.
+    /// This entry records an erasure, but the erased entry is still there.
     NotErased,
-    /// The entry is archived, and its archive was not given.
+    /// The entry is archived, and the archive was not given.
     Archived,
-    /// The quorum of witnesses that was demanded has not cosigned the checkpoint.
+    /// The demanded quorum of witnesses has not cosigned the checkpoint.
     Quorum,
 }
 
@@ -47,7 +47,7 @@ impl Reason {
         Reason::Quorum,
     ];
 
-    /// Returns a stable name for programs.
+    /// Returns a stable identifier for programs.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Signer => "signer",
@@ -102,7 +102,7 @@ impl Reason {
 pub struct Reasons(u16);
 
 impl Reasons {
-    /// Adds one.
+    /// Adds one reason.
     pub fn add(&mut self, reason: Reason) {
         self.0 |= reason.bit();
     }
@@ -112,7 +112,7 @@ impl Reasons {
         self.0 |= others.0;
     }
 
-    /// Returns true if there is no reason: then the entry is good.
+    /// Returns true if the set is empty, which means that the entry is good.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

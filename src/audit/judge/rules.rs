@@ -1,5 +1,6 @@
-//! The rules of an entry are its keeper's word, and can only narrow: a rule that is laxer than the
-//! profile that the entry names counts only if the auditor pins it too.
+//! The rules that an entry names are only the claim of the log's writer. They can make judging
+//! stricter; a rule that is laxer than the named profile counts only if the auditor has pinned it
+//! too.
 
 use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
@@ -8,18 +9,18 @@ use crate::message::target::{Origin, Origins};
 use crate::profile::{Profile, TagRule, Window};
 use crate::verify::coverage::CoverageOverrides;
 
-/// The rules that an auditor demands. The profile's own rules fill absent ones.
+/// The rules that an auditor demands. The profile supplies those that are absent.
 #[derive(Clone, Debug, Default)]
 pub struct PinnedRules {
-    /// The profile. If absent, the one that the entry names.
+    /// The profile. If absent, the profile that the entry names.
     pub profile: Option<Profile>,
     /// Maximum age of `created`, in seconds.
     pub window: Option<i64>,
-    /// The most seconds by which `created` may lie in the future.
+    /// Maximum number of seconds by which `created` may lie in the future.
     pub ahead: Option<i64>,
-    /// Components that have to be covered too, and components that may stay uncovered.
+    /// Components that a signature must cover too, and components that it may leave uncovered.
     pub changes: CoverageOverrides,
-    /// Origins that requests must be sent to. Empty: any origin.
+    /// The origins to which requests must be sent. Empty: any origin.
     pub origins: Origins,
 }
 
@@ -40,8 +41,8 @@ pub(super) struct Applied {
     pub(super) origins: Origins,
 }
 
-/// Returns the rules of an entry. A signer's own copy is checked against its signature only: the
-/// signer decides what a signature covers.
+/// Returns the rules for an entry. The entry of a signer is checked only against its signature,
+/// because the signer decides what it covers.
 pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, String> {
     let signer = request.verdict == Verdict::Signed;
     let own = |profile: Profile| Profile {
@@ -81,7 +82,7 @@ pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
     Profile { window, ..profile }
 }
 
-/// Returns the reasons for which the rules of an entry are laxer than the auditor's rules.
+/// Returns the reasons why the rules of an entry are laxer than the auditor's rules.
 pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRules) -> Reasons {
     let mut reasons = Reasons::default();
     let Some(rules) = rules else {
@@ -90,8 +91,8 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
     };
     let back = match (rules.window, demanded.window.back) {
         (Some(said), Some(most)) => said > most,
-        // Rules without a window accept any old signature. They are lax unless the auditor chose
-        // a profile without a window.
+        // Without a window, a signature of any age is accepted. That is lax unless the auditor
+        // chose a profile without a window.
         (None, None) => pinned.profile.is_none(),
         (None, Some(_)) => true,
         (Some(_), None) => false,
@@ -102,8 +103,8 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
     reasons
 }
 
-/// Returns true if a signature that covers `covered` binds all parts that the auditor demands:
-/// method, target and the digest of the content, or the pinned components.
+/// Returns true if a signature over `covered` protects all parts that the auditor demands: method,
+/// target and the digest of the content, or the pinned components.
 pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &PinnedRules) -> bool {
     let waived = |name: &str| pinned.changes.allow_uncovered.iter().any(|other| other == name);
     let bound = |name: &str| match name {
@@ -124,11 +125,11 @@ pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &Pinne
         .all(|name| waived(name) || bound(name))
 }
 
-/// The components without parameters that a signature base covers.
+/// The components of a signature base, without those that have parameters.
 pub(super) struct Covered<'a>(Vec<&'a str>);
 
 impl<'a> Covered<'a> {
-    /// Returns the components in a verified base: each of its lines begins with the name of a
+    /// Returns the components in a verified base. Each line of a base begins with the name of a
     /// component in quotation marks (RFC 9421 section 2.5).
     pub(super) fn of_base(base: &'a str) -> Self {
         let lines = base.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));

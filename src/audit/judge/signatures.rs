@@ -13,7 +13,7 @@ use crate::mcp::pattern::Operation;
 use crate::message::Head;
 use crate::verify::{Step, VerifiedHead, Verifier};
 
-/// Runs steps 1 to 8 on all signatures whose base is kept; `None` if there are none.
+/// Runs steps 1 to 8 on the signatures whose base is kept; `None` if there are none.
 pub(super) fn hold<'h>(
     verifier: &Verifier,
     ids: &[String],
@@ -22,7 +22,8 @@ pub(super) fn hold<'h>(
 ) -> Result<Option<VerifiedHead<'h>>, String> {
     match verifier.judge_head(head) {
         Ok(held) => same_signatures(request, ids, &held).map(|()| Some(held)),
-        // Without a field that is covered and not kept, no base can be rebuilt.
+        // No base is kept: a covered field is missing from the log, so the signature cannot be
+        // verified again, which is not a fault.
         Err(no)
             if no.step() == Step::Signature
                 && request.signatures.iter().all(|one| one.base.is_none()) =>
@@ -33,7 +34,7 @@ pub(super) fn hold<'h>(
     }
 }
 
-/// Checks that the signatures recorded with a base are exactly the valid ones.
+/// Checks that the signatures that were recorded with a base are exactly the valid ones.
 fn same_signatures(
     request: &Request<'_>,
     ids: &[String],
@@ -66,7 +67,7 @@ fn same_signatures(
     }
 }
 
-/// Checks that the recorded `kid` is the key's own id or the `keyid` of its signature.
+/// Checks that the recorded `kid` is the key's thumbprint or the `keyid` of its signature.
 pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> Result<(), String> {
     let kid = facts::kid(told.key.get())?;
     match kid == id || Some(&*kid) == keyid {
@@ -75,14 +76,14 @@ pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> 
     }
 }
 
-/// Returns true if `json` is `text` as a JSON string in our spelling. A base is ASCII, and only
-/// quotation marks, backslashes, line feeds and tabs need an escape.
+/// Returns true if `json` is the JSON string of `text` in the spelling of our writer. A base is
+/// ASCII, and only quotation marks, backslashes, line feeds and tabs are escaped.
 fn is_json_of(json: &str, text: &str) -> bool {
     let Some(inner) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else {
         return false;
     };
     let (mut json, mut text) = (inner.as_bytes(), text.as_bytes());
-    // Whole runs without an escape are compared at once.
+    // Runs of characters without an escape are compared at once.
     loop {
         let run = json.iter().position(|b| *b == b'\\').unwrap_or(json.len());
         let (Some((plain, escaped)), Some((same, rest))) =
@@ -112,16 +113,16 @@ fn is_json_of(json: &str, text: &str) -> bool {
 /// The findings on one signature of an entry.
 pub(super) struct JudgedSignature<'a> {
     pub(super) id: String,
-    /// True if the signature's base is kept and was verified.
+    /// Whether the base of the signature is kept and was verified.
     pub(super) base: bool,
     pub(super) created: Option<Timestamp>,
     pub(super) nonce: Option<&'a str>,
     pub(super) tag: Option<&'a str>,
-    /// True if the signature binds method, target and the digest of the content, or the components
+    /// Whether the signature covers method, target and the digest of the content, or the components
     /// that the auditor demands.
     pub(super) whole: bool,
     pub(super) mirror: facts::Mirror,
-    /// The log's record of the key, if the signature was verified.
+    /// The key as the log records it, if the signature was verified.
     pub(super) entry: Option<&'a Trusted>,
 }
 
@@ -140,7 +141,7 @@ pub(super) fn claimed(
     if !agreed {
         return Ok(true);
     }
-    // The recorded limits of the key must allow the operation.
+    // The recorded limits of the keys must allow the operation.
     let may = |mcp: &Mcp| {
         let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
         signed.iter().any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))

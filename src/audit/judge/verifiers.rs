@@ -1,4 +1,5 @@
-//! The verifiers that entries are judged by: one for all entries of the same keys and rules.
+//! The verifiers with which entries are judged again. Entries with the same keys and rules share
+//! one verifier.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::mcp::body::Scope;
 use crate::verify::{ReplayCheck, Verifier};
 
-/// A clock that is set to the time of each entry.
+/// A clock that shows the time of the entry that is being judged.
 #[derive(Default)]
 struct EntryClock(AtomicI64);
 
@@ -24,22 +25,23 @@ impl Clock for EntryClock {
 /// A verifier for entries with the same keys and rules.
 pub(super) struct EntryVerifier {
     pub(super) verifier: Verifier,
-    /// The thumbprint of each key, in the order of the signatures.
+    /// The thumbprint of each key, in the order of the signatures of the entry.
     pub(super) ids: Vec<String>,
 }
 
-/// The keys of an entry as JSON, its rules, its version, and if it is a signer's own copy.
+/// What a verifier depends on: the keys of an entry as JSON, its rules, its version, and whether a
+/// signer wrote it.
 type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
-/// Maximum number of kept verifiers; above it, all are created again.
+/// Maximum number of verifiers that are kept. Beyond it, all are dropped and created again.
 const VERIFIERS: usize = 256;
 
-/// Verifiers by the keys and rules that entries name: few in any log.
+/// Verifiers by the keys and rules of entries. A log has few combinations of these.
 #[derive(Default)]
 pub(super) struct EntryVerifiers {
     clock: Arc<EntryClock>,
     all: HashMap<VerifierKey, Arc<EntryVerifier>>,
-    /// The verifier of the last entry: the next entry often has the same keys and rules.
+    /// The verifier of the last entry, because the next entry often has the same keys and rules.
     last: Option<(VerifierKey, Arc<EntryVerifier>)>,
 }
 
@@ -49,7 +51,7 @@ impl EntryVerifiers {
         self.clock.0.store(time.unix(), Ordering::Relaxed);
     }
 
-    /// Returns what judges entries of the keys and rules that this one names.
+    /// Returns the verifier for the keys and rules that an entry names.
     pub(super) fn of(
         &mut self,
         request: &Request<'_>,

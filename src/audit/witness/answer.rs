@@ -4,28 +4,29 @@ use super::super::note::{Note, NoteKey};
 use super::http::WitnessAnswer;
 use crate::clock::Timestamp;
 
-/// Seconds that the time of a cosignature may lie ahead of this machine's clock.
+/// Maximum number of seconds by which the time of a cosignature may be ahead of this machine's
+/// clock.
 const AHEAD: i64 = 30;
 
-/// The media type of an answer that names a size.
+/// The media type of an answer that states a size.
 const SIZE: &str = "text/x.tlog.size";
 
-/// An answer as it is understood.
+/// What the answer of a witness means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answered {
-    /// A cosignature that holds: its time and its line.
+    /// A valid cosignature: its time and its line.
     Cosigned { time: Timestamp, line: String },
-    /// Status 409: the witness holds a checkpoint of this size.
+    /// Status 409: the last checkpoint that the witness signed has this size.
     Holds(u64),
-    /// Status 422: the proof or the root contradicts the tree that the witness holds.
+    /// Status 422: the proof or the root contradicts the tree that the witness signed.
     Inconsistent,
     /// Status 400, 403 or 404: a retry would not help.
     Refused(String),
-    /// Any other answer.
+    /// Any other answer: a retry may help.
     Failed(String),
 }
 
-/// Reads the answer to a request to cosign `note` as `key`.
+/// Parses the answer to a request to cosign `note`; `key` is the key of the witness.
 pub(super) fn read(answer: &WitnessAnswer, note: &Note, key: &NoteKey, now: Timestamp) -> Answered {
     match answer.status {
         200 => cosigned(&answer.body, note, key, now).unwrap_or_else(Answered::Failed),
@@ -55,7 +56,7 @@ fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<A
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
-    // An empty line in the answer would change which text is signed.
+    // An answer must not change the text that is signed; an empty line in it could.
     let answered = answered.filter(|answered| answered.text() == note.text());
     let answered = answered.ok_or("its answer is not lines of signatures")?;
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);

@@ -1,5 +1,5 @@
-//! A client that asks witnesses for cosignatures of a log's checkpoints (C2SP `tlog-witness`), and
-//! keeps their answers.
+//! Asks witnesses to cosign the checkpoints of a log (C2SP `tlog-witness`), and stores their
+//! cosignatures.
 //!
 //! ```text
 //! old 20            the size that the witness signed last
@@ -33,17 +33,18 @@ use crate::clock::{Clock, Timestamp};
 use crate::net::{DialRoute, ProxyError};
 use crate::verify::rejection::chain;
 
-/// The reason why witnesses cannot be asked.
+/// Why witnesses cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WitnessError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The policy is not for this log, or names no way to a quorum.
+    /// The policy does not apply to this log, or the witnesses that can be asked cannot make a
+    /// quorum.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The latest checkpoint is not one that the log's key has signed.
+    /// The latest checkpoint was not signed by the log's key.
     #[error("the latest checkpoint is {0}")]
     Checkpoint(String),
     /// The proxy that a request would go through cannot be used.
@@ -51,7 +52,7 @@ pub enum WitnessError {
     Proxy(#[from] ProxyError),
 }
 
-/// A checkpoint on its way to witnesses, with the cosignatures that have come.
+/// A checkpoint that is sent to witnesses, with the cosignatures so far.
 #[derive(Debug)]
 pub struct Submission {
     checkpoint: Checkpoint,
@@ -79,40 +80,41 @@ impl Submission {
     }
 }
 
-/// The outcome of a request to a witness.
+/// What a request to a witness led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessOutcome {
-    /// The cosignature holds; its time.
+    /// The cosignature is valid. Holds its time.
     Cosigned(Timestamp),
-    /// The answer is final: the witness is not asked again.
+    /// The answer is final: this witness is not asked again.
     Refused(String),
     /// The request failed; a retry may succeed.
     Failed(String),
-    /// The log has a newer checkpoint, which the witness has seen.
+    /// The log has a newer checkpoint, which the witness has already signed.
     Superseded,
-    /// The witness shows that the log was rolled back or forked.
+    /// The witness proves that the log was rolled back or forked. Holds the explanation.
     Contradicted(String),
 }
 
-/// The outcome of a request, with the findings about the witness.
+/// What a request led to, and what it shows about the witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessReply {
     /// The outcome of the request.
     pub outcome: WitnessOutcome,
-    /// The entries that the witness signed for before, and the fewer that it holds now.
+    /// If the witness lost its state: the size that it had signed, and the smaller size that it has
+    /// now.
     pub forgot: Option<(u64, u64)>,
 }
 
-/// Asks the witnesses of one log.
+/// Asks the witnesses of one log to cosign its checkpoints.
 pub struct WitnessClient {
     folder: Folder,
     log_key: NoteKey,
     policy: Arc<WitnessPolicy>,
     clock: Arc<dyn Clock>,
-    /// The connection to each witness, by its index in the policy; `None` if the witness cannot be
-    /// asked.
+    /// The HTTP client for each witness, by its index in the policy; `None` if the witness cannot
+    /// be asked.
     ways: Vec<Option<WitnessHttp>>,
     ledger: Mutex<WitnessLedger>,
     status: Arc<WitnessStatus>,
@@ -125,11 +127,11 @@ impl fmt::Debug for WitnessClient {
 }
 
 impl WitnessClient {
-    /// Opens the records about the witnesses of the log in `folder`, for this process alone.
-    /// `route` chooses the connection to a URL.
+    /// Opens the file with what witnesses have signed, in `folder`, and locks it for this process.
+    /// `route` chooses how to connect to a URL.
     ///
     /// # Errors
-    /// [`WitnessError`].
+    /// [`WitnessError`] if the log, the policy or a proxy cannot be used.
     pub fn open(
         folder: Folder,
         policy: Arc<WitnessPolicy>,
@@ -171,16 +173,16 @@ impl WitnessClient {
         self.ways.get(place).is_some_and(Option::is_some)
     }
 
-    /// Returns how many times the witness at index `place` held less than it had signed.
+    /// Returns how many times the witness at index `place` had a smaller size than it had signed.
     pub fn rollbacks(&self, place: usize) -> u64 {
         let key = self.policy.witnesses().get(place).and_then(|witness| witness.key.as_ref());
         key.map_or(0, |key| self.ledger().rollbacks(key))
     }
 
-    /// Returns the latest checkpoint of the log, to be sent to witnesses.
+    /// Returns the latest checkpoint of the log, for sending to witnesses.
     ///
     /// # Errors
-    /// [`WitnessError`]: there is none, or the log's key did not sign it.
+    /// [`WitnessError`] if there is no checkpoint, or if the log's key did not sign it.
     pub fn latest(&self) -> Result<Submission, WitnessError> {
         let bytes = self.folder.latest()?;
         let bytes = bytes.ok_or_else(|| WitnessError::Checkpoint("missing".to_owned()))?;
@@ -190,7 +192,7 @@ impl WitnessClient {
         Ok(Submission { checkpoint, note, text, gathered: Mutex::default() })
     }
 
-    /// Returns true if `submission` is still the latest checkpoint of the log.
+    /// Returns true if the checkpoint in `submission` is still the latest of the log.
     pub(super) fn is_latest(&self, submission: &Submission) -> bool {
         let latest = self.folder.latest().ok().flatten();
         latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
@@ -201,8 +203,8 @@ impl WitnessClient {
         self.folder.cosigned()
     }
 
-    /// Checks, without asking witnesses, that the log is the one that they have signed. Returns the
-    /// contradiction, if there is one.
+    /// Checks, without asking witnesses, that this log is the one that they have signed. Returns
+    /// the contradiction, if there is one.
     ///
     /// # Errors
     /// [`WitnessError`] if the log cannot be read.
@@ -221,7 +223,8 @@ impl WitnessClient {
         Ok(None)
     }
 
-    /// Asks the witness at `place` of the policy to cosign, with one retry from another size.
+    /// Asks the witness at index `place` of the policy to cosign. If it answers with another size,
+    /// asks once more with a proof from that size.
     pub async fn ask(&self, place: usize, submission: &Submission) -> WitnessReply {
         let mut forgot = None;
         let asked = self.try_ask(place, submission, &mut forgot).await;
@@ -275,7 +278,7 @@ impl WitnessClient {
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
-                // If there is nothing to prove, only the root can be wrong.
+                // The proof is empty, because the size is unchanged; so the root differs.
                 Answered::Inconsistent if old == new.0 && old > 0 => {
                     return Ok(WitnessOutcome::Contradicted(contradiction::forked(
                         &witness.name,
@@ -291,7 +294,7 @@ impl WitnessClient {
                 Answered::Holds(held) => held,
             };
             if held > new.0 {
-                // Another process may have sent a checkpoint that is newer than this one.
+                // Another process may have sent a newer checkpoint of this log to the witness.
                 let latest = self.latest().map_or(new.0, |latest| latest.checkpoint.size);
                 return Ok(match held <= latest {
                     true => WitnessOutcome::Superseded,
@@ -303,7 +306,7 @@ impl WitnessClient {
                 });
             }
             if held == old {
-                // The request began at exactly this size.
+                // The proof already began at the size that the witness states, so the roots differ.
                 return Ok(match held == new.0 && held > 0 {
                     true => {
                         WitnessOutcome::Contradicted(contradiction::forked(&witness.name, held))
@@ -313,8 +316,8 @@ impl WitnessClient {
                     )),
                 });
             }
-            // The answer is unsigned, so what the witness signed stays on record. One exchange counts
-            // once.
+            // The answer is not signed, so the record of what the witness signed stays. A rollback
+            // is counted once for each exchange.
             if let Some(last) = last.filter(|last| held < last.size && !is_retry) {
                 *forgot = Some((last.size, held));
                 self.ledger().note(key, last, true)?;
@@ -329,7 +332,7 @@ impl WitnessClient {
         Ok(WitnessOutcome::Failed("no answer".to_owned()))
     }
 
-    /// Adds a cosignature, and writes the checkpoint with all of them once they make a quorum.
+    /// Adds a cosignature. If they now make a quorum, writes the checkpoint with all of them.
     fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
         let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.retain(|other| other.place != one.place);
@@ -351,14 +354,14 @@ impl WitnessClient {
         Ok(())
     }
 
-    /// Returns the time at which the quorum on this checkpoint was complete, if it is.
+    /// Returns when the quorum on this checkpoint was complete; `None` if it is not.
     pub fn quorum_of(&self, submission: &Submission) -> Option<Timestamp> {
         let gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         let by: Vec<_> = gathered.iter().map(|one| (one.place, one.time)).collect();
         self.policy.complete(&by)
     }
 
-    /// Takes over the last quorum from the file that an earlier process has written.
+    /// Reads the last quorum from the file that an earlier process has written.
     fn load_last_quorum(&self) {
         let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
         let Ok((checkpoint, note)) = Checkpoint::signed(&bytes, &self.log_key) else { return };

@@ -1,12 +1,12 @@
-//! Evidence that a log was rolled back or forked.
+//! Detects that a log was rolled back or forked.
 
 use super::super::fault::LogError;
 use super::super::segment::TreeFile;
 use super::super::tree::{self, Hash};
 use super::ledger::SignedTree;
 
-/// Compares the log with the kept records of its witnesses. Returns the contradiction, if there is
-/// one.
+/// Compares the log with what its witnesses have signed, as this machine recorded it. Returns the
+/// contradiction, if there is one.
 pub(super) fn find(
     nodes: &TreeFile,
     name: &str,

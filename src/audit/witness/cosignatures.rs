@@ -4,20 +4,20 @@ use super::super::note::Note;
 use super::policy::WitnessPolicy;
 use crate::clock::Timestamp;
 
-/// The cosignatures of a note that hold, by a policy.
+/// The valid cosignatures of a note, by the witnesses of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cosignatures {
-    /// The place of each witness in the policy, with the time of its cosignature.
+    /// The index of each witness in the policy, with the time of its cosignature.
     pub by: Vec<(usize, Timestamp)>,
-    /// The time at which the quorum was complete; `None` if it is not, or if the policy wants no
-    /// cosignature and there is none.
+    /// When the quorum was complete; `None` if it is not, or if the policy needs no cosignature and
+    /// there is none.
     pub complete: Option<Timestamp>,
 }
 
 impl WitnessPolicy {
-    /// Returns the cosignatures of `note` under the keys of this policy. The caller checks the
-    /// log's own signature and the content.
+    /// Returns the valid cosignatures of `note` by witnesses of this policy. The caller has to
+    /// check the log's own signature and the content.
     pub fn cosignatures(&self, note: &Note) -> Cosignatures {
         let witnesses = self.witnesses().iter().enumerate();
         let by: Vec<_> = witnesses
@@ -28,7 +28,7 @@ impl WitnessPolicy {
         Cosignatures { by, complete }
     }
 
-    /// Returns the earliest time at which these cosignatures met the rule.
+    /// Returns the earliest time at which these cosignatures met the quorum.
     pub(super) fn complete(&self, by: &[(usize, Timestamp)]) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = by.iter().map(|(_, time)| *time).collect();
         times.sort_unstable();

@@ -1,4 +1,4 @@
-//! The way to one witness: a POST to its submission URL, within limits of time and size.
+//! Sends requests to one witness: a POST to its submission URL, with limits on time and size.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
 use crate::verify::rejection::chain;
 
-/// Time that a connection may take, and a whole answer, its connection included.
+/// Maximum time for connecting, and for the whole exchange including the connection.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(4);
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The target of `add-checkpoint` requests (C2SP `tlog-witness`).
+/// The URL to which `add-checkpoint` requests are sent (C2SP `tlog-witness`).
 #[derive(Clone, Debug)]
 pub(super) struct SubmissionUrl {
     uri: Uri,
@@ -28,17 +28,18 @@ pub(super) struct SubmissionUrl {
 }
 
 impl SubmissionUrl {
-    /// Parses a submission prefix: `https://HOST[:PORT][/PATH]`, or `http://` to this machine.
+    /// Parses a submission prefix: `https://HOST[:PORT][/PATH]`, or `http://` if the host is this
+    /// machine.
     ///
     /// # Errors
-    /// The fault as text, without the URL: it may hold a password.
+    /// The fault as text. It does not repeat the URL, which may contain a password.
     pub(super) fn parse(prefix: &str) -> Result<Self, String> {
         let failed = |e: &dyn std::error::Error| format!("the URL of the witness: {}", chain(e));
         RequestTarget::from_url(prefix.to_owned()).map_err(|e| failed(&e))?;
         let url = format!("{}/add-checkpoint", prefix.strip_suffix('/').unwrap_or(prefix));
         let target = RequestTarget::from_url(url.clone()).map_err(|e| failed(&e))?;
         let head = Head::new("POST", target).map_err(|e| failed(&e))?;
-        // No set of own origins exists here, so any URL is accepted as given.
+        // With unknown origins, any URL is accepted as it is.
         let origins = Origins::unknown();
         let target = origins.resolve(&head);
         let target = target.map_err(|_| "the URL of the witness cannot be used".to_owned())?;
@@ -62,7 +63,7 @@ impl SubmissionUrl {
     }
 }
 
-/// The unparsed answer of a witness.
+/// The answer of a witness, before it is parsed.
 pub(super) struct WitnessAnswer {
     pub(super) status: u16,
     /// The media type, without parameters, in lower case.
@@ -81,10 +82,10 @@ impl WitnessHttp {
         WitnessHttp { url, dialer: Dialer::new(tls, via, CONNECT) }
     }
 
-    /// Sends a request. Redirects are not followed: they are answers like others.
+    /// Sends a request. Redirects are not followed: they are returned like other answers.
     ///
     /// # Errors
-    /// A text: no connection, no answer in time, or an answer that is too long.
+    /// In words: there was no connection, no answer in time, or the answer was too long.
     pub(super) async fn post(&self, body: String) -> Result<WitnessAnswer, String> {
         match tokio::time::timeout(ANSWER, self.exchange(body)).await {
             Ok(answer) => answer,

@@ -1,5 +1,5 @@
-//! The last tree that each witness signed, kept beside the log. It gives the start of the next
-//! proof, and reveals a witness that forgot its signature or a log that was rolled back.
+//! The file that records what each witness has signed last, beside the log. It gives the start of
+//! the next proof, and reveals that a witness lost its state or that the log was rolled back.
 //!
 //! ```json
 //! {"mcpid":"witnesses/1",
@@ -36,11 +36,11 @@ pub(super) struct SignedTree {
     pub(super) time: Timestamp,
 }
 
-/// The file, which this process alone writes while the value lives.
+/// The file. While this value exists, no other process can write it.
 #[derive(Debug)]
 pub(super) struct WitnessLedger {
     path: PathBuf,
-    /// A file of its own, locked: the other one is replaced when it is written.
+    /// A separate lock file, because the file itself is replaced at each write.
     _lock: File,
     witnesses: BTreeMap<String, LedgerEntry>,
 }
@@ -58,16 +58,16 @@ struct LedgerEntry {
     size: u64,
     root: String,
     time: String,
-    /// The number of times that the witness held less than it had signed.
+    /// How many times the witness had a smaller size than it had signed.
     rollbacks: u64,
 }
 
 impl WitnessLedger {
-    /// Opens the file in `folder`; a missing file counts as empty.
+    /// Opens the file in `folder`. A missing file means that no witness has signed yet.
     ///
     /// # Errors
     /// [`LogError::Locked`] if another process asks the witnesses of this log;
-    /// [`LogError::Changed`] if the file was changed or is damaged.
+    /// [`LogError::Changed`] if the file is damaged or was changed.
     pub(super) fn open(folder: &Folder) -> Result<Self, LogError> {
         let lock = folder.path().join("witnesses.lock");
         let file = files::open(&lock, OpenOptions::new().append(true).create(true))?;
@@ -89,21 +89,21 @@ impl WitnessLedger {
         Ok(WitnessLedger { path, _lock: file, witnesses })
     }
 
-    /// Returns the last tree that `key` signed.
+    /// Returns the last tree that the witness `key` signed.
     pub(super) fn last(&self, key: &NoteKey) -> Option<SignedTree> {
         self.witnesses.get(&key.to_string()).and_then(read)
     }
 
-    /// Returns how many times `key` held less than it had signed.
+    /// Returns how many times the witness `key` had a smaller size than it had signed.
     pub(super) fn rollbacks(&self, key: &NoteKey) -> u64 {
         self.witnesses.get(&key.to_string()).map_or(0, |json| json.rollbacks)
     }
 
-    /// Records the tree that `key` signed, and whether the witness had forgotten an earlier
+    /// Records the tree that the witness `key` signed, and whether it had lost an earlier
     /// signature.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// [`LogError`] if the file cannot be written.
     pub(super) fn note(
         &mut self,
         key: &NoteKey,
@@ -126,7 +126,7 @@ fn read(json: &LedgerEntry) -> Option<SignedTree> {
     Some(SignedTree { size: json.size, root, time })
 }
 
-/// Puts `bytes` in the place of a file of the log.
+/// Replaces the content of a file of the log by `bytes`.
 pub(super) fn replace(path: &std::path::Path, bytes: &[u8]) -> Result<(), LogError> {
     store::replace(path, bytes, 0o600, None).map_err(|error| match error {
         FileError::Io(e) => LogError::io("write", path, e),

@@ -1,5 +1,5 @@
-//! Witnesses: parties that cosign the checkpoints of a log, so that its keeper alone cannot show
-//! different histories to different readers, nor rewrite one.
+//! Witnesses: independent parties that cosign the checkpoints of a log. With them, the operator of
+//! the log cannot rewrite it, and cannot show different histories to different readers.
 //!
 //! ```text
 //! policy file ─▶ WitnessPolicy ─▶ WitnessClient ─ old N · proof · checkpoint ─▶ each witness
@@ -8,11 +8,12 @@
 //! ```
 //!
 //! - [`WitnessPolicy`]: the logs, witnesses and quorum of a C2SP `tlog-policy`.
-//! - [`WitnessClient`]: asks witnesses once (C2SP `tlog-witness`) and keeps what they have signed.
-//! - [`WitnessService`]: does so for every checkpoint of a log that is being written.
+//! - [`WitnessClient`]: asks each witness once (C2SP `tlog-witness`), and records what it has
+//!   signed.
+//! - [`WitnessService`]: does this for every checkpoint of a log that is being written.
 //! - [`WitnessStatus`]: how old the last quorum is, for metrics and readiness.
 //!
-//! The client needs the feature `net`; policies can be read and applied without it.
+//! The client needs the feature `net`. Policies can be parsed and applied without it.
 
 #[cfg(feature = "net")]
 mod answer;

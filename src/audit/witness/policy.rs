@@ -1,5 +1,5 @@
-//! Trust policies, after C2SP `tlog-policy`: the known logs and witnesses, and the witnesses that
-//! form a quorum.
+//! Trust policies (C2SP `tlog-policy`): the known logs and witnesses, and which witnesses make a
+//! quorum.
 //!
 //! ```text
 //! log example.com/audit+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k
@@ -10,8 +10,8 @@
 //! quorum two
 //! ```
 //!
-//! The parser refuses every line that it does not understand: a policy with a typing error would
-//! demand less than its author meant.
+//! The parser refuses every line that it does not understand: a mistyped policy could demand less
+//! than its author meant.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,43 +27,43 @@ use crate::secret::quoted;
 /// Maximum size of a policy file, in bytes.
 pub const MAX_POLICY: usize = 256 * 1024;
 
-/// Logs, witnesses and groups at most, each.
+/// Maximum number of logs, of witnesses, and of groups.
 const MOST: usize = 256;
 
 /// The signature type of ML-DSA-44 cosignatures, and the length of such a key in bytes (FIPS 204).
 const ML_DSA: (u8, usize) = (0x06, 1312);
 
-/// A policy that was read whole.
+/// A parsed policy.
 #[derive(Clone, Debug)]
 pub struct WitnessPolicy {
     logs: Vec<NoteKey>,
-    /// True if there are `log` lines, also if their keys are not supported.
+    /// Whether there are `log` lines, even if their keys are not supported.
     names_logs: bool,
     witnesses: Vec<PolicyWitness>,
     quorum: Quorum,
-    /// The line of `quorum`, from 1.
+    /// The number of the `quorum` line, from 1.
     line: usize,
 }
 
 /// A witness of a policy.
 #[derive(Clone, Debug)]
 pub struct PolicyWitness {
-    /// The witness's name in the policy; bytes that are not UTF-8 are replaced.
+    /// The name of the witness in the policy. Bytes that are not UTF-8 are replaced.
     pub name: String,
-    /// The witness's key; `None` for ML-DSA-44, which is not supported.
+    /// The key of the witness; `None` for an ML-DSA-44 key, which is not supported.
     pub key: Option<NoteKey>,
-    /// The prefix of its submission URL, as it was written.
+    /// The prefix of the witness's submission URL, as written.
     pub url: Option<String>,
-    /// The line of the file, from 1.
+    /// The line number in the file, from 1.
     pub line: usize,
 }
 
-/// A fault in a policy file, with its line.
+/// A fault in a policy file, with its line number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// The fault as text. Text from the file is escaped or left out.
+    /// The fault in words. Text from the file is escaped or left out.
     pub why: String,
 }
 
@@ -79,7 +79,7 @@ impl WitnessPolicy {
     /// Parses a policy file.
     ///
     /// # Errors
-    /// [`PolicyError`]: anything that C2SP `tlog-policy` does not define, a key or name that is
+    /// [`PolicyError`] for: anything that C2SP `tlog-policy` does not define, a key or name that is
     /// used twice, no quorum or several, and a quorum that only unsupported keys could meet.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
         let whole = |why: &str| Err(PolicyError { line: 1, why: why.to_owned() });
@@ -113,23 +113,24 @@ impl WitnessPolicy {
         &self.witnesses
     }
 
-    /// Returns the rule that says which cosignatures are enough.
+    /// Returns the quorum: which cosignatures are enough.
     pub fn quorum(&self) -> &Quorum {
         &self.quorum
     }
 
-    /// Returns the line of the rule, from 1.
+    /// Returns the line number of the quorum, from 1.
     pub fn quorum_line(&self) -> usize {
         self.line
     }
 
-    /// Returns the rule as text, such as `2 of (w1, w2, w3)`.
+    /// Returns the quorum as text, such as `2 of (w1, w2, w3)`.
     pub fn described(&self) -> String {
         self.quorum.describe(&|place| self.witnesses.get(place).map_or("?", |w| &w.name))
     }
 }
 
-/// The meaning of a name: its rule, the line that defines it, and the line that uses it in a group.
+/// What a name in the policy means: its rule, the line that defines it, and the line with the group
+/// that uses it.
 struct DefinedName {
     rule: Quorum,
     line: usize,
@@ -143,7 +144,7 @@ struct PolicyReader {
     witnesses: Vec<PolicyWitness>,
     groups: usize,
     names: BTreeMap<Vec<u8>, DefinedName>,
-    /// Public keys, and the lines that have them.
+    /// Public keys, and the line number of each.
     keys: BTreeMap<Vec<u8>, usize>,
     names_logs: bool,
     quorum: Option<(Quorum, usize)>,
@@ -283,7 +284,8 @@ impl PolicyReader {
         Ok(())
     }
 
-    /// Reads a vkey; `None` for an ML-DSA-44 key. A key under two names also counts as used twice.
+    /// Parses a vkey; `None` for an ML-DSA-44 key. The same key under two names counts as used
+    /// twice.
     fn key(&mut self, at: usize, text: &[u8], kind: Kind) -> Result<Option<NoteKey>, String> {
         let text = std::str::from_utf8(text).map_err(|_| "the vkey is not UTF-8".to_owned())?;
         let (key, public) = match ml_dsa(text)? {
@@ -338,7 +340,7 @@ impl PolicyReader {
     }
 }
 
-/// Returns the public key of an ML-DSA-44 vkey; `None` for a text of any other kind.
+/// Returns the public key of an ML-DSA-44 vkey; `None` if the text is another vkey.
 fn ml_dsa(text: &str) -> Result<Option<Vec<u8>>, String> {
     let parts = text.split_once('+').and_then(|(name, rest)| Some((name, rest.split_once('+')?)));
     let Some((name, (hash, key))) = parts else { return Ok(None) };
@@ -356,7 +358,7 @@ fn ml_dsa(text: &str) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// Returns a name of the file in a form for messages.
+/// Returns a name from the file, escaped for messages.
 fn shown(name: &[u8]) -> String {
     quoted(&String::from_utf8_lossy(name))
 }

@@ -1,24 +1,24 @@
-//! The rule that says which cosignatures of a checkpoint are enough.
+//! Which cosignatures of a checkpoint are enough.
 
-/// A rule over the witnesses of a policy, which it names by their places in it.
+/// A rule over the witnesses of a policy, which are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quorum {
-    /// The rule needs no cosignature.
+    /// No cosignature is needed.
     None,
-    /// The rule needs the cosignature of this witness.
+    /// The cosignature of this witness is needed.
     Witness(usize),
-    /// `need` of these rules have to be met.
+    /// `need` of the `members` must be met.
     Of {
         /// The number of members that must be met: at least 1, at most all.
         need: usize,
-        /// Witnesses and groups; each one is a member of only this group.
+        /// Witnesses and groups. Each is a member of no other group.
         members: Vec<Quorum>,
     },
 }
 
 impl Quorum {
-    /// Returns true if the rule is met. `has` says which witnesses have cosigned.
+    /// Returns true if the rule is met. `has` returns true for each witness that has cosigned.
     pub fn is_met(&self, has: &impl Fn(usize) -> bool) -> bool {
         match self {
             Quorum::None => true,
@@ -29,7 +29,7 @@ impl Quorum {
         }
     }
 
-    /// Returns the rule as text; `name` returns the name of a witness.
+    /// Returns the rule as text. `name` returns the name of a witness.
     pub(super) fn describe<'a>(&self, name: &impl Fn(usize) -> &'a str) -> String {
         match self {
             Quorum::None => "none".to_owned(),

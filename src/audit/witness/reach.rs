@@ -1,20 +1,21 @@
-//! Checks if the witnesses of a policy can be asked: for which log, and at which URLs.
+//! Checks whether the witnesses of a policy can be asked: whether the policy is for this log, and
+//! whether the URLs can be used.
 
 use super::super::note::NoteKey;
 use super::http::SubmissionUrl;
 use super::policy::{PolicyError, WitnessPolicy};
 
 impl WitnessPolicy {
-    /// Checks that the policy is for the log of `log_key`, and that the witnesses that can be asked
-    /// can make a quorum.
+    /// Checks that the policy is for the log with the key `log_key`, and that the witnesses with a
+    /// usable key and URL can make a quorum.
     ///
     /// # Errors
-    /// [`PolicyError`].
+    /// [`PolicyError`] if not.
     pub fn check(&self, log_key: &NoteKey) -> Result<(), PolicyError> {
         self.urls(log_key).map(drop)
     }
 
-    /// Returns the URLs of the witnesses that can be asked. Sends no request.
+    /// Returns the URLs of the witnesses that can be asked. No request is sent.
     pub(super) fn urls(
         &self,
         log_key: &NoteKey,
@@ -41,7 +42,7 @@ impl WitnessPolicy {
         Ok(urls)
     }
 
-    /// Returns true if a witness is asked over TLS.
+    /// Returns true if at least one witness is asked over TLS.
     pub fn needs_tls(&self) -> bool {
         let mut urls = self.witnesses().iter().filter_map(|witness| witness.url.as_deref());
         urls.any(|url| !url.to_ascii_lowercase().starts_with("http://"))

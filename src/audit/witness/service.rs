@@ -1,5 +1,5 @@
-//! The background service for witnessing: a separate thread sends every checkpoint of an open log
-//! to the witnesses, so that no request waits for a witness.
+//! A background thread that sends every checkpoint of an open log to the witnesses, so that no
+//! request waits for a witness.
 
 use std::fmt;
 use std::io;
@@ -16,23 +16,23 @@ use super::quorum::Quorum;
 use super::status::WitnessStatus;
 use crate::verify::rejection::chain;
 
-/// Interval at which the latest checkpoint is checked.
+/// How often the thread checks for a new checkpoint.
 const LOOK: Duration = Duration::from_millis(500);
 /// The first and the longest pause before a failed witness is asked again. Each pause is twice the
 /// previous one.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Time that the last checkpoint may take when the service ends.
+/// How long the last checkpoint may take when the service ends.
 const LAST: Duration = Duration::from_secs(2);
 
-/// Events that an operator should see.
+/// An event that an operator should see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessNews {
-    /// A witness cosigns again.
+    /// A witness cosigns again after it failed.
     Note(String),
-    /// A witness does not cosign, or forgot its earlier signature.
+    /// A witness does not cosign, or lost its earlier signature.
     Warning(String),
-    /// Witnesses show that the log was rolled back or forked.
+    /// Witnesses prove that the log was rolled back or forked.
     Contradicted(String),
 }
 
@@ -54,10 +54,10 @@ impl fmt::Debug for WitnessService {
 impl WitnessService {
     /// Starts the thread. If witnesses contradict the log and `recorder` writes it under
     /// [`Policy::Required`], no more entries are appended ([`Log::halt`](super::super::Log::halt)).
-    /// The kept records are compared with the log before this function returns.
+    /// Before this function returns, it compares the log with what the witnesses have signed.
     ///
     /// # Errors
-    /// The operating system cannot start a thread.
+    /// The error of the operating system if it cannot start a thread.
     pub fn start(
         client: WitnessClient,
         recorder: Arc<Recorder>,
@@ -93,11 +93,11 @@ impl WitnessService {
 }
 
 impl Drop for WitnessService {
-    /// Sends the last checkpoint, for 2 s at most.
+    /// Sends the last checkpoint. This takes at most 2 s.
     fn drop(&mut self) {
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
-            // The panic hook already reported it.
+            // If the thread panicked, the panic hook has already reported it.
             let _ = thread.join();
         }
     }
@@ -117,7 +117,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    // The log has written its last checkpoint by now, so this look finds that checkpoint.
+    // The log has written its last checkpoint by now, so this call finds that checkpoint.
     look(&client, &newest, &say, &mut trouble);
     let until = Instant::now() + LAST;
     while client.status().figures().waiting.is_some() && Instant::now() < until {
@@ -125,7 +125,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     }
 }
 
-/// Takes over the latest checkpoint if it is a new one.
+/// Takes the latest checkpoint, if it is new.
 fn look(
     client: &WitnessClient,
     newest: &watch::Sender<Option<Arc<Submission>>>,
@@ -157,7 +157,7 @@ fn look(
     }
 }
 
-/// Asks one witness for every checkpoint, as long as its answers are not final.
+/// Asks one witness to cosign every checkpoint, until it gives a final answer.
 async fn poll_witness(
     client: Arc<WitnessClient>,
     place: usize,

@@ -4,10 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 
-/// Seconds that a checkpoint may wait for its quorum before [`WitnessStatus::judge`] says so.
+/// How many seconds a checkpoint may wait for its quorum before [`WitnessStatus::judge`] returns an
+/// error.
 pub const QUORUM_PATIENCE: i64 = 60;
 
-/// The witnessing status, shared between the service and the readers that report it.
+/// The witnessing status, which the service updates and metrics read.
 #[derive(Debug, Default)]
 pub struct WitnessStatus(Mutex<WitnessFigures>);
 
@@ -15,19 +16,19 @@ pub struct WitnessStatus(Mutex<WitnessFigures>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessFigures {
-    /// The entries under the last checkpoint that the quorum has cosigned, and the time at which
-    /// the quorum was complete.
+    /// The size of the last checkpoint that the quorum has cosigned, and when the quorum was
+    /// complete.
     pub quorum: Option<(u64, Timestamp)>,
-    /// The entries under the latest checkpoint of the log, and the time since which it has waited
-    /// for its quorum; `None` once it has one.
+    /// The size of the latest checkpoint, and since when it has waited for its quorum; `None` if it
+    /// has the quorum.
     pub waiting: Option<(u64, Timestamp)>,
-    /// Cosignatures that were received and hold.
+    /// Number of valid cosignatures that were received.
     pub cosignatures: u64,
-    /// Requests to witnesses that failed or were refused.
+    /// Number of requests to witnesses that failed or were refused.
     pub failures: u64,
-    /// The number of times that a witness held less than it had signed.
+    /// Number of times that a witness had a smaller size than it had signed.
     pub rollbacks: u64,
-    /// The reason why witnesses say that the log was rolled back or forked.
+    /// Why witnesses prove that the log was rolled back or forked.
     pub contradiction: Option<String>,
 }
 
@@ -40,7 +41,7 @@ impl WitnessStatus {
     /// Returns the age of the last quorum, as text.
     ///
     /// # Errors
-    /// A text, if a checkpoint has waited for over [`QUORUM_PATIENCE`] seconds or witnesses
+    /// In words: a checkpoint has waited for more than [`QUORUM_PATIENCE`] seconds, or witnesses
     /// contradict the log.
     pub fn judge(&self, now: Timestamp) -> Result<String, String> {
         let figures = self.figures();

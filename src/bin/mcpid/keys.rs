@@ -1,4 +1,4 @@
-//! Finds and opens the signing keys, key files and trust files that a command needs.
+//! Finds and opens the signing keys, keyfiles and trust files that a command needs.
 
 pub(crate) mod keyfile;
 pub(crate) mod signing_key;

@@ -1,5 +1,5 @@
-//! The `mcpid` program, which is built on the library's public interface. It is the only place that
-//! prints, prompts, exits and knows default paths.
+//! The `mcpid` program. It uses only the library's public interface. Only the program prints,
+//! prompts, exits and knows default paths.
 
 mod args;
 mod cmd;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             (ui, ended)
         }
     };
-    // Data that is still in the buffer comes before the message on why the program ends.
+    // Buffered data is written before the message that says why the program ends.
     let flushed = ui.finish();
     let ended = match (ended, flushed) {
         (Err(failure), _) | (Ok(_), Err(failure)) => Err(failure),
@@ -82,7 +82,7 @@ fn output_mode(args: OutputArgs) -> OutputMode {
     OutputMode { json: args.json, quiet: args.quiet, verbose: args.verbose }
 }
 
-/// Reports a panic in one line. Rust then unwinds and exits with 101.
+/// Reports a panic in one line. Rust then unwinds, and the program exits with 101.
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
     let payload = info.payload();
     let what = payload.downcast_ref::<&str>().copied();
@@ -92,11 +92,11 @@ fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
     let _ = writeln!(std::io::stderr(), "mcpid: this is a bug, please report it: {what}{place}");
 }
 
-/// Ends the process as this platform ends a process that writes to a closed pipe.
+/// Ends the process as this platform usually ends a process that writes to a closed pipe.
 fn end_by_closed_pipe() {
     #[cfg(unix)]
     {
-        // Rust ignores SIGPIPE at start-up; the default action is what a shell expects to see.
+        // Rust ignores SIGPIPE at start-up. A shell expects the default action.
         let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
     }
 }

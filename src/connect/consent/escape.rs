@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use crate::message::shown::is_unsafe;
 
-/// Returns whether `c` is shown as an escape: characters that are unsafe on any terminal, blanks
-/// other than the space, variation selectors, private-use characters (which look different in each
-/// font) and code points that are not characters.
+/// Returns true if `c` is shown as an escape. These are: characters that are unsafe on any
+/// terminal, blanks other than the space, variation selectors, private-use characters (which look
+/// different in each font) and code points that are not characters.
 fn is_hidden(c: char) -> bool {
     is_unsafe(c)
         || (c.is_whitespace() && c != ' ')
@@ -17,21 +17,22 @@ fn is_hidden(c: char) -> bool {
         || (u32::from(c) & 0xfffe) == 0xfffe
 }
 
-/// Returns whether `c` is a combining mark, which is drawn over the character before it.
+/// Returns true if `c` is a combining mark, which is drawn over the character before it.
 fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}'
         | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Most spaces in a row that are shown as spaces; a longer run is counted.
+/// Maximum number of spaces in a row that are shown as spaces. For a longer run, their number is
+/// shown.
 const SPACES: usize = 8;
 
-/// Returns `text` between quotation marks, safe on a terminal and unambiguous.
+/// Returns `text` between quotation marks, safe to print on a terminal and unambiguous.
 ///
-/// `"` and `\` are escaped. Invisible characters, and the third and later marks on one character,
-/// are shown as `\u{…}`. A long run of spaces is counted outside the quotation marks, for example
-/// `"a" (20 spaces) "b"`. A line feed follows each `\u{a}`.
+/// `"` and `\` are escaped. Invisible characters are shown as `\u{…}`, and so are the third and
+/// later combining marks on one character. A long run of spaces is shown as a number outside the
+/// quotation marks, for example `"a" (20 spaces) "b"`. A line feed follows each `\u{a}`.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -64,7 +65,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns `text` with all characters but printable ASCII as `\u{…}`.
+/// Returns `text` with every character outside printable ASCII as `\u{…}`.
 pub(super) fn spelt_out(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
@@ -77,16 +78,17 @@ pub(super) fn spelt_out(text: &str) -> String {
     })
 }
 
-/// Returns how many columns `c` takes on a terminal, rather too many than too few.
+/// Returns the number of columns that `c` takes on a terminal. If in doubt, the number is too
+/// large.
 pub(super) fn width(c: char) -> usize {
-    // East Asian wide characters and emoji begin here. Other characters that are counted as wide
-    // only make a line wrap sooner.
+    // East Asian wide characters and emoji begin at this code point. If another character is
+    // counted as wide by mistake, a line only wraps sooner.
     if u32::from(c) >= 0x1100 { 2 } else { 1 }
 }
 
-/// Returns whether `c` may look like a Latin letter: letters of Greek, Cyrillic, Armenian, Cherokee
-/// and Lisu, full-width forms and mathematical alphabets. These are the Unicode blocks that UTS #39
-/// names, without its tables of single characters.
+/// Returns true if `c` may look like a Latin letter: letters of Greek, Cyrillic, Armenian, Cherokee
+/// and Lisu, full-width forms and mathematical alphabets. UTS #39 names these Unicode blocks; its
+/// tables of single characters are not used.
 fn passes_for_latin(c: char) -> bool {
     c.is_alphanumeric()
         && matches!(c,
@@ -97,8 +99,8 @@ fn passes_for_latin(c: char) -> bool {
             | '\u{1d400}'..='\u{1d7ff}')
 }
 
-/// Returns the words of `text` that mix ASCII letters with letters that look like them, for example
-/// `pаypal` with a Cyrillic `а`.
+/// Returns the words of `text` that mix ASCII letters with look-alike letters, for example `pаypal`
+/// with a Cyrillic `а`.
 pub(super) fn mixed_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| {
         !word.is_ascii()

@@ -1,8 +1,8 @@
-//! The members of a body that a question shows, each as it was written.
+//! The members of a JSON body that a question shows, each exactly as it was written.
 //!
-//! The body has passed the strict reading, so no key is duplicate and the nesting is bounded. It is
-//! parsed again here with every token unchanged: a number that a JSON parser would round, such as
-//! `1.00`, is shown as it was sent.
+//! The strict parser has accepted the body, so it has no duplicate keys and limited nesting. Here
+//! the body is parsed again with every token unchanged: a number that a JSON parser would round,
+//! such as `1.00`, is shown as it was sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,13 +14,13 @@ use serde_json::value::RawValue;
 use super::BodyMember;
 use crate::mcp::body::{Message, name_member};
 
-/// The members of one JSON object, in their order.
+/// The members of one JSON object, in the order of the text.
 pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// The suffix of the label of a member that is not inside `params`.
+/// Marks, in a label, a member that is not inside `params`.
 pub(super) const BESIDE: &str = " (beside params)";
 
-/// The key of a member, borrowed if it has no escapes.
+/// The key of a member, borrowed from the text if it has no escapes.
 #[derive(Deserialize)]
 struct MemberKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -47,7 +47,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonMembers<'a> {
 }
 
 /// Returns the members of `body` that are shown: the arguments first, then the other members of
-/// `params`, then the members beside `params`. Returns None if `message` is not the reading of
+/// `params`, then the members outside `params`. Returns None if `message` was not parsed from
 /// `body`.
 pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember>> {
     let JsonMembers(envelope) = serde_json::from_slice(body).ok()?;
@@ -67,7 +67,7 @@ pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember
             _ => beside.push((key, value)),
         }
     }
-    // The page shows the name at its top, so it is left out here if it is the same text.
+    // The page shows the name at its top, so a `name` member with the same text is left out here.
     let shown = method.and_then(name_member);
     let named = |key: &str, value: &RawValue| {
         let text: Option<String> = serde_json::from_str(value.get()).ok();

@@ -1,7 +1,7 @@
-//! The page that shows a question to a person.
+//! Shows a question to a person as text.
 //!
-//! Client and server choose parts of the text. A line with such text begins with `  | ` and has the
-//! text in quotation marks, so it cannot look like a line that mcpid wrote.
+//! Client and server choose parts of the text. A line with such a part begins with `  | ` and has
+//! the part in quotation marks, so it cannot be mistaken for a line that mcpid wrote.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -24,13 +24,13 @@ use crate::mcp::body::name_member;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageLimits {
-    /// Columns of a line, at least 40 (a smaller number counts as 40).
+    /// Number of columns of a line. Less than 40 counts as 40.
     pub width: usize,
-    /// Most lines of text that client or server chose. Lines that close open brackets, and the
-    /// lines that mcpid writes, are not counted.
+    /// Maximum number of lines with text that client or server chose. Lines with only brackets, and
+    /// mcpid's own lines, do not count.
     pub lines: usize,
-    /// Most characters of one string, key or number. Of a longer text the beginning (three quarters
-    /// of the limit) and the end (one quarter) are shown.
+    /// Maximum number of characters of one string, key or number. A longer text is cut in the
+    /// middle.
     pub text: usize,
 }
 
@@ -65,13 +65,15 @@ pub struct ShownPage {
 }
 
 const GUTTER: &str = "  | ";
-/// Deepest nesting that is indented further, so that a line always has room for text.
+/// The deepest level of nesting with an indent of its own. Deeper levels use the same indent, so
+/// that a line always has room for text.
 const DEEPEST: usize = 10;
-/// A page of at most so many lines needs no summary.
+/// A page with more lines than this gets a summary.
 const SHORT: usize = 12;
-/// Most characters of each text in a summary.
+/// Maximum number of characters of each text in the summary.
 const BRIEF: usize = 60;
-/// Most words with look-alike letters that are named; further words are counted.
+/// Maximum number of words with look-alike letters that a warning names. Further words are only
+/// counted.
 const WORDS: usize = 3;
 
 pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
@@ -103,7 +105,7 @@ pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage
     page.remark(&format!("body: {} bytes, sha-256", question.size));
     page.remark(&format!("  {digest}"));
     page.warn_of_lookalikes(question);
-    // The beginning of a long page may have scrolled off the screen.
+    // The beginning of a long page may have scrolled out of the window.
     if page.lines > SHORT {
         page.remark("in short:");
         page.lines(0, &in_short(question));
@@ -129,30 +131,30 @@ fn in_short(question: &ConsentQuestion) -> String {
 struct PageWriter {
     limits: PageLimits,
     text: String,
-    /// Lines so far with text that client or server chose.
+    /// Number of lines so far with text that client or server chose.
     lines: usize,
     hidden: usize,
 }
 
-/// The text around a value on its lines.
+/// The text before and after a value.
 #[derive(Clone, Copy)]
 struct ValueFrame<'a> {
     depth: usize,
-    /// The key and its colon; may be empty.
+    /// The key with its colon, or an empty text.
     before: &'a str,
-    /// A comma; may be empty.
+    /// A comma, or an empty text.
     after: &'a str,
 }
 
 impl PageWriter {
-    /// Writes a line in the words of mcpid.
+    /// Writes a line in mcpid's own words.
     fn remark(&mut self, words: &str) {
         self.text.push_str("  ");
         self.text.push_str(words);
         self.text.push('\n');
     }
 
-    /// Writes a text that client or server chose, under a label.
+    /// Writes a text that client or server chose, after a label.
     fn field(&mut self, label: &str, value: &str) {
         self.remark(&format!("{label}:"));
         let quoted = self.string(value);
@@ -164,7 +166,7 @@ impl PageWriter {
         }
     }
 
-    /// Writes a member of the request under its own name, if the name is plain ASCII and short.
+    /// Writes a member of the request, labelled with its name if that is short plain ASCII.
     fn part(&mut self, part: &BodyMember) {
         let bytes = part.json.len();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
@@ -180,7 +182,7 @@ impl PageWriter {
         self.value(&part.json, ValueFrame { depth: 0, before: "", after: "" });
     }
 
-    /// Writes a JSON value: on one line if it fits, else each of its members on lines of its own.
+    /// Writes a JSON value: on one line if it fits, otherwise with a line for each member.
     fn value(&mut self, json: &str, around: ValueFrame<'_>) {
         let json = json.trim_ascii();
         let ValueFrame { depth, before, after } = around;
@@ -233,7 +235,7 @@ impl PageWriter {
         self.lines(depth, &format!("({} more {what}, {bytes} bytes, not shown)", sizes.len()));
     }
 
-    /// Returns a string, number, `true`, `false` or `null` as it is shown.
+    /// Returns a string, number, `true`, `false` or `null` in the form in which it is shown.
     fn scalar(&mut self, json: &str) -> String {
         match serde_json::from_str::<Cow<'_, str>>(json) {
             Ok(text) => self.string(&text),
@@ -245,7 +247,8 @@ impl PageWriter {
         self.cut(text, quoted)
     }
 
-    /// Returns `text` as `shown` shows it, or only its beginning and end if it is too long.
+    /// Returns `text` in the form that `shown` gives, or only its beginning and end if it is too
+    /// long.
     fn cut(&mut self, text: &str, shown: impl Fn(&str) -> String) -> String {
         let limit = self.limits.text;
         // A text has at least as many bytes as characters.
@@ -261,8 +264,8 @@ impl PageWriter {
         format!("{} ({hidden} characters not shown) {}", shown(&text[..from]), shown(&text[to..]))
     }
 
-    /// Returns the whole value on one line of at most `room` columns. Returns None if it does not fit
-    /// or would be cut.
+    /// Returns the whole value on one line of at most `room` columns, or None if the value does not
+    /// fit or would be cut.
     fn compact(&self, json: &str, room: usize) -> Option<String> {
         let mut line = String::new();
         self.compact_into(json.trim_ascii(), room, &mut line)?;
@@ -270,7 +273,7 @@ impl PageWriter {
     }
 
     fn compact_into(&self, json: &str, room: usize, line: &mut String) -> Option<()> {
-        // A text of this length fits only if it is mostly escapes and blanks; it is not tried.
+        // A JSON text of this length almost never fits, so it is not formatted.
         if json.len() > self.limits.text || json.len() > room.saturating_mul(4) {
             return None;
         }
@@ -300,7 +303,7 @@ impl PageWriter {
         fits.then_some(())
     }
 
-    /// Writes `text` in lines that begin with the gutter, broken at line feeds and at the width.
+    /// Writes `text` in lines that begin with `  | `, broken at line feeds and at the width.
     fn lines(&mut self, depth: usize, text: &str) {
         let indent = 2 * depth.min(DEEPEST);
         let room = self.limits.width - GUTTER.len() - indent;
@@ -312,7 +315,7 @@ impl PageWriter {
             }
             let mut rest = piece;
             loop {
-                // All lines of a value but the first are indented by one more level.
+                // Every line of a value except the first is indented by one more level.
                 let back = if first { 0 } else { 2 };
                 let (line, after) = split(rest, room - back);
                 self.text.push_str(GUTTER);
@@ -362,7 +365,7 @@ impl PageWriter {
     }
 }
 
-/// Calls `look` with each key and string of `json`.
+/// Calls `look` with each key and each string in `json`.
 fn each_text(json: &str, look: &mut impl FnMut(&str)) {
     if let Ok(JsonMembers(members)) = serde_json::from_str::<JsonMembers<'_>>(json) {
         for (key, value) in members {
@@ -376,8 +379,8 @@ fn each_text(json: &str, look: &mut impl FnMut(&str)) {
     }
 }
 
-/// Splits `text` into the part that fits into `room` columns, at least one character or escape, and
-/// the rest. An escape is not split, since its parts would read as something else.
+/// Splits `text` into a part that fits into `room` columns, and the rest. The part has at least one
+/// character or escape; an escape is never split.
 fn split(text: &str, room: usize) -> (&str, &str) {
     let mut columns = 0;
     let mut at = 0;

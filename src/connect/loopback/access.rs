@@ -1,9 +1,10 @@
 //! The access check: decides which requests on loopback may use the key.
 //!
-//! Another user of this machine can connect to any port on loopback. A web page can make its
-//! visitor's browser send requests there, and can make its own host name resolve to this machine
-//! (DNS rebinding). So the path holds a secret, `Host` must be a name or address that only this
-//! machine has, and the fields in which a browser names the origin of a request are checked.
+//! Any user of this machine can connect to a port on loopback. A web page can make its visitor's
+//! browser send requests there, and can let its own host name resolve to this machine (DNS
+//! rebinding). So three things are checked: the path holds a secret; `Host` must be a name or
+//! address that only this machine has; and the fields in which a browser reports the origin of a
+//! request must allow it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -37,18 +38,18 @@ pub struct LoopbackAccess {
 #[derive(Clone, Debug)]
 enum BoundSocket {
     Tcp(SocketAddr),
-    /// The mode of the socket file decides which users may connect.
+    /// On a Unix socket, the mode of the socket file decides which users may connect.
     Unix,
 }
 
 impl std::fmt::Debug for LoopbackAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The path is a secret.
+        // The path is a secret, so the output does not show it.
         f.debug_struct("LoopbackAccess").field("bound", &self.bound).finish_non_exhaustive()
     }
 }
 
-/// A request without access: the status and the words of the answer.
+/// Why a request has no access: the status and the text of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AccessDenied {
     pub(super) status: StatusCode,
@@ -60,9 +61,9 @@ const fn denied(status: StatusCode, why: &'static str) -> AccessDenied {
 }
 
 impl LoopbackAccess {
-    /// Creates the access check for `address`, which is the bound address with its port. `secret`
-    /// becomes a part of the path and must not be guessable. A Unix socket has no secret: its path
-    /// is `/mcp`.
+    /// Creates the access check for `address`, the bound address with its port. `secret` becomes a
+    /// part of the path and must not be guessable. For a Unix socket there is no secret, and the
+    /// path is `/mcp`.
     pub fn new(address: &ListenAddress, secret: &str) -> Self {
         let (path, bound) = match address {
             ListenAddress::Tcp(address) => (format!("/{secret}/mcp"), BoundSocket::Tcp(*address)),
@@ -71,7 +72,7 @@ impl LoopbackAccess {
         LoopbackAccess { path, bound, origins: Vec::new() }
     }
 
-    /// Allows pages of `origin`, if they know the path.
+    /// Also allows web pages of `origin`, if they know the path.
     #[must_use]
     pub fn with_origin(mut self, origin: Origin) -> Self {
         self.origins.push(origin);
@@ -83,7 +84,8 @@ impl LoopbackAccess {
         &self.path
     }
 
-    /// Checks whether a request may use the key. Returns its origin, if a web page sent it.
+    /// Checks whether a request may use the key. If a web page sent the request, returns the origin
+    /// of the page.
     ///
     /// # Errors
     /// [`AccessDenied`] with status 404 for another path, 403 for a host or origin that is not
@@ -127,12 +129,12 @@ impl LoopbackAccess {
         Ok(origin.map(str::to_owned))
     }
 
-    /// Returns whether `host` is a name or address that only this machine has.
+    /// Returns true if `host` is a name or address that only this machine has.
     fn is_here(&self, host: &str) -> bool {
         let BoundSocket::Tcp(bound) = self.bound else {
             return host.eq_ignore_ascii_case("localhost");
         };
-        // A client may leave out port 80.
+        // A missing port means port 80.
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !host.ends_with(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
@@ -146,7 +148,7 @@ impl LoopbackAccess {
             None => name.parse().ok().map(IpAddr::V4),
         };
         match literal {
-            // An address in `Host` cannot be changed by DNS.
+            // `Host` is an IP address: DNS cannot change what it means.
             Some(ip) => ip == bound.ip() || bound.ip().is_unspecified(),
             None => name.eq_ignore_ascii_case("localhost"),
         }
@@ -157,7 +159,7 @@ impl LoopbackAccess {
     }
 }
 
-/// Returns the value of a field that may occur once. Returns None if it is absent.
+/// Returns the value of a field that must not occur twice, or None if the field is absent.
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AccessDenied> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -170,7 +172,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
-/// Compares in constant time, so that the time does not show how much of a guess is right.
+/// Compares in constant time, so that the duration does not reveal how much of a guess is right.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }

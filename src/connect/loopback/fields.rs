@@ -16,7 +16,7 @@ const DROPPED: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "content-length",
-    // A browser sets these for the loopback site, not for the server.
+    // A browser sets these fields for the site on loopback, and not for the server.
     "host",
     "origin",
     "referer",
@@ -24,7 +24,7 @@ const DROPPED: &[&str] = &[
     "set-cookie",
     "expect",
     "alt-svc",
-    // The signer makes these.
+    // The signer writes these fields itself.
     "signature",
     "signature-input",
     "content-digest",
@@ -33,7 +33,7 @@ const PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
 
 /// Fields of an answer that a web page may read.
 const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
-/// Fields that a web page may send if its preflight names none.
+/// Fields that a web page may send if its preflight does not list any.
 const USUAL: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
                      MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
@@ -50,7 +50,8 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         !DROPPED.contains(&name)
             && !is_override(name)
             && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            // Some servers read `mcp_name` as `mcp-name`, which has been checked.
+            // Some servers treat `mcp_name` as `mcp-name`, so the field could contradict the one
+            // that was checked.
             && !name.contains('_')
             && !named.iter().any(|named| named == name)
     };
@@ -61,7 +62,7 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// Adds the CORS fields that let a page of `origin` read the answer.
+/// Adds the CORS fields that allow a page of `origin` to read the answer.
 pub(super) fn for_page(headers: &mut HeaderMap, origin: &str) {
     if let Ok(origin) = HeaderValue::from_str(origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -1,9 +1,9 @@
 //! Refuses `Mcp-*` fields that contradict the body.
 //!
-//! `Mcp-Method`, `Mcp-Name` and the others repeat parts of the body, and are signed with it. A
-//! server that acts on a field with another tool name would do, under a good signature, an
-//! operation that the body does not name and that the consenting person has not seen. The server
-//! checks for missing fields.
+//! `Mcp-Method`, `Mcp-Name` and similar fields repeat parts of the body, and are signed together
+//! with it. If a field named another tool than the body, a server that trusts the field would
+//! execute an operation that is validly signed, but not in the body that the consenting person has
+//! seen. Missing fields are the server's concern.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -14,12 +14,12 @@ use crate::message::shown::visible;
 
 const PARAM: &str = "mcp-param-";
 
-/// Returns, in words, the first `Mcp-*` field of `passed` that contradicts `message`, whose text is
-/// `body`. Returns None if no field does.
+/// Returns, in words, the first `Mcp-*` field of `passed` that contradicts `message`, which was
+/// parsed from `body`. Returns None if no field does.
 ///
-/// `Mcp-Param-*` is checked only with `params`, when a person is asked about the body. Only the
-/// server's schema says which argument such a field repeats, and servers read odd encodings of it
-/// differently.
+/// `Mcp-Param-*` fields are checked only if `params` is set, which means that a person is asked
+/// about the body. Only the server's schema says which argument such a field repeats, and servers
+/// decode unusual encodings differently.
 pub(super) fn contradicted(
     passed: &[(HeaderName, HeaderValue)],
     message: &Message<'_>,
@@ -49,17 +49,17 @@ pub(super) fn contradicted(
     })
 }
 
-/// Returns, in words, the first field of `passed` that repeats a part of a body, for a request that
-/// has no body. Returns None if there is no such field.
+/// Returns, in words, the first field of `passed` that repeats a part of a body, although the
+/// request has no body. Returns None if there is no such field.
 pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
     let says = |name: &str| matches!(name, "mcp-method" | "mcp-name") || name.starts_with(PARAM);
     let (name, _) = passed.iter().find(|(name, _)| says(name.as_str()))?;
     Some(format!("{name} stands beside no body"))
 }
 
-/// Returns whether a string, number or boolean somewhere in `arguments` equals `said`. The schema
-/// that says which argument the field repeats is not known here. It is enough that the person who
-/// is asked sees the value.
+/// Returns true if a string, number or boolean somewhere in `arguments` equals `said`. The schema,
+/// which names the repeated argument, is not known here. It suffices that the person who is asked
+/// sees the value.
 fn holds(arguments: &Value, said: &str) -> bool {
     match arguments {
         Value::String(text) => text == said,

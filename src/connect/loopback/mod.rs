@@ -1,4 +1,4 @@
-//! The bridge for clients that speak HTTP: a signing proxy on loopback.
+//! The bridge for clients that speak HTTP: a signing reverse proxy on loopback.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub use access::LoopbackAccess;
 type LoopbackResponse = Response<Either<Incoming, Full<Bytes>>>;
 
 impl Bridge {
-    /// Serves the clients that connect to `server` and pass the check of `access`, until `stop` is
-    /// done. Returns how many connections were cut off at the end.
+    /// Serves the clients of `server` whose requests pass the check of `access`, until `stop`
+    /// completes. Returns how many connections were cut at the end.
     pub async fn http(
         self,
         server: Server,
@@ -64,7 +64,7 @@ async fn answer(
     let origin = match access.check(&parts.method, path, authority, &parts.headers) {
         Ok(origin) => origin,
         Err(denied) => {
-            // The path is left out: it may be close to the secret.
+            // The log does not show the path, which may be close to the secret.
             bridge.log.note(&format!("refused a request with {}: {}", denied.status, denied.why));
             return refused(denied, None);
         }
@@ -86,7 +86,7 @@ async fn answer(
     answer
 }
 
-/// Checks method, content type and `Accept`, for all clients alike.
+/// Checks method, content type and `Accept`. The rules are the same for all clients.
 fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
     let no = |status, why| Err(AccessDenied { status, why });
     let mut kinds = parts.headers.get_all(header::CONTENT_TYPE).iter();
@@ -100,7 +100,8 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
         kinds.any(|kind| media::is(kind.as_bytes(), wanted))
     };
     match parts.method {
-        // A web page can send other content types to any site without a preflight.
+        // Other content types are refused, because a web page can send them to any site without a
+        // preflight.
         Method::POST if !is_json => {
             no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json")
         }
@@ -120,16 +121,17 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         Ok(body) => body,
         Err(error) => return error_response(bridge, &error, None),
     };
-    // The fields are not completed, so that the server sees which ones the client left out.
+    // Missing fields are not added, so that the server sees what the client left out.
     let mut passed = fields::passed(&parts.headers);
-    // The destructive tools have to be known before the client calls one.
+    // From an answer to `tools/list`, the bridge learns which tools are destructive.
     let (mut id, mut learns) = (None, false);
     if parts.method == Method::POST {
         match message(&parts.headers, &body) {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
                 learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
-                // The signature would vouch for a field that contradicts the body.
+                // If a field contradicts the body, the request is not signed, because the signature
+                // would confirm the field.
                 let asks = !bridge.confirm.is_empty();
                 if let Some(why) = contradicted(&passed, &message, &body, asks) {
                     return error_response(bridge, &BridgeError::Contradicted(why), id.as_deref());
@@ -141,7 +143,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         return error_response(bridge, &BridgeError::Contradicted(why), None);
     }
     if learns {
-        // The bridge has to read the answer, so it must not be compressed.
+        // The bridge has to read this answer, so the server must not compress it.
         passed.retain(|(name, _)| name != header::ACCEPT_ENCODING);
     }
     let redirects = match bridge.agreed(&parts.method, &body, None).await {
@@ -192,11 +194,12 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
             Err(error) => error_response(bridge, &error, id.as_deref()),
         };
     }
-    // The body streams byte for byte, and ends when the client closes its connection.
+    // The body is passed on byte for byte as it arrives. If the client closes its connection, the
+    // body is dropped.
     Response::from_parts(head, Either::Left(body))
 }
 
-/// Reads the message as strictly as a verifier does.
+/// Parses the message as strictly as a verifier does.
 fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, BridgeError> {
     let unreadable = |error: &dyn std::error::Error| BridgeError::Unreadable(error.to_string());
     let mut head =
@@ -214,7 +217,7 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Bridge
     }
 }
 
-/// Logs a hint if the server does not know the key. The client gets the answer unchanged.
+/// Logs a hint if the server does not know the key. The answer to the client is not changed.
 fn hint(bridge: &Bridge, body: &[u8]) {
     let text = std::str::from_utf8(body).ok();
     let fault = text.and_then(|text| JsonRpcError::read(json_rpc::read(text).ok()?.error?));
@@ -225,7 +228,7 @@ fn hint(bridge: &Bridge, body: &[u8]) {
     }
 }
 
-/// Reads a message of at most `limit` bytes.
+/// Reads the body of a message, of at most `limit` bytes.
 async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, BridgeError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! A request of the client while its answer is waited for.
+//! A request of the client that waits for its answer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,15 +16,15 @@ pub(super) struct PendingCall {
     pub(super) id: RequestId,
     pub(super) method: String,
     pub(super) name: Option<String>,
-    /// True if the request names its protocol version itself (2026-07-28 or later).
+    /// Whether the request names its protocol version itself (2026-07-28 or later).
     pub(super) stateless: bool,
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: SessionNumber,
-    /// The time at which the last notification about the request was forwarded.
+    /// When the last notification about the request was passed on.
     pub(super) last_notified: Mutex<Option<Instant>>,
-    /// Set if the client sent the request a second time with a person's yes: the original request
-    /// is sent.
+    /// Set if the client sent the request a second time, with a person's consent. The original
+    /// request is then sent, under its own id.
     pub(super) alias: Option<CallAlias>,
 }
 
@@ -34,18 +34,18 @@ impl PendingCall {
     }
 }
 
-/// The id and progress token of the first round, under which a request of the second round is sent.
+/// The id and progress token of the original request, under which the second request is sent.
 #[derive(Debug)]
 pub(super) struct CallAlias {
-    /// The id that is sent.
+    /// The id that is sent to the server.
     pub(super) sent: RequestId,
-    /// The progress token that is sent, and the token that the client waits for.
+    /// The progress token that is sent to the server, and the token that the client expects.
     pub(super) tokens: Option<(RequestId, String)>,
 }
 
 impl CallAlias {
-    /// Returns a progress notification with the token that the client waits for. Returns None if
-    /// `text` is no progress notification of this request.
+    /// Returns a progress notification with the token that the client expects, or None if `text` is
+    /// not a progress notification of this request.
     pub(super) fn progress(&self, text: &str) -> Option<String> {
         #[derive(Deserialize)]
         struct Progress<'p> {

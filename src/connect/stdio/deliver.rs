@@ -1,5 +1,5 @@
-//! Forwards the messages of the server: finds the request that a message answers, and records the
-//! server's list of tools.
+//! Passes the server's messages to the client: finds the request that a message answers, and learns
+//! from the server's list of tools.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,13 @@ use crate::connect::{answer, answer_budget};
 use super::StdioSession;
 use super::call::PendingCall;
 
-/// Shortest time between a notification and the answer after it. Some clients read both at once,
-/// handle the answer first, and then drop the last progress notification.
+/// Minimum time between a notification and the answer after it. Some clients that read both at once
+/// handle the answer first, and then drop the notification.
 const APART: Duration = Duration::from_millis(5);
 
 impl StdioSession {
-    /// Passes on each message in `data`. Other data is logged, and the stream goes on.
+    /// Passes on each message in `data`. Data that is not a message is logged, and the stream
+    /// continues.
     pub(super) async fn deliver_all(
         &self,
         data: &Bytes,
@@ -37,9 +38,9 @@ impl StdioSession {
         Ok(())
     }
 
-    /// Passes on one message of the server, which is a part of the text `whole`. `of` is the request
-    /// whose answer brought the message, and the session id in the head of that answer; None for a
-    /// message that the server sent on its own.
+    /// Passes on one message of the server, which is a part of the text `whole`. If the message
+    /// came in the answer to a request, `of` is that request with the session id of the answer; for
+    /// a message that the server sent on its own, `of` is None.
     pub(super) async fn deliver(
         &self,
         whole: &Bytes,
@@ -62,8 +63,8 @@ impl StdioSession {
                 return Ok(());
             }
             (InboundKind::Response(id), _) => id.clone(),
-            // The error names no request. It came in the answer to this request, so it is passed
-            // on as the error of this request.
+            // An error without an id, in the answer to this request: it is passed on as the error
+            // of this request.
             (InboundKind::UnaddressedError, Some(_)) => {
                 let fault = message.error.and_then(JsonRpcError::read);
                 let (status, text, hint) = (StatusCode::OK, None, None);
@@ -82,7 +83,8 @@ impl StdioSession {
         let sent =
             own.map(|pending| (pending, pending.alias.as_ref().map_or(&pending.id, |a| &a.sent)));
         let id = match sent {
-            // The message came in the answer to this request, and no other request has its id.
+            // The id has another JSON type, but the message came in the answer to this request, and
+            // no other request has this id.
             Some((pending, sent)) if sent.is_spelt_like(&id) && !self.in_flight.waits(&id) => {
                 self.bridge.log.note("the server answers by the request's id in another JSON type");
                 pending.id.clone()
@@ -111,7 +113,7 @@ impl StdioSession {
         }
         match self.in_flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
-                // The client expects the id in its own spelling.
+                // The client expects its id in the spelling that it sent.
                 if message.id.and_then(|id| RequestId::read(id.get())) != RequestId::read(&entry.id)
                 {
                     let text = changed.as_deref().unwrap_or(message.text);
@@ -125,8 +127,8 @@ impl StdioSession {
         Ok(())
     }
 
-    /// Learns from a list of tools. Returns the message without the tools that must be left out.
-    /// Returns None if it stays as it is.
+    /// Learns from a list of tools. Returns the message without the tools that must be removed, or
+    /// None if nothing changes.
     fn tools_listed(
         &self,
         pending: &PendingCall,
@@ -134,7 +136,7 @@ impl StdioSession {
         result: &RawValue,
     ) -> Option<String> {
         if !pending.stateless {
-            // `x-mcp-header` exists since revision 2026-07-28.
+            // `x-mcp-header` exists only from revision 2026-07-28 on.
             return None;
         }
         let ToolListReading { invalid, result: changed, .. } = self.params.learn(result);

@@ -1,7 +1,7 @@
 //! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
 //!
-//! An agent must not approve its own calls, so this is done only if the user chose it with
-//! `--confirm-via client`. For clients of 2026-07-28 see [`super::rounds`].
+//! An agent must not approve its own calls, so this way of asking is used only after `--confirm-via
+//! client`. For clients of revision 2026-07-28 see [`super::rounds`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,11 @@ use crate::mcp::body::Message;
 
 use super::StdioSession;
 
-/// The questions that wait for an answer of the client.
+/// The questions for which the client has not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct ClientQuestions {
     waiting: Mutex<HashMap<RequestId, oneshot::Sender<ConsentAnswer>>>,
-    /// Held while one question is shown, so that several are shown one after another.
+    /// Held while the client shows a question, so that questions are shown one after another.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -38,17 +38,17 @@ impl ClientQuestions {
     pub(super) fn answered(&self, line: &[u8], message: &Message<'_>) -> bool {
         let Some(id) = message.id().and_then(RequestId::read) else { return false };
         let Some(answer) = self.waiting().remove(&id) else { return false };
-        // The task that asked may have ended.
+        // The task that asked may have ended already.
         let _ = answer.send(self::answer(line));
         true
     }
 }
 
-/// The error for a client that declared no forms and so is not asked.
+/// The error for a client that did not declare forms, and therefore cannot be asked.
 pub(super) const CANNOT: &str = "the client did not say that it can put a form before a person; a \
                                  terminal or an askpass program can";
 
-/// Returns the parameters of an elicitation; `shown` is the question as text.
+/// Returns the parameters of an elicitation that shows the text `shown`.
 pub(super) fn form(shown: &str) -> Value {
     json!({
         "message": format!("Sign and send this request?\n{shown}"),
@@ -62,7 +62,7 @@ pub(super) fn form(shown: &str) -> Value {
     })
 }
 
-/// Reads the answer in a response to a question.
+/// Parses the person's answer from a response to a question.
 fn answer(line: &[u8]) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Response<'r> {
@@ -75,7 +75,7 @@ fn answer(line: &[u8]) -> ConsentAnswer {
     }
 }
 
-/// Reads the result of an elicitation, which is JSON. Only an express yes is consent.
+/// Parses the result of an elicitation, given as JSON. Only an explicit yes is consent.
 pub(super) fn elicited(result: &str) -> ConsentAnswer {
     #[derive(Deserialize)]
     struct Elicited {
@@ -129,7 +129,7 @@ impl StdioSession {
         let (answer, answered) = oneshot::channel();
         let key = RequestId::Text(id.clone());
         self.questions.waiting().insert(key.clone(), answer);
-        // Dropped with this future, so that a late answer does not count.
+        // Removes the question when this future is dropped, so that a late answer does not count.
         let _withdrawn = Withdraw { questions: &self.questions, key };
         self.out.line(request.to_string()).await;
         match tokio::time::timeout(time_limit, answered).await {

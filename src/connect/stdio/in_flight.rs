@@ -8,29 +8,30 @@ use tokio::task::AbortHandle;
 use crate::connect::error::BridgeError;
 use crate::connect::json_rpc::RequestId;
 
-/// Most requests that wait for an answer at a time. Each of them takes up to half a megabyte for its
-/// connection, beside the budget for answers.
+/// Maximum number of requests that wait for an answer. Each takes up to half a megabyte for its
+/// connection, apart from the budget for answers.
 pub(super) const MOST_OPEN: usize = 1024;
 
 /// A request that waits for an answer.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
-    /// The id as the client wrote it.
+    /// The id, in the spelling of the client.
     pub(super) id: String,
-    /// True for revision 2026-07-28 or later: then closing the connection cancels the request.
+    /// Whether the request is of revision 2026-07-28 or later: closing its connection then cancels
+    /// it.
     pub(super) stateless: bool,
-    /// True for a subscription, which stays open on purpose.
+    /// Whether the request is a subscription, which stays open on purpose.
     pub(super) is_subscription: bool,
-    /// True if the request may have reached the server.
+    /// Whether the request may have reached the server.
     pub(super) sent: bool,
-    /// True if the client cancelled the request and wants no answer.
+    /// Whether the client cancelled the request, and so expects no answer.
     pub(super) cancelled: bool,
     pub(super) work: Option<AbortHandle>,
 }
 
 impl InFlightRequest {
-    /// Returns the error for a request that the bridge gives up: not sent, if it never reached the
-    /// server.
+    /// Returns the error for a request that the bridge gives up. It says that the request was not
+    /// sent, if the server cannot have got it.
     pub(super) fn given_up(&self, why: &str) -> BridgeError {
         if self.sent {
             BridgeError::Broken(why.to_owned())
@@ -40,12 +41,12 @@ impl InFlightRequest {
     }
 }
 
-/// The reason why a request was not added.
+/// Why a request was not added.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
-    /// A request with the same id waits.
+    /// A waiting request has the same id.
     Duplicate,
-    /// [`MOST_OPEN`] requests wait.
+    /// [`MOST_OPEN`] requests wait already.
     TooMany,
 }
 
@@ -54,9 +55,9 @@ pub(super) enum NotBegun {
 pub(super) enum CancelEffect {
     /// No waiting request has this id.
     Unknown,
-    /// The request has ended: it was not sent, or its connection was closed, which the server sees.
+    /// The request has ended. It was not sent, or closing its connection tells the server.
     Closed,
-    /// The notification has to be sent to the server.
+    /// The server has to get the notification.
     Tell,
 }
 
@@ -74,7 +75,7 @@ impl RequestsInFlight {
     /// Adds a request.
     ///
     /// # Errors
-    /// A request with this id waits already, or [`MOST_OPEN`] requests wait.
+    /// [`NotBegun`] if a waiting request has this id, or if [`MOST_OPEN`] requests wait.
     pub(super) fn begin(&self, id: RequestId, entry: InFlightRequest) -> Result<(), NotBegun> {
         let mut entries = self.entries();
         let open = entries.len();
@@ -88,43 +89,43 @@ impl RequestsInFlight {
         }
     }
 
-    /// Sets the task of the request, so that it can be aborted.
+    /// Sets the task of the request, so that the task can be aborted.
     pub(super) fn set_work(&self, id: &RequestId, work: AbortHandle) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.work = Some(work);
         }
     }
 
-    /// Notes that the request is about to be sent.
+    /// Records that the request is about to be sent.
     pub(super) fn note_sent(&self, id: &RequestId) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.sent = true;
         }
     }
 
-    /// Removes the request. The caller that gets it, and no other, may answer it.
+    /// Removes the request. Only the caller that gets it may send the answer.
     pub(super) fn finish(&self, id: &RequestId) -> Option<InFlightRequest> {
         self.entries().remove(id)
     }
 
-    /// Removes the request for an answer of the server. Returns None if the request was not sent, for
-    /// example because a person is still asked: a server cannot answer it.
+    /// Removes the request because the server answered it. Returns None if the request was not sent
+    /// yet, for example because a person is being asked: a server cannot answer such a request.
     pub(super) fn answer(&self, id: &RequestId) -> Option<InFlightRequest> {
         let mut entries = self.entries();
         if entries.get(id)?.sent { entries.remove(id) } else { None }
     }
 
-    /// Returns whether the request still waits.
+    /// Returns true if the request still waits for an answer.
     pub(super) fn waits(&self, id: &RequestId) -> bool {
         self.entries().contains_key(id)
     }
 
-    /// Returns whether the client cancelled the request, or it waits no longer.
+    /// Returns true if the client cancelled the request, or if it does not wait any more.
     pub(super) fn is_cancelled(&self, id: &RequestId) -> bool {
         self.entries().get(id).is_none_or(|entry| entry.cancelled)
     }
 
-    /// Cancels the request for the client.
+    /// Cancels the request on behalf of the client.
     pub(super) fn cancel(&self, id: &RequestId) -> CancelEffect {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(id) else { return CancelEffect::Unknown };

@@ -1,4 +1,5 @@
-//! The bridge for clients that start a server as a process and use its stdin and stdout.
+//! The bridge for clients that start their server as a process and talk to it over stdin and
+//! stdout.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -35,40 +36,40 @@ mod stream;
 mod tasks;
 mod tools;
 
-/// Longest time that a message waits until the notification before it has arrived at the server.
+/// Maximum time that a message waits until the notification before it has reached the server.
 const IN_ORDER: Duration = Duration::from_secs(5);
-/// Longest time for each step at the end of a session.
+/// Maximum time for each step at the end of a session.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// A message this many times longer than the limit is skipped while it is read. A shorter one is
-/// read, and refused with its id.
+/// A message longer than this many times the limit is skipped while it is read. A shorter one is
+/// read completely, so that the error can name its id.
 const SKIPPED_FROM: usize = 8;
 
 /// One client on stdin and stdout.
 struct StdioSession {
-    /// The session itself, for tasks that outlive the request that started them.
+    /// A reference to this session, for tasks that outlive the request that started them.
     myself: Weak<StdioSession>,
     bridge: Arc<Bridge>,
     out: OutputQueue,
     mcp_session: McpSession,
-    /// Held while another session is opened in place of a lost one.
+    /// Held while a new session is opened in place of a lost one.
     renewing: tokio::sync::Mutex<()>,
     params: ParamMirror,
     in_flight: RequestsInFlight,
-    /// Questions to a person that the client shows (revisions up to 2025-11-25).
+    /// Questions to a person that the client shows (for revisions up to 2025-11-25).
     questions: ClientQuestions,
-    /// Calls that wait for their second round (revision 2026-07-28).
+    /// Calls that wait for their second round (for revision 2026-07-28).
     rounds: ConsentRounds,
     /// The task that reads messages which the server sends on its own.
     listening: Mutex<Option<AbortHandle>>,
 }
 
 impl Bridge {
-    /// Serves one client that writes its messages to `input`, one a line, and reads the messages of
-    /// the server from `output`. Nothing but MCP messages is written to `output`.
+    /// Serves one client, which writes one message on each line of `input` and reads the server's
+    /// messages from `output`. Only MCP messages are written to `output`.
     ///
-    /// Ends when the client has closed `input` and its requests are answered or the time of
-    /// [`Bridge::with_drain`] is over, when the client no longer reads `output`, or when `stop` is
-    /// done. Runs on a tokio runtime.
+    /// Returns when `stop` completes, when the client no longer reads `output`, or when the client
+    /// has closed `input` and its requests are answered or the time of [`Bridge::with_drain`] has
+    /// passed. Needs a tokio runtime.
     pub async fn stdio<R, W>(self, input: R, output: W, stop: impl Future<Output = ()>) -> StdioEnd
     where
         R: AsyncRead + Send + Unpin + 'static,
@@ -80,7 +81,7 @@ impl Bridge {
         let (sender, mut lines) = mpsc::channel(1);
         let reading = tokio::spawn(async move {
             let mut input = BufReader::with_capacity(64 * 1024, input);
-            // An error of the stream counts as its end.
+            // An error on the input counts as its end.
             while let Ok(Some(line)) = line::read(&mut input, most).await {
                 if sender.send(line).await.is_err() {
                     return;
@@ -116,7 +117,7 @@ impl Bridge {
                 () = work.one_done() => {}
                 line = next => match line {
                     None => break StdioEnd::InputClosed,
-                    // Handling a line may have to wait for a client that does not read.
+                    // Handling a line may block while the client does not read its output.
                     Some(line) => tokio::select! {
                         () = &mut stop => break StdioEnd::Stopped,
                         _ = &mut writing => break StdioEnd::OutputClosed,
@@ -126,8 +127,8 @@ impl Bridge {
             }
         };
         if ended == StdioEnd::InputClosed {
-            // Only subscriptions end here. A script that pipes a message in still waits for its
-            // answer.
+            // Only subscriptions end now. Other requests continue, because a script that pipes one
+            // message in waits for its answer.
             session.in_flight.close_subscriptions();
             session.stop_listening();
             tokio::select! {
@@ -137,7 +138,7 @@ impl Bridge {
             }
         }
         reading.abort();
-        // The output ends with the last task.
+        // The output ends when the last task is dropped.
         work.give_up().await;
         session.end(writing, ended).await;
         ended
@@ -162,7 +163,7 @@ impl StdioSession {
         self.bridge.send(method, fields, body, redirects).await
     }
 
-    /// Sends a message that gets no answer.
+    /// Sends a message to which the server sends no answer.
     async fn post(
         &self,
         fields: Vec<(HeaderName, HeaderValue)>,
@@ -170,7 +171,7 @@ impl StdioSession {
     ) -> Result<(), BridgeError> {
         let response = self.send(Method::POST, fields, body).await?;
         if response.status().is_success() {
-            // The body is read, so that the connection can be used again.
+            // The body is read to its end, so that the connection can be used again.
             let silence = Some(END_TIMEOUT);
             let _ = answer::read(response, &self.bridge, silence).await;
             return Ok(());
@@ -183,8 +184,8 @@ impl StdioSession {
         listening.iter().for_each(AbortHandle::abort);
     }
 
-    /// Ends the session: answers open requests with an error, closes the MCP session, and writes the
-    /// lines that wait.
+    /// Ends the session: answers open requests with an error, closes the MCP session, and writes
+    /// the remaining lines.
     async fn end(self: Arc<Self>, mut writing: JoinHandle<std::io::Result<()>>, ended: StdioEnd) {
         self.stop_listening();
         if ended != StdioEnd::OutputClosed {
@@ -197,7 +198,8 @@ impl StdioSession {
                 let _ = tokio::time::timeout(END_TIMEOUT, self.out.line(answer)).await;
             }
         }
-        // At the end no more questions are put to a person.
+        // At the end of a session, a person is not asked any more. A DELETE that would need consent
+        // is not sent.
         let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), ConsentNeed::Nothing);
         if self.mcp_session.has_id() && unasked {
             let (fields, _) = self.mcp_session.bare_fields();

@@ -1,4 +1,4 @@
-//! Reading the lines of a client as messages.
+//! Parses the client's lines as messages.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,10 +7,10 @@ use crate::connect::json_rpc::RequestId;
 use crate::mcp::body::{self, Message, Scope};
 use crate::message::{Head, RequestTarget};
 
-/// Reads a message as strictly as a verifier does.
+/// Parses a message as strictly as a verifier does.
 ///
 /// # Errors
-/// Says in words why the line is no message.
+/// In words, why the line is not a message.
 pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     let mut head =
         Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;
@@ -22,8 +22,8 @@ pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     }
 }
 
-/// Returns the id of a message that the strict reading refuses, so that the client gets an error with
-/// this id. Returns None if there is no id.
+/// Returns the id of a message that the strict parser refuses, so that the error for the client can
+/// name it. Returns None if there is no id.
 pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Loose<'l> {

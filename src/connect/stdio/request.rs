@@ -1,4 +1,4 @@
-//! Handles one request of the client, from the message to its answer.
+//! Handles one request of the client, up to its answer.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use super::rounds::RoundOutcome;
 use super::stream::LEAST;
 use super::{StdioSession, read};
 
-/// Maximum time that a stream may stay open after the answer. After a proper end of the stream, the
-/// connection can be used again.
+/// Maximum time for a stream to end after the answer. If the stream ends properly, its connection
+/// can be used again.
 const LINGER: Duration = Duration::from_secs(2);
-/// Most attempts in a row to resume an answer without a new event.
+/// Maximum number of attempts in a row to resume an answer without a new event.
 const RESUMPTIONS: u32 = 5;
 
 impl StdioSession {
@@ -63,7 +63,8 @@ impl StdioSession {
             let error = answer::refusal(response, &self.bridge).await;
             let mismatch = error.is_fault(StatusCode::BAD_REQUEST, HEADER_MISMATCH.into());
             if mismatch && pending.stateless && pending.method == "tools/call" && !refreshed {
-                // The server wants other fields than when the client listed its tools.
+                // The server's schemas have changed since the client listed its tools, so the call
+                // lacked header fields.
                 refreshed = true;
                 self.refresh(&pending).await?;
             } else if self.session_is_lost(&pending, &error) && !renewed {
@@ -78,7 +79,7 @@ impl StdioSession {
         }
     }
 
-    /// Returns whether the request was sent in a session that the server has lost.
+    /// Returns true if the request was sent in a session that the server has lost.
     fn session_is_lost(&self, pending: &PendingCall, error: &BridgeError) -> bool {
         error.is_lost_session()
             && !pending.stateless
@@ -120,7 +121,7 @@ impl StdioSession {
         }
     }
 
-    /// Reads events until the answer has arrived. A stream that breaks off is resumed.
+    /// Reads events until the answer has arrived. If the stream breaks off, it is resumed.
     async fn follow(
         &self,
         pending: &PendingCall,

@@ -1,9 +1,10 @@
-//! Asking a person through a client of revision 2026-07-28 (multi round-trip requests).
+//! Asking a person through a client of revision 2026-07-28, by multi round-trip requests.
 //!
-//! In this revision only the client starts a request. So the bridge answers the call with
-//! `input_required` and a question, and the client sends the call again with the answer. The bridge
-//! keeps the first call and sends it byte for byte; the second one only brings the yes. The server
-//! does not notice the extra round, and a client that changes the call in between gets an error.
+//! In this revision only the client sends requests. So the bridge answers a call with
+//! `input_required` and a question, and the client sends the call again with the person's answer.
+//! The bridge keeps the first call, and sends that one byte for byte; from the second it takes only
+//! the answer. The server sees one call, and a client that changes the call between the rounds gets
+//! an error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +26,7 @@ use crate::message::shown::printed;
 use super::call::{CallAlias, PendingCall};
 use super::{StdioSession, elicitation, read};
 
-/// The beginning of `requestState` for a question of the bridge.
+/// The prefix of `requestState` in a question of the bridge.
 const STATE: &str = "mcpid-consent-";
 /// The methods that a server may answer with `input_required`.
 const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
@@ -43,7 +44,7 @@ struct HeldCall {
 }
 
 impl ConsentRounds {
-    /// Keeps `body` for the second round. Returns false if too many calls wait.
+    /// Keeps `body` until the second round. Returns false if too many calls wait.
     fn open(&self, state: String, body: Bytes, time_limit: Duration) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -55,8 +56,8 @@ impl ConsentRounds {
         true
     }
 
-    /// Removes and returns the call that the question was about. Returns None if it is not known, or
-    /// if its time is over.
+    /// Removes and returns the call to which a question belongs. Returns None if there is none, or
+    /// if its time limit has passed.
     fn take(&self, state: &str) -> Option<Bytes> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = waiting.remove(state)?;
@@ -64,11 +65,11 @@ impl ConsentRounds {
     }
 }
 
-/// The next step of a request after a round.
+/// What to do with a request after a round.
 pub(super) enum RoundOutcome {
-    /// The request is sent.
+    /// Send the request.
     Go(RedirectPolicy),
-    /// The request was answered with a question.
+    /// Nothing: the request was answered with a question.
     QuestionSent,
 }
 
@@ -106,8 +107,8 @@ struct RoundCapabilities {
 }
 
 impl StdioSession {
-    /// Makes sure of consent for a request of this revision. In the second round `pending` becomes
-    /// the call that the person agreed to.
+    /// Gets consent for a request of this revision, if it needs consent. In the second round,
+    /// `pending` becomes the call that the person agreed to.
     pub(super) async fn round(
         &self,
         pending: &mut PendingCall,
@@ -152,7 +153,7 @@ impl StdioSession {
         if !self.rounds.open(state.clone(), body.clone(), time_limit) {
             return no(&format!("{QUESTIONS} questions wait already"));
         }
-        // Only the task that removes the entry may answer.
+        // Only the task that removes the entry may send the answer.
         if let Some(entry) = self.in_flight.finish(&pending.id)
             && !entry.cancelled
         {
@@ -169,7 +170,7 @@ impl StdioSession {
         Ok(RoundOutcome::QuestionSent)
     }
 
-    /// Handles the second round, which brings the answer.
+    /// Handles the second round, in which the client brings the answer.
     fn second(
         &self,
         pending: &mut PendingCall,
@@ -206,7 +207,8 @@ impl StdioSession {
     }
 }
 
-/// Returns true if two rounds are of one call: all members are equal except those of a round.
+/// Returns true if two rounds belong to the same call: all members are equal, except those that a
+/// round adds.
 fn same(first: &[u8], second: &[u8]) -> bool {
     let bare = |body: &[u8]| {
         let mut call: Value = serde_json::from_slice(body).ok()?;

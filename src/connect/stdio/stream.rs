@@ -1,5 +1,5 @@
-//! The stream of messages that the server sends on its own, for the MCP revisions with sessions,
-//! and a new session when the server has lost one.
+//! The stream of messages that a server sends on its own, in the MCP revisions with sessions; and
+//! opening a new session when the server has lost one.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::connect::session::{McpSession, SessionNumber};
 use super::{StdioSession, read};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The notification that ends the opening of a session.
+/// The notification that completes the opening of a session.
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// The pause before a stream is resumed: the first one and the longest one.
+/// The first pause and the longest pause before a stream is resumed.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The shortest pause, also if the server asks for less: each attempt makes a signature and an audit
+/// The minimum pause, even if the server asks for less: each attempt makes a signature and an audit
 /// entry.
 pub(super) const LEAST: Duration = Duration::from_millis(100);
 
@@ -44,13 +44,13 @@ impl StdioSession {
                     events.last_id.clone_from(&last);
                     while let Ok(Some(data)) = events.next().await {
                         pause = PAUSE.0;
-                        // The stream carries no answers, so an error concerns no request.
+                        // This stream carries no answers, so an error in it belongs to no request.
                         let _ = self.deliver_all(&data, None).await;
                     }
                     asked_pause = events.retry;
                     last = events.last_id;
                 }
-                // A server need not have such a stream (405), or refuses it.
+                // The server has no such stream (405), or refuses to open it.
                 Err(BridgeError::Refused(refusal)) if refusal.status.is_client_error() => {
                     if refusal.status != StatusCode::METHOD_NOT_ALLOWED {
                         let words = BridgeError::Refused(refusal).words();
@@ -68,8 +68,8 @@ impl StdioSession {
         }
     }
 
-    /// Asks for the events after the event with the id `last`. With None, asks for the messages that
-    /// the server sends on its own.
+    /// Asks for the events after the event with the id `last`; with None, for the messages that the
+    /// server sends on its own.
     pub(super) async fn listen_from(&self, last: Option<&str>) -> Result<EventStream, BridgeError> {
         let (mut fields, _) = self.mcp_session.bare_fields();
         if let Some(last) = last {
@@ -88,8 +88,9 @@ impl StdioSession {
         }
     }
 
-    /// Opens another session after the server has lost the session `lost`, by the client's own
-    /// `initialize`. If several requests find the session lost at once, one of them does so.
+    /// Opens a new session with the client's own `initialize`, after the server has lost the
+    /// session `lost`. If several requests notice the loss at once, only one of them opens a
+    /// session.
     pub(super) async fn renew(self: &StdioSession, lost: SessionNumber) -> Result<(), BridgeError> {
         let _one = self.renewing.lock().await;
         if !self.mcp_session.is_current(lost) {

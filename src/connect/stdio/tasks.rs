@@ -19,7 +19,7 @@ use super::call::PendingCall;
 use super::in_flight::{CancelEffect, InFlightRequest, MOST_OPEN, NotBegun};
 use super::reading::{cancels, lenient_id, read};
 
-/// Time that a server has to end a cancelled request.
+/// How long a server may take to end a cancelled request.
 const CANCELLING: Duration = Duration::from_secs(10);
 
 /// The running tasks of a session.
@@ -63,7 +63,7 @@ impl SessionTasks {
         while self.posts.join_next().await.is_some() {}
     }
 
-    /// Handles the end of the task of a request. If the task panicked, the client gets an error.
+    /// Handles the end of a request's task. If the task panicked, the client gets an error.
     async fn done(&mut self, done: Result<(task::Id, ()), JoinError>) {
         let task = done.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
         let Some(id) = self.ids.remove(&task) else { return };
@@ -75,8 +75,8 @@ impl SessionTasks {
         }
     }
 
-    /// Handles one line of the client. The receiver, if there is one, completes when the next line
-    /// may be handled.
+    /// Handles one line of the client. If a receiver is returned, the next line must wait until it
+    /// completes.
     pub(super) async fn handle(&mut self, line: ClientLine) -> Option<oneshot::Receiver<()>> {
         let session = &self.session;
         let limit = session.bridge.max_body;
@@ -88,7 +88,7 @@ impl SessionTasks {
             ClientLine::Whole(line) if line.trim_ascii().is_empty() => return None,
             ClientLine::Whole(line) => Bytes::from(line),
         };
-        // A line may end in CR LF.
+        // The line may end in CR LF.
         let line = line.slice_ref(line.trim_ascii());
         if line.len() > limit {
             let error = BridgeError::TooLong { bytes: line.len(), limit };
@@ -133,7 +133,7 @@ impl SessionTasks {
         match session.in_flight.begin(id.clone(), entry) {
             Ok(()) => {}
             Err(NotBegun::Duplicate) => {
-                // An error with this id would answer the other request.
+                // The error has no id: with this id, it would answer the other request.
                 let why = format!("a request with the id {} waits already", visible(raw));
                 return session.refuse(None, &BridgeError::Unreadable(why)).await;
             }
@@ -171,8 +171,8 @@ impl SessionTasks {
             let id = cancels(line);
             let cancelled = id.as_ref().map(|id| self.session.in_flight.cancel(id));
             match (cancelled.unwrap_or(CancelEffect::Unknown), id) {
-                // The server needs no notification: it saw the connection of the request close, or
-                // never got the request.
+                // The server needs no notification: it saw the connection close, or never got the
+                // request.
                 (CancelEffect::Closed, _) => return None,
                 (CancelEffect::Unknown, _) if !self.session.mcp_session.is_open() => return None,
                 (CancelEffect::Tell, Some(id)) => {
@@ -190,7 +190,7 @@ impl SessionTasks {
         Some(self.post(line.clone(), message))
     }
 
-    /// Sends a message that gets no answer, on a task of its own.
+    /// Sends a message to which the server sends no answer, on a task of its own.
     fn post(&mut self, body: Bytes, message: &Message<'_>) -> oneshot::Receiver<()> {
         let (fields, number) = self.session.mcp_session.fields(message);
         let begins = message.method() == Some("notifications/initialized");

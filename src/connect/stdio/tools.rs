@@ -1,4 +1,4 @@
-//! Requests that the bridge makes itself: the list of tools, if a tool call lacked header fields.
+//! Asks for the list of tools on the bridge's own account, if a tool call lacked header fields.
 
 use bytes::Bytes;
 use http::Method;
@@ -10,12 +10,12 @@ use crate::connect::error::BridgeError;
 use super::call::PendingCall;
 use super::{StdioSession, read};
 
-/// Most pages of a tool list that are read.
+/// Maximum number of pages that are read of a list of tools.
 const PAGES: usize = 100;
 
 impl StdioSession {
-    /// Asks for the list of tools again, to learn which arguments of the call `pending` have to be
-    /// repeated in header fields.
+    /// Asks for the list of tools again, and learns which arguments of the call `pending` have to
+    /// be repeated in header fields.
     pub(super) async fn refresh(&self, pending: &PendingCall) -> Result<(), BridgeError> {
         self.bridge.log.note("the server wants other headers; asking for its tools again");
         let mut cursor: Option<String> = None;

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, Read as _};
 
 use super::{LONGEST_LINE, LogLine};
 
-/// Reads the lines of a log. An item is `None` for a line that is not a log line of this version, or
-/// that is longer than [`LONGEST_LINE`]. Empty lines are left out.
+/// Reads the lines of a log. An item is `None` if the line is not a log line of this version, or is
+/// longer than [`LONGEST_LINE`]. Empty lines are skipped.
 #[derive(Debug)]
 pub struct LogLines<R> {
     input: R,
@@ -13,13 +13,13 @@ pub struct LogLines<R> {
 }
 
 impl<R: BufRead> LogLines<R> {
-    /// Reads lines from `input`, and holds one of them in memory.
+    /// Reads lines from `input`. Only one line is in memory at a time.
     pub fn new(input: R) -> Self {
         LogLines { input, line: Vec::new() }
     }
 
-    /// Reads a line without its line feed. Returns whether the line was too long to be kept, or
-    /// `None` at the end.
+    /// Reads one line without its line feed. Returns `Some(true)` if the line was too long to keep,
+    /// and `None` at the end of the input.
     fn read(&mut self) -> io::Result<Option<bool>> {
         self.line.clear();
         let most = LONGEST_LINE as u64 + 1;

@@ -10,15 +10,16 @@ use super::reason::RefusalCause;
 use crate::clock::Timestamp;
 use crate::gateway::log::{LogLine, LogText};
 
-/// The most addresses that are counted separately. An attacker may use many, so the rarest makes
-/// room for a new one.
+/// The most addresses that are counted separately. An attacker may use many, so the least frequent
+/// one is replaced by a new one.
 pub const MOST_ADDRESSES: usize = 1000;
 
-/// Unverified requests from one address.
+/// The unverified requests from one address.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedAddress {
-    /// The address without the port, or `unix`, as in the log; `None` if the log has none.
+    /// The address without the port, or `unix`, as in the log; `None` if the log line has no
+    /// address.
     pub address: Option<String>,
     /// The number of requests.
     pub requests: u64,
@@ -30,7 +31,7 @@ pub struct ReportedAddress {
     pub last: String,
 }
 
-/// A reason and the number of requests that it applies to.
+/// A reason, and how many requests were refused for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Times {
@@ -83,7 +84,7 @@ impl Addresses {
         self.other
     }
 
-    /// Returns the addresses; those first with most requests.
+    /// Returns the addresses, sorted by their number of requests, largest first.
     pub(super) fn report(&self) -> Vec<ReportedAddress> {
         let mut sorted: Vec<_> = self.seen.iter().collect();
         sorted.sort_by(|(a_name, a), (b_name, b)| {

@@ -1,6 +1,6 @@
-//! Charts as inline SVG without text, which can be stretched to any width. Labels are HTML.
+//! Charts as inline SVG. An SVG has no text and can be stretched to any width; the labels are HTML.
 //!
-//! Only numbers of a log are used here, no texts.
+//! Charts use only the numbers of a log, never its texts.
 
 use std::fmt::Write as _;
 
@@ -13,8 +13,8 @@ use super::summary::OverTime;
 /// The height in SVG units. The width is ten units for each bucket.
 const HEIGHT: u64 = 100;
 
-/// Returns the end of the axis for a highest bar of `n`: `n` itself up to 10, else a number of two
-/// digits and zeros with a round half, so that at most a sixth of the height is empty.
+/// Returns the end of the axis if the highest bar is `n`. Up to 10 this is `n`; above 10 it is a
+/// round number, so that at most a sixth of the height stays empty.
 fn axis(n: u64) -> u64 {
     const STEPS: [u64; 18] =
         [10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 50, 60, 70, 80, 90, 100];
@@ -68,13 +68,13 @@ pub(super) fn volume(time: &OverTime) -> String {
 /// The most bars of a share chart, which is small.
 const MOST_BARS: usize = 32;
 
-/// Returns the number of buckets that one bar of a share chart covers.
+/// Returns how many buckets one bar of a share chart covers.
 pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }
 
-/// Draws the share of verified requests in each span of time as the lower part of a bar, and the
-/// others as the upper part. A span without requests stays empty.
+/// Draws, for each span of time, a bar whose lower part is the share of verified requests and whose
+/// upper part are the others. A span without requests stays empty.
 pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
     let mut svg = open(spans.len(), &told(cells));
@@ -104,7 +104,7 @@ pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     svg
 }
 
-/// Draws the outcomes of requests as one thin bar.
+/// Draws the outcomes of all requests as one thin bar.
 pub(super) fn strip(cell: &Cell) -> String {
     let mut svg = String::from(
         "<svg class=\"strip\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" \
@@ -115,7 +115,7 @@ pub(super) fn strip(cell: &Cell) -> String {
     for (class, part) in
         [("signed", cell.verified), ("would", cell.would_refuse), ("refused", cell.refused)]
     {
-        // Every part is visible, also if its share is very small.
+        // A part with a very small share still gets a visible width.
         let width = if part == 0 { 0 } else { super::figures::per_mille(part, all).max(12) };
         if width > 0 {
             let _ = write!(svg, "<path class=\"{class}\" d=\"M{left} 0h{width}v10h-{width}z\"/>");
@@ -137,7 +137,7 @@ fn open(buckets: usize, label: &str) -> String {
     )
 }
 
-/// Returns the distance from the top of a bar of `part` of `whole`.
+/// Returns the distance from the top of a chart at which a bar for `part` of `whole` ends.
 fn level(part: u64, whole: u64) -> f64 {
     let down = HEIGHT as f64 * (1.0 - part as f64 / whole.max(1) as f64);
     (down * 10.0).round() / 10.0
@@ -147,8 +147,8 @@ fn bar(n: usize, low: f64, high: f64) -> String {
     format!("M{}.5 {low}V{high}h9V{low}z", n * 10)
 }
 
-/// Draws the middle line of a bar, dashed and as wide as the bar. It looks like a hatch at any width,
-/// so that bars differ without colours too.
+/// Draws a dashed line along the middle of a bar, as wide as the bar. It looks like hatching at any
+/// width, so that the parts of a bar differ without colours too.
 fn hatch(n: usize, low: f64, high: f64) -> String {
     format!("M{}5 {low}V{high}", if n == 0 { String::new() } else { n.to_string() })
 }
@@ -167,7 +167,7 @@ fn frame(svg: &str, left: [&str; 3], time: &OverTime) -> String {
     html
 }
 
-/// Returns beginning, middle and end of the time span.
+/// Returns the labels for beginning, middle and end of the time span.
 fn edges(time: &OverTime) -> Vec<String> {
     let (Some(first), Some(last)) = (time.buckets.first(), time.buckets.last()) else {
         return Vec::new();
@@ -202,7 +202,7 @@ fn told(cells: &[Cell]) -> String {
         }
         _ => "no requests".to_owned(),
     }
-    // The text is for an attribute, where a bare `<` is unusual.
+    // The text becomes an HTML attribute, where `<` and `>` are replaced by words.
     .replace('<', "under")
     .replace('>', "over")
 }

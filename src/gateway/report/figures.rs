@@ -19,7 +19,8 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
-/// Returns tenths of a per cent, rounded to the nearest. Only a whole is 1000, and only nothing is 0.
+/// Returns tenths of a per cent, rounded to the nearest. The result is 1000 only if `part` is the
+/// whole, and 0 only if `part` is 0.
 pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;
@@ -32,7 +33,7 @@ pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
     u64::try_from(rounded).unwrap_or(1000).clamp(1, 999)
 }
 
-/// Returns a share such as `3.1 %`. `0 %` and `100 %` are exact.
+/// Returns a share such as `3.1 %`. `0 %` means none, and `100 %` means all.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     match per_mille(part, whole) {
         0 => "0 %".to_owned(),
@@ -78,7 +79,7 @@ pub(super) fn minute(time: Timestamp) -> String {
     }
 }
 
-/// Returns an operation with every character visible, also spaces around a name.
+/// Returns an operation with every character visible, also spaces at the ends of a name.
 pub(super) fn operation(does: Option<&LoggedOperation>) -> Cow<'static, str> {
     let Some(LoggedOperation { method, name }) = does else { return Cow::Borrowed(UNREAD) };
     let name = name.as_ref().map(LogText::as_str);

@@ -1,4 +1,4 @@
-//! The report as one page, by the rules of [`crate::page`].
+//! The report as one HTML page, by the rules of [`crate::page`].
 
 mod panels;
 mod tables;
@@ -18,7 +18,7 @@ pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
 
 static STYLE: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::new(include_str!("report.css")));
 
-/// The `Content-Security-Policy` of the page, as [`PageStyle::policy`] has it.
+/// Returns the `Content-Security-Policy` of the page, which [`PageStyle::policy`] makes.
 pub fn content_security_policy() -> &'static str {
     STYLE.policy()
 }
@@ -29,7 +29,7 @@ fn name(operation: &ReportedOperation) -> String {
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
     };
-    // A name can hold a colon; the method ends at the first one.
+    // A name can hold a colon; the method ends at the first colon.
     let method = LoggedOperation { name: None, ..does.clone() };
     let (method, name) = whole.split_at(figures::operation(Some(&method)).len() + 1);
     format!(
@@ -40,7 +40,7 @@ fn name(operation: &ReportedOperation) -> String {
 }
 
 impl RolloutReport {
-    /// Returns the page, with the time `made`.
+    /// Returns the page. `made` is shown as the time of the report.
     pub fn to_html(&self, made: Timestamp) -> String {
         let mut page = STYLE.begin(MARK, &format!("Roll-out report: {}", self.headline));
         self.head(&mut page);

@@ -30,7 +30,7 @@ impl fmt::Display for RefusalCause {
 }
 
 impl RefusalCause {
-    /// The code, or `unavailable`, or `other`.
+    /// Returns the refusal code, or `unavailable`, or `other`.
     pub fn as_str(self) -> &'static str {
         match self {
             RefusalCause::Code(code) => code.as_str(),
@@ -39,7 +39,7 @@ impl RefusalCause {
         }
     }
 
-    /// Returns a phrase for such requests, to be printed after their number.
+    /// Returns a phrase for requests with this reason, which is printed after their number.
     pub(super) fn phrase(self) -> &'static str {
         let RefusalCause::Code(code) = self else {
             return match self {
@@ -76,8 +76,8 @@ impl RefusalCause {
         }
     }
 
-    /// Returns the advice for the operator, with commands and names between backticks. It holds no
-    /// text of a log.
+    /// Returns advice for the operator, with commands and names between backticks. The advice
+    /// contains no text from a log.
     pub fn advice(self) -> &'static str {
         let RefusalCause::Code(code) = self else {
             return match self {

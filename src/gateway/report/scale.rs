@@ -1,21 +1,22 @@
-//! Time in buckets of equal width. The width grows with the time span of the log.
+//! Divides time into buckets of equal width. The width grows with the time span of the log.
 
 use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-/// The most buckets of one series. For a day, a bucket is a quarter of an hour wide; for four days,
-/// an hour; for a quarter of a year, a day.
+/// The most buckets of one series. A bucket is a quarter of an hour wide for a log of one day, an
+/// hour for four days, and a day for a quarter of a year.
 pub const MOST_BUCKETS: usize = 96;
 
-/// Widths in seconds. Each is a multiple of the width before, so that buckets can be merged. Above a
-/// day, the width doubles.
+/// Possible widths in seconds. Each is a multiple of the width before it, so that buckets can be
+/// merged. Beyond a day, the width doubles.
 const WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
 
-/// The first and last second that RFC 3339 can name. Only a broken clock is beyond.
+/// The first and last second that RFC 3339 can represent. Only a broken clock is outside.
 const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
-/// The buckets of all series: their width, and where the first and the last begin.
+/// The buckets of all series: their width, the beginning of the first, and the beginning of the
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     width: i64,
@@ -37,8 +38,8 @@ impl Scale {
         floor(time.unix().clamp(NAMEABLE.0, NAMEABLE.1), self.width)
     }
 
-    /// Makes room for `time`. Returns true if the buckets became wider, so that every series must be
-    /// made coarser.
+    /// Extends the buckets to `time`. Returns true if the buckets became wider, so that the caller
+    /// must coarsen every series.
     pub(super) fn cover(&mut self, time: Timestamp) -> bool {
         let at = self.bucket(time);
         let (mut low, mut high) = self.ends.unwrap_or((at, at));
@@ -109,7 +110,7 @@ impl Series {
 
     /// Adds the counts of `cell` to the bucket with the same beginning.
     pub(super) fn add(&mut self, cell: &Cell) {
-        // Nearly always this is the last bucket, because a log is written in order of time.
+        // The log is written in order of time, so this is nearly always the last bucket.
         match self.0.last_mut() {
             Some(last) if last.from == cell.from => last.take(cell),
             Some(last) if last.from < cell.from => self.0.push(*cell),

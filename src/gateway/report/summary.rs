@@ -1,4 +1,4 @@
-//! The report made of the counts: sorted, with a headline and the next step.
+//! The report made from a tally: sorted, with a headline and the next step.
 
 use serde::Serialize;
 
@@ -14,9 +14,9 @@ use super::reason::RefusalCause;
 use super::scale::Cell;
 use super::{RolloutTally, VerdictCounts};
 
-/// The report. Its fields are the members of the JSON report, in this order. Members may be added;
-/// `version` changes only if a member changes its meaning. Times are RFC 3339 in UTC; times of
-/// buckets are seconds since 1970.
+/// The roll-out report. Its fields are the members of the JSON report, in this order. Members may
+/// be added; `version` changes only if the meaning of a member changes. Times are RFC 3339 in UTC;
+/// times of buckets are seconds since 1970.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RolloutReport {
@@ -35,31 +35,31 @@ pub struct RolloutReport {
     pub all: Count,
     /// The judged requests by verification status.
     pub by_status: Vec<Share>,
-    /// Requests that were refused before they could be judged, in either mode, by status of the answer.
+    /// Requests that were refused before they were judged, in either mode, by status of the answer.
     pub on_sight: Vec<UnjudgedRefusals>,
     /// Requests to open paths.
     pub open: u64,
     /// Requests that the upstream or the gateway failed to answer.
     pub failed: u64,
-    /// The operations, sorted: first the operations with the most requests that strict mode would
-    /// refuse.
+    /// The operations. Those with the most requests that strict mode would refuse come first.
     pub operations: Vec<ReportedOperation>,
-    /// All operations beyond the limit together.
+    /// The counts of all operations beyond the limit together.
     pub other_operations: Option<Count>,
-    /// The keys that sign; those first with most requests.
+    /// The keys that sign. Those with the most requests come first.
     pub keys: Vec<ReportedSigner>,
     /// Requests by keys beyond the limit.
     pub other_keys: u64,
-    /// The addresses of requests that were not verified; those first with most requests.
+    /// The addresses of requests that were not verified. Those with the most requests come first.
     pub not_verified_by: Vec<ReportedAddress>,
     /// Unverified requests from addresses beyond the limit.
     pub other_addresses: u64,
     /// All requests over time.
     pub over_time: OverTime,
-    /// Patterns of operations whose requests were all verified: make these `--strict` first.
+    /// Patterns of operations whose requests were all verified. The operator can make these
+    /// `--strict` first.
     pub strict_next: Vec<String>,
-    /// Patterns to leave permissive if all others become strict; `None` if an operation among them
-    /// has no pattern of its own.
+    /// The patterns that must stay permissive if all others become strict; `None` if one of these
+    /// operations has no pattern of its own.
     pub still_permissive: Option<Vec<String>>,
     #[serde(skip)]
     pub(super) ends: Option<(Timestamp, Timestamp)>,
@@ -337,15 +337,16 @@ impl ReportedOperation {
         {
             return None;
         }
-        // A pattern for a method that MCP does not define needs an equals sign in front.
+        // A pattern that begins with `=` can name a method that MCP does not define.
         let pattern = Pattern::parse(&text).or_else(|_| Pattern::parse(&format!("={text}")));
         pattern.ok().filter(|pattern| pattern.grants(operation))
     }
 }
 
-/// Returns the operations whose requests were all verified, so that strict mode for them refuses no
-/// request. A strict pattern also matches unreadable bodies, calls without a name and, if it is about
-/// a tool call, answers. If such requests get through unverified, no pattern is recommended.
+/// Returns the operations whose requests were all verified, so that making them strict refuses no
+/// request. A strict pattern also applies to unreadable bodies, to calls without a name and, if the
+/// pattern is for a tool call, to JSON-RPC responses. If unverified requests of these kinds get
+/// through, no pattern is recommended.
 fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
     let waiting: Vec<_> = operations.iter().filter(|o| o.count.would_refuse > 0).collect();
     if all.would_refuse == 0 || waiting.iter().any(|o| o.does.is_none()) {
@@ -359,8 +360,8 @@ fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
     clean.filter_map(ReportedOperation::pattern).filter(harmless).map(|p| p.to_string()).collect()
 }
 
-/// Returns patterns for the operations that strict mode would refuse, if each has a pattern that
-/// matches no other operation.
+/// Returns patterns for the operations that strict mode would refuse, if each of them has a pattern
+/// that matches no other operation.
 fn still_permissive(
     operations: &[ReportedOperation],
     other: Option<&Count>,

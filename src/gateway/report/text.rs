@@ -14,7 +14,8 @@ const WIDEST: usize = 60;
 const MOST_ROWS: usize = 50;
 
 impl RolloutReport {
-    /// Returns plain text whose lines end with a line feed. Every character of a name is visible.
+    /// Returns the report as plain text, with a line feed after each line. Every character of a
+    /// name is visible.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let _ = match self.because() {
@@ -150,7 +151,7 @@ fn why(reasons: &[Why]) -> String {
 fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        // A row of one cell is a remark across all columns.
+        // A row with one cell is a remark that spans all columns.
         let cells = rows.iter().filter(|row| row.len() > 1).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
@@ -163,7 +164,8 @@ fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
                 false => write!(line, "{cell:width$}  "),
             };
         }
-        // Spaces at the end come from the padding: a name that ends with a space is quoted.
+        // Spaces at the end of a line come from the padding only: a name that ends with a space is
+        // quoted.
         text.push_str(line.trim_end_matches(' '));
         text.push('\n');
     }

@@ -1,13 +1,13 @@
-//! The times of HTTP archives: ISO 8601 as exporters write it, which is often not RFC 3339.
+//! The times in HTTP archives: ISO 8601 as exporters write it, which is often not valid RFC 3339.
 
 use crate::clock::Timestamp;
 use crate::message::shown::printed;
 
-/// Why the time of an entry names no moment.
+/// Why the time of an entry cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeFault {
-    /// A local time, and the archive does not say where: it can be off by 26 hours.
+    /// A local time without its zone, which leaves the moment uncertain by up to 26 hours.
     #[error("its time {} names no zone", printed(.0))]
     NoZone(String),
     /// The text is not a date and time.
@@ -15,13 +15,13 @@ pub enum TimeFault {
     Unreadable(String),
 }
 
-/// Reads an RFC 3339 time, and times that differ from RFC 3339 only in spelling: a blank for the
+/// Parses an RFC 3339 time, and times that differ from RFC 3339 only in spelling: a space for the
 /// `T`, a comma before the fraction, no seconds, zones such as `+0100`, `+01`, ` UTC` and `GMT`,
 /// and the name of a region in brackets after an offset
 /// (`2026-01-05T11:00:00+01:00[Europe/Berlin]`).
 ///
 /// # Errors
-/// [`TimeFault`].
+/// [`TimeFault`] if the text names no moment.
 pub(super) fn read(text: &str) -> Result<Timestamp, TimeFault> {
     if let Ok(time) = Timestamp::parse_rfc3339(text) {
         return Ok(time);

@@ -11,8 +11,8 @@ use super::parse::Parser;
 use super::{BareItem, Decimal, ParseFault, ParseReason};
 use crate::message::is_tchar;
 
-/// A decoder for every base64 that RFC 9651 lets a parser read. It tells non-canonical base64 from
-/// text that is not base64.
+/// Decodes every base64 that RFC 9651 allows a parser to accept. This tells non-canonical base64
+/// from text that is not base64.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
@@ -39,7 +39,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses a number (section 4.2.4) into whole thousandths: no float ever touches signed data.
+    /// Parses a number (section 4.2.4) as whole thousandths. Signed data is never converted to a
+    /// float.
     fn number(&mut self) -> Result<BareItem<'a>, ParseFault> {
         let start = self.at;
         let negative = self.eat(b'-');
@@ -66,8 +67,8 @@ impl<'a> Parser<'a> {
         Ok(BareItem::Decimal(Decimal(sign * (whole * 1000 + fraction * scale))))
     }
 
-    /// The value of the digits that follow, and how many there are; the value is right for up to
-    /// fifteen of them, and more are an error wherever this is used.
+    /// Returns the value of the digits that follow, and their number. The value is correct for up
+    /// to fifteen digits; callers refuse more.
     fn digits(&mut self) -> (i64, usize) {
         let start = self.at;
         let mut value: i64 = 0;
@@ -114,13 +115,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses a byte sequence (section 4.2.7). The section allows, but does not ask for, missing
-    /// padding and unused bits that are set; both give a second spelling of the same bytes, so they
-    /// are recorded as faults.
+    /// Parses a byte sequence (section 4.2.7). The section allows a parser to accept missing
+    /// padding, and unused bits that are not zero. Both give a second spelling of the same bytes,
+    /// so they are recorded as faults.
     fn byte_sequence(&mut self) -> Result<Vec<u8>, ParseFault> {
         let start = self.at;
         self.at += 1;
-        // Finding in a text is the standard library's quick search.
+        // Searching in a `str` uses the fast search of the standard library.
         let Some(length) = self.text.get(self.at..).and_then(|rest| rest.find(':')) else {
             return self.fail(ParseReason::End);
         };
@@ -196,16 +197,16 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Returns the number of bytes at the start of `ascii` that need no escape in a string: all but
-/// quotes, backslashes and control characters. Eight bytes are compared together, because almost
-/// all parameters of a signature are strings.
+/// Returns the number of bytes at the start of `ascii` that need no escape in a string: all except
+/// quotes, backslashes and control characters. Eight bytes are compared at once, because almost all
+/// parameters of a signature are strings.
 fn plain_run(ascii: &[u8]) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;
     let (words, rest) = ascii.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        // No byte is above 0x7f, so that no sum of two bytes carries into the next one. The high
-        // bit of a sum then says whether its byte is large enough.
+        // No byte is above 0x7f, so that adding to each byte never carries into the next one. The
+        // high bit of a sum then says whether the byte is at or above a bound.
         let word = u64::from_le_bytes(*word) & !HIGH;
         let graphic = word + 0x60 * EACH;
         let delete = word + EACH;

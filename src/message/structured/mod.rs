@@ -1,11 +1,12 @@
 //! Structured field values (RFC 9651): a parser that keeps repeated keys and their order.
 //!
-//! The algorithm of the RFC keeps the last of two equal keys, and lets a parser choose whether to
-//! accept base64 without its padding. Two parsers can then see different values in the same bytes,
-//! and a signature must rule that out. So this parser accepts what the RFC calls well formed, keeps
-//! all members in the order received, and *records* those two things as a [`ParseFault`]: of the
-//! dictionary for a repeated key, of one member for anything inside it. The caller decides what a
-//! fault affects; [`Dictionary::strict`] and the other `strict` functions return it as an error.
+//! The algorithm of the RFC keeps only the last of two equal keys, and leaves it to a parser
+//! whether to accept base64 without padding. So two parsers can see different values in the same
+//! bytes, which a signature must rule out. This parser accepts everything that the RFC calls well
+//! formed, keeps all members in the order received, and *records* each of these two cases as a
+//! [`ParseFault`]: for the dictionary if a key is repeated, and for one member if the fault is
+//! inside it. The caller decides what a fault affects. [`Dictionary::strict`] and the other
+//! `strict` functions return it as an error.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,8 +17,8 @@ mod write;
 
 pub use write::{Unwritable, write_key};
 
-/// Joins the lines of a field to one value, with `", "` between them (RFC
-/// 9110 section 5.3). Returns `None` if there is no line. A single line is not copied.
+/// Joins the lines of a field with `", "` (RFC 9110 section 5.3). Returns `None` if there is no
+/// line. A single line is not copied.
 pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, [u8]>> {
     let mut lines = lines.into_iter();
     let mut value = Cow::Borrowed(lines.next()?);
@@ -33,13 +34,14 @@ pub fn combine<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Cow<'v, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} at byte {offset}")]
 pub struct ParseFault {
-    /// Bytes from the start of the value, of its lines joined with `", "` if there are several.
+    /// The position in bytes, from the start of the value. If the field has several lines, the
+    /// value is these lines joined with `", "`.
     pub offset: usize,
     /// The reason at that position.
     pub reason: ParseReason,
 }
 
-/// The reasons for a fault of a structured field value. RFC 9651 itself allows the last two.
+/// The kind of a fault in a structured field value. RFC 9651 itself allows the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseReason {
@@ -58,10 +60,10 @@ pub enum ParseReason {
     /// A number has no digits, or more than 15, or more than 12 before or 3 after a point (4.2.4).
     #[error("a number that is not one or is too long")]
     Number,
-    /// A string with a bad escape, a control character or no end (4.2.5).
+    /// A string has a bad escape, a control character or no end (4.2.5).
     #[error("a broken string")]
     String,
-    /// Bytes between colons that are not base64 (4.2.7).
+    /// The bytes between colons are not base64 (4.2.7).
     #[error("a broken byte sequence")]
     Bytes,
     /// A `?` is followed by neither 0 nor 1 (4.2.8).
@@ -70,7 +72,7 @@ pub enum ParseReason {
     /// A `@` is not followed by an integer (4.2.9).
     #[error("a date that is not a whole number")]
     Date,
-    /// A display string that is not lower-case percent-encoded UTF-8 (4.2.10).
+    /// A display string is not percent-encoded UTF-8 with lower-case digits (4.2.10).
     #[error("a broken display string")]
     DisplayString,
     /// Two items of an inner list have no space between them (4.2.1.2).
@@ -85,14 +87,14 @@ pub enum ParseReason {
     /// The value is followed by further characters.
     #[error("characters behind the value")]
     Trailing,
-    /// A dictionary key for the second time; parsers keep the last one silently (4.2.2).
+    /// A key occurs a second time. Other parsers silently keep the last one (4.2.2).
     #[error("a repeated key")]
     DuplicateKey,
-    /// A parameter for the second time; parsers keep the last one silently (4.2.3.2).
+    /// A parameter occurs a second time. Other parsers silently keep the last one (4.2.3.2).
     #[error("a repeated parameter")]
     DuplicateParameter,
-    /// Base64 without its padding, or with unused bits that are not zero (4.2.7): a second
-    /// spelling of the same bytes.
+    /// Base64 lacks its padding, or has unused bits that are not zero (4.2.7): a second spelling of
+    /// the same bytes.
     #[error("base64 that is not canonical")]
     NonCanonicalBase64,
 }
@@ -102,7 +104,7 @@ pub enum ParseReason {
 pub struct Decimal(i64);
 
 impl Decimal {
-    /// Makes a decimal of `thousandths`. Returns `None` if it is too large for RFC 9651.
+    /// Makes a decimal from thousandths. Returns `None` if the value is too large for RFC 9651.
     pub fn from_thousandths(thousandths: i64) -> Option<Self> {
         (-MAX_INTEGER..=MAX_INTEGER).contains(&thousandths).then_some(Decimal(thousandths))
     }
@@ -121,15 +123,15 @@ pub const MAX_INTEGER: i64 = 999_999_999_999_999;
 pub enum BareItem<'a> {
     /// A whole number of at most fifteen digits.
     Integer(i64),
-    /// A number with a point in it.
+    /// A number with a decimal point.
     Decimal(Decimal),
-    /// Printable ASCII in quotes, escapes already undone.
+    /// Printable ASCII in quotes, with escapes removed.
     String(Cow<'a, str>),
     /// A word without quotes.
     Token(Cow<'a, str>),
     /// Bytes, decoded.
     Bytes(Vec<u8>),
-    /// `?0` or `?1`, or a key with no value.
+    /// `?0` or `?1`, or a key without a value.
     Boolean(bool),
     /// Whole seconds since 1970.
     Date(i64),
@@ -169,12 +171,12 @@ impl<'a> BareItem<'a> {
     }
 }
 
-/// Parameters in the order received, repeated ones included (section 3.1.2).
+/// Parameters in the order received, including repeated ones (section 3.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Parameters<'a>(Vec<(Cow<'a, str>, BareItem<'a>)>);
 
 impl<'a> Parameters<'a> {
-    /// Returns the first parameter of that name. If a name is repeated, the member has a fault,
+    /// Returns the first parameter with this name. If a name is repeated, the member has a fault,
     /// which the caller has to check.
     pub fn get(&self, name: &str) -> Option<&BareItem<'a>> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
@@ -195,7 +197,7 @@ impl<'a> Parameters<'a> {
         self.0.is_empty()
     }
 
-    /// Sets one parameter: an existing parameter keeps its position, a new one is added at the end.
+    /// Sets one parameter. An existing parameter keeps its position; a new one is added at the end.
     /// The name is checked when the parameters are written.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: BareItem<'a>) {
         let name = name.into();
@@ -252,14 +254,15 @@ impl Member<'_> {
     }
 }
 
-/// A member as received, with the fault that a lenient parser would hide.
+/// A member as received, with a fault that other parsers would hide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received<T> {
     /// The member.
     pub value: T,
     /// The first repeated parameter or non-canonical byte sequence in the member.
     pub fault: Option<ParseFault>,
-    /// Byte range of the member in the value, from its key (if it has one) to its last parameter.
+    /// The byte range of the member in the value, from its key (if it has one) to its last
+    /// parameter.
     pub span: Range<usize>,
 }
 
@@ -270,7 +273,7 @@ pub struct List<'a> {
     pub members: Vec<Received<Member<'a>>>,
 }
 
-/// A dictionary (section 3.2): its members in the order received, repeated keys included.
+/// A dictionary (section 3.2): its members in the order received, including repeated keys.
 ///
 /// ```
 /// use mcpid::message::structured::{Dictionary, ParseReason};
@@ -285,23 +288,25 @@ pub struct List<'a> {
 pub struct Dictionary<'a> {
     /// Keys and members.
     pub members: Vec<(Cow<'a, str>, Received<Member<'a>>)>,
-    /// The first repeated key, if one is.
+    /// The first repeated key.
     pub duplicate: Option<ParseFault>,
 }
 
 impl<'a> Dictionary<'a> {
-    /// Parses a dictionary; repeated keys and faults inside members are recorded, not refused.
+    /// Parses a dictionary. Repeated keys and faults inside members are recorded, and are not
+    /// errors.
     ///
     /// # Errors
-    /// The first place that is not RFC 9651.
+    /// The first position that RFC 9651 does not allow.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseFault> {
         parse::dictionary(value)
     }
 
-    /// Parses a dictionary; a recorded fault is an error.
+    /// Parses a dictionary. Repeated keys and faults inside members are errors.
     ///
     /// # Errors
-    /// The first place that is not RFC 9651, else a repeated key, else the first member's fault.
+    /// The first position that RFC 9651 does not allow; otherwise a repeated key; otherwise the
+    /// fault of the first member that has one.
     pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let dictionary = parse::dictionary(value)?;
         let inner = dictionary.members.iter().find_map(|(_, member)| member.fault);
@@ -327,18 +332,19 @@ impl<'a> Dictionary<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Parses a list; faults inside members are recorded, not refused.
+    /// Parses a list. Faults inside members are recorded, and are not errors.
     ///
     /// # Errors
-    /// The first place that is not RFC 9651.
+    /// The first position that RFC 9651 does not allow.
     pub fn parse(value: &'a [u8]) -> Result<Self, ParseFault> {
         parse::list(value)
     }
 
-    /// Parses a list; a recorded fault is an error.
+    /// Parses a list. Faults inside members are errors.
     ///
     /// # Errors
-    /// The first place that is not RFC 9651, else the first member's fault.
+    /// The first position that RFC 9651 does not allow; otherwise the fault of the first member
+    /// that has one.
     pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let list = parse::list(value)?;
         list.members.iter().find_map(|member| member.fault).map_or(Ok(list), Err)
@@ -346,18 +352,17 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Parses one item; a fault inside it is recorded, not refused.
-    ///
-    /// Parses one item. A repeated key or non-canonical base64 inside it is recorded, not refused.
+    /// Parses one item. A repeated parameter or non-canonical base64 is recorded, and is not an
+    /// error.
     pub fn parse(value: &'a [u8]) -> Result<Received<Self>, ParseFault> {
         parse::item(value)
     }
 
-    /// Parses one item. Unlike [`Item::parse`], it also refuses a repeated key and non-canonical
+    /// Parses one item. Unlike [`Item::parse`], also refuses a repeated parameter and non-canonical
     /// base64.
     ///
     /// # Errors
-    /// The first place that is not RFC 9651, else the recorded fault.
+    /// The first position that RFC 9651 does not allow; otherwise the recorded fault.
     pub fn strict(value: &'a [u8]) -> Result<Self, ParseFault> {
         let item = parse::item(value)?;
         item.fault.map_or(Ok(item.value), Err)

@@ -1,5 +1,5 @@
-//! The parsing algorithm of RFC 9651 section 4.2: dictionaries, lists, items and parameters. There
-//! is no recursion, inner lists do not nest.
+//! The parsing algorithm of RFC 9651 section 4.2: dictionaries, lists, items and parameters. Inner
+//! lists do not nest, so there is no recursion.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,12 +9,13 @@ use super::{
     Received,
 };
 
-/// Up to here names are compared one by one, which is quicker; beyond, a set keeps it linear.
+/// Up to this number, names are compared one by one, which is faster. Beyond it, a set keeps the
+/// time linear.
 const FEW: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
-    // A field rarely has more than one member: one signature, one digest.
+    // A field rarely has more than one member, for example one signature or one digest.
     let mut dictionary = Dictionary { members: Vec::with_capacity(1), duplicate: None };
     let mut seen = NameSet::default();
     while parser.another(dictionary.members.is_empty())? {
@@ -62,7 +63,7 @@ pub(super) fn item(value: &[u8]) -> Result<Received<Item<'_>>, ParseFault> {
     }
 }
 
-/// Notices repeated names without comparing every pair once there are many.
+/// Finds repeated names. If there are many names, a set avoids comparing each pair.
 #[derive(Default)]
 struct NameSet<'a>(Option<HashSet<&'a str>>);
 
@@ -72,7 +73,7 @@ impl<'a> NameSet<'a> {
         if before.len() < FEW {
             return before.iter().any(|(other, _)| other == name);
         }
-        // Made when it is needed: each of the many places without parameters would pay for it.
+        // The set is made when it is needed, because most items have no parameters at all.
         let seen = self.0.get_or_insert_with(|| {
             let names = before.iter().filter_map(|(other, _)| match other {
                 Cow::Borrowed(other) => Some(*other),
@@ -88,7 +89,7 @@ pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
-    /// The first fault since it was last taken.
+    /// The first fault since this value was last taken.
     fault: Option<ParseFault>,
 }
 
@@ -128,8 +129,8 @@ impl<'a> Parser<'a> {
         self.at += rest.iter().position(|&byte| !wanted(byte)).unwrap_or(rest.len());
     }
 
-    /// The text from `start` up to here. Everything is ASCII, so that no edge is inside a
-    /// character.
+    /// Returns the text from `start` to the present position. All of it is ASCII, so that no
+    /// position is inside a character.
     pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
@@ -152,8 +153,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.skip(b" \t");
         if self.peek().is_none() {
-            // A tab at the very end is neither part of a separator nor one of the trailing
-            // spaces of section 4.2 step 6; the algorithm drops it together with them.
+            // A tab at the very end is not part of a separator, nor one of the trailing spaces of
+            // section 4.2 step 6. The algorithm of the RFC drops it with them.
             return Ok(false);
         }
         if !self.eat(b',') {
@@ -181,8 +182,8 @@ impl<'a> Parser<'a> {
                 return Ok(InnerList { items, params: self.parameters()? });
             }
             if items.is_empty() {
-                // The lists that this crate reads have seven to nine items; growing four times
-                // costs more than a little slack.
+                // The lists that this crate reads have seven to nine items. Reserving a little too
+                // much is faster than growing four times.
                 items.reserve(10);
             }
             items.push(self.item()?);
@@ -243,7 +244,7 @@ pub(super) fn is_key_char(byte: u8) -> bool {
     KEY_CHAR[usize::from(byte)]
 }
 
-/// Looked up rather than compared, as are the characters of tokens.
+/// A table is faster than comparisons, as for the characters of tokens.
 const KEY_CHAR: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;

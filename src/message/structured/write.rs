@@ -9,20 +9,21 @@ use super::parse::is_key_char;
 use super::{BareItem, Dictionary, InnerList, Item, List, MAX_INTEGER, Member, Parameters};
 use crate::message::is_tchar;
 
-/// A value that RFC 9651 cannot express. The parser never returns one, unless a key is repeated.
+/// Why RFC 9651 cannot express a value. Values from the parser can be written, unless a key is
+/// repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
-    /// A key that is not lower case letters, digits and `_-.*` (section 4.1.1.3).
+    /// A key has other characters than lower-case letters, digits and `_-.*` (section 4.1.1.3).
     #[error("a key that is not lower-case letters, digits and _-.*")]
     Key,
     /// An integer or date has more than fifteen digits (section 4.1.4).
     #[error("an integer of more than 15 digits")]
     Integer,
-    /// A string with a character that is not printable ASCII (section 4.1.6).
+    /// A string has a character that is not printable ASCII (section 4.1.6).
     #[error("a string with a character outside printable ascii")]
     String,
-    /// A token with a character that is none of a token's (section 4.1.7).
+    /// A token has a character that is not allowed in tokens (section 4.1.7).
     #[error("a token with a character that tokens do not have")]
     Token,
     /// A dictionary has the same key twice.
@@ -34,7 +35,7 @@ impl BareItem<'_> {
     /// Appends the value to `out`.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         match self {
             BareItem::Integer(number) => integer(*number, out),
@@ -78,12 +79,12 @@ impl Parameters<'_> {
     /// Appends the parameters to `out`, each after a semicolon.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         for (name, value) in self.iter() {
             out.push(';');
             write_key(name, out)?;
-            // Section 4.1.1.2: the value true is not written.
+            // The value true is left out (section 4.1.1.2).
             if *value != BareItem::Boolean(true) {
                 out.push('=');
                 value.write_to(out)?;
@@ -97,7 +98,7 @@ impl Item<'_> {
     /// Appends the item to `out`.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         self.value.write_to(out)?;
         self.params.write_to(out)
@@ -108,7 +109,7 @@ impl InnerList<'_> {
     /// Appends the inner list to `out`.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         out.push('(');
         for (index, item) in self.items.iter().enumerate() {
@@ -126,7 +127,7 @@ impl Member<'_> {
     /// Appends the member to `out`.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         match self {
             Member::Item(item) => item.write_to(out),
@@ -137,7 +138,7 @@ impl Member<'_> {
     /// Appends the member to `out` as a dictionary member with the key `name` (section 4.1.2).
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_under(&self, name: &str, out: &mut String) -> Result<(), Unwritable> {
         write_key(name, out)?;
         match self {
@@ -151,10 +152,11 @@ impl Member<'_> {
 }
 
 impl List<'_> {
-    /// Appends the list to `out`; an empty one is the empty string, that is, no field at all.
+    /// Appends the list to `out`. An empty list is an empty string, which means that the field must
+    /// not be sent.
     ///
     /// # Errors
-    /// [`Unwritable`]; `out` then holds a part.
+    /// [`Unwritable`]; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         for (index, member) in self.members.iter().enumerate() {
             if index > 0 {
@@ -167,10 +169,11 @@ impl List<'_> {
 }
 
 impl Dictionary<'_> {
-    /// Appends the dictionary to `out`; an empty one is the empty string, that is, no field.
+    /// Appends the dictionary to `out`. An empty dictionary is an empty string, which means that
+    /// the field must not be sent.
     ///
     /// # Errors
-    /// [`Unwritable`], a repeated key among it; `out` then holds a part.
+    /// [`Unwritable`], also for a repeated key; `out` then holds a part of the value.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
         if self.duplicate.is_some() {
             return Err(Unwritable::DuplicateKey);
@@ -188,7 +191,7 @@ impl Dictionary<'_> {
 /// Appends the key of a dictionary member or parameter to `out` (section 4.1.1.3).
 ///
 /// # Errors
-/// [`Unwritable::Key`].
+/// [`Unwritable::Key`] if the key has characters that are not allowed.
 pub fn write_key(name: &str, out: &mut String) -> Result<(), Unwritable> {
     let starts = matches!(name.as_bytes().first(), Some(b'a'..=b'z' | b'*'));
     if !starts || !name.bytes().all(is_key_char) {
@@ -202,13 +205,13 @@ fn integer(number: i64, out: &mut String) -> Result<(), Unwritable> {
     if !(-MAX_INTEGER..=MAX_INTEGER).contains(&number) {
         return Err(Unwritable::Integer);
     }
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(out, "{number}");
     Ok(())
 }
 
-/// Writes a decimal (section 4.1.5): at least one digit after the point, no further zeros at the
-/// end.
+/// Writes a decimal (section 4.1.5): at least one digit after the point, and no unneeded zeros at
+/// the end.
 fn decimal(thousandths: i64, out: &mut String) {
     let sign = if thousandths < 0 { "-" } else { "" };
     let (whole, fraction) = (thousandths.unsigned_abs() / 1000, thousandths.unsigned_abs() % 1000);
@@ -221,7 +224,7 @@ fn decimal(thousandths: i64, out: &mut String) {
 }
 
 fn string(text: &str, out: &mut String) -> Result<(), Unwritable> {
-    // The loop has no early end, so that the compiler looks at many bytes at once.
+    // The loop has no early exit, so that the compiler can compare many bytes at once.
     let (mut printable, mut plain) = (true, true);
     for byte in text.bytes() {
         printable &= matches!(byte, b' '..=b'~');

@@ -1,7 +1,7 @@
 //! Tracks the state of a connection: idle, receiving a head, or answering requests.
 //!
-//! The timeout for heads of the HTTP library also runs while a connection is idle, so that one
-//! limit would have to serve for both.
+//! hyper's timeout for heads also runs while a connection is idle, so that one limit would apply to
+//! both. This module has separate limits.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use super::raw_head::RefusedHead;
 use crate::net::peer::Peer;
 use crate::net::stream::SocketStream;
 
-/// The state of one connection, shared by its socket, its requests and its timer.
+/// The state of one connection, which its socket, its requests and its timer share.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<ActivityState>,
@@ -34,15 +34,16 @@ struct ActivityState {
     in_flight: Vec<OpenRequest>,
     /// The number of requests so far.
     asked: u64,
-    /// The time since which no request is in flight.
+    /// Since when no request is in flight.
     quiet: Instant,
-    /// The time at which the first byte after `quiet` arrived.
+    /// When the first byte after `quiet` arrived.
     begun: Option<Instant>,
-    /// True if requests are multiplexed (HTTP/2), so that bytes between them need not be a head.
+    /// Whether requests are multiplexed (HTTP/2): then bytes that arrive need not be the start of a
+    /// head.
     multiplexed: bool,
-    /// True if there was no request yet.
+    /// Whether there was no request yet.
     new: bool,
-    /// True if a response broke off that only the end of the connection can end.
+    /// Whether a response broke off whose end only the end of the connection can mark.
     cut: bool,
 }
 
@@ -50,10 +51,10 @@ struct ActivityState {
 #[derive(Debug)]
 struct OpenRequest {
     number: u64,
-    /// The time since which the request waits for its client to read the response; `None` if it
-    /// waits for another event.
+    /// Since when the request waits for its client to read the response; `None` if it waits for
+    /// something else.
     since: Option<Instant>,
-    /// True if the end of the connection marks the end of the response.
+    /// Whether the end of the connection marks the end of the response.
     ends_by_closing: bool,
 }
 
@@ -80,7 +81,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when to check again.
+    /// Returns when to check again, or an error if a time limit is exceeded.
     pub(super) fn overdue(
         &self,
         now: Instant,
@@ -90,8 +91,8 @@ impl Activity {
         let state = self.state();
         let end = match &*state {
             ActivityState { in_flight, .. } if !in_flight.is_empty() => {
-                // As long as one request makes progress, the connection stays open: many clients
-                // may share a multiplexed connection.
+                // The connection stays open while any of its requests makes progress, because many
+                // clients may share one multiplexed connection.
                 match in_flight.iter().map(|open| open.since).min() {
                     Some(Some(_)) => in_flight.iter().filter_map(|open| open.since).max(),
                     _ => None,
@@ -102,7 +103,8 @@ impl Activity {
             ActivityState { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
             ActivityState { quiet, .. } => *quiet + idle,
         };
-        // A head may begin at any moment, and its limit is the shorter one.
+        // A new head may begin before `end`, and its time limit is shorter; so the next check comes
+        // after that limit at the latest.
         if now >= end { Err(Overdue) } else { Ok(end.min(now + head_time)) }
     }
 
@@ -126,7 +128,7 @@ impl Activity {
     }
 }
 
-/// A request in flight, until its response is complete or dropped.
+/// Marks a request as in flight until its response is complete or dropped.
 struct InFlight {
     activity: Arc<Activity>,
     number: u64,
@@ -157,7 +159,7 @@ impl Drop for InFlight {
 }
 
 /// A socket that records when bytes arrive. If a response without a length broke off, the socket is
-/// reset, because a normal end would make the response look complete (RFC 9112 section 8).
+/// reset, because a normal close would make the response look complete (RFC 9112 section 8).
 pub(super) struct WatchedStream {
     io: SocketStream,
     activity: Arc<Activity>,
@@ -228,7 +230,8 @@ impl AsyncWrite for WatchedStream {
 pub(super) type AnswerRefusedHead =
     Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
 
-/// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads itself.
+/// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads without
+/// calling the service.
 pub(super) struct CountingService<S> {
     service: S,
     peer: Peer,
@@ -297,14 +300,14 @@ where
         let response = match (this.future.as_pin_mut(), this.refusal.take()) {
             (Some(future), _) => ready!(future.poll(cx))?.map(|body| (Some(body), None)),
             (None, Some(refusal)) => refusal.map(|text| (None, Some(text))),
-            // Polled again after its end.
+            // The future was polled again after its end.
             (None, None) => return Poll::Pending,
         };
         let in_flight = this.in_flight.take();
         Poll::Ready(Ok(response.map(|(body, refusal)| {
             let counted = CountedBody { body, refusal, in_flight };
             if let Some(in_flight) = &counted.in_flight {
-                // The library does not poll a body without frames.
+                // hyper does not poll a body that has no frames.
                 in_flight.waits_for_client(true, counted.is_end_stream());
             }
             counted
@@ -313,11 +316,11 @@ where
 }
 
 pin_project! {
-    /// The body of a response; the request is in flight as long as this exists.
+    /// The body of a response. Its request is in flight as long as this value exists.
     pub(super) struct CountedBody<B> {
         #[pin]
         body: Option<B>,
-        // The response to a refused head, instead of a body.
+        // The text of the answer to a refused head; there is no other body then.
         refusal: Option<Bytes>,
         in_flight: Option<InFlight>,
     }
@@ -337,7 +340,7 @@ impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
             None => Poll::Ready(this.refusal.take().map(|text| Ok(Frame::data(text)))),
         };
         if let Some(in_flight) = this.in_flight {
-            // The library polls only when it has room for more bytes.
+            // hyper polls only when it has room for more bytes.
             let whole = match &frame {
                 Poll::Ready(None) => true,
                 Poll::Ready(Some(Ok(_))) => {

@@ -1,9 +1,9 @@
 //! Finds the end of a chunked body (RFC 9112 section 7.1) without decoding it.
 //!
-//! Lines must end with CRLF, and a size is 1 to 16 hexadecimal digits. The HTTP library decodes the
-//! same bytes afterwards.
+//! Lines must end with CRLF, and a size has 1 to 16 hexadecimal digits. hyper decodes the same
+//! bytes afterwards.
 
-/// The error for a chunked body that is malformed or that parsers could read differently.
+/// A chunked body that is malformed, or that two parsers could read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkFault;
 
@@ -12,14 +12,14 @@ const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// The parser is in a size, after this many digits.
+    /// In a chunk size, after this many digits.
     Size(u8),
     Extension,
     SizeEnd,
     Data,
     DataCr,
     DataLf,
-    /// The parser is in a trailer line; `empty` before its first character.
+    /// In a trailer line; `empty` before its first character.
     Trailer {
         empty: bool,
     },
@@ -28,11 +28,11 @@ enum ChunkState {
     },
 }
 
-/// Follows a chunked body that arrives in pieces.
+/// Finds the end of a chunked body that arrives in pieces.
 #[derive(Debug)]
 pub(super) struct Chunks {
     state: ChunkState,
-    /// The size that is being read, then the number of bytes left in this chunk.
+    /// The chunk size as read so far, then the number of bytes left in the chunk.
     left: u64,
     /// Number of bytes in extensions and trailers so far.
     extension_bytes: usize,
@@ -64,7 +64,7 @@ impl Chunks {
         Ok((at, false))
     }
 
-    /// Takes one byte that is not data. Returns whether it was the last byte of the body.
+    /// Parses one byte that is not chunk data. Returns whether it was the last byte of the body.
     fn step(&mut self, byte: u8) -> Result<bool, ChunkFault> {
         self.state = match (self.state, byte) {
             (ChunkState::Size(digits), _) if byte.is_ascii_hexdigit() && digits < 16 => {

@@ -1,9 +1,9 @@
-//! Holds back each HTTP/1 head until its bytes have been checked.
+//! Holds back the bytes of each HTTP/1 head until they have been checked.
 //!
-//! The filter is between the connection and the HTTP library. It forwards valid requests byte for
-//! byte. It replaces a refused head by a small head of its own, whose response closes the
-//! connection, and forwards no more bytes. So the refusal is sent in order, after the responses to
-//! earlier requests, and the bytes after a refused head are never parsed as a request.
+//! The filter stands between the connection and hyper. It passes valid requests on byte for byte.
+//! It replaces a refused head by a short head of its own, whose response closes the connection, and
+//! passes no more bytes on. So the refusal is sent after the responses to earlier requests, and
+//! bytes after a refused head are never parsed as a request.
 
 use std::io;
 use std::pin::Pin;
@@ -17,31 +17,30 @@ use tokio::time::Sleep;
 use super::chunks::Chunks;
 use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedHead};
 
-/// Minimum size of the caller's buffer: if it has less room, heads are read into a buffer of the
-/// filter.
+/// If the caller's buffer has less room than this, heads are read into a buffer of the filter.
 const LEAST_ROOM: usize = 2048;
 const PIECE: usize = 8 * 1024;
-/// The most bytes that are read and dropped after a refused head. Closing at once would reset the
-/// connection, and the client could lose the response.
+/// The most bytes that are read and dropped after a refused head. If the connection were closed at
+/// once, it would be reset, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
 /// Time in which bytes are read and dropped after the response was sent.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The refused head of a connection and the number of its request, counted from 1. A connection has
-/// at most one, which is its last request.
+/// The refused head of a connection, and the number of its request, counted from 1. A connection
+/// has at most one, because it is closed afterwards.
 pub(super) type RefusedHeadCell = Arc<OnceLock<(u64, RefusedHead)>>;
 
 #[derive(Debug)]
 enum FilterState {
     Head(HeadEnd),
-    /// The filter is in a body, with this number of bytes left.
+    /// In a body, with this number of bytes left.
     Body(u64),
     Chunked(Chunks),
-    /// HTTP/2, which is not checked here.
+    /// HTTP/2, whose heads are not checked here.
     Http2,
-    /// A head was refused; the number of bytes that were dropped since.
+    /// After a refused head, with the number of bytes that were dropped since.
     Refused(usize),
-    /// A chunked body was malformed.
+    /// After a malformed chunked body.
     Broken,
 }
 
@@ -52,7 +51,7 @@ pub(super) struct HeadFilter<I> {
     /// Bytes that were read and not forwarded yet; the first `checked` of them are valid.
     held: Vec<u8>,
     checked: usize,
-    /// Heads so far.
+    /// Number of heads so far.
     heads: u64,
     head_bytes: usize,
     refused: RefusedHeadCell,
@@ -73,8 +72,8 @@ impl<I> HeadFilter<I> {
         }
     }
 
-    /// Returns how many bytes at the start of `bytes` may be passed on; the first `checked` are
-    /// known to be valid. An error holds the offset of the refused head.
+    /// Returns how many bytes at the start of `bytes` may be passed on; the first `checked` of them
+    /// are known to be valid. An error holds the offset of the refused head.
     fn check(&mut self, bytes: &[u8], mut checked: usize) -> Result<usize, (usize, HeadFault)> {
         while let Some(rest) = bytes.get(checked..).filter(|rest| !rest.is_empty()) {
             match &mut self.state {
@@ -122,7 +121,7 @@ impl<I> HeadFilter<I> {
         Ok(checked)
     }
 
-    /// Checks the held bytes.
+    /// Checks the bytes that were held back.
     fn check_held(&mut self) {
         let mut held = std::mem::take(&mut self.held);
         let outcome = self.check(&held, self.checked);
@@ -150,13 +149,13 @@ impl<I> HeadFilter<I> {
             true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
             false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
         };
-        // The value is set only here, and once.
+        // This is the only place that sets the value, and it runs once.
         let _ = self.refused.set((self.heads + 1, head));
         self.state = FilterState::Refused(0);
         own
     }
 
-    /// Passes valid held bytes on. Returns whether there were any.
+    /// Passes the valid part of the held bytes on. Returns true if there were any.
     fn pass(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let length = self.checked.min(buf.remaining());
         if length == 0 {
@@ -209,7 +208,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 FilterState::Head(_) | FilterState::Body(_) | FilterState::Chunked(_) => {}
             }
             if this.held.is_empty() && buf.remaining() >= LEAST_ROOM {
-                // Most reads end with a complete request, which is passed on without a copy.
+                // Most reads end with a complete request, which is passed on without copying it.
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
                 let read = buf.filled().get(before..).unwrap_or_default();

@@ -1,18 +1,18 @@
-//! Checks the bytes of an HTTP/1 head before the HTTP library parses them.
+//! Checks the bytes of an HTTP/1 head before hyper parses them.
 //!
-//! The library silently repairs some heads: it drops a `Content-Length` beside a
-//! `Transfer-Encoding`, merges two equal lengths, ends lines at a bare line feed and cuts a
-//! fragment off the target. A proxy in front may have read each of these differently, which allows
-//! request smuggling (RFC 9112 sections 2.2, 6.1 and 11.2). So these heads are refused here.
+//! hyper silently repairs some heads: it drops a `Content-Length` beside a `Transfer-Encoding`,
+//! merges two equal lengths, ends lines at a bare line feed and cuts a fragment off the target. A
+//! proxy in front may have read each of these differently, which allows request smuggling (RFC 9112
+//! sections 2.2, 6.1 and 11.2). So these heads are refused here.
 
 use http::{StatusCode, Uri};
 
-/// The most field lines of a head: as many as the library parses.
+/// The most field lines of a head, equal to hyper's limit.
 pub(super) const MAX_LINES: usize = 100;
-/// The most bytes of method and path that are kept of a refused head.
+/// The most bytes that are kept of the method and of the path of a refused head.
 const LONGEST_WORD: usize = 512;
 
-/// The reason why the head of a request is refused before it is parsed.
+/// Why the head of a request is refused before it is parsed.
 ///
 /// ```
 /// use mcpid::net::HeadFault;
@@ -27,24 +27,25 @@ pub enum HeadFault {
     TooLong,
     /// The request line alone is longer than the limit.
     TargetTooLong,
-    /// More than 100 header lines.
+    /// The head has more than 100 field lines.
     TooManyLines,
-    /// A line that ends with a line feed alone.
+    /// A line ends with a line feed without a carriage return.
     BareLineFeed,
-    /// The head is invalid by RFC 9112: folded lines, control characters, spaces before a colon.
+    /// The head violates RFC 9112: a folded line, a control character, or a space before a colon.
     Malformed,
-    /// A target that is not a URI reference, or has a fragment.
+    /// The target is not a URI reference, or has a fragment.
     Target,
-    /// CONNECT, after which the connection would no longer be HTTP.
+    /// The method is CONNECT, after which the connection would no longer be HTTP.
     Method,
     /// The head has two `Content-Length` fields, even equal ones, or one that is not a plain
     /// decimal number.
     ContentLength,
     /// The head has both `Content-Length` and `Transfer-Encoding`.
     LengthAndCoding,
-    /// A list of transfer codings other than `chunked` alone, which ends with `chunked`.
+    /// The list of transfer codings ends with `chunked`, but has other codings too.
     Coding,
-    /// A transfer coding that leaves the end of the body unknown, or any in HTTP/1.0.
+    /// The transfer coding does not mark the end of the body; or there is a transfer coding in
+    /// HTTP/1.0.
     CodingWithoutEnd,
 }
 
@@ -62,7 +63,7 @@ impl HeadFault {
         }
     }
 
-    /// Returns a stable word for JSON and logs.
+    /// Returns a stable code for JSON and logs.
     pub const fn reason(self) -> &'static str {
         match self {
             HeadFault::TooLong | HeadFault::TargetTooLong | HeadFault::TooManyLines => "too_large",
@@ -123,18 +124,18 @@ impl RefusedHead {
         RefusedHead { fault, method, path, is_http_10 }
     }
 
-    /// Returns the fault of the head.
+    /// Returns why the head was refused.
     pub fn fault(&self) -> HeadFault {
         self.fault
     }
 
-    /// Returns the first word of the request line, cut at 512 bytes.
+    /// Returns the first word of the request line, cut to 512 bytes.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Returns the second word without query and fragment, cut at 512 bytes. A target in absolute
-    /// form begins with a scheme.
+    /// Returns the second word of the request line without query and fragment, cut to 512 bytes. A
+    /// target in absolute form begins with a scheme.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -145,7 +146,7 @@ impl RefusedHead {
     }
 }
 
-/// The framing of the body after a head.
+/// How the body after a head is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
     /// The body has this length in bytes; 0 for none.
@@ -246,11 +247,11 @@ pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
     }
 }
 
-/// Parses a length in digits, without a sign and without leading zeros, which some parsers take for
-/// octal.
+/// Parses a length that consists of digits, without a sign and without leading zeros, which some
+/// parsers read as octal.
 fn decimal(value: &[u8]) -> Option<u64> {
     let plain = value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
     let length: u64 = std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()?;
-    // The library uses the largest values of the type for other purposes.
+    // hyper uses the largest values of the type for other purposes.
     (length <= i64::MAX as u64).then_some(length)
 }

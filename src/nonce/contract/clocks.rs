@@ -1,25 +1,27 @@
-//! Retention, floors, and clocks that differ or step.
+//! Tests of retention and floors, with clocks that differ and clocks that step.
 
 use super::{AHEAD, LENGTH, MARGIN, START, WINDOW};
 use super::{StorePlace, accepts, at, claim, is_fresh, key, retention, try_claim, wait};
 use crate::clock::Timestamp;
 use crate::nonce::{Claim, Retention};
 
-/// A claim lasts while the clock of any verifier could accept the request.
+/// A claim is kept while the clock of any verifier could still accept the request.
 ///
-/// True time goes in quarters of a second, clocks differ by up to the margin and round down. One
-/// verifier claims; a second, whose clock is as far ahead as allowed, claims other nonces, so that
-/// everything is swept that can be; a third, whose clock would still accept the request, gets the
-/// replay.
+/// The test counts true time in quarters of a second. The clocks of verifiers differ by up to the
+/// margin, and round down. One verifier claims a nonce. A second verifier, whose clock is ahead by
+/// the margin, claims other nonces, so that the store sweeps all that it may. A third verifier,
+/// whose clock would still accept the request, must find the replay.
 pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
     let mut rounds = 0;
-    // The latest replay that a clock accepts: `created + WINDOW`, and 3 quarters.
+    // The last quarter of a second in which a clock accepts the request is `created + WINDOW` and
+    // three quarters.
     for claimed in [-4 * AHEAD, -1, 0, 1, 4 * WINDOW + 3] {
         for replayed in [claimed.max(0), 4 * WINDOW, 4 * WINDOW + 3] {
             for ahead in [0, 1, 4 * MARGIN - 1, 4 * MARGIN] {
-                // Each round is later than the round before, so that no clock seems to step back.
+                // Each round starts later than the round before it, so that no clock seems to step
+                // back.
                 rounds += 1;
                 let created = rounds * 500;
                 let clock = |quarters: i64| created + quarters.div_euclid(4);
@@ -43,25 +45,26 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     assert_eq!(rounds, 60);
 }
 
-/// A nonce is free again once it is kept no longer, and not much later than needed; the floor then
-/// refuses the old request.
+/// A nonce can be claimed again a few seconds after it is no longer needed. The floor then refuses
+/// the old request.
 pub fn a_claim_is_gone_after(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
     let until = wait(store.peek(at(10), &key(1), "n")).unwrap().unwrap().until.unix() - START;
-    // The store keeps a nonce for at most twice the time for which it is needed.
+    // The store keeps a nonce only a few seconds longer than it is needed.
     assert!((10 + LENGTH..=10 + LENGTH + AHEAD + 1).contains(&until), "{until}");
     assert!(!is_fresh(claim(&*store, until - 1, &key(1), "n")));
     place.pass(until);
     assert_eq!(wait(store.peek(at(until), &key(1), "n")).unwrap(), None);
-    // A new request may bear it, and the old one lies below the floor or out of every window.
+    // A new request may use the nonce. The old request is refused: it lies at or below the floor,
+    // or is too old.
     let again = try_claim(&*store, until, &key(1), "n");
     assert!(accepts(&again, until), "{again:?}");
     assert!(!accepts(&again, 10), "{again:?}");
     assert!(!is_fresh(claim(&*store, until, &key(1), "n")));
 }
 
-/// A user with a longer window raises the floor for all users; a shorter one changes nothing.
+/// A user with a longer window raises the floor for all users of the store.
 pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
@@ -72,12 +75,12 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
         assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD));
     }
     wait(other.register(at(20), Retention::new(300, 60))).unwrap();
-    // The floor holds for every handle: now + ahead + margin.
+    // The raised floor applies to every handle: now + ahead + margin.
     let floor = wait(store.floor(at(20))).unwrap();
     assert_eq!(floor, at(20 + 60 + 300));
     assert!(!accepts(&try_claim(&*store, 100, &key(1), "low"), 100));
     assert!(accepts(&try_claim(&*store, 381, &key(1), "high"), 381));
-    // The store keeps every nonce for the longer time, also nonces of users that asked for the
+    // The store keeps every nonce for the longer retention, also those of users that asked for the
     // shorter one.
     let seen = wait(store.peek(at(381), &key(1), "high")).unwrap().unwrap();
     assert!(seen.until >= at(381 + 300 + 60 + 300), "{seen:?}");
@@ -85,7 +88,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     assert_eq!(wait(store.floor(at(400))).unwrap(), floor);
 }
 
-/// For stores that others share: a user with a long window must not close the store for them.
+/// A user with a long window is refused, because raising the floor would make the store refuse the
+/// requests of all its users. Only for stores that several processes share.
 pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
@@ -121,19 +125,20 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
     assert_eq!(wait(other.floor(at(21))).unwrap(), at(20 + 60 + 300));
 }
 
-/// A clock that steps forward and back makes no used nonce fresh. This part is for stores that use
-/// the caller's times; a store with a clock of its own has a test of its own.
+/// After a clock stepped forward and back, no used nonce is accepted again. Only for stores that
+/// use the caller's times; a store with a clock of its own has a separate test.
 pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
     let store = place.open_to_raise();
     let key = key(1);
     for i in 0..20 {
         assert!(accepts(&try_claim(&*store, 100, &key, &format!("old-{i}")), 100));
     }
-    // An hour ahead, and enough is claimed there for everything to be swept.
+    // The clock steps an hour ahead. These claims make the store sweep everything that has ended by
+    // then.
     for i in 0..300 {
         assert!(is_fresh(claim(&*store, 3_600, &key, &format!("ahead-{i}"))));
     }
-    // The clock steps back, inside the window.
+    // The clock steps back to a time at which the old requests are still inside the window.
     for i in 0..20 {
         let answer = try_claim(&*store, 101, &key, &format!("old-{i}"));
         assert!(!accepts(&answer, 100), "{answer:?}");
@@ -144,7 +149,7 @@ pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
         claim(&*store, 102, &key, &format!("back-{i}"));
     }
     assert!(wait(store.floor(at(102))).unwrap() >= floor, "a horizon never moves back");
-    // A longer retention goes by the latest claim, also if the clock has stepped back.
+    // Raising the retention uses the time of the latest claim, even if the clock has stepped back.
     wait(store.register(at(103), Retention::new(60, 5))).unwrap();
     for i in 0..300 {
         let answer = try_claim(&*store, 3_600, &key, &format!("ahead-{i}"));
@@ -153,7 +158,7 @@ pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
     assert!(wait(store.floor(at(103))).unwrap() >= at(3_600));
 }
 
-/// Times that the store cannot represent are errors, and do no harm.
+/// Times that the store cannot represent are errors, and change nothing.
 pub fn times_out_of_reach_are_errors(place: &dyn StorePlace) {
     let store = place.open();
     let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));
@@ -161,6 +166,6 @@ pub fn times_out_of_reach_are_errors(place: &dyn StorePlace) {
         assert!(wait(store.claim(now, &key(1), "n", until)).is_err(), "{now:?} {until:?}");
     }
     assert_eq!(wait(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
-    // The store works on after these errors.
+    // The store still answers after these errors.
     assert!(accepts(&try_claim(&*store, 10, &key(1), "n"), 10));
 }

@@ -1,5 +1,5 @@
-//! Claims: gathered while others are under way, sent in one pipeline, and tried again if it is
-//! unknown whether the server got them.
+//! Sending claims. Claims that arrive while others are on their way share one pipeline, and a claim
+//! is repeated if it is unknown whether the server got it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use super::wire::{Tag, first, milliseconds};
 use super::{Claim, StoreError};
 use crate::clock::Timestamp;
 
-/// Claims that share one pipeline.
+/// Maximum number of claims in one pipeline.
 const BATCH: usize = 128;
 
-/// Pipelines that are under way at a time, as long as they are answered quickly: what comes in
-/// meanwhile gathers, and shares the next one.
+/// Number of pipelines that are on their way at a time, if they are answered quickly. Claims that
+/// arrive meanwhile share the next pipeline.
 const UNDER_WAY: usize = 2;
 
-/// Maximum time that a batch waits for an earlier pipeline to end. A primary that does not answer
-/// must not hold up the others.
+/// Maximum time that a batch waits for an earlier pipeline. A primary that does not answer must not
+/// delay claims for other primaries.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// The pause before each further try. The first retry comes at once: most connections that fail can
-/// be made anew.
+/// The pause before each repetition. The first one comes at once, because most lost connections can
+/// be opened again.
 const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
@@ -40,21 +40,23 @@ pub(super) struct PendingClaim {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) id: [u8; 32],
-    /// Recognises our own claim when it is tried again.
+    /// The random value of this claim, which shows that a key was set by an earlier try of the same
+    /// claim.
     pub(super) token: String,
     pub(super) due: Instant,
     pub(super) reply: oneshot::Sender<Result<Claim, StoreError>>,
     pub(super) tries: u32,
-    /// An earlier try may have set the key, when less was known of how long it has to be kept.
+    /// Whether to extend the expiry: an earlier try may have set the key with a shorter retention
+    /// than is known now.
     pub(super) extend: bool,
 }
 
-/// The result of an attempt.
+/// The result of one try of a claim.
 enum ClaimOutcome {
     Done(Claim),
-    /// The retention is longer than we knew.
+    /// The server records a longer retention than the one that this claim was kept for.
     KeptTooShort,
-    /// The state of the tag is unknown, and has to be settled.
+    /// It is unknown whether the nonces of the tag are complete: a new epoch has to be written.
     Unsettled,
     Failed(RedisFault),
 }
@@ -80,7 +82,7 @@ pub(super) async fn serve(
         {
             batch.push(job);
         }
-        // A claim whose caller has gone needs no answer.
+        // A claim whose caller has dropped its future needs no answer.
         batch.retain(|job| !job.reply.is_closed());
         let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
         let routed = route(Arc::clone(&engine), batch);
@@ -91,10 +93,10 @@ pub(super) async fn serve(
     }
 }
 
-/// Sends a claim at once, in the caller's thread, if no other claim is under way: a second thread
-/// would only cost time, and there is no batch to gather. Requires a known primary, an open
-/// connection, and no reading of all epochs due. In all other cases returns `None`, and the same
-/// claim, with the same token, goes through the queue.
+/// Sends a claim at once in the caller's task, if no other claim is on its way: with nothing to
+/// batch, the detour over the queue only costs time. Requires a known primary and an open
+/// connection, and that no reading of all epochs is due. Otherwise returns `None`, and the caller
+/// sends the same claim, with the same token, through the queue.
 pub(super) async fn alone(
     engine: &RedisEngine,
     job: &mut PendingClaim,
@@ -126,7 +128,7 @@ pub(super) async fn alone(
     }
 }
 
-/// Parts claims by the primaries that hold their tags.
+/// Divides claims by the primary that holds their tag.
 async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
     let map = match timeout_at(due, engine.nodes.map()).await {
@@ -174,7 +176,7 @@ async fn attempt(
             return again(&engine, jobs, &fault);
         }
         Err(_) => {
-            // The server may be gone. The next claim finds out anew where the primary is.
+            // The server may be gone. The next claim then looks for the present primary.
             node.drop_link();
             engine.nodes.forget(&map);
             return again(&engine, jobs, &late(&engine));
@@ -206,10 +208,10 @@ async fn attempt(
     }
 }
 
-/// Sends one pipeline: the claims, then the epochs under which they are made, then `TIME` and the
-/// counters. So the answer shows all keys that the server lost before a claim. Once a second the
-/// epochs of all tags of the server are read: a clock that ran ahead and has stepped back since may
-/// have ended only some of the nonces early.
+/// Sends one pipeline: the claims, then `GET` of their epochs, then `TIME` and the counters. In
+/// this order, the answer shows every loss of keys that happened before a claim. Once a second, the
+/// epochs of all tags of the server are read: a clock that ran ahead and then stepped back may have
+/// ended only some nonces early.
 async fn try_once(
     engine: &Arc<RedisEngine>,
     map: &TagMap,
@@ -233,8 +235,8 @@ async fn try_once(
         at.push(Some(count));
         count += 1;
         if job.extend {
-            // The end is also moved if another caller's token is there: a claim may always be kept
-            // for longer.
+            // The expiry is extended even if the key holds the token of another caller: keeping a
+            // claim for longer does no harm.
             pipeline.cmd("PEXPIRE").arg(&key).arg(ms).arg("GT");
             count += 1;
         }
@@ -291,7 +293,8 @@ fn judge(
     evicted: u64,
 ) -> Result<ClaimOutcome, RedisFault> {
     match set {
-        // The key was missing, or it held our own token from a try whose answer was lost.
+        // The key was missing, or held our own token from an earlier try whose answer was lost:
+        // fresh.
         Value::Nil => {}
         Value::BulkString(held) if *held == job.token.as_bytes() => {}
         Value::BulkString(held) => {
@@ -310,8 +313,8 @@ fn judge(
     })
 }
 
-/// Writes new epochs for the tags of `node`, and then answers the claim that found none with an
-/// error. A claim that the client sends after this error finds the new floors.
+/// Writes new epochs for the tags of `node`, then answers the claim that found no valid epoch with
+/// an error. The client's next request finds the new floors.
 async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;
@@ -328,7 +331,7 @@ async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let _gone = job.reply.send(Err(fault.error()));
 }
 
-/// Repeats the claims that can be repeated after `fault`. The other claims are answered with its
+/// Repeats those claims that can be repeated after `fault`. The other claims are answered with its
 /// error.
 fn again(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
@@ -348,7 +351,7 @@ fn again(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault)
     }
     for (pause, jobs) in later {
         let engine = Arc::clone(engine);
-        // Boxed, since this is how `route` comes to itself again.
+        // Boxed, because `route` calls itself here through this future.
         let retry: super::BoxFuture<'static, ()> = Box::pin(async move {
             sleep(pause).await;
             route(engine, jobs).await;

@@ -1,4 +1,4 @@
-//! The state that all tasks of a store share; registering, floors, and epochs.
+//! The state that all tasks of a store share, and the writing of epochs and floors.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -19,11 +19,11 @@ use crate::nonce::RetentionTooShort;
 /// Maximum number of tries of a command whose connection fails or whose primary has changed.
 pub(super) const TRIES: u32 = 4;
 
-/// Maximum number of tries to write an epoch while other users write it too.
+/// Maximum number of tries to write an epoch while other users write the same epoch.
 const ROUNDS: u32 = 8;
 
-/// Maximum time, in seconds, for which the first user may close a store that records no retention,
-/// because the store is new or was emptied. A user with the permission to raise it has no limit.
+/// Maximum time, in seconds, for which the first user may block a store that records no retention,
+/// because it is new or was emptied. A user that may raise the retention has no limit.
 const LONGEST_UNASKED: i64 = 600;
 
 /// The state that all tasks of a store share.
@@ -34,11 +34,11 @@ pub(super) struct RedisEngine {
     registering: tokio::sync::Mutex<()>,
     /// Wakes the task that keeps the epochs alive, once a user has registered.
     pub(super) registered: tokio::sync::Notify,
-    /// The latest time that a user has passed, and when that was.
+    /// The latest time that any user passed, and our timer's reading at that moment.
     latest_time: Mutex<(Timestamp, Instant)>,
 }
 
-/// The retentions that this handle knows.
+/// The retentions that this handle has registered or read.
 #[derive(Clone, Copy)]
 struct KnownRetention {
     /// The longest retention granted to users of this handle.
@@ -47,29 +47,29 @@ struct KnownRetention {
     known: Retention,
 }
 
-/// The requirements for new epochs: their retention, and the tags that get one.
+/// What new epochs must satisfy.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
-    /// Raise the retention, even if other users are refused meanwhile.
+    /// Whether to raise the retention although other users then refuse requests for a time.
     raising: bool,
-    /// Write new epochs for all tags, also for tags whose epoch is valid, because it is unknown
-    /// which nonces were lost.
+    /// Whether to write new epochs for all tags, also for those whose epoch is valid, because it is
+    /// unknown which nonces were lost.
     all: bool,
 }
 
-/// The validity of an epoch for the claims of its tag.
+/// Whether an epoch proves that no nonce of its tag is missing.
 pub(super) enum EpochStanding {
-    /// The claims can be relied on.
+    /// The epoch is valid.
     Good(Epoch),
-    /// The epoch has to be written first: it has another term, or a shorter retention.
+    /// The epoch has another term or a shorter retention, and has to be replaced first.
     Other,
-    /// The epoch has to be written first, and the server has lost or evicted keys: nonces of all
-    /// its tags may be lost.
+    /// The server has lost or evicted keys, so nonces of all its tags may be missing, and their
+    /// epochs have to be replaced first.
     Lost,
 }
 
-/// The epochs of some tags, and how many keys the server had evicted when they were read.
+/// The epochs of some tags, with the number of evicted keys at the time they were read.
 pub(super) struct Epochs {
     pub(super) answers: Vec<Value>,
     pub(super) evicted: u64,
@@ -89,13 +89,13 @@ impl RedisEngine {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the retention granted to users of this handle. The lock is released on return, so it
-    /// is never taken twice.
+    /// Returns the retention granted to users of this handle. Returning a copy releases the lock at
+    /// once, so that no caller takes it twice.
     pub(super) fn own(&self) -> Option<Retention> {
         self.kept().own
     }
 
-    /// Returns for how many seconds claims are kept; an error if no user has said so.
+    /// Returns for how many seconds claims are kept, or an error if no user has registered yet.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.kept();
         let unsaid = || {
@@ -104,8 +104,8 @@ impl RedisEngine {
         kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
     }
 
-    /// Notes that it is `now` for a user who claims. Returns the latest time that it can be for any
-    /// user, from the latest time that was passed and the time since: it never moves back.
+    /// Records `now` as a time passed by a user. Returns the latest time of any user so far: the
+    /// latest record plus the time since. The result never decreases.
     pub(super) fn note_time(&self, now: Timestamp) -> Timestamp {
         let mut latest_time = self.latest_time.lock().unwrap_or_else(PoisonError::into_inner);
         let (latest, then) = *latest_time;
@@ -117,15 +117,15 @@ impl RedisEngine {
         now.max(horizon)
     }
 
-    /// The floor for a user whose clock says `now`. What the server has let end was created a
-    /// length or more before the latest time; where the user's clock has stepped back since, that
-    /// could be accepted once more.
+    /// Returns the floor that expired keys cause, for a user whose clock says `now`. Their requests
+    /// were created a length or more before the latest time; without this floor they could be
+    /// accepted again by a user whose clock has stepped back.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
         latest.plus(self.kept().known.length().saturating_neg())
     }
 
-    /// Judges the epoch that was read on `link`, with so many keys `evicted` by then.
+    /// Judges the epoch that was read on `link`, when the server had evicted `evicted` keys.
     pub(super) fn standing(
         &self,
         link: &ServerLink,
@@ -158,11 +158,10 @@ impl RedisEngine {
         Ok(if long_enough { EpochStanding::Good(epoch) } else { EpochStanding::Other })
     }
 
-    /// Makes the servers keep all nonces for `retention` from now on.
+    /// Makes the servers keep all later claims for `retention`.
     ///
-    /// A user that may not raise the retention reads every epoch before it writes one, so that a
-    /// refusal changes nothing. A retention that was granted once needs no permission again, even
-    /// after the servers have lost it.
+    /// A user that may not raise the retention reads all epochs before it writes one, so that a
+    /// refusal changes nothing. A retention that was granted before needs no permission again.
     pub(super) async fn register(
         self: &Arc<Self>,
         now: Timestamp,
@@ -198,18 +197,18 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// Returns the highest floor of all tags. An epoch that has to be written before the next claim
-    /// counts with the floor that it would get now.
+    /// Returns the highest floor of all tags. For an epoch that has to be replaced, the floor of
+    /// its replacement counts.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
         Ok(self.about(now).await?.floor)
     }
 
-    /// For how many seconds a claim is kept that has no end of its own, as far as we know.
+    /// Returns the longest retention known to this handle, in seconds.
     pub(super) fn longest(&self) -> i64 {
         self.kept().known.keep()
     }
 
-    /// Asks all primaries at once, each for the tags that it holds.
+    /// Runs `ask` on all primaries at once, each with the tags that it holds.
     pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, RedisFault>
     where
         T: Send + 'static,
@@ -258,7 +257,7 @@ impl RedisEngine {
         Ok(Epochs { answers, evicted })
     }
 
-    /// Writes the epochs of `tags` that need it.
+    /// Replaces the epochs of `tags` that are not valid.
     async fn settle(
         &self,
         link: &ServerLink,
@@ -276,7 +275,7 @@ impl RedisEngine {
                 .iter()
                 .map(|answer| self.standing_for(link, answer, evicted, want.retention))
                 .collect::<Result<Vec<_>, _>>()?;
-            // Keys that are missing under one tag may be missing under the others too.
+            // If one tag has lost keys, the other tags of the same server may have lost keys too.
             let all = want.all || standings.iter().any(|s| matches!(s, EpochStanding::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
@@ -284,7 +283,7 @@ impl RedisEngine {
                 if matches!(standing, EpochStanding::Good(_)) && !all {
                     continue;
                 }
-                // Another user may have written it since it was read.
+                // Another user may have written the epoch since it was read.
                 if !want.raising
                     && let Some(wanted) = want.retention
                 {
@@ -306,7 +305,8 @@ impl RedisEngine {
             for ((tag, text), answer) in written.into_iter().zip(answers) {
                 match answer {
                     Value::BulkString(held) if held == text.as_bytes() => {}
-                    // Another user has written the epoch; it may be good enough.
+                    // Another user has written the epoch. The next round checks whether that epoch
+                    // is valid.
                     Value::BulkString(_) => missed.push(tag),
                     Value::ServerError(error) => {
                         return Err(RedisFault::refused(&link.place, &error));
@@ -322,9 +322,9 @@ impl RedisEngine {
         ))
     }
 
-    /// Writes a new epoch for each tag of `node` whose epoch is not valid, and for every tag if one
-    /// epoch is lost or `all` is set. Floors that rise tag by tag, each at the next claim, would
-    /// refuse requests for much longer in total.
+    /// Writes a new epoch for each tag of `node` whose epoch is not valid, or for all tags if one
+    /// epoch is lost or `all` is set. If floors rose tag by tag, requests would be refused for
+    /// longer.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,
@@ -332,7 +332,7 @@ impl RedisEngine {
         now: Timestamp,
         all: bool,
     ) -> Result<(), RedisFault> {
-        // Many claims can find the lost epochs at the same time. The first claim writes new epochs
+        // Many claims can find the lost epochs at the same time. The first one writes new epochs
         // under this lock, and the others then find them valid.
         let _settling = node.settling.lock().await;
         let tags = self.nodes.map().await?.tags(node);
@@ -340,8 +340,8 @@ impl RedisEngine {
         self.settle(link, tags, now, want).await
     }
 
-    /// Returns the epoch that replaces the one in `answer`, for a user that needs the retention
-    /// `own`. Its floor excludes all requests whose nonces may be lost.
+    /// Returns the replacement of the epoch in `answer`, for a user that needs the retention `own`.
+    /// Its floor excludes all requests whose nonces may be lost.
     pub(super) fn anew(
         &self,
         link: &ServerLink,
@@ -354,13 +354,13 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // A floor never sinks, even if the writer's clock is late.
+        // A new floor is never earlier than the old one, even if the writer's clock is late.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }
 
-    /// Judges a reading of `node`. If it shows that nonces may be lost, all floors rise before
-    /// anything else is believed.
+    /// Judges the clock and counters of `node`. If they show that nonces may be lost, all floors
+    /// rise before any answer of the server is used.
     pub(super) async fn notice(
         &self,
         link: &ServerLink,
@@ -385,10 +385,10 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
     }
 }
 
-/// Checks that a user that needs the retention `wanted`, and may not raise the recorded one, may
-/// replace the epoch in `answer`. It may replace an epoch of any term that records at least
-/// `wanted`, and a missing epoch if the new one closes the store for at most `LONGEST_UNASKED`
-/// seconds.
+/// Checks that a user without permission to raise the retention may replace the epoch in `answer`
+/// for the retention `wanted`. It may replace an epoch that records at least `wanted`, of any term.
+/// It may also replace a missing epoch, if the new one blocks the store for at most
+/// `LONGEST_UNASKED` seconds.
 fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
     let retention_too_short = RetentionTooShort { recorded, wanted };

@@ -1,4 +1,4 @@
-//! Faults, and whether another try may help.
+//! Errors of the Redis store, each with the remedy that may help.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use super::StoreError;
 use crate::nonce::RetentionTooShort;
 use crate::nonce::url::ServerAddress;
 
-/// The action that may help against a fault.
+/// What a task can do after a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultRemedy {
-    /// No action helps.
+    /// Report the error: no repetition helps.
     GiveUp,
-    /// Asking again, on this connection.
+    /// Send the command again on the same connection.
     Retry,
-    /// A new connection, to the server that is the primary by then.
+    /// Open a new connection to the server that is the primary by then.
     Reconnect,
 }
 
-/// An error that several claims can share.
+/// An error that several claims can share, with its remedy.
 #[derive(Clone, Debug)]
 pub(super) struct RedisFault {
     reason: Cow<'static, str>,
@@ -62,12 +62,12 @@ impl RedisFault {
     /// The server at `place` answered with an error of its own.
     pub(super) fn refused(place: &ServerAddress, error: &ServerError) -> Self {
         let then = match error.code() {
-            // Another one is the primary, or there is none at present.
+            // Another server is the primary, or there is no primary at present.
             "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "UNBLOCKED" => {
                 FaultRemedy::Reconnect
             }
-            // A slot on the move, a server that is starting, or one that lacks its replicas. Soon
-            // over, or not.
+            // A slot is being moved, the server is starting or busy, or it lacks replicas. These
+            // states may end soon.
             "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => FaultRemedy::Retry,
             _ => FaultRemedy::GiveUp,
         };
@@ -76,7 +76,8 @@ impl RedisFault {
             "ASK" | "TRYAGAIN" => "is moving the slot".to_owned(),
             "READONLY" => "is a replica".to_owned(),
             "OOM" => "has no memory left".to_owned(),
-            // The words are the server's: no control characters, and not at any length.
+            // The text comes from the server: control characters are removed, and its length is
+            // limited.
             code => {
                 let words = format!("{code} {}", error.details().unwrap_or_default());
                 let plain = words.trim().chars().filter(|c| !c.is_control()).take(160);
@@ -87,7 +88,7 @@ impl RedisFault {
         RedisFault { user_wanted, ..RedisFault::new(then, format!("{place} {reason}")) }
     }
 
-    /// The server at `place` gave an answer that does not fit the question.
+    /// The server at `place` gave an answer of the wrong shape; `what` names it.
     pub(super) fn odd(place: &ServerAddress, what: &str) -> Self {
         RedisFault::new(FaultRemedy::Reconnect, format!("{place} gave an odd answer: {what}"))
     }

@@ -1,9 +1,10 @@
-//! Keeps the epochs alive while no claims come.
+//! Renews the epochs while there are no claims.
 //!
-//! An epoch ends by the server's clock, sooner than any nonce below it that could still be shown
-//! again. So a clock that ends nonces early ends epochs too; and a user that claims keeps them from
-//! ending otherwise. Where no user is connected for that long, the epochs are gone, and the next
-//! one that comes has to write floors, as if the server were new.
+//! An epoch expires by the server's clock, sooner than any nonce of its tag that is still needed.
+//! So a server clock that ends nonces early also ends the epochs, and the loss is seen. Every
+//! connected user renews the epochs, so that they do not expire otherwise. After a long time
+//! without a connected user the epochs are gone, and the next user has to set floors as on a new
+//! server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +20,13 @@ use super::watch::ServerReading;
 use super::wire::Epoch;
 use crate::clock::Timestamp;
 
-/// The longest pause between two beats.
+/// The longest pause between two renewals.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Beats within the life of an epoch, so that some may fail.
+/// Number of renewals within the lifetime of an epoch. There are several, because some may fail.
 const BEATS: u64 = 4;
 
-/// Keeps the epochs of all nodes alive from the first registration on, for ever.
+/// Renews the epochs of all nodes, from the first registration on. Never returns.
 pub(super) async fn run(engine: Arc<RedisEngine>) {
     engine.registered.notified().await;
     loop {
@@ -58,8 +59,8 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
     }
 }
 
-/// Reads the same state as a claim would, settles the tags that need it, and renews the epochs of
-/// `node`: all of them, or none if one is lost.
+/// Reads the same state as a claim does, replaces epochs that are not valid, and renews the epochs
+/// of `node`. If one epoch is lost, none is renewed.
 async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Result<(), RedisFault> {
     let link = node.link(&engine.settings).await?;
     let tags = map.tags(node);
@@ -80,8 +81,8 @@ async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Resu
         if let EpochStanding::Lost = engine.standing(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
-        // An epoch of another term is not used, but not lost either: its slot has moved to this
-        // server.
+        // An epoch of another term is not lost: its slot has moved to this server. It is not
+        // renewed either.
         if let Value::BulkString(text) = epoch
             && let Some(epoch) = Epoch::read(text)
         {

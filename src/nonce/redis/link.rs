@@ -16,11 +16,12 @@ use super::primary::Primary;
 use super::settings::RedisSettings;
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// The time for which the identity of a server is trusted. A server that is demoted, fetches the
-/// data of another and is promoted again needs longer.
+/// How long the identity of a server is used without asking again. A server that is demoted, copies
+/// the data of another server and is promoted again needs longer than this.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// A connection. Commands can be sent at any time; answers come in the order of the commands.
+/// A connection to a primary. Commands can be sent at any time; answers come in the order of the
+/// commands.
 pub(super) struct ServerLink {
     pub(super) place: ServerAddress,
     connection: MultiplexedConnection,
@@ -30,12 +31,12 @@ pub(super) struct ServerLink {
 
 struct LinkState {
     term: Arc<str>,
-    /// When `INFO` was asked for the last time.
+    /// When `INFO` was sent for the last time.
     asked: Instant,
 }
 
 impl ServerLink {
-    /// Connects, and looks who is there.
+    /// Connects, and reads the identity of the server.
     pub(super) async fn connect(
         place: &ServerAddress,
         settings: &RedisSettings,
@@ -57,7 +58,8 @@ impl ServerLink {
         Ok(ServerLink { place: place.clone(), connection, state, dead })
     }
 
-    /// Asks, and gives as many answers as there were questions; an answer may be an error.
+    /// Sends the commands of `pipeline`, and returns one answer for each; an answer may be an
+    /// error.
     pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisFault> {
         let answers = ask(&self.connection, &self.place, pipeline).await;
         if answers.is_err() {
@@ -66,8 +68,8 @@ impl ServerLink {
         answers
     }
 
-    /// The connection is of no more use. Where an answer went missing, a later one could be taken
-    /// for it; and a server that did not answer in time may be gone.
+    /// Marks the connection as unusable. After a missing answer, later answers would be matched to
+    /// the wrong commands; and a server that did not answer in time may be gone.
     pub(super) fn drop_it(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -76,7 +78,7 @@ impl ServerLink {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// The primary's term, as far as it is known.
+    /// Returns the primary's term as last read.
     pub(super) fn term(&self) -> Arc<str> {
         Arc::clone(&self.state().term)
     }
@@ -86,7 +88,7 @@ impl ServerLink {
         self.state().asked.elapsed() < TRUSTED
     }
 
-    /// Returns true if the identity of the server has to be read again, once a second.
+    /// Returns true once a second: the identity of the server then has to be read again.
     pub(super) fn is_to_be_asked(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
@@ -97,7 +99,7 @@ impl ServerLink {
         due
     }
 
-    /// Takes in the answer to `INFO`.
+    /// Stores what an answer to `INFO` says about the server.
     pub(super) fn learn(&self, info: &Value, settings: &RedisSettings) -> Result<(), RedisFault> {
         let primary = read_info(&self.place, info, settings)
             .and_then(|primary| {
@@ -120,7 +122,7 @@ pub(super) fn info() -> Cmd {
     info
 }
 
-/// Returns the command that is sent after every claim: a third of the work of [`info`].
+/// Returns the command that is sent after every claim. It costs a third of the work of [`info`].
 pub(super) fn counters() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("stats");
@@ -142,7 +144,8 @@ fn read_info(
     }
 }
 
-/// Asks one thing on a connection of its own: Sentinels, and nodes that know where others are.
+/// Sends one command on a new connection. Used for Sentinels and for cluster nodes that know the
+/// addresses of the others.
 pub(super) async fn ask_once(
     place: &ServerAddress,
     settings: &RedisSettings,
@@ -177,7 +180,7 @@ async fn ask(
     }
 }
 
-/// Connects; with the user's name and password where the user is `known` there.
+/// Opens a connection. The user name and password are sent only if `known` is true.
 async fn open(
     place: &ServerAddress,
     settings: &RedisSettings,
@@ -210,7 +213,7 @@ async fn open(
     } else {
         Client::open(info)
     };
-    // Every caller has a time-out of its own, which covers connecting, too.
+    // Every caller has a timeout of its own, which covers connecting too.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let client = client.map_err(|e| {

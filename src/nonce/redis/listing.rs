@@ -13,7 +13,7 @@ use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::nonce::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
 
-/// The end of a page: the index of the primary, and its `SCAN` cursor.
+/// The start of the next page: the index of the primary, and its `SCAN` cursor.
 struct ScanPosition {
     nodes: Arc<[Arc<Node>]>,
     at: usize,
@@ -36,12 +36,12 @@ impl StoreAdmin for Redis {
         })
     }
 
-    /// A Redis server removes nonces by itself.
+    /// Returns `None`, because a Redis server removes ended nonces itself.
     fn prune(&self, _now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// The highest floor and the longest retention of all primaries.
+    /// Returns the highest floor and the longest retention of all primaries.
     fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
         let engine = Arc::clone(&self.engine);
         Box::pin(self.run(async move { engine.about(now).await }))
@@ -86,7 +86,7 @@ impl RedisEngine {
         Ok(About { floor, retention })
     }
 
-    /// Looks for a claim, and changes nothing.
+    /// Looks up a claim, and changes nothing.
     pub(super) async fn peek(
         self: &Arc<Self>,
         now: Timestamp,

@@ -1,5 +1,5 @@
-//! The mapping of tags to servers: one server, the primary of the Sentinels, or the primaries of a
-//! cluster.
+//! The mapping of tags to servers: to a single server, to the primary that the Sentinels name, or
+//! to the primaries of a cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,19 +19,20 @@ use crate::nonce::url::{ServerAddress, Topology};
 /// The time to wait for the other Sentinels once one has answered.
 const OTHERS: Duration = Duration::from_millis(200);
 
-/// The time for which an answer of the Sentinels is used. A primary that was replaced while it was
-/// unreachable does not know it, and goes on answering.
+/// How long an answer of the Sentinels is used. A primary that was replaced while it was
+/// unreachable does not know that, and still answers.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// A primary, connected or not.
+/// A primary, with or without an open connection.
 pub(super) struct Node {
     address: ServerAddress,
     /// Held by the task that connects, while other tasks wait for its connection.
     connecting: tokio::sync::Mutex<()>,
-    /// Held by the task that settles the tags of this node.
+    /// Held by the task that replaces the epochs of this node.
     pub(super) settling: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<ServerLink>>>,
-    /// The readings of this server so far, also those over connections that have ended.
+    /// The clock and counter readings of this server so far, including those from earlier
+    /// connections.
     watch: Mutex<Option<ServerWatch>>,
 }
 
@@ -42,12 +43,12 @@ impl Node {
         Arc::new(Node { address, connecting, settling, current, watch })
     }
 
-    /// The connection, if there is one.
+    /// Returns the connection, if one is open.
     pub(super) fn current(&self) -> Option<Arc<ServerLink>> {
         lock(&self.current).clone().filter(|link| !link.is_dead())
     }
 
-    /// The connection, a new one if need be.
+    /// Returns the connection, and opens a new one if needed.
     pub(super) async fn link(
         &self,
         settings: &RedisSettings,
@@ -64,10 +65,11 @@ impl Node {
         Ok(link)
     }
 
-    /// Compares a reading on `link` with the earlier ones.
+    /// Compares a reading on `link` with the earlier readings.
     ///
     /// # Errors
-    /// It shows that nonces may be lost, or one before it did, until [`Node::settled`].
+    /// [`Loss`] if this reading or an earlier one shows that nonces may be lost, until
+    /// [`Node::settled`] is called.
     pub(super) fn notice(&self, link: &ServerLink, look: &ServerReading) -> Result<(), Loss> {
         let mut watch = lock(&self.watch);
         match watch.as_mut().filter(|watch| watch.is_of(&link.term())) {
@@ -79,7 +81,7 @@ impl Node {
         }
     }
 
-    /// The floors have risen past all that `look` can have shown.
+    /// Records that all floors have risen above the loss that `look` showed.
     pub(super) fn settled(&self, link: &ServerLink, look: &ServerReading) {
         *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
@@ -95,10 +97,10 @@ impl Node {
 /// A node and the tags that it holds.
 pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
-/// The node of each tag.
+/// The node that holds each tag.
 pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
-    /// For each tag, which of the nodes.
+    /// For each tag, the index of its node in `nodes`.
     of: Vec<Option<usize>>,
     found: Instant,
 }
@@ -133,18 +135,18 @@ impl TagMap {
     /// Returns all nodes that hold tags, with those tags.
     ///
     /// # Errors
-    /// A tag has no node.
+    /// [`RedisFault`] if a tag has no node.
     pub(super) fn parts(&self) -> Result<Vec<NodeTags>, RedisFault> {
         (0..=Tag::MAX).try_for_each(|tag| self.node(tag).map(drop))?;
         Ok(self.nodes.iter().map(|node| (Arc::clone(node), self.tags(node))).collect())
     }
 }
 
-/// Finds the map of tags to nodes, and keeps it until it turns out to be wrong.
+/// Finds the map of tags to nodes, and keeps the map until it proves wrong.
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
-    /// The nodes of the latest map. They keep their connections when the map is read anew.
+    /// The nodes of the latest map. They keep their connections when the map is read again.
     nodes: Mutex<Vec<Arc<Node>>>,
     finding: tokio::sync::Mutex<()>,
     checking: AtomicBool,
@@ -157,7 +159,7 @@ impl NodeFinder {
         NodeFinder { settings, map, nodes, finding, checking: AtomicBool::new(false) }
     }
 
-    /// The map, found anew if need be.
+    /// Returns the map, and reads it again if needed.
     pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<TagMap>, RedisFault> {
         if let Some(map) = self.known() {
             self.check(&map);
@@ -170,16 +172,16 @@ impl NodeFinder {
         Ok(self.put(self.find().await?))
     }
 
-    /// Returns the map if it is known. Behind Sentinel, the map must also be recent, because
-    /// otherwise the Sentinels are asked first.
+    /// Returns the map if it is known. Behind Sentinel, the map must also be recent: otherwise the
+    /// Sentinels are asked first.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
-    /// Forgets a map that was wrong, or may be.
+    /// Drops a map that is wrong or may be.
     pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
-        // A single server needs no search.
+        // The map of a single server is always right.
         if self.settings.url.topology != Topology::Single {
             lock(&self.map).take_if(|map| Arc::ptr_eq(map, wrong));
         }
@@ -203,7 +205,7 @@ impl NodeFinder {
         known.map_or_else(|| Node::new(address.clone()), Arc::clone)
     }
 
-    /// Makes this the map. Nodes that are not in it any more lose their connections.
+    /// Stores `map` as the present map. Nodes that are not in it any more lose their connections.
     fn put(&self, map: TagMap) -> Arc<TagMap> {
         let mut nodes = lock(&self.nodes);
         for gone in nodes.iter().filter(|old| !map.nodes.iter().any(|new| Arc::ptr_eq(old, new))) {
@@ -238,9 +240,9 @@ impl NodeFinder {
         let (nodes, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
         tokio::spawn(async move {
             let asking = ask_sentinels(&nodes.settings, &master);
-            // If no Sentinel answers, the known primary is kept.
+            // If no Sentinel answers, the known primary stays in use.
             let found = timeout(nodes.settings.budget, asking).await.ok().and_then(Result::ok);
-            // Unless it was found anew in the meantime.
+            // The answer is used only if no other task has replaced the map meanwhile.
             if let Some(address) = found
                 && nodes.known().is_some_and(|known| Arc::ptr_eq(&known, &map))
             {
@@ -250,8 +252,8 @@ impl NodeFinder {
         });
     }
 
-    /// Returns the map of the first node that answers. If that node has an old map, the nodes in it
-    /// redirect us.
+    /// Returns the map that the first answering node gives. If that node has an old map, the nodes
+    /// in the old map redirect us.
     async fn ask_cluster(&self) -> Result<TagMap, RedisFault> {
         let mut asked = JoinSet::new();
         for address in self.settings.url.addresses.clone() {
@@ -293,8 +295,8 @@ impl NodeFinder {
     }
 }
 
-/// Asks all Sentinels at once which server is primary. They can be of several minds for a while;
-/// the highest epoch of configuration is the latest decision.
+/// Asks all Sentinels at once which server is the primary. Sentinels can disagree for a while; the
+/// answer with the highest configuration epoch is the latest decision.
 async fn ask_sentinels(
     settings: &Arc<RedisSettings>,
     master: &str,
@@ -305,7 +307,7 @@ async fn ask_sentinels(
         asked.spawn(async move {
             let mut command = redis::cmd("SENTINEL");
             command.arg("MASTER").arg(master);
-            // Sentinels have users of their own, and mostly none.
+            // Sentinels have their own users, and mostly no password.
             let answer = match ask_once(&sentinel, &settings, false, &command).await {
                 Err(fault) if fault.wants_user() => {
                     ask_once(&sentinel, &settings, true, &command).await
@@ -336,7 +338,7 @@ async fn ask_sentinels(
     best.map(|(_, address)| address).ok_or(last)
 }
 
-/// Epoch and address, from an array of names and values.
+/// Returns configuration epoch and address, from an array of names and values.
 fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     let Value::Array(words) = answer else { return None };
     let get = |name: &str| {
@@ -347,7 +349,7 @@ fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     Some((get("config-epoch")?.parse().ok()?, address))
 }
 
-/// Ranges of slots and their primaries, as the node at `asked` sees them.
+/// Returns ranges of slots with their primaries, in the view of the node at `asked`.
 fn slots_of(asked: &ServerAddress, answer: &Value) -> Option<Vec<(u16, u16, ServerAddress)>> {
     let Value::Array(ranges) = answer else { return None };
     let number = |value: &Value| match value {
@@ -360,7 +362,7 @@ fn slots_of(asked: &ServerAddress, answer: &Value) -> Option<Vec<(u16, u16, Serv
             let Value::Array(range) = range else { return None };
             let [from, to, Value::Array(primary), ..] = range.as_slice() else { return None };
             let [host, port, ..] = primary.as_slice() else { return None };
-            // A node that does not know its own name leaves it out, or writes a question mark.
+            // A node that does not know its own name sends an empty name or a question mark.
             let host = text(host).filter(|host| !host.is_empty() && *host != "?");
             let host = host.unwrap_or(&asked.host).to_owned();
             Some((number(from)?, number(to)?, ServerAddress { host, port: number(port)? }))
@@ -376,8 +378,8 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// Locks a mutex, also a poisoned one: no code panics while it holds one of these locks, and the
-/// guarded values are consistent at any time.
+/// Locks a mutex, also a poisoned one: the guarded values are consistent at any time, because no
+/// code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

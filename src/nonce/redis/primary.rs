@@ -5,7 +5,7 @@ use std::fmt;
 use super::fault::{FaultRemedy, RedisFault};
 use crate::nonce::url::ServerAddress;
 
-/// A weakness of a server that its operator should know; claims go on.
+/// A weakness of a server that its operator should know. Claims still work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -18,13 +18,14 @@ pub enum Warning {
         policy: String,
     },
     /// The server keeps no append-only file, so a restart loses its keys. No nonce is accepted
-    /// twice because of that, but epochs and the retentions of other users are lost too.
+    /// twice because of that, but the epochs are lost too, and with them the retentions of other
+    /// users.
     NotPersistent {
         /// The address of the server.
         server: String,
     },
-    /// The server accepts writes without its replicas (`min-replicas-to-write` is 0): if Sentinel
-    /// promotes another server, both answer for a while.
+    /// The server accepts writes without its replicas (`min-replicas-to-write` is 0). If Sentinel
+    /// promotes another server, both accept claims for a while.
     Unguarded {
         /// The address of the server.
         server: String,
@@ -51,14 +52,15 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A server that was asked for `INFO`.
+/// A primary, as its answer to `INFO` describes it.
 #[derive(Debug)]
 pub(super) struct Primary {
-    /// The term, as epochs name it. It holds the server's `run_id`, which changes with every start.
-    /// A server that was demoted and promoted again without a restart keeps its `run_id` but has
-    /// lost the writes in between; so the offset at which its replication history changed is part
-    /// of the term. So are the number of keys that its last loading found, since `DEBUG RELOAD`
-    /// loads without a restart, and the number of the database, which `SWAPDB` exchanges.
+    /// The term of the primary, which epochs record. It changes whenever the server may have lost
+    /// keys, so it contains: the `run_id`, which changes with every start; the offset at which the
+    /// replication history changed, because a server that was demoted and promoted again has lost
+    /// writes but keeps its `run_id`; the number of keys that the last loading found, because
+    /// `DEBUG RELOAD` loads without a restart; and the number of the database, because `SWAPDB`
+    /// exchanges databases.
     pub(super) term: String,
     pub(super) policy: String,
     pub(super) persistent: bool,
@@ -71,7 +73,8 @@ impl Primary {
     /// `place`, whose database number is `database`.
     ///
     /// # Errors
-    /// The server is a replica, too old, still loading, or its answer is incomplete.
+    /// [`RedisFault`] if the server is a replica, too old or still loading, or if its answer is
+    /// incomplete.
     pub(super) fn read(
         place: &ServerAddress,
         info: &str,
@@ -81,7 +84,7 @@ impl Primary {
         let need = |name: &'static str| {
             get(name).ok_or_else(|| RedisFault::odd(place, &format!("INFO without {name}")))
         };
-        // Valkey reports the version of Redis that it is compatible with under the same name.
+        // Valkey reports under this name the version of Redis that it is compatible with.
         let version = need("redis_version")?;
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < 7) {
@@ -100,7 +103,7 @@ impl Primary {
         }
         let run_id = need("run_id")?;
         let promoted = need("second_repl_offset")?;
-        // Absent from the versions that do not say.
+        // Some versions do not report these fields.
         let loaded = ["rdb_last_load_keys_loaded", "rdb_last_load_keys_expired"]
             .map(|name| get(name).unwrap_or_default())
             .join("-");
@@ -119,7 +122,7 @@ impl Primary {
     /// Checks that the server does not evict keys, or that the options allow it.
     ///
     /// # Errors
-    /// It evicts, and that was not allowed.
+    /// [`RedisFault`] if the server evicts keys and the options do not allow it.
     pub(super) fn keeps(
         &self,
         place: &ServerAddress,
@@ -152,7 +155,7 @@ impl Primary {
     }
 }
 
-/// The value of a line `NAME:VALUE` of `INFO`.
+/// Returns the value of a line `NAME:VALUE` in an answer to `INFO`.
 pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     let value = |line: &'i str| line.strip_prefix(name)?.strip_prefix(':');
     info.lines().find_map(value).map(str::trim_end)

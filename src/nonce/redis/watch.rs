@@ -1,5 +1,5 @@
-//! Signs that a server has lost keys although its epochs are still there: counters that were set
-//! back, and a clock that ran at another speed than our timer.
+//! Detects that a server has lost keys although its epochs are still there, by two signs: counters
+//! that were reset, and a clock that does not run at the speed of our timer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,12 +11,11 @@ use super::fault::RedisFault;
 use super::primary::field;
 use crate::nonce::url::ServerAddress;
 
-/// Maximum distance between the server's clock and our timer, in microseconds. Every claim is kept
-/// for the margin of 30 seconds or more beyond what exact clocks need.
+/// Maximum drift between the server's clock and our timer, in microseconds. Every claim is kept for
+/// the margin, 30 seconds or more, beyond what exact clocks would need.
 const SLACK: i64 = 5_000_000;
 
-/// The time for which readings of the clock count. Two such periods are longer than a usual claim
-/// is kept.
+/// How long clock readings are compared. Two such periods are longer than a claim is usually kept.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// The server's answers after a claim: `TIME`, and the counters of `INFO stats`.
@@ -26,7 +25,8 @@ pub(super) struct ServerReading {
     answered: Instant,
     /// The server's clock, in microseconds.
     server: i64,
-    /// Commands that it has processed since its start, or since its counters were reset.
+    /// Number of commands that the server has processed since its start, or since its counters were
+    /// reset.
     commands: u64,
     /// Number of keys that the server has evicted since its start.
     pub(super) evicted: u64,
@@ -36,7 +36,7 @@ impl ServerReading {
     /// Reads the answers to `TIME` and `INFO stats`, which were asked for at `asked`.
     ///
     /// # Errors
-    /// An answer is an error, or none of Redis's.
+    /// [`RedisFault`] if an answer is an error, or has the wrong shape.
     pub(super) fn read(
         place: &ServerAddress,
         asked: Instant,
@@ -80,16 +80,17 @@ pub(super) struct ServerWatch {
     begun: Instant,
     recent: Period,
     before: Period,
-    /// The highest number of processed commands that the server reported; `counted` is its time.
+    /// The highest number of processed commands that the server reported; `counted` is the time of
+    /// that report.
     commands: u64,
     counted: Instant,
-    /// The loss that was found. It is kept until the floors have risen, because a clock that steps
-    /// back again must not hide it.
+    /// The loss that was found. It is kept until the floors have risen: if the clock steps back
+    /// again, the readings alone would no longer show it.
     loss: Option<Loss>,
 }
 
-/// The lead of the server's clock over our timer, in microseconds, as a range: the server read its
-/// clock at some time between command and answer.
+/// Bounds of the lead of the server's clock over our timer, in microseconds. They are bounds,
+/// because the server read its clock at an unknown time between command and answer.
 #[derive(Clone, Copy, Debug)]
 struct Period {
     since: Instant,
@@ -98,7 +99,7 @@ struct Period {
 }
 
 impl ServerWatch {
-    /// Begins with `look`.
+    /// Starts with the reading `look`.
     pub(super) fn new(term: Arc<str>, look: &ServerReading) -> Self {
         let period = Period::new(look.asked, look.asked, look);
         ServerWatch {
@@ -112,7 +113,7 @@ impl ServerWatch {
         }
     }
 
-    /// Returns true if these readings belong to the term `term`.
+    /// Returns true if the readings are of the primary's term `term`.
     pub(super) fn is_of(&self, term: &str) -> bool {
         *self.term == *term
     }
@@ -122,7 +123,8 @@ impl ServerWatch {
         let now = Period::new(self.begun, look.asked, look);
         if self.loss.is_none() {
             let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
-            // 1 in 1000 for clocks that run fast or slow while nothing was asked for long.
+            // Allows 5 seconds, and 1/1000 of the time that passed, since clocks run fast or slow
+            // during long pauses between readings.
             let allowed = SLACK.saturating_add(i64::try_from(passed / 1_000).unwrap_or(i64::MAX));
             let most = self.recent.most.min(self.before.most);
             let least = self.recent.least.max(self.before.least);
@@ -139,7 +141,7 @@ impl ServerWatch {
         if self.loss.is_some() {
             return self.loss;
         }
-        // Answers may be taken in out of order.
+        // Answers may be processed out of order.
         if look.commands >= self.commands {
             (self.commands, self.counted) = (look.commands, look.answered);
         }

@@ -1,4 +1,4 @@
-//! Keys, tokens and epochs in the form in which the server holds them.
+//! The text formats of keys, tokens and epochs on the server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,12 +7,12 @@ use redis::Value;
 use super::{KnownNonce, Retention};
 use crate::clock::Timestamp;
 
-/// Times beyond this, in seconds, are refused: sums of a few of them fit every integer, and so do
-/// their milliseconds.
+/// Times beyond this many seconds are refused, so that sums of a few times cannot overflow, also in
+/// milliseconds.
 const REACH: i64 = 1 << 40;
 
-/// The first byte of an id. In a key it is the hash tag, so that a cluster keeps claims in the
-/// same slot as the epoch that goes with them.
+/// The first byte of an id. It is the hash tag of the key, so that a cluster keeps claims in the
+/// same slot as their epoch.
 pub(super) type Tag = u8;
 
 /// The names of the keys of a store, which begin with its prefix.
@@ -55,8 +55,8 @@ impl KeyNames {
     }
 }
 
-/// The slot of a tag: CRC-16/XMODEM of the two digits between the braces, as the cluster
-/// specification of Redis says.
+/// Returns the slot of a tag: CRC-16/XMODEM of the two digits between the braces, as in the cluster
+/// specification of Redis.
 pub(super) fn slot(tag: Tag) -> u16 {
     let mut crc = 0_u16;
     for byte in format!("{tag:02x}").bytes() {
@@ -68,19 +68,19 @@ pub(super) fn slot(tag: Tag) -> u16 {
     crc % 16_384
 }
 
-/// Returns the value of a claim: the time of the claim, which `peek` returns, and 16 random bytes,
+/// Returns the value of a claim: the time of the claim, which `peek` reports, and 16 random bytes,
 /// by which the caller recognises its own claim.
 pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
     format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
 }
 
-/// Returns the time of a claim, if its value holds one.
+/// Returns the time in the value of a claim, if the value holds one.
 pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
     let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
     seconds.parse().ok().filter(|s: &i64| s.abs() <= REACH).map(Timestamp::from_unix)
 }
 
-/// Reads the answers to `GET` and `PTTL` of a claim, read at `now`.
+/// Parses the answers to `GET` and `PTTL` of a claim, read at `now`.
 pub(super) fn seen(
     now: Timestamp,
     value: &Value,
@@ -91,7 +91,8 @@ pub(super) fn seen(
         // The claim may end between the two commands.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
-            // Another program removed its end: it is kept at least for as long as if it were new.
+            // Another program has removed the expiry of the key. The nonce is reported as kept for
+            // the retention of a new one.
             let left = if *ms < 0 { keep } else { ms.div_euclid(1_000).saturating_add(1) };
             Some(Some(KnownNonce::new(first(token), now.plus(left))))
         }
@@ -99,8 +100,8 @@ pub(super) fn seen(
     }
 }
 
-/// For how many milliseconds something is kept that is claimed at `now`; none where the times are
-/// out of reach, or nothing is to be kept at all: Redis answers that with an error.
+/// Returns for how many milliseconds the key of a claim at `now` is kept. Returns `None` if the
+/// times are out of range or already over, because Redis answers such an expiry with an error.
 pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Option<i64> {
     let near = |time: Timestamp| (-REACH..=REACH).contains(&time.unix());
     (near(now) && near(until))
@@ -109,33 +110,36 @@ pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Optio
         .map(|seconds| seconds.saturating_mul(1_000))
 }
 
-/// The record that covers the claims of one tag.
+/// A record about the claims of one tag, which shows whether any of them may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
-    /// The primary's term that it was written in, see [`super::primary::Primary::term`].
+    /// The primary's term when the epoch was written, see [`super::primary::Primary::term`].
     pub(super) term: String,
     pub(super) floor: Timestamp,
     pub(super) retention: Retention,
-    /// Keys that the primary had evicted by then: any key that it evicts later may be a nonce.
+    /// Number of keys that the primary had evicted by then. Any key that it evicts later may be a
+    /// nonce.
     pub(super) evicted: u64,
 }
 
 impl Epoch {
-    /// `TERM FLOOR WINDOW AHEAD EVICTED`; the margin follows from the window.
+    /// Writes the epoch as `TERM FLOOR WINDOW AHEAD EVICTED`. The margin is not written, because it
+    /// follows from the window.
     pub(super) fn text(&self) -> String {
         let Epoch { term, floor, retention, evicted } = self;
         let (window, ahead) = (retention.window(), retention.ahead());
         format!("{term} {} {window} {ahead} {evicted}", floor.unix())
     }
 
-    /// Milliseconds until an epoch expires unless a user renews it: `ahead + margin`. A claim is
-    /// kept for that much longer than its request can be accepted. So a step of the clock that ends
-    /// a nonce too early ends the epoch too, even if the clock steps back unseen.
+    /// Returns the milliseconds until an epoch expires unless a user renews it: `ahead + margin`. A
+    /// claim is kept for that much longer than its request can be accepted. So a step of the
+    /// server's clock that ends a needed nonce also ends the epoch, even if the clock steps back
+    /// unseen.
     pub(super) fn lifetime(retention: Retention) -> i64 {
         retention.ahead().saturating_add(retention.margin()).saturating_mul(1_000)
     }
 
-    /// Reads an epoch. An unreadable epoch was damaged, and is treated as missing.
+    /// Parses an epoch. A damaged epoch gives `None`, and is treated as missing.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut next = || words.next();
@@ -147,14 +151,14 @@ impl Epoch {
         let floor = Timestamp::from_unix(floor.parse().ok()?);
         let retention = Retention::new(window.parse().ok()?, ahead.parse().ok()?);
         let epoch = Epoch { term: term.to_owned(), floor, retention, evicted };
-        // An epoch has one spelling only.
+        // An epoch is accepted only in the exact form that `text` writes.
         (epoch.text().as_bytes() == text).then_some(epoch)
     }
 }
 
-/// Writes an epoch with an expiry unless another user was faster; returns the epoch that the server
-/// then holds. `SET` itself can compare only in versions newer than the oldest that the store
-/// supports.
+/// A script that writes an epoch with an expiry, unless another user has changed it since it was
+/// read, and returns the epoch that the server then holds. A comparison inside `SET` needs a newer
+/// version than the oldest one that the store supports.
 pub(super) const COMPARE_AND_SET: &str = "\
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[1] then

@@ -1,4 +1,4 @@
-//! Faults of the file, and whether opening it anew may help.
+//! Errors of the SQLite store, and whether opening the file again may help.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::StoreError;
 pub(super) struct SqliteFault {
     reason: &'static str,
     detail: Option<String>,
-    /// True if the file has to be opened anew.
+    /// Whether the file has to be opened again.
     pub(super) reopen: bool,
 }
 
@@ -24,12 +24,13 @@ impl SqliteFault {
         SqliteFault { reason, detail: Some(error.to_string()), reopen: true }
     }
 
-    /// Creates a fault that opening the file anew would not mend.
+    /// Creates a fault after which the file stays open, because opening it again would not help.
     pub(super) fn passing(reason: &'static str) -> Self {
         SqliteFault { reason, detail: None, reopen: false }
     }
 
-    /// Creates the fault of a late answer; `before` is why the last batch failed.
+    /// Creates the fault for an answer that came too late. `before` is the reason why the last
+    /// batch failed.
     pub(super) fn late(before: Option<&SqliteFault>) -> Self {
         let detail = before.map(|fault| fault.reason.to_owned());
         SqliteFault { detail, ..SqliteFault::passing("the store did not answer in time") }

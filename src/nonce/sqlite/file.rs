@@ -1,5 +1,5 @@
-//! The file itself: it is made readable for its owner only, opened without following links,
-//! distinguished from other files, and checked while it is open.
+//! The store file: how it is created, opened without following links, told apart from other files,
+//! and checked while it is open.
 
 use std::cell::Cell;
 use std::fs::{self, OpenOptions};
@@ -15,27 +15,26 @@ use super::last_claim::{Claimed, FileVersion, LastClaim, beside};
 use super::state::{self, Opening};
 use super::{Retention, SqliteOptions};
 
-/// "mcpi": the application id in the header of our files.
+/// The application id in the header of our files: "mcpi" in ASCII.
 const APPLICATION: i64 = 0x6d63_7069;
 
-/// The version of the tables. A file of a newer version is refused, because its rules are unknown
-/// here.
+/// The version of the tables. A file of a newer version is refused, because this program does not
+/// know its rules.
 const VERSION: i64 = 1;
 
-/// Number of log pages after which SQLite copies them to the database file: 16 MiB. Only this
-/// checkpoint waits for the disk. Ids are spread over the whole table, so a longer log saves much:
-/// a page that changed often is written once.
+/// Number of log pages (16 MiB) after which SQLite copies the log into the database file. Only this
+/// step waits for the disk. In a long log, a page that changed often is copied once.
 const LOG_PAGES: u32 = 4_096;
 
-/// SQLite's page size, which its limit counts in.
+/// The size of a page of SQLite. The size limit of a file is set as a number of pages.
 const PAGE: u64 = 4_096;
 
-/// Held while a file is made. Closing a file drops every lock that this process has on it (POSIX),
-/// also those of other connections. So a new file is closed again before any store of this process
-/// can have it open.
+/// Held while a file is created and closed, so that no store of this process has it open: closing
+/// it releases all locks of this process on it (POSIX).
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Number of checks whether another process has noted its change, and the pause before each check.
+/// How many times the store checks whether another process has written its note, with a pause
+/// before each check.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -45,8 +44,7 @@ pub(super) struct FileOpener {
     pub(super) read_only: bool,
     /// The longest retention granted to users of this handle.
     pub(super) granted: Option<Retention>,
-    /// A file was open before, and could not be used any more. The file that is there now may be
-    /// another one, or may have lost something.
+    /// Whether an earlier file became unusable. The file at the path may then be another one.
     opened: bool,
 }
 
@@ -55,8 +53,8 @@ pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: FileIdentity,
-    /// The note beside the file, and the version of the file that we noted last; `None` for a store
-    /// that is only read.
+    /// The file `NAME-last`, and the version of the store file that we recorded last; `None` for a
+    /// store that is only read.
     noted: Option<(LastClaim, Cell<FileVersion>)>,
 }
 
@@ -65,12 +63,12 @@ impl FileOpener {
         FileOpener { options, read_only, granted: None, opened: false }
     }
 
-    /// Notes that `retention` was granted to one of our users.
+    /// Records that `retention` was granted to a user of this handle.
     pub(super) fn grant(&mut self, retention: Retention) {
         self.granted = Some(self.granted.map_or(retention, |known| known.united(retention)));
     }
 
-    /// Opens it at `now` for users who ask for `asked`, and for those who were there before.
+    /// Opens the file at `now`, for users who ask for `asked` and for earlier users.
     ///
     /// # Errors
     /// See [`SqliteOptions::open`].
@@ -85,20 +83,20 @@ impl FileOpener {
         }
         let identity = FileIdentity::of_file(&path)?;
         let last = if self.read_only { None } else { Some(LastClaim::open(&path)?) };
-        // Before SQLite writes anything.
+        // The note is read before SQLite writes anything to the file.
         let note = last.as_ref().and_then(|last| last_of(last, &path));
         let mode = match self.read_only {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        // The flag CREATE is left out, since it would follow the umask. One thread has the
-        // connection, so no mutex is needed.
+        // Without CREATE, because SQLite would use the modes of the umask; and without a mutex,
+        // because one thread owns the connection.
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(&path, flags)?;
-        // The timeout is shorter than the budget, so that a claim still gets the error that another
-        // program holds the lock.
+        // The timeout is shorter than the budget, so that a claim gets SQLite's error about the
+        // lock and not only a timeout.
         connection.busy_timeout(self.options.budget * 3 / 4)?;
-        // The content of a file is data: its schema must not call functions.
+        // The schema in a file is untrusted, so it must not call functions.
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         let new = is_new(&connection)?;
@@ -130,7 +128,7 @@ impl FileOpener {
                 },
             )?;
         }
-        // Taken again, with the files beside it that are there by now.
+        // The identity is read again: by now SQLite has also made the files beside it.
         let opened = FileIdentity::of_file(&path)?;
         if !opened.is_same_file(&identity) {
             return Err(SqliteFault::new("the file was replaced while it was opened"));
@@ -146,8 +144,8 @@ impl FileOpener {
         Ok(OpenFile { connection, path, identity: opened, noted })
     }
 
-    /// The path with all links in its folder resolved, so that the file itself is all that could
-    /// be one; SQLite then refuses to follow it.
+    /// Returns the path with all links in its folder resolved. Only the file itself can still be a
+    /// link, and SQLite refuses to follow that one.
     fn find(&self) -> Result<PathBuf, SqliteFault> {
         let path = &self.options.path;
         let Some(name) = path.file_name() else {
@@ -170,11 +168,11 @@ impl OpenFile {
         self.noted.is_none()
     }
 
-    /// Checks that only processes that share the store have changed the file since the last time: an
-    /// older copy can be written into the very file that is open.
+    /// Checks that only processes that share the store have changed the file since the last check:
+    /// an older copy could have been written into the open file.
     ///
     /// # Errors
-    /// Another program changed the file.
+    /// [`SqliteFault`] if another program changed the file.
     pub(super) fn check_version(&self) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         let now = version(&self.path)?;
@@ -185,11 +183,11 @@ impl OpenFile {
         Err(SqliteFault::new("the file was changed by another program while it was open"))
     }
 
-    /// Notes the present version of the file after a commit, with `claimed` as its last claim if it
-    /// had any.
+    /// Records the present version of the file in `NAME-last` after a commit, with its last claim
+    /// if it had one.
     ///
     /// # Errors
-    /// The note cannot be written.
+    /// [`SqliteFault`] if the note cannot be written.
     pub(super) fn note(&self, claimed: Option<Claimed>) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         if claimed.is_some() || version(&self.path)? != noted.get() {
@@ -198,7 +196,8 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Closes it. What SQLite then writes is noted too, if it is still our file.
+    /// Closes the file. SQLite then writes to it once more; the note records that change too, if
+    /// the path still names our file.
     pub(super) fn close(self) {
         let OpenFile { connection, path, identity, noted } = self;
         let unchanged =
@@ -214,11 +213,11 @@ impl OpenFile {
         }
     }
 
-    /// Checks that the path still names the open file. A nonce that was written to a file which
-    /// is deleted by then is unknown to every later process.
+    /// Checks that the path still names the open file. If the file was deleted or replaced, no
+    /// later process would know the nonces in it.
     ///
     /// # Errors
-    /// It is gone, or another one.
+    /// [`SqliteFault`] if the file is gone, or if another file is at the path.
     pub(super) fn check(&self) -> Result<(), SqliteFault> {
         let now = FileIdentity::of_file(&self.path)
             .map_err(|_| SqliteFault::new("the file was deleted while it was open"))?;
@@ -230,8 +229,8 @@ impl OpenFile {
     }
 }
 
-/// Returns the noted last claim, if the note describes exactly the present version of the file at
-/// `path`. A process that shares the file may be about to note a change.
+/// Returns the recorded last claim, if the note matches the present version of the file at `path`.
+/// Waits a little, because another process may be about to write its note.
 #[allow(clippy::option_option, reason = "a note without a claim is a note")]
 fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
     for look in 0..LOOKS {
@@ -247,7 +246,7 @@ fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
     None
 }
 
-/// The file at `path`, and when it changed.
+/// Returns the identity of the file at `path` and the time of its last change.
 #[cfg(unix)]
 fn version(path: &Path) -> Result<FileVersion, SqliteFault> {
     use std::os::unix::fs::MetadataExt as _;
@@ -261,7 +260,7 @@ fn version(_path: &Path) -> Result<FileVersion, SqliteFault> {
     Ok([0; 4])
 }
 
-/// Makes an empty file for its owner only, unless one is there.
+/// Creates an empty file with access for its owner only, unless a file exists.
 fn make(path: &Path) -> Result<(), SqliteFault> {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
@@ -279,10 +278,10 @@ fn make(path: &Path) -> Result<(), SqliteFault> {
 /// Returns true if the file is still empty.
 ///
 /// # Errors
-/// Something is, and it is no store, or one of a newer version.
+/// [`SqliteFault`] if the file has content but is not a store, or is a store of a newer version.
 fn is_new(connection: &Connection) -> Result<bool, SqliteFault> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    // The first look at the file's bytes: whether it is SQLite's at all.
+    // This first query reads the file, and fails if it is not a database of SQLite.
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let application = number("PRAGMA application_id")?;
     match application {
@@ -299,8 +298,8 @@ fn is_new(connection: &Connection) -> Result<bool, SqliteFault> {
     }
 }
 
-/// Turns to write-ahead logging, which the file then remembers. SQLite does not wait for locks
-/// here, so two that open a new file at once get in each other's way for a moment.
+/// Turns on write-ahead logging, which the file records. SQLite does not wait for locks here, so
+/// this step repeats until the budget ends.
 fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), SqliteFault> {
     let until = Instant::now() + budget / 2;
     loop {
@@ -321,7 +320,7 @@ fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), SqliteFa
     }
 }
 
-/// The identity of a file, by properties that a rename or a copy changes.
+/// Properties of a file that differ after a rename or a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileIdentity {
     file: (u64, u64),
@@ -331,7 +330,8 @@ struct FileIdentity {
 
 impl FileIdentity {
     /// # Errors
-    /// There is none, or it is no regular file of this kind, or every user may write to it.
+    /// [`SqliteFault`] if there is no such file, if it is not a regular file, or if every user may
+    /// write to it.
     fn of_file(path: &Path) -> Result<Self, SqliteFault> {
         let about = fs::symlink_metadata(path).map_err(|e| match e.kind() {
             ErrorKind::NotFound => SqliteFault::new("there is no such file"),
@@ -343,20 +343,20 @@ impl FileIdentity {
         if !about.is_file() {
             return Err(SqliteFault::new("it is not a regular file"));
         }
-        // SQLite takes a file of one byte for an empty one, and would write over it. No file of
-        // its own is shorter than its header.
+        // SQLite treats a file of one byte as empty, and would overwrite it. A real database is
+        // never shorter than its header of 100 bytes.
         if (1..100).contains(&about.len()) {
             return Err(SqliteFault::new("the file is not a nonce store"));
         }
-        // SQLite's log goes by the name: under two names there would be two, and neither's claims
-        // would be known to the other.
+        // SQLite names its log after the file. With two names there would be two logs, and a
+        // process would not see the claims in the other one.
         if has_other_names(&about) {
             return Err(SqliteFault::new("the file has another name too (a hard link)"));
         }
         if is_open_to_all(&about) {
             return Err(SqliteFault::new("everybody may write to the file"));
         }
-        // SQLite names them like that, and nonces are lost with a file that is removed.
+        // SQLite's files have these suffixes. If one of them is removed, nonces in it are lost.
         let known = |suffix: &str| {
             fs::symlink_metadata(beside(path, suffix)).ok().map(|about| number(&about))
         };

@@ -1,10 +1,11 @@
-//! The last claim, noted in a second file: it shows that an older copy has replaced the store.
+//! The file `NAME-last`, which records the last claim: it shows when an older copy has replaced the
+//! store file.
 //!
-//! A copy holds everything that a file says about itself. So a second file, `NAME-last`, records
-//! which file was written last (device and inode), when it changed (its `ctime`, which only the
-//! kernel sets), and the last claim. A copy that replaces the file has another inode or another
-//! time of change; a file without its log has lost the last claim. Only a snapshot of the file
-//! system, which restores all of it at once, goes unnoticed.
+//! A copy contains everything that the store file says about itself. So a second file, `NAME-last`,
+//! records which file was written last (device and inode), when it changed (its `ctime`, which only
+//! the kernel sets), and the last claim. A copy in place of the file has another inode or another
+//! `ctime`; a file whose log was removed lacks the last claim. Only a snapshot of the whole file
+//! system, which restores both files, goes unnoticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -12,16 +13,18 @@ use std::path::{Path, PathBuf};
 
 use super::fault::SqliteFault;
 
-/// The start of a note. A note in another form is ignored.
+/// The first word of a note, with the version of its format. A note that begins otherwise is
+/// ignored.
 const FORM: &str = "mcpid-last/1";
 
-/// Bytes of a note, filled up with blanks: written over in place, it needs no room on a full disk.
+/// Bytes of a note, padded with blanks. All notes have one length, so that writing over the old
+/// note needs no room on a full disk.
 const LENGTH: usize = 192;
 
-/// A file, and when it changed: device, inode, seconds and nanoseconds.
+/// The version of a file: device, inode, and the seconds and nanoseconds of its last change.
 pub(super) type FileVersion = [i64; 4];
 
-/// A claim: its id, and until when it was to be kept at least.
+/// A claim: its id, and the earliest end of its retention.
 pub(super) type Claimed = ([u8; 32], i64);
 
 /// The content of a note.
@@ -31,19 +34,19 @@ pub(super) struct LastClaimNote {
     pub(super) claimed: Option<Claimed>,
 }
 
-/// The file with the note. It stays locked from the look at the store until the note about it is
-/// written, so that no process overwrites a newer note with an older one.
+/// The file `NAME-last`. It stays locked from checking the store file until the note is written, so
+/// that no process overwrites a newer note with an older one.
 #[derive(Debug)]
 pub(super) struct LastClaim {
     file: File,
 }
 
 impl LastClaim {
-    /// Opens the note of the store at `store`, and makes it if there is none; readable for its
-    /// owner only, and never by following a link.
+    /// Opens `NAME-last` of the store at `store`, and creates it if it is missing: with access for
+    /// its owner only, and without following a link.
     ///
     /// # Errors
-    /// It cannot be opened or made.
+    /// [`SqliteFault`] if the file cannot be opened or created.
     pub(super) fn open(store: &Path) -> Result<Self, SqliteFault> {
         let failed = |e: io::Error| SqliteFault::io("the file beside it cannot be opened", &e);
         let path = beside(store, "-last");
@@ -51,7 +54,8 @@ impl LastClaim {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        // `create` follows links, so a link must not be there; nor anything that blocks.
+        // Opening with `create` follows links and blocks on a FIFO, so only a regular file is
+        // opened.
         if path.symlink_metadata().is_ok_and(|about| !about.is_file()) {
             return Err(SqliteFault::new("the file beside it is not a regular file"));
         }
@@ -68,11 +72,11 @@ impl LastClaim {
         (text.len() == LENGTH).then_some(text).and_then(|text| LastClaimNote::parse(&text))
     }
 
-    /// Notes the version that `version` finds, and `claimed`; where that is none, the last claim
-    /// that was noted before stays, unless it is to be `forgotten`.
+    /// Writes a note with the file version that `version` returns and with `claimed`. If `claimed`
+    /// is `None`, the last claim of the old note stays, unless `forgotten` is set.
     ///
     /// # Errors
-    /// It cannot be written, or `version` fails.
+    /// [`SqliteFault`] if the note cannot be written, or if `version` fails.
     pub(super) fn write(
         &self,
         version: impl FnOnce() -> Result<FileVersion, SqliteFault>,
@@ -127,12 +131,12 @@ impl LastClaimNote {
             _ => return None,
         };
         let note = LastClaimNote { version: [device, inode, seconds, nanos], claimed };
-        // A note has one spelling only.
+        // A note is accepted only in the exact form that `text` writes.
         (form == FORM && note.text() == text).then_some(note)
     }
 }
 
-/// The path of a file that belongs to `store` by its name.
+/// Returns the path of a file that belongs to the store: its name plus `suffix`.
 pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! The calls to the worker thread, and its answers.
+//! The calls to the worker thread of the SQLite store, and the answers.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,12 +12,13 @@ use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 /// not catch up if the queue grows.
 const WAITING: usize = 8_192;
 
-/// The most questions that share one commit.
+/// Maximum number of calls that share one commit.
 const BATCH: usize = 512;
 
-/// A call to the worker; times in seconds.
+/// A call to the worker thread. Times are in seconds.
 pub(super) enum StoreQuestion {
-    /// Register a retention; `raising` raises it even if other users are refused meanwhile.
+    /// Register a retention. `raising` allows raising it although other users then refuse requests
+    /// for a time.
     Register {
         now: i64,
         retention: Retention,
@@ -44,7 +45,7 @@ pub(super) enum StoreQuestion {
     },
 }
 
-/// An answer of the worker.
+/// The answer to a call.
 pub(super) enum StoreAnswer {
     Done,
     Claim(Claim),
@@ -57,10 +58,10 @@ pub(super) enum StoreAnswer {
 
 pub(super) type StoreQueue = WorkQueue<StoreWork>;
 
-/// Answering questions.
+/// The state that the callers share with the worker thread.
 #[derive(Default)]
 pub(super) struct StoreWork {
-    /// Why the last batch failed, if it did.
+    /// Why the last batch failed, or `None` if it succeeded.
     failed: Mutex<Option<SqliteFault>>,
 }
 
@@ -78,13 +79,13 @@ impl Work for StoreWork {
 }
 
 impl StoreWork {
-    /// Notes how the last batch ended.
+    /// Records how the last batch ended.
     pub(super) fn set_failed(&self, failed: Option<SqliteFault>) {
         *lock(&self.failed) = failed;
     }
 }
 
-/// Returns an empty queue whose questions may wait for `budget`.
+/// Returns an empty queue whose calls may wait for `budget`.
 pub(super) fn queue(budget: Duration) -> StoreQueue {
     let limits = QueueLimits {
         budget,
@@ -97,7 +98,7 @@ pub(super) fn queue(budget: Duration) -> StoreQueue {
     WorkQueue::new(StoreWork::default(), limits)
 }
 
-/// Asks, and waits for the answer without blocking the thread.
+/// Sends a call, and waits for the answer without blocking the thread.
 pub(super) async fn ask(
     queue: &StoreQueue,
     question: StoreQuestion,

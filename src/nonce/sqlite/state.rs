@@ -1,9 +1,9 @@
-//! The state of the file in one row: boot, retention, floor and horizon.
+//! The table row with the state of the store: boot id, retention, floor and horizon.
 //!
-//! The floor is the greater of two values: `floor`, which starts and raised retentions set, and
-//! `horizon - length`. A swept nonce was kept until the horizon at the latest, and for the whole
-//! length from its creation at the least; so its request was created a length or more before the
-//! horizon. Both values only ever grow.
+//! The floor is the later of two values: `floor`, which starts and raised retentions set, and
+//! `horizon - length`. A swept nonce was kept until the horizon at the latest, and for a full
+//! length after its request was created; so that request was created at least one length before the
+//! horizon. Both values only grow.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -12,8 +12,8 @@ use super::last_claim::Claimed;
 use super::{REACH, Retention};
 use crate::nonce::RetentionTooShort;
 
-/// The tables. `WITHOUT ROWID`: every search is by id, so the table is its own index. The second
-/// index is for sweeping; its entries arrive in the order of time, which costs least.
+/// The schema. `WITHOUT ROWID`: every search is by id, so the table is its own index. The second
+/// index serves sweeping; new entries are mostly added at its end, where insertion costs least.
 const TABLES: &str = "
     CREATE TABLE used (
         id BLOB PRIMARY KEY,
@@ -32,24 +32,25 @@ const TABLES: &str = "
         horizon INTEGER NOT NULL
     ) STRICT;";
 
-/// The circumstances under which a file is opened.
+/// What decides whether opening a file sets a new floor.
 pub(super) struct Opening<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
-    /// True if an equal boot id shows that no claim is lost.
+    /// Whether an equal boot id proves that no claim is lost.
     pub(super) trusted: bool,
-    /// The last claim that was noted beside the file. If the file does not hold it, other claims
-    /// may be missing too.
+    /// The last claim in `NAME-last`. If the store file does not hold this claim, other claims may
+    /// be missing too.
     pub(super) last: Option<Claimed>,
     /// The retention that a new file records from the start.
     pub(super) asked: Option<Retention>,
-    /// The retention granted to our users before: a file that records less is raised to it.
+    /// The retention granted to users of this handle before. A file that records less is raised to
+    /// it.
     pub(super) granted: Option<Retention>,
     pub(super) application: i64,
     pub(super) version: i64,
 }
 
-/// The columns of the only row that Rust code needs.
+/// The columns of the state row that Rust code reads.
 struct Row {
     boot: Option<String>,
     retention: Retention,
@@ -57,9 +58,9 @@ struct Row {
     horizon: i64,
 }
 
-/// Makes the tables of a new file, and sets the floor if nonces may be missing: in a new file, in a
-/// file that was last opened under another boot id or none, and in a file that differs from the
-/// note beside it. All of this is one transaction.
+/// Creates the tables of a new file, and sets the floor if nonces may be missing: in a new file, in
+/// a file that was last opened under another boot id or none, and in a file that does not match
+/// `NAME-last`. All of this is one transaction.
 pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), SqliteFault> {
     // An immediate transaction takes the write lock first, so no other writer comes between its
     // reads and its writes.
@@ -82,8 +83,8 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
             && row.holds(&change, opening.last)?;
         if !known {
             let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
-            // The clock of a machine that has just booted may be late, and be corrected afterwards;
-            // the latest claim in the file is a lower bound of the time.
+            // The clock of a machine that has just booted may still be late. The latest claim in
+            // the file is a lower bound of the true time.
             let latest = opening.now.max(row.latest(&change)?);
             row.floor = row.floor.max(latest.saturating_add(ahead));
             row.boot = opening.boot.map(str::to_owned);
@@ -100,9 +101,9 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
     Ok(())
 }
 
-/// Records that a user needs `retention`, inside a transaction; where that is more than before,
-/// the floor rises past all that was claimed for less, if it may (`raising`). If not, nothing
-/// changes.
+/// Records that a user needs `retention`, inside a transaction. If that is longer than before and
+/// `raising` allows it, the floor rises above every request whose nonce was kept for less.
+/// Otherwise a longer retention is an error, and nothing changes.
 pub(super) fn register(
     connection: &Connection,
     now: i64,
@@ -172,8 +173,8 @@ impl Row {
         Ok(found > 0 || until <= self.horizon)
     }
 
-    /// Returns the latest moment at which any claim in the file can have been made or swept: a kept
-    /// nonce ends no earlier than a full retention after its claim.
+    /// Returns a time that is not before any claim or sweep in the file: a kept nonce ends at least
+    /// one full retention after its claim.
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
@@ -181,7 +182,8 @@ impl Row {
         Ok(claimed.max(self.horizon))
     }
 
-    /// Raises the recorded retention so that it covers `more`; returns true if that changed it.
+    /// Extends the recorded retention so that it covers `more`; returns true if the retention
+    /// changed.
     fn raise(
         &mut self,
         connection: &Connection,
@@ -192,8 +194,8 @@ impl Row {
         if united == self.retention {
             return Ok(false);
         }
-        // Claims may have been made by a clock that has stepped back since. The floor that
-        // sweeping has set so far must not sink with the longer length either.
+        // The clock may have stepped back since the latest claims. The floor from sweeping is kept
+        // too, because it would sink when the length grows.
         let latest = now.max(self.latest(connection)?);
         self.floor = self
             .floor

@@ -37,8 +37,8 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Answers one call, inside the open transaction if there is one. A refusal of one call leaves
-    /// the other calls of the batch as they are.
+    /// Answers one call, inside the open transaction if there is one. If one call is refused, the
+    /// other calls of the batch are not affected.
     pub(super) fn answer(
         &mut self,
         question: &StoreQuestion,
@@ -77,13 +77,13 @@ impl<'c> Statements<'c> {
         match self.find(id)? {
             Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
             Some(_) => self.claim_again(now, id, until),
-            // The nonce is neither new nor present: the row with the retention is missing.
+            // Neither an insertion nor an existing nonce: the row with the retention is missing.
             None => Err(SqliteFault::new("the file is damaged")),
         }
     }
 
-    /// Once more for a nonce whose time is over, but which nothing has swept yet: that is what
-    /// happens to it now, and to it alone, so the horizon moves first. All in one step.
+    /// Claims a nonce whose retention has ended but which was not swept yet. This sweeps only that
+    /// nonce: the horizon moves first, then the old claim is replaced, all in one transaction.
     fn claim_again(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, SqliteFault> {
         if self.connection.is_autocommit() {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -101,15 +101,15 @@ impl<'c> Statements<'c> {
         }
     }
 
-    /// The floor, if the nonce was not there.
+    /// Inserts a nonce. Returns the floor, or `None` if the nonce is in the table already.
     fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, SqliteFault> {
         let mut rows = self.claim.query(params![id, now, until])?;
         let floor = match rows.next()? {
             Some(row) => Some(row.get(0)?),
             None => None,
         };
-        // The rows are read to the end: outside a transaction the commit is part of the last step,
-        // and dropping the rows before it would drop its error too.
+        // All rows are read: outside a transaction the commit is part of the last step, and its
+        // error would be lost if the rows were dropped before.
         while rows.next()?.is_some() {}
         Ok(floor)
     }
@@ -119,12 +119,12 @@ impl<'c> Statements<'c> {
         Ok(self.find.query_row(params![id], pair).optional()?)
     }
 
-    /// Returns true if a nonce is no longer needed, so that a sweep would remove it.
+    /// Returns true if the nonce `id` has ended, so that a sweep may remove it.
     pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, SqliteFault> {
         Ok(self.passed.exists(params![now])?)
     }
 
-    /// Removes up to `limit` nonces that are kept no longer; in a transaction.
+    /// Removes up to `limit` ended nonces. Must run in a transaction.
     pub(super) fn sweep(&mut self, now: i64, limit: u32) -> Result<u64, SqliteFault> {
         if !self.has_passed(now)? {
             return Ok(0);
@@ -134,7 +134,8 @@ impl<'c> Statements<'c> {
         Ok(u64::try_from(swept).unwrap_or(u64::MAX))
     }
 
-    /// Before any nonce is removed, so that a claim that misses it sees the floor that goes with it.
+    /// Moves the horizon to `now`. Called before a nonce is removed, so that a claim that misses
+    /// this nonce also sees the higher floor.
     fn move_horizon(&self, now: i64) -> Result<(), SqliteFault> {
         let sql = "UPDATE state SET horizon = ?1 WHERE one = 1 AND horizon < ?1";
         self.connection.execute(sql, params![now])?;

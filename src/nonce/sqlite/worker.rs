@@ -1,4 +1,4 @@
-//! The thread that owns the connection.
+//! The worker thread, which owns the connection to the file.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ type Question = Arc<QueuedTask<StoreWork>>;
 /// Maximum number of nonces that are removed after a batch of claims; that takes some milliseconds.
 const SWEPT: u32 = 256;
 
-/// Claims after which the worker sweeps, if a second does not pass before. A quarter of the nonces
-/// that a sweep removes, so that sweeping always keeps up.
+/// Number of claims after which the worker sweeps, if a second does not pass before. It is a
+/// quarter of the nonces that a sweep removes, so that sweeping keeps up.
 const CLAIMS_PER_SWEEP: usize = 64;
 
-/// Starts the worker.
+/// Starts the worker thread.
 pub(super) fn start(queue: &Arc<StoreQueue>, opener: FileOpener) -> Result<(), StoreError> {
     let started = queue.start("nonces", move |worker| work(worker, opener));
     started.map_err(|error| StoreError::because("no thread for the store", error))
@@ -35,18 +35,19 @@ fn take(worker: &mut QueueWorker<StoreWork>) -> Option<Vec<Question>> {
     }
 }
 
-/// Opens the file when a question comes, and again after it could not be used. The file is tried
-/// anew for every batch, so that the store recovers by itself.
+/// Opens the file when a call comes, and answers calls. After a fault, the file is opened again for
+/// every batch, so that the store recovers without a restart.
 fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
     while let Some(questions) = take(worker) {
-        // A new file records the retention from its first moment.
+        // A new file records the retention of the calls that are waiting, from its creation on.
         let asked = questions.iter().fold(opener.granted, |asked, question| match question.task {
             StoreQuestion::Register { retention, .. } => {
                 Some(asked.map_or(retention, |asked| asked.united(retention)))
             }
             _ => asked,
         });
-        // A new file gets its floor by the time, so only a question with a time makes a file.
+        // The floor of a new file depends on the time, so only a call that passes a time creates
+        // the file.
         let opened = match latest(&questions) {
             Some(now) => opener.open(now, asked),
             None if opener.read_only => opener.open(0, asked),
@@ -65,7 +66,7 @@ fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
     }
 }
 
-/// Answers questions from the open file. Returns `Some` when the file cannot be used any more, and
+/// Answers calls from the open file. Returns `Some` when the file has to be opened again, and
 /// `None` when the store is closed.
 fn serve(
     worker: &mut QueueWorker<StoreWork>,
@@ -100,14 +101,16 @@ fn serve(
             }
             Err(fault) => {
                 refuse(queue, &questions, &fault);
-                // A change that could not be taken back would swallow what comes next.
+                // The transaction is still open if the rollback failed; later statements would then
+                // be part of it.
                 fault.reopen || !file.connection.is_autocommit()
             }
         };
         if broken {
             return Some(());
         }
-        // A full store may have room once something is swept, so also after a failure.
+        // The worker sweeps even after a failure: a full store has room again once ended nonces are
+        // removed.
         let claims = questions.iter().filter(|question| is_claim(question)).count();
         if let Some(now) = latest(&questions)
             && claims > 0
@@ -135,7 +138,7 @@ fn writes(question: &Question) -> bool {
     !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::About | Q::List { .. })
 }
 
-/// Answers several questions with one commit. A single one is one statement and commits itself.
+/// Answers several calls with one commit. A single call is one statement, which commits by itself.
 fn batch(
     statements: &mut Statements<'_>,
     file: &OpenFile,
@@ -160,7 +163,7 @@ fn batch(
             Err(_) => Ok(()),
         };
         if !connection.is_autocommit() {
-            // A failed rollback shows in the state of the connection.
+            // If the rollback fails, `is_autocommit` shows it to the caller.
             let _ = connection.execute_batch("ROLLBACK");
         }
         ended?;
@@ -196,8 +199,8 @@ fn latest(questions: &[Question]) -> Option<i64> {
     times.max()
 }
 
-/// The times of sweeping: every second or every few claims, and after every batch while ended
-/// nonces are left.
+/// When to sweep: every second or every few claims, and after every batch while ended nonces are
+/// left.
 struct Sweeping {
     claims: usize,
     second: i64,

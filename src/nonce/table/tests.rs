@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-/// A generator that needs to be no better than this (SplitMix64).
+/// A pseudo-random generator (SplitMix64), which is good enough for tests.
 struct SeededNumbers(u64);
 
 impl SeededNumbers {
@@ -49,7 +49,8 @@ fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     }
 }
 
-/// Ids that fall into as few `homes` as asked for, so that lines are full and nonces go by.
+/// Inserts nonces whose ids select only a few lines (`homes`), so that lines are full and entries
+/// pass them.
 fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
     let mut numbers = SeededNumbers(seed);
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
@@ -57,7 +58,7 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         let now = i / 20;
         let removed = shard.sweep(now);
         let before = model.len();
-        // Ended nonces may have been swept; all others must be there.
+        // Ended nonces may have been swept; all others must be present.
         if removed > 0 {
             let lines = &shard;
             model.retain(|id, entry: &mut HeldNonce| {
@@ -79,7 +80,7 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         }
     }
     check(&shard, &model);
-    // Full, it finds everything that has ended, and then stops looking.
+    // At the end of all lifetimes, the full table removes every nonce, and then stops sweeping.
     let end = insertions / 20 + i32::try_from(lifetime).unwrap();
     while shard.make_room(end) > 0 {}
     check(&shard, &HashMap::new());

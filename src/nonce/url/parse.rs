@@ -1,4 +1,4 @@
-//! Reading Redis URLs, and the percent signs in them (RFC 3986, section 2.1).
+//! Parsing of Redis URLs, and of percent-encoding in them (RFC 3986, section 2.1).
 
 use std::net::Ipv6Addr;
 
@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{RedisUrl, ServerAddress, StoreUrlError, Topology};
 
-/// Servers of a cluster or Sentinels that one text may list.
+/// Maximum number of cluster nodes or Sentinels in one URL.
 const MAX_ADDRESSES: usize = 32;
 
 pub(super) fn redis(text: &str) -> Result<RedisUrl, StoreUrlError> {
@@ -87,7 +87,7 @@ fn user_info(
     let (user, password) = info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p)));
     let user = Some(decoded(user)?).filter(|user| !user.is_empty());
     let password = match password {
-        // An empty one is no password; who has none writes none.
+        // A user without a password leaves out the colon, so an empty password is a mistake.
         Some("") => return Err(StoreUrlError::Redis("the password of the Redis URL is empty")),
         Some(password) => Some(Zeroizing::new(decoded(password)?)),
         None => None,
@@ -128,7 +128,7 @@ fn address(text: &str, default_port: u16) -> Result<ServerAddress, StoreUrlError
     Ok(ServerAddress { host: host.to_owned(), port })
 }
 
-/// The options, each at most once.
+/// Parses the options `prefix` and `ca`, each at most once.
 fn options(query: Option<&str>) -> Result<(Option<String>, Option<String>), StoreUrlError> {
     let (mut prefix, mut ca) = (None, None);
     for option in query.into_iter().flat_map(|query| query.split('&')) {
@@ -144,7 +144,8 @@ fn options(query: Option<&str>) -> Result<(Option<String>, Option<String>), Stor
             return Err(StoreUrlError::Redis(why));
         }
     }
-    // Braces would move a claim into another slot of a cluster than its epoch.
+    // A brace in the prefix would begin another hash tag, and a cluster would keep claims in
+    // another slot than their epoch.
     if let Some(prefix) = &prefix
         && (prefix.len() > 64
             || !prefix.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}'))
@@ -155,7 +156,7 @@ fn options(query: Option<&str>) -> Result<(Option<String>, Option<String>), Stor
     Ok((prefix, ca))
 }
 
-/// A number of digits only; the standard parser would also take a plus sign.
+/// Parses a number that consists of digits only. The standard parser would also accept a plus sign.
 fn number(digits: &str) -> Option<u32> {
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten()
@@ -165,7 +166,7 @@ fn decoded(text: &str) -> Result<String, StoreUrlError> {
     let bad = StoreUrlError::Redis(
         "a percent sign of the Redis URL has no two hex digits behind it, or what comes out is no text",
     );
-    // The vector gets its full capacity at once: a vector that grows leaves copies of a password in
+    // The vector gets its full capacity at once: growing it would leave copies of a password in
     // freed memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
@@ -186,7 +187,7 @@ fn decoded(text: &str) -> Result<String, StoreUrlError> {
     std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| bad)
 }
 
-/// Percent-encodes a text for output, as the parser decodes it.
+/// Percent-encodes a text so that the parser decodes it to the same text.
 pub(super) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -12,7 +12,7 @@ use crate::output::ui::shell_word;
 /// Returns the changes that `--require` and `--allow-uncovered` make to the demands of `profile`.
 ///
 /// # Errors
-/// A value is no component of a request, or changes nothing.
+/// A value is not a component of a request, or would have no effect.
 pub(crate) fn demands(
     profile: &Profile,
     require: &[String],
@@ -93,8 +93,8 @@ pub(crate) fn covered(
     Ok((cover, no_cover))
 }
 
-/// Parses the component that `text`, a value of `flag`, names. Refuses components that no request
-/// has, such as `@status`.
+/// Parses the component in `text`, a value of `flag`. Refuses components that no request has, such
+/// as `@status`.
 fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     let component = Component::parse(text).and_then(|component| {
         component.check()?;
@@ -103,7 +103,7 @@ fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     let component = component.map_err(|error| {
         let failure = Failure::usage(format!("{flag} {}: {}", shell_word(text), chain(&error)));
         match text.split_once(';') {
-            // The quotes are missing: the shell may have removed them.
+            // The quotes are missing, because the shell has removed them.
             Some((name, rest)) if !name.starts_with('"') => {
                 let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
                 failure.hint(format!("with quotes around the name: {flag} {}", shell_word(&quoted)))
@@ -119,8 +119,8 @@ fn component(flag: &str, text: &str) -> Result<Component<'static>, Failure> {
     Ok(component)
 }
 
-/// Parses names of components. An identifier with parameters is refused, since it covers only a
-/// part.
+/// Parses names of components. An identifier with parameters is refused, because it covers only a
+/// part of the component.
 pub(crate) fn names(flag: &str, texts: &[String]) -> Result<Vec<String>, Failure> {
     let name = |text: &String| match component(flag, text)? {
         component if component.is_plain() => Ok(component.name().to_owned()),
@@ -140,7 +140,8 @@ fn written(component: &Component<'_>) -> String {
     mcpid::verify::covered::shown(component)
 }
 
-/// Lists the fields that are covered if a request carries them. Returns None if there are none.
+/// Lists the fields that a signature must cover only if a request has them. Returns None if there
+/// are none.
 fn relaxable(if_carried: &[std::borrow::Cow<'static, str>]) -> Option<String> {
     let names: Vec<String> = if_carried.iter().map(|rule| rule.replace('*', "NAME")).collect();
     (!names.is_empty()).then(|| names.join(" "))

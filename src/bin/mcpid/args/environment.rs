@@ -1,5 +1,4 @@
-//! The table of environment variables that commands read. `--help` and the man pages are made from
-//! it.
+//! The table of environment variables that commands read. `--help` and the man pages show it.
 
 use std::fmt::Write as _;
 
@@ -103,8 +102,8 @@ const VARIABLES: [Variable; 12] = [
     Variable { name: "NO_COLOR", what: "honoured: no output is coloured", beside: &[], only: &[] },
 ];
 
-/// Returns `command` with a section in its long help on the variables that it reads, and likewise
-/// for all its subcommands. `above` is the full name of the parent command and a blank, or empty.
+/// Adds a section to the long help of `command` and of its subcommands, which lists the variables
+/// that each of them reads. `above` is the full name of the parent command with a blank, or empty.
 pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
     let full = format!("{above}{}", command.get_name());
     let names: Vec<String> =

@@ -1,8 +1,8 @@
-//! Refuses secrets in the wrong place: a key in place of the name of a file, or in a name that
-//! every user of the machine can read.
+//! Refuses secrets in the wrong place: a key in place of a file name, or in a name that every user
+//! of the machine can read.
 //!
-//! The check runs before the command does anything. Otherwise, for example, a file would be made
-//! whose name is the key.
+//! This is checked before the command does anything. Otherwise, for example, a file could be
+//! created whose name is the key.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::output::secret_filter::is_path;
 /// Refuses a value that looks like a secret and that its flag cannot take.
 ///
 /// # Errors
-/// A value looks like a secret. The message names the flag and what the value looks like.
+/// A value looks like a secret. The message names the flag, and what the value looks like.
 pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
@@ -50,7 +50,7 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<(), Failu
 /// `path` looks like a secret, and no file has this name.
 pub(crate) fn check_path(name: &str, path: &Path) -> Result<(), Failure> {
     let text = path.to_string_lossy();
-    // A file may be named after a sum in hex if the name has an ending.
+    // A file may be named after a checksum in hex if the name has an extension.
     let whole = text.trim().bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
     let looks_wrong = match SecretKind::of(&text) {
         Some(SecretKind::Hex | SecretKind::Base64) => whole,
@@ -64,7 +64,7 @@ pub(crate) fn check_path(name: &str, path: &Path) -> Result<(), Failure> {
         .hint("put it into a file that only you can read, and name that file"))
 }
 
-/// Refuses a private key in a text that is public, such as the name of a key.
+/// Refuses a private key in a text that becomes public, such as the name of a key.
 fn check_public(name: &str, text: &str) -> Result<(), Failure> {
     match SecretKind::of(text) {
         Some(SecretKind::Random | SecretKind::Passphrase | SecretKind::UserInfo) | None => Ok(()),
@@ -72,7 +72,7 @@ fn check_public(name: &str, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses a private key, which belongs in no flag.
+/// Refuses a private key in any flag.
 fn check_text(name: &str, text: &str) -> Result<(), Failure> {
     if let Some(path) = ["sqlite:", "unix:"].iter().find_map(|start| text.strip_prefix(start)) {
         return check_path(name, Path::new(path));

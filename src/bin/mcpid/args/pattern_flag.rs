@@ -1,5 +1,5 @@
-//! Reads the patterns of flags. A pattern that can match nothing is an error, with a hint at the
-//! pattern that was probably meant. A pattern that MCP does not define gets a note.
+//! Parses the patterns in flags. A pattern that can match nothing is an error, with a hint at the
+//! pattern that was probably meant. A pattern for a method that MCP does not define gets a note.
 
 use mcpid::mcp::pattern::{Pattern, PatternError};
 
@@ -41,15 +41,15 @@ pub(crate) fn granting(flag: &str, text: &str, ui: &mut Ui) -> Result<Pattern, F
     Ok(pattern)
 }
 
-/// Prints the library's remark on a pattern, if it has one.
+/// Prints the library's remark about a pattern, if there is one.
 pub(crate) fn remark(flag: &str, pattern: &Pattern, ui: &mut Ui) {
     if let Some(remark) = pattern.remark() {
         ui.note(&format!("{flag}: {remark}"));
     }
 }
 
-/// Returns the failure for a pattern with an error. `word` says whether the flag also takes the
-/// word `destructive`.
+/// Returns the failure for an invalid pattern. `word` says whether the flag also takes the word
+/// `destructive`.
 fn refused(flag: &str, text: &str, error: &PatternError, word: bool) -> Failure {
     let failure = match error {
         PatternError::NoMethod
@@ -59,7 +59,7 @@ fn refused(flag: &str, text: &str, error: &PatternError, word: bool) -> Failure 
             let text: String = text.chars().take(64).collect();
             Failure::usage(format!("{flag} cannot be '{text}': {error}"))
         }
-        // The other errors name the pattern themselves.
+        // The other errors contain the pattern already.
         error => Failure::usage(format!("{flag}: {error}")),
     };
     let meant = error.suggestion().filter(|meant| word || *meant != "destructive");

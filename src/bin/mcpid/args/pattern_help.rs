@@ -1,8 +1,9 @@
-//! Adds the forms of patterns to the `--help` of each command that takes patterns.
+//! Adds a table of pattern forms to the `--help` of each command that takes patterns.
 
 use clap::Command;
 
-/// A form, what it matches, and the ids of the arguments that take it. No id stands for all of them.
+/// A form of a pattern, what it matches, and the ids of the arguments that take it. No ids means
+/// all arguments.
 const FORMS: [(&str, &str, &[&str]); 5] = [
     ("METHOD", "requests of this MCP method, with any name or none", &[]),
     ("METHOD:NAME", "those that act on this tool, prompt, URI or task", &[]),
@@ -11,11 +12,11 @@ const FORMS: [(&str, &str, &[&str]); 5] = [
     ("destructive", "calls of tools that the server's list does not call harmless", &RESTRICTING),
 ];
 
-/// The arguments that take `destructive`.
+/// The arguments that also take the word `destructive`.
 const RESTRICTING: [&str; 2] = ["strict", "confirm"];
 const ALL: [&str; 5] = ["strict", "permissive", "confirm", "allow", "audit_redact"];
 
-/// Returns `command` with a section on patterns in its long help, if it or a command below it takes
+/// Adds a section on patterns to the long help of `command`, if it or one of its subcommands takes
 /// patterns.
 pub(super) fn explain_patterns(mut command: Command) -> Command {
     let names: Vec<String> =

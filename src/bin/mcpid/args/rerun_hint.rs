@@ -1,7 +1,7 @@
-//! Builds hints that repeat the caller's own command with one change, so that they can be pasted.
+//! Builds hints that repeat the user's command with one change, ready to paste.
 //!
-//! A hint is built from the parsed flags, in one order, so that it does not depend on how the
-//! caller wrote the command.
+//! A hint is built from the parsed flags, always in the same order. So it does not depend on how
+//! the user wrote the command.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl CommandLine {
     fn flag(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {
         for value in values {
             let value = value.to_string();
-            // After a blank, a value that begins with a dash would be read as a flag.
+            // Separated by a blank, a value that begins with a dash would be taken for a flag.
             let between = if value.starts_with('-') { "=" } else { " " };
             self.0.push(format!("{name}{between}{}", shell_word(&value)));
         }
@@ -82,12 +82,12 @@ fn time(at: JudgeTime) -> String {
     }
 }
 
-/// Returns `mcpid verify` as of another time, or with a higher limit on bodies.
+/// Returns `mcpid verify` with another time, or with a higher limit on bodies.
 pub(crate) fn verify(args: &VerifyArgs, at: Option<JudgeTime>, max_body: Option<u64>) -> String {
     verify_in(args, at, max_body, args.claiming)
 }
 
-/// Returns `mcpid verify` with the flags that let the store raise its retention.
+/// Returns `mcpid verify` with the flag that allows the store to raise its retention.
 pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
     verify_in(args, args.at, None, ClaimingArgs { raise_retention: true, ..args.claiming })
 }
@@ -119,12 +119,12 @@ pub(crate) fn inspect(args: &InspectArgs) -> String {
         .inputs(args.inputs.iter().cloned())
 }
 
-/// Returns `mcpid audit verify` with the key of the log.
+/// Returns `mcpid audit verify` with the key of the log added.
 pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     audit_whole("audit verify", args, Some(log_key), None)
 }
 
-/// `mcpid audit report`, with the key of the log, and its page at this place.
+/// Returns `mcpid audit report` with the key of the log added, and with this target for its page.
 pub(crate) fn audit_report(
     args: &AuditReportArgs,
     log_key: Option<&str>,
@@ -147,7 +147,7 @@ fn audit_whole(
     again.bare("--all", args.all).flag("--html", html.map(text)).inputs(std::iter::empty())
 }
 
-/// `mcpid audit check`, with the key of the log, and its page at this place.
+/// Returns `mcpid audit check` with the key of the log added, and with this target for its page.
 pub(crate) fn audit_check(
     args: &AuditCheckArgs,
     log_key: Option<&str>,
@@ -167,8 +167,8 @@ pub(crate) struct SignChanges<'a> {
     pub(crate) replace: bool,
 }
 
-/// Returns `mcpid sign` with the flags of `otherwise` changed. Returns None if a header is given on
-/// the command line: it may hold a token, and a hint may end in a log.
+/// Returns `mcpid sign` with the flags changed as in `otherwise`. Returns None if a header is given
+/// on the command line, because it may be a token, and a hint may end up in a log.
 pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<String> {
     if args.header.iter().any(|header| !header.starts_with('@')) {
         return None;

@@ -1,5 +1,4 @@
-//! Parses the command line, and turns clap's errors into one line and a hint, as all our failures
-//! are.
+//! Parses the command line, and converts clap's errors to one line and a hint, as for all failures.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -24,7 +23,7 @@ pub(crate) enum Unparsed {
 /// Parses the command line, and refuses a secret in the wrong place.
 ///
 /// # Errors
-/// There is no command to run: see [`Unparsed`].
+/// [`Unparsed`] if there is no command to run.
 pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     let unparsed = |error: Error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -38,7 +37,7 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     Cli::from_arg_matches(&matches).map_err(|error| unparsed(error.format(&mut command)))
 }
 
-/// Returns whether `--json` is among the arguments, for a command line that cannot be parsed.
+/// Returns true if `--json` is among the arguments. Used if the command line cannot be parsed.
 pub(crate) fn wants_json(argv: &[OsString]) -> bool {
     argv.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json")
 }
@@ -85,7 +84,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         ErrorKind::ValueValidation => {
             let why =
                 std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
-            // A value given to this flag may be the passphrase itself, so it is not repeated.
+            // The value of this flag may be the passphrase itself, so it is not repeated.
             if arg.contains("passphrase") {
                 return format!("{}{why}", flag(&arg));
             }
@@ -99,7 +98,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
                 None => format!("{} cannot be used here", flag(&arg)),
                 Some((one, [])) if *one == arg => format!("{} is given twice", flag(&arg)),
                 _ => {
-                    // A subcommand does not take the flags of its parent command.
+                    // A subcommand does not accept the flags of its parent command.
                     let below = text(error, ContextKind::InvalidSubcommand);
                     let prior: Vec<_> = prior.iter().map(|p| flag(p)).collect();
                     match arg.is_empty() {
@@ -128,7 +127,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             Some(at) => format!("argument {at} is not UTF-8"),
             None => "an argument is not UTF-8".to_owned(),
         },
-        // Our grammar cannot cause the other errors. If it does, clap's first line has to do.
+        // This grammar cannot cause the other errors. If one occurs, clap's first line is shown.
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -137,7 +136,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
     }
 }
 
-/// Returns the given value in quotes, or its description if it may be a secret.
+/// Returns the value in quotes, or a description if it may be a secret.
 fn given(value: &str) -> String {
     match description(value) {
         None => format!("'{value}'"),
@@ -145,13 +144,13 @@ fn given(value: &str) -> String {
     }
 }
 
-/// Returns the given value as one shell word, quoted if needed, or its description.
+/// Returns the value as one shell word, or a description if it may be a secret.
 fn word(value: &str) -> String {
     description(value).unwrap_or_else(|| shell_word(value).into_owned())
 }
 
-/// Returns the caller's command line with the probable typing errors corrected. Returns None if it
-/// would still be wrong.
+/// Returns the user's command line with the probable typing errors corrected. Returns None if the
+/// result would still be wrong.
 fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -181,7 +180,7 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
         let all = ["mcpid"].into_iter().chain(words.iter().map(String::as_str));
         match Cli::command().try_get_matches_from(all) {
             Err(error) if error.use_stderr() => next = repaired(&error, &words)?,
-            // The line is correct now, or asks for help.
+            // The line can be parsed now, or asks for help.
             _ => {
                 let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
                 return Some(format!("mcpid {}", words.join(" ")));
@@ -200,7 +199,7 @@ enum Correction {
 }
 
 fn repaired(error: &Error, words: &[String]) -> Option<Correction> {
-    // clap sorts its suggestions: the best one is last.
+    // clap puts its best suggestion last.
     let best = |kind| list(error, kind)?.pop();
     let (wrong, right) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -214,9 +213,9 @@ fn repaired(error: &Error, words: &[String]) -> Option<Correction> {
         }
         _ => return None,
     };
-    // The suggestion may hold a placeholder, as in "--trust <TRUST>".
+    // The suggestion may contain a placeholder, as in "--trust <TRUST>".
     let right = right.split(' ').next()?.to_owned();
-    // The text after this flag is the passphrase itself, which must not end in a log.
+    // The text after this flag is the passphrase itself, which must not end up in a log.
     if let Some((flag, _)) = right.split_once("passphrase") {
         return Some(Correction::Instead(format!("{flag}passphrase-file FILE")));
     }
@@ -233,8 +232,8 @@ fn repaired(error: &Error, words: &[String]) -> Option<Correction> {
     Some(Correction::Words(fixed.collect()))
 }
 
-/// Returns whether a hint must not repeat `word`: it is a header, which may hold a token, or it
-/// looks like a secret.
+/// Returns true if a hint must not repeat `word`, because it is a header, which may contain a
+/// token, or looks like a secret.
 fn may_hold_secret(word: &str, right: &str) -> bool {
     right == "--header"
         || word.starts_with("-H")
@@ -242,13 +241,12 @@ fn may_hold_secret(word: &str, right: &str) -> bool {
         || SecretKind::of(word).is_some_and(|kind| kind != SecretKind::Passphrase)
 }
 
-/// Returns a hint for a key id or the name of a file that begins with a dash, as one in 64 key ids
-/// does.
+/// Returns a hint for a key id or file name that begins with a dash. One in 64 key ids does.
 fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let arg = text(error, ContextKind::InvalidArg);
     let given = argv.iter().filter_map(|word| word.to_str()).find(|word| word.starts_with(&arg))?;
     if path.starts_with("trust re") {
-        // A key id may look like the seed of a key, and is not repeated then.
+        // A key id may look like the seed of a private key. It is not repeated then.
         let shown = if description(given).is_none() { shell_word(given) } else { "KEYID".into() };
         return Some(format!("mcpid {path}-- {shown}"));
     }
@@ -258,12 +256,12 @@ fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String>
     })
 }
 
-/// Returns the names of the commands in `argv`, each followed by a blank, such as `trust add `.
+/// Returns the names of the commands in `argv`, with a blank after each, such as `trust add `.
 fn command_path(argv: &[OsString]) -> String {
     named_commands(argv).iter().skip(1).map(|command| format!("{} ", command.get_name())).collect()
 }
 
-/// Returns the names of the subcommands that could come next.
+/// Returns the subcommands that are possible at this point.
 fn next_commands(argv: &[OsString]) -> Vec<String> {
     let path = named_commands(argv);
     let here = path.last().into_iter().flat_map(Command::get_subcommands);

@@ -1,4 +1,4 @@
-//! Parses the values of flags: times, durations, sizes, counts and names. Each has one form.
+//! Parses the values of flags: times, durations, sizes, counts and names. Each kind has one format.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::MAX_NAME_BYTES;
@@ -24,7 +24,7 @@ pub(crate) enum Ttl {
 /// Parses a time: RFC 3339, or `@SECONDS` since the Unix epoch.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
-        // The parser of i64 would also take a plus sign.
+        // The parser of i64 would also accept a plus sign.
         let digits = seconds.strip_prefix('-').unwrap_or(seconds);
         if digits.bytes().all(|b| b.is_ascii_digit())
             && let Ok(seconds) = seconds.parse()
@@ -37,8 +37,8 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         .map_err(|e| format!("{e}, nor seconds since 1970 such as @1795773600"))
 }
 
-/// Parses a time for a filter: as [`time`], or a date for its begin in UTC, or an age such as `24h`
-/// before now.
+/// Parses a time for a filter: as [`time`] does, or a date (its beginning in UTC), or an age such
+/// as `24h`.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, SystemClock.now())
 }
@@ -67,14 +67,15 @@ pub(crate) fn judge_time(text: &str) -> Result<JudgeTime, String> {
 }
 
 /// Parses a duration in whole seconds: a number and one of `s`, `m`, `h`, `d`. A number alone is
-/// refused, since other programs read it as seconds, as milliseconds or as minutes.
+/// refused, because programs differ in whether it means seconds, milliseconds or minutes.
 pub(crate) fn duration(text: &str) -> Result<u32, String> {
     let unit = match text.bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
         Some(b'h') => 3600,
         Some(b'd') => 86_400,
-        // Only a number is repeated: any other text could be a secret that ends with a digit.
+        // Only a number is repeated in the message: any other text that ends with a digit could be
+        // a secret.
         Some(_) if text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) => {
             return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
         }
@@ -84,7 +85,7 @@ pub(crate) fn duration(text: &str) -> Result<u32, String> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err("not a duration such as 30s, 5m or 2h".to_owned());
     }
-    // The limit of ten years keeps sums of times far from overflow.
+    // The limit of ten years prevents overflow in sums of times.
     let seconds = digits.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
     seconds.filter(|s| *s <= 3650 * 86_400).ok_or_else(|| "longer than ten years".to_owned())
 }
@@ -100,7 +101,7 @@ pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
     }
 }
 
-/// Parses a duration above zero, since zero would mean without limit to an ssh-agent.
+/// Parses a duration above zero. An ssh-agent treats zero as unlimited.
 pub(crate) fn lifetime(text: &str) -> Result<u32, String> {
     match duration(text)? {
         0 => Err("a key that is forgotten at once is of no use".to_owned()),
@@ -108,7 +109,7 @@ pub(crate) fn lifetime(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Parses a number of bytes, with or without one of the units `KiB`, `MiB`, `GiB`.
+/// Parses a number of bytes, optionally with a unit: `KiB`, `MiB` or `GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
         .iter()
@@ -118,7 +119,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         return Err("not a number of bytes such as 4194304 or 4MiB".to_owned());
     }
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    // Bodies are held in memory, so that more than a tebibyte is a typing error.
+    // Bodies are in memory, so more than a tebibyte is a typing error.
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
 }
 
@@ -129,8 +130,8 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
 }
 
-/// Parses the beginning of a target URI: `http` or `https`, then a lower-case host without the
-/// default port. A prefix that every target has, or none, is refused, since it selects nothing.
+/// Parses the beginning of a target URI: `http` or `https`, then a host in lower case without the
+/// default port. A prefix that matches every target or none is refused, because it selects nothing.
 pub(crate) fn target_prefix(text: &str) -> Result<String, String> {
     if "http".starts_with(text) {
         return Err("every target begins so".to_owned());
@@ -165,7 +166,7 @@ pub(crate) fn descriptor(text: &str) -> Result<u32, String> {
     number.ok_or_else(|| "not the number of an open file, such as 3".to_owned())
 }
 
-/// Parses the name of a key, as keyfiles and trust files take it.
+/// Parses the name of a key, as keyfiles and trust files allow it.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control) {
         return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes and no control characters"));

@@ -23,7 +23,7 @@ fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;
     let agent = signing_key::agent()?;
-    // A missing agent is reported before the question for a passphrase.
+    // The connection to the agent is tested before a person is asked for a passphrase.
     agent.identities().map_err(|error| signing_key::agent_failure(&error))?;
     let source = keyfile::source(&keyfile, &place, &args.passphrase, ui)?;
     let key = keyfile::open(&keyfile, &place, source)?;

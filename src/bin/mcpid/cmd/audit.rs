@@ -1,4 +1,4 @@
-//! `mcpid audit`: keeps and checks evidence of what was authorised.
+//! `mcpid audit`: writes a log of requests as evidence, and checks such evidence.
 
 mod archive;
 mod ask;
@@ -51,7 +51,7 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Makes a log, and prints the public key that auditors pin.
+/// Creates a log, and prints the public key that auditors pin.
 fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::audit(args.log.audit.as_deref())?;
     place.make_default_folder()?;
@@ -60,7 +60,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let message = format!("the operating system gives no random numbers: {error}");
         Failure::new(Exit::Unavailable, "no_random", message)
     })?;
-    // A part of the key id makes the name unique.
+    // The default name contains a part of the key id, so that it is unique.
     let id = secret.public().id().as_str();
     let name = match &args.name {
         Some(name) => name.clone(),
@@ -75,7 +75,8 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let before = args.after.as_deref().map(|path| before(path, args)).transpose()?;
     let key = match (Folder::init(&place.path, &name, &secret, now), &before) {
-        // An earlier run was interrupted between the two logs: finish it with the key that it made.
+        // An earlier run ended after it created the new log and before it closed the old one. This
+        // run completes it, with the same key.
         (Err(LogError::Exists(_)), Some(EarlierLog::Log(..))) => {
             let folder = Folder::at(&place.path).map_err(wrong)?;
             folder.public().map_err(wrong)?
@@ -110,15 +111,15 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The log before a new one.
+/// The log that a new log succeeds.
 enum EarlierLog {
     /// The folder of the old log, which gets a last entry that names the new log.
     Log(Folder, NamedPath),
-    /// A checkpoint of an old log that is lost, with the log's public key.
+    /// The last checkpoint of an old log that is lost, with the public key of that log.
     Abandoned(Box<NoteKey>, Vec<u8>),
 }
 
-/// Reads the folder or the checkpoint that `--after` names.
+/// Reads the folder or the checkpoint in `--after`.
 fn before(path: &Path, args: &AuditInitArgs) -> Result<EarlierLog, Failure> {
     if path.is_dir() {
         let place = files::audit(Some(path))?;

@@ -1,4 +1,4 @@
-//! `mcpid connect`: reads an unmodified client's messages, and sends signed requests.
+//! `mcpid connect`: the bridge that signs the requests of an unmodified client.
 
 mod bridge_log;
 mod check;
@@ -39,8 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the bridge until the client is done.
 pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    // The flags, the keyfile, the log file and the TLS roots are checked before the question
-    // for a passphrase. The audit log and the witnesses follow after it.
+    // Flags, keyfile, log file and TLS roots are checked before a person is asked for a passphrase.
+    // The audit log and the witnesses are opened after that.
     let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
@@ -108,7 +108,8 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
     }
     let mut runtime = match &plan.listen {
-        // One client needs one thread: passing each message between threads would cost time.
+        // With one client on stdio, one thread is fastest, because no message is passed between
+        // threads.
         None => tokio::runtime::Builder::new_current_thread(),
         Some(_) => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -135,22 +136,22 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         }),
         Some(address) => runtime.block_on(listen(bridge, address, &plan.origins, ui)),
     };
-    // A read of stdin cannot be cancelled, and its result is not needed.
+    // A pending read of stdin cannot be cancelled, so the runtime does not wait for it.
     runtime.shutdown_background();
     // A question that is still open is withdrawn.
     terminal::close();
     if let Some(recorder) = recorder {
-        // Writes the last checkpoint, even if other tasks still hold the log.
+        // Closing writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
-    // Witnesses see that checkpoint too.
+    // The witnesses get the last checkpoint too.
     drop(witnesses);
     log_writer.finish();
     terminal::end_by_hangup();
     ended
 }
 
-/// The values of the flags, before any file is read.
+/// What the flags say, before any file is read.
 struct ConnectPlan {
     host: String,
     is_https: bool,
@@ -208,7 +209,8 @@ fn address(args: &ConnectArgs, text: &str) -> Result<ListenAddress, Failure> {
     Ok(address)
 }
 
-/// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
+/// Returns the failure for an unusable URL. The URL itself is not repeated, because it may contain
+/// a password.
 fn bad_url(url: &str, why: &str) -> Failure {
     let failure = Failure::usage(format!("URL: {why}"));
     let better = match url.split_once('#') {
@@ -233,7 +235,7 @@ fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
     Ok(confirm)
 }
 
-/// Returns the commands with which the operator of a server can add the key.
+/// Returns the commands with which the server's operator can add the key.
 fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<String, Failure> {
     let did = format::did_key(key.public());
     let name =
@@ -307,8 +309,8 @@ async fn listen(
     Ok(stopped(&interrupted))
 }
 
-/// Returns a future that ends when a signal stops the bridge, and a flag that says whether that was
-/// Ctrl-C. Must run on a tokio runtime.
+/// Returns a future that completes when a signal stops the bridge, and a flag that tells whether
+/// that was Ctrl-C. Must run on a tokio runtime.
 fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     let open =
         |kind| signal(kind).map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1));
@@ -326,7 +328,8 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     Ok((interrupted, done))
 }
 
-/// Returns the exit code after a signal. Clients end their servers by SIGTERM, so it is no failure.
+/// Returns the exit code after a signal. SIGTERM gives 0, because clients end their servers with
+/// it.
 fn stopped(interrupted: &AtomicBool) -> Exit {
     if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

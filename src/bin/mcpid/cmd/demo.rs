@@ -1,5 +1,5 @@
-//! `mcpid demo`: shows in one run what mcpid accepts and refuses. A request is signed and accepted;
-//! then the same bytes again, one changed byte, an old request and an unsigned one are refused.
+//! `mcpid demo`: shows in one run what mcpid accepts and refuses. A signed request is accepted.
+//! Then the same bytes again, one changed byte, an old request and an unsigned request are refused.
 
 mod servers;
 
@@ -81,7 +81,7 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     steps.end(ui)
 }
 
-/// Returns the failure to make the temporary folder.
+/// Returns the failure if the temporary folder cannot be made.
 fn no_folder(error: &std::io::Error) -> Failure {
     let (code, why) = match error.kind() {
         std::io::ErrorKind::NotFound => ("no_folder", "no such folder".to_owned()),
@@ -118,7 +118,7 @@ fn request(
     request.body(Full::from(BODY)).map_err(|e| failed(&e))
 }
 
-/// The steps so far, and whether all ended as expected.
+/// The steps so far, and whether each of them ended as expected.
 struct DemoSteps {
     steps: Vec<Value>,
     as_expected: bool,

@@ -1,4 +1,4 @@
-//! `mcpid export`: prints the public part of a key, in the form that another program needs.
+//! `mcpid export`: prints the public key, in the format that another program needs.
 
 use mcpid::key::format::{self, JwkAlg};
 
@@ -8,7 +8,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Prints the key. The public part is readable without the passphrase, so none is asked for.
+/// Prints the public key. It can be read without the passphrase, so the passphrase is not asked
+/// for.
 pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let is_jwk = matches!(args.format, KeyFormat::Jwk | KeyFormat::Jwks);
     if args.jwk_alg.is_some() && !is_jwk {

@@ -18,7 +18,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 use file::ConfigFile;
 
-/// Serves until it is told to stop, or reports on a log.
+/// Runs the gateway until a signal stops it, or runs `gateway report`.
 pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if let Some(GatewayAct::Report(args)) = &args.act {
         return report::run(args, ui);
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let file = ConfigFile::read(path)?;
     let whole = file.complete(&argv)?;
     ui.withhold(&whole);
-    // Each setting was checked before, so this can only fail for two settings that conflict.
+    // Each setting was checked alone before, so this fails only if two settings conflict.
     match usage_error::parse(&whole) {
         Ok(Cli { command: Command::Gateway(args), .. }) => {
             run_with(&args.flags, ui).map_err(|failure| file.locate(failure, &argv))

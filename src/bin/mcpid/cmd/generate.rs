@@ -1,6 +1,6 @@
-//! `mcpid generate`: writes man pages and completions, made from the grammar.
+//! `mcpid generate`: writes man pages and completions, which are generated from the grammar.
 //!
-//! The output depends on the grammar and the version only. A test compares the committed files with
+//! The output depends only on the grammar and the version. A test compares the committed files with
 //! it.
 
 mod completions;
@@ -17,13 +17,13 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Writes the files, and prints the name of each.
+/// Writes the files, and prints their names.
 pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (dir, files) = match &args.what {
         GenerateWhat::Man(to) => (&to.dir, man::pages()),
         GenerateWhat::Completions(to) => (&to.dir, completions()),
     };
-    // Only a fault in the grammar causes an error here.
+    // An error here means a fault in the grammar.
     let bug = |e: anyhow::Error| Failure::new(Exit::Bug, "bug", format!("{e:#}"));
     let names = write(dir, files.map_err(bug)?)?;
     if ui.json() {

@@ -1,4 +1,4 @@
-//! `mcpid help` and `mcpid version`, the same as the flags `--help` and `--version`.
+//! `mcpid help` and `mcpid version` print the same as `--help` and `--version`.
 
 use std::ffi::OsString;
 

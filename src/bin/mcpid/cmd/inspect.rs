@@ -1,4 +1,4 @@
-//! `mcpid inspect`: prints the claims of signatures, without keys and without a verdict.
+//! `mcpid inspect`: prints what signatures state, without keys and without a verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 use crate::output::verdict;
 
-/// Most signatures of one request that are shown. It is more than a verifier accepts, so that a
-/// user can see why a verifier refused. It is limited because the input is untrusted, and each
-/// signature prints a list of the parts that it leaves uncovered.
+/// Maximum number of signatures of one request that are printed. This is more than a verifier
+/// accepts, so that a user sees why a verifier refused. There is a limit because the input is
+/// untrusted, and each signature prints a list of the parts that it leaves uncovered.
 const MAX_SIGNATURES: usize = 32;
 
-/// Reads the inputs and prints their claims.
+/// Reads the inputs, and prints what their signatures state.
 pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if args.base && ui.json() {
         return Err(Failure::usage("--base prints bytes, and --json an object that holds them")
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let mut show = |found: Result<FoundSignature, Failure>| match found {
             Ok(found) => shown.take(found, ui),
             Err(failure) => {
-                // A failure of one input does not stop the others.
+                // After the failure of one input, the others are still read.
                 exit = exit.max(failure.exit);
                 shown.name(ui)?;
                 ui.failure(&failure);
@@ -87,14 +87,14 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// One signature of one request, or a request without a signature.
 struct FoundSignature {
     claims: VerdictReport,
-    /// The signature base, or why there is none. None for an unsigned request.
+    /// The signature base, or why it cannot be built. None for an unsigned request.
     base: Option<Result<String, String>>,
-    /// The signature's bytes, or the fault in them.
+    /// The bytes of the signature, or what is wrong with them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
 }
 
-/// One signature in JSON: the schema of `verify`, with further members.
+/// One signature in JSON. The members of `verify`'s schema are included.
 #[derive(Serialize)]
 struct Inspected<'a> {
     #[serde(flatten)]
@@ -111,15 +111,15 @@ struct SeenJson {
     until: Option<i64>,
 }
 
-/// Reads requests and looks nonces up.
+/// Reads requests, and looks up their nonces.
 struct Inspector<'a> {
     args: &'a InspectArgs,
     store: Option<Arc<dyn NonceStore>>,
 }
 
 impl Inspector<'_> {
-    /// Returns everything that one request claims, with a failure for each part that cannot be
-    /// read.
+    /// Returns everything that one request states, with a failure for each part that cannot be
+    /// parsed.
     fn unit(&self, unit: InputUnit) -> Vec<Result<FoundSignature, Failure>> {
         let InputUnit { input, index, sha256, time_fault, content } = unit;
         let request = match content {
@@ -241,8 +241,8 @@ impl Inspector<'_> {
     }
 }
 
-/// Prints signatures. The first one is held back until a second one follows, since only one of
-/// several needs a name.
+/// Prints signatures. The first one is held back until there is a second one, because a single
+/// signature is printed without the name of its input.
 struct SignaturePrinter<'a> {
     args: &'a InspectArgs,
     many: bool,
@@ -270,7 +270,8 @@ impl SignaturePrinter<'_> {
         found.print(true, ui)
     }
 
-    /// Prints the signature that was held back, with its name, since another result follows.
+    /// Prints the signature that was held back, now with the name of its input, because another
+    /// result follows.
     fn name(&mut self, ui: &mut Ui) -> Result<(), Failure> {
         self.any = true;
         match self.held_back.take_if(|_| !self.args.base) {

@@ -1,4 +1,4 @@
-//! `mcpid keygen`: makes or imports a key, in a new keyfile.
+//! `mcpid keygen`: writes a new keyfile, with a new key or an imported one.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Maximum size of an imported file, in bytes. No private key file of one Ed25519 key is larger.
+/// Maximum size of an imported file, in bytes. Every file with one Ed25519 private key is smaller.
 const MAX_IMPORT_BYTES: u32 = 64 * 1024;
 
-/// Makes the keyfile and prints the key's id.
+/// Writes the keyfile, and prints the key's id.
 pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.output.as_deref(), "--output")?;
     check_output(&place)?;
@@ -29,7 +29,8 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let source = source.map(|source| source.and_then(|source| source.strong_unless(args.weak)));
     let output = place.as_flag("-o");
-    // For a new key, unlike for an encrypted one, a missing terminal has a simple way out.
+    // Without a terminal, a new key can also be made without a passphrase, so the failure gets a
+    // hint about that.
     let source = source.transpose().map_err(|failure| match failure.code {
         "no_passphrase" if failure.hints.is_empty() => failure
             .hint(format!(
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Checks before any question that the keyfile can be made.
+/// Checks that the keyfile can be written, before a person is asked anything.
 fn check_output(place: &NamedPath) -> Result<(), Failure> {
     place.make_default_folder()?;
     files::check_free(&place.path).map_err(|failure| match failure.code {
@@ -73,7 +74,7 @@ fn check_output(place: &NamedPath) -> Result<(), Failure> {
     })
 }
 
-/// Refuses to read both the key and the passphrase from stdin: each would get a part.
+/// Refuses to read both the key and the passphrase from stdin, because each would get a part of it.
 fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
     let import = args.import.as_deref() == Some(Path::new("-"));
     if import && args.passphrase.passphrase_fd == Some(0) {
@@ -100,7 +101,7 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
             _ => path_word(path),
         };
         match error {
-            // In a copy, since ssh-keygen overwrites the file that it is given.
+            // The hint works on a copy, because ssh-keygen overwrites the file that it is given.
             format::FormatError::EncryptedOpenSsh => failure
                 .hint(format!("cp {file} plain && ssh-keygen -p -N '' -f plain"))
                 .hint(format!("mcpid keygen{output} --import plain && shred -u plain")),
@@ -115,7 +116,7 @@ fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> 
     })
 }
 
-/// Returns the default name of a key: the name of its file, without folder and ending.
+/// Returns the default name of a key: the name of its file without folder and extension.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     match crate::args::values::name(&stem) {

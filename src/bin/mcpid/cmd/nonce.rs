@@ -1,4 +1,4 @@
-//! `mcpid nonce`: lists the nonces in a store, and removes expired ones.
+//! `mcpid nonce`: lists the nonces in a store, and removes ended ones.
 
 use std::fs;
 
@@ -16,7 +16,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Nonces that are fetched at a time. A larger page would delay the claims of other processes.
+/// Number of nonces that are read at a time. A larger page would delay the claims of other
+/// processes.
 const PAGE_SIZE: u32 = 1_000;
 
 /// Runs the subcommand.
@@ -33,8 +34,8 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Returns the store that the flags name. A file must exist: an empty file that is made here would
-/// hide a mistyped name.
+/// Returns the store that the flags name. A file must exist: creating an empty one would hide a
+/// mistyped name.
 fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let url = match files::nonces(store.nonces.as_deref())? {
         files::NonceStoreName::Default(place) => StoreUrl::Sqlite { path: place.path },
@@ -56,7 +57,7 @@ fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failu
 }
 
 /// Calls `show` for every nonce that is kept at `now`, a page at a time. Returns the number of kept
-/// nonces, and the number of expired ones that the store still holds.
+/// nonces, and the number of ended nonces that the store still holds.
 fn each(
     store: &dyn StoreAdmin,
     url: &StoreUrl,
@@ -96,8 +97,8 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
             ahead: retention.ahead(),
             margin: retention.margin(),
         };
-        // The output is one JSON object, written while it is read, so that it is never in memory as
-        // a whole.
+        // The output is one JSON object. It is written while the store is read, so that it is never
+        // in memory as a whole.
         let head = json(&head);
         ui.data(format!("{},\"nonces\":[", head.trim_end_matches('}')).as_bytes())?;
         let mut first = true;
@@ -132,8 +133,8 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
 fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let removed = block_on(store.prune(now)).map_err(|error| unavailable(url, &error))?;
-    // Servers that expire nonces by themselves remove 0 here. The number of kept nonces shows
-    // that they were reached.
+    // Redis removes ended nonces itself, so pruning removes nothing there. The number of kept
+    // nonces shows that the servers answer.
     let kept = match removed {
         Some(_) => None,
         None => Some(each(store, url, now, &mut |_| Ok(()))?.0),
@@ -184,7 +185,7 @@ struct PruneResult {
     kept: Option<u64>,
 }
 
-/// Returns the value as JSON; strings and numbers always serialize.
+/// Returns the value as JSON. Strings and numbers can always be written.
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

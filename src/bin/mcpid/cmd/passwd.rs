@@ -1,4 +1,4 @@
-//! `mcpid passwd`: changes the passphrase of a key, in one step.
+//! `mcpid passwd`: changes the passphrase of a keyfile.
 
 use std::path::Path;
 
@@ -16,15 +16,15 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Replaces the keyfile.
+/// Replaces the keyfile by one with the new passphrase.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;
-    // Everything that can fail after the questions is tried before them.
+    // Everything that can fail is checked before a person is asked for passphrases.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
         let error = store::FileError::NotRegular("a symbolic link");
-        // Replacing the file would replace the link, not its target.
+        // Replacing the file would replace the link and not its target.
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
         return Err(match std::fs::read_link(&place.path).map(|target| folder.join(target)) {
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Refuses one descriptor for both passphrases: the second read would find it empty.
+/// Refuses one descriptor for both passphrases, because the second read would find nothing.
 fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     match (args.passphrase.passphrase_fd, args.new_passphrase_fd) {
         (Some(old), Some(new)) if old == new => {
@@ -83,7 +83,7 @@ fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     }
 }
 
-/// Returns the cost for the new encryption. A higher cost than the default is kept.
+/// Returns the cost of the new encryption: the old cost if it is higher than the default.
 fn cost(keyfile: &Keyfile) -> KdfCost {
     let work = |cost: KdfCost| u64::from(cost.memory_kib()) * u64::from(cost.passes());
     let old = keyfile.cost().filter(|old| work(*old) > work(KdfCost::DEFAULT));

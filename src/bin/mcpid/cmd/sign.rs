@@ -30,11 +30,11 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
 
-/// Signs and prints.
+/// Signs, and prints the result.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let profile = args.profile.profile();
-    // Everything that can fail is tried before the question for a passphrase: first the flags, then
-    // the files, then a trial with a placeholder key.
+    // Everything that can fail is tried before a person is asked for a passphrase: the flags, then
+    // the files, then signing with a placeholder key.
     check(args)?;
     let plan = SignPlan::of(args)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
@@ -65,11 +65,11 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Checks the flags that can be checked by themselves.
+/// Checks each flag that can be checked alone.
 fn check(args: &SignArgs) -> Result<(), Failure> {
     coverage_flags::covered(&args.profile.profile(), &args.cover, &args.no_cover)?;
     header::check_label(&args.label).map_err(|e| Failure::usage(format!("--label {e}")))?;
-    // A tag that a trust file cannot list can never be verified.
+    // A trust file cannot list such a tag, so the signature could never be verified.
     let id = args.client_id.as_deref();
     id.map_or(Ok(()), trust::check_client_id)
         .map_err(|e| Failure::usage(format!("--client-id {e}")))
@@ -94,8 +94,8 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     let signer = cover.into_iter().fold(signer, Signer::cover);
     Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
-/// Warns of faults that `verify` would refuse at steps 6 and 10. The request is still signed, since
-/// the caller's server may accept it.
+/// Warns of faults for which `verify` would refuse the request at steps 6 and 10. The request is
+/// still signed, because the user's server may accept it.
 fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
     if let Err(refused) = coverage::judge(profile, &CoverageOverrides::default(), head, &covered) {
@@ -119,9 +119,9 @@ fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &m
     }
 }
 
-/// Returns the line and column of the first error in a body that should be JSON, both from 1, the
-/// column in characters. Returns None if neither its content type nor its first character says
-/// JSON.
+/// Returns the line and column of the first error in a body that should be JSON. Both count from 1;
+/// the column counts characters. Returns None if neither the content type nor the first character
+/// suggests JSON.
 fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
     let media = head.single("content-type").ok().flatten().unwrap_or_default();
     let media = String::from_utf8_lossy(media).to_ascii_lowercase();
@@ -132,11 +132,11 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
     let (at, text) = match std::str::from_utf8(body) {
         Ok(text) => {
             let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
-            // serde_json counts columns in bytes, and 0 is the end of a line.
+            // serde_json counts columns in bytes, and column 0 means the end of a line.
             let start = text.split_inclusive('\n').take(error.line().saturating_sub(1));
             let start: usize = start.map(str::len).sum();
-            // serde_json names the wrong character, or at the end of the text the character before
-            // it.
+            // serde_json reports the character that is wrong, but at the end of the text the
+            // character before it.
             (start + error.column().saturating_sub(usize::from(!error.is_eof())), text)
         }
         Err(error) => {
@@ -162,7 +162,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     match error {
         SigningError::Target(_) => {
             let failure = Failure::new(Exit::Input, "target", message);
-            // The hint repeats the origin if the request names exactly one.
+            // The hint contains the origin, if the request names exactly one.
             let named = Origins::unknown().resolve(head).ok().and_then(|target| {
                 let uri = target.target_uri();
                 Some(format!("{}://{}", uri.split_once("://")?.0, target.authority()))
@@ -215,7 +215,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     }
 }
 
-/// The result in JSON. Members that a verdict also has use the same names.
+/// The result in JSON. Its members have the same names as those of a verdict.
 #[derive(Serialize)]
 struct SignedJson<'a> {
     version: u8,
@@ -244,7 +244,7 @@ fn json<'a>(
     signed: &'a Signed,
     name: &'a str,
 ) -> SignedJson<'a> {
-    // The text is written as in a verdict: without quotes if the identifier has no parameters.
+    // As in a verdict, an identifier without parameters is written without quotes.
     let bare = |text: &String| match Component::parse(text) {
         Ok(component) => covered::shown(&component),
         Err(_) => text.clone(),
@@ -265,7 +265,8 @@ fn json<'a>(
     }
 }
 
-/// A placeholder key whose signatures are empty, to try everything else first.
+/// A placeholder key whose signatures are empty. It is used to try everything else before the real
+/// key is opened.
 struct PlaceholderSigner(PublicKey);
 
 impl Sign for PlaceholderSigner {

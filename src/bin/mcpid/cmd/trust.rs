@@ -23,7 +23,8 @@ pub(crate) fn run(args: &TrustArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Revokes a key, and prints its id. An earlier revocation keeps its time and is no failure.
+/// Revokes a key, and prints its id. If the key was revoked before, the earlier time stays, and the
+/// command succeeds.
 fn revoke(args: &TrustRevokeArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let now = SystemClock.now();
@@ -53,7 +54,7 @@ fn remove(args: &TrustRemoveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&removed, ui)
 }
 
-/// Returns the entry with this name or id, which `revoke` has just found.
+/// Returns the entry with this name or id, which the caller has just found.
 fn entry(document: &Document, who: &str) -> Result<TrustEntry, EditError> {
     let named = |entry: &&TrustEntry| entry.key().id().as_str() == who || entry.name() == Some(who);
     let found = document.file().entries().iter().find(named);

@@ -1,4 +1,5 @@
-//! `mcpid verify`: prints one verdict for each request, in the order of the inputs, on all cores.
+//! `mcpid verify`: prints one verdict for each request, in the order of the inputs. Requests are
+//! judged on all cores.
 
 pub(crate) mod parallel;
 pub(crate) mod verifier;
@@ -26,15 +27,15 @@ use crate::output::ui::Ui;
 use crate::output::verdict;
 use verifier::VerifierSettings;
 
-/// Judges the inputs and prints the verdicts.
+/// Judges the requests in the inputs, and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = VerifierSettings::read(&args.judging, ui)?;
     let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
     let context = VerifyContext::new(args, judging, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
-    // The first verdict is held back until a second one follows, since only one of several needs a
-    // name.
+    // The first verdict is held back until there is a second one, because a single verdict is
+    // printed without the name of its input.
     let mut held_back: Option<VerdictReport> = None;
     parallel::in_order(
         32,
@@ -68,8 +69,8 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    // If requests were skipped, the summary names the verdict of the remaining request and counts
-    // the skipped ones.
+    // If requests were skipped, the only verdict is printed with its name, and the skipped requests
+    // are counted.
     let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         verdict::print(only, passed_over, ui)?;
@@ -87,9 +88,9 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(tally.exit)
 }
 
-/// The result of steps 1 to 11 for one request. Step 12 runs later, in the order of the inputs.
+/// The result of steps 1 to 11 for one request. Step 12 follows later, in the order of the inputs.
 enum JudgedUnit {
-    /// A request whose target `--only` excludes.
+    /// `--only` excludes the target of the request.
     Elsewhere,
     Failed(Failure),
     Done(Box<VerdictReport>),
@@ -97,16 +98,16 @@ enum JudgedUnit {
     ClaimUnread(Box<VerdictReport>, Unread, String),
 }
 
-/// The state that all workers share.
+/// What all worker threads share.
 struct VerifyContext {
     judging: VerifierSettings,
     verifier: Verifier,
     at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
-    /// The trust files, if they are to be printed.
+    /// The trust files, if the output includes them.
     trust: Option<Arc<RawValue>>,
-    /// The command that judges a capture without times as of now.
+    /// The user's command, changed to judge a capture that has no times as of now.
     by_the_clock: String,
 }
 
@@ -150,7 +151,7 @@ impl VerifyContext {
         Ok(VerifyContext { judging, verifier, at, replay, only, trust, by_the_clock })
     }
 
-    /// Runs steps 1 to 11, on any thread.
+    /// Runs steps 1 to 11. Can run on any thread.
     fn judge(&self, unit: InputUnit, counts: &InputCounts) -> JudgedUnit {
         let InputUnit { input, index, sha256, time_fault, content } = unit;
         let parsed;
@@ -219,7 +220,7 @@ impl VerifyContext {
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
-        // A digest that fits proves that these are the signed bytes. A digest that does not fit
+        // A digest that matches proves that these bytes were signed. If it does not match, that
         // proves nothing about a body that may be incomplete.
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
@@ -245,7 +246,7 @@ impl VerifyContext {
             .hint(format!("to judge it by the clock: {}", self.by_the_clock))
     }
 
-    /// Runs step 12, in the order of the inputs.
+    /// Runs step 12. Must be called in the order of the inputs.
     fn settle(&self, outcome: JudgedUnit) -> Result<Option<VerdictReport>, Failure> {
         let unavailable = |verdict: &VerdictReport, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
@@ -276,7 +277,7 @@ fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
 }
 
-/// The number of requests by result.
+/// Counts of requests by result.
 #[derive(Default)]
 struct VerdictTally {
     verdicts: u64,
@@ -284,7 +285,7 @@ struct VerdictTally {
     rejected: u64,
     unjudged: u64,
     failures: u64,
-    /// Accepted, under a key that was revoked later.
+    /// Requests that were accepted, with a key that was revoked later.
     on_revoked: u64,
     exit: Exit,
 }
@@ -308,7 +309,7 @@ impl VerdictTally {
 
     fn progress(&self, read: u64, size: Option<u64>) -> String {
         let share = match size {
-            // Bytes are counted when they are read, which is shortly before they are judged.
+            // Bytes count as done when they are read, which is shortly before they are judged.
             Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
             _ => String::new(),
         };
@@ -332,7 +333,7 @@ impl VerdictTally {
     }
 }
 
-/// Prints at most two hints for a verdict, which can be pasted.
+/// Prints at most two hints for a verdict, as commands to paste.
 fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
     let Some(rejection) = &verdict.rejection else { return };
     match rejection.code().as_str() {

@@ -1,4 +1,4 @@
-//! Reads captured requests of the inputs on the command line, and words the failures.
+//! Reads captured requests from the inputs on the command line, and words the failures.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -23,22 +23,23 @@ use crate::output::ui::{Ui, path_word};
 /// The name of the input from stdin.
 const STDIN: &str = "stdin";
 
-/// A hint for a payload that was given instead of a request.
+/// A hint if the input is a payload and not a request.
 const PAYLOAD: &str =
     "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
 
-/// A hint for an input that is no request.
+/// A hint if the input is not a request.
 const FIRST_LINE: &str = "a capture begins with a line such as: POST /mcp HTTP/1.1";
 
 /// One request of an input.
 pub(crate) struct InputUnit {
     /// The name of the input.
     pub(crate) input: Arc<str>,
-    /// The place in the input, counted from 0.
+    /// The position in the input, counted from 0.
     pub(crate) index: u64,
-    /// The SHA-256 of the whole input in hex, if results are JSON and it is known in time.
+    /// The SHA-256 of the whole input in hex; only for JSON results, and only if it is known in
+    /// time.
     pub(crate) sha256: Option<Arc<str>>,
-    /// The fault of the request's time, if the input gives one that is not valid.
+    /// What is wrong with the time that the input gives for the request, if anything.
     pub(crate) time_fault: Option<TimeFault>,
     /// The request.
     pub(crate) content: UnitContent,
@@ -48,20 +49,20 @@ pub(crate) struct InputUnit {
 pub(crate) enum UnitContent {
     /// A request.
     Request(Box<InputRequest<'static>>),
-    /// A request line, still to be parsed, which is work for all cores.
+    /// A request line that is not parsed yet, because parsing is work for all cores.
     Line(Vec<u8>),
-    /// An input, or an entry in it, that is no request.
+    /// An input, or an entry in it, that is not a request.
     Failed(Box<Failure>),
 }
 
 /// Counters of read and skipped requests.
 #[derive(Default)]
 pub(crate) struct InputCounts {
-    /// CORS preflights, which browsers send by themselves and never sign.
+    /// CORS preflights, which browsers send on their own and never sign.
     pub(crate) preflights: AtomicU64,
     /// Requests to other targets than `--only` names.
     pub(crate) elsewhere: AtomicU64,
-    /// Bytes read.
+    /// Number of bytes read.
     pub(crate) bytes: AtomicU64,
 }
 
@@ -77,19 +78,19 @@ impl InputCounts {
     }
 }
 
-/// The inputs of one run, or stdin if none is named.
+/// The inputs of one run; stdin if the user names none.
 pub(crate) struct InputReader {
     paths: Vec<Option<PathBuf>>,
     max_body: u64,
     only: Option<String>,
-    /// True if inputs are hashed.
+    /// Whether the SHA-256 of inputs is computed.
     hashed: bool,
 }
 
 type Give<'g> = &'g mut dyn FnMut(InputUnit) -> ControlFlow<()>;
 
 impl InputReader {
-    /// Returns the inputs that the command line names, and prints a note if one is a terminal.
+    /// Returns the inputs that the command line names. If one of them is a terminal, prints a note.
     pub(crate) fn new(paths: &[PathBuf], max_body: u64, only: Option<String>, ui: &mut Ui) -> Self {
         let mut paths: Vec<Option<PathBuf>> =
             paths.iter().map(|path| Some(path.clone()).filter(|p| p != Path::new("-"))).collect();
@@ -102,7 +103,7 @@ impl InputReader {
         InputReader { paths, max_body, only, hashed: ui.json() }
     }
 
-    /// Returns whether there is more than one input.
+    /// Returns true if there is more than one input.
     pub(crate) fn many(&self) -> bool {
         self.paths.len() > 1
     }
@@ -116,8 +117,8 @@ impl InputReader {
         self.paths.iter().map(size).sum()
     }
 
-    /// Reads every input and calls `give` with each request, until `give` breaks off. An input that
-    /// cannot be read does not stop the others.
+    /// Reads every input and calls `give` with each request, until `give` breaks off. If an input
+    /// cannot be read, the next ones are still read.
     pub(crate) fn each(&self, counts: &InputCounts, give: Give<'_>) {
         for path in &self.paths {
             let input: Arc<str> = match path {
@@ -153,7 +154,7 @@ impl InputReader {
         let sha256: Option<Arc<str>> = match path {
             _ if captures.is_read() => hashed(),
             Some(path) if self.hashed => hash_of_file(path)?,
-            // The end of a stream is not known before its lines are judged.
+            // The hash of a stream is known only at its end, after its lines were judged.
             _ => None,
         };
         let mut give = |index, time_fault, content| {
@@ -248,15 +249,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Parses a raw request. `most` is the largest body, in bytes.
+/// Parses a raw request. `most` is the maximum size of its body, in bytes.
 ///
 /// # Errors
-/// The input is no request. The failure names the line and the fault.
+/// The input is not a request. The failure names the line and the fault.
 pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Captured<'a>, Failure> {
     Captured::parse(bytes, most).map_err(|error| bad_capture(name, &error))
 }
 
-/// Returns the failure for an input that is no request, with a hint where to look.
+/// Returns the failure if an input is not a request, with a hint that shows the faulty line.
 fn bad_capture(name: &str, error: &CaptureError) -> Failure {
     let failure = match error.fault() {
         // An empty input has no line 1.
@@ -286,7 +287,7 @@ fn bad_capture(name: &str, error: &CaptureError) -> Failure {
         CaptureFault::BodyUnannounced { follow } => {
             failure.hint(format!("a body is announced by a header line: Content-Length: {follow}"))
         }
-        // A file can be read again for the hint, stdin cannot.
+        // The hint reads the file again, which is not possible for stdin.
         _ if name == STDIN => failure,
         _ => failure.hint(format!(
             "sed -n {}p {} | cat -A",

@@ -1,5 +1,5 @@
-//! Finds and opens files: default paths, variables, stdin, and the failures. This is the only
-//! module that knows default paths.
+//! Finds and opens files: default paths, variables and stdin; and words the failures. Only this
+//! module knows default paths.
 
 use std::env;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// The way in which the caller named a file.
+/// How the user named a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
     /// The file was named by a flag or argument.
@@ -24,7 +24,7 @@ pub(crate) enum NamedBy {
     Default,
 }
 
-/// The path of a keyfile, trust file or log, which may or may not exist.
+/// The path of a keyfile, trust file or log, which need not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedPath {
     pub(crate) path: PathBuf,
@@ -37,8 +37,8 @@ impl NamedPath {
         self.path.display().to_string()
     }
 
-    /// Returns ` --key PATH` for a hint, or an empty text if the default or a variable leads to the
-    /// same file.
+    /// Returns ` --key PATH` for a hint. Returns an empty text if the path is the default or is in
+    /// a variable, because no flag is needed then.
     pub(crate) fn as_flag(&self, flag: &str) -> String {
         match self.named {
             NamedBy::Flag => format!(" {flag} {}", path_word(&self.path)),
@@ -46,7 +46,7 @@ impl NamedPath {
         }
     }
 
-    /// Makes the default folder, with access for this user only, if the caller named no other path.
+    /// Creates the default folder, accessible only by its owner, if the path is the default.
     ///
     /// # Errors
     /// The folder cannot be made.
@@ -62,8 +62,8 @@ impl NamedPath {
     }
 }
 
-/// Returns the path of the keyfile: from the flag, else `MCPID_KEY`, else `key.json` in the
-/// configuration folder.
+/// Returns the path of the keyfile: from the flag, or else from `MCPID_KEY`, or else `key.json` in
+/// the configuration folder.
 ///
 /// # Errors
 /// The variable is set but empty, or there is no configuration folder.
@@ -82,8 +82,8 @@ pub(crate) fn configuration(name: &str) -> Result<PathBuf, Failure> {
     Ok(folder.join("mcpid").join(name))
 }
 
-/// Returns the path of the trust file to show or change: from the flag, else `MCPID_TRUST`, else
-/// `trust.json` in the configuration folder.
+/// Returns the path of the trust file to show or change: from the flag, or else from `MCPID_TRUST`,
+/// or else `trust.json` in the configuration folder.
 ///
 /// # Errors
 /// As for [`key`].
@@ -91,7 +91,7 @@ pub(crate) fn trust(flag: Option<&Path>) -> Result<NamedPath, Failure> {
     place(flag, "MCPID_TRUST", "trust.json", "--trust")
 }
 
-/// Returns the trust files and folders to judge by: from the flags, else as [`trust`].
+/// Returns the trust files and folders to verify with: from the flags, or else as [`trust`] does.
 ///
 /// # Errors
 /// As for [`key`].
@@ -110,8 +110,8 @@ pub(crate) enum NonceStoreName {
     Default(NamedPath),
 }
 
-/// Returns the nonce store: from the flag, else `MCPID_NONCES`, else `nonces.db` in the state
-/// folder, or in the local data folder of a system without state folder.
+/// Returns the nonce store: from the flag, or else from `MCPID_NONCES`, or else `nonces.db` in the
+/// state folder. Systems without a state folder use the local data folder.
 ///
 /// # Errors
 /// The variable is set but empty or not UTF-8, or there is no folder.
@@ -135,7 +135,7 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<NonceStoreName, Failure> {
     Ok(NonceStoreName::Default(NamedPath { path, named: NamedBy::Default }))
 }
 
-/// Returns the folder of the audit log: from the flag, else `audit` in the state folder.
+/// Returns the folder of the audit log: from the flag, or else `audit` in the state folder.
 ///
 /// # Errors
 /// There is no state folder.
@@ -180,7 +180,7 @@ fn place(
     Ok(NamedPath { path: folder.join("mcpid").join(file), named: NamedBy::Default })
 }
 
-/// Adds a hint to list the file, because it has an unexpected kind.
+/// Adds a hint to list the file, because it is not of the expected kind.
 fn look_there(failure: Failure, path: &Path) -> Failure {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match failure.code {
@@ -199,10 +199,10 @@ pub(crate) struct OpenedInput {
     pub(crate) reader: Box<dyn Read + Send>,
 }
 
-/// Opens a file, or stdin for `-` or if no file is named. If stdin is a terminal, a note says so.
+/// Opens a file, or stdin for `-` or without a file. If stdin is a terminal, prints a note.
 ///
 /// # Errors
-/// The file does not exist, is a folder, or may not be read.
+/// The file does not exist, is a folder, or cannot be read.
 pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<OpenedInput, Failure> {
     let path = path.filter(|p| *p != Path::new("-"));
     if path.is_none() {
@@ -211,15 +211,15 @@ pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<OpenedInput, Fail
     open_quietly(path)
 }
 
-/// Prints a note if stdin is a terminal: a program that reads from a terminal without a message
-/// looks as if it hangs.
+/// Prints a note if stdin is a terminal. Without it, a program that waits for input looks as if it
+/// hangs.
 pub(crate) fn note_if_terminal(ui: &mut Ui) {
     if io::stdin().is_terminal() {
         ui.note("reading from the terminal; end with Ctrl-D");
     }
 }
 
-/// Opens a file, or stdin if none is named.
+/// Opens a file, or stdin without a file.
 ///
 /// # Errors
 /// As for [`open`].
@@ -229,7 +229,7 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<OpenedInput, Failure> 
     };
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| {
-        // On Unix, a folder can be opened, and only reading it fails.
+        // On Unix a folder can be opened, and only reading it fails.
         let is_folder = file.metadata()?.is_dir();
         if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
@@ -238,23 +238,23 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<OpenedInput, Failure> 
 }
 
 impl OpenedInput {
-    /// Reads the whole input, at most `limit` bytes.
+    /// Reads the whole input, up to `limit` bytes.
     ///
     /// # Errors
-    /// The input cannot be read, or is longer.
+    /// The input cannot be read, or is longer than `limit`.
     pub(crate) fn read(self, limit: u64) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         self.read_into(&mut bytes, limit)?;
         Ok(bytes)
     }
 
-    /// Reads as [`OpenedInput::read`] does, into memory that is wiped when it is dropped.
+    /// Reads as [`OpenedInput::read`] does, into memory that is wiped when dropped.
     ///
     /// # Errors
     /// As for [`OpenedInput::read`].
     pub(crate) fn read_secret(self, limit: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // The whole capacity is allocated at once, since a growing vector leaves copies of itself
-        // in memory. The extra bytes are for `read_to_end`, which needs room to notice the end.
+        // The whole capacity is allocated at once, because a growing vector leaves copies of itself
+        // in memory. The extra bytes are for `read_to_end`, which needs room to detect the end.
         let room = usize::try_from(limit).unwrap_or_default().saturating_add(64);
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         self.read_into(&mut bytes, limit.into())?;
@@ -276,10 +276,11 @@ impl OpenedInput {
     }
 }
 
-/// Checks that a file can be made at `path`, before any question or computation.
+/// Checks that a file can be created at `path`. Call this before asking a person or doing long
+/// work.
 ///
 /// # Errors
-/// Something exists there (also a dangling link), or the folder is missing or cannot be written.
+/// The path exists already (as a dangling link too), or its folder is missing or not writable.
 pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
     if path.file_name().is_none() {
         return Err(Failure::write(path, &io::ErrorKind::IsADirectory.into()));
@@ -298,10 +299,10 @@ pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
     check_folder(path)
 }
 
-/// Checks that the folder of `path` exists and can be written.
+/// Checks that the folder of `path` exists and is writable.
 ///
 /// # Errors
-/// The folder does not exist, or cannot be written.
+/// The folder does not exist, or is not writable.
 pub(crate) fn check_folder(path: &Path) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -10,7 +10,8 @@ use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 
-/// Reads each header of `flags` with `read`, in the order given. `example` shows how to use a file.
+/// Parses each header in `flags` with `read`, in the order given. `example` shows how to use a
+/// file.
 ///
 /// # Errors
 /// A file cannot be read, or `read` refuses a header.
@@ -40,8 +41,8 @@ pub(crate) fn given<T>(
     Ok(headers)
 }
 
-/// Returns a failure about a line of a file. Names of fields are repeated, since they are no
-/// secrets; but a line that is only a password has no colon, and would be taken for such a name.
+/// Returns a failure that names the line of the file. The name of a field is repeated, because it
+/// is not a secret. A line without a colon is not repeated: it may be a password.
 fn in_file(failure: Failure, path: &str, number: u32, line: &str) -> Failure {
     let why = match failure.message {
         why if why.contains("follows from") || !overlaps(line, &why) => why,

@@ -19,10 +19,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// Parses the URL of a store. `named` says where the URL was given.
+/// Parses the URL of a store. `named` says where the user gave it.
 ///
 /// # Errors
-/// `text` is no URL of a store.
+/// `text` is not the URL of a store.
 pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let source = if named == NamedBy::Variable { "MCPID_NONCES" } else { "--nonces" };
     let url = StoreUrl::parse(text).map_err(|e| {
@@ -40,10 +40,10 @@ pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, F
     Ok(url)
 }
 
-/// The failure code of a store that keeps nonces for a shorter time than is needed.
+/// The failure code for a store whose retention is shorter than needed.
 pub(crate) const TOO_SHORT: &str = "retention";
 
-/// Checks that a store is named if a flag says how to open it.
+/// Checks that a store is named if a flag says how to open the store.
 ///
 /// # Errors
 /// No store is named.
@@ -62,10 +62,10 @@ pub(crate) fn flags_need_a_store(
     }
 }
 
-/// Checks that a flag that says how to open a store fits the kind of store.
+/// Checks that a flag about opening a store applies to the kind of store.
 ///
 /// # Errors
-/// The flag would change nothing.
+/// The flag would have no effect.
 pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result<(), Failure> {
     let why = match url {
         StoreUrl::Redis(_) => return Ok(()),
@@ -79,11 +79,11 @@ pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result
         .hint(format!("leave {} out", why.0)))
 }
 
-/// Opens the store that `--nonces` names, to claim nonces in it with this `retention`.
+/// Opens the store that `--nonces` names, to claim nonces with this `retention`.
 ///
 /// # Errors
-/// `text` is no URL of a store, or the store cannot be used. The code is [`TOO_SHORT`] if the store
-/// would have to raise its retention, which closes it for its other users.
+/// `text` is not the URL of a store, or the store cannot be used. The code is [`TOO_SHORT`] if the
+/// store would have to raise its retention, after which all its users refuse requests for a time.
 pub(crate) fn open(
     text: &str,
     retention: Retention,
@@ -94,7 +94,7 @@ pub(crate) fn open(
     Ok(open_at(&url, retention, allowed, ui)?.store)
 }
 
-/// An open store, and the warnings about its servers.
+/// An open store, and the warnings about its servers that were not printed yet.
 pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn NonceStore>,
     warnings: StoreWarnings,
@@ -107,11 +107,11 @@ impl OpenedStore {
     }
 }
 
-/// Returns the URL of a server's store: from the flag, else the variable, else the default file.
-/// Nothing is opened or made.
+/// Returns the URL of the store for a server: from the flag, or else the variable, or else the
+/// default file. Nothing is opened or created.
 ///
 /// # Errors
-/// The flag or variable holds no URL of a store.
+/// The flag or variable is not the URL of a store.
 pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     match files::nonces(flag)? {
         files::NonceStoreName::Named(text, named) => url(&text, named, ui),
@@ -119,7 +119,7 @@ pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl
     }
 }
 
-/// Opens the store of a server: from the flag, else the variable, else the default file.
+/// Opens the store for a server: from the flag, or else the variable, or else the default file.
 ///
 /// # Errors
 /// As for [`open`].
@@ -156,8 +156,8 @@ fn open_at(
     Ok(OpenedStore { store, warnings })
 }
 
-/// Opens the store that `--nonces` names to look nonces up. Nothing in it changes, and no store is
-/// made.
+/// Opens the store that `--nonces` names, to look up nonces. Nothing in it changes, and a missing
+/// store is not created.
 ///
 /// # Errors
 /// As for [`open`].
@@ -192,11 +192,11 @@ pub(crate) fn open_admin(
 
 type StoreWarnings = Arc<Mutex<Vec<String>>>;
 
-/// Returns the options for the store that `url` names, and the list that gets its warnings, each
-/// once, however often a server is connected to.
+/// Returns the options for the store at `url`, and the list that collects its warnings. Each
+/// warning is listed once, even if the store connects to a server several times.
 ///
 /// # Errors
-/// Two passwords are given, or one that is empty or cannot be read.
+/// Two passwords are given, or a password is empty or cannot be read.
 fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreWarnings), Failure> {
     let warnings = StoreWarnings::default();
     let list = Arc::clone(&warnings);
@@ -218,11 +218,11 @@ fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreW
     })
 }
 
-/// The variable with the password of a Redis store. With `_FILE` at its end, the variable names a
-/// file that holds the password.
+/// The variable with the password of a Redis store. The same name with `_FILE` at its end names a
+/// file with the password.
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 
-/// The longest password in a file, in bytes, so that a wrong file does not fill the memory.
+/// The longest password in a file, in bytes. A longer file is the wrong file.
 const MAX_PASSWORD_BYTES: u32 = 4096;
 
 fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
@@ -260,7 +260,7 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     Ok(Some(text))
 }
 
-/// Prints the warnings, and empties the list. The lock is not held while a warning is printed.
+/// Prints the warnings, and empties the list. The lock is released before a warning is printed.
 fn print_warnings(warnings: &StoreWarnings, ui: &mut Ui) {
     let list = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
     for warning in list {

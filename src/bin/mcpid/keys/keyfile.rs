@@ -13,12 +13,12 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 
-/// Reads the keyfile at `place`. Its secret stays encrypted.
+/// Reads the keyfile at `place`. The secret in it stays encrypted.
 ///
 /// # Errors
-/// The file is missing or damaged, or it is not encrypted and others can read it.
+/// The file is missing or damaged, or is not encrypted although other users can read it.
 pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
-    // A keyfile without a passphrase holds its secret in the clear.
+    // The secret in a keyfile without a passphrase is not encrypted.
     passphrase::keep_out_of_dumps();
     store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
@@ -34,11 +34,11 @@ pub(crate) fn load_failure(place: &NamedPath, error: FileError) -> Failure {
     }
 }
 
-/// Finds the source of the passphrase of `keyfile`, without asking for it yet. Returns None if the
-/// keyfile has no passphrase.
+/// Determines where the passphrase of `keyfile` comes from, without asking for it yet. Returns None
+/// if the keyfile has no passphrase.
 ///
 /// # Errors
-/// Two passphrases are given, or one is needed and there is no source.
+/// Two passphrases are given, or a passphrase is needed and there is no source for it.
 pub(crate) fn source(
     keyfile: &Keyfile,
     place: &NamedPath,
@@ -58,7 +58,7 @@ pub(crate) fn source(
 /// Opens `keyfile` with the passphrase from `source`.
 ///
 /// # Errors
-/// A wrong passphrase or none, or not enough memory.
+/// The passphrase is wrong or missing, or there is too little memory.
 pub(crate) fn open(
     keyfile: &Keyfile,
     place: &NamedPath,

@@ -18,10 +18,10 @@ use crate::prompt::passphrase::{self, PassphraseSource};
 
 const SOCKET: &str = "SSH_AUTH_SOCK";
 
-/// Keys of an agent that are named in one line; the others are counted.
+/// Maximum number of keys of an agent that one line names. Further keys are only counted.
 const MAX_KEYS_SHOWN: usize = 5;
 
-/// A key that can sign, whose secret is not touched yet, and the flag or variable that names it.
+/// A key that can sign, and the flag or variable that names it. Its secret is not opened yet.
 pub(crate) struct SigningKey {
     key: FoundKey,
     place: NamedPath,
@@ -31,7 +31,7 @@ impl SigningKey {
     /// Finds the key that `--key`, `MCPID_KEY` or the default names.
     ///
     /// # Errors
-    /// The keyfile cannot be read, or the agent has not exactly one such key.
+    /// The keyfile cannot be read, or the agent does not have exactly one such key.
     pub(crate) fn find(flag: Option<&Path>) -> Result<SigningKey, Failure> {
         SigningKey::at(files::key(flag)?)
     }
@@ -42,7 +42,7 @@ impl SigningKey {
     /// As [`SigningKey::find`].
     pub(crate) fn at(place: NamedPath) -> Result<SigningKey, Failure> {
         let reference = key_ref(&place.path)?;
-        // A plain keyfile bares its secret as soon as it is read.
+        // A keyfile without a passphrase puts the secret into memory as soon as it is read.
         passphrase::keep_out_of_dumps();
         let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
         let key =
@@ -63,12 +63,12 @@ impl SigningKey {
         Ok(SigningKey { key, place })
     }
 
-    /// Returns whether the key needs a passphrase.
+    /// Returns true if opening the key needs a passphrase.
     pub(crate) fn needs_passphrase(&self) -> bool {
         self.key.is_sealed()
     }
 
-    /// Returns whether an agent signs. The agent may ask a person for each signature.
+    /// Returns true if an agent signs. An agent may ask a person for each signature.
     pub(crate) fn signs_elsewhere(&self) -> bool {
         self.key.signs_elsewhere()
     }
@@ -78,13 +78,13 @@ impl SigningKey {
         self.key.public()
     }
 
-    /// Returns the keyfile's name or the agent's comment, which can be any text.
+    /// Returns the name in the keyfile or the comment in the agent, which can be any text.
     pub(crate) fn name(&self) -> &str {
         self.key.name()
     }
 
-    /// Finds the source of the passphrase, without asking for it yet. Returns None if none is
-    /// needed.
+    /// Determines where the passphrase comes from, without asking for it yet. Returns None if no
+    /// passphrase is needed.
     ///
     /// # Errors
     /// As for [`keyfile::source`].
@@ -103,8 +103,8 @@ impl SigningKey {
         Ok(None)
     }
 
-    /// Returns the signer. For a keyfile, this may ask for the passphrase. A key in an agent blocks
-    /// at each signature until the agent has answered.
+    /// Opens the key for signing. For a keyfile, this may ask for the passphrase. A key in an agent
+    /// blocks at each signature until the agent has answered.
     ///
     /// # Errors
     /// As for [`keyfile::open`].
@@ -116,7 +116,7 @@ impl SigningKey {
     }
 }
 
-/// Reads a reference to a signing key.
+/// Parses a reference to a signing key.
 ///
 /// # Errors
 /// The reference begins with an unknown scheme.
@@ -127,10 +127,10 @@ fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
     })
 }
 
-/// Returns the path of a keyfile that is to be made, changed or read as a file.
+/// Returns the path of a keyfile that is to be created, changed or read as a file.
 ///
 /// # Errors
-/// As for [`files::key`]; or a key in an agent is named, which has no keyfile.
+/// As for [`files::key`], and if the reference names a key in an agent, which has no keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
     if let KeyRef::File(_) = key_ref(&place.path)? {
@@ -194,7 +194,7 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
     }
 }
 
-/// Names the first few keys of an agent in one line.
+/// Lists the first few keys of an agent in one line.
 fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
     let named = keys.iter().take(MAX_KEYS_SHOWN).map(|identity| {
         let comment: String = match identity.comment() {

@@ -14,11 +14,12 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 
-/// Reads all trust files and folders that the flags name, else the default file, and prints the
-/// library's remarks on them.
+/// Reads all trust files and folders that the flags name, or else the default file. Prints the
+/// library's remarks about them.
 ///
 /// # Errors
-/// A file cannot be used. It may hold a revocation, so the others are not used either.
+/// A file cannot be used. Then the others are not used either, because that file may contain a
+/// revocation.
 pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
     let places = files::trusts(flags)?;
     let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();
@@ -34,7 +35,7 @@ pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failu
 /// Reads the trust file at `place`.
 ///
 /// # Errors
-/// The file is missing, a folder or damaged, or others can write it.
+/// The file is missing, damaged or a folder, or other users can write it.
 pub(crate) fn load(place: &NamedPath, ui: &mut Ui) -> Result<TrustFile, Failure> {
     let file = TrustFile::load(&place.path).map_err(|e| load_failure(e, &place.as_flag("-r")))?;
     notes(file.notes(), ui);
@@ -50,8 +51,8 @@ fn notes(notes: &[TrustNote], ui: &mut Ui) {
     }
 }
 
-/// Returns the failure for a trust file or folder that cannot be read. `flag` is how the caller
-/// named it, such as ` -r FILE`, or empty.
+/// Returns the failure if a trust file or folder cannot be read. `flag` is how the user named it,
+/// such as ` -r FILE`, or empty.
 pub(crate) fn load_failure(error: LoadError, flag: &str) -> Failure {
     kind_failure(&error.path, error.kind, flag)
 }
@@ -99,7 +100,7 @@ fn kind_failure(path: &Path, kind: LoadErrorKind, flag: &str) -> Failure {
     }
 }
 
-/// Returns the failure for a trust file that was not changed.
+/// Returns the failure if a trust file could not be changed.
 pub(crate) fn edit_failure(error: EditError, place: &NamedPath) -> Failure {
     let name = place.name();
     let flag = place.as_flag("-r");

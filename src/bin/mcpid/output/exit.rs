@@ -13,7 +13,8 @@ pub(crate) enum Exit {
     /// An input cannot be read or is not an HTTP/1.1 request; an output exists or cannot be
     /// written.
     Input = 3,
-    /// A keyfile or trust file cannot be used: wrong or no passphrase, damaged, readable by others.
+    /// A keyfile or trust file cannot be used: the passphrase is wrong or missing, or the file is
+    /// damaged or readable by other users.
     Key = 4,
     /// No verdict was possible: a nonce store, upstream or listener cannot be used.
     Unavailable = 5,
@@ -21,8 +22,8 @@ pub(crate) enum Exit {
     Bug = 101,
     /// The user pressed Ctrl-C at a prompt.
     Interrupted = 130,
-    /// The reader of our output has closed the pipe. This is no result, so it is not in the table
-    /// of `--help`: the process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.
+    /// The reader of our output has closed the pipe. `--help` does not list this code, because the
+    /// process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.
     Closed = 141,
 }
 

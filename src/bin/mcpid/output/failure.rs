@@ -1,8 +1,8 @@
 //! The error type of commands: an exit code, one line and hints.
 //!
-//! A failure is one lower-case line and at most two hints that can be pasted. It is not an
-//! `anyhow::Error`, since `anyhow` captures a backtrace if `RUST_BACKTRACE` is set, and a wrong
-//! passphrase is no bug.
+//! A failure is one lower-case line with at most two hints that can be pasted. It is not an
+//! `anyhow::Error`, because `anyhow` captures a backtrace if `RUST_BACKTRACE` is set, and a wrong
+//! passphrase is not a bug.
 
 use std::io;
 use std::path::Path;
@@ -43,19 +43,19 @@ impl Failure {
         self
     }
 
-    /// Returns the failure to read `path`.
+    /// Returns the failure that `path` cannot be read.
     pub(crate) fn read(path: &Path, error: &io::Error) -> Self {
         Failure::io("read", path, error)
     }
 
-    /// Returns the failure to write `path`.
+    /// Returns the failure that `path` cannot be written.
     pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
         Failure::io("write", path, error)
     }
 
     fn io(act: &str, path: &Path, error: &io::Error) -> Self {
         let (code, why) = match reason(error) {
-            // If a file to be written is not found, its folder is missing.
+            // A file that is to be written is "not found" if its folder is missing.
             ("not_found", _) if act == "write" => ("no_folder", "no such folder".to_owned()),
             other => other,
         };
@@ -66,7 +66,7 @@ impl Failure {
     pub(crate) fn to_json(&self) -> String {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
         let error = ErrorJson { code: self.code, message: &self.message, hint };
-        // Serializing three strings does not fail.
+        // Three strings can always be written as JSON.
         serde_json::to_string(&FailureJson { error }).unwrap_or_default()
     }
 }
@@ -83,8 +83,8 @@ struct ErrorJson<'a> {
     hint: Option<String>,
 }
 
-/// Returns a stable code and plain words for an I/O error. The text of Rust's standard library ends
-/// with "(os error 2)", which means nothing to a user.
+/// Returns a stable code and plain words for an I/O error. The text of the standard library ends
+/// with "(os error 2)", which does not help a user.
 pub(crate) fn reason(error: &io::Error) -> (&'static str, String) {
     use io::ErrorKind as Kind;
     let (code, words) = match error.kind() {

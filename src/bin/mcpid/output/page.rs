@@ -1,4 +1,4 @@
-//! Pages that a command writes: their targets, and their common parts.
+//! HTML pages that a command writes: where they are written, and the parts that they share.
 
 pub(crate) mod parts;
 
@@ -11,28 +11,28 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The place that `--html` names.
+/// Where to write a page, as `--html` says.
 pub(crate) struct PageOutput<'a> {
     path: Option<&'a Path>,
 }
 
-/// A kind of page: the mark, name and mode of its files.
+/// A kind of page.
 pub(crate) struct PageKind {
-    /// The first bytes of each such page.
+    /// The first bytes of every page of this kind.
     pub(crate) mark: &'static str,
-    /// The name in messages, with its article.
+    /// The name for messages, with its article.
     pub(crate) name: &'static str,
-    /// The mode of a new file, before the umask.
+    /// The mode of a new file, before the umask is applied.
     pub(crate) mode: u32,
 }
 
 impl<'a> PageOutput<'a> {
-    /// Checks, before any work is done, that a page can be written: nothing is there, or an older
-    /// page of this kind. A page is made again and again, so an older one is replaced; any other
-    /// file is left alone. `again` is the command with another name for the page.
+    /// Checks, before any work is done, that a page can be written. An older page of the same kind
+    /// is replaced; any other file is an error. `again` makes the user's command with another file
+    /// name for the page.
     ///
     /// # Errors
-    /// Stdout is asked for JSON and for a page, or the file cannot be written.
+    /// Both JSON and a page would be written to stdout, or the file cannot be written.
     pub(crate) fn check(
         path: Option<&'a Path>,
         kind: &PageKind,
@@ -60,12 +60,12 @@ impl<'a> PageOutput<'a> {
         self.path == Some(Path::new("-"))
     }
 
-    /// Returns the file that the page is written to.
+    /// Returns the file to which the page is written.
     pub(crate) fn file(&self) -> Option<&'a Path> {
         self.path.filter(|_| !self.is_stdout())
     }
 
-    /// Writes the page to the place that was asked for.
+    /// Writes the page to where the user wants it.
     ///
     /// # Errors
     /// The page cannot be written.
@@ -79,7 +79,7 @@ impl<'a> PageOutput<'a> {
 }
 
 fn check_file(path: &Path, kind: &PageKind, again: impl FnOnce() -> String) -> Result<(), Failure> {
-    // A FIFO or a device would keep the program waiting, or take the page and forget it.
+    // A FIFO or a device is refused: writing could block for ever, or the page would be lost.
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
         Err(e) => return Err(Failure::write(path, &e)),
@@ -101,10 +101,10 @@ fn check_file(path: &Path, kind: &PageKind, again: impl FnOnce() -> String) -> R
     Err(Failure::new(Exit::Input, "exists", message).hint(again()))
 }
 
-/// Writes the page under another name and gives it its own in one step: a reader sees the old page
-/// or the new one.
+/// Writes the page to a temporary file and renames it, so that a reader sees either the old page or
+/// the new one.
 fn write_file(path: &Path, page: &str, mode: u32) -> Result<(), Failure> {
-    // A symbolic link is followed, as other programs do; the link stays.
+    // A symbolic link is followed, as other programs do, and stays in place.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = || -> io::Result<()> {

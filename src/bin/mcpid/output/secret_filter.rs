@@ -1,8 +1,8 @@
-//! Keeps secrets of the command line and the environment out of messages.
+//! Keeps secrets from the command line and the environment out of messages.
 //!
-//! A key that is pasted in place of the name of a file must not end in a log. Every message goes
-//! through [`SecretFilter`], so it does not matter how the argument got into the message: by a path that
-//! cannot be read, by the check of a flag, or by a hint that repeats the command line.
+//! A key that was pasted in place of a file name must not end up in a log. Every message passes
+//! [`SecretFilter`]. So it does not matter how the text got into the message: from a path that
+//! cannot be read, from the check of a flag, or from a hint that repeats the command line.
 
 use std::borrow::Cow;
 use std::env;
@@ -15,8 +15,8 @@ use mcpid::secret::{MAX_SHOWN, SecretKind, description, overlaps};
 
 use crate::output::ui::shell_word;
 
-/// Variables that hold names of files, programs and stores. A message must not repeat a secret that
-/// was set here by mistake.
+/// Variables that name files, programs and stores. If a secret was put into one by mistake,
+/// messages must not repeat it.
 const VARIABLES: [&str; 10] = [
     "HOME",
     "MCPID_ASKPASS",
@@ -30,7 +30,8 @@ const VARIABLES: [&str; 10] = [
     "XDG_STATE_HOME",
 ];
 
-/// Flags whose value is a name or a sentence. Four words are no passphrase there.
+/// Flags whose value is a name or a sentence, so that four words in it are not taken for a
+/// passphrase.
 const NAMES: [&str; 6] = ["--client-id", "--label", "--name", "--realm", "--reason", "--tool"];
 
 /// The arguments and variables that messages must not repeat.
@@ -45,11 +46,12 @@ pub(crate) struct SecretFilter {
 #[derive(Clone, Debug)]
 struct Withheld {
     text: String,
-    /// The description that replaces the text.
+    /// The description that messages show in place of the text.
     shown: String,
-    /// Parts of a secret. A message that holds a piece of a part is replaced as a whole.
+    /// Parts of a secret. A message that still contains a piece of such a part is replaced as a
+    /// whole.
     parts: Vec<String>,
-    /// True if hints may repeat the text: a long path whose folder exists is no secret.
+    /// Whether hints may contain the text: a long path whose folder exists is not a secret.
     in_hints: bool,
 }
 
@@ -69,7 +71,7 @@ impl SecretFilter {
         filter
     }
 
-    /// Examines further arguments, such as those of a configuration file.
+    /// Also examines further arguments, such as those from a configuration file.
     pub(crate) fn add(&mut self, argv: &[OsString]) {
         let mut before: Option<String> = None;
         for word in argv.iter().skip(1) {
@@ -89,7 +91,7 @@ impl SecretFilter {
     }
 
     fn withhold(&mut self, text: &str, name: &str, is_name: bool) {
-        // The caller's own text begins after one of these prefixes.
+        // After one of these prefixes, the user's own text begins.
         let own = ["@", "sqlite:", "unix:"].iter().find_map(|before| text.strip_prefix(before));
         let text = own.unwrap_or(text);
         let path = Path::new(text);
@@ -126,8 +128,8 @@ impl SecretFilter {
         self.replaced(message, |_| true)
     }
 
-    /// Returns whether `hint` may be printed: it repeats no secret, and is not the command that the
-    /// caller typed.
+    /// Returns true if `hint` may be printed: it contains no secret, and is not the command that
+    /// the user typed.
     pub(crate) fn allows_hint(&self, hint: &str) -> bool {
         let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
         let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());
@@ -147,7 +149,7 @@ impl SecretFilter {
                 line = Cow::Owned(line.replace(text, shown));
             }
         }
-        // The message may hold a changed or shortened form of the text.
+        // The message may contain a changed or shortened form of the text.
         let left = |w: &&Withheld| w.parts.iter().any(|part| overlaps(part, &line));
         match self.withheld.iter().filter(|w| of(w)).find(left) {
             Some(withheld) => Cow::Owned(format!("{} cannot be used", withheld.shown)),
@@ -156,15 +158,15 @@ impl SecretFilter {
     }
 }
 
-/// Returns the last part of a path. Returns None if the path has no folder, or the name may be a
-/// secret.
+/// Returns the last part of a path. Returns None if the path has no folder, or if the last part may
+/// be a secret.
 fn file_name(path: &Path) -> Option<String> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     let name = path.file_name()?.to_string_lossy().into_owned();
     description(&name).is_none().then_some(name)
 }
 
-/// Splits a word that holds a flag and its value: `--key=x` or `-kx`.
+/// Splits a word that contains a flag and its value: `--key=x` or `-kx`.
 fn split(word: &str) -> Option<(&str, &str)> {
     if let Some((flag, value)) = word.split_once('=')
         && is_flag(flag)
@@ -175,7 +177,7 @@ fn split(word: &str) -> Option<(&str, &str)> {
     (is_flag(flag) && !word.starts_with("--") && !value.is_empty()).then_some((flag, value))
 }
 
-/// Returns whether `word` has the form of a flag: `--` and lower-case letters, or `-` and one
+/// Returns true if `word` has the form of a flag: `--` and lower-case letters, or `-` and one
 /// letter.
 fn is_flag(word: &str) -> bool {
     let is_lower = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
@@ -187,7 +189,7 @@ fn is_flag(word: &str) -> bool {
     }
 }
 
-/// Returns whether the value of `arg` is a path.
+/// Returns true if the value of `arg` is a path.
 pub(crate) fn is_path(arg: &clap::Arg) -> bool {
     matches!(
         arg.get_value_hint(),

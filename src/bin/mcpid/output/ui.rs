@@ -1,7 +1,7 @@
 //! Writes all output: data to stdout, messages to stderr.
 //!
-//! All output of the program goes through [`Ui`]. So a closed pipe, a full disk and a terminal
-//! escape in a received header are each handled in one place.
+//! All output of the program goes through [`Ui`], so that a closed pipe, a full disk and terminal
+//! escapes in received text are each handled in one place.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::secret_filter::SecretFilter;
 
-/// The longest message, in characters. The texts in a message are capped before; this limit bounds
-/// the whole line. Hints have no limit, since a part of a command is of no use.
+/// Maximum length of a message in characters. Each text in a message is cut before; this limit is
+/// for the whole line. Hints are not cut, because a part of a command is useless.
 const MAX_MESSAGE: usize = 2000;
 
 /// The streams of the program, and how to write to them.
@@ -29,16 +29,16 @@ pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: bool,
-    /// Replaces secrets from arguments and variables in every message.
+    /// Replaces secrets from arguments and variables in all messages.
     filter: SecretFilter,
     /// True while the terminal shows a progress line.
     progress: bool,
-    /// The time at which a progress line was last drawn. It stays set when the line is cleared, so
-    /// that work that prints results between its progress lines does not draw more often.
+    /// When a progress line was last drawn. Clearing the line does not reset this, so that progress
+    /// lines between printed results are not drawn more often.
     drawn: Option<Instant>,
-    /// True if data for a terminal had to be escaped.
+    /// Whether data was escaped because stdout is a terminal.
     escaped: bool,
-    /// The first error of a write to stdout in a function that returns no error.
+    /// The first write error on stdout in a function that cannot return an error.
     broken: Option<io::Error>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct OutputMode {
     pub(crate) json: bool,
     /// True if notes, hints and summaries are not printed.
     pub(crate) quiet: bool,
-    /// More notes.
+    /// Whether more notes are printed.
     pub(crate) verbose: bool,
 }
 
@@ -57,13 +57,13 @@ impl Ui {
     /// Returns a writer to the process's own streams.
     pub(crate) fn process(mode: OutputMode) -> Self {
         let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        // Rust's stdout writes each line by itself, into a file too. Many verdicts need fewer
-        // system calls than that.
+        // Rust's stdout writes each line by a system call, even into a file. A larger buffer needs
+        // fewer calls.
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
         Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, mode)
     }
 
-    /// Returns a writer for two streams. The flags say which of them are terminals.
+    /// Returns a writer for two streams. The flags say whether each is a terminal.
     pub(crate) fn new(
         out: Box<dyn Write>,
         err: Box<dyn Write>,
@@ -88,49 +88,50 @@ impl Ui {
         }
     }
 
-    /// Withholds what looks like a secret in these arguments and in the environment.
+    /// Keeps texts that look like secrets in these arguments and in the environment out of
+    /// messages.
     pub(crate) fn withholding(mut self, argv: &[OsString]) -> Self {
         self.filter = SecretFilter::of(argv);
         self
     }
 
-    /// Withholds what looks like a secret in further arguments.
+    /// Keeps texts that look like secrets in further arguments out of messages.
     pub(crate) fn withhold(&mut self, argv: &[OsString]) {
         self.filter.add(argv);
     }
 
-    /// Returns the filter for secrets, for messages that another writer prints.
+    /// Returns the filter for secrets, for messages that are not printed by this writer.
     pub(crate) fn secret_filter(&self) -> &SecretFilter {
         &self.filter
     }
 
-    /// Returns whether results and failures are printed as JSON.
+    /// Returns true if results and failures are printed as JSON.
     pub(crate) fn json(&self) -> bool {
         self.json
     }
 
-    /// Returns whether a terminal shows data in an escaped form, not as it is.
+    /// Returns true if data was changed by escapes, because stdout is a terminal.
     pub(crate) fn has_escaped(&self) -> bool {
         self.escaped
     }
 
-    /// Returns whether stderr is a terminal that may show progress.
+    /// Returns true if stderr is a terminal, so that progress can be shown.
     pub(crate) fn shows_progress(&self) -> bool {
         self.err_terminal && !self.quiet && !self.json
     }
 
-    /// Writes data to stdout: exactly these bytes, unless stdout is a terminal. On a terminal,
-    /// control characters and characters that change the direction of text are written as `\u{…}`,
-    /// except line feeds and tabs.
+    /// Writes data to stdout. If stdout is not a terminal, exactly these bytes are written. On a
+    /// terminal, control characters and characters that change the direction of text are written as
+    /// `\u{…}`, except line feeds and tabs.
     ///
     /// # Errors
-    /// The pipe is closed, which ends the program without a message, or the disk is full.
+    /// The pipe is closed, after which the program ends without a message; or the disk is full.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.clear_progress();
         let written = if self.out_terminal {
             let text = String::from_utf8_lossy(bytes);
             let shown = escape(&text, |c| c != '\n' && c != '\t' && is_unsafe(c));
-            // A carriage return before a line feed changes nothing that a person sees.
+            // A carriage return before a line feed is invisible to a person, so it does not count.
             self.escaped |= shown.replace("\\u{d}\n", "\r\n").as_bytes() != bytes;
             self.out.write_all(shown.as_bytes())
         } else {
@@ -149,7 +150,7 @@ impl Ui {
     }
 
     /// Writes `value` to stdout as one line of JSON. On a terminal, unsafe characters are written
-    /// as JSON escapes, so that the text is safe and still means the same.
+    /// as JSON escapes, which do not change the meaning.
     ///
     /// # Errors
     /// As for [`Ui::data`].
@@ -161,16 +162,15 @@ impl Ui {
         self.out.write_all(b"\n").map_err(|e| stdout_failure(&e))
     }
 
-    /// Returns received text in a form that is safe inside a line on stdout. Control characters are
-    /// always written as `\u{…}`: a line break could forge a line of our output. On a terminal,
-    /// bidirectional and zero-width characters are escaped too, since they could change what a
-    /// person reads.
+    /// Returns received text in a form that is safe within a line on stdout. Control characters are
+    /// always written as `\u{…}`, because a line break could forge a line of our output. On a
+    /// terminal, bidirectional and zero-width characters are escaped too, because they could change
+    /// what a person reads.
     pub(crate) fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.out_terminal { escape(text, is_unsafe) } else { escape(text, is_control) }
     }
 
-    /// Prints a message that the caller should know: `mcpid: TEXT` on stderr. Silent under
-    /// `--quiet`.
+    /// Prints a message to the user, `mcpid: TEXT`, on stderr. Silent under `--quiet`.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
             self.say(&capped(text, MAX_MESSAGE));
@@ -197,9 +197,9 @@ impl Ui {
         }
     }
 
-    /// Prints the failure that ends the command, or one of several inputs.
+    /// Prints a failure: that of the command, or that of one of several inputs.
     pub(crate) fn failure(&mut self, failure: &Failure) {
-        // Neither needs a message: the reader has gone, or the user pressed Ctrl-C.
+        // No message: the reader of the output is gone, or the user pressed Ctrl-C.
         if matches!(failure.exit, Exit::Closed | Exit::Interrupted) {
             return;
         }
@@ -219,8 +219,8 @@ impl Ui {
         }
     }
 
-    /// Draws the progress of long work: only on a terminal, at most ten times a second, and cleared
-    /// before the next message.
+    /// Draws the progress of long work. Only on a terminal, and at most ten times a second. The
+    /// line is cleared before the next message.
     pub(crate) fn progress(&mut self, text: &str) {
         let fresh = self.drawn.is_some_and(|t| t.elapsed() < Duration::from_millis(100));
         if self.shows_progress() && !fresh {
@@ -244,13 +244,13 @@ impl Ui {
 
     fn say(&mut self, text: &str) {
         self.before_message();
-        // A message is one line, in a log file too, so line breaks are always escaped.
+        // A message must be one line, so line breaks are always escaped.
         let text = self.filter.message(text);
         let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
     }
 
-    /// Flushes stdout before a message. A terminal shows both streams, and a hint has to come after
-    /// the verdict that it belongs to.
+    /// Flushes stdout before a message. A terminal shows both streams, and a hint must come after
+    /// the verdict to which it belongs.
     fn before_message(&mut self) {
         self.clear_progress();
         if let Err(error) = self.out.flush() {
@@ -266,7 +266,7 @@ impl Ui {
 }
 
 /// Returns a path as one word of a POSIX shell. A path that begins with a dash gets `./` in front,
-/// or it would be read as a flag.
+/// because it would be taken for a flag.
 pub(crate) fn path_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let dashed = if text.starts_with('-') { "./" } else { "" };

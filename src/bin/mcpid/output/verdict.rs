@@ -1,7 +1,7 @@
 //! Prints a verdict for people: one line with the result, then the facts.
 //!
-//! All received text goes through [`printed`], so that two different requests never print alike and
-//! no text fills the screen.
+//! All received text goes through [`printed`], so that two different requests never look the same,
+//! and no text fills the screen.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The most components in one line.
+/// Maximum number of components in one line.
 const MAX_COMPONENTS_SHOWN: usize = 32;
 
 type Fact = (&'static str, String);
@@ -32,7 +32,7 @@ pub(crate) fn exit(verdict: &VerdictReport) -> Exit {
     }
 }
 
-/// Prints the claims of a signature, with ages, and the facts in `more`.
+/// Prints what a signature states, with ages, and then the facts in `more`.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -65,7 +65,7 @@ pub(crate) fn print_facts(
     print_lines(&facts, ui)
 }
 
-/// Prints the verdict. `named` says whether the line names the input and the request.
+/// Prints the verdict. If `named` is true, the line also names the input and the request.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -108,7 +108,7 @@ fn headline(verdict: &VerdictReport) -> String {
     }
 }
 
-/// Returns `words`, followed by ` as of TIME (--at)` if the verdict is not about the present.
+/// Returns `words`, followed by ` as of TIME (--at)` if the verdict is for another time than now.
 pub(crate) fn as_of(verdict: &VerdictReport, words: &str) -> String {
     let flag = match verdict.time_source {
         TimeSource::Clock => return String::new(),
@@ -118,8 +118,8 @@ pub(crate) fn as_of(verdict: &VerdictReport, words: &str) -> String {
     format!(", {words} as of {} ({flag})", verdict.now())
 }
 
-/// Returns a distance in time: `3 s ago`, `2 s ahead` or `just now`; with `--at`, `3 s before`
-/// or `2 s after`.
+/// Returns a time difference: `3 s ago`, `2 s ahead` or `just now`; with `--at`, `3 s before` or `2
+/// s after`.
 fn distance(verdict: &VerdictReport, ago: i64) -> String {
     match (verdict.time_source, ago) {
         (TimeSource::Clock, 0) => "just now".to_owned(),
@@ -130,8 +130,8 @@ fn distance(verdict: &VerdictReport, ago: i64) -> String {
     }
 }
 
-/// Returns the facts to print. A refusal has its numbers; an accepted request has key and
-/// times; both have the request.
+/// Returns the facts to print: the numbers of a refusal, or the key and times of an accepted
+/// request, and the facts of the request in both cases.
 fn facts(verdict: &VerdictReport) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
     match &verdict.rejection {
@@ -211,7 +211,7 @@ fn failed_name(failed: &FailedSignature) -> String {
     format!("signature {} by {key}, step {step} ({code})", quoted(label))
 }
 
-/// Returns the escaped names of components, and the number of those left out.
+/// Returns the escaped names of components, and how many were left out.
 fn components(names: &[String]) -> String {
     let mut line = names.iter().take(MAX_COMPONENTS_SHOWN).cloned().collect::<Vec<_>>().join(" ");
     if let Some(more) = names.len().checked_sub(MAX_COMPONENTS_SHOWN).filter(|more| *more > 0) {
@@ -223,7 +223,7 @@ fn components(names: &[String]) -> String {
 fn print_lines(facts: &[Fact], ui: &mut Ui) -> Result<(), Failure> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in facts {
-        // An empty value is really empty: a name with blanks is printed in quotes.
+        // An empty value has no quotes. A value with blanks has.
         let value = if value.is_empty() { String::new() } else { format!("  {value}") };
         let name = if value.is_empty() { (*name).to_owned() } else { format!("{name:width$}") };
         ui.line(&ui.shown(&format!("    {name}{value}")))?;

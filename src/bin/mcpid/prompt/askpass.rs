@@ -1,7 +1,7 @@
-//! Asks by an askpass program, as OpenSSH does: the text is its one argument.
+//! Asks through an askpass program, as OpenSSH does: its only argument is the question.
 //!
-//! For consent, `SSH_ASKPASS_PROMPT` is `confirm`, and yes is an exit code of 0 with nothing or
-//! `yes` on stdout. A passphrase is read from stdout.
+//! For consent, `SSH_ASKPASS_PROMPT` is set to `confirm`; exit code 0 with nothing or `yes` on
+//! stdout means yes. A passphrase is read from the program's stdout.
 
 use std::env;
 use std::ffi::OsString;
@@ -23,10 +23,10 @@ use crate::prompt::terminal;
 
 /// Maximum length of an answer, in bytes. A longer answer is not yes.
 const MAX_ANSWER_BYTES: usize = 64;
-/// Maximum time to wait for a passphrase. A client that started us gives up sooner.
+/// Maximum time to wait for a passphrase. MCP clients that started this program give up sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Variables with secrets, which the askpass program does not get.
+/// Variables with secrets. The askpass program does not inherit them.
 const SECRET_VARIABLES: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// Returns the program in `MCPID_ASKPASS`.
@@ -52,7 +52,7 @@ fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|program: &OsString| !program.is_empty()).map(PathBuf::from)
 }
 
-/// Asks for consent by `program`, and stops the program when `wait` is over.
+/// Asks for consent through `program`. The program is stopped when `wait` is over.
 pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
@@ -68,10 +68,10 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) ->
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
 
-/// Asks for a passphrase by `program`, as ssh-add does, and returns the first line of its output.
+/// Asks for a passphrase through `program`, as ssh-add does. Returns the first line of its output.
 ///
 /// # Errors
-/// The program does not run, fails, or prints more than a passphrase can have.
+/// The program cannot be started, fails, or prints more than the longest passphrase.
 pub(crate) fn passphrase(
     program: &Path,
     question: &str,
@@ -104,21 +104,21 @@ pub(crate) fn passphrase(
 }
 
 fn failed(program: &Path, why: &str) -> String {
-    // The client sees this message, and the variable may hold a secret in place of a program.
+    // The client sees this message, and the variable may contain a secret by mistake.
     let name = program.to_string_lossy();
     let name = description(&name).unwrap_or_else(|| name.into_owned());
     format!("the askpass program {name}: {why}")
 }
 
-/// The end of an askpass program.
+/// How an askpass program ended.
 enum AskpassEnd<E> {
-    /// The program ended by itself; with the beginning of its output.
+    /// The program exited. Holds the beginning of its output.
     Done(ExitStatus, Zeroizing<Vec<u8>>),
     /// The program was stopped, for this reason.
     Stopped(E),
 }
 
-/// Runs an askpass program until it ends, or `stop` returns a reason to stop it.
+/// Runs an askpass program until it exits, or until `stop` returns a reason to stop it.
 fn run<E>(
     mut command: Command,
     longest: usize,
@@ -128,15 +128,16 @@ fn run<E>(
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    // The processes that it starts end with it.
+    // Processes that the askpass program starts are stopped together with it.
     let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
-    // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
-    // memory.
+    // The whole capacity is allocated at once, because a growing vector leaves copies of a secret
+    // in memory.
     let said = Zeroizing::new(Vec::with_capacity(longest));
     let mut running = AskpassProcess { child, group, stdout: None, said };
     running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
-        // Read while it runs: a program with much output would block otherwise and never end.
+        // The output is read while the program runs. Otherwise a program with much output would
+        // block and never exit.
         running.read(longest).map_err(|error| reason(&error).1)?;
         if let Some(status) = running.child.try_wait().map_err(|error| reason(&error).1)? {
             break status;
@@ -169,7 +170,7 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
 /// A running program. Dropping this value stops the program and the processes that it started.
 struct AskpassProcess {
     child: Child,
-    /// The program's process group, until that was stopped.
+    /// The program's process group; `None` after it was stopped.
     group: Option<Pid>,
     stdout: Option<ChildStdout>,
     /// The beginning of the program's output.
@@ -177,18 +178,18 @@ struct AskpassProcess {
 }
 
 impl AskpassProcess {
-    /// Makes its stdout non-blocking, so that [`Self::read`] does not wait.
+    /// Makes the program's stdout non-blocking, so that [`Self::read`] does not wait.
     fn listen(&mut self) -> io::Result<()> {
         self.stdout = self.child.stdout.take();
         self.stdout.as_ref().map_or(Ok(()), |stdout| Ok(rustix::io::ioctl_fionbio(stdout, true)?))
     }
 
-    /// Reads the output so far. It does not wait for the end of the output, since another process
+    /// Reads the output so far. It does not wait for the end of the output, because another process
     /// may keep the pipe open.
     fn read(&mut self, longest: usize) -> io::Result<()> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut some = Zeroizing::new([0; 4096]);
-        // 64 reads are more than a pipe holds.
+        // 64 reads are more than a pipe can hold.
         for _ in 0..64 {
             match stdout.read(&mut *some) {
                 Ok(0) => break,
@@ -205,7 +206,8 @@ impl AskpassProcess {
     }
 
     fn end(&mut self) {
-        // The group is stopped only once: another process group may get this number later.
+        // The group is stopped only once, because another process group may get the same number
+        // later.
         if let Some(group) = self.group.take() {
             terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);

@@ -1,7 +1,7 @@
-//! Asks a person whether a request may be signed, on the terminal or by an askpass program.
+//! Asks a person whether a request may be signed, on the terminal or through an askpass program.
 //!
-//! stdin and stdout carry MCP meanwhile, so neither is used. An answer that is not an express yes
-//! in time counts as no.
+//! stdin and stdout carry MCP at that time, so neither is used. Any answer other than an explicit
+//! yes in time counts as no.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,21 +13,21 @@ use super::wait::AnswerWait;
 use super::{askpass, consent_terminal};
 use crate::prompt::terminal::{self, Terminal};
 
-/// Time that a person has to answer, in seconds. MCP clients themselves give up after a minute.
+/// How long a person may take to answer, in seconds. MCP clients themselves give up after a minute.
 pub(crate) const DEFAULT_ANSWER_SECONDS: u32 = 60;
 
-/// Additional time after the person's timeout until the asking thread is abandoned.
+/// How long after the person's time limit the asking thread is abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The ways to ask a person.
+/// How to ask a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentWay {
     /// Questions are asked only on the terminal.
     Terminal,
-    /// Questions are asked only by an askpass program.
+    /// Questions are asked only through an askpass program.
     Askpass,
-    /// Questions are asked by `MCPID_ASKPASS` if it is set, otherwise on the terminal if no other
-    /// program uses it, otherwise by `SSH_ASKPASS`.
+    /// Questions are asked through `MCPID_ASKPASS` if it is set; or else on the terminal if no
+    /// other program uses it; or else through `SSH_ASKPASS`.
     Any,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ConsentAsker {
 }
 
 impl ConsentAsker {
-    /// Returns an asker by `way`. Silence for longer than `timeout` counts as no.
+    /// Returns an asker that uses `way`. No answer within `timeout` counts as no.
     pub(crate) fn new(way: ConsentWay, timeout: Duration) -> Self {
         ConsentAsker { way, timeout, turn: tokio::sync::Mutex::new(()) }
     }
@@ -52,7 +52,7 @@ impl Consent for ConsentAsker {
             let (way, timeout, asked) = (self.way, self.timeout, asked.clone());
             let wait =
                 AnswerWait { until: Instant::now() + timeout, timeout, over: Arc::default() };
-            // Withdraws the question when this future ends, also if it is dropped before there is
+            // Withdraws the question when this future ends, even if it is dropped before there is
             // an answer.
             let withdrawal = Withdrawal(wait.clone());
             let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
@@ -74,8 +74,8 @@ struct Withdrawal(AnswerWait);
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        // The flag is set before the terminal is restored: a question that begins in between sees
-        // the flag.
+        // The flag is set before the terminal is restored, so that a question that begins in
+        // between sees the flag.
         self.0.over.store(true, Ordering::SeqCst);
         terminal::restore();
     }
@@ -108,13 +108,13 @@ fn put(way: ConsentWay, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAn
     ConsentAnswer::No(NoConsent::NoWay(refused))
 }
 
-/// Asks on the terminal, after waiting for other processes of this program that ask there.
+/// Asks on the terminal. If another process of this program is asking there, waits for its end.
 ///
 /// # Errors
 /// Why the terminal cannot be used, in words.
 fn by_terminal(asked: &ConsentQuestion, wait: &AnswerWait) -> Result<ConsentAnswer, &'static str> {
     let terminal = Terminal::open().ok_or("there is no terminal")?;
-    // A client may have started this program several times on one terminal.
+    // A client may have started this program several times on the same terminal.
     let turn = loop {
         match terminal.turn() {
             Ok(Some(turn)) => break turn,

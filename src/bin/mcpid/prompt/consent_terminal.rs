@@ -7,12 +7,12 @@ use super::wait::AnswerWait;
 use crate::output::failure::reason;
 use crate::prompt::terminal::{KeyInput, Terminal};
 
-/// Maximum number of attempts if the answer is neither yes nor no.
+/// Maximum number of attempts, if an answer is neither yes nor no.
 const MAX_ATTEMPTS: usize = 3;
-/// Characters of an answer that are kept. A longer answer is neither yes nor no.
+/// Maximum number of characters of an answer. A longer answer is neither yes nor no.
 const MAX_ANSWER: usize = 16;
 
-/// Shows the question, and waits for a line that says yes or no.
+/// Shows the question, and waits for a line with yes or no.
 pub(super) fn ask(
     terminal: &Terminal,
     asked: &ConsentQuestion,
@@ -33,10 +33,11 @@ pub(super) fn ask(
         ConsentAnswer::No(NoConsent::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
         ConsentAnswer::No(why) => format!("mcpid: not sent: {why}\n"),
     };
-    // The answer holds even if this line cannot be written.
+    // The answer is valid even if this line cannot be written.
     let _ = terminal.show(&words);
     if answer == ConsentAnswer::No(NoConsent::Interrupted) {
-        // The program sends itself the signal, as the terminal would, so that it ends as usual.
+        // The program sends itself the signal that the terminal would have sent, so that it ends as
+        // usual.
         let _ = signal_hook::low_level::raise(SIGINT);
     }
     answer
@@ -53,14 +54,14 @@ fn put(
     }
     let (columns, rows) = terminal.size();
     let mut limits = PageLimits::default().with_width(columns.min(120));
-    // The first line of the question has to be on the screen when the last line is written.
+    // The first line of the question must still be visible when the last line is written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
     for _ in 0..MAX_ATTEMPTS {
         let (all, seconds) =
             (if hidden > 0 { ", a shows all" } else { "" }, wait.timeout.as_secs());
         show(terminal, &format!("sign it and send it? [y/N{all}; {seconds} s] "))?;
-        // Keys that were hit before the question was complete do not answer it.
+        // Keys that were pressed before the question was complete are ignored.
         typing.forget();
         match line(terminal, &mut typing, wait)? {
             AnswerLine::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
@@ -106,7 +107,7 @@ enum AnswerLine {
     Ended(NoConsent),
 }
 
-/// Reads one line and echoes it. Ctrl-D gives an empty line.
+/// Reads one line and echoes it. Ctrl-D ends it as an empty line.
 fn line(
     terminal: &Terminal,
     typing: &mut KeyInput,
@@ -138,8 +139,8 @@ fn line(
                         show(terminal, "\u{8} \u{8}")?;
                     }
                 }
-                // A key that cannot be part of an answer, such as an arrow key, a pasted letter or
-                // the 17th character, is kept as a mark that makes the answer invalid.
+                // A key that no answer contains, such as an arrow key, or a key beyond the 16th, is
+                // stored as a mark that makes the answer invalid.
                 key => {
                     let key = if key.is_ascii_graphic() { char::from(key) } else { '?' };
                     if text.len() < MAX_ANSWER {

@@ -1,8 +1,8 @@
-//! Finds and reads passphrases: from a file, a descriptor or a variable, else from a person, by an
-//! askpass program or on the terminal.
+//! Finds and reads passphrases: from a file, a descriptor or a variable; or from a person, through
+//! an askpass program or on the terminal.
 //!
-//! Never from an argument, which every process can read, and never from stdin by default, since
-//! stdin is data.
+//! A passphrase is never read from an argument, which every process can see. It is not read from
+//! stdin by default, because stdin is for data.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,30 +18,31 @@ use crate::output::ui::{Ui, visible};
 use crate::prompt::askpass;
 use crate::prompt::terminal::Terminal;
 
-/// Maximum length of a passphrase, in bytes. No person types more, and a wrong file is noticed.
+/// Maximum length of a passphrase, in bytes. A person types less, and a longer file is the wrong
+/// file.
 const MAX_BYTES: u32 = 4096;
-/// Words of a generated passphrase: 11 bits each, 77 bits in all.
+/// Number of words of a generated passphrase: 11 bits each, 77 bits in all.
 const GENERATED_WORDS: usize = 7;
-/// Characters of the shortest passphrase that is accepted without `--weak`.
+/// Minimum number of characters of a new passphrase without `--weak`.
 const MIN_CHARACTERS: usize = 8;
 const VARIABLE: &str = "MCPID_PASSPHRASE";
 
-/// The bytes of a passphrase, exactly as given.
+/// The bytes of a passphrase, exactly as the user gave them.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
-/// The source of a passphrase. It is determined before any work, so that a person is not asked for
-/// a passphrase that is then not needed.
+/// Where a passphrase comes from. This is determined before any work, so that a person is not asked
+/// for a passphrase that is not needed.
 pub(crate) enum PassphraseSource {
     /// A flag or variable gave the passphrase.
     Given(Passphrase),
-    /// The passphrase will be asked for on the terminal.
+    /// The passphrase will be asked for on this terminal.
     Ask(Terminal),
-    /// This program will ask for the passphrase.
+    /// The passphrase will be asked for through this program.
     Askpass(PathBuf),
 }
 
-/// Returns the way to ask a person: by `MCPID_ASKPASS` if it is set, else on the terminal if no
-/// other program uses it, else by `SSH_ASKPASS`.
+/// Returns how to ask a person: through `MCPID_ASKPASS` if it is set; or else on the terminal if no
+/// other program uses it; or else through `SSH_ASKPASS`.
 fn person() -> Option<PassphraseSource> {
     if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
         return Some(PassphraseSource::Askpass(program));
@@ -54,10 +55,10 @@ fn person() -> Option<PassphraseSource> {
     }
 }
 
-/// Refuses two given passphrases, whether or not one is needed.
+/// Refuses two given passphrases, even if none is needed.
 ///
 /// # Errors
-/// Two are given. The failure names both.
+/// Two passphrases are given. The failure names the two sources.
 pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
     let given: Vec<&str> = [
         ("--passphrase-file", args.passphrase_file.is_some()),
@@ -73,11 +74,11 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
     }
 }
 
-/// Finds the source of a passphrase: `--passphrase-file`, `--passphrase-fd`, `MCPID_PASSPHRASE`,
-/// else a person.
+/// Determines where a passphrase comes from: `--passphrase-file`, `--passphrase-fd`,
+/// `MCPID_PASSPHRASE`, or else a person.
 ///
 /// # Errors
-/// Two are given, the given one cannot be read or is empty, or there is no source.
+/// Two passphrases are given, the given one cannot be read or is empty, or there is no source.
 pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<PassphraseSource, Failure> {
     check(args)?;
     keep_out_of_dumps();
@@ -97,7 +98,7 @@ pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<PassphraseSou
     })
 }
 
-/// Finds the source of the passphrase that replaces another.
+/// Determines where the passphrase comes from that replaces another one.
 ///
 /// # Errors
 /// As for [`source`].
@@ -122,10 +123,10 @@ pub(crate) fn new_source(
 }
 
 impl PassphraseSource {
-    /// Refuses a given passphrase that is too short, before any question.
+    /// Refuses a given passphrase that is too short, before a person is asked anything.
     ///
     /// # Errors
-    /// The passphrase has under 8 characters, and `weak` is false.
+    /// The passphrase has fewer than 8 characters, and `weak` is false.
     pub(crate) fn strong_unless(self, weak: bool) -> Result<Self, Failure> {
         if let PassphraseSource::Given(given) = &self {
             check_strength(given, weak)?;
@@ -136,7 +137,7 @@ impl PassphraseSource {
     /// Returns the passphrase of an existing keyfile. A person is asked once.
     ///
     /// # Errors
-    /// An empty answer, Ctrl-D or Ctrl-C.
+    /// The answer is empty, or the person pressed Ctrl-D or Ctrl-C.
     pub(crate) fn existing(self, whose: &str) -> Result<Passphrase, Failure> {
         match self {
             PassphraseSource::Given(given) => Ok(given),
@@ -154,12 +155,12 @@ impl PassphraseSource {
         }
     }
 
-    /// Returns the passphrase of a new keyfile. A person is asked twice; if the answer is empty, a
-    /// passphrase is generated and shown on the terminal only.
+    /// Returns the passphrase for a new keyfile. A person is asked twice. If the answer is empty, a
+    /// passphrase is generated, and shown only on the terminal.
     ///
     /// # Errors
-    /// The passphrase has under 8 characters and `weak` is false, the two answers differ, Ctrl-D or
-    /// Ctrl-C.
+    /// The passphrase has fewer than 8 characters and `weak` is false, the two answers differ, or
+    /// the person pressed Ctrl-D or Ctrl-C.
     pub(crate) fn fresh(self, whose: &str, weak: bool) -> Result<Passphrase, Failure> {
         let terminal = match self {
             PassphraseSource::Given(given) => return Ok(given),
@@ -196,7 +197,7 @@ impl PassphraseSource {
     }
 }
 
-/// Counts characters, not bytes. Each invalid byte counts as one character.
+/// Checks the length in characters, not bytes. Each invalid byte counts as one character.
 fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
     let count: usize = given
         .utf8_chunks()
@@ -242,7 +243,7 @@ fn from_flags(
             );
         }
         (Some(path), _) => (path.to_owned(), path.display().to_string()),
-        // Opened by name, since turning a number into a file is unsafe code.
+        // The descriptor is opened by name, because converting a number to a file is unsafe code.
         (None, Some(fd)) => (PathBuf::from(format!("/dev/fd/{fd}")), format!("{flag}-fd {fd}")),
         (None, None) => return Ok(None),
     };
@@ -253,7 +254,7 @@ fn from_flags(
             format!("{flag}-fd {fd}: that file descriptor is not open"),
         )
         .hint(format!("in a shell: {flag}-fd {fd} {fd}<FILE")),
-        // The value of this flag may be the passphrase itself, so it is not repeated.
+        // The value of this flag may be the passphrase itself, so the failure does not repeat it.
         _ if failure.code == "not_found" => {
             Failure::new(Exit::Input, "not_found", format!("{flag}-file names no file"))
         }
@@ -262,7 +263,7 @@ fn from_flags(
     checked(opened.read_secret(MAX_BYTES)?, &name).map(Some)
 }
 
-/// Removes one trailing newline, and refuses a passphrase that is empty then.
+/// Removes one newline at the end. An empty passphrase is an error.
 fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -281,12 +282,12 @@ fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     Ok(bytes)
 }
 
-/// Generates seven words from the English list of BIP 39. The list has 2^11 words, so that eleven
-/// random bits choose one without bias.
+/// Generates seven words from the English list of BIP 39. The list has 2^11 words, so eleven random
+/// bits select one without bias.
 fn make_up() -> Result<Passphrase, Failure> {
     let list = bip39::Language::English.word_list();
-    // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
-    // memory.
+    // The whole capacity is allocated at once, because a growing vector leaves copies of a secret
+    // in memory.
     let mut made = Zeroizing::new(Vec::with_capacity(GENERATED_WORDS * 9));
     for place in 0..GENERATED_WORDS {
         let random = rand::rngs::SysRng.try_next_u32().map_err(|e| {
@@ -302,8 +303,8 @@ fn make_up() -> Result<Passphrase, Failure> {
     Ok(made)
 }
 
-/// Keeps secrets out of core dumps, and stops other processes of this user from attaching. Call
-/// this before the first secret is read. A system without these features is no error.
+/// Keeps secrets out of core dumps, and prevents other processes of this user from attaching. Call
+/// this before the first secret is read. On a system without these features, does nothing.
 pub(crate) fn keep_out_of_dumps() {
     #[cfg(unix)]
     {

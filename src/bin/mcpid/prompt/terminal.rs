@@ -1,8 +1,7 @@
-//! Asks on the terminal, `/dev/tty`, even if stdin and stdout are redirected.
+//! Asks on the terminal (`/dev/tty`), even if stdin and stdout are redirected.
 //!
-//! The terminal's mode is changed only here. `rpassword` is used to edit the line only: by itself
-//! it prints the question while echo is still on, and Ctrl-C ends it before it restores the
-//! terminal.
+//! Only this module changes the terminal's mode. `rpassword` is used only to edit the line: its own
+//! prompt is printed while echo is still on, and Ctrl-C ends it before it restores the terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -28,18 +27,18 @@ pub(crate) struct Terminal {
     tty: File,
 }
 
-/// The state to restore after a question on the terminal.
+/// What to restore after a question on the terminal.
 struct OpenQuestion {
     tty: File,
     before: Termios,
 }
 
-/// The question on the terminal now; at most one.
+/// The question that the terminal shows now, if there is one.
 static OPEN_QUESTION: Mutex<Option<OpenQuestion>> = Mutex::new(None);
 
 impl Terminal {
-    /// Opens the terminal. Returns None if the process has none, as under `cron`, `setsid` and in
-    /// most services.
+    /// Opens the terminal of this process. Returns None if it has none, for example under `cron`,
+    /// `setsid` and in most services.
     pub(crate) fn open() -> Option<Terminal> {
         let tty = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         rustix::termios::tcgetattr(&tty).ok()?;
@@ -49,8 +48,8 @@ impl Terminal {
     /// Shows `question` and reads one line without echo.
     ///
     /// # Errors
-    /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8: the line editor
-    /// replaces them, so that two different passphrases would become the same.
+    /// Ctrl-C ([`Exit::Interrupted`]), Ctrl-D, or bytes that are not UTF-8. The line editor
+    /// replaces such bytes, so two different passphrases could become equal.
     pub(crate) fn ask(&self, question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let quiet = NoEcho::begin(&self.tty, KeyWait::Waiting).map_err(|e| failed(&e))?;
         self.show(question)?;
@@ -75,8 +74,8 @@ impl Terminal {
         Ok(Zeroizing::new(answer.as_bytes().to_vec()))
     }
 
-    /// Returns whether a question can be asked now: this process is in the foreground, and the
-    /// terminal is in line mode, which a program that draws on it turns off.
+    /// Returns true if a question can be asked now: this process is in the foreground, and the
+    /// terminal is in line mode. A program that draws on the terminal turns line mode off.
     pub(crate) fn is_free(&self) -> bool {
         let foreground = rustix::termios::tcgetpgrp(&self.tty);
         let mode = rustix::termios::tcgetattr(&self.tty);
@@ -84,9 +83,9 @@ impl Terminal {
             && mode.is_ok_and(|mode| mode.local_modes.contains(LocalModes::ICANON))
     }
 
-    /// Takes the lock that lets one process of this program at a time ask on this terminal. Returns
-    /// None if another process has it. If the system does not say which terminal this is, there is
-    /// no lock and every process may ask.
+    /// Takes a lock, so that only one process of this program asks on this terminal at a time.
+    /// Returns None if another process has the lock. If the system does not say which terminal this
+    /// is, there is no lock, and every process may ask.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -100,7 +99,7 @@ impl Terminal {
         }
     }
 
-    /// Returns the columns and rows of the terminal, or 80 and 24 if it does not say.
+    /// Returns the columns and rows of the terminal, or 80 and 24 if they are unknown.
     pub(crate) fn size(&self) -> (usize, usize) {
         match rustix::termios::tcgetwinsize(&self.tty) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
@@ -110,8 +109,8 @@ impl Terminal {
         }
     }
 
-    /// Begins to read single keys without echo. Keys typed before are discarded, since they do not
-    /// answer the question that comes now.
+    /// Begins to read single keys without echo. Keys that were pressed before are discarded,
+    /// because they do not answer the coming question.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -120,7 +119,7 @@ impl Terminal {
         Ok(KeyInput { tty: self.tty.try_clone()?, _quiet: quiet })
     }
 
-    /// Prints `text`, which must hold no text from outside.
+    /// Prints `text`, which must not contain text from outside.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -128,7 +127,7 @@ impl Terminal {
         self.show_secret(text.as_bytes())
     }
 
-    /// Prints a secret, to the terminal only.
+    /// Prints a secret, on the terminal only.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -145,12 +144,12 @@ fn failed(error: &io::Error) -> Failure {
 /// The lock of a terminal, released when this is dropped.
 pub(crate) struct TerminalLock(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
 
-/// Returns the device of this process's terminal. `/dev/tty` is one file for all terminals, so that
-/// a lock on it would stop the processes on all of them.
+/// Returns the device of this process's terminal. `/dev/tty` cannot be used for the lock: it is the
+/// same file for all terminals.
 fn device() -> Option<PathBuf> {
     let about = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // In proc_pid_stat(5), the terminal is the fifth field after the name of the program, which may
-    // hold any character.
+    // In proc_pid_stat(5), the terminal is the fifth field after the name of the program, and that
+    // name may contain any character.
     let (_, about) = about.rsplit_once(')')?;
     let number: rustix::fs::Dev = about.split_ascii_whitespace().nth(4)?.parse().ok()?;
     let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
@@ -163,15 +162,15 @@ fn device() -> Option<PathBuf> {
     (found.st_rdev == number).then(|| PathBuf::from(path))
 }
 
-/// Reads single keys until this is dropped.
+/// Reads single keys until this value is dropped.
 pub(crate) struct KeyInput {
     tty: File,
     _quiet: NoEcho,
 }
 
 impl KeyInput {
-    /// Returns the keys typed within a tenth of a second, perhaps none. Returns None if the
-    /// question was withdrawn meanwhile.
+    /// Returns the keys that were pressed within a tenth of a second, possibly none. Returns None
+    /// if the question was withdrawn.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -186,52 +185,52 @@ impl KeyInput {
         }
     }
 
-    /// Discards keys that were typed and not read.
+    /// Discards keys that were pressed but not read.
     pub(crate) fn forget(&self) {
         let _ = rustix::termios::tcflush(&self.tty, QueueSelector::IFlush);
     }
 }
 
-/// Declares that the rest of the program handles the signals that end it. From now on, this module
-/// only restores the terminal on a signal.
+/// Declares that another part of the program handles the signals that end it. From then on, this
+/// module only restores the terminal on a signal.
 pub(crate) fn leave_signals() {
     SIGNALS_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
-/// Ends this process by SIGHUP, if its terminal was closed during a question. Call this
-/// after the orderly end that [`leave_signals`] asks for.
+/// Ends this process by SIGHUP if its terminal was closed during a question. Call this after the
+/// orderly shutdown, if [`leave_signals`] was called.
 pub(crate) fn end_by_hangup() {
     if IS_HUNG_UP.load(Ordering::SeqCst) {
         let _ = signal_hook::low_level::emulate_default_handler(SIGHUP);
     }
 }
 
-/// Restores the terminal for good. The program ends, and threads that still run cannot ask any
-/// more.
+/// Restores the terminal for the last time. The program is ending, and threads that still run
+/// cannot ask any more.
 pub(crate) fn close() {
     IS_CLOSED.store(true, Ordering::SeqCst);
     restore();
 }
 
-/// True if no more questions may be asked.
+/// Whether questions are no longer allowed.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// True if another part of the program handles SIGINT and SIGTERM.
+/// Whether another part of the program handles SIGINT and SIGTERM.
 static SIGNALS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 
-/// True if a SIGHUP was turned into the SIGTERM of an orderly end.
+/// Whether a SIGHUP was replaced by a SIGTERM, for an orderly shutdown.
 static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// The way to wait for a key.
+/// How to wait for a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyWait {
-    /// The wait lasts until there is a key.
+    /// Wait until there is a key.
     Waiting,
-    /// The wait lasts a tenth of a second.
+    /// Wait at most a tenth of a second.
     Polling,
 }
 
-/// While this lives, the terminal has no echo, no line editing and no signals from keys.
+/// While this value exists, the terminal has no echo, no line editing and no signals from keys.
 struct NoEcho;
 
 impl NoEcho {
@@ -247,12 +246,12 @@ impl NoEcho {
         };
         quiet.special_codes[SpecialCodeIndex::VMIN] = least;
         quiet.special_codes[SpecialCodeIndex::VTIME] = tenths;
-        // A secret may be typed ahead; an answer to a question not yet asked may not.
+        // A secret may be typed ahead. An answer to a question that is not shown yet may not.
         let when = match pace {
             KeyWait::Waiting => OptionalActions::Now,
             KeyWait::Polling => OptionalActions::Flush,
         };
-        // Under the lock, so that a withdrawal comes before or after all of this.
+        // The lock is held, so that a withdrawal comes either before or after all of this.
         let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
         if IS_CLOSED.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
@@ -260,7 +259,7 @@ impl NoEcho {
         *standing = Some(OpenQuestion { tty: tty.try_clone()?, before });
         let changed = rustix::termios::tcsetattr(tty, when, &quiet);
         drop(standing);
-        // From here on, the terminal has to be restored on every way out.
+        // From here on, the terminal must be restored on every path.
         let guard = NoEcho;
         changed?;
         Ok(guard)
@@ -273,28 +272,27 @@ impl Drop for NoEcho {
     }
 }
 
-/// Restores the terminal if it shows a question, and returns whether it did.
+/// Restores the terminal if it shows a question. Returns true if it did.
 pub(crate) fn restore() -> bool {
     let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(OpenQuestion { mut tty, before }) = standing.take() else { return false };
     let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, &before);
-    // A terminal that is stopped (Ctrl-S) blocks this write, which must not block others on the
-    // lock.
+    // This write blocks if the terminal is stopped (Ctrl-S), so the lock is released before.
     drop(standing);
-    // The Enter that ended the answer was not echoed either.
+    // Writes the line break for the Enter key, which was not echoed.
     let _ = tty.write_all(b"\n");
     true
 }
 
-/// The process group of the running askpass program, if there is one.
+/// The process group of the askpass program, if one is running.
 static ASKPASS_GROUP: Mutex<Option<Pid>> = Mutex::new(None);
 
-/// Starts an askpass program in a process group of its own. A signal that ends this process stops
-/// the group too.
+/// Starts an askpass program in its own process group. A signal that ends this process also stops
+/// that group.
 pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
-    // Without the thread, the program only stays open for longer.
+    // Without the thread, an askpass program only stays open longer.
     let _ = watch_signals();
-    // The lock makes a signal that comes now wait for the number of the group.
+    // The lock makes a signal handler wait until the number of the group is known.
     let mut asker = ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.process_group(0).spawn()?;
     *asker = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -302,12 +300,12 @@ pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pi
     Ok((child, group))
 }
 
-/// Forgets the process group of an askpass program that has ended.
+/// Records that the askpass program has ended.
 pub(crate) fn asker_ended() {
     *ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-/// Starts, once, a thread that restores the terminal when a signal ends the process.
+/// Starts a thread, once, that restores the terminal when a signal ends the process.
 fn watch_signals() -> io::Result<()> {
     static WATCH: OnceLock<()> = OnceLock::new();
     if WATCH.get().is_some() {
@@ -327,7 +325,7 @@ fn watch_signals() -> io::Result<()> {
                 continue;
             }
             if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst) && signal == SIGHUP {
-                // The terminal is gone, but a client may still wait for its answers.
+                // The terminal is gone, but a client may still wait for answers.
                 IS_HUNG_UP.store(true, Ordering::SeqCst);
                 if signal_hook::low_level::raise(SIGTERM).is_ok() {
                     continue;
@@ -336,7 +334,7 @@ fn watch_signals() -> io::Result<()> {
             if was_open && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }
-            // The installed handler has replaced the default action for good, so it is emulated.
+            // The installed handler replaced the default action, so the default action is emulated.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     })?;
@@ -344,9 +342,9 @@ fn watch_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Reads keys as they are typed. The terminal makes no signals now, so Ctrl-C comes as a byte and
-/// ends the question here. `rpassword` would raise a signal instead, and the handler would run at
-/// the same time as the code after the question.
+/// Reads keys as they are pressed. The terminal makes no signals in this mode, so Ctrl-C arrives as
+/// a byte, which ends the question here. `rpassword` would raise a signal, and its handler would
+/// run at the same time as the code after the question.
 struct KeyReader(File);
 
 impl Read for KeyReader {

@@ -1,4 +1,4 @@
-//! The time limit for a person's answer, and the events that end the wait earlier.
+//! The time limit for a person's answer, and the events that end the waiting earlier.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ pub(super) struct AnswerWait {
 }
 
 impl AnswerWait {
-    /// Returns why the wait is over. Returns None while it lasts.
+    /// Returns why waiting is over, or None if it is not.
     pub(super) fn ended(&self) -> Option<NoConsent> {
         if self.over.load(Ordering::SeqCst) {
             return Some(NoConsent::Withdrawn);

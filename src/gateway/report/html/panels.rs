@@ -11,10 +11,10 @@ use super::name;
 use super::tables::short;
 use crate::page::{capital, text};
 
-/// The most charts of single operations; the table holds all operations.
+/// The most charts for single operations. The table holds all operations.
 const MOST_CHARTS: usize = 48;
 
-/// The most flags that are proposed at once.
+/// The most command-line flags that are proposed at once.
 const MOST_FLAGS: usize = 12;
 
 impl RolloutReport {
@@ -133,7 +133,7 @@ fn figure(page: &mut String, name: &str, n: &Count, svg: &str) {
     );
 }
 
-/// Writes flags that can be pasted, one on each line.
+/// Writes command-line flags that can be pasted, one on each line.
 fn flags(page: &mut String, first: Option<&str>, flag: &str, patterns: &[String]) {
     let shown = patterns.iter().take(MOST_FLAGS);
     let shown = shown.map(|pattern| format!("{flag} {}", shell_word(pattern)));
@@ -149,7 +149,7 @@ fn text_lines(lines: &[String]) -> String {
     lines.iter().map(|line| text(line)).collect::<Vec<_>>().join(" \\\n")
 }
 
-/// Writes text whose parts between backticks are code.
+/// Writes text, with the parts between backticks as code.
 fn coded(words: &str) -> String {
     let part = |(n, part)| match n % 2 {
         0 => text(part).into_owned(),

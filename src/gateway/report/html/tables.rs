@@ -104,7 +104,7 @@ impl RolloutReport {
         page.push_str("</section>\n");
     }
 
-    /// Writes the addresses: the only trace of a client that does not sign.
+    /// Writes the table of addresses. A client that does not sign can only be found by its address.
     fn addresses(&self, page: &mut String) {
         page.push_str(
             "<p class=\"note\">By address, as the log has it, without the port. An address is no \

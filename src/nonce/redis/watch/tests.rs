@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Loss, PERIOD, ServerReading, ServerWatch};
 
-/// Looks at a server whose clock and counters the test moves.
+/// A server whose clock and counters the test sets.
 struct FakeServer {
     begun: Instant,
     watch: ServerWatch,
@@ -14,7 +14,8 @@ const SECOND: i64 = 1_000_000;
 
 impl FakeServer {
     fn new() -> Self {
-        // The start is far enough from the start of the machine's timer to subtract from it.
+        // The start lies well after the start of the machine's timer, so that a test can subtract
+        // from it.
         let begun = Instant::now() + Duration::from_secs(1_000);
         let look = FakeServer::look(begun, 0, 0, 0, 100);
         FakeServer { begun, watch: ServerWatch::new("term".into(), &look) }
@@ -40,11 +41,11 @@ impl FakeServer {
 fn a_clock_that_runs_like_our_timer_shows_nothing() {
     let mut server = FakeServer::new();
     for i in 1..10_000 {
-        // Slow answers, as long as a budget can be, and NTP's corrections.
+        // Slow answers, up to the longest budget, and corrections by NTP.
         let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
         assert_eq!(server.sees(i * 10_000, slow, ahead, 100 + i), None, "{i}");
     }
-    // A day passes without a reading, and the server's quartz is one of the worst.
+    // A day passes without a reading, and the server's clock drifts as much as a bad quartz does.
     assert_eq!(server.sees(186_400_000, 0, 10 * SECOND, 20_000), None);
 }
 
@@ -56,7 +57,7 @@ fn a_step_shows_and_stays_until_it_is_settled() {
             assert_eq!(server.sees(1_000, 0, 0, 101), None);
             let ahead = ahead * seconds * SECOND;
             assert_eq!(server.sees(2_000, 0, ahead, 102), Some(loss));
-            // The clock steps back to where it was: the nonces that ended in between are lost.
+            // The clock steps back to where it was: the nonces that it ended in between are lost.
             assert_eq!(server.sees(3_000, 0, 0, 103), Some(loss));
         }
     }
@@ -75,7 +76,7 @@ fn many_small_steps_are_one() {
 #[test]
 fn what_a_slow_answer_leaves_open_is_no_step() {
     let mut server = FakeServer::new();
-    // Made at any time of the 10 seconds.
+    // The server may have read its clock at any time in these 10 seconds.
     for ahead in [0, 5 * SECOND, 10 * SECOND] {
         assert_eq!(server.sees(20_000, 10_000, ahead, 101), None);
     }
@@ -88,7 +89,7 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
     let period = u64::try_from(PERIOD.as_millis()).unwrap();
     assert_eq!(server.sees(period / 2, 0, -4 * SECOND, 101), None);
     assert_eq!(server.sees(period + 1, 0, -4 * SECOND, 102), None);
-    // Twice 4 seconds within two periods is a step, and not later.
+    // Two drifts of 4 seconds count as a step within two periods, but not over more than two.
     assert_eq!(server.sees(2 * period + 2, 0, -4 * SECOND, 103), None);
     assert_eq!(server.sees(3 * period + 3, 0, -8 * SECOND, 104), None);
     assert_eq!(server.sees(3 * period + 4, 0, -12 * SECOND, 105), Some(Loss::ClockBack));
@@ -98,7 +99,7 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
 fn counters_only_grow() {
     let mut server = FakeServer::new();
     assert_eq!(server.sees(1_000, 50, 0, 200), None);
-    // Two pipelines under way at once may be taken in in either order.
+    // The answers of two pipelines that were on their way at once may be processed in either order.
     assert_eq!(server.sees(1_020, 10, 0, 190), None);
     assert_eq!(server.sees(2_000, 0, 0, 199), Some(Loss::CountersReset));
     assert_eq!(server.sees(3_000, 0, 0, 500), Some(Loss::CountersReset), "until it is settled");

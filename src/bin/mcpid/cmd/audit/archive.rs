@@ -1,4 +1,5 @@
-//! `mcpid audit archive` and `mcpid audit erase`: move old entries away, or erase one entry.
+//! `mcpid audit archive` moves old entries into an archive, and `mcpid audit erase` erases one
+//! entry.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,10 +72,10 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// Returns a log with its given archives.
+/// Returns a log, with the archives that were given for it.
 ///
 /// # Errors
-/// An archive is no folder, or belongs to another log.
+/// An archive is not a folder, or belongs to another log.
 pub(super) fn with_archives(
     folder: Folder,
     place: &NamedPath,
@@ -90,10 +91,11 @@ pub(super) fn with_archives(
     Ok(folder.with_archives(paths.to_vec()))
 }
 
-/// Returns the key of the log that a folder states; `None` if it states none.
+/// Returns the key of the log to which a folder belongs, as the folder itself states it; `None` if
+/// it states none.
 ///
 /// # Errors
-/// The path is no folder.
+/// The path is not a folder.
 pub(super) fn owner(path: &Path) -> Result<Option<String>, Failure> {
     if !path.is_dir() {
         let message = format!("--archive {}: no such folder", path.display());

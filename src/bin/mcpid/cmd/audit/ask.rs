@@ -1,4 +1,4 @@
-//! `mcpid audit witness`: the latest checkpoint goes to each witness, once.
+//! `mcpid audit witness`: sends the latest checkpoint to each witness, once.
 
 use std::sync::Arc;
 
@@ -44,8 +44,8 @@ pub(crate) fn run(args: &AuditWitnessArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// Asks each witness of the policy. Returns the replies in its order; `None` for a witness that
-/// cannot be asked.
+/// Asks each witness of the policy. Returns the replies in the order of the policy; `None` for a
+/// witness that cannot be asked.
 async fn ask_all(
     client: &Arc<WitnessClient>,
     latest: &Arc<Submission>,
@@ -59,7 +59,7 @@ async fn ask_all(
     let mut replies = Vec::new();
     for task in tasks {
         replies.push(match task {
-            // The panic hook already reported a task that did not end by itself.
+            // A task that panicked was reported by the panic hook.
             Some(task) => task.await.ok(),
             None => None,
         });
@@ -67,7 +67,7 @@ async fn ask_all(
     replies
 }
 
-/// The printed summary.
+/// The summary, as `--json` prints it.
 struct Summary<'a> {
     client: &'a WitnessClient,
     latest: &'a Submission,
@@ -75,7 +75,7 @@ struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// Returns the name and the text of an outcome.
+    /// Returns a stable name for an outcome, and its text.
     fn outcome(reply: Option<&WitnessReply>) -> (&'static str, Option<String>) {
         match reply.map(|reply| &reply.outcome) {
             None => ("not_asked", Some("it has no URL, or no key of Ed25519".to_owned())),

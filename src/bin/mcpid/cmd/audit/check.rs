@@ -79,7 +79,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// Returns the doubts that this check leaves open, one sentence each.
+/// Returns what this check cannot prove, in one sentence each.
 fn open_ends(
     checked: &Checked,
     args: &AuditCheckArgs,
@@ -121,7 +121,7 @@ impl EvidencePage<'_> {
         self.checked.judged.reasons.iter().map(Reason::as_str).collect()
     }
 
-    /// Returns the steps that could not be judged again.
+    /// Returns the steps of verification that could not be repeated.
     fn steps(&self) -> Vec<u8> {
         match (self.checked.judged.opaque, self.checked.judged.without_body) {
             (true, _) => (1..=11).collect(),

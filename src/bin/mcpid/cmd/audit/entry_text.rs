@@ -1,4 +1,4 @@
-//! Words for the parts of entries, shared by `show` and `check`.
+//! Describes the parts of entries in words, for `show` and `check`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +23,7 @@ pub(super) fn rules(rules: &Rules) -> String {
     text
 }
 
-/// Adds the coverage and the claims of the signature at index `place`.
+/// Adds what the signature at index `place` covers and states.
 pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
     let Some(about) = explain(request, place) else { return };
     if let Some(created) = about.created {

@@ -1,4 +1,4 @@
-//! The result of checking a whole log, as text, JSON and pages have it.
+//! The result of checking a whole log, in the form that text, JSON and pages use.
 
 use mcpid::audit::auditor::Report;
 use mcpid::audit::note::NoteKey;
@@ -11,11 +11,11 @@ use crate::output::ui::Ui;
 /// The result of an audit, for people and for programs.
 pub(super) struct LogVerdict {
     pub(super) exit: Exit,
-    /// The first lines: the verdict, or the findings.
+    /// The first lines: the verdict, or what was found.
     pub(super) first: Vec<String>,
-    /// Names and values below them.
+    /// Names and values that are printed after the first lines.
     pub(super) numbers: Vec<(&'static str, String)>,
-    /// The remaining doubts, each as a sentence.
+    /// What the check cannot prove, in one sentence each.
     pub(super) open: Vec<String>,
     pub(super) json: serde_json::Value,
     pub(super) report: Report,
@@ -26,7 +26,7 @@ pub(super) struct LogVerdict {
 }
 
 impl LogVerdict {
-    /// Prints it as text, with `more` lines below it.
+    /// Prints the result as text, followed by the lines in `more`.
     pub(super) fn print(&self, more: &[String], ui: &mut Ui) -> Result<(), Failure> {
         let numbers = self.numbers.iter().map(|(name, value)| format!("    {name:<12} {value}"));
         for line in self.first.iter().cloned().chain(numbers).chain(more.iter().cloned()) {

@@ -1,4 +1,4 @@
-//! Opens audit logs, reads the anchors that an auditor pins, and writes the failures.
+//! Opens audit logs, reads what an auditor pins, and words the failures of both.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// Opens the log that the flags name, for writing. Returns None if they name none.
+/// Opens the log that the flags name for writing. Returns None if the flags name no log.
 ///
 /// # Errors
-/// There is no such log, another process writes it, or it was changed.
+/// The log does not exist, was changed, or is being written by another process.
 pub(crate) fn recorder(
     args: &AuditArgs,
     clock: Arc<dyn Clock>,
@@ -58,14 +58,14 @@ pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
     }
 }
 
-/// A log that was checked without opening it for writing.
+/// A log that was checked for writing, but not opened.
 pub(crate) struct ExistingLog {
     pub(crate) place: NamedPath,
-    /// Another process writes it.
+    /// Whether another process writes the log.
     pub(crate) in_use: bool,
 }
 
-/// Checks that the log that the flags name could be opened for writing, and changes nothing.
+/// Checks, without changing anything, that the log that the flags name can be opened for writing.
 ///
 /// # Errors
 /// The log could not be opened.
@@ -73,7 +73,7 @@ pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Fa
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;
-    // The log makes new files in its folder.
+    // A log creates new files in its folder.
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| Failure::write(&place.path, &e.into()))?;
@@ -83,7 +83,7 @@ pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Fa
 /// Opens the folder of an existing log.
 ///
 /// # Errors
-/// There is no log in it.
+/// The folder does not contain a log.
 pub(crate) fn folder(args: &AuditFolder) -> Result<(Folder, NamedPath), Failure> {
     let place = files::audit(args.audit.as_deref())?;
     open(&place).map(|folder| (folder, place))
@@ -114,9 +114,9 @@ pub(crate) fn auditor_inputs(args: &AuditPins) -> Result<AuditorInputs, Failure>
     })
 }
 
-/// Returns the failure for a missing `--log-key`. An attacker who can exchange a log can exchange
-/// the key in its folder as well. So a "good" by that key would prove nothing, and a script would
-/// take it for a proof.
+/// Returns the failure for a missing `--log-key`. An attacker who can replace a log can also
+/// replace the key in its folder. A verdict "good" under that key would prove nothing, but a script
+/// would treat it as a proof.
 pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> Failure {
     Failure::usage(
         "whose log is this? --log-key is missing, and the key found in it proves nothing",
@@ -147,10 +147,11 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
     Ok(trust.with_rules(rules))
 }
 
-/// Reads a public key of a log or a witness: the key itself, or a file that holds it.
+/// Reads a public key of a log or a witness. `text` is the key itself, or the path of a file with
+/// the key.
 ///
 /// # Errors
-/// The text is no key, or a key of the other kind.
+/// The text is not a key, or is a key of the other kind.
 pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Failure> {
     let written = text.parse::<NoteKey>();
     let key = match written {
@@ -178,7 +179,7 @@ pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Fa
     }
 }
 
-/// Reads a signed note, which is a small file.
+/// Reads a signed note from a file.
 ///
 /// # Errors
 /// The file cannot be read, or is larger than any note.
@@ -186,8 +187,8 @@ pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
     files::open_quietly(Some(path))?.read(u64::try_from(MAX_NOTE).unwrap_or(u64::MAX))
 }
 
-/// Reads a checkpoint that was kept elsewhere. A copy that a mail program or an editor changed says
-/// nothing about the log, so that must not look like a finding.
+/// Reads a checkpoint that was kept elsewhere. If a mail program or an editor changed the copy,
+/// that must not be reported as a contradiction of the log.
 ///
 /// # Errors
 /// The file cannot be read, or the checkpoint was changed.
@@ -197,7 +198,8 @@ pub(crate) fn checkpoint(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Checks that `bytes`, read from the file at `path` or from stdin, are an unchanged checkpoint.
+/// Checks that `bytes` are an unchanged checkpoint. They were read from the file at `path`, or from
+/// stdin.
 ///
 /// # Errors
 /// The bytes were changed.
@@ -228,7 +230,7 @@ pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failur
 /// Checks that the text is UTF-8 without a byte order mark.
 ///
 /// # Errors
-/// The fault, as text that follows the name of the file.
+/// The fault, worded to follow the name of the file.
 pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [] => Err("is empty"),
@@ -238,7 +240,8 @@ pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Returns the process that writes a log, as text after "another process"; empty if unknown.
+/// Returns text about the process that writes a log, to follow "another process"; empty if that is
+/// unknown.
 fn writer_of(place: &NamedPath) -> String {
     let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
     let Some(pid) = writer else { return String::new() };

@@ -1,4 +1,4 @@
-//! The common parts of the pages of one entry and of a whole log.
+//! Parts that the page of one entry and the page of a whole log share.
 
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::judge::Trust;
@@ -9,7 +9,7 @@ use crate::args::AuditPins;
 use crate::input::captures::hex;
 use crate::output::page::parts::PageInput;
 
-/// Returns the auditor's inputs: keys, checkpoints that were kept elsewhere, trust files.
+/// Returns what the auditor supplied: keys, checkpoints that were kept elsewhere, trust files.
 pub(super) fn pins(
     args: &AuditPins,
     auditor_inputs: &AuditorInputs,
@@ -24,7 +24,8 @@ pub(super) fn pins(
         inputs.push(PageInput::file("Checkpoint, as kept", &name, Some(hash)));
     }
     if let Some(path) = &args.witness_policy {
-        // The file is read a second time, because the parsed note keeps no bytes.
+        // The file is read again for its hash, because the parsed policy does not contain its
+        // bytes.
         let hash = open::note(path).ok().map(|bytes| hex(&Sha256::digest(&bytes)));
         inputs.push(PageInput::file("Witness policy", &path.display().to_string(), hash));
     }
@@ -35,10 +36,10 @@ pub(super) fn pins(
     inputs
 }
 
-/// A sentence about events that no log shows.
+/// A sentence about what no log can show.
 pub(super) const NEVER_WRITTEN: &str =
     "that nothing else was asked: no log shows what was never written; the signer's own log does";
 
-/// The facts that no signature of a user covers.
+/// Facts that are not protected by a client's signature.
 pub(super) const KEEPERS_WORD: &str = "the verdict, the times of judging and appending, and that the nonce was new: they are the word \
      of the keeper of the log, and so is every refusal";

@@ -1,4 +1,4 @@
-//! Witness policies: how one is read, and how an auditor demands its quorum.
+//! Reads witness policies, and selects the quorum that an auditor demands.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 
-/// Reads a policy.
+/// Reads a policy from a file.
 ///
 /// # Errors
-/// The file cannot be read, or is none; with its name and the line.
+/// The file cannot be read, or is not a policy. The failure names the file and the line.
 pub(crate) fn read(path: &Path) -> Result<WitnessPolicy, Failure> {
     let limit = u64::try_from(MAX_POLICY).unwrap_or(u64::MAX);
     let bytes = files::open_quietly(Some(path))?.read(limit)?;
@@ -24,10 +24,10 @@ pub(crate) fn policy_failure(path: &Path, error: &PolicyError) -> Failure {
     Failure::new(Exit::Usage, "policy", format!("{}: {error}", path.display()))
 }
 
-/// Reads a policy whose quorum an auditor demands. Where `log_key` is missing, the only log that the
-/// policy lists is the log whose key is pinned.
+/// Reads a policy whose quorum an auditor demands. If `log_key` is missing and the policy lists
+/// exactly one log, that log's key is pinned.
 ///
-/// # Errors
+/// As [`read`], and if the policy is for another log or demands no cosignature.
 /// As [`read`]; the policy is for another log, or demands nothing.
 pub(crate) fn demanded(
     path: &Path,

@@ -1,4 +1,4 @@
-//! The logs before the verified log, and the results of their audits.
+//! Finds the logs that precede the verified log, and collects the results of their audits.
 
 use std::path::PathBuf;
 
@@ -16,31 +16,31 @@ use crate::cmd::audit::open::log_failure;
 use crate::input::files::{self, NamedPath};
 use crate::output::failure::Failure;
 
-/// A log before the verified log.
+/// A log that precedes the verified log.
 pub(super) struct Predecessor {
     pub(super) folder: Folder,
     pub(super) place: NamedPath,
     pub(super) key: NoteKey,
-    /// The checkpoint of this log that the next log names: a signed note.
+    /// The checkpoint of this log that its successor names, as a signed note.
     named: Vec<u8>,
 }
 
-/// The short result for one of these logs.
+/// A short result for one predecessor.
 pub(super) struct PredecessorSummary {
     pub(super) name: String,
     pub(super) entries: u64,
-    /// Entries under a checkpoint that was kept elsewhere, or a cosignature.
+    /// The number of entries under a cosignature, or under a checkpoint that was kept elsewhere.
     pub(super) anchored: Option<u64>,
     pub(super) erased: u64,
 }
 
-/// The results for the logs before the verified one.
+/// The results for all predecessors.
 #[derive(Default)]
 pub(super) struct PredecessorsOutcome {
     pub(super) logs: Vec<PredecessorSummary>,
-    /// The contradictions that were found.
+    /// The contradictions in or between these logs.
     pub(super) findings: Vec<Finding>,
-    /// The uncertain facts, each as a sentence.
+    /// What is uncertain, in one sentence each.
     pub(super) uncertain: Vec<String>,
 }
 
@@ -49,7 +49,8 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds the findings of the audit of one log. `auditor_inputs` are those of the auditor.
+    /// Adds what the audit of one log has found. `auditor_inputs` is what the auditor supplied for
+    /// all logs.
     pub(super) fn add(
         &mut self,
         log: &Predecessor,
@@ -66,7 +67,8 @@ impl PredecessorsOutcome {
                 if report.not_good == 1 { ("entry", "is") } else { ("entries", "are") };
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
-        // The checkpoint that the next log names is an anchor only for this log.
+        // The checkpoint that the successor names does not count as kept elsewhere: it is in the
+        // logs themselves.
         let own = auditor_inputs.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
@@ -78,7 +80,7 @@ impl PredecessorsOutcome {
         self.logs.push(PredecessorSummary { name, entries, anchored, erased });
     }
 
-    /// Adds the result of the check that a log follows the log before it.
+    /// Adds whether `log` follows the log before it.
     pub(super) fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
         let Some((before, before_key)) = before else { return };
         match succession::follows(log, (before, before_key)) {
@@ -90,13 +92,13 @@ impl PredecessorsOutcome {
 }
 
 impl Predecessor {
-    /// Returns the inputs to check this log against: its kept checkpoints, and the checkpoint that
-    /// the next log names.
+    /// Returns what this log is checked against: the kept checkpoints of this log, and the
+    /// checkpoint that its successor names.
     pub(super) fn auditor_inputs(&self, auditor_inputs: &AuditorInputs) -> AuditorInputs {
         let mut kept = auditor_inputs.kept.clone();
         kept.retain(|note| is_of(note, &self.key));
         kept.push(self.named.clone());
-        // The policy is for the log that is verified, and its quorum is the last word.
+        // The witness policy only applies to the log that is verified.
         AuditorInputs {
             log_key: Some(self.key.clone()),
             kept,
@@ -106,21 +108,21 @@ impl Predecessor {
     }
 }
 
-/// Removes the checkpoints of the predecessor logs `logs` from the kept checkpoints.
+/// Removes the checkpoints that belong to the logs in `logs`.
 pub(super) fn without_theirs(auditor_inputs: AuditorInputs, logs: &[Predecessor]) -> AuditorInputs {
     let mut kept = auditor_inputs.kept.clone();
     kept.retain(|note| !logs.iter().any(|log| is_of(note, &log.key)));
     AuditorInputs { kept, ..auditor_inputs }
 }
 
-/// Returns true if a checkpoint names the log of this key.
+/// Returns true if the checkpoint in `note` belongs to the log with this key.
 fn is_of(note: &[u8], key: &NoteKey) -> bool {
     let checkpoint = Note::parse(note).ok().and_then(|note| Checkpoint::of(&note).ok());
     checkpoint.is_some_and(|checkpoint| checkpoint.origin == key.name())
 }
 
-/// Finds the log with its archives, and the given logs before it, the newest first: the first entry
-/// of each log names the log before it.
+/// Finds the log with its archives, and the given predecessors of it, newest first. The first entry
+/// of each log names its predecessor.
 ///
 /// # Errors
 /// A folder cannot be read, or belongs to none of these logs.

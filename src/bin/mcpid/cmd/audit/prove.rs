@@ -56,7 +56,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// Returns the failure for a proof that cannot be made.
+/// Returns the failure if no evidence can be made.
 pub(crate) fn proof_failure(error: &ProofError, place: &NamedPath) -> Failure {
     let line = chain(error);
     match error {

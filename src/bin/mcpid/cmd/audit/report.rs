@@ -1,4 +1,4 @@
-//! `mcpid audit report`: reports the contents of a log, and the findings of an audit.
+//! `mcpid audit report`: summarises the entries of a log, and says what its audit found.
 
 mod page;
 pub(super) mod summary;
@@ -13,13 +13,13 @@ use crate::output::page::PageOutput;
 use crate::output::ui::Ui;
 use summary::LogSummary;
 
-/// Checks the log, sums it up, and prints both.
+/// Audits the log, summarises it, and prints both.
 pub(crate) fn run(args: &AuditReportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let output = PageOutput::check(args.html.as_deref(), &page::KIND, || page::again(args), ui)?;
     let mut summary = Some(LogSummary::default());
     let again = |key: &str| rerun_hint::audit_report(args, Some(key), args.html.as_deref());
     let mut verdict = verify::conduct(&args.whole, &mut summary, again, ui)?;
-    // Entries of a log with a contradiction are not counted.
+    // If the log contradicts itself, its entries are not summarised.
     let summary = summary.filter(|_| verdict.report.finding().is_none()).unwrap_or_default();
     if output.is_wanted() {
         let html = page::html(args, &verdict, &summary, SystemClock.now());

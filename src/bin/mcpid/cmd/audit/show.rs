@@ -1,4 +1,4 @@
-//! `mcpid audit show`: prints entries as a table, as one page, or byte for byte.
+//! `mcpid audit show`: prints entries as a table, one entry in full, or lines byte for byte.
 
 use mcpid::audit::LogError;
 use mcpid::audit::auditor;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
         match (raw, args.format) {
             (true, _) => {
-                // The line was parsed as an entry before, so it is JSON.
+                // The line was parsed as an entry, so it is valid JSON.
                 if let Ok(value) =
                     serde_json::from_slice::<&serde_json::value::RawValue>(&line.bytes)
                 {
@@ -131,7 +131,7 @@ impl EntryFilter<'_> {
         });
         let tool = tool.is_none_or(|pattern| {
             request.mcp.as_ref().is_some_and(|mcp| {
-                // An ambiguous name that could be read as the wanted one is shown too.
+                // An ambiguous name is shown too if one of its forms matches.
                 let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
                 mcp.name.is_some() && pattern.restricts(operation)
             })
@@ -201,15 +201,15 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
     ui.line(&line)
 }
 
-/// Returns a row of the table. A name or code that is too long moves the next columns and is not
-/// cut.
+/// Returns a row of the table. A name or code that is too long is not cut, but moves the next
+/// columns.
 fn row(n: &str, time: &str, verdict: &str, code: &str, key: &str, asked: &str) -> String {
-    // No value ends with a blank: only the padding of empty columns is removed.
+    // No value ends with a blank, so this removes only the padding of empty columns.
     let line = format!("{n:<8}  {time:<20}  {verdict:<12}  {code:<20}  {key:<16}  {asked}");
     line.trim_end_matches(' ').to_owned()
 }
 
-/// Prints everything that one entry holds.
+/// Prints everything in one entry.
 fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
     let mut lines = vec![format!("entry {}: {} at {}", entry.n, verdict(&entry.event), entry.time)];
     let mut add = |name: &str, value: String| lines.push(format!("    {name:<12} {value}"));
@@ -243,8 +243,8 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
 
 const CSV: &str = "n,time,verdict,step,code,key,name,method,tool,says\r\n";
 
-/// Returns an entry as one line of CSV (RFC 4180). A value that a spreadsheet would take for a
-/// formula gets an apostrophe in front.
+/// Returns an entry as one line of CSV (RFC 4180). If a spreadsheet would treat a value as a
+/// formula, an apostrophe is put in front of it.
 fn csv(entry: &Entry<'_>) -> String {
     let text = |text: &str| {
         let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);

@@ -1,4 +1,4 @@
-//! `mcpid audit verify`: checks the whole log, on all cores.
+//! `mcpid audit verify`: audits a whole log, on all cores.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -22,9 +22,9 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Lines that a worker takes at a time; fewer if they are long.
+/// Number of lines that a worker takes at a time; fewer if the lines are long.
 const BATCH_LINES: usize = 32;
-/// Size of the lines that a worker takes at a time, in bytes.
+/// Size, in bytes, of the lines that a worker takes at a time.
 const BATCH_BYTES: usize = 1024 * 1024;
 
 thread_local! {
@@ -32,7 +32,7 @@ thread_local! {
     static JUDGE: RefCell<Option<Judge>> = const { RefCell::new(None) };
 }
 
-/// Checks the logs, and prints the findings.
+/// Audits the logs, and prints what was found.
 pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let verdict = conduct(args, &mut None, |key| rerun_hint::audit_verify(args, key), ui)?;
     match ui.json() {
@@ -42,8 +42,8 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     Ok(verdict.exit)
 }
 
-/// Conducts the audit. `summary`, if given, counts the entries of the log by their content; `again`
-/// is the caller's own command with the log's key.
+/// Runs the audit. `summary`, if given, counts entries by their content. `again` makes the user's
+/// command with the key of the log added.
 pub(super) fn conduct(
     args: &AuditVerifyArgs,
     summary: &mut Option<LogSummary>,
@@ -51,7 +51,7 @@ pub(super) fn conduct(
     ui: &mut Ui,
 ) -> Result<LogVerdict, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    // A missing log must not look like an empty one.
+    // A missing log must not look like an empty log.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     let auditor_inputs = AuditorInputs {
         all: args.all,
@@ -67,7 +67,7 @@ pub(super) fn conduct(
     let (folder, before) = predecessors::find(folder, args, &found)?;
     let mut outcome = PredecessorsOutcome::default();
     let mut nonces = UsedNonces::default();
-    // The oldest log first, since a nonce in it is used for all later logs.
+    // The oldest log comes first: a nonce that it used up must not be used in any later log.
     let mut last: Option<(Report, NoteKey)> = None;
     for log in before.iter().rev() {
         let pins = log.auditor_inputs(&auditor_inputs);
@@ -136,7 +136,7 @@ fn audit(
                 let rate = auditor.entries() as f64 / seconds;
                 ui.progress(&format!("{} entries judged, {rate:.0} a second", auditor.entries()));
             }
-            // Results after a finding would not be reliable.
+            // After a finding that displaces entries, further results would not be reliable.
             if auditor.is_over() { Err(None) } else { Ok(()) }
         },
     );
@@ -146,7 +146,7 @@ fn audit(
     auditor.finish_with_nonces().map_err(|e| failed(&e))
 }
 
-/// Judges lines. With `counts`, each result includes the facts for a summary.
+/// Judges lines. With `counts`, each result contains the facts for a summary.
 fn look(
     batch: Vec<Result<Line, LogError>>,
     trust: &Trust,
@@ -164,7 +164,7 @@ fn look(
     })
 }
 
-/// Returns what this check cannot exclude, one sentence each.
+/// Returns what this audit cannot prove, in one sentence each.
 fn open_ends(
     report: &Report,
     args: &AuditVerifyArgs,
@@ -172,7 +172,7 @@ fn open_ends(
 ) -> Vec<String> {
     let mut open = Vec::new();
     match report.anchored {
-        // A given checkpoint that does not fit is a finding already.
+        // If a given checkpoint does not match, that is a finding already.
         None if !args.pins.checkpoint.is_empty() => {}
         None if report.lacks_quorum => open.push(
             "without cosignatures by the quorum of the witness policy, the holder of the log's key \
@@ -227,7 +227,7 @@ fn open_ends(
     open
 }
 
-/// First lines, numbers, open ends, and the same for programs.
+/// The first lines, the numbers, what is not proved, and all of this for programs.
 type Words = (Vec<String>, Vec<(&'static str, String)>, Vec<String>, serde_json::Value);
 
 fn words(

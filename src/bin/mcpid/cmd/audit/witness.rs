@@ -1,4 +1,5 @@
-//! `mcpid audit consistency` and `mcpid audit cosign`: check that a log has only grown.
+//! `mcpid audit consistency` and `mcpid audit cosign`: check that a log has only grown between two
+//! checkpoints.
 
 use mcpid::audit::LogError;
 use mcpid::audit::cosign::{self, WitnessState};
@@ -16,7 +17,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
 
-/// Compares two checkpoints.
+/// Checks that the log only grew between two checkpoints.
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
     let key = note_key("--log-key", &args.log_key, Kind::Log)?;
@@ -87,7 +88,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     let now = SystemClock.now();
     let done = cosign::cosign(&mut state, &key, &request, args.first, (&name, &*secret), now);
     let (checkpoint, text) = done.map_err(|e| match e {
-        // A forged checkpoint must not look like a damaged copy.
+        // A forged checkpoint must not be reported as a copy that was damaged by accident.
         error @ (ProofError::Damaged(_) | ProofError::Checkpoint(_)) => {
             let failure = Failure::new(
                 Exit::Rejected,

@@ -1,4 +1,4 @@
-//! Opens the connections to witnesses, and reports failures of them.
+//! Opens the connections to witnesses, and words their failures.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::input::files::{self, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 
-/// Reads the policy that the flags of a log name, and checks that it is for that log.
+/// Reads the witness policy that the flags name, and checks that it is for the log that they name.
 ///
 /// # Errors
-/// The file is no policy; the policy is for another log, or its quorum is out of reach.
+/// The file is not a policy, the policy is for another log, or its quorum cannot be reached.
 pub(crate) fn check(args: &AuditArgs) -> Result<Option<WitnessPolicy>, Failure> {
     let (Some(path), Some(log)) = (&args.witness_policy, &args.audit) else { return Ok(None) };
     let policy = read(path)?;
@@ -32,7 +32,7 @@ pub(crate) fn check(args: &AuditArgs) -> Result<Option<WitnessPolicy>, Failure> 
     Ok(Some(policy))
 }
 
-/// Opens the records about the witnesses of a log, to ask them.
+/// Opens the file with what witnesses have signed, and prepares the requests to them.
 ///
 /// # Errors
 /// The log, the policy or the connection to a witness cannot be used.
@@ -66,7 +66,7 @@ pub(crate) fn witness_failure(error: &WitnessError, place: &NamedPath, path: &Pa
     }
 }
 
-/// Starts witnessing beside the writer of a log, if the flags name a policy.
+/// Starts the witness service for the log that is being written, if the flags name a policy.
 ///
 /// # Errors
 /// As [`client`].

@@ -1,7 +1,8 @@
-//! Writes the bridge's log to stderr, which clients keep or show, or to a file. Never to stdout.
+//! Writes the bridge's log to stderr, which many clients store or show, or to a file. It is never
+//! written to stdout, which carries MCP.
 //!
-//! A client that does not read stderr must not block the bridge, so a separate thread writes. Lines
-//! that it cannot write in time, and lines over a thousand in a minute, are dropped and counted.
+//! A separate thread writes, so that a client that does not read stderr cannot block the bridge.
+//! Lines beyond the queue, and lines beyond a thousand in a minute, are dropped and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -19,9 +20,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::secret_filter::SecretFilter;
 
-/// Lines that may wait to be written.
+/// Maximum number of lines that wait to be written.
 const MAX_WAITING_LINES: usize = 1024;
-/// Lines in a minute: a server that causes a line with each event must not fill the disk.
+/// Maximum number of lines in a minute. Otherwise a server that causes a line with each event could
+/// fill the disk.
 const MAX_LINES_PER_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Maximum time to write the last lines.
@@ -35,7 +37,7 @@ pub(super) struct BridgeLog {
 
 enum QueuedLine {
     Line(String),
-    /// Answers when all earlier lines are written.
+    /// Answers on the channel when all earlier lines are written.
     Mark(mpsc::SyncSender<()>),
 }
 
@@ -45,7 +47,7 @@ enum LogTarget {
 }
 
 impl BridgeLog {
-    /// Opens the log. `filter` replaces text that the log must not repeat.
+    /// Opens the log. `filter` replaces secrets in its lines.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -87,7 +89,7 @@ impl BridgeLog {
         self.log.clone()
     }
 
-    /// Waits until all lines are written, for a short time.
+    /// Waits a short time until all lines are written.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
         if self.queue.try_send(QueuedLine::Mark(written)).is_ok() {
@@ -106,8 +108,8 @@ fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
 
 fn write(mut place: LogTarget, entries: &mpsc::Receiver<QueuedLine>, lost: &AtomicU64) {
     let to_file = matches!(place, LogTarget::File(_));
-    // Each line is one write, so that several processes can share the file. If the reader of stderr
-    // has gone, the bridge continues.
+    // Each line is written by one call, so that several processes can share the file. If stderr is
+    // closed, the bridge continues.
     let mut put = |text: &str| {
         let _ = match &mut place {
             LogTarget::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),

@@ -1,4 +1,4 @@
-//! `--check`: prints the results of a trial of the server.
+//! `connect --check`: prints the results of a test of the server.
 
 use mcpid::connect::{CheckOutcome, ServerCheck};
 use serde_json::json;
@@ -8,10 +8,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Characters of a server's name that are printed.
+/// Maximum number of characters of the server's name that are printed.
 const MAX_NAME_SHOWN: usize = 200;
 
-/// Prints the results for the key `id`.
+/// Prints the results of the test with the key `id`.
 ///
 /// # Errors
 /// Stdout cannot be written.

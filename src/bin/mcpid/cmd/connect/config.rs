@@ -1,4 +1,4 @@
-//! `--print-config`: prints the configuration to paste into a client's settings.
+//! `connect --print-config`: prints configuration for a client, ready to paste into its settings.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::output::ui::{Ui, shell_word};
 
 use super::headers;
 
-/// Prints the configuration, which repeats the other arguments of the command.
+/// Prints the configuration. It contains the other arguments of this command.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -23,7 +23,8 @@ pub(super) fn print(
     host: &str,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    // A program that was not started from a shell seldom has the PATH of a shell.
+    // The path is absolute, because a client that was not started from a shell often lacks the PATH
+    // of the shell.
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mcpid"));
     let command = program.to_string_lossy().into_owned();
     let name = name(host);
@@ -61,7 +62,7 @@ pub(super) fn print(
     ui.note(place);
     if let Some(file) = file {
         // A client starts its servers without the variables of a shell, and other programs can read
-        // its settings.
+        // its settings. So header values go into a separate file.
         let lines: Vec<_> = headers.lines.iter().map(|line| shell_word(line)).collect();
         let (file, lines) = (file.to_string_lossy(), lines.join(" "));
         let folder = Path::new(&*file).parent().unwrap_or(Path::new("/")).to_string_lossy();
@@ -75,15 +76,15 @@ pub(super) fn print(
     Ok(())
 }
 
-/// Returns the name for the server in the settings: its host, in characters that every client
-/// takes.
+/// Returns the name for the server in the settings: its host, reduced to characters that every
+/// client accepts.
 fn name(host: &str) -> String {
     let characters = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
     characters.collect::<String>().trim_matches('-').to_owned()
 }
 
-/// Returns the command line without the flags that made it print the configuration. Files get an
-/// absolute path, since a client starts its servers in another folder.
+/// Returns the arguments without `--print-config` and related flags. Paths are made absolute,
+/// because a client starts its servers in another folder.
 fn arguments(
     args: &ConnectArgs,
     headers: &[String],
@@ -154,15 +155,15 @@ fn arguments(
     Ok(words)
 }
 
-/// Returns the word for a value of an enum on the command line.
+/// Returns a value of an enum as written on the command line.
 fn word_of(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Returns the absolute path of a keyfile. The name of a key in an agent is returned as it is.
+/// Returns the absolute path of a keyfile. A reference to a key in an agent is returned unchanged.
 ///
 /// # Errors
-/// The path is not UTF-8, so that it cannot be written into a configuration.
+/// The path is not UTF-8, so it cannot be written into a configuration.
 pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let text = key.to_str().ok_or_else(|| {
         Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")

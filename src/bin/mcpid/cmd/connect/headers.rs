@@ -1,5 +1,5 @@
-//! Reads `-H` of `connect`, the headers of every request. Values may be secrets, and are never
-//! repeated.
+//! Reads `-H` of `connect`: headers for every request. Values may be secrets, so messages never
+//! repeat them.
 
 use std::env;
 
@@ -13,7 +13,7 @@ const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 /// Reads the headers of `-H`, in the order given. A file has one header on each line.
 ///
 /// # Errors
-/// A file cannot be read; a text is no header, or is a header that the bridge makes itself; a
+/// A file cannot be read, a text is not a header, a header is reserved for the bridge, or a
 /// variable is not set.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
     header_flag::given(flags, "mcpid connect -H @headers.txt URL", |line| {
@@ -21,20 +21,20 @@ pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, 
     })
 }
 
-/// The headers of `-H` in the form for a configuration.
+/// The headers of `-H`, in the form for a printed configuration.
 #[derive(Debug, Default)]
 pub(super) struct ConfigHeaders {
-    /// Values of `-H` that the printed configuration may contain.
+    /// The values of `-H` that the configuration may contain.
     pub(super) flags: Vec<String>,
-    /// Lines for a separate file. The word TOKEN replaces a value that may be a secret or comes
-    /// from a variable, since messages repeat neither.
+    /// Lines for a separate file. If a value may be a secret or comes from a variable, the word
+    /// TOKEN replaces it.
     pub(super) lines: Vec<String>,
 }
 
-/// Reads the flags only: no variable has to be set, and no file is read.
+/// Reads only the flags: variables need not be set, and no file is read.
 ///
 /// # Errors
-/// A text is no header, or is a header that the bridge makes itself.
+/// A text is not a header, or a header is reserved for the bridge.
 pub(super) fn written(flags: &[String]) -> Result<ConfigHeaders, Failure> {
     let mut written = ConfigHeaders::default();
     for flag in flags {
@@ -70,7 +70,7 @@ fn header(
     line: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<(HeaderName, HeaderValue), Failure> {
-    // The text may hold a token, which must not end in a log: only the name is ever repeated.
+    // The text may be a token, which must not end up in a log. So messages name only the field.
     let Some((name, value)) = line.split_once(':') else {
         return Err(Failure::usage("a header is a name, a colon and a value").hint(AGAIN));
     };
@@ -88,7 +88,7 @@ fn header(
     Ok((name, value))
 }
 
-/// Returns true if the bridge makes this field itself, or the field would change the meaning of a
+/// Returns true if the bridge sets this field itself, or if the field would change the meaning of a
 /// request.
 fn follows(name: &str) -> bool {
     matches!(
@@ -114,8 +114,8 @@ fn follows(name: &str) -> bool {
     ) || name.starts_with("mcp-")
 }
 
-/// Returns `value` with each `${NAME}` replaced by the result of `variable`. A dollar sign that is
-/// not followed by an opening brace stays as it is.
+/// Returns `value` with each `${NAME}` replaced by the result of `variable`. A `$` without `{`
+/// after it stays.
 fn filled(
     header: &str,
     value: &str,

@@ -1,4 +1,4 @@
-//! The connection to the server: the proxy, and the authorities for TLS.
+//! How the bridge reaches its server: through which proxy, and with which certificate authorities.
 
 use std::env;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;
 
-/// Returns the route to `url`: through the proxy that the environment names, or direct.
+/// Returns how to reach `url`: through the proxy that the environment names, or directly.
 ///
 /// # Errors
 /// The proxy cannot be used.
@@ -28,13 +28,12 @@ fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
         .hint(format!("to connect without a proxy: export NO_PROXY={}", shell_word(host)))
 }
 
-/// Returns the route to `uri`: through the proxy that the environment names for it, if it names
-/// one.
+/// Returns how to reach `uri`: through the proxy that the environment names for it, or directly.
 ///
 /// # Errors
 /// The named proxy cannot be used.
 pub(crate) fn route(uri: &Uri) -> Result<DialRoute, ProxyError> {
-    // In a CGI program, HTTP_PROXY is the Proxy header of the client's request.
+    // In a CGI program, the client sets HTTP_PROXY, by a `Proxy` header in its request.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {
         https: variable([Some("https_proxy"), Some("HTTPS_PROXY")]),
@@ -53,10 +52,10 @@ fn variable(names: [Option<&str>; 2]) -> String {
     values.find(|value| !value.trim().is_empty()).unwrap_or_default()
 }
 
-/// Returns the authorities that the server's certificate may come from.
+/// Returns the certificate authorities that may have issued the server's certificate.
 ///
 /// # Errors
-/// A file cannot be read or has none, or this machine has none.
+/// A file cannot be read or has no certificates, or this machine has none.
 pub(super) fn roots(args: &ConnectArgs, is_https: bool) -> Result<rustls::ClientConfig, Failure> {
     let failed = |path: Option<&Path>, error: &tls::TlsError| {
         let whose = path.map_or("this machine".to_owned(), |path| path.display().to_string());

@@ -1,7 +1,7 @@
-//! Opens the client's two streams in the way that costs the least time for each message.
+//! Opens the client's two streams in the way that delays messages least.
 //!
-//! tokio's own stdin and stdout pass every read and write to another thread, since they may be
-//! files. Clients use pipes or sockets, which tokio can poll like any connection.
+//! tokio's own stdin and stdout pass every read and write to another thread, because they may be
+//! files. Clients use pipes or sockets, which tokio can poll directly.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -41,15 +41,17 @@ fn output() -> ClientOutput {
     opened.unwrap_or_else(|| Box::new(tokio::io::stdout()))
 }
 
-/// Linux has these paths. On another system they are missing, and tokio's own streams are used.
+/// The path of stdin on Linux. On other systems it does not exist, and tokio's own streams are
+/// used.
 const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
 
 enum StreamKind {
-    /// A pipe. It is reopened, so that the original descriptor, which other processes may share,
-    /// stays blocking.
+    /// A pipe. It is opened again, because the original descriptor may be shared with other
+    /// processes and must stay blocking.
     Pipe,
-    /// A socket. It cannot be reopened. Only clients use sockets here, one pair for each child.
+    /// A socket. It cannot be opened again, but a client uses a separate pair of sockets for each
+    /// process.
     Socket,
 }
 
@@ -64,7 +66,7 @@ fn kind(path: &str) -> Option<StreamKind> {
 
 fn socket(stream: impl AsFd) -> Option<tokio::net::UnixStream> {
     let socket = UnixStream::from(stream.as_fd().try_clone_to_owned().ok()?);
-    // A socket of another family is not used.
+    // Sockets of other families are not used.
     socket.local_addr().ok()?;
     socket.set_nonblocking(true).ok()?;
     tokio::net::UnixStream::from_std(socket).ok()

@@ -27,7 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An MCP server and the gateway in front of it, which run until this is dropped.
+/// An MCP server and a gateway in front of it. Both run until this value is dropped.
 pub(super) struct DemoServers {
     runtime: Runtime,
     client: Dialer<Full<Bytes>>,
@@ -35,7 +35,7 @@ pub(super) struct DemoServers {
 }
 
 impl DemoServers {
-    /// Starts both at free ports of 127.0.0.1. The gateway trusts the keys of `registry`.
+    /// Starts both servers on free ports of 127.0.0.1. The gateway trusts the keys in `registry`.
     ///
     /// # Errors
     /// A port cannot be opened, or a thread cannot be started.
@@ -89,8 +89,8 @@ fn gateway_before(
         let (registry, origins) = (Arc::clone(&registry), Origins::new([origin.clone()]));
         Verifier::new(Profile::mcp(), registry, origins, clock.clone(), replay)
     };
-    // The key in the registry was made a moment ago, so no earlier store can have seen a nonce of
-    // it: the store needs no floor.
+    // The key in the registry was made a moment ago, so no earlier store can have lost a nonce of
+    // it, and the store needs no floor.
     let retention = verifier(ReplayCheck::Unchecked).retention();
     let store = Memory::new(clock.now(), retention, &mut SysRng)?.without_floor();
     let verifier = verifier(ReplayCheck::Claim(Arc::new(store)));
@@ -99,8 +99,8 @@ fn gateway_before(
     Ok(Gateway::new(config, verifier, tls, clock, metrics, log)?)
 }
 
-/// Answers a tool call, as the MCP server. The name of the caller comes from the gateway, which has
-/// verified it.
+/// The MCP server: answers a tool call. The gateway has verified who the caller is, and names it in
+/// a header field.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let name = request.headers().get("mcpid-name").and_then(|name| name.to_str().ok());
     let text = format!("done, as {} asked", name.unwrap_or("an unknown caller"));

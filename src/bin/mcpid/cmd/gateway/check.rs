@@ -1,4 +1,4 @@
-//! `gateway --check-config`: prints the settings as they were understood, without listening.
+//! `gateway --check-config`: prints how the settings were understood, and does not listen.
 
 use mcpid::audit::witness::WitnessPolicy;
 use mcpid::mcp::methods::KNOWN;
@@ -13,10 +13,10 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The most keys that are shown by name.
+/// Maximum number of keys that are printed.
 const MAX_KEYS_SHOWN: usize = 50;
 
-/// The result, as `--json` prints it.
+/// The result of the check, as `--json` prints it.
 #[derive(Serialize)]
 struct ConfigCheck<'a> {
     version: u8,
@@ -37,18 +37,18 @@ struct ConfigCheck<'a> {
     permissive: Vec<Matched<'a>>,
     nonces: String,
     admin: Option<String>,
-    /// The first trusted keys, by id and name.
+    /// The first trusted keys, each with its id and name.
     trusted: Vec<TrustedKey<'a>>,
 }
 
-/// A pattern of a flag, and the methods of MCP that it matches for some name.
+/// A pattern in a flag, with the methods of MCP that it matches for at least some name.
 #[derive(Serialize)]
 struct Matched<'a> {
     pattern: &'a str,
     methods: Vec<&'static str>,
 }
 
-/// A witness policy as it was understood.
+/// A witness policy, as it was understood.
 #[derive(Serialize)]
 struct UnderstoodQuorum<'a> {
     quorum: String,
@@ -58,9 +58,9 @@ struct UnderstoodQuorum<'a> {
 #[derive(Serialize)]
 struct AskedWitness<'a> {
     name: &'a str,
-    /// `None` for a key that is not supported.
+    /// The key; `None` if the kind of key is not supported.
     key: Option<String>,
-    /// `None` for a witness that cannot be asked.
+    /// The URL; `None` if the witness cannot be asked.
     url: Option<&'a str>,
 }
 
@@ -134,7 +134,7 @@ fn matched(text: &str) -> Matched<'_> {
     }
     let pattern = Pattern::parse(text).ok();
     let matches = |method: &&'static str| {
-        // Without a NAME, a pattern restricts all names of its METHOD.
+        // Without a NAME, a pattern applies to all names of its METHOD.
         pattern.as_ref().is_some_and(|p| p.restricts(Operation { method, name: None }))
     };
     Matched { pattern: text, methods: KNOWN.into_iter().filter(|method| matches(method)).collect() }
@@ -158,8 +158,7 @@ impl ConfigCheck<'_> {
             };
             rows.push(("strict", format!("{}: {what}", strict.pattern)));
         }
-        // In permissive mode, an unsigned answer could approve the question that a signed call
-        // asked.
+        // In permissive mode, an unsigned answer could approve what a signed call asked back.
         if self.mode == "permissive"
             && self.strict.iter().any(|s| s.methods.contains(&"tools/call"))
         {

@@ -1,8 +1,8 @@
-//! Reads the configuration file: the flags of `gateway`, written in TOML.
+//! Reads a configuration file: the flags of `gateway`, written in TOML.
 //!
-//! Each setting is parsed as the flag of its name, so that file and command line have the same
-//! rules. A setting is ignored if the command line has that flag. Every failure names the file and
-//! the line.
+//! Each setting is parsed as the flag with the same name, so that file and command line follow the
+//! same rules. A flag on the command line replaces the setting in the file. Every failure names the
+//! file and the line.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -38,23 +38,23 @@ struct FileSetting {
     key: String,
     /// The line, counted from 1.
     line: usize,
-    /// The flag of the same name and its values, as words of a command line.
+    /// The flag with the same name and its values, as words of a command line.
     words: Vec<OsString>,
 }
 
 impl ConfigFile {
-    /// Reads the file at `path`, and checks each setting by itself.
+    /// Reads the file at `path`, and checks each setting alone.
     ///
     /// # Errors
-    /// The file cannot be read, is no TOML, or has a setting that its flag would refuse.
+    /// The file cannot be read, is not TOML, or has a setting that its flag would refuse.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::open_quietly(Some(path))?.read(MAX_FILE_BYTES)?;
         let mut file = ConfigFile { name: path.display().to_string(), settings: Vec::new() };
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table = DeTable::parse(&text).map_err(|error| {
-            // Only the first line of the library's text is used: the next lines repeat the content
-            // of the file.
+            // Only the first line of the parser's message is used, because the next lines quote the
+            // file.
             let why = error.message().lines().next().unwrap_or_default();
             file.broken(error.span().map(|span| line(span.start)), why)
         })?;
@@ -90,7 +90,7 @@ impl ConfigFile {
     /// Returns the command line `argv` with the settings of the file added.
     ///
     /// # Errors
-    /// `argv` itself is wrong.
+    /// `argv` itself is not valid.
     pub(crate) fn complete(&self, argv: &[OsString]) -> Result<Vec<OsString>, Failure> {
         let given = Cli::command()
             .try_get_matches_from(argv)
@@ -110,8 +110,8 @@ impl ConfigFile {
         Ok(whole)
     }
 
-    /// Adds the file and line to `failure` if its message begins with the flag of a setting of this
-    /// file that `argv` does not have.
+    /// If the message of `failure` begins with a flag that is set in this file and not in `argv`,
+    /// adds the file and line.
     pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
         let flag = |setting: &FileSetting| format!("--{}", setting.key);
         let is_about = |setting: &&FileSetting| {
@@ -132,12 +132,12 @@ impl ConfigFile {
         failure
     }
 
-    /// Parses the last setting alone, as its flag.
+    /// Parses the last setting alone, as the flag with its name.
     fn check_last(&self) -> Result<(), Failure> {
         let Some(setting) = self.settings.last() else { return Ok(()) };
         let alone = command_line(setting.words.iter());
         match Cli::try_parse_from(&alone) {
-            // A setting that needs another one is checked when all settings are parsed together.
+            // A setting that requires another one is checked later, with all settings together.
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
                 let why = usage_error::failure(&error, &alone).message;
                 Err(self.broken(Some(setting.line), &why))
@@ -146,8 +146,8 @@ impl ConfigFile {
         }
     }
 
-    /// Parses all settings together as flags, so that a failure is reported for the file and not
-    /// for the command line.
+    /// Parses all settings together as flags. A failure is then reported for the file, and not for
+    /// the command line.
     fn check_all(&self) -> Result<(), Failure> {
         let all = command_line(self.settings.iter().flat_map(|setting| &setting.words));
         match Cli::try_parse_from(&all) {
@@ -171,7 +171,7 @@ fn command_line<'a>(words: impl Iterator<Item = &'a OsString>) -> Vec<OsString> 
     ["mcpid", "gateway"].map(OsString::from).into_iter().chain(words.cloned()).collect()
 }
 
-/// Returns the setting whose name is nearest to `key`, as clap suggests it for a flag.
+/// Returns the setting whose name is most similar to `key`, by clap's rule for flags.
 fn nearest(key: &str) -> Option<String> {
     let flag = format!("--{}", key.replace('_', "-").to_lowercase());
     let exact = Cli::command().find_subcommand("gateway").is_some_and(|gateway| {
@@ -193,7 +193,7 @@ fn nearest(key: &str) -> Option<String> {
 /// Returns a setting as the words of its flag `arg`.
 fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, String> {
     let one = |value: &DeValue<'_>| match value {
-        // The form `--flag=value` prevents that a value with a dash is read as a flag.
+        // With `--flag=value`, a value that begins with a dash is not taken for a flag.
         DeValue::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
         DeValue::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
         other => Err(format!("{key:?} cannot be {}", kind(other))),

@@ -1,11 +1,11 @@
-//! Notices files that change while the gateway runs.
+//! Detects changes of files while the gateway runs.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-/// Remembers the metadata of files, and of folders with the files in them.
+/// The last known metadata of files and of folders, including the files in them.
 pub(crate) struct FileWatch {
     paths: Vec<PathBuf>,
     seen: u64,
@@ -17,7 +17,7 @@ impl FileWatch {
         FileWatch { paths, seen }
     }
 
-    /// Returns whether the metadata differ from those of the last call.
+    /// Returns true if the metadata differ from those at the last call.
     pub(crate) fn changed(&mut self) -> bool {
         let now = look(&self.paths);
         std::mem::replace(&mut self.seen, now) != now
@@ -45,7 +45,7 @@ fn mark(path: &Path, hash: &mut DefaultHasher) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        // The inode number shows that a file was replaced by another with the same times.
+        // The inode number shows that a file was replaced by one with the same times.
         (about.ino(), about.ctime(), about.ctime_nsec(), about.mode()).hash(hash);
     }
 }

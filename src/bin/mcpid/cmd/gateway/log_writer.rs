@@ -1,5 +1,5 @@
-//! Writes log lines to stdout, or appends them to a file. A separate thread writes, so that a log
-//! whose reader has stopped does not block requests.
+//! Writes the gateway's log to stdout or to a file. A separate thread writes, so that a log whose
+//! reader has stopped does not block requests.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -18,12 +18,12 @@ use crate::output::failure::Failure;
 
 /// Lines that may wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_LINES: usize = 16 * 1024;
-/// Time to gather lines before a write. Waking the writer for each request would cost more than the
-/// write itself.
+/// How long the thread gathers lines before it writes them. Waking the thread for each request
+/// would cost more than the write itself.
 const GATHER_TIME: Duration = Duration::from_millis(20);
-/// Number of empty gathers after which the writer waits for a line instead.
+/// After this many gathering periods without a line, the thread waits for the next line.
 const MAX_EMPTY_GATHERS: u32 = 50;
-/// The longest single wait for a line.
+/// Maximum time of a single wait for a line.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 enum LogWork {
@@ -46,7 +46,7 @@ pub(crate) struct LogSender {
 }
 
 impl LogSender {
-    /// Takes a line, or drops it if too many wait already. Never blocks.
+    /// Queues a line, or drops it if the queue is full. Never blocks.
     pub(crate) fn take(&self, line: String) {
         if self.work.try_send(LogWork::Line(line)).is_err() {
             self.metrics.line_lost();
@@ -55,8 +55,8 @@ impl LogSender {
 }
 
 impl LogWriter {
-    /// Starts a writer to the file at `path`, or to stdout. Later errors are passed to `warn`, each
-    /// once until writing works again.
+    /// Starts a thread that writes to the file at `path`, or to stdout. Later errors are passed to
+    /// `warn`, one until writing works again.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -76,14 +76,13 @@ impl LogWriter {
         Ok((LogWriter { work, ended }, lines))
     }
 
-    /// Opens the file anew, after it was renamed by log rotation.
+    /// Opens the file again after log rotation has renamed it.
     pub(crate) fn reopen(&self) {
-        // If the queue is full, the old file takes no more lines, and this request is lost with
-        // them.
+        // If the queue is full, this command is lost too, and the old file stays open.
         let _ = self.work.try_send(LogWork::Reopen);
     }
 
-    /// Writes the waiting lines within `timeout`, and returns whether all were written.
+    /// Writes the waiting lines within `timeout`, and returns true if all were written.
     pub(crate) fn end(&self, timeout: Duration) -> bool {
         let begun = Instant::now();
         while let Err(TrySendError::Full(_)) = self.work.try_send(LogWork::End) {
@@ -96,7 +95,7 @@ impl LogWriter {
     }
 }
 
-/// Returns the next piece of work, or `Timeout` if there is none yet.
+/// Returns the next command, or `Timeout` if there is none.
 fn next(queue: &Receiver<LogWork>, quiet: &mut u32) -> Result<LogWork, RecvTimeoutError> {
     let found = match queue.try_recv() {
         Ok(work) => Ok(work),
@@ -130,7 +129,7 @@ impl LogOutput {
             }),
             None => {
                 let name = PathBuf::from("stdout");
-                // The writer has a separate descriptor: a blocked write must not hold the lock of
+                // A separate descriptor is used, because a blocked write must not hold the lock of
                 // stdout.
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 let stdout = stdout.map_err(|e| Failure::write(&name, &e))?;
@@ -141,8 +140,8 @@ impl LogOutput {
 
     fn work(&mut self, queue: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
         let mut broken = false;
-        // A failure of the log never fails a request. The first lost line is reported, the others
-        // are counted.
+        // A failure of the log never makes a request fail. The first lost line is reported, and the
+        // others are counted.
         let mut note = |name: &Path, written: io::Result<()>| match written {
             Ok(()) => broken = false,
             Err(error) => {
@@ -190,7 +189,7 @@ impl LogOutput {
 fn append(path: &Path) -> Result<File, Failure> {
     let mut options = File::options();
     options.append(true).create(true);
-    // The log tells which client calls which tool.
+    // Only the owner may read the log, because it shows which client calls which tool.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|e| Failure::write(path, &e))

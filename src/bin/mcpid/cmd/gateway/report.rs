@@ -1,5 +1,5 @@
-//! `mcpid gateway report`: reads logs, and prints the facts that an operator needs before enabling
-//! strict mode.
+//! `mcpid gateway report`: reads logs of the gateway, and prints what an operator needs to know
+//! before enabling strict mode.
 
 use std::io::BufReader;
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::output::failure::{Failure, reason};
 use crate::output::page::{PageKind, PageOutput};
 use crate::output::ui::{Ui, path_word, shell_word};
 
-/// Lines between two progress lines.
+/// Number of lines between two updates of the progress.
 const PROGRESS_LINES: u64 = 10_000;
 
-/// The kind of the page. Its mode is that of a file from a shell's redirection.
+/// The kind of page for this report. Its mode is that of a file from shell redirection.
 const KIND: PageKind = PageKind { mark: MARK, name: "a report", mode: 0o666 };
 
-/// Returns the same command with another name for the page.
+/// Returns the user's command with another file name for the page.
 fn again(args: &GatewayReportArgs) -> String {
     let page = args.html.clone().into_iter().collect::<Vec<_>>();
     let logs = if args.logs.is_empty() { &page } else { &args.logs };
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
-    // The output is checked before a long log is read.
+    // The target of the output is checked before reading a long log.
     let output = PageOutput::check(html, &KIND, || again(args), ui)?;
     let report = read(args, ui)?.report();
     if output.is_wanted() {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-/// Reads and counts all logs. A log that cannot be read is a failure, since a report without it
+/// Reads and counts all logs. If one cannot be read, the command fails, because a report without it
 /// would look complete.
 fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> {
     let mut tally = RolloutTally::new();
@@ -106,7 +106,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
     Ok(tally)
 }
 
-/// Prints as hints the two ways to change the gateway's flags.
+/// Prints two possible changes of the gateway's flags, as hints.
 fn hints(report: &RolloutReport, ui: &mut Ui) {
     if report.all.requests == 0 || report.all.would_refuse == 0 {
         if report.all.requests > 0 && report.all.refused == 0 {

@@ -1,5 +1,5 @@
-//! Serves: worker threads answer requests, a runtime thread accepts connections, and the main
-//! thread prints messages and watches files.
+//! Runs the gateway: worker threads answer requests, a runtime thread accepts connections, and the
+//! main thread prints messages and watches files.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,19 +29,20 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
 
-/// Interval at which watched files are checked.
+/// How often watched files are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Descriptors for other purposes than clients: listeners, stores, logs, operators.
+/// Number of descriptors for listeners, stores, logs and operators, in addition to those for
+/// clients.
 const OTHER_FILES: u64 = 96;
 /// Maximum time to write the last log lines.
 const LOG_GRACE: Duration = Duration::from_secs(2);
 
-/// An event that the serving threads report to the main thread.
+/// An event that other threads report to the main thread.
 enum GatewayEvent {
     Note(String),
     Warning(String),
     Reload,
-    /// Serving has ended, and this number of connections was cut.
+    /// Serving has ended; the number of connections that were cut.
     Over(usize),
     Interrupted,
 }
@@ -63,7 +64,7 @@ pub(crate) fn run(
         }
         _ => failure,
     })?;
-    // The channel is unbounded, so that no event is lost. Events are rare, and only operators and
+    // The channel is unbounded, so that no event is lost. Events are rare: only operators and
     // faults cause them.
     let (events, received) = channel();
     let store = {
@@ -81,7 +82,7 @@ pub(crate) fn run(
         let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
         LogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
-    // The report for operators is kept only if there is an address for operators.
+    // The tally for the report is kept only if there is an address for operators.
     let tally = settings.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
     let lines = {
         let tally = tally.clone();
@@ -106,7 +107,7 @@ pub(crate) fn run(
     }
     let readiness = Arc::new(readiness);
     let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, .. } = settings;
-    // Half of the descriptors are for connections to the upstream.
+    // Each connection of a client may need one to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
     let upstream = config.upstream.to_string();
@@ -121,11 +122,13 @@ pub(crate) fn run(
     .map_err(|error| Failure::usage(chain(&error)))?;
     let tls = tls.map(ReloadableCertificates::new);
     let no_threads = |e| no_listener("start threads", &e);
-    // This runtime accepts connections, receives signals and answers operators.
+    // This runtime accepts connections, receives signals and answers operators. The workers serve
+    // requests.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
     let workers = Workers::of_this_machine().map_err(no_threads)?;
-    // A supervisor may stop the gateway as soon as a port answers.
+    // Signal handlers are installed before listening, because a supervisor may stop the gateway as
+    // soon as a port answers.
     let (stop, mut stopped) = watch::channel(false);
     signals(&runtime, &events, stop)?;
 
@@ -174,15 +177,15 @@ pub(crate) fn run(
     let ended = console.work(&received, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
     if let Some(recorder) = recorder {
-        // Writes the last checkpoint, even if other tasks still hold the log.
+        // Closing writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
-    // Witnesses see that checkpoint too.
+    // The witnesses get the last checkpoint too.
     drop(witnesses);
     ended
 }
 
-/// Returns the event that tells the operator about witnesses.
+/// Returns the event that tells the operator about news from witnesses.
 fn event_of(news: WitnessNews) -> GatewayEvent {
     match news {
         WitnessNews::Note(words) => GatewayEvent::Note(words),
@@ -209,8 +212,8 @@ fn no_listener(act: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Unavailable, "listener", format!("cannot {act}: {why}"))
 }
 
-/// Returns the limits that the operating system's limit on open files allows. That limit is raised
-/// as far as possible. Each connection of a client needs a second one to the upstream.
+/// Reduces the limits to what the operating system's limit on open files allows. That limit is
+/// first raised as far as possible. Each client connection also needs a connection to the upstream.
 fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLimits {
     let mut limits = limits.clone();
     #[cfg(unix)]
@@ -275,7 +278,7 @@ fn signals(
     Ok(())
 }
 
-/// The state of the main thread.
+/// What the main thread needs for its messages and its watching of files.
 struct GatewayConsole<'a> {
     args: &'a GatewayFlags,
     log_writer: LogWriter,
@@ -330,8 +333,8 @@ impl GatewayConsole<'_> {
         }
     }
 
-    /// Reads trust files and certificates again. If one cannot be read, the old content stays in
-    /// use.
+    /// Reads trust files and certificates again. If one of them cannot be used, the old content
+    /// stays in use.
     fn reload(&mut self, ui: &mut Ui) {
         let mut broken = None;
         match VerifierSettings::read(&self.args.judging, ui) {

@@ -23,7 +23,7 @@ use crate::output::ui::{Ui, shell_word};
 /// The largest file of certificates, in bytes.
 const MAX_PEM_BYTES: u32 = 4 << 20;
 
-/// The settings of a gateway, ready to use.
+/// The settings of a gateway, read and checked.
 pub(crate) struct GatewaySettings {
     pub(crate) config: Config,
     pub(crate) judging: VerifierSettings,
@@ -40,7 +40,7 @@ impl GatewaySettings {
     /// Reads the flags, the trust files and the certificates.
     ///
     /// # Errors
-    /// A flag or file cannot be used, or would not be safe.
+    /// A flag or file cannot be used, or is not safe to use.
     pub(crate) fn read(args: &GatewayFlags, ui: &mut Ui) -> Result<Self, Failure> {
         let upstream = args.upstream.clone().ok_or_else(|| {
             Failure::usage("which server is behind? --upstream is missing").hint(
@@ -93,7 +93,7 @@ impl GatewaySettings {
         }
         let config = config(args, upstream, ui)?;
         without_effect(args, &config.upstream)?;
-        // The watch begins before the files are read, so that a change from here on is noticed.
+        // Watching begins before the files are read, so that no change is missed in between.
         let watch = FileWatch::new(watched(args)?);
         let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
@@ -153,7 +153,7 @@ fn config(args: &GatewayFlags, upstream: Upstream, ui: &mut Ui) -> Result<Config
         RefusalStatus::Ok => RefuseWith::Ok,
     };
     for origin in &args.allow_origin {
-        // A web origin is compared in the form in which a browser writes it.
+        // A web origin must be written as browsers write it, because the two are compared as text.
         let web = origin.starts_with("http://") || origin.starts_with("https://");
         let as_browsers = Origin::parse(origin).is_ok_and(|o| o.to_string() == *origin);
         if origin.eq_ignore_ascii_case("null") || origin.contains('*') || (web && !as_browsers) {
@@ -176,7 +176,7 @@ fn config(args: &GatewayFlags, upstream: Upstream, ui: &mut Ui) -> Result<Config
     Ok(config)
 }
 
-/// Refuses flags that would change nothing, since their author expects a change.
+/// Refuses flags that would have no effect, because a user who sets one expects an effect.
 fn without_effect(args: &GatewayFlags, upstream: &Upstream) -> Result<(), Failure> {
     let nothing =
         |flag: &str, why: &str| Err(Failure::usage(format!("{flag} would change nothing: {why}")));
@@ -259,8 +259,8 @@ pub(crate) fn to_upstream(
     let config = match &pem {
         Some(pem) => tls::client(Some(pem)),
         None if upstream.is_tls() => tls::client(None),
-        // Reading all authorities of the machine takes longer than the rest of the start, so it is
-        // done for an https upstream only.
+        // Reading all certificate authorities of the machine takes longer than the rest of the
+        // start. So it is done only if the upstream uses https.
         None => tls::client_without_roots(),
     };
     config.map_err(|error| {

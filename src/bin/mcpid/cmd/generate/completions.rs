@@ -1,4 +1,4 @@
-//! Shell completions, made from the grammar.
+//! Generates shell completions from the grammar.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -6,7 +6,7 @@ use clap_complete::aot::{Generator, Shell};
 
 use crate::args::Cli;
 
-/// Flags that take a special word, and any other text too.
+/// Flags that take any text, but also a special word.
 const SPECIAL_WORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
 /// Returns the file name and the completion script for `shell`.
@@ -25,9 +25,9 @@ pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((shell.file_name("mcpid"), bytes))
 }
 
-/// Returns `command` without hidden commands and flags, which the generators would offer too.
+/// Returns `command` without hidden commands and flags. The generators would complete them too.
 fn visible(command: &Command) -> Command {
-    // The builder takes only static text, so the names are leaked. The program ends after this.
+    // The builder takes only static text, so names are leaked. The program ends soon after this.
     let mut shown = Command::new(&*command.get_name().to_owned().leak());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -49,8 +49,8 @@ fn visible(command: &Command) -> Command {
         .disable_help_subcommand(true)
 }
 
-/// Returns the bash script with completion of files for commands that take files. The generator
-/// itself offers only flags.
+/// Adds completion of file names to the bash script, for commands that take files. The generator
+/// itself completes only flags.
 fn with_files(script: &str, root: &Command) -> String {
     let mut takes_files = Vec::new();
     collect(root, "mcpid", &mut takes_files);
@@ -67,7 +67,7 @@ fn with_files(script: &str, root: &Command) -> String {
                 let indent = line.len() - line.trim_start().len();
                 format!("{:indent$}if [[ ${{cur}} == -* ]] ; then", "")
             }
-            // The fallback of the command's block, indented as its label is.
+            // The fallback in the block of a command. The block's label has the same indentation.
             r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#
                 if line.starts_with("            C") =>
             {
@@ -79,7 +79,8 @@ fn with_files(script: &str, root: &Command) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Collects the labels of the script's blocks for `command` and its subcommands that take files.
+/// Collects the labels of blocks in the script that belong to `command` and its subcommands, if
+/// they take files.
 fn collect(command: &Command, label: &str, into: &mut Vec<String>) {
     let is_file = |arg: &Arg| {
         matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath)

@@ -1,4 +1,4 @@
-//! Man pages, made from the grammar.
+//! Generates man pages from the grammar.
 
 use std::io::{self, Write};
 
@@ -21,7 +21,7 @@ pub(super) fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Adds the page of `command`, whose ancestors are `above`, and the pages of its subcommands.
+/// Adds the page of `command`, whose parent commands are `above`, and the pages of its subcommands.
 fn page(
     command: &Command,
     above: &[&Command],
@@ -36,8 +36,8 @@ fn page(
     shown(command).try_for_each(|sub| page(sub, &path, files))
 }
 
-/// Renders the page in the usual order of sections. The generator's own rendering omits values in
-/// the synopsis, and puts all text after the options under one heading, "EXTRA".
+/// Renders the page with the usual order of sections. The generator's own rendering leaves values
+/// out of the synopsis, and puts all text after the options under the heading "EXTRA".
 fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(command.clone())
         .source(concat!("mcpid ", env!("CARGO_PKG_VERSION")))
@@ -72,7 +72,7 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
     let mut roff = Roff::new();
     for (heading, lines) in sections {
         roff.control("SH", [heading.as_str()]);
-        // Without filling, since these are tables and commands.
+        // No filling, because these sections are tables and commands.
         roff.control("nf", []);
         for line in lines.lines() {
             roff.text([roman(line)]);
@@ -126,7 +126,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// Returns the flags without a value, except those that every program has.
+/// Returns the flags without a value, without `--help` and others that every program has.
 fn switches(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| {
         !arg.is_positional()
@@ -142,8 +142,8 @@ fn values(arg: &Arg) -> String {
     }
 }
 
-/// Returns the related pages: the parent command and the subcommands, or the siblings if there are
-/// no subcommands.
+/// Returns the related pages: the parent command and the subcommands. If there are no subcommands,
+/// the siblings.
 fn see_also(command: &Command, above: &[&Command]) -> Vec<String> {
     let around: Vec<&Command> = match shown(command).next() {
         Some(_) => shown(command).collect(),

@@ -1,4 +1,5 @@
-//! The headers of a payload: those that the caller gives, and those that a client would send.
+//! The headers of a request for a payload: those that the user gives, and those that an MCP client
+//! would send.
 
 use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::headers;
@@ -10,14 +11,14 @@ use crate::output::failure::{Failure, chain};
 /// Reads the headers of `-H`, in the order given. A file has one header on each line.
 ///
 /// # Errors
-/// A file cannot be read, or a text is no header.
+/// A file cannot be read, or a text is not a header.
 pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
     header_flag::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
 }
 
 fn header(line: &str) -> Result<(String, String), Failure> {
     let Some((name, value)) = line.split_once(':') else {
-        // The text may be a token, which must not end in a log.
+        // The text may be a token, which must not end up in a log.
         return Err(Failure::usage("a header is a name, a colon and a value")
             .hint("mcpid sign -H 'Mcp-Session-Id: 42' --url URL body.json"));
     };
@@ -37,7 +38,8 @@ pub(super) fn usual(head: &Head<'_>, body: &[u8]) -> Vec<(&'static str, String)>
     if body.is_empty() {
         return Vec::new();
     }
-    // The body is read under a JSON content type, to find out whether it is a message of MCP.
+    // The body is parsed as if it had a JSON content type, to find out whether it is an MCP
+    // message.
     let Ok(mut asked) = Head::new("POST", head.target().clone()) else { return Vec::new() };
     let _ = asked.push("content-type", b"application/json".as_slice());
     let message = match body::read(&asked, body, Scope::Anywhere) {

@@ -1,5 +1,5 @@
-//! The request that `sign` signs: made from a URL and a payload, or read from a capture, and how it
-//! is printed.
+//! The request that `sign` signs: made from a URL and a payload, or read from a capture. Also
+//! prints it.
 
 mod curl;
 
@@ -18,8 +18,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-/// The largest body or capture, in bytes. A verifier's limit is lower but can be raised; this limit
-/// keeps a wrong file from filling the memory.
+/// The largest body or capture, in bytes. Verifiers have a lower limit by default, which can be
+/// raised. This limit prevents a wrong file from filling the memory.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to be signed.
@@ -39,7 +39,7 @@ pub(crate) enum RequestToSign {
         source: Vec<u8>,
         body: Vec<u8>,
         origins: Origins,
-        /// The target to print on the request line, if it is not the captured one.
+        /// The target to print on the request line, if it differs from the captured one.
         target: Option<String>,
     },
 }
@@ -59,7 +59,7 @@ impl RequestToSign {
         }
     }
 
-    /// Returns the origins for a request line without one.
+    /// Returns the origins to use if the request line names none.
     pub(crate) fn origins(&self) -> &Origins {
         const NONE: &Origins = &Origins::unknown();
         match self {
@@ -73,7 +73,8 @@ impl RequestToSign {
         self.origins().resolve(self.head()).ok().map(|target| target.target_uri())
     }
 
-    /// Returns the headers to print: all of a payload, and the new ones of a capture.
+    /// Returns the headers to print: all headers of a made request, or the new headers of a
+    /// capture.
     pub(crate) fn headers(&self, signed: &Signed) -> Vec<(String, String)> {
         let added = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
         match self {
@@ -82,7 +83,7 @@ impl RequestToSign {
         }
     }
 
-    /// Prints the signed request in the form that `args` chooses.
+    /// Prints the signed request in the format that `args` selects.
     ///
     /// # Errors
     /// Stdout cannot be written.
@@ -117,7 +118,7 @@ impl RequestToSign {
                 }
                 Ok(())
             }
-            // Not reached: the check of the flags refuses this combination.
+            // This cannot happen, because the check of the flags refuses this combination.
             (SignFormat::Curl, RequestToSign::Read { .. }) => Ok(()),
         }
     }
@@ -143,15 +144,15 @@ impl RequestToSign {
     }
 }
 
-/// Returns whether requests of this method have no body by default.
+/// Returns true if requests with this method usually have no body.
 fn bodiless(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-/// The request as the flags describe it. Only header files are read for it, so that a typing error
-/// is reported before a keyfile is opened or stdin is read.
+/// The request as the flags describe it. Only header files are read at this point, so that a typing
+/// error is reported before a keyfile is opened or stdin is read.
 pub(crate) enum SignPlan {
-    /// A payload, with the head as far as the flags give it.
+    /// A payload, with the part of the head that the flags give.
     Make { head: Head<'static>, given: Vec<(String, String)> },
     /// A capture.
     Read { origins: Origins },
@@ -161,7 +162,7 @@ impl SignPlan {
     /// Reads the flags.
     ///
     /// # Errors
-    /// The flags do not describe a request.
+    /// The flags do not describe a valid request.
     pub(crate) fn of(args: &SignArgs) -> Result<Self, Failure> {
         let Some(url) = &args.url else { return plan_capture(args) };
         let target = RequestTarget::from_url(url.clone()).map_err(|e| bad_url(args, url, &e))?;
@@ -173,7 +174,7 @@ impl SignPlan {
         for (name, value) in &given {
             head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }
-        // Refuses a `Host` header that differs from the URL's host.
+        // This refuses a `Host` header that differs from the host in the URL.
         Origins::unknown().resolve(&head).map_err(|e| usage(&e))?;
         Ok(SignPlan::Make { head, given })
     }
@@ -181,7 +182,7 @@ impl SignPlan {
     /// Reads the payload or the capture.
     ///
     /// # Errors
-    /// The input cannot be read, or is no request.
+    /// The input cannot be read, or is not a request.
     pub(crate) fn read(self, args: &SignArgs, ui: &mut Ui) -> Result<RequestToSign, Failure> {
         match self {
             SignPlan::Make { head, given } => {
@@ -193,7 +194,7 @@ impl SignPlan {
     }
 }
 
-/// Warns of a method in lower case. Methods are case-sensitive (RFC 9110 section 9.1).
+/// Warns of a method in lower case, because methods are case-sensitive (RFC 9110 section 9.1).
 fn remark_method(method: &str, ui: &mut Ui) {
     const KNOWN: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
@@ -218,7 +219,8 @@ fn plan_capture(args: &SignArgs) -> Result<SignPlan, Failure> {
     Ok(SignPlan::Read { origins })
 }
 
-/// Returns the failure for the URL. The URL is not repeated, since it may hold a password.
+/// Returns the failure for an unusable URL. The URL itself is not repeated, because it may contain
+/// a password.
 fn bad_url(args: &SignArgs, url: &str, error: &UriError) -> Failure {
     let failure = Failure::usage(format!("--url: {}", chain(error)));
     let better = match error {
@@ -253,7 +255,7 @@ fn made(
         files::open(args.input.as_deref(), ui)?.read(MAX_INPUT_BYTES).map_err(too_large)?
     };
     if args.format == Some(SignFormat::Curl) && head.method() == "HEAD" && !body.is_empty() {
-        // curl allows only one of --head and --data-binary.
+        // curl accepts only one of --head and --data-binary.
         return Err(Failure::usage("curl sends no body with HEAD")
             .hint("mcpid sign --format http prints the request itself"));
     }

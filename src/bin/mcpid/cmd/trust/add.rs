@@ -22,7 +22,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Bytes of a key file: enough for a JWK Set or a certificate chain.
+/// Maximum size of a key file, in bytes: enough for a JWK Set or a certificate chain.
 const MAX_KEY_FILE_BYTES: u32 = 1024 * 1024;
 
 /// Adds the key, and prints its id.
@@ -36,7 +36,8 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let mut new = NewEntry::new(found.key);
     new.kid = found.kid;
-    // The name in a key file can be any text; one that a trust file cannot take is omitted.
+    // A key file may contain any text as a name. A name that is not allowed in a trust file is left
+    // out.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
     if args.client_id.iter().any(|id| id == new.key.id().as_str()) {
         let message =
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage(message).hint("leave --client-id out"));
     }
     new.client_ids.clone_from(&args.client_id);
-    // Flags can narrow the validity that the key file states, but not widen it.
+    // Flags can shorten the validity that the key file states, but not extend it.
     new.not_before = args.not_before.max(found.not_before);
     new.not_after = args.not_after.into_iter().chain(found.not_after).min();
     new.allow = (!patterns.is_empty()).then_some(patterns);
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
-/// A public key, with the metadata in its file.
+/// A public key, and what its file says about it.
 struct KeyToTrust {
     key: PublicKey,
     name: Option<String>,
@@ -92,8 +93,8 @@ impl KeyToTrust {
     }
 }
 
-/// Returns the public part of the default key, so that a key made by `keygen` is trusted without a
-/// flag.
+/// Returns the public key of the default keyfile, so that a key made by `keygen` can be trusted
+/// without a flag.
 fn default_key() -> Result<KeyToTrust, Failure> {
     SigningKey::find(None).map(KeyToTrust::held)
 }
@@ -104,18 +105,19 @@ fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
         return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
     }
     match KeyRef::parse(key) {
-        // A text that is no reference may still be the name of a file.
+        // A text that is not a valid reference may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}
-        // Every other reference, also to a source that is added later, names a signing key and no
-        // file.
+        // Every other reference, including those of sources that are added later, names a signing
+        // key and not a file.
         Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
     }
-    // The file may be a keyfile without passphrase, or by mistake a private key.
+    // The file may contain a secret: it may be a keyfile without passphrase, or a private key by
+    // mistake.
     passphrase::keep_out_of_dumps();
     let input = files::open(Some(key), ui)?;
     let name = input.name.clone();
     let bytes = input.read_secret(MAX_KEY_FILE_BYTES)?;
-    // Other users can read this private key and sign with it, so it must not be trusted.
+    // Other users can read this private key and sign with it, so the key must not be trusted.
     if let Err(error @ FileError::TooOpen { .. }) = store::load_keyfile(key) {
         return Err(store_failure(key, error));
     }

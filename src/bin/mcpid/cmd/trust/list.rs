@@ -22,7 +22,7 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if keys.is_empty() {
-        // A note has said that the file holds no key.
+        // A note has already said that the file contains no keys.
         return Ok(Exit::Ok);
     }
     let mut rows = vec![["NAME", "KEY ID", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned)];
@@ -40,7 +40,7 @@ struct TrustListJson {
     keys: Vec<TrustedKeyJson>,
 }
 
-/// One key in the output of `--json`.
+/// One key, as `--json` prints it.
 #[derive(serde::Serialize)]
 pub(super) struct TrustedKeyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ impl TrustedKeyJson {
         }
     }
 
-    /// Adds the version, for a result that consists of this key only.
+    /// Adds the version, for output that consists of this key only.
     pub(super) fn with_version(mut self) -> Self {
         self.version = Some(1);
         self
@@ -89,7 +89,7 @@ impl TrustedKeyJson {
             "revoked" => since("revoked", &self.revoked_at),
             "not_yet_valid" => since("valid from", &self.not_before),
             "ended" => since("ended", &self.not_after),
-            // A revocation in the future ends the validity, as `not_after` does.
+            // A future revocation ends the validity, just as `not_after` does.
             "valid" => match self.revoked_at.iter().chain(&self.not_after).min() {
                 Some(end) => format!("valid until {end}"),
                 None => "valid".to_owned(),

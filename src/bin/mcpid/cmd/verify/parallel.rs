@@ -1,21 +1,21 @@
-//! Runs work on all cores, with results in order and bounded memory.
+//! Runs work on all cores, and returns the results in order, with limited memory.
 //!
-//! A reader makes units, workers turn each unit into a result, and the caller gets the results in
-//! the order of the units. All queues are bounded, so that only a few batches of a long file are in
-//! memory at a time.
+//! A reader makes units of work, workers turn each unit into a result, and the caller gets the
+//! results in the order of the units. All queues are limited, so that only a few batches of a long
+//! file are in memory at a time.
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Batches that may wait, for each worker.
+/// Maximum number of waiting batches for each worker.
 const WAITING_BATCHES: usize = 4;
 
-/// Passes units to the workers, and breaks off if the results are not taken any more.
+/// Passes units to the workers. Breaks off once the results are not received any more.
 pub(crate) struct UnitSender<U, R> {
     batch: Vec<U>,
-    /// Units in one batch.
+    /// Number of units in one batch.
     size: usize,
     jobs: SyncSender<(Vec<U>, SyncSender<Vec<R>>)>,
     order: SyncSender<Receiver<Vec<R>>>,
@@ -34,8 +34,8 @@ impl<U, R> UnitSender<U, R> {
         }
         let (done, result) = sync_channel(1);
         let batch = std::mem::take(&mut self.batch);
-        // The place in the order is taken before the work begins. An error means that the receiver
-        // of the results has gone.
+        // The position in the order is reserved before the work begins. An error means that the
+        // receiver of the results is gone.
         match self.order.send(result).and_then(|()| {
             self.jobs.send((batch, done)).map_err(|_| std::sync::mpsc::SendError(never()))
         }) {
@@ -49,9 +49,9 @@ fn never<R>() -> Receiver<R> {
     sync_channel(0).1
 }
 
-/// Runs `read` on one thread and `work` on every core, and calls `take` here with each result, in
-/// order, until it breaks off. `size` units travel in one batch, so that a queue is not used for
-/// each unit. It is 1 if a unit is a batch already.
+/// Runs `read` on one thread and `work` on every core. Calls `take` on this thread with each
+/// result, in order, until it breaks off. Each batch has `size` units, so that the queues are used
+/// less often; use 1 if a unit is a batch already.
 pub(crate) fn in_order<U: Send, R: Send, E>(
     size: usize,
     read: impl FnOnce(&mut UnitSender<U, R>) + Send,
@@ -66,8 +66,8 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    // Locked while one batch is received. A worker that panicked with the lock left
-                    // the queue intact.
+                    // The lock is held while one batch is received. If a worker panicked with the
+                    // lock, the queue is still intact.
                     let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
                     let Ok((batch, done)) = job else { break };
                     if done.send(batch.into_iter().map(&work).collect()).is_err() {
@@ -89,7 +89,7 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
                 break;
             }
         }
-        // Makes the reader and the workers end, since no results are taken any more.
+        // Dropping the results ends the reader and the workers.
         drop(results);
         outcome
     })

@@ -1,4 +1,4 @@
-//! Builds the verifier that the judging flags of `verify` and `gateway` describe.
+//! Builds a verifier from the flags that `verify` and `gateway` share.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) struct VerifierSettings {
 }
 
 impl VerifierSettings {
-    /// Reads the flags and the trust files, and prints remarks on them.
+    /// Reads the flags and the trust files, and prints remarks about them.
     ///
     /// # Errors
     /// A flag or a trust file cannot be used.
@@ -54,7 +54,7 @@ impl VerifierSettings {
             .with_max_body(usize::try_from(self.max_body).unwrap_or(usize::MAX))
     }
 
-    /// Returns the rules to judge by.
+    /// Returns the rules of verification.
     pub(crate) fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -94,7 +94,7 @@ impl VerifierSettings {
 /// Parses the origins that `--origin` names.
 ///
 /// # Errors
-/// A value is no origin.
+/// A value is not an origin.
 pub(crate) fn origins(flags: &[String]) -> Result<Origins, Failure> {
     flags
         .iter()

@@ -1,6 +1,6 @@
-//! The parts of a page that an auditor reads: sentence and verdict, rows, checks, inputs, commands.
+//! The parts of pages for auditors: sentence and verdict, rows, checks, inputs, commands.
 //!
-//! Text from outside goes through [`text`], [`value`] or [`mcpid::page::name`], and is capped.
+//! Text from outside is escaped and cut by [`text`], [`value`] or [`mcpid::page::name`].
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::input::captures::hex;
 pub(crate) static STYLE: LazyLock<PageStyle> =
     LazyLock::new(|| PageStyle::new(include_str!("parts.css")));
 
-/// Characters of one value on a page.
+/// Maximum number of characters of one value on a page.
 const MOST_VALUE: usize = 2_000;
 
-/// Facts that no signature proves; the first one is about requests that were not refused.
+/// Facts that no signature proves. The first is only shown if the request was not refused.
 pub(crate) const NEVER_PROVEN: &[&str] = &[
     "that the request was carried out: what is shown is that it was authorised, no more",
     "that the holder of the key is the account that an access token names: a server has to compare \
@@ -29,16 +29,17 @@ pub(crate) const NEVER_PROVEN: &[&str] = &[
     "that the private key was in the hands of its owner alone",
 ];
 
-/// The tone of a page's result: shown by the border and by the word in it, not by its colour alone.
+/// The result that a page shows. Its border and the word in it differ, so that it does not depend
+/// on colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// Judged, and nothing is missing.
+    /// Everything was checked and nothing is missing.
     Good,
-    /// A genuine record of a request that was not verified.
+    /// The record is genuine, and the request in it was not verified.
     Refused,
     /// Nothing contradicts the input, but data is missing.
     Unjudged,
-    /// Contradicted.
+    /// A contradiction was found.
     Bad,
 }
 
@@ -53,7 +54,7 @@ impl Tone {
     }
 }
 
-/// Begins a page: its marks, the headline, and the text below it. `h1` and `lede` are HTML.
+/// Begins a page with its mark, the headline, and the text after it. `h1` and `lede` are HTML.
 pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &str) -> String {
     let mut page = STYLE.begin(mark, title);
     page.push_str("<header>\n<p class=\"eyebrow\"><b>mcpid</b>");
@@ -68,12 +69,12 @@ pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &
     page
 }
 
-/// Writes the lines of the text output that give the verdict, word for word.
+/// Writes the lines of the text output that contain the verdict, word for word.
 pub(crate) fn verdict(page: &mut String, tone: Tone, lines: &[String]) {
     let _ = writeln!(page, "<div class=\"verdict {}\">", tone.class());
     for line in lines {
         let line = capped(line, MOST_VALUE);
-        // The first words, up to the colon, are the verdict itself.
+        // The words up to the colon are the verdict itself.
         let end = line.find(": ").map_or(line.len(), |at| at + 1);
         let (word, rest) = line.split_at(end);
         let _ = writeln!(page, "<p><b>{}</b><bdi>{}</bdi></p>", text(word), text(rest));
@@ -81,7 +82,7 @@ pub(crate) fn verdict(page: &mut String, tone: Tone, lines: &[String]) {
     page.push_str("</div>\n");
 }
 
-/// Begins a section; `note` is text, and may be empty.
+/// Begins a section. `note` is plain text, and may be empty.
 pub(crate) fn section(page: &mut String, title: &str, note: &str) {
     let _ = writeln!(page, "<section>\n<h2>{}</h2>", text(title));
     if !note.is_empty() {
@@ -89,22 +90,23 @@ pub(crate) fn section(page: &mut String, title: &str, note: &str) {
     }
 }
 
-/// Ends what [`section`] began.
+/// Ends a section that [`section`] began.
 pub(crate) fn end(page: &mut String) {
     page.push_str("</section>\n");
 }
 
-/// Returns untrusted text as HTML: capped, and isolated from the text direction around it.
+/// Returns untrusted text as HTML. It is cut, and isolated from the direction of the text around
+/// it.
 pub(crate) fn value(of: &str) -> String {
     format!("<bdi class=\"value\">{}</bdi>", text(&capped(of, MOST_VALUE)))
 }
 
-/// Returns an id, a hash or a target like [`value`], in a monospaced font.
+/// Returns an id, a hash or a target as [`value`] does, in a monospaced font.
 pub(crate) fn id(of: &str) -> String {
     format!("<bdi class=\"name\">{}</bdi>", text(&capped(of, MOST_VALUE)))
 }
 
-/// Labels with their values, which are HTML.
+/// Writes rows of labels and values. The values are HTML.
 pub(crate) fn rows(page: &mut String, rows: &[(String, String)]) {
     page.push_str("<dl class=\"rows\">\n");
     for (label, value) in rows {
@@ -122,7 +124,7 @@ pub(crate) fn sentences(page: &mut String, list: &[String]) {
     page.push_str("</ul>\n");
 }
 
-/// Returns a line of the text output as a sentence.
+/// Returns a line of the text output as a sentence for the page.
 fn sentence_of(line: &str) -> String {
     let end = if line.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{end}", mcpid::page::capital(line))
@@ -131,9 +133,9 @@ fn sentence_of(line: &str) -> String {
 /// One check and its result.
 pub(crate) struct PageCheck {
     what: &'static str,
-    /// True if the check passed; false if it could not be made.
+    /// Whether the check passed. If not, it could not be made.
     held: bool,
-    /// The way of checking, or the missing data.
+    /// How the check was made, or which data was missing.
     how: String,
 }
 
@@ -149,7 +151,7 @@ impl PageCheck {
     }
 }
 
-/// Writes the checks, and how they were made.
+/// Writes a list of checks.
 pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
     page.push_str("<ul class=\"checks\">\n");
     for PageCheck { what, held, how } in list {
@@ -163,12 +165,13 @@ pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
     page.push_str("</ul>\n");
 }
 
-/// Something that was read or given.
+/// An input of the command.
 #[derive(Clone)]
 pub(crate) struct PageInput {
     role: &'static str,
     name: String,
-    /// The hash in hex; `None` if the input is no file, or a stream that was not read to its end.
+    /// The hash in hex; `None` if the input is not a file, or is a stream that was not read to its
+    /// end.
     sha256: Option<String>,
 }
 
@@ -184,7 +187,7 @@ impl PageInput {
         PageInput::file("Trust file", &name, Some(hex(&source.sha256)))
     }
 
-    /// Creates an input that is shown itself, such as a public key.
+    /// Creates an input that is shown in full, such as a public key.
     pub(crate) fn written(role: &'static str, what: &str) -> Self {
         PageInput { role, name: what.to_owned(), sha256: None }
     }
@@ -205,12 +208,12 @@ pub(crate) fn inputs(page: &mut String, list: &[PageInput]) {
     end(page);
 }
 
-/// Writes commands to paste, under a description of their output.
+/// Writes commands to paste, with a description of their output before them.
 pub(crate) fn command(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, "");
 }
 
-/// Writes a long list of commands in the same way.
+/// Writes a long list of commands in the same way, folded.
 pub(crate) fn script(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, " class=\"script\"");
 }
@@ -221,14 +224,15 @@ fn pre(page: &mut String, what: &str, lines: &str, class: &str) {
     let _ = writeln!(page, "<p class=\"do\">{what}</p>\n<pre{class}>{shown}</pre>");
 }
 
-/// Returns the command that checks if a file is the one that was read.
+/// Returns a command that checks whether a file is the one that was read.
 pub(crate) fn same_file(hash: &str, file: &Path) -> String {
     let name = file.to_string_lossy();
     let line = crate::output::ui::shell_word(&format!("{hash}  {name}")).into_owned();
     format!("echo {line} | sha256sum --check")
 }
 
-/// Ends a page. `evidence` names the evidence, because the page itself is none.
+/// Ends a page. `evidence` names the file that is the evidence, because the page itself proves
+/// nothing.
 pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     let _ = write!(
         page,
@@ -240,7 +244,7 @@ pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     );
 }
 
-/// Returns a time in a form for people, in UTC.
+/// Returns a time in UTC, in a format for people.
 pub(crate) fn moment(time: Timestamp) -> String {
     let time = time.to_string();
     let (day, clock) = time.split_once('T').unwrap_or((&time, ""));

@@ -1,4 +1,4 @@
-//! Tests of the writer on streams in memory, where a terminal can be simulated.
+//! Tests the writer on streams in memory, which can be treated as terminals.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{self, Write};
@@ -132,7 +132,7 @@ fn a_broken_stdout_has_an_exit_code_of_its_own() {
         let mut ui =
             Ui::new(Box::new(out), Box::new(err.clone()), false, false, OutputMode::default());
         assert_eq!(ui.line("x").unwrap_err().exit, exit);
-        // A message in between meets the error first; the error is kept until the end.
+        // The message in between meets the error first. The error is kept, and reported at the end.
         ui.note("in between");
         let failure = ui.finish().unwrap_err();
         assert_eq!(failure.exit, exit);

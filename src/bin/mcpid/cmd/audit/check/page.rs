@@ -1,5 +1,5 @@
-//! The page of one piece of evidence: the content of the text output, for a reader who does not
-//! know this program.
+//! The HTML page about the evidence for one entry. It has the content of the text output, for a
+//! reader who does not know this program.
 
 use std::path::Path;
 
@@ -16,23 +16,24 @@ use crate::output::page::PageKind;
 use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
 use crate::output::ui::shell_word;
 
-/// A page of evidence.
+/// The kind of page for evidence.
 pub(super) const KIND: PageKind = PageKind {
     mark: "<!doctype html>\n<!-- mcpid audit check -->\n",
     name: "a page of audit check",
     mode: 0o600,
 };
 
-/// Characters of a name in the headline.
+/// Maximum number of characters of a name in the headline.
 const MOST_IN_HEADLINE: usize = 60;
 
-/// Checks an evidence file by hand; `@EVIDENCE@` and `@LOG_KEY@` are words of a shell.
+/// A shell script that checks an evidence file without this program. `@EVIDENCE@` and `@LOG_KEY@`
+/// are replaced by words.
 const BY_HAND: &str = include_str!("by-hand.sh");
 
-/// The part of it that needs one signature with its base.
+/// Begins the part of the script that needs one signature with its base.
 const SIGNATURE_BY_HAND: &str = "# The request is signed";
 
-/// The labels of the text output, and their names on a page.
+/// The labels in the text output, and the names that the page uses for them.
 const LABELS: &[(&str, &str, Part)] = &[
     ("revoked", "Revoked", Part::Who),
     ("then", "At that time", Part::Who),
@@ -50,7 +51,7 @@ const LABELS: &[(&str, &str, Part)] = &[
     ("touch", "Touch of a security key", Part::Rules),
 ];
 
-/// The part of the page that shows a fact.
+/// The part of the page in which a fact is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
@@ -59,14 +60,14 @@ enum Part {
     Rules,
 }
 
-/// Returns the same command with another name for the page.
+/// Returns the user's command with another file name for the page.
 pub(super) fn again(args: &AuditCheckArgs) -> String {
     let log_key = args.pins.log_key.as_deref();
     rerun_hint::audit_check(args, log_key, Some(Path::new("page.html")))
 }
 
 impl EvidencePage<'_> {
-    /// Returns the page, with `made` as its time.
+    /// Returns the page. `made` is shown as its time.
     pub(super) fn html(
         &self,
         args: &AuditCheckArgs,
@@ -125,7 +126,8 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// Describes the event in one sentence, and its place and time in another one. Both are HTML.
+    /// Describes the event in one sentence, and its place in the log and its time in another. Both
+    /// are HTML.
     fn sentence(&self, entry: Option<&Entry<'_>>) -> (String, String) {
         let (None, Some(request), Some(entry)) = (&self.checked.fault, self.request, entry) else {
             let lede = "Nothing in it counts: what it says about a request may be made up.";
@@ -173,7 +175,7 @@ impl EvidencePage<'_> {
         (h1, lede)
     }
 
-    /// Describes a request that is not good. The text is HTML.
+    /// Describes a request that was not found good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
         let reasons = self.checked.judged.reasons;
         let of_the_key = [Reason::Signer, Reason::NotTrustedThen, Reason::Base];
@@ -218,7 +220,7 @@ impl EvidencePage<'_> {
             rows.push(("Appended to the log".to_owned(), parts::value(&time)));
         }
         rows.extend(shown(Part::Rules));
-        // Other parts of the program add these facts to the text output.
+        // These facts are added to the text output elsewhere, and have their own place on the page.
         let listed = ["key", "claimed", "unjudged", "anchored"];
         let other = facts.iter().filter(|(name, _)| {
             !listed.contains(&name.as_str()) && !LABELS.iter().any(|(label, ..)| label == name)
@@ -298,7 +300,7 @@ impl EvidencePage<'_> {
             (true, None) => held("Kept elsewhere", "the checkpoint is one that was kept"),
             (false, _) => open("Kept elsewhere", "the checkpoint was neither kept nor cosigned"),
         });
-        // Reasons that have no line of their own above.
+        // Reasons that have no line above.
         let shown = [
             Reason::Base,
             Reason::Signer,
@@ -319,7 +321,7 @@ impl EvidencePage<'_> {
         let mut list: Vec<String> = self.open.clone();
         let reasons = self.checked.judged.reasons.iter().map(Reason::text);
         list.extend(reasons.map(str::to_owned).filter(|_| self.checked.fault.is_none()));
-        // For a refused request, the list of open points says it.
+        // For a refused request, the list of open points already says this.
         let refused = usize::from(self.tone() == Tone::Refused);
         let never = parts::NEVER_PROVEN.iter().skip(refused);
         list.extend(never.map(|sentence| (*sentence).to_owned()));
@@ -364,14 +366,14 @@ impl EvidencePage<'_> {
     }
 }
 
-/// Returns the script with its two words. Neither word is searched for the mark of the other: a log
-/// may be named `@EVIDENCE@`.
+/// Returns the script with both words filled in. The result of one replacement is not searched for
+/// the other mark, because a log may be named `@EVIDENCE@`.
 fn by_hand(key: &str, file: &str) -> String {
     let parts = BY_HAND.split("@LOG_KEY@").map(|part| part.replace("@EVIDENCE@", file));
     parts.collect::<Vec<_>>().join(key)
 }
 
-/// Returns a value of the text output as HTML: ids and targets in a monospaced font.
+/// Returns a value of the text output as HTML. Ids and targets are in a monospaced font.
 fn html_of(name: &str, value: &str) -> String {
     match name {
         "target" | "mcp" | "content" | "covered" | "tag" => parts::id(value),

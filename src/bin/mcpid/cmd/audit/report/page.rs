@@ -1,4 +1,4 @@
-//! The page of a whole log.
+//! The HTML page about a whole log.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,23 +17,23 @@ use crate::output::exit::Exit;
 use crate::output::page::PageKind;
 use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
 
-/// A page of a log.
+/// The kind of page for a log.
 pub(super) const KIND: PageKind = PageKind {
     mark: "<!doctype html>\n<!-- mcpid audit report -->\n",
     name: "a page of audit report",
     mode: 0o600,
 };
 
-/// Rows of one table; JSON has more.
+/// Maximum number of rows of one table. The JSON output has all of them.
 const MOST_ROWS: usize = 100;
 
-/// Returns the same command with another name for the page.
+/// Returns the user's command with another file name for the page.
 pub(super) fn again(args: &AuditReportArgs) -> String {
     let log_key = args.whole.pins.log_key.as_deref();
     rerun_hint::audit_report(args, log_key, Some(Path::new("report.html")))
 }
 
-/// Returns the page, with `made` as its time.
+/// Returns the page. `made` is shown as its time.
 pub(super) fn html(
     args: &AuditReportArgs,
     verdict: &LogVerdict,
@@ -87,7 +87,7 @@ fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Describes the result in one sentence, and the log in another one. Both are HTML.
+/// Describes the result in one sentence, and the log in another. Both are HTML.
 fn sentence(verdict: &LogVerdict) -> (String, String) {
     let report = &verdict.report;
     let count = plural(report.entries, "entry", "entries");

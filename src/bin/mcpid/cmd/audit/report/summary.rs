@@ -1,7 +1,7 @@
-//! A summary of a log: counts of entries by verdict and code, by key, and by operation.
+//! Summarises a log: counts of entries by verdict and code, by key, and by operation.
 //!
-//! The verdicts are claims of the log; the names of keys are from the trust file. Memory is bounded
-//! for any log.
+//! The verdicts are claims of the log. The names of keys are from the trust file. Memory use is
+//! limited for any log.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,23 @@ use mcpid::audit::judge::EntryFindings;
 use mcpid::mcp::pattern::Operation;
 use mcpid::message::shown::printed;
 
-/// Keys and operations that are counted by themselves; the rest is counted together.
+/// Maximum number of keys, and of operations, that are counted separately. All others are counted
+/// together.
 const MOST: usize = 500;
 
-/// The counted facts of one entry.
+/// The facts about one entry that are counted.
 pub(in crate::cmd::audit) struct SummaryRow {
     verdict: &'static str,
     code: Option<String>,
     key: Option<(String, Option<String>)>,
-    /// The operation, and true if only the log claims it.
+    /// The operation, and whether only the log claims it.
     asked: Option<(String, bool)>,
     time: String,
 }
 
 impl SummaryRow {
-    /// Returns the facts in `line`; `None` if it cannot be read, or contradicts itself.
+    /// Returns the facts about the entry in `line`; `None` if the line cannot be parsed or
+    /// contradicts itself.
     pub(in crate::cmd::audit) fn of(line: &[u8], looked: &EntryFindings) -> Option<Self> {
         let entry = entry::parse(line).ok().filter(|_| looked.fault.is_none())?;
         let time = entry.time.to_string();
@@ -52,16 +54,16 @@ impl SummaryRow {
 /// The counts of entries.
 #[derive(Default)]
 pub(in crate::cmd::audit) struct LogSummary {
-    /// The number of entries by verdict, and by code if they were refused.
+    /// The number of entries by verdict, and for refused requests by code.
     verdicts: BTreeMap<(&'static str, Option<String>), u64>,
     keys: BTreeMap<String, CountOfKey>,
     operations: BTreeMap<String, CountOfOperation>,
-    /// Entries of keys and operations beyond those that are counted by themselves.
+    /// The number of entries whose key, or whose operation, is not counted separately.
     other_keys: u64,
     other_operations: u64,
 }
 
-/// Entries by one key.
+/// The entries of one key.
 #[derive(Default)]
 pub(super) struct CountOfKey {
     pub(super) name: Option<String>,
@@ -70,7 +72,7 @@ pub(super) struct CountOfKey {
     pub(super) last: String,
 }
 
-/// Entries that ask for one thing.
+/// The entries of one operation.
 #[derive(Default)]
 pub(super) struct CountOfOperation {
     pub(super) entries: u64,
@@ -83,7 +85,8 @@ impl LogSummary {
     /// Counts one entry.
     pub(in crate::cmd::audit) fn add(&mut self, row: SummaryRow) {
         let SummaryRow { verdict, code, key, asked, time } = row;
-        // Codes come from a list of ours, or the entry is bad and nothing after it is counted.
+        // Codes come from a fixed list. A line with any other code makes the log bad, and then
+        // nothing is summarised.
         let code = code.filter(|_| self.verdicts.len() < MOST);
         *self.verdicts.entry((verdict, code)).or_default() += 1;
         if let Some((key, name)) = key {
@@ -121,14 +124,14 @@ impl LogSummary {
         self.verdicts.iter().map(|((verdict, code), n)| (*verdict, code.as_deref(), *n))
     }
 
-    /// Keys, the most used first.
+    /// Returns the keys, the most used first.
     pub(super) fn keys(&self) -> Vec<(&str, &CountOfKey)> {
         let mut keys: Vec<_> = self.keys.iter().map(|(key, count)| (&**key, count)).collect();
         keys.sort_by_key(|(_, count)| std::cmp::Reverse(count.entries));
         keys
     }
 
-    /// Operations, the most used first.
+    /// Returns the operations, the most used first.
     pub(super) fn operations(&self) -> Vec<(&str, &CountOfOperation)> {
         let all = self.operations.iter();
         let mut operations: Vec<_> = all.map(|(asked, count)| (&**asked, count)).collect();

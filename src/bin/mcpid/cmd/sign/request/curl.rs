@@ -9,22 +9,23 @@ use mcpid::message::shown::is_unsafe;
 use super::bodiless;
 use crate::output::ui::shell_word;
 
-/// Maximum size of a body that is written into the command itself, in bytes. Linux limits an
+/// Maximum size of a body, in bytes, that is written into the command itself. Linux limits an
 /// argument to 128 KiB.
 const MAX_INLINE_BYTES: usize = 16 * 1024;
 
-/// The source of the body for curl.
+/// How curl gets the body.
 enum CurlBody {
-    /// The body comes from this flag and value.
+    /// From this flag with this value.
     Flag(&'static str, String),
-    /// The body comes from a command that prints it.
+    /// From the output of this command.
     Printed(String),
-    /// The body comes from stdin; the caller has to provide it.
+    /// From stdin, which the user has to provide.
     Stdin,
 }
 
-/// Returns the command, and whether the caller has to put the body on its stdin. By default, curl
-/// removes dot segments, expands brackets, drops newlines, and adds a content type and an `Expect`.
+/// Returns the command, and whether the user has to provide the body on stdin. The flags turn off
+/// what curl does by default: remove dot segments, expand brackets, drop newlines, and add a
+/// content type and an `Expect`.
 pub(super) fn command(
     head: &Head<'_>,
     headers: &[(String, String)],
@@ -39,7 +40,7 @@ pub(super) fn command(
     };
     add("--request", head.method());
     for (name, value) in headers {
-        // Without a value, the colon would make curl remove the header.
+        // A header with a colon and no value would make curl remove that header.
         match value.is_empty() {
             true => add("--header", &format!("{name};")),
             false => add("--header", &format!("{name}: {value}")),
@@ -65,7 +66,7 @@ pub(super) fn command(
         }
     }
     if head.method() == "HEAD" {
-        // With -X HEAD alone, curl waits for a body that never comes.
+        // With only -X HEAD, curl would wait for a body that never comes.
         words.push("--head".to_owned());
     }
     words.push(shell_word(url).into_owned());
@@ -80,7 +81,7 @@ fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
         return CurlBody::Stdin;
     }
     match std::str::from_utf8(body) {
-        // --data would read a value that begins with @ as the name of a file.
+        // --data would treat a value that begins with @ as a file name.
         Ok(text) if !text.contains(|c| c != '\n' && is_unsafe(c)) => {
             CurlBody::Flag("--data-raw", text.to_owned())
         }
@@ -88,8 +89,8 @@ fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
     }
 }
 
-/// Returns the path of the body's file, if curl can read it again: it is neither a pipe nor a path
-/// in /dev or /proc, which only this process has.
+/// Returns the path of the body's file if curl can read it again. That excludes pipes, and paths in
+/// /dev or /proc, which belong to this process.
 fn kept(path: &Path) -> Option<&str> {
     let own = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
     let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
@@ -109,7 +110,7 @@ fn printf(bytes: &[u8]) -> String {
             }
         }
     }
-    // printf would read a format that begins with a dash as a flag.
+    // printf would treat a format that begins with a dash as a flag.
     if let Some(rest) = format.strip_prefix('-') {
         format = format!("\\055{rest}");
     }
