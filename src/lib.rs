@@ -127,7 +127,7 @@ mod work_queue;
 pub use block_on::block_on;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use key::trust::{Registry, TrustFile};
-pub use key::{KeyId, PublicKey, SecretKey, Sign};
+pub use key::{KeyId, KeyKind, PublicKey, SecretKey, Sign};
 pub use message::target::{Origin, Origins};
 pub use message::{Head, RequestTarget};
 pub use nonce::NonceStore;

@@ -8,13 +8,13 @@
 use std::sync::LazyLock;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
-use crate::key::PublicKey;
 use crate::key::trust::TrustEntry as Trusted;
+use crate::key::{JwkMembers, PublicKey};
 use crate::message::{Head, RequestTarget};
 use crate::profile::Profile;
 use crate::verify::HeldSignature;
@@ -46,6 +46,8 @@ struct RecordedKey<'a> {
     kty: &'static str,
     crv: &'static str,
     x: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
     kid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     mcpid: Option<RecordedStanding<'a>>,
@@ -68,8 +70,8 @@ struct RecordedStanding<'a> {
 }
 
 fn jwk(key: &PublicKey) -> RecordedKey<'_> {
-    let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
-    RecordedKey { kty: "OKP", crv: "Ed25519", x, kid: key.id().as_str(), mcpid: None }
+    let JwkMembers { kty, crv, x, y } = key.jwk_members();
+    RecordedKey { kty, crv, x, y, kid: key.id().as_str(), mcpid: None }
 }
 
 fn standing(entry: &Trusted) -> RecordedStanding<'_> {

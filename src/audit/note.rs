@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
-use crate::key::{PublicKey, Sign, SignError};
+use crate::key::{KeyKind, PublicKey, Sign, SignError};
 
 /// Maximum size of a note, in bytes.
 pub const MAX_NOTE: usize = 64 * 1024;
@@ -83,10 +83,14 @@ impl NoteKey {
     /// Creates a key from its name, kind and public key.
     ///
     /// # Errors
-    /// [`NoteKeyError::Name`] if the name is not allowed.
+    /// [`NoteKeyError::Name`] if the name is not allowed, [`NoteKeyError::Key`] if the key is not an
+    /// Ed25519 key.
     pub fn new(name: &str, kind: Kind, public: PublicKey) -> Result<Self, NoteKeyError> {
         if !is_name(name) {
             return Err(NoteKeyError::Name);
+        }
+        if public.kind() != KeyKind::Ed25519 {
+            return Err(NoteKeyError::Key);
         }
         Ok(NoteKey { name: name.to_owned(), kind, public })
     }

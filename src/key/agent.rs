@@ -1,6 +1,7 @@
 //! Keys in an ssh-agent: they sign, and their private halves never enter this process.
 //!
-//! Implements the Ed25519 part of the agent protocol (draft-miller-ssh-agent): list, sign, add.
+//! Implements a part of the agent protocol (draft-miller-ssh-agent): list, sign and add keys of
+//! Ed25519 and P-256.
 //! Each request has a separate connection, so that a restarted agent or a broken answer affects
 //! only that one request. The length of answers is limited, their parsing is strict, and a
 //! signature is verified before it is returned.
@@ -15,8 +16,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::format::openssh::{self, Wire};
-use super::{PublicKey, SecretKey, Sign, SignError};
+use super::format::openssh::{self, Wire, push_string as string};
+use super::{KeyKind, PublicKey, SecretKey, Sign, SignError};
 
 mod choose;
 mod exchange;
@@ -124,8 +125,10 @@ impl AgentIdentity {
     /// Returns the kind of the key, as text.
     pub fn kind(&self) -> &'static str {
         match Wire(&self.blob).string().unwrap_or_default() {
-            _ if self.key.is_some() => "an Ed25519 key",
+            _ if self.key.is_some() => self.key.as_ref().map_or("", |key| key.kind().described()),
             b"ssh-ed25519" => "a broken or weak Ed25519 key",
+            b"ecdsa-sha2-nistp256" if cfg!(feature = "p256") => "a broken P-256 key",
+            b"ecdsa-sha2-nistp256" => "a P-256 key, which this build leaves out",
             b"sk-ssh-ed25519@openssh.com" | b"sk-ecdsa-sha2-nistp256@openssh.com" => {
                 "a security-key (FIDO) key, whose signatures have another format"
             }
@@ -185,11 +188,11 @@ impl Agent {
         identities(answer).ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
     }
 
-    /// Returns the Ed25519 key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key
+    /// Returns the key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key
     /// id, or a comment. If `wanted` is empty, returns the only key there is.
     ///
     /// A text in the form of a fingerprint or key id is never compared with comments: the program
-    /// that adds a key chooses its comment.
+    /// that adds a key chooses its comment. If keys of both kinds match, those of Ed25519 count.
     ///
     /// # Errors
     /// [`ChooseError`]: no key or several keys match; the error lists the candidates.
@@ -211,15 +214,28 @@ impl Agent {
         if constraints.lifetime == Some(0) {
             return Err(AgentError::NotTaken);
         }
-        let public = key.public().as_bytes();
+        let (public, secret) = (key.public(), key.to_bytes());
         // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
         // memory.
         let mut message = Zeroizing::new(Vec::with_capacity(200 + comment.len()));
-        string(&mut message, openssh::TYPE.as_bytes());
-        string(&mut message, public);
-        message.extend_from_slice(&64_u32.to_be_bytes());
-        message.extend_from_slice(key.seed().as_ref());
-        message.extend_from_slice(public);
+        message.extend_from_slice(&openssh::encode_public(public));
+        match public.kind() {
+            KeyKind::Ed25519 => {
+                message.extend_from_slice(&64_u32.to_be_bytes());
+                message.extend_from_slice(secret.as_ref());
+                message.extend_from_slice(public.as_bytes());
+            }
+            KeyKind::P256 => {
+                // An mpint has no leading zeros but for the one that keeps it positive.
+                let zeros = secret.iter().take_while(|byte| **byte == 0).count();
+                let number = secret.get(zeros..).unwrap_or_default();
+                let sign = number.first().is_some_and(|byte| byte & 0x80 != 0);
+                let length = u32::try_from(number.len()).unwrap_or(32) + u32::from(sign);
+                message.extend_from_slice(&length.to_be_bytes());
+                message.extend(sign.then_some(0));
+                message.extend_from_slice(number);
+            }
+        }
         string(&mut message, comment.as_bytes());
         if let Some(seconds) = constraints.lifetime {
             message.push(CONSTRAIN_LIFETIME);
@@ -265,8 +281,8 @@ impl AgentKey {
         match answer.split_first() {
             Some((&kind, [])) if is_failure(kind) => Err(self.why_not()),
             Some((&SIGN_RESPONSE, answer)) => {
-                let signature = signature(answer)
-                    .ok_or(AgentError::Malformed("not an ssh-ed25519 signature"))?;
+                let signature = signature(answer, self.public.kind())
+                    .ok_or(AgentError::Malformed("not a signature of the key's kind"))?;
                 self.public
                     .verify_strict(message, &signature)
                     .map_err(|_| AgentError::WrongSignature)?;
@@ -311,14 +327,6 @@ fn is_failure(kind: u8) -> bool {
     matches!(kind, 5 | 28)
 }
 
-/// Appends a string of the SSH wire format (RFC 4251 section 5).
-fn string(message: &mut Vec<u8>, bytes: &[u8]) {
-    // Longer than 4 GiB is longer than any message, which is seen when it is sent.
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    message.extend_from_slice(&length.to_be_bytes());
-    message.extend_from_slice(bytes);
-}
-
 fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     let mut wire = Wire(answer);
     let count = wire.number()?;
@@ -327,17 +335,27 @@ fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     for _ in 0..count {
         let blob = wire.string()?.to_vec();
         let comment = String::from_utf8_lossy(wire.string()?).into_owned();
-        let key = openssh::public_blob(&blob);
-        let key = key.and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
+        let key = openssh::public_blob(&blob).and_then(Result::ok);
         keys.push(AgentIdentity { blob, comment, key: key.filter(|key| !key.is_weak()) });
     }
     wire.0.is_empty().then_some(keys)
 }
 
-fn signature(answer: &[u8]) -> Option<[u8; 64]> {
+/// Returns the 64 bytes of a signature: those of Ed25519, or the two numbers of ECDSA (RFC 5656
+/// section 3.1.2), which are mpints, padded to 32 bytes each.
+fn signature(answer: &[u8], kind: KeyKind) -> Option<[u8; 64]> {
     let mut outer = Wire(answer);
     let mut inner = Wire(outer.string()?);
-    let of_type = inner.string()? == openssh::TYPE.as_bytes();
-    let signature = inner.string()?.try_into().ok()?;
+    let of_type = inner.string()? == openssh::type_of(kind).as_bytes();
+    let signature = inner.string()?;
+    let signature = match kind {
+        KeyKind::Ed25519 => signature.try_into().ok()?,
+        KeyKind::P256 => {
+            let mut numbers = Wire(signature);
+            let r = openssh::mpint(numbers.string()?)?;
+            let s = openssh::mpint(numbers.string()?).filter(|_| numbers.0.is_empty())?;
+            [*r, *s].as_flattened().try_into().ok()?
+        }
+    };
     (of_type && inner.0.is_empty() && outer.0.is_empty()).then_some(signature)
 }

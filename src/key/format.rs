@@ -2,16 +2,21 @@
 //!
 //! | form | private in | public in | out |
 //! |---|---|---|---|
-//! | JWK (RFC 7517, 8037) | yes | yes | yes |
+//! | JWK (RFC 7517, 7518, 8037) | yes | yes | yes |
 //! | JWKS | no | yes | yes |
-//! | PEM (PKCS#8 and SPKI, RFC 8410), text around it | yes | yes | public |
-//! | OpenSSH key file, `ssh-ed25519` lines, `authorized_keys` | unencrypted | yes | line |
+//! | PEM (PKCS#8 and SPKI, RFC 5480 and 8410), text around it | yes | yes | public |
+//! | PEM `EC PRIVATE KEY` (RFC 5915) | yes | | |
+//! | OpenSSH key file, its public lines, `authorized_keys` | unencrypted | yes | line |
 //! | SSH2 public key (RFC 4716) | | yes | |
-//! | `did:key:z6Mk…` | | yes | yes |
-//! | 32 bytes in hex | seed | key | key |
-//! | 32 bytes in base64 | seed | key, with padding | |
+//! | `did:key:z6Mk…`, `did:key:zDn…` | | yes | yes |
+//! | hex | 32 bytes | 32 bytes of Ed25519, 33 or 65 of P-256 | 32 or 65 bytes |
+//! | 32 bytes in base64 | yes | Ed25519, with padding | |
 //! | SPKI in base64, without PEM | | yes | |
 //! | keyfile | | its public part | |
+//!
+//! A point of P-256 has two forms (SEC 1 section 2.3.3). The compressed one is read in SPKI, `did:key`
+//! and hex, whose rules have it, and nowhere else. 32 bytes without a form around them are the seed
+//! of an Ed25519 key for [`read_private`], and a key of the named kind for [`read_private_of`].
 //!
 //! The form is recognized from the content, never from a file's name. A byte order mark at the
 //! start and any line ending are accepted. For input that is not a usable key, the error names its
@@ -21,7 +26,7 @@ use std::borrow::Cow;
 
 use super::json::{self, StrictJson, StrictObject};
 use super::keyfile::{Keyfile, KeyfileError};
-use super::{PublicKey, SecretKey};
+use super::{KeyKind, PublicKey, SecretKey, Sign as _};
 use crate::clock::Timestamp;
 
 mod export;
@@ -81,7 +86,7 @@ pub enum FormatError {
     Instead {
         /// The kind of the input: `an RSA key`, `a certificate`, `a public key`.
         found: Cow<'static, str>,
-        /// The expected kind: `an Ed25519 key`, `a private key`, `a public key`.
+        /// The expected kind: `an Ed25519 or P-256 key`, `a private key`, `a public key`.
         wanted: &'static str,
     },
     /// The input is an OpenSSH private key under a passphrase. `ssh-keygen -p` removes the
@@ -109,7 +114,13 @@ pub enum FormatError {
 
 pub(super) const PRIVATE: &str = "a private key";
 pub(super) const PUBLIC: &str = "a public key";
-pub(super) const ED25519: &str = "an Ed25519 key";
+/// The kinds of keys that this build signs and verifies with.
+pub(super) const SIGNING: &str = match cfg!(feature = "p256") {
+    true => "an Ed25519 or P-256 key",
+    false => "an Ed25519 key",
+};
+/// A key of P-256 in a build that has none.
+pub(super) const LEFT_OUT: &str = "a P-256 key, which this build leaves out";
 
 pub(super) fn instead(found: impl Into<Cow<'static, str>>, wanted: &'static str) -> FormatError {
     FormatError::Instead { found: found.into(), wanted }
@@ -119,25 +130,44 @@ pub(super) fn malformed(form: &'static str, why: impl Into<String>) -> FormatErr
     FormatError::Malformed { form, why: why.into() }
 }
 
-/// Reads a private key: JWK, PKCS#8 PEM, OpenSSH key file, or a bare seed in hex or base64.
+/// Reads a private key: JWK, PKCS#8 PEM, PEM of RFC 5915, OpenSSH key file, or the bare 32 bytes in
+/// hex or base64, which are taken as the seed of an Ed25519 key.
 ///
 /// # Errors
 /// [`FormatError`]. If the file also holds a public key, the two keys must belong together. A
 /// keyfile is refused because it needs no import.
 pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
+    private(bytes, KeyKind::Ed25519)
+}
+
+/// Reads a private key of `kind` as [`read_private`] does; 32 bare bytes are taken as one of that
+/// kind.
+///
+/// # Errors
+/// [`FormatError`]; a key of another kind is refused.
+pub fn read_private_of(kind: KeyKind, bytes: &[u8]) -> Result<SecretKey, FormatError> {
+    let key = private(bytes, kind)?;
+    match key.public().kind() {
+        found if found == kind => Ok(key),
+        found => Err(instead(found.described(), kind.described())),
+    }
+}
+
+/// Reads a private key of any kind; `bare` is the kind of 32 bytes without a form around them.
+fn private(bytes: &[u8], bare: KeyKind) -> Result<SecretKey, FormatError> {
     match Form::of(bytes)? {
         Form::Json(json) => private_json(&json),
         Form::Pem(text) => pem::private(text),
         Form::Lines(text) if text.starts_with("did:") => Err(instead("a DID", PRIVATE)),
         Form::Lines(text) => match lines::public(text) {
             Some(found) => found.and(Err(instead(PUBLIC, PRIVATE))),
-            None => text::seed(text),
+            None => text::private(text, bare),
         },
     }
 }
 
-/// Reads public keys: JWK, JWKS, SPKI PEM, OpenSSH lines, an SSH2 key, `did:key`, 32 bytes in hex or
-/// in padded base64, or the public part of a keyfile.
+/// Reads public keys: JWK, JWKS, SPKI PEM, OpenSSH lines, an SSH2 key, `did:key`, the bytes in hex or
+/// those of Ed25519 in padded base64, or the public part of a keyfile.
 ///
 /// # Errors
 /// [`FormatError`]. A private key is refused although its public half is known: the key may have

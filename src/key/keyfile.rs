@@ -1,4 +1,4 @@
-//! Keyfiles: one JSON object that holds a seed, sealed with a passphrase.
+//! Keyfiles: one JSON object that holds a private key, sealed with a passphrase.
 //!
 //! ```json
 //! {"mcpid":"keyfile/1","name":"agent","created":"2026-11-23T15:00:00Z",
@@ -9,12 +9,14 @@
 //! ```
 //!
 //! The passphrase goes through Argon2id (RFC 9106, version 0x13) into the key of
-//! XChaCha20-Poly1305, which seals the 32 bytes of the seed. The additional data is the RFC 8785
+//! XChaCha20-Poly1305, which seals the 32 bytes of the private key: the seed of an Ed25519 key, or
+//! the number that is the key of P-256, big endian; its `public` is
+//! `{"kty":"EC","crv":"P-256","x":"…","y":"…","kid":"…"}`. The additional data is the RFC 8785
 //! form of the parsed object without `secret`: an attacker cannot change the name, the date or the cost
 //! and still have the file open. Public key and name can be read without the passphrase.
 //!
-//! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, its `secret` is the bare seed,
-//! and nothing in it is authenticated beyond the public key, which is recomputed.
+//! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, its `secret` is the bare private
+//! key, and nothing in it is authenticated beyond the public key, which is recomputed.
 
 use std::fmt;
 use std::path::Path;
@@ -99,7 +101,7 @@ pub enum KeyfileError {
     /// Authentication failed. A wrong passphrase and a changed file cannot be told apart.
     #[error("wrong passphrase, or the file was changed")]
     WrongPassphrase,
-    /// The opened seed makes another public key than the file names.
+    /// The opened private key has another public key than the file names, or is none.
     #[error("the secret does not belong to the public key in the file")]
     PublicMismatch,
     /// A new key's name is empty, over [`MAX_NAME_BYTES`], or holds a control character.
@@ -161,7 +163,7 @@ impl Keyfile {
             created_text: created.to_string(),
             created,
             public: secret.public().clone(),
-            secret: Secret::Plain(secret.seed()),
+            secret: Secret::Plain(secret.to_bytes()),
         })
     }
 
@@ -199,7 +201,7 @@ impl Keyfile {
             created_text: self.created_text.clone(),
             created: self.created,
             public: self.public.clone(),
-            secret: Secret::Plain(secret.seed()),
+            secret: Secret::Plain(secret.to_bytes()),
         })
     }
 
@@ -209,7 +211,7 @@ impl Keyfile {
     /// # Errors
     /// [`KeyfileError`]: anything but the shape above is one. Unknown and repeated members,
     /// base64url with padding or stray bits, numbers that are not integers, a `kid` that is not
-    /// the thumbprint, a weak public key; in a plain file a seed that makes another public key.
+    /// the thumbprint, a weak public key; in a plain file a private key of another public key.
     pub fn from_json(bytes: &[u8]) -> Result<Self, KeyfileError> {
         read::keyfile(bytes)
     }
@@ -227,7 +229,8 @@ impl Keyfile {
                 seal::open(kdf, nonce, sealed, additional, passphrase)?
             }
         };
-        let secret = SecretKey::from_seed(&seed);
+        let secret = SecretKey::of_kind(self.public.kind(), &seed)
+            .map_err(|_| KeyfileError::PublicMismatch)?;
         // The AEAD proves that the file was not changed, but not that its author was honest.
         if secret.public() != &self.public {
             return Err(KeyfileError::PublicMismatch);
@@ -272,11 +275,8 @@ impl Keyfile {
         out.push_str(&quote(&self.name));
         out.push_str(",\"created\":");
         out.push_str(&quote(&self.created_text));
-        let (x, kid) = (seal::base64url(self.public.as_bytes()), self.public.id());
-        out.push_str(&format!(
-            ",\n \"public\":{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"{}\",\"kid\":\"{kid}\"}},\n ",
-            *x
-        ));
+        let (members, kid) = (self.public.jwk_members(), self.public.id());
+        out.push_str(&format!(",\n \"public\":{{{members},\"kid\":\"{kid}\"}},\n "));
         match &self.secret {
             Secret::Plain(seed) => {
                 out.push_str("\"cipher\":{\"name\":\"none\"},\n \"secret\":\"");

@@ -14,33 +14,40 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, Verifier as _};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 #[cfg(unix)]
 pub mod agent;
+mod ecdsa;
 pub mod format;
 mod json;
 pub mod keyfile;
+mod kind;
 mod misplaced;
+mod public_key;
 mod published;
+mod secret_key;
 pub mod source;
 pub mod store;
 pub mod trust;
 
 pub use json::JsonError;
+pub use kind::KeyKind;
+pub use public_key::PublicKey;
+pub use secret_key::SecretKey;
 
 /// A key's id: the RFC 7638 SHA-256 thumbprint of its JWK, 43 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 43]);
 
 impl KeyId {
-    /// Returns the id of the Ed25519 public key `key`: RFC 7638 over the RFC 8037 members `crv`,
-    /// `kty` and `x`, which are already in the order and spelling that section 3 demands.
-    fn of(key: &[u8; 32]) -> Self {
-        let x = URL_SAFE_NO_PAD.encode(key);
-        let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    /// Returns the id of a key of `kind` in the form of [`PublicKey::as_bytes`]: RFC 7638 over the
+    /// members `crv`, `kty`, `x` (RFC 8037), and for P-256 `y` (RFC 7518 section 6.2), in the order
+    /// that section 3.2 demands. Whether the bytes are a key is not checked.
+    fn of(kind: KeyKind, key: &[u8]) -> Self {
+        let JwkMembers { kty, crv, x, y } = JwkMembers::of(kind, key);
+        let y = y.map(|y| format!(r#","y":"{y}""#)).unwrap_or_default();
+        let jwk = format!(r#"{{"crv":"{crv}","kty":"{kty}","x":"{x}"{y}}}"#);
         let mut id = [0; 43];
         let written = URL_SAFE_NO_PAD.encode_slice(Sha256::digest(jwk), &mut id);
         debug_assert_eq!(written, Ok(43));
@@ -82,90 +89,68 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// An Ed25519 public key (RFC 8032), decoded once, with its id.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey {
-    point: ed25519_dalek::VerifyingKey,
-    id: KeyId,
-    weak: bool,
-    published: bool,
+/// The members of a JWK that are the public key: RFC 8037 section 2, RFC 7518 section 6.2.1.
+pub(crate) struct JwkMembers {
+    pub(crate) kty: &'static str,
+    pub(crate) crv: &'static str,
+    pub(crate) x: String,
+    /// Only a key of P-256 has it.
+    pub(crate) y: Option<String>,
+}
+
+impl JwkMembers {
+    /// Returns the members of a key in the form of [`PublicKey::as_bytes`].
+    fn of(kind: KeyKind, key: &[u8]) -> Self {
+        let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match kind {
+            KeyKind::Ed25519 => JwkMembers { kty: "OKP", crv: "Ed25519", x: base64(key), y: None },
+            KeyKind::P256 => {
+                let (x, y) =
+                    key.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+                JwkMembers { kty: "EC", crv: "P-256", x: base64(x), y: Some(base64(y)) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for JwkMembers {
+    /// The members as JSON, without braces, in the order of the RFCs' examples.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let JwkMembers { kty, crv, x, y } = self;
+        write!(f, r#""kty":"{kty}","crv":"{crv}","x":"{x}""#)?;
+        match y {
+            Some(y) => write!(f, r#","y":"{y}""#),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The error for bytes that encode no point of the curve, or encode one in a non-canonical way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the canonical encoding of an Ed25519 public key")]
 #[non_exhaustive]
-pub struct PublicKeyError;
-
-/// The canonical encoding of the curve's identity: `y` is 1.
-const IDENTITY: [u8; 32] = {
-    let mut encoding = [0; 32];
-    encoding[0] = 1;
-    encoding
-};
-
-impl PublicKey {
-    /// Decodes 32 bytes (RFC 8032 section 5.1.3).
-    ///
-    /// # Errors
-    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is one: it would give one key two ids.
-    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
-        let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError)?;
-        let edwards = point.to_edwards();
-        if edwards.compress().as_bytes() != bytes {
-            return Err(PublicKeyError);
-        }
-        // With a key of small order, one signature fits many messages; with one of mixed order,
-        // verifiers disagree about its signatures. Honest key generation makes neither.
-        let weak = point.is_weak() || !edwards.is_torsion_free();
-        let published = published::is_published(bytes);
-        Ok(PublicKey { point, id: KeyId::of(bytes), weak, published })
-    }
-
-    /// Returns the 32 bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        self.point.as_bytes()
-    }
-
-    /// Returns the key's id.
-    pub fn id(&self) -> &KeyId {
-        &self.id
-    }
-
-    /// Returns true if the key has a component of small order; signatures under such a key prove
-    /// nothing.
-    pub fn is_weak(&self) -> bool {
-        self.weak
-    }
-
-    /// Returns true if the private half is published in an RFC or a specification's example, or is
-    /// a very obvious seed, so that every attacker can sign with it. Judged once, at decoding.
-    pub fn is_published(&self) -> bool {
-        self.published
-    }
-
-    /// Verifies without cofactor and refuses small-order `R` and weak keys. Under all other keys it
-    /// accepts the same signatures as `ed25519_dalek::VerifyingKey::verify_strict`, which decodes
-    /// `R` to see its order: a seventh of its time.
-    ///
-    /// # Errors
-    /// [`BadSignature`], which never says why.
-    pub fn verify_strict(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
-        // A key that is not weak lies in the group of prime order, so `[S]B - [k]A`, whose
-        // canonical encoding `R` has to equal, lies there too. Only the identity has small order
-        // in that group.
-        if self.weak || signature.starts_with(&IDENTITY) {
-            return Err(BadSignature);
-        }
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.point.verify(message, &signature).map_err(|_| BadSignature)
-    }
+pub enum PublicKeyError {
+    /// Not 32 bytes that are the only encoding of a point of Ed25519.
+    #[error("not the canonical encoding of an Ed25519 public key")]
+    Ed25519,
+    /// Not on the curve, the point at infinity, a coordinate that is not below the prime, or a form
+    /// that SEC 1 does not have.
+    #[error("not a point of P-256")]
+    P256,
+    /// The feature `p256` is not built in.
+    #[error("of P-256, which this build leaves out")]
+    LeftOut,
 }
 
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({})", self.id)
-    }
+/// The error for 32 bytes that are no private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretKeyError {
+    /// The number is zero, or not below the order of the curve.
+    #[error("not a private key of P-256: zero, or not below the order of the curve")]
+    P256,
+    /// The feature `p256` is not built in.
+    #[error("a private key of P-256, which this build leaves out")]
+    LeftOut,
 }
 
 /// A signature that does not hold.
@@ -174,17 +159,18 @@ impl fmt::Debug for PublicKey {
 #[non_exhaustive]
 pub struct BadSignature;
 
-/// A signer with one Ed25519 key, wherever the private half is kept: in memory, in an agent, or in a
-/// source that is written elsewhere.
+/// A signer with one key, wherever the private half is kept: in memory, in an agent, or in a source
+/// that is written elsewhere.
 pub trait Sign: Send + Sync {
     /// Returns the public half.
     fn public(&self) -> &PublicKey;
 
-    /// Returns the Ed25519 signature over `message`, 64 bytes.
+    /// Returns the signature over `message`, 64 bytes: that of Ed25519, or `r ‖ s` of ECDSA with
+    /// SHA-256 for a key of P-256.
     ///
     /// # Errors
-    /// [`SignError`] if the source of the private half cannot be reached or declines; a
-    /// [`SecretKey`] in memory never fails.
+    /// [`SignError`] if the source of the private half cannot be reached or declines. A
+    /// [`SecretKey`] in memory fails only if it is one of P-256 and the system has no random numbers.
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
@@ -198,65 +184,5 @@ impl SignError {
     /// Creates the error of another source: why it did not sign, in a lower-case fragment.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         SignError(why.into())
-    }
-}
-
-/// An Ed25519 private key in memory: the RFC 8032 seed, wiped when it is dropped.
-///
-/// ```
-/// use mcpid::key::{SecretKey, Sign};
-/// use rand::rngs::SysRng;
-///
-/// let key = SecretKey::generate(&mut SysRng)?;
-/// let signature = key.sign(b"message")?;
-/// assert!(key.public().verify_strict(b"message", &signature).is_ok());
-/// assert!(key.public().verify_strict(b"another", &signature).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub struct SecretKey {
-    key: ed25519_dalek::SigningKey,
-    public: PublicKey,
-}
-
-impl SecretKey {
-    /// Creates the key whose seed is `seed` (RFC 8032 section 5.1.5).
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(seed);
-        let point = key.verifying_key();
-        // A clamped scalar times the base point has prime order, and compresses canonically.
-        let published = published::is_published(point.as_bytes());
-        let id = KeyId::of(point.as_bytes());
-        SecretKey { key, public: PublicKey { point, id, weak: false, published } }
-    }
-
-    /// Creates a new key from `random`, which must be a cryptographic generator.
-    ///
-    /// # Errors
-    /// The error of the generator.
-    pub fn generate<R: rand::TryCryptoRng>(random: &mut R) -> Result<Self, R::Error> {
-        let mut seed = Zeroizing::new([0; 32]);
-        random.try_fill_bytes(seed.as_mut())?;
-        Ok(SecretKey::from_seed(&seed))
-    }
-
-    /// Returns the seed, for sealing it into a keyfile.
-    pub(crate) fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.key.to_bytes())
-    }
-}
-
-impl Sign for SecretKey {
-    fn public(&self) -> &PublicKey {
-        &self.public
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        Ok(self.key.sign(message).to_bytes())
-    }
-}
-
-impl fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretKey({}, [secret])", self.public.id)
     }
 }

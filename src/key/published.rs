@@ -7,11 +7,19 @@
 //! is mistaken for one of them has odds of one in 2^55. `tests/engine/curve.rs` derives every row
 //! from its seed, so the table proves itself.
 
-/// Returns true if the private half of `key` is published.
-pub(crate) fn is_published(key: &[u8; 32]) -> bool {
-    let [a, b, c, d, e, f, g, h, ..] = *key;
+use super::KeyKind;
+
+mod p256;
+
+/// Returns true if the private half of a key is published. `key` is an Ed25519 key, or the `x` of a
+/// key of P-256.
+pub(crate) fn is_published(kind: KeyKind, key: &[u8]) -> bool {
+    let published = match kind {
+        KeyKind::Ed25519 => PUBLISHED,
+        KeyKind::P256 => p256::PUBLISHED,
+    };
     // About three hundred comparisons, once when a key is decoded: nothing beside the decoding.
-    PUBLISHED.contains(&u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    key.first_chunk().is_some_and(|start| published.contains(&u64::from_be_bytes(*start)))
 }
 
 #[rustfmt::skip]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{AgentError, AgentIdentity};
-use crate::key::{KeyId, PublicKey};
+use crate::key::{KeyId, KeyKind, PublicKey};
 
 /// The reason why no key was chosen.
 #[derive(Debug, thiserror::Error)]
@@ -12,14 +12,14 @@ pub enum ChooseError {
     /// The agent did not list its keys, or lists none.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No key has that name, or the agent has no Ed25519 key.
-    #[error("the ssh-agent has no such Ed25519 key")]
+    /// No key has that name, or the agent has no key of a kind that signs here.
+    #[error("the ssh-agent has no such key that can sign")]
     Unknown {
         /// The keys that it has, of all kinds.
         there: Vec<AgentIdentity>,
     },
-    /// Several Ed25519 keys are called that, or there are several where none is named.
-    #[error("the ssh-agent has several such Ed25519 keys")]
+    /// Several keys that can sign are called that, or there are several where none is named.
+    #[error("the ssh-agent has several such keys")]
     Several {
         /// The keys that match equally well.
         which: Vec<AgentIdentity>,
@@ -53,6 +53,12 @@ pub(super) fn choose(
     // An agent may list one key twice, with two comments.
     let mut seen = HashSet::new();
     fit.retain(|identity| seen.insert(identity.blob.clone()));
+    // Many agents hold keys of several types under one comment.
+    let of_ed25519 =
+        |i: &AgentIdentity| i.key.as_ref().is_some_and(|key| key.kind() == KeyKind::Ed25519);
+    if fit.iter().any(of_ed25519) {
+        fit.retain(of_ed25519);
+    }
     match (fit.as_slice(), unfit.into_iter().next()) {
         ([one], _) => match &one.key {
             Some(key) => Ok((one.clone(), key.clone())),

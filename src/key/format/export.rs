@@ -2,10 +2,10 @@
 //! but PEM ends with a newline.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 
 use super::{openssh as ssh, pem, text};
-use crate::key::PublicKey;
+use crate::key::{KeyKind, PublicKey};
 
 /// The `alg` value of an exported JWK, for programs that require one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,23 +15,36 @@ pub enum JwkAlg {
     EdDsa,
     /// The value `Ed25519` (RFC 9864), which is fully specified.
     Ed25519,
+    /// The value `ES256` (RFC 7518 section 3.4), of keys of P-256.
+    Es256,
 }
 
-/// Returns a JWK (RFC 7517 and 8037) with `use` and the thumbprint as `kid`, and with `alg` only on
-/// request.
+impl JwkAlg {
+    /// Returns the kind of keys that have this `alg`.
+    pub fn kind(self) -> KeyKind {
+        match self {
+            JwkAlg::EdDsa | JwkAlg::Ed25519 => KeyKind::Ed25519,
+            JwkAlg::Es256 => KeyKind::P256,
+        }
+    }
+}
+
+/// Returns a JWK (RFC 7517, 7518 and 8037) with `use` and the thumbprint as `kid`, and with `alg`
+/// only on request. An `alg` of another kind of key is left out.
 pub fn jwk(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     jwk_with_kid(key, key.id().as_str(), alg)
 }
 
 pub(crate) fn jwk_with_kid(key: &PublicKey, kid: &str, alg: Option<JwkAlg>) -> String {
-    let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
+    let members = key.jwk_members();
     let kid = crate::key::json::quote(kid);
-    let alg = match alg {
+    let alg = match alg.filter(|alg| alg.kind() == key.kind()) {
         None => "",
         Some(JwkAlg::EdDsa) => r#","alg":"EdDSA""#,
         Some(JwkAlg::Ed25519) => r#","alg":"Ed25519""#,
+        Some(JwkAlg::Es256) => r#","alg":"ES256""#,
     };
-    format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":{kid},"use":"sig"{alg}}}"#)
+    format!(r#"{{{members},"kid":{kid},"use":"sig"{alg}}}"#)
 }
 
 /// Returns a JWK set with this one key.
@@ -39,28 +52,40 @@ pub fn jwks(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     format!(r#"{{"keys":[{}]}}"#, jwk(key, alg))
 }
 
-/// Returns SPKI PEM (RFC 8410 and 7468), with its final newline.
+/// Returns SPKI PEM (RFC 8410, 5480 and 7468), with its final newline.
 pub fn spki_pem(key: &PublicKey) -> String {
-    // 44 bytes are 60 characters: one line, shorter than the 64 that RFC 7468 allows.
     let body = STANDARD.encode(pem::spki(key));
-    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+    let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+    // RFC 7468 section 2: lines of 64 characters.
+    let mut rest = body.as_str();
+    while let Some((line, more)) = rest.split_at_checked(64) {
+        pem.push_str(line);
+        pem.push('\n');
+        rest = more;
+    }
+    pem.push_str(rest);
+    pem.push_str("\n-----END PUBLIC KEY-----\n");
+    pem
 }
 
-/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment`. Control characters are removed from the
+/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment` or `ecdsa-sha2-nistp256 AAAA… comment`. Control characters are removed from the
 /// comment: the format cannot express them, and a line break would begin another key.
 pub fn openssh(key: &PublicKey, comment: &str) -> String {
     let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
-    let line = format!("ssh-ed25519 {} {}", STANDARD.encode(ssh::encode_public(key)), comment);
+    let (name, blob) = (ssh::type_of(key.kind()), STANDARD.encode(ssh::encode_public(key)));
+    let line = format!("{name} {blob} {comment}");
     line.trim_end().to_owned()
 }
 
-/// Returns the key as `did:key:z6Mk…`.
+/// Returns the key as `did:key:z6Mk…`, or `did:key:zDn…` for P-256.
 pub fn did_key(key: &PublicKey) -> String {
-    let bytes = [text::MULTICODEC.as_slice(), key.as_bytes()].concat();
+    let compressed = key.compressed();
+    let point = compressed.as_ref().map_or(key.as_bytes(), |point| point.as_slice());
+    let bytes = [text::multicodec(key.kind()).as_slice(), point].concat();
     format!("did:key:z{}", bs58::encode(bytes).into_string())
 }
 
-/// Returns the 32 bytes in lower-case hex.
+/// Returns the key in lower-case hex: 32 bytes of Ed25519, `04 ‖ x ‖ y` of P-256.
 pub fn hex(key: &PublicKey) -> String {
     key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

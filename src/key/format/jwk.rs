@@ -1,29 +1,48 @@
-//! JSON Web Keys (RFC 7517) on the curve Ed25519 (RFC 8037), and sets of them.
+//! JSON Web Keys (RFC 7517) of Ed25519 (RFC 8037) and P-256 (RFC 7518 section 6.2), and sets of
+//! them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::{ED25519, FormatError, Import, Imported, PRIVATE, PUBLIC, instead, malformed};
+use super::{
+    FormatError, Import, Imported, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed,
+};
 use crate::clock::Timestamp;
 use crate::key::json::{StrictJson, StrictObject};
 use crate::key::misplaced;
-use crate::key::{KeyId, PublicKey, SecretKey, Sign as _};
+use crate::key::{KeyId, KeyKind, PublicKey, SecretKey, Sign as _};
 
-/// Returns the kind of key that a JWK holds: `None` for an Ed25519 key, otherwise its name.
-fn other_kind(jwk: &StrictObject) -> Result<Option<String>, String> {
-    let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
-    Ok(match (kty, jwk.string("crv").ok().flatten()) {
-        ("OKP", Some("Ed25519")) => None,
-        ("OKP", None) => return Err("\"crv\" is missing".into()),
-        ("OKP", Some("Ed448")) => Some("an Ed448 key".into()),
-        ("OKP", Some("X25519")) => Some("an X25519 key".into()),
-        ("RSA", _) => Some("an RSA key".into()),
-        ("EC", _) => Some("an elliptic-curve key".into()),
-        ("oct", _) => Some("a symmetric key".into()),
-        ("OKP", Some(crv)) => Some(format!("a key on the curve {crv:?}")),
-        (kty, _) => Some(format!("a key of the type {kty:?}")),
-    })
+/// The kind of key that a JWK holds.
+enum JwkKind {
+    Ours(KeyKind),
+    /// A key that cannot be used here, with its article.
+    Other(String),
+}
+
+impl JwkKind {
+    /// Reads `kty` and `crv`.
+    ///
+    /// # Errors
+    /// One of them is missing or no string, as a fragment.
+    fn of(jwk: &StrictObject) -> Result<Self, String> {
+        let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
+        Ok(JwkKind::Other(match (kty, jwk.string("crv").ok().flatten()) {
+            ("OKP", Some("Ed25519")) => return Ok(JwkKind::Ours(KeyKind::Ed25519)),
+            ("EC", Some("P-256")) if cfg!(feature = "p256") => {
+                return Ok(JwkKind::Ours(KeyKind::P256));
+            }
+            ("OKP", None) => return Err("\"crv\" is missing".into()),
+            ("OKP", Some("Ed448")) => "an Ed448 key".into(),
+            ("OKP", Some("X25519")) => "an X25519 key".into(),
+            ("RSA", _) => "an RSA key".into(),
+            ("EC", Some("P-256")) => LEFT_OUT.into(),
+            ("EC", None) => "an elliptic-curve key".into(),
+            ("oct", _) => "a symmetric key".into(),
+            ("OKP" | "EC", Some(crv)) => format!("a key on the curve {crv:?}"),
+            (kty, _) => format!("a key of the type {kty:?}"),
+        }))
+    }
 }
 
 /// Returns true if a JWK of any type has a secret member: `d` (RSA, EC, OKP), `k` (symmetric) or
@@ -32,9 +51,9 @@ pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
 }
 
-/// Returns the reason why an Ed25519 JWK must not be used for `operation` (`sign` or `verify`), if
-/// there is one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
-fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> {
+/// Returns the reason why a JWK must not be used for `operation` (`sign` or `verify`), if there is
+/// one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
+fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
     {
@@ -50,10 +69,11 @@ fn unfit(jwk: &StrictObject, operation: &str) -> Result<Option<String>, String> 
             return Ok(Some(format!("its \"key_ops\" do not name {operation:?}")));
         }
     }
-    // RFC 8037 calls it EdDSA, RFC 9864 calls it Ed25519.
-    match jwk.string("alg")? {
-        None | Some("EdDSA" | "Ed25519") => Ok(None),
-        Some(alg) => Ok(Some(format!("its \"alg\" is {alg:?}"))),
+    match (jwk.string("alg")?, kind) {
+        (None, _) => Ok(None),
+        // RFC 8037 calls it EdDSA, RFC 9864 calls it Ed25519.
+        (Some("EdDSA" | "Ed25519"), KeyKind::Ed25519) | (Some("ES256"), KeyKind::P256) => Ok(None),
+        (Some(alg), _) => Ok(Some(format!("its \"alg\" is {alg:?}"))),
     }
 }
 
@@ -67,27 +87,33 @@ pub(crate) enum Unusable {
 
 /// Returns the key of a JWK that may verify signatures, or make them if `operation` is `sign`.
 pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, Unusable> {
-    if let Some(kind) = other_kind(jwk).map_err(Unusable::Broken)? {
-        return Err(Unusable::NotForUs(format!("it is {kind}")));
-    }
+    let kind = match JwkKind::of(jwk).map_err(Unusable::Broken)? {
+        JwkKind::Ours(kind) => kind,
+        JwkKind::Other(kind) => return Err(Unusable::NotForUs(format!("it is {kind}"))),
+    };
     jwk.string("kid").map_err(Unusable::Broken)?;
-    let unfit = unfit(jwk, operation).map_err(Unusable::Broken)?;
-    let key = public_key(jwk).map_err(Unusable::Broken);
+    let unfit = unfit(jwk, kind, operation).map_err(Unusable::Broken)?;
+    let key = public_key(jwk, kind).map_err(Unusable::Broken);
     match unfit {
         Some(why) => Err(Unusable::NotForUs(why)),
         None => key,
     }
 }
 
-/// Returns the id of an Ed25519 key, usable or not; `None` for another type or a broken key.
+/// Returns the id of a key of a kind that is used here, whether or not this key can be; `None` for
+/// another type or a broken key.
 pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
-    let ed25519 = matches!(other_kind(jwk), Ok(None));
-    ed25519.then(|| x(jwk)).flatten().map(|x| KeyId::of(&x))
+    match JwkKind::of(jwk) {
+        Ok(JwkKind::Ours(kind)) => point(jwk, kind).ok().map(|point| KeyId::of(kind, &point)),
+        _ => None,
+    }
 }
 
-/// Returns the 32 bytes of `x`, for a key of any type.
-pub(crate) fn x(jwk: &StrictObject) -> Option<Zeroizing<[u8; 32]>> {
-    binary(jwk, "x").ok()
+/// Returns the ids that the bytes of a JWK of any type have, as a key of each kind.
+pub(crate) fn ids(jwk: &StrictObject) -> impl Iterator<Item = KeyId> {
+    KeyKind::ALL
+        .iter()
+        .filter_map(|kind| point(jwk, *kind).ok().map(|point| KeyId::of(*kind, &point)))
 }
 
 /// A JWK's statements about its validity, in registered members: `exp` and `nbf` as in RFC 7519
@@ -143,9 +169,24 @@ fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
     (seconds.abs() < 2.6e11).then(|| Timestamp::from_unix(round(seconds) as i64))
 }
 
-/// Returns the public key of an Ed25519 JWK.
-fn public_key(jwk: &StrictObject) -> Result<PublicKey, String> {
-    PublicKey::from_bytes(&*binary(jwk, "x")?).map_err(|e| format!("\"x\" is {e}"))
+/// Returns the bytes of a public key, in the form of [`PublicKey::as_bytes`]. RFC 7518 section
+/// 6.2.1.2 demands all 32 bytes of each coordinate.
+fn point(jwk: &StrictObject, kind: KeyKind) -> Result<Vec<u8>, String> {
+    let x = binary(jwk, "x")?;
+    match kind {
+        KeyKind::Ed25519 => Ok(x.to_vec()),
+        KeyKind::P256 => Ok([&[4], x.as_slice(), binary(jwk, "y")?.as_slice()].concat()),
+    }
+}
+
+fn public_key(jwk: &StrictObject, kind: KeyKind) -> Result<PublicKey, String> {
+    let point = point(jwk, kind)?;
+    match (kind, point.first_chunk()) {
+        (KeyKind::Ed25519, Some(x)) => {
+            PublicKey::from_bytes(x).map_err(|e| format!("\"x\" is {e}"))
+        }
+        _ => PublicKey::from_sec1(&point).map_err(|e| format!("\"x\" and \"y\" are {e}")),
+    }
 }
 
 fn binary(jwk: &StrictObject, name: &str) -> Result<Zeroizing<[u8; 32]>, String> {
@@ -171,19 +212,26 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     if !jwk.has("kty") {
         return Err(FormatError::Unrecognised);
     }
-    if let Some(other) = other_kind(jwk).map_err(bad)? {
-        return Err(instead(other, ED25519));
-    }
+    let kind = match JwkKind::of(jwk).map_err(bad)? {
+        JwkKind::Ours(kind) => kind,
+        JwkKind::Other(other) => return Err(instead(other, SIGNING)),
+    };
     if !jwk.has("d") {
         return Err(instead(PUBLIC, PRIVATE));
     }
-    if let Some(why) = unfit(jwk, "sign").map_err(bad)? {
+    if let Some(why) = unfit(jwk, kind, "sign").map_err(bad)? {
         return Err(bad(why));
     }
-    let secret = SecretKey::from_seed(&*binary(jwk, "d").map_err(bad)?);
-    // RFC 8037 section 2 demands x beside d; a file whose halves differ holds two keys.
-    if *binary(jwk, "x").map_err(bad)? != *secret.public().as_bytes() {
-        return Err(bad("\"x\" is not the public key of \"d\"".into()));
+    let secret = SecretKey::of_kind(kind, &*binary(jwk, "d").map_err(bad)?);
+    let secret = secret.map_err(|e| bad(format!("\"d\" is {e}")))?;
+    // The public half must stand beside d (RFC 8037 section 2, RFC 7518 section 6.2.2); a file whose
+    // halves differ holds two keys.
+    if point(jwk, kind).map_err(bad)? != secret.public().as_bytes() {
+        let members = match kind {
+            KeyKind::Ed25519 => "\"x\" is",
+            KeyKind::P256 => "\"x\" and \"y\" are",
+        };
+        return Err(bad(format!("{members} not the public key of \"d\"")));
     }
     Ok(secret)
 }
@@ -198,7 +246,7 @@ pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
         return match one(object)? {
             Ok(key) => Ok(Import { keys: vec![key], skipped: Vec::new() }),
             Err(Unusable::NotForUs(why)) => match why.strip_prefix("it is ") {
-                Some(kind) => Err(instead(kind.to_owned(), ED25519)),
+                Some(kind) => Err(instead(kind.to_owned(), SIGNING)),
                 None => Err(bad(why)),
             },
             Err(Unusable::Broken(why)) => Err(bad(why)),
@@ -223,7 +271,7 @@ pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
         }
     }
     if import.keys.is_empty() {
-        return Err(instead("a JWK set without an Ed25519 signing key", PUBLIC));
+        return Err(instead(format!("a JWK set without {SIGNING} that may verify"), PUBLIC));
     }
     Ok(import)
 }

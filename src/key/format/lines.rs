@@ -1,6 +1,6 @@
 //! OpenSSH public keys as its programs list them: `.pub` files, `ssh-add -L`, `authorized_keys`.
 
-use super::{FormatError, Import, Imported, PUBLIC, instead, malformed, openssh};
+use super::{FormatError, Import, Imported, PUBLIC, SIGNING, instead, malformed, openssh};
 
 /// The options that sshd(8) allows before a key in `authorized_keys`. They limit logins.
 const OPTIONS: [&str; 22] = [
@@ -28,12 +28,12 @@ const OPTIONS: [&str; 22] = [
     "x11-forwarding",
 ];
 
-/// Reads the Ed25519 keys of all lines; empty lines and comments are left out. `None` if some
+/// Reads the keys of all lines that are of a kind used here; empty lines and comments are left out. `None` if some
 /// other line is not an OpenSSH key of any kind.
 ///
 /// # Errors
-/// An Ed25519 key that is broken, or marked as revoked, as a certificate authority or with an end;
-/// no Ed25519 key at all.
+/// A key that is broken, or marked as revoked, as a certificate authority or with an end; no key of a
+/// kind used here.
 pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
     let lines = text.split(['\n', '\r']).map(str::trim_ascii).zip(1_usize..);
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
@@ -60,12 +60,12 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, Form
         }
     }
     if import.keys.is_empty() {
-        return Err(instead("OpenSSH lines without an Ed25519 key", PUBLIC));
+        return Err(instead(format!("OpenSSH lines without {SIGNING}"), PUBLIC));
     }
     Ok(import)
 }
 
-/// One line with an Ed25519 key.
+/// One line with a key of a kind that is used here.
 struct KeyLine {
     key: openssh::OpensshLine,
     /// True if the line has options before the key.

@@ -1,12 +1,16 @@
-//! OpenSSH's key files (its PROTOCOL.key) and its one-line public keys (RFC 8709).
+//! OpenSSH's key files (its PROTOCOL.key) and its one-line public keys: Ed25519 (RFC 8709) and P-256
+//! (RFC 5656).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{ED25519, FormatError, instead, malformed};
-use crate::key::{PublicKey, SecretKey, Sign as _};
+use zeroize::Zeroizing;
 
-pub(in crate::key) const TYPE: &str = "ssh-ed25519";
+use super::{FormatError, LEFT_OUT, SIGNING, instead, malformed};
+use crate::key::{KeyKind, PublicKey, PublicKeyError, SecretKey, Sign as _};
+
+/// The name of the curve P-256 (RFC 5656 section 10.1), which stands before each point.
+pub(in crate::key) const CURVE: &[u8] = b"nistp256";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
 /// Reads fields of the SSH wire format (RFC 4251 section 5) off the front of some bytes.
@@ -29,22 +33,68 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// Returns the key in the 51 bytes that `ssh-ed25519` lines and key files share.
-pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<[u8; 32]> {
-    let mut wire = Wire(blob);
-    let of_type = wire.string()? == TYPE.as_bytes();
-    let key = wire.string()?.try_into().ok()?;
-    (of_type && wire.0.is_empty()).then_some(key)
+/// Returns the name of a type of key, which is also that of its signatures.
+pub(in crate::key) fn type_of(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Ed25519 => "ssh-ed25519",
+        KeyKind::P256 => "ecdsa-sha2-nistp256",
+    }
 }
 
-/// Returns the bytes of `key` as `ssh-ed25519` lines hold them.
+/// Returns the kind of key that has this type.
+fn kind_of(of_type: &[u8]) -> Option<KeyKind> {
+    KeyKind::ALL.iter().copied().find(|kind| type_of(*kind).as_bytes() == of_type)
+}
+
+/// Returns the key in the bytes that lines, key files and agents share. `None` for another type, a
+/// broken form, and bytes that are no key. RFC 5656 section 3.1 allows compressed points, and
+/// OpenSSH does not: no reader of ours takes them.
+pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<PublicKey, PublicKeyError>> {
+    let mut wire = Wire(blob);
+    let kind = kind_of(wire.string()?)?;
+    let key = match kind {
+        KeyKind::Ed25519 => PublicKey::from_bytes(wire.string()?.try_into().ok()?),
+        KeyKind::P256 => {
+            let of_curve = wire.string()? == CURVE;
+            let point = wire.string().filter(|point| of_curve && point.len() == 65)?;
+            PublicKey::from_sec1(point)
+        }
+    };
+    wire.0.is_empty().then_some(key)
+}
+
+/// Returns the bytes of `key` as lines, key files and agents hold them.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(51);
-    blob.extend_from_slice(&[0, 0, 0, 11]);
-    blob.extend_from_slice(TYPE.as_bytes());
-    blob.extend_from_slice(&[0, 0, 0, 32]);
-    blob.extend_from_slice(key.as_bytes());
+    let mut blob = Vec::with_capacity(104);
+    push_string(&mut blob, type_of(key.kind()).as_bytes());
+    if key.kind() == KeyKind::P256 {
+        push_string(&mut blob, CURVE);
+    }
+    push_string(&mut blob, key.as_bytes());
     blob
+}
+
+/// Appends a string of the SSH wire format (RFC 4251 section 5).
+pub(in crate::key) fn push_string(message: &mut Vec<u8>, bytes: &[u8]) {
+    // Longer than 4 GiB is longer than any message, which is seen when it is sent.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    message.extend_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(bytes);
+}
+
+/// Returns the 32 bytes, big endian, of an mpint (RFC 4251 section 5): leading zeros are stripped but
+/// for one before a byte of 0x80 or more. Padding to 32 bytes, which some agents leave, is accepted.
+pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let is_high = |bytes: &[u8]| bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+    let number = match bytes {
+        [0, rest @ ..] if rest.len() == 32 && is_high(rest) => rest,
+        bytes if bytes.len() < 32 && is_high(bytes) => return None,
+        bytes => bytes,
+    };
+    let mut padded = Zeroizing::new([0; 32]);
+    let start = 32_usize.checked_sub(number.len())?;
+    padded.get_mut(start..)?.copy_from_slice(number);
+    Some(padded)
 }
 
 /// The key of a line, and its comment.
@@ -54,7 +104,7 @@ pub(super) type OpensshLine = (PublicKey, Option<String>);
 pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
-        TYPE => return Some(ed25519_line(rest)),
+        _ if kind_of(kind.as_bytes()).is_some() => return Some(line_of(kind, rest)),
         "ssh-rsa" => "an RSA key",
         "ssh-dss" => "a DSA key",
         "ssh-ed448" => "an Ed448 key",
@@ -65,14 +115,17 @@ pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>
         _ if kind.ends_with("-cert-v01@openssh.com") => "an SSH certificate",
         _ => return None,
     };
-    Some(Err(instead(other, ED25519)))
+    Some(Err(instead(other, SIGNING)))
 }
 
-fn ed25519_line(rest: &str) -> Result<OpensshLine, FormatError> {
+fn line_of(of_type: &str, rest: &str) -> Result<OpensshLine, FormatError> {
     let rest = rest.trim_ascii_start();
     let (blob, comment) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
     let blob = STANDARD.decode(blob).map_err(|_| malformed("OpenSSH line", "not base64"))?;
     let key = public_key(&blob)?;
+    if type_of(key.kind()) != of_type {
+        return Err(malformed("OpenSSH line", "its type is not that of its key"));
+    }
     let comment = comment.trim_ascii();
     Ok((key, (!comment.is_empty()).then(|| comment.to_owned())))
 }
@@ -80,15 +133,32 @@ fn ed25519_line(rest: &str) -> Result<OpensshLine, FormatError> {
 /// Returns the key in the bytes that a line or an SSH2 block (RFC 4716) holds.
 pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
     let bad = |why: &str| malformed("OpenSSH key", why);
-    match Wire(blob).string().unwrap_or_default() {
-        b"ssh-rsa" => return Err(instead("an RSA key", ED25519)),
-        b"ssh-dss" => return Err(instead("a DSA key", ED25519)),
-        t if t.starts_with(b"ecdsa-") => return Err(instead("an elliptic-curve key", ED25519)),
-        t if t.starts_with(b"sk-") => return Err(instead("a security-key (FIDO) key", ED25519)),
-        _ => {}
-    }
-    let key = public_blob(blob).ok_or_else(|| bad("the key does not have 32 bytes"))?;
-    PublicKey::from_bytes(&key).map_err(|e| bad(&e.to_string()))
+    let kind = kind_of_blob(blob)?;
+    let key = public_blob(blob).ok_or_else(|| {
+        bad(match kind {
+            None => "its type is not known",
+            Some(KeyKind::Ed25519) => "the key does not have 32 bytes",
+            Some(KeyKind::P256) => "the key is not a point of 65 bytes on nistp256",
+        })
+    })?;
+    key.map_err(|e| bad(&e.to_string()))
+}
+
+/// Returns the kind of a key by the type at the start of its bytes; `None` for an unknown type.
+///
+/// # Errors
+/// The name of a type that cannot be used here.
+fn kind_of_blob(blob: &[u8]) -> Result<Option<KeyKind>, FormatError> {
+    let of_type = Wire(blob).string().unwrap_or_default();
+    Err(match (kind_of(of_type), of_type) {
+        (Some(KeyKind::P256), _) if !cfg!(feature = "p256") => instead(LEFT_OUT, SIGNING),
+        (Some(kind), _) => return Ok(Some(kind)),
+        (None, b"ssh-rsa") => instead("an RSA key", SIGNING),
+        (None, b"ssh-dss") => instead("a DSA key", SIGNING),
+        (None, t) if t.starts_with(b"ecdsa-") => instead("an elliptic-curve key", SIGNING),
+        (None, t) if t.starts_with(b"sk-") => instead("a security-key (FIDO) key", SIGNING),
+        (None, _) => return Ok(None),
+    })
 }
 
 /// Reads the content of an `OPENSSH PRIVATE KEY` block.
@@ -104,15 +174,7 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     let options = outer.string().ok_or_else(cut)?;
     let count = outer.number().ok_or_else(cut)?;
     let public = outer.string().ok_or_else(cut)?;
-    let mut type_of = Wire(public);
-    match type_of.string().unwrap_or_default() {
-        b"ssh-ed25519" => {}
-        b"ssh-rsa" => return Err(instead("an RSA key", ED25519)),
-        b"ssh-dss" => return Err(instead("a DSA key", ED25519)),
-        t if t.starts_with(b"ecdsa-") => return Err(instead("an elliptic-curve key", ED25519)),
-        t if t.starts_with(b"sk-") => return Err(instead("a security-key (FIDO) key", ED25519)),
-        _ => return Err(bad("its type is not known")),
-    }
+    let kind = kind_of_blob(public)?.ok_or_else(|| bad("its type is not known"))?;
     if cipher != b"none" || kdf != b"none" {
         return Err(FormatError::EncryptedOpenSsh);
     }
@@ -122,24 +184,35 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     if !options.is_empty() || count != 1 || !outer.0.is_empty() || inner.len() % 8 != 0 {
         return Err(bad("it holds more than one plain key"));
     }
-    let public = public_blob(public).ok_or_else(|| bad("the public key is broken"))?;
+    let public = public_blob(public).and_then(Result::ok);
+    let public = public.ok_or_else(|| bad("the public key is broken"))?;
     let mut inner = Wire(inner);
     let checks = (inner.number().ok_or_else(cut)?, inner.number().ok_or_else(cut)?);
     let of_type = inner.string().ok_or_else(cut)?;
+    let of_curve = kind != KeyKind::P256 || inner.string().ok_or_else(cut)? == CURVE;
     let again = inner.string().ok_or_else(cut)?;
-    let both = inner.string().ok_or_else(cut)?;
+    let private = inner.string().ok_or_else(cut)?;
     inner.string().ok_or_else(cut)?; // the comment
-    let (seed, third) = both
-        .split_first_chunk::<32>()
-        .ok_or_else(|| bad("the private key does not have 64 bytes"))?;
     // 1, 2, 3 and so on, in single bytes; ssh-keygen takes any number of them.
     let padded = inner.0.len() < 256 && inner.0.iter().zip(1..=u8::MAX).all(|(byte, n)| *byte == n);
-    if checks.0 != checks.1 || of_type != TYPE.as_bytes() || !padded {
+    if checks.0 != checks.1 || kind_of(of_type) != Some(kind) || !of_curve || !padded {
         return Err(bad("its inner part is broken"));
     }
-    let secret = SecretKey::from_seed(seed);
-    // The file contains the public key three times.
-    if [again, third, public.as_slice()].iter().any(|key| *key != secret.public().as_bytes()) {
+    // A file of Ed25519 contains the public key a third time.
+    let (secret, third) = match kind {
+        KeyKind::Ed25519 => {
+            let (seed, third) = private
+                .split_first_chunk::<32>()
+                .ok_or_else(|| bad("the private key does not have 64 bytes"))?;
+            (SecretKey::from_seed(seed), third)
+        }
+        KeyKind::P256 => {
+            let scalar = mpint(private).ok_or_else(|| bad("the private key is no number"))?;
+            let secret = SecretKey::from_p256_scalar(&scalar);
+            (secret.map_err(|e| bad(&format!("the private key is {e}")))?, again)
+        }
+    };
+    if public != *secret.public() || [again, third].iter().any(|key| *key != public.as_bytes()) {
         return Err(bad("the public key is not that of the private key"));
     }
     Ok(secret)

@@ -1,18 +1,32 @@
-//! PEM (RFC 7468): PKCS#8 private keys and SPKI public keys of RFC 8410.
+//! PEM (RFC 7468): PKCS#8 private keys and SPKI public keys of Ed25519 (RFC 8410) and P-256
+//! (RFC 5480), and private keys of RFC 5915.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use zeroize::Zeroizing;
 
-use super::{ED25519, FormatError, PRIVATE, PUBLIC, instead, malformed, openssh};
-use crate::key::{PublicKey, SecretKey, Sign as _};
+use super::{FormatError, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed, openssh};
+use crate::key::{KeyKind, PublicKey, SecretKey, Sign as _, ecdsa};
 
-/// RFC 8410 section 4 before the 32 bytes of the key. DER knows no second way to write it.
-const SPKI_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+/// The DER of SPKI before the bytes of a key. DER knows no second way to write it.
+const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+const P256_SPKI: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+/// Before a compressed point, which RFC 5480 section 2.2 allows.
+const P256_SPKI_COMPRESSED: &[u8] =
+    b"\x30\x39\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x22\x00";
+
+/// The object identifiers of elliptic-curve keys (RFC 5480 section 2.1.1) and of the curve P-256.
+const EC_KEY: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
+const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 
 pub(super) fn spki(key: &PublicKey) -> Vec<u8> {
-    [SPKI_PREFIX.as_slice(), key.as_bytes()].concat()
+    let prefix = match key.kind() {
+        KeyKind::Ed25519 => ED25519_SPKI,
+        KeyKind::P256 => P256_SPKI,
+    };
+    [prefix, key.as_bytes()].concat()
 }
 
 /// Returns true if a line of `text` begins a block. Text around blocks is commentary (RFC 7468
@@ -29,9 +43,9 @@ pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
     if others > 0 {
         return Err(malformed("PEM file", format!("it holds {} private keys", others + 1)));
     }
-    let Some(Block { label, body }) = block else {
+    let Some(Block { label, body, is_encrypted }) = block else {
         return Err(match blocks.first() {
-            Some(Block { label: "PUBLIC KEY", body }) => {
+            Some(Block { label: "PUBLIC KEY", body, .. }) => {
                 named(body).err().unwrap_or(instead(PUBLIC, PRIVATE))
             }
             Some(Block { label, .. }) => other_label(label, PRIVATE),
@@ -39,12 +53,17 @@ pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
         });
     };
     let secret = match *label {
-        "PRIVATE KEY" => {
-            named(body)?;
-            // Both versions are accepted (RFC 5958); in version 2 the public key must match.
-            ed25519_dalek::SigningKey::from_pkcs8_der(body)
+        // Both versions are accepted (RFC 5958); in version 2 the public key must match.
+        "PRIVATE KEY" => match named(body)? {
+            KeyKind::Ed25519 => ed25519_dalek::SigningKey::from_pkcs8_der(body)
                 .map(|key| SecretKey::from_seed(&Zeroizing::new(key.to_bytes())))
-                .map_err(|e| malformed("PKCS#8 key", e.to_string()))?
+                .map_err(|e| malformed("PKCS#8 key", e.to_string()))?,
+            KeyKind::P256 => p256("PKCS#8 key", ecdsa::private_der(body, false))?,
+        },
+        "EC PRIVATE KEY" if *is_encrypted => return Err(FormatError::EncryptedPem),
+        "EC PRIVATE KEY" => {
+            elliptic(body)?;
+            p256("EC private key", ecdsa::private_der(body, true))?
         }
         "OPENSSH PRIVATE KEY" => openssh::private(body)?,
         other => return Err(other_label(other, PRIVATE)),
@@ -58,13 +77,22 @@ pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
     Ok(secret)
 }
 
+fn p256(
+    form: &'static str,
+    scalar: Result<Zeroizing<[u8; 32]>, String>,
+) -> Result<SecretKey, FormatError> {
+    scalar
+        .and_then(|scalar| SecretKey::from_p256_scalar(&scalar).map_err(|e| e.to_string()))
+        .map_err(|why| malformed(form, why))
+}
+
 /// Reads the public keys of a file, at least one. A private key anywhere in it is refused, also
 /// spelled out in the commentary, as `openssl pkey -text` does.
 pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
     let Blocks { blocks, tells_private } = Blocks::of(text)?;
     if let Some(private) = blocks.iter().find(|block| block.is_private()) {
         return Err(match private.label {
-            "PRIVATE KEY" | "OPENSSH PRIVATE KEY" => instead(PRIVATE, PUBLIC),
+            "PRIVATE KEY" | "EC PRIVATE KEY" | "OPENSSH PRIVATE KEY" => instead(PRIVATE, PUBLIC),
             other => other_label(other, PUBLIC),
         });
     }
@@ -86,13 +114,21 @@ pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
 
 /// Returns the key in the DER of SPKI.
 pub(super) fn public_der(der: &[u8]) -> Result<PublicKey, FormatError> {
-    named(der)?;
-    let (prefix, key) = der
-        .split_last_chunk::<32>()
-        .filter(|(prefix, _)| *prefix == SPKI_PREFIX)
-        .ok_or_else(|| malformed("SPKI key", "not the DER of RFC 8410"))?;
-    debug_assert_eq!(prefix.len(), SPKI_PREFIX.len());
-    PublicKey::from_bytes(key).map_err(|e| malformed("SPKI key", e.to_string()))
+    let key = match named(der)? {
+        KeyKind::Ed25519 => der
+            .strip_prefix(ED25519_SPKI)
+            .and_then(|key| key.try_into().ok())
+            .map(PublicKey::from_bytes)
+            .ok_or_else(|| malformed("SPKI key", "not the DER of RFC 8410"))?,
+        KeyKind::P256 => [(P256_SPKI, 65), (P256_SPKI_COMPRESSED, 33)]
+            .iter()
+            .find_map(|(prefix, length)| {
+                der.strip_prefix(*prefix).filter(|key| key.len() == *length)
+            })
+            .map(PublicKey::from_sec1)
+            .ok_or_else(|| malformed("SPKI key", "not the DER of RFC 5480"))?,
+    };
+    key.map_err(|e| malformed("SPKI key", e.to_string()))
 }
 
 /// Returns the error for a PEM label of another kind.
@@ -100,9 +136,9 @@ fn other_label(label: &str, wanted: &'static str) -> FormatError {
     match label {
         "ENCRYPTED PRIVATE KEY" if wanted == PRIVATE => FormatError::EncryptedPem,
         "ENCRYPTED PRIVATE KEY" => instead(PRIVATE, PUBLIC),
-        "RSA PRIVATE KEY" | "RSA PUBLIC KEY" => instead("an RSA key", ED25519),
-        "EC PRIVATE KEY" | "EC PARAMETERS" => instead("an elliptic-curve key", ED25519),
-        "DSA PRIVATE KEY" => instead("a DSA key", ED25519),
+        "RSA PRIVATE KEY" | "RSA PUBLIC KEY" => instead("an RSA key", SIGNING),
+        "EC PARAMETERS" => instead("the parameters of an elliptic curve", wanted),
+        "DSA PRIVATE KEY" => instead("a DSA key", SIGNING),
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => {
             instead("a certificate", wanted)
         }
@@ -116,32 +152,50 @@ fn other_label(label: &str, wanted: &'static str) -> FormatError {
     }
 }
 
-/// Names the algorithm of a key that is not Ed25519, from the object identifiers in the first bytes
-/// of PKCS#8 and SPKI. The result is used only in an error message.
-fn named(der: &[u8]) -> Result<(), FormatError> {
-    const OTHERS: [(&[u8], &str); 8] = [
+/// Returns the kind of key by the object identifiers in the first bytes of PKCS#8 and SPKI: P-256 if
+/// they name it, otherwise Ed25519. The reader of that kind judges the whole.
+///
+/// # Errors
+/// The name of another algorithm.
+fn named(der: &[u8]) -> Result<KeyKind, FormatError> {
+    const OTHERS: [(&[u8], &str); 7] = [
         (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "an RSA key"),
         (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", "an RSA-PSS key"),
-        (b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01", "an elliptic-curve key"),
         (b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01", "a DSA key"),
         (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01", "a Diffie-Hellman key"),
         (b"\x06\x03\x2b\x65\x71", "an Ed448 key"),
         (b"\x06\x03\x2b\x65\x6e", "an X25519 key"),
         (b"\x06\x03\x2b\x65\x6f", "an X448 key"),
     ];
-    let start = der.get(..24).unwrap_or(der);
-    for (oid, name) in OTHERS {
-        if start.windows(oid.len()).any(|window| window == oid) {
-            return Err(instead(name, ED25519));
-        }
+    let start = der.get(..32).unwrap_or(der);
+    if contains(start, EC_KEY) {
+        return elliptic(start).map(|()| KeyKind::P256);
     }
-    Ok(())
+    match OTHERS.into_iter().find(|(oid, _)| contains(start, oid)) {
+        Some((_, name)) => Err(instead(name, SIGNING)),
+        None => Ok(KeyKind::Ed25519),
+    }
+}
+
+/// Checks that `der`, which begins with an elliptic-curve key, names P-256.
+fn elliptic(der: &[u8]) -> Result<(), FormatError> {
+    match contains(der, P256) {
+        true if cfg!(feature = "p256") => Ok(()),
+        true => Err(instead(LEFT_OUT, SIGNING)),
+        false => Err(instead("an elliptic-curve key that does not name P-256", SIGNING)),
+    }
+}
+
+fn contains(der: &[u8], oid: &[u8]) -> bool {
+    der.windows(oid.len()).any(|window| window == oid)
 }
 
 /// The content between a BEGIN and an END line.
 struct Block<'a> {
     label: &'a str,
     body: Zeroizing<Vec<u8>>,
+    /// A header says that the content is encrypted.
+    is_encrypted: bool,
 }
 
 impl Block<'_> {
@@ -170,7 +224,7 @@ impl<'a> Blocks<'a> {
             }
             let (label, end) = label(line)?;
             let mut base64 = Zeroizing::new(String::with_capacity(text.len()));
-            let mut in_header = false;
+            let (mut in_header, mut is_encrypted) = (false, false);
             loop {
                 match lines.next() {
                     Some(line) if line == end => break,
@@ -181,6 +235,8 @@ impl<'a> Blocks<'a> {
                     {
                         in_header = line.ends_with('\\');
                     }
+                    // RFC 1421 section 4.6.1.1: openssl writes it above an encrypted key.
+                    Some(line) if line.starts_with("Proc-Type:") => is_encrypted = true,
                     Some(line) => base64.push_str(line),
                     None => return Err(bad("the END line is missing")),
                 }
@@ -189,17 +245,19 @@ impl<'a> Blocks<'a> {
             // A block that holds no key may have headers (RFC 1421 section 4.4), which are not
             // base64. The content of such a block is not used.
             let body = match body {
+                _ if is_encrypted => Zeroizing::default(),
                 Err(_) if OF_KEYS.contains(&label) => return Err(bad("not base64")),
                 body => body.unwrap_or_default(),
             };
-            blocks.push(Block { label, body });
+            blocks.push(Block { label, body, is_encrypted });
         }
         Ok(Blocks { blocks, tells_private })
     }
 }
 
 /// The labels of blocks that are read.
-const OF_KEYS: [&str; 4] = ["PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY", "SSH2 PUBLIC KEY"];
+const OF_KEYS: [&str; 5] =
+    ["PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY", "SSH2 PUBLIC KEY"];
 
 /// Splits the text into lines at CRLF, LF or CR (RFC 7468 section 3), without surrounding blanks.
 fn lines(text: &str) -> impl Iterator<Item = &str> {

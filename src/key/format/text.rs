@@ -4,11 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::{ED25519, FormatError, instead, malformed, pem};
-use crate::key::{PublicKey, SecretKey};
+use super::{FormatError, LEFT_OUT, SIGNING, instead, malformed, pem};
+use crate::key::{KeyKind, PublicKey, SecretKey};
 
-/// The multicodec prefix of an Ed25519 public key.
-pub(super) const MULTICODEC: [u8; 2] = [0xed, 0x01];
+/// The multicodec prefix of a public key: 0xed or 0x1200, as a varint.
+pub(super) fn multicodec(kind: KeyKind) -> [u8; 2] {
+    match kind {
+        KeyKind::Ed25519 => [0xed, 0x01],
+        KeyKind::P256 => [0x80, 0x24],
+    }
+}
 
 /// Parses `did:key:z…`: multibase base58-btc of the multicodec prefix and the key.
 pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
@@ -20,37 +25,57 @@ pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
         return Err(bad("a DID URL; leave out what follows the key"));
     }
     let base58 = key.strip_prefix('z').ok_or_else(|| bad("it does not begin with z"))?;
-    // Base58 takes time quadratic in its length; an Ed25519 key has 47 characters.
+    // Base58 takes time quadratic in its length; these keys have 47 and 48 characters.
     if base58.len() > 1024 {
         return Err(bad("it is too long"));
     }
     let bytes = bs58::decode(base58).into_vec().map_err(|_| bad("not base58"))?;
-    let Some(key) = bytes.strip_prefix(&MULTICODEC) else {
-        return Err(instead("a did:key of another kind of key", ED25519));
+    let kind = KeyKind::ALL.iter().find(|kind| bytes.starts_with(&multicodec(**kind)));
+    let key = bytes.get(2..).unwrap_or_default();
+    let key = match kind {
+        None => return Err(instead("a did:key of another kind of key", SIGNING)),
+        Some(KeyKind::Ed25519) => {
+            let key = key.try_into().map_err(|_| bad("the key does not have 32 bytes"))?;
+            PublicKey::from_bytes(&key)
+        }
+        Some(KeyKind::P256) if !cfg!(feature = "p256") => return Err(instead(LEFT_OUT, SIGNING)),
+        // The method knows no other form of a point.
+        Some(KeyKind::P256) if key.len() != 33 => {
+            return Err(bad("the key does not have the 33 bytes of a compressed point"));
+        }
+        Some(KeyKind::P256) => PublicKey::from_sec1(key),
     };
-    let key = key.try_into().map_err(|_| bad("the key does not have 32 bytes"))?;
-    PublicKey::from_bytes(&key).map_err(|e| bad(&e.to_string()))
+    key.map_err(|e| bad(&e.to_string()))
 }
 
-/// Parses a seed in hex, base64 or base64url.
-pub(super) fn seed(text: &str) -> Result<SecretKey, FormatError> {
-    let seed = hex(text).or_else(|| base64(text)).ok_or(FormatError::Unrecognised)?;
-    Ok(SecretKey::from_seed(&seed))
+/// Parses the private key of `kind` in hex, base64 or base64url.
+pub(super) fn private(text: &str, kind: KeyKind) -> Result<SecretKey, FormatError> {
+    let secret = bytes_of_hex(text).or_else(|| base64(text)).ok_or(FormatError::Unrecognised)?;
+    SecretKey::of_kind(kind, &secret).map_err(|e| malformed("private key", e.to_string()))
 }
 
-/// Parses a public key in hex or padded base64.
+/// Parses a public key in hex, or one of Ed25519 in padded base64.
 ///
 /// One of sixteen random strings of 32 bytes is a valid public key, so a seed or a key id given by
 /// mistake would sometimes be accepted, and a seed would be published. The encoding of key ids and
 /// JWK seeds is therefore refused; hex is accepted, since exported keys use it.
 pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
-    // Key management services and Java print the DER of a PEM block without the PEM lines.
-    if text.len() == 60
+    // Key management services and Java print the DER of a PEM block without the PEM lines. These
+    // are the lengths of Ed25519 and of both forms of P-256.
+    if matches!(text.len(), 60 | 80 | 124)
         && let Ok(der) = STANDARD.decode(text)
     {
         return pem::public_der(&der);
     }
-    let bytes = match (hex(text), base64(text)) {
+    if cfg!(feature = "p256")
+        && let Some(key) = bytes_of_hex::<65>(text)
+            .as_deref()
+            .map(|key| PublicKey::from_sec1(key))
+            .or_else(|| bytes_of_hex::<33>(text).as_deref().map(|key| PublicKey::from_sec1(key)))
+    {
+        return key.map_err(|e| malformed("key in hex", e.to_string()));
+    }
+    let bytes = match (bytes_of_hex(text), base64(text)) {
         (Some(bytes), _) => bytes,
         (None, Some(bytes)) if text.len() == 44 => bytes,
         (None, Some(_)) => {
@@ -66,10 +91,10 @@ pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
     }
 }
 
-fn hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
+fn bytes_of_hex<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
+    let text = Some(text.as_bytes()).filter(|text| text.len() == 2 * N)?;
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let mut bytes = Zeroizing::new([0; 32]);
+    let mut bytes = Zeroizing::new([0; N]);
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         let [high, low] = pair else { return None };
         *byte = digit(*high)? << 4 | digit(*low)?;

@@ -51,7 +51,8 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
     let secret = if plain {
         only(cipher, &["name"])?;
         let seed = Zeroizing::new(binary::<32>(file, "secret")?);
-        if SecretKey::from_seed(&seed).public() != &public {
+        let secret = SecretKey::of_kind(public.kind(), &seed);
+        if secret.ok().is_none_or(|secret| secret.public() != &public) {
             return Err(KeyfileError::PublicMismatch);
         }
         Secret::Plain(seed)
@@ -69,11 +70,21 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
 }
 
 fn public(jwk: &StrictObject) -> Result<PublicKey> {
-    only(jwk, &["kty", "crv", "x", "kid"])?;
-    expect(jwk, "kty", "OKP")?;
-    expect(jwk, "crv", "Ed25519")?;
-    let key = PublicKey::from_bytes(&binary(jwk, "x")?)
-        .map_err(|e| damaged(format!("the public key is {e}")))?;
+    let key = match text(jwk, "kty")? {
+        "EC" => {
+            only(jwk, &["kty", "crv", "x", "y", "kid"])?;
+            expect(jwk, "crv", "P-256")?;
+            let (x, y) = (binary::<32>(jwk, "x")?, binary::<32>(jwk, "y")?);
+            PublicKey::from_sec1(&[&[4], x.as_slice(), &y].concat())
+        }
+        _ => {
+            only(jwk, &["kty", "crv", "x", "kid"])?;
+            expect(jwk, "kty", "OKP")?;
+            expect(jwk, "crv", "Ed25519")?;
+            PublicKey::from_bytes(&binary(jwk, "x")?)
+        }
+    };
+    let key = key.map_err(|e| damaged(format!("the public key is {e}")))?;
     if key.is_weak() {
         return Err(damaged("the public key is weak"));
     }

@@ -1,4 +1,4 @@
-//! Argon2id and XChaCha20-Poly1305 over one seed.
+//! Argon2id and XChaCha20-Poly1305 over one private key.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
@@ -150,7 +150,7 @@ where
     let ciphertext = XChaCha20Poly1305::new((&*key).into())
         .encrypt(
             &XNonce::from(nonce),
-            Payload { msg: secret.seed().as_ref(), aad: additional.as_bytes() },
+            Payload { msg: secret.to_bytes().as_ref(), aad: additional.as_bytes() },
         )
         .ok()
         .and_then(|sealed| <[u8; 48]>::try_from(sealed).ok())
@@ -162,7 +162,7 @@ where
     Ok(())
 }
 
-/// Opens a sealed seed.
+/// Opens a sealed private key.
 pub(super) fn open(
     kdf: &Kdf,
     nonce: &[u8; 24],

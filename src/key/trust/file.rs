@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::limits::TrustLimits;
 use super::settings::TrustSettings;
 use super::{TrustEntry, TrustNote};
+use crate::key::format::SIGNING;
 use crate::key::format::jwk::{self, Unusable};
 use crate::key::json::{self, StrictJson};
 use crate::key::{JsonError, KeyId, misplaced};
@@ -86,7 +87,7 @@ impl TrustFile {
     /// Reads a JWK set or a single JWK.
     ///
     /// Keys for another use (other types, `use` other than `sig`, `key_ops` without `verify`, an
-    /// `alg` that is not Ed25519's) are skipped with a note, and so is a member of a set that is no
+    /// `alg` that is not that of the key) are skipped with a note, and so is a member of a set that is no
     /// usable key (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
     /// published keys are kept with a note, so that a verifier can name them. `exp`, `nbf` and
     /// `revoked` beside the members of the key restrict it too.
@@ -135,13 +136,13 @@ impl TrustFile {
         if self.entries.is_empty() {
             self.note(match keys {
                 [] => "holds no keys".to_owned(),
-                _ => "holds no Ed25519 signing key".to_owned(),
+                _ => format!("holds no key that may verify: {SIGNING} is needed"),
             });
         }
         Ok(())
     }
 
-    /// Reads one key. Returns its id if it is an Ed25519 key, usable or not.
+    /// Reads one key. Returns its id if it is of a kind that is used here, usable or not.
     fn key(
         &mut self,
         index: usize,
@@ -202,10 +203,9 @@ impl TrustFile {
                 let restricts = limits.restrict();
                 self.skip_key(position, &why, restricts);
                 if restricts {
-                    // The id is computed from the bytes of the key, even if the entry names another
-                    // key type.
-                    let x = jwk::x(jwk).map(|x| KeyId::of(&x));
-                    let ids = x.into_iter().chain(named);
+                    // The ids are computed from the bytes of the key, even if the entry names
+                    // another key type.
+                    let ids = jwk::ids(jwk).chain(named);
                     self.passed_over
                         .extend(ids.map(|key| Restriction { key, limits: limits.clone() }));
                 }
