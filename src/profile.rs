@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::key::KeyKind;
+
 /// How long before and after its creation a request is valid, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -92,6 +94,9 @@ pub struct Profile {
     /// Whether `nonce` must be present. If it may be absent, a nonce is claimed only if `expires`
     /// or the window limits how long the store has to keep it.
     pub nonce: Presence,
+    /// The kinds of keys that may sign. A key of another kind verifies nothing, and `alg` may name
+    /// the algorithms of these kinds only.
+    pub key_kinds: &'static [KeyKind],
     /// How `keyid` selects a key.
     pub key_lookup: KeyLookup,
     /// How `tag` relates to the key.
@@ -152,6 +157,7 @@ impl Profile {
             window: Window { back: Some(30), ahead: 5 },
             created: Presence::Required,
             nonce: Presence::Required,
+            key_kinds: &[KeyKind::Ed25519],
             key_lookup: KeyLookup::Thumbprint,
             tag: TagRule::Bound,
             digest: Presence::Required,
@@ -189,6 +195,7 @@ impl Profile {
             window: Window { back: None, ahead: 5 },
             created: Presence::IfPresent,
             nonce: Presence::IfPresent,
+            key_kinds: KeyKind::ALL,
             key_lookup: KeyLookup::ThumbprintThenKid,
             tag: TagRule::Ignored,
             digest: Presence::IfPresent,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::base::header::{self, AddError, Existing, HeaderError};
 use crate::base::{self, BaseError, Claims, Component, ParamsError, SignatureParams};
 use crate::clock::Timestamp;
-use crate::key::{Sign, SignError};
+use crate::key::{KeyKind, Sign, SignError};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError, content_digest};
 use crate::message::target::{Origins, Target, TargetError};
@@ -101,6 +101,14 @@ pub enum SigningError {
     /// A component or a parameter cannot be signed.
     #[error(transparent)]
     Params(#[from] ParamsError),
+    /// The profile leaves out the kind of the key: every verifier would refuse the signature.
+    #[error("{} cannot sign by the profile {profile}", .kind.described())]
+    KeyKind {
+        /// The kind of the key.
+        kind: KeyKind,
+        /// The name of the profile.
+        profile: String,
+    },
     /// The request has no value for a component that is to be covered.
     #[error(transparent)]
     Base(#[from] BaseError),
@@ -155,8 +163,13 @@ impl Signer {
     /// Makes a signer by the rules of `profile`.
     ///
     /// # Errors
-    /// [`SigningError::Params`] if the profile covers what no request has a value for.
+    /// [`SigningError::Params`] if the profile covers what no request has a value for,
+    /// [`SigningError::KeyKind`] if it leaves out the kind of the key.
     pub fn new(key: Arc<dyn Sign>, profile: &Profile) -> Result<Self, SigningError> {
+        let kind = key.public().kind();
+        if !profile.key_kinds.contains(&kind) {
+            return Err(SigningError::KeyKind { kind, profile: profile.name.clone().into_owned() });
+        }
         let (always, if_carried) = profile.signer_components();
         let always = always.into_iter().map(component).collect::<Result<_, _>>()?;
         let (dropped, label) = (Vec::new(), "mcp".to_owned());

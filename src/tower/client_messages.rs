@@ -16,7 +16,7 @@ pub(super) fn client_message(code: Code) -> &'static str {
         }
         Code::ParameterMissing => "a parameter of the signature is missing",
         Code::ParameterInvalid => "a parameter of the signature is not valid",
-        Code::AlgNotAllowed => "the algorithm of the signature is not ed25519",
+        Code::AlgNotAllowed => "the algorithm of the signature is not allowed",
         Code::NotYetValid => "the signature was made in the future, compare the clocks",
         Code::Expired => "the signature is too old, sign again",
         Code::CoverageInsufficient => "the signature does not cover all that it has to",

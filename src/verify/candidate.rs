@@ -7,6 +7,7 @@ use crate::base::MemberFault;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
+use crate::key::KeyKind;
 use crate::key::trust::{Registry, TrustEntry};
 use crate::message::Head;
 use crate::message::target::Target;
@@ -182,7 +183,12 @@ impl JudgeContext<'_> {
             |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
             let length = signature.len();
-            return Err(refuse(format!("the signature is {length} bytes long, not 64")));
+            let der = match (entry.key().kind(), signature) {
+                // ECDSA-Sig-Value (RFC 3279 section 2.2.3), as openssl writes it.
+                (KeyKind::P256, [0x30, ..]) => ": it looks like DER, and r and s are needed",
+                _ => "",
+            };
+            return Err(refuse(format!("the signature is {length} bytes long, not 64{der}")));
         };
         let base = base::signature_base(params, self.head, self.target)
             .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {}", chain(&e))))?;

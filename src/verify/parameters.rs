@@ -2,6 +2,7 @@
 
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
+use crate::key::KeyKind;
 use crate::message::structured::BareItem;
 use crate::profile::{Presence, Profile, TagRule};
 
@@ -20,6 +21,8 @@ pub struct CheckedParameters<'p> {
     pub keyid: &'p str,
     /// The stable client id.
     pub tag: Option<&'p str>,
+    /// The kind of keys whose algorithm `alg` names.
+    pub alg: Option<KeyKind>,
 }
 
 /// Reads and checks the parameters.
@@ -32,18 +35,22 @@ pub fn judge<'p>(
 ) -> Result<CheckedParameters<'p>, Rejection> {
     // RFC 9421 section 3.2, step 6: the key determines the algorithm. A client may name it, but
     // cannot choose another.
-    match params.params().get("alg") {
-        None => {}
-        Some(BareItem::String(alg)) if alg == "ed25519" => {}
-        Some(other) => {
-            return Err(Rejection::new(
-                Step::Parameters,
-                Code::AlgNotAllowed,
-                "alg names another algorithm than ed25519",
-            )
-            .with("alg", written(other)));
-        }
-    }
+    let alg = match params.params().get("alg") {
+        None => None,
+        Some(value) => Some(
+            value
+                .as_string()
+                .and_then(KeyKind::from_alg)
+                .filter(|kind| profile.key_kinds.contains(kind))
+                .ok_or_else(|| {
+                    let names: Vec<_> = profile.key_kinds.iter().map(|kind| kind.alg()).collect();
+                    let message =
+                        format!("alg names another algorithm than {}", names.join(" or "));
+                    Rejection::new(Step::Parameters, Code::AlgNotAllowed, message)
+                        .with("alg", written(value))
+                })?,
+        ),
+    };
     let created = seconds(params, "created")?;
     let expires = seconds(params, "expires")?;
     // The window is counted from `created`.
@@ -72,7 +79,7 @@ pub fn judge<'p>(
     if tag.is_none() && profile.tag != TagRule::Ignored {
         return Err(missing("tag"));
     }
-    Ok(CheckedParameters { created, expires, nonce, keyid, tag })
+    Ok(CheckedParameters { created, expires, nonce, keyid, tag, alg })
 }
 
 /// Whether `text` is 16 to 256 characters of the two base64 alphabets and at most two `=`.

@@ -106,7 +106,8 @@ codes! {
     ParameterMissing = "parameter_missing",
     /// A parameter has the wrong type or form.
     ParameterInvalid = "parameter_invalid",
-    /// `alg` names something else than `ed25519`.
+    /// `alg` names an algorithm that the profile leaves out or that is not the key's, or the key is of
+    /// a kind that the profile leaves out.
     AlgNotAllowed = "alg_not_allowed",
     /// `created` lies in the future by more than clocks may differ.
     NotYetValid = "not_yet_valid",

@@ -1,6 +1,8 @@
-//! Step 7: whether the key of a signature is strong, valid, not revoked and bound to the tag.
+//! Step 7: whether the key of a signature is of a kind that may sign, strong, valid, not revoked and
+//! bound to the tag.
 
 use crate::clock::Timestamp;
+use crate::key::KeyKind;
 use crate::key::trust::TrustEntry;
 use crate::profile::{Profile, TagRule};
 
@@ -10,7 +12,7 @@ use super::rejection::{Code, Rejection, Step};
 /// Checks one trust entry for one signature.
 ///
 /// # Errors
-/// `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
+/// `alg_not_allowed`, `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
 pub(super) fn judge(
     profile: &Profile,
     entry: &TrustEntry,
@@ -20,6 +22,20 @@ pub(super) fn judge(
     let refuse = |code, message: String| {
         Rejection::new(Step::Key, code, message).with("key", describe(entry))
     };
+    let kind = entry.key().kind();
+    if !profile.key_kinds.contains(&kind) {
+        let message = format!(
+            "{} does not serve the profile {}: {} is needed",
+            kind.described(),
+            profile.name,
+            described(profile.key_kinds)
+        );
+        return Err(refuse(Code::AlgNotAllowed, message));
+    }
+    if let Some(alg) = parameters.alg.filter(|alg| *alg != kind) {
+        let message = format!("alg does not fit the key, which is {}", kind.described());
+        return Err(refuse(Code::AlgNotAllowed, message).with("alg", alg.alg()));
+    }
     if entry.key().is_weak() {
         return Err(refuse(
             Code::KeyWeak,
@@ -73,6 +89,11 @@ pub(super) fn judge(
         }
     }
     Ok(())
+}
+
+/// Returns the kinds in words: `an Ed25519 key or a P-256 key`.
+fn described(kinds: &[KeyKind]) -> String {
+    kinds.iter().map(|kind| kind.described()).collect::<Vec<_>>().join(" or ")
 }
 
 fn describe(entry: &TrustEntry) -> String {
