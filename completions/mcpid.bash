@@ -814,7 +814,7 @@ _mcpid() {
                     return 0
                     ;;
                 --jwk-alg)
-                    COMPREPLY=($(compgen -W "EdDSA Ed25519" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "EdDSA Ed25519 ES256" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1065,7 +1065,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__keygen)
-            opts="-o -q -v -h --output --name --import --no-passphrase --weak --passphrase-file --passphrase-fd --json --quiet --verbose --help"
+            opts="-o -q -v -h --output --name --algorithm --import --no-passphrase --weak --passphrase-file --passphrase-fd --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1081,6 +1081,10 @@ _mcpid() {
                     ;;
                 --name)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --algorithm)
+                    COMPREPLY=($(compgen -W "ed25519 p256" -- "${cur}"))
                     return 0
                     ;;
                 --import)

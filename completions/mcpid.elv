@@ -56,7 +56,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand -o 'Where to write the keyfile'
             cand --output 'Where to write the keyfile'
             cand --name 'The name of the key; it can be read without the passphrase'
-            cand --import 'Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in hex or base64'
+            cand --algorithm 'The kind of key to make; profiles say which kinds may sign [default: ed25519]'
+            cand --import 'Take the private key from this file, or - for stdin: JWK, PEM, OpenSSH, or its 32 bytes in hex or base64'
             cand --passphrase-file 'Read the passphrase from this file; one trailing newline is dropped'
             cand --passphrase-fd 'Read the passphrase from this open file descriptor; one trailing newline is dropped'
             cand --no-passphrase 'Do not encrypt: every program that can read the file can sign'
@@ -66,8 +67,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --quiet 'Print only failures and warnings on stderr'
             cand -v 'Print more on stderr'
             cand --verbose 'Print more on stderr'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'mcpid;sign'= {
             cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'

@@ -50,7 +50,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s v -l verbose -d 'Pr
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s o -l output -d 'Where to write the keyfile' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l name -d 'The name of the key; it can be read without the passphrase' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l import -d 'Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in hex or base64' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l algorithm -d 'The kind of key to make; profiles say which kinds may sign [default: ed25519]' -r -f -a "ed25519\t'Ed25519 (RFC 8032), for every profile'
+p256\t'ECDSA on P-256 with SHA-256, for profiles that allow it'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l import -d 'Take the private key from this file, or - for stdin: JWK, PEM, OpenSSH, or its 32 bytes in hex or base64' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l no-passphrase -d 'Do not encrypt: every program that can read the file can sign'
@@ -58,7 +60,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l weak -d 'Accept a
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Print more on stderr'
-complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
@@ -112,15 +114,16 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'P
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'The form of the key' -r -f -a "jwk\t'A JSON Web Key (RFC 8037)'
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'The form of the key' -r -f -a "jwk\t'A JSON Web Key (RFC 7517)'
 jwks\t'A JSON Web Key Set with this one key'
-pem\t'SubjectPublicKeyInfo in PEM (RFC 8410)'
+pem\t'SubjectPublicKeyInfo in PEM'
 openssh\t'A line for OpenSSH'
 did\t'A did:key identifier'
-hex\t'The 32 bytes in hex'
+hex\t'The key\'s bytes in hex: 32 of Ed25519, 65 of P-256'
 thumbprint\t'The key id: the RFC 7638 thumbprint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l jwk-alg -d 'Give the JWK an alg member, for programs that require it' -r -f -a "EdDSA\t'RFC 8037, which most programs know'
-Ed25519\t'RFC 9864'"
+Ed25519\t'RFC 9864'
+ES256\t'RFC 7518, for keys of P-256'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s v -l verbose -d 'Print more on stderr'

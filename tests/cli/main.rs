@@ -119,7 +119,8 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("demo", ""),
     (
         "keygen",
-        "-o --output --name --import --no-passphrase --weak --passphrase-file --passphrase-fd",
+        "-o --output --name --algorithm --import --no-passphrase --weak --passphrase-file \
+         --passphrase-fd",
     ),
     (
         "sign",

@@ -39,7 +39,7 @@ pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gateway_flags::{GatewayFlags, ModeName, RefusalStatus};
-pub(crate) use key::{ExportArgs, JwkAlgName, KeyFormat, KeygenArgs, PasswdArgs};
+pub(crate) use key::{ExportArgs, JwkAlgName, KeyAlgorithm, KeyFormat, KeygenArgs, PasswdArgs};
 pub(crate) use nonce::{ClaimingArgs, NonceAct, NonceArgs, NonceStoreArgs, OpeningArgs};
 pub(crate) use request::{
     InspectArgs, ProfileName, SignArgs, SignFormat, VerifierArgs, VerifyArgs,

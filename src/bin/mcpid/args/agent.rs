@@ -11,7 +11,8 @@ use super::values::lifetime;
 ///
 /// With -k ssh-agent:ID, mcpid never sees the private key: the agent signs, and does not ask for
 /// the passphrase again. ID is a fingerprint as ssh-add -l prints it, a key id, or a comment. If
-/// nothing follows the colon, the agent's only Ed25519 key is used.
+/// nothing follows the colon, the agent's only Ed25519 key is used, or its only P-256 key if it has
+/// none of Ed25519.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mcpid::key::KeyKind;
 
 use super::PassphraseArgs;
 use super::values::{descriptor, name};
@@ -20,7 +21,8 @@ Examples:
   mcpid keygen
   mcpid keygen -o agent.json --name agent
   mcpid keygen -o ci.json --passphrase-file ci.pass
-  mcpid keygen -o old.json --import id_ed25519.pem")]
+  mcpid keygen -o old.json --import id_ed25519.pem
+  mcpid keygen -o shop.json --algorithm p256")]
 pub(crate) struct KeygenArgs {
     /// Where to write the keyfile
     #[arg(short, long, value_name = "FILE")]
@@ -28,8 +30,14 @@ pub(crate) struct KeygenArgs {
     /// The name of the key; it can be read without the passphrase
     #[arg(long, value_name = "TEXT", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// Take the private key from this file, or - for stdin: JWK, PKCS#8 PEM, OpenSSH, or the seed in
-    /// hex or base64
+    /// The kind of key to make; profiles say which kinds may sign [default: ed25519]
+    ///
+    /// With --import: refuse a key of another kind. The 32 bytes of a private key in hex or base64
+    /// are taken as one of this kind.
+    #[arg(long, value_name = "ALG")]
+    pub(crate) algorithm: Option<KeyAlgorithm>,
+    /// Take the private key from this file, or - for stdin: JWK, PEM, OpenSSH, or its 32 bytes in hex
+    /// or base64
     #[arg(long, value_name = "FILE")]
     pub(crate) import: Option<PathBuf>,
     /// Do not encrypt: every program that can read the file can sign
@@ -42,20 +50,38 @@ pub(crate) struct KeygenArgs {
     pub(crate) passphrase: PassphraseArgs,
 }
 
+/// The kinds of keys, as flags name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyAlgorithm {
+    /// Ed25519 (RFC 8032), for every profile
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256, for profiles that allow it
+    P256,
+}
+
+impl From<KeyAlgorithm> for KeyKind {
+    fn from(algorithm: KeyAlgorithm) -> Self {
+        match algorithm {
+            KeyAlgorithm::Ed25519 => KeyKind::Ed25519,
+            KeyAlgorithm::P256 => KeyKind::P256,
+        }
+    }
+}
+
 /// The forms in which a public key can be exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KeyFormat {
-    /// A JSON Web Key (RFC 8037)
+    /// A JSON Web Key (RFC 7517)
     Jwk,
     /// A JSON Web Key Set with this one key
     Jwks,
-    /// SubjectPublicKeyInfo in PEM (RFC 8410)
+    /// SubjectPublicKeyInfo in PEM
     Pem,
     /// A line for OpenSSH
     Openssh,
     /// A did:key identifier
     Did,
-    /// The 32 bytes in hex
+    /// The key's bytes in hex: 32 of Ed25519, 65 of P-256
     Hex,
     /// The key id: the RFC 7638 thumbprint
     Thumbprint,
@@ -70,6 +96,9 @@ pub(crate) enum JwkAlgName {
     /// RFC 9864
     #[value(name = "Ed25519")]
     Ed25519,
+    /// RFC 7518, for keys of P-256
+    #[value(name = "ES256")]
+    Es256,
 }
 
 /// Print the public part of a key

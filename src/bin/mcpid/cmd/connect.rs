@@ -44,6 +44,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     let plan = ConnectPlan::of(args)?;
     let confirm = confirm(args, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
+    signing_key.check_kind(&args.profile.profile())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
         if signing_key.needs_passphrase() && args.passphrase.passphrase_file.is_none() {

@@ -24,7 +24,13 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let alg = args.jwk_alg.map(|alg| match alg {
         JwkAlgName::EdDsa => JwkAlg::EdDsa,
         JwkAlgName::Ed25519 => JwkAlg::Ed25519,
+        JwkAlgName::Es256 => JwkAlg::Es256,
     });
+    if let Some(alg) = alg.filter(|alg| alg.kind() != key.kind()) {
+        let message =
+            format!("--jwk-alg is for {}, not {}", alg.kind().described(), key.kind().described());
+        return Err(Failure::usage(message).hint("leave --jwk-alg out"));
+    }
     let text = match args.format {
         KeyFormat::Jwk => format::jwk(key, alg),
         KeyFormat::Jwks => format::jwks(key, alg),

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::{SecretKey, format, store};
+use mcpid::key::{KeyKind, SecretKey, format, store};
 use rand::rngs::SysRng;
 
-use crate::args::KeygenArgs;
+use crate::args::{KeyAlgorithm, KeygenArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
 use crate::keys::keyfile::{keyfile_failure, store_failure};
 use crate::keys::signing_key;
@@ -16,7 +16,7 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// Maximum size of an imported file, in bytes. Every file with one Ed25519 private key is smaller.
+/// Maximum size of an imported file, in bytes. Every file with one private key is smaller.
 const MAX_IMPORT_BYTES: u32 = 64 * 1024;
 
 /// Writes the keyfile, and prints the key's id.
@@ -42,8 +42,12 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     })?;
     passphrase::keep_out_of_dumps();
     let secret = match &args.import {
-        Some(path) => import(path, &output, ui)?,
-        None => SecretKey::generate(&mut SysRng).map_err(|e| no_random(&e))?,
+        Some(path) => import(path, args.algorithm.map(Into::into), &output, ui)?,
+        None => match args.algorithm {
+            Some(KeyAlgorithm::P256) => SecretKey::generate_p256(&mut SysRng),
+            Some(KeyAlgorithm::Ed25519) | None => SecretKey::generate(&mut SysRng),
+        }
+        .map_err(|e| no_random(&e))?,
     };
     let name = args.name.clone().unwrap_or_else(|| name_of(&place.path));
     let plain = Keyfile::plain(&secret, &name, SystemClock.now());
@@ -86,11 +90,20 @@ fn one_stdin(args: &KeygenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn import(path: &Path, output: &str, ui: &mut Ui) -> Result<SecretKey, Failure> {
+fn import(
+    path: &Path,
+    kind: Option<KeyKind>,
+    output: &str,
+    ui: &mut Ui,
+) -> Result<SecretKey, Failure> {
     let input = files::open(Some(path), ui)?;
     let name = input.name.clone();
     let bytes = input.read_secret(MAX_IMPORT_BYTES)?;
-    format::read_private(&bytes).map_err(|error| {
+    let read = match kind {
+        Some(kind) => format::read_private_of(kind, &bytes),
+        None => format::read_private(&bytes),
+    };
+    read.map_err(|error| {
         if matches!(error, format::FormatError::Empty) {
             return Failure::new(Exit::Key, "not_a_key", format!("{name} is empty"))
                 .hint("to make a fresh key, leave --import out");
@@ -173,6 +186,7 @@ pub(crate) struct KeyfileJson {
     version: u8,
     id: String,
     name: String,
+    algorithm: &'static str,
     file: String,
     created: String,
     encrypted: bool,
@@ -184,6 +198,7 @@ impl KeyfileJson {
             version: 1,
             id: keyfile.public().id().to_string(),
             name: keyfile.name().to_owned(),
+            algorithm: keyfile.public().kind().as_str(),
             file: place.name(),
             created: keyfile.created().to_string(),
             encrypted: !keyfile.is_plain(),

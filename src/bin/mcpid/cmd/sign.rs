@@ -38,6 +38,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     check(args)?;
     let plan = SignPlan::of(args)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
+    signing_key.check_kind(&profile)?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
     let created = args.at.unwrap_or_else(|| SystemClock.now());

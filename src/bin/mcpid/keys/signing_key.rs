@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use mcpid::key::agent::{Agent, AgentError, AgentIdentity, ChooseError};
 use mcpid::key::source::{FindKeyError, FoundKey, KeyRef, SSH_AGENT};
-use mcpid::key::{PublicKey, Sign};
+use mcpid::key::{KeyKind, PublicKey, Sign};
+use mcpid::profile::Profile;
 
 use crate::args::PassphraseArgs;
 use crate::input::files::{self, NamedBy, NamedPath};
@@ -61,6 +62,26 @@ impl SigningKey {
                 other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
             })?;
         Ok(SigningKey { key, place })
+    }
+
+    /// Checks before the question for a passphrase that a key of this kind signs by `profile`.
+    ///
+    /// # Errors
+    /// The profile leaves the kind out; the hint names those that have it.
+    pub(crate) fn check_kind(&self, profile: &Profile) -> Result<(), Failure> {
+        let kind = self.public().kind();
+        if profile.key_kinds.contains(&kind) {
+            return Ok(());
+        }
+        let serves = |profile: Profile| profile.key_kinds.contains(&kind);
+        let profiles = Profile::NAMED.iter().filter(|named| serves(named.profile()));
+        let profiles: Vec<_> = profiles.map(|named| named.name).collect();
+        let (described, place) = (kind.described(), self.place.name());
+        let message =
+            format!("{place} is {described}, which cannot sign by the profile {}", profile.name);
+        Err(Failure::new(Exit::Key, "unfit_key", message)
+            .hint(format!("such keys sign with --profile {}", profiles.join(" or ")))
+            .hint("to make a key for this profile: mcpid keygen -o another.json"))
     }
 
     /// Returns true if opening the key needs a passphrase.
@@ -170,14 +191,19 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
         ChooseError::Agent(error) => agent_failure(&error),
         ChooseError::Unknown { there } => {
             let there = list(&there, "there is", "there are");
-            let message = format!("the ssh-agent has no Ed25519 key{called}; {there}");
+            let message = format!("the ssh-agent has no Ed25519 or P-256 key{called}; {there}");
             Failure::new(Exit::Key, "no_such_key", message)
                 .hint("to add one that mcpid keeps: mcpid agent add")
         }
         ChooseError::Several { which } => {
             let count = which.len();
             let there = list(&which, "it is", "they are");
-            let message = format!("the ssh-agent has {count} Ed25519 keys{called}; {there}");
+            let kind = which.first().and_then(AgentIdentity::key).map(PublicKey::kind);
+            let kind = match kind {
+                Some(KeyKind::P256) => "P-256",
+                _ => "Ed25519",
+            };
+            let message = format!("the ssh-agent has {count} {kind} keys{called}; {there}");
             let failure = Failure::new(Exit::Key, "several_keys", message);
             match which.first() {
                 Some(first) => failure
@@ -201,7 +227,11 @@ fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
             "" => "no comment".to_owned(),
             comment => comment.chars().take(40).collect(),
         };
-        let kind = if identity.key().is_some() { "" } else { ", not Ed25519" };
+        let kind = match identity.key().map(PublicKey::kind) {
+            Some(KeyKind::Ed25519) => "",
+            Some(_) => ", P-256",
+            None => ", of another type",
+        };
         format!("{} ({comment}{kind})", identity.fingerprint())
     });
     let named = named.collect::<Vec<_>>().join(", ");

@@ -46,6 +46,7 @@ pub(super) struct TrustedKeyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u8>,
     id: String,
+    algorithm: &'static str,
     name: Option<String>,
     kids: Vec<String>,
     client_ids: Vec<String>,
@@ -63,6 +64,7 @@ impl TrustedKeyJson {
         TrustedKeyJson {
             version: None,
             id: entry.key().id().to_string(),
+            algorithm: entry.key().kind().as_str(),
             name: entry.name().map(str::to_owned),
             kids: entry.kids().to_vec(),
             client_ids: entry.client_ids().to_vec(),
@@ -95,6 +97,10 @@ impl TrustedKeyJson {
                 None => "valid".to_owned(),
             },
             other => other.to_owned(),
+        };
+        let status = match self.algorithm {
+            "ed25519" => status,
+            other => format!("{status} ({other})"),
         };
         let may = match &self.allow {
             None => "anything".to_owned(),
