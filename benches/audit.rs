@@ -259,7 +259,7 @@ fn audit(entries: u64) {
     let mut most = 0;
     // In short rounds that take turns: other load of the machine hits both alike.
     let mut times = [Vec::new(), Vec::new()];
-    let library = VerifyingKey::from_bytes(world.key.public().as_bytes()).unwrap();
+    let library = VerifyingKey::try_from(world.key.public().as_bytes()).unwrap();
     let mut bare = bases.iter().cycle();
     for round in 0..entries.div_ceil(ROUND) {
         let started = Instant::now();

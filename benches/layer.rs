@@ -134,7 +134,7 @@ impl World {
         let public = secret.public().clone();
         let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
         let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
-        let bare = VerifyingKey::from_bytes(public.as_bytes()).unwrap();
+        let bare = VerifyingKey::try_from(public.as_bytes()).unwrap();
         World { public, bare, origins, signer }
     }
 

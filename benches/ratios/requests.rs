@@ -63,7 +63,7 @@ impl World {
             ReplayCheck::Claim(Arc::new(store)),
         );
         let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
-        let bare = VerifyingKey::from_bytes(public.as_bytes()).unwrap();
+        let bare = VerifyingKey::try_from(public.as_bytes()).unwrap();
         World { public, bare, origins, verifier, signer }
     }
 

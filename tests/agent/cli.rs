@@ -196,7 +196,8 @@ fn what_is_not_one_key_is_refused_with_what_there_is() {
     ends(&agent.sign("ssh-agent:alice"), 4, "mcpid: hint: if it is empty: mcpid agent add");
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
     agent.add_new("rsa", "carol");
-    let words = format!("no Ed25519 key called nobody; there are {fingerprint} (alice), SHA256:");
+    let words =
+        format!("no Ed25519 or P-256 key called nobody; there are {fingerprint} (alice), SHA256:");
     ends(&agent.sign("ssh-agent:nobody"), 4, &words);
     ends(&agent.sign("ssh-agent:carol"), 4, "called carol is an RSA key");
     ends(&agent.sign("ssh-agent:alice"), 0, "");
@@ -208,7 +209,7 @@ fn what_is_not_one_key_is_refused_with_what_there_is() {
     for args in
         [&["trust", "add", "-r", "t.json", "ssh-agent:x"][..], &["export", "-k", "ssh-agent:x"]]
     {
-        ends(&agent.mcpid(args), 4, "no Ed25519 key called x");
+        ends(&agent.mcpid(args), 4, "no Ed25519 or P-256 key called x");
     }
     assert!(!agent.folder.path().join("t.json").exists());
 

@@ -169,7 +169,7 @@ pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the public key blob of an Ed25519 key.
-pub(crate) fn blob(key: &[u8; 32]) -> Vec<u8> {
+pub(crate) fn blob(key: &[u8]) -> Vec<u8> {
     [string(b"ssh-ed25519"), string(key)].concat()
 }
 

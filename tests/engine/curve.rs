@@ -55,7 +55,7 @@ fn rfc_8032_vectors_sign_and_verify() {
     ];
     for (seed, public, message, signature) in vectors {
         let secret = SecretKey::from_seed(&bytes(seed));
-        assert_eq!(secret.public().as_bytes(), &bytes(public));
+        assert_eq!(secret.public().as_bytes(), &bytes::<32>(public));
         let message = any_bytes(message);
         assert_eq!(secret.sign(&message).unwrap(), bytes::<64>(signature));
         assert!(holds(&bytes::<32>(public), &message, &bytes::<64>(signature)));
@@ -385,7 +385,7 @@ fn published_keys_are_recognised() {
     for seed in seeds {
         let secret = SecretKey::from_seed(&seed);
         assert!(secret.public().is_published(), "{seed:02x?}");
-        let again = PublicKey::from_bytes(secret.public().as_bytes()).unwrap();
+        let again = PublicKey::from_bytes(secret.public().as_bytes().try_into().unwrap()).unwrap();
         assert!(again.is_published());
     }
     for n in 0..64_u8 {

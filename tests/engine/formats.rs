@@ -243,8 +243,9 @@ fn did_keys_go_out_and_in() {
         refused(read_public(format!("{did}z").as_bytes()), "");
         refused(read_public(format!("did:key:z{}", "6".repeat(100_000)).as_bytes()), "too long");
     }
-    let p256 = "did:key:zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169";
-    refused(read_public(p256.as_bytes()), "another kind of key");
+    // A key of P-384, from the test vectors of the did:key specification.
+    let p384 = "did:key:z82Lm1MpAkeJcix9K8TMiLd5NMAhnwkjjCBeWHXyu3U4oT2MVJJKXkcVBgjGhnLBn2Kaau9";
+    refused(read_public(p384.as_bytes()), "another kind of key");
 }
 
 #[test]
@@ -275,11 +276,11 @@ fn jwks_go_out_and_in() {
     assert_eq!(import.skipped.len(), 2);
     assert_eq!(import.skipped[0], "key 1 is passed over: it is an RSA key");
     for (bad, words) in [
-        (r#"{"keys":[]}"#.to_owned(), "without an Ed25519 signing key"),
+        (r#"{"keys":[]}"#.to_owned(), "without an Ed25519 or P-256 key"),
         (r#"{"keys":{}}"#.to_owned(), "not an array"),
-        (r#"{"keys":[7]}"#.to_owned(), "without an Ed25519 signing key"),
-        (r#"{"keys":[{"kty":"RSA"}]}"#.to_owned(), "without an Ed25519 signing key"),
-        (plain.replace("OKP", "EC"), "an elliptic-curve key"),
+        (r#"{"keys":[7]}"#.to_owned(), "without an Ed25519 or P-256 key"),
+        (r#"{"keys":[{"kty":"RSA"}]}"#.to_owned(), "without an Ed25519 or P-256 key"),
+        (plain.replace("OKP", "EC"), "a key on the curve \"Ed25519\""),
         (plain.replace("\"sig\"", "\"enc\""), "its \"use\""),
         (plain.replace(&x, &format!("{x}=")), "base64url"),
         (plain.replace(&x, &URL_SAFE_NO_PAD.encode([0xff; 32])), "canonical"),
@@ -327,12 +328,13 @@ fn what_is_no_key_at_all_is_said_to_be_that() {
         refused(read(deep.as_bytes()), "not a proper JSON");
     }
     for (line, words) in [
-        ("ssh-ed25519 AAAA", "32 bytes"),
+        ("ssh-ed25519 AAAA", "its type is not known"),
         ("ssh-ed25519 !!!!", "base64"),
         ("ssh-dss AAAA", "a DSA key"),
         ("sk-ssh-ed25519@openssh.com AAAA", "security-key"),
         ("ssh-ed25519-cert-v01@openssh.com AAAA", "an SSH certificate"),
-        ("ecdsa-sha2-nistp256 AAAA", "an elliptic-curve key"),
+        ("ecdsa-sha2-nistp256 AAAA", "its type is not known"),
+        ("ecdsa-sha2-nistp384 AAAA", "an elliptic-curve key"),
     ] {
         refused(read_public(line.as_bytes()), words);
     }

@@ -50,7 +50,8 @@ fn field(bytes: &[u8]) -> Vec<u8> {
 
 /// Returns an OpenSSH private key with this padding at the end of its inner part.
 fn openssh(padding: &[u8]) -> String {
-    let (seed, public) = ([0x6b; 32], *secret().public().as_bytes());
+    let seed = [0x6b; 32];
+    let public: [u8; 32] = secret().public().as_bytes().try_into().unwrap();
     let blob = [field(b"ssh-ed25519"), field(&public)].concat();
     // 8 + 15 + 36 + 68 bytes and 9 for a comment make a multiple of 8, so no padding is needed.
     let both = [seed, public].concat();
@@ -245,7 +246,7 @@ fn what_real_tools_print_is_read() {
     let long = ssh2.replacen("Comment:", "Subject: x\nComment: \\\n: y\\\n z\\\nmore ", 1);
     is_public(&long);
     let (head, key) = ssh2.split_at(ssh2.find("\nAAAA").unwrap());
-    refused(read_public(format!("{head}\nX: y\\{key}").as_bytes()), "32 bytes");
+    refused(read_public(format!("{head}\nX: y\\{key}").as_bytes()), "its type is not known");
     is_public(&ssh2.replacen("Comment:", "Subject: x\\\n y:\\\n z\nComment:", 1));
     refused(read_private(ssh2.as_bytes()), "a public key, not a private key");
     let rsa = tool("ssh-keygen", &["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", &at("r")], b"");
@@ -299,8 +300,8 @@ fn authorized_keys_and_agent_lists_are_read() {
     let read = import(&list);
     assert_eq!(read.keys.len(), 2);
     assert_eq!(read.skipped, ["line 2 is an RSA key"]);
-    refused(read_public(b"ssh-rsa AAAA x\nssh-dss AAAA y\n"), "without an Ed25519 key");
-    refused(read_public(format!("{line}\nssh-ed25519 AAAA\n").as_bytes()), "32 bytes");
+    refused(read_public(b"ssh-rsa AAAA x\nssh-dss AAAA y\n"), "without an Ed25519 or P-256 key");
+    refused(read_public(format!("{line}\nssh-ed25519 AAAA\n").as_bytes()), "type is not known");
     refused(read_public(format!("{line}\nnonsense\n").as_bytes()), "not a key in any known form");
     refused(read_private(list.as_bytes()), "a public key, not a private key");
 }

@@ -11,6 +11,8 @@ mod component;
 mod coverage;
 mod curve;
 mod digest;
+#[cfg(feature = "p256")]
+mod ecdsa;
 mod fixtures;
 mod formats;
 mod har;

@@ -75,14 +75,14 @@ fn what_ssh_keygen_makes_else_is_named() {
     assert_eq!(read_public(&two).unwrap().keys.len(), 2);
     refused(read_private(&two), "a public key, not a private key");
 
-    let (private, line) = ssh_keygen(folder.path(), &["-t", "ecdsa"], "", "c");
-    refused(read_private(&private), "an elliptic-curve key, not an Ed25519 key");
-    refused(read_public(&line), "an elliptic-curve key, not an Ed25519 key");
+    let (private, line) = ssh_keygen(folder.path(), &["-t", "ecdsa", "-b", "384"], "", "c");
+    refused(read_private(&private), "an elliptic-curve key, not an Ed25519 or P-256 key");
+    refused(read_public(&line), "an elliptic-curve key, not an Ed25519 or P-256 key");
     let (private, line) = ssh_keygen(folder.path(), &["-t", "rsa", "-b", "1024"], "", "c");
-    refused(read_private(&private), "an RSA key, not an Ed25519 key");
-    refused(read_public(&line), "an RSA key, not an Ed25519 key");
-    refused(read_private(&line), "an RSA key, not an Ed25519 key");
-    let (encrypted, _) = ssh_keygen(folder.path(), &["-t", "ecdsa"], "secret", "c");
+    refused(read_private(&private), "an RSA key, not an Ed25519 or P-256 key");
+    refused(read_public(&line), "an RSA key, not an Ed25519 or P-256 key");
+    refused(read_private(&line), "an RSA key, not an Ed25519 or P-256 key");
+    let (encrypted, _) = ssh_keygen(folder.path(), &["-t", "ecdsa", "-b", "521"], "secret", "c");
     refused(read_private(&encrypted), "an elliptic-curve key");
 }
 
@@ -118,7 +118,7 @@ fn what_openssl_makes_else_is_named() {
     for (arguments, name) in [
         (&["-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024"][..], "an RSA key"),
         (&["-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"], "an RSA-PSS key"),
-        (&["-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "an elliptic-curve key"),
+        (&["-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"], "an elliptic-curve key"),
         (&["-algorithm", "ed448"], "an Ed448 key"),
         (&["-algorithm", "x25519"], "an X25519 key"),
         (&["-algorithm", "x448"], "an X448 key"),
@@ -148,7 +148,7 @@ fn what_openssl_makes_else_is_named() {
     refused(read_private(&certificate), "a certificate, not a private key");
     let der = tool("openssl", &["pkey", "-outform", "DER"], &private);
     refused(read_private(&der), "binary data");
-    let ec = tool("openssl", &["ecparam", "-name", "prime256v1", "-genkey"], b"");
+    let ec = tool("openssl", &["ecparam", "-name", "secp384r1", "-genkey"], b"");
     refused(read_private(&ec), "an elliptic-curve key");
 }
 

@@ -55,7 +55,7 @@ fn every_member_is_checked() {
     let small_order = URL_SAFE_NO_PAD.encode([0; 32]);
     let not_a_point = URL_SAFE_NO_PAD.encode([0xff; 32]);
     let cases: Vec<(&str, String, &str)> = vec![
-        (r#""kty":"OKP""#, r#""kty":"EC""#.into(), "\"kty\" is \"EC\""),
+        (r#""kty":"OKP""#, r#""kty":"RSA""#.into(), "\"kty\" is \"RSA\""),
         (r#""crv":"Ed25519""#, r#""crv":"Ed448""#.into(), "\"crv\" is \"Ed448\""),
         (x, format!("{x}="), "\"x\" is not base64url"),
         (x, x[1..].into(), "\"x\""),

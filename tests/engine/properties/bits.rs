@@ -15,7 +15,7 @@ use super::{judge, refused};
 #[test]
 fn no_bit_of_the_base_can_be_flipped() {
     let secret = key(1);
-    let public = PublicKey::from_bytes(secret.public().as_bytes()).unwrap();
+    let public = PublicKey::from_bytes(secret.public().as_bytes().try_into().unwrap()).unwrap();
     let call = Call::unsigned();
     let mut base = call.base(&Input::of(&call, &secret)).into_bytes();
     let signature = secret.sign(&base).unwrap();

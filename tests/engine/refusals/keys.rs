@@ -112,12 +112,12 @@ pub(super) fn keys() -> Vec<Case> {
                 let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
                 let byte = |at: usize| u8::from_str_radix(&seed[2 * at..2 * at + 2], 16).unwrap();
                 let key = SecretKey::from_seed(&std::array::from_fn(byte));
-                p.under(*key.public().as_bytes());
+                p.under(key.public().as_bytes().try_into().unwrap());
                 p.key = key;
             }),
             ("a seed of ones", |p| {
                 p.key = SecretKey::from_seed(&[1; 32]);
-                let point = *p.key.public().as_bytes();
+                let point = p.key.public().as_bytes().try_into().unwrap();
                 p.under(point);
             }),
         ],

@@ -111,7 +111,7 @@ fn private_keys_are_refused() {
 fn what_is_not_for_us_is_passed_over_with_a_note() {
     let others = [
         r#"{"kty":"RSA","n":"AA","e":"AQAB"}"#.to_owned(),
-        r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#.to_owned(),
+        r#"{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}"#.to_owned(),
         r#"{"kty":"OKP","crv":"X25519","x":"AA"}"#.to_owned(),
         r#"{"kty":"AKP","pub":"AA","alg":"ML-DSA-44"}"#.to_owned(),
         jwk(&key(2), r#","use":"enc""#),
@@ -125,7 +125,7 @@ fn what_is_not_for_us_is_passed_over_with_a_note() {
     assert_eq!(file.notes().len(), 8);
     for (at, words) in [
         "an RSA key",
-        "an elliptic-curve key",
+        "a key on the curve \"P-384\"",
         "an X25519 key",
         "\"AKP\"",
         "\"use\"",
@@ -141,7 +141,10 @@ fn what_is_not_for_us_is_passed_over_with_a_note() {
         assert!(text.starts_with(&start) && text.contains(words), "{text}");
     }
     let none = parse(&set(&others[..4])).unwrap();
-    assert_eq!(none.notes().last().unwrap().text, "holds no Ed25519 signing key");
+    assert_eq!(
+        none.notes().last().unwrap().text,
+        "holds no key that may verify: an Ed25519 or P-256 key is needed"
+    );
     assert_eq!(parse(&set(&[])).unwrap().notes()[0].text, "holds no keys");
 }
 
