@@ -5,7 +5,7 @@
 //! Times in this module are those of the requests. If they go back because the log's clock stepped,
 //! the log is searched for nonces that were already dropped from memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::entry;
 use super::fault::LogError;
@@ -13,12 +13,12 @@ use super::folder::Folder;
 use super::judge::{self, NonceId, NonceUse};
 use super::segment;
 
-/// The nonces in use, and when each may be used again.
+/// The nonces that may not be used again yet.
 #[derive(Debug, Default)]
 pub(super) struct NonceUses {
+    /// Each nonce, and the time until which a second use is a replay.
     used: HashMap<NonceId, i64>,
-    ends: BTreeMap<i64, Vec<NonceId>>,
-    /// Nonces that end at or before this time were dropped.
+    /// Nonces that end before this time were removed from `used`.
     forgotten: i64,
     /// Uses at a time for which nonces may have been dropped, with the entry of each use.
     late: HashMap<NonceId, (u64, NonceUse)>,
@@ -28,6 +28,9 @@ pub(super) struct NonceUses {
 /// the log. Requests get their entries within moments, so an older request means that the clock
 /// stepped. The memory holds the nonces of this time and the window.
 const SLACK: i64 = 10;
+
+/// Seconds of the log's time between two removals of nonces.
+const SWEEP: i64 = 5;
 
 impl NonceUses {
     /// Uses up a nonce. Returns true if entry `n` is the first to use it.
@@ -39,25 +42,23 @@ impl NonceUses {
             // The nonce was used before. If its retention had ended by then, a store accepts it
             // again.
             Some(until) => use_.at >= until,
-            None => {
-                self.ends.entry(use_.until).or_default().push(use_.id);
-                true
-            }
+            None => true,
         }
     }
 
-    /// Drops the nonces that no verifier would refuse at `now`.
+    /// Removes the nonces that no verifier would refuse at `now`. All nonces are looked through at
+    /// once, at most every [`SWEEP`] seconds of the log's time. A list of nonces by their end would
+    /// be faster, but take as much memory as the nonces themselves.
     pub(super) fn forget(&mut self, now: i64) {
         let now = now.saturating_sub(SLACK);
-        self.forgotten = self.forgotten.max(now);
-        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() < now) {
-            for id in first.remove() {
-                if self.used.get(&id).is_some_and(|until| *until < now) {
-                    self.used.remove(&id);
-                } else if let Some(until) = self.used.get(&id).copied() {
-                    self.ends.entry(until).or_default().push(id);
-                }
-            }
+        if now < self.forgotten.saturating_add(SWEEP) {
+            return;
+        }
+        self.forgotten = now;
+        self.used.retain(|_, until| *until >= now);
+        // `retain` visits empty places too, so a table that had many nonces once must not stay large.
+        if self.used.len() < self.used.capacity() / 4 {
+            self.used.shrink_to_fit();
         }
     }
 
@@ -112,11 +113,22 @@ mod tests {
                 assert!(!nonces.use_up(number, a_use(number - 3_000, at)), "{number}");
             }
         }
-        // 100 nonces a second are kept: 31 seconds of window, 30 seconds more, and the slack.
-        assert!(nonces.used.len() < 75 * 100, "{}", nonces.used.len());
-        assert_eq!(nonces.used.len(), nonces.ends.values().map(Vec::len).sum::<usize>());
+        // 100 nonces a second are kept: 31 seconds of window, 30 seconds more, the slack, and the
+        // time between two removals.
+        assert!(nonces.used.len() < 80 * 100, "{}", nonces.used.len());
         assert!(nonces.late.is_empty());
         assert!(nonces.use_up(300_000, a_use(0, 3_000 - SLACK - 100)));
         assert_eq!(nonces.late.len(), 1);
+    }
+
+    #[test]
+    fn the_table_gets_small_again_after_a_burst() {
+        let mut nonces = NonceUses::default();
+        for number in 0..100_000 {
+            assert!(nonces.use_up(number, a_use(number, 1_000)));
+        }
+        nonces.forget(2_000);
+        assert_eq!(nonces.used.len(), 0);
+        assert!(nonces.used.capacity() < 1_000, "{}", nonces.used.capacity());
     }
 }
