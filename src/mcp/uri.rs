@@ -179,7 +179,7 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
 }
 
 /// Writes a `file:` URL after its colon: three slashes, or a host other than `localhost`. Returns
-/// `None` for a host that is not supported.
+/// `None` for a host that is not supported, and for a path on which URL parsers differ.
 fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
     let (mut host, mut path) = (String::new(), rest.strip_prefix('/').unwrap_or(rest));
     if let Some(rest) = rest.strip_prefix("//") {
@@ -192,6 +192,12 @@ fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
                 host = domain(&rest[..end])?;
             }
         }
+    }
+    // `url` neither keeps nor removes `C|` before a dot segment by the rules of the specification.
+    let segments = || path.split('/');
+    if segments().any(|s| s.ends_with('|') && is_drive(s)) && segments().any(|s| dots(s).is_some())
+    {
+        return None;
     }
     let mut written = String::with_capacity(path.len() + 1);
     let drive = write_path(&mut written, path, dialect, true);

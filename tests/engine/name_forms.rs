@@ -225,6 +225,8 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
     let any = [Pattern::parse("resources/read").unwrap(), Pattern::parse("*").unwrap()];
     for (uri, reason) in [
         (" file:///a", NameAmbiguity::Blank),
+        ("file:///C|/../", NameAmbiguity::Url),
+        ("file:///a/%2e/c|/b", NameAmbiguity::Url),
         ("file:///a ", NameAmbiguity::Blank),
         ("file:///a\u{a0}", NameAmbiguity::Blank),
         ("\u{2028}file:///a", NameAmbiguity::Blank),
