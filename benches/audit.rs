@@ -17,7 +17,7 @@ use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
 use mcpid::audit::tree::{self, Frontier};
-use mcpid::audit::{Evidence, Folder, Judged, Log, Recorder, Settings, Sync};
+use mcpid::audit::{Durability, Evidence, Folder, Judged, Log, Recorder, Settings};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
@@ -124,7 +124,7 @@ fn append(small: u64, large: u64, rounds: usize) {
     });
     let open = |path: &Path| {
         let mut settings = Settings::default();
-        (settings.sync, settings.every) = (Sync::Checkpoint, 1_000);
+        (settings.sync, settings.every) = (Durability::Checkpoint, 1_000);
         let folder = Folder::at(path).unwrap();
         Recorder::new(Log::open(folder, settings, Arc::new(SystemClock)).unwrap())
     };
@@ -233,7 +233,7 @@ fn audit(entries: u64) {
     let key = SecretKey::generate(&mut SysRng).unwrap();
     let log_key = Folder::init(&path, NAME, &key, world.now).unwrap();
     let mut settings = Settings::default();
-    settings.sync = Sync::Checkpoint;
+    settings.sync = Durability::Checkpoint;
     let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
     let mut bases = Vec::new();
@@ -264,7 +264,7 @@ fn audit(entries: u64) {
     for round in 0..entries.div_ceil(ROUND) {
         let started = Instant::now();
         for line in lines.by_ref().take(ROUND as usize) {
-            auditor.take(judge.look(&line.unwrap()));
+            auditor.take(judge.judge_line(&line.unwrap()));
         }
         times[0].push(started.elapsed().as_secs_f64());
         let started = Instant::now();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::base::header::{self, AddError, Existing, HeaderError};
+use crate::base::header::{self, AddError, HeaderError, LabelConflict};
 use crate::base::{self, BaseError, Claims, Component, ParamsError, SignatureParams};
 use crate::clock::Timestamp;
 use crate::key::{KeyKind, Sign, SignError};
@@ -84,7 +84,7 @@ pub struct Signer {
     label: String,
     tag: Option<String>,
     ttl: Option<i64>,
-    existing: Existing,
+    existing: LabelConflict,
 }
 
 /// Why a request cannot be signed.
@@ -173,7 +173,7 @@ impl Signer {
         let (always, if_carried) = profile.signer_components();
         let always = always.into_iter().map(component).collect::<Result<_, _>>()?;
         let (dropped, label) = (Vec::new(), "mcp".to_owned());
-        let (tag, ttl, existing) = (None, profile.ttl, Existing::Refuse);
+        let (tag, ttl, existing) = (None, profile.ttl, LabelConflict::Refuse);
         let profile = profile.clone();
         Ok(Signer { key, profile, always, if_carried, dropped, label, tag, ttl, existing })
     }
@@ -202,7 +202,7 @@ impl Signer {
     /// Replaces a signature of the same label instead of refusing.
     #[must_use]
     pub fn replacing(mut self) -> Self {
-        self.existing = Existing::Replace;
+        self.existing = LabelConflict::Replace;
         self
     }
 
@@ -356,8 +356,9 @@ impl Signer {
             key.verify_strict(base.as_bytes(), signature.as_slice().try_into().ok()?).ok()?;
             params.nonce().value().map(str::to_owned)
         };
-        let kept =
-            |c: &header::Candidate<'_>| self.existing == Existing::Refuse || c.label != self.label;
+        let kept = |c: &header::Candidate<'_>| {
+            self.existing == LabelConflict::Refuse || c.label != self.label
+        };
         Ok(candidates.into_iter().filter(kept).find_map(nonce))
     }
 }

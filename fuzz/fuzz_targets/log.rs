@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use mcpid::audit::auditor::{self, AuditorInputs, Auditor};
+use mcpid::audit::auditor::{self, Auditor, AuditorInputs};
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::{Kind, NoteKey};
@@ -70,7 +70,8 @@ fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries:
     }
     let Some((size, root)) = note.filter(|_| flags & 2 == 0) else { return 0 };
     let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
-    let note = Checkpoint { origin: NAME.to_owned(), size, root }.sign(&as_key, key).expect("a note");
+    let note =
+        Checkpoint { origin: NAME.to_owned(), size, root }.sign(&as_key, key).expect("a note");
     let part = if flags & 4 == 0 { note.len() } else { note.len().saturating_sub(cut) };
     fs::write(path.join("checkpoints"), &note[..part]).expect("checkpoints");
     if flags & 8 == 0 {
@@ -87,7 +88,7 @@ fn look(path: &Path, key: &SecretKey) {
     let mut auditor = Auditor::new(&folder, &inputs).expect("files that can be read");
     let mut judge = Judge::new(Trust::of_the_log());
     for line in auditor::lines(&folder).expect("files that can be read") {
-        auditor.take(judge.look(&line.expect("lines that can be read")));
+        auditor.take(judge.judge_line(&line.expect("lines that can be read")));
     }
     let _ = auditor.finish().finding.map(|finding| finding.to_string());
 }

@@ -143,7 +143,7 @@ impl Auditor {
 
     /// Adds the nonces that the previous log has used up.
     #[must_use]
-    pub fn behind(mut self, before: UsedNonces) -> Self {
+    pub fn with_earlier_nonces(mut self, before: UsedNonces) -> Self {
         self.nonces = before.0;
         self
     }
@@ -169,7 +169,7 @@ impl Auditor {
             return;
         }
         if self.frontier.size() == 0 && self.report.entries == 0 {
-            self.meet();
+            self.compare_checkpoints();
         }
         if looked.named > self.counted {
             self.skip_archived(looked.named);
@@ -238,9 +238,9 @@ impl Auditor {
         }
         self.report.count(looked.bytes, &looked.judged, reasons);
         self.expected = place.saturating_add(1);
-        self.grow(looked.leaf, place, false);
+        self.add_leaf(looked.leaf, place, false);
         if self.suspect.is_none() {
-            self.meet();
+            self.compare_checkpoints();
         }
     }
 
@@ -253,7 +253,7 @@ impl Auditor {
     ) {
         match notice {
             Notice::Tombstone => {
-                self.erasures.meet(n, time, leaf);
+                self.erasures.add_tombstone(n, time, leaf);
                 self.report.erased += 1;
                 if !self.allow_erased {
                     reasons.add(Reason::Erased);
@@ -261,7 +261,7 @@ impl Auditor {
             }
             Notice::Erased(erasure) => {
                 let stored = self.stored_leaf(erasure.n).filter(|_| !self.broken);
-                match self.erasures.tell(n, erasure, (stored, &self.unseen)) {
+                match self.erasures.add_record(n, erasure, (stored, &self.unseen)) {
                     Ok(true) => {}
                     Ok(false) => reasons.add(Reason::NotErased),
                     Err((what, n, why)) => self.find(what, Some(n), why),
@@ -273,7 +273,7 @@ impl Auditor {
 
     /// Adds a leaf to the tree, and compares the new hashes with the stored ones. `is_read` means
     /// that `leaf` itself was read from the stored hashes.
-    fn grow(&mut self, leaf: Hash, place: u64, is_read: bool) {
+    fn add_leaf(&mut self, leaf: Hash, place: u64, is_read: bool) {
         let (stored, mut same, mut first) = (&mut self.stored, true, true);
         let mut missing = false;
         self.frontier.push(leaf, |hash| {
@@ -296,7 +296,7 @@ impl Auditor {
     }
 
     /// Compares the tree with all checkpoints of its present size.
-    fn meet(&mut self) {
+    fn compare_checkpoints(&mut self) {
         let size = self.frontier.size();
         let mut faults = Vec::new();
         let held = self.checkpoints.over(size, |why| faults.push(why));

@@ -101,7 +101,7 @@ pub fn check(
         checkpoint: Checkpoint::of(&parsed).map_err(|e| form(e.to_string()))?,
         log_key,
     };
-    let fault = hold(&json, &read, inputs, &mut checked)
+    let fault = check_proof(&json, &read, inputs, &mut checked)
         .and_then(|()| judge(&json, trust, (inputs, body), &mut checked))
         .err();
     checked.fault = fault;
@@ -130,7 +130,7 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
 }
 
 /// Checks the checkpoint, the proof and the keys that signed them.
-fn hold(
+fn check_proof(
     json: &Json,
     read: &Read,
     inputs: &AuditorInputs,

@@ -112,7 +112,7 @@ pub fn erase(
             false => line = Some(found.bytes),
         }
     }
-    let told = erasures::told_of(folder, n)?;
+    let told = erasures::find_record(folder, n)?;
     let Some(line) = line else {
         return Err(match told {
             Some((by, _)) => EraseError::Already { n, by },

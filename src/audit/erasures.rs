@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 ///
 /// # Errors
 /// [`LogError`] if the log cannot be read.
-pub(super) fn told_of(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>, LogError> {
+pub(super) fn find_record(folder: &Folder, n: u64) -> Result<Option<(u64, Erasure)>, LogError> {
     for line in segment::lines(folder)? {
         let line = line?;
         if !entry::is_about(&line.bytes, "erased") {
@@ -48,14 +48,14 @@ pub(super) struct Erasures {
 
 impl Erasures {
     /// Adds the tombstone of entry `n`.
-    pub(super) fn meet(&mut self, n: u64, time: Timestamp, leaf: Hash) {
+    pub(super) fn add_tombstone(&mut self, n: u64, time: Timestamp, leaf: Hash) {
         self.open.insert(n, (time, leaf));
     }
 
     /// Adds the record of an erasure in entry `by`. `stored` is the stored leaf hash, and `unseen`
     /// the archived entries that were not read. Returns true if a tombstone replaces the erased
     /// entry, or if that entry was not read.
-    pub(super) fn tell(
+    pub(super) fn add_record(
         &mut self,
         by: u64,
         erasure: &Erasure,
@@ -88,7 +88,7 @@ impl Erasures {
     }
 
     /// Returns the tombstones without an erasure record.
-    pub(super) fn untold(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn without_record(&self) -> impl Iterator<Item = u64> {
         self.open.keys().copied()
     }
 

@@ -14,7 +14,7 @@ use super::tree::{self, Hash};
 /// Two checkpoints of a log, with a proof that the log only grew between them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Growth {
+pub struct ConsistencyProof {
     /// The older checkpoint.
     pub old: Checkpoint,
     /// The newer checkpoint.
@@ -23,7 +23,7 @@ pub struct Growth {
     pub proof: Vec<Hash>,
 }
 
-impl Growth {
+impl ConsistencyProof {
     /// Returns the body of an `add-checkpoint` request with this proof (C2SP `tlog-witness`). `new`
     /// is the newer checkpoint as a signed note.
     pub fn request(&self, new: &str) -> String {
@@ -48,7 +48,7 @@ pub fn consistent(
     log_key: &NoteKey,
     old: &[u8],
     new: &[u8],
-) -> Result<Growth, ProofError> {
+) -> Result<ConsistencyProof, ProofError> {
     let (old, _) = Checkpoint::signed(old, log_key)?;
     let (new, _) = Checkpoint::signed(new, log_key)?;
     if old.size > new.size {
@@ -65,7 +65,7 @@ pub fn consistent(
     }
     let proof = tree::consistency(&nodes, old.size, new.size)?;
     match tree::is_consistent((old.size, &old.root), (new.size, &new.root), &proof) {
-        true => Ok(Growth { old, new, proof }),
+        true => Ok(ConsistencyProof { old, new, proof }),
         false => Err(ProofError::Damaged(format!(
             "the first {} entries under the newer checkpoint are not those under the older",
             old.size

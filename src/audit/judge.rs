@@ -33,7 +33,7 @@ mod signatures;
 mod verifiers;
 
 pub use entry_findings::{EntryFindings, Judged};
-pub use key_status::Known;
+pub use key_status::KeyStatus;
 pub use reason::{Reason, Reasons};
 pub use rules::PinnedRules;
 
@@ -87,7 +87,7 @@ impl Judge {
     }
 
     /// Judges the entry in `line`.
-    pub fn look(&mut self, line: &Line) -> EntryFindings {
+    pub fn judge_line(&mut self, line: &Line) -> EntryFindings {
         let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
         let mut looked = EntryFindings {
             n: line.n,
@@ -188,7 +188,7 @@ impl Judge {
         let engine = self.verifiers.of(request, (version, scope))?;
         let verifier = &engine.verifier;
         self.verifiers.set_time(time);
-        let held = signatures::hold(verifier, &engine.ids, request, head)?;
+        let held = signatures::judge_kept(verifier, &engine.ids, request, head)?;
         let candidates = header::read(head).unwrap_or_default();
         let signed = self.signed(&engine, request, (head, time), (held.as_ref(), &candidates))?;
         if matches!(request.verdict, Verdict::Verified | Verdict::Signed) {

@@ -9,7 +9,7 @@ use super::entry_queue::{self, EntryQueue, EntryWork};
 use super::fault::LogError;
 use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
-use super::record::{Because, Record, Verdict};
+use super::record::{Record, RecordedRefusal, Verdict};
 use super::refused::Refused;
 use super::writer::{LogWriter, Settings};
 use crate::block_on::block_on;
@@ -143,7 +143,7 @@ impl Log {
     pub(super) fn note_refused(
         &self,
         verdict: Verdict,
-        because: Because<'_>,
+        because: RecordedRefusal<'_>,
         head: Option<&Head<'_>>,
         statement: Option<&Statement>,
     ) {

@@ -15,7 +15,7 @@
 //! rewritten the whole log, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
-//! together share one `fdatasync` ([`Sync`]). If the disk is full, slow or missing, the request of
+//! together share one `fdatasync` ([`Durability`]). If the disk is full, slow or missing, the request of
 //! the entry gets an error, and under [`Policy::Required`] it is not forwarded.
 //!
 //! **What clients without a trusted key can do.** The log has an entry for each request with a
@@ -44,7 +44,6 @@ mod folder;
 pub mod growth;
 pub mod judge;
 mod log;
-mod look;
 pub mod note;
 pub mod ocsf;
 pub mod proof;
@@ -62,12 +61,13 @@ pub mod succession;
 pub mod tree;
 mod unpack;
 pub mod witness;
+mod writable;
 mod writer;
 
 pub use evidence::Evidence;
 pub use fault::LogError;
 pub use folder::{Folder, LogKey};
 pub use log::Log;
-pub use record::{Because, Dropped, Record, Verdict};
+pub use record::{Dropped, Record, RecordedRefusal, Verdict};
 pub use recorder::{Judged, Policy, Recorder};
-pub use writer::{Settings, Sync};
+pub use writer::{Durability, Settings};

@@ -134,7 +134,7 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
         return Err(ProofError::NoCheckpoint { n, size: checkpoint.size });
     }
     if entry::is_about(&line.bytes, "tombstone") {
-        return Err(match erasures::told_of(folder, n)? {
+        return Err(match erasures::find_record(folder, n)? {
             Some((by, erasure)) => ProofError::Erased { n, by, reason: erasure.reason },
             None => ProofError::Removed(n),
         });

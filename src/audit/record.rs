@@ -62,7 +62,7 @@ impl Verdict {
 
 /// Why a request was not verified.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Because<'a> {
+pub struct RecordedRefusal<'a> {
     /// The step that refused the request, 1 to 12; `None` if no step did.
     pub step: Option<u8>,
     /// The true code of the refusal; the client may have got a more general code.
@@ -129,7 +129,7 @@ struct RecordOperation<'a> {
 
 /// The members of an entry between `time` and `signatures`.
 #[derive(Serialize)]
-struct Front<'a> {
+struct LeadingMembers<'a> {
     event: &'static str,
     verdict: Verdict,
     step: Option<u8>,
@@ -151,7 +151,7 @@ pub(super) enum RulesSource<'a> {
 /// Everything that is recorded about a request, except its signatures.
 pub(super) struct Facts<'a, 'h> {
     pub(super) verdict: Verdict,
-    pub(super) because: Option<Because<'a>>,
+    pub(super) because: Option<RecordedRefusal<'a>>,
     pub(super) by: RulesSource<'a>,
     pub(super) head: &'a Head<'h>,
     pub(super) target_uri: &'a str,
@@ -184,7 +184,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
         serde_json::value::to_raw_value(&rules).unwrap_or_else(|_| RawValue::NULL.to_owned());
     write_json(
         &mut out,
-        &Front {
+        &LeadingMembers {
             event: "request",
             verdict: facts.verdict,
             step: facts.because.and_then(|because| because.step),

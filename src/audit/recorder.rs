@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::evidence::Evidence;
 use super::fault::LogError;
 use super::log::Log;
-use super::record::{self, Because, Facts, RulesSource, Verdict};
+use super::record::{self, Facts, RecordedRefusal, RulesSource, Verdict};
 use super::redact::{self, Keep, Rule};
 use super::refused::Bucket;
 use crate::clock::Timestamp;
@@ -131,7 +131,7 @@ impl Recorder {
         &self,
         request: &Judged<'_, '_>,
         evidence: Option<&Evidence>,
-        because: Because<'_>,
+        because: RecordedRefusal<'_>,
         statement: Option<&Statement>,
         passes: bool,
     ) -> Result<(), LogError> {
@@ -148,7 +148,7 @@ impl Recorder {
 
     /// Counts a request whose head could not be judged.
     pub fn headless(&self, code: &str) {
-        let because = Because { step: None, code };
+        let because = RecordedRefusal { step: None, code };
         self.log.note_refused(Verdict::Refused, because, None, None);
     }
 
@@ -176,7 +176,7 @@ impl Recorder {
         judged: &Judged<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
-        because: Option<Because<'_>>,
+        because: Option<RecordedRefusal<'_>>,
     ) -> Result<(), LogError> {
         let Judged { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
@@ -190,7 +190,7 @@ impl Recorder {
         request: &RequestToWrite<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
-        because: Option<Because<'_>>,
+        because: Option<RecordedRefusal<'_>>,
     ) -> Result<(), LogError> {
         let waits = self.policy == Policy::Required && verdict != Verdict::Refused;
         match self.record(request, evidence, verdict, because) {
@@ -214,7 +214,7 @@ impl Recorder {
         request: &RequestToWrite<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
-        because: Option<Because<'_>>,
+        because: Option<RecordedRefusal<'_>>,
     ) -> Result<record::Record, LogError> {
         let RequestToWrite { head, body, reading, origins, by, now } = *request;
         // The head was judged, so its target can be resolved.

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::files;
 use super::folder::Folder;
-use super::record::{Because, Dropped, Verdict};
+use super::record::{Dropped, RecordedRefusal, Verdict};
 use crate::clock::Timestamp;
 use crate::message::Head;
 use crate::verify::Statement;
@@ -90,7 +90,7 @@ impl Refused {
         &mut self,
         time: Timestamp,
         verdict: Verdict,
-        because: Because<'_>,
+        because: RecordedRefusal<'_>,
         head: Option<&Head<'_>>,
         statement: Option<&Statement>,
     ) -> bool {

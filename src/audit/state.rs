@@ -88,7 +88,7 @@ impl LogState {
     ///
     /// # Errors
     /// [`LogError::Changed`] if not; then nothing in the files may be modified.
-    pub(super) fn hold(&self, folder: &Folder) -> Result<(), LogError> {
+    pub(super) fn check_files(&self, folder: &Folder) -> Result<(), LogError> {
         let tree =
             (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
         let segment = self.segment.as_ref().map(|s| (&s.file, &s.path, Some(s.length)));

@@ -30,7 +30,7 @@ pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), 
     let (key, old_key) = (new.key()?, old.key()?);
     let note = match LogWriter::open(old.clone(), old_key.clone(), settings(), Arc::clone(clock)) {
         Ok(mut writer) => {
-            apart(&key, old_key.public())?;
+            check_origins_differ(&key, old_key.public())?;
             writer.end(key.public())?
         }
         Err(LogError::Followed { successor, .. }) if successor == key.public().to_string() => {
@@ -55,7 +55,7 @@ pub fn follow_abandoned(
     clock: &Arc<dyn Clock>,
 ) -> Result<(), LogError> {
     let key = new.key()?;
-    apart(&key, old_key)?;
+    check_origins_differ(&key, old_key)?;
     Checkpoint::signed(note, old_key)
         .map_err(|e| LogError::changed(new.path(), format!("the checkpoint before it is {e}")))?;
     let (log_key, checkpoint) = (old_key.to_string(), STANDARD.encode(note));
@@ -68,7 +68,7 @@ fn settings() -> Settings {
 
 /// Checks that the logs have different origins: two logs of one origin would look like two
 /// histories of one log.
-fn apart(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
+fn check_origins_differ(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     match new.public().name() == old.name() {
         true => Err(LogError::KeyUnfit("its name is that of the log before it")),
         false => Ok(()),

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Timestamp};
 /// When an entry counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sync {
+pub enum Durability {
     /// The entry is on the disk. One `fdatasync` serves all entries that wait for it together. No
     /// crash of the process or the machine loses an acknowledged entry.
     #[default]
@@ -39,7 +39,7 @@ pub enum Sync {
 #[non_exhaustive]
 pub struct Settings {
     /// When an entry counts as written.
-    pub sync: Sync,
+    pub durability: Durability,
     /// Size in bytes after which a new file of entries is begun; 64 MiB by default. Each day (UTC)
     /// also begins a new file.
     pub file_size: u64,
@@ -57,7 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            sync: Sync::default(),
+            durability: Durability::default(),
             file_size: 64 * 1024 * 1024,
             every: 1_000,
             interval: Duration::from_secs(60),
@@ -133,7 +133,7 @@ impl LogWriter {
         records: impl Iterator<Item = &'r Record>,
     ) -> Result<Vec<u64>, LogError> {
         let now = self.clock.now();
-        self.hold()?;
+        self.check_files()?;
         self.turn_over(now)?;
         let (folder, sync) = (&self.folder, self.settings.sync);
         let state = match &mut self.state {
@@ -160,7 +160,7 @@ impl LogWriter {
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
         segment.file.write_all(&batch.lines).map_err(wrong)?;
-        if sync == Sync::Batch {
+        if sync == Durability::Batch {
             segment.file.sync_data().map_err(wrong)?;
         }
         if fresh {
@@ -175,13 +175,13 @@ impl LogWriter {
     }
 
     /// Checks that the folder and its files are still those that were opened.
-    fn hold(&self) -> Result<(), LogError> {
+    fn check_files(&self) -> Result<(), LogError> {
         let path = self.folder.path();
         match files::is_same(&self.lock, path) {
             Ok(Some(_)) => {}
             _ => return Err(LogError::changed(path, "its folder was exchanged")),
         }
-        self.state.as_ref().map_or(Ok(()), |state| state.hold(&self.folder))
+        self.state.as_ref().map_or(Ok(()), |state| state.check_files(&self.folder))
     }
 
     /// Closes the log: its last entry names the successor. Returns the last checkpoint.
@@ -198,7 +198,7 @@ impl LogWriter {
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
-        self.hold()?;
+        self.check_files()?;
         if self.state.is_none() {
             self.state = Some(recover::open(&self.folder, &self.key)?);
         }
@@ -243,7 +243,7 @@ impl LogWriter {
             self.last_checkpoint = Instant::now();
             return Ok(());
         }
-        state.hold(&self.folder)?;
+        state.check_files(&self.folder)?;
         if let Some(segment) = &state.segment {
             let wrong = |e| LogError::io("write", &segment.path, e);
             segment.file.sync_data().map_err(wrong)?;

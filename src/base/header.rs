@@ -178,7 +178,7 @@ pub struct SignatureFields {
 
 /// What to do if the request already has a signature with the same label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
+pub enum LabelConflict {
     /// Return an error.
     Refuse,
     /// Drop the old signature.
@@ -214,7 +214,7 @@ pub fn add(
     label: &str,
     params: &SignatureParams<'_>,
     signature: &[u8],
-    existing: Existing,
+    existing: LabelConflict,
 ) -> Result<SignatureFields, AddError> {
     let unwritable = |source| AddError::Unwritable { label: label.to_owned(), source };
     let bytes = BareItem::Bytes(signature.to_vec());
@@ -241,7 +241,7 @@ fn others(
     head: &Head<'_>,
     field: &'static str,
     label: &str,
-    existing: Existing,
+    existing: LabelConflict,
 ) -> Result<Others, AddError> {
     let mut others = Others { text: String::new(), labels: Vec::new() };
     let Some(value) = structured::combine(head.values(field)) else {
@@ -251,8 +251,8 @@ fn others(
     for (name, member) in &dictionary.members {
         if name == label {
             match existing {
-                Existing::Refuse => return Err(AddError::LabelTaken(label.to_owned())),
-                Existing::Replace => continue,
+                LabelConflict::Refuse => return Err(AddError::LabelTaken(label.to_owned())),
+                LabelConflict::Replace => continue,
             }
         }
         let bytes = value.get(member.span.clone()).unwrap_or_default();

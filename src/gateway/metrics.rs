@@ -243,7 +243,7 @@ impl Metrics {
     pub fn text(&self, now: Timestamp) -> String {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
         if let Some(audit) = self.audit.get() {
-            audit.look();
+            audit.read_log();
         }
         if let Some(bindings) = self.bindings.get() {
             self.sessions.set(i64::try_from(bindings.len()).unwrap_or(i64::MAX));
@@ -313,7 +313,7 @@ impl Audit {
         registry.register("audit_unnoted", refusals_not_logged, self.refusals_not_logged.clone());
     }
 
-    fn look(&self) {
+    fn read_log(&self) {
         self.entries.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.failures.inner().store(self.log.failed(), Ordering::Relaxed);
         self.gaps.inner().store(self.log.gaps(), Ordering::Relaxed);

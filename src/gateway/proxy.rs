@@ -141,8 +141,8 @@ const TOO_SLOW: GatewayFault = GatewayFault {
 
 impl UpstreamProxy {
     /// Returns a proxy with the same settings and connections of its own.
-    pub(super) fn apart(&self) -> Self {
-        UpstreamProxy { dialer: self.dialer.apart(), ..self.clone() }
+    pub(super) fn with_own_pool(&self) -> Self {
+        UpstreamProxy { dialer: self.dialer.with_own_pool(), ..self.clone() }
     }
 
     /// Sends a request to the upstream, and returns its answer. A request to an open path

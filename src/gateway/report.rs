@@ -34,12 +34,13 @@ mod text;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use addresses::{MOST_ADDRESSES, ReportedAddress, Times};
+pub use addresses::{AddressReason, MOST_ADDRESSES, ReportedAddress};
 pub use html::{MARK, content_security_policy};
 pub use reason::RefusalCause;
 pub use scale::{Cell, MOST_BUCKETS};
 pub use summary::{
-    Count, OverTime, ReportedOperation, ReportedSigner, RolloutReport, Share, UnjudgedRefusals, Why,
+    Count, OverTime, ReasonCount, ReportedOperation, ReportedSigner, RolloutReport, Share,
+    UnjudgedRefusals,
 };
 
 use crate::clock::Timestamp;

@@ -89,7 +89,7 @@ impl GatewayServer {
                     readiness.drain();
                 }
             };
-            let cut = server.run(workers.each(|| gateway.apart()), stop).await;
+            let cut = server.run(workers.each(|| gateway.for_another_runtime()), stop).await;
             // Dropping the workers ends their remaining tasks, and writes the log lines of these
             // requests.
             let _ = tokio::task::spawn_blocking(move || drop(workers)).await;

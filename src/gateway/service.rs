@@ -153,13 +153,13 @@ impl Gateway {
     /// connections to the upstream, because a connection belongs to the runtime on which it was
     /// made.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn for_another_runtime(&self) -> Self {
         let GatewayParts { layer, proxy, records, handle, .. } = &*self.parts;
-        Gateway::assemble(proxy.apart(), layer.clone(), Arc::clone(records), handle.clone())
+        Gateway::assemble(proxy.with_own_pool(), layer.clone(), Arc::clone(records), handle.clone())
     }
 
     /// Uses `tls` for new connections to the upstream, also in gateways that were made with
-    /// [`Gateway::apart`].
+    /// [`Gateway::for_another_runtime`].
     pub fn trust(&self, tls: ClientConfig) {
         self.parts.proxy.dialer.trust(tls);
     }

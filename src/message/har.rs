@@ -3,7 +3,7 @@
 //! Exporters leave out members and add their own. So only the members that a request needs are
 //! read, and a fault in one entry does not affect the others. A repeated member is an error,
 //! because parsers differ in which of the two they use. An archive has bodies as text, so it does
-//! not always say which bytes were sent; [`Inexact`] then says why.
+//! not always say which bytes were sent; [`InexactReason`] then says why.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ mod time;
 pub use time::TimeFault;
 
 use super::uri::{Authority, UriError, UriParts, shown};
-use super::{Body, Head, HeadError, Inexact, InputRequest, RequestTarget};
+use super::{Body, Head, HeadError, InexactReason, InputRequest, RequestTarget};
 
 /// An HTTP archive. Each entry is parsed on demand.
 ///
@@ -285,43 +285,43 @@ fn read_body(
     let encoding = post.encoding.or(post.private_encoding).unwrap_or_default();
     let Some(raw) = post.text else {
         return match size.or(announced) {
-            _ if has_params(post.params) => inexact(Vec::new(), Inexact::ParamsOnly),
+            _ if has_params(post.params) => inexact(Vec::new(), InexactReason::ParamsOnly),
             Some(0) if announced == Some(0) => Ok(Body::Kept(Vec::new().into())),
-            size => inexact(Vec::new(), Inexact::Missing { size }),
+            size => inexact(Vec::new(), InexactReason::Missing { size }),
         };
     };
     let Ok(text) = serde_json::from_str::<String>(raw.get()) else {
         // The member is not a string, or it holds half of a surrogate pair.
-        return inexact(Vec::new(), Inexact::NotUnicode);
+        return inexact(Vec::new(), InexactReason::NotUnicode);
     };
     if text.is_empty() && has_params(post.params) {
-        return inexact(Vec::new(), Inexact::ParamsOnly);
+        return inexact(Vec::new(), InexactReason::ParamsOnly);
     }
     // Exporters write an empty text and the size 0 for a body that they did not keep. So a body
     // counts as empty only if the request announced the length 0.
     if text.is_empty() && announced != Some(0) {
-        return inexact(Vec::new(), Inexact::Missing { size: announced.or(size) });
+        return inexact(Vec::new(), InexactReason::Missing { size: announced.or(size) });
     }
 
     let bytes = if encoding.eq_ignore_ascii_case("base64") {
         match STANDARD.decode(&text) {
             Ok(bytes) => bytes,
-            Err(_) => return inexact(Vec::new(), Inexact::Base64),
+            Err(_) => return inexact(Vec::new(), InexactReason::Base64),
         }
     } else if !(encoding.is_empty() || is_utf8(&encoding)) {
-        return inexact(text.into_bytes(), Inexact::Encoding(shown(&encoding)));
+        return inexact(text.into_bytes(), InexactReason::Encoding(shown(&encoding)));
     } else if text.contains('\u{fffd}') {
-        return inexact(text.into_bytes(), Inexact::Replaced);
+        return inexact(text.into_bytes(), InexactReason::Replaced);
     } else {
         let types = [single_text(head, "content-type"), post.mime_type.as_deref()];
         let foreign = types.into_iter().flatten().filter_map(charset).find(|name| !is_utf8(name));
         if let Some(name) = foreign {
-            let why = Inexact::Charset(shown(name));
+            let why = InexactReason::Charset(shown(name));
             return inexact(text.into_bytes(), why);
         }
         match single_text(head, "content-encoding") {
             Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
-                let why = Inexact::Coded(shown(coding));
+                let why = InexactReason::Coded(shown(coding));
                 return inexact(text.into_bytes(), why);
             }
             _ => text.into_bytes(),
@@ -329,7 +329,7 @@ fn read_body(
     };
     let holds = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     match [size, announced].into_iter().flatten().find(|&says| says != holds) {
-        Some(says) => inexact(bytes, Inexact::Size { says, holds }),
+        Some(says) => inexact(bytes, InexactReason::Size { says, holds }),
         None => Ok(Body::Kept(bytes.into())),
     }
 }

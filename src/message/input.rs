@@ -47,7 +47,7 @@ pub enum Body<'a> {
         /// The bytes that the input holds.
         bytes: Cow<'a, [u8]>,
         /// Why the bytes may differ from those that were sent.
-        why: Inexact,
+        why: InexactReason,
     },
 }
 
@@ -75,7 +75,7 @@ impl Body<'_> {
 /// Why the body in an archive may differ from the bytes that were sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Inexact {
+pub enum InexactReason {
     /// The archive has no body. Exporters give the size 0 for a body that they did not keep, so
     /// only the request's own `Content-Length` can say that the body was empty.
     Missing {
@@ -105,31 +105,39 @@ pub enum Inexact {
     },
 }
 
-impl fmt::Display for Inexact {
+impl fmt::Display for InexactReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Inexact::Missing { size: None | Some(0) } => f.write_str("the archive holds no body"),
-            Inexact::Missing { size: Some(size) } => {
+            InexactReason::Missing { size: None | Some(0) } => {
+                f.write_str("the archive holds no body")
+            }
+            InexactReason::Missing { size: Some(size) } => {
                 write!(f, "the archive says the body has {size} bytes, and holds none of them")
             }
-            Inexact::ParamsOnly => f.write_str("the archive holds the form's parameters only"),
-            Inexact::Replaced => {
+            InexactReason::ParamsOnly => {
+                f.write_str("the archive holds the form's parameters only")
+            }
+            InexactReason::Replaced => {
                 f.write_str("the archive replaced bytes of the body that it could not decode")
             }
-            Inexact::NotUnicode => f.write_str("the archive's text of the body is not Unicode"),
-            Inexact::Charset(name) => write!(
+            InexactReason::NotUnicode => {
+                f.write_str("the archive's text of the body is not Unicode")
+            }
+            InexactReason::Charset(name) => write!(
                 f,
                 "the body was sent in the charset {name:?}, and the archive holds its text only"
             ),
-            Inexact::Coded(coding) => write!(
+            InexactReason::Coded(coding) => write!(
                 f,
                 "the body was sent with the coding {coding:?}, and the archive holds text"
             ),
-            Inexact::Base64 => f.write_str("the archive's base64 of the body cannot be decoded"),
-            Inexact::Encoding(name) => {
+            InexactReason::Base64 => {
+                f.write_str("the archive's base64 of the body cannot be decoded")
+            }
+            InexactReason::Encoding(name) => {
                 write!(f, "the archive holds the body in the unknown encoding {name:?}")
             }
-            Inexact::Size { says, holds } => {
+            InexactReason::Size { says, holds } => {
                 write!(f, "the archive says the body has {says} bytes, and holds {holds}")
             }
         }

@@ -21,7 +21,7 @@ pub mod structured;
 pub mod target;
 mod uri;
 
-pub use input::{Body, Inexact, InputKind, InputKindError, InputRequest, detect};
+pub use input::{Body, InexactReason, InputKind, InputKindError, InputRequest, detect};
 
 /// One header field line: its name in lower case, and its value without surrounding white space.
 #[derive(Clone, Debug, PartialEq, Eq)]

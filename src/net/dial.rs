@@ -71,7 +71,7 @@ where
         Dialer::by(TimedConnector { plain, inner, connect_timeout })
     }
 
-    /// Uses the TLS settings `tls` for new connections, also in all clients that [`Dialer::apart`]
+    /// Uses the TLS settings `tls` for new connections, also in all clients that [`Dialer::with_own_pool`]
     /// made from this one. Open connections do not change.
     pub fn trust(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
@@ -81,7 +81,7 @@ where
 
     /// Returns a client with the same settings and a pool of its own.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn with_own_pool(&self) -> Self {
         Dialer::by(self.connector.clone())
     }
 

@@ -33,7 +33,7 @@ pub trait StoreAdmin: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
-    fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>>;
+    fn state(&self, now: Timestamp) -> BoxFuture<'_, Result<StoreState, StoreError>>;
 
     /// Returns a page of about `limit` nonces: the first page, or the page at `from`. Changes
     /// nothing, and delays no claim for longer than reading one page takes.
@@ -61,14 +61,14 @@ pub trait StoreAdmin: Send + Sync {
 /// The floor and the retention of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct About {
+pub struct StoreState {
     /// The store may have forgotten nonces of requests that were created at or before this moment.
     pub floor: Timestamp,
     /// The longest retention that any user of the store asked for, or `None` if no user has.
     pub retention: Option<Retention>,
 }
 
-impl About {
+impl StoreState {
     /// Creates the state of a store, for implementations of [`StoreAdmin`].
     pub fn new(floor: Timestamp, retention: Option<Retention>) -> Self {
         About { floor, retention }

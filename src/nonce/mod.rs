@@ -38,7 +38,7 @@ mod table;
 pub mod url;
 pub mod within_run;
 
-pub use admin::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
+pub use admin::{KeptNonce, ListCursor, NoncePage, StoreAdmin, StoreState};
 
 /// A boxed future, which the methods of a store return so that a store can be used as `dyn`. It
 /// needs no particular runtime.

@@ -222,10 +222,10 @@ impl StoreAdmin for Sqlite {
         })
     }
 
-    fn about(&self, _now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
+    fn state(&self, _now: Timestamp) -> BoxFuture<'_, Result<StoreState, StoreError>> {
         Box::pin(async move {
-            match self.ask(StoreQuestion::About).await? {
-                StoreAnswer::About(about) => Ok(about),
+            match self.ask(StoreQuestion::State).await? {
+                StoreAnswer::State(about) => Ok(about),
                 _ => Err(mixed_up()),
             }
         })

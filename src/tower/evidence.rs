@@ -22,7 +22,7 @@ type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option
 #[cfg(feature = "audit")]
 mod on {
     use super::{Findings, Head, JudgedParts, VerifiedHead, VerifySettings};
-    use crate::audit::{self, Because};
+    use crate::audit::{self, RecordedRefusal};
     use crate::clock::Timestamp;
     use crate::tower::refusal::RefusalReason;
     use crate::tower::status::Status;
@@ -81,7 +81,10 @@ mod on {
         }
     }
 
-    fn because<'a>(rejection: Option<&Rejection>, refusal: Option<&RefusalReason>) -> Because<'a> {
+    fn because<'a>(
+        rejection: Option<&Rejection>,
+        refusal: Option<&RefusalReason>,
+    ) -> RecordedRefusal<'a> {
         let code = match (rejection, refusal) {
             (Some(rejection), _) => rejection.code().as_str(),
             (None, Some(RefusalReason::BodyTooLarge { .. })) => Code::TooLarge.as_str(),
@@ -89,7 +92,7 @@ mod on {
             (None, Some(RefusalReason::BodyBroken(_))) => "body_broken",
             _ => "unavailable",
         };
-        Because { step: rejection.map(|rejection| rejection.step().number()), code }
+        RecordedRefusal { step: rejection.map(|rejection| rejection.step().number()), code }
     }
 }
 

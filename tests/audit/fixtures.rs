@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Report};
 use mcpid::audit::judge::{Judge, Trust};
 use mcpid::audit::note::NoteKey;
-use mcpid::audit::{Because, Evidence, Folder, Judged, Log, LogError, Recorder, Settings};
+use mcpid::audit::{Evidence, Folder, Judged, Log, LogError, RecordedRefusal, Recorder, Settings};
 pub(crate) use mcpid::block_on as wait;
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
@@ -194,7 +194,7 @@ impl LogFixture {
             Ok(held) => held,
             Err(no) => {
                 let (code, step) = (no.code().as_str(), Some(no.step().number()));
-                let mut because = Because::default();
+                let mut because = RecordedRefusal::default();
                 (because.code, because.step) = (code, step);
                 return wait(recorder.rejected(&judged, None, because, no.statement(), false));
             }
@@ -203,7 +203,7 @@ impl LogFixture {
         match verifier.judge_body(held, &call.body) {
             Ok(_) => wait(recorder.verified(&judged, &evidence)),
             Err(no) => {
-                let mut because = Because::default();
+                let mut because = RecordedRefusal::default();
                 (because.code, because.step) = (no.code().as_str(), Some(no.step().number()));
                 wait(recorder.rejected(&judged, Some(&evidence), because, no.statement(), false))
             }
@@ -283,7 +283,7 @@ pub(crate) fn audit_folder(folder: &Folder, inputs: &AuditorInputs, trust: Trust
     let mut auditor = Auditor::new(folder, inputs).unwrap();
     let mut judge = Judge::new(trust);
     for line in auditor::lines(folder).unwrap() {
-        auditor.take(judge.look(&line.unwrap()));
+        auditor.take(judge.judge_line(&line.unwrap()));
     }
     auditor.finish().unwrap()
 }

@@ -203,7 +203,7 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
             let mut auditor = Auditor::new(&fixture.files(), &inputs)?;
             let mut judge = Judge::new(fixture.trust());
             for line in auditor::lines(&fixture.files())? {
-                auditor.take(judge.look(&line?));
+                auditor.take(judge.judge_line(&line?));
             }
             auditor.finish()
         };
@@ -215,7 +215,7 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
             assert!(fixture.try_open(Settings::default()).is_err(), "{name}");
         }
         let _ = mcpid::audit::proof::prove(&fixture.files(), 0, None);
-        let _ = fixture.files().look();
+        let _ = fixture.files().check_writable();
         let _ = fixture.files().public();
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
@@ -322,7 +322,7 @@ fn a_log_follows_another_and_both_say_so() {
     // The log is closed, and stays closed.
     let closed = fixture.try_open(Settings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
-    let looked = fixture.files().look().unwrap_err();
+    let looked = fixture.files().check_writable().unwrap_err();
     assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
     // A second call changes nothing, and another log cannot succeed the same log.
     assert!(matches!(

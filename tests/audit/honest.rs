@@ -197,7 +197,7 @@ fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
         let head = sent.head();
         let held = verifier.judge_head(&head).unwrap();
         let evidence = mcpid::audit::Evidence::of(&head, held.signatures());
-        let mut because = mcpid::audit::Because::default();
+        let mut because = mcpid::audit::RecordedRefusal::default();
         (because.step, because.code) = (step, code);
         for passes in [true, false] {
             let judged = mcpid::audit::Judged::new(&head, &verifier, fixture.clock.now());

@@ -116,12 +116,12 @@ fn a_folder_that_others_can_change_is_no_place_for_evidence() {
 #[test]
 fn only_one_writes_and_nothing_is_made_twice() {
     let fixture = LogFixture::new();
-    assert!(matches!(fixture.files().look(), Ok(false)));
+    assert!(matches!(fixture.files().check_writable(), Ok(false)));
     let log = fixture.open();
     assert!(matches!(fixture.try_open(settings()), Err(LogError::Locked(_))));
-    assert!(matches!(fixture.files().look(), Ok(true)));
+    assert!(matches!(fixture.files().check_writable(), Ok(true)));
     drop(log);
-    assert!(matches!(fixture.files().look(), Ok(false)));
+    assert!(matches!(fixture.files().check_writable(), Ok(false)));
     fixture.open();
     let again = Folder::init(fixture.path(), NAME, &key(201), Timestamp::from_unix(0));
     assert!(matches!(again, Err(LogError::Exists(_))), "{again:?}");

@@ -1,5 +1,5 @@
-//! The rules of the house that a compiler does not hold: imports run one way, only `clock.rs`
-//! reads the wall clock, nothing prints outside the binary, files stay readable in one sitting.
+//! Rules about the source that the compiler does not check: the order of imports, that only
+//! `clock.rs` reads the wall clock, that only the program prints, and the length of files.
 #![allow(clippy::unwrap_used)]
 
 mod circles;
@@ -7,9 +7,9 @@ mod circles;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms in walking order. A room may import from rooms before it and from itself; `sign`
-/// and `verify` stand side by side, so neither imports the other.
-const WALK: &[&[&str]] = &[
+/// The order of the modules. A module may import from modules on lines before its own, and from
+/// itself. Modules on the same line, such as `sign` and `verify`, do not import each other.
+const IMPORT_ORDER: &[&[&str]] = &[
     &["clock", "block_on"],
     &["work_queue"],
     &["secret"],
@@ -31,7 +31,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     files_of("src")
 }
 
-/// The Rust files below a folder of this repository, with their text.
+/// Returns the Rust files below a folder of this repository, with their text.
 fn files_of(folder: &str) -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, into: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -55,7 +55,7 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/")
 }
 
-fn room(relative: &str) -> String {
+fn module_of(relative: &str) -> String {
     relative.split('/').next().unwrap().trim_end_matches(".rs").to_owned()
 }
 
@@ -64,9 +64,9 @@ fn code(text: &str) -> String {
     text.lines().map(|l| l.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
 }
 
-/// The first path segments that follow `crate::` in `code`, groups in braces included.
-fn imported_rooms(code: &str) -> Vec<String> {
-    let mut rooms = Vec::new();
+/// Returns the first path segment after each `crate::` in `code`, also for groups in braces.
+fn imported_modules(code: &str) -> Vec<String> {
+    let mut modules = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         if let Some(group) = rest.strip_prefix('{') {
@@ -80,28 +80,28 @@ fn imported_rooms(code: &str) -> Vec<String> {
                     ',' if depth == 0 => start = true,
                     c if depth == 0 && start && (c.is_alphanumeric() || c == '_') => word.push(c),
                     _ if depth == 0 && !word.is_empty() => {
-                        rooms.push(std::mem::take(&mut word));
+                        modules.push(std::mem::take(&mut word));
                         start = false;
                     }
                     _ => {}
                 }
             }
             if !word.is_empty() {
-                rooms.push(word);
+                modules.push(word);
             }
         } else {
             let name: String =
                 rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            // An exported macro stands at the root, wherever it is written.
+            // An exported macro is at the root of the crate, whichever module defines it.
             if !rest[name.len()..].starts_with('!') {
-                rooms.push(name);
+                modules.push(name);
             }
         }
     }
-    rooms
+    modules
 }
 
-/// A new contributor reads the order of imports there.
+/// ARCHITECTURE.md shows contributors the order of imports.
 #[test]
 fn the_order_of_imports_is_the_one_in_architecture() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -113,31 +113,33 @@ fn the_order_of_imports_is_the_one_in_architecture() {
         .map(|step| step.split(',').map(str::trim).collect())
         .filter(|step: &Vec<&str>| step != &["bin/mcpid"])
         .collect();
-    assert_eq!(written, WALK);
-    for module in WALK.iter().copied().flatten() {
+    assert_eq!(written, IMPORT_ORDER);
+    for module in IMPORT_ORDER.iter().copied().flatten() {
         assert!(text.contains(&format!("\n- **`{module}`**")), "{module} is not described");
     }
 }
 
 #[test]
 fn imports_run_one_way() {
-    let place = |room: &str| WALK.iter().position(|floor| floor.contains(&room));
+    let place = |module: &str| IMPORT_ORDER.iter().position(|line| line.contains(&module));
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let file = relative(&path);
         if file == "lib.rs" || file.starts_with("bin/") {
             continue;
         }
-        let own = room(&file);
+        let own = module_of(&file);
         let Some(here) = place(&own) else {
-            wrong.push(format!("{file}: no such room in the order"));
+            wrong.push(format!("{file}: this module is not in the order"));
             continue;
         };
-        for other in imported_rooms(&code(&text)) {
+        for other in imported_modules(&code(&text)) {
             match place(&other) {
                 Some(there) if there < here || other == own => {}
                 Some(_) => wrong.push(format!("{file}: imports {other}")),
-                None => wrong.push(format!("{file}: imports crate::{other}, which is no room")),
+                None => {
+                    wrong.push(format!("{file}: imports crate::{other}, which is not a module"))
+                }
             }
         }
     }
@@ -148,7 +150,7 @@ fn imports_run_one_way() {
 fn the_trust_registry_takes_only_patterns_from_mcp() {
     for (path, text) in sources() {
         let file = relative(&path);
-        if room(&file) == "key" {
+        if module_of(&file) == "key" {
             let code = code(&text);
             for (at, _) in code.match_indices("crate::mcp") {
                 let rest = &code[at + "crate::mcp".len()..];
@@ -164,7 +166,7 @@ fn the_trust_registry_takes_only_patterns_from_mcp() {
 fn the_nonce_room_does_not_know_http() {
     for (path, text) in sources() {
         let file = relative(&path);
-        if room(&file) == "nonce" {
+        if module_of(&file) == "nonce" {
             for word in ["crate::message", "crate::mcp", "crate::base", "http::", "hyper"] {
                 assert!(!code(&text).contains(word), "{file}: {word}");
             }
@@ -249,5 +251,5 @@ fn no_file_has_more_than_400_lines() {
 #[test]
 fn the_import_reader_sees_groups() {
     let code = "use crate::{base::x, key::{a, b}, nonce};\nuse crate::clock::T;";
-    assert_eq!(imported_rooms(code), ["base", "key", "nonce", "clock"]);
+    assert_eq!(imported_modules(code), ["base", "key", "nonce", "clock"]);
 }

@@ -44,7 +44,7 @@ fn every_nonce_of_every_primary_is_listed() {
                 assert!((at(40)..=at(81)).contains(&until), "{url} {until}");
             }
         }
-        let about = wait(reader.about(at(10))).unwrap();
+        let about = wait(reader.state(at(10))).unwrap();
         assert_eq!((about.floor, about.retention), (at(5), Some(retention())), "{url}");
     }
 }
@@ -83,7 +83,7 @@ fn a_look_at_what_is_not_there_writes_nothing() {
     let server = Server::start(&[]);
     let reader = options(&server.url()).read().unwrap();
     assert_eq!(all(&reader, 10).len(), 0);
-    let about = wait(reader.about(at(10))).unwrap();
+    let about = wait(reader.state(at(10))).unwrap();
     assert_eq!(about.retention, None);
     assert!(about.floor >= at(10), "{about:?}");
     assert_eq!(server.cli(&["DBSIZE"]), "0");
@@ -95,7 +95,7 @@ fn a_look_at_what_is_not_there_writes_nothing() {
     let reader = options(&server.url()).read().unwrap();
     let before = server.cli(&["GET", "mcpid:1:{00}:epoch"]);
     assert_eq!(all(&reader, 10).len(), 1);
-    let about = wait(reader.about(at(20))).unwrap();
+    let about = wait(reader.state(at(20))).unwrap();
     assert_eq!((about.floor, about.retention), (at(55), Some(retention())));
     assert_eq!(server.cli(&["GET", "mcpid:1:{00}:epoch"]), before);
 }

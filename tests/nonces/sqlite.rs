@@ -95,7 +95,7 @@ fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
         }
     };
     assert!(until >= at(201 + 660), "{until:?}");
-    assert_eq!(wait(short.about(at(10))).unwrap().retention, Some(Retention::new(300, 60)));
+    assert_eq!(wait(short.state(at(10))).unwrap().retention, Some(Retention::new(300, 60)));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn looking_into_a_store_changes_nothing_in_it() {
     assert!(wait(reader.peek(at(10), &key(1), "n")).unwrap().is_some());
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_none());
     assert_eq!(wait(reader.floor(at(10))).unwrap(), at(5));
-    assert_eq!(wait(reader.about(at(10))).unwrap().retention, Some(retention()));
+    assert_eq!(wait(reader.state(at(10))).unwrap().retention, Some(retention()));
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());

@@ -23,7 +23,7 @@ impl Auditor {
     /// As [`Auditor::finish`].
     pub fn finish_with_nonces(mut self) -> Result<(Report, UsedNonces), LogError> {
         if self.frontier.size() == 0 {
-            self.meet();
+            self.compare_checkpoints();
         }
         self.skip_archived(u64::MAX);
         if let Some(suspect) = self.suspect.take() {
@@ -44,7 +44,7 @@ impl Auditor {
             let why = "it is not the one that its hash was stored of; no checkpoint says which of the two was changed".to_owned();
             self.find(FindingKind::Changed, Some(n), why);
         }
-        let untold: Vec<u64> = self.erasures.untold().collect();
+        let untold: Vec<u64> = self.erasures.without_record().collect();
         for n in untold {
             let why = "a tombstone is in its place, and no entry tells of an erasure".to_owned();
             self.find(FindingKind::Removed, Some(n), why);

@@ -79,8 +79,8 @@ impl Auditor {
             self.broken = true;
             return;
         }
-        self.grow(leaf, n, true);
-        self.meet();
+        self.add_leaf(leaf, n, true);
+        self.compare_checkpoints();
     }
 
     /// Returns the stored leaf hash of entry `n`.

@@ -3,7 +3,7 @@
 use super::super::entry::{PreviousLog, Rules, Version};
 use super::super::erasure::Erasure;
 use super::super::tree::Hash;
-use super::key_status::Known;
+use super::key_status::KeyStatus;
 use super::nonces::NonceUse;
 use super::reason::Reasons;
 use crate::clock::Timestamp;
@@ -72,7 +72,7 @@ pub struct Judged {
     /// The thumbprint of the key of that signature.
     pub key: Option<String>,
     /// What the auditor's trust files say about the key of that signature.
-    pub known: Option<Known>,
+    pub known: Option<KeyStatus>,
     /// Whether only the log claims which operation the request asks for.
     pub operation_claimed: bool,
 }

@@ -8,7 +8,7 @@ use crate::mcp::pattern::Operation;
 /// A key that the auditor knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Known {
+pub struct KeyStatus {
     /// The name of the key in the auditor's trust file.
     pub name: Option<String>,
     /// The time of the revocation, which may be in the future.
@@ -32,7 +32,7 @@ pub(super) struct SignatureClaim<'a> {
 }
 
 /// Looks a key up in `registry`; `None` if the registry lacks it.
-pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<Known> {
+pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<KeyStatus> {
     let entry: &TrustEntry = registry.by_id(claim.key)?;
     let moments = || claim.created.into_iter().chain([claim.time]);
     let not_then = if entry.key().is_weak() || entry.key().is_published() {
@@ -45,7 +45,7 @@ pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<Know
         None
     };
     let allowed = claim.operation.is_none_or(|operation| entry.allows(operation));
-    Some(Known {
+    Some(KeyStatus {
         name: entry.name().map(str::to_owned),
         revoked_at: entry.revoked_at(),
         not_then,

@@ -14,7 +14,7 @@ use crate::message::Head;
 use crate::verify::{Step, VerifiedHead, Verifier};
 
 /// Runs steps 1 to 8 on the signatures whose base is kept; `None` if there are none.
-pub(super) fn hold<'h>(
+pub(super) fn judge_kept<'h>(
     verifier: &Verifier,
     ids: &[String],
     request: &Request<'_>,

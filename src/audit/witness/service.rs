@@ -111,14 +111,14 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     }
     let mut trouble = None;
     loop {
-        look(&client, &newest, &say, &mut trouble);
+        take_latest(&client, &newest, &say, &mut trouble);
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => break,
             () = tokio::time::sleep(LOOK) => {}
         }
     }
     // The log has written its last checkpoint by now, so this call finds that checkpoint.
-    look(&client, &newest, &say, &mut trouble);
+    take_latest(&client, &newest, &say, &mut trouble);
     let until = Instant::now() + LAST;
     while client.status().figures().waiting.is_some() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -126,7 +126,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
 }
 
 /// Takes the latest checkpoint, if it is new.
-fn look(
+fn take_latest(
     client: &WitnessClient,
     newest: &watch::Sender<Option<Arc<Submission>>>,
     say: &NewsSink,

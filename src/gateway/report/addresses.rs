@@ -24,7 +24,7 @@ pub struct ReportedAddress {
     /// The number of requests.
     pub requests: u64,
     /// The reasons, the most frequent first.
-    pub reasons: Vec<Times>,
+    pub reasons: Vec<AddressReason>,
     /// The time of the first request.
     pub first: String,
     /// The time of the last request.
@@ -34,7 +34,7 @@ pub struct ReportedAddress {
 /// A reason, and how many requests were refused for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Times {
+pub struct AddressReason {
     /// The code, or `unavailable`, or `other`.
     pub code: RefusalCause,
     /// The number of requests.
@@ -45,7 +45,7 @@ pub struct Times {
 #[derive(Clone, Debug)]
 struct SeenAddress {
     requests: u64,
-    reasons: Vec<Times>,
+    reasons: Vec<AddressReason>,
     first: Timestamp,
     last: Timestamp,
 }
@@ -75,7 +75,7 @@ impl Addresses {
         (seen.first, seen.last) = (seen.first.min(first), seen.last.max(last));
         match seen.reasons.iter_mut().find(|known| known.code == why) {
             Some(times) => times.requests += 1,
-            None => seen.reasons.push(Times { code: why, requests: 1 }),
+            None => seen.reasons.push(AddressReason { code: why, requests: 1 }),
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
             shown,
             [("10.0.0.9", 3), ("10.0.0.9:99999", 1), ("2001:db8::1", 1), ("<b>", 1), ("unix", 1)]
         );
-        let why = |code, requests| Times { code, requests };
+        let why = |code, requests| AddressReason { code, requests };
         assert_eq!(
             report[0].reasons,
             [why(unsigned, 2), why(RefusalCause::Code(Code::Expired), 1)]

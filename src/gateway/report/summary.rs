@@ -78,7 +78,7 @@ pub struct Count {
     /// Requests that were refused.
     pub refused: u64,
     /// The reasons, the most frequent first.
-    pub reasons: Vec<Why>,
+    pub reasons: Vec<ReasonCount>,
     /// The time of the first request.
     pub first: Option<String>,
     /// The time of the last request.
@@ -92,7 +92,7 @@ pub struct Count {
 /// A reason and the number of requests with this reason.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Why {
+pub struct ReasonCount {
     /// The code, or `unavailable`, or `other`.
     pub code: RefusalCause,
     /// Requests that got through in permissive mode.
@@ -231,10 +231,10 @@ impl RolloutReport {
     /// Returns the reasons, the most frequent first: `30 unsigned, 5 expired, 2 signed by unknown keys`.
     pub fn because(&self) -> Option<String> {
         let many = self.all.would_refuse > 0;
-        let of = |why: &Why| if many { why.would_refuse } else { why.refused };
+        let of = |why: &ReasonCount| if many { why.would_refuse } else { why.refused };
         let mut reasons: Vec<_> = self.all.reasons.iter().filter(|why| of(why) > 0).collect();
         reasons.sort_by_key(|why| std::cmp::Reverse(of(why)));
-        let words = |why: &&Why| format!("{} {}", grouped(of(why)), why.code.phrase());
+        let words = |why: &&ReasonCount| format!("{} {}", grouped(of(why)), why.code.phrase());
         let rest: u64 = reasons.iter().skip(3).map(|why| of(why)).sum();
         let mut phrases: Vec<_> = reasons.iter().take(3).map(words).collect();
         if rest > 0 {
@@ -287,7 +287,7 @@ impl Count {
         reasons.sort_by(|(a, a_cell, _), (b, b_cell, _)| {
             b_cell.requests().cmp(&a_cell.requests()).then(a.as_str().cmp(b.as_str()))
         });
-        let reasons = reasons.into_iter().map(|(code, cell, last)| Why {
+        let reasons = reasons.into_iter().map(|(code, cell, last)| ReasonCount {
             code: *code,
             would_refuse: cell.would_refuse,
             refused: cell.refused,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::message::shown::{capped, printed};
 
 use super::figures::{self, count, grouped, percent};
-use super::summary::{Count, RolloutReport, Why};
+use super::summary::{Count, ReasonCount, RolloutReport};
 
 /// The most characters of a name in a table.
 const WIDEST: usize = 60;
@@ -139,7 +139,7 @@ fn cut(name: &str) -> String {
     capped(name, WIDEST).into_owned()
 }
 
-fn why(reasons: &[Why]) -> String {
+fn why(reasons: &[ReasonCount]) -> String {
     let each = reasons
         .iter()
         .map(|why| format!("{} {}", why.code, grouped(why.would_refuse + why.refused)));

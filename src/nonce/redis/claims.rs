@@ -133,8 +133,8 @@ async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
     let map = match timeout_at(due, engine.nodes.map()).await {
         Ok(Ok(map)) => map,
-        Ok(Err(fault)) => return again(&engine, jobs, &fault),
-        Err(_) => return again(&engine, jobs, &late(&engine)),
+        Ok(Err(fault)) => return repeat(&engine, jobs, &fault),
+        Err(_) => return repeat(&engine, jobs, &late(&engine)),
     };
     let mut parts: Vec<(Arc<Node>, Vec<PendingClaim>)> = Vec::new();
     for job in jobs {
@@ -142,7 +142,7 @@ async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
             Ok(node) => node,
             Err(fault) => {
                 engine.nodes.forget(&map);
-                again(&engine, vec![job], &fault);
+                repeat(&engine, vec![job], &fault);
                 continue;
             }
         };
@@ -173,13 +173,13 @@ async fn attempt(
             if fault.then == FaultRemedy::Reconnect {
                 engine.nodes.forget(&map);
             }
-            return again(&engine, jobs, &fault);
+            return repeat(&engine, jobs, &fault);
         }
         Err(_) => {
             // The server may be gone. The next claim then looks for the present primary.
             node.drop_link();
             engine.nodes.forget(&map);
-            return again(&engine, jobs, &late(&engine));
+            return repeat(&engine, jobs, &late(&engine));
         }
     };
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
@@ -192,7 +192,7 @@ async fn attempt(
                     FaultRemedy::Retry,
                     "the store is to keep for longer than it did",
                 );
-                again(&engine, vec![job], &longer);
+                repeat(&engine, vec![job], &longer);
             }
             ClaimOutcome::Unsettled => {
                 tokio::spawn(settle(Arc::clone(&engine), Arc::clone(&node), job));
@@ -202,7 +202,7 @@ async fn attempt(
                     node.drop_link();
                     engine.nodes.forget(&map);
                 }
-                again(&engine, vec![job], &fault);
+                repeat(&engine, vec![job], &fault);
             }
         }
     }
@@ -333,7 +333,7 @@ async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
 
 /// Repeats those claims that can be repeated after `fault`. The other claims are answered with its
 /// error.
-fn again(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
+fn repeat(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
     let mut later: BTreeMap<Duration, Vec<PendingClaim>> = BTreeMap::new();
     for mut job in jobs {

@@ -200,7 +200,7 @@ impl RedisEngine {
     /// Returns the highest floor of all tags. For an epoch that has to be replaced, the floor of
     /// its replacement counts.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
-        Ok(self.about(now).await?.floor)
+        Ok(self.state(now).await?.floor)
     }
 
     /// Returns the longest retention known to this handle, in seconds.
@@ -289,7 +289,7 @@ impl RedisEngine {
                 {
                     may_write(link, &answer, wanted)?;
                 }
-                let epoch = self.anew(link, &answer, evicted, now, want.retention);
+                let epoch = self.replacement(link, &answer, evicted, now, want.retention);
                 let text = epoch.text();
                 let held = if let Value::BulkString(held) = answer { held } else { Vec::new() };
                 let eval = pipeline.cmd("EVAL").arg(COMPARE_AND_SET).arg(1);
@@ -342,7 +342,7 @@ impl RedisEngine {
 
     /// Returns the replacement of the epoch in `answer`, for a user that needs the retention `own`.
     /// Its floor excludes all requests whose nonces may be lost.
-    pub(super) fn anew(
+    pub(super) fn replacement(
         &self,
         link: &ServerLink,
         answer: &Value,

@@ -35,7 +35,7 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
             let beats = map.nodes().iter().map(|node| {
                 let (engine, map, node) = (Arc::clone(&engine), Arc::clone(&map), Arc::clone(node));
                 tokio::spawn(async move {
-                    let failed = match timeout(budget, beat(&engine, &map, &node)).await {
+                    let failed = match timeout(budget, renew(&engine, &map, &node)).await {
                         Ok(outcome) => {
                             outcome.is_err_and(|fault| fault.then == FaultRemedy::Reconnect)
                         }
@@ -61,7 +61,11 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
 
 /// Reads the same state as a claim does, replaces epochs that are not valid, and renews the epochs
 /// of `node`. If one epoch is lost, none is renewed.
-async fn beat(engine: &Arc<RedisEngine>, map: &TagMap, node: &Arc<Node>) -> Result<(), RedisFault> {
+async fn renew(
+    engine: &Arc<RedisEngine>,
+    map: &TagMap,
+    node: &Arc<Node>,
+) -> Result<(), RedisFault> {
     let link = node.link(&engine.settings).await?;
     let tags = map.tags(node);
     let mut pipeline = Pipeline::with_capacity(tags.len() + 2);

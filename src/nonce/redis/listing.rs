@@ -11,7 +11,7 @@ use super::nodes::Node;
 use super::wire::{Tag, seen};
 use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
-use crate::nonce::{About, KeptNonce, ListCursor, NoncePage, StoreAdmin};
+use crate::nonce::{KeptNonce, ListCursor, NoncePage, StoreAdmin, StoreState};
 
 /// The start of the next page: the index of the primary, and its `SCAN` cursor.
 struct ScanPosition {
@@ -42,16 +42,16 @@ impl StoreAdmin for Redis {
     }
 
     /// Returns the highest floor and the longest retention of all primaries.
-    fn about(&self, now: Timestamp) -> BoxFuture<'_, Result<About, StoreError>> {
+    fn state(&self, now: Timestamp) -> BoxFuture<'_, Result<StoreState, StoreError>> {
         let engine = Arc::clone(&self.engine);
-        Box::pin(self.run(async move { engine.about(now).await }))
+        Box::pin(self.run(async move { engine.state(now).await }))
     }
 }
 
 impl RedisEngine {
     /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest retention
     /// that any tag has recorded, under any term.
-    pub(super) async fn about(self: &Arc<Self>, now: Timestamp) -> Result<About, RedisFault> {
+    pub(super) async fn state(self: &Arc<Self>, now: Timestamp) -> Result<StoreState, RedisFault> {
         let engine = Arc::clone(self);
         let parts = self
             .everywhere(move |link, tags| {
@@ -62,7 +62,7 @@ impl RedisEngine {
         let floor = parts.iter().map(|part| part.floor).max();
         let floor = floor.unwrap_or(Timestamp::from_unix(i64::MAX));
         let retention = parts.into_iter().filter_map(|part| part.retention);
-        Ok(About { floor, retention: retention.reduce(Retention::united) })
+        Ok(StoreState { floor, retention: retention.reduce(Retention::united) })
     }
 
     async fn about_tags(
@@ -70,20 +70,20 @@ impl RedisEngine {
         link: &ServerLink,
         tags: &[Tag],
         now: Timestamp,
-    ) -> Result<About, RedisFault> {
+    ) -> Result<StoreState, RedisFault> {
         let (mut floor, mut retention) = (Timestamp::from_unix(i64::MIN), None);
         let Epochs { answers, evicted } = self.epochs(link, tags).await?;
         for answer in answers {
             floor = floor.max(match self.standing(link, &answer, evicted)? {
                 EpochStanding::Good(epoch) => epoch.floor,
-                _ => self.anew(link, &answer, evicted, now, self.own()).floor,
+                _ => self.replacement(link, &answer, evicted, now, self.own()).floor,
             });
             if let Some(epoch) = read_epoch(link, &answer)? {
                 let known = retention.unwrap_or(epoch.retention);
                 retention = Some(epoch.retention.united(known));
             }
         }
-        Ok(About { floor, retention })
+        Ok(StoreState { floor, retention })
     }
 
     /// Looks up a claim, and changes nothing.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::fault::SqliteFault;
-use super::{About, Claim, KeptNonce, KnownNonce, Retention, StoreError};
+use super::{Claim, KeptNonce, KnownNonce, Retention, StoreError, StoreState};
 use crate::clock::Timestamp;
 use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 
@@ -51,7 +51,7 @@ pub(super) enum StoreAnswer {
     Claim(Claim),
     Seen(Option<KnownNonce>),
     Floor(Timestamp),
-    About(About),
+    About(StoreState),
     Swept(u64),
     List(Vec<KeptNonce>),
 }

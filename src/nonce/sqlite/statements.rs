@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
 use super::fault::SqliteFault;
 use super::question::{StoreAnswer, StoreQuestion};
-use super::{About, Claim, KeptNonce, KnownNonce, StoreError, state};
+use super::{Claim, KeptNonce, KnownNonce, StoreError, StoreState, state};
 use crate::clock::Timestamp;
 
 /// The statement of a claim: it uses the retention at the time of the write, and returns the floor
@@ -59,7 +59,7 @@ impl<'c> Statements<'c> {
                     .map(|(first, kept)| KnownNonce::new(Some(time(first)), time(kept))),
             ),
             StoreQuestion::Floor => StoreAnswer::Floor(time(state::floor(self.connection)?)),
-            StoreQuestion::About => StoreAnswer::About(About {
+            StoreQuestion::State => StoreAnswer::State(StoreState {
                 floor: time(state::floor(self.connection)?),
                 retention: Some(state::retention(self.connection)?),
             }),

@@ -135,7 +135,7 @@ fn is_claim(question: &Question) -> bool {
 
 fn writes(question: &Question) -> bool {
     use StoreQuestion as Q;
-    !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::About | Q::List { .. })
+    !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::State | Q::List { .. })
 }
 
 /// Answers several calls with one commit. A single call is one statement, which commits by itself.

@@ -1,7 +1,7 @@
 //! Tests of adding a signature, and of `Accept-Signature`.
 
 use mcpid::base::accept::{self, RequestedParameters};
-use mcpid::base::header::{self, AddError, Existing, HeaderError};
+use mcpid::base::header::{self, AddError, HeaderError, LabelConflict};
 use mcpid::base::{Claims, Component, Param, SignatureParams};
 use mcpid::message::Head;
 
@@ -14,7 +14,7 @@ fn params() -> SignatureParams<'static> {
 
 #[test]
 fn a_signature_is_added_behind_the_others() {
-    let refuse = Existing::Refuse;
+    let refuse = LabelConflict::Refuse;
     let added = header::add(&request(&[]), "mcp", &params(), &[1, 2], refuse).unwrap();
     assert_eq!(added.signature_input, "mcp=(\"@method\");created=7");
     assert_eq!(added.signature, "mcp=:AQI=:");
@@ -28,7 +28,7 @@ fn a_signature_is_added_behind_the_others() {
     let added = header::add(&head, "mcp", &params(), &[1, 2], refuse).unwrap();
     assert_eq!(added.signature_input, "b=( \"date\" );x, c=();y, mcp=(\"@method\");created=7");
     assert_eq!(added.signature, "c=:AA:;q, b=:AQ==:, mcp=:AQI=:");
-    let added = header::add(&head, "b", &params(), &[1, 2], Existing::Replace).unwrap();
+    let added = header::add(&head, "b", &params(), &[1, 2], LabelConflict::Replace).unwrap();
     assert_eq!(added.signature_input, "c=();y, b=(\"@method\");created=7");
     assert_eq!(added.signature, "c=:AA:;q, b=:AQI=:");
 }
@@ -40,16 +40,16 @@ fn a_signature_that_no_verifier_would_read_is_not_added() {
     };
     let head = signed("mcp=()", "mcp=:AQ==:");
     let taken = AddError::LabelTaken("mcp".to_owned());
-    assert_eq!(add(&head, "mcp", Existing::Refuse), taken);
+    assert_eq!(add(&head, "mcp", LabelConflict::Refuse), taken);
     let half = request(&[("Signature", b"mcp=:AQ==:")]);
-    assert_eq!(add(&half, "mcp", Existing::Refuse), taken);
-    assert!(header::add(&half, "mcp", &params(), &[1], Existing::Replace).is_ok());
+    assert_eq!(add(&half, "mcp", LabelConflict::Refuse), taken);
+    assert!(header::add(&half, "mcp", &params(), &[1], LabelConflict::Replace).is_ok());
     assert!(matches!(
-        add(&half, "a", Existing::Replace),
+        add(&half, "a", LabelConflict::Replace),
         AddError::Header(HeaderError::Unpaired { missing: "signature-input", .. })
     ));
     let twice = signed("a=(), a=()", "a=:AQ==:");
-    for existing in [Existing::Refuse, Existing::Replace] {
+    for existing in [LabelConflict::Refuse, LabelConflict::Replace] {
         assert!(matches!(add(&twice, "mcp", existing), AddError::Header(_)));
         for label in ["", "Mcp", "a b", "1", "a=b", "\u{e9}"] {
             assert!(matches!(add(&head, label, existing), AddError::Unwritable { .. }), "{label}");

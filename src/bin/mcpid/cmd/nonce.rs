@@ -85,7 +85,7 @@ fn each(
 
 fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
-    let about = block_on(store.about(now)).map_err(|e| unavailable(url, &e))?;
+    let about = block_on(store.state(now)).map_err(|e| unavailable(url, &e))?;
     let retention = about.retention.unwrap_or(Retention::new(0, 0));
     if ui.json() {
         let head = ListHeader {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, minute, percent};
 use crate::gateway::report::scale::Cell;
-use crate::gateway::report::summary::{Count, RolloutReport, Why};
+use crate::gateway::report::summary::{Count, ReasonCount, RolloutReport};
 use crate::message::shown::printed;
 
 use super::name;
@@ -164,7 +164,7 @@ fn row(page: &mut String, name: &str, n: &Count) {
     );
 }
 
-fn codes(reasons: &[Why]) -> String {
+fn codes(reasons: &[ReasonCount]) -> String {
     let each = reasons.iter().take(MOST_CODES).map(|why| {
         let times = grouped(why.would_refuse + why.refused);
         format!("<span><code>{}</code> {times}</span>", why.code)

@@ -17,12 +17,12 @@ impl FakeServer {
         // The start lies well after the start of the machine's timer, so that a test can subtract
         // from it.
         let begun = Instant::now() + Duration::from_secs(1_000);
-        let look = FakeServer::look(begun, 0, 0, 0, 100);
+        let look = FakeServer::reading(begun, 0, 0, 0, 100);
         FakeServer { begun, watch: ServerWatch::new("term".into(), &look) }
     }
 
     /// Returns a reading at `ms`, answered `slow` milliseconds later, from a clock that is `ahead`.
-    fn look(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> ServerReading {
+    fn reading(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> ServerReading {
         ServerReading {
             asked: begun + Duration::from_millis(ms),
             answered: begun + Duration::from_millis(ms + slow),
@@ -33,7 +33,7 @@ impl FakeServer {
     }
 
     fn sees(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
-        self.watch.take(&FakeServer::look(self.begun, ms, slow, ahead, commands))
+        self.watch.take(&FakeServer::reading(self.begun, ms, slow, ahead, commands))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::output::ui::Ui;
 
 /// Checks the evidence and prints the result.
 pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let again = || page::again(args);
+    let again = || page::with_other_page(args);
     let output = PageOutput::check(args.html.as_deref(), &page::KIND, again, ui)?;
     let auditor_inputs = open::auditor_inputs(&args.pins)?;
     let trust = open::trust(&args.pins, ui)?;

@@ -7,7 +7,7 @@ use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
-use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings, Sync};
+use mcpid::audit::{Durability, Folder, Log, LogError, Policy, Recorder, Settings};
 use mcpid::clock::Clock;
 use mcpid::verify::coverage::CoverageOverrides;
 
@@ -36,8 +36,8 @@ pub(crate) fn recorder(
     let folder = open(&place)?;
     let mut settings = Settings::default();
     settings.sync = match args.audit_sync.unwrap_or_default() {
-        AuditSync::Batch => Sync::Batch,
-        AuditSync::Checkpoint => Sync::Checkpoint,
+        AuditSync::Batch => Durability::Batch,
+        AuditSync::Checkpoint => Durability::Checkpoint,
     };
     let log = Log::open(folder, settings, clock).map_err(|e| log_failure(&e, &place))?;
     let policy = match args.audit_policy.unwrap_or_default() {
@@ -72,7 +72,7 @@ pub(crate) struct ExistingLog {
 pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
-    let in_use = open(&place)?.look().map_err(|e| log_failure(&e, &place))?;
+    let in_use = open(&place)?.check_writable().map_err(|e| log_failure(&e, &place))?;
     // A log creates new files in its folder.
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)

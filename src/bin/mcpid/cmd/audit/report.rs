@@ -15,7 +15,8 @@ use summary::LogSummary;
 
 /// Audits the log, summarises it, and prints both.
 pub(crate) fn run(args: &AuditReportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let output = PageOutput::check(args.html.as_deref(), &page::KIND, || page::again(args), ui)?;
+    let output =
+        PageOutput::check(args.html.as_deref(), &page::KIND, || page::with_other_page(args), ui)?;
     let mut summary = Some(LogSummary::default());
     let again = |key: &str| rerun_hint::audit_report(args, Some(key), args.html.as_deref());
     let mut verdict = verify::conduct(&args.whole, &mut summary, again, ui)?;

@@ -101,7 +101,8 @@ fn audit(
     ui: &mut Ui,
 ) -> Result<(Report, UsedNonces), Failure> {
     let failed = |e: &LogError| log_failure(e, place);
-    let mut auditor = Auditor::new(folder, auditor_inputs).map_err(|e| failed(&e))?.behind(nonces);
+    let mut auditor =
+        Auditor::new(folder, auditor_inputs).map_err(|e| failed(&e))?.with_earlier_nonces(nonces);
     let lines = auditor::lines(folder).map_err(|e| failed(&e))?;
     let started = Instant::now();
     let counts = summary.is_some();
@@ -122,7 +123,7 @@ fn audit(
             }
             let _ = units.send(batch);
         },
-        |batch| look(batch, trust, counts),
+        |batch| judge_lines(batch, trust, counts),
         |looked: Result<Vec<(EntryFindings, Option<SummaryRow>)>, LogError>| {
             for (looked, row) in looked.map_err(Some)? {
                 auditor.take(looked);
@@ -147,7 +148,7 @@ fn audit(
 }
 
 /// Judges lines. With `counts`, each result contains the facts for a summary.
-fn look(
+fn judge_lines(
     batch: Vec<Result<Line, LogError>>,
     trust: &Trust,
     counts: bool,
@@ -156,7 +157,7 @@ fn look(
         let judge = judge.get_or_insert_with(|| Judge::new(trust.clone()));
         let judged = batch.into_iter().map(|line| {
             let line = line?;
-            let looked = judge.look(&line);
+            let looked = judge.judge_line(&line);
             let row = counts.then(|| SummaryRow::of(&line.bytes, &looked)).flatten();
             Ok((looked, row))
         });

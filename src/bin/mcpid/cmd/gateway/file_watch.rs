@@ -13,18 +13,18 @@ pub(crate) struct FileWatch {
 
 impl FileWatch {
     pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
-        let seen = look(&paths);
+        let seen = metadata_hash(&paths);
         FileWatch { paths, seen }
     }
 
     /// Returns true if the metadata differ from those at the last call.
     pub(crate) fn changed(&mut self) -> bool {
-        let now = look(&self.paths);
+        let now = metadata_hash(&self.paths);
         std::mem::replace(&mut self.seen, now) != now
     }
 }
 
-fn look(paths: &[PathBuf]) -> u64 {
+fn metadata_hash(paths: &[PathBuf]) -> u64 {
     let mut hash = DefaultHasher::new();
     for path in paths {
         mark(path, &mut hash);

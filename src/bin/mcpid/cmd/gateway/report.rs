@@ -22,7 +22,7 @@ const PROGRESS_LINES: u64 = 10_000;
 const KIND: PageKind = PageKind { mark: MARK, name: "a report", mode: 0o666 };
 
 /// Returns the user's command with another file name for the page.
-fn again(args: &GatewayReportArgs) -> String {
+fn with_other_page(args: &GatewayReportArgs) -> String {
     let page = args.html.clone().into_iter().collect::<Vec<_>>();
     let logs = if args.logs.is_empty() { &page } else { &args.logs };
     let logs = logs.iter().map(|log| format!(" {}", path_word(log))).collect::<String>();
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
     // The target of the output is checked before reading a long log.
-    let output = PageOutput::check(html, &KIND, || again(args), ui)?;
+    let output = PageOutput::check(html, &KIND, || with_other_page(args), ui)?;
     let report = read(args, ui)?.report();
     if output.is_wanted() {
         output.write(&report.to_html(SystemClock.now()), &KIND, ui)?;

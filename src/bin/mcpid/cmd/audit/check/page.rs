@@ -61,7 +61,7 @@ enum Part {
 }
 
 /// Returns the user's command with another file name for the page.
-pub(super) fn again(args: &AuditCheckArgs) -> String {
+pub(super) fn with_other_page(args: &AuditCheckArgs) -> String {
     let log_key = args.pins.log_key.as_deref();
     rerun_hint::audit_check(args, log_key, Some(Path::new("page.html")))
 }

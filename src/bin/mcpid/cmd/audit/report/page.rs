@@ -28,7 +28,7 @@ pub(super) const KIND: PageKind = PageKind {
 const MOST_ROWS: usize = 100;
 
 /// Returns the user's command with another file name for the page.
-pub(super) fn again(args: &AuditReportArgs) -> String {
+pub(super) fn with_other_page(args: &AuditReportArgs) -> String {
     let log_key = args.whole.pins.log_key.as_deref();
     rerun_hint::audit_report(args, log_key, Some(Path::new("report.html")))
 }

@@ -16,7 +16,7 @@ impl Folder {
     ///
     /// # Errors
     /// Errors of [`Log::open`](super::Log::open) that would also occur when opening this log.
-    pub fn look(&self) -> Result<bool, LogError> {
+    pub fn check_writable(&self) -> Result<bool, LogError> {
         self.check()?;
         let key = self.key()?;
         let last = self.segments()?.pop().map(|(_, path)| path);
