@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread that has no async runtime.
+//! Waits for a future on a thread that has no async runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::thread::{self, Thread};
 /// future is pending.
 ///
 /// The futures of this crate's stores, verifier and log need no particular runtime: a store that
-/// needs one has its own. Must not be called from an async task, which it would block, nor with a
-/// future that needs the runtime of its caller, such as a timer of tokio.
+/// needs a runtime has its own. Do not call this from an async task, because it would block the
+/// task; nor with a future that needs the runtime of its caller, such as a tokio timer.
 ///
 /// ```
 /// assert_eq!(mcpid::block_on(async { 6 * 7 }), 42);
@@ -27,7 +27,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            // Returns also without a wake-up; then the future is polled once more.
+            // `park` may also return without a wake-up. The future is then polled once more.
             Poll::Pending => thread::park(),
         }
     }

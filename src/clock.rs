@@ -1,4 +1,4 @@
-//! Wall time: the only module that reads the system clock, and RFC 3339 parsing and printing.
+//! Reads the system clock (no other module does), and parses and prints RFC 3339.
 //!
 //! All other modules take the time as an argument, so that a captured request can be judged at the
 //! moment of its capture and a test never sleeps. Times are whole seconds, rounded down.
@@ -59,8 +59,8 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError`] for every other text, also for one without an offset.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
-        // "t" and "z" are as good as "T" and "Z" (RFC 3339 section 5.6). The crate also reads a
-        // space for the "T", which the RFC leaves to the application: it is refused.
+        // The letters may be "t" and "z" too (RFC 3339 section 5.6). The crate also accepts a space
+        // for the "T", which the RFC leaves to the application. Here it is refused.
         if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return Err(TimestampError);
         }
@@ -71,8 +71,9 @@ impl Timestamp {
         Ok(Timestamp(moment.unix_timestamp()))
     }
 
-    /// Parses the spelling that [`Display`](fmt::Display) writes, such as `2026-11-23T10:00:00Z`.
-    /// Returns `None` for every other text, valid or not. Faster than the full RFC 3339 parser.
+    /// Parses the form that [`Display`](fmt::Display) writes, such as `2026-11-23T10:00:00Z`.
+    /// Returns `None` for every other text, even if it is valid RFC 3339. Faster than the full
+    /// parser.
     pub(crate) fn parse_own(text: &[u8]) -> Option<Self> {
         let text: &[u8; 20] = text.try_into().ok()?;
         let digits = |from: usize, count: usize| {
@@ -128,15 +129,15 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is set wrong. The epoch makes every signature "not yet valid", so
-        // that requests are refused.
+        // A clock before 1970 is set wrong. With the epoch as the time, every signature is "not yet
+        // valid", so requests are refused.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
     }
 }
 
-/// A clock that always returns the same moment: for captures, which are judged at the time of
-/// their capture, and for tests.
+/// A clock that always returns the same time. Used for captures, which are judged as of their own
+/// time, and for tests.
 ///
 /// ```
 /// use mcpid::clock::{Clock as _, FixedClock, Timestamp};

@@ -1,12 +1,12 @@
 //! Who authorised exactly this MCP request?
 //!
-//! An MCP server behind OAuth knows that a session is valid. It does not know that this caller
-//! authorised exactly these bytes, now. This crate adds that beside OAuth, never instead of it: an
-//! Ed25519 signature (RFC 9421, RFC 8032) over the method, the target, the digest of the body
-//! (RFC 9530) and the headers that steer an MCP server, with a window of time and a nonce that can
-//! be used once.
+//! An MCP server behind OAuth knows that a session is valid. It does not know that the caller
+//! authorised exactly these bytes at this time. This crate adds that proof to OAuth, and does not
+//! replace OAuth: an Ed25519 signature (RFC 9421, RFC 8032) over the method, the target, the digest
+//! of the body (RFC 9530) and the headers that influence an MCP server, with a time window and a
+//! nonce that can be used once.
 //!
-//! This is the library. The program `mcpid` uses its public interface only.
+//! This is the library. The program `mcpid` uses only its public interface.
 //!
 //! # The path of a request
 //!
@@ -27,7 +27,7 @@
 //! - [`clock`]: wall time, the one place that reads it, and RFC 3339.
 //! - [`secret`]: which text may hold a secret, and how a message names it instead of repeating it.
 //! - [`message`]: captured requests, HTTP archives (HAR), request lines; targets; `Content-Digest`.
-//! - [`page`]: HTML pages that need nothing else, and text of strangers on them.
+//! - [`page`]: HTML pages that load nothing, and untrusted text on them.
 //! - [`mcp`]: the strict JSON-RPC parser, the `Mcp-*` headers, and patterns of methods and tools.
 //! - [`base`]: components and parameters, the signature base, and the three signature fields.
 //! - [`key`]: keys, key formats, encrypted keyfiles, the registry of trusted keys.
@@ -80,7 +80,7 @@
 //!
 //! [`nonce::NonceStore`] shows how a store refuses the same request a second time.
 //!
-//! # Rules that all modules keep
+//! # Rules for all modules
 //!
 //! 1. Time, randomness and storage are arguments. Only [`clock::SystemClock`] reads the wall clock.
 //! 2. A request that cannot be judged is refused, and the refusal says that it was not judged.
@@ -89,14 +89,14 @@
 //! 5. Unauthenticated input never allocates state that outlives the request.
 //! 6. The library does not print, prompt or exit.
 //! 7. Every hint of the program is a command that can be pasted.
-//! 8. There is one way to do a thing; a second way is deleted.
+//! 8. There is one way to do a thing.
 //!
 //! # Features
 //!
-//! `cli` (on by default) enables what the program needs. With `default-features = false` the crate
-//! is the library alone. Features only add items.
+//! `cli` (on by default) enables what the program needs. `default-features = false` leaves only the
+//! library. Features only add items.
 
-// Imports between these modules run one way; `tests/house` checks that.
+// Imports between these modules run one way only. `tests/house` checks that.
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod base;
@@ -119,7 +119,7 @@ pub mod sign;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod verify;
-// The log uses all of it, the store in SQLite a part.
+// The audit log uses all of this module, and the SQLite store a part.
 #[cfg(any(feature = "audit", feature = "sqlite"))]
 #[cfg_attr(not(feature = "audit"), allow(dead_code))]
 mod work_queue;

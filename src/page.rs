@@ -1,8 +1,8 @@
-//! Pages that need nothing else: no network, no script, no font, no image.
+//! HTML pages that load nothing: no script, no font, no image, nothing from the network.
 //!
-//! Names on a page are chosen by strangers. They reach it by [`text`] only, which makes every
-//! character visible and escapes what HTML could obey; and if that had a hole, the page's own
-//! policy lets nothing run or load.
+//! Names on a page may be chosen by an attacker. They are written only through [`text`], which
+//! escapes HTML and makes every character visible. Should that fail, the page's policy still
+//! prevents anything from running or loading.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::message::shown::{capped, printed, quoted, visible};
 
-/// The rules that all pages share.
+/// The style rules that all pages share.
 const STYLE: &str = include_str!("page/page.css");
 
-/// The style sheet of one kind of page, and the policy that lets through this sheet alone.
+/// The style sheet of one kind of page, and a policy that allows only this style sheet.
 #[derive(Clone, Debug)]
 pub struct PageStyle {
     sheet: String,
@@ -23,7 +23,7 @@ pub struct PageStyle {
 }
 
 impl PageStyle {
-    /// What all pages share, and then the rules of this kind of page.
+    /// Combines the shared rules with those of this kind of page.
     pub fn new(own: &str) -> Self {
         let sheet = format!("{STYLE}{own}");
         let hash = STANDARD.encode(Sha256::digest(&sheet));
@@ -33,15 +33,15 @@ impl PageStyle {
         PageStyle { sheet, policy }
     }
 
-    /// The `Content-Security-Policy` of the page: its own style sheet, and nothing else. It stands
-    /// in the page too. A server that serves the page sends it as a field as well, with
-    /// `frame-ancestors 'none'`, which a page cannot say of itself.
+    /// Returns the `Content-Security-Policy` of the page, which allows only its own style sheet.
+    /// The page itself contains the policy. A server should also send it as a header field,
+    /// together with `frame-ancestors 'none'`, which has no effect inside a page.
     pub fn policy(&self) -> &str {
         &self.policy
     }
 
-    /// Returns the first lines of a page, up to where its content begins. `mark` is the first line:
-    /// by it a later run recognises a page of the same kind, which it may replace.
+    /// Returns the beginning of a page, up to its content. `mark` is the first line. A later run
+    /// recognises a page of the same kind by its mark, and may then replace the file.
     pub fn begin(&self, mark: &str, title: &str) -> String {
         let PageStyle { sheet, policy } = self;
         let mut page = String::with_capacity(64 * 1024);
@@ -60,7 +60,7 @@ impl PageStyle {
     }
 }
 
-/// Text as it may stand in an element or a quoted attribute.
+/// Returns text that is escaped for an element or a quoted attribute.
 pub fn text(text: &str) -> Cow<'_, str> {
     let text = visible(text);
     if !text.contains(['&', '<', '>', '"', '\'']) {
@@ -77,24 +77,24 @@ pub fn text(text: &str) -> Cow<'_, str> {
     text.chars().map(escape).collect::<String>().into()
 }
 
-/// Text that is one long word, with the places where a line may end.
+/// Returns a long word with places at which a browser may break the line.
 pub fn breakable(word: &str) -> String {
     word.split_inclusive(['_', '-', '.', '/']).map(text).collect::<Vec<_>>().join("<wbr>")
 }
 
-/// A name that a stranger chose: capped, in quotes where it holds blanks, and apart from the
+/// Returns an untrusted name as HTML: cut, in quotes if it has blanks, and isolated from the
 /// direction of the text around it.
 pub fn name(name: &str) -> String {
     format!("<bdi class=\"name\">{}</bdi>", breakable(&printed(name)))
 }
 
-/// As [`name`], of at most `most` characters: for a headline.
+/// Works as [`name`], with at most `most` characters, for a headline.
 pub fn short_name(name: &str, most: usize) -> String {
     let cut = capped(name, most);
     format!("<bdi class=\"name\">{}</bdi>", breakable(&quoted(&cut)))
 }
 
-/// A sentence with a capital letter.
+/// Returns a sentence with a capital first letter.
 pub fn capital(sentence: &str) -> String {
     let mut letters = sentence.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

@@ -1,31 +1,31 @@
-//! Whether a text may hold a secret, and how it is named where it must not be repeated.
+//! Decides whether a text may be a secret, and describes such a text without repeating it.
 //!
-//! People paste a key where its file's name belongs, and give files to the wrong flag. A message
-//! that repeats what it was given then puts the secret into a log. Every message that would repeat
-//! an argument, a variable or the content of a file asks [`SecretKind::of`] first.
+//! Users paste a key in place of a file name, or give a file to the wrong flag. A message that
+//! repeats such an argument would put the secret into a log. So every message that would repeat an
+//! argument, a variable or the content of a file first asks [`SecretKind::of`].
 
 use std::fmt;
 
-/// Characters of the longest text that is repeated in a message.
+/// Maximum number of characters of a text that a message repeats.
 pub const MAX_SHOWN: usize = 64;
 
-/// The shortest run of hexadecimal digits that counts as a key, or a part of one.
+/// The shortest run of hexadecimal digits that counts as a part of a key.
 const HEX_RUN: usize = 24;
 
 /// The shortest run of random letters and digits that counts as a token or a part of a key.
 const RANDOM_RUN: usize = 16;
 
-/// The shortest such run that is named base64: 30 bytes.
+/// The shortest random run that is described as base64 (30 bytes).
 const BASE64_RUN: usize = 40;
 
-/// The fewest words that count as a passphrase.
+/// The least number of words that counts as a passphrase.
 const PASSPHRASE_WORDS: usize = 4;
 
 /// What a text that may hold a secret looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretKind {
-    /// A PEM block (RFC 7468) or a part of one, its line breaks kept or lost.
+    /// A PEM block (RFC 7468) or a part of it, with or without its line breaks.
     Pem,
     /// A JSON object, such as a private JWK.
     Json,
@@ -39,12 +39,12 @@ pub enum SecretKind {
     Credentials,
     /// Letters and digits without a pattern.
     Random,
-    /// Several words and nothing else.
+    /// Several words and nothing else, like a passphrase.
     Passphrase,
 }
 
 impl fmt::Display for SecretKind {
-    /// What the text looks like, with its article.
+    /// Writes a description with its article, such as "a PEM block".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SecretKind::Pem => "a PEM block",
@@ -60,8 +60,8 @@ impl fmt::Display for SecretKind {
 }
 
 impl SecretKind {
-    /// Returns what `text` looks like if it may hold a secret. It is a guess that errs to the safe
-    /// side: file names such as SHA-256 sums in hex look like keys, too.
+    /// Returns what `text` looks like if it may be a secret. This is a guess that errs on the safe
+    /// side: a file name that is a SHA-256 in hex also looks like a key.
     pub fn of(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();
         let has = |part: &str| lower.contains(part);
@@ -86,7 +86,7 @@ impl SecretKind {
         is_words(text).then_some(SecretKind::Passphrase)
     }
 
-    /// Returns the parts of `text` that a message must not hold, each at least 4 bytes long.
+    /// Returns the parts of `text` that a message must not contain. Each has at least 4 bytes.
     pub fn parts(self, text: &str) -> Vec<&str> {
         let parts: Vec<&str> = match self {
             SecretKind::UserInfo => user_info(text).into_iter().collect(),
@@ -102,8 +102,8 @@ impl SecretKind {
     }
 }
 
-/// Returns `text` in quotes if it may be repeated in a message, else its length and what it looks
-/// like, in parentheses: `(118 characters, looks like a PEM block)`.
+/// Returns `text` in quotes if a message may repeat it. Otherwise returns its length and what it
+/// looks like, in parentheses: `(118 characters, looks like a PEM block)`.
 pub fn quoted(text: &str) -> String {
     match description(text) {
         None => format!("{text:?}"),
@@ -111,8 +111,8 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Returns how a text is named that must not be repeated, and `None` for a text that may be: at
-/// most [`MAX_SHOWN`] printable characters that do not look like a secret.
+/// Returns a description of a text that must not be repeated. Returns `None` for a text that may
+/// be: at most [`MAX_SHOWN`] printable characters that do not look like a secret.
 pub fn description(text: &str) -> Option<String> {
     let count = text.chars().count();
     let what = match SecretKind::of(text) {
@@ -124,10 +124,11 @@ pub fn description(text: &str) -> Option<String> {
     Some(format!("({count} character{}{what})", if count == 1 { "" } else { "s" }))
 }
 
-/// Returns what is wrong with JSON text, and where: never a part of it, as `serde_json` would show.
+/// Returns what is wrong with JSON text, and where. Unlike the message of `serde_json`, never
+/// quotes the text.
 pub fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // The last ", expected " is of serde itself, and only fixed text follows it.
+    // serde itself writes the last ", expected ", and only fixed text follows it.
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None if text.starts_with("unknown ") => {
@@ -137,8 +138,8 @@ pub fn json_fault(error: &serde_json::Error) -> String {
     }
 }
 
-/// Returns whether `line` holds 8 characters in a row of `part`, or all of a shorter one, in either
-/// letter case.
+/// Returns true if `line` contains 8 characters in a row of `part` (or all of a shorter `part`), in
+/// either letter case.
 pub fn overlaps(part: &str, line: &str) -> bool {
     const SHARED: usize = 8;
     let (part, line) = (part.to_lowercase(), line.to_lowercase());
@@ -154,7 +155,8 @@ pub fn overlaps(part: &str, line: &str) -> bool {
     })
 }
 
-/// Whether `text` is a header field or its value, as a client sends to prove who it is.
+/// Returns true if `text` is a header field that authenticates a client, or the value of such a
+/// field.
 fn is_credentials(text: &str, lower: &str) -> bool {
     let field = ["authorization:", "cookie:", "password=", "token=", "api-key:", "apikey:"];
     let scheme = ["bearer ", "basic "].iter().any(|scheme| {
@@ -166,27 +168,29 @@ fn is_credentials(text: &str, lower: &str) -> bool {
     scheme || jwt || field.iter().any(|name| lower.contains(name))
 }
 
-/// Returns user name and password of a URL, also where the rest of the URL is cut off.
+/// Returns user name and password of a URL, even if the rest of the URL is cut off.
 fn user_info(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     if let Some((user, _)) = rest.rsplit_once('@') {
         return Some(user);
     }
-    // Without the `@` a password looks like a port.
+    // If the `@` is cut off, a password looks like a port.
     let (_, port) = authority.rsplit_once(':').filter(|_| !authority.contains(['[', ',']))?;
     (!port.bytes().all(|b| b.is_ascii_digit())).then_some(authority)
 }
 
-/// Returns the runs in `text` that look random, each with whether it is hexadecimal.
+/// Returns the runs of letters and digits in `text` that look random, each with whether it is
+/// hexadecimal.
 fn random_runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
     const BETWEEN: [char; 3] = ['/', '-', '_'];
     let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
-    // Fingerprints and identifiers that hold a public key say so.
+    // A fingerprint or identifier of a public key is marked as such.
     let public = ["SHA256:", "did:key:z"].iter().any(|name| text.contains(name));
     let runs = text.split(move |c| !of_base64(c)).filter(move |_| !public);
     runs.flat_map(|run| {
-        // In base64 these come every 32 characters, in paths and names more often.
+        // In base64 these characters come about every 32 characters; in paths and names they are
+        // more frequent.
         let few = run.split(BETWEEN).count() <= 3 + run.len() / 10;
         let whole = run.len() >= BASE64_RUN && few && random(run).is_some();
         let parts: Vec<&str> = if whole { vec![run] } else { run.split(BETWEEN).collect() };
@@ -194,7 +198,7 @@ fn random_runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
     })
 }
 
-/// Returns whether `run` is hexadecimal, if it looks random.
+/// Returns whether `run` is hexadecimal, or None if it does not look random.
 fn random(run: &str) -> Option<bool> {
     let has = |of: fn(&u8) -> bool| run.as_bytes().iter().any(of);
     let hex = run.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| {
@@ -205,7 +209,8 @@ fn random(run: &str) -> Option<bool> {
         return Some(true);
     }
     let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-    // Words and dates change their kind of character seldom, random text at two of three places.
+    // In words and dates, neighbouring characters are mostly of the same kind. In random text, two
+    // of three differ.
     let class = |b: u8| match b {
         b'a'..=b'z' => 0,
         b'A'..=b'Z' => 1,
@@ -222,7 +227,8 @@ fn random(run: &str) -> Option<bool> {
     random.then_some(false)
 }
 
-/// Whether `text` is several words with one blank or hyphen between them, and nothing else.
+/// Returns true if `text` is several words, separated by single blanks or hyphens, and nothing
+/// else.
 fn is_words(text: &str) -> bool {
     let text = text.trim();
     [' ', '-'].iter().any(|between| {

@@ -1,26 +1,27 @@
-//! A bounded queue in front of one worker thread, which does tasks in batches and answers each.
+//! A queue of limited size in front of one worker thread, which executes tasks in batches and
+//! answers each of them.
 //!
 //! ```text
 //! put ──► waiting tasks ──► take ──► the worker does a batch ──► answer ──► the caller is woken
 //!              └─────────────── watch: no answer within the budget ─────────────────┘
 //! ```
 //!
-//! The audit log (one `fdatasync` for a batch) and the nonce store in SQLite (one commit for a
-//! batch) are built on it. What it promises:
+//! The audit log (with one `fdatasync` for a batch) and the SQLite store (with one commit for a
+//! batch) use this queue. It guarantees:
 //!
-//! 1. **One answer.** Each accepted task gets one answer: that of the worker, [`Work::late`] once
-//!    the budget has passed, or [`Work::closed`] if the worker ends first, also by a panic.
+//! 1. **One answer.** Each accepted task gets exactly one answer: the worker's; or [`Work::late`]
+//!    once the budget has passed; or [`Work::closed`] if the worker ends before, even by a panic.
 //! 2. **In time.** No caller waits longer than the budget, even if the worker hangs in a system
-//!    call. Callers need no particular runtime, since only wakers are used; so a second thread
+//!    call. Callers need no particular runtime, because only wakers are used. So a second thread
 //!    watches the time.
 //! 3. **In order.** The worker takes tasks in the order in which they were put.
-//! 4. **Bounded.** A full queue refuses at once. A task that is larger than the bound in bytes is
-//!    accepted if no other task is waiting.
-//! 5. **Dropped means skipped.** A task whose caller has dropped its future is not handed to the
-//!    worker. If the worker has the task already, the task is done and its answer is discarded.
+//! 4. **Limited.** A full queue refuses a task at once. A task that is larger than the limit in
+//!    bytes is accepted if no other task is waiting.
+//! 5. **Dropped tasks are skipped.** If the caller drops its future before the worker has taken the
+//!    task, the task is not executed. Otherwise it is executed, and its answer is discarded.
 //! 6. **Closing loses nothing.** After [`WorkQueue::close`], new tasks are refused, and waiting
-//!    tasks are still done. `close` returns when the worker has ended, or after the budget.
-//! 7. **No lock while waking.** A caller that is woken may put its next task at once.
+//!    tasks are still executed. `close` returns when the worker has ended, or after the budget.
+//! 7. **No lock while waking.** A caller that is woken can put its next task at once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -39,54 +40,53 @@ use task::Reply;
 pub(crate) use task::{QueuedTask, Waiting};
 pub(crate) use worker::{QueueWorker, Taken};
 
-/// The kind of work that goes through a queue: the types, and the answers that the queue gives
-/// itself.
+/// A kind of work that uses a queue: its types, and the answers that the queue itself gives.
 pub(crate) trait Work: Send + Sync + 'static {
     /// What a caller puts into the queue.
     type Task: Send + Sync + 'static;
     /// What the caller gets back.
     type Answer: Send + 'static;
 
-    /// Returns the size of `task` in bytes, for the bounds in bytes; 0 where these do not matter.
+    /// Returns the size of `task` in bytes, for limits in bytes; 0 if these limits do not matter.
     fn size(_task: &Self::Task) -> usize {
         0
     }
 
-    /// Returns the answer to a task that was not done within the budget.
+    /// Returns the answer to a task that was not executed within the budget.
     fn late(&self) -> Self::Answer;
 
-    /// Returns the answer to a task that was not done when the worker ended.
+    /// Returns the answer to a task that was not executed when the worker ended.
     fn closed(&self) -> Self::Answer;
 
     /// Called once for each task that gets an answer, before its caller is woken. Not called for a
-    /// task whose caller has gone.
+    /// task whose caller has dropped its future.
     fn answered(&self, _task: &Self::Task, _answer: &Self::Answer) {}
 
-    /// Called when the worker has ended, also by a panic.
+    /// Called when the worker has ended, even by a panic.
     fn ended(&self) {}
 }
 
-/// The bounds of a queue.
+/// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueLimits {
     /// How long a task may take from `put` to its answer.
     pub(crate) budget: Duration,
-    /// The most tasks that may wait.
+    /// Maximum number of waiting tasks.
     pub(crate) waiting: usize,
-    /// The most bytes that may wait.
+    /// Maximum size of the waiting tasks, in bytes.
     pub(crate) waiting_bytes: usize,
-    /// The most tasks of a batch.
+    /// Maximum number of tasks in a batch.
     pub(crate) batch: usize,
-    /// Bytes of a batch after which no further task is added to it.
+    /// Number of bytes in a batch after which no further task is added to it.
     pub(crate) batch_bytes: usize,
-    /// How to wait for more tasks before a batch; `None` takes what is there.
+    /// How to wait for more tasks before a batch. `None` takes the tasks that are there.
     pub(crate) gather: Option<Gather>,
 }
 
 /// Why a task was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueError {
-    /// As many tasks or bytes wait as the limits allow.
+    /// The number or the size of waiting tasks has reached its limit.
     Full,
     /// The queue is closed, or its worker has ended.
     Closed,
@@ -97,17 +97,17 @@ pub(crate) struct WorkQueue<W: Work> {
     work: W,
     limits: QueueLimits,
     state: Mutex<QueueState<W>>,
-    /// Signals the worker: a task waits, or the queue is closed.
+    /// Signals the worker that a task waits, or that the queue is closed.
     to_worker: Condvar,
-    /// Signals the watch: a task waits, or the worker has ended.
+    /// Signals the watching thread that a task waits, or that the worker has ended.
     to_watch: Condvar,
-    /// Signals `close`: the worker has ended.
+    /// Signals `close` that the worker has ended.
     to_closing: Condvar,
 }
 
 struct QueueState<W: Work> {
     waiting: VecDeque<Arc<QueuedTask<W>>>,
-    /// The bytes of `waiting`.
+    /// The size of the tasks in `waiting`, in bytes.
     bytes: usize,
     /// The batch that the worker is processing.
     in_hand: Vec<Arc<QueuedTask<W>>>,
@@ -116,17 +116,17 @@ struct QueueState<W: Work> {
     /// The number of waiting tasks that ends the gathering of a batch. `None` while the worker
     /// does not gather.
     wanted: Option<usize>,
-    /// Whether the watch sleeps until it is signalled.
+    /// Whether the watching thread sleeps until it is signalled.
     watch_sleeps: bool,
     closed: bool,
-    /// The worker has ended: no further task is accepted.
+    /// Whether the worker has ended, so that no further task is accepted.
     ended: bool,
-    /// The tasks that the ended worker left behind have been answered.
+    /// Whether the tasks that the ended worker left have been answered.
     settled: bool,
 }
 
 impl<W: Work> WorkQueue<W> {
-    /// Creates a queue without a worker; [`WorkQueue::start`] starts it.
+    /// Creates a queue without a worker. [`WorkQueue::start`] starts the worker.
     pub(crate) fn new(work: W, limits: QueueLimits) -> Self {
         let state = QueueState {
             waiting: VecDeque::new(),
@@ -149,12 +149,12 @@ impl<W: Work> WorkQueue<W> {
         }
     }
 
-    /// Starts the worker thread, called `name`, and the thread that watches the time. `run` calls
-    /// [`QueueWorker::take`] until that is [`Taken::Closed`]. What `run` owns is dropped before the
-    /// queue counts as ended.
+    /// Starts the worker thread with the name `name`, and the thread that watches the time. `run`
+    /// must call [`QueueWorker::take`] until it returns [`Taken::Closed`]. What `run` owns is
+    /// dropped before the queue counts as ended.
     ///
     /// # Errors
-    /// The operating system gives no thread; then the queue is closed.
+    /// The error of the operating system if it cannot start a thread. The queue is then closed.
     pub(crate) fn start(
         self: &Arc<Self>,
         name: &str,
@@ -168,21 +168,21 @@ impl<W: Work> WorkQueue<W> {
         Ok(())
     }
 
-    /// The work that this queue is for.
+    /// Returns the work for which this queue is used.
     pub(crate) fn work(&self) -> &W {
         &self.work
     }
 
-    /// Puts a task into the queue. The future is done when the task has its answer.
+    /// Puts a task into the queue. The future completes when the task has its answer.
     ///
     /// # Errors
-    /// [`QueueError`]; then the task was not accepted.
+    /// [`QueueError`] if the task was not accepted.
     pub(crate) fn put(&self, task: W::Task) -> Result<Waiting<'_, W>, QueueError> {
         self.accept(task, Reply::Awaited(None)).map(|task| Waiting::new(self, task))
     }
 
-    /// Puts a task into the queue that no caller waits for. Its answer only goes to
-    /// [`Work::answered`].
+    /// Puts a task into the queue for which no caller waits. Only [`Work::answered`] gets its
+    /// answer.
     ///
     /// # Errors
     /// As [`WorkQueue::put`].
@@ -227,8 +227,8 @@ impl<W: Work> WorkQueue<W> {
         task.answer(answer, |answer| self.work.answered(&task.task, answer));
     }
 
-    /// Refuses new tasks, and waits until the worker has done the waiting ones and has ended; not
-    /// longer than the budget.
+    /// Refuses new tasks. Waits until the worker has executed the waiting tasks and has ended, but
+    /// not longer than the budget.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
@@ -243,12 +243,12 @@ impl<W: Work> WorkQueue<W> {
         }
     }
 
-    /// Answers late tasks until the worker has ended.
+    /// Answers tasks that are late, until the worker has ended.
     fn watch(&self) {
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
-            // All tasks have the same budget, so those behind are due later.
+            // All tasks have the same budget, so later tasks are due later.
             let tasks = state.in_hand.iter().chain(&state.waiting);
             let mut open = tasks.filter(|task| task.is_open()).peekable();
             let mut overdue = Vec::new();
@@ -284,8 +284,8 @@ fn wait_for<'s, T>(
     signal.wait_timeout(guard, wait).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// Locks `mutex`, also after a thread panicked while it held the lock: only for data that is whole at
-/// any time.
+/// Locks `mutex`, even if a thread panicked while it held the lock. Only for data that is
+/// consistent at any time.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

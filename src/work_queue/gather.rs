@@ -2,19 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// How a worker gathers tasks that come at the same time. They then share one batch and one round of
-/// waking their callers, which can cost more than the work itself.
+/// How a worker gathers tasks that arrive at the same time. They then share one batch and one round
+/// of waking their callers, which can cost more than the work itself.
 ///
-/// A caller that puts one task after the other must not wait for tasks of others that do not come:
-/// after batches of one task the worker gathers only now and then, to see whether that has changed.
+/// A caller that puts one task after another should not wait for tasks that do not come. So after
+/// batches of a single task, the worker gathers only now and then, to see whether there are more
+/// callers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
-    /// How long after the beginning of the last batch the worker waits at most.
+    /// Maximum time, from the beginning of the last batch, for which the worker waits.
     pub(crate) time: Duration,
-    /// The worker waits for at most so many tasks, and for at most as many as the largest recent
-    /// batch had: further callers may not exist.
+    /// Maximum number of tasks for which the worker waits. It also never waits for more tasks than
+    /// the largest recent batch had, because there may be no more callers.
     pub(crate) most: usize,
-    /// After batches of one task, one of so many batches gathers.
+    /// After batches of a single task, the worker gathers once in so many batches.
     pub(crate) probe: u32,
 }
 
@@ -22,21 +23,20 @@ pub(crate) struct Gather {
 #[derive(Default)]
 pub(super) struct BatchPace {
     begun: Option<Instant>,
-    /// Batches of one task since the last larger one.
+    /// Number of batches of a single task since the last larger batch.
     alone: u32,
-    /// The tasks of the largest recent batch; it shrinks with every smaller batch.
+    /// Number of tasks in the largest recent batch. It decreases with every smaller batch.
     most: usize,
 }
 
 impl BatchPace {
-    /// Returns how many tasks to wait for and until when, or `None` for a batch that should not
-    /// wait.
+    /// Returns for how many tasks to wait and until when, or `None` if the worker should not wait.
     pub(super) fn gather(&self, how: Gather) -> Option<(usize, Instant)> {
         let until = self.begun? + how.time;
         self.alone.is_multiple_of(how.probe).then(|| (self.most.clamp(2, how.most), until))
     }
 
-    /// Notes that a batch of `tasks` begins now.
+    /// Records that a batch of `tasks` begins now.
     pub(super) fn begin(&mut self, tasks: usize) {
         self.begun = Some(Instant::now());
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };

@@ -1,4 +1,4 @@
-//! A task on its way, and the caller that waits for its answer.
+//! A task in the queue, and the future that waits for its answer.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Work, WorkQueue, lock};
 
-/// A task that waits in the queue or is being done.
+/// A task that waits in the queue or is being executed.
 pub(crate) struct QueuedTask<W: Work> {
     pub(crate) task: W::Task,
     pub(super) due: Instant,
@@ -15,12 +15,12 @@ pub(crate) struct QueuedTask<W: Work> {
 }
 
 pub(super) enum Reply<A> {
-    /// A caller waits; it is woken by this waker once it has polled.
+    /// A caller waits for the answer. This is its waker, once it has polled.
     Awaited(Option<Waker>),
-    /// No caller waits; the answer only goes to [`Work::answered`].
+    /// No caller waits. Only [`Work::answered`] gets the answer.
     Posted,
     Given(A),
-    /// The answer was taken, or the caller has gone.
+    /// The answer was taken, or the caller has dropped its future.
     Over,
 }
 
@@ -29,12 +29,12 @@ impl<W: Work> QueuedTask<W> {
         QueuedTask { task, due, reply: Mutex::new(reply) }
     }
 
-    /// Whether the task is still wanted and has no answer yet.
+    /// Returns true if the task has no answer yet and its answer is still wanted.
     pub(crate) fn is_open(&self) -> bool {
         matches!(*lock(&self.reply), Reply::Awaited(_) | Reply::Posted)
     }
-    /// Sets the answer, unless there is one or the caller has gone, and wakes the caller. `report` is
-    /// called before that.
+    /// Sets the answer and wakes the caller, unless the task has an answer or its caller has
+    /// dropped the future. Calls `report` before waking.
     pub(super) fn answer(&self, answer: W::Answer, report: impl FnOnce(&W::Answer)) {
         let mut reply = lock(&self.reply);
         let awaited = match *reply {
@@ -45,7 +45,7 @@ impl<W: Work> QueuedTask<W> {
         report(&answer);
         let given = if awaited { Reply::Given(answer) } else { Reply::Over };
         let before = std::mem::replace(&mut *reply, given);
-        // A caller that is woken may put its next task at once.
+        // The lock is released first: a caller that is woken may put its next task at once.
         drop(reply);
         if let Reply::Awaited(Some(waker)) = before {
             waker.wake();
@@ -53,7 +53,7 @@ impl<W: Work> QueuedTask<W> {
     }
 }
 
-/// A future that is done when its task has an answer. Dropping it gives the task up.
+/// A future that completes when its task has an answer. Dropping it gives up the task.
 pub(crate) struct Waiting<'q, W: Work> {
     queue: &'q WorkQueue<W>,
     task: Arc<QueuedTask<W>>,
@@ -76,7 +76,7 @@ impl<W: Work> Future for Waiting<'_, W> {
                 Poll::Pending
             }
             Reply::Given(answer) => Poll::Ready(answer),
-            // Polled again after it was done.
+            // The future was polled again after it had completed.
             Reply::Posted | Reply::Over => Poll::Ready(self.queue.work.closed()),
         }
     }

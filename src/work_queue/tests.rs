@@ -1,4 +1,4 @@
-//! What the queue promises, each promise by its number in the module's documentation.
+//! Tests what the queue guarantees, by the numbers in the module's documentation.
 #![allow(clippy::unwrap_used)]
 
 use std::pin::Pin;
@@ -55,14 +55,14 @@ const LIMITS: QueueLimits = QueueLimits {
 };
 
 const SHORT: Duration = Duration::from_millis(60);
-/// Long enough for a worker that does not hang on a busy machine.
+/// Long enough that only a worker that hangs exceeds it, even on a busy machine.
 const HUNG: Duration = Duration::from_millis(500);
 
 fn queue(limits: QueueLimits) -> Arc<WorkQueue<Doubling>> {
     Arc::new(WorkQueue::new(Doubling::default(), limits))
 }
 
-/// The worker's side without a thread, so that a test decides what happens when.
+/// Returns the worker's side without a thread, so that the test decides what happens when.
 fn worker(queue: &Arc<WorkQueue<Doubling>>) -> QueueWorker<Doubling> {
     QueueWorker::new(queue)
 }
@@ -79,7 +79,7 @@ fn numbers(batch: &[Arc<QueuedTask<Doubling>>]) -> Vec<u32> {
     batch.iter().map(|task| task.task.0).collect()
 }
 
-/// Does every task until the queue is closed.
+/// Executes every task until the queue is closed.
 fn double_all(worker: &mut QueueWorker<Doubling>) {
     loop {
         match worker.take(None) {
@@ -104,7 +104,7 @@ fn each_task_gets_its_own_answer_in_order() {
     let mut worker = worker(&queue);
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
     assert!(matches!(queue.put((5, 0)), Err(QueueError::Full)));
-    // No more than the limit of a batch, in the order of arrival.
+    // A batch has at most the maximum number of tasks, in the order of arrival.
     let first = batch(&mut worker);
     assert_eq!(numbers(&first), [1, 2, 3]);
     for task in first.iter().rev() {
@@ -140,11 +140,11 @@ fn a_worker_that_hangs_makes_tasks_late() {
     let in_hand = queue.put((1, 0)).unwrap();
     assert_eq!(block_on(in_hand), Err("late"));
     assert!(began.elapsed() >= HUNG);
-    // Also tasks that the worker has not taken, and tasks that no caller waits for.
+    // This includes tasks that the worker has not taken, and tasks for which no caller waits.
     queue.post((2, 0)).unwrap();
     assert_eq!(block_on(queue.put((3, 0)).unwrap()), Err("late"));
     release.send(()).unwrap();
-    // The answer that comes too late is not reported; the worker goes on.
+    // The late answer of the worker is not reported. The worker continues.
     assert_eq!(block_on(queue.put((4, 0)).unwrap()), Ok(8));
     let answered = lock(&queue.work.answered).clone();
     assert_eq!(answered[..3], [(1, Err("late")), (2, Err("late")), (3, Err("late"))]);
@@ -163,7 +163,7 @@ fn a_worker_that_panics_closes_the_queue() {
             std::panic::resume_unwind(Box::new("a panic without a message"));
         })
         .unwrap();
-    // One batch is taken, and one task that is left waiting.
+    // One batch is taken, and one task stays in the queue.
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
     go.send(()).unwrap();
     for future in waiting {
@@ -187,7 +187,7 @@ fn a_full_queue_refuses_and_recovers() {
     batch(&mut worker);
     batch(&mut worker);
     drop(waiting);
-    // The limit on bytes: a refused task takes no room, and a task above the limit is accepted if
+    // The limit in bytes: a refused task uses no space, and a task over the limit is accepted if
     // the queue is empty.
     queue.post((6, 60)).unwrap();
     assert_eq!(error(queue.post((7, 41))), Some(QueueError::Full));
@@ -208,16 +208,17 @@ fn a_task_that_is_dropped_while_waiting_is_skipped() {
     let mut waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 25)).unwrap()).collect();
     drop(waiting.remove(1));
     drop(waiting.remove(0));
-    // Neither its place in the batch nor its bytes are kept.
+    // The dropped task occupies no place in the batch, and its bytes are free.
     assert_eq!(numbers(&batch(&mut worker)), [3, 4]);
     assert_eq!(lock(&queue.state).bytes, 0);
-    // Dropped after it was taken: its answer goes nowhere, and the next task is not harmed.
+    // The future is dropped after the task was taken. The answer is discarded, and the next task is
+    // not affected.
     let first = queue.put((5, 0)).unwrap();
     let taken = batch(&mut worker);
     drop(first);
     queue.answer(&taken[0], Ok(10));
     assert!(lock(&queue.work.answered).is_empty());
-    // A queue that holds only dropped tasks holds none.
+    // A queue that contains only dropped tasks is empty.
     drop(queue.put((6, 0)).unwrap());
     assert!(matches!(worker.take(Some(Duration::ZERO)), Taken::Idle));
 }
@@ -235,7 +236,7 @@ fn closing_loses_no_waiting_task() {
         }
     }
     let files = OpenFiles(Arc::clone(&dropped));
-    // Closed before the worker has begun: it still does all tasks.
+    // The queue is closed before the worker starts. The worker still executes all tasks.
     lock(&queue.state).closed = true;
     queue
         .start("test", move |worker| {
@@ -244,7 +245,7 @@ fn closing_loses_no_waiting_task() {
         })
         .unwrap();
     queue.close();
-    // What the worker owns is let go before `close` returns.
+    // What the worker owns is dropped before `close` returns.
     assert!(dropped.load(Ordering::SeqCst));
     assert_eq!(error(queue.put((9, 0))), Some(QueueError::Closed));
     let answers: Vec<_> = waiting.into_iter().map(block_on).collect();
@@ -302,7 +303,7 @@ fn two_producers_lose_and_double_nothing() {
     queue.close();
     let answered = lock(&queue.work.answered).clone();
     assert_eq!(answered.len(), 2 * EACH as usize);
-    // Each producer's tasks were done in its order.
+    // The tasks of each producer were executed in its order.
     for producer in 0..2 {
         let own = answered.iter().map(|(number, _)| *number);
         let own: Vec<_> = own.filter(|number| number / EACH == producer).collect();
@@ -327,7 +328,8 @@ fn a_caller_that_is_woken_may_put_at_once() {
     queue.answer(&batch(&mut worker)[0], Ok(2));
     assert_eq!(numbers(&batch(&mut worker)), [7]);
     assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Ok(2)));
-    // Polled once more after its end, against the contract of futures: an error, and no panic.
+    // The completed future is polled again, which the contract of futures forbids. It returns an
+    // error, and does not panic.
     assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Err("closed")));
 }
 
@@ -349,10 +351,11 @@ fn the_worker_gathers_only_where_tasks_come_together() {
     let how = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
     let mut pace = BatchPace::default();
     assert!(pace.gather(how).is_none(), "no batch was begun yet");
-    // After a large batch it waits for as many tasks, within the bound.
+    // After a large batch, the worker waits for as many tasks, up to the limit.
     pace.begin(100);
     assert_eq!(pace.gather(how).map(|(wanted, _)| wanted), Some(32));
-    // After single tasks it gathers once in four batches, and for two tasks at least.
+    // After batches of a single task, the worker gathers once in four batches, and then for at
+    // least two tasks.
     let gathered: Vec<_> = (0..200)
         .map(|_| {
             pace.begin(1);
@@ -362,7 +365,7 @@ fn the_worker_gathers_only_where_tasks_come_together() {
     assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
     assert_eq!(gathered.iter().flatten().last(), Some(&2));
 
-    // The wait ends with the second task, and not only with the time.
+    // The wait ends with the second task, before the time is over.
     let queue = queue(QueueLimits { gather: Some(how), ..LIMITS });
     let mut worker = worker(&queue);
     queue.post((1, 0)).unwrap();

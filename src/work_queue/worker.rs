@@ -1,4 +1,4 @@
-//! The side of the worker: taking batches, and ending.
+//! The worker's side of a queue: taking batches, and ending.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
 
 /// What the worker gets from the queue.
 pub(crate) enum Taken<W: Work> {
-    /// Tasks to do and to answer; at least one.
+    /// Tasks to execute and to answer; at least one.
     Batch(Vec<Arc<QueuedTask<W>>>),
-    /// No task came in time.
+    /// No task arrived in time.
     Idle,
-    /// The queue is closed, and no task is left.
+    /// The queue is closed, and no tasks are left.
     Closed,
 }
 
-/// The worker's side of a queue. When it is dropped, the queue has ended.
+/// The worker's side of a queue. Dropping it ends the queue.
 pub(crate) struct QueueWorker<W: Work> {
     queue: Arc<WorkQueue<W>>,
     pace: BatchPace,
@@ -28,17 +28,18 @@ impl<W: Work> QueueWorker<W> {
         QueueWorker { queue: Arc::clone(queue), pace: BatchPace::default() }
     }
 
-    /// The queue, to answer tasks.
+    /// Returns the queue, through which tasks are answered.
     pub(crate) fn queue(&self) -> &WorkQueue<W> {
         &self.queue
     }
 
-    /// Returns the next batch, after `timeout` at the latest; without a timeout, it waits until there is one.
-    /// The batch before counts as done.
+    /// Returns the next batch, or [`Taken::Idle`] after `timeout`. Without a timeout, waits until
+    /// there is a batch. The previous batch then counts as executed.
     pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        // The batch is freed after the lock is released, so that no other thread waits for it.
+        // The previous batch is freed before the lock is taken again, so that no other thread waits
+        // for that.
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);
         let mut state = lock(&queue.state);
@@ -78,8 +79,8 @@ impl<W: Work> QueueWorker<W> {
 }
 
 impl<W: Work> QueueState<W> {
-    /// Removes the tasks of the next batch. Tasks that are not wanted any more are dropped; the
-    /// batch is empty only if no task waits.
+    /// Removes the tasks of the next batch from the queue. Tasks whose future was dropped are
+    /// removed too. The batch is empty only if no task waits.
     fn next_batch(&mut self, limits: &QueueLimits) -> Vec<Arc<QueuedTask<W>>> {
         let (mut batch, mut bytes) = (Vec::new(), 0_usize);
         while batch.len() < limits.batch && bytes < limits.batch_bytes {
