@@ -124,7 +124,7 @@ fn append(small: u64, large: u64, rounds: usize) {
     });
     let open = |path: &Path| {
         let mut settings = Settings::default();
-        (settings.sync, settings.every) = (Durability::Checkpoint, 1_000);
+        (settings.durability, settings.every) = (Durability::Checkpoint, 1_000);
         let folder = Folder::at(path).unwrap();
         Recorder::new(Log::open(folder, settings, Arc::new(SystemClock)).unwrap())
     };
@@ -233,7 +233,7 @@ fn audit(entries: u64) {
     let key = SecretKey::generate(&mut SysRng).unwrap();
     let log_key = Folder::init(&path, NAME, &key, world.now).unwrap();
     let mut settings = Settings::default();
-    settings.sync = Durability::Checkpoint;
+    settings.durability = Durability::Checkpoint;
     let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
     let mut bases = Vec::new();

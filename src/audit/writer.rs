@@ -135,7 +135,7 @@ impl LogWriter {
         let now = self.clock.now();
         self.check_files()?;
         self.turn_over(now)?;
-        let (folder, sync) = (&self.folder, self.settings.sync);
+        let (folder, durability) = (&self.folder, self.settings.durability);
         let state = match &mut self.state {
             Some(state) => state,
             none => none.insert(recover::open(folder, &self.key)?),
@@ -160,7 +160,7 @@ impl LogWriter {
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
         segment.file.write_all(&batch.lines).map_err(wrong)?;
-        if sync == Durability::Batch {
+        if durability == Durability::Batch {
             segment.file.sync_data().map_err(wrong)?;
         }
         if fresh {

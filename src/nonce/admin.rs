@@ -71,7 +71,7 @@ pub struct StoreState {
 impl StoreState {
     /// Creates the state of a store, for implementations of [`StoreAdmin`].
     pub fn new(floor: Timestamp, retention: Option<Retention>) -> Self {
-        About { floor, retention }
+        StoreState { floor, retention }
     }
 }
 

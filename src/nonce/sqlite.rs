@@ -35,8 +35,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    About, BoxFuture, Claim, KeptNonce, KnownNonce, ListCursor, NoncePage, NonceStore, Retention,
-    StoreAdmin, StoreError,
+    BoxFuture, Claim, KeptNonce, KnownNonce, ListCursor, NoncePage, NonceStore, Retention,
+    StoreAdmin, StoreError, StoreState,
 };
 use crate::block_on::block_on;
 use crate::clock::Timestamp;

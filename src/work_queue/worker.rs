@@ -38,8 +38,7 @@ impl<W: Work> QueueWorker<W> {
     pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        // The previous batch is freed before the lock is taken again, so that no other thread waits
-        // for that.
+        // The previous batch is freed without the lock, so that no other thread waits for that.
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);
         let mut state = lock(&queue.state);

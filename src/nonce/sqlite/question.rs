@@ -34,7 +34,7 @@ pub(super) enum StoreQuestion {
         id: [u8; 32],
     },
     Floor,
-    About,
+    State,
     Prune {
         now: i64,
         limit: u32,
@@ -51,7 +51,7 @@ pub(super) enum StoreAnswer {
     Claim(Claim),
     Seen(Option<KnownNonce>),
     Floor(Timestamp),
-    About(StoreState),
+    State(StoreState),
     Swept(u64),
     List(Vec<KeptNonce>),
 }

@@ -113,7 +113,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
 fn sync_at_checkpoints_writes_the_same_log() {
     let fixture = LogFixture::new();
     let mut lazy = settings();
-    lazy.sync = Durability::Checkpoint;
+    lazy.durability = Durability::Checkpoint;
     fixture.fill(5, lazy);
     let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.entries), (None, 5));

@@ -35,7 +35,7 @@ pub(crate) fn recorder(
     let place = files::audit(Some(path))?;
     let folder = open(&place)?;
     let mut settings = Settings::default();
-    settings.sync = match args.audit_sync.unwrap_or_default() {
+    settings.durability = match args.audit_sync.unwrap_or_default() {
         AuditSync::Batch => Durability::Batch,
         AuditSync::Checkpoint => Durability::Checkpoint,
     };
