@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_text() {
+    fn text_is_escaped_in_a_page() {
         for (raw, shown) in [
             ("plain", "plain"),
             ("<b title='x'>&\"", "&lt;b title=&#39;x&#39;&gt;&amp;&quot;"),

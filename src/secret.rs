@@ -251,7 +251,7 @@ mod tests {
     const HEX: &str = "d4ee72dbf913584ad5b6d8f1f769f8ad3afe7c28cbf1d4fbe097a88f44755842";
 
     #[test]
-    fn what_may_be_a_secret_is_named_and_not_repeated() {
+    fn text_that_may_be_a_secret_is_named_and_not_repeated() {
         for (text, kind) in [
             (PEM, SecretKind::Pem),
             ("-----BEGIN OPENSSH PRIV", SecretKind::Pem),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_json_hold_nothing_of_it() {
+    fn json_errors_repeat_no_part_of_the_text() {
         for json in
             [r#""hunter22""#, r#"{"a":"hunter22, expected x"}"#, r#"["hunter22"]"#, "hunter22"]
         {

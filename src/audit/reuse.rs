@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_grows_with_the_rate_and_not_with_the_log() {
+    fn kept_nonces_grow_with_the_rate_and_not_with_the_log() {
         let mut nonces = NonceUses::default();
         for number in 0..300_000 {
             let at = i64::try_from(number / 100).unwrap();

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_unpacked_than_the_limit() {
+    fn unpacking_stops_at_the_limit() {
         let mut file = tempfile::tempfile().unwrap();
         let mut encoder = flate2::write::GzEncoder::new(&mut file, flate2::Compression::default());
         encoder.write_all(&[b'x'; 100_000]).unwrap();

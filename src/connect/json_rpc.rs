@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn only_messages_are_messages() {
+    fn only_json_rpc_messages_are_accepted() {
         let kind = |text| read(text).map(|message| message.kind);
         assert_eq!(kind(r#" {"jsonrpc":"2.0","method":"ping","id":7}"#), Ok(InboundKind::Other));
         assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#), Ok(InboundKind::Other));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_one_line_and_reads_back() {
+    fn a_written_message_is_one_line_and_reads_back() {
         let fault = JsonRpcError {
             code: -1,
             message: "a \"b\"\nc".to_owned(),

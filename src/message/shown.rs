@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_says_how_long_it_was() {
+    fn text_that_was_cut_states_its_length() {
         let edge = "é".repeat(200);
         assert_eq!(capped(&edge, 200), edge);
         let over = format!("{edge}é");

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_own_and_all_is_for_the_rest() {
+    fn each_scheme_has_its_own_variable_and_all_proxy_is_for_the_rest() {
         let settings = ProxySettings {
             https: "http://s:1".to_owned(),
             http: "h:2".to_owned(),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excepted_is_reached_directly() {
+    fn hosts_in_no_proxy_are_reached_directly() {
         for (no, target, direct) in [
             ("m.example", "https://m.example/", true),
             ("example", "https://m.example:8443/", true),

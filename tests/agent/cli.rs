@@ -154,7 +154,7 @@ fn a_passphrase_is_asked_for_once_and_then_no_more() {
 }
 
 #[test]
-fn a_lifetime_ends_here_too() {
+fn a_key_added_with_a_lifetime_expires_in_the_agent() {
     let (agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json", "--lifetime", "2s"]), 0, "");
     ends(&agent.sign("ssh-agent:alice"), 0, "");
@@ -190,7 +190,7 @@ fn a_key_that_asks_signs_only_after_a_yes() {
 }
 
 #[test]
-fn what_is_not_one_key_is_refused_with_what_there_is() {
+fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
     let (mut agent, key) = with_keyfile();
     let fingerprint = ssh_fingerprint(key.public());
     ends(&agent.sign("ssh-agent:alice"), 4, "mcpid: hint: if it is empty: mcpid agent add");
@@ -258,7 +258,7 @@ fn a_key_source_that_does_not_exist_is_refused() {
 }
 
 #[test]
-fn an_agent_that_lies_is_found_out() {
+fn a_false_signature_of_an_agent_is_refused() {
     let key = || SecretKey::from_seed(&[9; 32]);
     let agent = Fake::start(move |stream, request| match request[0] {
         11 => {

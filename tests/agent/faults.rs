@@ -49,7 +49,7 @@ fn the_fake_agent_can_sign() {
 }
 
 #[test]
-fn a_signature_that_does_not_hold_is_never_handed_on() {
+fn an_invalid_signature_is_never_returned() {
     for change in [
         // Signatures over another message, by another key, with one changed bit, and of no bytes.
         |_: &[u8]| secret().sign(b"another").unwrap(),
@@ -114,7 +114,7 @@ fn half_an_answer_is_a_broken_connection() {
 }
 
 #[test]
-fn silence_ends_when_patience_does() {
+fn a_silent_agent_is_given_up_at_the_time_limit() {
     // The agent sends nothing, half a message, or a byte now and then.
     for drip in [None, Some(&[0, 0, 0, 83, 14][..]), Some(&[0; 1000])] {
         let agent = Fake::start(move |stream, request| match request[0] {
@@ -161,7 +161,7 @@ fn a_trickle_is_not_waited_for() {
 }
 
 #[test]
-fn an_agent_that_never_accepts_blocks_nobody() {
+fn an_agent_that_never_accepts_blocks_no_caller() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -202,7 +202,7 @@ fn a_list_is_read_strictly() {
 }
 
 #[test]
-fn what_is_no_plain_ed25519_key_is_named_for_what_it_is() {
+fn keys_of_other_kinds_are_named_by_their_kind() {
     let weak = blob(&[0; 32]);
     let secret = secret();
     let key = secret.public().as_bytes();
@@ -241,7 +241,7 @@ fn one_key_listed_twice_is_one_key() {
 }
 
 #[test]
-fn a_comment_that_is_no_text_is_shown_as_far_as_it_is() {
+fn a_comment_that_is_not_utf_8_is_shown_with_replacement_characters() {
     let agent = Fake::start(|stream, _| {
         let mut answer = vec![12, 0, 0, 0, 1];
         answer.extend(string(&ours()));
@@ -252,7 +252,7 @@ fn a_comment_that_is_no_text_is_shown_as_far_as_it_is() {
 }
 
 #[test]
-fn adding_believes_nothing_but_success() {
+fn adding_a_key_accepts_only_the_success_message() {
     for (answer, malformed) in [
         (&[5][..], false),
         (&[28], false),
@@ -272,7 +272,7 @@ fn adding_believes_nothing_but_success() {
 }
 
 #[test]
-fn what_an_agent_is_sent_is_by_the_draft() {
+fn requests_to_an_agent_follow_the_draft() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let agent = Fake::start(move |stream, request| {
         sender.send(request).unwrap();
@@ -305,7 +305,7 @@ fn secrets_stay_out_of_debug() {
 }
 
 #[test]
-fn garbage_is_never_more_than_an_error() {
+fn random_answers_of_an_agent_cause_errors_and_no_panic() {
     // A xorshift generator with a fixed seed, so that every run has the same garbage.
     let state = std::sync::Mutex::new(0x9e37_79b9_7f4a_7c15_u64);
     let agent = Fake::start(move |stream, request| {

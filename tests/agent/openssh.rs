@@ -20,7 +20,7 @@ fn why(key: &dyn Sign) -> AgentError {
 }
 
 #[test]
-fn a_key_of_ssh_keygen_signs_what_holds() {
+fn a_key_of_ssh_keygen_makes_valid_signatures() {
     let agent = OpenSsh::start();
     let file = agent.add_new("ed25519", "alice@laptop");
     let chosen = agent.client().choose("alice@laptop").unwrap();
@@ -110,7 +110,7 @@ fn a_comment_never_passes_for_an_id_or_a_fingerprint() {
 }
 
 #[test]
-fn what_we_add_ssh_add_shows_and_openssh_uses() {
+fn a_key_that_we_add_is_shown_by_ssh_add_and_used_by_openssh() {
     let agent = OpenSsh::start();
     let key = key(7);
     agent.client().add(&key, "agent of alice", Constraints::default()).unwrap();
@@ -188,7 +188,7 @@ fn a_locked_agent_says_so_and_works_again() {
 }
 
 #[test]
-fn a_killed_agent_is_gone_and_a_new_one_at_its_place_serves() {
+fn a_killed_agent_is_an_error_and_a_new_agent_at_its_path_serves() {
     let mut agent = OpenSsh::start();
     agent.client().add(&key(7), "k", Constraints::default()).unwrap();
     let chosen = agent.client().choose("").unwrap();
@@ -204,7 +204,7 @@ fn a_killed_agent_is_gone_and_a_new_one_at_its_place_serves() {
 }
 
 #[test]
-fn what_is_too_long_for_an_agent_is_not_sent() {
+fn a_message_too_long_for_an_agent_is_not_sent() {
     let agent = OpenSsh::start();
     agent.client().add(&key(7), "k", Constraints::default()).unwrap();
     let chosen = agent.client().choose("").unwrap();

@@ -17,7 +17,7 @@ use crate::fixtures::{LogFixture, NAME, key};
 
 /// A change to an archive is found, just as if the file were still in the log.
 #[test]
-fn what_is_done_to_an_archive_is_found() {
+fn each_change_of_an_archive_is_found() {
     let (fixture, to) = several();
     archived(&fixture, &to);
     let gz = packed(&to);
@@ -124,7 +124,7 @@ fn no_changed_archive_is_called_good() {
 }
 
 #[test]
-fn a_file_that_is_none_is_not_opened_and_two_copies_are_not_chosen_from() {
+fn an_archive_that_is_no_regular_file_is_not_opened_and_two_copies_are_refused() {
     let (fixture, to) = several();
     archived(&fixture, &to);
     let gz = packed(&to);

@@ -119,7 +119,7 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
 }
 
 #[test]
-fn only_what_is_over_and_old_enough_is_archived() {
+fn only_complete_and_old_enough_files_are_archived() {
     let fixture = LogFixture::new();
     let to = fixture.path().with_file_name("archive");
     assert_eq!(archived(&fixture, &to).files, 0);

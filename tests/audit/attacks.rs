@@ -92,7 +92,7 @@ fn a_signature_without_its_base_vouches_for_nothing() {
 }
 
 #[test]
-fn what_a_signature_leaves_out_is_said_and_never_good_by_the_keepers_rules() {
+fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_them_good() {
     let rfc9421 = |window| Profile {
         window: mcpid::profile::Window { back: window, ahead: 5 },
         ..Profile::rfc9421()
@@ -288,7 +288,7 @@ fn a_contradiction_inside_an_entry_is_bad() {
 }
 
 #[test]
-fn what_is_left_of_a_body_is_claimed_until_the_body_is_there() {
+fn a_digest_without_the_body_counts_as_a_claim() {
     let fixture = LogFixture::new();
     let rules = vec!["tools/call:*:arguments.password".parse().unwrap()];
     let recorder = Recorder::new(fixture.open()).with_bodies(rules);
@@ -312,7 +312,7 @@ fn what_is_left_of_a_body_is_claimed_until_the_body_is_there() {
 }
 
 #[test]
-fn what_the_log_says_about_itself_has_its_place() {
+fn entries_of_the_log_about_itself_have_fixed_places() {
     let (fixture, line) = one(true, &[]);
     let time = line["time"].clone();
     let own = |event: &str, value: Value| {

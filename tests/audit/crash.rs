@@ -90,7 +90,7 @@ fn nonce(fields: &[(String, String)]) -> String {
 
 /// Twenty rounds. `tests/long audit-crash` runs two hundred.
 #[test]
-fn no_end_of_the_process_takes_back_what_was_acknowledged() {
+fn an_acknowledged_entry_survives_every_end_of_the_process() {
     let rounds: usize = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
     let mut seed = [0; 8];
     SysRng.try_fill_bytes(&mut seed).unwrap();

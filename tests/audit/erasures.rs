@@ -100,7 +100,7 @@ pub(crate) fn base64_of(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_cannot_be_erased_is_refused_and_nothing_is_written() {
+fn an_erasure_that_is_not_possible_is_refused_and_nothing_is_written() {
     let fixture = various();
     let by = erased(&fixture, 0);
     let lines = fixture.lines();
@@ -170,7 +170,7 @@ fn a_changed_entry_cannot_be_erased() {
 /// The record of the erasure is written, but the entry is not replaced yet, because the process was
 /// killed.
 #[test]
-fn an_erasure_that_was_cut_short_is_said_and_done_again() {
+fn an_interrupted_erasure_is_reported_and_can_be_repeated() {
     let fixture = filled(4);
     let lines = fixture.lines();
     let by = erased(&fixture, 1);

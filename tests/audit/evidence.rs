@@ -59,7 +59,7 @@ fn an_entry_waits_for_its_checkpoint() {
 }
 
 #[test]
-fn no_live_secret_gets_into_evidence_and_what_it_needs_is_inside() {
+fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
     let fixture = LogFixture::new();
     fixture.fill(3, Settings::default());
     let evidence = proof::prove(&fixture.files(), 1, None).unwrap();
@@ -190,7 +190,7 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
 }
 
 #[test]
-fn a_witness_signs_what_has_only_grown_and_remembers_it() {
+fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     let fixture = LogFixture::new();
     fixture.fill(3, Settings::default());
     let folder = tempfile::tempdir().unwrap();
@@ -249,7 +249,7 @@ fn a_witness_signs_what_has_only_grown_and_remembers_it() {
 }
 
 #[test]
-fn what_is_redacted_is_gone_and_can_be_shown_again_by_its_salt() {
+fn redacted_values_are_absent_and_can_be_disclosed_with_their_salt() {
     let fixture = LogFixture::new();
     let rules = vec!["tools/call:*:arguments.password".parse().unwrap()];
     let recorder = Recorder::new(fixture.open()).with_bodies(rules);

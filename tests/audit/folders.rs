@@ -46,7 +46,7 @@ fn what(fixture: &LogFixture) -> Option<FindingKind> {
 }
 
 #[test]
-fn what_is_removed_renamed_or_emptied_in_the_folder_is_found_and_not_written_on() {
+fn a_log_with_files_removed_renamed_or_emptied_is_not_continued() {
     type Act = fn(&LogFixture);
     let acts: [(&str, Act, FindingKind); 12] = [
         (

@@ -149,7 +149,7 @@ fn keep(fixture: &LogFixture, random: &mut StdRng) -> Folder {
 }
 
 #[test]
-fn no_odd_but_honest_log_is_accused() {
+fn unusual_honest_logs_pass_the_audit() {
     for seed in 0..LOGS {
         one(seed);
     }

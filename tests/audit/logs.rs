@@ -114,7 +114,7 @@ fn a_folder_that_others_can_change_is_no_place_for_evidence() {
 }
 
 #[test]
-fn only_one_writes_and_nothing_is_made_twice() {
+fn only_one_process_writes_a_log_and_no_file_is_made_twice() {
     let fixture = LogFixture::new();
     assert!(matches!(fixture.files().check_writable(), Ok(false)));
     let log = fixture.open();
@@ -148,7 +148,7 @@ fn a_symbolic_link_does_not_lead_the_log_elsewhere() {
 }
 
 #[test]
-fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
+fn refused_requests_fill_a_small_file_and_are_counted_in_the_log() {
     let fixture = LogFixture::new();
     let mut small = settings();
     small.refused_size = 20_000;
@@ -182,7 +182,7 @@ fn strangers_fill_a_small_file_and_are_counted_in_the_log() {
 }
 
 #[test]
-fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
+fn requests_refused_after_a_valid_signature_are_entries_up_to_a_rate() {
     let fixture = LogFixture::new();
     let recorder = Recorder::new(fixture.open());
     let good = call(1, START, &body(1), &[]);
@@ -206,7 +206,7 @@ fn what_was_refused_behind_its_signature_is_an_entry_up_to_a_rate() {
 }
 
 #[test]
-fn what_covers_a_secret_is_kept_as_a_hash_and_said_to_be_so() {
+fn a_signature_base_with_a_secret_is_kept_as_a_hash_and_marked() {
     use mcpid::base::Component;
     use mcpid::sign::Signer;
     let fixture = LogFixture::new();

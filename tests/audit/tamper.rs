@@ -127,7 +127,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
 
 /// The report names the kind of each change.
 #[test]
-fn what_was_done_to_entries_is_named() {
+fn each_change_of_entries_is_named() {
     let (fixture, kept) = small();
     let path = fixture.only_segment();
     let lines = fixture.lines();
@@ -183,7 +183,7 @@ fn what_was_done_to_entries_is_named() {
 
 /// The holder of the log's key can make a new, consistent log. Only a kept checkpoint reveals that.
 #[test]
-fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
+fn a_log_rewritten_with_its_own_key_is_found_only_by_a_kept_checkpoint() {
     let (fixture, kept) = small();
     let lines = fixture.lines();
     let mut changed = lines.clone();
@@ -212,7 +212,7 @@ fn a_log_that_was_rewritten_with_its_key_is_found_by_what_was_kept_alone() {
 }
 
 #[test]
-fn another_log_key_is_found_by_the_pinned_one() {
+fn another_log_key_is_found_by_the_pinned_key() {
     let (fixture, kept) = small();
     forge(&fixture, &fixture.lines(), 201);
     let report = fixture.audit(&[]);

@@ -132,7 +132,7 @@ async fn a_large_event_passes_and_one_over_the_limit_does_not() {
 }
 
 #[tokio::test]
-async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
+async fn requests_ask_for_no_content_coding_and_name_the_program() {
     let server = Server::start(usual).await;
     let mut client = Client::of(&server);
     client.ask(&call(1, "t", json!({}))).await;
@@ -177,7 +177,7 @@ async fn what_is_sent_asks_for_no_coding_and_says_who_asks() {
 }
 
 #[tokio::test]
-async fn an_answer_in_a_coding_is_lost_and_said_to_be() {
+async fn an_answer_with_a_content_coding_is_reported_as_lost() {
     for sse in [false, true] {
         for coding in ["gzip", "GZIP", "br", "identity, zstd", "deflate,identity", "x"] {
             let error = becomes(move |seen| {
@@ -217,7 +217,7 @@ fn with_id(mut answer: Value, id: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_id_in_another_json_type_is_the_requests_and_no_other_is() {
+async fn only_the_json_type_of_the_id_may_differ_in_an_answer() {
     for (asked, answered) in [
         (json!(1), json!("1")),
         (json!("1"), json!(1)),

@@ -42,7 +42,7 @@ const VERIFY: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_signed_is_in_the_log_and_a_changed_word_is_found() {
+async fn signed_requests_are_in_the_log_and_a_changed_word_is_found() {
     let server = Server::start(usual).await;
     let folder = folder();
     let at = folder.path();

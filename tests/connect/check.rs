@@ -27,7 +27,7 @@ fn new(seen: &Seen) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_says_which_server_and_revision_answer_and_that_the_key_counts() {
+async fn the_check_names_server_and_revision_and_whether_the_key_is_accepted() {
     let server = Server::start(new).await;
     let output = check(&server.url(), &[]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -99,7 +99,7 @@ async fn each_failure_has_its_exit_code_and_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_key_is_not_known_the_operators_line_can_be_pasted() {
+async fn an_unknown_key_leads_to_a_trust_command_for_the_operator() {
     let server = Server::start(|seen| Reply::error(403, seen, -31401, "key_unknown")).await;
     let folder = folder();
     let url = server.url();

@@ -66,7 +66,7 @@ fn client(server: &Server, rules: &[&str], asking: ConsentVia) -> Client {
 }
 
 #[tokio::test]
-async fn a_yes_is_sent_a_no_is_not_and_the_rest_is_not_asked_about() {
+async fn a_request_is_sent_after_a_yes_and_not_after_a_no_and_other_requests_need_no_consent() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let no = ConsentAnswer::No(NoConsent::TimedOut(Duration::from_secs(3)));
     let person = Person::new([ConsentAnswer::Yes, ConsentAnswer::No(NoConsent::Declined), no]);
@@ -174,7 +174,7 @@ async fn at_most_32_questions_wait() {
 }
 
 #[tokio::test]
-async fn a_server_cannot_answer_what_it_was_not_sent() {
+async fn a_server_cannot_answer_the_consent_question() {
     let server = Server::start(|seen| match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::sse()
             .piece(Piece::Wait(Duration::from_millis(300)))

@@ -69,7 +69,7 @@ async fn a_server_that_is_down_is_named_and_found_again_when_it_is_up() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_known_is_said() {
+async fn a_host_name_that_does_not_resolve_is_reported() {
     let mut client = Client::to("http://no-such-host.invalid/mcp");
     let error = error(&mut client).await;
     assert_eq!(error["data"]["reason"], "dns", "{error}");
@@ -105,7 +105,7 @@ async fn a_refusal_in_json_rpc_is_passed_on() {
 }
 
 #[tokio::test]
-async fn any_other_refusal_is_said_with_its_status_and_the_servers_words() {
+async fn any_other_refusal_is_reported_with_its_status_and_the_servers_words() {
     for (status, words) in [
         (400, "400 Bad Request: odd\\u{1b}[2J"),
         (403, "403 Forbidden: odd\\u{1b}[2J"),
@@ -244,7 +244,7 @@ async fn any_other_redirect_is_named_and_not_followed() {
 }
 
 #[tokio::test]
-async fn silence_has_an_end() {
+async fn a_silent_server_is_given_up_at_the_time_limit() {
     for reply in [
         Reply::status(200).with("content-type", "application/json").bytes("{").piece(Piece::Hang),
         Reply::sse().bytes(": open\n\n").piece(Piece::Hang),
@@ -272,7 +272,7 @@ async fn one_dead_request_does_not_block_others() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_end_gets_what_is_on_its_way() {
+async fn a_client_that_closes_stdin_still_gets_pending_answers() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/call" => Reply::sse()
             .bytes(": open\n\n")
@@ -340,7 +340,7 @@ async fn shutdown_answers_pending_requests_and_closes_the_session() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_cannot_keep_it_from_stopping() {
+async fn a_client_that_does_not_read_cannot_keep_the_bridge_from_stopping() {
     let server = Server::start(usual).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);

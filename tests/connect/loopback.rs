@@ -129,7 +129,7 @@ impl Proxy {
 }
 
 #[tokio::test]
-async fn what_the_client_sends_arrives_signed_and_the_answer_comes_back() {
+async fn a_request_of_the_client_arrives_signed_and_the_answer_comes_back() {
     let server = Server::start(usual).await;
     let proxy = proxy(&server).await;
     let got = proxy.post(&initialize()).await;

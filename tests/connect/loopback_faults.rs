@@ -94,7 +94,7 @@ async fn every_answer_of_the_server_passes_unchanged() {
 }
 
 #[tokio::test]
-async fn pauses_that_the_server_asks_for_are_had_and_signed_anew() {
+async fn a_request_is_signed_again_after_a_pause_that_the_server_asks_for() {
     let asked = AtomicUsize::new(0);
     let server = Server::start(move |seen| {
         let busy = Reply::error(503, seen, -31401, "unavailable");
@@ -135,7 +135,7 @@ async fn a_long_event_passes_and_one_that_breaks_off_ends_its_own_answer_only() 
 }
 
 #[tokio::test]
-async fn silence_has_an_end_and_does_not_block_other_requests() {
+async fn a_silent_server_is_given_up_and_does_not_block_other_requests() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("hang") => Reply::json(seen.text("late")).after(Duration::from_secs(20)),
         _ => Reply::json(seen.text("ok")),
@@ -207,7 +207,7 @@ async fn a_list_that_has_to_be_read_is_not_asked_for_in_a_coding() {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_has_nothing_signed() {
+async fn an_incomplete_request_of_a_client_is_not_signed() {
     let server = Server::start(usual).await;
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();

@@ -37,7 +37,7 @@ fn text(status: u16, words: &'static str) -> Reply {
 }
 
 #[tokio::test]
-async fn a_lost_session_is_known_by_what_servers_say() {
+async fn a_lost_session_is_recognised_by_the_answers_of_real_servers() {
     let says: Vec<(&str, Refusal)> = vec![
         ("the revision", || Reply::status(404)),
         ("TypeScript SDK", || json_rpc(404, -32001, "Session not found")),

@@ -47,7 +47,7 @@ fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Output
 const SIGN: &[&str] = &["sign", "-k", "key.json", "--url", "https://h.example/", "body"];
 
 #[test]
-fn it_is_asked_for_as_ssh_add_asks() {
+fn the_passphrase_program_is_called_as_ssh_add_calls_it() {
     let folder = sealed();
     let at = folder.path();
     let body = format!(
@@ -80,7 +80,7 @@ fn it_is_asked_for_as_ssh_add_asks() {
 }
 
 #[test]
-fn what_is_no_passphrase_ends_it_without_a_word_of_it() {
+fn a_wrong_passphrase_ends_the_bridge_and_is_not_repeated() {
     let folder = sealed();
     let at = folder.path();
     for (body, words) in [

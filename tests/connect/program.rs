@@ -127,7 +127,7 @@ async fn headers_come_from_flags_files_and_variables_and_are_never_shown() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_anything_is_started() {
+fn wrong_arguments_are_reported_before_the_bridge_starts() {
     let folder = folder();
     fs::write(folder.path().join("text"), "no certificate").unwrap();
     let long = "x".repeat(300);
@@ -196,7 +196,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_speaks_on_sockets_and_files_as_on_pipes() {
+async fn the_bridge_works_on_sockets_and_files_as_on_pipes() {
     let server = Server::start(|seen| Reply::json(seen.text(&"ä".repeat(200_000)))).await;
     let folder = folder();
     let lines = format!("{}\n{}\n", call(1, "t", json!({})), call(2, "t", json!({})));
@@ -299,7 +299,7 @@ async fn a_server_cannot_fill_the_disk_with_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_ends_it_in_an_orderly_way() {
+async fn a_signal_ends_the_bridge_in_an_orderly_way() {
     for (name, code) in [("TERM", 0), ("INT", 130)] {
         let server = Server::start(|seen| match seen.rpc() {
             "tools/call" => Reply::sse().piece(Piece::Hang),
@@ -329,7 +329,7 @@ async fn a_signal_ends_it_in_an_orderly_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn listening_it_prints_its_url_and_serves_until_a_signal() {
+async fn a_listening_bridge_prints_its_url_and_serves_until_a_signal() {
     let server = Server::start(usual).await;
     let folder = folder();
     for json in [false, true] {

@@ -80,7 +80,7 @@ async fn server() -> (Server, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_signed_goes_through_a_tunnel_and_the_password_is_shown_nowhere() {
+async fn signed_requests_go_through_a_tunnel_and_the_password_is_shown_nowhere() {
     let (server, url) = server().await;
     let proxy = Proxy::start(server.address, GOOD);
     let with_user = format!("http://user:p4ss%21@{}", proxy.address);

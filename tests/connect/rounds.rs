@@ -69,7 +69,7 @@ fn declined(answer: &Value, words: &str) {
 }
 
 #[tokio::test]
-async fn a_yes_sends_what_was_asked_about_byte_for_byte() {
+async fn a_yes_sends_the_shown_request_byte_for_byte() {
     let server = server().await;
     let mut client = client(&server);
     let call = asking(1, "delete_all", json!({ "of": "b\u{202e}ob", "n": 1e3 }));
@@ -119,7 +119,7 @@ async fn only_an_express_yes_is_consent() {
 }
 
 #[tokio::test]
-async fn a_yes_is_for_the_call_that_was_shown_and_for_one_time() {
+async fn a_yes_is_valid_once_and_for_the_shown_call_only() {
     let server = server().await;
     let mut client = client(&server);
     let call = asking(1, "delete_all", json!({ "of": "bob" }));
@@ -153,7 +153,7 @@ async fn a_yes_is_for_the_call_that_was_shown_and_for_one_time() {
 }
 
 #[tokio::test]
-async fn silence_is_a_no_and_questions_do_not_pile_up() {
+async fn an_unanswered_question_counts_as_no_and_old_questions_are_dropped() {
     let server = server().await;
     let mut client = client_for(&server, Duration::from_millis(700));
     let call = asking(1, "delete_all", json!({}));
@@ -171,7 +171,7 @@ async fn silence_is_a_no_and_questions_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_asked_hears_what_can() {
+async fn a_client_without_forms_learns_the_other_ways_to_ask() {
     let server = server().await;
     let mut client = client(&server);
     for capabilities in [json!({}), json!({ "elicitation": { "url": {} } }), json!([]), json!(null)]

@@ -92,7 +92,7 @@ async fn a_server_without_sessions_gets_neither_id_nor_delete() {
 }
 
 #[tokio::test]
-async fn the_server_asks_and_the_client_answers() {
+async fn a_request_of_the_server_is_answered_by_the_client() {
     let server = Server::start(|seen| match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::sse()
             .event(&json!({ "jsonrpc": "2.0", "id": "q", "method": "roots/list" }))
@@ -282,7 +282,7 @@ async fn a_cancel_is_sent_and_the_late_answer_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_lost_session_is_opened_anew_once_for_all_who_miss_it() {
+async fn a_lost_session_is_opened_again_once_for_all_waiting_requests() {
     let opened_times = AtomicUsize::new(0);
     let server = Server::start(move |seen| {
         let lost = seen.header("mcp-session-id") == Some("session-1");

@@ -103,7 +103,7 @@ fn yes_is_an_exit_code_of_0_with_nothing_or_yes() {
 }
 
 #[test]
-fn one_that_hangs_is_ended_with_all_it_started() {
+fn an_askpass_program_that_hangs_is_ended_with_its_child_processes() {
     let start = Instant::now();
     let (outcome, folder) =
         asked("sleep 300 & echo $! >inner; echo $$ >outer; wait", &["--confirm-timeout", "1s"]);
@@ -119,7 +119,7 @@ fn one_that_hangs_is_ended_with_all_it_started() {
 }
 
 #[test]
-fn one_that_leaves_something_behind_is_not_waited_for() {
+fn child_processes_of_an_ended_askpass_program_are_not_waited_for() {
     let start = Instant::now();
     let (outcome, _folder) = asked("sleep 300 & exit 0", &[]);
     assert_eq!(outcome, Ok(()));
@@ -127,7 +127,7 @@ fn one_that_leaves_something_behind_is_not_waited_for() {
 }
 
 #[test]
-fn no_way_to_ask_is_no() {
+fn without_a_way_to_ask_the_answer_is_no() {
     let server = Server::start();
     for (flags, variables, words) in [
         (
@@ -154,7 +154,7 @@ fn no_way_to_ask_is_no() {
 }
 
 #[test]
-fn the_one_of_openssh_serves_where_no_other_is_set() {
+fn the_askpass_variable_of_openssh_serves_where_no_other_is_set() {
     for (variables, through) in [
         (&[("SSH_ASKPASS", "/bin/true")][..], true),
         (&[("SSH_ASKPASS", "/bin/false")], false),

@@ -29,7 +29,7 @@ fn tools(list: &str) -> Tools {
 }
 
 #[test]
-fn patterns_say_what_is_asked_about() {
+fn patterns_select_the_requests_that_need_consent() {
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     for (rules, body, expected) in [
         (&[][..], call("{}"), "nothing"),
@@ -85,7 +85,7 @@ fn a_name_in_any_form_is_asked_about() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_unasked() {
+fn an_unreadable_body_is_refused_without_a_question() {
     let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#;
     for body in [
         twice,
@@ -139,7 +139,7 @@ fn a_rule_that_is_no_pattern_is_an_error() {
 }
 
 #[test]
-fn what_is_asked_is_bound_to_the_bytes() {
+fn a_question_is_bound_to_the_bytes_of_the_request() {
     let body = call(r#"{"path": "/tmp/x",  "n":1.00}"#);
     let asked =
         ConsentQuestion::new(TARGET, &read(body.as_bytes()).unwrap(), body.as_bytes()).unwrap();

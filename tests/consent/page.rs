@@ -69,7 +69,7 @@ fn sha256sum(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_cannot_be_seen_is_spelt_out() {
+fn invisible_characters_are_written_as_escapes() {
     for (text, seen) in [
         // Bidirectional override, isolate and marks.
         ("a\u{202e}b", r#""a\u{202e}b""#),
@@ -175,7 +175,7 @@ fn everything_of_the_body_has_its_place() {
 }
 
 #[test]
-fn what_is_long_is_cut_and_counted() {
+fn a_long_value_is_cut_and_its_length_stated() {
     // Both ends of a long string are shown, with the number of characters between them.
     let long = format!("start{}end", "x".repeat(10_000));
     let page = shown(&json(&long));
@@ -319,7 +319,7 @@ proptest! {
 }
 
 #[test]
-fn the_key_is_named_and_a_long_page_ends_with_what_it_is_about() {
+fn the_key_is_named_and_a_long_page_repeats_the_request_at_its_end() {
     let lines = "line\n".repeat(30);
     let body = call(&format!("{{\"text\":{}}}", json(&lines)));
     let asked = asked(&body).signed_by("lap\u{202e}top", "0123456789abcdef");

@@ -89,7 +89,7 @@ fn yes_has_several_spellings() {
 }
 
 #[test]
-fn silence_is_no_and_what_was_typed_before_is_no_answer() {
+fn silence_is_no_and_earlier_typing_is_no_answer() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH), call(2, "delete", PATH)]);
     let start = Instant::now();
@@ -177,7 +177,7 @@ fn signal_ends_the_program() {
 }
 
 #[test]
-fn only_what_is_named_is_asked_about() {
+fn only_requests_that_match_the_pattern_need_consent() {
     let server = Server::start();
     let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
     let folder = folder(&[list, call(1, "look", "{}")]);
@@ -190,7 +190,7 @@ fn only_what_is_named_is_asked_about() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_unasked() {
+fn an_unreadable_body_is_refused_without_a_question() {
     let server = Server::start();
     let twice = call(1, "delete", PATH).replace("\"name\":", "\"name\":\"look\",\"name\":");
     let folder = folder(&[twice]);
@@ -224,7 +224,7 @@ fn long_arguments_are_shown_whole_on_demand() {
 }
 
 #[test]
-fn what_others_chose_cannot_steer_the_terminal() {
+fn received_text_cannot_control_the_terminal() {
     let server = Server::start();
     let nasty = r#"{"path":"\u001b[2J\u001b[1;1H\u202egnp.\r\nsign it and send it? yes\u009b31m"}"#;
     let folder = folder(&[call(1, "delete", nasty)]);

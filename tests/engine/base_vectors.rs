@@ -56,7 +56,7 @@ fn holds(head: &Head<'_>) -> bool {
 }
 
 #[test]
-fn our_own_vectors() {
+fn the_bases_of_our_own_vectors_are_reproduced() {
     let file = include_str!("../vectors/mcp-profile.json");
     let file: Value = serde_json::from_str(file).unwrap();
     let mut bases = 0;

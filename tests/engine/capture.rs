@@ -87,7 +87,7 @@ fn line_feeds_will_do_if_all_lines_have_them() {
 }
 
 #[test]
-fn all_forms_of_target() {
+fn every_form_of_a_request_target_is_read() {
     let absolute = PLAIN.replace("/mcp?", "https://mcp.example.com/mcp?");
     assert_eq!(
         parse(&absolute).unwrap().head().target(),
@@ -152,7 +152,7 @@ fn the_request_line_has_one_spelling() {
 }
 
 #[test]
-fn what_is_handed_over_by_mistake_is_named() {
+fn an_input_of_another_kind_is_named() {
     let named = |bytes: &[u8]| Captured::parse(bytes, LIMIT).unwrap_err().fault().clone();
     assert_eq!(named(b""), CaptureFault::Empty);
     assert_eq!(named(b"\x16\x03\x01\x02\x00\x01\x00"), CaptureFault::Tls);

@@ -25,7 +25,7 @@ fn rfc_3339_is_read() {
 }
 
 #[test]
-fn nothing_else_is_a_time() {
+fn other_texts_are_no_time() {
     for text in [
         "",
         "now",
@@ -83,7 +83,7 @@ fn clocks_tell_the_time() {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back(seconds in -62_167_219_200_i64..253_402_300_800) {
+    fn a_printed_time_reads_back(seconds in -62_167_219_200_i64..253_402_300_800) {
         let time = Timestamp::from_unix(seconds);
         prop_assert_eq!(Timestamp::parse_rfc3339(&time.to_string()).unwrap(), time);
     }
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(text in any::<String>(), seconds in any::<i64>()) {
+    fn no_text_makes_the_time_reader_panic(text in any::<String>(), seconds in any::<i64>()) {
         let _ = Timestamp::parse_rfc3339(&text);
         let _ = Timestamp::from_unix(seconds).to_string();
     }

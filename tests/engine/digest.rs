@@ -28,7 +28,7 @@ fn check(lines: &[&str], body: &[u8]) -> Result<(), DigestError> {
 }
 
 #[test]
-fn the_numbers_of_the_rfcs() {
+fn the_digests_of_the_rfcs_are_reproduced() {
     assert_eq!(content_digest(HELLO), HELLO_256);
     assert_eq!(content_digest(WORLD), WORLD_256);
     // The empty body has a digest too (RFC 9530 appendix B.2 shows one).
@@ -41,7 +41,7 @@ fn the_numbers_of_the_rfcs() {
 }
 
 #[test]
-fn every_one_that_counts_must_match() {
+fn every_digest_of_a_known_algorithm_must_match() {
     let both = format!("{WORLD_256}, {WORLD_512}");
     assert_eq!(check(&[&both], WORLD), Ok(()));
     assert_eq!(check(&[WORLD_512, WORLD_256], WORLD), Ok(()));

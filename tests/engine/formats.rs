@@ -307,7 +307,7 @@ fn keyfiles_give_their_public_part_and_no_more() {
 }
 
 #[test]
-fn what_is_no_key_at_all_is_said_to_be_that() {
+fn an_input_that_is_no_key_is_reported_as_such() {
     for read in [|b: &[u8]| read_private(b).map(drop), |b: &[u8]| read_public(b).map(drop)] {
         for empty in [&b""[..], b" \n\t\r\n"] {
             assert!(matches!(read(empty), Err(FormatError::Empty)));

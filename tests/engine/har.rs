@@ -112,7 +112,7 @@ fn most_members_may_be_missing() {
 }
 
 #[test]
-fn what_is_not_an_archive_is_refused() {
+fn a_file_that_is_no_archive_is_refused() {
     for text in [
         "",
         "{",
@@ -362,12 +362,12 @@ fn many_entries_take_time_in_proportion() {
 
 proptest! {
     #[test]
-    fn nothing_makes_it_panic(bytes in any::<Vec<u8>>()) {
+    fn no_bytes_make_the_archive_reader_panic(bytes in any::<Vec<u8>>()) {
         let _ = Har::parse(&bytes);
     }
 
     #[test]
-    fn no_change_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn no_change_of_an_archive_makes_the_reader_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = archive(&[entry()]).into_bytes();
         let at = at.index(bytes.len());
         bytes[at] = byte;

@@ -209,7 +209,7 @@ fn public_keys_are_read_in_any_dress() {
 }
 
 #[test]
-fn what_real_tools_print_is_read() {
+fn the_output_of_real_tools_is_read() {
     let private = pkcs8();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

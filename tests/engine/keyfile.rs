@@ -43,7 +43,7 @@ fn open(bytes: &[u8]) -> Result<SecretKey, KeyfileError> {
 }
 
 #[test]
-fn seals_and_opens() {
+fn a_sealed_keyfile_opens_with_its_passphrase() {
     for name in ["agent", "Ünïcode \"quoted\" \\ / e\u{301}", "𝄞\u{ffff}"] {
         let (secret, file) = sealed(name);
         let json = file.to_json();
@@ -169,7 +169,7 @@ fn by_hand(seed: [u8; 32]) -> String {
 }
 
 #[test]
-fn opens_what_another_program_made() {
+fn a_keyfile_of_another_program_opens() {
     let seed = [0xc3; 31].iter().copied().chain([1]).collect::<Vec<u8>>().try_into().unwrap();
     let text = by_hand(seed);
     let file = Keyfile::from_json(text.as_bytes()).unwrap();
@@ -185,13 +185,13 @@ fn opens_what_another_program_made() {
 }
 
 #[test]
-fn the_default_cost_is_the_contract() {
+fn the_default_cost_of_argon2_is_the_documented_one() {
     let cost = KdfCost::DEFAULT;
     assert_eq!((cost.memory_kib(), cost.passes(), cost.lanes()), (65_536, 3, 1));
 }
 
 #[test]
-fn more_lanes_open_too() {
+fn a_keyfile_with_more_argon2_lanes_opens() {
     let secret = SecretKey::generate(&mut SysRng).unwrap();
     let cost = KdfCost::new(64, 2, 4).unwrap();
     let file = Keyfile::seal(&secret, "a", created(), PASSPHRASE, cost, &mut SysRng).unwrap();
@@ -232,7 +232,7 @@ fn a_seal_over_the_wrong_seed_does_not_open() {
 }
 
 #[test]
-fn what_is_no_keyfile_is_not_called_damaged() {
+fn a_file_that_is_no_keyfile_is_not_called_damaged() {
     let big = vec![b' '; MAX_BYTES + 1];
     let not_ours: [&[u8]; 9] = [
         b"",

@@ -34,7 +34,7 @@ fn request_line_keeps_every_byte() {
 }
 
 #[test]
-fn what_may_be_missing_and_what_may_stand_beside() {
+fn optional_members_may_be_missing_and_unknown_members_are_ignored() {
     let line = LINE.replace(r#","body":"AP/+""#, "");
     assert_eq!(parse(line.as_bytes()).unwrap().body, Body::NotKept);
     let line = LINE.replace("AP/+", "");
@@ -83,7 +83,7 @@ fn a_member_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn required_members() {
+fn a_line_without_a_required_member_is_refused() {
     for (member, name) in [
         (r#""method":"POST","#, "method"),
         (r#""target":"https://mcp.example.com/mcp?a=%41","#, "target"),
@@ -171,7 +171,7 @@ fn a_value_that_is_not_text_cannot_be_written() {
 }
 
 #[test]
-fn the_line_that_is_written() {
+fn a_line_is_written_in_its_documented_form() {
     let request = parse(LINE.as_bytes()).unwrap();
     let origins = Origins::unknown();
     let uri = origins.resolve(&request.head).unwrap().target_uri();
@@ -184,7 +184,7 @@ fn the_line_that_is_written() {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn a_written_line_reads_back(
         method in "[A-Z]{1,8}",
         path in "[!-\"$-~]{0,20}",
         fields in prop::collection::vec(("[a-z-]{1,8}", "[ -~\u{e4}\u{1f600}]{0,12}"), 0..6),
@@ -206,12 +206,12 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(bytes in any::<Vec<u8>>()) {
+    fn no_bytes_make_the_line_reader_panic(bytes in any::<Vec<u8>>()) {
         let _ = parse(&bytes);
     }
 
     #[test]
-    fn no_change_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn no_change_of_a_line_makes_the_reader_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = LINE.as_bytes().to_vec();
         let at = at.index(bytes.len());
         bytes[at] = byte;

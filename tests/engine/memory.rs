@@ -78,7 +78,7 @@ fn a_nonce_is_kept_until_its_request_expires() {
 }
 
 #[test]
-fn what_is_over_is_never_fresh() {
+fn a_nonce_of_an_expired_request_is_never_fresh() {
     let store = store();
     for until in [-1000, 9, 10] {
         let claim = ready(store.claim(at(10), &key(1), "n", at(until))).unwrap();
@@ -112,7 +112,7 @@ fn the_floor_is_the_start_unless_there_is_none() {
 }
 
 #[test]
-fn a_longer_retention_raises_the_floor_past_what_was_claimed() {
+fn a_longer_retention_raises_the_floor_past_the_latest_claim() {
     let store = store();
     let same = [Retention::new(30, 5), Retention::new(10, 0), Retention::new(0, 5)];
     for retention in same {

@@ -122,7 +122,7 @@ fn a_vendors_method_gets_a_note_and_an_equals_sign_takes_it_away() {
 }
 
 #[test]
-fn what_can_allow_nothing_is_an_error_where_it_has_to_allow() {
+fn a_pattern_that_can_allow_no_request_is_an_error_in_an_allow_list() {
     let check = |text: &str| Pattern::parse(text).unwrap().check_grant();
     for text in [
         "ping:x",

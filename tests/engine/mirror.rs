@@ -170,7 +170,7 @@ fn the_name_is_asked_for_where_the_revision_asks() {
 }
 
 #[test]
-fn older_requests_need_nothing_and_may_not_lie() {
+fn older_requests_need_no_mcp_headers_and_any_sent_must_match() {
     let old = call("tools/call", r#""name":"get""#, None);
     for fields in [
         &[][..],
@@ -201,7 +201,7 @@ fn older_requests_need_nothing_and_may_not_lie() {
 }
 
 #[test]
-fn notifications_and_responses_need_nothing_and_may_not_lie() {
+fn notifications_and_responses_need_no_mcp_headers_and_any_sent_must_match() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
     judge(&[], note).unwrap();
     judge(&[(VERSION, "2026-07-28"), (METHOD, "notifications/cancelled")], note).unwrap();
@@ -277,7 +277,7 @@ fn encoded_values_are_decoded_strictly() {
 }
 
 #[test]
-fn what_a_client_should_send_is_what_the_check_wants() {
+fn the_headers_that_a_client_should_send_pass_the_check() {
     let fields_for = |body: &str| {
         let reading = read(&head(&[]), body.as_bytes(), Scope::Endpoint).unwrap();
         for_message(reading.message().unwrap())
@@ -343,7 +343,7 @@ fn the_profile_vectors_agree_with_themselves() {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(text in any::<String>()) {
+    fn an_encoded_value_is_decoded(text in any::<String>()) {
         let encoded = encode(&text);
         prop_assert!(encoded.bytes().all(|b| (b' '..=b'~').contains(&b)));
         prop_assert_eq!(encoded.trim(), &*encoded);

@@ -93,7 +93,7 @@ proptest! {
 
     /// The output of the crate `url` for a text is one of its forms, or the text is ambiguous.
     #[test]
-    fn what_a_url_parser_rewrites_is_a_form_or_ambiguous(uri in uris()) {
+    fn names_that_a_url_parser_rewrites_are_matched_or_ambiguous(uri in uris()) {
         let forms = NameForms::of(&uri, NameKind::Uri);
         match (url::Url::parse(&uri), &forms) {
             (_, NameForms::Ambiguous(_)) | (Err(_), _) => {}
@@ -108,7 +108,7 @@ proptest! {
 
     /// A pattern restricts every name that it grants, and a pattern without stars matches itself.
     #[test]
-    fn what_grants_restricts(name in uris(), other in uris()) {
+    fn a_pattern_restricts_every_name_that_it_grants(name in uris(), other in uris()) {
         if let Ok(pattern) = Pattern::read(&format!("resources/read:{other}")) {
             prop_assert!(!pattern.grants(read(&name)) || pattern.restricts(read(&name)));
             if read(&other).forms().ambiguous().is_none() {
@@ -119,7 +119,7 @@ proptest! {
 
     /// If the URL parser reads two texts as one URL, a pattern for the first restricts the second.
     #[test]
-    fn what_a_parser_reads_alike_is_restricted_alike(name in uris()) {
+    fn names_that_a_parser_reads_alike_are_restricted_alike(name in uris()) {
         if let Ok(url) = url::Url::parse(&name)
             && let Ok(pattern) = Pattern::read(&format!("resources/read:{url}"))
         {

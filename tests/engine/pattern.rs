@@ -59,7 +59,7 @@ fn stars_stretch_and_come_back() {
 }
 
 #[test]
-fn a_name_pattern_restricts_but_does_not_grant_what_has_no_name() {
+fn a_name_pattern_restricts_but_does_not_grant_methods_without_a_name() {
     let any_name = pattern("tools/call:*");
     assert!(!any_name.grants(op("tools/call", None)));
     assert!(any_name.restricts(op("tools/call", None)));
@@ -70,7 +70,7 @@ fn a_name_pattern_restricts_but_does_not_grant_what_has_no_name() {
 }
 
 #[test]
-fn what_is_no_pattern_says_why() {
+fn a_refused_pattern_states_the_reason() {
     for (text, error) in [
         ("", PatternError::NoMethod),
         (":x", PatternError::NoMethod),

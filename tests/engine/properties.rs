@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn what_is_signed_is_accepted(
+    fn every_signed_request_is_accepted(
         fields in fields(),
         path in "/[a-zA-Z0-9._~%!$&'()*+,;=:@/-]{0,30}",
         query in proptest::option::of("[a-zA-Z0-9._~!$&'()*+,;=:@/?-]{0,30}"),
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn no_head_and_no_body_makes_it_panic(
+    fn no_head_and_no_body_makes_the_verifier_panic(
         method in "[A-Z]{1,7}|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,4}",
         target in "\\PC{0,40}|/[ -~]{0,40}|https?://[ -~]{0,40}",
         form in 0_u8..3,

@@ -173,7 +173,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_code_by_changing_one_thing() {
+fn one_change_leads_to_each_code() {
     // Without the change, the request is accepted.
     let mut play = Play::new();
     play.sign();
@@ -283,7 +283,7 @@ fn request_is_accepted_at_every_edge() {
 /// No refusal before step 12 claims the nonce, so an attacker who breaks a request on its way
 /// cannot use up its nonce.
 #[test]
-fn nothing_that_is_refused_reaches_the_store() {
+fn no_refused_request_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {
         let counting = crate::fixtures::Counting::new();
         let mut play = Play::new();

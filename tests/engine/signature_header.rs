@@ -97,7 +97,7 @@ fn a_fault_of_the_fields_refuses_the_request() {
 }
 
 #[test]
-fn a_fault_inside_a_member_is_that_candidates_only() {
+fn a_fault_inside_a_member_concerns_that_candidate_only() {
     let faulty = |input: &str, signature: &str| {
         let input = format!("ok=(\"date\");created=1, a={input}");
         let signature = format!("ok=:AQ==:, a={signature}");

@@ -138,7 +138,7 @@ fn a_label_that_is_taken_is_refused_or_replaced() {
 }
 
 #[test]
-fn what_every_verifier_would_refuse_is_not_signed() {
+fn requests_that_every_verifier_would_refuse_are_not_signed() {
     for (name, value) in [
         ("content-digest", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"),
         ("content-digest", "md5=:1B2M2Y8AsgTpgAmY7PhCfg==:"),

@@ -107,7 +107,7 @@ fn every_type_is_read_and_written() {
 }
 
 #[test]
-fn what_is_not_well_formed_is_refused_where_it_breaks() {
+fn malformed_input_is_refused_with_the_offset_of_the_fault() {
     for (kind, text, offset, reason) in [
         ("item", "", 0, ParseReason::End),
         ("item", "\t1", 0, ParseReason::Item),
@@ -166,7 +166,7 @@ fn what_is_not_well_formed_is_refused_where_it_breaks() {
 }
 
 #[test]
-fn what_lenient_parsers_swallow_is_recorded() {
+fn input_that_lenient_parsers_ignore_is_recorded() {
     let fault = |offset, reason| Some(ParseFault { offset, reason });
     let dictionary = Dictionary::parse(b"a=1, b=2, a=3, b=4").unwrap();
     assert_eq!(dictionary.duplicate, fault(10, ParseReason::DuplicateKey));
@@ -228,7 +228,7 @@ fn spans_are_the_bytes_of_the_members() {
 }
 
 #[test]
-fn what_has_no_spelling_is_not_written() {
+fn values_without_a_serialisation_are_not_written() {
     let written = |value: BareItem<'_>| {
         let mut out = String::new();
         value.write_to(&mut out).map(|()| out)

@@ -221,7 +221,7 @@ fn two_schemes_of_one_host_take_the_first() {
 }
 
 #[test]
-fn what_follows_from_the_host_is_known_before_it_is_sent() {
+fn values_derived_from_the_host_are_known_before_sending() {
     let any = Origins::unknown();
     for (url, follows) in [
         ("https://a.example/x", true),

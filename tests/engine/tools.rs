@@ -75,7 +75,7 @@ fn an_unknown_tool_is_destructive() {
 }
 
 #[test]
-fn the_most_restrictive_that_was_seen_holds() {
+fn the_most_restrictive_hints_seen_for_a_tool_apply() {
     let harmless = one(r#"{"readOnlyHint":true}"#);
     let destructive = one(r#"{"destructiveHint":true}"#);
     assert!(!learned(&[&harmless, &harmless]).is_destructive("t"));
@@ -125,7 +125,7 @@ fn names_are_compared_as_they_are_after_unescaping() {
 }
 
 #[test]
-fn nothing_is_learned_from_what_can_be_read_in_two_ways() {
+fn no_tool_is_learned_from_an_ambiguous_answer() {
     let good = r#"{"name":"a","annotations":{"readOnlyHint":true}}"#;
     let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
     for list in [
@@ -174,7 +174,7 @@ fn nothing_is_learned_from_what_can_be_read_in_two_ways() {
 }
 
 #[test]
-fn what_is_remembered_is_bounded_and_never_makes_room() {
+fn the_number_of_remembered_tools_is_bounded_and_none_is_replaced() {
     let list = |range: std::ops::Range<usize>, hint: &str| {
         let tools: Vec<String> = range
             .map(|n| format!(r#"{{"name":"tool {n}","annotations":{{"readOnlyHint":{hint}}}}}"#))

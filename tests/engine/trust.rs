@@ -68,7 +68,7 @@ const FULL: &str = r#","kid":"one","use":"sig","key_ops":["verify"],"alg":"EdDSA
   "allow":["tools/call:get_*","resources/*"]}"#;
 
 #[test]
-fn everything_in_an_entry_is_read() {
+fn every_member_of_an_entry_is_read() {
     for text in [set(&[jwk(&key(1), FULL)]), jwk(&key(1), FULL)] {
         let file = parse(&text).unwrap();
         assert_eq!(file.notes(), []);
@@ -111,7 +111,7 @@ fn validity_ends_are_exact() {
 }
 
 #[test]
-fn allow_lets_pass_what_a_session_needs_and_what_it_names() {
+fn allow_permits_the_listed_methods_and_those_of_a_session() {
     let registry = merged(&[&jwk(&key(1), FULL)]);
     let entry = registry.iter().next().unwrap();
     for method in [

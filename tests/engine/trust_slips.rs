@@ -247,7 +247,7 @@ fn a_kid_that_is_the_id_of_another_key_is_an_error() {
 }
 
 #[test]
-fn what_a_key_directory_says_of_validity_counts() {
+fn validity_stated_in_a_key_directory_counts() {
     let member = |more: &str| entry(&registry(&[&set(&[jwk(1, more)])]), 1);
     let at = Timestamp::from_unix;
     for (exp, end) in [

@@ -55,7 +55,7 @@ fn expires_is_excluded() {
 }
 
 #[test]
-fn what_is_early_and_late_at_once_is_early() {
+fn a_request_both_early_and_late_is_called_early() {
     assert_eq!(at(MCP, Some(2_000), Some(1_000), 1_500), EARLY);
 }
 

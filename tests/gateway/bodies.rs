@@ -120,7 +120,7 @@ async fn unverified_bodies_share_a_budget() {
 }
 
 #[tokio::test]
-async fn connections_are_counted_and_one_that_waits_is_served_later() {
+async fn connections_are_limited_and_a_waiting_connection_is_served_later() {
     let behind = TestUpstream::new().await;
     let mut limits = quick();
     limits.connections = 3;

@@ -84,7 +84,7 @@ fn trust_nobody(path: &Path) {
 /// The reader of the log hangs. Requests are still answered, a revocation takes effect, and the
 /// gateway can be stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_nobody_reads_holds_up_neither_a_revocation_nor_the_end() {
+async fn an_unread_log_pipe_delays_neither_a_revocation_nor_the_shutdown() {
     let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Started::new(&folder, &behind, Stdio::piped(), &[]);

@@ -46,7 +46,7 @@ async fn only_known_pages_may_ask() {
 }
 
 #[tokio::test]
-async fn preflights_are_answered_here_and_every_answer_tells_browsers() {
+async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_headers() {
     let behind = TestUpstream::with(|_| {
         http::Response::builder()
             .header("access-control-allow-origin", "*")

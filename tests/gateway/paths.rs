@@ -5,7 +5,7 @@ use mcpid::tower::{OpenPath, PathError, Paths};
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 
 #[tokio::test]
-async fn only_the_endpoint_and_what_is_open_is_there() {
+async fn only_the_endpoint_and_open_paths_are_served() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = ["/status", "POST /hooks", "/docs/*", "GET /login/*"];

@@ -85,7 +85,7 @@ async fn permissive_for_some_methods_on_top_of_strict() {
 /// Once the upstream has listed its tools, its list decides. A tool that it did not list is treated
 /// as destructive.
 #[tokio::test]
-async fn destructive_is_what_the_upstream_does_not_call_harmless() {
+async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
         {"name":"read","annotations":{"readOnlyHint":true}},
         {"name":"add","annotations":{"destructiveHint":false}},

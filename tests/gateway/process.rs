@@ -11,7 +11,7 @@ use crate::program::{Running, free_port, get, program, trust};
 use crate::servers::{CALL, TestUpstream, Wire};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_is_told_by_a_file_watched_reloaded_and_ended() {
+async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("gateway.log");
@@ -153,7 +153,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
 
 /// A configuration file can set the same options as flags, and no others. An error names the file.
 #[test]
-fn a_wrong_file_is_said_to_be() {
+fn a_wrong_configuration_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("g.toml");
     let trusted = trust(&folder);

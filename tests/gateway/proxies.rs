@@ -116,7 +116,7 @@ async fn a_peer_that_is_not_trusted_is_not_believed() {
 }
 
 #[test]
-fn what_names_no_proxy_is_an_error() {
+fn a_value_that_names_no_proxy_is_an_error() {
     use TrustedProxyError::{Everyone, Form};
     let parse = |text: &str| text.parse::<TrustedProxy>();
     for text in ["0.0.0.0/0", "::/0", "10.0.0.0/0", "::ffff:0:0/96", "::ffff:10.0.0.0/96"] {
@@ -165,7 +165,7 @@ fn what_names_no_proxy_is_an_error() {
 /// The gateway refuses to start if `--trusted-proxy` trusts every address, or names only proxies
 /// that cannot connect to `--listen`.
 #[test]
-fn the_flag_is_held_against_where_the_gateway_listens() {
+fn the_proxy_flag_must_fit_the_address_that_the_gateway_listens_on() {
     let folder = tempfile::tempdir().unwrap();
     let socket = format!("unix:{}", folder.path().join("s").display());
     let common = ["--upstream", "http://127.0.0.1:9/mcp", "--origin", "https://mcp.example.com"];

@@ -85,7 +85,7 @@ async fn a_fresh_head_is_built_for_the_upstream() {
 
 /// Permissive mode also refuses these requests: framing, host and size are checked in every mode.
 #[tokio::test]
-async fn permissive_waives_none_of_it() {
+async fn permissive_mode_waives_no_check_of_framing_host_or_size() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = mcpid::tower::LearningModes::new(mcpid::tower::Modes::permissive());

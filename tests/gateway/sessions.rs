@@ -79,7 +79,7 @@ async fn a_session_that_was_opened_before_is_bound_to_its_first_user() {
 }
 
 #[tokio::test]
-async fn a_session_that_has_ended_is_nobodys() {
+async fn a_session_that_has_ended_is_bound_to_no_key() {
     let behind = with_sessions().await;
     let stand = TestGateway::before(&behind).await;
     let _ = stand.send(&stand.signed(1, INITIALIZE)).await;
@@ -113,7 +113,7 @@ async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_uses_makes_room() {
+async fn an_unused_session_makes_room() {
     let behind = with_sessions().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 1;

@@ -37,7 +37,7 @@ async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
 }
 
 #[tokio::test]
-async fn so_is_one_that_opens_no_window() {
+async fn an_http2_client_that_opens_no_window_is_cut_off() {
     let behind = talkative().await;
     let stand = TestGateway::with(&behind, quick(), |config| config).await;
     let stream = TcpStream::connect(stand.address).await.unwrap();
@@ -142,7 +142,7 @@ async fn open_paths_take_only_a_part_of_the_connections() {
 /// Unauthenticated clients that send half of a body use as much budget as they have sent, but never
 /// the whole budget.
 #[tokio::test]
-async fn strangers_leave_room_for_the_bodies_of_those_who_sign() {
+async fn unsigned_bodies_leave_room_for_signed_bodies() {
     use mcpid::tower::LearningModes;
     use mcpid::tower::Modes;
 

@@ -116,7 +116,7 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
 
 /// An upstream that fails: the client's answer and the reason, for each kind of failure.
 #[tokio::test]
-async fn an_upstream_that_fails_is_said_to_have() {
+async fn the_failure_of_an_upstream_is_reported() {
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()

@@ -34,7 +34,7 @@ const FORGED: [(&str, &str); 20] = [
 ];
 
 #[tokio::test]
-async fn the_upstream_learns_who_it_was_and_nobody_can_say_it_in_its_place() {
+async fn the_upstream_learns_the_verified_key_and_clients_cannot_forge_the_field() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let mut wire = stand.signed(1, CALL).with("Authorization", "Bearer t").with("X-Own", "kept");
@@ -99,7 +99,7 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
 /// In permissive mode the upstream gets the refusal of strict mode, but not the name that the
 /// client claims.
 #[tokio::test]
-async fn the_upstream_is_told_what_is_wrong_and_never_who_claims_to_be() {
+async fn the_upstream_gets_the_refusal_code_and_never_an_unverified_key() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(Modes::permissive());

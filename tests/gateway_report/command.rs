@@ -53,7 +53,7 @@ fn logs_come_from_stdin_and_from_several_files() {
 }
 
 #[test]
-fn what_is_too_long_to_be_a_line_costs_no_memory_and_no_neighbour() {
+fn an_overlong_line_costs_no_memory_and_no_other_line() {
     let folder = TempDir::new().unwrap();
     let long = "x".repeat(5_000_000);
     let first = log().lines().next().unwrap().to_owned();
@@ -95,7 +95,7 @@ fn an_older_report_is_replaced_in_one_step_and_keeps_its_mode_and_its_link() {
 }
 
 #[test]
-fn what_is_no_report_is_not_replaced_and_a_failure_leaves_the_old_page() {
+fn a_file_that_is_no_report_is_not_replaced_and_a_failure_leaves_the_old_page() {
     let folder = TempDir::new().unwrap();
     let precious = folder.path().join("precious");
     for content in ["", "log", &MARK[1..], "<!doctype html>\n<p>mine"] {

@@ -44,7 +44,7 @@ fn the_format_is_the_one_that_is_documented() {
 }
 
 #[test]
-fn what_nobody_filled_in_failed_and_tells_no_query() {
+fn an_unfinished_log_line_says_failed_and_shows_no_query() {
     let line = LogLine::new(Timestamp::from_unix(0), 1, "GET", "/mcp?token=hunter2#x");
     assert_eq!(line.outcome, LoggedOutcome::Failed);
     assert!(!line.to_line().contains("hunter2"), "{}", line.to_line());
@@ -70,7 +70,7 @@ fn members_may_be_added_and_those_that_may_be_absent_are_few_to_need() {
 }
 
 #[test]
-fn what_is_no_such_line_is_none() {
+fn a_text_that_is_no_log_line_is_not_read() {
     for member in ["version", "time", "request", "method", "path", "outcome"] {
         assert!(changed(|o| drop(o.remove(member))).is_none(), "without {member}");
     }

@@ -56,7 +56,7 @@ fn the_headline_says_what_strict_would_do() {
 }
 
 #[test]
-fn what_gets_through_unverified_is_never_counted_as_verified() {
+fn requests_forwarded_unverified_are_never_counted_as_verified() {
     let odd = |status, code, outcome| {
         let mut line = line(0, "tools/call:pay");
         (line.status, line.code, line.outcome) = (Some(status), code, outcome);
@@ -82,7 +82,7 @@ fn what_gets_through_unverified_is_never_counted_as_verified() {
 }
 
 #[test]
-fn what_was_not_judged_is_told_apart_and_moves_no_share() {
+fn unjudged_requests_are_counted_apart_and_change_no_percentage() {
     let mut lines = vec![verified(0, "ping", "k1")];
     for (outcome, answer) in [
         (LoggedOutcome::Open, Some(200)),
@@ -203,7 +203,7 @@ fn names_that_mean_something_else_in_a_pattern_are_not_proposed() {
 }
 
 #[test]
-fn what_is_left_permissive_is_just_what_is_in_the_way() {
+fn only_operations_with_refusals_stay_permissive() {
     let of = |lines: Vec<LogLine>| tally(lines).report().still_permissive;
     let unsigned = |operation| passed(0, operation, Code::SignatureMissing);
     let clean = verified(0, "tools/call:a", "k1");
@@ -217,7 +217,7 @@ fn what_is_left_permissive_is_just_what_is_in_the_way() {
 }
 
 #[test]
-fn ten_thousand_made_up_tools_do_not_crowd_out_the_real_ones() {
+fn ten_thousand_invented_tools_do_not_displace_the_real_tools() {
     let mut tally = RolloutTally::new();
     for n in 0..20 {
         tally.add(&verified(n, &format!("tools/call:real_{n}"), "k1"));
@@ -281,7 +281,7 @@ fn an_operation_that_comes_to_be_verified_keeps_its_counts() {
 }
 
 #[test]
-fn time_is_kept_in_few_buckets_whatever_the_order_and_the_span() {
+fn time_is_kept_in_few_buckets_for_any_order_and_span() {
     let hours = |n: i64| (0..n).map(|h| verified(h * 3600, "ping", "k1"));
     for (lines, seconds) in [
         (hours(1).collect::<Vec<_>>(), 60),

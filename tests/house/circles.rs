@@ -41,7 +41,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_what_is_there() {
+fn the_reader_of_imports_sees_every_import() {
     let house = Crate::read();
     let edges = house.edges();
     let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_files| to_files.contains(to));

@@ -163,7 +163,7 @@ fn the_trust_registry_takes_only_patterns_from_mcp() {
 }
 
 #[test]
-fn the_nonce_room_does_not_know_http() {
+fn the_nonce_module_does_not_know_http() {
     for (path, text) in sources() {
         let file = relative(&path);
         if module_of(&file) == "nonce" {

@@ -59,7 +59,7 @@ pub(crate) fn sign(folder: &Path, name: &str) {
 }
 
 #[test]
-fn what_one_process_claims_another_one_refuses() {
+fn a_nonce_claimed_by_one_process_is_refused_by_another() {
     let folder = signer();
     let path = folder.path();
     sign(path, "one.http");
@@ -83,7 +83,7 @@ fn what_one_process_claims_another_one_refuses() {
 }
 
 #[test]
-fn looking_claims_nothing_and_makes_nothing() {
+fn reading_a_store_claims_no_nonce_and_makes_no_file() {
     let folder = signer();
     let path = folder.path();
     sign(path, "one.http");
@@ -155,7 +155,7 @@ fn kept_nonces_are_listed_and_ended_ones_pruned() {
 }
 
 #[test]
-fn the_store_is_the_flags_or_the_variables_or_the_default() {
+fn the_store_comes_from_the_flag_or_the_variable_or_the_default() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let make = |file: &str, count: i64| {

@@ -191,7 +191,7 @@ fn exchange(port: u16, request: &[u8]) -> String {
 }
 
 #[test]
-fn a_replay_after_redis_has_evicted_or_its_clock_has_stepped() {
+fn a_replay_is_refused_after_redis_has_evicted_or_its_clock_has_stepped() {
     let attacks: [fn(&Server); 2] = [
         |server| {
             for words in [
@@ -236,7 +236,7 @@ fn a_replay_after_redis_has_evicted_or_its_clock_has_stepped() {
 }
 
 #[test]
-fn a_replay_after_a_copy_was_put_back() {
+fn a_replay_is_refused_after_a_copy_was_put_back() {
     let mut world = World::new();
     let (store, copy) = (world.path("nonces.db"), world.path("copy.db"));
     let url = format!("sqlite:{store}");
@@ -260,7 +260,7 @@ fn remove_log(folder: &Path) {
 }
 
 #[test]
-fn a_file_that_is_locked_or_replaced_shows() {
+fn a_locked_or_replaced_file_is_reported() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut world = World::new();
@@ -293,7 +293,7 @@ fn a_file_that_is_locked_or_replaced_shows() {
 }
 
 #[test]
-fn redis_that_is_full_or_gone_shows() {
+fn a_full_or_unreachable_redis_is_reported() {
     let server = Server::start(&[]);
     let mut world = World::new();
     world.start(&server.url());
@@ -322,7 +322,7 @@ impl Drop for SmallDisk {
 /// Fills a real file system, if this user may mount one. Otherwise `sqlite_faults` tests the same
 /// with a limit on file sizes.
 #[test]
-fn a_full_disk_shows() {
+fn a_full_disk_is_reported() {
     let mut world = World::new();
     let folder = world.folder.path().join("disk");
     fs::create_dir(&folder).unwrap();

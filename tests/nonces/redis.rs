@@ -130,7 +130,7 @@ fn claim_thirty(store: &dyn mcpid::nonce::NonceStore) {
 }
 
 #[test]
-fn flushing_shows() {
+fn a_flush_is_noticed() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     claim_thirty(&store);
@@ -139,7 +139,7 @@ fn flushing_shows() {
 }
 
 #[test]
-fn a_restart_shows_and_keeps_what_was_persistent() {
+fn a_restart_is_noticed_and_keeps_persisted_nonces() {
     for (appendonly, kept) in [("no", false), ("yes", true)] {
         let server = Server::start(&["--appendonly", appendonly, "--appendfsync", "always"]);
         let store = server.open().unwrap();
@@ -161,7 +161,7 @@ fn a_restart_shows_and_keeps_what_was_persistent() {
 }
 
 #[test]
-fn a_damaged_epoch_is_none() {
+fn a_damaged_epoch_counts_as_missing() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     let id = mcpid::nonce::id(&key(1), "n");
@@ -227,7 +227,7 @@ fn an_idle_handle_learns_of_a_longer_retention() {
 }
 
 #[test]
-fn a_fail_over_in_a_cluster_shows() {
+fn a_fail_over_in_a_cluster_is_noticed() {
     let cluster = Cluster::start(3, 1);
     let store = open(&cluster.url()).unwrap();
     claim_thirty(&store);
@@ -274,7 +274,7 @@ fn is_fresh_above(
 }
 
 #[test]
-fn a_fail_over_by_sentinel_shows() {
+fn a_fail_over_by_sentinel_is_noticed() {
     let watched = Watched::start();
     let (options, warnings) = warned(options(&watched.url()));
     let store = options.open(at(-30), retention()).unwrap();
@@ -308,7 +308,7 @@ fn a_fail_over_by_sentinel_shows() {
 }
 
 #[test]
-fn a_primary_that_was_put_down_in_between_is_another_one() {
+fn a_primary_that_was_demoted_in_between_counts_as_another_server() {
     let first = Server::start(&["--repl-diskless-sync-delay", "0"]);
     let second = Server::start(&["--repl-diskless-sync-delay", "0"]);
     let follow = |who: &Server, whom: &Server| {
@@ -337,7 +337,7 @@ fn a_primary_that_was_put_down_in_between_is_another_one() {
 
 const ROLE: &str = "MCPID_TEST_REDIS";
 
-/// Runs in each of the eight processes of [`of_many_processes_one_wins`]. It is not a test.
+/// Runs in each of the eight processes of [`one_of_many_processes_claims_each_nonce`]. It is not a test.
 #[test]
 fn one_process_of_many() {
     let Ok(url) = env::var(ROLE) else { return };
@@ -358,7 +358,7 @@ fn one_process_of_many() {
 }
 
 #[test]
-fn of_many_processes_one_wins() {
+fn one_of_many_processes_claims_each_nonce() {
     let (single, cluster, watched) = (Server::start(&[]), Cluster::start(3, 0), Watched::start());
     for url in [single.url(), cluster.url(), watched.url()] {
         let start = || {

@@ -82,7 +82,7 @@ fn servers_are_listed_as_files_are_and_have_nothing_to_prune() {
 }
 
 #[test]
-fn servers_that_evict_are_used_only_by_who_says_so_and_loudly() {
+fn servers_that_evict_are_used_only_with_the_option_and_with_a_warning() {
     let server = Server::start(&["--maxmemory-policy", "volatile-lru"]);
     let folder = signer();
     let path = folder.path();
@@ -118,7 +118,7 @@ fn servers_that_evict_are_used_only_by_who_says_so_and_loudly() {
 }
 
 #[test]
-fn a_longer_window_needs_to_be_meant() {
+fn a_longer_window_needs_the_option() {
     let server = Server::start(&[]);
     let folder = signer();
     let path = folder.path();

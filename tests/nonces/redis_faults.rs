@@ -52,7 +52,7 @@ fn recovers(store: &dyn NonceStore) {
 }
 
 #[test]
-fn a_server_that_is_down() {
+fn a_server_that_is_down_is_unavailable_and_recovers() {
     let server = Server::start(&[]);
     let store = open_in_a_hurry(&server.url()).unwrap();
     claim(&store, 10, &key(1), "n");
@@ -111,7 +111,7 @@ fn silent_redis_times_out() {
 }
 
 #[test]
-fn a_server_that_hangs_and_wakes() {
+fn a_server_that_hangs_is_unavailable_and_recovers() {
     let server = Server::start(&[]);
     let store = open_in_a_hurry(&server.url()).unwrap();
     server.signal("-STOP");
@@ -126,7 +126,7 @@ fn a_server_that_hangs_and_wakes() {
 }
 
 #[test]
-fn a_slow_server() {
+fn a_slow_server_is_waited_for_within_the_limit() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
     let store = options(&proxy.url()).open(at(-30), retention()).unwrap();
@@ -146,7 +146,7 @@ fn a_slow_server() {
 }
 
 #[test]
-fn garbage() {
+fn random_answers_are_errors() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
     let store = open_in_a_hurry(&proxy.url()).unwrap();
@@ -184,7 +184,7 @@ fn garbage() {
 }
 
 #[test]
-fn an_answer_that_is_lost() {
+fn a_lost_answer_does_not_make_a_nonce_fresh_again() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
     let store = open_in_a_hurry(&proxy.url()).unwrap();
@@ -218,7 +218,7 @@ fn an_answer_that_is_lost() {
 }
 
 #[test]
-fn a_full_server() {
+fn a_full_server_is_unavailable() {
     let server = Server::start(&[]);
     let store = open_in_a_hurry(&server.url()).unwrap();
     claim(&store, 10, &key(1), "n");
@@ -233,7 +233,7 @@ fn a_full_server() {
 }
 
 #[test]
-fn a_replica() {
+fn a_replica_is_refused() {
     let primary = Server::start(&[]);
     let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
     let refused = fails_in_time("open", || open_in_a_hurry(&replica.url()));
@@ -250,7 +250,7 @@ fn a_replica() {
 }
 
 #[test]
-fn a_server_that_evicts() {
+fn a_server_that_evicts_is_refused_unless_allowed() {
     for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl"] {
         let server = Server::start(&["--maxmemory-policy", policy]);
         let refused = fails_in_time(policy, || open_in_a_hurry(&server.url()));
@@ -343,7 +343,7 @@ fn a_clock_that_steps_forward() {
 }
 
 #[test]
-fn who_only_looks_changes_nothing() {
+fn a_read_only_handle_changes_no_key() {
     let server = Server::start(&[]);
     let reader = options(&server.url()).read().unwrap();
     assert_eq!(wait(reader.peek(at(10), &key(1), "n")).unwrap(), None);

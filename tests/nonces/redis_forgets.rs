@@ -156,7 +156,7 @@ fn a_clock_that_steps_forward_and_back_unseen() {
 }
 
 #[test]
-fn a_clock_that_steps_while_nobody_is_connected() {
+fn a_clock_step_while_no_client_is_connected_is_noticed() {
     for clocks in [[120, 0], [-120, 0], [120, 120]] {
         let server = Server::start_with_clock(&[]);
         if clocks[0] < 0 {

@@ -50,7 +50,7 @@ fn every_nonce_of_every_primary_is_listed() {
 }
 
 #[test]
-fn only_what_is_ours_is_listed() {
+fn only_nonces_of_mcpid_are_listed() {
     let server = Server::start(&[]);
     // The prefix contains every character with a meaning in a pattern.
     let odd = "a*b?[c]^d-e\\\\";
@@ -79,7 +79,7 @@ fn only_what_is_ours_is_listed() {
 }
 
 #[test]
-fn a_look_at_what_is_not_there_writes_nothing() {
+fn listing_an_empty_server_writes_no_key() {
     let server = Server::start(&[]);
     let reader = options(&server.url()).read().unwrap();
     assert_eq!(all(&reader, 10).len(), 0);
@@ -101,7 +101,7 @@ fn a_look_at_what_is_not_there_writes_nothing() {
 }
 
 #[test]
-fn what_cannot_be_listed_is_an_error() {
+fn a_server_that_cannot_be_listed_is_an_error() {
     let cluster = Cluster::start(3, 0);
     let store = open(&cluster.url()).unwrap();
     for i in 0..100 {

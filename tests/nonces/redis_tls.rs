@@ -134,7 +134,7 @@ fn tls_to_a_cluster() {
 }
 
 #[test]
-fn tls_to_sentinels_and_what_they_watch() {
+fn tls_to_sentinels_and_their_servers() {
     let folder = TempDir::new().unwrap();
     certificates(&folder);
     let watched = Watched::start_with(&flags(&folder));

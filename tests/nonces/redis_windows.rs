@@ -21,7 +21,7 @@ fn is_refused(url: &str, recorded: Option<Retention>) {
 }
 
 #[test]
-fn who_is_refused_has_changed_nothing() {
+fn a_refused_user_has_changed_no_epoch() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     let before = server.cli(&["--raw", "MGET", "mcpid:1:{00}:epoch", "mcpid:1:{ff}:epoch"]);
@@ -35,7 +35,7 @@ fn who_is_refused_has_changed_nothing() {
 }
 
 #[test]
-fn what_the_servers_forgot_gives_no_leave() {
+fn lost_epochs_do_not_permit_a_longer_retention() {
     // If the servers record no retention, a user without the option may block the store for at most
     // 600 s. So a retention of a day is refused.
     let server = Server::start(&[]);
@@ -60,7 +60,7 @@ fn what_the_servers_forgot_gives_no_leave() {
 }
 
 #[test]
-fn a_part_that_forgot_gives_no_leave_either() {
+fn lost_epochs_of_one_node_do_not_permit_a_longer_retention() {
     let cluster = Cluster::start(3, 0);
     let store = open(&cluster.url()).unwrap();
     cluster.nodes[1].cli(&["FLUSHALL"]);
@@ -75,7 +75,7 @@ fn a_part_that_forgot_gives_no_leave_either() {
 }
 
 #[test]
-fn what_was_granted_needs_no_leave_again() {
+fn a_granted_retention_needs_no_second_permission() {
     let server = Server::start(&[]);
     let long = options(&server.url()).open(at(-400), Retention::new(300, 60)).unwrap();
     let short = server.open().unwrap();

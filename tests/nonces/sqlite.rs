@@ -78,7 +78,7 @@ fn a_longer_window_is_refused_unless_allowed() {
 }
 
 #[test]
-fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
+fn a_new_file_keeps_the_granted_retention() {
     let folder = Folder::empty();
     let long = folder.options().open(at(0), Retention::new(300, 60)).unwrap();
     assert!(accepts(&try_claim(&long, 100, &key(1), "n"), 100));
@@ -99,7 +99,7 @@ fn what_was_granted_is_kept_by_a_file_that_is_made_anew() {
 }
 
 #[test]
-fn what_was_claimed_survives_a_restart() {
+fn a_claimed_nonce_survives_a_restart() {
     let folder = folder();
     let store = folder.store();
     for i in 0..100 {
@@ -150,7 +150,7 @@ fn a_boot_with_a_slow_clock_goes_by_the_latest_claim() {
 }
 
 #[test]
-fn an_open_handle_obeys_what_another_one_does() {
+fn an_open_handle_follows_changes_by_another_handle() {
     let folder = folder();
     let (one, other) = (folder.store(), folder.open_to_raise());
     assert!(is_fresh(claim(&one, 10, &key(1), "n")));
@@ -168,7 +168,7 @@ fn an_open_handle_obeys_what_another_one_does() {
 }
 
 #[test]
-fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
+fn old_nonces_are_removed_in_small_steps_and_raise_the_floor() {
     let folder = folder();
     let store = folder.store();
     for i in 0..600 {
@@ -190,7 +190,7 @@ fn old_nonces_go_in_small_steps_and_leave_their_horizon() {
 }
 
 #[test]
-fn pruning_removes_what_has_passed_and_nothing_else() {
+fn pruning_removes_exactly_the_ended_nonces() {
     let folder = folder();
     let store = folder.store();
     for i in 0..2_500 {
@@ -207,7 +207,7 @@ fn pruning_removes_what_has_passed_and_nothing_else() {
 }
 
 #[test]
-fn the_list_shows_everything_in_pages() {
+fn the_list_shows_every_nonce_in_pages() {
     let folder = folder();
     let store = folder.store();
     for i in 0..25 {
@@ -233,7 +233,7 @@ fn the_list_shows_everything_in_pages() {
 }
 
 #[test]
-fn looking_into_a_store_changes_nothing_in_it() {
+fn reading_a_store_changes_no_record() {
     let folder = folder();
     let store = folder.store();
     claim(&store, 10, &key(1), "n");
@@ -257,7 +257,7 @@ fn looking_into_a_store_changes_nothing_in_it() {
 }
 
 #[test]
-fn only_the_owner_can_read_it() {
+fn only_the_owner_can_read_the_file() {
     let folder = folder();
     let store = folder.store();
     claim(&store, 10, &key(1), "n");

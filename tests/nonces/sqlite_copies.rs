@@ -88,7 +88,7 @@ fn without_log(folder: &Folder) {
 }
 
 #[test]
-fn a_run_that_was_killed_alone_forgets_nothing() {
+fn a_run_that_was_killed_alone_loses_no_nonce() {
     let folder = folder();
     Run::start(&folder).go_on_and_be_killed();
     let store = folder.open_at(12, Some("this boot")).unwrap();
@@ -103,7 +103,7 @@ fn a_run_that_was_killed_alone_forgets_nothing() {
 }
 
 #[test]
-fn a_copy_that_is_put_back_between_two_runs() {
+fn a_copy_put_back_between_two_runs_raises_the_floor() {
     type PutBack = fn(&Folder);
     let ways: [(&str, PutBack); 12] = [
         ("closed, renamed", |f| {
@@ -169,7 +169,7 @@ fn a_copy_that_is_put_back_between_two_runs() {
 }
 
 #[test]
-fn a_copy_that_is_written_over_the_open_file() {
+fn a_copy_written_over_the_open_file_is_noticed() {
     let folder = folder();
     copy_all(&folder.path(""), &folder.path("closed"));
     // New claims are written to the copied file itself, and not only to its log.
@@ -193,7 +193,7 @@ fn a_copy_that_is_written_over_the_open_file() {
 }
 
 #[test]
-fn processes_that_share_a_file_do_not_take_each_other_for_strangers() {
+fn processes_that_share_a_file_recognise_each_others_changes() {
     let folder = folder();
     let stores: Vec<_> = (0..4).map(|_| folder.store()).collect();
     std::thread::scope(|scope| {

@@ -35,7 +35,7 @@ fn open(path: &Path) -> Result<mcpid::nonce::sqlite::Sqlite, StoreError> {
 }
 
 #[test]
-fn what_is_no_store_is_left_alone() {
+fn a_file_that_is_no_store_is_left_unchanged() {
     let folder = Folder::empty();
     let path = folder.path("file");
     for (bytes, word) in [
@@ -109,7 +109,7 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn a_file_that_everybody_can_write_is_refused() {
+fn a_world_writable_file_is_refused() {
     let folder = folder();
     let path = folder.path("nonces.db");
     fs::set_permissions(&path, Permissions::from_mode(0o606)).unwrap();
@@ -220,7 +220,7 @@ fn a_file_cut_or_overwritten_while_open_never_makes_a_nonce_fresh() {
 }
 
 #[test]
-fn a_full_store_refuses_forgets_nothing_and_has_room_again() {
+fn a_full_store_refuses_loses_no_nonce_and_has_room_later() {
     let folder = Folder::empty();
     let store = folder.options().max_bytes(100 * 4096).open(at(0), retention()).unwrap();
     let mut held = Vec::new();

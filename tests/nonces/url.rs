@@ -14,7 +14,7 @@ fn redis(text: &str) -> RedisUrl {
 }
 
 #[test]
-fn memory_and_sqlite() {
+fn urls_of_memory_and_sqlite_are_read() {
     assert_eq!(StoreUrl::parse("memory:"), Ok(StoreUrl::Memory { max: None }));
     assert_eq!(StoreUrl::parse("memory:?max=8"), Ok(StoreUrl::Memory { max: Some(8) }));
     for path in ["nonces.db", "/var/lib/mcpid/nonces.db", "a b:c%20.db", "-", "/", ":memory:"] {
@@ -42,7 +42,7 @@ fn memory_and_sqlite() {
 }
 
 #[test]
-fn redis_in_all_its_forms() {
+fn every_form_of_a_redis_url_is_read() {
     let url = redis("redis://localhost");
     assert!(!url.tls);
     assert_eq!(url.topology, Topology::Single);
@@ -75,7 +75,7 @@ fn redis_in_all_its_forms() {
 }
 
 #[test]
-fn what_is_shown_can_be_read_again() {
+fn a_shown_url_can_be_read_again() {
     for text in [
         "memory:?max=100",
         "redis://localhost:6379",
@@ -90,7 +90,7 @@ fn what_is_shown_can_be_read_again() {
 }
 
 #[test]
-fn anything_else_is_refused() {
+fn other_urls_are_refused() {
     for text in [
         "redis:localhost",
         "redis:/localhost",

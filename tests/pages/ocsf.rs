@@ -88,7 +88,7 @@ fn events(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn every_event_has_all_that_the_schema_demands_and_nothing_that_it_does_not_know() {
+fn every_event_has_exactly_the_members_of_the_schema() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/audit.in");
     let show = ["audit", "show", "--audit", "log", "--format", "ocsf"];
     let kept = events(&stdout(&mcpid(folder.as_ref(), &show), 0));
@@ -107,7 +107,7 @@ fn every_event_has_all_that_the_schema_demands_and_nothing_that_it_does_not_know
 }
 
 #[test]
-fn an_event_says_who_what_when_and_what_came_of_it() {
+fn an_event_states_the_key_the_operation_the_time_and_the_outcome() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/audit.in");
     let show = ["audit", "show", "--audit", "log", "--format", "ocsf", "--status"];
     let of = |status: &str| {
@@ -138,7 +138,7 @@ fn an_event_says_who_what_when_and_what_came_of_it() {
 }
 
 #[test]
-fn the_check_sees_what_is_wrong_with_an_event() {
+fn the_schema_check_finds_each_fault_of_an_event() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/audit.in");
     let show = ["audit", "show", "--audit", "log", "--format", "ocsf", "0"];
     let good = events(&stdout(&mcpid(folder.as_ref(), &show), 0)).remove(0);

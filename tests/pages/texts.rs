@@ -170,7 +170,7 @@ fn hostile_names_are_text_on_every_page() {
 }
 
 #[test]
-fn a_page_of_a_log_counts_what_is_in_it_and_names_what_was_found() {
+fn the_page_of_a_log_counts_entries_and_lists_findings() {
     let tools = ["pay", "pay", "refund"].map(str::to_owned);
     let world = World::new(&tools, "alice");
     let all = ["-r", "trust.json", "--checkpoint", "kept"];

@@ -24,7 +24,7 @@ const PAYLOAD: &str =
     "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
 
 #[test]
-fn inputs_that_are_no_request() {
+fn inputs_that_are_no_request_are_refused() {
     let home = Home::new();
     home.write("empty", "");
     home.write("binary", b"\x7fELF\x02\x01\x01\0\0");
@@ -119,7 +119,7 @@ fn inputs_that_are_no_request() {
 }
 
 #[test]
-fn keys_and_trust() {
+fn wrong_keys_and_trust_files_are_refused() {
     let home = Home::new();
     let s = home.capture("s");
     let sealed = format!("{KEYS}/sealed.json");
@@ -276,7 +276,7 @@ fn a_body_of_a_hundred_mebibytes() {
 }
 
 #[test]
-fn what_others_wrote_cannot_fake_a_line() {
+fn received_text_cannot_fake_a_line_of_output() {
     let home = Home::new();
     let evil = "ev\u{1b}[31mil\nmcpid: all is well";
     let s = home.capture("s");

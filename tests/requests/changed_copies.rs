@@ -50,7 +50,7 @@ fn a_changed_copy_of_a_checkpoint_is_no_finding() {
 }
 
 #[test]
-fn evidence_that_became_other_text_is_said_to_be() {
+fn evidence_that_became_other_text_is_reported() {
     let home = Home::new();
     for (bytes, why) in [
         (&b"\xef\xbb\xbf{}"[..], "byte order mark"),

@@ -40,7 +40,7 @@ fn the_demo_prints_words_or_json() {
 }
 
 #[test]
-fn it_needs_no_home() {
+fn the_demo_needs_no_home() {
     let home = Home::new();
     run(home.command(BINARY).arg("demo").env_remove("HOME"), b"").ends(0);
     let before = listed(&home);

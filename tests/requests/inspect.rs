@@ -95,7 +95,7 @@ fn of_several_signatures_each_is_shown_and_one_can_be_picked() {
 }
 
 #[test]
-fn unsigned_and_malformed_ones_are_told_apart() {
+fn unsigned_and_malformed_requests_are_told_apart() {
     let home = Home::new();
     home.write("u", "GET /mcp HTTP/1.1\nHost: a.com\n\n");
     let ran = home.mcpid(&["inspect", "u"]).well();

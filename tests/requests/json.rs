@@ -53,7 +53,7 @@ pub(super) fn has_all_members(line: &str) -> Value {
 }
 
 #[test]
-fn yes_no_and_unjudged_have_the_same_members() {
+fn accepted_refused_and_unjudged_have_the_same_members() {
     let home = Home::new();
     let s = home.capture("s");
     let text = std::fs::read_to_string(home.path("s")).unwrap();
@@ -118,7 +118,7 @@ fn yes_no_and_unjudged_have_the_same_members() {
 }
 
 #[test]
-fn what_prevents_a_verdict_is_one_line_of_json_on_stderr() {
+fn an_error_without_a_verdict_is_one_line_of_json_on_stderr() {
     let home = Home::new();
     let s = home.capture("s");
     for (args, code, name) in [

@@ -34,7 +34,7 @@ fn verdicts_come_in_input_order() {
 }
 
 #[test]
-fn of_two_equal_nonces_the_later_is_the_replay_across_files_and_kinds() {
+fn the_later_of_two_equal_nonces_is_the_replay_across_files_and_kinds() {
     let home = Home::new();
     let s = home.capture("s");
     let one = line(&home, &[]);
@@ -59,7 +59,7 @@ fn of_two_equal_nonces_the_later_is_the_replay_across_files_and_kinds() {
 }
 
 #[test]
-fn one_that_cannot_be_read_does_not_stop_the_rest() {
+fn an_unreadable_input_does_not_stop_the_rest() {
     let home = Home::new();
     let s = home.capture("s");
     let ran = home.verify(&["nothing", &s, ".", "body.json"]).ends(3);
@@ -103,7 +103,7 @@ fn only_picks_targets_and_counts_the_rest() {
 }
 
 #[test]
-fn a_reader_that_goes_and_a_disk_that_is_full_end_it() {
+fn a_closed_pipe_and_a_full_disk_end_the_command() {
     let home = Home::new();
     let good = line(&home, &[]).to_string();
     home.write("l", format!("{good}\n").repeat(5_000));

@@ -32,7 +32,7 @@ fn an_old_request_can_be_judged_as_of_its_own_time() {
 }
 
 #[test]
-fn what_is_unsigned_can_be_signed() {
+fn an_unsigned_request_can_be_signed() {
     let home = Home::new();
     home.write("it's.http", "GET /mcp HTTP/1.1\nHost: a.com\n\n");
     let ran = home.mcpid(&["verify", "it's.http"]).ends(1);

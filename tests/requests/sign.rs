@@ -68,7 +68,7 @@ fn headers_of_the_current_revision_come_from_the_body() {
 }
 
 #[test]
-fn what_kind_of_body_decides_what_is_added() {
+fn the_kind_of_body_decides_the_added_headers() {
     let home = Home::new();
     for (body, added) in [
         (&b"{\"a\":1}"[..], &["Content-Type: application/json"][..]),
@@ -127,7 +127,7 @@ fn headers_are_given_one_by_one_or_in_a_file() {
 }
 
 #[test]
-fn secrets_stay_out_of_what_is_signed() {
+fn secrets_stay_out_of_the_signature_base() {
     let home = Home::new();
     home.write("token", "Authorization: Bearer SECRET\nCookie: SECRET\nDPoP: SECRET\n");
     let ran = home.mcpid(&["sign", "--json", "--url", URL, "-H", "@token", "body.json"]).well();
@@ -150,7 +150,7 @@ fn secrets_stay_out_of_what_is_signed() {
 }
 
 #[test]
-fn what_is_covered_can_be_changed() {
+fn the_covered_components_can_be_changed() {
     let home = Home::new();
     let ran = sign(
         &home,
@@ -207,7 +207,7 @@ fn label_tag_and_lifetime_are_as_given() {
 }
 
 #[test]
-fn json_tells_all_of_it() {
+fn the_json_of_sign_states_every_parameter() {
     let home = Home::new();
     let ran = sign(&home, &["--json", "--label", "a", "body.json"]).well();
     let json = ran.json();
@@ -241,7 +241,7 @@ fn json_tells_all_of_it() {
 }
 
 #[test]
-fn nothing_is_asked_before_all_else_is_checked() {
+fn a_passphrase_is_asked_for_after_all_other_checks() {
     let home = Home::new();
     let sealed = format!("{KEYS}/sealed.json");
     // The file contains a wrong passphrase, so the test fails if the key is opened.

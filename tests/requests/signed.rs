@@ -51,7 +51,7 @@ fn capture(line: &str, end: &str) -> String {
 }
 
 #[test]
-fn a_capture_stays_what_it_is_to_the_byte() {
+fn a_capture_stays_the_same_to_the_byte() {
     let home = Home::new();
     for end in ["\r\n", "\n"] {
         for line in [
@@ -225,7 +225,7 @@ fn recorded(home: &Home, sign: &str, server: &TcpListener) -> Vec<u8> {
 }
 
 #[test]
-fn curl_sends_what_was_signed() {
+fn curl_sends_the_signed_request() {
     if Command::new("curl").arg("--version").output().is_err() {
         let note = "curl is not installed: what it would send is not tested\n";
         std::io::stderr().write_all(note.as_bytes()).unwrap();
@@ -303,7 +303,7 @@ fn curl_sends_what_was_signed() {
 }
 
 #[test]
-fn what_servers_will_refuse_is_remarked() {
+fn a_request_that_servers_will_refuse_leads_to_a_warning() {
     let home = Home::new();
     for (body, place) in [
         ("{'jsonrpc': 1}", "line 1, column 2"),

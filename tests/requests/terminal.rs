@@ -16,7 +16,7 @@ fn on_terminal(home: &Home, script: &str) -> String {
 }
 
 #[test]
-fn nothing_that_others_wrote_steers_it() {
+fn received_text_cannot_control_the_terminal() {
     let home = Home::new();
     let tricky = "get\\u202exfdp\\u200b\\u001b]0;x\\u0007";
     home.write("body.json", CALL.replace("get_weather", tricky));
@@ -61,7 +61,7 @@ fn long_work_shows_how_far_it_is() {
 }
 
 #[test]
-fn waiting_for_a_person_is_said() {
+fn waiting_for_a_person_is_announced() {
     let home = Home::new();
     for command in ["verify", "inspect", "sign", "sign --url https://a.com/"] {
         let mut shell = home.command(BINARY);

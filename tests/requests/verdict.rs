@@ -50,7 +50,7 @@ fn two_operations_that_differ_never_print_the_same_line() {
 }
 
 #[test]
-fn what_is_long_is_cut_and_says_how_long_it_was() {
+fn a_long_value_is_cut_and_its_length_stated() {
     let home = Home::new();
     let name = "n".repeat(3_000_000);
     signed(&home, &name, "s.http");
@@ -127,7 +127,7 @@ fn every_verdict_names_target_tool_and_times() {
 }
 
 #[test]
-fn a_known_key_that_fails_beside_one_that_holds_is_named() {
+fn a_failed_signature_of_a_known_key_is_named_beside_a_valid_one() {
     let home = Home::new();
     // The second signature is alice's too, with one byte changed.
     let bob = ["keygen", "-q", "--no-passphrase", "--name", "bob", "-o", "bob.json"];
@@ -176,7 +176,7 @@ fn a_known_key_that_fails_beside_one_that_holds_is_named() {
 }
 
 #[test]
-fn one_that_may_not_do_this_is_named_beside_one_that_may() {
+fn an_unauthorised_key_is_named_beside_an_authorised_key() {
     let home = Home::new();
     home.mcpid(&["keygen", "-q", "--no-passphrase", "--name", "bob", "-o", "bob.json"]).ends(0);
     home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "bob.json"]).ends(0);

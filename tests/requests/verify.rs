@@ -3,7 +3,7 @@
 use super::{ALICE, CALL, Home, NOON, NOON_TEXT, URL};
 
 #[test]
-fn an_accepted_request_says_who_when_and_what() {
+fn the_verdict_on_an_accepted_request_names_key_time_and_operation() {
     let home = Home::new();
     let s = home.capture("s");
     let ran = home.mcpid(&["verify", "--at", &format!("@{}", NOON + 3), &s]).well();

@@ -117,7 +117,7 @@ async fn refusal_after_signature_is_an_entry_others_are_counted() {
 }
 
 #[tokio::test]
-async fn a_stranger_does_not_stop_anything_where_the_log_is_gone() {
+async fn an_unsigned_request_does_not_close_the_service_after_the_log_fails() {
     let (at, kept) = (clock(), kept());
     let recorder = kept.recorder();
     let strict = strict(&at).with_audit(recorder.clone());

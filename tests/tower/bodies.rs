@@ -166,7 +166,7 @@ async fn a_signed_body_over_the_limit_is_413() {
 }
 
 #[tokio::test]
-async fn permissive_streams_what_it_need_not_read() {
+async fn permissive_mode_streams_bodies_that_need_no_check() {
     let clock = clock();
     let layer = mcpid::tower::VerifyLayer::new(trusting(&clock).with_max_body(100))
         .unwrap()

@@ -23,7 +23,7 @@ fn call(method: &str, name: Option<&str>) -> String {
 const RESPONSE: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 
 #[tokio::test]
-async fn permissive_lets_everything_through_with_the_right_label() {
+async fn permissive_mode_forwards_every_request_with_the_right_label() {
     let clock = clock();
     let counters = Arc::new(Counters::new());
     let layer = strict(&clock).with_modes(Modes::permissive()).with_observer(Arc::clone(&counters));
@@ -263,7 +263,7 @@ impl Observer for Lines {
 }
 
 #[tokio::test]
-async fn a_line_tells_what_became_of_each_request() {
+async fn a_log_line_states_the_outcome_of_each_request() {
     let clock = clock();
     let lines = Arc::new(Lines(Mutex::default()));
     let modes = Modes::permissive().with_strict(pattern("tools/call"));

@@ -17,7 +17,7 @@ const ACCEPT: &str =
     r#"mcp=("@method" "@target-uri" "content-digest" "content-type");created;expires"#;
 
 #[tokio::test]
-async fn an_unsigned_request_is_told_all_that_it_needs() {
+async fn the_refusal_of_an_unsigned_request_states_all_that_a_signer_needs() {
     let answer = refused(&strict(&clock()), plain(CALL)).await;
     assert_eq!(answer.status, 403);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -77,7 +77,7 @@ async fn accept_signature_is_computed_for_the_request() {
 }
 
 #[tokio::test]
-async fn other_statuses_are_for_those_who_ask() {
+async fn another_status_can_be_set_for_refusals() {
     let clock = clock();
     let realm = |realm: &str| RefuseWith::Unauthorized { realm: realm.to_owned() };
     let layer = strict(&clock).with_refusals(realm(r#"my "mcp" \ server"#)).unwrap();
@@ -152,7 +152,7 @@ async fn the_id_is_echoed_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn there_is_no_id_where_none_can_be_told_for_sure() {
+async fn a_refusal_has_no_id_where_the_id_is_ambiguous() {
     let layer = strict(&clock());
     for body in [
         "",
@@ -239,7 +239,7 @@ async fn every_fault_has_its_status_and_code() {
 }
 
 #[tokio::test]
-async fn strangers_do_not_learn_what_the_registry_holds() {
+async fn refusals_of_unknown_keys_reveal_no_content_of_the_registry() {
     let clock = clock();
     let revoked = json!({"revoked_at": "2020-01-01T00:00:00Z"});
     let trust = registry(vec![entry(&key(1), revoked)]);
@@ -318,7 +318,7 @@ async fn the_application_may_answer_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn counters_tell_what_became_of_requests() {
+async fn counters_state_the_outcomes_of_requests() {
     let clock = clock();
     let counters = Arc::new(Counters::new());
     let layer = strict(&clock).with_observer(Arc::clone(&counters));

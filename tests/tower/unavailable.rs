@@ -76,7 +76,7 @@ async fn unjudged_request_gets_503() {
 }
 
 #[tokio::test]
-async fn permissive_passes_what_could_not_be_judged_and_says_so() {
+async fn permissive_mode_forwards_unjudged_requests_with_a_label() {
     let clock = clock();
     let counters = Arc::new(Counters::new());
     let trust = registry(vec![entry(&key(1), json!({}))]);

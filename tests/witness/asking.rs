@@ -155,7 +155,7 @@ fn faults() -> Vec<(Fault, bool)> {
 }
 
 #[test]
-fn an_answer_that_is_not_right_is_no_cosignature() {
+fn a_wrong_answer_is_no_cosignature() {
     for (fault, is_final) in faults() {
         let fixture = LogFixture::new();
         fixture.fill(3, Settings::default());
@@ -197,7 +197,7 @@ fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
 }
 
 #[test]
-fn a_witness_that_says_nothing_in_time_is_given_up() {
+fn a_witness_without_an_answer_in_time_is_given_up() {
     let fixture = log(1);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);

@@ -115,7 +115,7 @@ fn each_checkpoint_is_cosigned_within_ten_seconds_though_one_witness_hangs() {
 }
 
 #[test]
-fn a_quorum_that_fails_is_told_and_entries_go_on() {
+fn a_failed_quorum_is_reported_and_entries_are_still_written() {
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     for witness in [&w1, &w2] {
         witness.set(Fault::Raw(http(500, "text/plain", b"no\n")));
@@ -182,7 +182,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
 }
 
 #[test]
-fn what_was_kept_stops_a_required_log_before_its_first_entry() {
+fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
     let fixture = LogFixture::new();
     fixture.fill(2, Settings::default());
     let copy = tempfile::tempdir().unwrap();

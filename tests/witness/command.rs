@@ -160,7 +160,7 @@ impl Log {
 }
 
 #[test]
-fn an_auditor_who_wants_the_quorum_says_good_only_with_it() {
+fn an_audit_that_requires_the_quorum_passes_only_with_the_quorum() {
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     let log = witnessed(&[&w1, &w2, &w3], 2);
     let cosigned = log.fixture.path().join("checkpoint.cosigned");

@@ -103,7 +103,7 @@ fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
 }
 
 #[test]
-fn what_was_kept_shows_a_rollback_and_a_fork_without_a_request() {
+fn a_kept_checkpoint_shows_a_rollback_and_a_fork_without_a_request() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let copy = tempfile::tempdir().unwrap();
@@ -160,7 +160,7 @@ fn an_empty_log_is_witnessed_too() {
 }
 
 #[test]
-fn what_is_kept_is_for_one_process_and_is_not_guessed() {
+fn kept_checkpoints_belong_to_one_process_and_are_not_guessed() {
     let fixture = log(2);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);

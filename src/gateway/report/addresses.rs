@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_cannot_crowd_out_a_client_that_comes_again() {
+    fn many_addresses_do_not_displace_a_client_that_sends_again() {
         let mut addresses = Addresses::default();
         for n in 0..20_000_u32 {
             addresses.add(&line("10.0.0.9:1", 0), RefusalCause::Other);

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn all_and_none_are_said_of_all_and_none_only() {
+    fn only_none_and_all_are_shown_as_0_and_100_percent() {
         for (part, whole, text) in [
             (0, 0, "0 %"),
             (0, 5, "0 %"),

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_stay_few_and_lose_nothing_whatever_the_times() {
+    fn buckets_stay_few_and_lose_no_count_for_any_times() {
         let days = |n: i64| (0..96 * n).map(|q| q * 900).collect::<Vec<_>>();
         let (min, max) = (i64::MIN, i64::MAX);
         for (times, width) in [

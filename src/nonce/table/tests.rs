@@ -88,7 +88,7 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
 }
 
 #[test]
-fn it_holds_what_a_map_would() {
+fn the_table_holds_the_same_entries_as_a_map() {
     for seed in 0..4 {
         for (homes, lifetime) in [(1, 5), (3, 40), (7, 400), (1 << 32, 60), (1 << 32, 3)] {
             any_run(seed, homes, lifetime, 3_000);
@@ -132,7 +132,7 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
 }
 
 #[test]
-fn it_is_kept_to_the_second_up_to_the_longest_time() {
+fn an_entry_is_kept_to_the_second_up_to_the_longest_time() {
     for first in [i32::MIN, -1, 0, i32::MAX - LONGEST] {
         for length in [1, 255, 256, 65_535, 65_536, LONGEST - 1, LONGEST] {
             let entry = HeldNonce { first, kept: first + length };

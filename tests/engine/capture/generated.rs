@@ -66,7 +66,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn nothing_makes_it_panic(bytes in any::<Vec<u8>>()) {
+    fn no_bytes_make_the_capture_reader_panic(bytes in any::<Vec<u8>>()) {
         let _ = Captured::parse(&bytes, LIMIT);
         let _ = detect(&bytes);
     }
@@ -74,7 +74,7 @@ proptest! {
     /// Another parser reads each accepted capture in the same way, and printing gives the same
     /// bytes.
     #[test]
-    fn what_is_accepted_is_what_others_see(bytes in mutated()) {
+    fn an_accepted_capture_is_read_alike_by_another_parser(bytes in mutated()) {
         if let Ok(captured) = Captured::parse(&bytes, LIMIT) {
             let mut fields = [httparse::EMPTY_HEADER; 32];
             let mut other = httparse::Request::new(&mut fields);

@@ -103,7 +103,7 @@ fn rfc(change: impl FnOnce(&mut Input)) -> Call {
 }
 
 #[test]
-fn rfc9421_takes_what_verifies() {
+fn rfc9421_accepts_any_valid_signature() {
     let judge = || Judge::by(Profile::rfc9421());
     // Of the parameters, only the key id is required; no component has to be covered.
     let bare = rfc(|i| {
@@ -157,7 +157,7 @@ fn rfc9421_takes_what_verifies() {
 }
 
 #[test]
-fn rfc9421_claims_what_is_bounded() {
+fn rfc9421_claims_a_nonce_only_with_a_bounded_lifetime() {
     let counting = Counting::new();
     let judge = Judge::by(Profile::rfc9421()).replay(ReplayCheck::Claim(counting.clone()));
     for (ends, seen) in [

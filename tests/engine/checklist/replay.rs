@@ -78,7 +78,7 @@ fn unavailable(judge: &Judge, call: &Call) -> Unavailable {
 }
 
 #[test]
-fn a_full_or_broken_store_is_no_yes() {
+fn no_request_is_verified_with_a_full_or_broken_store() {
     // The store has room for eight nonces, one for each key.
     let full = Arc::new(memory().without_floor().bounded(8));
     for n in 0..8 {
@@ -146,7 +146,7 @@ fn below_the_floor_nothing_is_verified() {
 }
 
 #[test]
-fn what_is_done_with_nonces() {
+fn the_verdict_states_the_outcome_of_the_nonce_check() {
     let call = Call::signed();
     // Within one run, the second use is refused. No nonce is claimed in a server's store.
     let judge = Judge::mcp().replay(ReplayCheck::WithinRun(store()));

@@ -22,7 +22,7 @@ fn stripped(call: &Call, keep: &str) -> Call {
 }
 
 #[test]
-fn the_nonces_of_all_that_hold_are_claimed() {
+fn the_nonces_of_all_valid_signatures_are_claimed() {
     let (judge, call) = two();
     assert_eq!(judge.accepts(&call).label(), "a");
     for keep in ["a", "b"] {
@@ -39,7 +39,7 @@ fn the_nonces_of_all_that_hold_are_claimed() {
 }
 
 #[test]
-fn one_that_holds_is_enough() {
+fn one_valid_signature_is_enough() {
     for broken in ["a", "b"] {
         let (judge, mut call) = two();
         for (name, value) in &mut call.fields {
@@ -194,7 +194,7 @@ fn a_shared_nonce_is_remembered_until_the_last_signature_is_over() {
 }
 
 #[test]
-fn the_verdict_names_the_first_that_may() {
+fn the_verdict_names_the_first_authorised_signature() {
     let (mut judge, call) = two();
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     let verified = judge.accepts(&call);

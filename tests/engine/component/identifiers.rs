@@ -9,7 +9,7 @@ use mcpid::message::target::Origins;
 use super::{request, value};
 
 #[test]
-fn what_no_request_can_have_is_refused() {
+fn components_that_no_request_can_have_are_refused() {
     let head = request("GET", "/?a=1", &[("Priority", "u=1"), ("X-A", "a")]);
     for (identifier, error) in [
         ("\"@status\"", ComponentError::Status),

@@ -65,7 +65,7 @@ fn ssh_keygen_keys_are_read() {
 }
 
 #[test]
-fn what_ssh_keygen_makes_else_is_named() {
+fn other_keys_of_ssh_keygen_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (private, line) = ssh_keygen(folder.path(), &["-t", "ed25519"], "secret", "c");
     assert!(matches!(read_private(&private), Err(FormatError::EncryptedOpenSsh)));
@@ -114,7 +114,7 @@ fn openssl_keys_are_read() {
 }
 
 #[test]
-fn what_openssl_makes_else_is_named() {
+fn other_keys_of_openssl_are_named() {
     for (arguments, name) in [
         (&["-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024"][..], "an RSA key"),
         (&["-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:1024"], "an RSA-PSS key"),

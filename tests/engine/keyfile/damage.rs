@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn one_flipped_bit_anywhere_and_it_does_not_open() {
+fn a_sealed_keyfile_with_any_bit_flipped_does_not_open() {
     let (_, file) = sealed("agent");
     let json = file.to_json().as_bytes().to_vec();
     assert!(open(&json).is_ok());
@@ -15,7 +15,7 @@ fn one_flipped_bit_anywhere_and_it_does_not_open() {
 }
 
 #[test]
-fn one_flipped_bit_in_a_plain_key_and_it_does_not_load() {
+fn a_plain_key_with_any_bit_flipped_does_not_load() {
     let (_, file) = plain();
     let json = file.to_json().as_bytes().to_vec();
     let text = String::from_utf8(json.clone()).unwrap();

@@ -92,7 +92,7 @@ fn replacing_is_whole_and_only_of_regular_files() {
 }
 
 #[test]
-fn what_is_not_a_file_is_said_to_be_that() {
+fn a_path_that_is_no_regular_file_is_reported_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let error = load_keyfile(folder.path()).unwrap_err();
     assert_eq!(error.to_string(), "a folder, not a regular file");

@@ -38,7 +38,7 @@ fn judged(fields: &[(&str, Vec<u8>)]) -> Option<(String, Vec<u8>)> {
 
 /// Changes every single bit of every covered field and of both signature fields.
 #[test]
-fn no_bit_can_change_without_changing_what_is_judged() {
+fn every_changed_bit_changes_the_parsed_signature() {
     let fields: Vec<_> =
         FULL_FIELDS.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect();
     let original = judged(&fields).unwrap();
@@ -65,7 +65,7 @@ fn no_bit_can_change_without_changing_what_is_judged() {
 
 proptest! {
     #[test]
-    fn no_header_bytes_make_it_panic(
+    fn no_header_bytes_make_the_header_reader_panic(
         input in prop::collection::vec(any::<u8>(), 0..80),
         signature in prop::collection::vec(any::<u8>(), 0..40),
     ) {
@@ -74,7 +74,7 @@ proptest! {
 
     /// The texts are made of parts of real fields, so that for many of them a base is built.
     #[test]
-    fn no_header_text_makes_it_panic(
+    fn no_header_text_makes_the_header_reader_panic(
         input in r#"a=\(("(@method|@query|@query-param|content-type|priority|@x)"(;(sf|bs|key="u"|name="a"|req|[a-z]))? ?){0,4}\)(;(created|tag|x)(=1|="b")?){0,3}"#,
     ) {
         let fields = [

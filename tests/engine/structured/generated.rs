@@ -44,7 +44,7 @@ fn any_member() -> impl Strategy<Value = Member<'static>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(members in prop::collection::vec(any_member(), 0..4)) {
+    fn written_values_are_read_back(members in prop::collection::vec(any_member(), 0..4)) {
         let top = Top::List(members);
         let text = top.write().unwrap();
         let (read, strict) = Top::read("list", text.as_bytes());
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         for kind in ["item", "list", "dictionary"] {
             let _ = Top::read(kind, &bytes);
         }

@@ -186,7 +186,7 @@ fn errors_stay_short_for_any_target() {
 
 proptest! {
     #[test]
-    fn nothing_makes_it_panic(target in any::<String>(), host in any::<Vec<u8>>()) {
+    fn no_target_makes_the_resolver_panic(target in any::<String>(), host in any::<Vec<u8>>()) {
         for target in [
             RequestTarget::Origin(target.as_str().into()),
             RequestTarget::Absolute(target.as_str().into()),

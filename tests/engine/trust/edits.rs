@@ -106,7 +106,7 @@ fn an_edit_that_is_refused_leaves_the_file_alone() {
 }
 
 #[test]
-fn what_is_not_edited_stays_to_the_byte() {
+fn unedited_entries_stay_the_same_to_the_byte() {
     let foreign = r#"{ "kty":"RSA" , "n":"AA",
         "big": 123456789012345678901234567890.00, "esc":"\u0041\/" }"#;
     let kept = r#"{"kty":"OKP","crv":"Ed25519","x":"KEY","x5t":"\u00e9", "exp":1e400 , "mcpid":{ "name":"a\u0062" }}"#
@@ -187,7 +187,7 @@ fn no_parallel_edit_is_lost() {
 }
 
 #[test]
-fn what_is_exported_is_a_trust_file() {
+fn an_export_is_a_trust_file() {
     for text in [format::jwk(&key(1), None), format::jwks(&key(1), Some(format::JwkAlg::EdDsa))] {
         let registry = merged(&[&text]);
         assert_eq!(registry.notes(), []);

@@ -30,7 +30,7 @@ fn files_and_folders_are_loaded() {
 }
 
 #[test]
-fn who_can_write_a_trust_file_matters() {
+fn a_trust_file_that_other_users_can_write_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("trust.json");
     write(&path, &jwk(&key(1), ""), 0o644);
@@ -55,7 +55,7 @@ fn who_can_write_a_trust_file_matters() {
 }
 
 #[test]
-fn what_cannot_be_loaded_fails_the_whole() {
+fn one_unreadable_file_fails_the_whole_load() {
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
     write(&at("good.json"), &jwk(&key(1), ""), 0o644);

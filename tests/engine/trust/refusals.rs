@@ -108,7 +108,7 @@ fn private_keys_are_refused() {
 }
 
 #[test]
-fn what_is_not_for_us_is_passed_over_with_a_note() {
+fn keys_for_other_uses_are_passed_over_with_a_note() {
     let others = [
         r#"{"kty":"RSA","n":"AA","e":"AQAB"}"#.to_owned(),
         r#"{"kty":"EC","crv":"P-384","x":"AA","y":"AA"}"#.to_owned(),
@@ -155,7 +155,7 @@ fn a_limit_at_the_wrong_level_is_refused() {
 }
 
 #[test]
-fn what_is_no_trust_file_is_said_to_be_that() {
+fn a_file_that_is_no_trust_file_is_reported_as_such() {
     let secret = SecretKey::from_seed(&[0x3c; 32]);
     let keyfile = Keyfile::plain(&secret, "a", Timestamp::from_unix(0)).unwrap().to_json();
     for (text, words) in [

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_way_to_write_each_thing() {
+    fn each_kind_of_value_has_one_syntax() {
         for (text, seconds) in [("30s", 30), ("0s", 0), ("5m", 300), ("2h", 7200), ("1d", 86_400)] {
             assert_eq!(duration(text), Ok(seconds), "{text}");
         }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_of_a_target() {
+    fn a_prefix_is_the_start_of_a_target() {
         for text in [
             "https://mcp.example.com/",
             "https://mcp",

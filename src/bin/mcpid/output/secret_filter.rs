@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_repeated() {
+    fn text_without_secrets_is_repeated() {
         let long = format!("/no/{}/such.http", "folder".repeat(20));
         let filter = filter_of(&["verify", "singed.http", &long, "--name", "four words are fine"]);
         for text in ["cannot read singed.http", "the name four words are fine"] {

@@ -74,7 +74,7 @@ fn many_small_steps_are_one() {
 }
 
 #[test]
-fn what_a_slow_answer_leaves_open_is_no_step() {
+fn an_uncertainty_from_a_slow_answer_is_no_step() {
     let mut server = FakeServer::new();
     // The server may have read its clock at any time in these 10 seconds.
     for ahead in [0, 5 * SECOND, 10 * SECOND] {

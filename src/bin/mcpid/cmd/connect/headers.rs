@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_the_message_is_refused() {
+    fn headers_that_follow_from_the_message_are_refused() {
         for name in [
             "Host",
             "Accept-Encoding",

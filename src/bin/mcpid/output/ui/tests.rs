@@ -65,7 +65,7 @@ fn a_message_is_one_line_everywhere() {
 }
 
 #[test]
-fn text_inside_a_line_never_breaks_it() {
+fn text_inside_a_line_never_breaks_the_line() {
     let plain = output_of(false, OutputMode::default(), |ui| {
         assert_eq!(ui.shown("x\ny\u{202e}z"), "x\\u{a}y\u{202e}z");
     });
