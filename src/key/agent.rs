@@ -1,4 +1,5 @@
-//! Keys in an ssh-agent: they sign, and their private halves never enter this process.
+//! The client of an ssh-agent. The agent signs, and no private key of the agent enters this
+//! process.
 //!
 //! Implements a part of the agent protocol (draft-miller-ssh-agent): list, sign and add keys of
 //! Ed25519 and P-256.
@@ -75,13 +76,14 @@ pub enum AgentError {
     /// The agent holds no keys. A locked agent answers the same.
     #[error("the ssh-agent shows no keys: it is empty or locked")]
     Empty,
-    /// The key was there, and is not any more.
+    /// The agent listed the key before, and no longer holds the key.
     #[error("the ssh-agent has the key no longer: it was removed or has expired")]
     Removed,
-    /// The agent has the key and did not sign.
+    /// The agent holds the key and refused to sign.
     #[error("the ssh-agent has the key and did not sign: whoever it asked may have declined")]
     Declined,
-    /// The agent did not take the key: it is locked, or does not know such keys or constraints.
+    /// The agent refused to add the key: it is locked, or does not support such keys or
+    /// constraints.
     #[error("the ssh-agent did not take the key: it is locked, or knows no such key or constraint")]
     NotTaken,
     /// The agent sent an invalid signature. Nothing was signed.
@@ -92,7 +94,7 @@ pub enum AgentError {
 /// Constraints of a key that is added to an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
-    /// Seconds until the agent forgets the key, at least 1. `None`: never.
+    /// The seconds after which the agent removes the key, at least 1. `None`: never.
     pub lifetime: Option<u32>,
     /// True if the agent must ask a person before each signature.
     pub confirm: bool,
@@ -107,12 +109,13 @@ pub struct AgentIdentity {
 }
 
 impl AgentIdentity {
-    /// Returns the key, or `None` if it cannot sign here: of another type, not a point, or weak.
+    /// Returns the key, or `None` if it cannot sign requests: another type, not a point of the
+    /// curve, or weak.
     pub fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }
 
-    /// Returns the comment: any text at all, chosen by the program that added the key.
+    /// Returns the comment. The program that added the key chose it; it can be any text.
     pub fn comment(&self) -> &str {
         &self.comment
     }
@@ -176,7 +179,7 @@ impl Agent {
         &self.socket
     }
 
-    /// Returns the keys that the agent lists, of all kinds; no key if the agent is locked.
+    /// Returns the keys of all kinds that the agent lists. A locked agent lists no keys.
     ///
     /// # Errors
     /// [`AgentError`].
@@ -188,11 +191,12 @@ impl Agent {
         identities(answer).ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
     }
 
-    /// Returns the key that `wanted` names: a fingerprint as `ssh-add -l` prints it, a key
-    /// id, or a comment. If `wanted` is empty, returns the only key there is.
+    /// Returns the key that `wanted` names: by its fingerprint as `ssh-add -l` prints it, by its
+    /// key id, or by its comment. An empty `wanted` names the agent's only key.
     ///
-    /// A text in the form of a fingerprint or key id is never compared with comments: the program
-    /// that adds a key chooses its comment. If keys of both kinds match, those of Ed25519 count.
+    /// A text in the form of a fingerprint or key id is never compared with comments, because the
+    /// program that adds a key chooses its comment. If keys of both kinds match, only those of
+    /// Ed25519 count.
     ///
     /// # Errors
     /// [`ChooseError`]: no key or several keys match; the error lists the candidates.
@@ -201,10 +205,12 @@ impl Agent {
         Ok(AgentKey { agent: self.clone(), identity, public })
     }
 
-    /// Puts `key` into the agent. One that it has already is given the new constraints.
+    /// Adds `key` to the agent. If the agent holds the key already, the key gets the new
+    /// constraints.
     ///
     /// # Errors
-    /// [`AgentError`]. A lifetime of 0 s, which agents take for none, is [`AgentError::NotTaken`].
+    /// [`AgentError`]. A lifetime of 0 s is refused with [`AgentError::NotTaken`], because agents
+    /// read it as no limit.
     pub fn add(
         &self,
         key: &SecretKey,
@@ -226,7 +232,7 @@ impl Agent {
                 message.extend_from_slice(public.as_bytes());
             }
             KeyKind::P256 => {
-                // An mpint has no leading zeros but for the one that keeps it positive.
+                // An mpint has no leading zeros, except one zero that keeps the number positive.
                 let zeros = secret.iter().take_while(|byte| **byte == 0).count();
                 let number = secret.get(zeros..).unwrap_or_default();
                 let sign = number.first().is_some_and(|byte| byte & 0x80 != 0);
@@ -267,7 +273,7 @@ pub struct AgentKey {
 }
 
 impl AgentKey {
-    /// Returns the comment: any text at all, chosen by the program that added the key.
+    /// Returns the comment. The program that added the key chose it; it can be any text.
     pub fn comment(&self) -> &str {
         &self.identity.comment
     }
@@ -292,7 +298,8 @@ impl AgentKey {
         }
     }
 
-    /// Returns why the agent did not sign, which its own answer does not say.
+    /// Returns the reason why the agent did not sign. The agent's own answer does not state a
+    /// reason, so the keys are listed again.
     fn why_not(&self) -> AgentError {
         match self.agent.identities() {
             Ok(keys) if keys.is_empty() => AgentError::Empty,
@@ -341,8 +348,8 @@ fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     wire.0.is_empty().then_some(keys)
 }
 
-/// Returns the 64 bytes of a signature: those of Ed25519, or the two numbers of ECDSA (RFC 5656
-/// section 3.1.2), which are mpints, padded to 32 bytes each.
+/// Returns the 64 bytes of a signature. For ECDSA (RFC 5656 section 3.1.2), the two mpints are
+/// padded to 32 bytes each.
 fn signature(answer: &[u8], kind: KeyKind) -> Option<[u8; 64]> {
     let mut outer = Wire(answer);
     let mut inner = Wire(outer.string()?);

@@ -1,12 +1,12 @@
 //! ECDSA on the curve P-256 with SHA-256 (FIPS 186-5).
 //!
-//! The crate `p256` decodes points and derives public keys; `ring` verifies and signs, five times
-//! as fast. Without the feature `p256` both crates are left out, and no such key can be made: every
+//! The crate `p256` decodes points and derives public keys. The crate `ring` verifies and signs,
+//! five times as fast as `p256`. Without the feature `p256`, both crates are left out, and every
 //! constructor here returns an error.
 //!
-//! A signature is `r ‖ s`, 64 bytes (RFC 9421 section 3.3.4). `r` and `s` must lie between 1 and the
-//! order of the curve. A high `s` is accepted: RFC 9421 has no rule against it, and nothing is keyed
-//! by the bytes of a signature.
+//! A signature is `r ‖ s`, 64 bytes (RFC 9421 section 3.3.4). `r` and `s` must lie between 1 and
+//! the order of the curve. A high `s` is accepted: RFC 9421 has no rule against it, and no table
+//! uses the bytes of a signature as its key.
 
 #[cfg(feature = "p256")]
 use std::sync::OnceLock;
@@ -77,12 +77,12 @@ fn decode(_: &[u8]) -> Result<[u8; 65], PublicKeyError> {
 #[cfg(feature = "p256")]
 pub(super) struct EcdsaSecret {
     scalar: Zeroizing<[u8; 32]>,
-    /// The key in the form of `ring`, which does not wipe it. It is made at the first signature, so
-    /// that a key that is only imported or sealed leaves no such copy.
+    /// The key in the form of `ring`, which does not wipe its copy. This form is made at the first
+    /// signature, so that a key that is only imported or sealed has no such copy.
     pair: OnceLock<EcdsaKeyPair>,
 }
 
-/// A private key of P-256, of which a build without the feature has none.
+/// A private key of P-256. A build without the feature `p256` has no values of this type.
 #[cfg(not(feature = "p256"))]
 pub(super) enum EcdsaSecret {}
 
@@ -100,9 +100,9 @@ impl EcdsaSecret {
         self.scalar.clone()
     }
 
-    /// Signs `message`; `public` is the key's point. The one-time number of the signature depends on
-    /// the key, the message and the system's random numbers, so that none of the three alone decides
-    /// it.
+    /// Signs `message`; `public` is the key's point. The one-time number of the signature depends
+    /// on the key, the message and the system's random numbers. So none of the three alone
+    /// determines that number.
     pub(super) fn sign(&self, public: &[u8], message: &[u8]) -> Result<[u8; 64], SignError> {
         let random = ring::rand::SystemRandom::new();
         let pair = match self.pair.get() {
@@ -139,12 +139,12 @@ impl EcdsaSecret {
     }
 }
 
-/// Returns the private key in the DER of PKCS#8 (RFC 5958, with the key of RFC 5915 inside), or in
-/// that of RFC 5915 alone if `sec1` is true.
+/// Returns the private key in the DER of PKCS#8 (RFC 5958, which contains the structure of RFC
+/// 5915). If `sec1` is true, `der` is the structure of RFC 5915 alone.
 ///
 /// # Errors
-/// A fragment that says what is wrong: not that DER, another curve, a private key out of range, a
-/// public key beside it that is another one.
+/// The fault, as a fragment: no such DER, another curve, a private key out of range, or a public
+/// key in the file that does not belong to the private key.
 #[cfg(feature = "p256")]
 pub(super) fn private_der(der: &[u8], sec1: bool) -> Result<Zeroizing<[u8; 32]>, String> {
     use p256::elliptic_curve::sec1::ToSec1Point as _;
@@ -155,7 +155,8 @@ pub(super) fn private_der(der: &[u8], sec1: bool) -> Result<Zeroizing<[u8; 32]>,
         let info = p256::pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|e| e.to_string())?;
         let public = info.public_key.as_ref().map(|bits| bits.as_bytes().map(<[u8]>::to_vec));
         let secret = p256::SecretKey::try_from(info).map_err(|e| e.to_string())?;
-        // The crate compares the public key inside the key of RFC 5915, and not this one.
+        // The crate compares the public key inside the structure of RFC 5915, but not the one in
+        // PKCS#8.
         let own = secret.public_key();
         let is_own = |key: &[u8]| {
             [false, true].iter().any(|form| own.to_sec1_point(*form).as_bytes() == key)

@@ -14,9 +14,9 @@
 //! | SPKI in base64, without PEM | | yes | |
 //! | keyfile | | its public part | |
 //!
-//! A point of P-256 has two forms (SEC 1 section 2.3.3). The compressed one is read in SPKI, `did:key`
-//! and hex, whose rules have it, and nowhere else. 32 bytes without a form around them are the seed
-//! of an Ed25519 key for [`read_private`], and a key of the named kind for [`read_private_of`].
+//! A point of P-256 has two forms (SEC 1 section 2.3.3). The compressed form is read only in SPKI,
+//! `did:key` and hex, whose specifications allow it. [`read_private`] reads bare 32 bytes as the
+//! seed of an Ed25519 key, and [`read_private_of`] as a private key of the named kind.
 //!
 //! The form is recognized from the content, never from a file's name. A byte order mark at the
 //! start and any line ending are accepted. For input that is not a usable key, the error names its
@@ -39,7 +39,7 @@ mod text;
 pub(crate) use export::jwk_with_kid;
 pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 
-/// A public key from another program, with the name and dates that came with it.
+/// A public key from another program, with the name and dates stated beside the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -81,7 +81,7 @@ pub enum FormatError {
     /// The input has no known form of a key.
     #[error("not a key in any known form")]
     Unrecognised,
-    /// Another kind of thing than the key that was wanted.
+    /// The input is of another kind than the wanted key.
     #[error("{found}, not {wanted}")]
     Instead {
         /// The kind of the input: `an RSA key`, `a certificate`, `a public key`.
@@ -104,7 +104,7 @@ pub enum FormatError {
         /// The fault. Never holds secret text.
         why: String,
     },
-    /// 32 bytes that could be several things, among them a secret.
+    /// The input is 32 bytes that can be read in several ways, one of which is a secret.
     #[error("{0}")]
     Ambiguous(&'static str),
     /// A keyfile whose public part cannot be read.
@@ -119,7 +119,7 @@ pub(super) const SIGNING: &str = match cfg!(feature = "p256") {
     true => "an Ed25519 or P-256 key",
     false => "an Ed25519 key",
 };
-/// A key of P-256 in a build that has none.
+/// A key of P-256, in a build without the feature `p256`.
 pub(super) const LEFT_OUT: &str = "a P-256 key, which this build leaves out";
 
 pub(super) fn instead(found: impl Into<Cow<'static, str>>, wanted: &'static str) -> FormatError {
@@ -131,7 +131,7 @@ pub(super) fn malformed(form: &'static str, why: impl Into<String>) -> FormatErr
 }
 
 /// Reads a private key: JWK, PKCS#8 PEM, PEM of RFC 5915, OpenSSH key file, or the bare 32 bytes in
-/// hex or base64, which are taken as the seed of an Ed25519 key.
+/// hex or base64, which are read as the seed of an Ed25519 key.
 ///
 /// # Errors
 /// [`FormatError`]. If the file also holds a public key, the two keys must belong together. A
@@ -140,8 +140,8 @@ pub fn read_private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     private(bytes, KeyKind::Ed25519)
 }
 
-/// Reads a private key of `kind` as [`read_private`] does; 32 bare bytes are taken as one of that
-/// kind.
+/// Reads a private key of `kind` as [`read_private`] does. Bare 32 bytes are read as a private key
+/// of that kind.
 ///
 /// # Errors
 /// [`FormatError`]; a key of another kind is refused.
@@ -153,7 +153,7 @@ pub fn read_private_of(kind: KeyKind, bytes: &[u8]) -> Result<SecretKey, FormatE
     }
 }
 
-/// Reads a private key of any kind; `bare` is the kind of 32 bytes without a form around them.
+/// Reads a private key of any kind. `bare` is the kind of key that bare 32 bytes are read as.
 fn private(bytes: &[u8], bare: KeyKind) -> Result<SecretKey, FormatError> {
     match Form::of(bytes)? {
         Form::Json(json) => private_json(&json),
@@ -166,13 +166,13 @@ fn private(bytes: &[u8], bare: KeyKind) -> Result<SecretKey, FormatError> {
     }
 }
 
-/// Reads public keys: JWK, JWKS, SPKI PEM, OpenSSH lines, an SSH2 key, `did:key`, the bytes in hex or
-/// those of Ed25519 in padded base64, or the public part of a keyfile.
+/// Reads public keys: JWK, JWKS, SPKI PEM, OpenSSH lines, an SSH2 key, `did:key`, hex, an Ed25519
+/// key in padded base64, or the public part of a keyfile.
 ///
 /// # Errors
-/// [`FormatError`]. A private key is refused although its public half is known: the key may have
-/// leaked. 32 bytes that are no key are refused too, and 43 characters of base64url, which is the
-/// form of a key id.
+/// [`FormatError`]. A private key is refused although its public half is known, because the key may
+/// have leaked. 32 bytes that encode no key are refused. 43 characters of base64url are refused
+/// too, because key ids have this form.
 pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
     let one = |key, name| {
         Ok(Import { keys: vec![Imported { name, ..Imported::new(key) }], skipped: Vec::new() })

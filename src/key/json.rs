@@ -1,10 +1,10 @@
-//! A strict reader of JSON, for files that decide about trust.
+//! A strict reader of JSON, for trust files and keys.
 //!
-//! `serde_json` silently takes the last of two members with one name. In a file
-//! that says who is trusted, two readers would then see two things, so a repeated name is an
-//! error here, at any depth. Everything else is RFC 8259 as `serde_json` reads it: no `NaN`, no
-//! lone surrogates, no depth beyond 128. One byte order mark at the start is ignored (section 8.1
-//! lets a reader do so): editors and shells on Windows write it.
+//! If an object has two members with one name, `serde_json` silently takes the last, and other
+//! readers take the first. A trust file would then mean two things, so a repeated name is an error
+//! here, at any depth. Everything else is RFC 8259 as `serde_json` reads it: no `NaN`, no lone
+//! surrogates, no depth beyond 128. One byte order mark at the start is ignored (section 8.1
+//! permits that), because editors and shells on Windows write one.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::{json_fault, quoted};
 
-/// A JSON value whose objects keep the order of their members and have none twice.
+/// A JSON value. Its objects keep the order of their members, and no object has two members with
+/// one name.
 pub(crate) enum StrictJson {
     Null,
     Bool,
@@ -22,7 +23,7 @@ pub(crate) enum StrictJson {
     Unsigned(u64),
     /// Any other number, rounded to an IEEE 754 double.
     Number(f64),
-    /// Wiped when dropped: it may be a private key.
+    /// A string, wiped when it is dropped, because it may be a private key.
     String(Zeroizing<String>),
     Array(Vec<StrictJson>),
     Object(StrictObject),
@@ -31,7 +32,7 @@ pub(crate) enum StrictJson {
 /// The members of one object, in the order of the file.
 pub(crate) struct StrictObject(Vec<(String, StrictJson)>);
 
-/// A text that is not JSON, or has a member twice; says where.
+/// The error for a text that is not JSON, or has a member twice. The message states the place.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", json_fault(.0))]
 #[non_exhaustive]
@@ -42,7 +43,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<StrictJson, JsonError> {
     serde_json::from_slice(without_bom(bytes)).map_err(JsonError)
 }
 
-/// `bytes` without a byte order mark of UTF-8 at their start.
+/// Returns `bytes` without the byte order mark of UTF-8 at their start.
 pub(crate) fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
@@ -98,8 +99,8 @@ impl StrictObject {
         }
     }
 
-    /// Returns this object without its member `without` in the form of RFC 8785 (JCS). `None` if it
-    /// has values other than strings, unsigned integers and objects of these.
+    /// Returns this object without its member `without`, in the form of RFC 8785 (JCS). `None` if
+    /// the object has values other than strings, unsigned integers and objects of these.
     pub(crate) fn canonical_without(&self, without: &str) -> Option<String> {
         let mut out = String::new();
         canonical_members(self, Some(without), &mut out)?;
@@ -125,7 +126,8 @@ fn canonical_members(
         out.push(':');
         match value {
             StrictJson::String(text) => canonical_string(text, out),
-            // Beyond 2^53 the ECMAScript form that RFC 8785 asks for is no longer the digits.
+            // Beyond 2^53, RFC 8785 demands the ECMAScript form, which is no longer the plain
+            // digits.
             StrictJson::Unsigned(n) if *n < 1 << 53 => out.push_str(&n.to_string()),
             StrictJson::Object(inner) => canonical_members(inner, None, out)?,
             _ => return None,
@@ -135,8 +137,9 @@ fn canonical_members(
     Some(())
 }
 
-/// Writes a string as in RFC 8785 section 3.2.2.2: two-character escapes if they exist, `\u00xx` in
-/// lower case for the other control characters, all other characters unchanged.
+/// Writes a string as in RFC 8785 section 3.2.2.2: with the two-character escapes where they exist,
+/// and with `\u00xx` in lower case for other control characters. All other characters stay
+/// unchanged.
 fn canonical_string(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {

@@ -8,15 +8,15 @@
 //!  "secret":"…"}
 //! ```
 //!
-//! The passphrase goes through Argon2id (RFC 9106, version 0x13) into the key of
-//! XChaCha20-Poly1305, which seals the 32 bytes of the private key: the seed of an Ed25519 key, or
-//! the number that is the key of P-256, big endian; its `public` is
-//! `{"kty":"EC","crv":"P-256","x":"…","y":"…","kid":"…"}`. The additional data is the RFC 8785
-//! form of the parsed object without `secret`: an attacker cannot change the name, the date or the cost
-//! and still have the file open. Public key and name can be read without the passphrase.
+//! Argon2id (RFC 9106, version 0x13) derives the key of XChaCha20-Poly1305 from the passphrase.
+//! That cipher seals the 32 bytes of the private key: the seed of an Ed25519 key, or the big-endian
+//! number of a P-256 key, whose `public` is `{"kty":"EC","crv":"P-256","x":"…","y":"…","kid":"…"}`.
+//! The additional data is the RFC 8785 form of the parsed object without `secret`. So a file whose
+//! name, date or cost was changed does not open. Public key and name can be read without the
+//! passphrase.
 //!
-//! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, its `secret` is the bare private
-//! key, and nothing in it is authenticated beyond the public key, which is recomputed.
+//! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, and its `secret` is the
+//! unencrypted private key. Only its public key is checked, by computing it from the private key.
 
 use std::fmt;
 use std::path::Path;
@@ -35,16 +35,16 @@ pub use seal::KdfCost;
 
 use seal::Kdf;
 
-/// The most bytes of a keyfile; mcpid writes about 600.
+/// The largest size of a keyfile in bytes; mcpid writes about 600.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The most bytes of a new key's name, in UTF-8.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// A keyfile that was read or made. Its secret is still sealed.
+/// A keyfile that was read or made. Its secret stays sealed until [`open`](Self::open).
 pub struct Keyfile {
     name: String,
-    /// The date as written in the file: the additional data contains these characters.
+    /// The date with the exact characters of the file, because the additional data contains them.
     created_text: String,
     created: Timestamp,
     public: PublicKey,
@@ -69,7 +69,7 @@ pub enum KeyfileError {
     /// The keyfile is damaged; the text says how. Never holds secret text.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// The passphrase hashing asks for more than the format allows; nothing was allocated.
+    /// The passphrase hashing asks for more than the format allows. No memory was allocated.
     #[error("asks for {asked} {what}, the limit is {limit}")]
     TooCostly {
         /// The resource that the file asks for, with its unit: `KiB of memory`, `passes`, `lanes`.
@@ -79,7 +79,7 @@ pub enum KeyfileError {
         /// The largest amount that the format allows.
         limit: u64,
     },
-    /// The cost is below what Argon2 can do with: no pass, no lane, or less than 8 KiB a lane.
+    /// The cost is below the minimum of Argon2: one pass, one lane, and 8 KiB for each lane.
     #[error("{asked} {what} is too little, at least {least} are needed")]
     TooCheap {
         /// The resource with a too small amount, with its unit.
@@ -95,13 +95,14 @@ pub enum KeyfileError {
     /// The secret is sealed, and no passphrase was given.
     #[error("a passphrase is needed")]
     PassphraseNeeded,
-    /// A key is to be sealed with an empty passphrase, which would protect nothing.
+    /// An empty passphrase was given to seal a key. It would protect nothing.
     #[error("the passphrase is empty")]
     PassphraseEmpty,
-    /// Authentication failed. A wrong passphrase and a changed file cannot be told apart.
+    /// The authentication failed. The cause is a wrong passphrase or a changed file; no reader can
+    /// tell which.
     #[error("wrong passphrase, or the file was changed")]
     WrongPassphrase,
-    /// The opened private key has another public key than the file names, or is none.
+    /// The opened private key is no key, or does not belong to the public key in the file.
     #[error("the secret does not belong to the public key in the file")]
     PublicMismatch,
     /// A new key's name is empty, over [`MAX_NAME_BYTES`], or holds a control character.
@@ -205,13 +206,14 @@ impl Keyfile {
         })
     }
 
-    /// Reads a keyfile, without opening it and before any costly work. The cost it names is
-    /// checked against the bounds here.
+    /// Reads a keyfile without opening it. The stated cost is checked against the bounds before any
+    /// costly work.
     ///
     /// # Errors
-    /// [`KeyfileError`]: anything but the shape above is one. Unknown and repeated members,
-    /// base64url with padding or stray bits, numbers that are not integers, a `kid` that is not
-    /// the thumbprint, a weak public key; in a plain file a private key of another public key.
+    /// [`KeyfileError`] for any content that differs from the format: unknown and repeated members,
+    /// base64url with padding or stray bits, numbers that are not integers, a `kid` that is not the
+    /// thumbprint, a weak public key, or a plain private key that does not belong to the public
+    /// key.
     pub fn from_json(bytes: &[u8]) -> Result<Self, KeyfileError> {
         read::keyfile(bytes)
     }
@@ -231,7 +233,8 @@ impl Keyfile {
         };
         let secret = SecretKey::of_kind(self.public.kind(), &seed)
             .map_err(|_| KeyfileError::PublicMismatch)?;
-        // The AEAD proves that the file was not changed, but not that its author was honest.
+        // The cipher proves that the file was not changed, but not that its author wrote the right
+        // public key.
         if secret.public() != &self.public {
             return Err(KeyfileError::PublicMismatch);
         }
@@ -268,7 +271,7 @@ impl Keyfile {
     }
 
     /// Returns the file's content: members in the order of the format, without a final newline, so
-    /// that a truncation by even one byte is detected. Wiped when dropped.
+    /// that a truncation by even one byte is detected. The text is wiped when it is dropped.
     pub fn to_json(&self) -> Zeroizing<String> {
         let mut out = Zeroizing::new(String::with_capacity(2048 + 2 * self.name.len()));
         out.push_str("{\"mcpid\":\"keyfile/1\",\"name\":");

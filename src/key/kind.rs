@@ -9,8 +9,8 @@ use std::fmt;
 pub enum KeyKind {
     /// Ed25519 (RFC 8032).
     Ed25519,
-    /// ECDSA on the curve P-256 with SHA-256 (FIPS 186-5). A build without the feature `p256` knows
-    /// the kind, and has no keys of it.
+    /// ECDSA on the curve P-256 with SHA-256 (FIPS 186-5). Without the feature `p256`, this kind is
+    /// known but no key of it can be used.
     P256,
 }
 

@@ -1,8 +1,9 @@
 //! Misplaced and misspelt members of a trust file that would restrict a key.
 //!
-//! RFC 7517 (sections 4 and 5) tells readers to ignore unknown members. They would silently ignore
-//! a revocation that is misspelt or one level too high, and the key would stay trusted. So the
-//! restricting names and their near misses are recognized at every level.
+//! RFC 7517 (sections 4 and 5) tells readers to ignore unknown members. So a reader would silently
+//! ignore a revocation that is misspelt or one level too high, and the key would stay trusted.
+//! Therefore the names of restrictions, and names one edit away from them, are detected at every
+//! level.
 
 use super::json::{StrictJson, StrictObject};
 
@@ -12,10 +13,10 @@ pub(crate) const SETTINGS: &str = "mcpid";
 /// The members of `mcpid` that restrict a key.
 const RESTRICTIONS: [&str; 5] = ["revoked_at", "not_after", "not_before", "allow", "security_key"];
 
-/// Looks through the members of a JWK, at every depth but inside its `mcpid`.
+/// Checks the members of a JWK, at every depth except inside its `mcpid`.
 ///
 /// # Errors
-/// The first member that would restrict the key if it were spelled or placed well, as a fragment.
+/// The first member that would restrict the key if its name or place were right, as a fragment.
 pub(crate) fn in_key(jwk: &StrictObject) -> Result<(), String> {
     jwk.iter().filter(|(name, _)| *name != SETTINGS).try_for_each(in_member)
 }
@@ -23,8 +24,8 @@ pub(crate) fn in_key(jwk: &StrictObject) -> Result<(), String> {
 /// Checks the members beside `keys`, at every depth.
 ///
 /// # Errors
-/// The same as for [`in_key`]; a second list of keys, which no reader of `keys` would see, is an
-/// error too.
+/// The same as for [`in_key`]. A second list of keys is an error too, because readers of `keys`
+/// would not see it.
 pub(crate) fn beside_keys(set: &StrictObject) -> Result<(), String> {
     for (name, value) in set.iter().filter(|(name, _)| *name != "keys") {
         if name == SETTINGS {
@@ -50,7 +51,8 @@ fn in_member((name, value): (&str, &StrictJson)) -> Result<(), String> {
         return Err(format!("the member {name:?} belongs into {SETTINGS:?}{meant}"));
     }
     match value {
-        // The parser for keys reads the registered member (OpenID Federation 1.0).
+        // The parser for keys reads this registered member (OpenID Federation 1.0), so it is no
+        // misplaced one.
         StrictJson::Object(_) if name == "revoked" => Ok(()),
         StrictJson::Object(members) => members.iter().try_for_each(in_member),
         StrictJson::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
@@ -115,7 +117,7 @@ mod tests {
         {
             assert!(!is_near(far, "mcpid"), "{far:?}");
         }
-        // No registered member of a JWK is near to a name of ours.
+        // No registered member of a JWK has a name that is one edit away from one of our names.
         for member in [
             "kty", "use", "key_ops", "alg", "kid", "x5u", "x5c", "x5t", "x5t#S256", "crv", "x",
             "y", "d", "n", "e", "p", "q", "dp", "dq", "qi", "oth", "k", "ext", "iat", "nbf", "exp",

@@ -6,8 +6,8 @@
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
-//! A [`PublicKey`] is judged when it is decoded: is it weak, is its private half published, and
-//! what is its id. This module reads no clock and asks for no passphrase.
+//! A [`PublicKey`] is judged when it is decoded: whether it is weak, whether its private half is
+//! published, and which id it has. This module reads no clock and asks for no passphrase.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -41,9 +41,9 @@ pub use secret_key::SecretKey;
 pub struct KeyId([u8; 43]);
 
 impl KeyId {
-    /// Returns the id of a key of `kind` in the form of [`PublicKey::as_bytes`]: RFC 7638 over the
-    /// members `crv`, `kty`, `x` (RFC 8037), and for P-256 `y` (RFC 7518 section 6.2), in the order
-    /// that section 3.2 demands. Whether the bytes are a key is not checked.
+    /// Returns the id of a key of `kind` in the form of [`PublicKey::as_bytes`]. The id is the hash
+    /// of RFC 7638 over the members `crv`, `kty`, `x` (RFC 8037), and for P-256 `y` (RFC 7518
+    /// section 6.2), in the order that section 3.2 demands. The bytes need not encode a valid key.
     fn of(kind: KeyKind, key: &[u8]) -> Self {
         let JwkMembers { kty, crv, x, y } = JwkMembers::of(kind, key);
         let y = y.map(|y| format!(r#","y":"{y}""#)).unwrap_or_default();
@@ -70,7 +70,7 @@ impl KeyId {
     }
 }
 
-/// Tables of ids can be searched for bytes that are not checked yet.
+/// Lets a table of ids be searched with bytes that were not checked to be an id.
 impl Borrow<[u8; 43]> for KeyId {
     fn borrow(&self) -> &[u8; 43] {
         &self.0
@@ -89,12 +89,12 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// The members of a JWK that are the public key: RFC 8037 section 2, RFC 7518 section 6.2.1.
+/// The members of a JWK that form the public key: RFC 8037 section 2, RFC 7518 section 6.2.1.
 pub(crate) struct JwkMembers {
     pub(crate) kty: &'static str,
     pub(crate) crv: &'static str,
     pub(crate) x: String,
-    /// Only a key of P-256 has it.
+    /// The `y` coordinate, which only keys of P-256 have.
     pub(crate) y: Option<String>,
 }
 
@@ -129,11 +129,11 @@ impl fmt::Display for JwkMembers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublicKeyError {
-    /// Not 32 bytes that are the only encoding of a point of Ed25519.
+    /// The 32 bytes are not the canonical encoding of a point of Ed25519.
     #[error("not the canonical encoding of an Ed25519 public key")]
     Ed25519,
-    /// Not on the curve, the point at infinity, a coordinate that is not below the prime, or a form
-    /// that SEC 1 does not have.
+    /// The bytes encode no point of P-256: off the curve, the point at infinity, a coordinate not
+    /// below the prime, or a form that SEC 1 does not define.
     #[error("not a point of P-256")]
     P256,
     /// The feature `p256` is not built in.
@@ -153,14 +153,14 @@ pub enum SecretKeyError {
     LeftOut,
 }
 
-/// A signature that does not hold.
+/// The error for an invalid signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not hold")]
 #[non_exhaustive]
 pub struct BadSignature;
 
-/// A signer with one key, wherever the private half is kept: in memory, in an agent, or in a source
-/// that is written elsewhere.
+/// A signer with one key. The private half can be in memory, in an agent, or in another program's
+/// key source.
 pub trait Sign: Send + Sync {
     /// Returns the public half.
     fn public(&self) -> &PublicKey;
@@ -170,7 +170,7 @@ pub trait Sign: Send + Sync {
     ///
     /// # Errors
     /// [`SignError`] if the source of the private half cannot be reached or declines. A
-    /// [`SecretKey`] in memory fails only if it is one of P-256 and the system has no random numbers.
+    /// [`SecretKey`] in memory fails only if it is of P-256 and the system has no random numbers.
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
@@ -181,7 +181,7 @@ pub trait Sign: Send + Sync {
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 
 impl SignError {
-    /// Creates the error of another source: why it did not sign, in a lower-case fragment.
+    /// Creates the error of another key source. `why` is the reason, in a lower-case fragment.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         SignError(why.into())
     }

@@ -1,4 +1,4 @@
-//! Public keys, decoded and judged once.
+//! Public keys. Each is checked once, when it is decoded.
 
 use std::fmt;
 
@@ -33,7 +33,8 @@ impl PublicKey {
     /// Decodes the 32 bytes of an Ed25519 key (RFC 8032 section 5.1.3).
     ///
     /// # Errors
-    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is one: it would give one key two ids.
+    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is refused, because it would give one
+    /// key two ids.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
         let point =
             ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError::Ed25519)?;
@@ -41,8 +42,8 @@ impl PublicKey {
         if edwards.compress().as_bytes() != bytes {
             return Err(PublicKeyError::Ed25519);
         }
-        // With a key of small order, one signature fits many messages; with one of mixed order,
-        // verifiers disagree about its signatures. Honest key generation makes neither.
+        // With a key of small order, one signature is valid for many messages. With a key of mixed
+        // order, verifiers disagree about its signatures. Honest key generation makes neither.
         let weak = point.is_weak() || !edwards.is_torsion_free();
         Ok(PublicKey::of_ed25519(point, weak))
     }
@@ -106,7 +107,7 @@ impl PublicKey {
         }
     }
 
-    /// Returns the members of its JWK that are the key.
+    /// Returns the members of the key's JWK that form the public key.
     pub(crate) fn jwk_members(&self) -> JwkMembers {
         JwkMembers::of(self.kind(), self.as_bytes())
     }
@@ -116,35 +117,35 @@ impl PublicKey {
         &self.id
     }
 
-    /// Returns true if the key has a component of small order; signatures under such a key prove
+    /// Returns true if the key has a component of small order. Signatures of such a key prove
     /// nothing.
     pub fn is_weak(&self) -> bool {
         self.weak
     }
 
     /// Returns true if the private half is published in an RFC or a specification's example, or is
-    /// a very obvious seed, so that every attacker can sign with it. Judged once, at decoding.
+    /// a very obvious seed. Every attacker can sign with such a key.
     pub fn is_published(&self) -> bool {
         self.published
     }
 
     /// Verifies a signature by the algorithm of the key's kind.
     ///
-    /// Ed25519: without cofactor, and refuses small-order `R` and weak keys. Under all other keys it
-    /// accepts the same signatures as `ed25519_dalek::VerifyingKey::verify_strict`, which decodes
-    /// `R` to see its order: a seventh of its time.
+    /// Ed25519: the check is without cofactor, and refuses small-order `R` and weak keys. Under all
+    /// other keys it accepts the same signatures as `ed25519_dalek::VerifyingKey::verify_strict`,
+    /// which spends a seventh of its time on decoding `R` to learn its order.
     ///
-    /// P-256: `signature` is `r ‖ s`, each from 1 to the order of the curve less 1. Each signature
-    /// has a second form, with `s` subtracted from the order, that holds too.
+    /// P-256: `signature` is `r ‖ s`, each from 1 to the order of the curve less 1. Each valid
+    /// signature has a second valid form, with `s` subtracted from the order.
     ///
     /// # Errors
-    /// [`BadSignature`], which never says why.
+    /// [`BadSignature`], which states no reason.
     pub fn verify_strict(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), BadSignature> {
         match &self.point {
             PublicPoint::Ed25519(point) => {
-                // A key that is not weak lies in the group of prime order, so `[S]B - [k]A`, whose
-                // canonical encoding `R` has to equal, lies there too. Only the identity has small
-                // order in that group.
+                // A key that is not weak lies in the group of prime order. So `[S]B - [k]A` lies in
+                // that group too, and `R` has to equal its canonical encoding. Only the identity
+                // has small order in that group.
                 if self.weak || signature.starts_with(&IDENTITY) {
                     return Err(BadSignature);
                 }

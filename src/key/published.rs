@@ -1,11 +1,11 @@
 //! Public keys whose private half is published.
 //!
-//! Test keys end up in real registries: an operator tries signing with the key of the RFC, and
-//! forgets to remove it. Every reader of the RFC can then sign. So such keys are listed here.
+//! Test keys end up in real registries: an operator tests with the key of the RFC and forgets to
+//! remove it. Every reader of the RFC can then sign. So such keys are listed here.
 //!
-//! The table holds the first eight bytes of each public key. That is enough: that an honest key
-//! is mistaken for one of them has odds of one in 2^55. `tests/engine/curve.rs` derives every row
-//! from its seed, so the table proves itself.
+//! The table holds the first eight bytes of each public key. An honest key is mistaken for one of
+//! them with a probability of one in 2^55. `tests/engine/curve.rs` derives every row from its seed
+//! and compares it.
 
 use super::KeyKind;
 
@@ -18,7 +18,8 @@ pub(crate) fn is_published(kind: KeyKind, key: &[u8]) -> bool {
         KeyKind::Ed25519 => PUBLISHED,
         KeyKind::P256 => p256::PUBLISHED,
     };
-    // About three hundred comparisons, once when a key is decoded: nothing beside the decoding.
+    // The search takes about three hundred comparisons, once per decoded key. Decoding takes far
+    // longer.
     key.first_chunk().is_some_and(|start| published.contains(&u64::from_be_bytes(*start)))
 }
 
@@ -100,7 +101,8 @@ const PUBLISHED: &[u64] = &[
     0x3e37e8f0_ceeaa3b7, 0x379bd5b7_d1494939, 0xc9077518_cfa43876, 0x3d84d35b_a3c075e8,
     0x1660d273_222b2922, 0xefe73e55_679c12ea, 0x3b8c3c1e_21aef42e, 0xee692b43_56f36034,
     0xdded14e9_5286921f, 0xe63cc9f1_bfea63e0, 0xca987f7a_6cd86342, 0x76a15920_44a6e4f5,
-    // Seeds of zeros that end in 01 to 10: the did:key specification's examples among them.
+    // Seeds of zeros that end in 01 to 10; the examples of the did:key specification are among
+    // them.
     0x4cb5abf6_ad79fbf5, 0x7422b988_7598068e, 0xf381626e_41e7027e, 0xfd50b8e3_b144ea24,
     0xfde4fba0_30ad002f, 0xb4c92afb_3ba57f3a, 0x3ee2a8a7_283cb2fd, 0xbe3b4f95_d1d875d7,
     0xdd7e84d0_10aed28a, 0x52725008_1bdcdc2e, 0x43aae8eb_bdedb969, 0x1262bc6d_5408a3c4,

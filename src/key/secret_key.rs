@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use super::ecdsa::EcdsaSecret;
 use super::{KeyKind, PublicKey, SecretKeyError, Sign, SignError};
 
-/// A private key in memory: the RFC 8032 seed of an Ed25519 key, or the number that is the private
-/// key of P-256, wiped when it is dropped. The first signature with a key of P-256 makes a second
-/// copy of it inside `ring`, which is not wiped.
+/// A private key in memory, wiped when it is dropped: the RFC 8032 seed of an Ed25519 key, or the
+/// number of a P-256 key. The first signature with a P-256 key makes a second copy inside `ring`,
+/// which is not wiped.
 ///
 /// ```
 /// use mcpid::key::{SecretKey, Sign};
@@ -36,16 +36,16 @@ impl SecretKey {
     /// Creates the Ed25519 key whose seed is `seed` (RFC 8032 section 5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
-        // A clamped scalar times the base point has prime order, and compresses canonically.
+        // A clamped scalar times the base point has prime order and a canonical encoding.
         let public = PublicKey::of_ed25519(key.verifying_key(), false);
         SecretKey { private: PrivateHalf::Ed25519(key), public }
     }
 
-    /// Creates the key of P-256 whose private key is the number `scalar`, big endian.
+    /// Creates the key of P-256 whose private key is the big-endian number `scalar`.
     ///
     /// # Errors
-    /// [`SecretKeyError`]: zero, or not below the order of the curve; every key in a build without
-    /// the feature `p256`.
+    /// [`SecretKeyError`] if the number is zero or not below the order of the curve, and for every
+    /// key in a build without the feature `p256`.
     pub fn from_p256_scalar(scalar: &[u8; 32]) -> Result<Self, SecretKeyError> {
         let (secret, point) = EcdsaSecret::from_scalar(scalar)?;
         let public = PublicKey::of_p256(point);
@@ -79,7 +79,8 @@ impl SecretKey {
         let mut scalar = Zeroizing::new([0; 32]);
         loop {
             random.try_fill_bytes(scalar.as_mut())?;
-            // One of 2^32 numbers is not below the order (FIPS 186-5, A.2.2).
+            // One of 2^32 random numbers is not below the order and is drawn again (FIPS 186-5,
+            // A.2.2).
             if let Ok(key) = SecretKey::from_p256_scalar(&scalar) {
                 return Ok(key);
             }

@@ -6,7 +6,7 @@
 //! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
 //!
 //! A new source is a variant of [`KeyRef`] and of [`FoundKey`], and a type that implements
-//! [`Sign`]. Callers see that trait only.
+//! [`Sign`]. Callers use only that trait.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,8 +40,8 @@ pub const SSH_AGENT: &str = "ssh-agent:";
 pub enum KeyRef {
     /// The keyfile at this path.
     File(PathBuf),
-    /// The key in the ssh-agent that has this fingerprint, key id or comment; the agent's only key,
-    /// if this is empty.
+    /// The key in the ssh-agent that has this fingerprint, key id or comment. An empty text names
+    /// the agent's only key.
     Agent(String),
 }
 
@@ -55,9 +55,9 @@ pub struct KeyRefError {
 }
 
 impl KeyRef {
-    /// Reads a reference. A text that begins like a URI (RFC 3986 section 3.1: two or more lower-case
-    /// letters, digits, `+`, `-` or `.`, of which the first is a letter, and a colon) is a
-    /// reference to a source. All other texts are paths, so `./ssh-agent:x` is a file.
+    /// Reads a reference. A text that begins like a URI is a reference to a source. That is two or
+    /// more lower-case letters, digits, `+`, `-` or `.`, the first a letter, and then a colon (RFC
+    /// 3986 section 3.1). All other texts are paths, so `./ssh-agent:x` is a file.
     ///
     /// # Errors
     /// [`KeyRefError`] for a scheme that is not known.
@@ -77,7 +77,7 @@ impl KeyRef {
         }
     }
 
-    /// Finds the key. No secret is touched yet: a keyfile stays sealed, and an agent is only asked
+    /// Finds the key without reading its secret: a keyfile stays sealed, and an agent is only asked
     /// for its list. `agent` is the socket of the user's ssh-agent, if there is one.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ pub enum FindKeyError {
     Agent(#[from] ChooseError),
 }
 
-/// A key that can sign, and whose secret is not touched yet.
+/// A key that can sign. Its secret has not been read yet.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FoundKey {
@@ -136,7 +136,7 @@ impl FoundKey {
         }
     }
 
-    /// Returns true if another program signs, which may ask a person each time.
+    /// Returns true if another program signs. That program may ask a person each time.
     pub fn signs_elsewhere(&self) -> bool {
         !matches!(self, FoundKey::File(_))
     }
@@ -150,7 +150,7 @@ impl FoundKey {
         }
     }
 
-    /// Returns the keyfile's name or the agent's comment: any text at all.
+    /// Returns the keyfile's name or the agent's comment. Either can be any text.
     pub fn name(&self) -> &str {
         match self {
             FoundKey::File(keyfile) => keyfile.name(),
@@ -159,8 +159,8 @@ impl FoundKey {
         }
     }
 
-    /// Opens the key, with the passphrase of a sealed keyfile. A key in an agent blocks the thread
-    /// at each signature until the agent has answered.
+    /// Opens the key, with the passphrase of a sealed keyfile. Signing with a key in an agent
+    /// blocks the thread until the agent has answered.
     ///
     /// # Errors
     /// As [`Keyfile::open`].

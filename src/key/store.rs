@@ -1,8 +1,9 @@
-//! Keyfiles and trust files on disk: who may read and write them, and writing them whole.
+//! Reads and writes keyfiles and trust files: checks who may read and write them, and replaces each
+//! file in one step.
 //!
-//! A file is never written in place. Its new content goes into a temporary file in the same
-//! folder, is forced to the disk, and takes its name in one step; a crash, a full disk or a
-//! closed lid leaves the old file or the new one, never half of either.
+//! A file is never written in place. Its new content goes into a temporary file in the same folder
+//! and is forced to the disk. Then a rename puts the temporary file in place of the old. So a crash
+//! or a full disk leaves either the old file or the new one, and never a part of one.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -17,13 +18,13 @@ use super::keyfile::{self, Keyfile, KeyfileError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The operating system says no.
+    /// The operating system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The path is not a regular file; the text names its kind.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
-    /// More bytes than such a file may have.
+    /// The file has more bytes than the limit.
     #[error("larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -35,7 +36,7 @@ pub enum FileError {
         /// The permission bits.
         mode: u32,
     },
-    /// A file exists at this path already; it was left as it is.
+    /// A file exists at this path already. It was not changed.
     #[error("already exists")]
     Exists,
     /// The content is not a keyfile that can be used.
@@ -62,8 +63,8 @@ impl FileError {
 /// Reads the keyfile at `path`, without opening it.
 ///
 /// # Errors
-/// [`FileError`]; a plain key that group or others can read or write is refused here, since it
-/// may be known or replaced already.
+/// [`FileError`]. A plain key that group or others can read or write is refused, because it may
+/// have been read or replaced already.
 pub fn load_keyfile(path: &Path) -> Result<Keyfile, FileError> {
     let limit = u64::try_from(keyfile::MAX_BYTES).unwrap_or(u64::MAX);
     let (bytes, metadata) = read_regular(path, limit)?;
@@ -80,8 +81,7 @@ pub fn load_keyfile(path: &Path) -> Result<Keyfile, FileError> {
 /// Writes a new keyfile with mode 0600.
 ///
 /// # Errors
-/// [`FileError::Exists`] if there is anything at `path`, a dangling symbolic link too;
-/// [`FileError::Io`].
+/// [`FileError::Exists`] if the path exists, also as a dangling symbolic link; [`FileError::Io`].
 pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     write_new(path, &checked(file)?, 0o600)
 }
@@ -89,15 +89,17 @@ pub fn create_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
 /// Replaces the keyfile at `path` by another one, in one step, with mode 0600.
 ///
 /// # Errors
-/// [`FileError::NotRegular`] for anything but a regular file. A symbolic link is refused because
-/// replacing it would leave the old key, under the old passphrase, where it points.
+/// [`FileError::NotRegular`] for anything except a regular file. A symbolic link is refused,
+/// because replacing the link would leave the old key, under the old passphrase, at the link's
+/// target.
 pub fn replace_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     let old = fs::symlink_metadata(path)?;
     regular(&old)?;
     replace(path, &checked(file)?, 0o600, Some(&old))
 }
 
-/// Returns the content to write, after reading it back: an unreadable file must replace nothing.
+/// Returns the content to write. It is parsed first, so that an unreadable file never replaces a
+/// readable one.
 fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let json = file.to_json();
     Keyfile::from_json(json.as_bytes())?;
@@ -110,7 +112,8 @@ pub(crate) fn read_regular(
     path: &Path,
     limit: u64,
 ) -> Result<(Zeroizing<Vec<u8>>, Metadata), FileError> {
-    // Looked at before it is opened: opening a named pipe would wait for a writer.
+    // The type is checked before the file is opened, because opening a named pipe would wait for a
+    // writer.
     regular(&fs::metadata(path)?)?;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -153,7 +156,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), File
     match fs::hard_link(&temporary.path, path) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(FileError::Exists),
-        // Some file systems know no links. There the name is taken first and filled then.
+        // Some file systems have no hard links. There, the file is created under its name first and
+        // filled afterwards.
         Err(_) => {
             let mut file = match create_new(path, mode) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -186,7 +190,7 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// A file that is removed when dropped; after a rename there is nothing left to remove.
+/// A temporary file, removed when this is dropped. After a rename no file of that name is left.
 struct Temporary {
     path: PathBuf,
 }
@@ -255,8 +259,8 @@ pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
     }
 }
 
-/// Gives `file` the owner of the file that it will replace, and then its mode: the mode given at
-/// creation was cut by the umask, which is right for a new file and wrong for a rewritten one.
+/// Gives `file` the owner of the file that it will replace, and then its mode. The umask cut the
+/// mode at creation, which is right for a new file and wrong for a rewritten one.
 pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(old) = old {
@@ -266,7 +270,7 @@ pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::
         if (new.uid(), new.gid()) != (old.uid(), old.gid())
             && std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid())).is_err()
         {
-            // The group bits were meant for another group.
+            // The owner could not be kept, so the group's permission would go to another group.
             mode &= !0o020;
         }
         file.set_permissions(fs::Permissions::from_mode(mode))?;
@@ -276,8 +280,8 @@ pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::
     Ok(())
 }
 
-/// Forces the folder's new entry to the disk. The file itself is there already; a folder that
-/// cannot be opened or synchronised (some network file systems) is no reason to say it is not.
+/// Forces the folder's new entry to the disk. The content of the file is on the disk already. Some
+/// network file systems cannot open or synchronise a folder; that is not reported as an error.
 fn sync_folder(path: &Path) {
     #[cfg(unix)]
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());

@@ -1,7 +1,7 @@
 //! The registry of trusted keys: which keys may sign, for which operations, and when.
 //!
-//! A trust file is a JWK set (RFC 7517), so that any JOSE tool reads it, in which each key may
-//! have one member of ours:
+//! A trust file is a JWK set (RFC 7517), so that any JOSE tool can read it. Each key may have one
+//! member of our own:
 //!
 //! ```json
 //! {"keys":[{"kty":"OKP","crv":"Ed25519","x":"…","kid":"…","use":"sig",
@@ -40,15 +40,15 @@ use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 
-/// Maximum number of keys with one `kid` that are tried. Without a limit, a request without a valid
-/// signature would cost one verification for each key.
+/// Maximum number of keys with one `kid` that are tried for a request. Without a limit, a request
+/// without a valid signature would cost one verification for each key.
 pub const MAX_KEYS_PER_KID: usize = 4;
 
 /// A note about a trust file for its operator, which is no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustNote {
-    /// The file that the note is about; `None` for text that came from no file.
+    /// The file that the note is about. `None` if the text was not read from a file.
     pub path: Option<PathBuf>,
     /// The note: a lower-case fragment. May hold text from the file: escape it on a terminal.
     pub text: String,
@@ -65,23 +65,23 @@ pub struct TrustEntry {
 }
 
 impl TrustEntry {
-    /// Returns the key. It may be weak or published: the registry keeps such keys, so that a verifier
-    /// can refuse them with that reason.
+    /// Returns the key. It may be weak or published: the registry keeps such keys, so that a
+    /// verifier can refuse their requests with that reason.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
 
-    /// Returns the name that the registry's operator chose. Can be any text.
+    /// Returns the name that the registry's operator chose. It can be any text.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Returns every `kid` that a file gives the key.
+    /// Returns every `kid` that the files give the key.
     pub fn kids(&self) -> &[String] {
         &self.kids
     }
 
-    /// Returns the client ids, besides the key's own id, that a `tag` may claim.
+    /// Returns the client ids that a `tag` may claim besides the key's own id.
     pub fn client_ids(&self) -> &[String] {
         &self.client_ids
     }
@@ -96,12 +96,12 @@ impl TrustEntry {
         self.limits.not_after
     }
 
-    /// Returns since when the key is revoked; may lie in the future.
+    /// Returns the time from which the key is revoked. It may lie in the future.
     pub fn revoked_at(&self) -> Option<Timestamp> {
         self.limits.revoked_at
     }
 
-    /// Returns the lists of patterns, one for each file that has one.
+    /// Returns the lists of allowed patterns, one for each file that has such a list.
     pub fn allow(&self) -> &[Vec<Pattern>] {
         &self.limits.allow
     }
@@ -125,8 +125,8 @@ impl TrustEntry {
     }
 
     /// Returns true if the key may do `operation`. Without `allow`, all operations are allowed.
-    /// With it, an operation is allowed if a pattern in every list matches it, or if a session
-    /// needs it to begin and end.
+    /// With `allow`, an operation is allowed if a pattern in every list matches it, or if it begins
+    /// or ends a session.
     ///
     /// A body that cannot be read has no operation; a verifier must refuse such a body if the key
     /// [is limited](Self::is_limited).
@@ -181,7 +181,7 @@ fn unite(all: &mut Vec<String>, more: Vec<String>) {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    /// Shared, so that a verdict can keep the entry that it rests on without copying it.
+    /// Reference-counted, so that a verdict can keep its entry without copying.
     entries: Vec<Arc<TrustEntry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
@@ -205,17 +205,17 @@ impl Registry {
     /// without names that begin with a dot. Symbolic links are followed.
     ///
     /// # Errors
-    /// [`LoadError`], with the path: one file that cannot be read or judged fails the whole, for
-    /// it may hold a revocation. A folder without trust files is an error too, and so is a file
-    /// or folder that others than owner and group can write.
+    /// [`LoadError`], with the path. One file that cannot be read fails the whole load, because it
+    /// may hold a revocation. A folder without trust files is an error too, and so is a file or
+    /// folder that users other than its owner and group can write.
     pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, LoadError> {
         load::registry(paths)
     }
 
-    /// Combines files. All entries of one key become one, the strictest: `kid`s and client ids
-    /// united, latest start, earliest end, earliest revocation, every `allow` must pass. The name
-    /// is that of the first file that has one. A skipped entry grants no rights, but still
-    /// restricts the key that it names.
+    /// Combines files. All entries of one key become one entry with the strictest limits: the
+    /// latest start, the earliest end, the earliest revocation, and every `allow`. `kid`s and
+    /// client ids are united. The name is that of the first file that has one. A skipped entry
+    /// grants no rights, but still restricts the key that it names.
     pub fn merge(files: impl IntoIterator<Item = TrustFile>) -> Self {
         let mut registry = Registry::default();
         let mut restrictions = Vec::new();
@@ -283,8 +283,8 @@ impl Registry {
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
     }
 
-    /// Returns the first entries of the registry, at most [`MAX_KEYS_PER_KID`], to which a file
-    /// gives the `kid` (any text).
+    /// Returns the entries that have the `kid` (any text), at most the first [`MAX_KEYS_PER_KID`]
+    /// of the registry.
     pub fn by_kid(&self, kid: &str) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.by_kid
             .get(kid)

@@ -12,13 +12,14 @@ pub enum ChooseError {
     /// The agent did not list its keys, or lists none.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No key has that name, or the agent has no key of a kind that signs here.
+    /// No key has that name, or the agent has no key of a kind that can sign requests.
     #[error("the ssh-agent has no such key that can sign")]
     Unknown {
-        /// The keys that it has, of all kinds.
+        /// The keys of all kinds that the agent holds.
         there: Vec<AgentIdentity>,
     },
-    /// Several keys that can sign are called that, or there are several where none is named.
+    /// Several keys that can sign have that name, or no name was given and the agent holds several
+    /// keys.
     #[error("the ssh-agent has several such keys")]
     Several {
         /// The keys that match equally well.

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use super::AgentError;
 
-/// The longest message in either direction, its length not counted: what OpenSSH's agent takes.
+/// The longest message in either direction, without its length field: the limit of OpenSSH's agent.
 const LONGEST: usize = 256 * 1024;
 
 /// Sends `message` of the type `act` to the agent at `socket`. Returns the answer without its
-/// length: the type, then the rest. The whole exchange takes at most `within`.
+/// length field: the type and the content. The whole exchange takes at most `within`.
 pub(super) fn exchange(
     socket: &Path,
     act: u8,
@@ -28,7 +28,7 @@ pub(super) fn exchange(
     };
     let wait = ExchangeTimeout { until: Instant::now() + within, within };
     let mut stream = connect(socket, &wait)?;
-    // In one piece, and wiped: it may hold a private key.
+    // The request is one buffer, wiped when it is dropped, because it may hold a private key.
     let mut request = Zeroizing::new(Vec::with_capacity(length + 4));
     request.extend_from_slice(&header);
     request.push(act);

@@ -1,5 +1,5 @@
-//! Public keys as other programs want them. Members of JSON come in a fixed order, and nothing
-//! but PEM ends with a newline.
+//! Public keys in the formats of other programs. Members of JSON come in a fixed order. Only PEM
+//! ends with a newline.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,8 +29,8 @@ impl JwkAlg {
     }
 }
 
-/// Returns a JWK (RFC 7517, 7518 and 8037) with `use` and the thumbprint as `kid`, and with `alg`
-/// only on request. An `alg` of another kind of key is left out.
+/// Returns a JWK (RFC 7517, 7518 and 8037) with `use` and the thumbprint as `kid`. `alg` is written
+/// only on request, and only if it belongs to the kind of the key.
 pub fn jwk(key: &PublicKey, alg: Option<JwkAlg>) -> String {
     jwk_with_kid(key, key.id().as_str(), alg)
 }

@@ -24,7 +24,7 @@ impl JwkKind {
     /// Reads `kty` and `crv`.
     ///
     /// # Errors
-    /// One of them is missing or no string, as a fragment.
+    /// The fault as a fragment, if either member is missing or is no string.
     fn of(jwk: &StrictObject) -> Result<Self, String> {
         let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
         Ok(JwkKind::Other(match (kty, jwk.string("crv").ok().flatten()) {
@@ -46,7 +46,7 @@ impl JwkKind {
 }
 
 /// Returns true if a JWK of any type has a secret member: `d` (RSA, EC, OKP), `k` (symmetric) or
-/// `priv` (the newer AKP keys).
+/// `priv` (AKP keys).
 pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
 }
@@ -100,8 +100,8 @@ pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, U
     }
 }
 
-/// Returns the id of a key of a kind that is used here, whether or not this key can be; `None` for
-/// another type or a broken key.
+/// Returns the id of a key of a kind that this build uses, even if this key is not usable. `None`
+/// for another type or a broken key.
 pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     match JwkKind::of(jwk) {
         Ok(JwkKind::Ours(kind)) => point(jwk, kind).ok().map(|point| KeyId::of(kind, &point)),
@@ -109,7 +109,8 @@ pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     }
 }
 
-/// Returns the ids that the bytes of a JWK of any type have, as a key of each kind.
+/// Returns the ids that the bytes of a JWK would have as a key of each kind. The JWK can be of any
+/// type.
 pub(crate) fn ids(jwk: &StrictObject) -> impl Iterator<Item = KeyId> {
     KeyKind::ALL
         .iter()
@@ -165,7 +166,7 @@ fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
         _ => return None,
     };
     let seconds = if number.abs() >= 1e11 { number / 1000.0 } else { number };
-    // A double has every whole second up to 2^53; beyond the year 9999 there is no date.
+    // A double holds every whole second up to 2^53. Dates end at the year 9999.
     (seconds.abs() < 2.6e11).then(|| Timestamp::from_unix(round(seconds) as i64))
 }
 
@@ -224,8 +225,8 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     }
     let secret = SecretKey::of_kind(kind, &*binary(jwk, "d").map_err(bad)?);
     let secret = secret.map_err(|e| bad(format!("\"d\" is {e}")))?;
-    // The public half must stand beside d (RFC 8037 section 2, RFC 7518 section 6.2.2); a file whose
-    // halves differ holds two keys.
+    // RFC 8037 section 2 and RFC 7518 section 6.2.2 demand the public key beside `d`. If the two do
+    // not belong together, the file holds two keys.
     if point(jwk, kind).map_err(bad)? != secret.public().as_bytes() {
         let members = match kind {
             KeyKind::Ed25519 => "\"x\" is",

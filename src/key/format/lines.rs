@@ -1,4 +1,5 @@
-//! OpenSSH public keys as its programs list them: `.pub` files, `ssh-add -L`, `authorized_keys`.
+//! OpenSSH public keys as OpenSSH's programs list them: `.pub` files, `ssh-add -L`,
+//! `authorized_keys`.
 
 use super::{FormatError, Import, Imported, PUBLIC, SIGNING, instead, malformed, openssh};
 
@@ -28,12 +29,12 @@ const OPTIONS: [&str; 22] = [
     "x11-forwarding",
 ];
 
-/// Reads the keys of all lines that are of a kind used here; empty lines and comments are left out. `None` if some
-/// other line is not an OpenSSH key of any kind.
+/// Reads the keys of all lines that are of a kind that this build uses. Empty lines and comments
+/// are skipped. `None` if another line is not an OpenSSH key of any kind.
 ///
 /// # Errors
-/// A key that is broken, or marked as revoked, as a certificate authority or with an end; no key of a
-/// kind used here.
+/// A key that is broken, revoked, a certificate authority, or limited in time; or no key of a kind
+/// that this build uses.
 pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
     let lines = text.split(['\n', '\r']).map(str::trim_ascii).zip(1_usize..);
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
@@ -65,7 +66,7 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, Form
     Ok(import)
 }
 
-/// One line with a key of a kind that is used here.
+/// One line with a key of a kind that this build uses.
 struct KeyLine {
     key: openssh::OpensshLine,
     /// True if the line has options before the key.

@@ -1,5 +1,5 @@
-//! OpenSSH's key files (its PROTOCOL.key) and its one-line public keys: Ed25519 (RFC 8709) and P-256
-//! (RFC 5656).
+//! OpenSSH's key files (its PROTOCOL.key) and its public keys on one line: Ed25519 (RFC 8709) and
+//! P-256 (RFC 5656).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,8 @@ use crate::key::{KeyKind, PublicKey, PublicKeyError, SecretKey, Sign as _};
 pub(in crate::key) const CURVE: &[u8] = b"nistp256";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// Reads fields of the SSH wire format (RFC 4251 section 5) off the front of some bytes.
+/// A reader of the fields of the SSH wire format (RFC 4251 section 5). It removes each field from
+/// the start of the bytes.
 pub(in crate::key) struct Wire<'a>(pub(in crate::key) &'a [u8]);
 
 impl<'a> Wire<'a> {
@@ -33,7 +34,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// Returns the name of a type of key, which is also that of its signatures.
+/// Returns the name of a type of key. The signatures of such keys have the same type name.
 pub(in crate::key) fn type_of(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::Ed25519 => "ssh-ed25519",
@@ -46,9 +47,9 @@ fn kind_of(of_type: &[u8]) -> Option<KeyKind> {
     KeyKind::ALL.iter().copied().find(|kind| type_of(*kind).as_bytes() == of_type)
 }
 
-/// Returns the key in the bytes that lines, key files and agents share. `None` for another type, a
-/// broken form, and bytes that are no key. RFC 5656 section 3.1 allows compressed points, and
-/// OpenSSH does not: no reader of ours takes them.
+/// Returns the key in the encoding that lines, key files and agents share. `None` for another type,
+/// a broken form, and bytes that are no key. Compressed points are not read: RFC 5656 section 3.1
+/// allows them, but OpenSSH does not.
 pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<PublicKey, PublicKeyError>> {
     let mut wire = Wire(blob);
     let kind = kind_of(wire.string()?)?;
@@ -63,7 +64,7 @@ pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<PublicKey, Publi
     wire.0.is_empty().then_some(key)
 }
 
-/// Returns the bytes of `key` as lines, key files and agents hold them.
+/// Returns `key` in the encoding that lines, key files and agents share.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     let mut blob = Vec::with_capacity(104);
     push_string(&mut blob, type_of(key.kind()).as_bytes());
@@ -76,7 +77,7 @@ pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
 
 /// Appends a string of the SSH wire format (RFC 4251 section 5).
 pub(in crate::key) fn push_string(message: &mut Vec<u8>, bytes: &[u8]) {
-    // Longer than 4 GiB is longer than any message, which is seen when it is sent.
+    // A string over 4 GiB makes the message too long, which is an error when it is sent.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     message.extend_from_slice(&length.to_be_bytes());
     message.extend_from_slice(bytes);
@@ -100,7 +101,8 @@ pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 /// The key of a line, and its comment.
 pub(super) type OpensshLine = (PublicKey, Option<String>);
 
-/// Reads a public key line and its comment; `None` if it does not begin like one.
+/// Reads a public key line and its comment. `None` if the line does not begin with the name of a
+/// key type.
 pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
@@ -130,7 +132,7 @@ fn line_of(of_type: &str, rest: &str) -> Result<OpensshLine, FormatError> {
     Ok((key, (!comment.is_empty()).then(|| comment.to_owned())))
 }
 
-/// Returns the key in the bytes that a line or an SSH2 block (RFC 4716) holds.
+/// Returns the key in the encoding that a line or an SSH2 block (RFC 4716) holds.
 pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
     let bad = |why: &str| malformed("OpenSSH key", why);
     let kind = kind_of_blob(blob)?;
@@ -144,10 +146,11 @@ pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
     key.map_err(|e| bad(&e.to_string()))
 }
 
-/// Returns the kind of a key by the type at the start of its bytes; `None` for an unknown type.
+/// Returns the kind of a key by the type name at the start of its encoding. `None` for an unknown
+/// type.
 ///
 /// # Errors
-/// The name of a type that cannot be used here.
+/// The name of a type that this build does not use.
 fn kind_of_blob(blob: &[u8]) -> Result<Option<KeyKind>, FormatError> {
     let of_type = Wire(blob).string().unwrap_or_default();
     Err(match (kind_of(of_type), of_type) {
@@ -193,12 +196,12 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     let again = inner.string().ok_or_else(cut)?;
     let private = inner.string().ok_or_else(cut)?;
     inner.string().ok_or_else(cut)?; // the comment
-    // 1, 2, 3 and so on, in single bytes; ssh-keygen takes any number of them.
+    // The padding is the single bytes 1, 2, 3 and so on; ssh-keygen accepts any number of them.
     let padded = inner.0.len() < 256 && inner.0.iter().zip(1..=u8::MAX).all(|(byte, n)| *byte == n);
     if checks.0 != checks.1 || kind_of(of_type) != Some(kind) || !of_curve || !padded {
         return Err(bad("its inner part is broken"));
     }
-    // A file of Ed25519 contains the public key a third time.
+    // A file of Ed25519 contains the public key a third time, after the seed.
     let (secret, third) = match kind {
         KeyKind::Ed25519 => {
             let (seed, third) = private

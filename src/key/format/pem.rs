@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 use super::{FormatError, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed, openssh};
 use crate::key::{KeyKind, PublicKey, SecretKey, Sign as _, ecdsa};
 
-/// The DER of SPKI before the bytes of a key. DER knows no second way to write it.
+/// The DER of SPKI before the bytes of an Ed25519 key. DER has only one encoding of it.
 const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const P256_SPKI: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-/// Before a compressed point, which RFC 5480 section 2.2 allows.
+/// The DER of SPKI before a compressed point, which RFC 5480 section 2.2 allows.
 const P256_SPKI_COMPRESSED: &[u8] =
     b"\x30\x39\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x22\x00";
 
@@ -86,8 +86,8 @@ fn p256(
         .map_err(|why| malformed(form, why))
 }
 
-/// Reads the public keys of a file, at least one. A private key anywhere in it is refused, also
-/// spelled out in the commentary, as `openssl pkey -text` does.
+/// Reads the public keys of a file, at least one. A private key anywhere in the file is refused,
+/// also in the text around the blocks, where `openssl pkey -text` prints one.
 pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
     let Blocks { blocks, tells_private } = Blocks::of(text)?;
     if let Some(private) = blocks.iter().find(|block| block.is_private()) {
@@ -152,8 +152,8 @@ fn other_label(label: &str, wanted: &'static str) -> FormatError {
     }
 }
 
-/// Returns the kind of key by the object identifiers in the first bytes of PKCS#8 and SPKI: P-256 if
-/// they name it, otherwise Ed25519. The reader of that kind judges the whole.
+/// Returns the kind of key by the object identifiers in the first bytes of PKCS#8 and SPKI: P-256
+/// if they name that curve, otherwise Ed25519. The reader for that kind then checks all bytes.
 ///
 /// # Errors
 /// The name of another algorithm.
@@ -194,7 +194,7 @@ fn contains(der: &[u8], oid: &[u8]) -> bool {
 struct Block<'a> {
     label: &'a str,
     body: Zeroizing<Vec<u8>>,
-    /// A header says that the content is encrypted.
+    /// True if a header states that the content is encrypted.
     is_encrypted: bool,
 }
 
@@ -207,7 +207,8 @@ impl Block<'_> {
 /// The blocks of a file, in its order.
 struct Blocks<'a> {
     blocks: Vec<Block<'a>>,
-    /// The text around the blocks spells a private key out, as `openssl pkey -text` does.
+    /// True if the text around the blocks contains a private key, as that of `openssl pkey -text`
+    /// does.
     tells_private: bool,
 }
 
@@ -255,7 +256,7 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// The labels of blocks that are read.
+/// The labels of the blocks that this module reads.
 const OF_KEYS: [&str; 5] =
     ["PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY", "SSH2 PUBLIC KEY"];
 

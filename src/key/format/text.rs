@@ -1,4 +1,4 @@
-//! Keys that are one word: `did:key`, hex, base64. A text of several words or lines is none.
+//! Keys that are one word: `did:key`, hex, base64. A text of several words or lines is no such key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -39,7 +39,7 @@ pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
             PublicKey::from_bytes(&key)
         }
         Some(KeyKind::P256) if !cfg!(feature = "p256") => return Err(instead(LEFT_OUT, SIGNING)),
-        // The method knows no other form of a point.
+        // The specification of did:key allows only the compressed form of a point.
         Some(KeyKind::P256) if key.len() != 33 => {
             return Err(bad("the key does not have the 33 bytes of a compressed point"));
         }
@@ -54,14 +54,15 @@ pub(super) fn private(text: &str, kind: KeyKind) -> Result<SecretKey, FormatErro
     SecretKey::of_kind(kind, &secret).map_err(|e| malformed("private key", e.to_string()))
 }
 
-/// Parses a public key in hex, or one of Ed25519 in padded base64.
+/// Parses a public key in hex, or an Ed25519 key in padded base64.
 ///
-/// One of sixteen random strings of 32 bytes is a valid public key, so a seed or a key id given by
-/// mistake would sometimes be accepted, and a seed would be published. The encoding of key ids and
-/// JWK seeds is therefore refused; hex is accepted, since exported keys use it.
+/// One of sixteen random strings of 32 bytes is a valid public key. So a seed or a key id that is
+/// given by mistake would sometimes be accepted, and a seed would be published. Base64url, the
+/// encoding of key ids and of seeds in JWKs, is therefore refused. Hex is accepted, because
+/// exported keys use it.
 pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
-    // Key management services and Java print the DER of a PEM block without the PEM lines. These
-    // are the lengths of Ed25519 and of both forms of P-256.
+    // Key management services and Java print the DER of a PEM block without the PEM lines. The
+    // three lengths are those of Ed25519 and of the two forms of P-256.
     if matches!(text.len(), 60 | 80 | 124)
         && let Ok(der) = STANDARD.decode(text)
     {

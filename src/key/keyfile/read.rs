@@ -1,4 +1,4 @@
-//! The parser for keyfiles: only the known members are accepted, each one is checked.
+//! The parser for keyfiles. Only the known members are accepted, and each is checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,7 +22,8 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         return Err(KeyfileError::NotAKeyfile);
     }
     let parsed = json::read(bytes).map_err(|e| {
-        // A cut or scratched file of ours is worth calling that; anything else is no keyfile.
+        // A text that contains the format's name is reported as a damaged keyfile. Any other text
+        // is no keyfile.
         let ours = bytes.windows(9).any(|window| window == b"\"keyfile/");
         if ours { damaged(e.to_string()) } else { KeyfileError::NotAKeyfile }
     })?;
@@ -61,7 +62,8 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         expect(cipher, "name", "xchacha20-poly1305")?;
         let kdf = kdf(object(file, "kdf")?)?;
         let (nonce, sealed) = (binary(cipher, "nonce")?, binary(file, "secret")?);
-        // Last, when nothing but strings and small integers is left to be written.
+        // This step comes last: the checks above leave only strings and small integers, which have
+        // a canonical form.
         let additional =
             file.canonical_without("secret").ok_or_else(|| damaged("has no canonical form"))?;
         Secret::Sealed { kdf, nonce, sealed, additional }
@@ -108,7 +110,7 @@ fn kdf(kdf: &StrictObject) -> Result<Kdf> {
     Ok(Kdf { cost, salt })
 }
 
-/// Refuses members that the format does not know: they could mean anything to another reader.
+/// Refuses members that the format does not know, because another reader could give them a meaning.
 fn only(object: &StrictObject, known: &[&str]) -> Result<()> {
     match object.iter().find(|(name, _)| !known.contains(name)) {
         Some((name, _)) => Err(damaged(format!("the member {} is not known", quoted(name)))),

@@ -54,7 +54,7 @@ impl KdfCost {
         self.passes
     }
 
-    /// Returns the number of lanes; they run one after the other here.
+    /// Returns the number of lanes. This program computes the lanes one after the other.
     pub fn lanes(self) -> u32 {
         self.lanes
     }
@@ -106,7 +106,7 @@ impl Kdf {
     }
 }
 
-/// Argon2's work memory, from whose last pass the key could be computed.
+/// Argon2's work memory. It is secret, because the key could be computed from the last pass.
 struct WorkMemory(Vec<Block>);
 
 impl Drop for WorkMemory {
@@ -119,7 +119,7 @@ pub(super) fn cipher_json(nonce: &[u8; 24]) -> String {
     format!(r#"{{"name":"xchacha20-poly1305","nonce":"{}"}}"#, *base64url(nonce))
 }
 
-/// Seals `secret` into `file`, which is still plain.
+/// Seals `secret` into `file`, a plain keyfile until then.
 pub(super) fn seal<R: rand::TryCryptoRng>(
     file: &mut Keyfile,
     secret: &SecretKey,
@@ -140,8 +140,8 @@ where
     let kdf = Kdf { cost, salt: salt.to_vec() };
     let key = kdf.derive(passphrase)?;
     file.secret = Secret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
-    // The additional data is computed from the written form, parsed again: so every reader sees
-    // exactly the authenticated data, and one function computes it for both directions.
+    // The additional data is computed from the written text after parsing it. So the writer
+    // authenticates exactly the data that each reader sees, and both use one function.
     let additional = json::read(file.to_json().as_bytes())
         .ok()
         .as_ref()

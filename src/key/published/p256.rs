@@ -1,6 +1,6 @@
 //! Points of P-256 whose private half is published: the first eight bytes of the x coordinate.
 //!
-//! Two points share an x coordinate, and the private key of one gives that of the other.
+//! Two points share an x coordinate, and the private key of either point gives that of the other.
 //! `tests/engine/ecdsa.rs` derives every row from its private key.
 
 #[rustfmt::skip]

@@ -15,7 +15,7 @@ use crate::key::store::{self, FileError};
 use crate::key::{KeyId, PublicKey};
 use crate::mcp::pattern::Pattern;
 
-/// A key that is to be trusted.
+/// A key to add to a trust file.
 #[derive(Clone, Debug)]
 pub struct NewEntry {
     /// The key to add.
@@ -34,7 +34,7 @@ pub struct NewEntry {
     pub allow: Option<Vec<Pattern>>,
 }
 
-/// A client id that no `tag` can be.
+/// A client id that cannot be the value of a `tag`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?}: an id has 1 to {MAX_NAME_BYTES} ASCII characters")]
 #[non_exhaustive]
@@ -43,7 +43,7 @@ pub struct ClientIdError(pub String);
 /// Checks that a `tag` can be `id`: visible ASCII and spaces (RFC 9651 section 3.3.3).
 ///
 /// # Errors
-/// [`ClientIdError`] for every other text, the empty one too, and for one that is too long.
+/// [`ClientIdError`] for every other text, for an empty text, and for a text that is too long.
 pub fn check_client_id(id: &str) -> Result<(), ClientIdError> {
     let fits = (1..=MAX_NAME_BYTES).contains(&id.len());
     match fits && id.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -77,15 +77,15 @@ pub enum EditError {
     /// The file cannot be written.
     #[error(transparent)]
     Store(#[from] FileError),
-    /// The file would be no proper trust file afterwards.
+    /// The edited file would not be a valid trust file.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The key is there already.
+    /// The file has the key already.
     #[error("the key {id} is in the file already{}", .name.as_ref().map(|n| format!(", as {n:?}")).unwrap_or_default())]
     AlreadyThere {
         /// The id of the key.
         id: KeyId,
-        /// The name it has there.
+        /// The name of the key in the file.
         name: Option<String>,
     },
     /// The key has a component of small order.
@@ -119,7 +119,7 @@ pub enum EditError {
         /// The ids of all keys with that name.
         ids: Vec<KeyId>,
     },
-    /// The key is revoked already, and not later than it now would be.
+    /// The key is revoked already, and not later than the requested time.
     #[error("revoked already, since {since}")]
     AlreadyRevoked {
         /// The time of the revocation.
@@ -143,10 +143,10 @@ pub struct Document {
 }
 
 impl Document {
-    /// Creates a set without keys.
+    /// Creates a document without keys.
     ///
     /// # Errors
-    /// None in practice; it is read like any other file.
+    /// In practice none. The empty document is read like any other file.
     pub fn empty() -> Result<Self, TrustError> {
         Self::parse(br#"{"keys":[]}"#)
     }
@@ -199,8 +199,8 @@ impl Document {
     /// Adds a key. Returns its entry.
     ///
     /// # Errors
-    /// [`EditError`]: a key that is there already, weak or published; a name, client id or validity
-    /// that cannot be.
+    /// [`EditError`]: the file has the key already, the key is weak or published, or a name, client
+    /// id or validity is invalid.
     pub fn add(&mut self, new: &NewEntry) -> Result<TrustEntry, EditError> {
         if new.key.is_weak() {
             return Err(EditError::Weak);
@@ -272,7 +272,7 @@ impl Document {
         Err(EditError::Ambiguous { who: who.to_owned(), ids })
     }
 
-    /// Takes over changed keys, once it is certain that they can be read again.
+    /// Replaces the keys by `keys`, after checking that the new text can be read.
     fn set(&mut self, keys: Vec<String>) -> Result<(), EditError> {
         let single = self.single && keys.len() == 1;
         let old = std::mem::replace(&mut self.keys, keys);
@@ -327,9 +327,9 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
 
 /// Changes the trust file at `path`.
 ///
-/// The folder is locked meanwhile, so that no one of two concurrent edits is lost. The file keeps
-/// its mode and, if the system permits it, its owner. If `path` is a symbolic link, the target file
-/// is rewritten and the link stays.
+/// The folder is locked during the edit, so that concurrent edits do not undo each other. The file
+/// keeps its mode and, if the system permits it, its owner. If `path` is a symbolic link, the
+/// target file is rewritten and the link stays.
 ///
 /// # Errors
 /// [`EditError`]; the file is then unchanged.
@@ -340,8 +340,8 @@ pub fn edit<T>(
     change_file(path, false, change)
 }
 
-/// Works as [`edit`], but creates the file if there is none, with mode 0644 less the umask: it
-/// holds no secret, and the server that reads it often runs as another user.
+/// Works as [`edit`], but creates the file if it does not exist. The mode is 0644 less the umask:
+/// the file holds no secret, and the server that reads it often runs as another user.
 ///
 /// # Errors
 /// [`EditError`].
@@ -372,7 +372,7 @@ fn change_file<T>(
         return Ok(result);
     }
     let (bytes, metadata) = store::read_regular(&path, MAX_BYTES)?;
-    super::load::writers(&path, &metadata)?;
+    super::load::check_writers(&path, &metadata)?;
     let mut document = Document::parse(&bytes)?;
     let result = change(&mut document)?;
     let json = document.to_json();

@@ -87,17 +87,17 @@ impl TrustFile {
     /// Reads a JWK set or a single JWK.
     ///
     /// Keys for another use (other types, `use` other than `sig`, `key_ops` without `verify`, an
-    /// `alg` that is not that of the key) are skipped with a note, and so is a member of a set that is no
-    /// usable key (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
+    /// `alg` of another kind) are skipped with a note. A member of a set that is no usable key is
+    /// skipped too (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
     /// published keys are kept with a note, so that a verifier can name them. `exp`, `nbf` and
     /// `revoked` beside the members of the key restrict it too.
     ///
     /// # Errors
     /// [`TrustError`]: a private key of any type; one key twice; a `kid` that is the thumbprint of
-    /// another key; under `mcpid` an unknown member, a wrong type, a time that is not RFC 3339, a
-    /// pattern that is none, an end that is not after the start; a member that is nearly called
-    /// `mcpid`, or a restriction outside of it; a key that cannot be read, if it is the only one
-    /// or its entry restricts it.
+    /// another key. Under `mcpid`: an unknown member, a wrong type, a time that is not RFC 3339, an
+    /// invalid pattern, an end that is not after the start. Also a member whose name is almost
+    /// `mcpid`, and a restriction outside of `mcpid`. An unreadable key is an error if it is the
+    /// only key or if its entry restricts it.
     pub fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
         Self::of(&json::read(bytes)?)
     }
@@ -142,7 +142,8 @@ impl TrustFile {
         Ok(())
     }
 
-    /// Reads one key. Returns its id if it is of a kind that is used here, usable or not.
+    /// Reads one key. Returns its id if the key is of a kind that this build uses, even if it is
+    /// not usable.
     fn key(
         &mut self,
         index: usize,

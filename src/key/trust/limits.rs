@@ -13,7 +13,7 @@ pub(super) struct TrustLimits {
     pub(super) not_after: Option<Timestamp>,
     /// The time from which the key is revoked.
     pub(super) revoked_at: Option<Timestamp>,
-    /// One list for each entry that has one; an operation must match every list.
+    /// One list for each entry that has one. An operation must match a pattern in every list.
     pub(super) allow: Vec<Vec<Pattern>>,
 }
 
@@ -24,8 +24,8 @@ impl TrustLimits {
         times.iter().any(Option::is_some) || !self.allow.is_empty()
     }
 
-    /// Takes over what `other` restricts: latest start, earliest end, earliest revocation, and
-    /// every list of patterns.
+    /// Adds the restrictions of `other`: latest start, earliest end, earliest revocation, and every
+    /// list of patterns.
     pub(super) fn tighten(&mut self, other: TrustLimits) {
         let stricter =
             |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
@@ -38,7 +38,8 @@ impl TrustLimits {
         self.allow.extend(other.allow);
     }
 
-    /// Returns the start and the end if the end is not later, so that the key is never valid.
+    /// Returns the start and the end if the end is not later than the start. Such a key is never
+    /// valid.
     pub(super) fn never_valid(&self) -> Option<(Timestamp, Timestamp)> {
         self.not_before.zip(self.not_after).filter(|(start, end)| end <= start)
     }

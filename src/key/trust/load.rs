@@ -17,7 +17,7 @@ pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 #[error("{kind}")]
 #[non_exhaustive]
 pub struct LoadError {
-    /// The file or folder it is about.
+    /// The path of the file or folder.
     pub path: PathBuf,
     /// The kind of fault.
     pub kind: LoadErrorKind,
@@ -30,7 +30,7 @@ pub enum LoadErrorKind {
     /// The file cannot be read: missing, no permission, not a regular file, too large.
     #[error(transparent)]
     Store(#[from] FileError),
-    /// Others than its owner and group can write it, and could add a key.
+    /// Users other than the owner and the group can write the file or folder, and could add a key.
     #[error("others can write it (mode {mode:04o})")]
     OthersCanWrite {
         /// The permission bits.
@@ -86,7 +86,7 @@ pub(super) fn registry<P: AsRef<Path>>(paths: &[P]) -> Result<Registry, LoadErro
         let metadata = fs::metadata(path).map_err(|e| LoadError::io(path, e))?;
         if metadata.is_dir() {
             // A user who can write to a folder can put a file into it.
-            writers(path, &metadata)?;
+            check_writers(path, &metadata)?;
             for file in folder(path)? {
                 files.push(TrustFile::load(&file)?);
             }
@@ -101,12 +101,12 @@ impl TrustFile {
     /// Reads the trust file at `path`.
     ///
     /// # Errors
-    /// [`LoadError`]; a file that others can write is refused, one that its group can write gets
-    /// a note.
+    /// [`LoadError`]. A file that other users can write is refused. A file that its group can write
+    /// gets a note.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let (bytes, metadata) =
             store::read_regular(path, MAX_BYTES).map_err(|e| LoadError::new(path, e))?;
-        let note = writers(path, &metadata)?;
+        let note = check_writers(path, &metadata)?;
         let file = TrustFile::parse(&bytes).map_err(|e| LoadError::new(path, e))?;
         let mut file = file.at(path, note);
         file.sha256 = Some(Sha256::digest(&bytes).into());
@@ -114,8 +114,11 @@ impl TrustFile {
     }
 }
 
-/// Refuses a file that others can write, and returns a note for one that a group can write.
-pub(super) fn writers(path: &Path, metadata: &fs::Metadata) -> Result<Option<String>, LoadError> {
+/// Refuses a file that other users can write. Returns a note for a file that its group can write.
+pub(super) fn check_writers(
+    path: &Path,
+    metadata: &fs::Metadata,
+) -> Result<Option<String>, LoadError> {
     match store::mode_of(metadata) {
         Some(mode) if mode & 0o002 != 0 => {
             Err(LoadError::new(path, LoadErrorKind::OthersCanWrite { mode }))
@@ -137,8 +140,8 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
         if hidden || !named {
             continue;
         }
-        // Links are followed, since mounted configuration consists of them. A dangling link is an
-        // error: its target may have held a revocation.
+        // Links are followed, because mounted configuration consists of links. A dangling link is
+        // an error: its target may have held a revocation.
         if fs::metadata(&file).map_err(|e| LoadError::io(&file, e))?.is_file() {
             files.push(file);
         }

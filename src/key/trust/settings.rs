@@ -25,8 +25,8 @@ impl TrustSettings {
     /// Reads the member `mcpid` of a JWK. Returns empty settings if it is absent.
     ///
     /// # Errors
-    /// An unknown member (a typo in `revoked_at` must not leave a key trusted), a wrong type, a
-    /// time that is not RFC 3339, a pattern that is none, an end that is not after the start.
+    /// An unknown member (with a typo in `revoked_at`, the key would stay trusted), a wrong type, a
+    /// time that is not RFC 3339, an invalid pattern, or an end that is not after the start.
     pub(super) fn of(jwk: &StrictObject) -> Result<Self, String> {
         let Some(json) = jwk.get(SETTINGS) else { return Ok(TrustSettings::default()) };
         let Some(ours) = json.as_object() else {
@@ -57,8 +57,8 @@ impl TrustSettings {
         })
     }
 
-    /// Adds the JWK's own statements about the key's validity. The first unreadable one of `exp`,
-    /// `nbf` and `revoked` ends the validity of the key, and is returned.
+    /// Adds the validity that the JWK itself states. If `exp`, `nbf` or `revoked` is unreadable,
+    /// the key counts as expired, and the first such member is returned.
     pub(super) fn narrow(&mut self, jwk: &StrictObject) -> Option<String> {
         let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
             jwk::Validity::of(jwk);

@@ -1,4 +1,4 @@
-//! JSON objects as members whose values stay text.
+//! JSON objects whose member values stay unparsed text.
 
 use std::fmt;
 
@@ -38,7 +38,8 @@ fn text(members: &RawMembers) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// An object whose values are kept as text: numbers and escapes of others stay as they wrote them.
+/// An object whose values stay text, so that numbers and escapes keep the exact characters of the
+/// file.
 pub(super) struct RawObject(pub(super) RawMembers);
 
 impl<'de> Deserialize<'de> for RawObject {
