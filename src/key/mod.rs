@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 #[cfg(unix)]
 pub mod agent;
 mod ecdsa;
+pub mod file_watch;
 pub mod format;
 mod json;
 pub mod keyfile;

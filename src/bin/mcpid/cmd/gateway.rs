@@ -2,7 +2,6 @@
 
 mod check;
 mod file;
-mod file_watch;
 mod log_writer;
 mod report;
 mod serve;

@@ -11,6 +11,7 @@ use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::RolloutTally;
 use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness};
+use mcpid::key::file_watch::FileWatch;
 use mcpid::net::tls::ReloadableCertificates;
 use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
 use mcpid::verify::ReplayCheck;
@@ -18,7 +19,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::file_watch::FileWatch;
 use super::log_writer::LogWriter;
 use super::settings::{GatewaySettings, certificates, to_upstream};
 use crate::args::GatewayFlags;

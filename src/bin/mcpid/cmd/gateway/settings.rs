@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpid::gateway::{Config, Upstream};
+use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, ServerLimits, tls};
 use mcpid::profile::Presence;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
-use super::file_watch::FileWatch;
 use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{GatewayFlags, ModeName, RefusalStatus};
 use crate::cmd::verify::verifier::VerifierSettings;

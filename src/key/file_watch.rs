@@ -1,24 +1,34 @@
-//! Detects changes of files while the gateway runs.
+//! Detects changes of files while a server runs, such as trust files and certificates.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-/// The last known metadata of files and of folders, including the files in them.
-pub(crate) struct FileWatch {
+/// The last known metadata of files and of folders, including the files in them. The content of the
+/// files is not read.
+///
+/// ```
+/// use mcpid::key::file_watch::FileWatch;
+///
+/// let mut watch = FileWatch::new(vec!["trust.json".into()]);
+/// assert!(!watch.changed());
+/// ```
+#[derive(Debug)]
+pub struct FileWatch {
     paths: Vec<PathBuf>,
     seen: u64,
 }
 
 impl FileWatch {
-    pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
+    /// Begins to watch `paths`. A path that does not exist is watched too.
+    pub fn new(paths: Vec<PathBuf>) -> Self {
         let seen = metadata_hash(&paths);
         FileWatch { paths, seen }
     }
 
     /// Returns true if the metadata differ from those at the last call.
-    pub(crate) fn changed(&mut self) -> bool {
+    pub fn changed(&mut self) -> bool {
         let now = metadata_hash(&self.paths);
         std::mem::replace(&mut self.seen, now) != now
     }
