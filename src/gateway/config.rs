@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::audit::Recorder;
 use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
-use crate::tower::{LearningModes, Paths, RefuseWith};
+use crate::tower::{LearningModes, Paths, RefuseWith, SessionBindings};
 
 use super::client_address::TrustedProxy;
 
@@ -168,8 +168,8 @@ impl Config {
             body_time: Duration::from_secs(30),
             budget: crate::tower::Budget::DEFAULT,
             exchanges: 10_000,
-            sessions: 100_000,
-            session_idle: Duration::from_secs(24 * 60 * 60),
+            sessions: SessionBindings::DEFAULT_MOST,
+            session_idle: SessionBindings::DEFAULT_IDLE,
             audit: None,
         }
     }

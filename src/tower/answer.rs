@@ -99,6 +99,12 @@ impl AnswerCheck {
         AnswerCheck { session, learning }
     }
 
+    /// Returns true if every answer passes, unchanged and unread, so that a front need not look at
+    /// it.
+    pub fn is_trivial(&self) -> bool {
+        self.session.is_none() && self.learning.is_none()
+    }
+
     /// Returns true if the server must send its answer without a content coding, so that the layer
     /// can read it. The request then has to reach the server with `Accept-Encoding: identity`.
     pub fn wants_identity(&self) -> bool {
@@ -121,7 +127,7 @@ impl AnswerCheck {
 
     /// Checks `response`, and wraps its body.
     pub(super) fn apply<R>(self, response: Response<R>) -> Response<ResponseBody<R>> {
-        if self.session.is_none() && self.learning.is_none() {
+        if self.is_trivial() {
             return response.map(|body| ResponseBody::service(body, None));
         }
         match self.check(response.status(), response.headers()) {

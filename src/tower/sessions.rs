@@ -20,11 +20,9 @@ pub(super) const SESSION_ID: &str = "mcp-session-id";
 /// live session is never removed to make room for a new one.
 ///
 /// ```
-/// use std::time::Duration;
-///
 /// use mcpid::tower::SessionBindings;
 ///
-/// let bindings = SessionBindings::new(100_000, Duration::from_secs(24 * 60 * 60));
+/// let bindings = SessionBindings::default();
 /// assert_eq!(bindings.len(), 0);
 /// ```
 #[derive(Debug)]
@@ -77,7 +75,20 @@ pub(super) enum Binding {
 /// How often a full table is searched for idle sessions.
 const SWEEP: Duration = Duration::from_secs(10);
 
+impl Default for SessionBindings {
+    /// Makes an empty table of [`DEFAULT_MOST`](Self::DEFAULT_MOST) sessions, each of which is
+    /// bound to its key until it is not used for [`DEFAULT_IDLE`](Self::DEFAULT_IDLE).
+    fn default() -> Self {
+        SessionBindings::new(Self::DEFAULT_MOST, Self::DEFAULT_IDLE)
+    }
+}
+
 impl SessionBindings {
+    /// The default number of sessions.
+    pub const DEFAULT_MOST: usize = 100_000;
+    /// The default time for which a session stays bound without being used: a day.
+    pub const DEFAULT_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// Makes an empty table for at most `most` sessions. A session that was not used for `idle` may
     /// be bound to another key.
     pub fn new(most: usize, idle: Duration) -> Self {
