@@ -3,22 +3,35 @@
 //! Every rule is in the crate `mcpid`. These modules translate arguments, results and errors, and
 //! release the interpreter while the engine works.
 //!
+//! - `asgi`: the layer behind the ASGI middleware. `judgement` is one request of it, `body_pipe` its
+//!   body, `fields` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
+//!   `policy`, `trust_watch` and `audit_log` are settings.
 //! - `errors`: the exceptions, and which error becomes which exception.
 //! - `keys`: signing keys, public keys, keyfiles and ssh-agents.
 //! - `request`: requests as Python programs hold them.
 //! - `sign`: makes signatures.
 //! - `settings`: the settings that every verifier has.
-//! - `store`: nonce stores.
+//! - `store`: nonce stores; `protocol_store` is one that an application writes in Python.
 //! - `verify`: judges requests, and shows what signatures claim.
 
 use pyo3::prelude::*;
 
+mod asgi;
+mod audit_log;
+mod body_pipe;
 mod errors;
+mod fields;
+mod future;
+mod judgement;
 mod keys;
+mod mcp_identity;
+mod policy;
+mod protocol_store;
 mod request;
 mod settings;
 mod sign;
 mod store;
+mod trust_watch;
 mod verify;
 
 /// The module `mcpid_attest._native`. It does not rely on the interpreter's lock.
@@ -29,5 +42,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     request::add(module)?;
     sign::add(module)?;
     verify::add(module)?;
+    store::add(module)?;
+    asgi::add(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -1,32 +1,387 @@
-//! Nonce stores. To be replaced by the classes that the middleware shares.
+//! The nonce stores that Python code names: handles of the engine's stores.
+//!
+//! A store is opened by its first user, because it has to know for how long its users need nonces to
+//! be kept.
 
-use std::sync::Arc;
+use std::env;
+use std::fs;
+use std::sync::{Arc, Mutex};
 
-use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::block_on;
+use mcpid::clock::{Clock as _, SystemClock, Timestamp};
+use mcpid::key::KeyId;
+use mcpid::nonce::memory::Memory;
 use mcpid::nonce::open::StoreOptions;
 use mcpid::nonce::url::StoreUrl;
-use mcpid::nonce::{NonceStore, Retention};
+use mcpid::nonce::{BoxFuture, Claim, KnownNonce, Retention, StoreError};
 use mcpid::verify::rejection::chain;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyConnectionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
 use rand::rngs::SysRng;
+use zeroize::Zeroizing;
 
-/// Opens the store that a URL names, to claim nonces in it.
+use crate::future::lock;
+
+/// The variable with the password of a Redis store. With `_FILE` at its end, the variable names a
+/// file that holds the password.
+const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
+/// The longest password in a file, in bytes, so that a wrong file does not fill the memory.
+const MAX_PASSWORD_BYTES: u64 = 4096;
+
+/// A store of used nonces, by its URL: `memory:`, `sqlite:PATH`, `redis://HOST…`.
+///
+/// The store is opened when a middleware or verifier is made with it, and may serve several of them.
+/// A store that was opened before `fork` refuses every claim in the child process.
+#[pyclass(frozen, subclass, module = "mcpid_attest")]
+pub(crate) struct NonceStore {
+    url: StoreUrl,
+    allow_evicting: bool,
+    raise_retention: bool,
+    opened: Mutex<Option<Arc<dyn mcpid::nonce::NonceStore>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// Used nonces in the memory of this process, forgotten when it ends. For servers of one process:
+/// refused if `WEB_CONCURRENCY` says that there are more.
+///
+/// For some seconds after its start, a strict server with such a store answers 503, because an
+/// earlier process may have accepted the same requests.
+#[pyclass(frozen, extends = NonceStore, module = "mcpid_attest")]
+pub(crate) struct InMemoryNonceStore;
+
+#[pymethods]
+impl NonceStore {
+    /// Names the store at `url`.
+    ///
+    /// `allow_evicting_store` also uses Redis servers that remove keys when they are full, which
+    /// makes replays possible. `raise_retention` lets this user close the store for all others for a
+    /// while if it needs nonces to be kept for longer than before.
+    #[classmethod]
+    #[pyo3(signature = (url, *, allow_evicting_store=false, raise_retention=false))]
+    fn open(
+        _class: &Bound<'_, PyType>,
+        url: &str,
+        allow_evicting_store: bool,
+        raise_retention: bool,
+    ) -> PyResult<Self> {
+        let url = StoreUrl::parse(url).map_err(|error| {
+            PyValueError::new_err(format!(
+                "nonce_store: {error}; such as nonce_store=\"sqlite:nonces.db\""
+            ))
+        })?;
+        let without_effect = match &url {
+            StoreUrl::Redis(_) => None,
+            StoreUrl::Memory { .. } if raise_retention => {
+                Some(("raise_retention", "a store in memory begins with what is needed"))
+            }
+            _ if allow_evicting_store => Some(("allow_evicting_store", "only Redis servers evict")),
+            _ => None,
+        };
+        if let Some((name, why)) = without_effect {
+            return Err(PyValueError::new_err(format!("{name} would change nothing: {why}")));
+        }
+        Ok(NonceStore::new(url, allow_evicting_store, raise_retention))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        // The URL never shows a password.
+        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().url))
+    }
+
+    fn __reduce__(&self) -> PyResult<Py<PyAny>> {
+        Err(PyTypeError::new_err("a nonce store belongs to its process and cannot be pickled"))
+    }
+}
+
+#[pymethods]
+impl InMemoryNonceStore {
+    /// Makes an empty store for at most `max` live nonces, of which each key may have an eighth.
+    #[new]
+    #[pyo3(signature = (max=None))]
+    fn new(max: Option<usize>) -> PyResult<PyClassInitializer<Self>> {
+        if max.is_some_and(|max| max < 8) {
+            let why = "max: a store in memory holds at least 8 nonces";
+            return Err(PyValueError::new_err(why));
+        }
+        let store = NonceStore::new(StoreUrl::Memory { max }, false, false);
+        Ok(PyClassInitializer::from(store).add_subclass(InMemoryNonceStore))
+    }
+}
+
+impl NonceStore {
+    fn new(url: StoreUrl, allow_evicting: bool, raise_retention: bool) -> Self {
+        let warnings = Arc::default();
+        NonceStore { url, allow_evicting, raise_retention, opened: Mutex::new(None), warnings }
+    }
+
+    /// Returns the engine's store, opened and registered for `retention`. With `dev`, a store in
+    /// memory begins without a floor.
+    fn attach(
+        &self,
+        retention: Retention,
+        dev: bool,
+    ) -> Result<Arc<dyn mcpid::nonce::NonceStore>, StoreFailure> {
+        if let StoreUrl::Memory { .. } = self.url {
+            one_process()?;
+        }
+        let mut opened = lock(&self.opened);
+        let store = match &*opened {
+            Some(store) => Arc::clone(store),
+            None => Arc::new(ForkGuard::new(self.start(retention, dev)?)),
+        };
+        let registered = block_on(store.register(SystemClock.now(), retention));
+        registered.map_err(|error| self.unavailable(&error))?;
+        *opened = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn start(
+        &self,
+        retention: Retention,
+        dev: bool,
+    ) -> Result<Arc<dyn mcpid::nonce::NonceStore>, StoreFailure> {
+        let now = SystemClock.now();
+        if let (StoreUrl::Memory { max }, true) = (&self.url, dev) {
+            let store = Memory::new(now, retention, &mut SysRng)
+                .map_err(|error| StoreFailure::Unavailable(error.to_string()))?
+                .without_floor();
+            return Ok(match max {
+                Some(max) => Arc::new(store.bounded(*max)),
+                None => Arc::new(store),
+            });
+        }
+        let warnings = Arc::clone(&self.warnings);
+        let mut options = StoreOptions::new(self.url.clone())
+            .allow_evicting(self.allow_evicting)
+            .allow_raising(self.raise_retention)
+            .on_warning(move |warning| {
+                let mut list = lock(&warnings);
+                if !list.contains(&warning) {
+                    list.push(warning);
+                }
+            });
+        if let StoreUrl::Redis(servers) = &self.url
+            && let Some(password) = password(servers.password.is_some())?
+        {
+            options = options.password(password);
+        }
+        options.open(now, retention, &mut SysRng).map_err(|error| self.unavailable(&error))
+    }
+
+    fn unavailable(&self, error: &StoreError) -> StoreFailure {
+        let why = format!("the nonce store {}: {}", self.url, chain(error));
+        match error.retention_too_short() {
+            Some(_) => StoreFailure::Setting(format!(
+                "{why}; all its users can wait for so long? NonceStore.open(url, \
+                 raise_retention=True)"
+            )),
+            None => StoreFailure::Unavailable(why),
+        }
+    }
+}
+
+/// Why a store cannot be used.
+enum StoreFailure {
+    /// A setting is wrong.
+    Setting(String),
+    /// The file or server cannot be used.
+    Unavailable(String),
+}
+
+impl From<StoreFailure> for PyErr {
+    fn from(failure: StoreFailure) -> Self {
+        match failure {
+            StoreFailure::Setting(why) => PyValueError::new_err(why),
+            StoreFailure::Unavailable(why) => PyConnectionError::new_err(why),
+        }
+    }
+}
+
+/// Returns the engine's store that `store` names: a URL or a handle. It is registered for
+/// `retention`. With `dev`, a store in memory begins without a floor.
+///
+/// # Errors
+/// `ValueError` for a text that is no URL of a store and for a store in memory where there are
+/// several processes, `ConnectionError` for a store that cannot be used, `TypeError`.
 pub(crate) fn open_for(
     py: Python<'_>,
     store: &Bound<'_, PyAny>,
     retention: Retention,
-    _dev: bool,
-) -> PyResult<Arc<dyn NonceStore>> {
-    let text: String = store.extract()?;
-    let url = StoreUrl::parse(&text)
-        .map_err(|error| PyValueError::new_err(format!("nonce_store: {error}")))?;
-    let shown = url.to_string();
-    py.detach(|| {
-        let now = SystemClock.now();
-        let store = StoreOptions::new(url).open(now, retention, &mut SysRng)?;
-        mcpid::block_on(store.register(now, retention))?;
-        Ok::<_, mcpid::nonce::StoreError>(store)
-    })
-    .map_err(|error| PyValueError::new_err(format!("the nonce store {shown}: {}", chain(&error))))
+    dev: bool,
+) -> PyResult<Arc<dyn mcpid::nonce::NonceStore>> {
+    Ok(open_with_warnings(py, store, retention, dev)?.store)
+}
+
+/// An open store, and the warnings about its servers, each once.
+pub(crate) struct OpenStore {
+    pub(crate) store: Arc<dyn mcpid::nonce::NonceStore>,
+    pub(crate) warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// Works as [`open_for`], and returns the warnings too.
+///
+/// # Errors
+/// As for [`open_for`].
+pub(crate) fn open_with_warnings(
+    py: Python<'_>,
+    store: &Bound<'_, PyAny>,
+    retention: Retention,
+    dev: bool,
+) -> PyResult<OpenStore> {
+    let named;
+    let handle: &Bound<'_, NonceStore> = match store.cast::<NonceStore>() {
+        Ok(handle) => handle,
+        Err(_) => {
+            let Ok(url) = store.cast::<PyString>() else {
+                let kind = store.get_type().name()?.to_string();
+                return Err(PyTypeError::new_err(format!(
+                    "nonce_store is a URL or a store of this package, not {kind}"
+                )));
+            };
+            let class = py.get_type::<NonceStore>();
+            named = Bound::new(py, NonceStore::open(&class, url.to_str()?, false, false)?)?;
+            &named
+        }
+    };
+    let handle = handle.get();
+    // Redis servers answer within two seconds, if they answer.
+    let store = py.detach(|| handle.attach(retention, dev))?;
+    Ok(OpenStore { store, warnings: Arc::clone(&handle.warnings) })
+}
+
+/// Whether `store` names a store in memory.
+pub(crate) fn is_memory(store: &Bound<'_, PyAny>) -> bool {
+    match (store.cast::<NonceStore>(), store.cast::<PyString>()) {
+        (Ok(handle), _) => matches!(handle.get().url, StoreUrl::Memory { .. }),
+        (_, Ok(url)) => url.to_str().is_ok_and(|url| url.starts_with("memory:")),
+        _ => false,
+    }
+}
+
+/// Refuses a store in memory in one of several worker processes: each of them would accept the same
+/// request once.
+fn one_process() -> Result<(), StoreFailure> {
+    const VARIABLE: &str = "WEB_CONCURRENCY";
+    let workers = env::var(VARIABLE).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match workers {
+        Some(workers) if workers > 1 => Err(StoreFailure::Setting(format!(
+            "nonce_store: a store in memory is for one process, and {VARIABLE} is {workers}: each \
+             of them would accept a request once; such as nonce_store=\"sqlite:nonces.db\""
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the password of Redis servers that a variable gives. `in_url` says whether the URL has
+/// one already.
+fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, StoreFailure> {
+    let setting = |why: String| Err(StoreFailure::Setting(why));
+    let file_variable = format!("{PASSWORD}_FILE");
+    let (direct, path) = (env::var_os(PASSWORD), env::var_os(&file_variable));
+    let given = [
+        (direct.is_some(), PASSWORD),
+        (path.is_some(), file_variable.as_str()),
+        (in_url, "the store's own name"),
+    ];
+    let given: Vec<&str> =
+        given.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+    if let [one, other, ..] = given.as_slice() {
+        return setting(format!("{one} and {other} both give a password"));
+    }
+    let text = match (direct, path) {
+        (Some(text), _) => text.into_string().ok().map(Zeroizing::new),
+        (None, Some(path)) => match fs::metadata(&path) {
+            Ok(about) if about.is_file() && about.len() <= MAX_PASSWORD_BYTES => {
+                let text = fs::read_to_string(&path).map(Zeroizing::new).ok();
+                text.map(|text| Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
+            }
+            _ => return setting(format!("the file that {file_variable} names cannot be read")),
+        },
+        (None, None) => return Ok(None),
+    };
+    let name = given.first().copied().unwrap_or(PASSWORD);
+    match text {
+        Some(text) if text.is_empty() => setting(format!("{name} gives an empty password")),
+        Some(text) => Ok(Some(text)),
+        None => setting(format!("{name} gives no text in UTF-8")),
+    }
+}
+
+/// A store that answers only in the process that opened it. The threads of a store do not exist in a
+/// forked child, and a copy of a store in memory would accept each nonce once more.
+struct ForkGuard {
+    /// `None` only while the guard is dropped.
+    store: Option<Arc<dyn mcpid::nonce::NonceStore>>,
+    process: u32,
+}
+
+impl ForkGuard {
+    fn new(store: Arc<dyn mcpid::nonce::NonceStore>) -> Self {
+        ForkGuard { store: Some(store), process: std::process::id() }
+    }
+
+    fn store(&self) -> Result<&Arc<dyn mcpid::nonce::NonceStore>, StoreError> {
+        let ours = self.store.as_ref().filter(|_| self.process == std::process::id());
+        ours.ok_or_else(|| {
+            StoreError::new(
+                "the store was opened before a fork: make the application in each worker process",
+            )
+        })
+    }
+}
+
+impl Drop for ForkGuard {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // Closing a store waits for its threads, which a forked child does not have.
+            std::mem::forget(self.store.take());
+        }
+    }
+}
+
+fn refused<'a, T: Send + 'a>(error: StoreError) -> BoxFuture<'a, Result<T, StoreError>> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl mcpid::nonce::NonceStore for ForkGuard {
+    fn register<'a>(
+        &'a self,
+        now: Timestamp,
+        retention: Retention,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store().map_or_else(refused, |store| store.register(now, retention))
+    }
+
+    fn claim_live<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        self.store().map_or_else(refused, |store| store.claim_live(now, key, nonce, until))
+    }
+
+    fn peek<'a>(
+        &'a self,
+        now: Timestamp,
+        key: &'a KeyId,
+        nonce: &'a str,
+    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
+        self.store().map_or_else(refused, |store| store.peek(now, key, nonce))
+    }
+
+    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
+        self.store().map_or_else(refused, |store| store.floor(now))
+    }
+}
+
+/// Adds the classes of this file to the module.
+///
+/// # Errors
+/// The interpreter refuses them.
+pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<NonceStore>()?;
+    module.add_class::<InMemoryNonceStore>()
 }

@@ -48,3 +48,9 @@ def signed(key: SigningKey, **changes: object) -> Request:
     headers |= {"Host": "mcp.example.com"}
     given: dict[str, object] = {"method": method, "target": target, "headers": headers, "body": body}
     return Request(**{**given, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def other() -> SigningKey:
+    """A second key, of another client."""
+    return SigningKey.generate(name="bob")

@@ -1,13 +1,16 @@
 """Proof of who authorised exactly this MCP request: signatures beside OAuth.
 
 A client signs each request with its key (:class:`SignatureAuth`, :func:`sign_request`), and a server
-verifies the signature and knows the key (:class:`Verifier`). Every rule is in the native module, which
-is the engine of the program ``mcpid``.
+verifies the signature and knows the key (:class:`MCPIdentityMiddleware`, :class:`Verifier`). Every rule
+is in the native module, which is the engine of the program ``mcpid``.
 """
 
 from typing import TYPE_CHECKING
 
 from ._native import (
+    InMemoryNonceStore,
+    MCPIdentity,
+    NonceStore,
     NotVerified,
     PublicKey,
     Rejected,
@@ -23,12 +26,18 @@ from ._native import (
     sign_request,
     thumbprint,
 )
+from .asgi import MCPIdentityMiddleware, NonceStoreProtocol
 from .identity import generate_identity, load_identity, save_identity
 
 if TYPE_CHECKING:
     from .client import RedirectRefused, SignatureAuth, SigningTransport
 
 __all__ = [
+    "InMemoryNonceStore",
+    "MCPIdentity",
+    "MCPIdentityMiddleware",
+    "NonceStore",
+    "NonceStoreProtocol",
     "NotVerified",
     "PublicKey",
     "RedirectRefused",

@@ -265,3 +265,159 @@ def thumbprint(key: SigningKey | PublicKey | _Bytes) -> str:
 
 def did_key(key: SigningKey | PublicKey | _Bytes) -> str:
     """Returns a key as a did:key."""
+
+@final
+class MCPIdentity:
+    """The verdict on one request, as the application finds it in scope["mcp_identity"]."""
+
+    @property
+    def status(self) -> Literal["verified", "unsigned", "unknown_key", "invalid", "unavailable"]:
+        """Only "verified" proves a key."""
+
+    @property
+    def did(self) -> str | None:
+        """The key as a did:key."""
+
+    @property
+    def key_id(self) -> str | None:
+        """The RFC 7638 thumbprint of the key."""
+
+    @property
+    def name(self) -> str | None:
+        """The name of the key in the trust file."""
+
+    @property
+    def tag(self) -> str | None:
+        """The stable client id."""
+
+    @property
+    def created(self) -> int | None:
+        """When the signature was made, in Unix seconds."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why the request is not verified, such as "expired"; None if it is."""
+
+    @property
+    def would_refuse(self) -> bool:
+        """Whether strict mode would have refused the request."""
+
+    def __reduce__(self) -> NoReturn: ...
+
+class NonceStore:
+    """A store of used nonces, by its URL: memory:, sqlite:PATH, redis://HOST."""
+
+    @classmethod
+    def open(
+        cls, url: str, *, allow_evicting_store: bool = False, raise_retention: bool = False
+    ) -> NonceStore:
+        """Names the store at a URL. It is opened by its first user."""
+
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class InMemoryNonceStore(NonceStore):
+    """Used nonces in the memory of this process, forgotten when it ends."""
+
+    def __new__(cls, max: int | None = None) -> InMemoryNonceStore: ...
+
+_RefusalParts: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+@final
+class Layer:
+    """The verifying layer of one middleware."""
+
+    def __new__(
+        cls,
+        *,
+        trust: Any,
+        origin: str | Iterable[str],
+        nonce_store: str | NonceStore | None,
+        mode: str,
+        strict: list[str],
+        permissive: list[str],
+        profile: str,
+        path: str | None,
+        max_body: int | None,
+        refuse_with: int,
+        realm: str | None,
+        audit: _Path | None,
+        window: int | None,
+        ahead: int | None,
+        target_prefix: str,
+        dev: bool,
+        budget: int | None,
+    ) -> Layer: ...
+    @property
+    def has_news(self) -> bool:
+        """Whether there are warnings for the application's log."""
+
+    def judge(self, scope: Any) -> Judgement | None:
+        """Begins to judge a request; None for a request to another path."""
+
+    @staticmethod
+    def foreign_headers(scope: Any) -> list[tuple[bytes, bytes]] | None:
+        """Returns the fields without those of a gateway, or None if there are none of these."""
+
+    def is_endpoint(self, scope: Any) -> bool:
+        """Whether a websocket at this scope could be for the endpoint."""
+
+    def take_news(self) -> list[str]:
+        """Takes the warnings."""
+
+    def close(self) -> None:
+        """Writes the last checkpoint of the audit log, and ends it."""
+
+@final
+class Judgement:
+    """The judgement of one request, which the event loop drives."""
+
+    @property
+    def identity(self) -> MCPIdentity | None:
+        """The identity for the application."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]] | None:
+        """The fields for the application, if they differ from those of the request."""
+
+    @property
+    def wants_identity(self) -> bool:
+        """Whether the application has to receive accept-encoding: identity."""
+
+    @property
+    def checks_answer(self) -> bool:
+        """Whether start must be asked about the answer of the application."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether listen wants the body of the answer."""
+
+    def poll(self) -> int:
+        """Goes on, and returns the state."""
+
+    def feed(self, message: Any) -> int:
+        """Takes a message of receive, goes on, and returns the state."""
+
+    def wait(self, call_soon: Any, resolve: Any, future: Any) -> bool:
+        """Resolves the future when it is worth to poll; False if it is already."""
+
+    def take_claim(self) -> tuple[str, str, int]:
+        """Takes the question for the application's own store."""
+
+    def answer_claim(self, fresh: bool, floor: int, error: str | None = None) -> int:
+        """Gives the answer of the application's own store, and returns the state."""
+
+    def body(self) -> dict[str, Any] | None:
+        """The next message with the body; None if all of it was handed on."""
+
+    def start(self, status: int, headers: Any) -> _RefusalParts | None:
+        """Decides about the application's answer."""
+
+    def listen(self, body: bytes, more: bool) -> None:
+        """Reads a part of the answer as it passes."""
+
+    def refusal(self) -> tuple[_RefusalParts, str | None, bool]:
+        """The refusal, the line for the log, and whether the request could not be judged."""
+
+    def close(self) -> None:
+        """Gives up the request, and frees what it holds."""

@@ -1,0 +1,429 @@
+"""The ASGI middleware: verifies each request before the application receives it.
+
+Every rule is in Rust. This module speaks ASGI 3: it reads the messages of a request, waits for what
+the engine waits for, and hands the request on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from ._native import InMemoryNonceStore, Judgement, Layer, MCPIdentity, NonceStore
+
+__all__ = [
+    "InMemoryNonceStore",
+    "MCPIdentity",
+    "MCPIdentityMiddleware",
+    "NonceStore",
+    "NonceStoreProtocol",
+]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Path: TypeAlias = "str | os.PathLike[str]"
+
+logger = logging.getLogger("mcpid_attest")
+
+# The states of a judgement.
+_PASSED, _REFUSED, _BODY, _WAIT, _CLAIM, _OFFLOAD, _GONE = range(7)
+
+# How long a store in Python may take for a claim, in seconds.
+_CLAIM_BUDGET = 2.0
+
+# The shortest time between two warnings that requests cannot be judged, in seconds.
+_WARNING_PAUSE = 60.0
+
+# The origins of a server that was not told its own: those of a development server.
+_LOOPBACK = ("http://127.0.0.1:8000", "http://localhost:8000")
+
+
+@runtime_checkable
+class NonceStoreProtocol(Protocol):
+    """A nonce store that an application writes itself.
+
+    ``floor`` is a time in Unix seconds: the store may have forgotten nonces of requests that were
+    created up to then, so these are answered with 503. A store that began empty at ``start`` declares
+    ``start + 5`` (the seconds by which a signer's clock may be ahead); one that never forgets declares
+    0. It is read with each claim.
+    """
+
+    @property
+    def floor(self) -> int: ...
+
+    async def claim(self, key_id: str, nonce: str, until: int, /) -> bool:
+        """Uses up ``nonce`` of ``key_id`` in one atomic step, and returns whether it was fresh.
+
+        Of all callers that claim a nonce, in all processes, exactly one gets ``True``. The nonce is
+        kept until ``until``, in Unix seconds. Everything but ``True`` and ``False``, and every
+        exception, refuses the request with 503; so does a claim that takes longer than 2 seconds.
+        """
+        ...
+
+
+class MCPIdentityMiddleware:
+    """Verifies the signature of each request to an MCP server, and says who signed it.
+
+    The application finds the verdict in ``scope["mcp_identity"]``: ``.status``, ``.did``, ``.key_id``,
+    ``.name``, ``.tag``, ``.reason``, ``.created`` and ``.would_refuse``. In strict mode, only requests
+    whose status is ``verified`` reach the application. The settings mean what the flags of
+    ``mcpid gateway`` mean, and refusals are the same bytes.
+
+    :param app: The ASGI application.
+    :param nonce_store: Where used nonces are kept: a URL (``memory:``, ``sqlite:PATH``,
+        ``redis://HOST``), a :class:`NonceStore`, or an object with ``claim`` and ``floor``
+        (:class:`NonceStoreProtocol`). Workers share a store in SQLite or Redis.
+    :param trust: Trust files or folders of them, which are read again when they change, or public
+        keys. By default ``MCPID_TRUST``, else the user's own trust file.
+    :param origin: Scheme and host by which clients know this server, such as
+        ``https://mcp.example.com``; several are allowed.
+    :param mode: ``strict`` refuses requests that are not verified, ``permissive`` lets them through
+        with a verdict.
+    :param strict: Patterns ``METHOD[:NAME]`` of what is strict in permissive mode, or
+        ``destructive``: all tools that the application's own list does not call harmless.
+    :param permissive: Patterns of what is permissive in strict mode.
+    :param profile: The rules to judge by.
+    :param path: The path of the endpoint. Requests to other paths then pass unjudged, with
+        ``scope["mcp_identity"]`` as None. Without it, every path is judged.
+    :param max_body: The largest body, in bytes; 4 MiB by default.
+    :param refuse_with: The status of refusals: 403, 401 or 200.
+    :param realm: The realm that a 401 names.
+    :param audit: The folder of an audit log that ``mcpid audit init`` has made.
+    :param timestamp_window_seconds: How old a signature may be; 30 by default.
+    :param ahead_seconds: How far the signer's clock may be ahead; 5 by default.
+    :param target_prefix: The part of the path that a proxy removes, such as ``/api``.
+    :param dev: Lets a store in memory work at once after a start, for servers on loopback.
+    :param budget: Bytes of bodies that may wait for their verdict, of all requests together.
+
+    :raises ValueError: A setting is wrong, or would change nothing.
+    :raises OSError: A file or store cannot be used (``FileNotFoundError``, ``PermissionError``,
+        ``ConnectionError``).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        nonce_store: str | NonceStore | NonceStoreProtocol | None = None,
+        *,
+        trust: Any = None,
+        origin: str | Iterable[str] | None = None,
+        mode: Literal["strict", "permissive"] = "strict",
+        strict: Iterable[str] = (),
+        permissive: Iterable[str] = (),
+        profile: str = "mcp",
+        path: str | None = None,
+        max_body: int | None = None,
+        refuse_with: Literal[403, 401, 200] = 403,
+        realm: str | None = None,
+        audit: _Path | None = None,
+        timestamp_window_seconds: int | None = None,
+        ahead_seconds: int | None = None,
+        target_prefix: str = "",
+        dev: bool = False,
+        budget: int | None = None,
+    ) -> None:
+        if not callable(app):
+            raise TypeError(f"app is an ASGI application, not {type(app).__name__}")
+        if origin is None:
+            origin = _default_origin(mode)
+        if nonce_store is None:
+            nonce_store = _default_store()
+        own_store = None
+        if not isinstance(nonce_store, (str, NonceStore)):
+            own_store = _checked_store(nonce_store)
+        self.app = app
+        self._own_store = own_store
+        self._layer = Layer(
+            trust=trust,
+            origin=origin,
+            nonce_store=None if own_store is not None else nonce_store,
+            mode=mode,
+            strict=_patterns("strict", strict),
+            permissive=_patterns("permissive", permissive),
+            profile=profile,
+            path=path,
+            max_body=max_body,
+            refuse_with=refuse_with,
+            realm=realm,
+            audit=audit,
+            window=timestamp_window_seconds,
+            ahead=ahead_seconds,
+            target_prefix=target_prefix,
+            dev=bool(dev),
+            budget=budget,
+        )
+        self._warned = float("-inf")
+        self._claims: set[asyncio.Task[bool]] = set()
+        if dev:
+            text = (
+                "dev=True: after a restart of this server, a request can be used a second time; "
+                "never set it where others can reach the server"
+            )
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            logger.warning(text)
+        self._report_news()
+        if audit is not None:
+            # The last checkpoint of the log is written when the interpreter ends.
+            atexit.register(_close, weakref.ref(self))
+
+    def __repr__(self) -> str:
+        return f"<MCPIdentityMiddleware of {self.app!r}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            scope["mcp_identity"] = None
+            await self.app(scope, receive, send)
+        else:
+            raise RuntimeError(f"requests of the type {kind!r} cannot be judged")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["mcp_identity"] = None
+        layer = self._layer
+        judgement = layer.judge(scope)
+        if judgement is None:
+            await self.app(_without_ours(scope), receive, send)
+            return
+        try:
+            state = judgement.poll()
+            while state > _REFUSED:
+                if state == _BODY:
+                    state = judgement.feed(await receive())
+                elif state == _OFFLOAD:
+                    state = await asyncio.get_running_loop().run_in_executor(None, judgement.poll)
+                elif state == _CLAIM:
+                    state = await self._claim(judgement)
+                elif state == _WAIT:
+                    state = await _wait(judgement)
+                else:
+                    # The client has gone before its request was complete.
+                    return
+            if layer.has_news:
+                self._report_news()
+            if state == _REFUSED:
+                await self._refuse(scope, judgement, send)
+                return
+            scope["mcp_identity"] = judgement.identity
+            await self._pass(scope, judgement, receive, send)
+        finally:
+            judgement.close()
+
+    async def _pass(
+        self, scope: Scope, judgement: Judgement, receive: Receive, send: Send
+    ) -> None:
+        fields = judgement.headers
+        if judgement.wants_identity:
+            fields = [
+                field
+                for field in (scope["headers"] if fields is None else fields)
+                if field[0].lower() != b"accept-encoding"
+            ]
+            fields.append((b"accept-encoding", b"identity"))
+        if fields is not None:
+            scope = dict(scope)
+            scope["headers"] = fields
+
+        async def receive_judged() -> Message:
+            message: Message | None = judgement.body()
+            if message is not None:
+                return message
+            message = await receive()
+            if message["type"] == "http.request":
+                # The body has ended: a server that sends more is not believed.
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return message
+
+        if not judgement.checks_answer:
+            await self.app(scope, receive_judged, send)
+            return
+
+        is_refused = False
+
+        async def send_checked(message: Message) -> None:
+            nonlocal is_refused
+            kind = message["type"]
+            if is_refused:
+                return
+            if kind == "http.response.start" and judgement.checks_answer:
+                refusal = judgement.start(message["status"], message.get("headers", ()))
+                if refusal is not None:
+                    is_refused = True
+                    await _respond(scope, refusal, send)
+                    return
+            elif kind == "http.response.body" and judgement.listens:
+                judgement.listen(bytes(message.get("body", b"")), bool(message.get("more_body")))
+            await send(message)
+
+        await self.app(scope, receive_judged, send_checked)
+
+    async def _refuse(self, scope: Scope, judgement: Judgement, send: Send) -> None:
+        refusal, line, is_unavailable = judgement.refusal()
+        if is_unavailable:
+            now = time.monotonic()
+            if now - self._warned >= _WARNING_PAUSE:
+                self._warned = now
+                logger.warning("requests cannot be judged: %s", line)
+        if logger.isEnabledFor(logging.INFO):
+            path = str(scope.get("path", ""))[:128]
+            logger.info("refused %r %r with %s", scope["method"], path, line or refusal[0])
+        await _respond(scope, refusal, send)
+
+    async def _claim(self, judgement: Judgement) -> int:
+        """Asks the application's own store. An answer that is not clear refuses the request."""
+        key_id, nonce, until = judgement.take_claim()
+        store = self._own_store
+        try:
+            answer = await self._ask(store, key_id, nonce, until)
+            floor = store.floor  # type: ignore[union-attr]
+            if type(answer) is not bool:
+                why = f"claim returned {type(answer).__name__}, not bool"
+            elif type(floor) is not int:
+                why = f"floor is {type(floor).__name__}, not int"
+            elif not -(2**62) < floor < 2**62:
+                why = "floor is no time in Unix seconds"
+            else:
+                return judgement.answer_claim(answer, floor)
+        except Exception as error:
+            logger.debug("the store's claim failed", exc_info=True)
+            why = f"claim failed: {type(error).__name__}"
+        return judgement.answer_claim(False, 0, f"the application's own store: {why}")
+
+    async def _ask(self, store: Any, key_id: str, nonce: str, until: int) -> Any:
+        task = asyncio.ensure_future(store.claim(key_id, nonce, until))
+        # The loop keeps only weak references to tasks.
+        self._claims.add(task)
+        task.add_done_callback(self._claim_ended)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=_CLAIM_BUDGET)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            # A store that does not let itself be cancelled must not hold the request.
+            task.cancel()
+            raise TimeoutError
+        if task.cancelled():
+            raise TimeoutError
+        return task.result()
+
+    def _claim_ended(self, task: asyncio.Task[bool]) -> None:
+        self._claims.discard(task)
+        if not task.cancelled():
+            # An exception that nothing waits for is not reported by the loop.
+            task.exception()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["mcp_identity"] = None
+        if not self._layer.is_endpoint(scope):
+            await self.app(_without_ours(scope), receive, send)
+            return
+        # MCP has no websockets, and the messages of one are not signed.
+        await receive()
+        if "websocket.http.response" in scope.get("extensions", {}):
+            headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
+            await send(
+                {"type": "websocket.http.response.start", "status": 403, "headers": headers}
+            )
+            await send({"type": "websocket.http.response.body", "body": b""})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _report_news(self) -> None:
+        for text in self._layer.take_news():
+            logger.warning("%s", text)
+
+
+async def _wait(judgement: Judgement) -> int:
+    """Waits without polling until it is worth to go on."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    if judgement.wait(loop.call_soon_threadsafe, _resolve, future):
+        await future
+    return judgement.poll()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    # The request may have been cancelled.
+    if not future.done():
+        future.set_result(None)
+
+
+async def _respond(
+    scope: Scope, response: tuple[int, list[tuple[bytes, bytes]], bytes], send: Send
+) -> None:
+    status, headers, body = response
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if scope["method"] == "HEAD":
+        body = b""
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _without_ours(scope: Scope) -> Scope:
+    """Drops fields with which a client could pose as a gateway of ours."""
+    fields = Layer.foreign_headers(scope)
+    if fields is None:
+        return scope
+    scope = dict(scope)
+    scope["headers"] = fields
+    return scope
+
+
+def _default_origin(mode: str) -> Iterable[str]:
+    if mode != "permissive":
+        raise ValueError(
+            "by which URL do clients know this server? origin is missing; such as "
+            'origin="https://mcp.example.com"'
+        )
+    text = f"origin is missing: only requests to {' and '.join(_LOOPBACK)} are accepted"
+    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    return _LOOPBACK
+
+
+def _default_store() -> str:
+    store = os.environ.get("MCPID_NONCES")
+    if not store:
+        raise ValueError(
+            "where are used nonces kept? nonce_store is missing; such as "
+            'nonce_store="sqlite:nonces.db"'
+        )
+    return store
+
+
+def _checked_store(store: Any) -> NonceStoreProtocol:
+    if isinstance(store, type) or not callable(getattr(store, "claim", None)):
+        raise TypeError(
+            "nonce_store is a URL, a store of this package, or an object with claim and floor, not "
+            f"{store.__name__ if isinstance(store, type) else type(store).__name__}"
+        )
+    if not hasattr(store, "floor"):
+        raise TypeError(
+            f"nonce_store: {type(store).__name__} has no floor, the time up to which it may have "
+            "forgotten nonces"
+        )
+    return store  # type: ignore[no-any-return]
+
+
+def _patterns(name: str, patterns: Iterable[str]) -> list[str]:
+    if isinstance(patterns, str):
+        raise TypeError(f"{name} is a list of patterns, such as {name}=[{patterns!r}]")
+    return list(patterns)
+
+
+def _close(middleware: weakref.ref[MCPIdentityMiddleware]) -> None:
+    alive = middleware()
+    if alive is not None:
+        alive._layer.close()

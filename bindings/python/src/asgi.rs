@@ -1,0 +1,387 @@
+//! The layer behind `MCPIdentityMiddleware`: reads scopes, and begins judgements.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use http::{Extensions, StatusCode};
+use mcpid::clock::SystemClock;
+use mcpid::message::target::{Origins, is_loopback};
+use mcpid::message::{Head, HeadError, RequestTarget};
+use mcpid::tower::{Budget, REFUSED, SessionBindings, VerifyLayer, error_response};
+use mcpid::verify::ReplayCheck;
+use mcpid::verify::rejection::chain;
+use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::audit_log::{self, AuditLog};
+use crate::body_pipe::{BodyPipe, PipedBody};
+use crate::fields::header_line;
+use crate::future::lock;
+use crate::judgement::Judgement;
+use crate::mcp_identity::MCPIdentity;
+use crate::policy::{self, EndpointPath};
+use crate::protocol_store::ProtocolStore;
+use crate::settings::{Trust, VerifierSettings};
+use crate::store;
+use crate::trust_watch::{self, TrustWatch};
+
+/// The verifying layer of one middleware.
+#[pyclass(frozen, module = "mcpid_attest._native")]
+pub(crate) struct Layer {
+    layer: VerifyLayer,
+    /// `None`: all paths are the endpoint.
+    endpoint: Option<EndpointPath>,
+    target_prefix: String,
+    trust: TrustWatch,
+    audit: Option<AuditLog>,
+    /// Warnings for the application's log.
+    news: Arc<Mutex<Vec<String>>>,
+    /// Warnings of the nonce store.
+    store_warnings: Arc<Mutex<Vec<String>>>,
+}
+
+#[pymethods]
+impl Layer {
+    #[new]
+    #[pyo3(signature = (
+        *, trust, origin, nonce_store, mode, strict, permissive, profile, path, max_body,
+        refuse_with, realm, audit, window, ahead, target_prefix, dev, budget,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "each is a setting of the middleware")]
+    fn new(
+        py: Python<'_>,
+        trust: Option<&Bound<'_, PyAny>>,
+        origin: &Bound<'_, PyAny>,
+        nonce_store: Option<&Bound<'_, PyAny>>,
+        mode: &str,
+        strict: Vec<String>,
+        permissive: Vec<String>,
+        profile: &str,
+        path: Option<&str>,
+        max_body: Option<usize>,
+        refuse_with: u16,
+        realm: Option<String>,
+        audit: Option<PathBuf>,
+        window: Option<i64>,
+        ahead: Option<i64>,
+        target_prefix: String,
+        dev: bool,
+        budget: Option<usize>,
+    ) -> PyResult<Self> {
+        let wrong = |why: String| PyValueError::new_err(why);
+        let (modes, mut remarks) = policy::modes(mode, &strict, &permissive)?;
+        let refuse_with = policy::refuse_with(refuse_with, realm)?;
+        let endpoint = path.map(EndpointPath::new).transpose()?;
+        policy::target_prefix(&target_prefix)?;
+        let is_default = trust.is_none();
+        let trust = Trust::of(trust)?;
+        // The watch begins before the files are read, so that a change from here on is noticed.
+        let watch = trust_watch::begin(&trust);
+        let read = |trust| VerifierSettings::read(trust, origin, profile, window, ahead, max_body);
+        let settings = match read(&trust) {
+            // Without a trust file of this user, permissive mode can only tell who signs.
+            Err(error) if is_default && mode == "permissive" && is_missing(py, &error) => {
+                remarks.push(format!("no key is trusted: {error}"));
+                read(&Trust::Keys(Vec::new()))?
+            }
+            read => read?,
+        };
+        let clock = Arc::new(SystemClock);
+        let retention = settings.retention();
+        if dev {
+            check_dev(settings.origins(), nonce_store)?;
+        }
+        let mut store_warnings = Arc::default();
+        let store: Arc<dyn mcpid::nonce::NonceStore> = match nonce_store {
+            Some(named) => {
+                let opened = store::open_with_warnings(py, named, retention, dev)?;
+                store_warnings = opened.warnings;
+                opened.store
+            }
+            None => Arc::new(ProtocolStore),
+        };
+        let replay = ReplayCheck::Claim(store);
+        let verifier = settings.verifier(clock.clone(), replay.clone());
+        let mut layer = VerifyLayer::new(verifier)
+            .map_err(|error| wrong(format!("profile or origin: {}", chain(&error))))?
+            .with_learning_modes(modes)
+            .with_sessions(Arc::new(SessionBindings::default()))
+            .with_refusals(refuse_with)
+            .map_err(|error| wrong(format!("realm: {}", chain(&error))))?
+            .with_budget(Arc::new(Budget::new(budget.unwrap_or(Budget::DEFAULT))));
+        let audit = match audit {
+            Some(folder) => Some(py.detach(|| audit_log::open(folder, clock.clone()))?),
+            None => None,
+        };
+        if let Some(audit) = &audit {
+            layer = layer.with_audit(Arc::clone(audit.recorder()));
+        }
+        let news = Arc::new(Mutex::new(remarks));
+        let trust = TrustWatch::new(watch, settings, replay, layer.handle(), Arc::clone(&news));
+        Ok(Layer { layer, endpoint, target_prefix, trust, audit, news, store_warnings })
+    }
+
+    /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
+    fn judge(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Judgement>> {
+        self.trust.look();
+        if self.audit.as_ref().is_some_and(AuditLog::is_foreign) {
+            return Err(PyRuntimeError::new_err(
+                "the audit log was opened before a fork: make the application in each worker process",
+            ));
+        }
+        let method = required_text(scope, "method")?;
+        let target = self.target(scope)?;
+        let read = match RequestTarget::from_bytes(&target) {
+            Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
+            Ok(target) => read_head(scope, &method, target)?,
+            Err(_) => {
+                let message = "the target of the request cannot be read, or has a fragment";
+                let response =
+                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
+                return Ok(Some(Judgement::refused(response)));
+            }
+        };
+        let ReadHead { head, announced, poses } = match read {
+            Ok(head) => head,
+            Err(error) => {
+                let path = String::from_utf8_lossy(&target);
+                let line = (&*method, &*path);
+                let response = self.layer.refuse_head(error, line, &Extensions::new());
+                return Ok(Some(Judgement::refused(response)));
+            }
+        };
+        let headers = poses.then(|| without_ours(scope)).transpose()?;
+        let pipe = Arc::new(BodyPipe::new(announced));
+        let (layer, body) = (self.layer.clone(), PipedBody(Arc::clone(&pipe)));
+        let future = Box::pin(async move { layer.judge(&head, &Extensions::new(), body).await });
+        Ok(Some(Judgement::new(future, pipe, headers)))
+    }
+
+    /// Returns the header fields without those that only a gateway of ours sets, or `None` if there
+    /// are none of these.
+    #[staticmethod]
+    fn foreign_headers(scope: &Bound<'_, PyDict>) -> PyResult<Option<Py<PyList>>> {
+        for line in header_lines(scope)?.try_iter()? {
+            if poses_as_ours(&header_line(&line?)?.0) {
+                return without_ours(scope).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a websocket at this scope could be for the endpoint.
+    fn is_endpoint(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+        let target = self.target(scope)?;
+        match RequestTarget::from_bytes(&target) {
+            Ok(target) => Ok(!self.is_elsewhere(scope, "GET", target.path())?),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Whether there are warnings for the application's log.
+    #[getter]
+    fn has_news(&self) -> bool {
+        !lock(&self.news).is_empty() || !lock(&self.store_warnings).is_empty()
+    }
+
+    /// Takes the warnings.
+    fn take_news(&self) -> Vec<String> {
+        let mut news = std::mem::take(&mut *lock(&self.news));
+        news.append(&mut lock(&self.store_warnings));
+        news
+    }
+
+    /// Writes the last checkpoint of the audit log, and ends it. Later requests are not recorded.
+    fn close(&self, py: Python<'_>) {
+        if let Some(audit) = &self.audit {
+            py.detach(|| audit.close());
+        }
+    }
+}
+
+impl Layer {
+    /// Returns the target as on the wire: path, `?` and query are never rebuilt from decoded parts if
+    /// the server tells them.
+    fn target(&self, scope: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
+        let raw = bytes_of_scope(scope, "raw_path")?;
+        let mut target = match raw.filter(|raw| !raw.is_empty()) {
+            Some(raw) => raw.to_vec(),
+            // What the signature has to cover is then what the application sees.
+            None => policy::encoded(&required_text(scope, "path")?).into_bytes(),
+        };
+        if !self.target_prefix.is_empty() && target.starts_with(b"/") {
+            target.splice(..0, self.target_prefix.bytes());
+        }
+        let query = bytes_of_scope(scope, "query_string")?;
+        // An empty query cannot be told from none.
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            target.push(b'?');
+            target.extend_from_slice(&query);
+        }
+        Ok(target)
+    }
+
+    /// Whether no reading of the path leads to the endpoint: as on the wire, as the server decoded
+    /// it, and as an application sees it below `root_path`.
+    fn is_elsewhere(&self, scope: &Bound<'_, PyDict>, method: &str, wire: &str) -> PyResult<bool> {
+        let Some(endpoint) = &self.endpoint else { return Ok(false) };
+        let unprefixed = wire.strip_prefix(self.target_prefix.as_str()).unwrap_or(wire);
+        if !endpoint.is_elsewhere(method, wire) || !endpoint.is_elsewhere(method, unprefixed) {
+            return Ok(false);
+        }
+        let path = required_text(scope, "path")?;
+        let root = text_of_scope(scope, "root_path")?;
+        let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
+        Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
+    }
+}
+
+/// A head as the server parsed it.
+struct ReadHead {
+    head: Head<'static>,
+    /// `Content-Length`, or why it cannot be relied on.
+    announced: Result<Option<u64>, &'static str>,
+    /// Whether the client sent a field that only a gateway of ours sets.
+    poses: bool,
+}
+
+fn wrong_type(name: &str) -> PyErr {
+    PyTypeError::new_err(format!("{name:?} of the scope has the wrong type"))
+}
+
+/// Returns bytes of the scope, or `None` if they are absent or None.
+fn bytes_of_scope(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<PyBackedBytes>> {
+    match scope.get_item(name)?.filter(|value| !value.is_none()) {
+        Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
+        None => Ok(None),
+    }
+}
+
+/// Returns text of the scope, or `None` if it is absent or None.
+fn text_of_scope(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<PyBackedStr>> {
+    match scope.get_item(name)?.filter(|value| !value.is_none()) {
+        Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
+        None => Ok(None),
+    }
+}
+
+fn required_text(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<PyBackedStr> {
+    text_of_scope(scope, name)?.ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> PyErr {
+    PyTypeError::new_err(format!("the scope has no {name:?}"))
+}
+
+/// Returns the header fields of the scope. A sequence that can be read once only is replaced in the
+/// scope, because the application has to read it too.
+fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    let lines = scope.get_item("headers")?.ok_or_else(|| missing("headers"))?;
+    if lines.is_instance_of::<PyList>() || lines.is_instance_of::<PyTuple>() {
+        return Ok(lines);
+    }
+    let list = PyList::empty(scope.py());
+    for line in lines.try_iter()? {
+        list.append(line?)?;
+    }
+    scope.set_item("headers", &list)?;
+    Ok(list.into_any())
+}
+
+fn read_head(
+    scope: &Bound<'_, PyDict>,
+    method: &str,
+    target: RequestTarget<'_>,
+) -> PyResult<Result<ReadHead, HeadError>> {
+    let version = text_of_scope(scope, "http_version")?;
+    // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+    let is_old = version.as_deref() == Some("1.0");
+    let mut head = match Head::new(method, target) {
+        Ok(head) => head,
+        Err(error) => return Ok(Err(error)),
+    };
+    let (mut announced, mut poses) = (Ok(None), false);
+    for line in header_lines(scope)?.try_iter()? {
+        let (name, value) = header_line(&line?)?;
+        if is_old && name.eq_ignore_ascii_case(b"expect") {
+            continue;
+        }
+        if name.eq_ignore_ascii_case(b"content-length") {
+            announced = announced_length(&value);
+        }
+        poses |= poses_as_ours(&name);
+        let Ok(name) = std::str::from_utf8(&name) else {
+            return Ok(Err(HeadError::FieldName(String::from_utf8_lossy(&name).into_owned())));
+        };
+        if let Err(error) = head.push(name.to_owned(), value.to_vec()) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(ReadHead { head: head.into_owned(), announced, poses }))
+}
+
+/// Reads `Content-Length`. Two lines of it are refused by step 1.
+fn announced_length(value: &[u8]) -> Result<Option<u64>, &'static str> {
+    let text = std::str::from_utf8(value.trim_ascii()).unwrap_or_default();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let length = text.parse().ok().filter(|_| digits);
+    length.map(Some).ok_or("content-length cannot be read")
+}
+
+/// Whether `name` is a field by which a gateway of ours names an identity, also for applications
+/// that cannot tell an underscore from a hyphen.
+fn poses_as_ours(name: &[u8]) -> bool {
+    matches!(name.split_at_checked(5), Some((start, [b'-' | b'_', ..])) if start.eq_ignore_ascii_case(b"mcpid"))
+}
+
+fn without_ours(scope: &Bound<'_, PyDict>) -> PyResult<Py<PyList>> {
+    let kept = PyList::empty(scope.py());
+    for line in header_lines(scope)?.try_iter()? {
+        let line = line?;
+        if !poses_as_ours(&header_line(&line)?.0) {
+            kept.append(line)?;
+        }
+    }
+    Ok(kept.unbind())
+}
+
+fn is_missing(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyFileNotFoundError>(py)
+}
+
+/// Checks that a store in memory may begin without a floor: a server that can be reached from this
+/// machine only, for development.
+fn check_dev(origins: &Origins, nonce_store: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    if let Some(origin) = origins.iter().find(|origin| {
+        let host = origin.authority();
+        // The port is behind the last colon that no bracket follows.
+        let host = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => name,
+            _ => host,
+        };
+        !is_loopback(host)
+    }) {
+        return Err(PyValueError::new_err(format!(
+            "dev=True is for servers on loopback, and origin {origin} is not: after a restart, a \
+             request could be used twice"
+        )));
+    }
+    if !nonce_store.is_some_and(store::is_memory) {
+        return Err(PyValueError::new_err(
+            "dev=True would change nothing: only a store in memory waits at each start",
+        ));
+    }
+    Ok(())
+}
+
+/// Adds the classes of the middleware to the module.
+///
+/// # Errors
+/// The interpreter refuses them.
+pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Layer>()?;
+    module.add_class::<Judgement>()?;
+    module.add_class::<MCPIdentity>()
+}

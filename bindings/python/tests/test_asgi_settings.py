@@ -1,0 +1,259 @@
+"""Settings of the middleware: wrong ones are refused with the words of the command line."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+from asgi_harness import ORIGIN, Wire, ask, echo, guarded
+
+from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware
+
+LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"mode": "strikt"}, 'mode: "strikt" is neither "strict" nor "permissive"'),
+        ({"profile": "mpc"}, "mpc"),
+        ({"profile": "rfc9421"}, "is for audits and not for servers"),
+        ({"origin": "mcp.example.com"}, "origin mcp.example.com"),
+        ({"origin": []}, "no origin is known to be ours"),
+        ({"strict": ["delete_*"]}, "strict: \"delete_*\" names no MCP method"),
+        (
+            {"mode": "permissive", "strict": ["tools/cal:x"]},
+            'hint: strict=["tools/call:x"]',
+        ),
+        ({"permissive": ["nothing"]}, "permissive: "),
+        ({"permissive": ["destructive"]}, "is what strict is for"),
+        (
+            {"mode": "permissive", "permissive": ["tools/list"]},
+            'permissive=["tools/list"] would change nothing: mode="permissive" lets everything',
+        ),
+        ({"strict": ["tools/call"]}, 'would change nothing: mode="strict" refuses everything'),
+        (
+            {"strict": ["tools/list"], "permissive": ["tools/list"]},
+            "would change nothing: it is strict too, which wins",
+        ),
+        ({"refuse_with": 404}, "refuse_with: 404 is none of 403, 401 and 200"),
+        ({"realm": "mcp"}, "realm is for refuse_with=401"),
+        ({"refuse_with": 401, "realm": "\u00e4"}, "realm: "),
+        ({"path": "mcp"}, 'path: "mcp" is not a path such as /mcp'),
+        ({"path": "/mcp?a"}, "is not a path"),
+        ({"target_prefix": "api"}, "target_prefix: "),
+        ({"target_prefix": "/api/"}, "target_prefix ends with a slash"),
+        ({"timestamp_window_seconds": -1}, "timestamp_window_seconds -1"),
+        ({"origin": "https://mcp.example.com"}, "dev=True is for servers on loopback"),
+        ({"origin": [ORIGIN, "http://192.168.0.7"]}, "dev=True is for servers on loopback"),
+        ({"nonce_store": "sqlite:nonces.db", "dev": True}, "dev=True would change nothing"),
+    ],
+)
+@LOUD
+def test_a_wrong_setting_is_a_value_error(key, settings, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        guarded(key, **settings)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strict": "tools/call"},
+        {"permissive": "tools/list"},
+        {"max_body": "4MiB"},
+        {"max_body": -1},
+        {"budget": -1},
+        {"refuse_with": "403"},
+        {"timestamp_window_seconds": "30"},
+        {"path": b"/mcp"},
+        {"nonce_store": 7},
+        {"trust": 7},
+        {"origin": 7},
+        {"mod": "strict"},
+    ],
+)
+@LOUD
+def test_a_setting_of_another_type_is_refused(key, settings):
+    with pytest.raises((TypeError, OverflowError)):
+        guarded(key, **settings)
+
+
+def test_an_application_is_needed(key):
+    with pytest.raises(TypeError, match="app is an ASGI application, not str"):
+        MCPIdentityMiddleware("app", InMemoryNonceStore(), origin=ORIGIN, trust=key.public_key)
+
+
+def test_origin_and_store_are_asked_for(key, monkeypatch):
+    with pytest.raises(ValueError, match="origin is missing"):
+        MCPIdentityMiddleware(echo, InMemoryNonceStore(), trust=key.public_key)
+    with pytest.raises(ValueError, match="nonce_store is missing"):
+        MCPIdentityMiddleware(echo, origin=ORIGIN, trust=key.public_key)
+    monkeypatch.setenv("MCPID_NONCES", "memory:")
+    MCPIdentityMiddleware(echo, origin=ORIGIN, trust=key.public_key)
+
+
+def test_dev_says_loudly_what_it_gives_up(key, caplog):
+    with pytest.warns(RuntimeWarning, match="a request can be used a second time"):
+        guarded(key)
+    assert "a request can be used a second time" in caplog.text
+    for origin in ("http://localhost:8000", "http://[::1]:8000", "http://127.1.2.3"):
+        with pytest.warns(RuntimeWarning):
+            guarded(key, origin=origin)
+
+
+def test_the_example_of_the_seed_project_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["mcp_identity"].status == "verified")
+        await echo(scope, receive, send)
+
+    with pytest.warns(RuntimeWarning, match="origin is missing"):
+        app = MCPIdentityMiddleware(
+            app=app,
+            nonce_store=InMemoryNonceStore(),
+            mode="permissive",
+            timestamp_window_seconds=30,
+        )
+    answer = ask(app, Wire())
+    assert (answer.status, seen) == (200, [False])
+    assert answer.scope["mcp_identity"].did is None
+    assert ask(app, Wire(host=b"mcp.example.com")).status == 421
+
+
+def test_strict_mode_needs_a_trust_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="trust.json"):
+        MCPIdentityMiddleware(echo, InMemoryNonceStore(), origin=ORIGIN)
+    for mode in ("strict", "permissive"):
+        with pytest.raises(FileNotFoundError):
+            MCPIdentityMiddleware(
+                echo, InMemoryNonceStore(), origin=ORIGIN, mode=mode, trust=tmp_path / "no.json"
+            )
+
+
+@LOUD
+def test_a_trust_file_is_read_again_when_it_changes(key, other, tmp_path, caplog):
+    path = tmp_path / "trust.json"
+    path.write_text(key.public_key.jwks())
+    app = guarded(key, trust=[path])
+    assert ask(app, Wire().signed(key)).status == 200
+    assert ask(app, Wire().signed(other)).reason == "key_unknown"
+
+    def until(changed):
+        for _ in range(100):
+            if changed():
+                return True
+            time.sleep(0.05)
+        return False
+
+    path.write_text(other.public_key.jwks())
+    assert until(lambda: ask(app, Wire().signed(other)).status == 200)
+    assert ask(app, Wire().signed(key)).reason == "key_unknown"
+    # A file that cannot be read leaves the keys as they were, and says so.
+    path.write_text("{")
+    assert until(lambda: ask(app, Wire()) and "stays in use" in caplog.text)
+    assert ask(app, Wire().signed(other)).status == 200
+
+
+@LOUD
+def test_the_window_and_the_clock_ahead_can_be_set(key):
+    now = int(time.time())
+    assert ask(guarded(key), Wire().signed(key, created=now - 60, ttl="none")).status == 403
+    app = guarded(key, timestamp_window_seconds=120, ahead_seconds=60)
+    assert ask(app, Wire().signed(key, created=now - 60, ttl="none")).status == 200
+    assert ask(app, Wire().signed(key, created=now + 50)).status == 200
+    assert ask(app, Wire().signed(key, created=now - 200, ttl="none")).status == 403
+
+
+@LOUD
+def test_several_origins_are_ours(key):
+    app = guarded(key, origin=[ORIGIN, "http://localhost:8000"])
+    local = Wire(host=b"localhost:8000").signed(key, url="http://localhost:8000/mcp")
+    assert ask(app, local).status == 200
+    assert ask(app, Wire().signed(key)).status == 200
+
+
+@LOUD
+def test_an_identity_shows_what_was_proven_and_cannot_be_pickled(key):
+    answer = ask(guarded(key), Wire().signed(key))
+    identity = answer.scope["mcp_identity"]
+    assert repr(identity) == f"<MCPIdentity verified key_id={key.key_id}>"
+    with pytest.raises(TypeError, match="pickled"):
+        pickle.dumps(identity)
+    with pytest.raises(AttributeError):
+        identity.status = "verified"
+    with pytest.raises(TypeError):
+        type(identity)()
+    answer = ask(guarded(key, mode="permissive"), Wire())
+    shown = repr(answer.scope["mcp_identity"])
+    assert shown == "<MCPIdentity unsigned reason=signature_missing>"
+
+
+@LOUD
+def test_refusals_and_faults_are_logged_escaped(key, caplog):
+    caplog.set_level("INFO", logger="mcpid_attest")
+    ask(guarded(key), Wire(), scope=Wire().scope(path="/mcp\nforged"))
+    (line,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert "signature_missing" in line and "\n" not in line
+
+
+def program():
+    """The program ``mcpid``, whose path the variable MCPID_PROGRAM holds."""
+    path = os.environ.get("MCPID_PROGRAM")
+    if not path:
+        pytest.skip("MCPID_PROGRAM does not name the program mcpid")
+    return path
+
+
+@LOUD
+def test_requests_are_written_to_an_audit_log(key, tmp_path):
+    folder = tmp_path / "log"
+    with pytest.raises(FileNotFoundError, match="mcpid audit init"):
+        guarded(key, audit=folder)
+    init = [program(), "audit", "init", "--audit", folder, "--name", "example.com/audit"]
+    log_key = subprocess.run(init, check=True, capture_output=True, text=True).stdout.strip()
+    app = guarded(key, audit=folder)
+    with pytest.raises(RuntimeError, match="another process writes the log"):
+        guarded(key, audit=folder)
+    for _ in range(3):
+        assert ask(app, Wire().signed(key)).status == 200
+    assert ask(app, Wire()).status == 403
+    app._layer.close()
+    answer = ask(app, Wire().signed(key))
+    assert (answer.status, answer.reason) == (503, "unavailable")
+    trust = tmp_path / "trust.json"
+    trust.write_text(key.public_key.jwks())
+    verify = [program(), "audit", "verify", "--audit", folder, "--log-key", log_key]
+    verify += ["--trust", trust, "--json"]
+    done = subprocess.run(verify, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["requests"] == 3, done.stdout
+
+
+@LOUD
+def test_the_last_checkpoint_is_written_when_the_interpreter_ends(key, tmp_path):
+    folder = tmp_path / "log"
+    init = [program(), "audit", "init", "--audit", folder, "--name", "example.com/audit"]
+    log_key = subprocess.run(init, check=True, capture_output=True, text=True).stdout.strip()
+    trust = tmp_path / "trust.json"
+    script = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from asgi_harness import *
+key = SigningKey.generate()
+open({str(trust)!r}, "w").write(key.public_key.jwks())
+app = guarded(key, audit={str(folder)!r})
+assert ask(app, Wire().signed(key)).status == 200
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
+    verify = [program(), "audit", "verify", "--audit", folder, "--log-key", log_key]
+    verify += ["--trust", trust]
+    done = subprocess.run(verify, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

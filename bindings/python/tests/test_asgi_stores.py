@@ -1,0 +1,316 @@
+"""Nonce stores: one nonce is fresh once, and a store that cannot tell refuses."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from asgi_harness import Wire, ask, exchange, guarded
+
+from mcpid_attest import (
+    InMemoryNonceStore,
+    NonceStore,
+    NonceStoreProtocol,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
+
+
+class OwnStore:
+    """A store of an application."""
+
+    floor = 0
+
+    def __init__(self):
+        self.seen = {}
+
+    async def claim(self, key_id, nonce, until):
+        await asyncio.sleep(0)
+        return self.seen.setdefault((key_id, nonce), until) is until
+
+
+def test_a_store_in_python_decides(key):
+    store = OwnStore()
+    assert isinstance(store, NonceStoreProtocol)
+    app = guarded(key, nonce_store=store)
+    wire = Wire().signed(key)
+    assert ask(app, wire).status == 200
+    again = ask(app, wire)
+    assert (again.status, again.reason) == (403, "nonce_replayed")
+    ((known, nonce),) = store.seen
+    assert known == key.key_id and len(nonce) >= 16
+    assert 60 < store.seen[known, nonce] - time.time() < 70
+
+
+def test_a_store_in_python_is_asked_only_for_valid_signatures(key, other):
+    store = OwnStore()
+    app = guarded(key, nonce_store=store)
+    changed = Wire().signed(key)
+    changed.body = b"{}"
+    for wire in (Wire(), Wire().signed(other), changed, Wire(body=b"{").signed(key)):
+        assert ask(app, wire).status == 403
+    assert store.seen == {}
+
+
+def lying_stores():
+    async def hang(*_):
+        await asyncio.sleep(3600)
+
+    async def cling(*_):
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)
+                return True
+
+    async def raise_(*_):
+        raise LookupError("secret of the application")
+
+    async def cancelled(*_):
+        raise asyncio.CancelledError
+
+    async def fresh(*_):
+        return True
+
+    def answering(value):
+        async def claim(*_):
+            return value
+
+        return claim
+
+    for value in (None, 1, 0, "yes", "", [], object(), 1.0, ...):
+        yield f"claim returned {type(value).__name__}", answering(value), 0
+    yield "TimeoutError", hang, 0
+    yield "TimeoutError", cling, 0
+    yield "LookupError", raise_, 0
+    yield "claim failed", cancelled, 0
+    yield "claim failed: TypeError", lambda *_: True, 0
+    yield "claim failed: TypeError", lambda: None, 0
+    for floor in (None, "0", 0.0, True, 2**70):
+        yield "floor is", fresh, floor
+
+
+@pytest.mark.parametrize("why, claim, floor", list(lying_stores()))
+def test_a_store_in_python_that_lies_hangs_or_raises_refuses(
+    key, why, claim, floor, monkeypatch, caplog
+):
+    monkeypatch.setattr("mcpid_attest.asgi._CLAIM_BUDGET", 0.05)
+    store = type("Store", (), {"claim": staticmethod(claim), "floor": floor})()
+    answer = ask(guarded(key, nonce_store=store), Wire().signed(key))
+    assert (answer.status, answer.reason) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert why in caplog.text
+    assert "secret of the application" not in caplog.text
+    answer = ask(guarded(key, nonce_store=store, mode="permissive"), Wire().signed(key))
+    assert (answer.status, answer.scope["mcp_identity"].status) == (200, "unavailable")
+    assert answer.scope["mcp_identity"].did is None
+
+
+def test_the_floor_of_a_store_in_python_holds(key):
+    store = OwnStore()
+    store.floor = int(time.time()) + 7
+    answer = ask(guarded(key, nonce_store=store), Wire().signed(key))
+    assert answer.status == 503
+    assert 6 <= int(answer.headers["retry-after"]) <= 9
+
+
+def test_a_cancelled_request_cancels_its_claim(key):
+    ended = []
+
+    class Store(OwnStore):
+        async def claim(self, *_):
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append(True)
+
+    async def run():
+        app = guarded(key, nonce_store=Store())
+        task = asyncio.ensure_future(exchange(app, Wire().signed(key)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert ended == [True]
+
+
+def test_no_class_and_no_half_a_store_is_a_store(key):
+    for store in (OwnStore, object(), 7, type("NoFloor", (), {"claim": OwnStore.claim})()):
+        with pytest.raises(TypeError, match="nonce_store"):
+            guarded(key, nonce_store=store)
+
+
+def test_a_nonce_in_sqlite_is_fresh_once_in_two_processes(key, tmp_path):
+    url = f"sqlite:{tmp_path / 'nonces.db'}"
+    # The file is new, so its floor has to pass first.
+    guarded(key, nonce_store=url)
+    script = textwrap.dedent(
+        f"""
+        import asyncio, sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        from asgi_harness import *
+        from mcpid_attest import PublicKey
+        app = MCPIdentityMiddleware(
+            echo, {url!r}, origin=ORIGIN, trust=PublicKey.parse({key.did!r})
+        )
+        print("ready", flush=True)
+        for line in sys.stdin:
+            wire = Wire(headers=eval(line))
+            print(ask(app, wire).status, flush=True)
+        """
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n"
+        until = time.monotonic() + 20
+        while True:
+            wire = Wire().signed(key)
+            for worker in workers:
+                worker.stdin.write(f"{wire.headers!r}\n")
+                worker.stdin.flush()
+            statuses = sorted(worker.stdout.readline() for worker in workers)
+            if "503\n" not in statuses or time.monotonic() > until:
+                break
+            time.sleep(0.3)
+        assert statuses == ["200\n", "403\n"]
+        for _ in range(20):
+            wire = Wire().signed(key)
+            for worker in workers:
+                worker.stdin.write(f"{wire.headers!r}\n")
+                worker.stdin.flush()
+            assert sorted(w.stdout.readline() for w in workers) == ["200\n", "403\n"]
+    finally:
+        for worker in workers:
+            worker.stdin.close()
+            worker.wait(10)
+
+
+def test_a_nonce_is_fresh_once_in_64_threads(key, tmp_path):
+    # A trusted key that is younger than the store: dev removes the floor.
+    app = guarded(key)
+    for _ in range(3):
+        wire = Wire().signed(key)
+        begin = threading.Barrier(64)
+        statuses = []
+
+        def run():
+            begin.wait()
+            statuses.append(ask(app, wire).status)
+
+        threads = [threading.Thread(target=run) for _ in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [200] + [403] * 63
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("url", ["memory:", "sqlite:nonces.db"])
+def test_a_store_that_was_opened_before_a_fork_is_refused_in_the_child(
+    key, url, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    app = guarded(key, nonce_store=NonceStore.open(url), mode="permissive")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            started = time.monotonic()
+            identity = ask(app, Wire().signed(key)).scope["mcp_identity"]
+            quick = time.monotonic() - started < 1.5
+            os.write(write, f"{identity.status} {quick}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as told:
+        assert told.read() == "unavailable True"
+    os.waitpid(child, 0)
+
+
+def test_a_memory_store_is_for_one_process(key, monkeypatch):
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    for store in (InMemoryNonceStore(), "memory:", NonceStore.open("memory:?max=100")):
+        with pytest.raises(ValueError, match="WEB_CONCURRENCY is 4"):
+            guarded(key, nonce_store=store, dev=False)
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    guarded(key, dev=False)
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    guarded(key, dev=False)
+
+
+def test_a_memory_store_answers_503_after_its_start(key):
+    answer = ask(guarded(key, dev=False), Wire().signed(key))
+    assert (answer.status, answer.reason) == (503, "unavailable")
+    assert 1 <= int(answer.headers["retry-after"]) <= 7
+
+
+def test_two_middlewares_share_a_handle(key):
+    store = InMemoryNonceStore()
+    first, second = (guarded(key, nonce_store=store) for _ in range(2))
+    wire = Wire().signed(key)
+    assert ask(first, wire).status == 200
+    # The second user registered the same retention, so the floor stayed where it was.
+    assert ask(second, wire).reason == "nonce_replayed"
+
+
+@pytest.mark.parametrize(
+    "url, why",
+    [
+        ("nonces.db", "not a nonce store such as memory:"),
+        ("sqlite:", "sqlite: takes a path"),
+        ("memory:?max=1", "max=N"),
+        ("redis://user:secret@host?x=1", "."),
+    ],
+)
+def test_a_wrong_url_is_a_value_error_without_the_password(key, url, why):
+    for make in (NonceStore.open, lambda url: guarded(key, nonce_store=url)):
+        with pytest.raises(ValueError, match="nonce_store") as caught:
+            make(url)
+        assert why in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_a_store_that_cannot_be_opened_is_an_os_error(key, tmp_path):
+    with pytest.raises(OSError, match="the nonce store sqlite:"):
+        guarded(key, nonce_store=f"sqlite:{tmp_path / 'no' / 'nonces.db'}")
+    with pytest.raises(ConnectionError, match="127.0.0.1:1"):
+        guarded(key, nonce_store="redis://user:secret@127.0.0.1:1")
+
+
+def test_a_handle_shows_no_password_and_cannot_be_pickled(key):
+    import pickle
+
+    store = NonceStore.open("redis://user:secret@localhost:6379/0")
+    assert "secret" not in repr(store) and "redis" in repr(store)
+    assert repr(InMemoryNonceStore()) == "<InMemoryNonceStore memory:>"
+    for one in (store, InMemoryNonceStore()):
+        with pytest.raises(TypeError, match="pickled"):
+            pickle.dumps(one)
+    with pytest.raises(ValueError, match="at least 8"):
+        InMemoryNonceStore(max=7)
+    with pytest.raises(ValueError, match="would change nothing"):
+        NonceStore.open("memory:", raise_retention=True)
+
+
+def test_a_full_store_and_a_quota_are_told(key):
+    app = guarded(key, nonce_store=InMemoryNonceStore(max=16))
+    statuses = [ask(app, Wire().signed(key)).status for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
