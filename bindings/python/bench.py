@@ -1,0 +1,273 @@
+"""Measures what the middleware costs, beside another middleware and beside hashlib.
+
+    pip install ./bindings/python envoys-mcp
+    python bindings/python/bench.py [--rounds N] [--requests N]
+
+It prints one line for each figure:
+
+- the whole verification of the same POST of 1 KiB by this middleware and by the ASGI middleware of
+  ``envoys-mcp``, in one run and in turns: the median of all rounds, and their ratio;
+- what a second thread gains for the verification, and for ``hashlib.sha256``;
+- how long the event loop is held while a body of 4 MB is judged.
+
+A key may claim 125,000 nonces in a minute, so the number of requests is bounded.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import statistics
+import threading
+import time
+import warnings
+
+from mcpid_attest import (
+    InMemoryNonceStore,
+    MCPIdentityMiddleware,
+    Request,
+    SigningKey,
+    Verifier,
+    sign_request,
+)
+
+ORIGIN = "http://127.0.0.1:8000"
+FIELDS = {
+    "host": "127.0.0.1:8000",
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "accept-encoding": "gzip, deflate",
+    "user-agent": "bench",
+    "mcp-protocol-version": "2025-11-25",
+}
+QUOTA = 125_000
+
+
+def body_of(length):
+    call = {"name": "pay", "arguments": {"note": ""}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    call["arguments"]["note"] = "x" * (length - len(json.dumps(message, separators=(",", ":"))))
+    return message, json.dumps(message, separators=(",", ":")).encode()
+
+
+async def application(scope, receive, send):
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def scope_of(signed):
+    fields = [(name.lower().encode(), value.encode()) for name, value in (FIELDS | signed).items()]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/mcp",
+        "raw_path": b"/mcp",
+        "query_string": b"",
+        "root_path": "",
+        "headers": fields,
+    }
+
+
+async def drive(app, scopes, body):
+    """Sends the requests one after another, and returns the seconds for each of them."""
+    statuses = set()
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            statuses.add(message["status"])
+
+    begun = time.perf_counter()
+    for scope in scopes:
+        await app(scope, receive, send)
+    took = time.perf_counter() - begun
+    if statuses != {200}:
+        raise SystemExit(f"requests were refused: {statuses}")
+    return took / len(scopes)
+
+
+def ours():
+    key = SigningKey.generate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        app = MCPIdentityMiddleware(
+            application, InMemoryNonceStore(), trust=key.public_key, origin=ORIGIN, dev=True
+        )
+
+    def scopes(count, body):
+        url = ORIGIN + "/mcp"
+        return [scope_of(sign_request(key, "POST", url, FIELDS, body)) for _ in range(count)]
+
+    return app, scopes
+
+
+def theirs():
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from envoys import Envoys, EnvoysConfig
+    from envoys_mcp import EnvoysVerifyMiddleware
+
+    secret = Ed25519PrivateKey.generate()
+    private = secret.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    public = secret.public_key()
+    public = public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+    agent = Envoys(EnvoysConfig("bench", "bench@example.com", public, private))
+
+    async def resolve(keyid, guard=None):
+        return public
+
+    # The key is at hand, so that no network is measured.
+    Envoys.resolve_key_from_keyid = staticmethod(resolve)
+    app = EnvoysVerifyMiddleware(application)
+
+    def scopes(count, message):
+        return [scope_of(agent.sign_request("POST", "/mcp", message)) for _ in range(count)]
+
+    return app, scopes
+
+
+def compare(rounds, requests):
+    message, body = body_of(1024)
+    assert len(body) == 1024
+    (app, scopes), (other, other_scopes) = ours(), theirs()
+    mine, others = [], []
+    for _ in range(rounds):
+        mine.append(asyncio.run(drive(app, scopes(requests, body), body)))
+        others.append(asyncio.run(drive(other, other_scopes(requests, message), body)))
+    bare = asyncio.run(drive(application, [scope_of({}) for _ in range(requests)], body))
+    mine, others = statistics.median(mine) - bare, statistics.median(others) - bare
+    print(f"this middleware: {mine * 1e6:.1f} us a request")
+    print(f"envoys-mcp: {others * 1e6:.1f} us a request")
+    print(f"ratio: {mine / others:.3f} (at most 0.3)")
+
+
+def rate(work, threads, seconds=1.0):
+    """Calls of ``work`` in a second, by this many threads together."""
+    counts = [0] * threads
+    begin, end = threading.Barrier(threads + 1), threading.Event()
+
+    def run(number):
+        call = work(number)
+        begin.wait()
+        while not end.is_set():
+            call()
+            counts[number] += 1
+
+    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    begin.wait()
+    begun = time.perf_counter()
+    time.sleep(seconds)
+    end.set()
+    took = time.perf_counter() - begun
+    for thread in running:
+        thread.join()
+    return sum(counts) / took
+
+
+def threads(rounds):
+    """What a second thread gains, in turns."""
+    _, body = body_of(1024)
+    key = SigningKey.generate()
+    signed = sign_request(key, "POST", ORIGIN + "/mcp", FIELDS, body)
+    request = Request("POST", ORIGIN + "/mcp", FIELDS | signed, body)
+    data = b"x" * 48_000
+
+    def verifying(_):
+        # The body is changed, so that each call does all of the cryptography and claims no nonce.
+        wrong = Request("POST", ORIGIN + "/mcp", FIELDS | signed, body[:-1] + b" ")
+        verifier = Verifier(trust=key.public_key, origin=ORIGIN)
+        assert verifier.verify(request).status == "verified"
+
+        def call():
+            try:
+                verifier.verify(wrong)
+            except Exception:
+                pass
+
+        return call
+
+    def hashing(_):
+        return lambda: hashlib.sha256(data).digest()
+
+    gains = {verifying: [], hashing: []}
+    for _ in range(rounds):
+        for work, found in gains.items():
+            found.append(rate(work, 2) / rate(work, 1))
+    gained, hashed = (statistics.median(found) for found in gains.values())
+    print(f"two threads verify {gained:.2f} times as much as one, hashlib {hashed:.2f} times")
+    print(f"ratio: {gained / hashed:.3f} (at least 0.95)")
+
+
+def loop_hold(rounds):
+    """The longest time for which a judgement held the event loop, beside an idle loop."""
+    _, body = body_of(4_000_000)
+    app, scopes = ours()
+    size = 65_536
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+
+    async def run(judged):
+        longest, ended = 0.0, False
+
+        async def tick():
+            nonlocal longest
+            before = time.perf_counter()
+            while not ended:
+                await asyncio.sleep(0)
+                now = time.perf_counter()
+                longest, before = max(longest, now - before), now
+
+        async def one(scope):
+            left = iter(pieces)
+
+            async def receive():
+                await asyncio.sleep(0)
+                piece = next(left, None)
+                return {"type": "http.request", "body": piece or b"", "more_body": bool(piece)}
+
+            async def send(message):
+                pass
+
+            await app(scope, receive, send)
+
+        ticking = asyncio.ensure_future(tick())
+        for scope in judged:
+            await one(scope)
+        if not judged:
+            await asyncio.sleep(0.2)
+        ended = True
+        await ticking
+        return longest
+
+    held = statistics.median(asyncio.run(run(scopes(1, body))) for _ in range(rounds))
+    idle = statistics.median(asyncio.run(run([])) for _ in range(rounds))
+    print(f"a body of 4 MB holds the event loop for {held * 1e3:.2f} ms (idle: {idle * 1e3:.2f} ms)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=2_000)
+    given = parser.parse_args()
+    if given.rounds * given.requests >= QUOTA:
+        raise SystemExit(f"rounds times requests must stay under {QUOTA}, the quota of a key")
+    compare(given.rounds, given.requests)
+    threads(given.rounds)
+    loop_hold(given.rounds)
+
+
+if __name__ == "__main__":
+    main()
