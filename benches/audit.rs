@@ -1,8 +1,10 @@
-//! What the audit log costs: an append to a small log and to one of ten million entries, and an
-//! audit beside the bare verification of the same signatures, on one core.
+//! Measures the audit log: the time of an append to a small log and to a log of ten million
+//! entries, and the time of an audit compared with the bare verification of the same signatures, on
+//! one core.
 //!
-//! `cargo bench --bench audit [-- ENTRIES]`; the default is a million for the audit, and ten
-//! million for the append, whose log is made of one entry again and again under fresh numbers.
+//! Usage: `cargo bench --bench audit [-- ENTRIES]`. The default is a million entries for the audit,
+//! and ten million for the append. The entries of the large log are copies of one entry with
+//! ascending numbers.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::fs::{self, File};
@@ -29,15 +31,15 @@ use mcpid::sign::{Nonce, Signed, Signer};
 use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 
-/// As the program allocates.
+/// The same allocator as the program's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
 const NAME: &str = "example.com/bench";
-/// Entries in one round.
+/// Number of entries in one round.
 const ROUND: u64 = 16;
-/// How often the logs are opened anew.
+/// How many times the logs are opened again.
 const PLACES: usize = 20;
 
 fn main() {
@@ -108,8 +110,8 @@ impl World {
     }
 }
 
-/// One entry after the other into two logs in turns: a small one, and one that is large already.
-/// Without `fdatasync`, which costs the same in both and hides everything else.
+/// Appends entries to two logs in turns: a small log and a large one. Without `fdatasync`, which
+/// takes the same time for both logs and far longer than all else.
 fn append(small: u64, large: u64, rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
     let world = World::new();
@@ -134,8 +136,8 @@ fn append(small: u64, large: u64, rounds: usize) {
     println!("opened the large one in {:.3} s", started.elapsed().as_secs_f64());
     let mut medians = [Vec::new(), Vec::new()];
     for _ in 0..PLACES {
-        // Their threads lie on other cores each time, and how far a sign goes from core to core
-        // is more than an append takes.
+        // Opening again gives the writer threads other cores. The time of a signal between two
+        // cores depends on the cores, and is longer than an append.
         let logs = logs.each_ref().map(|path| open(path));
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds.div_ceil(PLACES) {
@@ -167,8 +169,8 @@ fn append(small: u64, large: u64, rounds: usize) {
     );
 }
 
-/// Waits until the disk has what was written: else the system writes it back under the appends to
-/// the log that is large, and what is measured is that.
+/// Waits until the disk has the written files. Otherwise the system writes them during the appends,
+/// and the measurement includes that.
 fn settle(folder: &Path) {
     let started = Instant::now();
     for log in fs::read_dir(folder).unwrap() {
@@ -176,14 +178,14 @@ fn settle(folder: &Path) {
             File::open(file.unwrap().path()).unwrap().sync_all().unwrap();
         }
     }
-    // Other programs write too, and are not waited for without end.
+    // The wait is limited, because other programs write too.
     while unwritten() > 32 * 1024 && started.elapsed().as_secs() < 120 {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
     println!("on the disk after {:.1} s", started.elapsed().as_secs_f64());
 }
 
-/// KiB that the system still has to write.
+/// Returns how many KiB the system still has to write.
 fn unwritten() -> u64 {
     let about = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let of = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
@@ -191,7 +193,7 @@ fn unwritten() -> u64 {
     about.lines().filter(waiting).filter_map(of).sum()
 }
 
-/// Files as a log would have left them, of one line under fresh numbers.
+/// Writes the files of a log, with one line under ascending numbers.
 fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
     let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).unwrap();
     let mut frontier = Frontier::new();
@@ -203,7 +205,8 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
         let mut out =
             BufWriter::new(File::create(path.join(format!("entries-{first:012}.jsonl"))).unwrap());
         let end = (first + per_file).min(entries);
-        // The large log is held against a checkpoint where its last file begins.
+        // When the large log is opened, it is checked against a checkpoint at the start of its last
+        // file.
         if end == entries || first == 0 {
             for name in ["checkpoint", "checkpoints"] {
                 let origin = NAME.to_owned();
@@ -225,7 +228,7 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
     hashes.flush().unwrap();
 }
 
-/// One core judges a log, and the same core verifies its signatures bare.
+/// Measures on one core the audit of a log and the bare verification of its signatures.
 fn audit(entries: u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
@@ -257,7 +260,8 @@ fn audit(entries: u64) {
     let mut judge = Judge::new(Trust::of_the_log());
     let mut lines = auditor::lines(&folder).unwrap();
     let mut most = 0;
-    // In short rounds that take turns: other load of the machine hits both alike.
+    // The two are measured in short rounds that alternate, so that other load of the machine
+    // affects both alike.
     let mut times = [Vec::new(), Vec::new()];
     let library = VerifyingKey::try_from(world.key.public().as_bytes()).unwrap();
     let mut bare = bases.iter().cycle();

@@ -1,8 +1,9 @@
-//! What the layer costs a server: an echo service behind it against the same service bare, and the
-//! difference as a ratio to a bare `verify_strict`, in many short rounds that take turns.
+//! Measures the cost of the layer for a server: an echo service behind the layer is compared with
+//! the bare service. The difference is given as a ratio to a bare `verify_strict`, in many short
+//! rounds that alternate.
 //!
-//! Beside the verification itself that is the head copied into ours, the body read, a boxed
-//! future, and a response body of our own type. Signing is done beforehand and not counted.
+//! Beside the verification itself, the layer copies the head, reads the body, boxes a future, and
+//! wraps the response body. Signing is done beforehand and not counted.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::convert::Infallible;
@@ -33,12 +34,13 @@ use tower::{Layer as _, Service};
 
 const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
 
-/// Requests in one round: enough that reading the clock does not count.
+/// Number of requests in one round. It is large enough that the time of reading the clock does not
+/// matter.
 const REQUESTS: usize = 8;
 const ROUNDS: usize = 2_000;
 
 fn main() {
-    // `cargo test --benches` runs this too, and only wants to know that it runs.
+    // `cargo test --benches` runs this program too, only to check that it works.
     let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 2 };
     println!(
         "medians of {rounds} alternating rounds; 1.00 is ed25519-dalek's verify_strict of the base"
@@ -67,7 +69,7 @@ fn main() {
             requests
         };
         let (ours, served, refused, passed) = (copies(), copies(), plain(), plain());
-        // Who goes first changes from round to round.
+        // The order changes from round to round.
         let mut echoed = Duration::ZERO;
         if round % 2 == 0 {
             echoed = run(&mut bare_service, ours.clone(), 200);
@@ -151,7 +153,7 @@ impl World {
         VerifyLayer::new(verifier).unwrap()
     }
 
-    /// A request with a fresh nonce, created now.
+    /// Returns a request with a fresh nonce, created now.
     fn signed(&self) -> Signed {
         let fields = [
             ("host", "mcp.example.com"),
@@ -182,7 +184,7 @@ impl World {
     }
 }
 
-/// The outcome of a future that is ready at once, as everything over the memory store is.
+/// Returns the result of a future that is ready at once. With a store in memory, every future is.
 fn polled<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

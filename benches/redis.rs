@@ -1,9 +1,9 @@
-//! Claims a second of the nonce store on Redis, beside what the bare client library reaches with
-//! the same `SET` on the same server, in the same run: so many tasks, each of which claims and
-//! waits, on one thread. The library's connection is served by that thread or by another one, as
-//! in a runtime of several threads; the store's always by the store's own. And the library with
-//! all three questions of a claim, on the other thread: what is asked behind the `SET` is what shows
-//! that the server has forgotten nothing.
+//! Measures the claims per second of the nonce store on Redis, compared with the bare client
+//! library that sends the same `SET` to the same server, in the same run. On one thread, several
+//! tasks each claim a nonce and wait for the answer. The library's connection is served by that
+//! thread or by another one, as in a runtime of several threads. The store's connection is always
+//! served by the store's own thread. A third candidate is the library with all three questions of a
+//! claim: the questions after the `SET` show whether the server has lost nonces.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::net::TcpListener;
@@ -22,13 +22,13 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 9;
 
-/// Of the bare library's claims a second.
+/// The smallest accepted ratio to the bare library's claims per second.
 const TARGET: f64 = 0.8;
 
-/// Claims of one candidate in one round, for each task and for all together.
+/// Number of claims of one candidate in one round, over all tasks.
 const CLAIMS: usize = 8_192;
 
-/// Ended when the bench ends, however.
+/// The server process, ended when this value is dropped.
 struct Server(Child);
 
 impl Drop for Server {
@@ -113,7 +113,7 @@ where
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// With the same work before it: an id, and a value of its own.
+/// Claims with the bare library. As in the store, an id and a value are computed before each claim.
 async fn bare_claims(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[8; 32]).public().id();
     for i in 0..count {
@@ -126,7 +126,8 @@ async fn bare_claims(mut connection: MultiplexedConnection, name: String, count:
     }
 }
 
-/// What the store asks for one claim, in the one pipeline in which it asks it.
+/// Claims with the bare library and the three questions of the store, in one pipeline as the store
+/// sends them.
 async fn three_questions(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[9; 32]).public().id();
     for i in 0..count {

@@ -1,7 +1,7 @@
-//! Claims a second of the nonce store in a file, beside what the bare library reaches with the same
-//! statement on the same tables, in the same run: on the thread that wants to know, and on another
-//! thread that is asked over a channel. The second is what anything costs that must not let an
-//! asynchronous caller wait for a disk.
+//! Measures the claims per second of the nonce store in a file, compared with the bare library that
+//! executes the same statement on the same tables, in the same run. The library runs on the calling
+//! thread, or on another thread that is asked over a channel. Any store that must not block an
+//! asynchronous caller has the cost of the second way.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::future::poll_fn;
@@ -19,14 +19,14 @@ use mcpid::nonce::{Claim, NonceStore as _, Retention};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-/// Claims of one candidate in one round.
+/// Number of claims of one candidate in one round.
 const CLAIMS: usize = 4_096;
 const ROUNDS: usize = 9;
 
-/// Of the bare library's claims a second.
+/// The smallest accepted ratio to the bare library's claims per second.
 const TARGET: f64 = 0.8;
 
-/// What the store prepares, word for word.
+/// The statement that the store prepares, word for word.
 const STATEMENT: &str = "
     INSERT INTO used (id, first, kept)
     SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
@@ -43,14 +43,14 @@ fn main() {
     };
     drop(open("bare.db"));
     let bare = Connection::open(folder.path().join("bare.db")).unwrap();
-    // With the store's own settings, so that only the way through the store is compared.
+    // The settings are the store's own, so that only the way through the store is compared.
     bare.pragma_update(None, "synchronous", "NORMAL").unwrap();
     bare.pragma_update(None, "wal_autocheckpoint", 4_096).unwrap();
     let key = *SecretKey::from_seed(&[7; 32]).public().id();
     drop(open("apart.db"));
     let apart = Apart::start(folder.path().join("apart.db"));
     let widths = [1, 8, 64, 512];
-    // Each in a file of its own: a claim costs more the more is kept.
+    // Each store has a separate file, because a claim takes longer the more nonces the file holds.
     let stores = widths.map(|width| open(&format!("store-{width}.db")));
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); 2 + widths.len()];
     for round in 0..rounds {
@@ -91,7 +91,7 @@ fn rate(work: impl FnOnce()) -> f64 {
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// The bare library on a thread of its own, which is told an id and says when it is claimed.
+/// The bare library on a separate thread, which receives an id and reports when it is claimed.
 struct Apart {
     ask: mpsc::Sender<(i64, [u8; 32])>,
     answers: mpsc::Receiver<()>,
@@ -135,7 +135,7 @@ fn bare_claims(connection: &Connection, now: Timestamp, key: &KeyId, nonces: &[S
     }
 }
 
-/// As many claims as `width` begun before the first of them is waited for.
+/// Starts `width` claims at a time, and waits for all of them.
 fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width: usize) {
     for some in nonces.chunks(width) {
         let mut begun: Vec<_> =
@@ -145,7 +145,7 @@ fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width:
             if answers.is_empty() {
                 answers.extend(begun.iter_mut().map(|future| future.as_mut().poll(context)));
             }
-            // In order: the wake-up that came with the first may have been for all of them.
+            // The futures are polled in order, because one wake-up may have been for all of them.
             while done < begun.len() {
                 if answers[done].is_pending() {
                     answers[done] = begun[done].as_mut().poll(context);

@@ -1,5 +1,5 @@
-//! An axum server that serves only what is signed, and a client that signs: one program, over
-//! loopback.
+//! An axum server that serves only signed requests, and a client that signs. Both run in one
+//! program, over loopback.
 //!
 //! ```text
 //! cargo run --features tower --example axum
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Starts the server, sends three requests, and tells what came of them.
+/// Starts the server, sends three requests, and returns the outcomes.
 pub async fn run() -> Result<Vec<String>, BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -54,7 +54,7 @@ pub async fn run() -> Result<Vec<String>, BoxError> {
     let app = Router::new().route("/mcp", post(serve)).layer(layer);
     tokio::spawn(async move { axum::serve(listener, app).await });
 
-    // A client whose requests are signed on their way to the connection.
+    // The client signs each request just before the connection sends it.
     let signer = Arc::new(Signer::new(Arc::new(key), &Profile::mcp())?);
     let connection = tower::service_fn(move |request| send(address, request));
     let client =
@@ -92,7 +92,7 @@ async fn layer(key: &PublicKey, origin: &Origin) -> Result<VerifyLayer, BoxError
     Ok(VerifyLayer::new(verifier)?)
 }
 
-/// What the application does: it is given the status by the layer, and the body as it was sent.
+/// The application. The layer gives it the status of the request, and the body as it was sent.
 async fn serve(Extension(status): Extension<Status>, request: Request) -> String {
     let length = axum::body::to_bytes(request.into_body(), 1 << 22).await.map_or(0, |b| b.len());
     match status.verified() {
@@ -110,7 +110,7 @@ fn request(address: SocketAddr) -> http::Result<http::Request<Full<Bytes>>> {
         .body(Full::from(CALL))
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a separate connection.
 async fn send(
     address: SocketAddr,
     request: http::Request<Full<Bytes>>,

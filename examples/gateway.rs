@@ -4,9 +4,10 @@
 //! cargo run --features gateway --example gateway -- http://127.0.0.1:8000/mcp trust.json
 //! ```
 //!
-//! `trust.json` holds the keys that may call, as `mcpid trust add` writes it. Clients reach the
-//! gateway at `http://127.0.0.1:8080/mcp`, and operators its health at
-//! `http://127.0.0.1:9090/readyz`. It ends after Ctrl-C, once the requests in flight are answered.
+//! `trust.json` holds the keys of the permitted callers, as `mcpid trust add` writes it. Clients
+//! reach the gateway at `http://127.0.0.1:8080/mcp`, and operators its readiness at
+//! `http://127.0.0.1:9090/readyz`. The program ends after Ctrl-C, when the requests in flight are
+//! answered.
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
 use std::sync::Arc;
@@ -32,7 +33,8 @@ async fn main() -> Result<(), BoxError> {
     run(upstream, &std::fs::read(trust)?, ["127.0.0.1:8080", "127.0.0.1:9090"], stop).await
 }
 
-/// Serves before `upstream`, for the keys of the file `trust`, until `stop` completes.
+/// Runs a gateway for the server `upstream`, with the keys of the file `trust`, until `stop`
+/// completes.
 pub async fn run(
     upstream: &str,
     trust: &[u8],
@@ -43,8 +45,8 @@ pub async fn run(
     let origin = Origin::parse(&format!("http://{}", listener.address()))?;
     let registry = Arc::new(Registry::merge([TrustFile::parse(trust)?]));
     let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
-    // After a start, requests are refused for 35 s: an earlier run may have seen their nonces.
-    // A store on the disk, such as `nonce::sqlite::Sqlite`, has not forgotten them.
+    // For 35 s after the start, requests are refused, because an earlier run may have accepted
+    // their nonces. A store on the disk, such as `nonce::sqlite::Sqlite`, still has these nonces.
     let store = Arc::new(Memory::new(clock.now(), Retention::new(30, 5), &mut SysRng)?);
     let verifier = Verifier::new(
         Profile::mcp(),

@@ -1,14 +1,14 @@
-//! What a load test needs of a client that signs: requests signed beforehand, what one bare
-//! verification costs here, and a client that signs as it goes.
+//! Tools for a load test: requests that are signed beforehand, the time of a bare verification on
+//! this machine, and a client that signs while it sends.
 //!
 //! ```text
 //! load sign KEYFILE URL COUNT FILE     each request once, as "LENGTH in 8 digits, raw request"
-//! load verify COUNT                    as many bare verify_strict over a signature base: whoever
-//!                                      starts it looks at the CPU time that it took
+//! load verify COUNT                    as many bare verify_strict over a signature base; the caller
+//!                                      measures the CPU time
 //! load soak KEYFILE URL SECONDS RATE   RATE signed requests a second over eight connections
 //! ```
 //!
-//! The keyfile has to be one without a passphrase, the URL one of loopback.
+//! The keyfile must have no passphrase, and the URL must be on loopback.
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::error::Error;
@@ -30,7 +30,7 @@ use rand::rngs::SysRng;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Connections of a soak.
+/// Number of connections of a soak.
 const CONNECTIONS: u64 = 8;
 
 fn main() -> Result<()> {
@@ -79,7 +79,7 @@ impl Client {
         })
     }
 
-    /// A whole request, signed now.
+    /// Returns a whole request, signed now.
     fn request(&self, number: u64) -> Result<Vec<u8>> {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"get_weather","arguments":{{"location":"Seattle, WA"}}}}}}"#
@@ -142,7 +142,7 @@ fn soak(client: &Client, seconds: u64, rate: u64) -> Result<()> {
     Ok(())
 }
 
-/// Reads an answer, which has to be 200 with a `Content-Length`.
+/// Reads an answer. It must be 200 with a `Content-Length`.
 fn expect_ok(connection: &mut BufReader<TcpStream>) -> Result<()> {
     let (mut line, mut length) = (String::new(), 0);
     connection.read_line(&mut line)?;

@@ -1,5 +1,5 @@
-//! A nonce store of one's own: what a store on another database has to do, with a map in memory in
-//! place of the database. Its `main` runs the contract that every store of mcpid passes.
+//! An example of your own nonce store. A map in memory stands in place of the database. `main` runs
+//! the contract tests that every store of mcpid passes.
 //!
 //! ```sh
 //! cargo run --example nonce_store --features store-contract
@@ -18,19 +18,19 @@ use mcpid::key::KeyId;
 use mcpid::nonce::contract::{self, StorePlace, at, retention};
 use mcpid::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError, id};
 
-/// Times beyond this, in seconds, are refused, so that sums of a few of them cannot overflow.
+/// The largest time in seconds that is accepted, so that sums of a few times cannot overflow.
 const REACH: i64 = 1 << 52;
 
 struct TableStore(Mutex<State>);
 
 struct State {
-    /// For each id: when the nonce was claimed, and until when it is kept.
+    /// For each id: the time of the claim, and the time until which the nonce is kept.
     used: HashMap<[u8; 32], (Timestamp, Timestamp)>,
     /// The longest retention that any user asked for.
     retention: Retention,
-    /// Set by the start and by longer retentions.
+    /// The floor that the start and longer retentions have set.
     floor: Timestamp,
-    /// The latest time of any claim: nonces that ended before it may be gone.
+    /// The latest time of any claim. Nonces that ended before this time may have been removed.
     horizon: Timestamp,
 }
 
@@ -56,8 +56,8 @@ impl TableStore {
 }
 
 impl State {
-    /// A nonce that ended at the horizon belongs to a request that was created a whole retention
-    /// earlier, or before that.
+    /// Returns the floor. A nonce that ended at the horizon belongs to a request that was created a
+    /// whole retention earlier, or before that.
     fn floor(&self) -> Timestamp {
         self.floor.max(self.horizon.plus(-self.retention.length()))
     }
@@ -65,7 +65,7 @@ impl State {
     fn register(&mut self, now: Timestamp, retention: Retention) {
         let united = self.retention.united(retention);
         if united != self.retention {
-            // Claims may have been made by a clock that has stepped back since.
+            // The clock may have stepped back after some of the claims.
             let raised = united.floor_when_raised(now.max(self.horizon));
             self.floor = self.floor().max(raised);
             self.retention = united;
@@ -126,7 +126,7 @@ impl NonceStore for TableStore {
     }
 }
 
-/// Where the contract finds a new store.
+/// Opens the new stores that the contract tests.
 struct NewStore(Arc<TableStore>);
 
 impl StorePlace for NewStore {

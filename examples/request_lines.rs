@@ -5,7 +5,7 @@
 //! mcpid verify --at capture lines.jsonl
 //! ```
 //!
-//! The keyfile has to be one without a passphrase.
+//! The keyfile must have no passphrase.
 
 use std::error::Error;
 use std::io::{BufWriter, Write};

@@ -1,5 +1,5 @@
-//! An MCP server made with rmcp behind the layer, and a client that signs: one program, over
-//! loopback, with a session of revision 2025-11-25 and a call of revision 2026-07-28.
+//! An MCP server made with rmcp behind the layer, and a client that signs. Both run in one program,
+//! over loopback: a session of revision 2025-11-25, then a call of revision 2026-07-28.
 //!
 //! ```text
 //! cargo run --features tower --example rmcp
@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer as _, ServiceExt as _};
 
-/// A server with one tool, which says whose signature the call bears.
+/// A server with one tool, which answers whose signature the call has.
 #[derive(Clone)]
 struct Server;
 
@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Starts the server, talks to it, and tells what came of it.
+/// Starts the server, sends the requests, and returns the outcomes.
 pub async fn run() -> Result<Vec<String>, BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -69,7 +69,7 @@ pub async fn run() -> Result<Vec<String>, BoxError> {
     let service = StreamableHttpService::new(
         || Ok(Server),
         Arc::new(LocalSessionManager::default()),
-        // Behind the layer only our own origins arrive; rmcp checks the host once more.
+        // The layer passes on only requests for our own origins; rmcp checks the host once more.
         StreamableHttpServerConfig::default(),
     );
     let protected = layer(key.public(), &origin).await?.layer(service);
@@ -96,7 +96,7 @@ pub async fn run() -> Result<Vec<String>, BoxError> {
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
     let response = client.signed(Method::POST, &fields, &ready).await?;
     lines.push(format!("initialized: {}", response.status().as_u16()));
-    // The stream of the server's own messages: a GET without content is signed as well.
+    // The client opens the stream of the server's own messages with a GET, which is signed too.
     let stream = client.signed(Method::GET, &fields, "").await?;
     lines.push(format!("stream: {}", stream.status().as_u16()));
     let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
@@ -107,7 +107,8 @@ pub async fn run() -> Result<Vec<String>, BoxError> {
     lines.push(format!("delete: {}", response.status().as_u16()));
     drop(stream);
 
-    // 2026-07-28: no session; what the headers repeat is covered and compared.
+    // Revision 2026-07-28 has no session. The headers that repeat the body are covered, and
+    // compared with the body.
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "example", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {}});
@@ -188,7 +189,7 @@ impl Client {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a separate connection.
 async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -199,7 +200,7 @@ async fn send(
     Ok(sender.send_request(request).await?)
 }
 
-/// The answer, from JSON or from the first event that holds one.
+/// Returns the answer, from JSON or from the first event that holds an answer.
 async fn message(response: Response<Incoming>) -> Result<Value, BoxError> {
     let mut body = response.into_body();
     let mut text = String::new();

@@ -1,13 +1,13 @@
-//! A proxy on loopback that signs what passes, for a client that cannot sign itself: the layer
-//! around hyper's client, and nothing more.
+//! A proxy on loopback that signs each request, for a client that cannot sign. It consists of the
+//! layer around hyper's client.
 //!
 //! ```text
 //! cargo run --all-features --example sign_proxy -- key.json http://127.0.0.1:8080
 //! ```
 //!
-//! It prints its own origin and serves until its standard input ends. The keyfile has to be one
-//! without a passphrase. **Any program of this machine can borrow the key while it runs**, web
-//! pages included: this is for tests. `mcpid connect --listen` is for people.
+//! The proxy prints its own origin and serves until its standard input ends. The keyfile must have
+//! no passphrase. **While the proxy runs, every program of this machine can use the key**, also web
+//! pages. So this proxy is only for tests; for other uses there is `mcpid connect --listen`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks")]
 
 use std::error::Error;
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
-    // A thread of its own: a read of stdin cannot be cancelled.
+    // Stdin has a separate thread, because a read of stdin cannot be cancelled.
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(0);
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         tokio::spawn(async move {
             let service = service_fn(move |request| pass(signing.clone(), server.clone(), request));
             let http = hyper::server::conn::http1::Builder::new();
-            // A connection that breaks is its client's affair.
+            // An error of a client's connection concerns only that client.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -82,7 +82,7 @@ async fn pass(
     }
 }
 
-/// The same request to the server. Its answer streams: nothing of it is read here.
+/// Sends the same request to the server. The answer streams to the client without being read here.
 async fn send(
     signing: Signing,
     server: &str,
@@ -93,7 +93,7 @@ async fn send(
     parts.uri = Uri::try_from(format!("{server}{path}"))?;
     let authority = parts.uri.authority().ok_or("no authority")?.as_str();
     parts.headers.insert(HOST, HeaderValue::try_from(authority)?);
-    // What is about this connection is not about the next one.
+    // These headers concern one connection only, and are not sent on the next.
     for name in [CONNECTION.as_str(), "keep-alive", "te", "trailer", "transfer-encoding"] {
         parts.headers.remove(name);
     }

@@ -1,9 +1,9 @@
-//! Claims nonces in memory at full speed for some minutes, while earlier ones expire, and prints
-//! what the process holds: `soak SECONDS`.
+//! Claims nonces in memory at full speed for some minutes, while earlier nonces expire, and prints
+//! the memory of the process: `soak SECONDS`.
 //!
-//! Time is an argument of a store, so that it passes faster here: a second for every 20,000
-//! claims. What is live then stays at 1.5 million, and a store that forgot to forget would grow by
-//! some gigabytes a minute.
+//! The store gets the time as an argument, so time can pass faster: 20,000 claims are one second.
+//! Then 1.5 million nonces are live at any time. A store that did not remove ended nonces would
+//! grow by some gigabytes a minute.
 #![allow(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::error::Error;
@@ -18,7 +18,7 @@ use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{Claim, NonceStore, Retention};
 use rand::rngs::SysRng;
 
-/// Claims in one second of the store's time.
+/// Number of claims in one second of the store's time.
 const A_SECOND: u64 = 20_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut nonce = String::new();
     println!("seconds  claims in millions  resident MiB");
     while began.elapsed() < Duration::from_secs(seconds) {
-        // A few thousand between two looks at the clock.
+        // The clock is read once for a few thousand claims.
         for _ in 0..4_096 {
             let now = start.plus(i64::try_from(claims / A_SECOND)?);
             nonce.clear();

@@ -1,8 +1,8 @@
-//! What a verification costs, as ratios that a change of machine leaves alone.
+//! Measures the cost of a verification, as ratios that do not depend on the machine.
 //!
 //! Everything is measured in one run of one build, in many short rounds in which the candidates
-//! take turns. A round gives one ratio for each candidate, and the median of all rounds is told:
-//! other load of the machine hits a few rounds, or all candidates of a round alike.
+//! alternate. A round gives one ratio for each candidate, and the median of all rounds is printed.
+//! Other load of the machine affects a few rounds, or all candidates of a round alike.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::hint::black_box;
@@ -22,17 +22,17 @@ mod requests;
 
 use requests::{Kind, Request, TOOLS_CALL, World, polled};
 
-/// Requests in one round: enough that neither reading the clock counts nor what the caches hold
-/// of the signing before.
-/// As the program allocates.
+/// The same allocator as the program's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Number of requests in one round. It is large enough that neither the time of reading the clock
+/// nor the data that signing left in the caches matters.
 const REQUESTS: usize = 32;
 const ROUNDS: usize = 600;
 
 fn main() {
-    // `cargo test --benches` runs this too, and only wants to know that it runs.
+    // `cargo test --benches` runs this program too, only to check that it works.
     let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 2 };
     println!("curve backend: {}", backend());
     println!(
@@ -47,7 +47,7 @@ fn main() {
     }
 }
 
-/// Steps of a verification against the bare `verify_strict` of the same bases.
+/// Measures the steps of a verification, compared with the bare `verify_strict` of the same bases.
 fn verifying(world: &World, rounds: usize) {
     println!();
     println!("whole verify: from a parsed head and the body bytes to Verified, that is limits,");
@@ -58,7 +58,8 @@ fn verifying(world: &World, rounds: usize) {
     for kind in [Kind::Opaque, Kind::ToolsCall] {
         let mut table = Table::default();
         for round in 0..rounds {
-            // Fresh nonces, made right before as if they had just come from the wire.
+            // Each round signs new requests, so that the nonces are fresh and the requests are new
+            // in the caches.
             let fresh: Vec<Request> = (0..REQUESTS).map(|_| world.signed(kind)).collect();
             let read: Vec<_> = fresh
                 .iter()
@@ -67,8 +68,9 @@ fn verifying(world: &World, rounds: usize) {
                     (params, world.origins.resolve(&r.head).unwrap())
                 })
                 .collect();
-            // The two take turns request by request, so that each finds the processor's caches as
-            // the other left them: no server verifies the same base in a tight loop.
+            // The two candidates alternate with each request, so that each finds the processor's
+            // caches as the other left them. A server does not verify the same base in a tight loop
+            // either.
             let (mut bare, mut whole) = (Duration::ZERO, Duration::ZERO);
             for (at, r) in fresh.iter().enumerate() {
                 let mut one = || {
@@ -82,7 +84,7 @@ fn verifying(world: &World, rounds: usize) {
                         black_box(world.verify(black_box(r)));
                     });
                 };
-                // Who goes first changes, too.
+                // The order changes too.
                 if (round + at) % 2 == 0 {
                     one();
                     other();
@@ -161,7 +163,7 @@ fn signing(world: &World, rounds: usize) {
     println!("sign, whole, the same tools/call: {:.3}", table.median("sign"));
 }
 
-/// The passphrase is meant to cost: three passes over 64 MiB.
+/// Measures the opening of a keyfile. Its time is long by design: three passes over 64 MiB.
 fn unlocking(world: &World) {
     let secret = SecretKey::generate(&mut SysRng).unwrap();
     let (now, cost) = (SystemClock.now(), KdfCost::new(65_536, 3, 1).unwrap());
@@ -183,7 +185,7 @@ fn unlocking(world: &World) {
     println!("keyfile unlock, 64 MiB and 3 passes: {:.0}", table.median("unlock"));
 }
 
-/// A claim must cost the same however many nonces are live.
+/// Checks that a claim takes the same time for any number of live nonces.
 fn claiming(world: &World) {
     const FEW: u64 = 1_000;
     const MANY: u64 = 10_000_000;
@@ -191,7 +193,7 @@ fn claiming(world: &World) {
     let start = Timestamp::from_unix(1_700_000_000);
     let retention = Retention::new(30, 5);
     let filled = |count: u64| {
-        // One key may hold an eighth of a store.
+        // One key may use at most an eighth of a store.
         let store = Memory::new(start, retention, &mut SysRng).unwrap().bounded(200_000_000);
         for n in 0..count {
             claim(&store, start, &key, n);
@@ -204,7 +206,7 @@ fn claiming(world: &World) {
     let bytes = resident().saturating_sub(before) / MANY;
     let request = world.signed(Kind::Opaque);
     let mut table = Table::default();
-    // 200 rounds of 64 leave the small store small.
+    // The small store stays small: 200 rounds add 64 nonces each.
     for round in 0..200_u64 {
         let first = 1_000_000_000 + round * 64;
         let batch = |store: &Memory| {
@@ -235,7 +237,8 @@ fn claiming(world: &World) {
     );
     println!("resident memory for each of the 10 million: {bytes} bytes");
     drop(many);
-    // And while as many end as come: a second has 20,000 claims, and 70 seconds of them are live.
+    // Now nonces end at the rate at which new ones come: a second has 20,000 claims, and the claims
+    // of 70 seconds are live.
     let (store, mut count) = (filled(0), 0);
     let mut steady = |claims: u64| {
         time(|| {
@@ -265,7 +268,7 @@ fn claiming(world: &World) {
     );
 }
 
-/// Bytes of memory that the process has in use; 0 where the system does not tell.
+/// Returns the bytes of memory in use by the process; 0 if the system does not report them.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
@@ -273,7 +276,7 @@ fn resident() -> u64 {
 }
 
 fn claim(store: &Memory, now: Timestamp, key: &KeyId, n: u64) {
-    // As long as a real one, and ended in different seconds as real ones do.
+    // The nonces are as long as real ones, and end in different seconds as real ones do.
     let nonce = format!("{n:022}");
     let until = now.plus(40 + i64::try_from(n % 60).unwrap());
     let outcome = polled(store.claim(now, key, &nonce, until));
@@ -286,7 +289,7 @@ fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// Ratios by name.
+/// The ratios, by name.
 #[derive(Default)]
 struct Table(Vec<(&'static str, Vec<f64>)>);
 
@@ -306,7 +309,8 @@ impl Table {
     }
 }
 
-/// What curve25519-dalek takes: the choice at build time, then the processor's at run time.
+/// Returns the backend of curve25519-dalek, which is chosen at build time and then by the processor
+/// at run time.
 fn backend() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {

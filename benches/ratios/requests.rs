@@ -1,4 +1,4 @@
-//! Requests as a client sends them, and the verifier that waits for them.
+//! Requests as a client sends them, and the verifier that judges them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use rand::rngs::SysRng;
 /// The committed request body: a `tools/call` of exactly 1 KiB.
 pub(crate) const TOOLS_CALL: &[u8; 1024] = include_bytes!("../tools_call.json");
 
-/// What goes over the wire beside the signature fields.
+/// The content of a request beside the signature fields.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
-    /// Bytes that say nothing to MCP: step 10 has nothing to read.
+    /// Bytes that are no MCP message, so that step 10 has nothing to read.
     Opaque,
-    /// A `tools/call` of revision 2026-07-28 with the fields that it demands.
+    /// A `tools/call` of revision 2026-07-28, with the fields that this revision requires.
     ToolsCall,
 }
 
-/// One key, its signer and its registry, and a server's idea of who it is.
+/// One key with its signer, the registry that trusts it, and the server's own origins.
 pub(crate) struct World {
     pub(crate) public: PublicKey,
     bare: VerifyingKey,
@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) signer: Signer,
 }
 
-/// A signed request as a server has it after parsing, with what the bare verification needs.
+/// A signed request after parsing, with the data that the bare verification needs.
 pub(crate) struct Request {
     pub(crate) head: Head<'static>,
     pub(crate) base: String,
@@ -67,7 +67,7 @@ impl World {
         World { public, bare, origins, verifier, signer }
     }
 
-    /// The head of a request, not signed yet.
+    /// Returns the head of a request without a signature.
     pub(crate) fn unsigned(&self, kind: Kind) -> Head<'static> {
         let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into())).unwrap();
         let mut add = |name: &'static str, value: &'static str| {
@@ -89,7 +89,7 @@ impl World {
         head
     }
 
-    /// A request with a fresh nonce, created now.
+    /// Returns a request with a fresh nonce, created now.
     pub(crate) fn signed(&self, kind: Kind) -> Request {
         let mut head = self.unsigned(kind);
         let nonce = Nonce::generate(&mut SysRng).unwrap();
@@ -102,18 +102,19 @@ impl World {
         Request { head, base: signed.base, signature: signature.try_into().unwrap() }
     }
 
-    /// What 1.00 is: strict verification by the curve library itself, its key decoded before.
+    /// Verifies as the curve library does, with a decoded key. The ratio 1.00 is the time of this
+    /// function.
     pub(crate) fn verify_bare(&self, base: &[u8], signature: &[u8; 64]) {
         self.bare.verify_strict(base, &Signature::from_bytes(signature)).unwrap();
     }
 
-    /// All that [`Verifier::verify`] does.
+    /// Runs the whole of [`Verifier::verify`].
     pub(crate) fn verify(&self, request: &Request) -> Verified {
         polled(self.verifier.verify(&request.head, TOOLS_CALL)).unwrap()
     }
 }
 
-/// The outcome of a future that is ready at once, as everything over the memory store is.
+/// Returns the result of a future that is ready at once. With a store in memory, every future is.
 pub(crate) fn polled<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

@@ -1,8 +1,8 @@
-//! What an ssh-agent answers: it is bounded and parsed strictly, and no signature comes out that
-//! does not hold.
+//! Fuzzes the answers of an ssh-agent: the client limits and strictly parses them, and never
+//! returns an invalid signature.
 //!
-//! The first byte says how the rest is answered: bit 0, as the answer to the request to sign, the
-//! list being a good one, or as the list; bit 1, with its proper length before it, or as it is.
+//! The first byte selects how the other bytes are sent. Bit 0: as the answer to the signature
+//! request, after a good list, or as the list. Bit 1: after their correct length, or unchanged.
 #![no_main]
 
 use std::fs;
@@ -19,7 +19,7 @@ use mcpid::key::{SecretKey, Sign};
 
 const MESSAGE: &[u8] = b"mcpid";
 
-/// What the agent answers: to a request for its list, and to one to sign.
+/// The answers of the agent: to the request for the list, and to the request for a signature.
 static ANSWERS: Mutex<[Vec<u8>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
 
 static SOCKET: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -39,7 +39,7 @@ fn answer(mut stream: UnixStream) -> std::io::Result<()> {
     stream.read_exact(&mut length)?;
     let mut request = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut request)?;
-    let answers = ANSWERS.lock().expect("nobody panics with it");
+    let answers = ANSWERS.lock().expect("no thread panics with it");
     stream.write_all(&answers[usize::from(request[0] == 13)])
 }
 
@@ -49,7 +49,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// One key, the one whose seed is 32 times 7.
+/// Returns a list with one key, whose seed is 32 bytes of 7.
 fn good_list(key: &SecretKey) -> Vec<u8> {
     let blob = [framed(b"ssh-ed25519"), framed(key.public().as_bytes())].concat();
     framed(&[&[12, 0, 0, 0, 1][..], &framed(&blob), &framed(b"k")].concat())
@@ -61,13 +61,13 @@ fuzz_target!(|data: &[u8]| {
     let key = SecretKey::from_seed(&[7; 32]);
     let (size, signs) = (rest.len(), how & 1 == 1);
     let answers = if signs { [good_list(&key), rest] } else { [rest, Vec::new()] };
-    *ANSWERS.lock().expect("nobody panics with it") = answers;
+    *ANSWERS.lock().expect("no thread panics with it") = answers;
     let agent = Agent::at(&*SOCKET).with_timeout(Duration::from_secs(5));
     let Ok(listed) = agent.identities() else {
         assert!(!signs, "the good list is read");
         return;
     };
-    // Each has two lengths at least.
+    // Each key takes at least two lengths of four bytes.
     assert!(listed.len() * 8 <= size.max(64));
     for identity in &listed {
         let _ = (identity.kind(), identity.fingerprint(), format!("{identity:?}"));

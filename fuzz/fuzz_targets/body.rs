@@ -1,5 +1,5 @@
-//! The one reading of a body. A first byte chooses the scope; what is readable is one JSON object
-//! for serde too.
+//! Fuzzes the reader of MCP bodies. The first byte selects the scope. Each body that is accepted
+//! must be one JSON object for serde too.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! A captured request: each input that can be read prints back to the very same bytes, and reads as the same.
+//! Fuzzes the reader of captured requests. An accepted input must print back to the same bytes, and
+//! read back as the same request.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

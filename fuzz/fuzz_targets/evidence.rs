@@ -1,5 +1,5 @@
-//! Evidence files: each input is checked without a panic, and the word of a log's key
-//! that is not the pinned one never counts.
+//! Fuzzes the check of evidence files. No input may cause a panic, and a signature of a log key
+//! other than the pinned one must never count.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! HTTP archives, entry by entry.
+//! Fuzzes the reader of HTTP archives, entry by entry.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

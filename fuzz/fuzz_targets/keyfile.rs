@@ -1,4 +1,5 @@
-//! Keyfiles: bounds are checked before any work, and what is read is written as the same file.
+//! Fuzzes the reader of keyfiles. Bounds are checked before any work, and an accepted keyfile is
+//! written back as the same file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Request lines: what is read is written as a line that reads as the same request.
+//! Fuzzes the reader of request lines. An accepted line is written back as a line that reads as the
+//! same request.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,9 +1,9 @@
-//! A log's files: what is opened for writing is opened again, loses nothing that lies under its
-//! checkpoint, and is audited without a panic.
+//! Fuzzes the files of an audit log. A log that opens for writing must open again, must keep all
+//! entries under its checkpoint, and must pass through an audit without a panic.
 //!
-//! Of the input, the first byte says what of hashes and checkpoint is as a writer would have left
-//! it, the second how many entries the checkpoint is over, the third where the hashes break off;
-//! the rest are the entries.
+//! The first byte of the input selects which of the hashes and the checkpoint a writer would have
+//! left. The second byte is the number of entries under the checkpoint. The third byte is the place
+//! at which the hashes are cut off. The other bytes are the entries.
 #![no_main]
 
 use std::cell::RefCell;
@@ -51,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     });
 });
 
-/// Lays out the files. How many entries lie under the checkpoint.
+/// Writes the files of the log. Returns the number of entries under the checkpoint.
 fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries: &[u8]) -> u64 {
     fs::write(path.join("entries-000000000000.jsonl"), entries).expect("entries");
     let (mut frontier, mut hashes, mut note) = (Frontier::new(), Vec::new(), None);

@@ -1,5 +1,6 @@
-//! Signature-Input and Signature, split at the first newline: parameters that are well formed are
-//! written back in the order received, and a base holds one line for each component.
+//! Fuzzes the reader of Signature-Input and Signature, split at the first newline of the input.
+//! Well-formed parameters must be written back in the order received, and a base must hold one line
+//! for each component.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

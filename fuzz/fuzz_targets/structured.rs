@@ -1,4 +1,5 @@
-//! Structured fields: what is read strictly is written, and reads as the same.
+//! Fuzzes the reader of structured fields. A value that the strict reader accepts must be written,
+//! and read back as the same value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -26,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         read.write_to(&mut text).expect("what was read can be written");
         assert_eq!(Item::strict(text.as_bytes()).expect("what was written can be read"), read);
     }
-    // The lenient readers see everything that the strict ones see.
+    // The lenient reader accepts each input that the strict reader accepts.
     if Dictionary::parse(data).is_err() {
         assert!(Dictionary::strict(data).is_err());
     }

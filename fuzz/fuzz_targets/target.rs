@@ -1,4 +1,5 @@
-//! URLs: what is taken keeps its path and query byte for byte, and is taken again as it is told.
+//! Fuzzes the reader of URLs. An accepted URL keeps its path and query byte for byte, and is
+//! accepted again in its printed form.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

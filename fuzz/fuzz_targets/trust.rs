@@ -1,4 +1,5 @@
-//! Trust files: what is read for judging can be edited, and an unchanged edit says the same.
+//! Fuzzes the reader of trust files. A file that is accepted for judging can be edited, and an edit
+//! without changes keeps its content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,6 @@
-//! The whole walk, from bytes to a verdict. The private key that made the seeds is gone, so that
-//! each request that is verified has to be one of them in all that steers a server: method, target, body
-//! and the fields that a signature binds.
+//! Fuzzes the whole verification, from bytes to a verdict. The private key of the seeds was
+//! deleted. So each verified request must equal a seed in everything that affects a server: method,
+//! target, body, and the fields that a signature covers.
 #![no_main]
 
 use std::future::Future;
@@ -22,7 +22,7 @@ const TRUST: &[u8] =
 const SEEDS: [&[u8]; 2] =
     [include_bytes!("../seeds/verify/call"), include_bytes!("../seeds/verify/get")];
 
-/// What a server acts on.
+/// The parts of a request that affect a server.
 #[derive(Debug, PartialEq)]
 struct Deed {
     method: String,
@@ -78,7 +78,7 @@ fn holds(captured: &Captured<'_>) -> bool {
 
 fuzz_target!(|data: &[u8]| {
     let Ok(captured) = Captured::parse(data, 1 << 16) else { return };
-    // First, so that a broken seed is found by the first input.
+    // The seeds are parsed first, so that the first input reveals a broken seed.
     let deeds = &*DEEDS;
     if holds(&captured) {
         let found = deed(&captured);
