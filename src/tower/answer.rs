@@ -99,8 +99,7 @@ impl AnswerCheck {
         AnswerCheck { session, learning }
     }
 
-    /// Returns true if every answer passes, unchanged and unread, so that a front need not look at
-    /// it.
+    /// Returns true if every answer passes unchanged, so that the server need not check the answer.
     pub fn is_trivial(&self) -> bool {
         self.session.is_none() && self.learning.is_none()
     }

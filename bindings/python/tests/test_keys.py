@@ -23,7 +23,7 @@ from mcpid_attest import (
     thumbprint,
 )
 
-# RFC 8037 appendix A: a key that everybody has, its id and its did:key.
+# RFC 8037 appendix A: a published key, its id and its did:key.
 RFC_8037 = (
     '{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",'
     '"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'

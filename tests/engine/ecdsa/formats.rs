@@ -32,7 +32,7 @@ fn private_jwk(change: impl Fn(&str, String) -> String) -> String {
 fn refused<T: std::fmt::Debug>(read: Result<T, FormatError>, words: &str) {
     let error = read.unwrap_err().to_string();
     assert!(error.contains(words), "{error:?} does not say {words:?}");
-    // No part of the private key is told.
+    // The error repeats no part of the private key.
     for part in base64url(&SCALAR).as_bytes().windows(8) {
         let part = std::str::from_utf8(part).unwrap();
         assert!(!error.contains(part), "{error}");
@@ -66,7 +66,7 @@ fn every_written_form_is_read_back() {
     assert_eq!(format::hex(key).len(), 130);
     assert!(format::openssh(key, "shop").starts_with("ecdsa-sha2-nistp256 AAAAE2VjZHNh"));
     assert!(format::spki_pem(key).lines().all(|line| line.len() <= 64));
-    // An alg of another kind would be a lie.
+    // An `alg` of another kind of key is left out.
     assert_eq!(format::jwk(key, Some(JwkAlg::EdDsa)), format::jwk(key, None));
     assert!(format::jwk(key, Some(JwkAlg::Es256)).contains(r#""alg":"ES256""#));
 }
@@ -90,7 +90,7 @@ fn compressed_points_are_read_where_a_format_has_them() {
     };
     assert_eq!(public(&line(point)), *secret.public());
     refused(read_public(line(&compressed).as_bytes()), "not a point of 65 bytes on nistp256");
-    // did:key has only the compressed form.
+    // did:key allows only the compressed form.
     let did = |point: &[u8]| {
         format!("did:key:z{}", bs58::encode([&[0x80, 0x24], point].concat()).into_string())
     };

@@ -23,7 +23,8 @@ fn trusted(key: &SecretKey) -> Value {
     jwk
 }
 
-/// A verifier that trusts key 1 and checks what the profile `mcp` does, for keys of both kinds.
+/// Returns a verifier that trusts key 1 and checks the same as the profile `mcp`, for keys of both
+/// kinds.
 fn judge() -> Judge {
     Judge::by(Profile { key_kinds: KeyKind::ALL, ..Profile::mcp() })
         .trusting(vec![trusted(&key(1))])
@@ -70,9 +71,10 @@ fn a_signature_of_p256_is_accepted_with_its_alg_and_without() {
     judge.clone().accepts(&signed(|input| {
         input.set("alg", "\"ecdsa-p256-sha256\"").set("nonce", "\"BBECAwQFBgcICQoLDA0ODw\"");
     }));
-    // The profile that takes any signature of RFC 9421 allows both kinds.
+    // The profile rfc9421 allows both kinds of keys.
     Judge::by(Profile::rfc9421()).trusting(vec![trusted(&key(1))]).accepts(&call);
-    // The second form of the same signature: the nonce is used, so it is no second request.
+    // Each signature has a second valid form. It is refused as a replay, because the nonce is the
+    // same.
     let held = signature(&call);
     let other = [&held[..32], &minus(bytes(ORDER), &held[32..])].concat();
     let call = with_signature(&call, &other);
@@ -150,7 +152,7 @@ fn one_change_of_the_key_is_refused() {
         assert_eq!(judge.refusal(&call), (step, code), "{why}");
     }
     with(&|e| e["alg"] = json!("ES256")).accepts(&call);
-    // A published key signs nothing that counts.
+    // A published key is refused.
     let published = SecretKey::from_p256_scalar(&bytes(RFC_9421)).unwrap();
     let mut call = Call::unsigned();
     let input = Input::of(&call, &published);
@@ -168,7 +170,7 @@ fn a_profile_serves_only_the_kinds_of_keys_that_it_lists() {
         let judge = Judge::by(profile.clone()).trusting(vec![trusted(&key(1))]);
         assert_eq!(judge.refusal(&call), (7, Code::AlgNotAllowed), "{name}");
         let rejection = judge.refuses(&call);
-        // The holder of the key may learn it, and nobody else.
+        // Only the holder of the key learns this reason.
         assert_eq!(rejection.public_code(), Code::AlgNotAllowed);
         let spoiled = with_signature(&call, &[1; 64]);
         assert_eq!(judge.refuses(&spoiled).public_code(), Code::KeyUnknown);
@@ -180,7 +182,7 @@ fn a_profile_serves_only_the_kinds_of_keys_that_it_lists() {
             input.set("alg", "\"ecdsa-p256-sha256\"");
         });
         assert_eq!(judge.refusal(&named), (4, Code::AlgNotAllowed));
-        // Nothing is signed by such a profile either.
+        // The signer refuses such a profile too.
         let error = Signer::new(Arc::new(key(1)), &profile).err().unwrap();
         assert!(matches!(error, SigningError::KeyKind { kind: KeyKind::P256, .. }));
         assert_eq!(error.to_string(), format!("a P-256 key cannot sign by the profile {name}"));
@@ -222,7 +224,7 @@ fn alg_has_to_name_the_algorithm_of_the_key() {
     assert_eq!(judge.refusal(&call), (7, Code::AlgNotAllowed));
 }
 
-/// Two keys of different kinds under one `kid`: the one whose signature holds counts.
+/// Two keys of different kinds have one `kid`. The key whose signature is valid counts.
 #[test]
 fn keys_of_both_kinds_share_a_kid() {
     let (ec, ed) = (key(1), crate::fixtures::key(1));
@@ -256,7 +258,8 @@ fn the_signer_makes_what_the_verifier_accepts() {
         sent.set(&name.to_ascii_lowercase(), value);
     }
     judge().accepts(&sent);
-    // A second signature of the same key uses the same nonce, although it is another one.
+    // A second signature of the same key has the first one's nonce, although another nonce is
+    // given.
     let head = sent.head();
     let other = Nonce::generate(&mut SysRng).unwrap();
     let second = Signer::new(Arc::new(key(1)), &Profile::rfc9421()).unwrap().with_label("two");
