@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Pronouns for persons that a reader has to guess.
+# Pronouns for persons that are not named.
 INDEFINITE = re.compile(
     r"\b(whoever|whomever|nobody|somebody|anybody|everybody|someone|anyone|whatever)\b", re.I
 )
@@ -62,7 +62,7 @@ def markdown_prose(text):
 
 
 def prose():
-    """Yields (path, line, words) for every line that a person reads."""
+    """Yields (path, line, words) for every line of prose."""
     for pattern, reader in (("*.rs", rust_prose), ("*.py", hash_prose), ("*.md", markdown_prose)):
         for path in tracked(pattern):
             for number, words in reader(path.read_text(encoding="utf-8")):
@@ -73,11 +73,11 @@ def prose():
 
 
 def type_names():
-    """All type names of the library and the program, with the files that define each."""
+    """Returns all type names of the library and the program, with the files that define each."""
     names = collections.defaultdict(list)
     for path in tracked("src/*.rs"):
         text = path.read_text(encoding="utf-8")
-        # Types of test modules stay in their file.
+        # Types of test modules are not counted.
         text = text.split("#[cfg(test)]\nmod tests")[0]
         code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("//"))
         for name in TYPE.findall(code):

@@ -1,4 +1,5 @@
-"""Checking by hand, as docs/captures.md shows it: openssl over the signature base, sha256 over the body."""
+"""Checks a request by hand as docs/captures.md shows: with openssl over the signature base, and sha256 over
+the body."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""`mcpid sign --format curl`, run exactly as printed against a server that records raw bytes.
+"""Runs the command that `mcpid sign --format curl` prints, against a server that records raw bytes.
 
 What arrives must be what was signed: the body byte for byte, the target as it was given, whatever a
 shell or curl would like to make of it.
@@ -29,13 +29,13 @@ class Recorder:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            # One client that breaks off or hangs must not take the recorder with it.
+            # A client that breaks off or hangs must not stop the server.
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(10)
                 raw = self._one(connection)
                 self.raw.append(raw)
-                # The answer to a HEAD tells a length and has no body (RFC 9110 section 9.3.2); the
-                # connection stays open, as a server's does, so that a client that waits is seen to.
+                # The answer to a HEAD states a length and has no body (RFC 9110 section 9.3.2). The
+                # connection stays open, so that a client that waits for a body is noticed.
                 content = b"" if raw.startswith(b"HEAD ") else b"ok"
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + content)
                 while connection.recv(65536):
@@ -100,11 +100,11 @@ HEADERS = [
 
 
 def sent(stand: Stand, recorder: Recorder, *flags, url: str, stdin: bytes = b"") -> tuple[Request, bytes]:
-    """What arrives when the printed command is run, and the command."""
+    """Runs the printed command. Returns the received bytes and the command."""
     signed = stand.mcpid("sign", "-k", stand.ours.file, "--url", url, "--format", "curl", *flags, stdin=stdin)
     script = signed.expect(0).out
     before = len(recorder.raw)
-    # bash reads it from a file, so that the body can come through stdin where it has to.
+    # bash reads the command from a file, so that stdin is free for the body.
     stand.command("bash", stand.write("send.sh", script), stdin=stdin).expect(0)
     (raw,) = recorder.raw[before:]
     return Request.parse(raw), raw
@@ -147,7 +147,7 @@ def cases(stand: Stand):
             stand.write("body.json", CALL)
             got, raw = sent(stand, recorder, "body.json", url=origin + target)
             shown = raw.split(b" ")[1].decode()
-            # RFC 9110 section 4.2.3: an empty path is sent as "/".
+            # An empty path is sent as "/" (RFC 9110 section 4.2.3).
             expected = target if target.startswith("/") else f"/{target}"
             assert shown == expected, f"{shown} was sent"
             accepted(stand, raw)
@@ -175,7 +175,7 @@ def cases(stand: Stand):
         yield f"curl sends a {method} without a body", lambda method=method: method_case(method)
 
     def replayed():
-        """The recording is judged twice by one run: the second is the replay."""
+        """One run judges the recording twice: the second is a replay."""
         stand.write("body.json", CALL)
         _, raw = sent(stand, recorder, "body.json", url=f"{origin}/mcp")
         file = stand.write("recorded.http", raw)

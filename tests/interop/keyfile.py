@@ -1,5 +1,5 @@
-"""The encrypted keyfile (DESIGN section 5), opened and sealed by other code than ours: Argon2id and
-ChaCha20-Poly1305 of the package `cryptography`, XChaCha's key derivation written down here."""
+"""Opens and seals encrypted keyfiles with independent code: Argon2id and ChaCha20-Poly1305 of the package
+`cryptography`, and XChaCha's key derivation written here."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def base64url(data: bytes) -> str:
 
 
 def hchacha20(key: bytes, nonce: bytes) -> bytes:
-    """draft-irtf-cfrg-xchacha section 2.2."""
+    """HChaCha20, the key derivation of XChaCha20 (draft-irtf-cfrg-xchacha section 2.2)."""
     s = list(struct.unpack("<16I", b"expand 32-byte k" + key + nonce))
 
     def turn(x: int, by: int) -> int:
@@ -42,7 +42,7 @@ def hchacha20(key: bytes, nonce: bytes) -> bytes:
 
 
 def cipher(file: dict, passphrase: bytes) -> tuple[ChaCha20Poly1305, bytes, bytes]:
-    """The AEAD of XChaCha20-Poly1305, its inner nonce, and the associated data."""
+    """Returns the cipher XChaCha20-Poly1305 with its inner nonce, and the associated data."""
     kdf = file["kdf"]
     assert kdf["name"] == "argon2id" and file["cipher"]["name"] == "xchacha20-poly1305"
     key = Argon2id(
@@ -53,7 +53,7 @@ def cipher(file: dict, passphrase: bytes) -> tuple[ChaCha20Poly1305, bytes, byte
         memory_cost=kdf["memory_kib"],
     ).derive(passphrase)
     nonce = unbase64url(file["cipher"]["nonce"])
-    # RFC 8785 for what a keyfile holds: strings and small integers, members in sorted order.
+    # RFC 8785 for the values in a keyfile: strings and small integers, with members in sorted order.
     rest = {name: value for name, value in file.items() if name != "secret"}
     aad = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     return ChaCha20Poly1305(hchacha20(key, nonce[:16])), bytes(4) + nonce[16:], aad
@@ -102,7 +102,7 @@ def cases(stand: Stand):
         signed = stand.sign(key, *flags, body=message.body)
         trust = stand.write("sealed-trust.json", stand.mcpid("export", "-k", path, "--format", "jwks").expect(0).out)
         assert stand.verify(signed.wire(), "-r", trust)["status"] == "verified"
-        # The name is authenticated: another name is another file.
+        # The name is authenticated, so a file with another name does not open.
         renamed = stand.write("renamed.json", json.dumps({**file, "name": "someone else"}).encode())
         wrong = ("sign", "-k", renamed, "--passphrase-file", passphrase, "--url", message.url, "-")
         stand.mcpid(*wrong, stdin=b"x").expect(4)

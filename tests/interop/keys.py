@@ -1,5 +1,5 @@
-"""Keys in and out: what `mcpid export` and `mcpid trust` write, read by OpenSSL, OpenSSH and two
-JOSE libraries; what those make, imported."""
+"""Keys for and from other programs. OpenSSL, OpenSSH and two JOSE libraries read the keys that `mcpid export`
+and `mcpid trust` write, and mcpid imports the keys that they make."""
 
 import base64
 import hashlib
@@ -99,7 +99,7 @@ def exports(stand: Stand, key: Key):
 
 
 def imports(stand: Stand):
-    """That an imported key is the key: its public half as its own tool tells it."""
+    """Checks that an imported key has the public key that its own tool prints."""
 
     def openssl():
         told = stand.command("openssl", "pkey", "-in", "openssl.pem", "-pubout").expect(0).text
@@ -120,7 +120,7 @@ def imports(stand: Stand):
     yield "a key of jwcrypto imports", jose
 
     def other_kinds():
-        # Keys that are no Ed25519 keys are refused, by any maker.
+        # Keys of other kinds are refused, from every tool.
         stand.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
         curve = ("-pkeyopt", "ec_paramgen_curve:P-256")
         stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p256.pem").expect(0)

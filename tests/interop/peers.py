@@ -1,4 +1,4 @@
-"""The implementations that are not ours, behind one interface: sign a request, verify a request."""
+"""Other implementations of RFC 9421 behind one interface: sign a request, verify a request."""
 
 import base64
 import datetime
@@ -12,11 +12,12 @@ from request import Request
 
 
 class Refused(Exception):
-    """The other side judged, and said no."""
+    """The other implementation judged the request and refused it."""
 
 
 class PythonPeer:
-    """PyPI http-message-signatures. Its order of parameters is its own: created, keyid, alg, …"""
+    """The package http-message-signatures of PyPI. It has its own order of parameters: created, keyid, alg,
+    …"""
 
     name = "PyPI http-message-signatures"
 
@@ -37,7 +38,7 @@ class PythonPeer:
             for k in ("created", "expires")
             if k in parameters
         }
-        # Its component strings are serialised identifiers; a bare name is quoted for us.
+        # This package takes component identifiers as strings, and adds the quotes around a bare name itself.
         ids = tuple(c if ";" not in c else '"{}";{}'.format(*c.split(";", 1)) for c in components)
         signer.sign(
             message,
@@ -75,7 +76,7 @@ class PythonPeer:
 
 
 class NodePeer:
-    """One npm implementation; peer.mjs runs both of them in one process."""
+    """An implementation of npm. peer.mjs runs both of them in one process."""
 
     def __init__(self, name: str, node: "Node"):
         self.name, self._node = name, node
@@ -110,7 +111,7 @@ def _plain(request: Request) -> dict:
 
 
 class Node:
-    """The node process that the npm peers share; ended by `close`."""
+    """The node process that both npm implementations use; ended by `close`."""
 
     def __init__(self, npm: Path):
         script = Path(__file__).with_name("peer.mjs")

@@ -1,4 +1,4 @@
-"""An HTTP request: exact bytes on one side, the values that the other libraries want on the other.
+"""An HTTP request, as exact bytes and as the values that other libraries need.
 
 The parser is the test's own and knows only what the tests write or record, so that nothing here
 shares code with what is tested.
@@ -25,12 +25,12 @@ class Request:
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """The value of a field, its lines joined as RFC 9421 section 2.1 says."""
+        """Returns the value of a field, with its lines joined as RFC 9421 section 2.1 demands."""
         lines = [v.strip(" \t") for n, v in self.headers if n.lower() == name.lower()]
         return ", ".join(lines) if lines else None
 
     def with_headers(self, *more: tuple[str, str]) -> "Request":
-        """The same request with these fields; fields of the same names are replaced."""
+        """Returns the same request with these fields. Fields of the same names are replaced."""
         names = {n.lower() for n, _ in more}
         kept = tuple((n, v) for n, v in self.headers if n.lower() not in names)
         return replace(self, headers=kept + more)
@@ -39,11 +39,11 @@ class Request:
         return self.with_headers(("Content-Digest", digest_of(self.body)))
 
     def wire(self) -> bytes:
-        """The HTTP/1.1 message: origin form, with the Host and Content-Length it needs."""
+        """Returns the HTTP/1.1 message in origin form, with the necessary Host and Content-Length."""
         scheme, rest = self.url.split("://", 1)
         ends = [i for i in (rest.find("/"), rest.find("?")) if i >= 0]
         authority, target = (rest[: min(ends)], rest[min(ends) :]) if ends else (rest, "/")
-        # A capture says nothing of its scheme: https, or http on loopback (DESIGN section 3).
+        # A capture does not state its scheme: https, or http on loopback.
         host = urlsplit(self.url).hostname or ""
         loopback = host in ("localhost", "127.0.0.1", "::1")
         if scheme != ("http" if loopback else "https") or not target.startswith("/"):
@@ -58,7 +58,7 @@ class Request:
 
     @staticmethod
     def parse(raw: bytes) -> "Request":
-        """The request in `raw`; raises ValueError where it is not one that these tests expect."""
+        """Parses the request in `raw`. Raises ValueError if it is not one that these tests expect."""
         head, gap, body = raw.partition(b"\r\n\r\n")
         if not gap:
             raise ValueError("no end of the head")
@@ -84,7 +84,7 @@ class Request:
 
 
 def _one_other(text: str, at: int, letters: str) -> str:
-    """`text` with the character at `at` replaced by another one of `letters`."""
+    """Returns `text` with the character at `at` replaced by another one of `letters`."""
     other = letters[(letters.index(text[at]) + 1) % len(letters)] if text[at] in letters else letters[0]
     return text[:at] + other + text[at + 1 :]
 
@@ -94,7 +94,7 @@ _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + _LETTERS + "0123456789+/"
 
 
 def tampered(request: Request) -> dict[str, Request]:
-    """Twins of a signed request, each with exactly one byte changed, by what was changed."""
+    """Returns copies of a signed request with exactly one byte changed, by the name of the changed part."""
     twins = {}
     if request.body:
         middle = len(request.body) // 2
@@ -113,7 +113,7 @@ def tampered(request: Request) -> dict[str, Request]:
         twins["content-digest"] = request.with_headers(("Content-Digest", _one_other(digest, 12, _BASE64)))
     signature = request.header("signature")
     if signature:
-        # In the middle of the base64, where every bit counts.
+        # In the middle of the base64, every bit is significant.
         at = signature.index(":") + 40
         twins["signature"] = request.with_headers(("Signature", _one_other(signature, at, _BASE64)))
     if 'nonce="' in covered:

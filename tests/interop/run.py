@@ -1,4 +1,4 @@
-"""Other implementations against the binary: one line per case, and the counts.
+"""Tests the binary against other implementations. Prints one line for each case, and the counts.
 
     python tests/interop/run.py --mcpid target/debug/mcpid --npm FOLDER [PART OF A CASE'S NAME]
 
@@ -22,7 +22,7 @@ from servers import Stand
 
 
 def cases(stand: Stand, node: Node, aics: Path | None):
-    """All cases, in walking order: (name, callable that raises where it fails)."""
+    """Returns all cases in order: (name, function that raises an error if the case fails)."""
     yield from keys.cases(stand)
     yield from keyfile.cases(stand)
     yield from signatures.cases(stand, all_peers(node))

@@ -1,4 +1,4 @@
-"""What the cases stand on: a temporary folder, the binary under test, keys, and a trust file."""
+"""The fixture of the cases: a temporary folder, the binary under test, keys, and a trust file."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ def unbase64url(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended."""
+    """The result of a command."""
 
     command: list[str]
     code: int
@@ -41,7 +41,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Key:
-    """One key in our format and in the formats of others."""
+    """One key in our format and in the formats of other programs."""
 
     name: str
     file: Path
@@ -65,7 +65,7 @@ class Stand:
     def __init__(self, mcpid: Path, folder: Path):
         self.folder = folder
         self._mcpid = mcpid
-        # Nothing of the user's: no keys, no .curlrc, no proxy.
+        # No configuration of the user is used: no keys, no .curlrc, no proxy.
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -85,12 +85,12 @@ class Stand:
         return self.command(self._mcpid, *arguments, stdin=stdin)
 
     def sign(self, key: Key, *flags, body: bytes = b"") -> Request:
-        """What `mcpid sign --format http` prints, read by the test's own parser."""
+        """Parses the output of `mcpid sign --format http` with the tests' own parser."""
         done = self.mcpid("sign", "-k", key.file, *flags, "--format", "http", "-", stdin=body).expect(0)
         return Request.parse(done.out)
 
     def verify(self, raw: bytes, *flags, code: int = 0) -> dict:
-        """The one verdict on `raw`, by --json."""
+        """Returns the only verdict of `mcpid verify --json` on `raw`."""
         done = self.mcpid("verify", "--json", *flags, stdin=raw).expect(code)
         (line,) = done.out.splitlines()
         return json.loads(line)
@@ -110,7 +110,7 @@ class Stand:
 
     @cached_property
     def ours(self) -> Key:
-        """Made by `mcpid keygen`. The others get the private part from the plain keyfile."""
+        """Makes a key with `mcpid keygen`. Other programs get the private part from the plain keyfile."""
         file = self.folder / "ours.key.json"
         made = self.mcpid("keygen", "--no-passphrase", "--name", "ours", "-o", file).expect(0)
         seed = unbase64url(json.loads(file.read_bytes())["secret"])
@@ -141,7 +141,7 @@ class Stand:
 
     @cached_property
     def trust(self) -> Path:
-        """A trust file that `mcpid trust add` made of the four keys."""
+        """Makes a trust file of the four keys with `mcpid trust add`."""
         file = self.folder / "trust.json"
         for key in self.keys:
             self.mcpid("trust", "add", "-r", file, "--client-id", f"{key.name}-laptop", key.file).expect(0)
@@ -149,7 +149,8 @@ class Stand:
 
     @cached_property
     def kids(self) -> Path:
-        """A plain JWKS of somebody else's making: a kid that is no thumbprint, no member of ours."""
+        """Returns a plain JWKS as other programs write it: without members of ours, and with a kid that is no
+        thumbprint."""
         keys = [
             {**json.loads(JWK.from_pem(k.public_pem).export_public()), "kid": f"{k.name}-2026/1"} for k in self.keys
         ]

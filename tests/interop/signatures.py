@@ -1,5 +1,5 @@
-"""RFC 9421 both ways: what others sign we accept, what we sign they accept, and twins of each that
-differ in one byte are refused on both sides."""
+"""RFC 9421 in both directions: mcpid accepts signatures of other implementations, and they accept those of
+mcpid. Copies with one changed byte are refused on both sides."""
 
 import json
 import secrets
@@ -47,7 +47,7 @@ MESSAGES = {
 ALWAYS = ("@method", "@target-uri", "content-digest")
 MCP_FIELDS = ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name")
 
-# What a changed byte is refused for. A changed nonce is a changed @signature-params line.
+# The code with which a changed byte is refused. A changed nonce changes the line @signature-params.
 CODES = {
     "body": "digest_mismatch",
     "path": "signature_invalid",
@@ -64,7 +64,7 @@ def nonce() -> str:
 
 
 def shapes(key: Key) -> dict[str, tuple[tuple[str, ...], dict]]:
-    """Ways to sign that are not ours: which components, which parameters in which order."""
+    """Other ways to sign than ours: the components, and the order of the parameters."""
     now = int(time.time())
     full = {"created": now, "expires": now + 30, "nonce": nonce(), "keyid": key.id, "tag": key.id}
     return {
@@ -89,13 +89,13 @@ def shapes(key: Key) -> dict[str, tuple[tuple[str, ...], dict]]:
 
 
 def identifier(component: str) -> str:
-    """A component as a verdict names it: quoted only where it has parameters."""
+    """Returns a component as a verdict names it: quoted only if it has parameters."""
     name, *parameters = component.split(";", 1)
     return f'"{name}";{parameters[0]}' if parameters else name
 
 
 def theirs(stand: Stand, peer, key: Key):
-    """They sign, we verify."""
+    """The other implementation signs, and mcpid verifies."""
     trust = ("-r", stand.trust, "-r", stand.kids)
     for what, message in MESSAGES.items():
         for shape in shapes(key):
@@ -116,11 +116,11 @@ def theirs(stand: Stand, peer, key: Key):
             yield f"{peer.name} signs {what}, {shape}, {key.name}", case
 
     def strict():
-        """The whole profile, by a signer that has never heard of it."""
+        """Covers all that the profile demands, with a signer that does not know the profile."""
         components, parameters = (*ALWAYS, *MCP_FIELDS), shapes(key)["as mcpid signs"][1]
         signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", key.secret_pem)
         assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
-        # One component less is a signature that holds and a coverage that does not.
+        # With one component less, the signature is valid but covers too little.
         bare = peer.sign(MESSAGES["tools/call"].digested(), components[:-1], parameters, "x", key.secret_pem)
         refused = stand.verify(bare.wire(), "-r", stand.trust, code=1)
         assert refused["code"] == "coverage_insufficient", refused
@@ -152,7 +152,7 @@ def headers_of(message: Request) -> list[str]:
 
 
 def ways(key: Key) -> dict[str, list[str]]:
-    """Ways to call `mcpid sign`."""
+    """The ways to call `mcpid sign`."""
     return {
         "by default": [],
         "--client-id": ["--client-id", f"{key.name}-laptop"],
@@ -163,7 +163,7 @@ def ways(key: Key) -> dict[str, list[str]]:
 
 
 def ours(stand: Stand, peers, key: Key):
-    """We sign, they verify; and what they accept we accept too."""
+    """mcpid signs, and the other implementation verifies. mcpid must accept the same requests."""
     for what, message in MESSAGES.items():
         for way, flags in ways(key).items():
 
@@ -176,7 +176,7 @@ def ours(stand: Stand, peers, key: Key):
             yield f"mcpid signs {what}, {way}, {key.name}", case
 
     def whole_request():
-        # A request in, the request with a signature out.
+        # The input is a request, and the output is the request with a signature.
         signed = stand.sign(key, body=MESSAGES["tools/call"].wire())
         accepted_by_all(stand, peers, key, signed)
         assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
@@ -205,7 +205,7 @@ def accepted_by_all(stand: Stand, peers, key: Key, signed: Request) -> None:
 
 
 def together(stand: Stand, peer, key: Key):
-    """Two signatures on one request, theirs first and ours second, by two keys."""
+    """Two signatures of two keys on one request: first the other implementation's, then ours."""
 
     def case():
         other = next(k for k in stand.keys if k.id != key.id)
@@ -215,7 +215,8 @@ def together(stand: Stand, peer, key: Key):
         labels = stand.verify(both.wire(), "-r", stand.trust)
         assert labels["status"] == "verified" and labels["key"]["id"] == key.id, labels
         assert both.header("signature").count(":") == 4, both.header("signature")
-        # Without ours theirs is still good; with ours broken it is what rfc9421 finds.
+        # Without our signature, the other one is still valid. With our signature broken, the profile rfc9421
+        # uses the other one.
         ours_broken = next(
             both.with_headers(("Signature", value))
             for value in [both.header("signature").replace("mcp=:", "mcp=:AAAA", 1)]

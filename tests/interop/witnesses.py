@@ -1,4 +1,4 @@
-"""Witnesses of others cosign a log of ours, and a checker of others reads what comes of it.
+"""Witnesses of other projects cosign a log of ours, and another project's checker verifies the results.
 
 Three aics-witness services, of which two are enough; aics-tlog on the proofs. Both need Python 3.12.
 """
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Answers every request alike."""
+    """A server that gives every request the same answer."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
@@ -46,7 +46,7 @@ class Upstream(BaseHTTPRequestHandler):
 
 
 class Witness:
-    """One aics-witness with a folder of its own."""
+    """A process of aics-witness with its own folder."""
 
     def __init__(self, aics: Path, folder: Path, name: str):
         self.program, self.folder, self.name = aics / "bin/aics-witness", folder, name
@@ -61,7 +61,7 @@ class Witness:
         return done.stdout.strip()
 
     def start(self):
-        # Its default is every interface of the machine.
+        # The default address would be every interface of the machine.
         command = [self.program, "serve", "-c", self.folder / "witness.json", "--listen", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(300):
@@ -83,7 +83,7 @@ class Witness:
 
 
 class Scene:
-    """A log, three witnesses that know it, and the policy that wants two of them."""
+    """A log, three witnesses that know the log, and a policy that needs two of them."""
 
     def __init__(self, stand: Stand, aics: Path, name: str):
         self.stand, self.aics, self.folder = stand, aics, stand.folder / name
@@ -178,7 +178,7 @@ def cosigned_by_the_gateway(stand: Stand, aics: Path):
         )
         assert json.loads(done.expect(0).out)["witnessed_entries"] == 5
 
-    # What a checker of others says of the checkpoint, of a proof, and of the entries as tiles.
+    # The other checker verifies the checkpoint, a proof, and the entries as tiles.
     pins = ["--log-key", scene.log_key, "--quorum", "2"]
     for witness in scene.witnesses:
         pins += ["--witness-key", witness.vkey]
@@ -216,7 +216,7 @@ def killed_and_rolled_back(stand: Stand, aics: Path):
         w2.start()
         w3.start()
         assert scene.outcomes(0) == ["cosigned"] * 3
-        # One that lost what it signed is told of, and cosigns again.
+        # If a witness lost its database, the rollback is reported, and the witness cosigns again.
         w1.stop()
         (w1.folder / "witness.db").unlink()
         w1.run("init", "--new-database")
@@ -224,7 +224,7 @@ def killed_and_rolled_back(stand: Stand, aics: Path):
         scene.requests(1)
         said = scene.ask(0)["witnesses"]
         assert [one["rollbacks"] for one in said] == [1, 0, 0], said
-        # A key that is not the one of the policy.
+        # The policy has another key for these witnesses.
         w2.vkey, w3.vkey = w3.vkey, w2.vkey
         scene.write_policy(scene.witnesses)
         assert scene.outcomes(5) == ["cosigned", "failed", "failed"]
@@ -238,12 +238,12 @@ def rolled_back_and_forked(stand: Stand, aics: Path):
         shutil.copytree(scene.log, copy)
         scene.requests(2)
         assert scene.outcomes(0) == ["cosigned"] * 3
-        # The folder as it was before: nothing in it tells of what was signed since.
+        # The folder has its earlier state, without the later checkpoints.
         assert scene.outcomes(1, copy) == ["contradicted"] * 3
-        # As many entries, and others.
+        # The copy has the same number of entries, with other content.
         scene.requests(2, copy)
         assert scene.outcomes(1, copy) == ["contradicted"] * 3
-        # More entries, of which the first are others: the proof is refused.
+        # The copy has more entries, the first of which differ, so the proof is refused.
         scene.requests(1, copy)
         assert scene.outcomes(5, copy) == ["refused"] * 3
         assert scene.outcomes(0) == ["cosigned"] * 3
@@ -262,7 +262,7 @@ def unknown(stand: Stand, aics: Path):
 
 @contextmanager
 def behind_tls(stand: Stand, witness: Witness):
-    """A port that speaks TLS for a witness, and the authority that vouches for it."""
+    """Serves TLS for a witness, with a certificate of its own authority."""
     def made(name: str, *more) -> tuple[Path, Path]:
         chain, secret = stand.folder / f"{name}.pem", stand.folder / f"{name}.key"
         new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -288,7 +288,7 @@ def behind_tls(stand: Stand, witness: Witness):
 
     class Server(ThreadingTCPServer):
         def handle_error(self, *_):
-            """A client that does not trust the certificate hangs up."""
+            """Ignores clients that do not trust the certificate and close the connection."""
 
     server = Server(("127.0.0.1", 0), Forward)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -305,7 +305,7 @@ def over_tls(stand: Stand, aics: Path):
     try:
         with behind_tls(stand, w1) as (port, authority):
             scene.policy.write_text(f"log {scene.log_key}\nwitness w1 {w1.vkey} https://localhost:{port}\nquorum w1\n")
-            # No authority of this machine vouches for it.
+            # No authority of this machine signed the certificate.
             assert scene.outcomes(5) == ["failed"]
             stand.environment["SSL_CERT_FILE"] = str(authority)
             assert scene.outcomes(0) == ["cosigned"]

@@ -1,4 +1,4 @@
-"""Load: what verification costs, beside controls in the same run.
+"""Measures the load of verification on a gateway, with reference measurements in the same run.
 
 run.py --mcpid BINARY --load EXAMPLE [--rounds N] [--seconds S] [--soak SECONDS] [--rate N]
        [--only SUBJECT…] [--connections N] [--work FOLDER]
@@ -77,7 +77,7 @@ def is_ready(port):
 
 
 class Processes:
-    """Everything this run started; it ends with the run."""
+    """The processes that this run started. They end with the run."""
 
     def __init__(self, work):
         self.work, self.running = work, []
@@ -117,7 +117,7 @@ http {{
 
 
 def family(pid):
-    """A process and its children."""
+    """Returns the CPU time of a process and its children."""
     pids = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         pids += [int(child) for child in (task / "children").read_text().split()]
@@ -133,7 +133,7 @@ def cpu_seconds(pid):
 
 
 def fdatasync_micros(folder):
-    """Median of how long the disk takes for what a few requests leave behind."""
+    """Returns the median time in µs of an fdatasync of 16 KiB, which is the log of a few requests."""
     times, path = [], folder / "fdatasync"
     with open(path, "ab", buffering=0) as file:
         for _ in range(100):
@@ -146,7 +146,8 @@ def fdatasync_micros(folder):
 
 
 def bare_verification(load):
-    """µs of CPU, under whatever else the machine does, as the gateways have it."""
+    """Returns the CPU time in µs of a bare verification, with the same other load of the machine as for the
+    gateways."""
     def spent():
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
@@ -203,11 +204,12 @@ def run(options, processes):
     redis = processes.start("redis", ["redis-server", "--port", str(ports["server"]), "--bind", "127.0.0.1",
                                       "--save", "", "--dir", str(work)])
     wait_for(lambda: listens(ports["server"]), "redis")
-    # One key signs everything here, and may hold an eighth of a store.
+    # One key signs all requests, and may use an eighth of a store.
     memory = "memory:?max=8000000"
     stores = {"sqlite": f"sqlite:{work}/nonces.db", "redis": f"redis://127.0.0.1:{ports['server']}"}
     for name in gateways:
-        # What is open to unsigned requests cannot be an endpoint, so that of `off` lies elsewhere.
+        # An endpoint cannot be open to unsigned requests, so the endpoint of the gateway `off` has another
+        # path.
         behind = upstream.replace("/mcp", "/elsewhere") if name == "off" else upstream
         command = [mcpid, "gateway", "--upstream", behind, "--origin", f"http://127.0.0.1:{ports[name]}",
                    "--listen", f"127.0.0.1:{ports[name]}", "--admin", f"127.0.0.1:{admin[name]}", "-r", trust,
@@ -218,7 +220,8 @@ def run(options, processes):
             subprocess.run([mcpid, "audit", "init", "-q", "--audit", str(work / "audit")], check=True, stdout=subprocess.DEVNULL)
             command += ["--audit", str(work / "audit")]
         pids[name] = processes.start(f"gateway-{name}", command)
-    # Until each store could know of every nonce that it would be asked for: for a new Redis 35 s.
+    # Waits until each store accepts requests: a new Redis refuses for 35 s, because it may have lost earlier
+    # nonces.
     for name in admin:
         wait_for(lambda: is_ready(admin[name]), f"the gateway with {name}")
 
@@ -241,7 +244,8 @@ def run(options, processes):
             spent = cpu_seconds(pids[name]) - before[0], cpu_seconds(redis) - before[1]
             match = re.search(r"FIGURES (\d+) (\d+) ([\d.]+) ([\d.]+) (\d+)", wrk.stdout)
             requests, micros, p50, p99, errors = (float(part) for part in match.groups())
-            # A candidate that must see each request once ran out of requests: the time then is not its own.
+            # A gateway that must get each request once may use up all signed requests. Then the measured time
+            # is too long.
             ended = name in strict and requests > options.requests - 2 * connections
             if errors or requests < 100 or ended:
                 wrong += 1
@@ -276,7 +280,7 @@ def run(options, processes):
         met &= ratio >= 0.7
         print(f"with verification off, {ratio:.2f} x nginx's throughput (at least 0.7: {'met' if ratio >= 0.7 else 'MISSED'})")
     if {"audit", "memory"} <= middle.keys():
-        # The two runs of one round lie side by side.
+        # The two runs of one round follow each other.
         ratios = [one["rate"] / other["rate"] for one, other in zip(figures["audit"], figures["memory"])]
         ratio = statistics.median(ratios)
         met &= ratio >= 0.85
@@ -291,7 +295,8 @@ def run(options, processes):
 
 
 def verification(options, middle, slow, bare):
-    """Says what each strict gateway adds to one that verifies nothing; whether that is little."""
+    """Prints the added cost of each strict gateway over a gateway without verification. Returns whether it is
+    small enough."""
     met = True
     for name in [name for name in STRICT if name in middle]:
         adds = middle[name]["cpu"] - middle["off"]["cpu"]
@@ -304,7 +309,7 @@ def verification(options, middle, slow, bare):
 
 
 def soak(options, key, url, pid):
-    """Steady load on the gateway with the memory store: what it holds must stop growing.
+    """Puts a steady load on the gateway with the store in memory. Its memory use must stop growing.
 
     The store's 64 tables double when they are full, each at its own time; at a rate where many are
     about to, the bound below says so.
@@ -321,7 +326,7 @@ def soak(options, key, url, pid):
     if client.returncode:
         print(f"the soak ended with {client.returncode}")
         return False
-    # Nonces are kept for 65 s; from then on there are as many as there will be.
+    # Nonces are kept for 65 s, so after that time their number stays the same.
     settled = seen[120:] if len(seen) > 240 else seen[len(seen) // 2:]
     half = len(settled) // 2
     first, last = max(settled[:half]), max(settled[half:])

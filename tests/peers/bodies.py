@@ -1,5 +1,5 @@
-"""Bodies that servers read differently, sent to real servers and to a gateway before them that is strict
-for delete_*: whatever a server would have run, behind the gateway it does not.
+"""Sends bodies that servers read differently to real servers, and to a gateway in front of them that is
+strict for delete_*. No such body may run delete_db behind the gateway.
 """
 
 import base64
@@ -19,12 +19,12 @@ def plain(token: str) -> bytes:
 
 
 def with_member(token: str, text: str) -> bytes:
-    """The call with one more argument, written as `text`."""
+    """Returns the call with one more argument, written as `text`."""
     return plain(token).replace(b'"name": "%s"' % token.encode(), b'"name": "%s", "more": %s' % (token.encode(), text.encode()))
 
 
 def utf7(text: str) -> bytes:
-    """UTF-7 that hides every character that JSON needs."""
+    """Returns UTF-7 that hides every character that JSON needs."""
 
     def hidden(c: str) -> str:
         return "+" + base64.b64encode(c.encode("utf-16-be")).decode().rstrip("=") + "-"
@@ -33,7 +33,8 @@ def utf7(text: str) -> bytes:
 
 
 def odd(token: str) -> dict[str, tuple[list, bytes]]:
-    """Name: (headers in place of the usual ones, body). Every one says delete_db to somebody."""
+    """Returns by name: (headers in place of the usual ones, body). Some server reads each body as a call of
+    delete_db."""
     body = plain(token)
     text = body.decode()
     read = call("read_note", token)
@@ -141,7 +142,7 @@ def odd(token: str) -> dict[str, tuple[list, bytes]]:
     }
 
 
-# What real servers do run of it, at least: without these the cases could not fail.
+# The bodies that each real server is known to run as delete_db. Without them, the cases would prove nothing.
 RUN = {
     "py1": ["UTF-16, little end first", "UTF-8 with a mark", "NaN", "name twice", "method twice", "params twice"],
     "py2": ["NaN", "100 deep", "a result beside the method", "name twice", "method twice", "Latin-1"],
@@ -153,7 +154,7 @@ VARIANT = "stateless-json"
 
 
 def send_all(url: str, prefix: str) -> dict[str, tuple[str, Answer]]:
-    """Every body, each with a token of its own: {name: (token, answer)}."""
+    """Sends every body with a separate token. Returns {name: (token, answer)}."""
     port, found = int(url.split(":")[2].split("/")[0]), {}
     for number, name in enumerate(odd("")):
         token = f"{prefix}-{number}"
@@ -163,7 +164,7 @@ def send_all(url: str, prefix: str) -> dict[str, tuple[str, Answer]]:
 
 
 def ran(server: Server, sent: dict) -> dict[str, str]:
-    """Which of them ran, and as what."""
+    """Returns the bodies that ran as delete_db."""
     calls = {c["arguments"].get("name"): c["tool"] for c in server.record("call") if c["outcome"] == "called"}
     return {name: calls[token] for name, (token, _) in sent.items() if calls.get(token) == "delete_db"}
 
@@ -186,9 +187,10 @@ def cases(stand: Stand):
                 assert not done, f"ran behind the gateway: {done}"
                 got = [odd_name for odd_name, (_, answer) in sent.items() if answer.status < 400]
                 assert not got, f"answered as if all were well: {got}"
-                # And none of it reached the server at all: what is refused is not passed on.
+                # None of the bodies reached the server, because the gateway does not forward refused
+                # requests.
                 assert not server.record("head", before), server.record("head", before)
-                # What the policy does not name gets through, and so does what is signed.
+                # Unsigned calls of other tools pass, and so do signed calls.
                 answer = post(gateway.port, "/mcp", call("read_note", f"odd-read-{name}"))
                 assert answer.status == 200 and server.calls(f"odd-read-{name}", "read_note"), answer
                 body = plain(f"odd-signed-{name}")

@@ -1,6 +1,6 @@
-"""`mcpid connect` between every client and every server: on stdio and as an HTTP proxy, directly and
-before a strict gateway that keeps its nonces in Redis. What a client gets must be what it gets with
-nothing between, and all that reaches the server must be verified.
+"""Runs `mcpid connect` between every client and every server: on stdio and as an HTTP proxy, directly and in
+front of a strict gateway with nonces in Redis. The client must get the same as without a bridge, and every
+request that reaches the server must be verified.
 """
 
 import ast
@@ -22,7 +22,7 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-# The official suite's for clients, but for those about OAuth, which the bridge leaves to others.
+# The official suite's scenarios for clients, except those about OAuth, which the bridge does not handle.
 SCENARIOS = [
     "initialize",
     "tools_call",
@@ -46,7 +46,7 @@ def command(stand: Stand, url: str, *flags) -> list[str]:
 
 @contextlib.contextmanager
 def listening(stand: Stand, url: str, *flags, port: int = 0):
-    """The bridge as an HTTP server; gives the URL that it prints."""
+    """Starts the bridge as an HTTP server. Returns the URL that it prints."""
     running = Running(stand, "connect", command(stand, url, "--listen", f"127.0.0.1:{port}", *flags))
     try:
         yield running.line().strip()
@@ -58,14 +58,15 @@ def listening(stand: Stand, url: str, *flags, port: int = 0):
 
 @cache
 def redis(stand: Stand) -> str:
-    """A Redis as a nonce store, whose floor lies behind: a new one refuses for half a minute."""
+    """Starts a Redis as a nonce store, and waits until it accepts requests: a new one refuses for half a
+    minute."""
     port = free_port()
     flags = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"]
     Running(stand, "redis", ["redis-server", *flags, "--dir", stand.folder])
     until(lambda: listens(port), "redis listens", 10)
     store, there = f"redis://127.0.0.1:{port}", stand.server("py2").urls["stateless-json"]
     with stand.gateway(there, nonces=store) as gateway:
-        # The first call is told to wait, which the bridge does by itself.
+        # The server asks the first call to wait, and the bridge waits.
         process = subprocess.run(
             command(stand, gateway.url), input=DISCOVER, capture_output=True, timeout=90, env=stand.environment
         )
@@ -84,16 +85,17 @@ def by_stdio(stand: Stand, server: str, variant: str, client: str, url: str, tok
     assert "panicked" not in said, said[-2000:]
     found = answer["ok"]
     if process == "ts":
-        # It only tells on HTTP.
+        # This client states the revision only over HTTP.
         found["protocol"] = found["protocol"] or speaks(server, client)
-        # Where it reads progress and the answer at once, it drops the progress: so on a busy machine.
+        # If this client reads progress and answer at once, it drops the progress. That happens on a busy
+        # machine.
         if found["steps"] == STEPS[: len(found["steps"])]:
             found["steps"] = ast.literal_eval(direct(stand, server, variant, client)["steps"])
     return found
 
 
 def both_fronts(stand: Stand, server: str, variant: str, url: str, way: str) -> None:
-    """All clients, by both fronts, against `url`."""
+    """Runs all clients over stdio and over HTTP against `url`."""
     with listening(stand, url) as there:
 
         def one(client: str, front: str) -> None:
@@ -113,7 +115,7 @@ def both_fronts(stand: Stand, server: str, variant: str, url: str, way: str) -> 
 
 
 def inspected(stand: Stand, url: str, server) -> None:
-    """The Inspector's command line starts the bridge as it would any server, and by HTTP."""
+    """The Inspector's command line starts the bridge as it starts any server, and connects to it by HTTP."""
     call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg"]
     with listening(stand, url) as there:
         done = inspector(stand, there, *call, "name=inspected-http")
@@ -127,7 +129,7 @@ def inspected(stand: Stand, url: str, server) -> None:
 
 
 def consented(stand: Stand) -> None:
-    """Every client is asked itself, by whatever way its revision has: a yes is carried out, a no is not."""
+    """Each client is asked for consent in the way of its revision. A yes is executed, a no is not."""
     server = stand.server("py2")
     bridge = command(stand, server.urls["stateful-sse"], "--confirm", "tools/call:delete_*", "--confirm-via", "client")
 
@@ -148,22 +150,23 @@ def consented(stand: Stand) -> None:
 
 
 def scenarios(stand: Stand, suite: str) -> None:
-    """The official suite's server scenarios, through the proxy and a strict gateway."""
+    """Runs the official suite's server scenarios through the proxy and a strict gateway."""
     with stand.gateway(stand.server("conformance").urls["stateful-sse"]) as gateway:
         port = free_port()
-        # One scenario expects a page of the server's own origin to be let in.
+        # One scenario expects that a page of the server's own origin is accepted.
         own = [word for host in ("127.0.0.1", "localhost") for word in ("--allow-origin", f"http://{host}:{port}")]
         with listening(stand, gateway.url, *own, port=port) as url:
             conformance.compare(stand, suite, url)
 
 
 def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
-    """A client scenario of the official suite: how many of its checks passed, and how many there are."""
+    """Runs a client scenario of the official suite. Returns how many of its checks passed, and how many there
+    are."""
     tools = stand.tools
     suite = tools.npm / "node_modules/conformance-2026/dist/index.js"
     client = HERE / "clients/conformant.mjs"
     words = " ".join(str(word) for word in (tools.node, client, tools.npm, *bridge))
-    # On a busy machine the suite has ended with 0 and not a word, once in a long while.
+    # On a busy machine, the suite sometimes ends with 0 and without output.
     for _ in range(2):
         done = stand.command(tools.node, suite, "client", "--command", words, "--scenario", name, code=None)
         text = (done.stdout + done.stderr).decode()
@@ -176,7 +179,8 @@ def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
 
 
 def clients_scenarios(stand: Stand) -> None:
-    """Each with nothing between and with the bridge between: at least as much passes, and all of most."""
+    """Runs each scenario without and with the bridge. With the bridge, at least as many checks must pass, and
+    most of all checks."""
     bridge = command(stand, "")[:-1]
     for name in SCENARIOS:
         bare, bridged = scenario(stand, name), scenario(stand, name, *bridge)
@@ -193,7 +197,7 @@ def cases(stand: Stand):
 
             def strict(server=server, variant=variant):
                 there = stand.server(server)
-                # What is compared with comes first, for it reaches the server unsigned.
+                # The run without the bridge comes first, because it reaches the server unsigned.
                 in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
                 with stand.gateway(there.urls[variant], "--mode", "strict", nonces=redis(stand)) as gateway:
                     before = there.mark()

@@ -1,10 +1,11 @@
-"""The client programs, and how a job for each is put."""
+"""The client programs, and the jobs that are sent to them."""
 
 import subprocess
 
 from servers import Stand
 
-# Name: (process, what its jobs say besides). py2 and ts2 ask for 2026-07-28 first, the legacy ones do not.
+# By name: (process, additional members of its jobs). py2 and ts2 ask for 2026-07-28 first; the legacy clients
+# do not.
 CLIENTS = {
     "py1": ("py1", {}),
     "py2": ("py2", {"mode": "auto"}),
@@ -16,7 +17,7 @@ CLIENTS = {
 
 
 def walk(stand: Stand, client: str, url: str, token: str, **job) -> dict:
-    """What `client` got from a walk through all tools at `url`."""
+    """Returns what `client` got when it called all tools at `url`."""
     process, says = CLIENTS[client]
     answer = stand.client(process).do(do="walk", url=url, token=token, **{**says, **job})
     if "ok" not in answer:
@@ -25,7 +26,7 @@ def walk(stand: Stand, client: str, url: str, token: str, **job) -> dict:
 
 
 def mcp_remote(stand: Stand, url: str) -> dict:
-    """The bridge, as what a job has in place of a URL."""
+    """Returns a job for mcp-remote in place of a URL."""
     proxy = stand.tools.npm / "node_modules/mcp-remote/dist/proxy.js"
     command = [stand.tools.node, proxy, url, "--transport", "http-only", "--auth-timeout", "2"]
     return {"stdio": [str(a) for a in command], "env": stand.environment, "log": str(stand.log("mcp-remote"))}

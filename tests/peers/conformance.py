@@ -1,5 +1,5 @@
-"""The official suite against a fixture server: directly, and with something between. The totals of
-every scenario must be the same, whatever they are.
+"""Runs the official suite against a fixture server, directly and through a gateway. The totals of every
+scenario must be the same in both runs.
 """
 
 import re
@@ -7,7 +7,7 @@ from functools import cache
 
 from servers import Stand
 
-# Name: (package, arguments).
+# By name: (package, arguments).
 SUITES = {
     "0.1.x": ("@modelcontextprotocol/conformance", ["--suite", "all"]),
     "0.2 alpha, all": ("conformance-2026", ["--suite", "all"]),
@@ -16,10 +16,10 @@ SUITES = {
 
 
 def totals(stand: Stand, suite: str, url: str) -> dict[str, tuple[int, int]]:
-    """Passed and failed checks by scenario, and of all as "Total"."""
+    """Returns passed and failed checks by scenario, and the sum as "Total"."""
     package, arguments = SUITES[suite]
     index = stand.tools.npm / "node_modules" / package / "dist/index.js"
-    # The exit code is 1 if anything failed; which that is, is compared.
+    # The exit code is 1 if any check failed. The failed checks are compared instead.
     done = stand.command(stand.tools.node, index, "server", "--url", url, *arguments, code=None)
     text = done.stdout.decode()
     stand.log("conformance").write_bytes(done.stdout + done.stderr)
@@ -40,10 +40,10 @@ def direct(stand: Stand, suite: str) -> dict[str, tuple[int, int]]:
 
 
 def compare(stand: Stand, suite: str, url: str) -> None:
-    """Runs the suite at `url`, before the fixture server, and compares."""
+    """Runs the suite at `url` in front of the fixture server, and compares the results."""
     bare, between = direct(stand, suite), totals(stand, suite, url)
     if bare != between:
-        # Some checks race against the clock on a busy machine: once more, both ways.
+        # Some checks fail on a busy machine because of their timing. They run once more, both ways.
         bare = totals(stand, suite, stand.server("conformance").urls["stateful-sse"])
         between = totals(stand, suite, url)
     other = [f"{name}: {bare.get(name)} directly, {between.get(name)} here"

@@ -1,5 +1,5 @@
-"""Many at once: connections that lie idle, more than there is room for, the same request from all sides;
-and memory that stays as it is.
+"""Tests many clients at once: idle connections, more connections than the gateway accepts, and the same
+request from many connections. The gateway's memory must not grow.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ IDLE = 10_000
 
 
 def room_for(count: int) -> int:
-    """Raises the limit on open files, which a gateway inherits and divides by two; how many connections fit."""
+    """Raises the limit on open files. A gateway inherits the limit and divides it by two. Returns how many
+    connections fit."""
     want, (soft, hard) = 2 * count + 2000, resource.getrlimit(resource.RLIMIT_NOFILE)
     # Root may raise the hard limit too.
     for limits in ((max(soft, want), max(hard, want)), (hard, hard)):
@@ -28,8 +29,8 @@ def room_for(count: int) -> int:
 
 
 def wave(gateway: Gateway, count: int) -> tuple[int, float]:
-    """Opens connections that each ask once and then lie idle; the gateway's memory with all of them, and
-    how long one more client waits for its answer."""
+    """Opens connections that each send one request and then stay idle. Returns the gateway's memory with all
+    of them, and the time in which another client gets its answer."""
     crowd = []
     try:
         for _ in range(count):
@@ -61,14 +62,14 @@ def idle(stand: Stand) -> None:
               f"one more waits {max(waited for _, waited in waves) * 1000:.0f} ms")
         assert max(waited for _, waited in waves) < 3, waves
         assert max(taken) < count * 64 * 1024, taken
-        # The allocator keeps what it had, in pieces; it does not go on.
+        # The allocator keeps its memory in pieces, but the memory does not grow on.
         assert taken[2] < taken[1] * 1.2, taken
         assert ask(gateway.port, signed(stand, gateway, READ)).status == 200
         assert len(upstream.take()) == 1
 
 
 def no_room(stand: Stand) -> None:
-    """More connections than --max-connections wait, and are served when one leaves."""
+    """If more connections than --max-connections are open, the others wait until one is closed."""
     with Upstream() as upstream, stand.gateway(
         upstream.url, "--mode", "permissive", "--max-connections", "20", "--idle-timeout", "60s"
     ) as gateway:
@@ -93,9 +94,10 @@ def served(gateway: Gateway) -> bool:
 
 
 def same_at_once(stand: Stand) -> None:
-    """One signed request from twenty connections, at two gateways with one store: it reaches the server once."""
+    """Twenty connections send one signed request to two gateways with one store. It reaches the server
+    once."""
     with Upstream() as upstream, stand.gateway(upstream.url) as one:
-        # The second speaks for the same origin, as behind a load balancer.
+        # The second gateway has the same origin, as behind a load balancer.
         with stand.gateway(upstream.url, "--origin", one.origin) as two:
             for round in range(5):
                 data = signed(stand, one, call("delete_db", f"once-{round}"))
@@ -107,7 +109,7 @@ def same_at_once(stand: Stand) -> None:
 
 
 def flat(stand: Stand) -> None:
-    """Thousands of requests of all kinds, and the memory of the first thousands."""
+    """Sends thousands of requests of all kinds. The memory must be that after the first thousands."""
     with Upstream() as upstream, stand.gateway(upstream.url) as gateway:
 
         def some(count: int) -> None:

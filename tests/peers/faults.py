@@ -1,5 +1,5 @@
-"""What goes wrong around the gateway: the server behind it, its clients, and who signs what. The answer
-has to be the right one each time, and nothing may reach the server that was not to.
+"""Tests faults around the gateway: of the server behind it, of its clients, and of signatures. Each answer
+must be correct, and no refused request may reach the server.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def request(port: int, body: bytes = READ, more: list = ()) -> bytes:
 
 
 def signed(stand: Stand, gateway: Gateway, body: bytes, *, key=None, fields: list = (), **how) -> bytes:
-    """A whole signed request for `gateway`."""
+    """Returns a complete signed request for `gateway`."""
     sent = [("Host", f"127.0.0.1:{gateway.port}"), JSON, ACCEPT, *fields]
     sent += (key or stand.key).sign("POST", gateway.url, sent, body, **how)
     return head("POST", "/mcp", [*sent, ("Content-Length", str(len(body)))]) + body
@@ -40,13 +40,13 @@ def down_and_up(stand: Stand) -> None:
         answer = post(gateway.port, "/mcp", READ)
         assert (answer.status, answer.reason) == (502, "upstream_unreachable"), answer
         with stand.gateway(f"http://127.0.0.1:{port}/mcp", path="/mcp") as strict:
-            # Strict says the same only to those who may ask at all.
+            # In strict mode, a signed request gets the same answer.
             assert post(strict.port, "/mcp", READ).status == 403
             assert ask(strict.port, signed(stand, strict, READ)).status == 502
         upstream = Upstream(port=port)
         with upstream:
             assert post(gateway.port, "/mcp", READ).status == 200
-        # And down again, with a connection kept that is dead.
+        # The server goes down again, while the gateway keeps a dead connection.
         time.sleep(0.1)
 
 
@@ -95,7 +95,7 @@ def nonsense(stand: Stand) -> None:
         assert len(upstream.take()) == len(NONSENSE) + 1, "a request was sent twice, or not at all"
 
 
-# What ends before it should: a client must see that it did.
+# Answers that end too early. The client must notice that.
 CUT_SHORT = {
     "a reset in a stream": (EVENTS + event("one"), True),
     "an end in a stream": (EVENTS + event("one"), False),
@@ -125,8 +125,8 @@ def cut_short(stand: Stand) -> None:
 
 
 def kept_connection_dies(stand: Stand) -> None:
-    """The server closes a connection that the gateway keeps. A request after that goes by a new one; one
-    that crosses the close may be lost, and is told so, but never sent twice."""
+    """The server closes a connection that the gateway keeps. A later request uses a new connection. A request
+    that is sent at that moment may fail with an error, but is never sent twice."""
 
     def once(connection, _):
         connection.sendall(OK)
@@ -145,8 +145,8 @@ def kept_connection_dies(stand: Stand) -> None:
 
 
 def kept_too_long(stand: Stand) -> None:
-    """Python and Node servers close a connection that is unused for 5 seconds. What is sent at that moment is
-    lost, so the gateway has to let go before."""
+    """Python and Node servers close a connection that is unused for 5 seconds. A request that is sent at that
+    moment fails, so the gateway must close the connection earlier."""
     last = {}
 
     def behave(connection, _):
@@ -163,7 +163,7 @@ def kept_too_long(stand: Stand) -> None:
 
 
 def streams_at_once(stand: Stand) -> None:
-    """Each event arrives when it is sent, not with the next one; 10 MB in one event arrive as well."""
+    """Each event arrives when it is sent, and not with the next. An event of 10 MB arrives too."""
     said = []
 
     def behave(connection, _):
@@ -180,13 +180,13 @@ def streams_at_once(stand: Stand) -> None:
         for number in range(4):
             client.until(f"number {number}\n\n".encode())
             lag = time.monotonic() - said[number]
-            # One that waits for the next, or for a tick of a clock, is later than that.
+            # An event that waits for the next event or for a timer would arrive later.
             assert lag < 0.4, f"event {number} took {lag:.3f} s"
         assert len(client.until(b"0\r\n\r\n")) > 10_000_000
 
 
 def slow_reader(stand: Stand) -> None:
-    """A client that does not read 64 MiB: they wait in the server, not in the gateway."""
+    """A client does not read 64 MiB. The bytes wait in the server and not in the gateway."""
     sent = []
 
     def behave(connection, _):
@@ -211,7 +211,7 @@ def slow_reader(stand: Stand) -> None:
 
 
 def vanishing(stand: Stand) -> None:
-    """Clients that go away in a head, in a body, before the answer and in a stream."""
+    """Clients disconnect during a head, during a body, before the answer, and during a stream."""
     streaming = []
 
     def behave(connection, received):
@@ -252,7 +252,7 @@ def vanishing(stand: Stand) -> None:
 
 
 def cancels(stand: Stand, server: str, client: str) -> None:
-    """A client that cancels: the tool in the real server stops."""
+    """If a client cancels a call, the tool in the real server stops."""
     there, token = stand.server(server), f"cancel-{server}-{client}"
     process, says = CLIENTS[client]
     with stand.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
@@ -269,7 +269,8 @@ def slow_senders(stand: Stand) -> None:
         body = len(whole) - len(READ)
 
         def drip(data: bytes, then: float) -> tuple[float, list[int]]:
-            """Sends a byte each tenth of a second; how long that was tolerated, and what was answered."""
+            """Sends a byte each tenth of a second. Returns how long the gateway accepted that, and its
+            answer."""
             begun = time.monotonic()
             with Connection(gateway.port, timeout=0.1) as client:
                 while time.monotonic() - begun < then:
@@ -304,7 +305,7 @@ def slow_senders(stand: Stand) -> None:
                 pool.submit(*work) for work in ((drip, whole, 5), (started_body,), (idle,), (mute,))
             ]
             took, answers = dripped.result()
-            # A connection that is late gets two seconds more to end in good order.
+            # A late connection has two more seconds to end in good order.
             assert 0.9 < took < 4.9 and answers in ([], [408]), (took, answers)
             answers, took = started.result()
             assert 0.9 < took < 4.5 and answers == [408], (took, answers)
@@ -317,7 +318,7 @@ def slow_senders(stand: Stand) -> None:
 
 
 def only_verified(stand: Stand) -> None:
-    """Strict: of all these only the first reaches the server, and only once."""
+    """Strict mode: only the first of these requests reaches the server, and only once."""
     with Upstream() as upstream, stand.gateway(upstream.url) as gateway:
         good = signed(stand, gateway, READ)
         now = int(time.time())
@@ -369,7 +370,7 @@ def only_verified(stand: Stand) -> None:
 
 
 def sessions(stand: Stand) -> None:
-    """A session of 2025-11-25 belongs to the key that opened it."""
+    """A session of 2025-11-25 is bound to the key that opened it."""
     bob = stand.new_key("bob")
     trust = stand.folder / "two.json"
     for name, key in (("alice", stand.key), ("bob", bob)):
@@ -425,13 +426,13 @@ def trust_deleted(stand: Stand) -> None:
             trust.touch(0o600)
             trust.write_bytes(content)
             until(lambda: readiness() == 200, "the gateway is ready again", 10)
-        # A file that says less counts at once.
+        # A trust file with fewer keys has an effect at once.
         trust.write_text('{"keys":[]}')
         until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 403, "the key is forgotten", 10)
 
 
 def nonce_file(stand: Stand) -> None:
-    """The file of nonces is locked by another program, and is deleted: neither makes a replay fresh."""
+    """Another program locks the file of nonces, and then deletes it. No replay is accepted."""
     file = Path(shutil.copy(stand.nonces, stand.folder / "locked.db"))
     with Upstream() as upstream, stand.gateway(upstream.url, nonces=f"sqlite:{file}") as gateway:
         until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 200, "the copy is believed", 15)
@@ -460,7 +461,7 @@ def nonce_file(stand: Stand) -> None:
 
 
 def drains(stand: Stand) -> None:
-    """SIGTERM: what is in flight ends as it would have, and nothing new begins."""
+    """After SIGTERM, requests in flight end normally, and new requests are not accepted."""
 
     def behave(connection, _):
         connection.sendall(EVENTS + event("one"))

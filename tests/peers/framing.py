@@ -1,5 +1,5 @@
-"""Malformed and ambiguous framing, before a server that keeps every byte it was sent. Whatever the
-gateway makes of it, behind it there are only whole requests in one form, and never the inner one.
+"""Sends malformed and ambiguous framing to a gateway in front of a server that records every byte. The server
+may receive only complete requests in one form, and never the request hidden in another one.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from wire import ACCEPT, JSON, Connection, call, head
 
 POLICY = ["--mode", "permissive", "--strict", "tools/call:delete_*"]
 READ = call("read_note", "outer")
-# What a smuggler wants to run: a call that the policy refuses, in the body of one that it does not.
+# The hidden request: a call that the policy refuses, in the body of a permitted call.
 INNER = call("delete_db", "inner")
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Bytes, and the statuses of the answers to them, in order."""
+    """An attack: its bytes, and the expected statuses of the answers, in order."""
 
     data: bytes
     answers: list[int]
@@ -81,7 +81,7 @@ def attacks() -> dict[str, Attack]:
         "chunked, folded": Attack(with_te("\r\n chunked", chunked(READ)), bad),
         "a space before the colon of chunked": Attack(
             with_te("chunked", chunked(READ)).replace(b"Transfer-Encoding:", b"Transfer-Encoding :"), bad),
-        # The few bytes behind the length are no head; the time for a head ends the connection.
+        # The few bytes after the length are no head. The connection ends at the time limit for a head.
         "chunked by an underscore": Attack(
             request(b"0\r\n\r\n" + inner(), more=[("Transfer_Encoding", "chunked")]), [403]),
         # ---- chunks
@@ -151,7 +151,8 @@ def attacks() -> dict[str, Attack]:
 
 
 def check(upstream: Upstream, answers: list) -> None:
-    """Behind the gateway there is one well-formed harmless request for each yes, and nothing else."""
+    """Behind the gateway there is one well-formed harmless request for each accepted request, and no
+    other."""
     found = upstream.take()
     assert len(found) == answers.count(200), f"{answers}, and behind: {found}"
     for request in found:
@@ -163,7 +164,7 @@ def check(upstream: Upstream, answers: list) -> None:
 
 
 def all_answers(port: int, data: bytes, count: int) -> list:
-    """The statuses that came back."""
+    """Returns the statuses of the answers."""
     with Connection(port, timeout=4) as connection:
         connection.send(data)
         found = []
@@ -172,13 +173,13 @@ def all_answers(port: int, data: bytes, count: int) -> list:
                 found.append(connection.answer(data.split(b" ")[0].decode("latin-1")).status)
             except (EOFError, TimeoutError):
                 break
-        # Any other reading of the bytes shows by now.
+        # By now, a server with another reading would have answered.
         found += [answer.status for answer in connection.answers(0.05)]
     return found
 
 
 class Shared:
-    """One gateway for all attacks; it lives through them, or the last case says so."""
+    """One gateway gets all attacks. The last case checks that it still works."""
 
     def __init__(self, stand: Stand):
         self.upstream = Upstream()

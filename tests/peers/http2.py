@@ -17,7 +17,8 @@ CLOSED = "reset"
 
 
 def ask(port: int, fields: list[tuple[str, str]], body: bytes, trailers: list | None = None) -> int | str:
-    """The status of the answer to one request, or CLOSED for a stream or connection that was reset."""
+    """Returns the status of the answer to one request, or CLOSED for a stream or connection that was
+    reset."""
     config = h2.config.H2Configuration(
         client_side=True, header_encoding="utf-8",
         validate_outbound_headers=False, normalize_outbound_headers=False,
@@ -43,7 +44,7 @@ def ask(port: int, fields: list[tuple[str, str]], body: bytes, trailers: list | 
 
 
 def heads(us: str) -> dict[str, tuple]:
-    """Name: (fields, body, trailers, what comes back)."""
+    """By name: (fields, body, trailers, expected answer)."""
     length = ("content-length", str(len(READ)))
 
     def head(method=":method POST", scheme=":scheme http", authority=f":authority {us}", path=":path /mcp", more=()):

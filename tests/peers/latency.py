@@ -1,5 +1,5 @@
-"""What a bridge adds to a call: the same calls by HTTP with nothing between, through `mcpid connect`
-on stdio, and through mcp-remote, in turns in one run. No SDK is in the way: the messages are written
+"""Measures the time that a bridge adds to a call. The same calls go by HTTP without a bridge, through `mcpid
+connect` on stdio, and through mcp-remote, alternating in one run. No SDK is used: the messages are written
 and read by hand. tests/long latency runs it.
 
     python tests/peers/latency.py --mcpid PATH --python2 VENV/bin/python --npm FOLDER [--calls N]
@@ -34,7 +34,7 @@ def call(number: int) -> dict:
 
 
 class Direct:
-    """One kept connection."""
+    """A persistent HTTP connection."""
 
     def __init__(self, url: str):
         parts = urlsplit(url)
@@ -47,7 +47,7 @@ class Direct:
 
     def send(self, message: dict) -> bytes:
         body = json.dumps(message).encode()
-        # In one write: a server that is woken for half a request has to be woken again.
+        # The request is sent in one write, because a server that reads half of it has to wait again.
         self.socket.sendall(f"{self.head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = http.client.HTTPResponse(self.socket)
         answer.begin()
@@ -60,7 +60,7 @@ class Direct:
 
 
 class Bridge:
-    """A process with a line in and a line out."""
+    """A process that is called with one line and answers with one line."""
 
     def __init__(self, command: list, log: Path, environment: dict):
         with open(log, "wb") as err:
@@ -103,7 +103,7 @@ def main() -> None:
         }
         times: dict[str, list[float]] = {name: [] for name in ways}
         number = 0
-        # In turns, so that other load of the machine falls on all alike.
+        # The candidates alternate, so that other load of the machine affects all alike.
         for turn in range(given.calls // ROUND + 1):
             for name, way in ways.items():
                 for _ in range(ROUND):
@@ -113,7 +113,7 @@ def main() -> None:
                     answer = way.send(message)
                     after = time.perf_counter()
                     assert b"xxx" in answer and b'"error"' not in answer, answer
-                    # The first turn warms up.
+                    # The first round warms up.
                     if turn:
                         times[name].append((after - before) * 1000)
         for way in ways.values():

@@ -1,5 +1,5 @@
-"""Every server with every client: directly, through a permissive gateway, and signed through a strict
-one. What a client gets must be the same each time.
+"""Runs every server with every client: directly, through a permissive gateway, and signed through a strict
+one. A client must get the same each time.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +22,13 @@ TOOLS = {
 
 
 def speaks(server: str, client: str) -> str:
-    """The revision that the two settle on."""
+    """Returns the revision that server and client agree on."""
     both = server in ("py2", "fastmcp", "ts2") and client in ("py2", "ts2")
     return "2026-07-28" if both else "2025-11-25"
 
 
 def check(found: dict, server: str, variant: str, client: str, token: str) -> None:
-    """What any walk has to bring home, whatever lies between."""
+    """Checks what a client got from all tools. It must be the same with and without a gateway."""
     assert found["tools"] == TOOLS, found["tools"]
     assert found["read_note"] == {"text": f"note {token}", "failed": False}, found["read_note"]
     assert found["delete_db"] == {"text": f"deleted {token}", "failed": False}, found["delete_db"]
@@ -43,7 +43,7 @@ def check(found: dict, server: str, variant: str, client: str, token: str) -> No
 
 @cache
 def direct(stand: Stand, server: str, variant: str, client: str) -> dict:
-    """A walk with nothing between."""
+    """Returns what a client gets without a gateway."""
     token = f"direct-{variant}-{client}"
     found = walk(stand, client, stand.server(server).urls[variant], token)
     check(found, server, variant, client, token)
@@ -51,25 +51,26 @@ def direct(stand: Stand, server: str, variant: str, client: str) -> dict:
 
 
 def same(found: dict, token: str) -> dict:
-    """A walk without its token, to be compared with another."""
+    """Returns the result without its token, so that it can be compared with another."""
     return {name: repr(value).replace(token, "TOKEN") for name, value in found.items()}
 
 
 def in_threads(work: list) -> None:
-    """Runs all; the first failure is the case's. Clients of one process queue up in `Client.do`."""
+    """Runs all functions. The first failure is the failure of the case. Clients of one process wait for each
+    other in `Client.do`."""
     with ThreadPoolExecutor(3) as pool:
         for future in [pool.submit(*each) for each in work]:
             future.result()
 
 
 def statuses(server: Server, after: int) -> set:
-    """The Mcpid-Status of every request that reached the server's endpoint since `after`."""
+    """Returns the Mcpid-Status of every request that reached the server's endpoint since `after`."""
     reached = [line for line in server.record("head", after) if line["target"] == "/mcp"]
     return {tuple(v for n, v in line["headers"] if n == "mcpid-status") for line in reached}
 
 
 def through(stand: Stand, server: str, variant: str, url: str) -> None:
-    """All clients at `url` get what they get directly."""
+    """All clients at `url` get the same as directly."""
 
     def one(client: str) -> None:
         token = f"through-{url.split(':')[2].split('/')[0]}-{variant}-{client}"
@@ -82,7 +83,7 @@ def through(stand: Stand, server: str, variant: str, url: str) -> None:
 
 
 def bridged(stand: Stand, server: str) -> None:
-    """mcp-remote between a client and the gateway, and the Inspector's command line."""
+    """Runs mcp-remote between a client and the gateway, and the Inspector's command line."""
     there = stand.server(server)
     with stand.gateway(there.urls["stateful-sse"]) as gateway, stand.signing(gateway.origin) as origin:
         before, url = there.mark(), origin + "/mcp"
@@ -92,7 +93,7 @@ def bridged(stand: Stand, server: str) -> None:
             job = {**says, **mcp_remote(stand, url)}
             answer = stand.client(process).do(do="walk", token=token, **job)
             assert "ok" in answer, f"{answer}\n{Path(job['log']).read_text()[-2000:]}"
-            # It settles the revision by itself, and drops progress that is close to the answer.
+            # mcp-remote chooses the revision itself, and drops progress that comes just before the answer.
             found = {**answer["ok"], "protocol": "2025-11-25"}
             check(found, "py1", "stateful-json", process, token)
 
@@ -126,7 +127,7 @@ def cases(stand: Stand):
                 with stand.gateway(there.urls[variant]) as gateway, stand.signing(gateway.origin) as origin:
                     before = there.mark()
                     through(stand, server, variant, origin + "/mcp")
-                    # Every one of them, the streams and the ends of sessions too.
+                    # Every request is verified, also those for streams and for the end of a session.
                     assert statuses(there, before) == {("verified",)}, statuses(there, before)
 
             yield f"{server} {variant}, {many}: directly", directly

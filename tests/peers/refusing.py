@@ -17,9 +17,9 @@ from servers import HERE, Stand
 
 TABLE = HERE / "CLIENTS.md"
 STATUSES = ["403", "401", "200"]
-# What the gateway says to a request without a signature.
+# The answers of the gateway to a request without a signature.
 WORDS = "this server wants requests to be signed"
-# Two ways to be refused: at the door, and at the one tool that is strict.
+# The two cases: every request is refused, or only calls of the one strict tool.
 POLICIES = {
     "connecting": [],
     "calling": ["--mode", "permissive", "--strict", "tools/call:delete_*"],
@@ -37,14 +37,15 @@ TITLES = {
 
 
 def seen(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> dict:
-    """What `client` does when it is refused: where, what it shows, and which other paths it asks for."""
+    """Returns what `client` does when it is refused: where it fails, what it shows, and which other paths it
+    requests."""
     server = stand.server("py2")
     token = f"refused-{client}-{policy}-{status}-{oauth}"
     with stand.gateway(server.urls["stateful-sse"], "--refuse-with", status, *POLICIES[policy]) as gateway:
         if client == "mcp-remote":
             job = mcp_remote(stand, gateway.url)
             answer = stand.client("ts").do(do="try", sdk=1, tool="delete_db", token=token, timeout=20, **job)
-            # A bridge that cannot connect says why to its log, which its user sees.
+            # A bridge that cannot connect writes the reason to its log, which the user sees.
             answer["shown"] += "\n" + Path(job["log"]).read_text()
         elif client == "inspector":
             call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg", f"name={token}"]
@@ -64,10 +65,10 @@ def seen(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> di
 
 @cache
 def verdict(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> str:
-    """The same in words."""
+    """Returns the same in words."""
     found = seen(stand, client, policy, status, oauth)
     shown = found["shown"]
-    # A client that shows some of the answer's body shows our words in it.
+    # A client that shows part of the answer's body shows our text.
     ours = WORDS in shown
     parts = ["our words" if ours else "only its own"]
     if any(path.endswith(("/register", "/authorize", "/token")) for path in found["asked"]):
@@ -79,7 +80,7 @@ def verdict(stand: Stand, client: str, policy: str, status: str, oauth: bool) ->
 
 
 def rows() -> list[tuple[str, bool]]:
-    """Every client, and those that can be set up for OAuth or not, twice."""
+    """Runs every client; those with optional OAuth run with and without it."""
     return [(client, oauth) for client in CLIENTS for oauth in (False, True)] + [("mcp-remote", True), ("inspector", True)]
 
 

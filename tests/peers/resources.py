@@ -1,7 +1,7 @@
-"""Spellings of one resource, sent to real servers: Python's `mcp` 1.x (pydantic `AnyUrl`), TypeScript's
-`sdk` 1.x (`new URL`) and the 2.x of both. Whatever a server would read as `file:///priv/a`, it does not
-read behind a gateway that is strict for it, not for a key that may only read `file:///pub/*`, and not
-by a bridge that asks first; and honest URIs are read as they are written.
+"""Sends different spellings of one resource to real servers: Python's `mcp` 1.x (pydantic `AnyUrl`),
+TypeScript's `sdk` 1.x (`new URL`) and the 2.x of both. A server that reads a spelling as `file:///priv/a`
+must not get it from a gateway that is strict for that resource, nor with a key that may only read
+`file:///pub/*`, nor from a bridge that asks first. Ordinary URIs must be read.
 """
 
 import json
@@ -56,12 +56,13 @@ SPELLINGS = [
     "file:///pri\u200bv/a",
     "file:///priv/a\u200b",
 ]
-# As each SDK really reads them: so many at least are the protected resource to it.
+# How many spellings each SDK reads as the protected resource, at least.
 AT_LEAST = {"py1": 15, "ts1": 10}
 
 
 def honest(name: str) -> list[str]:
-    """Those that the server finds at all: fastmcp registers a URI encoded, and looks it up as sent."""
+    """Returns the spellings that the server can find: fastmcp registers a URI encoded, and looks it up as
+    sent."""
     return [uri for uri in HONEST if name != "fastmcp" or uri.isascii()]
 
 
@@ -74,7 +75,7 @@ def reads(server: Server, after: int) -> list[str]:
 
 
 def sent(port: int, uri: str, sign=None) -> Answer:
-    """One request; signed by `sign`, a pair of key and URL, if given."""
+    """Sends one request. `sign`, a pair of key and URL, signs it if given."""
     body = reading(uri)
     more = []
     if sign:
@@ -84,7 +85,7 @@ def sent(port: int, uri: str, sign=None) -> Answer:
 
 
 def directly(server: Server, name: str) -> dict[str, list[str]]:
-    """What each spelling reads without anything before the server."""
+    """Returns what each spelling reads without a gateway."""
     port = int(server.urls["stateless-json"].split(":")[2].split("/")[0])
     found = {}
     for uri in [*SPELLINGS, *honest(name)]:
@@ -95,7 +96,7 @@ def directly(server: Server, name: str) -> dict[str, list[str]]:
 
 
 def truth(stand: Stand, name: str) -> None:
-    """The spellings are not made up: the server does read the resource by them."""
+    """Checks that the server reads the resource by these spellings."""
     found = directly(stand.server(name), name)
     same = [uri for uri in SPELLINGS if found[uri] == [PROTECTED]]
     assert PROTECTED in same and len(same) >= AT_LEAST.get(name, 1), same
@@ -146,7 +147,7 @@ def permissive(stand: Stand, name: str) -> None:
 
 
 def asked(stand: Stand, name: str) -> None:
-    """The bridge puts every spelling to a person, who says no, and honest ones to nobody."""
+    """The bridge asks a person about every spelling, and gets a no. It does not ask about ordinary URIs."""
     server = stand.server(name)
     questions = stand.folder / f"asked-{name}"
     no = stand.folder / f"say-no-{name}.sh"

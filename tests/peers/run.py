@@ -1,5 +1,5 @@
-"""Real MCP servers and clients, and the official conformance suite, around the binary: one line per
-case, and the counts. tests/all peers installs what this needs and runs it.
+"""Tests the binary with real MCP servers and clients, and with the official conformance suite. Prints one
+line for each case, and the counts. tests/all peers installs the packages and runs it.
 
     python tests/peers/run.py --mcpid target/debug/mcpid --sign-proxy target/debug/examples/sign_proxy
         --python1 VENV/bin/python --python2 VENV/bin/python --npm FOLDER [--keep] [PART OF A CASE'S NAME]…
@@ -46,7 +46,7 @@ from servers import Stand, Tools
 
 
 def cases(stand: Stand):
-    """All cases, in walking order: (name, callable that raises where it fails)."""
+    """Returns all cases in order: (name, function that raises an error if the case fails)."""
     redis = shared_nonces.Story(stand)
     yield "redis: two gateways begin to share a store", redis.begin
     yield from matrix.cases(stand)
@@ -73,7 +73,7 @@ def report(name: str, error: BaseException) -> None:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("mcpid", "sign-proxy", "python1", "python2", "npm"):
-        # Not resolved: a virtual environment's python is a link, and must stay one.
+        # The path is not resolved: the python of a virtual environment is a link, and must stay one.
         arguments.add_argument(f"--{name}", type=lambda path: Path(path).absolute(), required=True)
     arguments.add_argument("--keep", action="store_true", help="keep the folder with the logs")
     arguments.add_argument("--write-table", action="store_true", help="write CLIENTS.md from what is seen, and end")

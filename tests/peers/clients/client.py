@@ -1,4 +1,4 @@
-"""A Python MCP client for the cases, with whichever `mcp` is installed (1.x or 2.x).
+"""A Python MCP client for the cases, with the installed version of `mcp` (1.x or 2.x).
 
     python client.py        one job a line of JSON on stdin, one answer a line on stdout
 
@@ -39,13 +39,13 @@ except ImportError:
 
     TWO = False
 
-# 100 kB of UTF-8, none of it ASCII but the spaces: two, three and four bytes a character.
+# 100 kB of UTF-8 without ASCII except the spaces: two, three and four bytes for each character.
 LONG = "пять ☃ 字 𝄞 " * 4546
 assert 100_000 <= len(LONG.encode()) < 101_000
 
 
 class Storage:
-    """OAuth state that is forgotten."""
+    """An OAuth store that keeps nothing."""
 
     async def get_tokens(self):
         return None
@@ -69,7 +69,7 @@ def provider(url: str):
 
 
 class Session:
-    """The same few calls on both major versions."""
+    """The same few calls for both major versions."""
 
     def __init__(self, inner, protocol: str):
         self._inner, self.protocol = inner, protocol
@@ -89,7 +89,7 @@ class Session:
 
 
 def forms(job: dict) -> dict:
-    """A person who always says the same."""
+    """A person who always gives the same answer."""
     if "approve" not in job:
         return {}
 
@@ -126,7 +126,7 @@ async def connected(job: dict):
 
 @contextlib.asynccontextmanager
 async def opened(job: dict):
-    """Where a bridge's stderr goes."""
+    """Returns the file for the bridge's stderr."""
     with open(job.get("log", "/dev/null"), "a", encoding="utf-8") as log:
         yield log
 
@@ -194,7 +194,8 @@ async def abandon(job: dict) -> dict:
 
 
 def shown(error: BaseException) -> str:
-    """The texts of an exception, its group's members and causes: what a program would print."""
+    """Returns the texts of an exception, of its group's members and of its causes, as a program would print
+    them."""
     texts, waiting, met = [], [error], set()
     while waiting:
         error = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""What the official conformance suite looks for in a server, as far as the Python SDK 2.x has it.
+"""A server for the official conformance suite, with the features of the Python SDK 2.x.
 
     python conformance.py RECORD        prints {"stateful-sse": URL} when it listens
 
@@ -63,7 +63,7 @@ def embedded(uri: str, text: str, mime: str = "text/plain") -> EmbeddedResource:
 
 
 class Events(EventStore):
-    """Events of a stream, kept to be sent again after a Last-Event-ID."""
+    """The events of a stream, kept to be sent again after a Last-Event-ID."""
 
     def __init__(self):
         self._kept = []
@@ -183,7 +183,7 @@ async def test_headers(region: Annotated[str, Field(json_schema_extra={"x-mcp-he
 
 @tool()
 async def test_reconnection(ctx: Context) -> str:
-    """Ends its own stream; the answer is to be fetched with Last-Event-ID."""
+    """Ends its own stream. The client must fetch the answer with Last-Event-ID."""
     await ctx.close_sse_stream()
     await asyncio.sleep(0.2)
     return "Reconnection test completed successfully"

@@ -1,4 +1,4 @@
-"""What really reached a Python server: a line of JSON for each request, call and broken connection.
+"""Records what reaches a Python server: a line of JSON for each request, call and broken connection.
 
 This is the truth that the cases compare with: not what a client believes it sent, and not what a
 proxy says it forwarded.
@@ -11,7 +11,7 @@ import time
 
 
 class Record:
-    """Appends to one file; the reader may look at any moment."""
+    """Appends to one file, which may be read at any time."""
 
     def __init__(self, path: str):
         self._file = open(path, "a", encoding="utf-8")
@@ -25,7 +25,7 @@ class Record:
 
 
 class Recorded:
-    """An ASGI application around `app` that records what it is given."""
+    """An ASGI application around `app` that records each request."""
 
     def __init__(self, app, record: Record, variant: str):
         self._app, self._record, self._variant = app, record, variant

@@ -28,7 +28,7 @@ VARIANTS = {
 
 
 def load(package: str):
-    """(a new server, its Context class, annotations from keywords, the app of a server)."""
+    """Returns (a new server, its Context class, annotations from keywords, the app of a server)."""
     if package == "fastmcp":
         from fastmcp import Context, FastMCP
         from mcp_types import ToolAnnotations
@@ -105,7 +105,7 @@ def add_tools(server, Context, annotations, called) -> None:
         return f"slept {name}"
 
 
-# The resources that recorder.mjs has too; a read is recorded as a call of the tool "resource".
+# The resources that recorder.mjs has too. A read is recorded as a call of the tool "resource".
 RESOURCES = [
     "file:///priv/a",
     "file:///pub/a",
@@ -149,7 +149,7 @@ async def main() -> None:
         servers.append((uvicorn.Server(config), listening))
         urls[variant] = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
 
-    # Several servers in one process, and the end of stdin as the only signal.
+    # Several servers run in one process, and only the end of stdin stops them.
     for server, _ in servers:
         server.capture_signals = contextlib.nullcontext
     running = [asyncio.create_task(server.serve(sockets=[listening])) for server, listening in servers]
