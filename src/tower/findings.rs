@@ -1,5 +1,9 @@
 //! The result of judging one request.
 
+use std::sync::Arc;
+
+use crate::verify::Unavailable;
+
 use super::modes::Mode;
 use super::refusal::RefusalReason;
 use super::sessions::SessionDigest;
@@ -18,5 +22,13 @@ pub(super) struct Findings {
 impl Findings {
     pub(super) fn refuse(reason: RefusalReason) -> Self {
         Findings { status: None, mode: None, refusal: Some(reason), session: None }
+    }
+
+    /// The findings for a request that could not be judged. Strict mode refuses it.
+    pub(super) fn unavailable(why: Unavailable, mode: Mode) -> Self {
+        let why = Arc::new(why);
+        let refusal = (mode == Mode::Strict).then(|| RefusalReason::Unavailable(Arc::clone(&why)));
+        let status = Some(Status::Unavailable(why));
+        Findings { status, mode: Some(mode), refusal, session: None }
     }
 }

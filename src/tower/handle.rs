@@ -25,6 +25,9 @@ pub enum LayerError {
     /// The realm cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
+    /// Refusals with status 200 in answers to a proxy, which lets a request through on 200.
+    #[error("a refusal with status 200 would let the request through")]
+    RefusedWithOk,
 }
 
 /// Replaces the verifier of a running layer, for example after a trust file has changed.

@@ -25,6 +25,7 @@ use super::observe::RequestEvent;
 use super::refusal::{self, RefusalReason, RefusedRequest};
 use super::settings::VerifySettings;
 use super::status::Status;
+use super::unseen;
 
 /// Maximum number of bytes that are read from the body of a refused request, to find the JSON-RPC
 /// id that the refusal must repeat.
@@ -153,7 +154,8 @@ where
 {
     let verifier = settings.verifier();
     let mut evidence = None;
-    let outcome = judge_head(settings, &verifier, head, expects, body, &mut evidence).await;
+    let received = (head, extensions, expects);
+    let outcome = judge_head(settings, &verifier, received, body, &mut evidence).await;
     let (settled, content) = match outcome {
         HeadOutcome::Settled(findings, content) => (Ok(findings), content),
         HeadOutcome::Whole(held, bytes, share) => (Err(held), BodyState::Read(bytes, share)),
@@ -229,8 +231,7 @@ enum HeadOutcome<'h, B> {
 async fn judge_head<'h, B>(
     settings: &VerifySettings,
     verifier: &Verifier,
-    head: &'h Head<'h>,
-    expects: bool,
+    (head, extensions, expects): (&'h Head<'h>, &Extensions, bool),
     body: B,
     evidence: &mut Option<HeadEvidence>,
 ) -> HeadOutcome<'h, B>
@@ -243,7 +244,14 @@ where
         return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
-    let held = match verifier.judge_head(head) {
+    let held = verifier.judge_head(head);
+    if let Some(why) = unseen::unjudged(extensions, head, &held) {
+        return HeadOutcome::Settled(
+            Findings::unavailable(why, mode(settings, None)),
+            BodyState::Unread(body),
+        );
+    }
+    let held = match held {
         Ok(held) => Ok(held),
         // The limits of step 1 also apply in permissive mode.
         Err(rejection) if rejection.step() == Step::Limits => {
@@ -324,14 +332,7 @@ async fn conclude<'h>(
             over_limits(rejection)
         }
         Err(Refusal::Rejected(rejection)) => rejected(settings, rejection, reading),
-        Err(Refusal::Unavailable(why)) => {
-            let why = Arc::new(why);
-            let mode = mode(settings, reading);
-            let refusal =
-                (mode == Mode::Strict).then(|| RefusalReason::Unavailable(Arc::clone(&why)));
-            let status = Some(Status::Unavailable(why));
-            Findings { status, mode: Some(mode), refusal, session: None }
-        }
+        Err(Refusal::Unavailable(why)) => Findings::unavailable(why, mode(settings, reading)),
     }
 }
 

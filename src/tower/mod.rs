@@ -48,7 +48,8 @@
 //! The layer also binds MCP sessions to keys ([`SessionBindings`]), and learns from the service
 //! which tools are destructive ([`LearningModes`]). [`Paths`] separates the endpoint from paths
 //! that are open to unsigned requests. A front that is not a tower service uses the same layer
-//! through [`VerifyLayer::judge`].
+//! through [`VerifyLayer::judge`]. If it cannot see a part of a request, it says so by
+//! [`UnseenParts`].
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. The layer has no timeouts: the server has to limit how long a body
@@ -83,6 +84,7 @@ mod sessions;
 mod settings;
 mod signing;
 mod status;
+mod unseen;
 
 pub use answer::{AnswerCheck, AnswerDecision, SessionEvent};
 pub use budget::Budget;
@@ -104,6 +106,7 @@ pub use service::{ResponseFuture, VerifyService};
 pub use sessions::SessionBindings;
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
+pub use unseen::UnseenParts;
 
 /// Any error that can be sent to another thread.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

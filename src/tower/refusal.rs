@@ -30,6 +30,9 @@ pub const INTERNAL_ERROR: i32 = -32603;
 /// The default `Retry-After`, in seconds.
 const RETRY_SOON: i64 = 5;
 
+/// The message for a client that may send the same request later.
+const NOT_NOW: &str = "the request could not be judged now, try again later";
+
 /// The status of refusals of requests that are unsigned or have an invalid signature.
 ///
 /// Other faults have their own status; see [`RefusedRequest::status`].
@@ -101,19 +104,19 @@ impl RefusedRequest {
     /// Returns the status of the response: 403 or the status that [`RefuseWith`] sets; or 400 for
     /// `header_body_mismatch`, 413 for a long body, 415 for a content coding, 417 for `Expect`, 421
     /// for `target_mismatch`, 429 for `nonce_quota`, 431 for a long head, 503 if the request could
-    /// not be judged.
+    /// not be judged. A part that a proxy did not show (`body_unseen`, `head_unseen`) gives 403,
+    /// because sending the request again does not help.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Returns the true code, for logs: one of [`Code`], or `unavailable`, `expectation_failed`,
-    /// `head_invalid` or `body_broken`.
+    /// Returns the true code, for logs: one of [`Code`], or `unavailable`, `body_unseen`,
+    /// `head_unseen`, `expectation_failed`, `head_invalid` or `body_broken`.
     pub fn code(&self) -> &'static str {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => rejection.code().as_str(),
-            RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) | RefusalReason::Busy => {
-                "unavailable"
-            }
+            RefusalReason::Unavailable(why) => why.reason(),
+            RefusalReason::Unrecorded(_) | RefusalReason::Busy => "unavailable",
             RefusalReason::BodyTooLarge { .. } => Code::TooLarge.as_str(),
             RefusalReason::Expectation => "expectation_failed",
             RefusalReason::Head(_) => "head_invalid",
@@ -133,9 +136,16 @@ impl RefusedRequest {
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => client_message(rejection.public_code()),
-            RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) => {
-                "the request could not be judged now, try again later"
-            }
+            RefusalReason::Unavailable(why) => match **why {
+                Unavailable::BodyUnseen => {
+                    "the proxy in front did not show the body, so the request cannot be judged"
+                }
+                Unavailable::HeadUnseen { .. } => {
+                    "the proxy in front may have changed a signed field, so the request cannot be judged"
+                }
+                _ => NOT_NOW,
+            },
+            RefusalReason::Unrecorded(_) => NOT_NOW,
             RefusalReason::BodyTooLarge { .. } => client_message(Code::TooLarge),
             RefusalReason::Busy => "too many requests are being read, try again later",
             RefusalReason::Expectation => "no expectation but 100-continue can be met",
@@ -149,6 +159,7 @@ impl RefusedRequest {
         match &*self.reason {
             RefusalReason::Unavailable(why) => Some(match &**why {
                 Unavailable::BelowFloor { retry_after, .. } => (*retry_after).max(1),
+                why if why.is_unseen() => return None,
                 _ => RETRY_SOON,
             }),
             RefusalReason::Unrecorded(_) | RefusalReason::Busy => Some(RETRY_SOON),
@@ -205,6 +216,10 @@ fn status_of(
                 RefuseWith::Forbidden | RefuseWith::Ok => StatusCode::FORBIDDEN,
             },
         },
+        RefusalReason::Unavailable(why) if why.is_unseen() => match with {
+            RefuseWith::Ok if has_id => StatusCode::OK,
+            _ => StatusCode::FORBIDDEN,
+        },
         RefusalReason::Unavailable(_) | RefusalReason::Unrecorded(_) | RefusalReason::Busy => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -246,10 +261,12 @@ pub(super) fn response(
         }
         _ => {}
     }
-    // After `not_allowed`, signing again would not help.
-    if public_code != Code::NotAllowed.as_str()
-        && let Some(value) = head.and_then(|head| accept_signature(verifier, head))
-    {
+    // After `not_allowed`, or if a part was not shown, signing again would not help.
+    let again = match refused.reason() {
+        RefusalReason::Unavailable(why) => !why.is_unseen(),
+        _ => public_code != Code::NotAllowed.as_str(),
+    };
+    if again && let Some(value) = head.and_then(|head| accept_signature(verifier, head)) {
         headers.insert(accept::ACCEPT_SIGNATURE, value);
     }
     response

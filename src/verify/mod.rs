@@ -49,8 +49,14 @@ pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
 /// The default limit on bodies, in bytes.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// Returns the index of a field that must not stand on two lines, because servers differ in which
-/// of the two they use; `None` for all other fields. `Host` is judged with the target.
+/// Whether the field `name` (lower case) must not stand on two lines, because servers differ in
+/// which of the two they use. `Host` is judged with the target.
+#[cfg(feature = "gateway")]
+pub(crate) fn is_singleton(name: &str) -> bool {
+    singleton(name).is_some()
+}
+
+/// Returns the index of a field that must not stand on two lines; `None` for all other fields.
 fn singleton(name: &str) -> Option<u32> {
     Some(match name {
         "content-type" => 0,

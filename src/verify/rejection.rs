@@ -285,4 +285,31 @@ pub enum Unavailable {
         /// Seconds until newly signed requests can be judged.
         retry_after: i64,
     },
+    /// The proxy that asked about the request did not show its body, or only a part of it.
+    #[error("the proxy in front did not show the whole body")]
+    BodyUnseen,
+    /// The proxy that asked about the request may have changed a field that the signature covers:
+    /// it joins several lines with commas, and replaces bytes outside of UTF-8.
+    #[error("the proxy in front may have joined lines of {field}, which the signature covers")]
+    HeadUnseen {
+        /// The name of the field.
+        field: String,
+    },
+}
+
+impl Unavailable {
+    /// Returns a stable word for answers and logs: `body_unseen` or `head_unseen` if a part of the
+    /// request was not shown, else `unavailable`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Unavailable::Store(_) | Unavailable::BelowFloor { .. } => "unavailable",
+            Unavailable::BodyUnseen => "body_unseen",
+            Unavailable::HeadUnseen { .. } => "head_unseen",
+        }
+    }
+
+    /// Whether a part of the request was not shown. Sending it again does not help then.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, Unavailable::BodyUnseen | Unavailable::HeadUnseen { .. })
+    }
 }

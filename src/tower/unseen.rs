@@ -1,0 +1,65 @@
+//! Parts of a request that a front could not see, because a proxy described the request to it.
+
+use http::Extensions;
+
+use crate::base::header;
+use crate::message::Head;
+use crate::verify::{Code, Rejection, Unavailable, VerifiedHead};
+
+/// The parts of a request that a front could not see. A front that judges requests which a proxy
+/// describes (external authorization) puts this into the extensions of the request. A request whose
+/// signature depends on such a part is never verified: its status is
+/// [`Status::Unavailable`](super::Status::Unavailable).
+///
+/// ```
+/// use mcpid::tower::UnseenParts;
+///
+/// let mut extensions = http::Extensions::new();
+/// extensions.insert(UnseenParts { body: true, joined_lines: false });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnseenParts {
+    /// The body was not shown, or only a part of it.
+    pub body: bool,
+    /// The proxy may have joined lines of one field with commas, and replaced bytes that are not
+    /// UTF-8 by exclamation marks, as Envoy does.
+    pub joined_lines: bool,
+}
+
+/// Returns why a request cannot be judged whose head was judged with the result `held`, or `None`
+/// if all was seen that its signature depends on.
+pub(super) fn unjudged(
+    extensions: &Extensions,
+    head: &Head<'_>,
+    held: &Result<VerifiedHead<'_>, Rejection>,
+) -> Option<Unavailable> {
+    let unseen = extensions.get::<UnseenParts>()?;
+    // A refusal before step 8 does not depend on the values of covered fields.
+    let depends = match held {
+        Ok(_) => true,
+        Err(rejection) => rejection.code() == Code::SignatureInvalid,
+    };
+    if unseen.joined_lines
+        && depends
+        && let Some(field) = joined_field(head)
+    {
+        return Some(Unavailable::HeadUnseen { field });
+    }
+    (unseen.body && held.is_ok()).then_some(Unavailable::BodyUnseen)
+}
+
+/// Returns a field that a signature covers and whose lines may have been joined. The signature
+/// fields are dictionaries, for which one line and several mean the same (RFC 9421 section 4.1).
+fn joined_field(head: &Head<'_>) -> Option<String> {
+    let candidates = header::read(head).ok()?;
+    let covered = candidates.iter().filter_map(|candidate| candidate.params.as_ref().ok());
+    let mut fields = covered
+        .flat_map(|params| params.components())
+        .filter(|component| !component.is_derived())
+        .map(|component| component.name())
+        .filter(|name| ![header::SIGNATURE, header::SIGNATURE_INPUT].contains(name));
+    let is_joined = |name: &&str| {
+        head.values(name).any(|value| value.iter().any(|byte| matches!(byte, b',' | b'!')))
+    };
+    fields.find(is_joined).map(str::to_owned)
+}
