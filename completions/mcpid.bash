@@ -22,6 +22,9 @@ _mcpid() {
             mcpid,audit)
                 cmd="mcpid__subcmd__audit"
                 ;;
+            mcpid,authz)
+                cmd="mcpid__subcmd__authz"
+                ;;
             mcpid,connect)
                 cmd="mcpid__subcmd__connect"
                 ;;
@@ -125,7 +128,7 @@ _mcpid() {
 
     case "${cmd}" in
         mcpid)
-            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent audit help version"
+            opts="-q -v -h -V --json --quiet --verbose --help --version demo keygen sign verify inspect export passwd trust nonce gateway connect agent authz audit help version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -670,6 +673,176 @@ _mcpid() {
             COMPREPLY=( $(compgen -f -- "${cur}") )
             return 0
             ;;
+        mcpid__subcmd__authz)
+            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dialect)
+                    COMPREPLY=($(compgen -W "envoy traefik" -- "${cur}"))
+                    return 0
+                    ;;
+                --path-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ahead)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --require)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-uncovered)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-body)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nonces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -W "strict permissive" -- "${cur}"))
+                    return 0
+                    ;;
+                --strict)
+                    COMPREPLY=($(compgen -W "destructive" -- "${cur}"))
+                    return 0
+                    ;;
+                --permissive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --refuse-with)
+                    COMPREPLY=($(compgen -W "403 401 200" -- "${cur}"))
+                    return 0
+                    ;;
+                --realm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --open)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --head-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --body-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-policy)
+                    COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
+                    return 0
+                    ;;
+                --audit-redact)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-sync)
+                    COMPREPLY=($(compgen -W "batch checkpoint" -- "${cur}"))
+                    return 0
+                    ;;
+                --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tools)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mcpid__subcmd__connect)
             opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -825,21 +998,21 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --config --check-config --upstream --listen --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --path --open --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help report"
+            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --upstream)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -903,15 +1076,7 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --path)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --open)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --allow-origin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -924,10 +1089,6 @@ _mcpid() {
                     return 0
                     ;;
                 --tls-key)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --upstream-ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -959,14 +1120,6 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --connect-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --answer-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --drain-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -988,6 +1141,26 @@ _mcpid() {
                     return 0
                     ;;
                 --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -41,6 +41,7 @@ complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "nonce" -d 'List and pru
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "gateway" -d 'Verify requests before they reach an MCP server'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "connect" -d 'Let an unmodified MCP client sign'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "agent" -d 'Keep a key in a running ssh-agent'
+complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "authz" -d 'Tell a proxy whether to pass a request on'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "audit" -d 'Keep and check evidence of what was authorised'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "help" -d 'Show how a command is used'
 complete -c mcpid -n "__fish_mcpid_needs_command" -f -a "version" -d 'Print the version'
@@ -191,9 +192,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l config -d 'A TOML file with settings that are not given by flags' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream -d 'The MCP server: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l config -d 'A TOML file with settings that are not given by flags' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
@@ -213,23 +214,18 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
 200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l realm -d 'The realm that a 401 names [default: mcp]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l path -d 'The path of the endpoint [default: that of the upstream]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l open -d 'Pass [METHOD ]PATH through without a signature; /* at its end includes all paths below; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; turns on answers to browsers (CORS); may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l trusted-proxy -d 'Take the client\'s address in the log from the X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix); may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-cert -d 'A PEM file of certificates to present, the server\'s own first; turns on TLS' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-key -d 'A PEM file of their private key' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream-ca -d 'A PEM file of the authorities to trust for an https upstream, in place of those of this machine' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at the same time, and as many requests to the server [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at the same time; a gateway sends as many requests to the server [default: 10000, or what the limit on open files allows]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'Bytes of bodies that may wait for their verdict, of all requests together; the last quarter is kept for valid signatures [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l body-timeout -d 'How long a client may take to send a request\'s body [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may be idle, or its client may read nothing of a response [default: 75s]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take after the gateway was told to stop [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
@@ -237,13 +233,18 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait at the same time share one fdatasync'
 checkpoint\t'When the system has it; a power cut can lose entries since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l witness-policy -d 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l path -d 'The path of the endpoint [default: that of the upstream]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; turns on answers to browsers (CORS); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream-ca -d 'A PEM file of the authorities to trust for an https upstream, in place of those of this machine' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Pass on Host and Origin as the client sent them'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Send to another machine by plain http, where an attacker on the network can forge Mcpid-Status'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-bodies -d 'Keep bodies as well as their digests'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Pass on Host and Origin as the client sent them'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Send to another machine by plain http, where an attacker on the network can forge Mcpid-Status'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s v -l verbose -d 'Print more on stderr'
@@ -308,6 +309,62 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l listen -d 'Where to listen: an address of this machine\'s loopback, or a Unix socket' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l dialect -d 'How the proxy describes requests' -r -f -a "envoy\t'Envoy\'s ext_authz over HTTP, and products that are built on Envoy'
+traefik\t'Traefik\'s ForwardAuth with forwardBody'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path-prefix -d 'What Envoy puts before the path of each request (path_prefix of its http_service)' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l config -d 'A TOML file with settings that are not given by flags' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
+sep2752\t'The rules of the draft SEP-2752, and no more'
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l require -d 'Require one more component to be covered' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-uncovered -d 'Do not require this component to be covered' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l origin -d 'A scheme and host of this server, such as https://mcp.example.com; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l mode -d 'What to do with requests that are not verified' -r -f -a "strict\t'It is refused'
+permissive\t'It is passed on, with a label'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l strict -d 'Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l permissive -d 'Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l refuse-with -d 'The status of a refusal' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
+401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
+200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l realm -d 'The realm that a 401 names [default: mcp]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l open -d 'Pass [METHOD ]PATH through without a signature; /* at its end includes all paths below; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l trusted-proxy -d 'Take the client\'s address in the log from the X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-cert -d 'A PEM file of certificates to present, the server\'s own first; turns on TLS' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-key -d 'A PEM file of their private key' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-connections -d 'Connections at the same time; a gateway sends as many requests to the server [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l budget -d 'Bytes of bodies that may wait for their verdict, of all requests together; the last quarter is kept for valid signatures [default: 256MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l body-timeout -d 'How long a client may take to send a request\'s body [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l idle-timeout -d 'How long a connection may be idle, or its client may read nothing of a response [default: 75s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
+best-effort\t'The request is passed on, and counted as a gap'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-redact -d 'Keep a salted hash in place of the part of a body that METHOD:NAME:PATH names, such as tools/call:*:arguments.password; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait at the same time share one fdatasync'
+checkpoint\t'When the system has it; a power cut can lose entries since the last checkpoint'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l witness-policy -d 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tools -d 'The server\'s answer to tools/list, as JSON, for --strict destructive; read at the start' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path -d 'The path of the endpoint [default: /mcp]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; answers to browsers (CORS) are those of the proxy; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote -d 'Listen at an address that other machines can reach; an attacker on the network between the proxy and this address can let any request through'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-bodies -d 'Keep bodies as well as their digests'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l json -d 'Print results, and failures on stderr, as JSON'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s q -l quiet -d 'Print only failures and warnings on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s v -l verbose -d 'Print more on stderr'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -s v -l verbose -d 'Print more on stderr'

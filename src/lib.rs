@@ -39,7 +39,8 @@
 //! - `audit`, with the feature of that name: the tamper-evident log.
 //! - `tower`, with the feature of that name: layers that verify before a service and sign in a
 //!   client.
-//! - `gateway`, with the feature of that name: a verifying reverse proxy, its log and its report.
+//! - `gateway`, with the feature of that name: a verifying reverse proxy, an authorizer for other
+//!   proxies, their log and their report.
 //! - `connect`, with the feature of that name: a bridge that signs for MCP clients that cannot
 //!   sign, and can ask a person before it does.
 //!

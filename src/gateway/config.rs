@@ -9,6 +9,7 @@ use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
 use crate::tower::{LearningModes, Paths, RefuseWith, SessionBindings};
 
+use super::authz::AuthzProtocol;
 use super::client_address::TrustedProxy;
 
 /// The MCP server to which a gateway passes requests.
@@ -103,7 +104,18 @@ impl std::fmt::Display for Upstream {
     }
 }
 
-/// The settings of a gateway. [`Config::new`] gives the defaults; change single fields.
+/// What a gateway does with a request that gets through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GatewayRole {
+    /// It passes the request to an MCP server: a reverse proxy.
+    Proxy(Upstream),
+    /// It tells the proxy that asked about the request to pass it on: external authorization.
+    Authorizer(AuthzProtocol),
+}
+
+/// The settings of a gateway. [`Config::new`] and [`Config::authorizer`] give the defaults; change
+/// single fields.
 ///
 /// ```
 /// use mcpid::gateway::{Config, Upstream};
@@ -117,8 +129,8 @@ impl std::fmt::Display for Upstream {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The server to which requests are passed.
-    pub upstream: Upstream,
+    /// What happens to requests that get through.
+    pub role: GatewayRole,
     /// The endpoint and the open paths.
     pub paths: Paths,
     /// Which requests must be verified.
@@ -126,7 +138,7 @@ pub struct Config {
     /// The status of refusals.
     pub refuse_with: RefuseWith,
     /// Web origins whose pages may send requests, in addition to the public origins of the gateway.
-    /// If the list is not empty, the gateway answers CORS preflights.
+    /// If the list is not empty, a [`GatewayRole::Proxy`] answers CORS preflights.
     pub allow_origins: Vec<String>,
     /// Whether the upstream receives the client's `Host` and `Origin`, and not its own.
     pub preserve_host: bool,
@@ -155,8 +167,18 @@ impl Config {
     /// Returns the defaults: strict mode, and the endpoint at the path of the upstream.
     pub fn new(upstream: Upstream) -> Self {
         let paths = Paths::new(upstream.path.clone());
+        Config::with(GatewayRole::Proxy(upstream), paths)
+    }
+
+    /// Returns the defaults of an authorization service for another proxy: strict mode, and the
+    /// endpoint `/mcp`. The settings of connections to an upstream and of sessions have no effect.
+    pub fn authorizer(protocol: AuthzProtocol) -> Self {
+        Config::with(GatewayRole::Authorizer(protocol), Paths::new("/mcp"))
+    }
+
+    fn with(role: GatewayRole, paths: Paths) -> Self {
         Config {
-            upstream,
+            role,
             paths,
             modes: LearningModes::strict(),
             refuse_with: RefuseWith::Forbidden,

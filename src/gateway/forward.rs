@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::message::is_override;
 use crate::tower::Status;
+use crate::verify::Verified;
 
 /// Fields that belong to one connection (RFC 9110 section 7.6.1) or to the framing.
 const HOP_BY_HOP: [&str; 12] = [
@@ -96,28 +97,32 @@ fn join_cookies(fields: &mut HeaderMap) {
 /// Adds the verdict to a request, as `Mcpid-*` fields. The upstream can trust these fields, because
 /// the same fields of the client were dropped.
 pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
-    fields.insert("mcpid-status", HeaderValue::from_static(status.as_str()));
-    let reason = match status {
-        Status::Verified(_) => None,
-        Status::Unavailable(_) => Some("unavailable"),
-        other => other.code().map(|code| code.as_str()),
-    };
-    if let Some(reason) = reason {
-        fields.insert("mcpid-reason", HeaderValue::from_static(reason));
-    }
-    // Only a verified signature proves the key.
-    if let Some(verified) = status.verified() {
-        let known = [
-            ("mcpid-key-id", Some(verified.key().as_str())),
-            ("mcpid-name", verified.name()),
-            ("mcpid-tag", verified.tag()),
-        ];
-        for (name, text) in known {
-            if let Some(value) = text.and_then(field_value) {
-                fields.insert(HeaderName::from_static(name), value);
-            }
+    for (name, value) in status_fields(Some(status)) {
+        if let Some(value) = value {
+            fields.insert(HeaderName::from_static(name), value);
         }
     }
+}
+
+/// Returns all fields that tell an upstream the verdict, each with its value for `status`. There is
+/// no status on an open path.
+pub(super) fn status_fields(status: Option<&Status>) -> [(&'static str, Option<HeaderValue>); 6] {
+    let reason = status.and_then(|status| match status {
+        Status::Verified(_) => None,
+        Status::Unavailable(why) => Some(why.reason()),
+        other => other.code().map(|code| code.as_str()),
+    });
+    // Only a verified signature proves the key.
+    let verified = status.and_then(Status::verified);
+    [
+        ("mcpid-status", status.map(|status| HeaderValue::from_static(status.as_str()))),
+        ("mcpid-reason", reason.map(HeaderValue::from_static)),
+        ("mcpid-key-id", verified.and_then(|verified| field_value(verified.key().as_str()))),
+        ("mcpid-name", verified.and_then(Verified::name).and_then(field_value)),
+        ("mcpid-tag", verified.and_then(Verified::tag).and_then(field_value)),
+        // No version sets this field yet. A client must not be able to set it either.
+        ("mcpid-touch", None),
+    ]
 }
 
 /// Returns `text` as a field value. A text that cannot be a field value is encoded as MCP encodes

@@ -20,7 +20,12 @@ pub(super) struct GatewayFault {
     pub(super) message: &'static str,
 }
 
-const fn fault(status: StatusCode, reason: &'static str, message: &'static str) -> GatewayFault {
+/// Makes a fault.
+pub(super) const fn fault(
+    status: StatusCode,
+    reason: &'static str,
+    message: &'static str,
+) -> GatewayFault {
     GatewayFault { status, reason, message }
 }
 

@@ -11,6 +11,9 @@
 //! frame or address differently. For the upstream, it writes the head of each request again, with
 //! `Mcpid-*` fields for the verdict and the key. Answers are streamed back byte for byte.
 //!
+//! The same service can answer a proxy that is there already ([`AuthzProtocol`]): the proxy asks about
+//! each request, and passes it on itself.
+//!
 //! - [`Config`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with its
 //!   sockets, for programs that embed a gateway; `examples/gateway.rs` is one.
 //! - [`log`]: one line for each request, for programs and for the report.
@@ -19,6 +22,8 @@
 //! - [`Metrics`]: metrics for Prometheus. [`Admin`]: the service for operators, which shows them.
 
 mod admin;
+mod application;
+mod authz;
 mod body;
 mod client_address;
 mod config;
@@ -39,9 +44,10 @@ mod web_origins;
 mod witness_collector;
 
 pub use admin::{Admin, Readiness};
+pub use authz::{AuthzDialect, AuthzProtocol};
 pub use body::GatewayBody;
 pub use client_address::{TrustedProxy, TrustedProxyError};
-pub use config::{Config, Upstream, UpstreamError};
+pub use config::{Config, GatewayRole, Upstream, UpstreamError};
 pub use metrics::Metrics;
 pub use record::AccessLog;
 pub use run::GatewayServer;

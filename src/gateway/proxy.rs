@@ -1,9 +1,6 @@
 //! Sends requests to the upstream, and passes its answers to the client.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -12,7 +9,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, LengthLimitError};
-use tower_service::Service;
 
 use crate::message::target::Origin;
 use crate::net::Dialer;
@@ -33,6 +29,7 @@ use super::web_origins::WebOrigins;
 #[derive(Clone)]
 pub(super) struct UpstreamProxy {
     pub(super) config: Arc<Config>,
+    pub(super) upstream: Arc<Upstream>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
     pub(super) web_origins: Arc<WebOrigins>,
     pub(super) permits: UpstreamPermits,
@@ -78,28 +75,6 @@ impl UpstreamTarget {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path_and_query);
         Uri::from_parts(parts).ok()
-    }
-}
-
-/// The service inside the layer: it sends requests to the endpoint of the upstream.
-#[derive(Clone)]
-pub(super) struct UpstreamService(pub(super) Arc<UpstreamProxy>);
-
-impl<B> Service<Request<B>> for UpstreamService
-where
-    B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
-{
-    type Response = Response<AnswerBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let proxy = Arc::clone(&self.0);
-        Box::pin(async move { Ok(proxy.exchange(request, LoggedOutcome::Passed).await) })
     }
 }
 
@@ -236,7 +211,7 @@ impl UpstreamProxy {
     /// Replaces URLs of the upstream in `Location` and `Content-Location` by those of the gateway.
     fn rewrite_locations(&self, parts: &Parts, fields: &mut HeaderMap) {
         let Some(public) = self.web_origins.public_origin(parts) else { return };
-        let upstream = &self.config.upstream;
+        let upstream = &self.upstream;
         let mut known_as = vec![upstream.origin.clone()];
         // If the upstream receives the client's host, it knows itself by that host and its own
         // scheme.

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::Version;
 use http::request::Parts;
+use http::{Extensions, Version};
 
 use crate::clock::Clock;
 use crate::net::{Peer, RefusedHead};
@@ -154,6 +154,13 @@ impl Drop for RequestRecord {
     }
 }
 
+/// Changes the line of the request that has these extensions.
+pub(super) fn note(extensions: &Extensions, change: impl FnOnce(&mut LogLine)) {
+    if let Some(record) = extensions.get::<Arc<RequestRecord>>() {
+        record.note(change);
+    }
+}
+
 /// Writes the verdict of the layer into the record of the request.
 pub(super) struct RecordVerdict;
 
@@ -183,6 +190,7 @@ impl Observer for RecordVerdict {
                 }
             }
             if let Some(Status::Unavailable(why)) = event.status {
+                line.hint = remedy(why.reason()).map(LogText::word);
                 line.note = Some(LogText::new(&match &**why {
                     Unavailable::Store(error) => format!("the nonce store: {}", chain(error)),
                     why => chain(why),

@@ -26,6 +26,23 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
             "the trust entry says from when until when the key counts: mcpid trust list"
         }
         "expired" | "not_yet_valid" => "compare the clocks of client and gateway",
+        "body_unseen" => {
+            "the proxy has to show bodies: Envoy with_request_body, allow_partial_message: false; Traefik forwardBody"
+        }
+        "head_unseen" => {
+            "Envoy joins lines with a comma: a field that is signed must hold no comma and no exclamation mark"
+        }
+        "mcpid_field" => {
+            "the proxy has to remove mcpid-* before it asks: see contrib/envoy/envoy.yaml"
+        }
+        "fields_hidden" => {
+            "Envoy hides the fields: add allowed_headers: { patterns: [{ safe_regex: { regex: \".*\" } }] }"
+        }
+        "signature_hidden" => {
+            "the client has to sign: mcpid connect; or allowed_headers of Envoy hides Signature and Signature-Input"
+        }
+        "path_prefix" => "--path-prefix is what the proxy puts before the path",
+        "forwarded" => "Traefik has to set X-Forwarded-Method, -Host and -Uri; is --dialect right?",
         "not_allowed" => "the trust entry says what the key may do: mcpid trust list",
         _ => return None,
     })

@@ -1,5 +1,5 @@
 //! The gateway as a service. It checks framing and web origin, chooses the route, and asks the
-//! layer for a verdict or the proxy for an answer.
+//! layer for a verdict or the application for an answer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,18 +18,19 @@ use tower_layer::Layer as _;
 use crate::clock::Clock;
 use crate::net::{DialRoute, Dialer, Peer, RefusedHead};
 use crate::tower::{
-    Budget, Handle, LayerError, RefusalReason, RefusedRequest, Route, SessionBindings,
+    Budget, Handle, LayerError, RefusalReason, RefuseWith, RefusedRequest, Route, SessionBindings,
     SessionEvent, VerifyLayer, VerifyService,
 };
-use crate::verify::Verifier;
+use crate::verify::{Code, Verifier};
 
+use super::application::Application;
 use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::Client;
-use super::config::Config;
+use super::config::{Config, GatewayRole};
 use super::framing::{self, GatewayFault};
 use super::log::{LONGEST, LogText, LoggedOutcome};
 use super::metrics::Metrics;
-use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamService, UpstreamTarget, own_answer};
+use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamTarget, own_answer};
 use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
 use super::remedy::remedy;
 use super::upstream_permits::UpstreamPermits;
@@ -61,9 +62,17 @@ pub struct Gateway {
 }
 
 struct GatewayParts {
+    judged: VerifyService<Application>,
+    application: Application,
+    shared: SharedParts,
+}
+
+/// What the gateways of all runtimes share.
+#[derive(Clone)]
+struct SharedParts {
     layer: VerifyLayer,
-    judged: VerifyService<UpstreamService>,
-    proxy: Arc<UpstreamProxy>,
+    config: Arc<Config>,
+    web_origins: Arc<WebOrigins>,
     records: Arc<RequestRecords>,
     handle: Handle,
 }
@@ -84,8 +93,8 @@ impl Gateway {
     /// its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] if `verifier` is not fit for a server, or if the realm cannot be sent in a
-    /// header.
+    /// [`LayerError`] if `verifier` is not fit for a server, if the realm cannot be sent in a header,
+    /// or if an authorizer refuses with status 200.
     pub fn new(
         mut config: Config,
         verifier: Verifier,
@@ -94,18 +103,24 @@ impl Gateway {
         metrics: Arc<Metrics>,
         log: Arc<dyn AccessLog>,
     ) -> Result<Self, LayerError> {
-        config.paths = config.paths.with_upstream(config.upstream.path());
+        let is_proxy = match &config.role {
+            GatewayRole::Proxy(upstream) => {
+                config.paths = config.paths.with_upstream(upstream.path());
+                true
+            }
+            GatewayRole::Authorizer(_) => false,
+        };
+        if !is_proxy && config.refuse_with == RefuseWith::Ok {
+            return Err(LayerError::RefusedWithOk);
+        }
         let public = verifier.origins().clone();
         let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
-        let sessions = Arc::new(SessionBindings::new(config.sessions, config.session_idle));
-        metrics.watch_sessions(Arc::clone(&sessions));
         let learning = {
             let metrics = Arc::clone(&metrics);
             config.modes.clone().with_learned(move |tools| metrics.learn_tools(tools.names()))
         };
         let layer = VerifyLayer::new(verifier)?
             .with_learning_modes(learning)
-            .with_sessions(sessions)
             .with_refusals(config.refuse_with.clone())?
             .with_budget(Arc::new(Budget::new(config.budget)))
             .with_observer(RecordVerdict)
@@ -126,27 +141,43 @@ impl Gateway {
             }
             None => layer,
         };
+        // An authorizer does not see the answers, which would open sessions.
+        let layer = match is_proxy {
+            true => {
+                let sessions = SessionBindings::new(config.sessions, config.session_idle);
+                let sessions = Arc::new(sessions);
+                metrics.watch_sessions(Arc::clone(&sessions));
+                layer.with_sessions(sessions)
+            }
+            false => layer,
+        };
         let handle = layer.handle();
-        let via = config.upstream.unix.clone().map_or(DialRoute::Direct, DialRoute::Unix);
-        let dialer = Dialer::new(tls, via, config.connect_time);
-        let web_origins = Arc::new(WebOrigins::new(public, config.allow_origins.clone()));
+        let web_origins = WebOrigins::new(public, config.allow_origins.clone(), is_proxy);
+        let web_origins = Arc::new(web_origins);
         let records = Arc::new(RequestRecords::new(clock, Arc::clone(&metrics), log));
-        let permits = UpstreamPermits::new(config.exchanges);
-        let target = UpstreamTarget::new(&config.upstream).map(Arc::new);
         let config = Arc::new(config);
-        let proxy = UpstreamProxy { config, dialer, web_origins, permits, scheme, target };
-        Ok(Gateway::assemble(proxy, layer, records, handle))
+        let application = match &config.role {
+            GatewayRole::Proxy(upstream) => {
+                let via = upstream.unix.clone().map_or(DialRoute::Direct, DialRoute::Unix);
+                Application::Proxy(Arc::new(UpstreamProxy {
+                    dialer: Dialer::new(tls, via, config.connect_time),
+                    web_origins: Arc::clone(&web_origins),
+                    permits: UpstreamPermits::new(config.exchanges),
+                    scheme,
+                    target: UpstreamTarget::new(upstream).map(Arc::new),
+                    upstream: Arc::new(upstream.clone()),
+                    config: Arc::clone(&config),
+                }))
+            }
+            GatewayRole::Authorizer(protocol) => Application::Authorizer(protocol.clone()),
+        };
+        let shared = SharedParts { layer, config, web_origins, records, handle };
+        Ok(Gateway::assemble(application, shared))
     }
 
-    fn assemble(
-        proxy: UpstreamProxy,
-        layer: VerifyLayer,
-        records: Arc<RequestRecords>,
-        handle: Handle,
-    ) -> Self {
-        let proxy = Arc::new(proxy);
-        let judged = layer.layer(UpstreamService(Arc::clone(&proxy)));
-        Gateway { parts: Arc::new(GatewayParts { layer, judged, proxy, records, handle }) }
+    fn assemble(application: Application, shared: SharedParts) -> Self {
+        let judged = shared.layer.layer(application.clone());
+        Gateway { parts: Arc::new(GatewayParts { judged, application, shared }) }
     }
 
     /// Returns the same gateway for another runtime. The two share everything except the
@@ -154,20 +185,20 @@ impl Gateway {
     /// made.
     #[must_use]
     pub fn for_another_runtime(&self) -> Self {
-        let GatewayParts { layer, proxy, records, handle, .. } = &*self.parts;
-        Gateway::assemble(proxy.with_own_pool(), layer.clone(), Arc::clone(records), handle.clone())
+        let application = self.parts.application.for_another_runtime();
+        Gateway::assemble(application, self.parts.shared.clone())
     }
 
     /// Uses `tls` for new connections to the upstream, also in gateways that were made with
     /// [`Gateway::for_another_runtime`].
     pub fn trust(&self, tls: ClientConfig) {
-        self.parts.proxy.dialer.trust(tls);
+        self.parts.application.trust(tls);
     }
 
     /// Answers a head that the server refused before parsing, and logs it. Pass this to
     /// [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
     pub fn refuse_head(&self, head: &RefusedHead, peer: Peer) -> Response<Bytes> {
-        let record = self.parts.records.open_refused(head, peer);
+        let record = self.parts.shared.records.open_refused(head, peer);
         let fault = GatewayFault::from(head.fault());
         note_refusal(&record, fault);
         let answer = own_answer(fault, None);
@@ -177,7 +208,7 @@ impl Gateway {
 
     /// Returns a handle that replaces the verifier while the gateway runs.
     pub fn handle(&self) -> Handle {
-        self.parts.handle.clone()
+        self.parts.shared.handle.clone()
     }
 }
 
@@ -214,37 +245,40 @@ impl GatewayParts {
 
     async fn answer_any(&self, request: Request<Incoming>) -> Response<GatewayBody> {
         let (mut parts, body) = request.into_parts();
+        let SharedParts { config, web_origins, .. } = &self.shared;
         let peer = parts.extensions.get::<Peer>().copied();
-        let client = Client::of(&self.proxy.config.trusted_proxies, peer, &parts.headers);
+        let client = Client::of(&config.trusted_proxies, peer, &parts.headers);
+        let protocol = self.application.protocol();
+        let described = protocol.map_or(Ok(()), |p| p.describe(&mut parts, body.is_end_stream()));
         parts.extensions.insert(client);
-        let record = self.records.open(&parts, peer, client);
+        let record = self.shared.records.open(&parts, peer, client);
         parts.extensions.insert(Arc::clone(&record));
-        let proxy = &self.proxy;
 
-        let checked = framing::check(&parts);
-        let page = match checked.and_then(|()| proxy.web_origins.check(&parts.headers)) {
+        let checked = described.and_then(|()| framing::check(&parts));
+        let page = match checked.and_then(|()| web_origins.check(&parts.headers)) {
             Ok(page) => page,
             Err(fault) => return self.refuse(fault, None, record),
         };
-        let route = proxy.config.paths.route(parts.method.as_str(), parts.uri.path());
+        let route = config.paths.route(parts.method.as_str(), parts.uri.path());
         if route == Route::Nothing {
             return self.refuse(NOT_FOUND, page, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)
-            && proxy.web_origins.public_origin(&parts).is_none()
+            && web_origins.public_origin(&parts).is_none()
         {
             self.note_host(&record, parts.headers.get(header::HOST));
             return self.refuse(NOT_OURS, page, record);
         }
-        if let Some(response) = proxy.web_origins.preflight::<AnswerBody>(&parts, &page) {
+        if let Some(response) = web_origins.preflight::<AnswerBody>(&parts, &page) {
             record.note(|line| line.outcome = LoggedOutcome::Open);
             record.answered(response.status().as_u16());
             return response.map(|body| GatewayBody::own(body, Some(record)));
         }
 
-        let body = TimedBody::new(body, proxy.config.body_time, Arc::clone(&record));
+        let body = TimedBody::new(body, config.body_time, Arc::clone(&record));
         let mut response = if route == Route::Endpoint {
             let host = parts.headers.get(header::HOST).cloned();
+            let unsigned = protocol.and_then(|protocol| protocol.unsigned_cause(&parts.headers));
             let request = Request::from_parts(parts, body);
             let answering = tower_service::Service::call(&mut self.judged.clone(), request);
             let response = match answering.await {
@@ -259,17 +293,24 @@ impl GatewayParts {
             if let Some(event) = response.extensions().get::<SessionEvent>() {
                 note_session(&record, *event);
             }
+            if let Some(cause) = unsigned {
+                record.note(|line| {
+                    if line.code == Some(Code::SignatureMissing) {
+                        line.hint = remedy(cause).map(LogText::word);
+                    }
+                });
+            }
             response.map(|body| GatewayBody::judged(body, Arc::clone(&record)))
         } else {
-            let limit = self.handle.verifier().max_body();
+            let limit = self.shared.handle.verifier().max_body();
             if u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit) {
                 return self.refuse(TOO_LARGE, page, record);
             }
             let request = Request::from_parts(parts, Limited::new(body, limit));
-            let response = proxy.exchange(request, LoggedOutcome::Open).await;
+            let response = self.application.answer(request, LoggedOutcome::Open).await;
             response.map(|body| GatewayBody::own(body, Some(Arc::clone(&record))))
         };
-        proxy.web_origins.add_cors(&page, response.headers_mut());
+        web_origins.add_cors(&page, response.headers_mut());
         record.answered(response.status().as_u16());
         response
     }
@@ -281,7 +322,7 @@ impl GatewayParts {
         record: Arc<RequestRecord>,
     ) -> Response<GatewayBody> {
         let mut response = own_answer(fault, None);
-        self.proxy.web_origins.add_cors(&page, response.headers_mut());
+        self.shared.web_origins.add_cors(&page, response.headers_mut());
         note_refusal(&record, fault);
         response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }
@@ -291,7 +332,7 @@ impl GatewayParts {
         let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         // The client's text is cut to half, to leave room for the configured origins.
         let given: String = given.unwrap_or_default().chars().take(LONGEST / 2).collect();
-        let verifier = self.handle.verifier();
+        let verifier = self.shared.handle.verifier();
         let ours: Vec<String> = verifier.origins().iter().map(ToString::to_string).collect();
         let note = LogText::new(&format!("host {given:?}, ours: {}", ours.join(" ")));
         record.note(|line| line.note = Some(note));

@@ -31,14 +31,19 @@ const LONGEST_LIST: usize = 4096;
 pub(super) struct WebOrigins {
     public: Origins,
     allowed: Vec<String>,
+    /// Whether the gateway answers the CORS protocol.
+    answers_cors: bool,
 }
 
 /// The `Origin` of a request that a page sent.
 pub(super) type PageOrigin = Option<HeaderValue>;
 
 impl WebOrigins {
-    pub(super) fn new(public: Origins, allowed: Vec<String>) -> Self {
-        WebOrigins { public, allowed }
+    /// Makes the list of the origins `public` and `allowed`. If there are any allowed ones and the
+    /// gateway is a proxy, it answers the CORS protocol.
+    pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
+        let answers_cors = is_proxy && !allowed.is_empty();
+        WebOrigins { public, allowed, answers_cors }
     }
 
     /// Returns the public origin that a request names, or `None` if its host is not one of ours.
@@ -52,11 +57,6 @@ impl WebOrigins {
         let mut head = Head::new(parts.method.as_str(), target).ok()?;
         head.push("host", host).ok()?;
         self.public.resolve(&head).ok().map(|target| target.origin())
-    }
-
-    /// Whether the gateway answers the CORS protocol.
-    fn answers_cors(&self) -> bool {
-        !self.allowed.is_empty()
     }
 
     /// Checks whether the page that sent the request may do so. Returns `None` if the request was
@@ -86,7 +86,7 @@ impl WebOrigins {
     ) -> Option<Response<B>> {
         let is_preflight = parts.method == Method::OPTIONS
             && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        if !self.answers_cors() || !is_preflight || page.is_none() {
+        if !self.answers_cors || !is_preflight || page.is_none() {
             return None;
         }
         let mut builder: Builder = Response::builder()
@@ -110,7 +110,7 @@ impl WebOrigins {
 
     /// Adds the CORS fields of an answer.
     pub(super) fn add_cors(&self, page: &PageOrigin, headers: &mut HeaderMap) {
-        if !self.answers_cors() {
+        if !self.answers_cors {
             return;
         }
         if let Some(origin) = page {
@@ -128,7 +128,7 @@ impl WebOrigins {
 
     /// Drops the CORS fields of the upstream, if the gateway itself answers CORS.
     pub(super) fn drop_upstream_cors(&self, headers: &mut HeaderMap) {
-        if !self.answers_cors() {
+        if !self.answers_cors {
             return;
         }
         let names: Vec<HeaderName> = headers

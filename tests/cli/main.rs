@@ -165,6 +165,16 @@ const GRAMMAR: &[(&str, &str)] = &[
          --audit-redact --audit-sync --witness-policy",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
+    (
+        "authz",
+        "--listen --allow-remote --dialect --path-prefix --config --check-config -r --trust --profile \
+         --window --ahead --require --allow-uncovered --max-body --origin --nonces \
+         --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm \
+         --tools --path --open --allow-origin --trusted-proxy --tls-cert --tls-key --log --admin \
+         --allow-remote-admin --max-connections --budget --head-timeout --body-timeout \
+         --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact \
+         --audit-sync --witness-policy",
+    ),
     ("audit init", "--audit --name --after --log-key"),
     (
         "audit verify",

@@ -148,7 +148,8 @@ async fn before_a_slow_server(behind: &TestUpstream, time: Duration) -> TestGate
     });
     TestGateway::with(behind, quick(), |mut config| {
         let url = format!("http://{address}/mcp");
-        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config.role =
+            mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await

@@ -181,7 +181,8 @@ async fn an_answer_with_two_lengths_is_whole_or_refused() {
         let behind = TestUpstream::new().await;
         let stand = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
-            config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+            config.role =
+                mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
             config
         })
         .await;

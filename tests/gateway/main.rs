@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod audited;
+mod authz;
 mod bodies;
 mod bypass;
 mod clocks;

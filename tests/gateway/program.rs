@@ -66,11 +66,21 @@ impl Running {
     }
 
     pub(crate) fn start_at(folder: &TempDir, listen: &str, args: &[&str]) -> Self {
+        Running::start_command(folder, "gateway", listen, args)
+    }
+
+    /// Starts `gateway` or `authz`.
+    pub(crate) fn start_command(
+        folder: &TempDir,
+        command: &str,
+        listen: &str,
+        args: &[&str],
+    ) -> Self {
         let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let err = folder.path().join(format!("err-{number}"));
         let out = folder.path().join(format!("out-{number}"));
         let child = program()
-            .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
+            .args([command, "--nonces", "memory:", "--listen", listen, "-r"])
             .arg(trust(folder))
             .args(args)
             .stdout(File::create(&out).unwrap())

@@ -86,7 +86,8 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     });
     let stand = TestGateway::with(&behind, quick(), |mut config| {
         let url = format!("http://{address}/mcp");
-        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config.role =
+            mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;

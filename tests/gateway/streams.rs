@@ -99,7 +99,8 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
-        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config.role =
+            mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;
@@ -156,7 +157,8 @@ async fn the_failure_of_an_upstream_is_reported() {
     for (what, address, status, reason) in cases {
         let stand = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
-            config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+            config.role =
+                mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
             config.answer_time = Duration::from_millis(400);
             config
         })
@@ -191,7 +193,8 @@ async fn an_answer_that_breaks_off_is_not_made_whole() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
-        config.upstream = mcpid::gateway::Upstream::parse(&url).unwrap();
+        config.role =
+            mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;

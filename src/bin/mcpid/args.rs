@@ -8,9 +8,11 @@ mod agent;
 mod audit;
 mod audit_archive;
 mod audit_witness;
+mod authz;
 mod connect;
 pub(crate) mod coverage_flags;
 mod environment;
+mod front_flags;
 mod gateway;
 mod gateway_flags;
 mod key;
@@ -36,9 +38,11 @@ pub(crate) use audit::{
 };
 pub(crate) use audit_archive::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
 pub(crate) use audit_witness::AuditWitnessArgs;
+pub(crate) use authz::AuthzArgs;
 pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};
+pub(crate) use front_flags::{FrontFlags, ModeName, RefusalStatus};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
-pub(crate) use gateway_flags::{GatewayFlags, ModeName, RefusalStatus};
+pub(crate) use gateway_flags::GatewayFlags;
 pub(crate) use key::{ExportArgs, JwkAlgName, KeyAlgorithm, KeyFormat, KeygenArgs, PasswdArgs};
 pub(crate) use nonce::{ClaimingArgs, NonceAct, NonceArgs, NonceStoreArgs, OpeningArgs};
 pub(crate) use request::{
@@ -142,6 +146,7 @@ pub(crate) enum Command {
     Gateway(Box<GatewayArgs>),
     Connect(Box<ConnectArgs>),
     Agent(AgentArgs),
+    Authz(Box<AuthzArgs>),
     Audit(AuditCommand),
     Help(HelpArgs),
     /// Print the version

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod audit;
+pub(crate) mod authz;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod export;

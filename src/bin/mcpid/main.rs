@@ -71,6 +71,7 @@ fn run(command: Command, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure>
         Command::Gateway(args) => cmd::gateway::run(&args, ui),
         Command::Connect(args) => cmd::connect::run(&args, mode, ui),
         Command::Agent(args) => cmd::agent::run(&args, ui),
+        Command::Authz(args) => cmd::authz::run(&args, ui),
         Command::Audit(args) => cmd::audit::run(&args.act, ui),
         Command::Help(args) => cmd::help::run(&args, ui),
         Command::Version => cmd::help::version(ui),

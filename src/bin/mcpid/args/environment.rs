@@ -39,6 +39,7 @@ const VARIABLES: [Variable; 12] = [
         only: &[
             "mcpid verify",
             "mcpid gateway",
+            "mcpid authz",
             "mcpid trust add",
             "mcpid trust list",
             "mcpid trust revoke",
@@ -49,7 +50,7 @@ const VARIABLES: [Variable; 12] = [
         name: "MCPID_NONCES",
         what: "the nonce store, where no --nonces is given",
         beside: &["nonces"],
-        only: &["mcpid gateway", "mcpid nonce list", "mcpid nonce prune"],
+        only: &["mcpid gateway", "mcpid authz", "mcpid nonce list", "mcpid nonce prune"],
     },
     Variable {
         name: "MCPID_NONCES_PASSWORD",

@@ -1,4 +1,5 @@
-//! `gateway --check-config`: prints how the settings were understood, and does not listen.
+//! `--check-config` of `gateway` and `authz`: prints how the settings were understood, and does not
+//! listen.
 
 use mcpid::audit::witness::WitnessPolicy;
 use mcpid::mcp::methods::KNOWN;
@@ -6,7 +7,7 @@ use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
 
 use super::settings::GatewaySettings;
-use crate::args::{GatewayFlags, ModeName};
+use crate::args::{FrontFlags, ModeName};
 use crate::cmd::audit::open::ExistingLog;
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
@@ -23,7 +24,11 @@ struct ConfigCheck<'a> {
     ok: bool,
     listen: String,
     path: &'a str,
-    upstream: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    /// For `authz`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<&'static str>,
     mode: &'static str,
     /// The number of trusted keys.
     keys: usize,
@@ -76,7 +81,7 @@ struct TrustedKey<'a> {
 /// The nonce store's name cannot be read, or stdout is closed.
 pub(crate) fn report(
     settings: &GatewaySettings,
-    args: &GatewayFlags,
+    args: &FrontFlags,
     (audit, witnesses): (Option<&ExistingLog>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
@@ -86,7 +91,8 @@ pub(crate) fn report(
         ok: true,
         listen: settings.listen.to_string(),
         path: settings.config.paths.endpoint(),
-        upstream: settings.config.upstream.to_string(),
+        upstream: settings.upstream().map(ToString::to_string),
+        dialect: settings.dialect(),
         mode: match settings.mode {
             ModeName::Strict => "strict",
             ModeName::Permissive => "permissive",
@@ -144,8 +150,15 @@ impl ConfigCheck<'_> {
     fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
         let tls = if self.tls { " with TLS" } else { "" };
         ui.line(&format!(
-            "ok: {}, {}{tls}, {} to {}, {} trusted",
-            self.mode, self.listen, self.path, self.upstream, self.keys
+            "ok: {}, {}{tls}, {} {}, {} trusted",
+            self.mode,
+            self.listen,
+            self.path,
+            match (&self.upstream, self.dialect) {
+                (Some(upstream), _) => format!("to {upstream}"),
+                (None, dialect) => format!("for {}", dialect.unwrap_or_default()),
+            },
+            self.keys
         ))?;
         let mut rows: Vec<(&str, String)> = Vec::new();
         rows.push(("origins", self.origins.join(" ")));

@@ -1,4 +1,4 @@
-//! Reads a configuration file: the flags of `gateway`, written in TOML.
+//! Reads a configuration file: the flags of `gateway` or `authz`, written in TOML.
 //!
 //! Each setting is parsed as the flag with the same name, so that file and command line follow the
 //! same rules. A flag on the command line replaces the setting in the file. Every failure names the
@@ -29,6 +29,8 @@ const NOT_IN_FILES: [&str; 7] =
 
 /// A configuration file, with the line of each setting.
 pub(crate) struct ConfigFile {
+    /// The command whose flags the settings are.
+    command: &'static str,
     name: String,
     settings: Vec<FileSetting>,
 }
@@ -43,13 +45,14 @@ struct FileSetting {
 }
 
 impl ConfigFile {
-    /// Reads the file at `path`, and checks each setting alone.
+    /// Reads the file at `path` for `command`, and checks each setting alone.
     ///
     /// # Errors
     /// The file cannot be read, is not TOML, or has a setting that its flag would refuse.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(command: &'static str, path: &Path) -> Result<Self, Failure> {
         let bytes = files::open_quietly(Some(path))?.read(MAX_FILE_BYTES)?;
-        let mut file = ConfigFile { name: path.display().to_string(), settings: Vec::new() };
+        let name = path.display().to_string();
+        let mut file = ConfigFile { command, name, settings: Vec::new() };
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table = DeTable::parse(&text).map_err(|error| {
@@ -59,9 +62,9 @@ impl ConfigFile {
             file.broken(error.span().map(|span| line(span.start)), why)
         })?;
 
-        let mut command = Cli::command();
-        command.build();
-        let flags = command.find_subcommand("gateway").map(|gateway| gateway.get_arguments());
+        let mut grammar = Cli::command();
+        grammar.build();
+        let flags = grammar.find_subcommand(command).map(|command| command.get_arguments());
         let flags: Vec<&Arg> = flags.into_iter().flatten().collect();
         let mut table: Vec<_> = table.into_inner().into_iter().collect();
         table.sort_by_key(|(key, _)| key.span().start);
@@ -74,7 +77,8 @@ impl ConfigFile {
                 }
                 Some(arg) => words(&key, value.into_inner(), arg),
                 None => {
-                    let nearest = nearest(&key).map(|near| format!("; did you mean {near:?}?"));
+                    let nearest =
+                        nearest(command, &key).map(|near| format!("; did you mean {near:?}?"));
                     let shown = quoted(&key);
                     Err(format!("there is no setting {shown}{}", nearest.unwrap_or_default()))
                 }
@@ -95,7 +99,7 @@ impl ConfigFile {
         let given = Cli::command()
             .try_get_matches_from(argv)
             .map_err(|error| usage_error::failure(&error, argv))?;
-        let given = given.subcommand_matches("gateway");
+        let given = given.subcommand_matches(self.command);
         let mut whole = argv.to_vec();
         for setting in &self.settings {
             let id = setting.key.replace('-', "_");
@@ -135,7 +139,7 @@ impl ConfigFile {
     /// Parses the last setting alone, as the flag with its name.
     fn check_last(&self) -> Result<(), Failure> {
         let Some(setting) = self.settings.last() else { return Ok(()) };
-        let alone = command_line(setting.words.iter());
+        let alone = command_line(self.command, setting.words.iter());
         match Cli::try_parse_from(&alone) {
             // A setting that requires another one is checked later, with all settings together.
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
@@ -149,7 +153,8 @@ impl ConfigFile {
     /// Parses all settings together as flags. A failure is then reported for the file, and not for
     /// the command line.
     fn check_all(&self) -> Result<(), Failure> {
-        let all = command_line(self.settings.iter().flat_map(|setting| &setting.words));
+        let all =
+            command_line(self.command, self.settings.iter().flat_map(|setting| &setting.words));
         match Cli::try_parse_from(&all) {
             Err(error) => Err(self.broken(None, &usage_error::failure(&error, &all).message)),
             Ok(_) => Ok(()),
@@ -160,27 +165,28 @@ impl ConfigFile {
         let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
         Failure::new(Exit::Usage, "config", format!("{}: {line}{why}", self.name))
             .hint(format!(
-                "mcpid gateway --config {} --check-config",
+                "mcpid {} --config {} --check-config",
+                self.command,
                 path_word(Path::new(&self.name))
             ))
-            .hint("mcpid gateway --help")
+            .hint(format!("mcpid {} --help", self.command))
     }
 }
 
-fn command_line<'a>(words: impl Iterator<Item = &'a OsString>) -> Vec<OsString> {
-    ["mcpid", "gateway"].map(OsString::from).into_iter().chain(words.cloned()).collect()
+fn command_line<'a>(command: &str, words: impl Iterator<Item = &'a OsString>) -> Vec<OsString> {
+    ["mcpid", command].map(OsString::from).into_iter().chain(words.cloned()).collect()
 }
 
 /// Returns the setting whose name is most similar to `key`, by clap's rule for flags.
-fn nearest(key: &str) -> Option<String> {
+fn nearest(command: &str, key: &str) -> Option<String> {
     let flag = format!("--{}", key.replace('_', "-").to_lowercase());
-    let exact = Cli::command().find_subcommand("gateway").is_some_and(|gateway| {
-        gateway.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--"))
+    let exact = Cli::command().find_subcommand(command).is_some_and(|command| {
+        command.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--"))
     });
     if exact {
         return flag.strip_prefix("--").map(str::to_owned);
     }
-    let error = Cli::try_parse_from(["mcpid", "gateway", &flag]).err()?;
+    let error = Cli::try_parse_from(["mcpid", command, &flag]).err()?;
     let suggested = match error.get(ContextKind::SuggestedArg)? {
         ContextValue::String(text) => text.clone(),
         ContextValue::Strings(texts) => texts.first()?.clone(),

@@ -2,6 +2,7 @@
 //! main thread prints messages and watches files.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use mcpid::audit::witness::WitnessNews;
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::RolloutTally;
-use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness};
+use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::net::tls::ReloadableCertificates;
 use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 
 use super::log_writer::LogWriter;
 use super::settings::{GatewaySettings, certificates, to_upstream};
-use crate::args::GatewayFlags;
+use crate::args::FrontFlags;
 use crate::cmd::audit::{open, witnessing};
 use crate::cmd::verify::verifier::VerifierSettings;
 use crate::input::nonce_store::{self, OpenedStore};
@@ -50,7 +51,7 @@ enum GatewayEvent {
 /// Serves until a signal stops the gateway.
 pub(crate) fn run(
     settings: GatewaySettings,
-    args: &GatewayFlags,
+    args: &FrontFlags,
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -106,11 +107,12 @@ pub(crate) fn run(
         metrics.witnessed(Arc::clone(witnesses.status()), Arc::clone(&clock));
     }
     let readiness = Arc::new(readiness);
+    let place = settings.described();
+    let roots = settings.roots();
     let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, .. } = settings;
     // Each connection of a client may need one to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
-    let upstream = config.upstream.to_string();
     let gateway = Gateway::new(
         config,
         verifier,
@@ -151,7 +153,7 @@ pub(crate) fn run(
         }
         server = server.with_admin(listener, admin);
     }
-    ui.note(&format!("listening at {to}, before {upstream}"));
+    ui.note(&format!("listening at {to}, {place}"));
 
     {
         let events = events.clone();
@@ -171,6 +173,7 @@ pub(crate) fn run(
         replay,
         clock,
         tls,
+        roots,
         opened,
         watch,
     };
@@ -280,7 +283,7 @@ fn signals(
 
 /// What the main thread needs for its messages and its watching of files.
 struct GatewayConsole<'a> {
-    args: &'a GatewayFlags,
+    args: &'a FrontFlags,
     log_writer: LogWriter,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
@@ -288,6 +291,8 @@ struct GatewayConsole<'a> {
     replay: ReplayCheck,
     clock: Arc<dyn Clock>,
     tls: Option<ReloadableCertificates>,
+    /// The file of authorities for connections to the upstream.
+    roots: Option<(PathBuf, Upstream)>,
     opened: OpenedStore,
     watch: FileWatch,
 }
@@ -358,7 +363,7 @@ impl GatewayConsole<'_> {
                 Err(failure) => broken = Some(failure.message),
             }
         }
-        if let (Some(roots), Some(upstream)) = (&self.args.upstream_ca, &self.args.upstream) {
+        if let Some((roots, upstream)) = &self.roots {
             match to_upstream(Some(roots), upstream) {
                 Ok(config) => self.gateway.trust(config),
                 Err(failure) => broken = Some(failure.message),

@@ -1,10 +1,10 @@
-//! Reads the flags of a gateway, and checks all that can be checked without listening.
+//! Reads the flags of `gateway` and `authz`, and checks all that can be checked without listening.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpid::gateway::{Config, Upstream};
+use mcpid::gateway::{AuthzDialect, Config, GatewayRole, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, ServerLimits, tls};
@@ -13,7 +13,7 @@ use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{GatewayFlags, ModeName, RefusalStatus};
+use crate::args::{FrontFlags, GatewayFlags, ModeName, RefusalStatus};
 use crate::cmd::verify::verifier::VerifierSettings;
 use crate::input::files;
 use crate::output::exit::Exit;
@@ -34,10 +34,12 @@ pub(crate) struct GatewaySettings {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) watch: FileWatch,
     pub(crate) mode: ModeName,
+    /// The file of authorities for connections to the upstream.
+    upstream_ca: Option<PathBuf>,
 }
 
 impl GatewaySettings {
-    /// Reads the flags, the trust files and the certificates.
+    /// Reads the flags of `gateway`, the trust files and the certificates.
     ///
     /// # Errors
     /// A flag or file cannot be used, or is not safe to use.
@@ -47,14 +49,7 @@ impl GatewaySettings {
                 "mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080",
             )
         })?;
-        if args.judging.origin.is_empty() {
-            return Err(Failure::usage(
-                "by which URL do clients know this server? --origin is missing",
-            )
-            .hint(format!(
-                "mcpid gateway --upstream {upstream} --origin https://mcp.example.com"
-            )));
-        }
+        origin_given(&args.front, &format!("gateway --upstream {upstream}"))?;
         if upstream.is_open_to_forgery() && !args.allow_remote_upstream {
             return Err(Failure::usage(format!(
                 "--upstream {upstream} is another machine by plain http: whoever is on the way can \
@@ -62,16 +57,50 @@ impl GatewaySettings {
             ))
             .hint("use https, or --allow-remote-upstream if the network between is yours alone"));
         }
+        let listen =
+            args.listen.clone().unwrap_or(ListenAddress::Tcp(([127, 0, 0, 1], 8080).into()));
+        let mut config = Config::new(upstream.clone());
+        if let Some(path) = &args.path {
+            config.paths = endpoint(path)?;
+        }
+        config.paths = config.paths.with_upstream(upstream.path());
+        config.preserve_host = args.preserve_host;
+        let seconds = |given: Option<u32>| given.map(|seconds| Duration::from_secs(seconds.into()));
+        config.connect_time = seconds(args.connect_timeout).unwrap_or(config.connect_time);
+        config.answer_time = seconds(args.answer_timeout).unwrap_or(config.answer_time);
+        allow_origins(&mut config, &args.allow_origin)?;
+        if args.upstream_ca.is_some() && !upstream.is_tls() {
+            let why = "the upstream is reached without TLS";
+            let hint = "an upstream with TLS begins with https://".to_owned();
+            return Err(without_effect("--upstream-ca", why).hint(hint));
+        }
+        let roots = args.upstream_ca.as_deref();
+        let mut settings =
+            GatewaySettings::front(&args.front, "gateway", (config, listen), roots, ui)?;
+        settings.to_upstream = to_upstream(roots, &upstream)?;
+        Ok(settings)
+    }
+
+    /// Reads the flags that both commands share, the trust files and the certificates. `command` is
+    /// the name of the command, for hints.
+    ///
+    /// # Errors
+    /// A flag or file cannot be used, or would not be safe.
+    pub(crate) fn front(
+        args: &FrontFlags,
+        command: &str,
+        (mut config, listen): (Config, ListenAddress),
+        upstream_ca: Option<&Path>,
+        ui: &mut Ui,
+    ) -> Result<Self, Failure> {
         let profile = args.judging.profile.profile();
         if profile.nonce != Presence::Required {
             return Err(Failure::usage(format!(
                 "the profile {} is for audits: a request that it accepts can be replayed",
                 profile.name
             ))
-            .hint("mcpid gateway --profile mcp"));
+            .hint(format!("mcpid {command} --profile mcp")));
         }
-        let listen =
-            args.listen.clone().unwrap_or(ListenAddress::Tcp(([127, 0, 0, 1], 8080).into()));
         if let Some(admin) = &args.admin
             && !admin.is_local()
             && !args.allow_remote_admin
@@ -91,15 +120,18 @@ impl GatewaySettings {
             ))
             .hint(format!("--trusted-proxy {proxy}")));
         }
-        let config = config(args, upstream, ui)?;
-        without_effect(args, &config.upstream)?;
+        policy(args, command, &mut config, ui)?;
+        patterns_have_effect(args)?;
+        if args.allow_remote_admin && args.admin.is_none() {
+            let failure = without_effect("--allow-remote-admin", "there is no --admin");
+            return Err(failure.hint("--admin 127.0.0.1:9090"));
+        }
         // Watching begins before the files are read, so that no change is missed in between.
-        let watch = FileWatch::new(watched(args)?);
+        let watch = FileWatch::new(watched(args, upstream_ca)?);
         let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
             _ => None,
         };
-        let to_upstream = to_upstream(args.upstream_ca.as_deref(), &config.upstream)?;
         let judging = VerifierSettings::read(&args.judging, ui)?;
         let mut limits = ServerLimits::default();
         let seconds = |given: Option<u32>, into: &mut Duration| {
@@ -113,7 +145,10 @@ impl GatewaySettings {
         if let Some(count) = args.max_connections {
             limits.connections = count;
         }
+        let to_upstream = tls::client_without_roots()
+            .map_err(|error| Failure::new(Exit::Key, "certificate", chain(&error)))?;
         let (admin, mode) = (args.admin.clone(), args.mode);
+        let upstream_ca = upstream_ca.map(Path::to_owned);
         Ok(GatewaySettings {
             config,
             judging,
@@ -124,36 +159,61 @@ impl GatewaySettings {
             tls,
             watch,
             mode,
+            upstream_ca,
         })
+    }
+
+    /// Returns the upstream of a gateway.
+    pub(crate) fn upstream(&self) -> Option<&Upstream> {
+        match &self.config.role {
+            GatewayRole::Proxy(upstream) => Some(upstream),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the dialect of an authorizer.
+    pub(crate) fn dialect(&self) -> Option<&'static str> {
+        match &self.config.role {
+            GatewayRole::Authorizer(protocol) if protocol.dialect == AuthzDialect::Envoy => {
+                Some("envoy")
+            }
+            GatewayRole::Authorizer(_) => Some("traefik"),
+            _ => None,
+        }
+    }
+
+    /// Returns what the server stands before or answers, for messages.
+    pub(crate) fn described(&self) -> String {
+        match self.upstream() {
+            Some(upstream) => format!("before {upstream}"),
+            None => format!("for {}", self.dialect().unwrap_or_default()),
+        }
+    }
+
+    /// Returns the file of authorities for connections to the upstream.
+    pub(crate) fn roots(&self) -> Option<(PathBuf, Upstream)> {
+        Some((self.upstream_ca.clone()?, self.upstream()?.clone()))
     }
 }
 
-fn config(args: &GatewayFlags, upstream: Upstream, ui: &mut Ui) -> Result<Config, Failure> {
-    let mut config = Config::new(upstream);
-    if let Some(path) = &args.path {
-        config.paths =
-            Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))?;
+/// Checks that a public origin is given. `command` is the command so far, for the hint.
+pub(crate) fn origin_given(args: &FrontFlags, command: &str) -> Result<(), Failure> {
+    if !args.judging.origin.is_empty() {
+        return Ok(());
     }
-    config.paths = config.paths.with_upstream(config.upstream.path());
-    for open in &args.open {
-        config.paths = config
-            .paths
-            .with_open(open.clone())
-            .map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
-    }
-    config.modes = modes(args, ui)?;
-    let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
-    if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
-        return Err(Failure::usage("--realm is for --refuse-with 401")
-            .hint("mcpid gateway --refuse-with 401 --realm mcp"));
-    }
-    config.refuse_with = match args.refuse_with {
-        RefusalStatus::Forbidden => RefuseWith::Forbidden,
-        RefusalStatus::Unauthorized => RefuseWith::Unauthorized { realm },
-        RefusalStatus::Ok => RefuseWith::Ok,
-    };
-    for origin in &args.allow_origin {
-        // A web origin must be written as browsers write it, because the two are compared as text.
+    Err(Failure::usage("by which URL do clients know this server? --origin is missing")
+        .hint(format!("mcpid {command} --origin https://mcp.example.com")))
+}
+
+/// Parses `--path`.
+pub(crate) fn endpoint(path: &str) -> Result<Paths, Failure> {
+    Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))
+}
+
+/// Adds web origins. They must be written as browsers write them, because the two are compared as
+/// text.
+pub(crate) fn allow_origins(config: &mut Config, origins: &[String]) -> Result<(), Failure> {
+    for origin in origins {
         let web = origin.starts_with("http://") || origin.starts_with("https://");
         let as_browsers = Origin::parse(origin).is_ok_and(|o| o.to_string() == *origin);
         if origin.eq_ignore_ascii_case("null") || origin.contains('*') || (web && !as_browsers) {
@@ -164,52 +224,74 @@ fn config(args: &GatewayFlags, upstream: Upstream, ui: &mut Ui) -> Result<Config
         }
         config.allow_origins.push(origin.clone());
     }
-    config.preserve_host = args.preserve_host;
+    Ok(())
+}
+
+/// Sets what the shared flags say of paths, modes and refusals.
+fn policy(
+    args: &FrontFlags,
+    command: &str,
+    config: &mut Config,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    for open in &args.open {
+        let paths = config.paths.clone().with_open(open.clone());
+        config.paths = paths.map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
+    }
+    config.modes = modes(args, command, ui)?;
+    let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
+    if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
+        return Err(Failure::usage("--realm is for --refuse-with 401")
+            .hint(format!("mcpid {command} --refuse-with 401 --realm mcp")));
+    }
+    config.refuse_with = match args.refuse_with {
+        RefusalStatus::Forbidden => RefuseWith::Forbidden,
+        RefusalStatus::Unauthorized => RefuseWith::Unauthorized { realm },
+        RefusalStatus::Ok => RefuseWith::Ok,
+    };
     config.trusted_proxies.clone_from(&args.trusted_proxy);
-    let seconds = |given: Option<u32>| given.map(|seconds| Duration::from_secs(seconds.into()));
-    config.connect_time = seconds(args.connect_timeout).unwrap_or(config.connect_time);
-    config.answer_time = seconds(args.answer_timeout).unwrap_or(config.answer_time);
-    config.body_time = seconds(args.body_timeout).unwrap_or(config.body_time);
+    if let Some(seconds) = args.body_timeout {
+        config.body_time = Duration::from_secs(seconds.into());
+    }
     if let Some(budget) = args.budget {
         config.budget = usize::try_from(budget).unwrap_or(usize::MAX);
     }
-    Ok(config)
+    Ok(())
 }
 
-/// Refuses flags that would have no effect, because a user who sets one expects an effect.
-fn without_effect(args: &GatewayFlags, upstream: &Upstream) -> Result<(), Failure> {
-    let nothing =
-        |flag: &str, why: &str| Err(Failure::usage(format!("{flag} would change nothing: {why}")));
-    let hinted = |refused: Result<(), Failure>, hint: String| refused.map_err(|e| e.hint(hint));
+/// Returns the failure for a flag that would have no effect, because a user who sets one expects an
+/// effect.
+pub(crate) fn without_effect(flag: &str, why: &str) -> Failure {
+    Failure::usage(format!("{flag} would change nothing: {why}"))
+}
+
+/// Refuses patterns that would change nothing.
+fn patterns_have_effect(args: &FrontFlags) -> Result<(), Failure> {
     let flag = |flag: &str, text: &str| format!("{flag} {}", shell_word(text));
     match (args.mode, args.strict.first(), args.permissive.first()) {
         (ModeName::Permissive, _, Some(text)) => {
             let permissive = flag("--permissive", text);
             let why = "--mode permissive lets everything through that is not strict";
-            hinted(nothing(&permissive, why), format!("--mode strict {permissive}"))?;
+            let hint = format!("--mode strict {permissive}");
+            return Err(without_effect(&permissive, why).hint(hint));
         }
         (ModeName::Strict, Some(text), None) => {
             let strict = flag("--strict", text);
             let why = "--mode strict refuses everything that is not verified";
-            hinted(nothing(&strict, why), format!("--mode permissive {strict}"))?;
+            let hint = format!("--mode permissive {strict}");
+            return Err(without_effect(&strict, why).hint(hint));
         }
         _ => {}
     }
-    if let Some(both) = args.permissive.iter().find(|text| args.strict.contains(text)) {
-        nothing(&flag("--permissive", both), "it is --strict too, which wins")?;
+    match args.permissive.iter().find(|text| args.strict.contains(text)) {
+        Some(both) => {
+            Err(without_effect(&flag("--permissive", both), "it is --strict too, which wins"))
+        }
+        None => Ok(()),
     }
-    if args.upstream_ca.is_some() && !upstream.is_tls() {
-        let hint = "an upstream with TLS begins with https://".to_owned();
-        hinted(nothing("--upstream-ca", "the upstream is reached without TLS"), hint)?;
-    }
-    if args.allow_remote_admin && args.admin.is_none() {
-        let hint = "--admin 127.0.0.1:9090".to_owned();
-        hinted(nothing("--allow-remote-admin", "there is no --admin"), hint)?;
-    }
-    Ok(())
 }
 
-fn modes(args: &GatewayFlags, ui: &mut Ui) -> Result<LearningModes, Failure> {
+fn modes(args: &FrontFlags, command: &str, ui: &mut Ui) -> Result<LearningModes, Failure> {
     let mut modes = match args.mode {
         ModeName::Strict => Modes::strict(),
         ModeName::Permissive => Modes::permissive(),
@@ -224,7 +306,7 @@ fn modes(args: &GatewayFlags, ui: &mut Ui) -> Result<LearningModes, Failure> {
     for text in &args.permissive {
         if text == "destructive" {
             return Err(Failure::usage("--permissive destructive: that is what strict is for")
-                .hint("mcpid gateway --mode permissive --strict destructive"));
+                .hint(format!("mcpid {command} --mode permissive --strict destructive")));
         }
         modes = modes.with_permissive(pattern_flag::granting("--permissive", text, ui)?);
     }
@@ -274,8 +356,9 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 }
 
 /// Returns the files that are watched for changes.
-fn watched(args: &GatewayFlags) -> Result<Vec<PathBuf>, Failure> {
+fn watched(args: &FrontFlags, upstream_ca: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
-    let tls = args.tls_cert.iter().chain(&args.tls_key).chain(&args.upstream_ca).cloned();
+    let tls = args.tls_cert.iter().chain(&args.tls_key).cloned();
+    let tls = tls.chain(upstream_ca.map(Path::to_owned));
     Ok(trusts.chain(tls).collect())
 }

@@ -1,0 +1,52 @@
+//! Refuses fields that an authorizer would have to drop or could read in two ways.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::gateway::framing::{GatewayFault, fault};
+use crate::message::is_override;
+use crate::verify::is_singleton;
+
+use super::AuthzDialect;
+
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+
+const MCPID: GatewayFault =
+    fault(BAD, "mcpid_field", "a client must not send fields that begin with mcpid-");
+const NAME: GatewayFault = fault(
+    BAD,
+    "field_name",
+    "the name of a field holds other characters than letters, digits and hyphens",
+);
+const OVERRIDE: GatewayFault =
+    fault(BAD, "override_field", "a field names another method or target than the request");
+const REPEATED: GatewayFault =
+    fault(BAD, "repeated_field", "a field that must stand once holds a comma");
+const UPGRADE: GatewayFault =
+    fault(BAD, "upgrade", "a change of the protocol cannot be authorized");
+
+/// Checks the fields of a request that a proxy of this dialect described.
+///
+/// # Errors
+/// The server could read a field in another way than it was judged.
+pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayFault> {
+    for name in headers.keys().map(|name| name.as_str()) {
+        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a hyphen.
+        if name.replace('_', "-").starts_with("mcpid-") {
+            return Err(MCPID);
+        }
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(NAME);
+        }
+        if is_override(name) && !dialect.sets(name) {
+            return Err(OVERRIDE);
+        }
+        if name == "upgrade" {
+            return Err(UPGRADE);
+        }
+    }
+    // A proxy that joins lines hides from step 1 that a field stands twice.
+    let joined = headers
+        .iter()
+        .any(|(name, value)| is_singleton(name.as_str()) && value.as_bytes().contains(&b','));
+    if joined { Err(REPEATED) } else { Ok(()) }
+}
