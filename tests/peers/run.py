@@ -35,6 +35,7 @@ import bodies
 import bridging
 import conformance
 import crowd
+import envoy
 import faults
 import framing
 import http2
@@ -59,6 +60,7 @@ def cases(stand: Stand):
     yield from http2.cases(stand)
     yield from faults.cases(stand)
     yield from crowd.cases(stand)
+    yield from envoy.cases(stand)
     for step in shared_nonces.STEPS:
         yield f"redis: {step}", lambda step=step: redis.step(step)
 

@@ -1,0 +1,469 @@
+"""Envoy with the configuration of contrib/envoy, only its ports changed, and `mcpid authz` beside it. Each
+request goes to Envoy and to a gateway; what authz judges has the gateway's verdict, and what either
+refuses does not reach the server.
+"""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import framing
+from servers import HERE, Running, Stand, free_port, listens, until
+from wire import ACCEPT, JSON, Answer, Connection, call, head
+
+CONFIGURATION = HERE.parents[1] / "contrib/envoy/envoy.yaml"
+POLICY = framing.POLICY
+CALL = call("delete_db", "outer")
+READ = framing.READ
+# The gateway refuses these. Envoy reads them in one way and writes a head of its own, which is the one that
+# is judged and that the server gets.
+REWRITTEN = {
+    "chunked, folded", "bare line feeds", "a bare carriage return", "a folded field",
+    "an absolute target, the host elsewhere", "a target with user information",
+}
+
+
+@dataclass
+class Received:
+    line: str
+    fields: list[tuple[str, str]]
+    body: bytes
+
+    def told(self) -> dict[str, str]:
+        """What the server is told by fields that begin like ours, however they are written."""
+        pairs = [(name.replace("_", "-"), value) for name, value in self.fields]
+        found = [(name, value) for name, value in pairs if name.startswith("mcpid-")]
+        assert len(found) == len(dict(found)), found
+        return dict(found)
+
+
+class Recorder(ThreadingHTTPServer):
+    """An MCP server behind Envoy: it keeps what it got, in either framing, and answers 200."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.got: list[Received] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def take(self) -> list[Received]:
+        found, self.got = self.got, []
+        return found
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def handle_any(self):
+        if self.headers.get("transfer-encoding"):
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        fields = [(name.lower(), value) for name, value in self.headers.items()]
+        self.server.got.append(Received(self.requestline, fields, body))
+        answer = b'{"jsonrpc":"2.0","id":1,"result":{}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
+class Authz(Running):
+    """`mcpid authz` for clients that know the server by Envoy's port."""
+
+    def __init__(self, stand: Stand, public: int, port: int, *flags):
+        self.port = port
+        self.requests = stand.log("authz-requests")
+        super().__init__(stand, "authz", [
+            stand.tools.mcpid, "authz", "--listen", f"127.0.0.1:{port}", "--origin", f"http://127.0.0.1:{public}",
+            "-r", stand.trust, "--nonces", f"sqlite:{stand.nonces}", "--trusted-proxy", "127.0.0.1",
+            "--log", self.requests, *flags,
+        ])
+        until(lambda: self.process.poll() is not None or listens(port), "authz listens", 10)
+        assert self.process.poll() is None, self.said()
+
+    def lines(self) -> list[dict]:
+        text = self.requests.read_text() if self.requests.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the configuration"
+    return text.replace(old, new)
+
+
+@contextlib.contextmanager
+def envoy(stand: Stand, ports: dict[int, int], *changes: tuple[str, str]):
+    """Envoy with the shipped configuration: these ports, and these changes."""
+    text = CONFIGURATION.read_text()
+    for theirs, ours in ports.items():
+        text = replaced(text, f"port_value: {theirs} ", f"port_value: {ours} ")
+    text = replaced(text, "http://127.0.0.1:9001", f"http://127.0.0.1:{ports[9001]}")
+    for old, new in changes:
+        text = replaced(text, old, new)
+    file = stand.log("envoy-configuration").with_suffix(".yaml")
+    file.write_text(text)
+    program = Path(stand.tools.python2).parent / "envoy"
+    running = Running(stand, "envoy", [
+        program, "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning",
+    ])
+    try:
+        def starts():
+            assert running.process.poll() is None, running.said()[-2000:]
+            return listens(ports[8080])
+
+        until(starts, "Envoy listens", 20)
+        yield running
+    finally:
+        running.end()
+
+
+class Shared:
+    """One Envoy with authz, and one gateway with the same rules, each before a server of its own."""
+
+    def __init__(self, stand: Stand, *flags, changes: tuple = ()):
+        self.stand, self.context = stand, contextlib.ExitStack()
+        self.server, self.other = Recorder(), Recorder()
+        self.port, self.authz_port = free_port(), free_port()
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.flags = flags
+        self.authz = Authz(stand, self.port, self.authz_port, *flags)
+        ports = {8080: self.port, 9902: free_port(), 8000: self.server.server_port, 9001: self.authz_port}
+        self.context.enter_context(envoy(stand, ports, *changes))
+        before = f"http://127.0.0.1:{self.other.server_port}/mcp"
+        self.gateway = self.context.enter_context(stand.gateway(before, "--origin", self.origin, *flags))
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.authz.end() == 0, self.authz.said()
+        assert "panicked" not in self.authz.said(), self.authz.said()
+
+    def signed(self, body: bytes = CALL, *, more: list = (), method: str = "POST", target: str = "/mcp",
+               key=None, host: str = "", **options) -> list[tuple[str, str]]:
+        """The fields of a signed request."""
+        fields = [("Host", host or f"127.0.0.1:{self.port}"), *([JSON] if body else []), ACCEPT, *more]
+        key = key or self.stand.key
+        return fields + key.sign(method, self.origin + target, fields, body, **options)
+
+    def ask(self, data: bytes, method: str = "POST") -> tuple[Answer, list[Received], dict | None]:
+        """The answer, what reached the server, and the line of authz if Envoy asked."""
+        self.server.take()
+        before = len(self.authz.lines())
+        with Connection(self.port, timeout=30) as connection:
+            answer = connection.send(data).answer(method)
+        if answer.headers.get("server") != "envoy":
+            raise AssertionError(f"not an answer of Envoy: {answer}")
+        # The log is written some milliseconds after the answer.
+        time.sleep(0.1)
+        lines = self.authz.lines()[before:]
+        assert len(lines) <= 1, lines
+        return answer, self.server.take(), lines[0] if lines else None
+
+
+def written(fields: list[tuple[str, str]], body: bytes = CALL, method: str = "POST", target: str = "/mcp") -> bytes:
+    length = [("Content-Length", str(len(body)))] if body or method == "POST" else []
+    return head(method, target, [*fields, *length]) + body
+
+
+def without(fields: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    return [(n, v) for n, v in fields if n.lower() != name]
+
+
+def requests(there: Shared | None) -> dict:
+    """Name: a function that makes one request, each time with a new nonce."""
+    def signed(*arguments, **options):
+        return there.signed(*arguments, **options)
+
+    def now():
+        return int(time.time())
+
+    signature = lambda value: lambda: written([*without(without(signed(), "signature-input"), "signature"), *value])
+    return {
+        "signed": lambda: written(signed()),
+        "signed, in chunks": lambda: head("POST", "/mcp", [*signed(), ("Transfer-Encoding", "chunked")])
+        + framing.chunked(CALL),
+        "signed with a query": lambda: written(signed(target="/mcp?a=%2F&b"), target="/mcp?a=%2F&b"),
+        "signed with an empty query": lambda: written(signed(target="/mcp?"), target="/mcp?"),
+        "signed, covering more": lambda: written(signed(more=[("Mcp-Param-City", "Oslo"), ("Last-Event-Id", "7")])),
+        "an empty field": lambda: written(signed(more=[("Mcp-Param-City", "")])),
+        "a GET": lambda: written(signed(b"", method="GET"), b"", "GET"),
+        "a DELETE": lambda: written(signed(b"", method="DELETE"), b"", "DELETE"),
+        "a DELETE with a body": lambda: written(signed(b"{}", method="DELETE"), b"{}", "DELETE"),
+        "a body of 3 MiB": lambda: written(signed(body := b" " * (3 << 20) + CALL), body),
+        "unsigned": lambda: written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT]),
+        "an unsigned read": lambda: written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT], READ),
+        "a stranger": lambda: written(signed(key=there.stand.stranger)),
+        "another body": lambda: written(signed(), CALL.replace(b"outer", b"inner")),
+        "a longer body": lambda: written(signed(), CALL + b" "),
+        "another method": lambda: written(signed(), method="PUT"),
+        "another query": lambda: written(signed(), target="/mcp?a"),
+        "old": lambda: written(signed(created=now() - 1000)),
+        "early": lambda: written(signed(created=now() + 1000)),
+        "another host": lambda: written(signed(host="evil.example")),
+        "not JSON": lambda: written(signed(b"{"), b"{"),
+        "two methods": lambda: written(signed(b'{"method":"a","method":"b"}'), b'{"method":"a","method":"b"}'),
+        "a batch": lambda: written(signed(b"[" + CALL + b"]"), b"[" + CALL + b"]"),
+        "a coding": lambda: written(signed(more=[("Content-Encoding", "gzip")])),
+        "a field that lies": lambda: written(signed(more=[("Mcp-Method", "tools/list")])),
+        "a field that is not covered": lambda: written([*signed(), ("Mcp-Session-Id", "one")]),
+        "a field that was changed": lambda: written(
+            [*without(signed(more=[("Mcp-Param-A", "1")]), "mcp-param-a"), ("Mcp-Param-A", "2")]),
+        "no digest": lambda: written(without(signed(), "content-digest")),
+        "no signature": lambda: written(without(signed(), "signature")),
+        "no input": lambda: written(without(signed(), "signature-input")),
+        "malformed input": signature([("Signature-Input", "mcp=("), ("Signature", "mcp=:AAAA:")]),
+        "a label twice": signature([("Signature-Input", 'mcp=("@method"), mcp=("@method")'), ("Signature", "mcp=:AAAA:")]),
+        "empty signature fields": signature([("Signature-Input", ""), ("Signature", "")]),
+        "another path": lambda: written(signed(target="/x"), target="/x"),
+        "a trailing slash": lambda: written(signed(target="/mcp/"), target="/mcp/"),
+        "two slashes": lambda: written(signed(target="//mcp"), target="//mcp"),
+        "an encoded letter": lambda: written(signed(target="/%6dcp"), target="/%6dcp"),
+        "a dot segment": lambda: written(signed(target="/x/../mcp"), target="/x/../mcp"),
+        "capitals": lambda: written(signed(target="/MCP"), target="/MCP"),
+        "a page": lambda: written(signed(more=[("Origin", "https://evil.example")])),
+        "an expectation": lambda: written(signed(more=[("Expect", "200-maybe")])),
+        "a document for OAuth": lambda: written(
+            [("Host", f"127.0.0.1:{there.port}")], b"", "GET", "/.well-known/oauth-protected-resource"),
+        "a document for OAuth, elsewhere": lambda: written(
+            [("Host", "evil.example")], b"", "GET", "/.well-known/oauth-protected-resource"),
+    }
+
+
+def alike(there: Shared, make) -> None:
+    """Envoy with authz decides as the gateway does."""
+    data = make()
+    method = data.split(b" ")[0].decode()
+    answer, behind, line = there.ask(data, method)
+    there.other.take()
+    before = len(there.gateway.lines())
+    with Connection(there.gateway.port, timeout=30) as connection:
+        theirs = connection.send(make()).answer(method)
+    passed = there.other.take()
+    if line is None:
+        # Envoy refused it without asking.
+        assert answer.status >= 400 and not behind, f"{answer}, {behind}"
+        return
+    assert (answer.status, answer.reason) == (theirs.status, theirs.reason), f"{answer}\nthe gateway: {theirs}"
+    assert len(behind) == len(passed), f"{behind}\nthe gateway: {passed}"
+    lines = until(lambda: there.gateway.lines()[before:], "a line of the gateway")
+    assert line["code"] == lines[0]["code"], f"{line}, {lines}"
+    if behind:
+        wanted = {name: value for name, value in passed[0].told().items()}
+        assert behind[0].told() == wanted, f"{behind[0].told()}, not {wanted}"
+        assert (behind[0].line, behind[0].body) == (passed[0].line, passed[0].body)
+
+
+def forged(there: Shared) -> None:
+    """No spelling of a client's own Mcpid-* reaches the server, on any answer."""
+    names = ["Mcpid-Status", "mcpid-name", "MCPID-KEY-ID", "Mcpid-Tag", "Mcpid-Touch", "Mcpid-Reason", "Mcpid-More",
+             "Mcpid_Status", "MCPID_NAME", "mcpid-Key_Id"]
+    host = ("Host", f"127.0.0.1:{there.port}")
+    for name in names:
+        lie = [(name, "verified"), (name, "bob")]
+        for what, data, method in [
+            ("verified", written([*there.signed(), *lie]), "POST"),
+            ("unsigned", written([host, JSON, ACCEPT, *lie], READ), "POST"),
+            ("refused", written([host, JSON, ACCEPT, *lie]), "POST"),
+            ("open", written([host, *lie], b"", "GET", "/.well-known/oauth-protected-resource"), "GET"),
+        ]:
+            answer, behind, _ = there.ask(data, method)
+            if "_" in name or what == "refused":
+                assert answer.status >= 400 and not behind, f"{name}, {what}: {answer}"
+                continue
+            assert answer.status == 200 and len(behind) == 1, f"{name}, {what}: {answer}"
+            told = behind[0].told()
+            wanted = {
+                "verified": {"mcpid-status": "verified", "mcpid-name": "alice", "mcpid-tag": there.stand.key.id,
+                             "mcpid-key-id": there.stand.key.id},
+                "unsigned": {"mcpid-status": "unsigned", "mcpid-reason": "signature_missing"},
+                "open": {},
+            }[what]
+            assert told == wanted, f"{name}, {what}: {told}"
+
+
+def repeated(there: Shared) -> None:
+    """Lines that Envoy joins are never verified as something else."""
+    param = [("Mcp-Param-A", "1"), ("Mcp-Param-A", "2")]
+    joined = there.signed(more=[("Mcp-Param-A", "1,2")])
+    fields = there.signed()
+    cases = [
+        ("two covered lines", written(there.signed(more=param)), 403, "head_unseen"),
+        ("one line with a comma", written(joined), 403, "head_unseen"),
+        ("a joined line taken apart", written([*without(joined, "mcp-param-a"), *param]), 403, "head_unseen"),
+        ("bytes outside of UTF-8", written(there.signed(more=[("Mcp-Param-A", "\xe9")])), 403, "head_unseen"),
+        ("two content types", written([*fields, ("Content-Type", "text/plain")]), 400, "repeated_field"),
+        ("two Mcp-Name", written(there.signed(more=[("Mcp-Name", "a"), ("Mcp-Name", "b")])), 400, "repeated_field"),
+        ("two sessions", written([*there.signed(more=[("Mcp-Session-Id", "a")]), ("Mcp-Session-Id", "b")]),
+         400, "repeated_field"),
+    ]
+    for what, data, status, reason in cases:
+        answer, behind, _ = there.ask(data)
+        assert (answer.status, answer.reason, behind) == (status, reason, []), f"{what}: {answer}, {behind}"
+    # Two signatures on two lines are one dictionary, and fields that are not covered may be repeated.
+    first, second = there.signed(), there.signed(key=there.stand.stranger)
+    two = [(n, v.replace("mcp=", "two=", 1)) for n, v in second if n in ("Signature-Input", "Signature")]
+    answer, behind, _ = there.ask(written([*first, *two, ("Accept", "text/plain"), ("X-A", "1"), ("X-A", "2")]))
+    assert answer.status == 200 and behind[0].told()["mcpid-name"] == "alice", answer
+
+
+def bodies(stand: Stand) -> None:
+    """A body that is hidden, cut or too long is never verified."""
+    shown = "with_request_body:\n                max_request_bytes: 4194304\n                allow_partial_message: false"
+    cases = [
+        ("hidden", [(shown, "")], 403, "body_unseen", "with_request_body"),
+        ("cut", [("max_request_bytes: 4194304", "max_request_bytes: 20"),
+                 ("allow_partial_message: false", "allow_partial_message: true")], 403, "body_unseen", "with_request_body"),
+        ("too long for Envoy", [("max_request_bytes: 4194304", "max_request_bytes: 20")], 413, None, ""),
+        ("without fields", [('allowed_headers:\n                patterns:\n                - safe_regex: { regex: ".*" }', "")],
+         403, "signature_missing", 'allowed_headers: { patterns: [{ safe_regex: { regex: ".*" } }] }'),
+    ]
+    for what, changes, status, reason, hint in cases:
+        there = Shared(stand, changes=changes)
+        try:
+            # Not even if the client says that the body is whole.
+            for more in [[], [("X-Envoy-Auth-Partial-Body", "false")]]:
+                answer, behind, line = there.ask(written([*there.signed(), *more]))
+                assert (answer.status, answer.reason, behind) == (status, reason, []), f"{what}: {answer}, {behind}"
+                assert line is None or hint in line["hint"], f"{what}: {line}"
+        finally:
+            there.close()
+
+
+def too_long(there: Shared) -> None:
+    body = b" " * (4 << 20) + CALL
+    answer, behind, _ = there.ask(written(there.signed(body), body))
+    assert (answer.status, behind) == (413, []), answer
+    # Envoy does not say whether a body that is empty is whole.
+    answer, behind, _ = there.ask(written(there.signed(b""), b""))
+    assert (answer.status, answer.reason, behind) == (403, "body_unseen", []), answer
+
+
+def peer(there: Shared) -> None:
+    """The log has the address that Envoy saw, and not the one that the client claims."""
+    lie = [("X-Forwarded-For", "203.0.113.7"), ("X-Real-Ip", "203.0.113.7")]
+    before = len(there.authz.lines())
+    # Another address than that of Envoy, which is trusted.
+    with socket.create_connection(("127.0.0.1", there.port), 10, source_address=("127.0.0.2", 0)) as client:
+        client.sendall(written([*there.signed(), *lie]))
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    line = until(lambda: there.authz.lines()[before:], "a line of authz")[0]
+    assert line["peer"] == "127.0.0.2", line
+
+
+def upgrades(there: Shared) -> None:
+    for value in ["websocket", "h2c"]:
+        more = [("Connection", "Upgrade"), ("Upgrade", value)]
+        answer, behind, _ = there.ask(written([*there.signed(), *more]))
+        # Envoy drops an offer that it does not know, and refuses the others.
+        assert answer.status >= 400 or behind[0].told()["mcpid-status"] == "verified", answer
+        assert all(name != "upgrade" for request in behind for name, _ in request.fields), behind
+
+
+def without_answer(stand: Stand) -> None:
+    """Authz that is down, slow or broken means no; when it is back, requests pass again."""
+    there = Shared(stand, changes=[("timeout: 5s", "timeout: 1s")])
+    authz, port = there.authz, there.authz_port
+
+    def ends_with(status: int, behind: int, what: str) -> None:
+        there.server.take()
+        with Connection(there.port, timeout=30) as connection:
+            answer = connection.send(written(there.signed())).answer()
+        assert answer.status == status, f"{what}: {answer}"
+        found = there.server.take()
+        assert len(found) == behind, f"{what}: {found}"
+
+    ends_with(200, 1, "up")
+    assert authz.end() == 0
+    ends_with(503, 0, "down")
+    slow = socket.create_server(("127.0.0.1", port))
+    ends_with(503, 0, "slow")
+    slow.close()
+    for answer in [b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 O", b"\x16\x03\x01",
+                   b"HTTP/1.1 204 No Content\r\nMcpid-Status: verified\r\n\r\n", b""]:
+        with socket.create_server(("127.0.0.1", port)) as broken:
+            def serve(broken=broken, answer=answer):
+                with contextlib.suppress(OSError):
+                    while True:
+                        connection, _ = broken.accept()
+                        with connection:
+                            connection.recv(65536)
+                            connection.sendall(answer)
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            there.server.take()
+            with Connection(there.port, timeout=30) as connection:
+                status = connection.send(written(there.signed())).answer_head()[0]
+            assert status != 200 and not there.server.take(), f"{answer}: {status}"
+            broken.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+    there.authz = Authz(stand, there.port, port, *there.flags)
+
+    def back():
+        with Connection(there.port, timeout=30) as connection:
+            return connection.send(written(there.signed())).answer().status == 200
+
+    until(back, "requests pass again", 10)
+    time.sleep(0.2)
+    # A nonce that was used before the restart stays used.
+    data = written(there.signed())
+    assert there.ask(data)[0].status == 200
+    there.authz.end()
+    there.authz = Authz(stand, there.port, port, *there.flags)
+    answer, behind, _ = there.ask(data)
+    assert (answer.status, answer.reason, behind) == (403, "nonce_replayed", []), answer
+    there.close()
+
+
+def attacked(there: Shared, name: str, attack: framing.Attack) -> None:
+    """Behind Envoy there is only what the policy lets through, for each 200 once."""
+    there.server.take()
+    data = attack.data.replace(b"HOST", f"127.0.0.1:{there.port}".encode())
+    answers = framing.all_answers(there.port, data, len(attack.answers))
+    behind = there.server.take()
+    assert len(behind) == answers.count(200), f"{answers}: {behind}"
+    for request in behind:
+        assert request.line.startswith("POST /mcp HTTP/1.1"), request
+        assert request.body == READ, request
+        assert request.told() == {"mcpid-status": "unsigned", "mcpid-reason": "signature_missing"}, request
+    most = 1 if name in REWRITTEN else attack.answers.count(200)
+    assert answers.count(200) <= most, f"{answers}, and the gateway {attack.answers}"
+
+
+def cases(stand: Stand):
+    strict = cache(lambda: Shared(stand))
+    policy = cache(lambda: Shared(stand, *POLICY))
+    for rules, name in [(strict, "strict"), (policy, "policy")]:
+        for request in requests(None):
+            yield f"envoy, {name}: {request}", lambda rules=rules, request=request: alike(
+                rules(), requests(rules())[request])
+    yield "envoy: forged fields never reach the server", lambda: forged(policy())
+    yield "envoy: repeated fields are never verified as another", lambda: repeated(strict())
+    yield "envoy: a body over the limit, or an empty one, is refused", lambda: too_long(strict())
+    yield "envoy: the client's address is the one that Envoy saw", lambda: peer(strict())
+    yield "envoy: offers to upgrade are not passed on", lambda: upgrades(strict())
+    for name, attack in framing.attacks().items():
+        yield f"envoy, framing: {name}", lambda name=name, attack=attack: attacked(policy(), name, attack)
+    yield "envoy: a body that is not shown whole is never verified", lambda: bodies(stand)
+    yield "envoy: authz without an answer means no", lambda: without_answer(stand)
+    yield "envoy: authz lived through all that", lambda: (strict().close(), policy().close())
