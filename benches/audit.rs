@@ -104,7 +104,7 @@ impl World {
     async fn record(&self, recorder: &Recorder, signed: &Signed) {
         let head = self.head(Some(signed));
         let held = self.verifier.judge_head(&head).unwrap();
-        let evidence = Evidence::of(&head, held.signatures());
+        let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
         let judged = Judged::new(&head, &self.verifier, self.now).with_body(Some(CALL));
         recorder.verified(&judged, &evidence).await.unwrap();
     }
@@ -146,7 +146,7 @@ fn append(small: u64, large: u64, rounds: usize) {
                 let which = (round + turn) % 2;
                 let head = world.head(Some(&signed));
                 let held = world.verifier.judge_head(&head).unwrap();
-                let evidence = Evidence::of(&head, held.signatures());
+                let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
                 let judged = Judged::new(&head, &world.verifier, world.now);
                 let started = Instant::now();
                 block_on(logs[which].verified(&judged, &evidence)).unwrap();

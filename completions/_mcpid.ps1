@@ -84,7 +84,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The stable client id to send as tag, in place of the key id')
             [CompletionResult]::new('--cover', '--cover', [CompletionResultType]::ParameterName, 'Cover one more component, such as x-request-id or ''@authority''')
             [CompletionResult]::new('--no-cover', '--no-cover', [CompletionResultType]::ParameterName, 'Do not cover this component')
-            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'The signature''s label')
+            [CompletionResult]::new('--keyid', '--keyid', [CompletionResultType]::ParameterName, 'The id under which the receiver has the key, in place of its thumbprint; only for a profile that looks keys up by kid')
+            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'The signature''s label [default: the one of the profile; mcp under the profile mcp]')
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'After how long the signature expires, or none; 30s under the profile mcp')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Sign as of this time: RFC 3339 or @UNIX')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print it [default: headers with --url, else http]')
@@ -191,6 +192,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;trust;add' {
+            [CompletionResult]::new('--kid', '--kid', [CompletionResultType]::ParameterName, 'The key with this kid, of a set of several')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name of the key [default: the name in the keyfile]')

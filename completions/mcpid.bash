@@ -261,7 +261,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -497,7 +497,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -621,7 +621,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -859,7 +859,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -1025,7 +1025,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -1368,7 +1368,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__sign)
-            opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --label --ttl --at --format --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --keyid --label --ttl --at --format --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1383,7 +1383,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -1395,6 +1395,10 @@ _mcpid() {
                     return 0
                     ;;
                 --no-cover)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keyid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1464,12 +1468,16 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__trust__subcmd__add)
-            opts="-r -q -v -h --trust --name --client-id --not-before --not-after --allow --json --quiet --verbose --help"
+            opts="-r -q -v -h --kid --trust --name --client-id --not-before --not-after --allow --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --kid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --trust)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1591,7 +1599,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)

@@ -78,7 +78,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --client-id 'The stable client id to send as tag, in place of the key id'
             cand --cover 'Cover one more component, such as x-request-id or ''@authority'''
             cand --no-cover 'Do not cover this component'
-            cand --label 'The signature''s label'
+            cand --keyid 'The id under which the receiver has the key, in place of its thumbprint; only for a profile that looks keys up by kid'
+            cand --label 'The signature''s label [default: the one of the profile; mcp under the profile mcp]'
             cand --ttl 'After how long the signature expires, or none; 30s under the profile mcp'
             cand --at 'Sign as of this time: RFC 3339 or @UNIX'
             cand --format 'How to print it [default: headers with --url, else http]'
@@ -179,6 +180,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand remove 'Remove a key, so that it is unknown'
         }
         &'mcpid;trust;add'= {
+            cand --kid 'The key with this kid, of a set of several'
             cand -r 'The trust file [env: MCPID_TRUST]'
             cand --trust 'The trust file [env: MCPID_TRUST]'
             cand --name 'The name of the key [default: the name in the keyfile]'

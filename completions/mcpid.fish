@@ -65,11 +65,13 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Pri
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l cover -d 'Cover one more component, such as x-request-id or \'@authority\'' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l no-cover -d 'Do not cover this component' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l label -d 'The signature\'s label' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l keyid -d 'The id under which the receiver has the key, in place of its thumbprint; only for a profile that looks keys up by kid' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l label -d 'The signature\'s label [default: the one of the profile; mcp under the profile mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l ttl -d 'After how long the signature expires, or none; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l at -d 'Sign as of this time: RFC 3339 or @UNIX' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l format -d 'How to print it [default: headers with --url, else http]' -r -f -a "headers\t'The header fields to send, one on each line'
@@ -89,7 +91,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s h -l help -d 'Print
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l require -d 'Require one more component to be covered' -r
@@ -148,6 +151,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_s
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "list" -d 'Show the keys of a trust file'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "revoke" -d 'Revoke a key, so that its signatures count no more'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "remove" -d 'Remove a key, so that it is unknown'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l kid -d 'The key with this kid, of a set of several' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l name -d 'The name of the key [default: the name in the keyfile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l client-id -d 'A client id that this key may send as tag, besides its key id; may be repeated' -r
@@ -198,7 +202,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l require -d 'Require one more component to be covered' -r
@@ -260,7 +265,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l ttl -d 'After how long a signature expires, or none; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s H -l header -d 'A header to send with every request: \'Name: value\', or @FILE with one header on each line' -r
@@ -397,7 +403,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l require -d 'Require this component to be covered too; may be repeated' -r
@@ -434,7 +441,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l require -d 'Require this component to be covered too; may be repeated' -r
@@ -466,7 +474,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s r -l trust -d 'Your own trust files. An entry is good only if one of them has its key, since a log can name any key as it likes; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
-rfc9421\t'Any signature of RFC 9421, for audits and interoperability'"
+rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l require -d 'Require this component to be covered too; may be repeated' -r

@@ -1,6 +1,5 @@
 //! Signing: a [`Signer`] holds a key and the components to cover; time and nonce are arguments.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +13,9 @@ use crate::key::{KeyKind, Sign, SignError};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError, content_digest};
 use crate::message::target::{Origins, Target, TargetError};
-use crate::profile::Profile;
+use crate::profile::{DigestAlgorithms, KeyLookup, Presence, Profile, SentParameter};
+
+mod sent;
 
 const CONTENT_DIGEST: &str = "content-digest";
 
@@ -78,10 +79,10 @@ impl fmt::Debug for Nonce {
 pub struct Signer {
     key: Arc<dyn Sign>,
     profile: Profile,
-    always: Vec<Component<'static>>,
-    if_carried: Vec<Cow<'static, str>>,
+    added: Vec<Component<'static>>,
     dropped: Vec<Component<'static>>,
     label: String,
+    keyid: Option<String>,
     tag: Option<String>,
     ttl: Option<i64>,
     existing: LabelConflict,
@@ -91,6 +92,12 @@ pub struct Signer {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SigningError {
+    /// The profile finds keys by their thumbprint only, or the key id cannot be sent.
+    #[error("{0}")]
+    KeyId(&'static str),
+    /// The profile has another tag, or none.
+    #[error("the profile {0} fixes what the tag says")]
+    Tag(String),
     /// The request does not name its target.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -127,7 +134,8 @@ pub enum SigningError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signed {
-    /// The value of `Content-Digest`; `None` if the request already carries it.
+    /// The value of `Content-Digest`; `None` if the request already carries it, or has no body and
+    /// the profile sends none.
     pub content_digest: Option<String>,
     /// The whole new value of `Signature-Input`, signatures that were there before included.
     pub signature_input: String,
@@ -141,12 +149,12 @@ pub struct Signed {
     pub created: Timestamp,
     /// End of validity (exclusive).
     pub expires: Option<Timestamp>,
-    /// The one-time value.
-    pub nonce: String,
-    /// The id of the key.
+    /// The one-time value, if the profile sends one.
+    pub nonce: Option<String>,
+    /// The id of the key, as it was sent.
     pub keyid: String,
-    /// The stable client id.
-    pub tag: String,
+    /// The tag, if the profile sends one: the stable client id, unless the profile fixes it.
+    pub tag: Option<String>,
 }
 
 impl Signed {
@@ -170,22 +178,39 @@ impl Signer {
         if !profile.key_kinds.contains(&kind) {
             return Err(SigningError::KeyKind { kind, profile: profile.name.clone().into_owned() });
         }
-        let (always, if_carried) = profile.signer_components();
-        let always = always.into_iter().map(component).collect::<Result<_, _>>()?;
-        let (dropped, label) = (Vec::new(), "mcp".to_owned());
-        let (tag, ttl, existing) = (None, profile.ttl, LabelConflict::Refuse);
+        Signer::check_rules(profile.signer_components())?;
+        let (added, dropped, label) = (Vec::new(), Vec::new(), profile.label.to_owned());
+        let (keyid, tag, ttl, existing) = (None, None, profile.ttl, LabelConflict::Refuse);
         let profile = profile.clone();
-        Ok(Signer { key, profile, always, if_carried, dropped, label, tag, ttl, existing })
+        Ok(Signer { key, profile, added, dropped, label, keyid, tag, ttl, existing })
     }
 
-    /// Signs under another label than `mcp`. A verifier gives labels no meaning.
+    /// Signs under another label than that of the profile. A verifier gives labels no meaning.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Sends `id` as `tag`, the stable client id, instead of the key id.
+    /// Sends `kid` as `keyid`, under which the verifier has the key, instead of the thumbprint.
+    ///
+    /// # Errors
+    /// [`SigningError::KeyId`] if the profile looks keys up by their thumbprint only, or if `kid` is
+    /// not 1 to 256 characters of visible ASCII and spaces.
+    pub fn with_keyid(mut self, kid: impl Into<String>) -> Result<Self, SigningError> {
+        let kid = kid.into();
+        if self.profile.key_lookup == KeyLookup::Thumbprint {
+            return Err(SigningError::KeyId("the profile names keys by their thumbprint only"));
+        }
+        if !(1..=256).contains(&kid.len()) || !kid.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(SigningError::KeyId("a key id has 1 to 256 ASCII characters"));
+        }
+        self.keyid = Some(kid);
+        Ok(self)
+    }
+
+    /// Sends `id` as `tag`, the stable client id, instead of the key id. A profile that fixes the
+    /// tag lets [`Signer::sign`] fail for another one.
     #[must_use]
     pub fn with_client_id(mut self, id: impl Into<String>) -> Self {
         self.tag = Some(id.into());
@@ -209,9 +234,7 @@ impl Signer {
     /// Covers `component` also if the profile does not ask for it.
     #[must_use]
     pub fn cover(mut self, component: Component<'static>) -> Self {
-        if !self.always.iter().any(|c| c.same_as(&component)) {
-            self.always.push(component);
-        }
+        self.added.push(component);
         self
     }
 
@@ -249,10 +272,16 @@ impl Signer {
         created: Timestamp,
         nonce: &Nonce,
     ) -> Result<Signed, SigningError> {
-        let content_digest = match ContentDigest::read(head).and_then(|digest| digest.check(body)) {
+        let counted = |digest: ContentDigest| match self.profile.digests {
+            DigestAlgorithms::Sha256OrSha512 => Ok(digest),
+            DigestAlgorithms::Sha256 => digest.sha256_only(),
+        };
+        let checked = ContentDigest::read(head).and_then(counted).and_then(|d| d.check(body));
+        let content_digest = match checked {
             Ok(()) => None,
             Err(DigestError::Missing { .. }) if !head.has(CONTENT_DIGEST) => {
-                Some(content_digest(body))
+                let needless = self.profile.digest == Presence::RequiredWithBody && body.is_empty();
+                (!needless).then(|| content_digest(body))
             }
             Err(error) => return Err(SigningError::Digest(error)),
         };
@@ -261,24 +290,29 @@ impl Signer {
             // A digest is ASCII without controls, and its name a token.
             head.push(CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
         }
-        let keyid = self.key.public().id();
+        let id = self.key.public().id();
+        let keyid = self.keyid.as_deref().unwrap_or(id.as_str());
         let target = origins.resolve(&head)?;
         let earlier = self.earlier_nonce(&head, &target)?;
+        let sends = |parameter| self.profile.sends(parameter);
+        let nonce = earlier.as_deref().unwrap_or(nonce.as_str());
         let claims = Claims {
-            created: Some(created.unix()),
+            created: sends(SentParameter::Created).then(|| created.unix()),
             expires: self.ttl.map(|ttl| created.plus(ttl).unix()),
-            nonce: Some(earlier.as_deref().unwrap_or(nonce.as_str())),
-            keyid: Some(keyid.as_str()),
-            tag: Some(self.tag.as_deref().unwrap_or(keyid.as_str())),
+            nonce: sends(SentParameter::Nonce).then_some(nonce),
+            keyid: Some(keyid),
+            alg: sends(SentParameter::Alg).then(|| self.key.public().kind().alg()),
+            tag: self.sent_tag(id.as_str())?,
         };
-        let params = SignatureParams::for_signing(self.components(&head)?, &claims)?;
+        let components = self.components(&head, !body.is_empty())?;
+        let params = SignatureParams::for_signing(components, &claims)?;
         let base = base::signature_base(&params, &head, &target)?;
         let signature = self.key.sign(base.as_bytes())?;
         let header::SignatureFields { signature_input, signature } =
             header::add(&head, &self.label, &params, &signature, self.existing)?;
         let covered = params.components().iter().map(ToString::to_string).collect();
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let (nonce, keyid, tag) = (text(claims.nonce), text(claims.keyid), text(claims.tag));
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let (nonce, keyid, tag) = (text(claims.nonce), keyid.to_owned(), text(claims.tag));
         let expires = claims.expires.map(Timestamp::from_unix);
         Ok(Signed {
             content_digest,
@@ -292,45 +326,6 @@ impl Signer {
             keyid,
             tag,
         })
-    }
-
-    /// Returns the components to cover: those of the profile, in its order, then the added ones. A
-    /// rule such as `mcp-param-*` stands for each such field of the request, in byte order.
-    fn components(&self, head: &Head<'_>) -> Result<Vec<Component<'static>>, SigningError> {
-        let profile_always = self.always.iter();
-        let mut components: Vec<Component<'static>> = Vec::new();
-        let mut add = |one: Component<'static>| {
-            let listed = |list: &[Component<'_>]| list.iter().any(|c| c.same_as(&one));
-            if !listed(&components) && !listed(&self.dropped) {
-                components.push(one);
-            }
-        };
-        // First the three components that every signature covers, last those of `cover`.
-        let (own, extra): (Vec<_>, Vec<_>) = profile_always.partition(|c| {
-            c.is_plain() && matches!(c.name(), "@method" | "@target-uri" | "content-digest")
-        });
-        own.into_iter().cloned().for_each(&mut add);
-        for rule in &self.if_carried {
-            match rule.strip_suffix('*') {
-                None if head.has(rule) => add(component(rule.clone())?),
-                None => {}
-                Some(prefix) => {
-                    let mut names: Vec<&str> = head
-                        .fields()
-                        .iter()
-                        .map(|field| field.name())
-                        .filter(|name| name.starts_with(prefix))
-                        .collect();
-                    names.sort_unstable();
-                    names.dedup();
-                    for name in names {
-                        add(component(Cow::Owned(name.to_owned()))?);
-                    }
-                }
-            }
-        }
-        extra.into_iter().cloned().for_each(&mut add);
-        Ok(components)
     }
 
     /// Returns the nonce of a signature on the request that verifies under this key. The signature
@@ -349,7 +344,10 @@ impl Signer {
         let key = self.key.public();
         let nonce = |candidate: header::Candidate<'_>| {
             let (params, signature) = (candidate.params.ok()?, candidate.signature.ok()?);
-            if params.keyid().value() != Some(key.id().as_str()) {
+            let named = params.keyid().value();
+            if named != Some(key.id().as_str())
+                && (named.is_none() || named != self.keyid.as_deref())
+            {
                 return None;
             }
             let base = base::signature_base(&params, head, target).ok()?;
@@ -361,10 +359,4 @@ impl Signer {
         };
         Ok(candidates.into_iter().filter(kept).find_map(nonce))
     }
-}
-
-fn component(name: Cow<'static, str>) -> Result<Component<'static>, SigningError> {
-    Component::new(name.clone()).map_err(|source| {
-        SigningError::Params(ParamsError::Component { component: name.into_owned(), source })
-    })
 }

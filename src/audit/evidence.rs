@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::TrustEntry as Trusted;
 use crate::key::{JwkMembers, PublicKey};
 use crate::message::{Head, RequestTarget};
-use crate::profile::Profile;
+use crate::profile::{ComponentRules, NamedProfile, Profile};
 use crate::verify::HeldSignature;
 
 /// The valid signatures of a request, recorded before the body is judged.
@@ -27,6 +27,7 @@ pub struct Evidence {
     /// The bytes of the first signature. They identify the request, because no other request has
     /// the same.
     first: Option<[u8; 64]>,
+    kept: KeptFields,
 }
 
 #[derive(Serialize)]
@@ -93,9 +94,13 @@ fn standing(entry: &Trusted) -> RecordedStanding<'_> {
 }
 
 impl Evidence {
-    /// Records the signatures that `judge_head` found valid.
-    pub fn of<'a>(head: &Head<'_>, held: impl Iterator<Item = HeldSignature<'a>>) -> Self {
-        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
+    /// Records the signatures of a request that `judge_head` found valid by the rules of `profile`.
+    pub fn of<'a>(
+        profile: &Profile,
+        head: &Head<'_>,
+        held: impl Iterator<Item = HeldSignature<'a>>,
+    ) -> Self {
+        let mut evidence = Evidence::none(profile);
         for one in held {
             let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
             // If the key was found by another name than its thumbprint, an auditor has to find it
@@ -109,17 +114,24 @@ impl Evidence {
         evidence
     }
 
-    /// Records the signature that a client has made with `key`, before the request is sent.
+    /// Records the signature that a client made with `key` by the rules of `profile`, before the
+    /// request is sent.
     pub fn signed(
+        profile: &Profile,
         head: &Head<'_>,
         label: &str,
         key: &PublicKey,
         base: &str,
         signature: &[u8; 64],
     ) -> Self {
-        let mut evidence = Evidence { signatures: Vec::with_capacity(1_024), first: None };
+        let mut evidence = Evidence::none(profile);
         evidence.add(head, label, jwk(key), base, signature);
         evidence
+    }
+
+    fn none(profile: &Profile) -> Self {
+        let kept = KeptFields::of(Some(&profile.name));
+        Evidence { signatures: Vec::with_capacity(1_024), first: None, kept }
     }
 
     fn add(
@@ -134,7 +146,7 @@ impl Evidence {
             self.signatures.push(b',');
         }
         self.first.get_or_insert(*signature);
-        let opaque = is_opaque(head, base);
+        let opaque = self.kept.leave_open(head, base);
         let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
         let base = (!opaque).then_some(base);
         let signature = STANDARD.encode(signature);
@@ -157,28 +169,46 @@ fn keyid(base: &str) -> Option<&str> {
     (!id.contains('\\')).then_some(id)
 }
 
-/// Returns true if a signature with this `base` covers data that the log does not keep. Each line
-/// of a base begins with the name of a component in quotation marks (RFC 9421 section 2.5). Any
-/// other line counts as data that is not kept.
-fn is_opaque(head: &Head<'_>, base: &str) -> bool {
-    let absolute = matches!(head.target(), RequestTarget::Absolute(_));
-    base.lines().any(|line| {
-        match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
-            // The log keeps the absolute target, but not whether the request line had it in
-            // absolute form.
-            Some(("@request-target", _)) => absolute,
-            Some((name, _)) => !name.starts_with('@') && !is_kept(name),
-            None => true,
-        }
-    })
+/// The fields of a request that a log keeps: those that steer an MCP server, those that a signature
+/// needs, and those that the profile of the request demands if they are carried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptFields(Option<&'static ComponentRules>);
+
+impl KeptFields {
+    /// Returns the fields that are kept of a request under the profile of this name.
+    pub(super) fn of(profile: Option<&str>) -> Self {
+        let rules = PROFILES.iter().find(|known| profile == Some(&*known.name));
+        KeptFields(rules.map(|known| &known.components))
+    }
+
+    /// Returns true if the log keeps the field `name`.
+    pub(super) fn has(self, name: &str) -> bool {
+        static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
+        matches!(name, "host" | "content-digest" | "signature-input" | "signature")
+            || MCP.components.covers_if_carried(name)
+            || self.0.is_some_and(|rules| rules.covers_if_carried(name))
+    }
+
+    /// Returns true if a signature over `base` covers data that is not kept. Each line of a base
+    /// begins with the name of a component in quotation marks (RFC 9421 section 2.5); any other line
+    /// counts as not kept.
+    fn leave_open(self, head: &Head<'_>, base: &str) -> bool {
+        let absolute = matches!(head.target(), RequestTarget::Absolute(_));
+        base.lines().any(|line| {
+            match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
+                // The log keeps the absolute target, but not whether the request line had it in
+                // absolute form.
+                Some(("@request-target", _)) => absolute,
+                Some((name, _)) => !name.starts_with('@') && !self.has(name),
+                None => true,
+            }
+        })
+    }
 }
 
-/// Returns true if the log keeps the field `name`.
-pub(super) fn is_kept(name: &str) -> bool {
-    static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
-    matches!(name, "host" | "content-digest" | "signature-input" | "signature")
-        || MCP.covers_if_carried(name)
-}
+/// All named profiles, made once.
+static PROFILES: LazyLock<Vec<Profile>> =
+    LazyLock::new(|| Profile::NAMED.iter().map(NamedProfile::profile).collect());
 
 /// Appends `value` to `out` as JSON. Strings, numbers and lists of these always serialize, and a
 /// write to a vector cannot fail.

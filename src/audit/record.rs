@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::evidence::{Evidence, is_kept, write_json};
+use super::evidence::{Evidence, KeptFields, write_json};
 use crate::clock::Timestamp;
 use crate::mcp::body::Reading;
 use crate::message::{Head, line};
@@ -165,8 +165,13 @@ pub(super) struct Facts<'a, 'h> {
 
 /// Writes the record of a request.
 pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
-    // A field that is not UTF-8 is left out, so that a line can be written for every request.
-    let kept = facts.head.fields().iter().filter(|field| is_kept(field.name()));
+    // Values that are no UTF-8 are left out, so that a line can always be written.
+    let profile = match facts.by {
+        RulesSource::Verifier(verifier) => verifier.profile(),
+        RulesSource::Signer(profile) => profile,
+    };
+    let fields = KeptFields::of(Some(&profile.name));
+    let kept = facts.head.fields().iter().filter(|field| fields.has(field.name()));
     let text = kept.filter_map(|f| Some((f.name(), std::str::from_utf8(f.value()).ok()?)));
     let headers: Vec<(&str, &str)> = text.collect();
     let digest = headers.iter().filter(|(name, _)| *name == "content-digest");

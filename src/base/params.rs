@@ -70,8 +70,8 @@ pub enum MemberFault {
     DuplicateComponent(String),
 }
 
-/// The parameters that a signer sets. `alg` is not among them, because the key determines the
-/// algorithm.
+/// The parameters that a signer sets. Most profiles do not send `alg`, because the key determines
+/// it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claims<'a> {
     /// When the signature was made, in seconds since 1970.
@@ -82,7 +82,9 @@ pub struct Claims<'a> {
     pub nonce: Option<&'a str>,
     /// The id of the key.
     pub keyid: Option<&'a str>,
-    /// The purpose of the signature, or the client.
+    /// The algorithm of the key.
+    pub alg: Option<&'a str>,
+    /// The purpose or client of the signature.
     pub tag: Option<&'a str>,
 }
 
@@ -112,7 +114,8 @@ pub enum ParamsError {
 }
 
 impl<'a> SignatureParams<'a> {
-    /// Makes the parameters of a new signature, in the order created, expires, nonce, keyid, tag.
+    /// Makes the parameters of a new signature, in the order created, expires, nonce, keyid, alg,
+    /// tag.
     ///
     /// # Errors
     /// [`ParamsError`] if an identifier is repeated or has no value in any request, or if a value
@@ -128,6 +131,7 @@ impl<'a> SignatureParams<'a> {
             ("expires", integer(claims.expires)),
             ("nonce", string(claims.nonce)),
             ("keyid", string(claims.keyid)),
+            ("alg", string(claims.alg)),
             ("tag", string(claims.tag)),
         ];
         Self::made(components, values)

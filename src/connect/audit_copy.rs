@@ -39,7 +39,7 @@ pub(super) async fn keep(
         ));
     };
     let key = signer.key().public();
-    let evidence = Evidence::signed(&head, &label, key, &signed.base, &signature);
+    let evidence = Evidence::signed(signer.profile(), &head, &label, key, &signed.base, &signature);
     let by = (signer.profile(), &Origins::unknown());
     let done = recorder.signed(&head, by, body, &evidence, signed.created).await;
     done.map_err(|e| failed(&e))

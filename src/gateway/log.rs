@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::mcp::pattern::Operation;
 use crate::message::shown;
 use crate::tower::{Mode, Status};
-use crate::verify::{Code, Verified};
+use crate::verify::{Code, Rejection, Verified};
 
 mod lines;
 
@@ -300,6 +300,10 @@ impl LogLine {
         let verified = status.verified();
         self.key = verified.map(LoggedKey::from);
         self.tag = verified.and_then(Verified::tag).map(LogText::new);
+        if let Some(ids) = status.rejection().and_then(Rejection::kid_of) {
+            let note = format!("keyid is the kid of {ids}; here a key is named by its thumbprint");
+            self.note = Some(LogText::new(&note));
+        }
     }
 
     /// Sets the time that the request took, rounded to microseconds.

@@ -144,6 +144,14 @@ impl TrustEntry {
         !self.limits.allow.is_empty()
     }
 
+    /// Returns true if a person who writes `text` can mean this key: its id, its name or one of its
+    /// `kid`s.
+    pub fn is_called(&self, text: &str) -> bool {
+        self.key.id().as_str() == text
+            || self.name() == Some(text)
+            || self.kids.iter().any(|kid| kid == text)
+    }
+
     /// Combines this entry with another file's entry of the same key; the stricter limit of the two
     /// counts. Returns the second name, if the other file gives the key another name.
     fn tighten(&mut self, other: TrustEntry) -> Option<String> {

@@ -64,6 +64,9 @@ pub enum DigestError {
         /// The algorithms that the field lists; empty if the request has no such field.
         algorithms: Vec<String>,
     },
+    /// The field lists `sha-512` where only `sha-256` counts.
+    #[error("content-digest lists no sha-256, and no other digest counts here")]
+    Sha512Only,
     /// The field is not a dictionary that RFC 9651 allows, or it lists an algorithm twice or in
     /// non-canonical base64.
     #[error("content-digest is not RFC 9530")]
@@ -139,6 +142,17 @@ impl ContentDigest {
             return Err(DigestError::Missing { algorithms: names.collect() });
         }
         Ok(read)
+    }
+
+    /// Leaves `sha-512` out.
+    ///
+    /// # Errors
+    /// [`DigestError::Sha512Only`] if there is no `sha-256`.
+    pub fn sha256_only(self) -> Result<Self, DigestError> {
+        match self.sha256 {
+            Some(_) => Ok(ContentDigest { sha512: None, ..self }),
+            None => Err(DigestError::Sha512Only),
+        }
     }
 
     /// Compares `body` with each accepted digest.

@@ -19,6 +19,7 @@ pub(super) fn client_message(code: Code) -> &'static str {
         Code::AlgNotAllowed => "the algorithm of the signature is not allowed",
         Code::NotYetValid => "the signature was made in the future, compare the clocks",
         Code::Expired => "the signature is too old, sign again",
+        Code::LifetimeInvalid => "the signature expires before it is made, or too late",
         Code::CoverageInsufficient => "the signature does not cover all that it has to",
         Code::KeyUnknown => {
             "no known key verifies this signature: send the operator what mcpid export prints"

@@ -4,6 +4,7 @@
 
 use crate::mcp::body::Reading;
 use crate::message::Head;
+use crate::profile::Profile;
 use crate::verify::{VerifiedHead, Verifier};
 
 use super::findings::Findings;
@@ -21,7 +22,7 @@ type JudgedParts<'a, 'h> = (&'a Verifier, &'a Head<'h>, Option<&'a [u8]>, Option
 
 #[cfg(feature = "audit")]
 mod on {
-    use super::{Findings, Head, JudgedParts, VerifiedHead, VerifySettings};
+    use super::{Findings, Head, JudgedParts, Profile, VerifiedHead, VerifySettings};
     use crate::audit::{self, RecordedRefusal};
     use crate::clock::Timestamp;
     use crate::tower::refusal::RefusalReason;
@@ -37,11 +38,12 @@ mod on {
     /// Keeps the verified signatures, before the body is judged.
     pub(in crate::tower) fn of(
         settings: &VerifySettings,
+        profile: &Profile,
         head: &Head<'_>,
         held: &VerifiedHead<'_>,
     ) -> Option<HeadEvidence> {
         settings.recorder.as_ref()?;
-        let signatures = audit::Evidence::of(head, held.signatures());
+        let signatures = audit::Evidence::of(profile, head, held.signatures());
         Some(HeadEvidence { signatures, now: held.now() })
     }
 
@@ -98,12 +100,13 @@ mod on {
 
 #[cfg(not(feature = "audit"))]
 mod off {
-    use super::{Findings, Head, JudgedParts, VerifiedHead, VerifySettings};
+    use super::{Findings, Head, JudgedParts, Profile, VerifiedHead, VerifySettings};
 
     pub(in crate::tower) enum HeadEvidence {}
 
     pub(in crate::tower) fn of(
         _: &VerifySettings,
+        _: &Profile,
         _: &Head<'_>,
         _: &VerifiedHead<'_>,
     ) -> Option<HeadEvidence> {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::mcp::body::Scope;
-use crate::profile::Presence;
 use crate::verify::{ReplayCheck, Verifier};
 
 /// Why a verifier or setting is not fit for a server.
@@ -18,10 +17,10 @@ pub enum LayerError {
     /// The verifier does not claim nonces: every signed request could be sent again.
     #[error("nonces are not claimed in a store")]
     NoStore,
-    /// The profile accepts signatures without coverage, without a nonce, without a digest or
-    /// without an end of validity.
-    #[error("the profile {0:?} is for audits and not for servers")]
-    Profile(String),
+    /// The profile accepts signatures without coverage, nonce, digest or an end: its name, and why a
+    /// server cannot rely on it.
+    #[error("the profile {0:?} is not for servers: {1}")]
+    Profile(String, &'static str),
     /// The realm cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
@@ -82,14 +81,8 @@ fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
         return Err(LayerError::NoStore);
     }
     let profile = verifier.profile();
-    let covers = |name: &str| profile.always.iter().any(|c| c == name);
-    if profile.nonce != Presence::Required
-        || profile.created != Presence::Required
-        || profile.digest != Presence::Required
-        || profile.window.back.is_none()
-        || !["@method", "@target-uri", "content-digest"].into_iter().all(covers)
-    {
-        return Err(LayerError::Profile(profile.name.to_string()));
+    if let Some(why) = profile.server_fault() {
+        return Err(LayerError::Profile(profile.name.to_string(), why));
     }
     Ok(verifier.at(Scope::Endpoint))
 }

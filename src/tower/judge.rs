@@ -269,7 +269,8 @@ where
         },
     };
 
-    *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
+    let profile = verifier.profile();
+    *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, profile, head, held));
     let share = match &held {
         Ok(_) => settings.budget.share(),
         Err(_) => settings.budget.unsigned_share(),
@@ -302,8 +303,9 @@ async fn conclude<'h>(
     let verifier = replaced.as_ref().unwrap_or(verifier);
     let held = match held {
         Ok(_) if replaced.is_some() => {
-            let again = verifier.judge_head(head);
-            *evidence = again.as_ref().ok().and_then(|held| evidence::of(settings, head, held));
+            let (again, profile) = (verifier.judge_head(head), verifier.profile());
+            *evidence =
+                again.as_ref().ok().and_then(|held| evidence::of(settings, profile, head, held));
             again
         }
         held => held,

@@ -286,7 +286,7 @@ fn accept_signature(verifier: &Verifier, head: &Head<'_>) -> Option<HeaderValue>
         ..RequestedParameters::default()
     };
     let params = accept::wanted(components, &wish).ok()?;
-    HeaderValue::try_from(accept::write("mcp", &params).ok()?).ok()
+    HeaderValue::try_from(accept::write(verifier.profile().label, &params).ok()?).ok()
 }
 
 /// Returns `text` as a quoted string (RFC 9110 section 5.6.4).

@@ -5,17 +5,18 @@ use std::cell::OnceCell;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::base::params::SignatureParams;
 use crate::key::trust::TrustEntry;
 use crate::mcp::body::{self, AmbiguousBody, Reading};
 use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
-use crate::profile::Presence;
+use crate::profile::{DigestAlgorithms, Presence};
 
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step, chain};
-use super::{JudgedBody, VerifiedHead, Verifier, verdict, window};
+use super::{JudgedBody, VerifiedHead, Verifier, coverage, verdict, window};
 
 impl Verifier {
     /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
@@ -59,12 +60,24 @@ impl Verifier {
         let times = |one: &VerifiedSignature| (one.created, one.expires);
         let late = |one: &VerifiedSignature| {
             let (created, expires) = times(one);
-            window::judge(self.profile.window, created, expires, now).err()
+            window::judge(&self.profile, created, expires, now).err()
         };
         if held.iter().all(|one| late(one).is_some()) {
             let first = held.first().and_then(late);
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
+
+        // 6. Coverage, again: the head need not say that a body follows.
+        if !body.is_empty() && !self.profile.components.with_body.is_empty() {
+            let open = self.drop_uncovered(head, &mut held);
+            if let (true, Some(first)) = (held.is_empty(), open.first()) {
+                return Err(first.clone());
+            }
+            failed.extend(open);
+        }
+        let whole = |rejection: Rejection| {
+            rejection.after_signature(true).stating(verdict::of(head, &held))
+        };
 
         // 9. Digest.
         self.judge_digest(head, body).map_err(whole)?;
@@ -114,14 +127,44 @@ impl Verifier {
         Ok(JudgedBody { held, failed, now })
     }
 
+    /// Removes the signatures that do not cover what one over a request with a body has to, and
+    /// returns their refusals.
+    fn drop_uncovered(&self, head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<Rejection> {
+        let mut open = Vec::new();
+        held.retain(|one| {
+            let params = verdict::params_of(head, one);
+            let covered = params.as_ref().map(SignatureParams::components).unwrap_or_default();
+            let signature = (one.label.as_str(), covered);
+            match coverage::judge(&self.profile, &self.changes, (head, true), signature) {
+                Ok(()) => true,
+                Err(refused) => {
+                    open.push(refused.after_signature(true).stating(verdict::of_one(head, one)));
+                    false
+                }
+            }
+        });
+        open
+    }
+
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {
         let refuse = |code, message: String| Rejection::new(Step::Digest, code, message);
-        if self.profile.digest == Presence::IfPresent && !head.has("content-digest") {
+        let demanded = match self.profile.digest {
+            Presence::Required => true,
+            Presence::RequiredWithBody => !body.is_empty(),
+            Presence::IfPresent => false,
+        };
+        if !demanded && !head.has("content-digest") {
             return Ok(());
         }
-        ContentDigest::read(head).and_then(|digest| digest.check(body)).map_err(|error| match error
-        {
-            DigestError::Missing { .. } => refuse(Code::DigestMissing, chain(&error)),
+        let counted = |digest: ContentDigest| match self.profile.digests {
+            DigestAlgorithms::Sha256OrSha512 => Ok(digest),
+            DigestAlgorithms::Sha256 => digest.sha256_only(),
+        };
+        let checked = ContentDigest::read(head).and_then(counted).and_then(|d| d.check(body));
+        checked.map_err(|error| match error {
+            DigestError::Missing { .. } | DigestError::Sha512Only => {
+                refuse(Code::DigestMissing, chain(&error))
+            }
             DigestError::Mismatch { algorithm, expected, actual, length } => refuse(
                 Code::DigestMismatch,
                 format!("the body of {length} bytes is not the one that was signed"),

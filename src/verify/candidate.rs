@@ -11,13 +11,14 @@ use crate::key::KeyKind;
 use crate::key::trust::{Registry, TrustEntry};
 use crate::message::Head;
 use crate::message::target::Target;
-use crate::profile::{KeyLookup, Profile};
+use crate::profile::{KeyLookup, Profile, TagRule};
 
 use super::coverage::{self, CoverageOverrides};
 use super::parameters::{self, CheckedParameters};
-use super::rejection::{Code, Rejection, Step, chain};
+use super::rejection::{Code, KID_OF, Rejection, Step, chain};
+use super::standing::KeyClaims;
 use super::statement::Statement;
-use super::{MAX_COMPONENTS, standing, window};
+use super::{MAX_COMPONENTS, client, standing, window};
 
 /// The context in which all signatures of a request are judged.
 pub(super) struct JudgeContext<'a> {
@@ -68,7 +69,7 @@ impl JudgeContext<'_> {
                 .stating(Statement::of(self.head, &label, None, None))
         })?;
         let mut found = None;
-        match self.judge_parsed_signature(&params, signature, &mut found) {
+        match self.judge_parsed_signature((&label, &params), signature, &mut found) {
             Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
                 Ok(VerifiedSignature {
                     place,
@@ -97,7 +98,7 @@ impl JudgeContext<'_> {
     /// the key, if there is one, also if the signature is refused.
     fn judge_parsed_signature<'p>(
         &self,
-        params: &'p SignatureParams<'_>,
+        (label, params): (&str, &'p SignatureParams<'_>),
         signature: Result<Vec<u8>, MemberFault>,
         found: &mut Option<Arc<TrustEntry>>,
     ) -> Result<(CheckedParameters<'p>, Arc<TrustEntry>, Proof), Rejection> {
@@ -110,13 +111,17 @@ impl JudgeContext<'_> {
         }
         // 4. Parameters.
         let parameters = parameters::judge(self.profile, params)?;
+        let client = client::named(self.profile, self.head)?;
         // 5. Window.
-        window::judge(self.profile.window, parameters.created, parameters.expires, self.now)?;
+        window::judge(self.profile, parameters.created, parameters.expires, self.now)?;
         // 6. Coverage.
-        coverage::judge(self.profile, self.changes, self.head, params.components())?;
+        let covered = (label, params.components());
+        let request = (self.head, coverage::says_body_follows(self.head));
+        coverage::judge(self.profile, self.changes, request, covered)?;
         // 7. Key. 8. Signature.
+        let claims = (&parameters, client.as_deref());
         let (entry, proof) =
-            self.judge_key(params, &parameters, &signature).map_err(|(rejection, entry)| {
+            self.judge_key(params, claims, &signature).map_err(|(rejection, entry)| {
                 *found = entry;
                 rejection
             })?;
@@ -128,16 +133,16 @@ impl JudgeContext<'_> {
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
-        parameters: &CheckedParameters<'_>,
+        claims: KeyClaims<'_>,
         signature: &[u8],
     ) -> Result<(Arc<TrustEntry>, Proof), CandidateRefusal> {
-        let registry = self.registry;
+        let (registry, parameters) = (self.registry, claims.0);
         let by_id = registry.by_id(parameters.keyid);
-        let by_kid = (by_id.is_none() && self.profile.key_lookup == KeyLookup::ThumbprintThenKid)
+        let by_kid = (by_id.is_none() && self.takes_kid(parameters))
             .then(|| registry.by_kid(parameters.keyid));
         let mut furthest: Option<(Rejection, Arc<TrustEntry>)> = None;
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
-            match self.judge_entry(entry, params, parameters, signature) {
+            match self.judge_entry(entry, params, claims, signature) {
                 Ok(proof) => return Ok((Arc::clone(entry), proof)),
                 Err(r) if r.signature_held() => return Err((r, Some(Arc::clone(entry)))),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
@@ -148,27 +153,48 @@ impl JudgeContext<'_> {
         }
         Err(match furthest {
             Some((rejection, entry)) => (rejection, Some(entry)),
-            None => {
-                let rejection =
-                    Rejection::new(Step::Key, Code::KeyUnknown, "no trusted key has this id")
-                        .with("keyid", format!("{:?}", parameters.keyid))
-                        .with("trusted", plural(registry.len(), "key"));
-                (rejection, None)
-            }
+            None => (self.unknown(parameters), None),
         })
+    }
+
+    /// Whether a `keyid` that is no thumbprint may be the `kid` of a key.
+    fn takes_kid(&self, parameters: &CheckedParameters<'_>) -> bool {
+        let by_thumbprint =
+            matches!(self.profile.tag, TagRule::UntaggedOr(_)) && parameters.tag.is_some();
+        self.profile.key_lookup == KeyLookup::ThumbprintThenKid && !by_thumbprint
+    }
+
+    /// Returns the refusal of a signature whose key is not found. That a key has the `keyid` as its
+    /// `kid` is told to the operator: a client learns the code only.
+    fn unknown(&self, parameters: &CheckedParameters<'_>) -> Rejection {
+        let keyid = parameters.keyid;
+        let of_kid = match self.takes_kid(parameters) {
+            true => Vec::new(),
+            false => self.registry.by_kid(keyid).map(|entry| entry.key().id().as_str()).collect(),
+        };
+        let message = match of_kid.as_slice() {
+            [] => "no trusted key has this id",
+            _ => "the id is the kid of a trusted key, and here a key is named by its thumbprint",
+        };
+        let rejection = Rejection::new(Step::Key, Code::KeyUnknown, message)
+            .with("keyid", format!("{keyid:?}"));
+        match of_kid.as_slice() {
+            [] => rejection.with("trusted", plural(self.registry.len(), "key")),
+            ids => rejection.with(KID_OF, ids.join(" ")),
+        }
     }
 
     fn judge_entry(
         &self,
         entry: &TrustEntry,
         params: &SignatureParams<'_>,
-        parameters: &CheckedParameters<'_>,
+        claims: KeyClaims<'_>,
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
         let signature = self.judge_signature(entry, params, signature);
         // Step 7 comes before step 8 in the report, but a client whose signature verifies may learn
         // why its key is refused. So the signature is verified first.
-        standing::judge(self.profile, entry, parameters, self.now)
+        standing::judge(self.profile, entry, claims, self.now)
             .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
         signature
     }

@@ -14,7 +14,7 @@ use super::{JudgedBody, NonceOutcome, ReplayCheck, Unread, Verified, Verifier};
 /// seconds.
 const LONGEST: i64 = 24 * 60 * 60;
 
-/// How long a nonce is kept after `expires`, in seconds, because clocks differ.
+/// How long a nonce is kept after the last second of validity, in seconds, because clocks differ.
 const MARGIN: i64 = 30;
 
 impl Verifier {
@@ -99,12 +99,12 @@ impl Verifier {
     /// Returns how long this verifier needs a store to keep nonces. Register it with the store
     /// before the first claim.
     ///
-    /// A profile without a window needs no retention: its nonces are kept until `expires`. A longer
+    /// A profile without a limited lifetime needs no retention: its nonces are kept until `expires`. A longer
     /// retention would raise the floor for all other users of a shared store.
     pub fn retention(&self) -> Retention {
-        let window = self.profile.window;
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
-        Retention::new(whole(window.back.unwrap_or(0)), whole(window.ahead))
+        let lifetime = self.profile.lifetime().unwrap_or(0);
+        Retention::new(whole(lifetime), whole(self.profile.window.ahead))
     }
 
     /// Returns until when a nonce has to be kept: as long as a verifier whose clock differs by the
@@ -119,7 +119,9 @@ impl Verifier {
             {
                 Some(self.retention().until(created))
             }
-            (_, _, Some(expires)) if expires.since(now) <= LONGEST => Some(expires.plus(MARGIN)),
+            (_, _, Some(expires)) if expires.since(now) <= LONGEST => {
+                Some(expires.plus(self.profile.expiry.last).plus(1 + MARGIN))
+            }
             _ => None,
         }
     }

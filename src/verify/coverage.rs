@@ -22,7 +22,7 @@ use super::rejection::{Code, Rejection, Step};
 /// let head = Head::new("GET", RequestTarget::Origin("/mcp".into()))?;
 /// let mut changes = CoverageOverrides::default();
 /// changes.require.push("date".to_owned());
-/// let rejection = coverage::judge(&Profile::mcp(), &changes, &head, &[]).unwrap_err();
+/// let rejection = coverage::judge(&Profile::mcp(), &changes, (&head, false), ("mcp", &[])).unwrap_err();
 /// assert_eq!(rejection.details()[0].1, "@method @target-uri content-digest date");
 /// # Ok::<(), mcpid::message::HeadError>(())
 /// ```
@@ -35,18 +35,25 @@ pub struct CoverageOverrides {
     pub allow_uncovered: Vec<String>,
 }
 
-/// Judges coverage.
+/// Judges coverage by a signature with this label and these components, for a request with this
+/// head, and with or without a body.
 ///
 /// # Errors
 /// `coverage_insufficient`, naming all that is missing.
 pub fn judge(
     profile: &Profile,
     changes: &CoverageOverrides,
-    head: &Head<'_>,
-    covered: &[Component<'_>],
+    (head, has_body): (&Head<'_>, bool),
+    (label, covered): (&str, &[Component<'_>]),
 ) -> Result<(), Rejection> {
+    let rules = &profile.components;
     let has = |name: &str| {
-        covered.iter().any(|c| c.name() == name && (c.is_plain() || !profile.plain_identifiers))
+        covered.iter().any(|c| {
+            c.name() == name
+                && (c.is_plain()
+                    || !profile.plain_identifiers
+                    || (profile.label_members.contains(&name) && is_member(c, label)))
+        })
     };
     let mut missing: Vec<&str> = Vec::new();
     // A client may send thousands of fields. 32 names are enough for a message, and keep the search
@@ -56,15 +63,23 @@ pub fn judge(
             missing.push(name);
         }
     };
-    for name in &profile.always {
+    for name in &rules.always {
         demand(name);
+    }
+    if rules.covers_query_of(head) {
+        demand("@query");
+    }
+    if has_body {
+        for name in &rules.with_body {
+            demand(name);
+        }
     }
     for name in &changes.require {
         demand(name);
     }
     for field in head.fields() {
         let name = field.name();
-        if profile.covers_if_carried(name) && !changes.allow_uncovered.iter().any(|n| n == name) {
+        if rules.covers_if_carried(name) && !changes.allow_uncovered.iter().any(|n| n == name) {
             demand(name);
         }
     }
@@ -80,6 +95,19 @@ pub fn judge(
         .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
 }
 
+/// Whether `component` is `"NAME";key="LABEL"`, the member of a dictionary (RFC 9421 section 2.1.2)
+/// that has the label of the signature.
+fn is_member(component: &Component<'_>, label: &str) -> bool {
+    component.params().len() == 1
+        && component.params().get("key").and_then(|key| key.as_string()) == Some(label)
+}
+
+/// Whether the head says that a body follows: by a length that is not zero, or by a coding. A
+/// request of HTTP/2 need not say it.
+pub fn says_body_follows(head: &Head<'_>) -> bool {
+    head.has("transfer-encoding") || head.values("content-length").any(|length| length != b"0")
+}
+
 /// Returns what a signature over `head` should cover, each name once and in the order of a signer.
 /// For a profile that demands nothing, these are the components that its signers cover.
 pub(super) fn wanted<'a>(
@@ -87,23 +115,10 @@ pub(super) fn wanted<'a>(
     changes: &CoverageOverrides,
     head: &'a Head<'_>,
 ) -> Vec<Cow<'a, str>> {
-    let (always, if_carried) = profile.signer_components();
-    let mut wanted: Vec<Cow<'a, str>> = always.into_iter().collect();
-    for rule in &if_carried {
-        let mut names: Vec<&str> = head
-            .fields()
-            .iter()
-            .map(|field| field.name())
-            .filter(|name| match rule.strip_suffix('*') {
-                Some(prefix) => name.starts_with(prefix),
-                None => rule == name,
-            })
-            .filter(|name| !changes.allow_uncovered.iter().any(|n| n == name))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        wanted.extend(names.into_iter().map(Cow::Borrowed));
-    }
+    let rules = profile.signer_components();
+    let mut wanted = rules.names(head, says_body_follows(head));
+    let relaxed = |name: &str| changes.allow_uncovered.iter().any(|n| n == name);
+    wanted.retain(|name| rules.covers_in_any_case(name) || !relaxed(name));
     for name in &changes.require {
         if !wanted.iter().any(|w| w == name) {
             wanted.push(Cow::Owned(name.clone()));

@@ -1,10 +1,15 @@
 //! Step 4: checks presence, type and form of the signature parameters that a profile demands.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::KeyKind;
 use crate::message::structured::BareItem;
-use crate::profile::{Presence, Profile, TagRule};
+use crate::profile::{NonceForm, Presence, Profile, TagRule};
 
 use super::rejection::{Code, Rejection, Step};
 
@@ -28,14 +33,47 @@ pub struct CheckedParameters<'p> {
 /// Reads and checks the parameters.
 ///
 /// # Errors
-/// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`.
+/// `parameter_missing`, `parameter_invalid`, `alg_not_allowed`, `tag_mismatch`, and at step 2
+/// `signature_missing` for a signature that is not meant for the profile.
 pub fn judge<'p>(
     profile: &Profile,
     params: &'p SignatureParams<'_>,
 ) -> Result<CheckedParameters<'p>, Rejection> {
+    // The types of all parameters come first, then which of them are present.
+    let created = seconds(params, "created")?;
+    let expires = seconds(params, "expires")?;
+    let nonce = string(params, "nonce")?;
+    let keyid = string(params, "keyid")?;
+    let tag = string(params, "tag")?;
+    if let (TagRule::UntaggedOr(text), Some(tag)) = (profile.tag, tag)
+        && tag != text
+    {
+        return Err(not_read(profile, format!("its tag is {tag:?}")));
+    }
+    let alg = params.params().get("alg");
+    let present = [
+        created.is_some(),
+        expires.is_some(),
+        nonce.is_some(),
+        keyid.is_some(),
+        alg.is_some(),
+        tag.is_some(),
+    ];
+    if let Some(name) = absent(profile, present).next() {
+        return Err(missing(name));
+    }
+    let Some(keyid) = keyid else { return Err(missing("keyid")) };
+    if let (TagRule::Exactly(text), Some(tag)) = (profile.tag, tag)
+        && tag != text
+    {
+        let message = format!("the tag is not that of the profile {}", profile.name);
+        return Err(Rejection::new(Step::Parameters, Code::TagMismatch, message)
+            .with("tag", format!("{tag:?}"))
+            .with("demanded", format!("{text:?}")));
+    }
     // RFC 9421 section 3.2, step 6: the key determines the algorithm. A client may name it, but
     // cannot choose another.
-    let alg = match params.params().get("alg") {
+    let alg = match alg {
         None => None,
         Some(value) => Some(
             value
@@ -51,42 +89,74 @@ pub fn judge<'p>(
                 })?,
         ),
     };
-    let created = seconds(params, "created")?;
-    let expires = seconds(params, "expires")?;
-    // The window is counted from `created`.
-    if created.is_none() && (profile.created == Presence::Required || profile.window.back.is_some())
-    {
-        return Err(missing("created"));
-    }
-    if let (Some(created), Some(expires)) = (created, expires)
+    // A profile that limits the lifetime judges it in step 5.
+    if let (Some(created), Some(expires), None) = (created, expires, profile.expiry.longest)
         && created >= expires
     {
         return Err(invalid("it expires no later than it was created")
             .with("created", created)
             .with("expires", expires));
     }
-    let nonce = string(params, "nonce")?;
-    match nonce {
-        None if profile.nonce == Presence::Required => return Err(missing("nonce")),
-        Some(nonce) if profile.nonce == Presence::Required && !is_nonce(nonce) => {
-            return Err(invalid("nonce is not 16 to 256 characters of base64 or base64url")
-                .with("length", nonce.len()));
-        }
-        _ => {}
-    }
-    let Some(keyid) = string(params, "keyid")? else { return Err(missing("keyid")) };
-    let tag = string(params, "tag")?;
-    if tag.is_none() && profile.tag != TagRule::Ignored {
-        return Err(missing("tag"));
+    if let Some(nonce) = nonce {
+        judge_nonce(profile.nonce_form, nonce)?;
     }
     Ok(CheckedParameters { created, expires, nonce, keyid, tag, alg })
 }
 
+/// The parameters that a profile can demand.
+pub(super) const NAMES: [&str; 6] = ["created", "expires", "nonce", "keyid", "alg", "tag"];
+
+/// Returns the parameters that the profile demands and that are absent; `present` says for each of
+/// [`NAMES`] whether it is there.
+pub(super) fn absent(
+    profile: &Profile,
+    present: [bool; NAMES.len()],
+) -> impl Iterator<Item = &'static str> {
+    // The window is counted from `created`.
+    let counted = profile.window.back.is_some();
+    let demanded = [
+        profile.created == Presence::Required || counted,
+        profile.expiry.presence == Presence::Required,
+        profile.nonce == Presence::Required,
+        true,
+        profile.alg == Presence::Required,
+        !matches!(profile.tag, TagRule::Ignored | TagRule::UntaggedOr(_)),
+    ];
+    let each = NAMES.into_iter().zip(demanded).zip(present);
+    each.filter(|((_, demanded), present)| *demanded && !present).map(|((name, _), _)| name)
+}
+
+/// Returns the refusal of a signature that is meant for something else than this profile, so that a
+/// request without another signature counts as unsigned.
+pub(super) fn not_read(profile: &Profile, why: impl fmt::Display) -> Rejection {
+    let message = format!("no signature here is one for the profile {}: {why}", profile.name);
+    Rejection::new(Step::Present, Code::SignatureMissing, message)
+}
+
+fn judge_nonce(form: NonceForm, nonce: &str) -> Result<(), Rejection> {
+    let wrong = |what: String| Err(invalid(what).with("length", nonce.len()));
+    match form {
+        NonceForm::Base64Text if !is_base64_text(nonce) => {
+            wrong("nonce is not 16 to 256 characters of base64 or base64url".to_owned())
+        }
+        NonceForm::Base64Url { bytes }
+            if nonce.len() > MAX_NONCE
+                || URL_SAFE_NO_PAD.decode(nonce).map_or(0, |nonce| nonce.len()) < bytes =>
+        {
+            wrong(format!("nonce is not base64url without padding of at least {bytes} bytes"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The longest nonce that has to have a form, in characters without padding.
+const MAX_NONCE: usize = 256;
+
 /// Whether `text` is 16 to 256 characters of the two base64 alphabets and at most two `=`.
-fn is_nonce(text: &str) -> bool {
+fn is_base64_text(text: &str) -> bool {
     let body = text.strip_suffix('=').unwrap_or(text);
     let body = body.strip_suffix('=').unwrap_or(body);
-    (16..=256).contains(&body.len())
+    (16..=MAX_NONCE).contains(&body.len())
         && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
 }
 

@@ -113,6 +113,8 @@ codes! {
     NotYetValid = "not_yet_valid",
     /// `created` or `expires` lies too far back.
     Expired = "expired",
+    /// No time, or more than the profile allows, lies between `created` and `expires`.
+    LifetimeInvalid = "lifetime_invalid",
     /// Something that the profile demands is not covered by the signature.
     CoverageInsufficient = "coverage_insufficient",
     /// No trusted key has this id.
@@ -125,7 +127,8 @@ codes! {
     KeyNotValid = "key_not_valid",
     /// The key was revoked.
     KeyRevoked = "key_revoked",
-    /// The `tag` is not one that the trust entry lists.
+    /// The `tag` is not one that the trust entry lists or that the profile demands, or the client
+    /// that a field of the request names is not one that the trust entry lists.
     TagMismatch = "tag_mismatch",
     /// The signature does not hold, or its base cannot be rebuilt.
     SignatureInvalid = "signature_invalid",
@@ -152,6 +155,9 @@ impl fmt::Display for Code {
         f.write_str(self.as_str())
     }
 }
+
+/// The name of the detail that [`Rejection::kid_of`] returns.
+pub(super) const KID_OF: &str = "thumbprint";
 
 /// The refusal of a request that was judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +208,13 @@ impl Rejection {
     /// Returns the step that refused.
     pub fn step(&self) -> Step {
         self.step
+    }
+
+    /// Returns the thumbprints of the trusted keys whose `kid` the request names where a key is named
+    /// by its thumbprint. For the operator: a client must not learn it.
+    pub fn kid_of(&self) -> Option<&str> {
+        let found = self.details.iter().find(|(name, _)| *name == KID_OF);
+        found.map(|(_, thumbprints)| thumbprints.as_str())
     }
 
     /// Returns the true code, for the operator, the log and the auditor.

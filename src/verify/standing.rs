@@ -4,19 +4,23 @@
 use crate::clock::Timestamp;
 use crate::key::KeyKind;
 use crate::key::trust::TrustEntry;
-use crate::profile::{Profile, TagRule};
+use crate::profile::{ClientField, Profile, TagRule};
 
 use super::parameters::CheckedParameters;
 use super::rejection::{Code, Rejection, Step};
 
-/// Checks one trust entry for one signature.
+/// What a key is judged by: the parameters, and the client that a field of the request names.
+pub(super) type KeyClaims<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
+
+/// Checks one trust entry for one signature. `client` is the client that a field of the request
+/// names, if the profile reads one.
 ///
 /// # Errors
 /// `alg_not_allowed`, `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
 pub(super) fn judge(
     profile: &Profile,
     entry: &TrustEntry,
-    parameters: &CheckedParameters<'_>,
+    (parameters, client): KeyClaims<'_>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     let refuse = |code, message: String| {
@@ -76,17 +80,21 @@ pub(super) fn judge(
     if profile.tag == TagRule::Bound {
         let tag = parameters.tag.unwrap_or_default();
         if !entry.may_use_tag(tag) {
-            let ids = match entry.client_ids() {
-                [] => "none but the key id".to_owned(),
-                ids => ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(" "),
-            };
             return Err(refuse(
                 Code::TagMismatch,
                 "the tag is not a client id of this key".to_owned(),
             )
             .with("tag", format!("{tag:?}"))
-            .with("client_ids", ids));
+            .with("client_ids", client_ids(entry, "none but the key id")));
         }
+    }
+    if let (Some(ClientField { field, .. }), Some(client)) = (profile.client_field, client)
+        && !entry.client_ids().iter().any(|id| id == client)
+    {
+        let message = format!("{field} names a client that is not one of this key");
+        return Err(refuse(Code::TagMismatch, message)
+            .with(field, format!("{client:?}"))
+            .with("client_ids", client_ids(entry, "none")));
     }
     Ok(())
 }
@@ -94,6 +102,13 @@ pub(super) fn judge(
 /// Returns the kinds in words: `an Ed25519 key or a P-256 key`.
 fn described(kinds: &[KeyKind]) -> String {
     kinds.iter().map(|kind| kind.described()).collect::<Vec<_>>().join(" or ")
+}
+
+fn client_ids(entry: &TrustEntry, none: &str) -> String {
+    match entry.client_ids() {
+        [] => none.to_owned(),
+        ids => ids.iter().map(|id| format!("{id:?}")).collect::<Vec<_>>().join(" "),
+    }
 }
 
 fn describe(entry: &TrustEntry) -> String {

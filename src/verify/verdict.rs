@@ -1,6 +1,7 @@
 //! The values that the calls of verification return. Only this module can make them.
 
 use crate::base::header;
+use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 use crate::key::trust::TrustEntry;
@@ -132,10 +133,16 @@ pub(super) fn of(head: &Head<'_>, held: &[VerifiedSignature]) -> Statement {
 /// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated
 /// labels.
 pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
+    Statement::of(head, &one.label, params_of(head, one).as_ref(), Some(&one.entry))
+}
+
+/// Returns the components and parameters of one signature, read again.
+pub(super) fn params_of<'h>(
+    head: &'h Head<'_>,
+    one: &VerifiedSignature,
+) -> Option<SignatureParams<'h>> {
     let candidates = header::read(head).unwrap_or_default();
-    let same = candidates.into_iter().find(|candidate| candidate.label == one.label);
-    let params = same.and_then(|candidate| candidate.params.ok());
-    Statement::of(head, &one.label, params.as_ref(), Some(&one.entry))
+    candidates.into_iter().find(|candidate| candidate.label == one.label)?.params.ok()
 }
 
 /// The answer of the nonce store about the nonces of a request.

@@ -1,36 +1,38 @@
 //! Step 5: compares `created` and `expires` with the current time.
 //!
-//! A request is valid from `created − ahead` to `created + back` (both inclusive) and before
-//! `expires`. All sums saturate, because the client chooses the numbers.
+//! A request is valid from `created − ahead` to `created + back` (both inclusive), and to the last
+//! second that the profile allows at or after `expires`. All sums saturate, because the client
+//! chooses the numbers.
 
 use crate::clock::Timestamp;
-use crate::profile::Window;
+use crate::profile::{Expiry, Profile, Window};
 
 use super::rejection::{Code, Rejection, Step};
 
-/// Checks the two times of a signature at `now`.
+/// Checks the two times of a signature at `now` by the window and the expiry of `profile`.
 ///
 /// # Errors
-/// `not_yet_valid` or `expired`.
+/// `not_yet_valid`, `expired`, or `lifetime_invalid`.
 ///
 /// ```
 /// use mcpid::clock::Timestamp;
-/// use mcpid::profile::Window;
+/// use mcpid::profile::Profile;
 /// use mcpid::verify::{Code, window};
 ///
-/// let rules = Window { back: Some(30), ahead: 5 };
 /// let created = Timestamp::from_unix(1_790_000_000);
-/// let at = |later| window::judge(rules, Some(created), None, created.plus(later));
+/// let mcp = Profile::mcp();
+/// let at = |later| window::judge(&mcp, Some(created), None, created.plus(later));
 /// assert!(at(30).is_ok());
 /// assert_eq!(at(31).unwrap_err().code(), Code::Expired);
 /// assert_eq!(at(-6).unwrap_err().code(), Code::NotYetValid);
 /// ```
 pub fn judge(
-    window: Window,
+    profile: &Profile,
     created: Option<Timestamp>,
     expires: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
+    let (window, Expiry { longest, last, .. }) = (profile.window, profile.expiry);
     if let Some(created) = created {
         let early = created.since(now);
         if early > window.ahead {
@@ -44,16 +46,28 @@ pub fn judge(
         }
     }
     if let Some(expires) = expires
-        && now >= expires
+        && now.since(expires) > last
     {
         let late = now.since(expires);
         let message = match late {
             0 => "expired this very second".to_owned(),
             _ => format!("expired {} ago", span(late)),
         };
+        let now = match last {
+            ..0 => now_and(now, window),
+            _ => format!("{}, {last} s of grace", now_and(now, window)),
+        };
         return Err(Rejection::new(Step::Window, Code::Expired, message)
             .with("expires", expires)
-            .with("now", now_and(now, window)));
+            .with("now", now));
+    }
+    if let (Some(created), Some(expires), Some(longest)) = (created, expires, longest)
+        && !(1..=longest).contains(&expires.since(created))
+    {
+        let message = format!("valid for {} s, 1 to {longest} allowed", expires.since(created));
+        return Err(Rejection::new(Step::Window, Code::LifetimeInvalid, message)
+            .with("created", created)
+            .with("expires", expires));
     }
     if let (Some(created), Some(back)) = (created, window.back) {
         let age = now.since(created);

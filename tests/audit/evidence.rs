@@ -356,7 +356,14 @@ fn a_signers_own_copy_holds_too() {
     let verifier = fixture.verifier();
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
-    let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
+    let evidence = Evidence::signed(
+        &Profile::mcp(),
+        &head,
+        one.label,
+        key(1).public(),
+        one.base,
+        one.signature,
+    );
     let (origins, now) = (fixtures::origins(), fixture.clock.now());
     let by = (&Profile::mcp(), &origins);
     wait(recorder.signed(&head, by, &sent.body, &evidence, now)).unwrap();

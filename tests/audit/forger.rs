@@ -85,7 +85,14 @@ pub(crate) fn various() -> LogFixture {
     let (head, verifier) = (sent.head(), fixture.verifier());
     let held = verifier.judge_head(&head).unwrap();
     let one = held.signatures().next().unwrap();
-    let evidence = Evidence::signed(&head, one.label, key(1).public(), one.base, one.signature);
+    let evidence = Evidence::signed(
+        &Profile::mcp(),
+        &head,
+        one.label,
+        key(1).public(),
+        one.base,
+        one.signature,
+    );
     let by = (&Profile::mcp(), &fixtures::origins());
     wait(bodies.signed(&head, by, &sent.body, &evidence, fixture.clock.now())).unwrap();
     // The signature covers a field that no log keeps.

@@ -196,7 +196,7 @@ fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
         let sent = call(1, fixture.clock.now().unix(), &body(1), &[]);
         let head = sent.head();
         let held = verifier.judge_head(&head).unwrap();
-        let evidence = mcpid::audit::Evidence::of(&head, held.signatures());
+        let evidence = mcpid::audit::Evidence::of(&Profile::mcp(), &head, held.signatures());
         let mut because = mcpid::audit::RecordedRefusal::default();
         (because.step, because.code) = (step, code);
         for passes in [true, false] {

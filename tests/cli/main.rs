@@ -124,7 +124,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     ),
     (
         "sign",
-        "-k --key --profile --client-id --cover --no-cover --label --ttl --at --format --url \
+        "-k --key --profile --client-id --keyid --cover --no-cover --label --ttl --at --format --url \
          --method -H --header --origin --replace --passphrase-file --passphrase-fd",
     ),
     (
@@ -139,7 +139,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "-k --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd \
          --no-passphrase --weak",
     ),
-    ("trust add", "-r --trust --name --client-id --not-before --not-after --allow"),
+    ("trust add", "-r --trust --kid --name --client-id --not-before --not-after --allow"),
     ("trust list", "-r --trust"),
     ("trust revoke", "-r --trust --at"),
     ("trust remove", "-r --trust"),

@@ -46,7 +46,7 @@ fn missing(
     covered: &[&str],
 ) -> String {
     let covered: Vec<_> = covered.iter().map(|c| Component::parse(c).unwrap()).collect();
-    match judge(profile, changes, head, &covered) {
+    match judge(profile, changes, (head, false), ("mcp", &covered)) {
         Ok(()) => String::new(),
         Err(rejection) => {
             assert_eq!((rejection.step().number(), rejection.code()), REFUSED);
@@ -107,7 +107,9 @@ fn an_identifier_with_parameters_does_not_count() {
     let profiles = [Profile { judge_mcp: false, ..Profile::mcp() }, Profile::sep2752()];
     for profile in profiles {
         for (name, identifier) in identifiers {
-            if !profile.always.iter().any(|n| n == name) && !profile.covers_if_carried(name) {
+            if !profile.components.always.iter().any(|n| n == name)
+                && !profile.components.covers_if_carried(name)
+            {
                 continue;
             }
             let mut call = call.clone();

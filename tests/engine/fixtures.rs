@@ -190,7 +190,7 @@ impl Input {
         let head = call.head();
         let profile = Profile::mcp();
         let carried = head.fields().iter().map(|f| f.name());
-        let carried = carried.filter(|name| profile.covers_if_carried(name));
+        let carried = carried.filter(|name| profile.components.covers_if_carried(name));
         let mut components: Vec<String> = Vec::new();
         for name in ["@method", "@target-uri", "content-digest"].into_iter().chain(carried) {
             let quoted = format!("\"{name}\"");

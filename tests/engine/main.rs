@@ -35,4 +35,5 @@ mod target;
 mod tools;
 mod trust;
 mod trust_slips;
+mod ucp;
 mod window;

@@ -1,6 +1,6 @@
 //! Tests of step 5 at every edge of the window.
 
-use mcpid::profile::Window;
+use mcpid::profile::{Profile, Window};
 use mcpid::verify::Code;
 use mcpid::verify::window::{judge, span};
 
@@ -14,7 +14,8 @@ fn at(
     expires: Option<i64>,
     now: i64,
 ) -> Result<(), (u8, Code)> {
-    judge(window, created.map(time), expires.map(time), time(now))
+    let profile = Profile { window, ..Profile::mcp() };
+    judge(&profile, created.map(time), expires.map(time), time(now))
         .map_err(|r| (r.step().number(), r.code()))
 }
 
@@ -96,7 +97,8 @@ fn no_number_wraps_around() {
     // The message about such numbers does not overflow either.
     for created in [i64::MIN, i64::MAX] {
         for now in [i64::MIN, 0, i64::MAX] {
-            let judged = judge(MCP, Some(time(created)), Some(time(i64::MIN)), time(now));
+            let judged =
+                judge(&Profile::mcp(), Some(time(created)), Some(time(i64::MIN)), time(now));
             assert!(judged.is_err_and(|r| !r.message().is_empty()));
         }
     }
@@ -104,16 +106,17 @@ fn no_number_wraps_around() {
 
 #[test]
 fn a_refusal_says_the_numbers() {
-    let late = judge(MCP, Some(time(CREATED)), None, time(CREATED + 42)).unwrap_err();
+    let late = judge(&Profile::mcp(), Some(time(CREATED)), None, time(CREATED + 42)).unwrap_err();
     assert_eq!(late.message(), "created 42 s ago, 12 s too long");
     let [created, now] = late.details() else { panic!("{late:?}") };
     assert_eq!(created, &("created", time(CREATED).to_string()));
     assert_eq!(now, &("now", format!("{}, window 30 s", time(CREATED + 42))));
-    let expired = judge(MCP, None, Some(time(CREATED)), time(CREATED)).unwrap_err();
+    let expired = judge(&Profile::mcp(), None, Some(time(CREATED)), time(CREATED)).unwrap_err();
     assert_eq!(expired.message(), "expired this very second");
-    let expired = judge(MCP, None, Some(time(CREATED)), time(CREATED + 7_200)).unwrap_err();
+    let expired =
+        judge(&Profile::mcp(), None, Some(time(CREATED)), time(CREATED + 7_200)).unwrap_err();
     assert_eq!(expired.message(), "expired 2 h ago");
-    let early = judge(MCP, Some(time(CREATED)), None, time(CREATED - 185)).unwrap_err();
+    let early = judge(&Profile::mcp(), Some(time(CREATED)), None, time(CREATED - 185)).unwrap_err();
     assert_eq!(early.message(), "created 3 min 5 s from now");
     assert_eq!(early.details()[1].1, format!("{}, 5 s ahead allowed", time(CREATED - 185)));
 }

@@ -48,7 +48,7 @@ fn the_reader_of_imports_sees_every_import() {
     // The list contains imports by `use`, by a path in the code, through a re-export, and in the
     // program.
     assert!(has("verify/window.rs", "clock.rs"));
-    assert!(has("sign.rs", "profile.rs"));
+    assert!(has("sign.rs", "profile/mod.rs"));
     assert!(
         has("gateway/service.rs", "tower/service.rs")
             || has("gateway/service.rs", "tower/layer.rs")

@@ -55,6 +55,7 @@ pages! {
     connect_runs = "docs/connect.md",
     gateway_runs = "docs/gateway.md",
     patterns_runs = "docs/patterns.md",
+    profiles_runs = "docs/profiles.md",
     signing_runs = "docs/signing.md",
     stores_runs = "docs/stores.md",
     trust_runs = "docs/trust.md",

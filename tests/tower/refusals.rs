@@ -357,12 +357,15 @@ fn a_verifier_that_servers_may_not_rely_on_makes_no_layer() {
         assert_eq!(build(Profile::mcp(), origins(), replay), Err(LayerError::NoStore));
     }
     let audits = build(Profile::rfc9421(), origins(), claim());
-    assert_eq!(audits, Err(LayerError::Profile("rfc9421".to_owned())));
+    assert_eq!(
+        audits,
+        Err(LayerError::Profile("rfc9421".to_owned(), "a request that it accepts can be replayed"))
+    );
     let mut endless = Profile::mcp();
     endless.window.back = None;
     assert!(build(endless, origins(), claim()).is_err());
     let mut blind = Profile::mcp();
-    blind.always.retain(|c| c != "content-digest");
+    blind.components.always.retain(|c| c != "content-digest");
     assert!(build(blind, origins(), claim()).is_err());
     // The handle refuses such a verifier too, and keeps the old one.
     let layer = strict(&clock);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::super::entry::{Mcp, Request};
-use super::super::evidence;
+use super::super::evidence::KeptFields;
 use super::super::record::Verdict;
 use super::super::redact::Redacted;
 use crate::mcp::headers;
@@ -63,15 +63,15 @@ fn steps_of(code: &str) -> Option<&'static [u8]> {
         "signature_malformed" => &[1, 3],
         "signature_missing" => &[2],
         "parameter_missing" | "parameter_invalid" | "alg_not_allowed" => &[4],
-        "not_yet_valid" | "expired" => &[5],
+        "not_yet_valid" | "expired" | "lifetime_invalid" => &[5],
         "coverage_insufficient" => &[6],
         "key_unknown"
         | "key_weak"
         | "key_published"
         | "key_not_valid"
         | "key_revoked"
-        | "tag_mismatch"
         | "key_purpose_invalid" => &[7],
+        "tag_mismatch" => &[4, 7],
         "signature_invalid" => &[8],
         "digest_missing" | "digest_invalid" | "digest_mismatch" => &[9],
         "body_ambiguous" | "header_body_mismatch" => &[10],
@@ -123,7 +123,8 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
 pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), String> {
     serde_json::from_str::<RequestMembers>(request.request.get())
         .map_err(|e| format!("its request cannot be read: {}", json_fault(&e)))?;
-    if let Some(other) = head.fields().iter().find(|field| !evidence::is_kept(field.name())) {
+    let kept = KeptFields::of(request.rules.as_ref().map(|rules| &*rules.profile));
+    if let Some(other) = head.fields().iter().find(|field| !kept.has(field.name())) {
         return Err(format!("its request has the field {:?}, which no log keeps", other.name()));
     }
     let digest: Vec<&str> =

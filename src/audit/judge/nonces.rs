@@ -9,6 +9,7 @@ use crate::base::header;
 use crate::clock::Timestamp;
 use crate::message::line;
 use crate::nonce::Retention;
+use crate::profile::Profile;
 
 /// The first 24 bytes of the SHA-256 hash of a key id and a nonce.
 pub(in crate::audit) type NonceId = [u8; 24];
@@ -46,7 +47,9 @@ pub(in crate::audit) fn nonces_of(entry: &Entry<'_>) -> Vec<NonceUse> {
     };
     let Some(rules) = &request.rules else { return Vec::new() };
     let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
-    let retention = Retention::new(whole(rules.window.unwrap_or(0)), whole(rules.ahead));
+    let lifetime = || Profile::named(&rules.profile).and_then(|profile| profile.lifetime());
+    let window = rules.window.or_else(lifetime).unwrap_or(0);
+    let retention = Retention::new(whole(window), whole(rules.ahead));
     let uses = request.signatures.iter().filter_map(|told| {
         let candidate = candidates.iter().find(|candidate| candidate.label == told.label)?;
         let params = candidate.params.as_ref().ok()?;

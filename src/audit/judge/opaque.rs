@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::entry::Signature;
-use super::super::evidence;
+use super::super::evidence::KeptFields;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
@@ -34,9 +34,10 @@ pub(super) fn check<'c>(
         return Err("its signature is not that of its request".to_owned());
     }
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
+    let fields = KeptFields::of(Some(&profile.name));
     let kept = |name: &str| {
-        // Which form the target had on the request line is not kept.
-        name != "@request-target" && (name.starts_with('@') || evidence::is_kept(name))
+        // The form of the target on the request line is not kept.
+        name != "@request-target" && (name.starts_with('@') || fields.has(name))
     };
     if params.components().iter().all(|component| kept(component.name())) {
         return Err(format!(
@@ -45,8 +46,9 @@ pub(super) fn check<'c>(
     }
     let moment = |seconds: Option<i64>| seconds.map(Timestamp::from_unix);
     let times = (moment(params.created().value()), moment(params.expires().value()));
-    let no = window::judge(profile.window, times.0, times.1, time)
-        .and_then(|()| coverage::judge(profile, changes, head, params.components()));
+    let request = (head, coverage::says_body_follows(head));
+    let no = window::judge(profile, times.0, times.1, time)
+        .and_then(|()| coverage::judge(profile, changes, request, (&**label, params.components())));
     no.map_err(|no| super::facts::refused(&no))?;
     Ok(params)
 }

@@ -6,7 +6,7 @@ use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
 use super::reason::{Reason, Reasons};
 use crate::message::target::{Origin, Origins};
-use crate::profile::{Profile, TagRule, Window};
+use crate::profile::{ComponentRules, Profile, TagRule, Window};
 use crate::verify::coverage::CoverageOverrides;
 
 /// The rules that an auditor demands. The profile supplies those that are absent.
@@ -46,9 +46,9 @@ pub(super) struct Applied {
 pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, String> {
     let signer = request.verdict == Verdict::Signed;
     let own = |profile: Profile| Profile {
-        always: Vec::new(),
-        if_carried: Vec::new(),
+        components: ComponentRules::default(),
         tag: TagRule::Ignored,
+        client_field: None,
         ..profile
     };
     let Some(rules) = &request.rules else {
@@ -112,11 +112,12 @@ pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &Pinne
         name => covered.has(name),
     };
     let basic: &[&str] = match &pinned.profile {
-        Some(profile) if profile.always.is_empty() => &[],
+        Some(profile) if profile.components.always.is_empty() => &[],
         _ => &["@method", "@target-uri", "content-digest"],
     };
     let pinned_ones = pinned.changes.require.iter().map(String::as_str);
-    let of_profile = demanded.always.iter().map(|name| &**name).filter(|_| !pinned.is_empty());
+    let of_profile =
+        demanded.components.always.iter().map(|name| &**name).filter(|_| !pinned.is_empty());
     basic
         .iter()
         .copied()

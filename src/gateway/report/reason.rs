@@ -57,6 +57,7 @@ impl RefusalCause {
             Code::AlgNotAllowed => "with another algorithm",
             Code::NotYetValid => "signed in the future",
             Code::Expired => "expired",
+            Code::LifetimeInvalid => "valid for too long",
             Code::CoverageInsufficient => "not wholly covered",
             Code::KeyUnknown => "signed by unknown keys",
             Code::KeyWeak => "signed by weak keys",
@@ -120,6 +121,7 @@ impl RefusalCause {
             Code::SignatureMalformed
             | Code::ParameterMissing
             | Code::ParameterInvalid
+            | Code::LifetimeInvalid
             | Code::AlgNotAllowed => {
                 "The client’s signer does not follow the profile, or a proxy joins or repeats its \
                  fields. Look at one such request with `mcpid inspect`."

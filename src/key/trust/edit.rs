@@ -108,15 +108,15 @@ pub enum EditError {
         /// The end of validity.
         end: Timestamp,
     },
-    /// No key in the file has this name or id.
-    #[error("no key in the file has the name or id {0:?}")]
+    /// No key in the file has this name, id or `kid`.
+    #[error("no key in the file has the name, id or kid {0:?}")]
     NotFound(String),
-    /// Several keys have this name.
-    #[error("{} keys have the name {who:?}: {}", .ids.len(), list(.ids))]
+    /// Several keys have this name or `kid`.
+    #[error("{} keys have the name or kid {who:?}: {}", .ids.len(), list(.ids))]
     Ambiguous {
-        /// The ambiguous name.
+        /// The ambiguous name or `kid`.
         who: String,
-        /// The ids of all keys with that name.
+        /// The ids of all keys with that name or `kid`.
         ids: Vec<KeyId>,
     },
     /// The key is revoked already, and not later than the requested time.
@@ -223,16 +223,17 @@ impl Document {
         let mut keys = self.keys.clone();
         keys.push(jwk);
         self.set(keys)?;
-        self.find(id.as_str()).map(|(_, entry)| entry)
+        self.entry(id.as_str()).cloned()
     }
 
-    /// Revokes the key with this name or id as of `at`. Returns its entry.
+    /// Revokes the key with this name, id or `kid` as of `at`. Returns its entry.
     ///
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`], and [`EditError::AlreadyRevoked`] unless
     /// `at` is earlier than the existing revocation.
     pub fn revoke(&mut self, who: &str, at: Timestamp) -> Result<TrustEntry, EditError> {
         let (position, entry) = self.find(who)?;
+        let id = *entry.key().id();
         if let Some(since) = entry.revoked_at().filter(|since| *since <= at) {
             return Err(EditError::AlreadyRevoked { since });
         }
@@ -241,32 +242,39 @@ impl Document {
             *key = revoked(key, at).map_err(|e| TrustError::from(json::JsonError(e)))?;
         }
         self.set(keys)?;
-        self.find(entry.key().id().as_str()).map(|(_, entry)| entry)
+        self.entry(id.as_str()).cloned()
     }
 
-    /// Removes the key with this name or id. Returns its former entry.
+    /// Removes the key with this name, id or `kid`. Returns its former entry.
     ///
     /// # Errors
     /// [`EditError::NotFound`], [`EditError::Ambiguous`].
     pub fn remove(&mut self, who: &str) -> Result<TrustEntry, EditError> {
         let (position, entry) = self.find(who)?;
-        let mut keys = self.keys.clone();
+        let (entry, mut keys) = (entry.clone(), self.keys.clone());
         keys.remove(position);
         self.set(keys)?;
         Ok(entry)
     }
 
-    /// Finds the one entry with this id or name. Returns its index in `keys`, and the entry.
-    fn find(&self, who: &str) -> Result<(usize, TrustEntry), EditError> {
-        let of = |e: &TrustEntry| e.key().id().as_str() == who || e.name() == Some(who);
-        let mut found =
-            self.file.entries().iter().zip(self.file.positions()).filter(|(e, _)| of(e));
+    /// Returns the one entry with this name, id or `kid`.
+    ///
+    /// # Errors
+    /// [`EditError::NotFound`], [`EditError::Ambiguous`].
+    pub fn entry(&self, who: &str) -> Result<&TrustEntry, EditError> {
+        self.find(who).map(|(_, entry)| entry)
+    }
+
+    /// Finds the one entry with this id, name or `kid`. Returns its index in `keys`, and the entry.
+    fn find(&self, who: &str) -> Result<(usize, &TrustEntry), EditError> {
+        let entries = self.file.entries().iter().zip(self.file.positions());
+        let mut found = entries.filter(|(entry, _)| entry.is_called(who));
         let Some((entry, position)) = found.next() else {
             return Err(EditError::NotFound(who.to_owned()));
         };
         let others: Vec<KeyId> = found.map(|(e, _)| *e.key().id()).collect();
         if others.is_empty() {
-            return Ok((*position, entry.clone()));
+            return Ok((*position, entry));
         }
         let ids = std::iter::once(*entry.key().id()).chain(others).collect();
         Err(EditError::Ambiguous { who: who.to_owned(), ids })

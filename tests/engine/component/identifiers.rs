@@ -110,20 +110,20 @@ fn signing_params_are_emitted_in_one_order() {
         expires: Some(31),
         nonce: Some("n"),
         keyid: Some("k\"\\"),
+        alg: Some("a"),
         tag: Some("t"),
     };
     let params = SignatureParams::for_signing(components(&["@method", "date"]), &claims).unwrap();
     let mut text = String::new();
     params.write_to(&mut text).unwrap();
-    let expected =
-        "(\"@method\" \"date\");created=1;expires=31;nonce=\"n\";keyid=\"k\\\"\\\\\";tag=\"t\"";
+    let expected = "(\"@method\" \"date\");created=1;expires=31;nonce=\"n\";keyid=\"k\\\"\\\\\";alg=\"a\";tag=\"t\"";
     assert_eq!(text, expected);
     assert!(params.covers("date") && !params.covers("etag"));
 
     let few = Claims { expires: None, tag: None, ..claims };
     let mut text = String::new();
     SignatureParams::for_signing(vec![], &few).unwrap().write_to(&mut text).unwrap();
-    assert_eq!(text, "();created=1;nonce=\"n\";keyid=\"k\\\"\\\\\"");
+    assert_eq!(text, "();created=1;nonce=\"n\";keyid=\"k\\\"\\\\\";alg=\"a\"");
 
     let twice = components(&["date", "@method", "date"]);
     assert!(SignatureParams::for_signing(twice, &claims).is_err());

@@ -21,6 +21,13 @@ pub(super) fn times_and_coverage() -> Vec<Case> {
     );
     cases.extend(signed(
         5,
+        Code::LifetimeInvalid,
+        vec![("a second longer than the profile allows", |p| {
+            p.judge.profile.expiry.longest = Some(29);
+        })],
+    ));
+    cases.extend(signed(
+        5,
         Code::Expired,
         vec![
             ("created at the epoch", |p| {

@@ -22,7 +22,8 @@ pub(crate) fn demands(
         require: names("--require", require)?,
         allow_uncovered: names("--allow-uncovered", allow_uncovered)?,
     };
-    let always = |name: &String| profile.always.iter().any(|always| always == name);
+    let rules = &profile.components;
+    let always = |name: &String| rules.always.iter().any(|always| always == name);
     if let Some(name) = changes.require.iter().find(|name| always(name)) {
         return Err(without_effect(
             "--require",
@@ -32,17 +33,17 @@ pub(crate) fn demands(
     }
     for name in &changes.allow_uncovered {
         let flag = "--allow-uncovered";
-        if always(name) {
+        if rules.covers_in_any_case(name) {
             let why = "without it a signature says nothing";
             return Err(Failure::usage(format!("{flag} {}: {why}", shell_word(name))));
         }
         if changes.require.contains(name) {
             return Err(without_effect(flag, name, "--require demands it"));
         }
-        if !profile.covers_if_carried(name) {
+        if !rules.covers_if_carried(name) {
             let why = format!("the profile {} does not require it", profile.name);
             let failure = without_effect(flag, name, &why);
-            return Err(match relaxable(&profile.if_carried) {
+            return Err(match relaxable(&rules.if_carried) {
                 Some(names) => failure.hint(format!("what can stay uncovered: {names}")),
                 None => failure,
             });
@@ -65,8 +66,8 @@ pub(crate) fn covered(
         texts.iter().map(|text| component(flag, text)).collect()
     };
     let (cover, no_cover) = (components("--cover", cover)?, components("--no-cover", no_cover)?);
-    let (always, if_carried) = profile.signer_components();
-    let always = |c: &Component<'_>| c.is_plain() && always.iter().any(|name| name == c.name());
+    let rules = profile.signer_components();
+    let always = |c: &Component<'_>| c.is_plain() && rules.always.iter().any(|n| n == c.name());
     if let Some(twice) = cover.iter().find(|c| always(c)) {
         return Err(without_effect("--cover", twice.name(), "it is covered always"));
     }
@@ -76,15 +77,16 @@ pub(crate) fn covered(
             let why = "--cover names it too";
             return Err(without_effect("--no-cover", &written(dropped), why));
         }
-        let carried = if_carried.iter().any(|rule| match rule.strip_suffix('*') {
+        let carried = rules.if_carried.iter().any(|rule| match rule.strip_suffix('*') {
             Some(family) => dropped.name().starts_with(family),
             None => rule == dropped.name(),
         });
-        let is_covered = always(dropped) || (dropped.is_plain() && carried);
+        let carried = carried || rules.covers_in_any_case(dropped.name());
+        let is_covered = dropped.is_plain() && carried;
         if !is_covered {
             let why = format!("under the profile {} it is not covered anyway", profile.name);
             let failure = without_effect("--no-cover", &written(dropped), &why);
-            return Err(match relaxable(&if_carried) {
+            return Err(match relaxable(&rules.if_carried) {
                 Some(names) => failure.hint(format!("what can be left out: {names}")),
                 None => failure,
             });

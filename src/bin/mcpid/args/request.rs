@@ -83,9 +83,13 @@ pub(crate) struct SignArgs {
     /// Do not cover this component
     #[arg(long, value_name = "C")]
     pub(crate) no_cover: Vec<String>,
-    /// The signature's label
-    #[arg(long, value_name = "L", default_value = "mcp")]
-    pub(crate) label: String,
+    /// The id under which the receiver has the key, in place of its thumbprint; only for a profile
+    /// that looks keys up by kid
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) keyid: Option<String>,
+    /// The signature's label [default: the one of the profile; mcp under the profile mcp]
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Option<String>,
     /// After how long the signature expires, or none; 30s under the profile mcp
     #[arg(long, value_name = "30s|none", value_parser = ttl, allow_hyphen_values = true)]
     pub(crate) ttl: Option<Ttl>,

@@ -173,7 +173,7 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<Strin
     if args.header.iter().any(|header| !header.starts_with('@')) {
         return None;
     }
-    let label = Some(otherwise.label.unwrap_or(&args.label)).filter(|label| *label != "mcp");
+    let label = otherwise.label.or(args.label.as_deref());
     let ttl = args.ttl.map(|ttl| match ttl {
         Ttl::Seconds(seconds) => format!("{seconds}s"),
         Ttl::None => "none".to_owned(),
@@ -183,6 +183,7 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<Strin
         .flag("-k", args.key.as_deref().map(text))
         .flag("--profile", args.profile.unless_default())
         .flag("--client-id", &args.client_id)
+        .flag("--keyid", &args.keyid)
         .flag("--cover", &args.cover)
         .flag("--no-cover", &args.no_cover)
         .flag("--label", label)

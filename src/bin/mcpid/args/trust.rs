@@ -46,6 +46,9 @@ pub(crate) struct TrustAddArgs {
     /// ssh-agent:ID
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
+    /// The key with this kid, of a set of several
+    #[arg(long, value_name = "KID")]
+    pub(crate) kid: Option<String>,
     /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
     pub(crate) trust: Option<PathBuf>,
@@ -88,7 +91,7 @@ Examples:
   mcpid trust revoke alice
   mcpid trust revoke --at 2026-11-23T10:00:00Z alice")]
 pub(crate) struct TrustRevokeArgs {
-    /// The name or the id of the key
+    /// The name, the id or a kid of the key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
     /// The trust file [env: MCPID_TRUST]
@@ -106,7 +109,7 @@ Examples:
   mcpid trust remove alice
   mcpid trust remove -r server.json alice")]
 pub(crate) struct TrustRemoveArgs {
-    /// The name or the id of the key
+    /// The name, the id or a kid of the key
     #[arg(value_name = "NAME|KEYID")]
     pub(crate) key: String,
     /// The trust file [env: MCPID_TRUST]

@@ -16,6 +16,7 @@ use mcpid::message::line;
 use mcpid::message::shown::quoted;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
+use mcpid::verify::meant::{self, ProfileFit};
 use mcpid::verify::report::{TimeSource, VerdictReport};
 use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
@@ -92,6 +93,8 @@ struct FoundSignature {
     /// The bytes of the signature, or what is wrong with them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
+    /// The profiles that it could be meant for, if it is not signed by the default one.
+    fits: Vec<ProfileFit>,
 }
 
 /// One signature in JSON. The members of `verify`'s schema are included.
@@ -102,6 +105,20 @@ struct Inspected<'a> {
     base: Option<&'a str>,
     signature: Option<String>,
     seen: Option<&'a SeenJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profiles: Vec<FitJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FitJson<'a> {
+    name: &'static str,
+    lacks: &'a [String],
+}
+
+impl<'a> FitJson<'a> {
+    fn of(fit: &'a ProfileFit) -> Self {
+        FitJson { name: fit.profile, lacks: &fit.lacks }
+    }
 }
 
 #[derive(Serialize)]
@@ -181,7 +198,13 @@ impl Inspector<'_> {
             Err(HeaderError::Missing(_)) if self.args.label.is_some() => Vec::new(),
             Err(HeaderError::Missing(_)) => {
                 let claims = about().unsigned();
-                vec![Ok(FoundSignature { claims, base: None, signature: None, seen: None })]
+                vec![Ok(FoundSignature {
+                    claims,
+                    base: None,
+                    signature: None,
+                    seen: None,
+                    fits: Vec::new(),
+                })]
             }
             Err(error) => vec![Err(malformed(chain(&error)))],
         }
@@ -203,11 +226,16 @@ impl Inspector<'_> {
         if let (true, Err(why)) = (self.args.base, &base) {
             return Err(malformed(why.clone()));
         }
+        let has_body = request.body.bytes().is_some_and(|body| !body.is_empty());
+        let mut fits = meant::profiles((&request.head, has_body), (&label, &params));
+        if fits.first().is_none_or(|default| default.lacks.is_empty()) {
+            fits.clear();
+        }
         let statement = Statement::of(&request.head, &label, Some(&params), None);
         let claims = about.claiming(statement);
         let seen = self.seen(&claims)?;
         let signature = signature.map(|bytes| bytes.to_vec()).map_err(|fault| chain(&fault));
-        Ok(FoundSignature { claims, base: Some(base), signature: Some(signature), seen })
+        Ok(FoundSignature { claims, base: Some(base), signature: Some(signature), seen, fits })
     }
 
     fn seen(&self, claims: &VerdictReport) -> Result<Option<SeenJson>, Failure> {
@@ -293,12 +321,14 @@ impl SignaturePrinter<'_> {
 
 impl FoundSignature {
     fn print(&self, named: bool, ui: &mut Ui) -> Result<(), Failure> {
-        let FoundSignature { claims, base, signature, seen } = self;
+        let FoundSignature { claims, base, signature, seen, fits } = self;
         if ui.json() {
             let base = base.as_ref().and_then(|base| base.as_deref().ok());
             let bytes = signature.as_ref().and_then(|signature| signature.as_ref().ok());
             let signature = bytes.map(|bytes| STANDARD.encode(bytes));
-            return ui.json_line(&Inspected { claims, base, signature, seen: seen.as_ref() });
+            let profiles = fits.iter().map(FitJson::of).collect();
+            let seen = seen.as_ref();
+            return ui.json_line(&Inspected { claims, base, signature, seen, profiles });
         }
         let mut first = match named {
             true => format!("{} [{}]: ", claims.input, claims.index),
@@ -318,9 +348,24 @@ impl FoundSignature {
         if let Some(Err(why)) = signature {
             more.push(("signature", format!("malformed: {why}")));
         }
+        if let Some(could) = could_be(fits) {
+            more.push(("could be", could));
+        }
+        let lacking = fits.iter().filter(|fit| !fit.lacks.is_empty());
+        let lacks = |fit: &ProfileFit| format!("{}: {}", fit.profile, fit.lacks.join(", "));
+        more.extend(lacking.map(|fit| ("lacks", lacks(fit))));
         ui.line(&ui.shown(&first))?;
         verdict::print_facts(claims, &more, ui)
     }
+}
+
+/// Returns the names of the profiles that lack nothing, first the one whose tag the signature has,
+/// last those that any signature fits.
+fn could_be(fits: &[ProfileFit]) -> Option<String> {
+    let mut whole: Vec<&ProfileFit> = fits.iter().filter(|fit| fit.lacks.is_empty()).collect();
+    whole.sort_by_key(|fit| (!fit.by_tag, !fit.demands_coverage));
+    let names: Vec<&str> = whole.iter().map(|fit| fit.profile).collect();
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 impl SeenJson {

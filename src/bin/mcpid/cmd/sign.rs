@@ -14,7 +14,7 @@ use mcpid::mcp::body::{self, Scope};
 use mcpid::mcp::headers as mcp_headers;
 use mcpid::message::Head;
 use mcpid::message::target::Origins;
-use mcpid::profile::Profile;
+use mcpid::profile::{KeyLookup, NamedProfile, Profile};
 use mcpid::sign::{Nonce, Signed, Signer, SigningError};
 use mcpid::verify::coverage::{self, CoverageOverrides};
 use mcpid::verify::covered;
@@ -28,7 +28,7 @@ use crate::cmd::sign::request::{RequestToSign, SignPlan};
 use crate::keys::signing_key::{self, SigningKey};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
-use crate::output::ui::{Ui, path_word};
+use crate::output::ui::{Ui, path_word, shell_word};
 
 /// Signs, and prints the result.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -51,12 +51,13 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             .map_err(|error| failure(args, outgoing.head(), &error))
     };
     let blank = sign(Arc::new(PlaceholderSigner(signing_key.public().clone())))?;
-    warn(&profile, outgoing.head(), outgoing.body(), &blank, ui);
+    let label = label(args, &profile);
+    warn(&profile, (outgoing.head(), outgoing.body()), (label, &blank), ui);
 
     let name = signing_key.name().to_owned();
     let signed = sign(signing_key.open(source)?)?;
     if ui.json() {
-        ui.json_line(&json(args, &outgoing, &signed, &name))?;
+        ui.json_line(&json(label, &outgoing, &signed, &name))?;
     } else {
         outgoing.print(args, &signed, ui)?;
         if ui.has_escaped() {
@@ -68,8 +69,10 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// Checks each flag that can be checked alone.
 fn check(args: &SignArgs) -> Result<(), Failure> {
-    coverage_flags::covered(&args.profile.profile(), &args.cover, &args.no_cover)?;
-    header::check_label(&args.label).map_err(|e| Failure::usage(format!("--label {e}")))?;
+    let profile = args.profile.profile();
+    coverage_flags::covered(&profile, &args.cover, &args.no_cover)?;
+    header::check_label(label(args, &profile))
+        .map_err(|e| Failure::usage(format!("--label {e}")))?;
     // A trust file cannot list such a tag, so the signature could never be verified.
     let id = args.client_id.as_deref();
     id.map_or(Ok(()), trust::check_client_id)
@@ -78,7 +81,13 @@ fn check(args: &SignArgs) -> Result<(), Failure> {
 
 fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
     let bug = |error: &SigningError| Failure::new(Exit::Bug, "bug", chain(error));
-    let mut signer = Signer::new(key, profile).map_err(|e| bug(&e))?.with_label(&args.label);
+    let mut signer = Signer::new(key, profile).map_err(|e| bug(&e))?;
+    if let Some(label) = &args.label {
+        signer = signer.with_label(label);
+    }
+    if let Some(kid) = &args.keyid {
+        signer = signer.with_keyid(kid).map_err(|error| by_kid(profile, kid, &error))?;
+    }
     if let Some(id) = &args.client_id {
         signer = signer.with_client_id(id);
     }
@@ -95,11 +104,35 @@ fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Sign
     let signer = cover.into_iter().fold(signer, Signer::cover);
     Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
+
+/// Returns the label to sign under.
+fn label<'a>(args: &'a SignArgs, profile: &Profile) -> &'a str {
+    args.label.as_deref().unwrap_or(profile.label)
+}
+
+/// Returns the failure of `--keyid`, with a hint that names the profiles that it is for.
+fn by_kid(profile: &Profile, kid: &str, error: &SigningError) -> Failure {
+    let failure = Failure::usage(format!("--keyid {}: {}", shell_word(kid), chain(error)));
+    if profile.key_lookup != KeyLookup::Thumbprint {
+        return failure;
+    }
+    let others = Profile::NAMED.iter().map(NamedProfile::profile);
+    let others = others.filter(|other| other.key_lookup != KeyLookup::Thumbprint);
+    let names: Vec<String> = others.map(|other| other.name.into_owned()).collect();
+    failure.hint(format!("the profiles that look keys up by kid: {}", names.join(" ")))
+}
+
 /// Warns of faults for which `verify` would refuse the request at steps 6 and 10. The request is
 /// still signed, because the user's server may accept it.
-fn warn(profile: &Profile, head: &Head<'_>, body: &[u8], signed: &Signed, ui: &mut Ui) {
+fn warn(
+    profile: &Profile,
+    (head, body): (&Head<'_>, &[u8]),
+    (label, signed): (&str, &Signed),
+    ui: &mut Ui,
+) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
-    if let Err(refused) = coverage::judge(profile, &CoverageOverrides::default(), head, &covered) {
+    let (request, changes) = ((head, !body.is_empty()), CoverageOverrides::default());
+    if let Err(refused) = coverage::judge(profile, &changes, request, (label, &covered)) {
         let (code, why) = (refused.code().as_str(), refused.message());
         ui.warning(&format!("verify would refuse this at step 6 ({code}): {why}"));
     }
@@ -189,8 +222,12 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
                 None => failure,
             }
         }
-        SigningError::Params(_) | SigningError::Add(AddError::Unwritable { .. }) => {
-            Failure::usage(message)
+        SigningError::Params(_)
+        | SigningError::KeyId(_)
+        | SigningError::Add(AddError::Unwritable { .. }) => Failure::usage(message),
+        SigningError::Tag(_) => {
+            let id = args.client_id.as_deref().unwrap_or_default();
+            Failure::usage(format!("--client-id {}: {message}", shell_word(id)))
         }
         SigningError::Base(_) => {
             let (with, of) = match args.url {
@@ -222,10 +259,10 @@ struct SignedJson<'a> {
     version: u8,
     label: &'a str,
     key: KeyJson<'a>,
-    tag: &'a str,
+    tag: Option<&'a str>,
     created: i64,
     expires: Option<i64>,
-    nonce: &'a str,
+    nonce: Option<&'a str>,
     covered: Vec<String>,
     method: &'a str,
     target: Option<String>,
@@ -240,7 +277,7 @@ struct KeyJson<'a> {
 }
 
 fn json<'a>(
-    args: &'a SignArgs,
+    label: &'a str,
     outgoing: &'a RequestToSign,
     signed: &'a Signed,
     name: &'a str,
@@ -252,12 +289,12 @@ fn json<'a>(
     };
     SignedJson {
         version: 1,
-        label: &args.label,
+        label,
         key: KeyJson { id: &signed.keyid, name },
-        tag: &signed.tag,
+        tag: signed.tag.as_deref(),
         created: signed.created.unix(),
         expires: signed.expires.map(|time| time.unix()),
-        nonce: &signed.nonce,
+        nonce: signed.nonce.as_deref(),
         covered: signed.covered.iter().map(bare).collect(),
         method: outgoing.head().method(),
         target: outgoing.target(),

@@ -4,7 +4,7 @@ mod add;
 mod list;
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::key::trust::{self, Document, EditError, TrustEntry};
+use mcpid::key::trust::{self, EditError, TrustEntry};
 
 use crate::args::{TrustAct, TrustArgs, TrustRemoveArgs, TrustRevokeArgs};
 use crate::input::files;
@@ -33,7 +33,7 @@ fn revoke(args: &TrustRevokeArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let revoked = trust::edit(&place.path, |document| match document.revoke(&args.key, at) {
         Err(EditError::AlreadyRevoked { since: earlier }) => {
             since = Some(earlier);
-            entry(document, &args.key)
+            document.entry(&args.key).cloned()
         }
         other => other,
     });
@@ -52,13 +52,6 @@ fn remove(args: &TrustRemoveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let removed = trust::edit(&place.path, |document| document.remove(&args.key))
         .map_err(|error| edit_failure(error, &place))?;
     report(&removed, ui)
-}
-
-/// Returns the entry with this name or id, which the caller has just found.
-fn entry(document: &Document, who: &str) -> Result<TrustEntry, EditError> {
-    let named = |entry: &&TrustEntry| entry.key().id().as_str() == who || entry.name() == Some(who);
-    let found = document.file().entries().iter().find(named);
-    found.cloned().ok_or_else(|| EditError::NotFound(who.to_owned()))
 }
 
 /// Prints the id of the key, or the whole entry as JSON.

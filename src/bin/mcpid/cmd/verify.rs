@@ -344,6 +344,8 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
                 ui.hint("that shows it was valid then, not that it was sent then");
             }
         }
+        // The key is trusted: adding it would not help.
+        "key_unknown" if rejection.kid_of().is_some() => {}
         "key_unknown" => ui.hint(&format!(
             "to trust a key: mcpid trust add{} --name NAME KEYFILE",
             args.judging.trust.first().map(|t| format!(" -r {}", word(t))).unwrap_or_default()

@@ -119,12 +119,15 @@ pub(crate) fn edit_failure(error: EditError, place: &NamedPath) -> Failure {
                 .hint(format!("mcpid trust list{flag}"))
         }
         EditError::NotFound(who) => {
-            let message = format!("{name} has no key with the name or id {who}");
+            let message = format!("{name} has no key with the name, id or kid {who}");
             Failure::new(Exit::Key, "key_unknown", message).hint(format!("mcpid trust list{flag}"))
         }
         EditError::Ambiguous { who, ids } => {
-            let message = format!("{name} has {} keys with the name {who}", ids.len());
-            Failure::new(Exit::Key, "ambiguous", message).hint(format!("mcpid trust list{flag}"))
+            let list = ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(" ");
+            let message =
+                format!("{name} has {} keys with the name or kid {who}: {list}", ids.len());
+            Failure::new(Exit::Key, "ambiguous", message)
+                .hint(format!("one of them by its key id; what each is: mcpid trust list{flag}"))
         }
         EditError::Weak => {
             Failure::new(Exit::Key, "key_weak", error.to_string()).hint("mcpid keygen")

@@ -8,7 +8,6 @@ use mcpid::gateway::{AuthzDialect, Config, GatewayRole, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::Origin;
 use mcpid::net::{ListenAddress, ServerLimits, tls};
-use mcpid::profile::Presence;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
@@ -94,9 +93,9 @@ impl GatewaySettings {
         ui: &mut Ui,
     ) -> Result<Self, Failure> {
         let profile = args.judging.profile.profile();
-        if profile.nonce != Presence::Required {
+        if let Some(why) = profile.server_fault() {
             return Err(Failure::usage(format!(
-                "the profile {} is for audits: a request that it accepts can be replayed",
+                "the profile {} is not for servers: {why}",
                 profile.name
             ))
             .hint(format!("mcpid {command} --profile mcp")));

@@ -30,9 +30,11 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
     let patterns = args.allow.iter().map(|text| pattern_flag::granting("--allow", text, ui));
     let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
+    let kid = args.kid.as_deref();
     let found = match &args.key {
+        None if kid.is_some() => return Err(no_set()),
         None => default_key()?,
-        Some(key) => read(key, ui)?,
+        Some(key) => read(key, kid, ui)?,
     };
     let mut new = NewEntry::new(found.key);
     new.kid = found.kid;
@@ -99,16 +101,24 @@ fn default_key() -> Result<KeyToTrust, Failure> {
     SigningKey::find(None).map(KeyToTrust::held)
 }
 
-fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
+/// Returns the failure of `--kid` for a key that is no member of a set.
+fn no_set() -> Failure {
+    Failure::usage("--kid chooses a key of a set, and here is no set")
+        .hint("mcpid trust add --kid KID keys.json")
+}
+
+fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
         let import = format::read_public(did.as_bytes());
-        return one(import.map_err(|e| not_a_key("that DID", None, e))?, "that DID", ui);
+        let import = import.map_err(|e| not_a_key("that DID", None, e))?;
+        return one(import, "that DID", kid, ui);
     }
     match KeyRef::parse(key) {
         // A text that is not a valid reference may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}
-        // Every other reference, including those of sources that are added later, names a signing
-        // key and not a file.
+        // Every other reference, also to a source that is added later, names a signing key and no
+        // file.
+        Ok(_) if kid.is_some() => return Err(no_set()),
         Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
     }
     // The file may contain a secret: it may be a keyfile without passphrase, or a private key by
@@ -123,26 +133,45 @@ fn read(key: &Path, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     }
     let file = (name != "stdin").then_some(name.as_str());
     let import = format::read_public(&bytes).map_err(|e| not_a_key(&name, file, e))?;
-    one(import, &name, ui)
+    one(import, &name, kid, ui)
 }
 
-fn one(import: Import, name: &str, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
+/// Returns the only key of the input, or the only one with this `kid`.
+fn one(import: Import, name: &str, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     for skipped in &import.skipped {
         ui.note(&format!("{name}: {skipped}"));
     }
-    let count = import.keys.len();
-    let mut keys = import.keys.into_iter();
+    let mut keys = import.keys;
+    let kids: Vec<&str> = keys.iter().filter_map(|key| key.kid.as_deref()).collect();
+    let kids = format!("its kids: {}", kids.join(" "));
+    keys.retain(|key| kid.is_none_or(|kid| key.kid.as_deref() == Some(kid)));
+    let count = keys.len();
+    let mut keys = keys.into_iter();
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
             let Imported { key, name, kid, not_before, not_after, .. } = found;
             Ok(KeyToTrust { key, name, kid, not_before, not_after })
         }
-        (None, _) => Err(Failure::new(Exit::Key, "not_a_key", format!("{name} holds no key"))),
-        (Some(_), Some(_)) => {
+        (None, _) => {
+            let failure = |message| Failure::new(Exit::Key, "not_a_key", message);
+            Err(match kid {
+                Some(kid) => {
+                    failure(format!("{name} holds no key with the kid {kid:?}")).hint(kids)
+                }
+                None => failure(format!("{name} holds no key")),
+            })
+        }
+        (Some(_), Some(_)) if kid.is_none() => {
             let message = format!("{name} holds {count} keys; they are added one by one");
             let file = path_word(Path::new(name));
             Err(Failure::new(Exit::Key, "several_keys", message)
-                .hint(format!("a set of keys is a trust file by itself: mcpid verify -r {file}")))
+                .hint(format!("a set of keys is a trust file by itself: mcpid verify -r {file}"))
+                .hint(format!("one of them: mcpid trust add --kid KID {file}; {kids}")))
+        }
+        (Some(_), Some(_)) => {
+            let kid = kid.unwrap_or_default();
+            let message = format!("{name} holds {count} keys with the kid {kid:?}");
+            Err(Failure::new(Exit::Key, "several_keys", message))
         }
     }
 }

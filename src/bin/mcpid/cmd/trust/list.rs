@@ -10,6 +10,9 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
+/// The column of the `kid`s.
+const KIDS: usize = 2;
+
 /// Prints the keys in the order of the file.
 pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
@@ -25,8 +28,15 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         // A note has already said that the file contains no keys.
         return Ok(Exit::Ok);
     }
-    let mut rows = vec![["NAME", "KEY ID", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned)];
+    let mut rows =
+        vec![["NAME", "KEY ID", "KIDS", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned).to_vec()];
     rows.extend(keys.iter().map(|key| key.row(ui)));
+    // Most keys have no other kid than their id.
+    if keys.iter().all(|key| key.other_kids().is_empty()) {
+        for row in &mut rows {
+            row.remove(KIDS);
+        }
+    }
     for line in aligned(&rows) {
         ui.line(&line)?;
     }
@@ -82,7 +92,12 @@ impl TrustedKeyJson {
         self
     }
 
-    fn row(&self, ui: &Ui) -> [String; 5] {
+    /// Returns the `kid`s of the key that are not its id.
+    fn other_kids(&self) -> Vec<&str> {
+        self.kids.iter().map(String::as_str).filter(|kid| *kid != self.id).collect()
+    }
+
+    fn row(&self, ui: &Ui) -> Vec<String> {
         let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
         let since = |word: &str, time: &Option<String>| {
             time.as_ref().map_or_else(|| word.to_owned(), |time| format!("{word} {time}"))
@@ -106,9 +121,10 @@ impl TrustedKeyJson {
             None => "anything".to_owned(),
             Some(patterns) => or_dash(patterns.join(" ")),
         };
-        [
+        vec![
             or_dash(ui.shown(self.name.as_deref().unwrap_or_default()).into_owned()),
             self.id.clone(),
+            or_dash(ui.shown(&self.other_kids().join(" ")).into_owned()),
             status,
             or_dash(ui.shown(&self.client_ids.join(" ")).into_owned()),
             ui.shown(&may).into_owned(),
@@ -127,16 +143,16 @@ fn status(entry: &TrustEntry, now: Timestamp) -> &'static str {
     }
 }
 
-/// Returns the rows with aligned columns, two spaces apart.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let mut widths = [0; N];
+/// Returns the rows with aligned columns, two spaces apart. All rows are equally long.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let mut widths = vec![0; rows.first().map_or(0, Vec::len)];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()

@@ -1,0 +1,192 @@
+//! Profiles: what a verifier demands and what a signer sends, as data.
+//!
+//! All profiles stand in one table, [`Profile::NAMED`]. Other code never compares the name of a
+//! profile, but reads the property that it needs; a test in `tests/house` checks that. A profile is
+//! resolved once, when a signer or verifier is made.
+
+use std::borrow::Cow;
+
+use crate::key::KeyKind;
+
+mod rows;
+mod rules;
+
+pub use rules::{
+    ClientField, ComponentRules, DigestAlgorithms, Expiry, KeyLookup, LastSteps, NonceForm,
+    Presence, ReplayRule, SentParameter, SeveralSignatures, TagRule, TargetForm, Window,
+};
+
+/// A row of the table of profiles, [`Profile::NAMED`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NamedProfile {
+    /// The name in flags and in JSON.
+    pub name: &'static str,
+    /// What the profile is for, in one line without a full stop.
+    pub about: &'static str,
+    make: fn() -> Profile,
+}
+
+impl NamedProfile {
+    /// Returns the profile.
+    pub fn profile(&self) -> Profile {
+        (self.make)()
+    }
+}
+
+/// A set of rules for signing and verifying. Build one from a named profile and change fields:
+/// `Profile { window: …, ..Profile::mcp() }`.
+///
+/// ```
+/// use mcpid::profile::{Profile, Window};
+///
+/// let slower = Profile { window: Window { back: Some(120), ahead: 5 }, ..Profile::mcp() };
+/// assert!(slower.components.covers_if_carried("mcp-session-id"));
+/// assert!(slower.components.covers_if_carried("mcp-param-region"));
+/// assert!(!slower.components.covers_if_carried("user-agent"));
+/// assert_eq!(Profile::named("mcp"), Some(Profile::mcp()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The name in flags and in JSON.
+    pub name: Cow<'static, str>,
+    /// The label of a signer's signatures, unless the caller gives another one. A verifier gives
+    /// labels no meaning.
+    pub label: &'static str,
+    /// The components that a signature must cover.
+    pub components: ComponentRules,
+    /// The components that a signer covers; `None` for those that a signature must cover.
+    pub sent_components: Option<ComponentRules>,
+    /// Fields, each a dictionary, of which the member with the label of the signature is enough: the
+    /// component `"NAME";key="LABEL"` counts as the field.
+    pub label_members: &'static [&'static str],
+    /// Whether only component identifiers without parameters count as coverage.
+    pub plain_identifiers: bool,
+    /// The parameters that a signer sends, in the order of [`SentParameter`].
+    pub sent_parameters: &'static [SentParameter],
+    /// Seconds from `created` to the `expires` that a signer sends; `None` sends none.
+    pub ttl: Option<i64>,
+    /// Whether `created` must be present.
+    pub created: Presence,
+    /// The window of step 5.
+    pub window: Window,
+    /// What is demanded of `expires`.
+    pub expiry: Expiry,
+    /// Whether `nonce` must be present. If it may be absent, a nonce is claimed only if `expires`
+    /// or the window limits how long the store has to keep it.
+    pub nonce: Presence,
+    /// The form of a nonce.
+    pub nonce_form: NonceForm,
+    /// What keeps a request from being used twice.
+    pub replay: ReplayRule,
+    /// The kinds of keys that may sign. A key of another kind verifies nothing, and `alg` may name
+    /// the algorithms of these kinds only.
+    pub key_kinds: &'static [KeyKind],
+    /// Whether `alg` must be present. In any case it must name the algorithm of the key.
+    pub alg: Presence,
+    /// How `keyid` selects a key.
+    pub key_lookup: KeyLookup,
+    /// The purpose that the JWK of a key must state: this text as `adcp_use`, with `use` and
+    /// `key_ops` for verifying. `None` if a key need not state its purpose.
+    pub key_purpose: Option<&'static str>,
+    /// Whether keys whose private half is published are refused. On in every named profile; the
+    /// vectors of the RFCs are signed with such keys, and their tests build a profile without.
+    pub refuse_published: bool,
+    /// What `tag` must be.
+    pub tag: TagRule,
+    /// A field of the request that names the client, beside or instead of `tag`.
+    pub client_field: Option<ClientField>,
+    /// How targets are compared and signed.
+    pub target: TargetForm,
+    /// Whether `Content-Digest` must be present.
+    pub digest: Presence,
+    /// Which digests count.
+    pub digests: DigestAlgorithms,
+    /// Whether step 10 (the MCP body and headers) is checked.
+    pub judge_mcp: bool,
+    /// Whether step 10 only checks that a JSON body can be read in one way.
+    pub judge_json: bool,
+    /// The order of the last steps.
+    pub last_steps: LastSteps,
+    /// How a request with several signatures is judged.
+    pub several: SeveralSignatures,
+    /// The names by which a client is told of refusals: a code of ours, then the name. A code that
+    /// is not in the list keeps its own name.
+    pub told_codes: &'static [(&'static str, &'static str)],
+    /// The HTTP status of refusals that the profile's own documents demand.
+    pub refusal_status: Option<u16>,
+}
+
+impl Profile {
+    /// The name of the default profile.
+    pub const DEFAULT: &'static str = Profile::NAMED[0].name;
+
+    /// Returns the profile of this name, or `None` if no profile has it.
+    pub fn named(name: &str) -> Option<Self> {
+        Profile::NAMED.iter().find(|named| named.name == name).map(NamedProfile::profile)
+    }
+
+    /// Whether the profile demands that anything is covered. If it demands nothing, a report lists
+    /// what a signature leaves open.
+    pub fn demands_coverage(&self) -> bool {
+        !self.components.always.is_empty()
+    }
+
+    /// Returns what a signer covers.
+    pub fn signer_components(&self) -> &ComponentRules {
+        self.sent_components.as_ref().unwrap_or(&self.components)
+    }
+
+    /// Whether a signer sends this parameter.
+    pub fn sends(&self, parameter: SentParameter) -> bool {
+        self.sent_parameters.contains(&parameter)
+    }
+
+    /// Returns the most seconds from `created` to the last second at which a verifier could accept
+    /// the request, or `None` if there is no limit.
+    pub fn lifetime(&self) -> Option<i64> {
+        let Expiry { presence, longest, last } = self.expiry;
+        let by_expiry = longest.filter(|_| presence == Presence::Required);
+        let by_expiry = by_expiry.map(|longest| longest.saturating_add(last));
+        match (self.window.back, by_expiry) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Returns the name by which a client is told of a refusal with this code.
+    pub fn told<'c>(&self, code: &'c str) -> &'c str {
+        self.told_codes.iter().find(|(ours, _)| *ours == code).map_or(code, |(_, name)| name)
+    }
+
+    /// Returns why a server cannot rely on this profile, as a clause for an error message, or
+    /// `None` if a server can: a request is bound as a whole and is accepted once.
+    pub fn server_fault(&self) -> Option<&'static str> {
+        let ComponentRules { always, query, with_body, .. } = &self.components;
+        let has = |name: &str| always.iter().any(|rule| rule == name);
+        let binds_target =
+            has("@target-uri") || (has("@authority") && has("@path") && (*query || has("@query")));
+        let binds_body = match self.digest {
+            Presence::Required => has("content-digest"),
+            Presence::RequiredWithBody => {
+                has("content-digest") || with_body.iter().any(|rule| rule == "content-digest")
+            }
+            Presence::IfPresent => false,
+        };
+        let once = self.replay == ReplayRule::Nonce
+            && self.nonce == Presence::Required
+            && self.created == Presence::Required
+            && self.lifetime().is_some();
+        match self.replay {
+            ReplayRule::IdempotencyKey => Some(
+                "what keeps a request from being used twice is its idempotency key, which only the \
+                 server behind remembers",
+            ),
+            _ if !once => Some("a request that it accepts can be replayed"),
+            _ if !(has("@method") && binds_target && binds_body) => {
+                Some("it does not bind method, target and body of a request")
+            }
+            _ => None,
+        }
+    }
+}

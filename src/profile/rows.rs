@@ -1,0 +1,221 @@
+//! The table of profiles: one constructor for each row.
+
+use std::borrow::Cow;
+
+use crate::key::KeyKind;
+
+use super::{
+    ClientField, ComponentRules, DigestAlgorithms, Expiry, KeyLookup, LastSteps, NamedProfile,
+    NonceForm, Presence, Profile, ReplayRule, SentParameter, SeveralSignatures, TagRule,
+    TargetForm, Window,
+};
+
+fn names<const N: usize>(names: [&'static str; N]) -> Vec<Cow<'static, str>> {
+    names.map(Cow::Borrowed).into()
+}
+
+impl Profile {
+    /// All named profiles. The first one is the default.
+    pub const NAMED: &'static [NamedProfile] = &[
+        NamedProfile { name: "mcp", about: "All of mcpid's rules", make: Profile::mcp },
+        NamedProfile {
+            name: "sep2752",
+            about: "The rules of the draft SEP-2752, and no more",
+            make: Profile::sep2752,
+        },
+        NamedProfile {
+            name: "rfc9421",
+            about: "Any signature of RFC 9421, for audits and interoperability",
+            make: Profile::rfc9421,
+        },
+        NamedProfile {
+            name: "ucp",
+            about: "Message signatures of UCP, the Universal Commerce Protocol",
+            make: Profile::ucp,
+        },
+    ];
+
+    /// Returns the default profile: the signature covers everything that decides what an MCP server
+    /// does, is valid for thirty seconds, and its nonce can be used once.
+    pub fn mcp() -> Self {
+        Profile {
+            name: "mcp".into(),
+            label: "mcp",
+            components: ComponentRules {
+                always: names(["@method", "@target-uri", "content-digest"]),
+                if_carried: names([
+                    "content-type",
+                    "content-encoding",
+                    "mcp-protocol-version",
+                    "mcp-session-id",
+                    "mcp-method",
+                    "mcp-name",
+                    "mcp-param-*",
+                    "last-event-id",
+                ]),
+                ..ComponentRules::default()
+            },
+            sent_components: None,
+            label_members: &[],
+            plain_identifiers: true,
+            sent_parameters: &[
+                SentParameter::Created,
+                SentParameter::Expires,
+                SentParameter::Nonce,
+                SentParameter::KeyId,
+                SentParameter::Tag,
+            ],
+            ttl: Some(30),
+            created: Presence::Required,
+            window: Window { back: Some(30), ahead: 5 },
+            expiry: Expiry { presence: Presence::IfPresent, longest: None, last: -1 },
+            nonce: Presence::Required,
+            nonce_form: NonceForm::Base64Text,
+            replay: ReplayRule::Nonce,
+            key_kinds: &[KeyKind::Ed25519],
+            alg: Presence::IfPresent,
+            key_lookup: KeyLookup::Thumbprint,
+            key_purpose: None,
+            refuse_published: true,
+            tag: TagRule::Bound,
+            client_field: None,
+            target: TargetForm::Exact,
+            digest: Presence::Required,
+            digests: DigestAlgorithms::Sha256OrSha512,
+            judge_mcp: true,
+            judge_json: false,
+            last_steps: LastSteps::NonceLast,
+            several: SeveralSignatures::AnyThatHolds,
+            told_codes: &[],
+            refusal_status: None,
+        }
+    }
+
+    /// Returns the profile of the draft SEP-2752 (section 2), which demands no more than it says:
+    /// its five components, five minutes back and one ahead, any `tag`, no `expires`. Nonces are
+    /// scoped by key all the same, and an `alg` that does not fit the key is refused rather than
+    /// ignored.
+    pub fn sep2752() -> Self {
+        let mcp = Profile::mcp();
+        Profile {
+            name: "sep2752".into(),
+            components: ComponentRules {
+                if_carried: names(["mcp-protocol-version", "mcp-session-id"]),
+                ..mcp.components
+            },
+            window: Window { back: Some(300), ahead: 60 },
+            tag: TagRule::AnyText,
+            judge_mcp: false,
+            ttl: None,
+            ..mcp
+        }
+    }
+
+    /// Returns the profile that accepts any RFC 9421 signature that verifies under a trusted key,
+    /// for audits and interoperation: components that are not covered are reported, not refused. A
+    /// server must not use it. A signature over no components proves nothing, so its signers cover
+    /// what `mcp` does.
+    pub fn rfc9421() -> Self {
+        let mcp = Profile::mcp();
+        Profile {
+            name: "rfc9421".into(),
+            components: ComponentRules::default(),
+            sent_components: Some(mcp.components),
+            plain_identifiers: false,
+            ttl: None,
+            created: Presence::IfPresent,
+            window: Window { back: None, ahead: 5 },
+            nonce: Presence::IfPresent,
+            nonce_form: NonceForm::AnyText,
+            replay: ReplayRule::None,
+            key_kinds: KeyKind::ALL,
+            key_lookup: KeyLookup::ThumbprintThenKid,
+            tag: TagRule::Ignored,
+            digest: Presence::IfPresent,
+            judge_mcp: false,
+            ..mcp
+        }
+    }
+
+    /// Returns the profile of AdCP 3.2 (request signing, as its security document and its test
+    /// vectors of profile 3.2 say).
+    pub fn adcp() -> Self {
+        let sent = ComponentRules {
+            always: names(["@method", "@target-uri", "@authority"]),
+            with_body: names(["content-type", "content-digest"]),
+            ..ComponentRules::default()
+        };
+        Profile {
+            name: "adcp".into(),
+            label: "sig1",
+            components: ComponentRules { if_carried: names(["mcp-param-*"]), ..sent.clone() },
+            sent_components: Some(sent),
+            sent_parameters: &[
+                SentParameter::Created,
+                SentParameter::Expires,
+                SentParameter::Nonce,
+                SentParameter::KeyId,
+                SentParameter::Alg,
+                SentParameter::Tag,
+            ],
+            ttl: Some(300),
+            window: Window { back: None, ahead: 60 },
+            expiry: Expiry { presence: Presence::Required, longest: Some(300), last: 60 },
+            nonce_form: NonceForm::Base64Url { bytes: 16 },
+            alg: Presence::Required,
+            key_kinds: KeyKind::ALL,
+            key_lookup: KeyLookup::ThumbprintThenKid,
+            key_purpose: Some("request-signing"),
+            tag: TagRule::Exactly("adcp/request-signing/v1"),
+            target: TargetForm::Rfc3986,
+            digest: Presence::RequiredWithBody,
+            judge_mcp: false,
+            judge_json: true,
+            last_steps: LastSteps::NonceBeforeBody,
+            several: SeveralSignatures::FirstTagged,
+            refusal_status: Some(401),
+            ..Profile::mcp()
+        }
+    }
+
+    /// Returns the profile of UCP's HTTP message signatures, for requests. Any tag but that of Web
+    /// Bot Auth belongs to another purpose. A request is used once because the application
+    /// remembers its idempotency key, so a server cannot rely on this profile alone.
+    pub fn ucp() -> Self {
+        Profile {
+            name: "ucp".into(),
+            label: "sig1",
+            components: ComponentRules {
+                always: names(["@method", "@authority", "@path"]),
+                query: true,
+                with_body: names(["content-digest", "content-type"]),
+                if_carried: names(["ucp-agent", "idempotency-key", "signature-agent"]),
+            },
+            label_members: &["signature-agent"],
+            sent_parameters: &[
+                SentParameter::Created,
+                SentParameter::Expires,
+                SentParameter::KeyId,
+                SentParameter::Tag,
+            ],
+            ttl: None,
+            created: Presence::IfPresent,
+            window: Window { back: None, ahead: 60 },
+            nonce: Presence::IfPresent,
+            nonce_form: NonceForm::AnyText,
+            replay: ReplayRule::IdempotencyKey,
+            key_kinds: KeyKind::ALL,
+            key_lookup: KeyLookup::ThumbprintThenKid,
+            tag: TagRule::UntaggedOr("web-bot-auth"),
+            client_field: Some(ClientField { field: "ucp-agent", member: "profile" }),
+            digest: Presence::RequiredWithBody,
+            digests: DigestAlgorithms::Sha256,
+            judge_mcp: false,
+            told_codes: &[
+                ("key_unknown", "key_not_found"),
+                ("alg_not_allowed", "algorithm_unsupported"),
+            ],
+            ..Profile::mcp()
+        }
+    }
+}

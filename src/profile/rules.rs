@@ -1,0 +1,233 @@
+//! The kinds of rules that a profile is made of.
+
+use std::borrow::Cow;
+
+use crate::message::{Head, RequestTarget};
+
+/// How long before and after its creation a request is valid, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The most seconds that may have passed since `created`; `None` leaves the end to `expires`.
+    pub back: Option<i64>,
+    /// The most seconds by which `created` may lie in the future, because clocks differ.
+    pub ahead: i64,
+}
+
+/// What is demanded of `expires`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Whether `expires` must be present.
+    pub presence: Presence,
+    /// The most seconds from `created` to `expires`; `None` sets no limit.
+    pub longest: Option<i64>,
+    /// Seconds from `expires` to the last second at which the request is valid. It is -1 where
+    /// validity ends before `expires`, and positive where a difference of clocks is allowed for.
+    pub last: i64,
+}
+
+/// Whether a signature parameter or `Content-Digest` must be present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Presence {
+    /// It must be present.
+    Required,
+    /// It must be present if the request has a body, and is checked if it is present.
+    RequiredWithBody,
+    /// It may be absent; it is checked if it is present.
+    IfPresent,
+}
+
+/// The form that a nonce must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NonceForm {
+    /// 16 to 256 characters of the base64 or base64url alphabets, then at most two `=`.
+    Base64Text,
+    /// Base64url without padding, 256 characters at most, of at least `bytes` bytes.
+    Base64Url {
+        /// The least number of bytes.
+        bytes: usize,
+    },
+    /// Any text.
+    AnyText,
+}
+
+/// How `keyid` selects a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyLookup {
+    /// `keyid` is the RFC 7638 thumbprint of the key.
+    Thumbprint,
+    /// `keyid` is looked up as a thumbprint, then among the `kid`s of the registry.
+    ThumbprintThenKid,
+}
+
+/// What `tag` must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TagRule {
+    /// `tag` must be the key id or a client id that the trust entry lists.
+    Bound,
+    /// `tag` must be exactly this text.
+    Exactly(&'static str),
+    /// `tag` must be absent or this text, with which `keyid` must be a thumbprint. A signature with
+    /// any other tag is not meant for this profile and is not read.
+    UntaggedOr(&'static str),
+    /// `tag` must be present and may have any value.
+    AnyText,
+    /// `tag` is reported and not checked.
+    Ignored,
+}
+
+/// A request field that names the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientField {
+    /// The name of the field, whose value is a dictionary of RFC 9651.
+    pub field: &'static str,
+    /// The member of the dictionary that holds an `https` URL. The URL must be one of the
+    /// `client_ids` of the trust entry. A signature of a request without it is not read.
+    pub member: &'static str,
+}
+
+/// How a target is compared and signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetForm {
+    /// As on the wire.
+    Exact,
+    /// After the normalisation of RFC 3986 sections 6.2.2 and 6.2.3.
+    Rfc3986,
+}
+
+/// Which members of `Content-Digest` count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DigestAlgorithms {
+    /// `sha-256` and `sha-512`: at least one, and each that is present must match.
+    Sha256OrSha512,
+    /// `sha-256` alone.
+    Sha256,
+}
+
+/// The order of the last steps of verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LastSteps {
+    /// The nonce is claimed after everything else.
+    NonceLast,
+    /// The nonce is claimed after the digest, and before the body is read.
+    NonceBeforeBody,
+}
+
+/// How a request with several signatures is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SeveralSignatures {
+    /// One signature that holds is enough.
+    AnyThatHolds,
+    /// The first signature with the tag of the profile decides, or the first one if none has it.
+    FirstTagged,
+}
+
+/// What keeps a request from being used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayRule {
+    /// The nonce, which a verifier claims.
+    Nonce,
+    /// The field `Idempotency-Key`, which the application that receives the request remembers.
+    IdempotencyKey,
+    /// Nothing: a request may be used again as long as it is valid.
+    None,
+}
+
+/// A parameter that a signer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum SentParameter {
+    /// `created`.
+    Created,
+    /// `expires`, if the signer has a lifetime.
+    Expires,
+    /// `nonce`.
+    Nonce,
+    /// `keyid`.
+    KeyId,
+    /// `alg`.
+    Alg,
+    /// `tag`, as the rule on tags says.
+    Tag,
+}
+
+/// The components that a signature covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComponentRules {
+    /// Components that every signature covers, in the order in which a signer covers them.
+    pub always: Vec<Cow<'static, str>>,
+    /// Whether `@query` is covered if the target has a query.
+    pub query: bool,
+    /// Fields that a signature covers if the request has a body, in the signer's order.
+    pub with_body: Vec<Cow<'static, str>>,
+    /// Field names that a signature covers if the request carries them, in the signer's order.
+    /// One that ends in `*` stands for every field that starts so, in byte order.
+    pub if_carried: Vec<Cow<'static, str>>,
+}
+
+impl ComponentRules {
+    /// Returns what a signature over `head` covers: each name once, in the signer's order.
+    pub fn names<'h>(&self, head: &'h Head<'_>, has_body: bool) -> Vec<Cow<'h, str>> {
+        let mut names: Vec<Cow<'h, str>> = self.always.clone();
+        if self.covers_query_of(head) {
+            names.push(Cow::Borrowed(QUERY));
+        }
+        if has_body {
+            names.extend(self.with_body.iter().cloned());
+        }
+        for rule in &self.if_carried {
+            let carried = head.fields().iter().map(|field| field.name());
+            let mut same: Vec<&str> = match rule.strip_suffix('*') {
+                Some(prefix) => carried.filter(|name| name.starts_with(prefix)).collect(),
+                None => carried.filter(|name| rule == name).collect(),
+            };
+            same.sort_unstable();
+            same.dedup();
+            names.extend(same.into_iter().map(Cow::Borrowed));
+        }
+        names
+    }
+
+    /// Whether `@query` must be covered for this request.
+    pub fn covers_query_of(&self, head: &Head<'_>) -> bool {
+        self.query
+            && match head.target() {
+                RequestTarget::Origin(text)
+                | RequestTarget::Absolute(text)
+                | RequestTarget::Uri(text) => text.contains('?'),
+                RequestTarget::Asterisk => false,
+            }
+    }
+
+    /// Whether a signature must cover `field` (lower case) if the request carries it.
+    ///
+    /// An underscore counts as a hyphen: servers behind CGI or WSGI cannot tell `Mcp_Session_Id`
+    /// from `Mcp-Session-Id`, so an attacker must not be able to add either one.
+    pub fn covers_if_carried(&self, field: &str) -> bool {
+        let covers = |field: &[u8]| {
+            self.if_carried.iter().any(|rule| match rule.as_bytes() {
+                [prefix @ .., b'*'] => field.starts_with(prefix),
+                whole => whole == field,
+            })
+        };
+        covers(field.as_bytes())
+            || (field.contains('_') && covers(field.replace('_', "-").as_bytes()))
+    }
+
+    /// Whether no request can be signed without this component, or none with a body or a query.
+    pub fn covers_in_any_case(&self, name: &str) -> bool {
+        let is = |list: &[Cow<'static, str>]| list.iter().any(|rule| rule == name);
+        is(&self.always) || is(&self.with_body) || (self.query && name == QUERY)
+    }
+}
+
+/// The component of RFC 9421 section 2.2.7.
+const QUERY: &str = "@query";

@@ -1,0 +1,32 @@
+//! The client that a field of the request names, for a profile that reads such a field.
+
+use crate::message::Head;
+use crate::message::structured::{self, BareItem, Dictionary, Item, Member};
+use crate::profile::{ClientField, Profile};
+
+use super::parameters::not_read;
+use super::rejection::{Rejection, chain};
+
+/// Returns the client that the request names: the URL in the profile's field, byte for byte. Returns
+/// `None` if the profile reads no such field.
+///
+/// # Errors
+/// `signature_missing` if the field is absent, is no dictionary of RFC 9651 with each member once,
+/// or names no `https` URL: nothing then says whose signature it is.
+pub(super) fn named(profile: &Profile, head: &Head<'_>) -> Result<Option<String>, Rejection> {
+    let Some(ClientField { field, member }) = profile.client_field else { return Ok(None) };
+    let Some(value) = structured::combine(head.values(field)) else {
+        return Err(not_read(profile, format!("the request has no {field}")));
+    };
+    let dictionary = Dictionary::strict(&value)
+        .map_err(|fault| not_read(profile, format!("{field} is malformed: {}", chain(&fault))))?;
+    match dictionary.get(member).map(|member| &member.value) {
+        Some(Member::Item(Item { value: BareItem::String(url), .. }))
+            if url.starts_with("https://") =>
+        {
+            Ok(Some(url.clone().into_owned()))
+        }
+        Some(_) => Err(not_read(profile, format!("{member} of {field} is not an https URL"))),
+        None => Err(not_read(profile, format!("{field} has no member {member}"))),
+    }
+}

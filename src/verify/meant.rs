@@ -1,0 +1,69 @@
+//! Which profiles a signature could be meant for, judged without keys, clock and body.
+
+use crate::base::params::SignatureParams;
+use crate::message::Head;
+use crate::profile::{NamedProfile, Profile, TagRule};
+
+use super::coverage::{self, CoverageOverrides};
+use super::{client, parameters};
+
+/// A profile, and what a signature lacks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProfileFit {
+    /// The name of the profile.
+    pub profile: &'static str,
+    /// Names of components and parameters that the profile demands, and sentence fragments about
+    /// those that are there in another form. Empty if the signature could be meant for the profile.
+    pub lacks: Vec<String>,
+    /// Whether the profile demands that anything is covered; one that does not fits any signature.
+    pub demands_coverage: bool,
+    /// Whether the tag is the one that the profile demands, which says what the signature is for.
+    pub by_tag: bool,
+}
+
+/// Compares a signature with every named profile, in the order of their table. `has_body` says
+/// whether the request has a body.
+pub fn profiles(
+    (head, has_body): (&Head<'_>, bool),
+    (label, params): (&str, &SignatureParams<'_>),
+) -> Vec<ProfileFit> {
+    let fit = |row: &NamedProfile| {
+        let profile = row.profile();
+        let tag = params.tag().value();
+        let by_tag = match profile.tag {
+            TagRule::Exactly(text) => tag == Some(text),
+            TagRule::UntaggedOr(text) => tag == Some(text) && client::named(&profile, head).is_ok(),
+            TagRule::Bound | TagRule::AnyText | TagRule::Ignored => false,
+        };
+        let lacks = lacking(&profile, (head, has_body), (label, params));
+        ProfileFit {
+            profile: row.name,
+            lacks,
+            demands_coverage: profile.demands_coverage(),
+            by_tag,
+        }
+    };
+    Profile::NAMED.iter().map(fit).collect()
+}
+
+fn lacking(
+    profile: &Profile,
+    (head, has_body): (&Head<'_>, bool),
+    (label, params): (&str, &SignatureParams<'_>),
+) -> Vec<String> {
+    let signature = (label, params.components());
+    let changes = CoverageOverrides::default();
+    let covered = coverage::judge(profile, &changes, (head, has_body), signature).err();
+    let details = covered.iter().flat_map(|refused| refused.details());
+    let missing = details.filter(|(name, _)| *name == "missing");
+    let mut lacks: Vec<String> =
+        missing.flat_map(|(_, names)| names.split(' ')).map(str::to_owned).collect();
+    let present = parameters::NAMES.map(|name| params.params().get(name).is_some());
+    lacks.extend(parameters::absent(profile, present).map(str::to_owned));
+    if parameters::absent(profile, present).next().is_none() {
+        lacks.extend(parameters::judge(profile, params).err().map(|r| r.message().to_owned()));
+    }
+    lacks.extend(client::named(profile, head).err().map(|r| r.message().to_owned()));
+    lacks
+}
