@@ -1,6 +1,7 @@
 //! The layer behind `MCPIdentityMiddleware`: reads scopes, and begins judgements.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{Extensions, StatusCode};
@@ -36,6 +37,8 @@ pub(crate) struct Layer {
     target_prefix: String,
     trust: TrustWatch,
     audit: Option<AuditLog>,
+    /// Whether the log was told of MCP requests to another path.
+    warned: AtomicBool,
     /// Warnings for the application's log.
     news: Arc<Mutex<Vec<String>>>,
     /// Warnings of the nonce store.
@@ -120,7 +123,8 @@ impl Layer {
         }
         let news = Arc::new(Mutex::new(remarks));
         let trust = TrustWatch::new(watch, settings, replay, layer.handle(), Arc::clone(&news));
-        Ok(Layer { layer, endpoint, target_prefix, trust, audit, news, store_warnings })
+        let warned = AtomicBool::new(false);
+        Ok(Layer { layer, endpoint, target_prefix, trust, audit, warned, news, store_warnings })
     }
 
     /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
@@ -159,16 +163,24 @@ impl Layer {
         Ok(Some(Judgement::new(future, pipe, headers)))
     }
 
-    /// Returns the header fields without those that only a gateway of ours sets, or `None` if there
-    /// are none of these.
-    #[staticmethod]
-    fn foreign_headers(scope: &Bound<'_, PyDict>) -> PyResult<Option<Py<PyList>>> {
+    /// Returns the header fields of a request to another path without those that only a gateway of
+    /// ours sets, or `None` if there are none of these.
+    fn unjudged_headers(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Py<PyList>>> {
+        let (mut poses, mut is_mcp) = (false, false);
         for line in header_lines(scope)?.try_iter()? {
-            if poses_as_ours(&header_line(&line?)?.0) {
-                return without_ours(scope).map(Some);
-            }
+            let name = header_line(&line?)?.0;
+            poses |= poses_as_ours(&name);
+            is_mcp |= name.to_ascii_lowercase().starts_with(b"mcp-");
         }
-        Ok(None)
+        if is_mcp && !self.warned.swap(true, Ordering::Relaxed) {
+            let path = required_text(scope, "path")?;
+            let path: String = path.chars().take(128).collect();
+            lock(&self.news).push(format!(
+                "a request to {path:?} looks like MCP, and passed unjudged: path is the whole path of \
+                 the endpoint, as clients send it"
+            ));
+        }
+        poses.then(|| without_ours(scope)).transpose()
     }
 
     /// Whether a websocket at this scope could be for the endpoint.

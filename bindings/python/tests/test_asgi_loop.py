@@ -17,14 +17,22 @@ from asgi_harness import Wire, ask, echo, exchange, guarded
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
 
 
-def waiting_app(key, tmp_path, **settings):
-    """A middleware whose claims wait for a file. Its floor has passed."""
-    app = guarded(key, nonce_store=f"sqlite:{tmp_path / 'nonces.db'}", **settings)
+@pytest.fixture(scope="module")
+def settled(key, tmp_path_factory):
+    """The URL of a store whose claims wait for a file, and whose floor has passed."""
+    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'nonces.db'}"
+    app = guarded(key, nonce_store=url)
     until = time.monotonic() + 30
     while ask(app, Wire().signed(key)).status == 503:
         assert time.monotonic() < until
         time.sleep(0.2)
-    return app
+    return url
+
+
+@pytest.fixture
+def waiting(key, settled):
+    """A middleware with that store."""
+    return guarded(key, nonce_store=settled)
 
 
 def run_with(loop_factory, coroutine):
@@ -40,25 +48,23 @@ def uvloop_factory():
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop_factory])
-def test_claims_wait_without_blocking_the_loop(key, tmp_path, factory):
-    app = waiting_app(key, tmp_path)
+def test_claims_wait_without_blocking_the_loop(key, waiting, factory):
 
     async def run():
         wires = [Wire().signed(key) for _ in range(100)]
-        answers = await asyncio.gather(*(exchange(app, wire) for wire in wires + wires))
+        answers = await asyncio.gather(*(exchange(waiting, wire) for wire in wires + wires))
         return sorted(answer.status for answer in answers)
 
     assert run_with(factory, run()) == [200] * 100 + [403] * 100
 
 
-def test_debug_mode_finds_nothing(key, tmp_path, caplog):
-    app = waiting_app(key, tmp_path)
+def test_debug_mode_finds_nothing(key, waiting, caplog):
 
     async def run():
         asyncio.get_running_loop().slow_callback_duration = 2
-        await asyncio.gather(*(exchange(app, Wire().signed(key)) for _ in range(20)))
+        await asyncio.gather(*(exchange(waiting, Wire().signed(key)) for _ in range(20)))
         body = Wire().body[:-1] + b',"x":"' + b"y" * 300_000 + b'"}'
-        assert (await exchange(app, Wire(body=body).signed(key))).status == 200
+        assert (await exchange(waiting, Wire(body=body).signed(key))).status == 200
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -67,31 +73,29 @@ def test_debug_mode_finds_nothing(key, tmp_path, caplog):
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
-def test_cancelled_claims_are_released(key, tmp_path):
-    app = waiting_app(key, tmp_path)
+def test_cancelled_claims_are_released(key, waiting):
 
     async def run():
         for pause in (0, 0, 0.0001, 0.001, 0.002) * 20:
-            task = asyncio.ensure_future(exchange(app, Wire().signed(key)))
+            task = asyncio.ensure_future(exchange(waiting, Wire().signed(key)))
             await asyncio.sleep(pause)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        return await exchange(app, Wire().signed(key))
+        return await exchange(waiting, Wire().signed(key))
 
     assert asyncio.run(run()).status == 200
 
 
-def test_a_loop_that_is_closed_while_a_claim_waits_does_no_harm(key, tmp_path):
-    app = waiting_app(key, tmp_path)
+def test_a_loop_that_is_closed_while_a_claim_waits_does_no_harm(key, waiting):
     for _ in range(20):
         loop = asyncio.new_event_loop()
-        task = loop.create_task(exchange(app, Wire().signed(key)))
+        task = loop.create_task(exchange(waiting, Wire().signed(key)))
         loop.run_until_complete(asyncio.sleep(0))
         task.cancel()
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
     time.sleep(0.05)
-    assert ask(app, Wire().signed(key)).status == 200
+    assert ask(waiting, Wire().signed(key)).status == 200
 
 
 def test_a_request_holds_nothing_after_its_end(key):
@@ -111,13 +115,12 @@ def test_a_request_holds_nothing_after_its_end(key):
     assert held() is None
 
 
-def test_loops_in_many_threads_share_a_middleware(key, tmp_path):
-    app = waiting_app(key, tmp_path)
+def test_loops_in_many_threads_share_a_middleware(key, waiting):
     failed = []
 
     async def run():
         wires = [Wire().signed(key) for _ in range(10)]
-        answers = await asyncio.gather(*(exchange(app, wire) for wire in wires))
+        answers = await asyncio.gather(*(exchange(waiting, wire) for wire in wires))
         failed.extend(answer.status for answer in answers if answer.status != 200)
 
     threads = [threading.Thread(target=lambda: asyncio.run(run())) for _ in range(8)]

@@ -296,6 +296,15 @@ def test_other_paths_pass_unjudged_and_no_spelling_of_the_endpoint_does(key):
     assert ask(app, Wire(path="/x"), scope=Wire(path="/x").scope(path="/k\xe4se")).status == 200
 
 
+def test_mcp_at_another_path_is_told_once(key, caplog):
+    app = guarded(key, path="/mcp")
+    ask(app, Wire(path="/health"))
+    assert "looks like MCP" not in caplog.text
+    for _ in range(2):
+        ask(app, Wire(path="/srv/mcp").having("Mcp-Session-Id", "one"))
+    assert caplog.text.count('a request to "/srv/mcp" looks like MCP') == 1
+
+
 def test_the_root_can_be_the_endpoint(key):
     app = guarded(key, path="/")
     assert ask(app, Wire(path="/")).status == 403

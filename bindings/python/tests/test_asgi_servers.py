@@ -45,12 +45,14 @@ class Server:
             self.process = subprocess.Popen(
                 command, env=os.environ | settings, cwd=folder, stdout=log, stderr=log
             )
+
+    def wait(self, key):
         until = time.monotonic() + 60
         while True:
             try:
                 # A new store waits for some seconds.
                 if self.ask(self.signed(key))[0] != 503:
-                    return
+                    return self
             except OSError:
                 pass
             assert time.monotonic() < until and self.process.poll() is None, self.log()
@@ -129,15 +131,25 @@ def unchunked(body):
     return whole
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request, key, tmp_path_factory):
-    server = Server(SERVERS[request.param], key, tmp_path_factory.mktemp("served"), "memory:")
-    server.name = request.param
-    yield server
-    server.close()
-    assert server.report()[-1] == "lifespan.shutdown", server.log()
-    for word in ("Traceback", "panicked", "Error"):
-        assert word not in server.log(), server.log()
+@pytest.fixture(scope="module")
+def servers(key, tmp_path_factory):
+    """All servers, started at the same time."""
+    started = {}
+    for name, command in SERVERS.items():
+        started[name] = Server(command, key, tmp_path_factory.mktemp(name), "memory:")
+        started[name].name = name
+    yield {name: server.wait(key) for name, server in started.items()}
+    for server in started.values():
+        server.close()
+    for server in started.values():
+        assert server.report()[-1] == "lifespan.shutdown", server.log()
+        for word in ("Traceback", "panicked", "Error"):
+            assert word not in server.log(), server.log()
+
+
+@pytest.fixture(params=SERVERS)
+def server(request, servers):
+    return servers[request.param]
 
 
 def test_a_signed_request_is_served_once(server, key):
@@ -256,7 +268,7 @@ def test_a_client_that_goes_while_it_sends_leaves_nothing(server, key):
 
 
 def test_two_workers_accept_a_nonce_once(key, tmp_path):
-    server = Server(WORKERS, key, tmp_path, "sqlite:nonces.db")
+    server = Server(WORKERS, key, tmp_path, "sqlite:nonces.db").wait(key)
     try:
         # The floor of a new file holds for each of them.
         until = time.monotonic() + 20

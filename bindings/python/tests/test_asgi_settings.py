@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from asgi_harness import ORIGIN, Wire, ask, echo, guarded
+from asgi_harness import CALL, ORIGIN, URL, Wire, ask, echo, guarded
 
 from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware
 
@@ -257,3 +257,17 @@ assert ask(app, Wire().signed(key)).status == 200
     verify += ["--trust", trust]
     done = subprocess.run(verify, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@LOUD
+def test_what_the_program_signs_is_verified(key, tmp_path):
+    keyfile = tmp_path / "key.json"
+    key.save(keyfile, encrypt=False)
+    sign = [program(), "sign", "-k", keyfile, "--url", URL, "-H", "Content-Type: application/json"]
+    signed = subprocess.run(sign, input=CALL, check=True, capture_output=True).stdout.decode()
+    wire = Wire(headers=[(b"host", b"127.0.0.1:8000")])
+    for line in signed.splitlines():
+        name, _, value = line.partition(": ")
+        wire.having(name, value)
+    answer = ask(guarded(key), wire)
+    assert (answer.status, answer.scope["mcp_identity"].key_id) == (200, key.key_id)

@@ -2,6 +2,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NoReturn, Protocol, TypeAlias, final
 
+from typing_extensions import disjoint_base
+
 __version__: str
 
 _Path: TypeAlias = str | os.PathLike[str]
@@ -304,6 +306,7 @@ class MCPIdentity:
 
     def __reduce__(self) -> NoReturn: ...
 
+@disjoint_base
 class NonceStore:
     """A store of used nonces, by its URL: memory:, sqlite:PATH, redis://HOST."""
 
@@ -355,8 +358,7 @@ class Layer:
     def judge(self, scope: Any) -> Judgement | None:
         """Begins to judge a request; None for a request to another path."""
 
-    @staticmethod
-    def foreign_headers(scope: Any) -> list[tuple[bytes, bytes]] | None:
+    def unjudged_headers(self, scope: Any) -> list[tuple[bytes, bytes]] | None:
         """Returns the fields without those of a gateway, or None if there are none of these."""
 
     def is_endpoint(self, scope: Any) -> bool:

@@ -31,7 +31,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-_Path: TypeAlias = "str | os.PathLike[str]"
+_Path: TypeAlias = str | os.PathLike[str]
 
 logger = logging.getLogger("mcpid_attest")
 
@@ -138,15 +138,17 @@ class MCPIdentityMiddleware:
             origin = _default_origin(mode)
         if nonce_store is None:
             nonce_store = _default_store()
-        own_store = None
-        if not isinstance(nonce_store, (str, NonceStore)):
-            own_store = _checked_store(nonce_store)
+        named_store: str | NonceStore | None = None
+        self._own_store: NonceStoreProtocol | None = None
+        if isinstance(nonce_store, (str, NonceStore)):
+            named_store = nonce_store
+        else:
+            self._own_store = _checked_store(nonce_store)
         self.app = app
-        self._own_store = own_store
         self._layer = Layer(
             trust=trust,
             origin=origin,
-            nonce_store=None if own_store is not None else nonce_store,
+            nonce_store=named_store,
             mode=mode,
             strict=_patterns("strict", strict),
             permissive=_patterns("permissive", permissive),
@@ -196,7 +198,7 @@ class MCPIdentityMiddleware:
         layer = self._layer
         judgement = layer.judge(scope)
         if judgement is None:
-            await self.app(_without_ours(scope), receive, send)
+            await self.app(self._unjudged(scope), receive, send)
             return
         try:
             state = judgement.poll()
@@ -329,7 +331,7 @@ class MCPIdentityMiddleware:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["mcp_identity"] = None
         if not self._layer.is_endpoint(scope):
-            await self.app(_without_ours(scope), receive, send)
+            await self.app(self._unjudged(scope), receive, send)
             return
         # MCP has no websockets, and the messages of one are not signed.
         await receive()
@@ -341,6 +343,16 @@ class MCPIdentityMiddleware:
             await send({"type": "websocket.http.response.body", "body": b""})
         else:
             await send({"type": "websocket.close", "code": 1008})
+
+    def _unjudged(self, scope: Scope) -> Scope:
+        """Drops fields with which a client could pose as a gateway of ours."""
+        fields = self._layer.unjudged_headers(scope)
+        if self._layer.has_news:
+            self._report_news()
+        if fields is not None:
+            scope = dict(scope)
+            scope["headers"] = fields
+        return scope
 
     def _report_news(self) -> None:
         for text in self._layer.take_news():
@@ -370,16 +382,6 @@ async def _respond(
     if scope["method"] == "HEAD":
         body = b""
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _without_ours(scope: Scope) -> Scope:
-    """Drops fields with which a client could pose as a gateway of ours."""
-    fields = Layer.foreign_headers(scope)
-    if fields is None:
-        return scope
-    scope = dict(scope)
-    scope["headers"] = fields
-    return scope
 
 
 def _default_origin(mode: str) -> Iterable[str]:
