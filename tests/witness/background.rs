@@ -166,7 +166,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
             let one = start(fixture, &[&w1, &w2], 2, policy);
             one.until(|figures| figures.contradiction.is_some());
             let why = one.service.status().judge(SystemClock.now()).unwrap_err();
-            assert!(why.contains("rolled back") || why.contains("forked"), "{why}");
+            assert!(why.contains("not signed") && why.contains("made no quorum"), "{why}");
             assert_eq!(one.record(3).is_ok(), goes_on);
             if !goes_on {
                 let trouble = one.log.trouble().unwrap();
@@ -204,4 +204,90 @@ fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
     w1.set(Fault::Hang);
     let one = start(fixture, &[&w1], 1, Policy::Required);
     assert!(matches!(one.record(3), Err(LogError::Contradicted { .. })));
+}
+
+/// One witness outside of the quorum answers 409 or 422: the log goes on, and says so.
+#[test]
+fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
+    for fault in [Some(Fault::Holds(9)), Some(Fault::Holds(2)), None] {
+        let fixture = LogFixture::new();
+        fixture.fill(2, Settings::default());
+        let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
+        match &fault {
+            Some(fault) => w3.set(fault.clone()),
+            // 422 at the same size.
+            None => w3.remember(Some((2, [7; 32]))),
+        }
+        let one = start(fixture, &[&w1, &w2, &w3], 2, Policy::Required);
+        one.until(quorum_over(2));
+        one.until(|figures| figures.failures == 1);
+        for n in 3..=4 {
+            one.record(n).unwrap();
+            one.until(quorum_over(n));
+        }
+        assert_eq!(one.service.status().figures().contradiction, None, "{fault:?}");
+        let said = one.said();
+        let is_warning = |news: &WitnessNews| matches!(news, WitnessNews::Warning(why) if why.starts_with("the witness w3 "));
+        let is_note =
+            |news: &WitnessNews| matches!(news, WitnessNews::Note(why) if why.contains("goes on"));
+        assert_eq!(said.iter().filter(|news| is_warning(news)).count(), 1, "{said:?}");
+        assert_eq!(said.iter().filter(|news| is_note(news)).count(), 1, "{said:?}");
+        assert_eq!(said.len(), 2, "{said:?}");
+    }
+}
+
+/// The others could make the quorum and do not: the answer may be true, so the log stops.
+#[test]
+fn an_unsigned_answer_stops_a_log_whose_quorum_does_not_come() {
+    let fixture = LogFixture::new();
+    fixture.fill(2, Settings::default());
+    let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
+    w2.set(Fault::Raw(http(500, "text/plain", b"no\n")));
+    w3.set(Fault::Holds(9));
+    let one = start(fixture, &[&w1, &w2, &w3], 2, Policy::Required);
+    one.until(|figures| figures.failures >= 2);
+    one.record(3).unwrap();
+    let begun = Instant::now();
+    while one.service.status().figures().contradiction.is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", one.said());
+        sleep(Duration::from_millis(50));
+    }
+    assert!(matches!(one.record(4), Err(LogError::Contradicted { .. })));
+}
+
+#[test]
+fn another_policy_takes_over_while_the_log_is_written() {
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    w1.set(Fault::Hang);
+    let mut one = start(LogFixture::new(), &[&w1], 1, Policy::Required);
+    one.record(1).unwrap();
+    assert_eq!(one.service.status().figures().quorum, None);
+    let status = Arc::clone(one.service.status());
+    let renewed = |one: &Witnessed, text: &str| {
+        let parsed = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
+        let roots = tls::client_without_roots().unwrap();
+        one.service.client().with_policy(parsed, &roots, |_| Ok(DialRoute::Direct))
+    };
+    let begun = Instant::now();
+    let client = renewed(&one, &policy(&one.fixture.log_key, &[&w2], 1)).unwrap();
+    one.service.replace(client).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2), "a witness that hangs is not waited for");
+    one.until(quorum_over(1));
+    assert!(Arc::ptr_eq(&status, one.service.status()), "metrics go on with the same status");
+    one.record(2).unwrap();
+    one.until(quorum_over(2));
+    assert_eq!((w2.signed().unwrap().0, one.cosigned()), (2, 2));
+    // The quorum of the old policy is none of the new policy.
+    w1.set(Fault::Raw(http(500, "text/plain", b"no\n")));
+    let client = renewed(&one, &policy(&one.fixture.log_key, &[&w1, &w2], 2)).unwrap();
+    one.service.replace(client).unwrap();
+    assert_eq!(one.service.status().figures().quorum, None);
+    // A policy that is for another log changes nothing.
+    let other = mcpid::audit::note::NoteKey::new(
+        "example.com/other",
+        mcpid::audit::note::Kind::Log,
+        one.fixture.log_key.public().clone(),
+    );
+    assert!(renewed(&one, &policy(&other.unwrap(), &[&w2], 1)).is_err());
+    assert_eq!(one.service.client().policy().witnesses().len(), 2);
 }

@@ -73,7 +73,22 @@ fn the_exit_says_whether_there_is_a_quorum() {
         "{}",
         out(&done)
     );
-    assert!(out(&done).contains("the log was rolled back: the witness w1 has signed 9 entries"));
+    let why = "disputed: the witness w1 answers that it holds 9 entries (409, not signed), and the \
+               latest checkpoint is over 3: the log may have been rolled back";
+    assert!(out(&done).contains(why), "{}", out(&done));
+    assert!(!out(&done).contains("has signed 9"), "{}", out(&done));
+    let done = witness(&log, &file, &["--json"]);
+    let said: Value = serde_json::from_str(&out(&done)).unwrap();
+    assert_eq!((&said["contradicted"], &said["quorum"]), (&json!(true), &json!(false)));
+    assert_eq!(said["witnesses"][0]["outcome"], "disputed");
+
+    // One of the two is enough, so the other one's unsigned answer is a warning.
+    fs::write(&file, policy(&fixture.log_key, &[&w1, &w2], 1)).unwrap();
+    let done = witness(&log, &file, &[]);
+    assert_eq!(done.status.code(), Some(0), "{}", err(&done));
+    assert!(out(&done).starts_with("cosigned: 3 entries, by 1 of (w1, w2)\n"), "{}", out(&done));
+    let warning = "warning: the quorum was reached without it: the witness w1 answers";
+    assert!(err(&done).contains(warning), "{}", err(&done));
 }
 
 #[test]

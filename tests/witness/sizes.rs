@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use mcpid::audit::witness::{WitnessError, WitnessOutcome};
+use mcpid::audit::witness::{DisputeOutcome, WitnessClient, WitnessError, WitnessOutcome};
 use mcpid::audit::{LogError, Settings, tree};
-use mcpid::clock::Clock as _;
+use mcpid::clock::{Clock as _, SystemClock};
 
 use crate::asking::{ask, ask_latest, front, log, open, try_open};
 use crate::fake::{FakeWitness, Fault, policy};
@@ -60,43 +60,59 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert_eq!(front(&witness.requests()[0]).0, "old 12");
 }
 
+/// Without the quorum of others, the log stops: the answer is not signed, and may be true.
+#[track_caller]
+fn is_upheld(client: &WitnessClient, why: &str) {
+    assert_eq!(client.status().figures().contradiction, None, "nothing is decided yet");
+    match &client.settle(false)[..] {
+        [DisputeOutcome::Upheld(upheld)] => assert!(upheld.starts_with(why), "{upheld}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(client.status().figures().contradiction.unwrap().starts_with(why));
+    assert!(client.status().judge(SystemClock.now()).is_err());
+    assert!(client.settle(true).is_empty(), "decided once");
+}
+
 #[test]
-fn a_witness_that_holds_our_own_size_for_ever_is_a_fork() {
+fn a_witness_that_answers_with_our_own_size_for_ever_disputes_the_root() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
     witness.set(Fault::Holds(4));
-    let outcome = ask_latest(&client);
-    assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
+    let why = "the witness w1 refuses the tree of the first 4 entries (409, not signed): it may hold \
+               another one";
+    assert_eq!(ask_latest(&client), WitnessOutcome::Disputed(why.to_owned()));
     assert_eq!(witness.requests().len(), 2);
-    assert!(client.status().figures().contradiction.is_some());
-    assert!(client.status().judge(fixture.clock.now()).is_err());
+    is_upheld(&client, why);
 }
 
 #[test]
-fn a_witness_of_another_tree_of_this_size_shows_a_fork() {
+fn a_witness_of_another_tree_of_this_size_disputes_the_root() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
     witness.remember(Some((4, [7; 32])));
-    let outcome = ask_latest(&client);
-    assert!(matches!(&outcome, WitnessOutcome::Contradicted(why) if why.contains("forked")));
+    let why = "the witness w1 refuses the tree of the first 4 entries (422, not signed): it may hold \
+               another one";
+    assert_eq!(ask_latest(&client), WitnessOutcome::Disputed(why.to_owned()));
+    is_upheld(&client, why);
     // If the witness has another tree of a smaller size, only the proof fails.
     witness.remember(Some((3, [7; 32])));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Refused(why) if why.contains("422")));
 }
 
 #[test]
-fn a_witness_that_holds_more_shows_that_the_log_was_rolled_back() {
+fn a_witness_that_answers_with_more_disputes_the_size() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
     let old = client.latest().unwrap();
     witness.remember(Some((5, [7; 32])));
-    let outcome = ask_latest(&client);
-    assert!(matches!(&outcome, WitnessOutcome::Contradicted(why)
-        if why.contains("rolled back") && why.contains("5 entries") && why.contains("over 4")));
+    let why = "the witness w1 answers that it holds 5 entries (409, not signed), and the latest \
+               checkpoint is over 4: the log may have been rolled back";
+    assert_eq!(ask_latest(&client), WitnessOutcome::Disputed(why.to_owned()));
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
+    is_upheld(&client, why);
     // If the log has grown in the meantime, it was not rolled back.
     fixture.fill(1, Settings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
@@ -156,7 +172,59 @@ fn an_empty_log_is_witnessed_too() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(witness.signed(), Some((0, tree::empty())));
     witness.remember(Some((3, [7; 32])));
-    assert!(matches!(ask_latest(&client), WitnessOutcome::Contradicted(_)));
+    assert!(matches!(ask_latest(&client), WitnessOutcome::Disputed(_)));
+}
+
+/// One witness of three contradicts the log, in each way, and two are enough.
+#[test]
+fn the_quorum_of_the_others_overrules_an_unsigned_answer() {
+    for fault in ["more", "the same size", "another root"] {
+        let fixture = log(4);
+        let witnesses = [FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3)];
+        let [w1, w2, w3] = &witnesses;
+        let client = open(&fixture, &[w1, w2, w3], 2);
+        match fault {
+            "more" => w3.set(Fault::Holds(9)),
+            "the same size" => w3.set(Fault::Holds(4)),
+            _ => w3.remember(Some((4, [7; 32]))),
+        }
+        let latest = client.latest().unwrap();
+        assert!(matches!(ask(&client, 2, &latest).outcome, WitnessOutcome::Disputed(_)), "{fault}");
+        assert!(client.settle(false).is_empty(), "{fault}: the others can still make the quorum");
+        assert!(matches!(ask(&client, 0, &latest).outcome, WitnessOutcome::Cosigned(_)));
+        assert!(client.settle(false).is_empty(), "{fault}: one is no quorum");
+        assert!(matches!(ask(&client, 1, &latest).outcome, WitnessOutcome::Cosigned(_)));
+        let outcomes = client.settle(false);
+        assert!(matches!(&outcomes[..], [DisputeOutcome::Overruled(_)]), "{fault}: {outcomes:?}");
+        assert_eq!(client.status().figures().contradiction, None, "{fault}");
+        assert!(client.status().judge(SystemClock.now()).is_ok(), "{fault}");
+    }
+}
+
+/// A record of a signature is no unsigned answer: no quorum overrules it.
+#[test]
+fn a_record_of_a_signature_stays_a_contradiction() {
+    let fixture = log(4);
+    let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
+    let client = open(&fixture, &[&w1, &w2], 1);
+    assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
+    drop(client);
+    let ledger = fixture.path().join("witnesses.json");
+    let text = fs::read_to_string(&ledger).unwrap();
+    fs::write(&ledger, text.replace("\"size\": 4", "\"size\": 5")).unwrap();
+    let client = open(&fixture, &[&w1, &w2], 1);
+    let latest = client.latest().unwrap();
+    assert!(matches!(ask(&client, 1, &latest).outcome, WitnessOutcome::Cosigned(_)));
+    assert!(client.quorum_of(&latest).is_some());
+    let outcome = ask(&client, 0, &latest).outcome;
+    assert!(
+        matches!(&outcome, WitnessOutcome::Contradicted(why)
+        if why == "the log was rolled back: the witness w1 has signed 5 entries of it, and its \
+                   latest checkpoint is over 4"),
+        "{outcome:?}"
+    );
+    assert!(client.settle(true).is_empty());
+    assert!(client.status().figures().contradiction.is_some());
 }
 
 #[test]

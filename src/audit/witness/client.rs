@@ -12,6 +12,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use http::Uri;
 use rustls::ClientConfig;
@@ -20,15 +21,17 @@ use super::super::checkpoint::Checkpoint;
 use super::super::fault::LogError;
 use super::super::folder::Folder;
 use super::super::growth;
-use super::super::note::{Note, NoteKey};
+use super::super::note::NoteKey;
 use super::super::segment::TreeFile;
 use super::super::tree;
 use super::answer::{self, Answered};
 use super::contradiction;
+use super::disputes::{DisputeOutcome, Disputes};
 use super::http::{SubmissionUrl, WitnessHttp};
 use super::ledger::{self, SignedTree, WitnessLedger};
 use super::policy::{PolicyError, WitnessPolicy};
 use super::status::WitnessStatus;
+use super::submission::{Cosigned, Submission, WitnessOutcome, WitnessReply};
 use crate::clock::{Clock, Timestamp};
 use crate::net::{DialRoute, ProxyError};
 use crate::verify::rejection::chain;
@@ -52,61 +55,6 @@ pub enum WitnessError {
     Proxy(#[from] ProxyError),
 }
 
-/// A checkpoint that is sent to witnesses, with the cosignatures so far.
-#[derive(Debug)]
-pub struct Submission {
-    checkpoint: Checkpoint,
-    note: Note,
-    text: String,
-    gathered: Mutex<Vec<Cosigned>>,
-}
-
-#[derive(Clone, Debug)]
-struct Cosigned {
-    place: usize,
-    time: Timestamp,
-    line: String,
-}
-
-impl Submission {
-    /// Returns the checkpoint.
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
-    }
-
-    /// Returns the signed note, as the log has it.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-/// What a request to a witness led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WitnessOutcome {
-    /// The cosignature is valid. Holds its time.
-    Cosigned(Timestamp),
-    /// The answer is final: this witness is not asked again.
-    Refused(String),
-    /// The request failed; a retry may succeed.
-    Failed(String),
-    /// The log has a newer checkpoint, which the witness has already signed.
-    Superseded,
-    /// The witness proves that the log was rolled back or forked. Holds the explanation.
-    Contradicted(String),
-}
-
-/// What a request led to, and what it shows about the witness.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WitnessReply {
-    /// The outcome of the request.
-    pub outcome: WitnessOutcome,
-    /// If the witness lost its state: the size that it had signed, and the smaller size that it has
-    /// now.
-    pub forgot: Option<(u64, u64)>,
-}
-
 /// Asks the witnesses of one log to cosign its checkpoints.
 pub struct WitnessClient {
     folder: Folder,
@@ -116,8 +64,9 @@ pub struct WitnessClient {
     /// The HTTP client for each witness, by its index in the policy; `None` if the witness cannot
     /// be asked.
     ways: Vec<Option<WitnessHttp>>,
-    ledger: Mutex<WitnessLedger>,
+    ledger: Arc<Mutex<WitnessLedger>>,
     status: Arc<WitnessStatus>,
+    disputes: Mutex<Disputes>,
 }
 
 impl fmt::Debug for WitnessClient {
@@ -140,16 +89,36 @@ impl WitnessClient {
         route: impl Fn(&Uri) -> Result<DialRoute, ProxyError>,
     ) -> Result<Self, WitnessError> {
         let log_key = folder.public()?;
-        let urls = policy.urls(&log_key)?;
-        let ledger = Mutex::new(WitnessLedger::open(&folder)?);
-        let way = |url: SubmissionUrl| {
-            route(url.uri()).map(|via| WitnessHttp::new(url, tls.clone(), via))
-        };
-        let ways = urls.into_iter().map(|url| url.map(way).transpose());
-        let ways = ways.collect::<Result<_, _>>()?;
-        let status = Arc::new(WitnessStatus::default());
-        let client = WitnessClient { folder, log_key, policy, clock, ways, ledger, status };
+        let ways = ways(&policy, &log_key, tls, route)?;
+        let ledger = Arc::new(Mutex::new(WitnessLedger::open(&folder)?));
+        let (status, disputes) = (Arc::new(WitnessStatus::default()), Mutex::default());
+        let client =
+            WitnessClient { folder, log_key, policy, clock, ways, ledger, status, disputes };
         client.load_last_quorum();
+        Ok(client)
+    }
+
+    /// Returns a client of the same log, with the same records and the same status, for another
+    /// policy. The status keeps its counts; its last quorum is one of the new policy.
+    ///
+    /// # Errors
+    /// [`WitnessError`]; then nothing has changed.
+    pub fn with_policy(
+        &self,
+        policy: Arc<WitnessPolicy>,
+        tls: &ClientConfig,
+        route: impl Fn(&Uri) -> Result<DialRoute, ProxyError>,
+    ) -> Result<Self, WitnessError> {
+        let client = WitnessClient {
+            folder: self.folder.clone(),
+            log_key: self.log_key.clone(),
+            ways: ways(&policy, &self.log_key, tls, route)?,
+            policy,
+            clock: Arc::clone(&self.clock),
+            ledger: Arc::clone(&self.ledger),
+            status: Arc::clone(&self.status),
+            disputes: Mutex::default(),
+        };
         Ok(client)
     }
 
@@ -166,6 +135,24 @@ impl WitnessClient {
     /// Returns the current time of the clock.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Decides on the answers that contradict the log, and returns the decisions. An answer that is
+    /// upheld becomes the contradiction of the status. `at_once` says that no more cosignatures will
+    /// come, so that nothing is left open.
+    pub fn settle(&self, at_once: bool) -> Vec<DisputeOutcome> {
+        let can_ask = |place| self.can_ask(place);
+        let mut disputes = self.disputes.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = disputes.settle(self.policy.quorum(), can_ask, Instant::now(), at_once);
+        drop(disputes);
+        for outcome in &outcomes {
+            if let DisputeOutcome::Upheld(why) = outcome {
+                self.status.update(|figures| {
+                    figures.contradiction.get_or_insert_with(|| why.clone());
+                });
+            }
+        }
+        outcomes
     }
 
     /// Returns true if the witness at index `place` of the policy can be asked.
@@ -229,6 +216,16 @@ impl WitnessClient {
         let mut forgot = None;
         let asked = self.try_ask(place, submission, &mut forgot).await;
         let outcome = asked.unwrap_or_else(|error| WitnessOutcome::Failed(chain(&error)));
+        let size = submission.checkpoint.size;
+        let mut disputes = self.disputes.lock().unwrap_or_else(PoisonError::into_inner);
+        match &outcome {
+            WitnessOutcome::Cosigned(_) => disputes.note_cosigned(place, size),
+            WitnessOutcome::Disputed(why) => {
+                disputes.add(place, size, why.clone(), Instant::now());
+            }
+            _ => {}
+        }
+        drop(disputes);
         self.status.update(|figures| {
             match &outcome {
                 WitnessOutcome::Cosigned(_) => figures.cosignatures += 1,
@@ -280,10 +277,8 @@ impl WitnessClient {
                 }
                 // The proof is empty, because the size is unchanged; so the root differs.
                 Answered::Inconsistent if old == new.0 && old > 0 => {
-                    return Ok(WitnessOutcome::Contradicted(contradiction::forked(
-                        &witness.name,
-                        new.0,
-                    )));
+                    let why = contradiction::refuses_root(&witness.name, 422, old);
+                    return Ok(WitnessOutcome::Disputed(why));
                 }
                 Answered::Inconsistent => {
                     let why = "it refuses the proof (422): it may hold another history of this log";
@@ -298,7 +293,7 @@ impl WitnessClient {
                 let latest = self.latest().map_or(new.0, |latest| latest.checkpoint.size);
                 return Ok(match held <= latest {
                     true => WitnessOutcome::Superseded,
-                    false => WitnessOutcome::Contradicted(contradiction::rolled_back(
+                    false => WitnessOutcome::Disputed(contradiction::answers_more(
                         &witness.name,
                         held,
                         new.0,
@@ -308,9 +303,11 @@ impl WitnessClient {
             if held == old {
                 // The proof already began at the size that the witness states, so the roots differ.
                 return Ok(match held == new.0 && held > 0 {
-                    true => {
-                        WitnessOutcome::Contradicted(contradiction::forked(&witness.name, held))
-                    }
+                    true => WitnessOutcome::Disputed(contradiction::refuses_root(
+                        &witness.name,
+                        409,
+                        held,
+                    )),
                     false => WitnessOutcome::Failed(format!(
                         "it answers 409 with the size that it was asked from, {held}"
                     )),
@@ -361,8 +358,9 @@ impl WitnessClient {
         self.policy.complete(&by)
     }
 
-    /// Reads the last quorum from the file that an earlier process has written.
-    fn load_last_quorum(&self) {
+    /// Reads the last quorum from the file that an earlier process, or another policy, has left.
+    pub(super) fn load_last_quorum(&self) {
+        self.status.update(|figures| (figures.quorum, figures.waiting) = (None, None));
         let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
         let Ok((checkpoint, note)) = Checkpoint::signed(&bytes, &self.log_key) else { return };
         if let Some(complete) = self.policy.cosignatures(&note).complete {
@@ -373,4 +371,17 @@ impl WitnessClient {
     fn ledger(&self) -> MutexGuard<'_, WitnessLedger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the connection to each witness of the policy.
+fn ways(
+    policy: &WitnessPolicy,
+    log_key: &NoteKey,
+    tls: &ClientConfig,
+    route: impl Fn(&Uri) -> Result<DialRoute, ProxyError>,
+) -> Result<Vec<Option<WitnessHttp>>, WitnessError> {
+    let way =
+        |url: SubmissionUrl| route(url.uri()).map(|via| WitnessHttp::new(url, tls.clone(), via));
+    let ways = policy.urls(log_key)?.into_iter().map(|url| url.map(way).transpose());
+    Ok(ways.collect::<Result<_, _>>()?)
 }

@@ -20,13 +20,33 @@ pub(super) fn find(
     Ok((own != last.root).then(|| forked(name, last.size)))
 }
 
-pub(super) fn rolled_back(name: &str, held: u64, size: u64) -> String {
+fn rolled_back(name: &str, held: u64, size: u64) -> String {
     format!(
         "the log was rolled back: the witness {name} has signed {held} entries of it, and its \
          latest checkpoint is over {size}"
     )
 }
 
-pub(super) fn forked(name: &str, size: u64) -> String {
-    format!("the log was forked: the witness {name} holds another tree of its first {size} entries")
+fn forked(name: &str, size: u64) -> String {
+    format!(
+        "the log was forked: the witness {name} has signed another tree of its first {size} entries"
+    )
+}
+
+/// Words an answer 409 with a size above that of the checkpoint. It is not signed, so it shows less
+/// than a record of a signature.
+pub(super) fn answers_more(name: &str, held: u64, size: u64) -> String {
+    format!(
+        "the witness {name} answers that it holds {held} entries (409, not signed), and the latest \
+         checkpoint is over {size}: the log may have been rolled back"
+    )
+}
+
+/// Words an answer 409 or 422 to a checkpoint of the size that the proof began at: only its root can
+/// be wrong.
+pub(super) fn refuses_root(name: &str, status: u16, size: u64) -> String {
+    format!(
+        "the witness {name} refuses the tree of the first {size} entries ({status}, not signed): it \
+         may hold another one"
+    )
 }

@@ -23,6 +23,8 @@ mod client;
 mod contradiction;
 mod cosignatures;
 #[cfg(feature = "net")]
+mod disputes;
+#[cfg(feature = "net")]
 mod http;
 #[cfg(feature = "net")]
 mod ledger;
@@ -34,13 +36,19 @@ mod reach;
 mod service;
 #[cfg(feature = "net")]
 mod status;
+#[cfg(feature = "net")]
+mod submission;
 
 #[cfg(feature = "net")]
-pub use client::{Submission, WitnessClient, WitnessError, WitnessOutcome, WitnessReply};
+pub use client::{WitnessClient, WitnessError};
 pub use cosignatures::Cosignatures;
+#[cfg(feature = "net")]
+pub use disputes::DisputeOutcome;
 pub use policy::{MAX_POLICY, PolicyError, PolicyWitness, WitnessPolicy};
 pub use quorum::Quorum;
 #[cfg(feature = "net")]
 pub use service::{WitnessNews, WitnessService};
 #[cfg(feature = "net")]
 pub use status::{QUORUM_PATIENCE, WitnessFigures, WitnessStatus};
+#[cfg(feature = "net")]
+pub use submission::{Submission, WitnessOutcome, WitnessReply};

@@ -34,7 +34,7 @@ const MOST: usize = 256;
 const ML_DSA: (u8, usize) = (0x06, 1312);
 
 /// A parsed policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WitnessPolicy {
     logs: Vec<NoteKey>,
     /// Whether there are `log` lines, even if their keys are not supported.
@@ -46,7 +46,7 @@ pub struct WitnessPolicy {
 }
 
 /// A witness of a policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyWitness {
     /// The name of the witness in the policy. Bytes that are not UTF-8 are replaced.
     pub name: String,

@@ -11,9 +11,11 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 use super::super::recorder::{Policy, Recorder};
-use super::client::{Submission, WitnessClient, WitnessOutcome};
+use super::client::WitnessClient;
+use super::disputes::DisputeOutcome;
 use super::quorum::Quorum;
 use super::status::WitnessStatus;
+use super::submission::{Submission, WitnessOutcome};
 use crate::verify::rejection::chain;
 
 /// How often the thread checks for a new checkpoint.
@@ -38,21 +40,32 @@ pub enum WitnessNews {
 
 type NewsSink = Arc<dyn Fn(WitnessNews) + Send + Sync>;
 
+/// When the thread ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServiceEnd {
+    Not,
+    /// At once: another client takes over.
+    Now,
+    /// After the last checkpoint, for [`LAST`] at most.
+    AfterLast,
+}
+
 /// Asks the witnesses for every checkpoint until it is dropped.
 pub struct WitnessService {
-    status: Arc<WitnessStatus>,
-    stop: watch::Sender<bool>,
+    client: Arc<WitnessClient>,
+    say: NewsSink,
+    stop: watch::Sender<ServiceEnd>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for WitnessService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WitnessService").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("WitnessService").field("client", &self.client).finish_non_exhaustive()
     }
 }
 
 impl WitnessService {
-    /// Starts the thread. If witnesses contradict the log and `recorder` writes it under
+    /// Starts the thread. If the log is contradicted and `recorder` writes it under
     /// [`Policy::Required`], no more entries are appended ([`Log::halt`](super::super::Log::halt)).
     /// Before this function returns, it compares the log with what the witnesses have signed.
     ///
@@ -71,31 +84,52 @@ impl WitnessService {
             }
             say(news);
         });
+        let (stop, _) = watch::channel(ServiceEnd::Not);
+        let mut service = WitnessService { client: Arc::new(client), say, stop, thread: None };
+        service.run()?;
+        Ok(service)
+    }
+
+    /// Returns the client that asks the witnesses.
+    pub fn client(&self) -> &WitnessClient {
+        &self.client
+    }
+
+    /// Returns the witnessing status. It stays the same one when the client is replaced.
+    pub fn status(&self) -> &Arc<WitnessStatus> {
+        self.client.status()
+    }
+
+    /// Continues with another client of the same log, which
+    /// [`WitnessClient::with_policy`] made. Requests in flight are given up.
+    ///
+    /// # Errors
+    /// The operating system cannot start a thread; then no witness is asked.
+    pub fn replace(&mut self, client: WitnessClient) -> io::Result<()> {
+        self.end(ServiceEnd::Now);
+        self.client = Arc::new(client);
+        self.client.load_last_quorum();
+        self.run()
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let (client, say) = (Arc::clone(&self.client), Arc::clone(&self.say));
         if let Ok(Some(why)) = client.contradiction() {
             say(WitnessNews::Contradicted(why));
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let status = Arc::clone(client.status());
-        let (stop, stopped) = watch::channel(false);
-        let client = Arc::new(client);
-        let run = move || {
+        let (stop, stopped) = watch::channel(ServiceEnd::Not);
+        let work = move || {
             runtime.block_on(run(client, say, stopped));
             runtime.shutdown_background();
         };
-        let thread = thread::Builder::new().name("witnesses".to_owned()).spawn(run)?;
-        Ok(WitnessService { status, stop, thread: Some(thread) })
+        let thread = thread::Builder::new().name("witnesses".to_owned()).spawn(work)?;
+        (self.stop, self.thread) = (stop, Some(thread));
+        Ok(())
     }
 
-    /// Returns the witnessing status.
-    pub fn status(&self) -> &Arc<WitnessStatus> {
-        &self.status
-    }
-}
-
-impl Drop for WitnessService {
-    /// Sends the last checkpoint. This takes at most 2 s.
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
+    fn end(&mut self, how: ServiceEnd) {
+        let _ = self.stop.send(how);
         if let Some(thread) = self.thread.take() {
             // If the thread panicked, the panic hook has already reported it.
             let _ = thread.join();
@@ -103,7 +137,14 @@ impl Drop for WitnessService {
     }
 }
 
-async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Receiver<bool>) {
+impl Drop for WitnessService {
+    /// Sends the last checkpoint. This takes at most 2 s.
+    fn drop(&mut self) {
+        self.end(ServiceEnd::AfterLast);
+    }
+}
+
+async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Receiver<ServiceEnd>) {
     let (newest, receiver) = watch::channel(None);
     for place in (0..client.policy().witnesses().len()).filter(|place| client.can_ask(*place)) {
         let (client, say) = (Arc::clone(&client), Arc::clone(&say));
@@ -112,8 +153,14 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     let mut trouble = None;
     loop {
         take_latest(&client, &newest, &say, &mut trouble);
+        settle(&client, &say);
         tokio::select! {
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            how = stopped.wait_for(|how| *how != ServiceEnd::Not) => {
+                if how.is_ok_and(|how| *how == ServiceEnd::Now) {
+                    return;
+                }
+                break;
+            }
             () = tokio::time::sleep(LOOK) => {}
         }
     }
@@ -122,6 +169,18 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     let until = Instant::now() + LAST;
     while client.status().figures().waiting.is_some() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Reports the decisions on answers that contradict the log.
+fn settle(client: &WitnessClient, say: &NewsSink) {
+    for outcome in client.settle(false) {
+        say(match outcome {
+            DisputeOutcome::Overruled(why) => WitnessNews::Note(format!(
+                "the log goes on, because the quorum was reached without it: {why}"
+            )),
+            DisputeOutcome::Upheld(why) => WitnessNews::Contradicted(why),
+        });
     }
 }
 
@@ -178,6 +237,7 @@ async fn poll_witness(
             }
             match reply.outcome {
                 WitnessOutcome::Cosigned(_) | WitnessOutcome::Superseded => {
+                    settle(&client, &say);
                     pause = PAUSES.0;
                     if trouble.take().is_some() {
                         say(WitnessNews::Note(format!("the witness {name} cosigns again")));
@@ -187,6 +247,14 @@ async fn poll_witness(
                     say(WitnessNews::Warning(format!(
                         "the witness {name} is not asked again until the next start: {why}"
                     )));
+                    return;
+                }
+                WitnessOutcome::Disputed(why) => {
+                    say(WitnessNews::Warning(format!(
+                        "{why}. The witness is not asked again until the next start, and the \
+                         quorum of the others decides"
+                    )));
+                    settle(&client, &say);
                     return;
                 }
                 WitnessOutcome::Contradicted(why) => {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::witness::{Submission, WitnessClient, WitnessOutcome, WitnessReply};
+use mcpid::audit::witness::{
+    DisputeOutcome, Submission, WitnessClient, WitnessOutcome, WitnessReply,
+};
 use mcpid::clock::SystemClock;
 
 use super::open;
@@ -27,12 +29,22 @@ pub(crate) fn run(args: &AuditWitnessArgs, ui: &mut Ui) -> Result<Exit, Failure>
     let replies = runtime.block_on(ask_all(&client, &latest));
     runtime.shutdown_background();
     let mut outcomes = replies.iter().flatten().map(|reply| &reply.outcome);
-    let is_contradicted = outcomes.any(|o| matches!(o, WitnessOutcome::Contradicted(_)));
+    let mut is_contradicted = outcomes.any(|o| matches!(o, WitnessOutcome::Contradicted(_)));
+    let mut overruled = Vec::new();
+    for decision in client.settle(true) {
+        match decision {
+            DisputeOutcome::Overruled(why) => overruled.push(why),
+            _ => is_contradicted = true,
+        }
+    }
     let summary = Summary { client: &client, latest: &latest, replies: &replies };
     let quorum = client.quorum_of(&latest).is_some();
     match ui.json() {
         true => summary.json(&place.name(), is_contradicted, ui)?,
         false => summary.print(is_contradicted, ui)?,
+    }
+    for why in overruled {
+        ui.warning(&format!("the quorum was reached without it: {why}"));
     }
     if quorum && !is_contradicted {
         ui.hint(&format!("keep it elsewhere too: {}", path_word(&client.cosigned())));
@@ -82,6 +94,7 @@ impl Summary<'_> {
             Some(WitnessOutcome::Cosigned(_)) => ("cosigned", None),
             Some(WitnessOutcome::Refused(why)) => ("refused", Some(why.clone())),
             Some(WitnessOutcome::Contradicted(why)) => ("contradicted", Some(why.clone())),
+            Some(WitnessOutcome::Disputed(why)) => ("disputed", Some(why.clone())),
             Some(WitnessOutcome::Failed(why)) => ("failed", Some(why.clone())),
             Some(_) => ("superseded", Some("the log has a newer checkpoint".to_owned())),
         }

@@ -9,6 +9,7 @@ use mcpid::audit::witness::{
 use mcpid::audit::{Folder, LogError, Recorder};
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::net::tls;
+use rustls::ClientConfig;
 
 use super::open::log_failure;
 use super::policy::{policy_failure, read};
@@ -43,13 +44,41 @@ pub(crate) fn client(
     clock: Arc<dyn Clock>,
 ) -> Result<WitnessClient, Failure> {
     let policy = Arc::new(read(path)?);
+    let roots = roots(&policy)?;
+    WitnessClient::open(folder, policy, clock, &roots, network::route)
+        .map_err(|error| witness_failure(&error, place, path))
+}
+
+/// Returns the TLS settings for the witnesses of a policy.
+fn roots(policy: &WitnessPolicy) -> Result<ClientConfig, Failure> {
     let roots = match policy.needs_tls() {
         true => tls::client(None),
         false => tls::client_without_roots(),
     };
-    let roots = roots.map_err(|e| Failure::new(Exit::Input, "tls", chain(&e)))?;
-    WitnessClient::open(folder, policy, clock, &roots, network::route)
-        .map_err(|error| witness_failure(&error, place, path))
+    roots.map_err(|e| Failure::new(Exit::Input, "tls", chain(&e)))
+}
+
+/// Reads the policy again, and continues with it. Returns its quorum as text if the policy has
+/// changed, else `None`.
+///
+/// # Errors
+/// The file is no policy, or one that cannot be used for this log; then the old one stays in use.
+pub(crate) fn renew(
+    args: &AuditArgs,
+    service: &mut WitnessService,
+) -> Result<Option<String>, Failure> {
+    let (Some(path), Some(log)) = (&args.witness_policy, &args.audit) else { return Ok(None) };
+    let policy = Arc::new(read(path)?);
+    if *policy == *service.client().policy() {
+        return Ok(None);
+    }
+    let (place, roots) = (files::audit(Some(log))?, roots(&policy)?);
+    let described = policy.described();
+    let client = service.client().with_policy(policy, &roots, network::route);
+    let client = client.map_err(|error| witness_failure(&error, &place, path))?;
+    let replaced = service.replace(client);
+    replaced.map_err(|e| Failure::new(Exit::Unavailable, "thread", reason(&e).1))?;
+    Ok(Some(described))
 }
 
 /// Returns the failure for witnesses that cannot be asked.

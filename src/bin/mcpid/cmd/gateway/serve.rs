@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mcpid::audit::witness::WitnessNews;
+use mcpid::audit::witness::{WitnessNews, WitnessService};
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::LogLine;
 use mcpid::gateway::report::RolloutTally;
@@ -176,6 +176,7 @@ pub(crate) fn run(
         roots,
         opened,
         watch,
+        witnesses,
     };
     let ended = console.work(&received, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -184,7 +185,7 @@ pub(crate) fn run(
         recorder.log().close();
     }
     // The witnesses get the last checkpoint too.
-    drop(witnesses);
+    drop(console.witnesses);
     ended
 }
 
@@ -295,6 +296,7 @@ struct GatewayConsole<'a> {
     roots: Option<(PathBuf, Upstream)>,
     opened: OpenedStore,
     watch: FileWatch,
+    witnesses: Option<WitnessService>,
 }
 
 impl GatewayConsole<'_> {
@@ -338,8 +340,8 @@ impl GatewayConsole<'_> {
         }
     }
 
-    /// Reads trust files and certificates again. If one of them cannot be used, the old content
-    /// stays in use.
+    /// Reads trust files, certificates and the witness policy again. If one of them cannot be used,
+    /// the old content stays in use.
     fn reload(&mut self, ui: &mut Ui) {
         let mut broken = None;
         match VerifierSettings::read(&self.args.judging, ui) {
@@ -366,6 +368,13 @@ impl GatewayConsole<'_> {
         if let Some((roots, upstream)) = &self.roots {
             match to_upstream(Some(roots), upstream) {
                 Ok(config) => self.gateway.trust(config),
+                Err(failure) => broken = Some(failure.message),
+            }
+        }
+        if let Some(service) = &mut self.witnesses {
+            match witnessing::renew(&self.args.audit, service) {
+                Ok(Some(quorum)) => ui.note(&format!("the witness policy has changed: {quorum}")),
+                Ok(None) => {}
                 Err(failure) => broken = Some(failure.message),
             }
         }

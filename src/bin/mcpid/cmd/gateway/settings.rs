@@ -357,7 +357,7 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 /// Returns the files that are watched for changes.
 fn watched(args: &FrontFlags, upstream_ca: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
-    let tls = args.tls_cert.iter().chain(&args.tls_key).cloned();
-    let tls = tls.chain(upstream_ca.map(Path::to_owned));
-    Ok(trusts.chain(tls).collect())
+    let others = args.tls_cert.iter().chain(&args.tls_key).chain(&args.audit.witness_policy);
+    let others = others.cloned().chain(upstream_ca.map(Path::to_owned));
+    Ok(trusts.chain(others).collect())
 }

@@ -1,0 +1,166 @@
+//! Answers of witnesses that contradict the log, until the quorum decides on them.
+//!
+//! An answer 409 or 422 is not signed. If one such answer stopped a log, each witness of its policy
+//! could stop it, and so could an attacker on the way to a witness. Therefore the other witnesses
+//! decide:
+//!
+//! - They make the quorum on a checkpoint of this size or a later one: the log goes on.
+//! - They cannot make it, or have not made it within [`DECISION`]: the log counts as rolled back or
+//!   forked, and a required log takes no more entries.
+//!
+//! The records of what witnesses have signed are another thing: there the log contradicts itself,
+//! and no witness is needed to decide.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::quorum::Quorum;
+
+/// Time for the other witnesses to make the quorum.
+pub(super) const DECISION: Duration = Duration::from_secs(10);
+
+/// How an answer that contradicts the log was decided on. Each holds the answer as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisputeOutcome {
+    /// The quorum was reached without this witness.
+    Overruled(String),
+    /// The quorum was not reached.
+    Upheld(String),
+}
+
+/// An answer that contradicts the log.
+#[derive(Debug)]
+struct Dispute {
+    /// The entries under the checkpoint that was sent.
+    size: u64,
+    why: String,
+    since: Instant,
+}
+
+/// The answers that contradict the log, and the cosignatures that decide on them.
+#[derive(Debug, Default)]
+pub(super) struct Disputes {
+    open: Vec<Dispute>,
+    /// The witnesses that gave such an answer, by their places in the policy. None of them counts.
+    by: BTreeSet<usize>,
+    /// The largest size that was cosigned since the start, and the witnesses that have done so.
+    cosigned: (u64, BTreeSet<usize>),
+}
+
+impl Disputes {
+    /// Notes that the witness at `place` contradicts the checkpoint over `size` entries.
+    pub(super) fn add(&mut self, place: usize, size: u64, why: String, now: Instant) {
+        if self.by.insert(place) {
+            self.open.push(Dispute { size, why, since: now });
+        }
+    }
+
+    /// Notes a cosignature of the checkpoint over `size` entries.
+    pub(super) fn note_cosigned(&mut self, place: usize, size: u64) {
+        if size > self.cosigned.0 {
+            self.cosigned = (size, BTreeSet::new());
+        }
+        if size == self.cosigned.0 {
+            self.cosigned.1.insert(place);
+        }
+    }
+
+    /// Decides on answers, and returns the decisions. `can_ask` says which witnesses can be asked;
+    /// `at_once` says that no more cosignatures will come.
+    pub(super) fn settle(
+        &mut self,
+        quorum: &Quorum,
+        can_ask: impl Fn(usize) -> bool,
+        now: Instant,
+        at_once: bool,
+    ) -> Vec<DisputeOutcome> {
+        let (by, (size, cosigned)) = (&self.by, &self.cosigned);
+        let has_quorum = quorum.is_met(&|place| !by.contains(&place) && cosigned.contains(&place));
+        let can_have_it = quorum.is_met(&|place| !by.contains(&place) && can_ask(place));
+        let mut outcomes = Vec::new();
+        self.open.retain(|dispute| {
+            let why = || dispute.why.clone();
+            let waited = now.saturating_duration_since(dispute.since);
+            if *quorum == Quorum::None || (has_quorum && *size >= dispute.size) {
+                outcomes.push(DisputeOutcome::Overruled(why()));
+            } else if at_once || !can_have_it || waited >= DECISION {
+                let why = format!("{}; the other witnesses made no quorum", why());
+                outcomes.push(DisputeOutcome::Upheld(why));
+            } else {
+                return true;
+            }
+            false
+        });
+        outcomes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upheld(why: &str) -> DisputeOutcome {
+        DisputeOutcome::Upheld(format!("{why}; the other witnesses made no quorum"))
+    }
+
+    fn two_of_three() -> Quorum {
+        Quorum::Of { need: 2, members: (0..3).map(Quorum::Witness).collect() }
+    }
+
+    /// A dispute by witness 2 over 9 entries, and these cosignatures (place, size) of others.
+    fn disputed(cosigned: &[(usize, u64)]) -> (Disputes, Instant) {
+        let (mut disputes, now) = (Disputes::default(), Instant::now());
+        disputes.add(2, 9, "why".to_owned(), now);
+        for (place, size) in cosigned {
+            disputes.note_cosigned(*place, *size);
+        }
+        (disputes, now)
+    }
+
+    #[test]
+    fn the_quorum_of_the_others_overrules() {
+        let overruled = [DisputeOutcome::Overruled("why".to_owned())];
+        for cosigned in [[(0, 9), (1, 9)], [(1, 12), (0, 12)]] {
+            let (mut disputes, now) = disputed(&cosigned);
+            assert_eq!(disputes.settle(&two_of_three(), |_| true, now, false), overruled);
+            let later = now + DECISION * 2;
+            assert_eq!(disputes.settle(&two_of_three(), |_| true, later, true), [], "only once");
+        }
+        let (mut disputes, now) = disputed(&[]);
+        assert_eq!(disputes.settle(&Quorum::None, |_| true, now, false), overruled);
+    }
+
+    #[test]
+    fn what_is_no_quorum_of_the_others_upholds_in_the_end() {
+        for cosigned in [
+            vec![],
+            vec![(0, 9)],
+            // The witness that contradicts does not count, also if it has cosigned the size before.
+            vec![(0, 9), (2, 9)],
+            // Of a smaller size, or each of another size.
+            vec![(0, 8), (1, 8)],
+            vec![(0, 9), (1, 12)],
+        ] {
+            let (mut disputes, now) = disputed(&cosigned);
+            let almost = now + DECISION - Duration::from_millis(1);
+            assert_eq!(disputes.settle(&two_of_three(), |_| true, almost, false), []);
+            let outcome = disputes.settle(&two_of_three(), |_| true, now + DECISION, false);
+            assert_eq!(outcome, [upheld("why")], "{cosigned:?}");
+        }
+    }
+
+    #[test]
+    fn a_quorum_that_the_others_cannot_make_is_not_waited_for() {
+        let upheld = [upheld("why")];
+        let (mut disputes, now) = disputed(&[(0, 9)]);
+        assert_eq!(disputes.settle(&two_of_three(), |place| place != 1, now, false), upheld);
+        let (mut disputes, now) = disputed(&[(0, 9)]);
+        disputes.add(1, 9, "too".to_owned(), now);
+        assert_eq!(disputes.settle(&two_of_three(), |_| true, now, false).len(), 2);
+        let (mut disputes, now) = disputed(&[(0, 9)]);
+        assert_eq!(disputes.settle(&Quorum::Witness(2), |_| true, now, false), upheld);
+        let (mut disputes, now) = disputed(&[(0, 9)]);
+        assert_eq!(disputes.settle(&two_of_three(), |_| true, now, true), upheld);
+    }
+}
