@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::pending;
+use std::thread;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::net::tls::ReloadableCertificates;
 use crate::net::{ListenAddress, Listener, Server, ServerLimits, Workers};
@@ -71,34 +73,59 @@ impl GatewayServer {
     /// connections, and waits for the requests in flight, up to [`ServerLimits::drain`]. Operators
     /// are answered until the last request has ended. Returns how many connections were cut.
     ///
-    /// This runs on any tokio runtime, which accepts the connections and answers operators.
-    /// Dropping the future cuts all connections.
+    /// This runs on any tokio runtime, which accepts the connections. Operators are answered on a
+    /// thread of their own, so that a page that takes long to make holds no request up, and the
+    /// reverse. Dropping the future cuts all connections.
     pub async fn run(self, workers: Workers, stop: impl Future<Output = ()>) -> usize {
         let GatewayServer { gateway, server, admin } = self;
         let readiness = admin.as_ref().map(|(_, admin)| admin.readiness());
-        let operators = async {
-            if let Some((server, admin)) = admin {
-                server.run(vec![(Handle::current(), admin)], pending()).await;
+        let operators = admin.map(|(server, admin)| OperatorService::start(server, admin));
+        let stop = async {
+            stop.await;
+            if let Some(readiness) = readiness {
+                readiness.drain();
             }
-            pending().await
         };
-        let serving = async {
-            let stop = async {
-                stop.await;
-                if let Some(readiness) = readiness {
-                    readiness.drain();
-                }
-            };
-            let cut = server.run(workers.each(|| gateway.for_another_runtime()), stop).await;
-            // Dropping the workers ends their remaining tasks, and writes the log lines of these
-            // requests.
-            let _ = tokio::task::spawn_blocking(move || drop(workers)).await;
-            cut
-        };
-        tokio::select! {
-            cut = serving => cut,
-            () = operators => 0,
+        let cut = server.run(workers.each(|| gateway.for_another_runtime()), stop).await;
+        // Dropping the workers ends their remaining tasks, and writes the log lines of these
+        // requests.
+        let _ = tokio::task::spawn_blocking(move || drop(workers)).await;
+        if let Some(operators) = operators {
+            operators.end().await;
         }
+        cut
+    }
+}
+
+/// Answers operators on one thread of its own. Dropping it cuts their connections.
+struct OperatorService {
+    accepting: JoinHandle<usize>,
+    thread: Option<Workers>,
+}
+
+impl OperatorService {
+    /// Starts the thread. If the operating system has no more threads, this runtime answers.
+    fn start(server: Server, admin: Admin) -> Self {
+        let thread = Workers::new(1).ok();
+        let own = thread.as_ref().and_then(|thread| thread.each(|| ()).pop());
+        let runtime = own.map_or_else(Handle::current, |(runtime, ())| runtime);
+        let accepting = tokio::spawn(server.run(vec![(runtime, admin)], pending()));
+        OperatorService { accepting, thread }
+    }
+
+    /// Closes the listening socket, and cuts the connections.
+    async fn end(mut self) {
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for OperatorService {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        // A page that is being made must not hold up the end of the gateway.
+        let thread = self.thread.take();
+        let _ = thread::Builder::new().spawn(move || drop(thread));
     }
 }
 

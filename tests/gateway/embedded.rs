@@ -2,13 +2,23 @@
 //! stopped.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::gateway::log::LogLine;
+use mcpid::gateway::{Admin, Config, Gateway, GatewayServer, Metrics, Readiness, Upstream};
+use mcpid::net::{Listener, ServerLimits, Workers, tls};
+use mcpid::nonce::Retention;
+use mcpid::nonce::memory::Memory;
+use mcpid::verify::ReplayCheck;
+use rand::rngs::SysRng;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::servers::{CALL, Reply, Wire, trust_file};
+use crate::servers::{CALL, Reply, Wire, rules, trust_file};
 
 #[path = "../../examples/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a main of its own")]
@@ -103,4 +113,65 @@ async fn a_gateway_that_is_dropped_listens_no_more() {
     for address in [public, operators] {
         until(async || TcpStream::connect(address).await.is_err()).await;
     }
+}
+
+/// Starts a gateway whose log line takes `line` to write, with a page for operators that takes
+/// `page` to make. Returns its address and that of the operators.
+async fn slow_gateway(line: Duration, page: Duration) -> (SocketAddr, SocketAddr) {
+    let (public, operators) = (free_port().await, free_port().await);
+    let bind = async |address: SocketAddr| {
+        Listener::bind(&address.to_string().parse().unwrap()).await.unwrap()
+    };
+    let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
+    let retention = Retention::new(30, 5);
+    let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
+    let store = Arc::new(store);
+    let verifier = rules(public, &[("alice", 1)], ReplayCheck::Claim(store.clone()));
+    let log = Arc::new(move |_: &LogLine| std::thread::sleep(line));
+    let config = Config::new(Upstream::parse("http://127.0.0.1:9/mcp").unwrap());
+    let plain = tls::client_without_roots().unwrap();
+    let gateway =
+        Gateway::new(config, verifier, plain, clock.clone(), metrics.clone(), log).unwrap();
+    let admin = Admin::new(Arc::new(Readiness::new(clock, store)), metrics);
+    let admin = admin.with_page(move || {
+        std::thread::sleep(page);
+        "the page".to_owned()
+    });
+    let server = GatewayServer::new(gateway, bind(public).await, ServerLimits::default())
+        .with_admin(bind(operators).await, admin);
+    tokio::spawn(server.run(Workers::new(1).unwrap(), std::future::pending()));
+    (public, operators)
+}
+
+const SLOW: Duration = Duration::from_secs(3);
+
+/// A page that takes seconds to make holds no request up, and a slow log line no operator.
+#[tokio::test]
+async fn operators_and_clients_do_not_wait_for_each_other() {
+    let (public, operators) = slow_gateway(Duration::ZERO, SLOW).await;
+    let host = operators.to_string();
+    let page = tokio::spawn(async move { send(operators, &Wire::get(&host, "/")).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let reply = send(public, &Wire::post(&public.to_string(), "/mcp", CALL)).await;
+        assert_eq!(reply.reason(), "signature_missing");
+    }
+    assert!(begun.elapsed() < SLOW / 3, "{:?}", begun.elapsed());
+    assert!(!page.is_finished());
+    assert_eq!(page.await.unwrap().body, b"the page");
+
+    let (public, operators) = slow_gateway(SLOW, Duration::ZERO).await;
+    let call = Wire::post(&public.to_string(), "/mcp", CALL);
+    let request = tokio::spawn(async move { send(public, &call).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(
+            send(operators, &Wire::get(&operators.to_string(), "/healthz")).await.status,
+            200
+        );
+    }
+    assert!(begun.elapsed() < SLOW / 3, "{:?}", begun.elapsed());
+    request.abort();
 }
