@@ -1,15 +1,15 @@
 //! Opens a log after another process has written it, even if that process crashed.
 //!
 //! An entry is acknowledged only after it is on the disk. So a crash can leave only an incomplete
-//! end: a part of a line, or blocks that were never written. That end is cut off. After any other
-//! difference, the log is not opened, because continuing to write would cover the traces of a
-//! change.
+//! end: a part of a line, or blocks that were never written. That end is cut off. So is an erasure
+//! or the end of the log without the checkpoint that has to follow it. After any other difference,
+//! the log is not opened, because continuing to write would cover the traces of a change.
 //!
 //! All files are read before anything is written, so that a log that is refused stays unchanged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::entry::{self, Event, Rules};
@@ -17,7 +17,7 @@ use super::fault::LogError;
 use super::files;
 use super::folder::{Folder, LogKey};
 use super::record::Verdict;
-use super::segment::{Lines, Notes, TreeFile};
+use super::segment::{Line, Lines, Notes, TreeFile};
 use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
@@ -160,12 +160,22 @@ fn replay(
             if torn && is_last && checkpoint.size <= line.n {
                 break;
             }
+            if is_last && line.n == checkpoint.size && is_unfinished_statement(path, &line)? {
+                break;
+            }
             let entry = entry::parse(&line.bytes).ok().filter(|_| line.whole);
             let Some(entry) = entry.filter(|e| e.n == line.n && e.time >= time) else {
                 return Err(changed(format!("entry {} is not what was written", line.n)));
             };
             if successor.is_some() {
                 return Err(changed(format!("entry {} stands behind its end", line.n)));
+            }
+            if let Event::Erased(_) | Event::Closed(_) = entry.event
+                && line.n >= checkpoint.size
+            {
+                let event = entry.event.as_str();
+                let why = format!("entry {} is about {event:?}, and under no checkpoint", line.n);
+                return Err(changed(why));
             }
             match &entry.event {
                 Event::Clock(step) => offset = step.offset,
@@ -210,6 +220,27 @@ fn replay(
         (time, successor) = before(segments, from)?;
     }
     Ok(Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes })
+}
+
+/// Returns true if the last entries of a file, from `line` on, are an erasure or the end of the log
+/// without its checkpoint, and perhaps the step of the clock before it.
+///
+/// The log signs a checkpoint right behind these entries, and acknowledges them only then. So the
+/// end of a process leaves them as they are here, and they are cut off: the call is made again.
+/// Without the log's key they can be forged, and the next checkpoint would sign the forgery.
+fn is_unfinished_statement(path: &Path, line: &Line) -> Result<bool, LogError> {
+    let rest: Vec<Line> =
+        Lines::open_at(path, line.n, line.offset)?.take(3).collect::<Result<_, _>>()?;
+    let events: Vec<_> = rest
+        .iter()
+        .map(|line| entry::parse(&line.bytes).ok().filter(|_| line.whole))
+        .map(|entry| entry.map(|entry| entry.event))
+        .collect();
+    Ok(matches!(
+        events.as_slice(),
+        [Some(Event::Erased(_) | Event::Closed(_))]
+            | [Some(Event::Clock(_)), Some(Event::Erased(_) | Event::Closed(_))]
+    ))
 }
 
 /// Returns rules as JSON. Numbers and strings can always be written.

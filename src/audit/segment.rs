@@ -13,6 +13,12 @@ use super::note::MAX_NOTE;
 use super::tree::{self, HASH, Hash, Nodes};
 use super::unpack::Unpacker;
 
+/// Length in bytes that every entry exceeds: its members `mcpid`, `n`, `time` and `event` are longer.
+const SHORTEST: usize = 40;
+/// Maximum number of lines of a file that are too short for an entry. Reading ends there: a packed
+/// file of a megabyte can hold a thousand million empty lines.
+const MAX_SHORT_LINES: u32 = 1_000;
+
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -26,7 +32,7 @@ pub struct Line {
     pub offset: u64,
     /// The number of the line as the name of its file says.
     pub named: u64,
-    /// The damage, if the line is from a packed file that cannot be read completely.
+    /// The damage, if the file cannot be read completely.
     pub fault: Option<String>,
 }
 
@@ -41,6 +47,8 @@ pub(super) struct Lines {
     length: usize,
     /// Set after a line that is longer than any entry: the rest of the file is not read.
     over: bool,
+    /// Number of lines so far that are too short for an entry.
+    short: u32,
 }
 
 impl Lines {
@@ -55,12 +63,24 @@ impl Lines {
             true => Box::new(BufReader::with_capacity(256 * 1024, Unpacker::new(opened))),
             false => Box::new(BufReader::with_capacity(256 * 1024, opened)),
         };
-        Ok(Lines { reader, path, packed, n, offset: 0, length: 0, over: false })
+        Ok(Lines { reader, path, packed, n, offset: 0, length: 0, over: false, short: 0 })
+    }
+
+    /// Opens a file that is not packed at the line of entry `n`, `offset` bytes from its begin.
+    pub(super) fn open_at(path: &Path, n: u64, offset: u64) -> Result<Self, LogError> {
+        let mut opened = files::read(path)?;
+        opened.seek(SeekFrom::Start(offset)).map_err(|e| LogError::io("read", path, e))?;
+        let reader = Box::new(BufReader::with_capacity(64 * 1024, opened));
+        let path = path.to_owned();
+        Ok(Lines { reader, path, packed: false, n, offset, length: 0, over: false, short: 0 })
     }
 
     fn read(&mut self) -> io::Result<Option<Line>> {
         if self.over {
             return Ok(None);
+        }
+        if self.short > MAX_SHORT_LINES {
+            return Ok(Some(self.cut("has over 1000 lines that are too short for an entry")));
         }
         let mut bytes = Vec::with_capacity(self.length.min(64 * 1024) + 64);
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
@@ -75,18 +95,21 @@ impl Lines {
         } else if read >= MAX_LINE {
             self.over = true;
         }
+        self.short += u32::from(bytes.len() < SHORTEST);
         let (n, offset) = (self.n, self.offset);
         self.n = self.n.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         Ok(Some(Line { n, bytes, whole, offset, named: n, fault: None }))
     }
 
-    /// Returns what could be read of a damaged packed file after its last complete line.
-    fn broken(&mut self, error: &io::Error) -> Line {
+    /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why` says
+    /// what the file is or has.
+    fn cut(&mut self, why: &str) -> Line {
         self.over = true;
         let (n, offset) = (self.n, self.offset);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let fault = Some(format!("its archive {name} cannot be unpacked: {error}"));
+        let kind = if self.packed { "archive" } else { "file" };
+        let fault = Some(format!("its {kind} {name} {why}"));
         Line { n, bytes: Vec::new(), whole: false, offset, named: n, fault }
     }
 }
@@ -96,7 +119,9 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.read() {
-            Err(error) if self.packed => Some(Ok(self.broken(&error))),
+            Err(error) if self.packed => {
+                Some(Ok(self.cut(&format!("cannot be unpacked: {error}"))))
+            }
             read => read.map_err(|e| LogError::io("read", &self.path, e)).transpose(),
         }
     }

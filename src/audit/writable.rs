@@ -25,14 +25,16 @@ impl Folder {
         {
             files::open(&path, OpenOptions::new().append(true))?;
         }
+        let mut signed = 0;
         if let Some(note) = self.latest()? {
-            let signed = Checkpoint::signed(&note, key.public());
             let changed = |e| LogError::changed(self.path(), format!("its checkpoint is {e}"));
-            signed.map_err(changed)?;
+            signed = Checkpoint::signed(&note, key.public()).map_err(changed)?.0.size;
         }
+        // An end that is under no checkpoint is cut off when the log is opened.
         if let Some(Event::Closed(closed)) = last_line(self)?
             .as_deref()
             .and_then(|line| entry::parse(line).ok())
+            .filter(|entry| entry.n < signed)
             .map(|entry| entry.event)
         {
             let (path, successor) = (self.path().to_owned(), closed.successor);

@@ -18,3 +18,4 @@ mod logs;
 mod notes;
 mod tamper;
 mod trees;
+mod unsigned_tail;

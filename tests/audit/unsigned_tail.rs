@@ -1,0 +1,247 @@
+//! Statements of the keeper at the end of a log, under no checkpoint: left by a process that ended,
+//! or forged without the log's key. Opening the log signs none of them.
+
+use std::fs;
+use std::sync::Arc;
+
+use mcpid::audit::auditor::FindingKind;
+use mcpid::audit::checkpoint::Checkpoint;
+use mcpid::audit::erase;
+use mcpid::audit::tree::Frontier;
+use mcpid::audit::{Folder, LogError, Settings, entry, succession};
+use mcpid::clock::{Clock, Timestamp};
+use serde_json::{Value, json};
+
+use crate::erasures::{WHY, allowing, base64_of, filled, found};
+use crate::fixtures::{LogFixture, START, body, call, key};
+use crate::forger::write_lines;
+
+/// A line with number `n` and the time of the last of `lines`, with this event.
+fn statement(lines: &[String], n: usize, event: &str, content: &Value) -> String {
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    format!(
+        r#"{{"mcpid":"audit/2","n":{n},"time":{},"event":"{event}","{event}":{content}}}"#,
+        last["time"]
+    )
+}
+
+fn erased(lines: &[String], n: usize, of: usize) -> String {
+    let about: Value = serde_json::from_str(&lines[of]).unwrap();
+    let content = json!({
+        "n": of, "time": about["time"], "leaf": base64_of(&entry::leaf(lines[of].as_bytes())),
+        "reason": WHY,
+    });
+    statement(lines, n, "erased", &content)
+}
+
+fn closed(lines: &[String], n: usize) -> String {
+    statement(lines, n, "closed", &json!({"successor": "evil.example/log+00000000+AAAA"}))
+}
+
+fn tombstone(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap();
+    format!(
+        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"tombstone","tombstone":{{"leaf":"{}"}}}}"#,
+        value["n"],
+        value["time"],
+        base64_of(&entry::leaf(line.as_bytes()))
+    )
+}
+
+/// Writes the lines and all hashes over them, as an attacker without the log's key can.
+fn plant(fixture: &LogFixture, lines: &[String], with_hashes: bool) {
+    write_lines(&fixture.only_segment(), lines);
+    if with_hashes {
+        let (mut frontier, mut hashes) = (Frontier::new(), Vec::new());
+        for line in lines {
+            frontier.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+        }
+        fs::write(fixture.path().join("tree"), hashes).unwrap();
+    }
+}
+
+fn signed_size(fixture: &LogFixture) -> u64 {
+    Checkpoint::signed(&fixture.checkpoint(), &fixture.log_key).unwrap().0.size
+}
+
+#[test]
+fn a_forged_erasure_or_end_at_the_tail_is_cut_off_and_never_signed() {
+    let lines = filled(5).lines();
+    let clock = statement(&lines, 5, "clock", &json!({"offset": 3600}));
+    for (case, tail) in [
+        ("an erasure", vec![erased(&lines, 5, 2)]),
+        ("an end", vec![closed(&lines, 5)]),
+        ("an erasure after a step of the clock", vec![clock.clone(), erased(&lines, 6, 2)]),
+        ("an end after a step of the clock", vec![clock, closed(&lines, 6)]),
+    ] {
+        for with_hashes in [false, true] {
+            let fixture = filled(5);
+            let own = fixture.lines();
+            // The signatures differ from log to log, the shape of the tail does not.
+            let tail: Vec<String> = tail
+                .iter()
+                .map(|line| match line.contains("\"erased\":") {
+                    true => erased(&own, if tail.len() == 2 { 6 } else { 5 }, 2),
+                    false => line.clone(),
+                })
+                .collect();
+            let forged = [own.clone(), tail].concat();
+            plant(&fixture, &forged, with_hashes);
+            let log = fixture.open();
+            assert_eq!(log.size(), 5, "{case}");
+            drop(log);
+            assert_eq!((fixture.lines(), signed_size(&fixture)), (own.clone(), 5), "{case}");
+            assert!(fixture.audit(&[fixture.checkpoint()]).is_good(), "{case}");
+            fixture.fill(2, Settings::default());
+            assert!(fixture.audit(&[fixture.checkpoint()]).is_good(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_forged_erasure_does_not_cover_a_tombstone() {
+    for with_hashes in [false, true] {
+        let fixture = filled(5);
+        let own = fixture.lines();
+        let mut forged = own.clone();
+        forged[2] = tombstone(&own[2]);
+        forged.push(erased(&own, 5, 2));
+        write_lines(&fixture.only_segment(), &forged);
+        if with_hashes {
+            let (mut frontier, mut hashes) = (Frontier::new(), Vec::new());
+            for line in own.iter().chain(forged.last()) {
+                frontier.push(entry::leaf(line.as_bytes()), |hash| hashes.extend_from_slice(hash));
+            }
+            fs::write(fixture.path().join("tree"), hashes).unwrap();
+        }
+        let finding = (FindingKind::Removed, Some(2));
+        assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
+        // The gateway starts, writes and signs; the removal is still found.
+        fixture.fill(1, Settings::default());
+        assert!(!fixture.lines().iter().any(|line| line.contains("\"event\":\"erased\"")));
+        assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
+    }
+}
+
+/// The log is not in the state that an interrupted call leaves, so it is left as it is.
+#[test]
+fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
+    let fixture = filled(4);
+    let signed = [fixture.checkpoint(), fs::read(fixture.path().join("checkpoints")).unwrap()];
+    fixture.fill(1, Settings::default());
+    let own = fixture.lines();
+    let later = |line: &String, n: usize| line.replacen("\"n\":4", &format!("\"n\":{n}"), 1);
+    for (case, tail) in [
+        ("behind a request", vec![own[4].clone(), erased(&own, 5, 2)]),
+        ("an end behind a request", vec![own[4].clone(), closed(&own, 5)]),
+        ("before a request", vec![erased(&own, 4, 2), later(&own[4], 5)]),
+        ("two of them", vec![erased(&own, 4, 2), erased(&own, 5, 1)]),
+        ("before the begin of a line", vec![erased(&own, 4, 2), "{\"mcpid\"".to_owned()]),
+    ] {
+        for with_hashes in [false, true] {
+            fs::write(fixture.path().join("checkpoint"), &signed[0]).unwrap();
+            fs::write(fixture.path().join("checkpoints"), &signed[1]).unwrap();
+            let forged = [own[..4].to_vec(), tail.clone()].concat();
+            plant(&fixture, &forged, with_hashes);
+            let before = fs::read(fixture.only_segment()).unwrap();
+            let error = fixture.try_open(Settings::default()).unwrap_err();
+            assert!(matches!(error, LogError::Changed { .. }), "{case}: {error:?}");
+            assert_eq!(fs::read(fixture.only_segment()).unwrap(), before, "{case}");
+            assert_eq!(signed_size(&fixture), 4, "{case}");
+        }
+    }
+    // Without the statement, the same tail is one that a crash leaves.
+    fs::write(fixture.path().join("checkpoint"), &signed[0]).unwrap();
+    fs::write(fixture.path().join("checkpoints"), &signed[1]).unwrap();
+    plant(&fixture, &own, true);
+    drop(fixture.open());
+    assert_eq!(signed_size(&fixture), 5);
+    fixture.fill(1, Settings::default());
+    assert_eq!(signed_size(&fixture), 6);
+}
+
+/// The process ended between an erasure or end and its checkpoint: the call is made again.
+#[test]
+fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
+    let fixture = filled(4);
+    let files = ["checkpoint", "checkpoints"].map(|name| fixture.path().join(name));
+    let before = files.each_ref().map(|path| fs::read(path).unwrap());
+    let lines = fixture.lines();
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().by;
+    let mut cut = fixture.lines();
+    cut[1] = lines[1].clone();
+    write_lines(&fixture.only_segment(), &cut);
+    for (path, bytes) in files.iter().zip(&before) {
+        fs::write(path, bytes).unwrap();
+    }
+    let done = erase::erase(&fixture.files(), 1, "another reason", clock.clone()).unwrap();
+    assert_eq!((done.by, &*done.reason), (by, "another reason"));
+    let report = allowing(&fixture, &fixture.files());
+    assert!(report.is_good() && report.erased == 1, "{:?}", report.findings);
+
+    let before = files.each_ref().map(|path| fs::read(path).unwrap());
+    let next = fixture.path().with_file_name("next");
+    Folder::init(&next, "example.com/next", &key(201), Timestamp::from_unix(START)).unwrap();
+    let next = Folder::at(next).unwrap();
+    succession::follow(&next, &fixture.files(), &clock).unwrap();
+    for (path, bytes) in files.iter().zip(&before) {
+        fs::write(path, bytes).unwrap();
+    }
+    fixture.files().check_writable().unwrap();
+    // The same new log, as it was before the call.
+    fs::remove_dir_all(next.path()).unwrap();
+    Folder::init(next.path(), "example.com/next", &key(201), Timestamp::from_unix(START)).unwrap();
+    succession::follow(&next, &fixture.files(), &clock).unwrap();
+    assert_eq!(signed_size(&fixture), 6);
+    assert!(matches!(fixture.files().check_writable(), Err(LogError::Followed { .. })));
+    let report = allowing(&fixture, &fixture.files());
+    assert!(report.is_good() && report.link.successor.is_some(), "{:?}", report.findings);
+}
+
+/// An interrupted erasure whose record is under a checkpoint is completed with the reason of it.
+#[test]
+fn a_resumed_erasure_keeps_its_reason() {
+    let fixture = filled(4);
+    let lines = fixture.lines();
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().by;
+    let mut cut = fixture.lines();
+    cut[1] = lines[1].clone();
+    write_lines(&fixture.only_segment(), &cut);
+    let done = erase::erase(&fixture.files(), 1, "another reason", clock).unwrap();
+    assert_eq!((done.by, &*done.reason), (by, WHY));
+    assert_eq!(fixture.lines().len(), 5, "no second record");
+}
+
+#[test]
+fn a_report_names_each_erasure() {
+    let fixture = filled(5);
+    let times: Vec<Value> = fixture
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["time"].clone())
+        .collect();
+    let clock: Arc<dyn Clock> = fixture.clock.clone();
+    for (n, reason) in [(3, "the first"), (1, "the second")] {
+        fixture.clock.forward(10);
+        erase::erase(&fixture.files(), n, reason, clock.clone()).unwrap();
+    }
+    let report = allowing(&fixture, &fixture.files());
+    let listed: Vec<_> = report
+        .erasures
+        .iter()
+        .map(|one| (one.n, one.by, &*one.reason, one.seen, one.time.unix() - START))
+        .collect();
+    assert_eq!(listed, [(3, 5, "the first", true, 15), (1, 6, "the second", true, 25)]);
+    for one in &report.erasures {
+        assert_eq!(json!(one.of.to_string()), times[usize::try_from(one.n).unwrap()]);
+    }
+    // A request is no erasure, and neither is a record that does not fit.
+    let plain = filled(2);
+    let call = call(1, plain.clock.now().unix(), &body(7), &[]);
+    let recorder = mcpid::audit::Recorder::new(plain.open());
+    plain.record(&recorder, &call).unwrap();
+    drop(recorder);
+    assert!(allowing(&plain, &plain.files()).erasures.is_empty());
+}
