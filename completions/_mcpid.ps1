@@ -119,6 +119,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request')
             [CompletionResult]::new('--nonces', '--nonces', [CompletionResultType]::ParameterName, 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Judge only requests whose target begins with this text, and count the others')
+            [CompletionResult]::new('--html', '--html', [CompletionResultType]::ParameterName, 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not')
             [CompletionResult]::new('--allow-evicting-store', '--allow-evicting-store', [CompletionResultType]::ParameterName, 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed')
             [CompletionResult]::new('--raise-retention', '--raise-retention', [CompletionResultType]::ParameterName, 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')

@@ -112,6 +112,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --at 'Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request'
             cand --nonces 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)'
             cand --only 'Judge only requests whose target begins with this text, and count the others'
+            cand --html 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not'
             cand --allow-evicting-store 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
             cand --raise-retention 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
             cand --json 'Print results, and failures on stderr, as JSON'

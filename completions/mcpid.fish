@@ -102,6 +102,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l origin -d 'A sche
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l at -d 'Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l only -d 'Judge only requests whose target begins with this text, and count the others' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l json -d 'Print results, and failures on stderr, as JSON'

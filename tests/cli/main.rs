@@ -130,7 +130,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "verify",
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
-         --at --nonces --allow-evicting-store --raise-retention --only",
+         --at --nonces --allow-evicting-store --raise-retention --only --html",
     ),
     ("inspect", "--base --label --at --nonces --allow-evicting-store"),
     ("export", "-k --key --format --jwk-alg"),

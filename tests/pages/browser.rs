@@ -1,6 +1,7 @@
 //! Shows the pages in a real browser, at the width of a screen and of a phone.
 
 use super::page_server::PageServer;
+use super::verdicts::{AT, Signed};
 use super::{HOSTILE, World, stdout};
 
 /// Returns each kind of page, with hostile names.
@@ -15,6 +16,13 @@ fn pages(address: &str) -> Vec<(&'static str, String)> {
     ];
     let evidence = (0..tools.len()).map(|n| ("check", stdout(&world.check(n, &trust), 0)));
     pages.extend(evidence);
+    let signed = Signed::new(&HOSTILE[1].replace("ADDRESS", address));
+    for tool in &tools {
+        signed.call("one.http", tool, &[]);
+        pages.push(("verify", signed.page(&["--at", AT, "one.http"], 0)));
+    }
+    signed.write("bad.http", &HOSTILE[0].replace("ADDRESS", address));
+    pages.push(("verify", signed.page(&["--at", AT, "bad.http", "one.http"], 3)));
     pages
 }
 

@@ -81,7 +81,7 @@ fn stdout_holds_one_thing() {
 }
 
 /// Returns the commands on a page, as they can be pasted.
-fn commands(page: &str) -> Vec<String> {
+pub(super) fn commands(page: &str) -> Vec<String> {
     let pieces = page.split("<pre").skip(1);
     let inside =
         pieces.map(|piece| piece.split_once('>').unwrap().1.split("</pre>").next().unwrap());

@@ -36,7 +36,7 @@ pub(super) fn sound(page: &str) {
 }
 
 /// Returns the text of a page as a reader sees it.
-fn read(page: &str) -> String {
+pub(super) fn read(page: &str) -> String {
     let body = page.split("</style>").nth(1).unwrap();
     let mut text = String::new();
     for piece in body.split('<') {
@@ -50,7 +50,7 @@ fn read(page: &str) -> String {
 
 /// Checks that the page has the verdict in the words of the text output.
 #[track_caller]
-fn same_verdict(page: &str, text: &str) {
+pub(super) fn same_verdict(page: &str, text: &str) {
     let first = text.lines().next().unwrap();
     let shown = page.split("class=\"verdict").nth(1).unwrap().split("</div>").next().unwrap();
     let shown = read(&format!("</style>{shown}")).replace('\n', "");

@@ -176,6 +176,7 @@ Examples:
   mcpid verify -r trust.json --at 2026-11-23T10:00:30Z old.http
   mcpid verify --nonces sqlite:nonces.db signed.http
   mcpid verify --at capture --only https://mcp.example.com/ session.har
+  mcpid verify --at capture --html verdicts.html session.har
   mcpid sign request.http | mcpid verify --json")]
 pub(crate) struct VerifyArgs {
     /// The requests, or - for stdin [default: stdin]
@@ -194,6 +195,10 @@ pub(crate) struct VerifyArgs {
     /// Judge only requests whose target begins with this text, and count the others
     #[arg(long, value_name = "PREFIX", value_parser = target_prefix)]
     pub(crate) only: Option<String>,
+    /// Write one self-contained page here too, or to stdout for - instead; an older page is
+    /// replaced, any other file is not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Show what signed requests claim, without judging them

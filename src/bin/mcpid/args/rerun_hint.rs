@@ -84,19 +84,26 @@ fn time(at: JudgeTime) -> String {
 
 /// Returns `mcpid verify` with another time, or with a higher limit on bodies.
 pub(crate) fn verify(args: &VerifyArgs, at: Option<JudgeTime>, max_body: Option<u64>) -> String {
-    verify_in(args, at, max_body, args.claiming)
+    verify_in(args, (at, max_body, args.claiming), args.html.as_deref())
+}
+
+/// Returns `mcpid verify` as of this time, with its page at this place.
+pub(crate) fn verify_to(args: &VerifyArgs, at: Option<JudgeTime>, html: Option<&Path>) -> String {
+    // With a time, nonces are only looked up.
+    let raise_retention = args.claiming.raise_retention && at.is_none();
+    verify_in(args, (at, None, ClaimingArgs { raise_retention, ..args.claiming }), html)
 }
 
 /// Returns `mcpid verify` with the flag that allows the store to raise its retention.
 pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
-    verify_in(args, args.at, None, ClaimingArgs { raise_retention: true, ..args.claiming })
+    let claiming = ClaimingArgs { raise_retention: true, ..args.claiming };
+    verify_in(args, (args.at, None, claiming), args.html.as_deref())
 }
 
 fn verify_in(
     args: &VerifyArgs,
-    at: Option<JudgeTime>,
-    max_body: Option<u64>,
-    claiming: ClaimingArgs,
+    (at, max_body, claiming): (Option<JudgeTime>, Option<u64>, ClaimingArgs),
+    html: Option<&Path>,
 ) -> String {
     CommandLine::of("verify")
         .judging(&args.judging, max_body)
@@ -105,6 +112,7 @@ fn verify_in(
         .bare("--allow-evicting-store", claiming.opening.allow_evicting_store)
         .bare("--raise-retention", claiming.raise_retention)
         .flag("--only", &args.only)
+        .flag("--html", html.map(text))
         .inputs(args.inputs.iter().cloned())
 }
 

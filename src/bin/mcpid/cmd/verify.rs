@@ -2,6 +2,7 @@
 //! judged on all cores.
 
 pub(crate) mod parallel;
+mod tally;
 pub(crate) mod verifier;
 
 use std::path::Path;
@@ -23,14 +24,27 @@ use crate::input::captures::{InputCounts, InputReader, InputUnit, UnitContent, b
 use crate::input::nonce_store;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
+use crate::output::page::PageOutput;
 use crate::output::ui::Ui;
 use crate::output::verdict;
+use crate::output::verdict::page::{self, SignedBytes, VerdictPage};
+use tally::VerdictTally;
 use verifier::VerifierSettings;
 
 /// Judges the requests in the inputs, and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let judging = VerifierSettings::read(&args.judging, ui)?;
+    let output =
+        PageOutput::check(args.html.as_deref(), &page::KIND, || page::with_other_page(args), ui)?;
+    let hashed = output.is_wanted() || ui.json();
     let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
+    let inputs = inputs.hashed_if(hashed);
+    let mut page = VerdictPage::new(judging.trust_files());
+    // A page on stdout stands in the place of the verdicts.
+    let print = |verdict: &VerdictReport, named: bool, ui: &mut Ui| match output.is_stdout() {
+        true => Ok(()),
+        false => verdict::print(verdict, named, ui),
+    };
     let context = VerifyContext::new(args, judging, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
@@ -41,27 +55,32 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         32,
         |units| inputs.each(&counts, &mut |unit| units.send(unit)),
         |unit| context.judge(unit, &counts),
-        |outcome| {
+        |(outcome, signed)| {
             let verdict = match context.settle(outcome) {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => return Ok(()),
                 Err(failure) => {
                     tally.failed(failure.exit);
+                    page.add_failure(&failure);
                     if let Some(first) = held_back.take() {
-                        verdict::print(&first, true, ui)?;
+                        print(&first, true, ui)?;
                     }
                     ui.failure(&failure);
                     return Ok(());
                 }
             };
             tally.count(&verdict);
+            if output.is_wanted() {
+                let named = |one: &SignedBytes| verdict.label.as_ref() == Some(&one.label);
+                page.add(&verdict, signed.into_iter().find(named));
+            }
             if let Some(first) = held_back.take() {
-                verdict::print(&first, true, ui)?;
-                verdict::print(&verdict, true, ui)?;
+                print(&first, true, ui)?;
+                print(&verdict, true, ui)?;
             } else if tally.verdicts + tally.failures == 1 && !inputs.many() {
                 held_back = Some(verdict);
             } else {
-                verdict::print(&verdict, true, ui)?;
+                print(&verdict, true, ui)?;
             }
             if ui.shows_progress() {
                 ui.progress(&tally.progress(InputCounts::of(&counts.bytes), size));
@@ -73,7 +92,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // are counted.
     let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
-        verdict::print(only, passed_over, ui)?;
+        print(only, passed_over, ui)?;
         hints(args, only, ui);
     }
     if passed_over || inputs.many() || tally.verdicts + tally.failures != 1 {
@@ -84,6 +103,10 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     if tally.verdicts + tally.failures == 0 {
         return Err(Failure::new(Exit::Input, "no_requests", "there is no request to judge"));
+    }
+    if output.is_wanted() {
+        let html = page.finish(args, &tally.summary(&counts), SystemClock.now());
+        output.write(&html, &page::KIND, ui)?;
     }
     Ok(tally.exit)
 }
@@ -107,6 +130,8 @@ struct VerifyContext {
     only: Option<String>,
     /// The trust files, if the output includes them.
     trust: Option<Arc<RawValue>>,
+    /// Whether signatures that hold are kept, for a page.
+    keeps_signatures: bool,
     /// The user's command, changed to judge a capture that has no times as of now.
     by_the_clock: String,
 }
@@ -148,11 +173,31 @@ impl VerifyContext {
         let by_the_clock = rerun_hint::verify(args, None, None);
         let trust = if ui.json() { Some(judging.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
-        Ok(VerifyContext { judging, verifier, at, replay, only, trust, by_the_clock })
+        let keeps_signatures = args.html.is_some();
+        Ok(VerifyContext {
+            judging,
+            verifier,
+            at,
+            replay,
+            only,
+            trust,
+            keeps_signatures,
+            by_the_clock,
+        })
     }
 
-    /// Runs steps 1 to 11. Can run on any thread.
-    fn judge(&self, unit: InputUnit, counts: &InputCounts) -> JudgedUnit {
+    /// Runs steps 1 to 11, on any thread. Returns the signatures that hold too, if they are kept.
+    fn judge(&self, unit: InputUnit, counts: &InputCounts) -> (JudgedUnit, Vec<SignedBytes>) {
+        let mut signed = Vec::new();
+        (self.judge_unit(unit, &mut signed, counts), signed)
+    }
+
+    fn judge_unit(
+        &self,
+        unit: InputUnit,
+        signed: &mut Vec<SignedBytes>,
+        counts: &InputCounts,
+    ) -> JudgedUnit {
         let InputUnit { input, index, sha256, time_fault, content } = unit;
         let parsed;
         let request = match &content {
@@ -166,7 +211,7 @@ impl VerifyContext {
                 Err(error) => return JudgedUnit::Failed(bad_line(&input, index, &error)),
             },
         };
-        self.judge_request((&*input, index), request, (sha256, time_fault), counts)
+        self.judge_request((&*input, index), request, (sha256, time_fault), (signed, counts))
     }
 
     fn judge_request(
@@ -174,7 +219,7 @@ impl VerifyContext {
         place: (&str, u64),
         request: &InputRequest<'_>,
         (sha256, time_fault): (Option<Arc<str>>, Option<TimeFault>),
-        counts: &InputCounts,
+        (signed, counts): (&mut Vec<SignedBytes>, &InputCounts),
     ) -> JudgedUnit {
         let mut timeless = None;
         let own;
@@ -210,6 +255,9 @@ impl VerifyContext {
             Ok(held) => held,
             Err(rejection) => return JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         };
+        if self.keeps_signatures {
+            signed.extend(head_held.signatures().map(|one| SignedBytes::of(&one)));
+        }
         let verdict = verdict.with_failed(head_held.failed());
         let (bytes, doubt) = match &request.body {
             Body::Kept(bytes) => (bytes, None),
@@ -275,62 +323,6 @@ impl VerifyContext {
 fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     use mcpid::message::digest::ContentDigest;
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
-}
-
-/// Counts of requests by result.
-#[derive(Default)]
-struct VerdictTally {
-    verdicts: u64,
-    accepted: u64,
-    rejected: u64,
-    unjudged: u64,
-    failures: u64,
-    /// Requests that were accepted, with a key that was revoked later.
-    on_revoked: u64,
-    exit: Exit,
-}
-
-impl VerdictTally {
-    fn count(&mut self, verdict: &VerdictReport) {
-        self.verdicts += 1;
-        match verdict::exit(verdict) {
-            Exit::Ok => self.accepted += 1,
-            Exit::Rejected => self.rejected += 1,
-            _ => self.unjudged += 1,
-        }
-        self.on_revoked += u64::from(verdict.rests_on_revoked_key());
-        self.exit = self.exit.max(verdict::exit(verdict));
-    }
-
-    fn failed(&mut self, exit: Exit) {
-        self.failures += 1;
-        self.exit = self.exit.max(exit);
-    }
-
-    fn progress(&self, read: u64, size: Option<u64>) -> String {
-        let share = match size {
-            // Bytes count as done when they are read, which is shortly before they are judged.
-            Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
-            _ => String::new(),
-        };
-        format!("{share}{} judged, {} rejected", self.verdicts, self.rejected)
-    }
-
-    fn summary(&self, counts: &InputCounts) -> String {
-        let mut parts =
-            vec![format!("{} accepted", self.accepted), format!("{} rejected", self.rejected)];
-        for (count, what) in [
-            (self.unjudged, "unjudged"),
-            (self.failures, "unreadable"),
-            (InputCounts::of(&counts.preflights), "preflights passed over"),
-            (InputCounts::of(&counts.elsewhere), "for other targets passed over"),
-        ] {
-            if count > 0 {
-                parts.push(format!("{count} {what}"));
-            }
-        }
-        parts.join(", ")
-    }
 }
 
 /// Prints at most two hints for a verdict, as commands to paste.

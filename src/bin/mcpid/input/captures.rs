@@ -36,8 +36,7 @@ pub(crate) struct InputUnit {
     pub(crate) input: Arc<str>,
     /// The position in the input, counted from 0.
     pub(crate) index: u64,
-    /// The SHA-256 of the whole input in hex; only for JSON results, and only if it is known in
-    /// time.
+    /// The SHA-256 of the whole input in hex, if inputs are hashed and it is known in time.
     pub(crate) sha256: Option<Arc<str>>,
     /// What is wrong with the time that the input gives for the request, if anything.
     pub(crate) time_fault: Option<TimeFault>,
@@ -101,6 +100,11 @@ impl InputReader {
             files::note_if_terminal(ui);
         }
         InputReader { paths, max_body, only, hashed: ui.json() }
+    }
+
+    /// Hashes the inputs, or not.
+    pub(crate) fn hashed_if(self, hashed: bool) -> Self {
+        InputReader { hashed, ..self }
     }
 
     /// Returns true if there is more than one input.

@@ -3,6 +3,8 @@
 //! All received text goes through [`printed`], so that two different requests never look the same,
 //! and no text fills the screen.
 
+pub(crate) mod page;
+
 use std::fmt::Write as _;
 
 use mcpid::clock::Timestamp;

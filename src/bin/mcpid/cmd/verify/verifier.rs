@@ -16,6 +16,7 @@ use crate::input::captures::hex;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
+use crate::output::page::parts::PageInput;
 use crate::output::ui::Ui;
 
 /// The settings of a verifier, except its clock and its nonce store.
@@ -73,6 +74,11 @@ impl VerifierSettings {
         let list: Vec<_> = self.registry.sources().iter().map(source).collect();
         let list = serde_json::value::to_raw_value(&list);
         list.map(Arc::from).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))
+    }
+
+    /// Returns the trust files, for a page.
+    pub(crate) fn trust_files(&self) -> Vec<PageInput> {
+        self.registry.sources().iter().map(PageInput::trust).collect()
     }
 
     /// Returns the number of trusted keys.
