@@ -258,11 +258,18 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = part(error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&part(match error.downcast_ref() {
+        let why = part(match error.downcast_ref() {
             Some(json) => json_fault(json),
             None => error.to_string(),
-        }));
+        });
+        // Some libraries repeat the text of a cause in the error above it.
+        let is_repeated = line
+            .strip_suffix(&*why)
+            .is_some_and(|before| before.is_empty() || before.ends_with(": "));
+        if !is_repeated {
+            line.push_str(": ");
+            line.push_str(&why);
+        }
         cause = error.source();
     }
     line
@@ -324,5 +331,47 @@ impl Unavailable {
     /// Whether a part of the request was not shown. Sending it again does not help then.
     pub fn is_unseen(&self) -> bool {
         matches!(self, Unavailable::BodyUnseen | Unavailable::HeadUnseen { .. })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::error::Error;
+    use std::fmt;
+
+    use super::chain;
+
+    /// An error with these words, and perhaps a cause.
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl fmt::Display for Told {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Told {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        }
+    }
+
+    #[test]
+    fn a_cause_that_the_error_above_it_repeats_is_told_once() {
+        for (words, line) in [
+            (&["lost", "refused"][..], "lost: refused"),
+            (&["lost", "refused", "refused"], "lost: refused"),
+            (&["lost", "open: refused", "refused"], "lost: open: refused"),
+            (&["refused", "refused"], "refused"),
+            // Other words that only end alike, or come again later, are told.
+            (&["not refused", "refused"], "not refused: refused"),
+            (&["refused", "lost", "refused"], "refused: lost: refused"),
+        ] {
+            let cause = |cause, words: &&'static str| Some(Box::new(Told(words, cause)));
+            let error = words.iter().rev().fold(None, cause).unwrap();
+            assert_eq!(chain(&*error), line);
+        }
     }
 }

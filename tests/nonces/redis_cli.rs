@@ -78,6 +78,7 @@ fn servers_are_listed_as_files_are_and_have_nothing_to_prune() {
     for act in ["list", "list --json", "prune"] {
         let gone = mcpid(path, &format!("nonce {act} --nonces {gone}"), 5);
         assert!(gone.stdout.is_empty() && err(&gone).contains("could not be reached"), "{gone:?}");
+        assert_eq!(err(&gone).matches("Connection refused").count(), 1, "{gone:?}");
     }
 }
 
