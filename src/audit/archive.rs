@@ -42,6 +42,18 @@ pub struct Archived {
     pub packed: u64,
 }
 
+/// The error of a call of [`archive`] that may have moved files before.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing more is archived")]
+#[non_exhaustive]
+pub struct ArchiveError {
+    /// The files that were moved before the error. They are complete; a second call continues
+    /// behind them.
+    pub moved: Archived,
+    /// The reason why nothing more is moved.
+    pub source: LogError,
+}
+
 /// What a complete file of entries says about itself.
 struct Sealed {
     /// The time of the last entry in the file.
@@ -57,8 +69,22 @@ struct Sealed {
 /// # Errors
 /// [`LogError::Maintained`] if another process archives or erases; [`LogError::Changed`] if an
 /// entry differs from the one under the log's checkpoint; [`LogError::Archive`] if `to` cannot be
-/// used. After an error, nothing more is moved.
-pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived, LogError> {
+/// used. After an error, nothing more is moved; the error names the files that were moved before.
+pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived, ArchiveError> {
+    let mut moved = Archived::default();
+    match move_files(folder, before, to, &mut moved) {
+        Ok(()) => Ok(moved),
+        Err(source) => Err(ArchiveError { moved, source }),
+    }
+}
+
+/// Moves the files, and counts each in `moved` once it is complete.
+fn move_files(
+    folder: &Folder,
+    before: Timestamp,
+    to: &Path,
+    moved: &mut Archived,
+) -> Result<(), LogError> {
     folder.check()?;
     let key = folder.key()?;
     let _lock = folder.lock_maintenance()?;
@@ -68,7 +94,6 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
         .map_err(|e| changed(&format!("its checkpoint is {e}")))?;
     make_folder(to, folder, key.public())?;
     let places = places(folder, &key)?;
-    let mut moved = Archived::default();
     for pair in places.windows(2) {
         let [(first, path), (next, _)] = pair else { break };
         // Files from here on are not moved: no checkpoint covers their last entry, or the writer
@@ -99,7 +124,7 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
         moved.bytes = moved.bytes.saturating_add(bytes);
         moved.packed = moved.packed.saturating_add(packed);
     }
-    Ok(moved)
+    Ok(())
 }
 
 /// Returns the key of the log to which the archive in `to` belongs, as its key file says, or `None`
@@ -122,7 +147,13 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let missing = to.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing: Vec<_> = missing.collect();
     builder.create(to).map_err(wrong)?;
+    // The entries will be only here, so the names of all new folders must be on the disk.
+    for made in missing {
+        files::sync_folder(store::folder_of(made))?;
+    }
     let about = fs::metadata(to).map_err(wrong)?;
     if let Some(mode) = store::mode_of(&about).filter(|mode| mode & 0o022 != 0) {
         return Err(LogError::TooOpen { path: to.to_owned(), mode });

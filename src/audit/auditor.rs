@@ -23,6 +23,7 @@ mod unseen;
 
 pub use super::auditor_inputs::AuditorInputs;
 pub use super::context::CLOCK_LEEWAY;
+pub use super::erasures::ReportedErasure;
 pub use super::finding::{Finding, FindingKind};
 pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
@@ -261,7 +262,7 @@ impl Auditor {
             }
             Notice::Erased(erasure) => {
                 let stored = self.stored_leaf(erasure.n).filter(|_| !self.broken);
-                match self.erasures.add_record(n, erasure, (stored, &self.unseen)) {
+                match self.erasures.add_record((n, time), erasure, (stored, &self.unseen)) {
                     Ok(true) => {}
                     Ok(false) => reasons.add(Reason::NotErased),
                     Err((what, n, why)) => self.find(what, Some(n), why),

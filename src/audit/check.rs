@@ -39,6 +39,9 @@ pub struct Checked {
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
+    /// True if the time of the entry fits that of its request, with an offset of 0. Otherwise the
+    /// times are uncertain, also if the reader allows that ([`AuditorInputs::allow_clock`]).
+    pub times_fit: bool,
     /// The first contradiction that was found.
     pub fault: Option<String>,
 }
@@ -97,6 +100,7 @@ pub fn check(
         judged: Judged::default(),
         asked: None,
         offset: 0,
+        times_fit: false,
         fault: None,
         checkpoint: Checkpoint::of(&parsed).map_err(|e| form(e.to_string()))?,
         log_key,
@@ -226,7 +230,8 @@ fn judge(
             entry.time
         ));
     }
-    if (!fits || checked.offset != 0) && !inputs.allow_clock {
+    checked.times_fit = fits && checked.offset == 0;
+    if !checked.times_fit && !inputs.allow_clock {
         judged.reasons.add(Reason::Clock);
     }
     if inputs.policy.is_some() && checked.witnessed.is_none() {

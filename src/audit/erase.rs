@@ -21,7 +21,7 @@ use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
 /// An entry that was erased.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErasedEntry {
     /// The number of the erased entry.
@@ -30,6 +30,9 @@ pub struct ErasedEntry {
     pub by: u64,
     /// The number of files in which a tombstone replaced the entry.
     pub files: u64,
+    /// The reason in that record. If an earlier call was interrupted behind the record, this is the
+    /// reason of that call: the record is under a checkpoint and cannot change.
+    pub reason: String,
 }
 
 /// Why an entry is not erased.
@@ -148,7 +151,7 @@ pub fn erase(
     // Dropping the writer releases the log, so that other processes can write again.
     drop(writer);
     let files = u64::try_from(copies.len()).unwrap_or(u64::MAX);
-    Ok(ErasedEntry { n, by, files })
+    Ok(ErasedEntry { n, by, files, reason: erasure.reason })
 }
 
 /// Lists the files that hold entry `n`: one; or two, if archiving was interrupted and left a packed

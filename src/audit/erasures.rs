@@ -33,6 +33,28 @@ pub(super) fn find_record(folder: &Folder, n: u64) -> Result<Option<(u64, Erasur
     Ok(None)
 }
 
+/// Most erasures that are listed; further ones are only counted. Each has a reason of up to 1,000
+/// bytes, and a log can be made of nothing else.
+const MOST_LISTED: usize = 1_000;
+
+/// An erasure, as the log tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReportedErasure {
+    /// The number of the erased entry.
+    pub n: u64,
+    /// The time of the erased entry.
+    pub of: Timestamp,
+    /// The number of the entry that records the erasure.
+    pub by: u64,
+    /// The time of the entry that records the erasure.
+    pub time: Timestamp,
+    /// The reason, in the words of the log's keeper.
+    pub reason: String,
+    /// True if the tombstone was read; false if its archive was not given.
+    pub seen: bool,
+}
+
 /// The erasures in the entries so far.
 #[derive(Debug, Default)]
 pub(super) struct Erasures {
@@ -44,6 +66,8 @@ pub(super) struct Erasures {
     /// Erased entries with both tombstone and record, and the number of the entry that records the
     /// erasure.
     done: BTreeMap<u64, u64>,
+    /// The first of them, in the order of their records.
+    listed: Vec<ReportedErasure>,
 }
 
 impl Erasures {
@@ -52,12 +76,12 @@ impl Erasures {
         self.open.insert(n, (time, leaf));
     }
 
-    /// Adds the record of an erasure in entry `by`. `stored` is the stored leaf hash, and `unseen`
-    /// the archived entries that were not read. Returns true if a tombstone replaces the erased
-    /// entry, or if that entry was not read.
+    /// Adds the record of an erasure in entry `by`, whose time is `at`. `stored` is the stored leaf
+    /// hash, and `unseen` the archived entries that were not read. Returns true if a tombstone
+    /// replaces the erased entry, or if that entry was not read.
     pub(super) fn add_record(
         &mut self,
-        by: u64,
+        (by, at): (u64, Timestamp),
         erasure: &Erasure,
         (stored, unseen): (Option<Hash>, &[Range<u64>]),
     ) -> Result<bool, (FindingKind, u64, String)> {
@@ -77,14 +101,33 @@ impl Erasures {
         match self.open.remove(&n) {
             Some(found) if found == (erasure.time, erasure.leaf) => {
                 self.done.insert(n, by);
+                self.list((by, at), erasure, true);
                 Ok(true)
             }
             Some(_) => {
                 let why = format!("entry {by} tells of the erasure of another one in its place");
                 Err((FindingKind::Removed, n, why))
             }
-            None => Ok(unseen.iter().any(|range| range.contains(&n))),
+            None => {
+                let is_unseen = unseen.iter().any(|range| range.contains(&n));
+                if is_unseen {
+                    self.list((by, at), erasure, false);
+                }
+                Ok(is_unseen)
+            }
         }
+    }
+
+    fn list(&mut self, (by, time): (u64, Timestamp), erasure: &Erasure, seen: bool) {
+        if self.listed.len() < MOST_LISTED {
+            let (n, of, reason) = (erasure.n, erasure.time, erasure.reason.clone());
+            self.listed.push(ReportedErasure { n, of, by, time, reason, seen });
+        }
+    }
+
+    /// Returns the first erasures, in the order of their records.
+    pub(super) fn into_list(self) -> Vec<ReportedErasure> {
+        self.listed
     }
 
     /// Returns the tombstones without an erasure record.

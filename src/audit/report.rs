@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::PreviousLog;
+use super::erasures::ReportedErasure;
 use super::finding::Finding;
 use super::judge::{Judged, Reason, Reasons};
 use super::tree::Hash;
@@ -40,6 +41,8 @@ pub struct Report {
     pub unseen: u64,
     /// The number of entries that a tombstone replaces.
     pub erased: u64,
+    /// The erasures that the log tells of, in the order of their records; the first 1,000.
+    pub erasures: Vec<ReportedErasure>,
     /// The number of entries under the last checkpoint that enough witnesses have cosigned, and
     /// when there were enough.
     pub witnessed: Option<(u64, Timestamp)>,

@@ -272,12 +272,12 @@ fn a_damaged_log_is_left_as_it_was() {
     ] {
         fs::write(&first, bent).unwrap();
         let before = all(&fixture);
-        let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
+        let error = archive::archive(&fixture.files(), later(), &to).unwrap_err().source;
         assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
         assert!(before == all(&fixture) && packed(&to).is_empty());
     }
     fs::remove_file(&first).unwrap();
-    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err().source;
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     fs::write(&first, &text).unwrap();
     let tree = fixture.path().join("tree");
@@ -289,7 +289,7 @@ fn a_damaged_log_is_left_as_it_was() {
     fs::write(&tree, &hashes).unwrap();
     // An existing file of that name is not overwritten.
     fs::write(to.join("entries-000000000000.jsonl.gz"), "something else").unwrap();
-    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err().source;
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     fs::remove_file(to.join("entries-000000000000.jsonl.gz")).unwrap();
     assert!(archived(&fixture, &to).files > 0);

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mcpid::audit::archive::{self, Archived};
-use mcpid::audit::auditor::{AuditorInputs, Report};
+use mcpid::audit::auditor::{self, AuditorInputs, Report};
 use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, check, growth, succession};
 use mcpid::clock::{Clock, Timestamp};
@@ -171,14 +171,14 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     let open = fixture.path().with_file_name("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-    let error = archive::archive(&fixture.files(), later(), &open).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &open).unwrap_err().source;
     assert!(matches!(error, LogError::TooOpen { .. }), "{error:?}");
     // Neither the log itself nor the archive of another log is accepted.
-    let error = archive::archive(&fixture.files(), later(), &fixture.path()).unwrap_err();
+    let error = archive::archive(&fixture.files(), later(), &fixture.path()).unwrap_err().source;
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     let other = LogFixture::at(fixture.path().with_file_name("other"), "example.com/other");
     other.fill(12, small());
-    let error = archive::archive(&other.files(), later(), &to).unwrap_err();
+    let error = archive::archive(&other.files(), later(), &to).unwrap_err().source;
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
     assert_eq!(
         archive::owner(&to).unwrap().map(|key| key.name().to_owned()).as_deref(),
@@ -278,4 +278,54 @@ fn a_log_with_archived_entries_can_be_followed() {
     assert_eq!(follows((&with, &second_key), (&first, &fixture.log_key)), Ok(None));
     let not_seen = follows((&without, &second_key), (&first, &fixture.log_key));
     assert!(not_seen.unwrap().unwrap().contains("was not seen"));
+}
+
+/// A packed file of a megabyte can hold a thousand million lines: reading ends long before.
+#[test]
+fn a_file_of_empty_lines_keeps_no_reader_busy() {
+    let (fixture, to) = several();
+    archived(&fixture, &to);
+    let first = packed(&to)[0].clone();
+    let made = Command::new("sh")
+        .args(["-c", "head -c 50000000 /dev/zero | tr '\\0' '\\n' | gzip -1 > \"$0\""])
+        .arg(&first)
+        .status();
+    assert!(made.unwrap().success());
+    let begun = std::time::Instant::now();
+    let mut count = 0;
+    for line in auditor::lines(&with(&fixture, &to)).unwrap() {
+        let line = line.unwrap();
+        count += 1;
+        assert!(count < 2_000, "reading does not end");
+        if let Some(why) = line.fault {
+            assert!(why.contains("has over 1000 lines that are too short for an entry"), "{why}");
+            break;
+        }
+    }
+    assert_eq!(count, 1_002);
+    let report = audit(&fixture, &with(&fixture, &to));
+    assert!(report.finding().is_some());
+    let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
+    assert!(!error.to_string().is_empty());
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+/// The second file cannot be archived: the first was, and the error says so.
+#[test]
+fn archiving_that_breaks_off_names_what_it_moved() {
+    let (fixture, to) = several();
+    let second = fixture.segments()[1].clone();
+    let good = fs::read_to_string(&second).unwrap();
+    fs::write(&second, good.replacen("verified", "refused", 1)).unwrap();
+    let error = archive::archive(&fixture.files(), later(), &to).unwrap_err();
+    assert!(matches!(error.source, LogError::Changed { .. }), "{error:?}");
+    assert_eq!((error.moved.files, error.moved.first), (1, 0));
+    let number = second.file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(number.contains(&format!("{:012}", error.moved.next)), "{number}");
+    assert_eq!(packed(&to).len(), 1);
+    // It goes on behind that file.
+    fs::write(&second, good).unwrap();
+    let rest = archived(&fixture, &to);
+    assert_eq!(rest.first, error.moved.next);
+    is_whole(&fixture, &to);
 }

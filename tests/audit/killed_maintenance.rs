@@ -120,7 +120,7 @@ fn one_process_archives_or_erases_at_a_time() {
     held.lock().unwrap();
     let to = fixture.path().with_file_name("archive");
     let later = Timestamp::from_unix(START + 1_000_000);
-    let error = archive::archive(&fixture.files(), later, &to).unwrap_err();
+    let error = archive::archive(&fixture.files(), later, &to).unwrap_err().source;
     assert!(matches!(error, LogError::Maintained(_)), "{error:?}");
     let error = erase::erase(&fixture.files(), 0, "a request", Arc::new(SystemClock)).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Maintained(_))), "{error:?}");

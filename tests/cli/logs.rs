@@ -120,3 +120,47 @@ fn a_closed_log_is_not_called_ok() {
     ends(&erase, 3);
     assert!(err(&erase).contains("is not about a request but about \"after\""), "{}", err(&erase));
 }
+
+/// Every number that `audit` takes, wrongly given: one line of ours, in lower case.
+#[test]
+fn a_number_of_audit_that_is_none_is_told_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    let number = "not the number of an entry, such as 0 or 17";
+    let span = "not a duration such as 30s, 5m or 2h";
+    let many = "18446744073709551616";
+    let mut cases: Vec<(String, String)> = Vec::new();
+    for given in ["seven", "-1", "1.5", "0x10", "+3", "1e3", "' '", many, "١"] {
+        let shown = given.trim_matches('\'');
+        for command in ["erase --reason why", "prove", "show"] {
+            let said = format!("N cannot be '{shown}': {number}");
+            cases.push((format!("audit {command} {given}"), said));
+        }
+    }
+    for command in ["verify", "report", "check"] {
+        for flag in ["--window", "--ahead"] {
+            for given in ["seven", "-1s", "1.5s", "s", "+3s"] {
+                let said = format!("{flag} cannot be '{given}': {span}");
+                cases.push((format!("audit {command} {flag} {given}"), said));
+            }
+            let said = format!("{flag} cannot be '4000d': longer than ten years");
+            cases.push((format!("audit {command} {flag} 4000d"), said));
+        }
+    }
+    for command in ["archive --to x --before", "show --since", "show --until"] {
+        let flag = command.split(' ').next_back().unwrap();
+        let said = format!("{flag} cannot be 'seven': not a time such as 2026-11-23T10:00:00Z");
+        cases.push((format!("audit {command} seven"), said));
+    }
+    for (command, said) in cases {
+        let done = shell(at, &format!("$mcpid {command}"));
+        ends(&done, 2);
+        let first = err(&done);
+        let first = first.lines().next().unwrap();
+        assert!(first.starts_with(&format!("mcpid: {said}")), "{command}: {first}");
+        for line in err(&done).lines().skip(1) {
+            assert!(line.starts_with("mcpid: hint: "), "{command}: {line}");
+        }
+        assert!(!err(&done).contains("invalid digit") && out(&done).is_empty(), "{command}");
+    }
+}

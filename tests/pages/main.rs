@@ -1,4 +1,4 @@
-//! Tests of the pages of `audit check` and `audit report`, and of the events of `audit show`.
+//! Tests of the pages of `audit check`, `audit report` and `verify`, and of the events of `audit show`.
 #![allow(clippy::unwrap_used)]
 
 mod browser;
@@ -6,10 +6,15 @@ mod files;
 #[path = "../audit/fixtures.rs"]
 #[allow(dead_code)]
 mod fixtures;
+#[path = "../audit/forger.rs"]
+#[allow(dead_code)]
+mod forger;
+mod keeping;
 mod ocsf;
 #[path = "../gateway_report/page_server.rs"]
 mod page_server;
 mod texts;
+mod verdicts;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

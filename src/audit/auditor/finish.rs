@@ -77,6 +77,7 @@ impl Auditor {
         self.report.lacks_quorum = self.wants_quorum && self.report.witnessed.is_none();
         self.report.root = Some(self.frontier.root());
         self.report.link = self.context.link;
+        self.report.erasures = self.erasures.into_list();
         Ok((self.report, UsedNonces(self.nonces)))
     }
 }

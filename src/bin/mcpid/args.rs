@@ -7,6 +7,7 @@
 mod agent;
 mod audit;
 mod audit_archive;
+mod audit_show;
 mod audit_witness;
 mod authz;
 mod connect;
@@ -33,10 +34,11 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub(crate) use agent::{AgentAct, AgentAddArgs, AgentArgs};
 pub(crate) use audit::{
     AuditAct, AuditArgs, AuditCheckArgs, AuditCommand, AuditConsistencyArgs, AuditCosignArgs,
-    AuditFormat, AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditReportArgs,
-    AuditShowArgs, AuditSync, AuditVerifyArgs, ProofFormat,
+    AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditReportArgs, AuditSync,
+    AuditVerifyArgs, ProofFormat,
 };
 pub(crate) use audit_archive::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
+pub(crate) use audit_show::{AuditFormat, AuditShowArgs};
 pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use authz::AuthzArgs;
 pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};

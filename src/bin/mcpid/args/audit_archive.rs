@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcpid::clock::Timestamp;
 
-use super::values::moment;
+use super::values::{entry_number, moment};
 
 /// The folder of a log.
 #[derive(Args, Clone, Debug, Default)]
@@ -70,7 +70,7 @@ pub(crate) struct AuditEraseArgs {
     #[command(flatten)]
     pub(crate) archives: AuditArchives,
     /// The number of the entry, from 0
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = entry_number, allow_negative_numbers = true)]
     pub(crate) n: u64,
     /// Why, in at most 1000 bytes; it stays in the log
     #[arg(long, value_name = "TEXT")]

@@ -130,6 +130,13 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "not a number from 1 to 1000000".to_owned())
 }
 
+/// Parses the number of an entry of an audit log.
+pub(crate) fn entry_number(text: &str) -> Result<u64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| "not the number of an entry, such as 0 or 17".to_owned())
+}
+
 /// Parses the beginning of a target URI: `http` or `https`, then a host in lower case without the
 /// default port. A prefix that matches every target or none is refused, because it selects nothing.
 pub(crate) fn target_prefix(text: &str) -> Result<String, String> {

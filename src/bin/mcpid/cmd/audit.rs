@@ -4,6 +4,7 @@ mod archive;
 mod ask;
 mod check;
 mod entry_text;
+mod erasures;
 mod log_verdict;
 pub(crate) mod open;
 mod page;

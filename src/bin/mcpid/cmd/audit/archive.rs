@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpid::audit::archive;
+use mcpid::audit::archive::{self, ArchiveError};
 use mcpid::audit::erase::{self, EraseError};
 use mcpid::audit::{Folder, LogError};
 use mcpid::clock::SystemClock;
+use mcpid::message::shown::quoted;
 
 use crate::args::{AuditArchiveArgs, AuditEraseArgs};
 use crate::cmd::audit::open::{self, log_failure};
@@ -19,8 +20,8 @@ use crate::output::ui::{Ui, path_word};
 /// Moves old entries out of a log.
 pub(crate) fn archive(args: &AuditArchiveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    let done =
-        archive::archive(&folder, args.before, &args.to).map_err(|e| log_failure(&e, &place))?;
+    let done = archive::archive(&folder, args.before, &args.to)
+        .map_err(|error| archive_failure(&error, &place, &args.to))?;
     if ui.json() {
         let last = (done.files > 0).then(|| done.next - 1);
         ui.json_line(&serde_json::json!({
@@ -54,6 +55,27 @@ pub(crate) fn archive(args: &AuditArchiveArgs, ui: &mut Ui) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
+/// Returns the failure for archiving that broke off, with what was moved before.
+fn archive_failure(error: &ArchiveError, place: &NamedPath, to: &Path) -> Failure {
+    let (failure, moved) = (log_failure(&error.source, place), &error.moved);
+    if moved.files == 0 {
+        return failure;
+    }
+    let message = format!(
+        "{}; before that, {} moved to {}: entries {} to {}",
+        failure.message,
+        if moved.files == 1 {
+            "1 file was".to_owned()
+        } else {
+            format!("{} files were", moved.files)
+        },
+        to.display(),
+        moved.first,
+        moved.next - 1
+    );
+    Failure { message, ..failure }
+}
+
 /// Erases one entry.
 pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
@@ -63,10 +85,18 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
     if ui.json() {
         ui.json_line(&serde_json::json!({
             "version": 1, "audit": place.name(), "erased": done.n, "entry": done.by,
-            "files": done.files,
+            "files": done.files, "reason": done.reason,
         }))?;
     } else {
         ui.line(&format!("erased entry {}, as entry {} says", done.n, done.by))?;
+    }
+    if done.reason != args.reason {
+        ui.warning(&format!(
+            "the reason that stands is that of an earlier try, in entry {}: {}; the given one is \
+             not in the log",
+            done.by,
+            quoted(&done.reason)
+        ));
     }
     ui.note("copies elsewhere, such as backups and other archives, still have it");
     Ok(Exit::Ok)

@@ -12,6 +12,7 @@ use mcpid::message::shown::printed;
 use sha2::{Digest as _, Sha256};
 
 use super::entry_text;
+use super::page::CLOCK_ALLOWED;
 use crate::args::AuditCheckArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open;
@@ -98,6 +99,9 @@ fn open_ends(
             "without -r nothing says whose key this is: any key can be given any name".to_owned(),
         );
     }
+    if checked.fault.is_none() && request.is_some() && !checked.times_fit && args.pins.allow_clock {
+        open.push(format!("when it was: {CLOCK_ALLOWED}"));
+    }
     if request
         .is_some_and(|request| matches!(request.verdict, Verdict::Refused | Verdict::WouldRefuse))
     {
@@ -181,6 +185,7 @@ impl EvidencePage<'_> {
             "asked_at": time(checked.asked),
             "signed_at": time(about.created),
             "clock_offset": checked.offset,
+            "times_fit": checked.times_fit && checked.fault.is_none(),
             "entry_verdict": self.request.map(|request| request.verdict.as_str()),
             "code": self.request.and_then(|request| request.code.clone()),
             "key": self.key(),

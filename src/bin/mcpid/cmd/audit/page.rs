@@ -43,3 +43,6 @@ pub(super) const NEVER_WRITTEN: &str =
 /// Facts that are not protected by a client's signature.
 pub(super) const KEEPERS_WORD: &str = "the verdict, the times of judging and appending, and that the nonce was new: they are the word \
      of the keeper of the log, and so is every refusal";
+
+/// What `--allow-clock` accepts.
+pub(super) const CLOCK_ALLOWED: &str = "the log's clock stepped, or its time does not fit that of the request: allowed by --allow-clock";

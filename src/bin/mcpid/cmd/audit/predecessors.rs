@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::{self, AuditorInputs, Finding, Report};
+use mcpid::audit::auditor::{self, AuditorInputs, Finding, Report, ReportedErasure};
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::entry::{self, Event, PreviousLog};
 use mcpid::audit::note::{Note, NoteKey};
@@ -32,6 +32,7 @@ pub(super) struct PredecessorSummary {
     /// The number of entries under a cosignature, or under a checkpoint that was kept elsewhere.
     pub(super) anchored: Option<u64>,
     pub(super) erased: u64,
+    pub(super) erasures: Vec<ReportedErasure>,
 }
 
 /// The results for all predecessors.
@@ -76,8 +77,8 @@ impl PredecessorsOutcome {
             true => most.map(|most| most.min(size)),
             false => Some(size),
         });
-        let (entries, erased) = (report.entries, report.erased);
-        self.logs.push(PredecessorSummary { name, entries, anchored, erased });
+        let (entries, erased, erasures) = (report.entries, report.erased, report.erasures.clone());
+        self.logs.push(PredecessorSummary { name, entries, anchored, erased, erasures });
     }
 
     /// Adds whether `log` follows the log before it.

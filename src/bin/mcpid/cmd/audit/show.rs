@@ -53,6 +53,10 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (mut shown, mut unreadable) = (0_u64, 0_u64);
     for line in lines {
         let line = line.map_err(|e| log_failure(&e, &place))?;
+        if let Some(why) = &line.fault {
+            ui.warning(&format!("{why}: the rest of it was not read"));
+            continue;
+        }
         let Ok(entry) = entry::parse(&line.bytes) else {
             unreadable += 1;
             continue;

@@ -10,7 +10,9 @@ use mcpid::audit::judge::{EntryFindings, Judge, Reason, Trust};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
+use super::erasures;
 use super::log_verdict::LogVerdict;
+use super::page::CLOCK_ALLOWED;
 use super::predecessors::{self, PredecessorsOutcome};
 use super::report::summary::{LogSummary, SummaryRow};
 use crate::args::AuditVerifyArgs;
@@ -282,10 +284,11 @@ fn words(
             "predecessors_verified": verified,
             "predecessor_logs": outcome.logs.iter().map(|log| serde_json::json!({
                 "audit": log.name, "entries": log.entries, "anchored_entries": log.anchored,
-                "erased": log.erased,
+                "erased": log.erased, "erasures": erasures::json(&log.erasures),
             })).collect::<Vec<_>>(),
             "archived_unseen": report.unseen,
             "erased": report.erased,
+            "erasures": erasures::json(&report.erasures),
             "successor": report.link.successor,
             "root": root,
             "not_excluded": open,
@@ -368,10 +371,17 @@ fn words(
         };
         let count = plural(log.entries, "entry", "entries");
         numbers.push(("before", format!("{}: {count}, {anchored}", log.name)));
+        let of = format!(" of {}", log.name);
+        numbers.extend(erasures::lines(&log.erasures, &of).map(|line| ("erased", line)));
     }
     if report.erased > 0 {
         let count = plural(report.erased, "entry", "entries");
         numbers.push(("erased", format!("{count}, as the log says")));
+    }
+    numbers.extend(erasures::lines(&report.erasures, "").map(|line| ("erased", line)));
+    if report.under_offset > 0 && args.pins.allow_clock {
+        let count = plural(report.under_offset, "entry", "entries");
+        numbers.push(("clock", format!("{count}: {CLOCK_ALLOWED}")));
     }
     if report.unfinished {
         numbers.push(("unfinished", "the last write was not completed, or goes on".to_owned()));

@@ -9,7 +9,7 @@ use mcpid::audit::judge::Reason;
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, short_name, text};
 
-use super::super::page::{KEEPERS_WORD, NEVER_WRITTEN};
+use super::super::page::{CLOCK_ALLOWED, KEEPERS_WORD, NEVER_WRITTEN};
 use super::EvidencePage;
 use crate::args::{AuditCheckArgs, rerun_hint};
 use crate::output::page::PageKind;
@@ -281,6 +281,7 @@ impl EvidencePage<'_> {
         });
         list.push(match without(Reason::Clock) {
             Some(why) => open("Times", why),
+            None if !checked.times_fit => open("Times", CLOCK_ALLOWED),
             None => held("Times", "those of signing, judging and appending fit each other"),
         });
         list.push(match (judged.without_body, &args.body) {
