@@ -1,17 +1,19 @@
 //! Measures the audit log: the time of an append to a small log and to a log of ten million
-//! entries, and the time of an audit compared with the bare verification of the same signatures, on
-//! one core.
+//! entries, the time of an audit compared with the bare verification of the same signatures on one
+//! core, and concurrent appends compared with the limit of the disk.
 //!
 //! Usage: `cargo bench --bench audit [-- ENTRIES]`. The default is a million entries for the audit,
 //! and ten million for the append. The entries of the large log are copies of one entry with
-//! ascending numbers.
+//! ascending numbers. `cargo bench --bench audit -- throughput [SECONDS]` measures only the
+//! concurrent appends. They go to the folder of the build, because the temporary folder may be in
+//! memory.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs};
@@ -45,10 +47,15 @@ const PLACES: usize = 20;
 fn main() {
     let real = std::env::args().any(|a| a == "--bench");
     let given = std::env::args().filter_map(|a| a.parse::<u64>().ok()).next();
+    if std::env::args().any(|a| a == "throughput") {
+        throughput(Duration::from_secs(given.unwrap_or(20)));
+        return;
+    }
     let audited = given.unwrap_or(if real { 1_000_000 } else { 200 });
     let large = given.map_or(if real { 10_000_000 } else { 2_000 }, |n| n * 10);
     append(1_000.min(large), large, if real { 20_000 } else { 100 });
     audit(audited);
+    throughput(if real { Duration::from_secs(20) } else { Duration::from_millis(60) });
 }
 
 struct World {
@@ -294,6 +301,83 @@ fn audit(entries: u64) {
     println!("ratio {:.3} (at least 0.8 is wanted)", bare / audited);
     println!("ratio of the quickest rounds {:.3}", quickest[1] / quickest[0]);
     println!("resident memory: {memory} KiB before, {} KiB at most", most.max(resident()));
+}
+
+/// How often the log and the bare disk take turns.
+const TURNS: u32 = 10;
+
+/// As many appends at once as a gateway with this number of connections makes, each waiting for the
+/// disk, beside bare writes of the same batches: lines of the same length, as many as wait at once,
+/// and one `fdatasync` for them together. Both take turns for `time` altogether.
+fn throughput(time: Duration) {
+    for connections in [16, 64, 256] {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let path = folder.path().join("log");
+        let world = Arc::new(World::new());
+        let key = SecretKey::generate(&mut SysRng).unwrap();
+        Folder::init(&path, NAME, &key, world.now).unwrap();
+        let folder_of_log = Folder::at(&path).unwrap();
+        let log = Log::open(folder_of_log, Settings::default(), Arc::new(SystemClock)).unwrap();
+        let recorder = Arc::new(Recorder::new(log));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let signed: Vec<_> = (0..connections).map(|_| Arc::new(world.signed())).collect();
+        block_on(world.record(&recorder, &signed[0]));
+        let line = newest_line(&path);
+        let batch = [&line[..], b"\n"].concat().repeat(connections);
+        let mut bare = File::create(folder.path().join("bare")).unwrap();
+        let turn = time / 3 / TURNS / 2;
+        let (mut rates, mut limits) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let before = recorder.log().size();
+            let started = Instant::now();
+            runtime.block_on(async {
+                let mut tasks = tokio::task::JoinSet::new();
+                for signed in &signed {
+                    let (world, recorder) = (Arc::clone(&world), Arc::clone(&recorder));
+                    let signed = Arc::clone(signed);
+                    tasks.spawn(async move {
+                        let head = world.head(Some(&signed));
+                        let held = world.verifier.judge_head(&head).unwrap();
+                        let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
+                        let judged = Judged::new(&head, &world.verifier, world.now);
+                        while started.elapsed() < turn {
+                            recorder.verified(&judged, &evidence).await.unwrap();
+                        }
+                    });
+                }
+                while let Some(done) = tasks.join_next().await {
+                    done.unwrap();
+                }
+            });
+            let appended = recorder.log().size() - before;
+            rates.push(appended as f64 / started.elapsed().as_secs_f64());
+            let (mut batches, started) = (0, Instant::now());
+            while started.elapsed() < turn {
+                bare.write_all(&batch).unwrap();
+                bare.sync_data().unwrap();
+                batches += 1;
+            }
+            limits.push((batches * connections) as f64 / started.elapsed().as_secs_f64());
+        }
+        let ratios = rates.iter().zip(&limits).map(|(rate, limit)| rate / limit).collect();
+        println!(
+            "{connections} at once: {:.0} entries a second; bare write and fdatasync of {connections} lines \
+             of {} bytes: {:.0} a second",
+            median(rates),
+            line.len(),
+            median(limits)
+        );
+        println!("ratio {:.3} (at least 0.9 is wanted)", median(ratios));
+    }
+}
+
+/// The last line of the newest file of entries.
+fn newest_line(path: &Path) -> Vec<u8> {
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    let file =
+        files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).max().unwrap();
+    let bytes = fs::read(file).unwrap();
+    bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap().to_vec()
 }
 
 fn resident() -> u64 {
