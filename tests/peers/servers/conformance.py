@@ -238,22 +238,50 @@ async def nothing(ctx, params) -> EmptyResult:
     return EmptyResult()
 
 
+def variants(app, listening: dict) -> dict:
+    """The application, and the same behind the Python middleware in permissive mode if that is
+    installed."""
+    try:
+        from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware, SigningKey
+    except ImportError:
+        return {"stateful-sse": app}
+    port = listening["stateful-sse-middleware"].getsockname()[1]
+    guarded = MCPIdentityMiddleware(
+        app,
+        InMemoryNonceStore(),
+        trust=SigningKey.generate().public_key,
+        origin=[f"http://127.0.0.1:{port}", f"http://localhost:{port}"],
+        path="/mcp",
+        mode="permissive",
+    )
+    return {"stateful-sse": app, "stateful-sse-middleware": guarded}
+
+
 async def main() -> None:
     low = server._lowlevel_server
     low.add_request_handler("logging/setLevel", SetLevelRequestParams, nothing)
     low.add_request_handler("resources/subscribe", SubscribeRequestParams, nothing)
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, nothing)
     app = server.streamable_http_app(event_store=Events(), retry_interval=100)
-    listening = socket.create_server(("127.0.0.1", 0))
-    serving = uvicorn.Server(uvicorn.Config(Recorded(app, Record(sys.argv[1]), "stateful-sse"), log_level="warning"))
-    serving.capture_signals = contextlib.nullcontext
-    running = asyncio.create_task(serving.serve(sockets=[listening]))
-    while not serving.started:
-        await asyncio.sleep(0.02)
-    print(json.dumps({"stateful-sse": f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"}), flush=True)
+    names = ("stateful-sse", "stateful-sse-middleware")
+    listening = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
+    served, running, record = [], [], Record(sys.argv[1])
+    # The application's lifespan can run once only, so the first server runs it for both.
+    for number, (name, variant) in enumerate(variants(app, listening).items()):
+        lifespan = "off" if number else "on"
+        config = uvicorn.Config(Recorded(variant, record, name), log_level="warning", lifespan=lifespan)
+        serving = uvicorn.Server(config)
+        serving.capture_signals = contextlib.nullcontext
+        running.append(asyncio.create_task(serving.serve(sockets=[listening[name]])))
+        while not serving.started:
+            await asyncio.sleep(0.02)
+        served.append((name, serving))
+    ports = {name: listening[name].getsockname()[1] for name, _ in served}
+    print(json.dumps({name: f"http://127.0.0.1:{port}/mcp" for name, port in ports.items()}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    serving.should_exit = True
-    await asyncio.wait([running], timeout=3)
+    for _, serving in served:
+        serving.should_exit = True
+    await asyncio.wait(running, timeout=3)
     os._exit(0)
 
 
