@@ -11,6 +11,7 @@ mod fixtures;
 mod forger;
 mod keeping;
 mod ocsf;
+mod p256;
 #[path = "../gateway_report/page_server.rs"]
 mod page_server;
 mod texts;

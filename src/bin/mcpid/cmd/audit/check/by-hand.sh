@@ -4,7 +4,7 @@ log_key=@LOG_KEY@
 cd "$(mktemp -d)"
 text() { sed -n "s/^  \"$1\": \"\(.*\)\",*$/\1/p" "$evidence"; }
 number() { sed -n "s/^  \"$1\": \([0-9]*\),*$/\1/p" "$evidence"; }
-list() { sed -n "/^  \"$1\": \[/,/^  \]/s/^    \"\(.*\)\",*$/\1/p" "$evidence"; }
+list() { sed -n "/^  \"$1\": \[\$/,/^  \]/s/^    \"\(.*\)\",*$/\1/p" "$evidence"; }
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 bytes() { printf "$(printf %s "$1" | sed 's/../\\x&/g')"; }
 hash() { sha256sum | cut -d' ' -f1; }
@@ -41,4 +41,10 @@ openssl pkeyutl -verify -pubin -inkey log.pem -rawin -in signed.txt -sigfile sig
 list key_pems | sed 's/\\n/\n/g' > key.pem
 printf %b "$(sed 's/.*"base":"\(.*\)","signature":"[^"]*"}.*/\1/; s/\\"/"/g' entry.json)" > base.txt
 sed 's/.*","signature":"\([^"]*\)"}.*/\1/' entry.json | base64 -d > base.sig
+if [ "$(openssl pkey -pubin -in key.pem -outform DER | wc -c)" = 91 ]; then
+    # A key of P-256: for openssl, both numbers of the signature go into DER.
+    r=$(head -c 32 base.sig | hex) s=$(tail -c 32 base.sig | hex)
+    printf 'asn1=SEQUENCE:rs\n[rs]\nr=INTEGER:0x%s\ns=INTEGER:0x%s\n' "$r" "$s" > rs.txt
+    openssl asn1parse -genconf rs.txt -noout -out base.sig
+fi
 openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in base.txt -sigfile base.sig

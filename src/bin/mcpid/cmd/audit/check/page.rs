@@ -255,10 +255,17 @@ impl EvidencePage<'_> {
         ];
         list.push(match without(Reason::Base) {
             Some(why) => open("Signature", why),
-            None => held(
-                "Signature",
-                "verified again over the bytes that were signed (RFC 9421, Ed25519)",
-            ),
+            None => {
+                let of_ec = |key: &str| key.contains("\"kty\":\"EC\"");
+                let algorithm = match &self.request {
+                    Some(request) if request.signatures.iter().any(|s| of_ec(s.key.get())) => {
+                        "ECDSA on P-256"
+                    }
+                    _ => "Ed25519",
+                };
+                let what = "verified again over the bytes that were signed";
+                held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
+            }
         });
         list.push(match (without(Reason::Signer), without(Reason::NotTrustedThen)) {
             (Some(why), _) | (_, Some(why)) => open("Key", why),
