@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::files;
-use super::note::{self, Kind, NoteKey};
+use super::note::{self, Kind, NoteKey, NoteKeyError};
 use super::tree;
 use crate::clock::Timestamp;
 use crate::key::keyfile::Keyfile;
@@ -35,6 +35,8 @@ const KEY: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
 /// The extension of a file of entries.
 const SEGMENT: &str = ".jsonl";
+/// Why a key of another kind does not sign checkpoints.
+const NOT_ED25519: &str = "it is not an Ed25519 key";
 /// The extension of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
 /// The extension of the note that replaces an archived file of entries.
@@ -135,7 +137,10 @@ impl Folder {
     ) -> Result<NoteKey, LogError> {
         let folder = Folder { path: path.into(), archives: Vec::new() };
         let public = secret.public().clone();
-        let unfit = |_| LogError::KeyUnfit("its name has white space, a plus sign, or no length");
+        let unfit = |error| match error {
+            NoteKeyError::Key => LogError::KeyUnfit(NOT_ED25519),
+            _ => LogError::KeyUnfit("its name has white space, a plus sign, or no length"),
+        };
         let key = NoteKey::new(name, Kind::Log, public).map_err(unfit)?;
         let keyfile = Keyfile::plain(secret, name, created)
             .map_err(|_| LogError::KeyUnfit("its name has a control character or is too long"))?;
@@ -208,7 +213,7 @@ impl Folder {
         }
         let secret = keyfile.open(None).map_err(|e| LogError::Key(Arc::new(e.into())))?;
         let note = NoteKey::new(keyfile.name(), Kind::Log, secret.public().clone())
-            .map_err(|_| LogError::KeyUnfit("its name is none for a signed note"))?;
+            .map_err(|_| LogError::KeyUnfit(NOT_ED25519))?;
         Ok(LogKey { note, secret: Arc::new(secret) })
     }
 

@@ -6,4 +6,6 @@
 mod cli;
 mod faults;
 mod openssh;
+#[cfg(feature = "p256")]
+mod p256;
 mod servers;

@@ -16,6 +16,8 @@ mod honest;
 mod killed_maintenance;
 mod logs;
 mod notes;
+#[cfg(feature = "p256")]
+mod p256;
 mod tamper;
 mod trees;
 mod unsigned_tail;
