@@ -122,11 +122,11 @@ def imports(stand: Stand):
     def other_kinds():
         # Keys of other kinds are refused, from every tool.
         stand.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
-        curve = ("-pkeyopt", "ec_paramgen_curve:P-256")
-        stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p256.pem").expect(0)
-        stand.command("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", "id_ecdsa").expect(0)
+        curve = ("-pkeyopt", "ec_paramgen_curve:P-384")
+        stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p384.pem").expect(0)
+        stand.command("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", "id_ecdsa384").expect(0)
         stand.write("rsa.jwk", JWK.generate(kty="RSA", size=2048).export_private().encode())
-        for source in ("x25519.pem", "p256.pem", "id_ecdsa", "rsa.jwk"):
+        for source in ("x25519.pem", "p384.pem", "id_ecdsa384", "rsa.jwk"):
             output = stand.folder / f"{source}.json"
             done = stand.mcpid("keygen", "--no-passphrase", "-o", output, "--import", source)
             assert done.code in (3, 4) and not output.exists(), (source, done)

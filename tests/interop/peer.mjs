@@ -24,6 +24,11 @@ function component(text) {
   return sig.component(name, values);
 }
 
+// The RFC 9421 name of a key's algorithm.
+function algorithm(key) {
+  return key.asymmetricKeyType === 'ec' ? 'ecdsa-p256-sha256' : 'ed25519';
+}
+
 function joined(headers) {
   const out = {};
   for (const [name, value] of headers) {
@@ -41,7 +46,8 @@ const peers = {
         if (values[name] !== undefined) values[name] = new Date(values[name] * 1000);
       }
       const { keyid, alg } = parameters;
-      const key = signatures.createSigner(createPrivateKey(secret), 'ed25519', keyid);
+      const secretKey = createPrivateKey(secret);
+      const key = signatures.createSigner(secretKey, algorithm(secretKey), keyid);
       if (alg === undefined) delete key.alg;
       const signed = await signatures.httpbis.signMessage(
         { key, name: label, fields: components, params: Object.keys(parameters), paramValues: values },
@@ -50,14 +56,15 @@ const peers = {
       return { 'Signature-Input': signed.headers['Signature-Input'], Signature: signed.headers.Signature };
     },
     async verify({ request, keyid, public: pem }) {
-      const verify = signatures.createVerifier(createPublicKey(pem), 'ed25519');
+      const publicKey = createPublicKey(pem);
+      const verify = signatures.createVerifier(publicKey, algorithm(publicKey));
       const result = await signatures.httpbis.verifyMessage(
         {
           requiredParams: ['created', 'keyid'],
           requiredFields: ['@method', '@target-uri', 'content-digest'],
           tolerance: 5,
           async keyLookup(parameters) {
-            return parameters.keyid === keyid ? { id: keyid, algs: ['ed25519'], verify } : null;
+            return parameters.keyid === keyid ? { id: keyid, algs: [algorithm(publicKey)], verify } : null;
           },
         },
         { method: request.method, url: request.url, headers: joined(request.headers) },

@@ -7,12 +7,19 @@ import subprocess
 from pathlib import Path
 
 import http_message_signatures as hms
+from cryptography.hazmat.primitives import serialization as form
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from request import Request
 
 
 class Refused(Exception):
     """The other implementation judged the request and refused it."""
+
+
+def _algorithm(public):
+    of_ec = isinstance(public, EllipticCurvePublicKey)
+    return hms.algorithms.ECDSA_P256_SHA256 if of_ec else hms.algorithms.ED25519
 
 
 class PythonPeer:
@@ -30,7 +37,7 @@ class PythonPeer:
         message = self._Message(request)
         keyid = parameters["keyid"]
         signer = hms.HTTPMessageSigner(
-            signature_algorithm=hms.algorithms.ED25519,
+            signature_algorithm=_algorithm(form.load_pem_private_key(secret, None).public_key()),
             key_resolver=hms.MappingKeyResolver(public_keys={}, private_keys={keyid: secret}),
         )
         when = {
@@ -60,7 +67,7 @@ class PythonPeer:
 
     def verify(self, request: Request, label, public: bytes, keyid: str, tag: str | None) -> None:
         verifier = hms.HTTPMessageVerifier(
-            signature_algorithm=hms.algorithms.ED25519,
+            signature_algorithm=_algorithm(form.load_pem_public_key(public)),
             key_resolver=hms.MappingKeyResolver(public_keys={keyid: public}, private_keys={}),
         )
         try:

@@ -15,6 +15,7 @@ import by_hand
 import curl_command
 import keyfile
 import keys
+import p256
 import signatures
 import witnesses
 from peers import Node, all_peers
@@ -26,6 +27,7 @@ def cases(stand: Stand, node: Node, aics: Path | None):
     yield from keys.cases(stand)
     yield from keyfile.cases(stand)
     yield from signatures.cases(stand, all_peers(node))
+    yield from p256.cases(stand, all_peers(node))
     yield from by_hand.cases(stand)
     yield from curl_command.cases(stand)
     yield from witnesses.cases(stand, aics)
