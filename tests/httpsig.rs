@@ -101,3 +101,39 @@ fn httpsig_refuses_ours_where_anything_is_changed() {
         assert!(base.verify_signature_headers(&public, theirs).is_err(), "{}", changed[index]);
     }
 }
+
+/// Both crates make and accept `r ‖ s`, and one of another key or message is refused by both.
+#[cfg(feature = "p256")]
+#[test]
+fn signatures_of_p256_pass_both_ways() {
+    use httpsig::prelude::{SecretKey as TheirSecretKey, SigningKey as _};
+
+    let fresh = || SecretKey::generate_p256(&mut rand::rngs::SysRng).unwrap();
+    let (key, other) = (Arc::new(fresh()), fresh());
+    let ours = signed(&key, &Profile::rfc9421());
+    let headers = parsed(&ours);
+    let theirs = headers.first().unwrap().1;
+    let public = |key: &SecretKey| {
+        PublicKey::from_bytes(&AlgorithmName::EcdsaP256Sha256, key.public().as_bytes()).unwrap()
+    };
+    let lines = component_lines(&ours);
+    their_base(&lines, theirs).verify_signature_headers(&public(&key), theirs).unwrap();
+    assert!(their_base(&lines, theirs).verify_signature_headers(&public(&other), theirs).is_err());
+    for index in 0..lines.len() {
+        let mut changed = lines.clone();
+        changed[index].push('x');
+        let base = their_base(&changed, theirs);
+        assert!(
+            base.verify_signature_headers(&public(&key), theirs).is_err(),
+            "{}",
+            changed[index]
+        );
+    }
+    let scalar = b"2 scalar that no publication has";
+    let secret = TheirSecretKey::from_bytes(&AlgorithmName::EcdsaP256Sha256, scalar).unwrap();
+    let signature: [u8; 64] = secret.sign(ours.base.as_bytes()).unwrap().try_into().unwrap();
+    let own = SecretKey::from_p256_scalar(scalar).unwrap();
+    own.public().verify_strict(ours.base.as_bytes(), &signature).unwrap();
+    assert!(own.public().verify_strict(BODY, &signature).is_err());
+    assert!(key.public().verify_strict(ours.base.as_bytes(), &signature).is_err());
+}

@@ -33,6 +33,8 @@ pub(crate) fn secrets() -> Vec<Secret> {
     let seed: Vec<u8> =
         (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
     let d = jwk.split("\"d\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let ec_jwk = file("../p256.in/shop.jwk");
+    let ec_d = ec_jwk.split("\"d\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let passphrase = "orbit-velvet-cactus-lumber-signal-harbor-tennis";
     let token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2Vu.Zm9yLXRlc3Rz";
     let of = |name, text: &str, parts: &[&str], is_key| {
@@ -46,6 +48,7 @@ pub(crate) fn secrets() -> Vec<Secret> {
         of("hex seed", &format!("{hex}\n"), &[&hex], true),
         of("base64 seed", &base64, &[&base64], true),
         of("JWK", &jwk, &[&d], true),
+        of("EC JWK", &ec_jwk, &[&ec_d], true),
         of("passphrase", &format!("{passphrase}\n"), &[passphrase], false),
         of("TLS key", TLS_KEY, &[TLS_KEY], true),
         of("bearer token", &format!("Authorization: Bearer {token}\n"), &[token], false),
