@@ -169,8 +169,8 @@ fn keyid(base: &str) -> Option<&str> {
     (!id.contains('\\')).then_some(id)
 }
 
-/// The fields of a request that a log keeps: those that steer an MCP server, those that a signature
-/// needs, and those that the profile of the request demands if they are carried.
+/// The fields of a request that a log keeps: those that affect an MCP server, those of the
+/// signature, and those that the profile requires to be covered if they are carried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeptFields(Option<&'static ComponentRules>);
 

@@ -1,4 +1,5 @@
-//! What answers a request that got through: the upstream, or the authorizer.
+//! The application behind the layer: the upstream or the authorizer answers a request that passed
+//! the layer.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,7 +24,7 @@ use super::proxy::UpstreamProxy;
 pub(super) enum Application {
     /// Sends requests to the upstream.
     Proxy(Arc<UpstreamProxy>),
-    /// Answers the proxy that asked about a request.
+    /// Answers the proxy that described the request.
     Authorizer(AuthzProtocol),
 }
 
@@ -43,7 +44,7 @@ impl Application {
         }
     }
 
-    /// Returns how requests are described to this application, if a proxy describes them.
+    /// Returns the protocol of the proxy that describes requests, for an authorizer.
     pub(super) fn protocol(&self) -> Option<&AuthzProtocol> {
         match self {
             Application::Authorizer(protocol) => Some(protocol),
@@ -51,7 +52,7 @@ impl Application {
         }
     }
 
-    /// Answers `request`, which got through with `outcome`: [`LoggedOutcome::Passed`] or
+    /// Answers `request`, which passed the layer with `outcome`: [`LoggedOutcome::Passed`] or
     /// [`LoggedOutcome::Open`].
     pub(super) async fn answer<B>(
         &self,

@@ -1,5 +1,5 @@
-//! External authorization: a proxy that is there already asks about each request, and passes it on
-//! itself.
+//! External authorization: an existing proxy describes each request to the authorizer, and passes
+//! the request on itself.
 //!
 //! ```text
 //! client ─► proxy ── the request again, as the dialect describes it ─► describe ─► judged as in a
@@ -7,8 +7,8 @@
 //!             └─► MCP server
 //! ```
 //!
-//! The authorizer cannot drop fields of the request. So it refuses requests with fields that the
-//! reverse proxy would have dropped because they change what the server reads.
+//! The authorizer cannot drop fields of the request. So it refuses requests with the fields that
+//! the reverse proxy would drop because they change what the server reads.
 
 mod fields;
 
@@ -26,9 +26,10 @@ use super::framing::{GatewayFault, fault};
 use super::log::LoggedOutcome;
 use super::record;
 
-/// Set by Envoy if `with_request_body` is on: whether the shown body is only a part.
+/// Envoy sets this field if `with_request_body` is configured. It states whether only a part of the
+/// body is shown.
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
-/// Names fields of the request that Envoy drops before it passes the request on.
+/// Lists fields of the request that Envoy must drop before it passes the request on.
 const HEADERS_TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 const FORWARDED_METHOD: &str = "x-forwarded-method";
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -54,18 +55,18 @@ const TARGET: GatewayFault = fault(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthzDialect {
-    /// Envoy's filter `ext_authz` with `http_service`, and products that are built on Envoy: method,
-    /// path, host and fields are those of the request, and the body is that of the request if
+    /// Envoy's filter `ext_authz` with `http_service`, and products that are built on Envoy.
+    /// Method, path, host and fields are those of the request. The body is that of the request if
     /// `with_request_body` is configured.
     Envoy,
-    /// Traefik's `ForwardAuth` with `forwardBody`: `X-Forwarded-Method`, `X-Forwarded-Host` and
-    /// `X-Forwarded-Uri` describe the request, and the other fields and the body are those of the
+    /// Traefik's `ForwardAuth` with `forwardBody`. `X-Forwarded-Method`, `X-Forwarded-Host` and
+    /// `X-Forwarded-Uri` describe the request. The other fields and the body are those of the
     /// request.
     Traefik,
 }
 
 impl AuthzDialect {
-    /// Whether the proxy itself may have set the field `name`.
+    /// Returns true if the proxy itself may have set the field `name`.
     fn sets(self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix("x-forwarded-") else { return name == "x-real-ip" };
         match self {
@@ -78,7 +79,7 @@ impl AuthzDialect {
     }
 }
 
-/// How requests are described to an authorizer.
+/// The protocol in which a proxy describes requests to an authorizer.
 ///
 /// ```
 /// use mcpid::gateway::{AuthzDialect, AuthzProtocol, Config};
@@ -101,19 +102,19 @@ impl AuthzProtocol {
         AuthzProtocol { dialect, path_prefix: String::new() }
     }
 
-    /// Changes `parts`, the head of the question, to that of the request which it describes, and
-    /// notes what the proxy did not show. `is_empty` says whether the question has no body.
+    /// Changes `parts`, the head that the proxy sent, to the head of the described request, and
+    /// records the parts that the proxy did not show. `is_empty` is true if the proxy sent no body.
     ///
     /// # Errors
-    /// The request is not described as the dialect demands, or has a field that the authorizer
-    /// would have to drop.
+    /// The description breaks the rules of the dialect, or the request has a field that the
+    /// authorizer would have to drop.
     pub(super) fn describe(&self, parts: &mut Parts, is_empty: bool) -> Result<(), GatewayFault> {
         match self.dialect {
             AuthzDialect::Envoy => self.strip_prefix(parts)?,
             AuthzDialect::Traefik => read_forwarded(parts)?,
         }
-        // A request of one of these methods usually has no body. The proxy describes it alike if
-        // its body was not shown.
+        // A request with one of these methods usually has no body. A proxy that does not show
+        // bodies describes it in the same way.
         let is_bodiless = matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let is_shown = match self.dialect {
             AuthzDialect::Envoy => {
@@ -145,8 +146,8 @@ impl AuthzProtocol {
         Ok(())
     }
 
-    /// Returns the name of the hint for a request without a signature: Envoy shows an authorizer few
-    /// fields, unless it is told to show more.
+    /// Returns the name of the hint for a request without a signature: Envoy shows an authorizer
+    /// only few fields, unless it is configured to show more.
     pub(super) fn unsigned_cause(&self, headers: &HeaderMap) -> Option<&'static str> {
         let usual = [header::CONTENT_TYPE, header::ACCEPT, header::USER_AGENT];
         match self.dialect {
@@ -158,8 +159,8 @@ impl AuthzProtocol {
         }
     }
 
-    /// Returns the answer for a request that gets through. It has every field that tells the server
-    /// the verdict, so that the proxy replaces each one that a client sent.
+    /// Returns the answer for a request that passes. It has every field of the verdict, so that the
+    /// proxy replaces each of these fields that a client sent.
     pub(super) fn allow(
         &self,
         extensions: &Extensions,
@@ -186,7 +187,7 @@ impl AuthzProtocol {
     }
 }
 
-/// Changes `parts` to what the `X-Forwarded-*` fields say.
+/// Changes `parts` to the request that the `X-Forwarded-*` fields describe.
 fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayFault> {
     let once = |name| {
         let mut lines = parts.headers.get_all(name).iter();
@@ -198,7 +199,7 @@ fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayFault> {
     let (method, host, target) =
         (once(FORWARDED_METHOD)?, once(FORWARDED_HOST)?, once(FORWARDED_URI)?);
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| FORWARDED)?;
-    // The library would drop a fragment in silence.
+    // The library would drop a fragment silently.
     match RequestTarget::from_bytes(target.as_bytes()) {
         Ok(RequestTarget::Origin(_)) => {}
         _ => return Err(TARGET),

@@ -104,13 +104,14 @@ impl std::fmt::Display for Upstream {
     }
 }
 
-/// What a gateway does with a request that gets through.
+/// The action of a gateway for a request that passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GatewayRole {
     /// It passes the request to an MCP server: a reverse proxy.
     Proxy(Upstream),
-    /// It tells the proxy that asked about the request to pass it on: external authorization.
+    /// The gateway tells the proxy that described the request to pass it on: external
+    /// authorization.
     Authorizer(AuthzProtocol),
 }
 
@@ -129,7 +130,7 @@ pub enum GatewayRole {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// What happens to requests that get through.
+    /// The action for requests that pass.
     pub role: GatewayRole,
     /// The endpoint and the open paths.
     pub paths: Paths,

@@ -120,7 +120,7 @@ pub(super) fn status_fields(status: Option<&Status>) -> [(&'static str, Option<H
         ("mcpid-key-id", verified.and_then(|verified| field_value(verified.key().as_str()))),
         ("mcpid-name", verified.and_then(Verified::name).and_then(field_value)),
         ("mcpid-tag", verified.and_then(Verified::tag).and_then(field_value)),
-        // No version sets this field yet. A client must not be able to set it either.
+        // No version sets this field yet, but a client must not be able to set it.
         ("mcpid-touch", None),
     ]
 }

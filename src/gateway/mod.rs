@@ -11,8 +11,8 @@
 //! frame or address differently. For the upstream, it writes the head of each request again, with
 //! `Mcpid-*` fields for the verdict and the key. Answers are streamed back byte for byte.
 //!
-//! The same service can answer a proxy that is there already ([`AuthzProtocol`]): the proxy asks about
-//! each request, and passes it on itself.
+//! The same service can be an authorizer for an existing proxy ([`AuthzProtocol`]): the proxy
+//! describes each request to the gateway, and passes it on itself.
 //!
 //! - [`Config`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with its
 //!   sockets, for programs that embed a gateway; `examples/gateway.rs` is one.

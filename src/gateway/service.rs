@@ -67,7 +67,7 @@ struct GatewayParts {
     shared: SharedParts,
 }
 
-/// What the gateways of all runtimes share.
+/// The data that the gateways of all runtimes share.
 #[derive(Clone)]
 struct SharedParts {
     layer: VerifyLayer,

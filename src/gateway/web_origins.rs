@@ -39,8 +39,8 @@ pub(super) struct WebOrigins {
 pub(super) type PageOrigin = Option<HeaderValue>;
 
 impl WebOrigins {
-    /// Makes the list of the origins `public` and `allowed`. If there are any allowed ones and the
-    /// gateway is a proxy, it answers the CORS protocol.
+    /// Creates the list of the origins `public` and `allowed`. The gateway answers the CORS
+    /// protocol if it is a proxy and `allowed` is not empty.
     pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
         let answers_cors = is_proxy && !allowed.is_empty();
         WebOrigins { public, allowed, answers_cors }

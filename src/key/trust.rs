@@ -144,8 +144,7 @@ impl TrustEntry {
         !self.limits.allow.is_empty()
     }
 
-    /// Returns true if a person who writes `text` can mean this key: its id, its name or one of its
-    /// `kid`s.
+    /// Returns true if `text` is the id, the name or a `kid` of this key.
     pub fn is_called(&self, text: &str) -> bool {
         self.key.id().as_str() == text
             || self.name() == Some(text)

@@ -144,7 +144,7 @@ impl ContentDigest {
         Ok(read)
     }
 
-    /// Leaves `sha-512` out.
+    /// Removes `sha-512`.
     ///
     /// # Errors
     /// [`DigestError::Sha512Only`] if there is no `sha-256`.

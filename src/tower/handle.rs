@@ -17,14 +17,14 @@ pub enum LayerError {
     /// The verifier does not claim nonces: every signed request could be sent again.
     #[error("nonces are not claimed in a store")]
     NoStore,
-    /// The profile accepts signatures without coverage, nonce, digest or an end: its name, and why a
-    /// server cannot rely on it.
+    /// The profile accepts signatures without coverage, nonce, digest or a limit of time. The first
+    /// text is its name, the second why a server cannot rely on it.
     #[error("the profile {0:?} is not for servers: {1}")]
     Profile(String, &'static str),
     /// The realm cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
-    /// Refusals with status 200 in answers to a proxy, which lets a request through on 200.
+    /// Refusals would have the status 200, on which a proxy lets a request through.
     #[error("a refusal with status 200 would let the request through")]
     RefusedWithOk,
 }

@@ -1,4 +1,4 @@
-//! Parts of a request that a front could not see, because a proxy described the request to it.
+//! The parts of a request that a server could not see, because a proxy described the request to it.
 
 use http::Extensions;
 
@@ -6,9 +6,9 @@ use crate::base::header;
 use crate::message::Head;
 use crate::verify::{Code, Rejection, Unavailable, VerifiedHead};
 
-/// The parts of a request that a front could not see. A front that judges requests which a proxy
-/// describes (external authorization) puts this into the extensions of the request. A request whose
-/// signature depends on such a part is never verified: its status is
+/// The parts of a request that a server could not see. A server that judges requests described by a
+/// proxy (external authorization) puts this value into the extensions of the request. A request
+/// whose signature depends on such a part is never verified: its status is
 /// [`Status::Unavailable`](super::Status::Unavailable).
 ///
 /// ```
@@ -26,8 +26,8 @@ pub struct UnseenParts {
     pub joined_lines: bool,
 }
 
-/// Returns why a request cannot be judged whose head was judged with the result `held`, or `None`
-/// if all was seen that its signature depends on.
+/// Returns why a request cannot be judged, or `None` if all parts that its signature depends on
+/// were seen. `held` is the verdict on the head.
 pub(super) fn unjudged(
     extensions: &Extensions,
     head: &Head<'_>,
@@ -48,8 +48,8 @@ pub(super) fn unjudged(
     (unseen.body && held.is_ok()).then_some(Unavailable::BodyUnseen)
 }
 
-/// Returns a field that a signature covers and whose lines may have been joined. The signature
-/// fields are dictionaries, for which one line and several mean the same (RFC 9421 section 4.1).
+/// Returns a covered field whose lines may have been joined. The signature fields are ignored: they
+/// are dictionaries, for which one line and several lines mean the same (RFC 9421 section 4.1).
 fn joined_field(head: &Head<'_>) -> Option<String> {
     let candidates = header::read(head).ok()?;
     let covered = candidates.iter().filter_map(|candidate| candidate.params.as_ref().ok());

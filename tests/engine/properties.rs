@@ -114,7 +114,8 @@ proptest! {
         let verified = judge.accepts(&call);
         prop_assert_eq!(verified.key(), secret.public().id());
         prop_assert_eq!(verified.tag(), signed.tag.as_deref());
-        // `rfc9421` claims what `expires` bounds, and its signer sends none.
+        // The profile `rfc9421` claims a nonce only if `expires` limits its lifetime, and its
+        // signer sends no `expires`.
         let bounded = profile.name != "rfc9421";
         prop_assert_eq!(verified.nonce_outcome(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {

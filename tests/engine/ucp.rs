@@ -1,4 +1,4 @@
-//! The profile `ucp`: a request that is accepted, and refusals that each change one thing of it.
+//! Tests of the profile `ucp`: a request that is accepted, and refusals after one change each.
 
 mod identity;
 mod signer;
@@ -19,7 +19,7 @@ pub(crate) const KID: &str = "platform-2026";
 pub(crate) const PROFILE_URL: &str = "https://platform.example/.well-known/ucp";
 pub(crate) const CHECKOUT: &str = r#"{"line_items":[{"item":{"id":"item_123"},"quantity":2}]}"#;
 
-/// A checkout that nothing signs yet.
+/// Returns a checkout without a signature.
 pub(crate) fn unsigned() -> Call {
     let fields = [
         ("host", "mcp.example.com"),
@@ -37,7 +37,7 @@ pub(crate) fn unsigned() -> Call {
     }
 }
 
-/// What the profile wants a signature over `call` to be.
+/// Returns the signature input that the profile requires for `call`.
 fn input(call: &Call) -> Input {
     let head = call.head();
     let names = Profile::ucp().components.names(&head, !call.body.is_empty());
@@ -47,7 +47,8 @@ fn input(call: &Call) -> Input {
     input
 }
 
-/// A checkout, changed before it is signed: the request by `request`, the signature by `signature`.
+/// Returns a signed checkout. Before signing, `request` changes the request and `signature` the
+/// signature input.
 fn signed(request: impl FnOnce(&mut Call), signature: impl FnOnce(&mut Input)) -> Call {
     let mut call = unsigned();
     request(&mut call);
@@ -57,7 +58,7 @@ fn signed(request: impl FnOnce(&mut Call), signature: impl FnOnce(&mut Input)) -
     call
 }
 
-/// A checkout that was changed after it was signed.
+/// Returns a checkout that was changed after signing.
 fn tampered(change: impl FnOnce(&mut Call)) -> Call {
     let mut call = signed(|_| (), |_| ());
     change(&mut call);
@@ -127,13 +128,13 @@ fn a_signature_of_the_platform_is_accepted_in_every_form_that_the_rules_allow() 
         let verified = judge().accepts(&signed(request, signature));
         assert_eq!(verified.key().as_str(), id, "{what}");
     }
-    // The thumbprint names the key too.
+    // A thumbprint is accepted as the key id too.
     judge().accepts(&signed(nothing, |i| {
         i.set("keyid", format!("\"{id}\""));
     }));
 }
 
-/// Makes a GET of a checkout.
+/// Changes a call to a GET of a checkout.
 fn empty(call: &mut Call) {
     call.method = "GET".to_owned();
     call.body.clear();
@@ -161,7 +162,7 @@ fn everything_that_the_rules_name_must_be_covered() {
             },
         );
         assert_eq!(refused(&open), (6, Code::CoverageInsufficient), "{name}");
-        // Only the whole component counts.
+        // Covering only a part of the component is not enough.
         if !name.starts_with('@') {
             let part = signed(
                 |_| (),
@@ -192,7 +193,7 @@ fn a_field_added_on_the_way_is_refused() {
         call.push(name, value);
         assert_eq!(refused(&call), (6, Code::CoverageInsufficient), "{name}");
     }
-    // A second line changes the value that was signed.
+    // A second line changes the signed value.
     let second = tampered(|c| {
         c.push("ucp-agent", "v=2");
     });
@@ -209,7 +210,7 @@ fn a_body_that_the_head_does_not_announce_must_be_covered_too() {
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
     call.push("transfer-encoding", "chunked");
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
-    // The same signature beside one that covers the body only loses its say.
+    // This signature does not cover the body. Beside one that does, it does not count.
     let mut both = signed(
         |c| {
             c.remove("content-length");

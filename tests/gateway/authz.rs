@@ -1,5 +1,5 @@
-//! External authorization over plain HTTP: what a proxy is told about each request. Envoy itself is
-//! asked in `tests/interop`.
+//! Tests of external authorization over plain HTTP: the answers that a proxy gets. A real Envoy is
+//! tested in `tests/interop`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const FIELDS: [&str; 6] =
     ["mcpid-status", "mcpid-reason", "mcpid-key-id", "mcpid-name", "mcpid-tag", "mcpid-touch"];
 const PARTIAL: &str = "X-Envoy-Auth-Partial-Body";
 
-/// An authorizer for Envoy, changed by `change`.
+/// Starts an authorizer for Envoy, with the settings changed by `change`.
 pub(crate) async fn envoy(change: impl FnOnce(&mut Config)) -> TestGateway {
     speaking(AuthzProtocol::new(AuthzDialect::Envoy), change).await
 }
@@ -31,7 +31,7 @@ pub(crate) async fn speaking(
     protocol: AuthzProtocol,
     change: impl FnOnce(&mut Config),
 ) -> TestGateway {
-    // Nothing is sent to it: an authorizer has no upstream.
+    // An authorizer has no upstream, so this server receives no requests.
     let none = TestUpstream::new().await;
     TestGateway::with(&none, ServerLimits::default(), |_| {
         let mut config = Config::authorizer(protocol);
@@ -41,7 +41,7 @@ pub(crate) async fn speaking(
     .await
 }
 
-/// The request as Envoy describes it, with its whole body.
+/// Returns the request as Envoy describes it, with its whole body.
 pub(crate) fn whole(wire: Wire) -> Wire {
     wire.with(PARTIAL, "false")
 }
@@ -50,12 +50,12 @@ pub(crate) fn permissive() -> LearningModes {
     LearningModes::new(Modes::permissive())
 }
 
-/// Returns the values of all fields that tell the server the verdict. Each must be there.
+/// Returns the values of all fields of the verdict. Each must be present.
 pub(crate) fn told(reply: &Reply) -> [&str; 6] {
     FIELDS.map(|name| reply.header(name).unwrap_or_else(|| panic!("no {name}: {reply:?}")))
 }
 
-/// Whether the answer is a refusal, which tells the server nothing.
+/// Checks that the answer is a refusal without fields of the verdict.
 pub(crate) fn refused(what: &str, reply: &Reply, status: u16, reason: &str) {
     assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
     assert!(!reply.head.to_lowercase().contains("mcpid-"), "{what}: {reply:?}");
@@ -128,7 +128,7 @@ async fn an_open_path_tells_the_server_nothing() {
     );
 }
 
-/// The fields of a refusal that a client acts on.
+/// Returns the fields of a refusal that affect a client.
 fn shown(reply: &Reply) -> Vec<Option<String>> {
     let fields = [
         "content-type",
@@ -246,7 +246,7 @@ async fn fields_that_cannot_be_dropped_are_refused_in_every_mode() {
     let mut wire = whole(authz.plain(CALL));
     wire.fields[1].1 = "application/json,text/plain".to_owned();
     refused("content type", &authz.send(&wire).await, 400, "repeated_field");
-    // What Envoy adds itself, or what only names the client's address.
+    // Envoy adds these fields itself, or they only name the client's address.
     let fine = [
         "X-Forwarded-For",
         "X-Forwarded-Proto",

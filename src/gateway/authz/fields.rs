@@ -27,7 +27,7 @@ const UPGRADE: GatewayFault =
 /// Checks the fields of a request that a proxy of this dialect described.
 ///
 /// # Errors
-/// The server could read a field in another way than it was judged.
+/// The server could read a field differently from the verifier.
 pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayFault> {
     for name in headers.keys().map(|name| name.as_str()) {
         // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a hyphen.
@@ -44,7 +44,7 @@ pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), Ga
             return Err(UPGRADE);
         }
     }
-    // A proxy that joins lines hides from step 1 that a field stands twice.
+    // If a proxy joins lines, step 1 cannot notice that a field had two lines.
     let joined = headers
         .iter()
         .any(|(name, value)| is_singleton(name.as_str()) && value.as_bytes().contains(&b','));

@@ -1,4 +1,4 @@
-//! Whose signature it is: the agent, the tag, and the name of the key.
+//! Tests of the signer's identity: the agent, the tag, and the name of the key.
 
 use mcpid::key::Sign as _;
 use mcpid::verify::Code;
@@ -25,10 +25,10 @@ fn the_agent_must_be_one_of_the_clients_of_the_key() {
     ] {
         let refusal = judge().refuses(&of(other));
         assert_eq!((refusal.step().number(), refusal.code()), (7, Code::TagMismatch), "{other}");
-        // A signer with the key may learn it, a stranger would not.
+        // Only a signer with the key may learn this code.
         assert_eq!(refusal.public_code(), Code::TagMismatch);
     }
-    // Nothing says whose signature these are, so the request counts as unsigned.
+    // No client is named, so the signature is not read and the request counts as unsigned.
     for unread in [
         "profile=\"http://platform.example/.well-known/ucp\"",
         "profile=\"HTTPS://platform.example/.well-known/ucp\"",
@@ -50,7 +50,7 @@ fn the_agent_must_be_one_of_the_clients_of_the_key() {
         |_| (),
     );
     assert_eq!(refused(&without), (2, Code::SignatureMissing));
-    // A tag never stands for the agent.
+    // The tag cannot replace the agent field.
     let mut untied = platform();
     untied["mcpid"]["client_ids"] = json!(["web-bot-auth"]);
     let judge = judge().trusting(vec![untied]);
@@ -77,7 +77,7 @@ fn a_signature_with_another_tag_is_not_read() {
         },
     );
     assert_eq!(refused(&wrong_type), (4, Code::ParameterInvalid));
-    // It stands beside one that is read without any say.
+    // Beside a signature that is read, this one does not count.
     let mut both = tagged("other");
     both.sign(&key(1), "sig2", &input(&unsigned()));
     assert_eq!(judge().accepts(&both).label(), "sig2");
@@ -110,7 +110,7 @@ fn the_shape_of_web_bot_auth_names_the_key_by_thumbprint_and_its_own_member() {
     other.remove("signature-input").remove("signature");
     other.sign(&key(1), "sig2", &input);
     assert_eq!(refused(&other), (6, Code::CoverageInsufficient), "the member of another label");
-    // No other field may be covered in part.
+    // No other field may be covered only in part.
     let part = signed(
         |_| (),
         |i| {

@@ -1,4 +1,5 @@
-//! How proxies describe requests: parts that are not shown, prefixes, and the fields of Traefik.
+//! Tests of the ways in which proxies describe requests: parts that are not shown, prefixes, and
+//! the fields of Traefik.
 
 use mcpid::gateway::{AuthzDialect, AuthzProtocol};
 use mcpid::tower::{LearningModes, Modes};
@@ -37,7 +38,7 @@ async fn a_body_that_envoy_did_not_show_is_never_verified() {
             );
         }
     }
-    // A refusal that does not need the body is told as it is.
+    // A refusal that does not need the body is unchanged.
     refused("unsigned", &strict.send(&strict.plain(CALL)).await, 403, "signature_missing");
     refused("a stranger", &strict.send(&strict.signed(9, CALL)).await, 403, "key_unknown");
     // The nonce of a request that was not judged is not used up.
@@ -90,7 +91,8 @@ async fn a_field_that_envoy_may_have_joined_is_never_verified() {
     let line = strict.lines(1).await.remove(0);
     assert!(line.note.unwrap().as_str().contains("mcp-param-city"));
     assert!(line.hint.unwrap().as_str().contains("comma"));
-    // Two lines as Envoy joins them: the signature is over another base, which is no fault of the client.
+    // Envoy joins two lines of one field. The signature then has another base, which is not the
+    // client's fault.
     let signed = strict.plain(CALL).with("Mcp-Param-A", "1").sign(1, &strict.url("/mcp"));
     let joined = |value: &str| {
         let mut wire = signed.clone();
@@ -99,7 +101,7 @@ async fn a_field_that_envoy_may_have_joined_is_never_verified() {
     };
     refused("joined", &strict.send(&joined("1,2")).await, 403, "head_unseen");
     refused("changed", &strict.send(&joined("2")).await, 403, "key_unknown");
-    // Refusals before the signature do not depend on the field.
+    // Refusals before the check of the signature do not depend on the field.
     let stranger = strict.plain(CALL).with("Mcp-Param-A", "1,2").sign(9, &strict.url("/mcp"));
     refused("a stranger", &strict.send(&whole(stranger)).await, 403, "key_unknown");
     // A field that is not signed may hold a comma.
@@ -145,7 +147,7 @@ async fn a_path_prefix_is_demanded_and_removed() {
     refused("a query", &authz.send(&asked("/authz/mcp?x")).await, 403, "key_unknown");
 }
 
-/// The question of Traefik about `wire`, a request to `/mcp`.
+/// Returns the request of Traefik to the authorizer about `wire`, a request to `/mcp`.
 fn traefik(authz: &TestGateway, wire: Wire) -> Wire {
     let (method, rest) = wire.line.split_once(' ').unwrap();
     let target = rest.strip_suffix(" HTTP/1.1").unwrap().to_owned();
@@ -235,7 +237,7 @@ async fn traefik_describes_a_request_by_forwarded_fields() {
         "mcpid_field",
     );
 
-    // Bodies: none, a part, another one.
+    // The body is absent, cut, or another body.
     let hidden = Wire { body: Vec::new(), ..authz.signed(1, CALL) };
     refused("no body", &authz.send(&traefik(&authz, hidden)).await, 403, "body_unseen");
     let part = Wire { body: CALL.as_bytes()[..20].to_vec(), ..authz.signed(1, CALL) };
@@ -246,7 +248,7 @@ async fn traefik_describes_a_request_by_forwarded_fields() {
         let reply = authz.send(&traefik(&authz, bare)).await;
         assert_eq!((reply.status, told(&reply)[0]), (200, "verified"), "{method}: {reply:?}");
     }
-    // Traefik keeps lines apart, so a comma is no sign of two lines.
+    // Traefik does not join lines, so a comma does not mean two lines.
     let comma = authz.plain(CALL).with("Mcp-Param-City", "Seattle, WA").sign(1, &url);
     assert_eq!(authz.send(&traefik(&authz, comma)).await.status, 200);
     let twice = authz.plain(CALL).with("Mcp-Method", "tools/call").sign(1, &url);

@@ -1,4 +1,4 @@
-//! `mcpid authz`: tells a proxy that is there already whether to pass a request on.
+//! `mcpid authz`: answers an existing proxy whether to pass a request on.
 
 use mcpid::gateway::{AuthzDialect, AuthzProtocol, Config};
 use mcpid::mcp::tools::Tools;
@@ -17,7 +17,7 @@ use crate::output::ui::Ui;
 /// The largest list of tools, in bytes.
 const MAX_TOOLS_BYTES: u64 = 4 << 20;
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops the program.
 pub(crate) fn run(args: &AuthzArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let serve = |args: &AuthzArgs, ui: &mut Ui| gateway::serve(read(args, ui)?, &args.front, ui);
     match &args.front.config {

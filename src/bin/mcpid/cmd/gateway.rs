@@ -57,7 +57,8 @@ pub(crate) fn with_file(
     }
 }
 
-/// The failure that is not reached: a configuration file has settings of its command only.
+/// Returns a failure that does not occur: a configuration file has settings of its own command
+/// only.
 pub(crate) fn changed_command() -> Failure {
     Failure::new(Exit::Bug, "bug", "the configuration file changed the command")
 }

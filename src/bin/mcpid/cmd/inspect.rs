@@ -93,7 +93,7 @@ struct FoundSignature {
     /// The bytes of the signature, or what is wrong with them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
-    /// The profiles that it could be meant for, if it is not signed by the default one.
+    /// The profiles that the signature could be meant for, if it does not fit the default profile.
     fits: Vec<ProfileFit>,
 }
 
@@ -359,8 +359,8 @@ impl FoundSignature {
     }
 }
 
-/// Returns the names of the profiles that lack nothing, first the one whose tag the signature has,
-/// last those that any signature fits.
+/// Returns the names of the profiles whose requirements are met. The profile with the tag of the
+/// signature comes first, and profiles that any signature fits come last.
 fn could_be(fits: &[ProfileFit]) -> Option<String> {
     let mut whole: Vec<&ProfileFit> = fits.iter().filter(|fit| fit.lacks.is_empty()).collect();
     whole.sort_by_key(|fit| (!fit.by_tag, !fit.demands_coverage));

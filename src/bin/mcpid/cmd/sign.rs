@@ -110,7 +110,7 @@ fn label<'a>(args: &'a SignArgs, profile: &Profile) -> &'a str {
     args.label.as_deref().unwrap_or(profile.label)
 }
 
-/// Returns the failure of `--keyid`, with a hint that names the profiles that it is for.
+/// Returns the failure of `--keyid`. The hint names the profiles that allow the flag.
 fn by_kid(profile: &Profile, kid: &str, error: &SigningError) -> Failure {
     let failure = Failure::usage(format!("--keyid {}: {}", shell_word(kid), chain(error)));
     if profile.key_lookup != KeyLookup::Thumbprint {

@@ -336,7 +336,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
                 ui.hint("that shows it was valid then, not that it was sent then");
             }
         }
-        // The key is trusted: adding it would not help.
+        // The key is trusted already, so adding it would not help.
         "key_unknown" if rejection.kid_of().is_some() => {}
         "key_unknown" => ui.hint(&format!(
             "to trust a key: mcpid trust add{} --name NAME KEYFILE",

@@ -170,7 +170,7 @@ impl GatewaySettings {
         }
     }
 
-    /// Returns the name of the dialect of an authorizer.
+    /// Returns the name of the authorizer's dialect.
     pub(crate) fn dialect(&self) -> Option<&'static str> {
         match &self.config.role {
             GatewayRole::Authorizer(protocol) if protocol.dialect == AuthzDialect::Envoy => {
@@ -181,7 +181,7 @@ impl GatewaySettings {
         }
     }
 
-    /// Returns what the server stands before or answers, for messages.
+    /// Returns the upstream or the dialect in words, for messages.
     pub(crate) fn described(&self) -> String {
         match self.upstream() {
             Some(upstream) => format!("before {upstream}"),
@@ -226,7 +226,7 @@ pub(crate) fn allow_origins(config: &mut Config, origins: &[String]) -> Result<(
     Ok(())
 }
 
-/// Sets what the shared flags say of paths, modes and refusals.
+/// Applies the shared flags about paths, modes and refusals.
 fn policy(
     args: &FrontFlags,
     command: &str,

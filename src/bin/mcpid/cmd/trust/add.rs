@@ -116,8 +116,8 @@ fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failur
     match KeyRef::parse(key) {
         // A text that is not a valid reference may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}
-        // Every other reference, also to a source that is added later, names a signing key and no
-        // file.
+        // Every other reference, also to a source that is added later, names a signing key and not
+        // a file.
         Ok(_) if kid.is_some() => return Err(no_set()),
         Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
     }
