@@ -54,7 +54,7 @@ pub struct ArchiveError {
     pub source: LogError,
 }
 
-/// What a complete file of entries says about itself.
+/// The data of a complete file of entries that archiving needs.
 struct Sealed {
     /// The time of the last entry in the file.
     last: Timestamp,

@@ -32,7 +32,7 @@ pub enum FindingKind {
     File,
     /// An archived file cannot be read, or contradicts the note about it.
     Archive,
-    /// The log before or after this one is not the one that this log names.
+    /// This log names another log as its predecessor or successor than the given one.
     Successor,
 }
 

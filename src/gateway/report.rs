@@ -60,7 +60,7 @@ pub const MOST_KEYS: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RolloutVerdict {
     Verified,
-    /// The request got through, and strict mode would have refused it.
+    /// The request was forwarded, and strict mode would have refused it.
     Passed(RefusalCause),
     /// The request was refused.
     Refused(RefusalCause),

@@ -62,7 +62,7 @@ pub trait StoreAdmin: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreState {
-    /// The store may have forgotten nonces of requests that were created at or before this moment.
+    /// The store may have lost nonces of requests that were created at or before this moment.
     pub floor: Timestamp,
     /// The longest retention that any user of the store asked for, or `None` if no user has.
     pub retention: Option<Retention>,

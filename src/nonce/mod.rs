@@ -141,7 +141,7 @@ pub trait NonceStore: Send + Sync {
         nonce: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
 
-    /// Returns the floor: the store may have forgotten nonces of requests that were created at or
+    /// Returns the floor: the store may have lost nonces of requests that were created at or
     /// before it.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ impl SqliteOptions {
     }
 
     /// Sets the maximum size of the file in bytes; 1 GiB by default. A full store refuses new
-    /// nonces and forgets none.
+    /// nonces and keeps all stored nonces.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;

@@ -20,7 +20,7 @@ use super::refusal::{INTERNAL_ERROR, REFUSED};
 use super::sessions::{Binding, SESSION_ID, SessionBindings, SessionDigest};
 use super::settings::VerifySettings;
 
-/// The check of the server's answer to one request that got through.
+/// The check of the server's answer to one request that passed the layer.
 pub struct AnswerCheck {
     session: Option<SessionCheck>,
     learning: Option<LearningModes>,

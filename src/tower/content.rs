@@ -89,8 +89,8 @@ pin_project! {
     /// The body of a request after the layer: the same bytes, but without trailers, because no
     /// signature covers them.
     ///
-    /// The body was read completely before, unless the request got through without reading it. In
-    /// that case, reading fails with [`LengthLimitError`] beyond the limit.
+    /// The body was read completely before, unless the request passed the layer without its body
+    /// being read. In that case, reading fails with [`LengthLimitError`] beyond the limit.
     pub struct RequestBody<B> {
         #[pin]
         shape: RequestShape<B>,

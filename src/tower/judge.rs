@@ -52,7 +52,7 @@ pub enum Decision<B> {
     Refuse(Response<Bytes>),
 }
 
-/// A request that gets through.
+/// A request that passes the layer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PassedRequest<B> {

@@ -30,7 +30,7 @@ pub struct RequestEvent<'a> {
     pub status: Option<&'a Status>,
     /// The mode that applied to a request that is not verified.
     pub mode: Option<Mode>,
-    /// The refusal; `None` if the request got through.
+    /// The refusal; `None` if the request passed the layer.
     pub refused: Option<&'a RefusedRequest>,
 }
 

@@ -56,7 +56,7 @@ impl ReceivedRequest {
 pub(crate) type Answered = Response<BoxBody<Bytes, std::io::Error>>;
 type Script = dyn Fn(&ReceivedRequest) -> Answered + Send + Sync;
 
-/// An upstream that answers as a function of the test says, and stores all requests.
+/// An upstream that answers with the result of a function of the test, and stores all requests.
 #[derive(Clone)]
 pub(crate) struct TestUpstream {
     pub(crate) address: SocketAddr,

@@ -17,8 +17,8 @@ const CLAIMED: usize = 100;
 const ROLE: &str = "MCPID_TEST_COPIES";
 const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces.db-last"];
 
-/// Runs in the process that is killed. It is not a test. It claims the second half when it is told
-/// to.
+/// Runs in the process that is killed. It is not a test. The parent process signals when to claim
+/// the second half.
 #[test]
 fn run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };

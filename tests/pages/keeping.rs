@@ -102,7 +102,7 @@ fn an_erasure_in_a_log_before_is_named_too() {
     let before = &json["predecessor_logs"][0];
     assert_eq!((&before["erased"], &before["erasures"][0]["reason"]), (&json!(1), &json!(WHY)));
     assert!(json["not_excluded"].as_array().unwrap().iter().any(|one| one == sentence));
-    // A log before without erasures says none of it.
+    // For a log whose predecessors have no erasures, the page states none of this.
     let world = World::honest();
     let key = stdout(&world.run(&[&init[..], &["--after", "log"]].concat()), 0);
     let verify = ["audit", "verify", "--audit", "next", "--log-key", key.trim_end()];

@@ -1,4 +1,4 @@
-//! Tests of `demo`: its steps end as it says, and it leaves no files.
+//! Tests of `demo`: its steps end as announced, and it leaves no files.
 
 use super::{BINARY, Home, run};
 use std::os::unix::fs::PermissionsExt as _;

@@ -206,7 +206,8 @@ fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
     assert!(matches!(one.record(3), Err(LogError::Contradicted { .. })));
 }
 
-/// One witness outside of the quorum answers 409 or 422: the log goes on, and says so.
+/// If one witness outside of the quorum answers 409 or 422, the log continues and reports the
+/// answer.
 #[test]
 fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
     for fault in [Some(Fault::Holds(9)), Some(Fault::Holds(2)), None] {

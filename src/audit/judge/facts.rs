@@ -148,7 +148,7 @@ pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), Str
     }
 }
 
-/// Checks that a body that the auditor has, and the log does not, is the one that was signed.
+/// Checks that a body of the auditor, which the log does not have, is the signed body.
 pub(super) fn check_given(
     request: &Request<'_>,
     head: &Head<'_>,

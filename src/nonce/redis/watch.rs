@@ -74,8 +74,8 @@ impl fmt::Display for Loss {
 /// The readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
-    /// The term of the primary. After a change of the term, all epochs are written anew and this
-    /// value starts anew.
+    /// The term of the primary. After a change of the term, all epochs are written again and this
+    /// value is reset.
     term: Arc<str>,
     begun: Instant,
     recent: Period,
