@@ -108,7 +108,7 @@ impl Layer {
         let replay = ReplayCheck::Claim(store);
         let verifier = settings.verifier(clock.clone(), replay.clone());
         let mut layer = VerifyLayer::new(verifier)
-            .map_err(|error| wrong(format!("profile or origin: {}", chain(&error))))?
+            .map_err(|error| wrong(chain(&error)))?
             .with_learning_modes(modes)
             .with_sessions(Arc::new(SessionBindings::default()))
             .with_refusals(refuse_with)
@@ -290,7 +290,10 @@ fn missing(name: &str) -> PyErr {
 /// Returns the header fields of the scope. A sequence that can be read once only is replaced in the
 /// scope, because the application has to read it too.
 fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-    let lines = scope.get_item("headers")?.ok_or_else(|| missing("headers"))?;
+    // A scope without fields stands for an empty list.
+    let Some(lines) = scope.get_item("headers")? else {
+        return Ok(PyList::empty(scope.py()).into_any());
+    };
     if lines.is_instance_of::<PyList>() || lines.is_instance_of::<PyTuple>() {
         return Ok(lines);
     }

@@ -20,7 +20,8 @@ LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
     [
         ({"mode": "strikt"}, 'mode: "strikt" is neither "strict" nor "permissive"'),
         ({"profile": "mpc"}, "mpc"),
-        ({"profile": "rfc9421"}, "is for audits and not for servers"),
+        ({"profile": "rfc9421"}, 'the profile "rfc9421" is not for servers'),
+        ({"profile": "ucp"}, 'the profile "ucp" is not for servers'),
         ({"origin": "mcp.example.com"}, "origin mcp.example.com"),
         ({"origin": []}, "no origin is known to be ours"),
         ({"strict": ["delete_*"]}, "strict: \"delete_*\" names no MCP method"),

@@ -231,7 +231,7 @@ class MCPIdentityMiddleware:
         if judgement.wants_identity:
             fields = [
                 field
-                for field in (scope["headers"] if fields is None else fields)
+                for field in (scope.get("headers", ()) if fields is None else fields)
                 if field[0].lower() != b"accept-encoding"
             ]
             fields.append((b"accept-encoding", b"identity"))
