@@ -27,7 +27,7 @@ impl RolloutReport {
         let _ = write!(
             page,
             "<section>\n<h2>{title}</h2>\n<p class=\"note\">By MCP method and, for tools, prompts and resources, by name.</p>\n\
-             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>ReportedOperation<th class=\"n\">\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Operation<th class=\"n\">\
              Requests<th class=\"n\">Signed<th class=\"strip-cell\"><th class=\"n\">Would<br>refuse<th class=\"n\">\
              Refused<th>Why<th>Last not<br>verified</tr></thead><tbody>\n",
         );
@@ -46,7 +46,7 @@ impl RolloutReport {
             page.push_str("<p>No key yet.</p>\n");
         } else {
             page.push_str(
-                "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>LoggedKey\
+                "<div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Name<th>Key\
                  <th class=\"n\">Requests<th>First<th>Last</tr></thead><tbody>\n",
             );
             for key in &self.keys {
@@ -109,7 +109,7 @@ impl RolloutReport {
         page.push_str(
             "<p class=\"note\">By address, as the log has it, without the port. An address is no \
              identity: several clients can share one, and one client can have several.</p>\n\
-             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>ReportedAddress<th class=\"n\">\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Address<th class=\"n\">\
              Not verified<th>Why<th>First<th>Last</tr></thead><tbody>\n",
         );
         for from in self.not_verified_by.iter().take(MOST_ADDRESSES) {
