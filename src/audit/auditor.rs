@@ -154,12 +154,12 @@ impl Auditor {
         !self.all && !self.report.findings.is_empty()
     }
 
-    /// Returns the number of entries so far.
+    /// Returns the number of entries that were audited so far.
     pub fn entries(&self) -> u64 {
         self.report.entries
     }
 
-    /// Returns the number of bytes so far.
+    /// Returns the number of bytes that were audited so far.
     pub fn bytes(&self) -> u64 {
         self.report.bytes
     }

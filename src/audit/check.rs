@@ -8,9 +8,9 @@ use super::auditor_inputs::AuditorInputs;
 use super::checkpoint::Checkpoint;
 use super::context::CLOCK_LEEWAY;
 use super::entry::{self, Entry, Event, Version};
-use super::judge::{Judge, Judged, Reason, Trust};
+use super::judge::{Judge, JudgedEntry, Reason, Trust};
 use super::note::{Note, NoteKey};
-use super::proof::{self, ClockEntry, Json, ProofError, VERSION};
+use super::proof::{self, ClockEntry, EvidenceJson, ProofError, VERSION};
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::key::format;
@@ -34,7 +34,7 @@ pub struct Checked {
     /// The time at which a pinned witness cosigned the checkpoint.
     pub witnessed: Option<Timestamp>,
     /// Which parts of the request could be verified again, and why others could not.
-    pub judged: Judged,
+    pub judged: JudgedEntry,
     /// The time of the request; `None` if the request could not be verified again.
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
@@ -78,7 +78,7 @@ pub fn check(
     body: Option<&[u8]>,
 ) -> Result<Checked, ProofError> {
     let form = |why: String| ProofError::Form(format!("not an evidence file: {why}"));
-    let json: Json = serde_json::from_slice(bytes).map_err(|error| match version(bytes) {
+    let json: EvidenceJson = serde_json::from_slice(bytes).map_err(|error| match version(bytes) {
         Some(other) if other != VERSION => form(format!(
             "it is of the format {}, and this is {VERSION:?}: make it anew with mcpid audit prove",
             quoted(&other)
@@ -97,7 +97,7 @@ pub fn check(
         pinned: inputs.log_key.is_some(),
         anchored: false,
         witnessed: None,
-        judged: Judged::default(),
+        judged: JudgedEntry::default(),
         asked: None,
         offset: 0,
         times_fit: false,
@@ -135,7 +135,7 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
 
 /// Checks the checkpoint, the proof and the keys that signed them.
 fn check_proof(
-    json: &Json,
+    json: &EvidenceJson,
     read: &Read,
     inputs: &AuditorInputs,
     checked: &mut Checked,
@@ -194,7 +194,7 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
 
 /// Judges the request in the evidence file again.
 fn judge(
-    json: &Json,
+    json: &EvidenceJson,
     trust: Trust,
     (inputs, body): (&AuditorInputs, Option<&[u8]>),
     checked: &mut Checked,

@@ -38,18 +38,18 @@ const VERSION: &str = "witness-state/1";
 /// The body of a request to cosign a checkpoint.
 ///
 /// ```
-/// use mcpid::audit::cosign::Request;
+/// use mcpid::audit::cosign::CosignRequest;
 ///
 /// // A checkpoint alone, and one with a proof that begins at 3 entries.
-/// assert_eq!(Request::parse(b"example.com/audit\n3\n")?.old, None);
+/// assert_eq!(CosignRequest::parse(b"example.com/audit\n3\n")?.old, None);
 /// let hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-/// let request = Request::parse(format!("old 3\n{hash}\n\nexample.com/audit\n4\n").as_bytes())?;
+/// let request = CosignRequest::parse(format!("old 3\n{hash}\n\nexample.com/audit\n4\n").as_bytes())?;
 /// assert_eq!((request.old, request.proof.len()), (Some(3), 1));
 /// # Ok::<(), mcpid::audit::proof::ProofError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Request {
+pub struct CosignRequest {
     /// The size at which the proof begins; `None` if the request is only a checkpoint.
     pub old: Option<u64>,
     /// The consistency proof (RFC 9162 section 2.1.4).
@@ -58,7 +58,7 @@ pub struct Request {
     pub note: Vec<u8>,
 }
 
-impl Request {
+impl CosignRequest {
     /// Parses a checkpoint, or the body of an `add-checkpoint` request: `old N`, the hashes of the
     /// proof, an empty line and the checkpoint.
     ///
@@ -67,7 +67,7 @@ impl Request {
     pub fn parse(bytes: &[u8]) -> Result<Self, ProofError> {
         let form = |why: &str| ProofError::Form(format!("not a request to a witness: {why}"));
         if !bytes.starts_with(b"old ") {
-            return Ok(Request { old: None, proof: Vec::new(), note: bytes.to_vec() });
+            return Ok(CosignRequest { old: None, proof: Vec::new(), note: bytes.to_vec() });
         }
         let at = bytes.windows(2).position(|two| two == b"\n\n");
         let at = at.ok_or(form("no empty line behind the proof"))?;
@@ -83,21 +83,21 @@ impl Request {
             return Err(form("the proof has over 63 hashes"));
         }
         let note = bytes.get(at + 2..).unwrap_or_default().to_vec();
-        Ok(Request { old: Some(old), proof, note })
+        Ok(CosignRequest { old: Some(old), proof, note })
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a witness's state")]
-struct Json {
+struct WitnessStateJson {
     mcpid: String,
-    logs: BTreeMap<String, Signed>,
+    logs: BTreeMap<String, CosignedTree>,
 }
 
 /// The last signed size and root of one log.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Signed {
+struct CosignedTree {
     size: u64,
     root: String,
 }
@@ -129,11 +129,11 @@ impl WitnessState {
             Some(bytes) => {
                 let form =
                     || ProofError::Form(format!("{} is no state of a witness", path.display()));
-                let json: Json = serde_json::from_slice(&bytes).map_err(|_| form())?;
+                let json: WitnessStateJson = serde_json::from_slice(&bytes).map_err(|_| form())?;
                 if json.mcpid != VERSION {
                     return Err(form());
                 }
-                let log = |(origin, signed): (String, Signed)| {
+                let log = |(origin, signed): (String, CosignedTree)| {
                     let root = STANDARD.decode(&signed.root).ok()?.try_into().ok()?;
                     Some((origin, (signed.size, root)))
                 };
@@ -151,9 +151,9 @@ impl WitnessState {
     fn keep(&mut self, checkpoint: &Checkpoint) -> Result<(), ProofError> {
         self.logs.insert(checkpoint.origin.clone(), (checkpoint.size, checkpoint.root));
         let signed =
-            |(size, root): &(u64, Hash)| Signed { size: *size, root: STANDARD.encode(root) };
+            |(size, root): &(u64, Hash)| CosignedTree { size: *size, root: STANDARD.encode(root) };
         let logs = self.logs.iter().map(|(origin, log)| (origin.clone(), signed(log))).collect();
-        let json = Json { mcpid: VERSION.to_owned(), logs };
+        let json = WitnessStateJson { mcpid: VERSION.to_owned(), logs };
         let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
         store::replace(&self.path, text.as_bytes(), 0o600, None).map_err(|error| {
             ProofError::Log(match error {
@@ -174,7 +174,7 @@ impl WitnessState {
 pub fn cosign(
     state: &mut WitnessState,
     log_key: &NoteKey,
-    request: &Request,
+    request: &CosignRequest,
     first: bool,
     (name, key): (&str, &dyn Sign),
     now: Timestamp,

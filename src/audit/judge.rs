@@ -32,7 +32,7 @@ mod rules;
 mod signatures;
 mod verifiers;
 
-pub use entry_findings::{EntryFindings, Judged};
+pub use entry_findings::{EntryFindings, JudgedEntry};
 pub use key_status::KeyStatus;
 pub use reason::{Reason, Reasons};
 pub use rules::PinnedRules;
@@ -97,7 +97,7 @@ impl Judge {
             stamp: None,
             notice: None,
             fault: line.fault.clone(),
-            judged: Judged::default(),
+            judged: JudgedEntry::default(),
             nonces: Vec::new(),
             bytes,
         };
@@ -159,7 +159,7 @@ impl Judge {
         version: Version,
         elsewhere: Option<&[u8]>,
         nonces: &mut Vec<NonceUse>,
-    ) -> Result<(Judged, Timestamp), String> {
+    ) -> Result<(JudgedEntry, Timestamp), String> {
         facts::check_verdict(request)?;
         if request.signatures.is_empty() {
             return Err("it holds no signature".to_owned());
@@ -198,10 +198,10 @@ impl Judge {
                 Some(NonceUse { id, until, at: time.unix() })
             }));
         }
-        let mut judged = Judged {
+        let mut judged = JudgedEntry {
             signatures: u64::try_from(signed.iter().filter(|one| one.base).count()).unwrap_or(0),
             opaque: signed.iter().any(|one| !one.base),
-            ..Judged::default()
+            ..JudgedEntry::default()
         };
         let body = kept.or(elsewhere);
         judged.without_body = body.is_none();
@@ -305,7 +305,7 @@ impl Judge {
         &self,
         request: &Request<'_>,
         (signed, time): (&[JudgedSignature<'_>], Timestamp),
-        judged: &mut Judged,
+        judged: &mut JudgedEntry,
     ) {
         let operation = request.mcp.as_ref();
         let operation =

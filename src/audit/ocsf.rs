@@ -52,7 +52,7 @@ struct Sent {
 }
 
 /// An activity of OCSF: its number within the class, and its caption.
-struct Activity {
+struct OcsfActivity {
     id: u8,
     name: Cow<'static, str>,
 }
@@ -97,7 +97,7 @@ fn metadata(entry: &Entry<'_>, log: &str) -> Value {
 /// Returns the classification and the time, which every class demands.
 fn base(
     class: u32,
-    activity: &Activity,
+    activity: &OcsfActivity,
     severity: (u8, &str),
     time: Timestamp,
 ) -> Map<String, Value> {
@@ -122,14 +122,14 @@ fn base(
 
 /// Returns the activity of an MCP method, as far as the method's name says it. What a tool does is
 /// unknown.
-fn activity(method: &str) -> Activity {
+fn activity(method: &str) -> OcsfActivity {
     let (id, name) = match method {
         "@delete" => (4, "Delete"),
         "@get" | "resources/read" | "prompts/get" | "tasks/get" | "tasks/result" => (2, "Read"),
         list if list.ends_with("/list") => (2, "Read"),
-        other => return Activity { id: 99, name: short(other).into_owned().into() },
+        other => return OcsfActivity { id: 99, name: short(other).into_owned().into() },
     };
-    Activity { id, name: name.into() }
+    OcsfActivity { id, name: name.into() }
 }
 
 fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
@@ -246,7 +246,7 @@ fn url(target: &str) -> Map<String, Value> {
 
 fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
     let name = event.as_str();
-    let activity = Activity { id: 99, name: name.into() };
+    let activity = OcsfActivity { id: 99, name: name.into() };
     let severity = match event {
         // Requests were passed on without an entry in the log, so the event is serious.
         Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),

@@ -91,7 +91,7 @@ pub enum ProofError {
 /// The members of an evidence file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an evidence file")]
-pub(super) struct Json {
+pub(super) struct EvidenceJson {
     pub(super) mcpid: String,
     pub(super) n: u64,
     pub(super) size: u64,
@@ -149,7 +149,7 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
         let (n, entry) = (line.n, STANDARD.encode(&line.bytes));
         inclusion(&nodes, &line, &checkpoint).map(|proof| ClockEntry { n, entry, proof })
     });
-    let json = Json {
+    let json = EvidenceJson {
         mcpid: VERSION.to_owned(),
         n,
         size: checkpoint.size,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::entry::PreviousLog;
 use super::erasures::ReportedErasure;
 use super::finding::Finding;
-use super::judge::{Judged, Reason, Reasons};
+use super::judge::{JudgedEntry, Reason, Reasons};
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
@@ -69,7 +69,7 @@ impl Report {
     }
 
     /// Counts an entry with these results.
-    pub(super) fn count(&mut self, bytes: u64, judged: &Judged, reasons: Reasons) {
+    pub(super) fn count(&mut self, bytes: u64, judged: &JudgedEntry, reasons: Reasons) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
         self.signatures += judged.signatures;

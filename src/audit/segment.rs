@@ -43,7 +43,7 @@ pub(super) struct Lines {
     packed: bool,
     n: u64,
     offset: u64,
-    /// The length of the last line in bytes. The next line is rarely shorter.
+    /// True after a line that is longer than any entry. The rest of the file is then not read.
     length: usize,
     /// Set after a line that is longer than any entry: the rest of the file is not read.
     over: bool,

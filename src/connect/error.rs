@@ -57,7 +57,7 @@ pub(super) enum BridgeError {
     Unreachable { code: &'static str, words: String },
     /// The connection broke before the answer.
     Broken(String),
-    /// The server sent nothing for so long.
+    /// The server sent nothing for this duration.
     Silent(Duration),
     /// The server redirects to another URL, and the redirect is not followed.
     Redirected { status: StatusCode, to: Option<String> },

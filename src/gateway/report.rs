@@ -39,7 +39,7 @@ pub use html::{MARK, content_security_policy};
 pub use reason::RefusalCause;
 pub use scale::{Cell, MOST_BUCKETS};
 pub use summary::{
-    Count, OverTime, ReasonCount, ReportedOperation, ReportedSigner, RolloutReport, Share,
+    Count, OperationCounts, OverTime, ReasonCount, ReportedSigner, RolloutReport, Share,
     UnjudgedRefusals,
 };
 

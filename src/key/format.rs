@@ -51,7 +51,7 @@ pub struct Imported {
     pub kid: Option<String>,
     /// The first moment at which the key is valid: `nbf` of a JWK.
     pub not_before: Option<Timestamp>,
-    /// The first moment at which it is no longer valid: `exp` of a JWK. May have passed.
+    /// The first moment at which the key is no longer valid: `exp` of a JWK. It may have passed.
     pub not_after: Option<Timestamp>,
 }
 

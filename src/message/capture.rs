@@ -50,7 +50,7 @@ pub struct Captured<'a> {
 /// A change that [`Captured::print`] makes to one field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'e> {
-    /// The line stays, byte for byte.
+    /// The line is kept, byte for byte.
     Keep,
     /// The line is removed.
     Drop,

@@ -8,14 +8,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a path is.
+/// The purpose of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The MCP endpoint, whose requests are judged.
     Endpoint,
     /// An open path, whose requests need no signature.
     Open,
-    /// Neither: the server answers 404.
+    /// Any other path. The server answers 404.
     Nothing,
 }
 

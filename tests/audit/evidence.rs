@@ -197,7 +197,7 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     let state = folder.path().join("witness.state");
     let sign = |bytes: &[u8], first: bool| {
         let mut state = WitnessState::open(&state).unwrap();
-        let request = cosign::Request::parse(bytes).unwrap();
+        let request = cosign::CosignRequest::parse(bytes).unwrap();
         let (key, now) = (key(50), fixture.clock.now());
         cosign::cosign(&mut state, &fixture.log_key, &request, first, ("w", &key), now)
     };

@@ -235,7 +235,7 @@ fn ten_thousand_invented_tools_do_not_displace_the_real_tools() {
     let report = tally.report();
     assert!(report.operations.len() <= MOST_OPERATIONS);
     let named = |start: &str| {
-        let name = |o: &&mcpid::gateway::report::ReportedOperation| {
+        let name = |o: &&mcpid::gateway::report::OperationCounts| {
             o.name.as_deref().unwrap().starts_with(start)
         };
         report.operations.iter().filter(name).count()

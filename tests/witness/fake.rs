@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use mcpid::audit::checkpoint::Checkpoint;
-use mcpid::audit::cosign::Request;
+use mcpid::audit::cosign::CosignRequest;
 use mcpid::audit::note::{Kind, Note, NoteKey};
 use mcpid::audit::tree::{self, Hash};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
@@ -183,7 +183,7 @@ fn conflict(size: u64) -> Vec<u8> {
 }
 
 fn reply(fault: &Fault, shared: &mut Shared, body: &str, (name, seed): (&str, u8)) -> Vec<u8> {
-    let request = Request::parse(body.as_bytes()).unwrap();
+    let request = CosignRequest::parse(body.as_bytes()).unwrap();
     let note = Note::parse(&request.note).unwrap();
     let checkpoint = Checkpoint::of(&note).unwrap();
     let new = (checkpoint.size, checkpoint.root);

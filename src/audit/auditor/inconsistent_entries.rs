@@ -1,4 +1,5 @@
-//! Says what was done to entries that do not fit: changed, inserted, removed, swapped or repeated.
+//! Finds out how entries that do not match the tree were changed: edited, inserted, removed,
+//! swapped or repeated.
 
 use super::super::fault::MAX_LINE;
 use super::super::finding::{self, FindingKind};

@@ -27,7 +27,7 @@ pub struct EntryFindings {
     /// The contradiction inside the entry, if there is one.
     pub fault: Option<String>,
     /// Which parts of the entry could be judged.
-    pub judged: Judged,
+    pub judged: JudgedEntry,
     /// The nonces that the entry uses up.
     pub(in crate::audit) nonces: Vec<NonceUse>,
     /// The length of the entry's line, in bytes.
@@ -58,7 +58,7 @@ pub(in crate::audit) enum Notice {
 /// Which parts of an entry could be judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Judged {
+pub struct JudgedEntry {
     /// Number of signatures that were verified.
     pub signatures: u64,
     /// Whether the body was not kept completely: only the log claims the results of steps 9 to 11.

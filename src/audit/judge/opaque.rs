@@ -14,8 +14,8 @@ use crate::profile::Profile;
 use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
-/// Checks what can be checked of the signature `told`, whose base is not kept, and returns what the
-/// signature states.
+/// Checks the signature `told`, whose base is not kept, as far as that is possible. Returns what
+/// the signature states.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],

@@ -11,7 +11,7 @@ use crate::gateway::log::LoggedOperation;
 use crate::page::{PageStyle, breakable, capital, text};
 
 use super::figures::{self, count, grouped, minute, percent, span};
-use super::summary::{ReportedOperation, RolloutReport};
+use super::summary::{OperationCounts, RolloutReport};
 
 /// The first bytes of every page. They tell a report from other files.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
@@ -24,7 +24,7 @@ pub fn content_security_policy() -> &'static str {
 }
 
 /// Writes an operation; the method is in a lighter colour if a name follows.
-fn name(operation: &ReportedOperation) -> String {
+fn name(operation: &OperationCounts) -> String {
     let whole = figures::operation(operation.does.as_ref());
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));

@@ -42,7 +42,7 @@ pub struct RolloutReport {
     /// Requests that the upstream or the gateway failed to answer.
     pub failed: u64,
     /// The operations. Those with the most requests that strict mode would refuse come first.
-    pub operations: Vec<ReportedOperation>,
+    pub operations: Vec<OperationCounts>,
     /// The counts of all operations beyond the limit together.
     pub other_operations: Option<Count>,
     /// The keys that sign. Those with the most requests come first.
@@ -126,7 +126,7 @@ pub struct UnjudgedRefusals {
 /// The counts of one operation.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct ReportedOperation {
+pub struct OperationCounts {
     /// The method; `None` if the body was not read or is ambiguous.
     pub method: Option<String>,
     /// The tool, prompt, resource or task.
@@ -172,11 +172,11 @@ impl RolloutReport {
         let mut operations: Vec<_> = tally
             .operations
             .iter()
-            .map(|(does, counts)| ReportedOperation::of(does.as_ref(), counts))
+            .map(|(does, counts)| OperationCounts::of(does.as_ref(), counts))
             .collect();
         operations.sort_by(|a, b| {
             let rank =
-                |o: &ReportedOperation| (o.count.would_refuse, o.count.refused, o.count.requests);
+                |o: &OperationCounts| (o.count.would_refuse, o.count.refused, o.count.requests);
             rank(b).cmp(&rank(a)).then_with(|| (&a.method, &a.name).cmp(&(&b.method, &b.name)))
         });
         let mut keys: Vec<_> = tally.keys.iter().collect();
@@ -307,9 +307,9 @@ impl Count {
     }
 }
 
-impl ReportedOperation {
+impl OperationCounts {
     fn of(does: Option<&LoggedOperation>, counts: &VerdictCounts) -> Self {
-        ReportedOperation {
+        OperationCounts {
             method: does.map(|does| does.method.as_str().to_owned()),
             name: does.and_then(|does| does.name.as_ref()).map(|name| name.as_str().to_owned()),
             count: Count::of(counts),
@@ -347,7 +347,7 @@ impl ReportedOperation {
 /// request. A strict pattern also applies to unreadable bodies, to calls without a name and, if the
 /// pattern is for a tool call, to JSON-RPC responses. If unverified requests of these kinds get
 /// through, no pattern is recommended.
-fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
+fn strict_next(operations: &[OperationCounts], all: &Count) -> Vec<String> {
     let waiting: Vec<_> = operations.iter().filter(|o| o.count.would_refuse > 0).collect();
     if all.would_refuse == 0 || waiting.iter().any(|o| o.does.is_none()) {
         return Vec::new();
@@ -357,13 +357,13 @@ fn strict_next(operations: &[ReportedOperation], all: &Count) -> Vec<String> {
         let modes = Modes::permissive().with_strict(pattern.clone());
         waiting.iter().all(|o| modes.mode(o.operation()) == Mode::Permissive)
     };
-    clean.filter_map(ReportedOperation::pattern).filter(harmless).map(|p| p.to_string()).collect()
+    clean.filter_map(OperationCounts::pattern).filter(harmless).map(|p| p.to_string()).collect()
 }
 
 /// Returns patterns for the operations that strict mode would refuse, if each of them has a pattern
 /// that matches no other operation.
 fn still_permissive(
-    operations: &[ReportedOperation],
+    operations: &[OperationCounts],
     other: Option<&Count>,
     all: &Count,
 ) -> Option<Vec<String>> {
@@ -371,9 +371,9 @@ fn still_permissive(
         return None;
     }
     let waiting = operations.iter().filter(|o| o.count.would_refuse > 0);
-    let alone = |o: &ReportedOperation| {
+    let alone = |o: &OperationCounts| {
         let pattern = o.pattern()?;
-        let grants = |o: &&ReportedOperation| o.operation().is_some_and(|it| pattern.grants(it));
+        let grants = |o: &&OperationCounts| o.operation().is_some_and(|it| pattern.grants(it));
         (operations.iter().filter(grants).count() == 1).then(|| pattern.to_string())
     };
     waiting.map(alone).collect()

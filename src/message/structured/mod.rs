@@ -48,7 +48,7 @@ pub enum ParseReason {
     /// A byte above 0x7f.
     #[error("a byte outside ASCII")]
     NotAscii,
-    /// The value ends where more must follow.
+    /// The value ends too early.
     #[error("an early end")]
     End,
     /// A key is missing (RFC 9651 section 4.2.3.3).

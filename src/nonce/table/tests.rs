@@ -49,8 +49,8 @@ fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     }
 }
 
-/// Inserts nonces whose ids select only a few lines (`homes`), so that lines are full and entries
-/// pass them.
+/// Inserts nonces whose ids select only a few lines (`homes`). So lines become full, and nonces lie
+/// in later lines.
 fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
     let mut numbers = SeededNumbers(seed);
     let (mut shard, mut model) = (Shard::default(), HashMap::new());

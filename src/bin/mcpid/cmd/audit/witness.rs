@@ -80,7 +80,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     }
     let input = files::open(args.input.as_deref(), ui)?;
     let bytes = input.read(u64::try_from(cosign::MAX_REQUEST).unwrap_or(u64::MAX))?;
-    let request = cosign::Request::parse(&bytes).map_err(|e| state_failure(&e))?;
+    let request = cosign::CosignRequest::parse(&bytes).map_err(|e| state_failure(&e))?;
     let path = args.input.as_deref().filter(|path| *path != std::path::Path::new("-"));
     open::check_copy(&request.note, path)?;
     let source = signing_key.source(&args.passphrase, ui)?;

@@ -33,12 +33,12 @@ enum LogWork {
 }
 
 /// The thread that writes the log.
-pub(crate) struct LogWriter {
+pub(crate) struct GatewayLogWriter {
     work: SyncSender<LogWork>,
     ended: Receiver<()>,
 }
 
-/// Sends lines to a [`LogWriter`].
+/// Sends lines to a [`GatewayLogWriter`].
 #[derive(Clone)]
 pub(crate) struct LogSender {
     work: SyncSender<LogWork>,
@@ -54,7 +54,7 @@ impl LogSender {
     }
 }
 
-impl LogWriter {
+impl GatewayLogWriter {
     /// Starts a thread that writes to the file at `path`, or to stdout. Later errors are passed to
     /// `warn`, one until writing works again.
     ///
@@ -73,7 +73,7 @@ impl LogWriter {
             writer.work(&queue, &metrics, &warn);
             let _ = over.try_send(());
         });
-        Ok((LogWriter { work, ended }, lines))
+        Ok((GatewayLogWriter { work, ended }, lines))
     }
 
     /// Opens the file again after log rotation has renamed it.

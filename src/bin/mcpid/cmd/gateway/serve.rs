@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::log_writer::LogWriter;
+use super::log_writer::GatewayLogWriter;
 use super::settings::{GatewaySettings, certificates, to_upstream};
 use crate::args::FrontFlags;
 use crate::cmd::audit::{open, witnessing};
@@ -81,7 +81,7 @@ pub(crate) fn run(
     let (log_writer, log) = {
         let events = events.clone();
         let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
-        LogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
+        GatewayLogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
     // The tally for the report is kept only if there is an address for operators.
     let tally = settings.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
@@ -285,7 +285,7 @@ fn signals(
 /// What the main thread needs for its messages and its watching of files.
 struct GatewayConsole<'a> {
     args: &'a FrontFlags,
-    log_writer: LogWriter,
+    log_writer: GatewayLogWriter,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     gateway: Gateway,
