@@ -8,7 +8,7 @@ import { createHash, createPrivateKey, createPublicKey, webcrypto as nodeCrypto 
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
-globalThis.crypto ??= nodeCrypto; // node 18 has no global one
+globalThis.crypto ??= nodeCrypto; // node 18 has no global crypto
 const load = createRequire(join(process.argv[2], 'package.json'));
 const signatures = load('http-message-signatures');
 const sig = load('http-message-sig');
@@ -69,7 +69,7 @@ const peers = {
         },
         { method: request.method, url: request.url, headers: joined(request.headers) },
       );
-      // null says that no signature was judged: neither yes nor no to this library, no to us.
+      // null means that no signature was judged. The tests count that as a refusal.
       if (result !== true) throw new Error(`verifyMessage said ${result}`);
     },
   },
@@ -112,7 +112,7 @@ function descriptor(request) {
   };
 }
 
-// Neither library looks at the body; a server that uses one compares the digest itself.
+// Neither library reads the body. A server that uses one of them compares the digest itself.
 function digestHolds(request) {
   const hash = createHash('sha256').update(Buffer.from(request.body, 'base64')).digest('base64');
   return joined(request.headers)['content-digest'] === `sha-256=:${hash}:`;

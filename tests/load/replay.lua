@@ -1,5 +1,5 @@
--- Sends the requests of a file: `wrk -t1 -s replay.lua URL -- FILE once|again`. Each is "LENGTH in 8
--- digits, raw request". With `once` the thread ends where the file does.
+-- Sends the requests of a file: `wrk -t1 -s replay.lua URL -- FILE once|again`. Each request is "LENGTH
+-- in 8 digits, raw request". With `once`, the thread ends at the end of the file.
 local file, again
 
 function init(arguments)

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Wall time is this many seconds ahead: CLOCK_BASE, and what the file CLOCK_AHEAD holds now. */
+/* Returns by how many seconds wall time is ahead: CLOCK_BASE, plus the number in the file CLOCK_AHEAD. */
 static long base;
 static volatile long *ahead;
 
@@ -26,7 +26,7 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone) {
     return (int)done;
 }
 
-/* What OpenSSL holds certificates against. */
+/* OpenSSL checks certificates with this time. */
 time_t time(time_t *kept) {
     struct timeval now;
     gettimeofday(&now, 0);

@@ -18,7 +18,7 @@ const two = { ...load('@modelcontextprotocol/client'), ...load('@modelcontextpro
 
 const LONG = 'пять ☃ 字 𝄞 '.repeat(4546);
 
-// OAuth state that is forgotten; a login that is asked for is an error.
+// An OAuth store that keeps nothing. A request for a login is an error.
 const provider = () => ({
   redirectUrl: 'http://127.0.0.1:9/callback',
   clientMetadata: { client_name: 'fixture', redirect_uris: ['http://127.0.0.1:9/callback'] },

@@ -1,7 +1,7 @@
-// A client for the official suite's client scenarios: it lists everything and calls everything, with
-// arguments made from the schemas. The suite appends the URL of its server.
+// A client for the official suite's client scenarios. It lists and calls all tools, prompts and resources,
+// with arguments made from the schemas. The suite appends the URL of its server.
 //   node conformant.mjs NODE_MODULES_PARENT [BRIDGE…] URL
-// With a BRIDGE, a command that takes the URL as its last argument, it speaks to that on stdio.
+// With a BRIDGE, a command that takes the URL as its last argument, the client uses that command on stdio.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -30,7 +30,7 @@ const value = (schema) => {
 const values = (schema) =>
   Object.fromEntries(Object.entries(schema?.properties ?? {}).map(([name, inner]) => [name, value(inner)]));
 
-// What one thing cannot do is no reason to leave the others out.
+// After a failed call, the other calls are still made.
 const attempt = async (what, act) => {
   try {
     return await act();
@@ -42,7 +42,7 @@ const attempt = async (what, act) => {
 
 await client.connect(transport);
 const { tools } = (await attempt('tools', () => client.listTools())) ?? { tools: [] };
-// Some scenarios say what to call, one wants a schema back as it was listed.
+// Some scenarios state the calls to make, and one needs a schema sent back as it was listed.
 const { toolCalls } = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? '{}');
 const listed = tools.find(({ name }) => name === 'json_schema_2020_12_tool')?.inputSchema;
 const calls = toolCalls ?? tools.map(({ name, inputSchema }) => ({

@@ -1,11 +1,11 @@
-// What really reached a Node server; the same lines as recorder.py writes.
+// Records what reaches a Node server, with the same lines as recorder.py.
 import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 export class Record {
   constructor(path) { this.path = path; }
   write(kind, members) {
-    const at = Number(process.hrtime.bigint()) / 1e9; // the monotonic clock that Python reads too
+    const at = Number(process.hrtime.bigint()) / 1e9; // the same monotonic clock as in Python
     appendFileSync(this.path, `${JSON.stringify({ kind, at, ...members })}\n`);
   }
 }
@@ -19,7 +19,7 @@ export async function serve(record, variant, handler) {
     }
     const about = { variant, method: req.method, target: req.url, headers };
     record.write('head', about);
-    // The parser pushes into the stream; whoever reads it, and however, gets what was pushed.
+    // The parser pushes the body into the stream, so every reader of the stream gets these bytes.
     const chunks = [];
     const push = req.push;
     req.push = function (chunk, ...rest) {
@@ -34,7 +34,7 @@ export async function serve(record, variant, handler) {
       res.end();
     });
   });
-  // A pooled connection must not be closed under a request that is on its way.
+  // A pooled connection must not be closed while a request is on its way.
   server.keepAliveTimeout = 60_000;
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${server.address().port}/mcp`;
@@ -44,7 +44,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const text = (value, isError = false) => ({ content: [{ type: 'text', text: value }], ...(isError && { isError }) });
 
 // The tools of server.py. `shape` makes an input schema of an object of zod types; `handle` hides
-// how the two SDKs hand the request's signal and notifications over.
+// how the two SDKs pass the request's signal and notifications to a tool.
 export function addTools(server, z, shape, handle, called) {
   const tool = (name, hints, input, run) => server.registerTool(
     name, { description: name, inputSchema: shape(input), annotations: hints },
@@ -91,7 +91,7 @@ export function addTools(server, z, shape, handle, called) {
   });
 }
 
-// The resources of server.py. The SDK compares with what its URL parser writes.
+// The resources of server.py. The SDK compares URIs in the form that its URL parser writes.
 export function addResources(server, called) {
   for (const uri of ['file:///priv/a', 'file:///pub/a', 'file:///C:/x', 'memo://Insights', 'postgres://user@Host/db',
     'ui://Widget/x?y=1', 'note://notes/नोट', 'note://notes/한국어']) {
@@ -109,7 +109,7 @@ export const variants = {
   'stateless-json': { stateful: false, json: true },
 };
 
-// Serves every variant; ends with its standard input. `make(variant, flags, called)` gives a handler.
+// Serves every variant, until its standard input ends. `make(variant, flags, called)` gives a handler.
 export async function run(record, make) {
   const urls = {};
   for (const [variant, flags] of Object.entries(variants)) {

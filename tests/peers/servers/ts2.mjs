@@ -1,5 +1,5 @@
 // An MCP server with @modelcontextprotocol/server 2.x and its Node adapter, in four variants (see
-// recorder.mjs). All speak 2026-07-28; the stateful ones keep sessions for 2025-11-25 beside it.
+// recorder.mjs). All support 2026-07-28; the stateful variants also keep sessions for 2025-11-25.
 //   node ts2.mjs NODE_MODULES_PARENT RECORD
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -33,7 +33,7 @@ await run(new Record(path), ({ stateful, json }, called) => {
     legacy: stateful ? 'reject' : 'stateless',
   });
   const sessions = new Map();
-  // 2025-11-25 with sessions stands beside the handler: the SDK leaves that routing to its user.
+  // Sessions of 2025-11-25 are routed here and not by the handler: the SDK leaves that to its user.
   const withSession = async (request) => {
     let transport = sessions.get(request.headers.get('mcp-session-id'));
     if (!transport) {
