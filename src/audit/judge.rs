@@ -216,7 +216,8 @@ impl Judge {
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
         judged.reasons.join(rules::lax(request.rules.as_ref(), &demanded, pinned));
-        if !pinned.origins.is_empty() && pinned.origins.resolve(head).is_err() {
+        let form = verifier.profile().target;
+        if !pinned.origins.is_empty() && pinned.origins.resolve_as(head, form).is_err() {
             judged.reasons.add(Reason::Origin);
         }
         if judged.opaque {

@@ -67,7 +67,17 @@ impl<'a> Captured<'a> {
     /// # Errors
     /// [`CaptureError`], with the line.
     pub fn parse(source: &'a [u8], max_body: u64) -> Result<Self, CaptureError> {
-        read(source, max_body)
+        read(source, max_body, false)
+    }
+
+    /// Parses `source` as [`Captured::parse`] does, and also takes a URL, path or `Host` that cannot be
+    /// read, unchanged. No request has a resolved target then, so a verifier refuses it: for
+    /// profiles that have a refusal for such a request.
+    ///
+    /// # Errors
+    /// As [`Captured::parse`].
+    pub fn parse_with_any_target(source: &'a [u8], max_body: u64) -> Result<Self, CaptureError> {
+        read(source, max_body, true)
     }
 
     /// Returns the head.
@@ -150,14 +160,20 @@ impl<'a> Captured<'a> {
     }
 }
 
-fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
+fn read(source: &[u8], max_body: u64, any_target: bool) -> Result<Captured<'_>, CaptureError> {
     sniff(source).map_err(|fault| CaptureError::new(1, fault))?;
     let mut lines = CaptureLines { source, at: 0, number: 0, end: None };
     let first = head_line(&mut lines)?;
     let (method, target) = request_line(first).map_err(|fault| lines.error(fault))?;
     let target_start = method.len() + 1;
     let target_range = target_start..target_start + target.len();
-    let target = request_target(method, target).map_err(|fault| lines.error(fault))?;
+    let target = match request_target(method, target) {
+        Err(CaptureFault::Target(_)) if any_target && target.starts_with('/') => {
+            RequestTarget::Origin(target.into())
+        }
+        Err(CaptureFault::Target(_)) if any_target => RequestTarget::Absolute(target.into()),
+        read => read.map_err(|fault| lines.error(fault))?,
+    };
     let mut head = Head::new(method, target).map_err(|_| {
         lines.error(CaptureFault::RequestLine(shown(&String::from_utf8_lossy(first))))
     })?;
@@ -173,7 +189,10 @@ fn read(source: &[u8], max_body: u64) -> Result<Captured<'_>, CaptureError> {
         let (name, value) = split_field(line).map_err(|fault| lines.error(fault))?;
         head.push(name, value).map_err(|error| lines.error(CaptureFault::Field(error)))?;
         let name = head.fields().last().map(Field::name).unwrap_or_default();
-        framing.field(name, value, lines.number).map_err(|fault| lines.error(fault))?;
+        match framing.field(name, value, lines.number) {
+            Err(CaptureFault::Host(_)) if any_target => {}
+            read => read.map_err(|fault| lines.error(fault))?,
+        }
         spans.push(start..lines.at);
     };
     framing.check_host().map_err(|fault| lines.error(fault))?;

@@ -92,6 +92,7 @@ pub struct Captures<R> {
     /// The unread rest of the input; `None` if `start` is the whole input.
     rest: Option<BufReader<R>>,
     largest_line: u64,
+    any_target: bool,
 }
 
 impl<R: Read> Captures<R> {
@@ -116,7 +117,15 @@ impl<R: Read> Captures<R> {
         // Base64 takes four bytes for three bytes of the body. The extra megabyte is for the head,
         // and for parts of the head that an audit entry repeats.
         let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
-        Ok(Captures { kind, start, rest, largest_line })
+        Ok(Captures { kind, start, rest, largest_line, any_target: false })
+    }
+
+    /// Also gives a raw request whose target cannot be read; see
+    /// [`Captured::parse_with_any_target`]. Lines are given as they are in any case.
+    #[must_use]
+    pub fn with_any_target(mut self) -> Self {
+        self.any_target = true;
+        self
     }
 
     /// Returns the format.
@@ -140,7 +149,11 @@ impl<R: Read> Captures<R> {
     ) -> Result<ControlFlow<()>, CapturesError> {
         match self.kind {
             InputKind::Raw => {
-                let request = Captured::parse(&self.start, MAX_WHOLE)?.into_request();
+                let parse = match self.any_target {
+                    true => Captured::parse_with_any_target,
+                    false => Captured::parse,
+                };
+                let request = parse(&self.start, MAX_WHOLE)?.into_request();
                 Ok(give(0, Capture::Raw(request.into_owned())))
             }
             InputKind::Har => {

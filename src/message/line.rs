@@ -129,6 +129,19 @@ pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
     read(outer.request.map_or(line, |inner| inner.get().as_bytes()))
 }
 
+/// Parses one line as [`parse`] does, and also takes a target that cannot be read, unchanged. Its
+/// request has no resolved target, so a verifier refuses it: for profiles that have a refusal for
+/// such a request.
+///
+/// # Errors
+/// As [`parse`], but for [`LineError::Target`].
+pub fn parse_with_any_target(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
+    let outer: LineEnvelope<'_> = object(line)?;
+    read_as(outer.request.map_or(line, |inner| inner.get().as_bytes()), |target| {
+        Ok(RequestTarget::from_url(target.clone()).unwrap_or(RequestTarget::Uri(target)))
+    })
+}
+
 /// Parses one JSON object. A derived `Deserialize` would also accept a list for a struct.
 fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
@@ -142,6 +155,13 @@ fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
 /// # Errors
 /// As [`parse`], and [`LineError::Nested`] for an audit entry.
 pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
+    read_as(text, RequestTarget::from_url)
+}
+
+fn read_as<'a>(
+    text: &'a [u8],
+    read_target: impl FnOnce(Cow<'a, str>) -> Result<RequestTarget<'a>, UriError>,
+) -> Result<InputRequest<'a>, LineError> {
     // Only one level of `request` is read, so that a client cannot choose the depth of nesting.
     let json: LineJson<'_> =
         object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
@@ -155,7 +175,7 @@ pub(crate) fn read(text: &[u8]) -> Result<InputRequest<'_>, LineError> {
     let Text(method) = json.method.ok_or(LineError::Missing("method"))?;
     let Text(target) = json.target.ok_or(LineError::Missing("target"))?;
     let headers = json.headers.ok_or(LineError::Missing("headers"))?;
-    let mut head = Head::new(method, RequestTarget::from_url(target)?)?;
+    let mut head = Head::new(method, read_target(target)?)?;
     for (Text(name), Text(value)) in headers {
         let value = match value {
             Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),

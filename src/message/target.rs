@@ -5,6 +5,9 @@
 //! segments could treat two requests as equal that a server handles differently. Only scheme and
 //! authority are normalised: lower case, without the default port (RFC 9110 section 4.2.3).
 //!
+//! A profile may sign the normal form of RFC 3986 instead ([`TargetForm`]); then verification and
+//! everything behind it use that form.
+//!
 //! A request line in origin form does not name the scheme, and the client chooses `Host`. So
 //! [`Origins`] lists the origins of the server. `Forwarded` fields are never used.
 
@@ -14,7 +17,11 @@ use super::uri::{Authority, UriParts, check_characters, shown, split_query};
 use super::{Head, RequestTarget};
 use crate::secret::quoted;
 
+mod normal;
+mod wire;
+
 pub use super::uri::{Origin, Scheme, UriError, is_loopback};
+pub use normal::{TargetForm, normal_host, normal_path_and_query, normal_url};
 
 /// Why a request has no target, or a target that is not on an origin of this server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +110,7 @@ impl Origins {
         self.0.iter()
     }
 
-    /// Returns the target of the request `head`.
+    /// Returns the target of the request `head`, exactly as on the wire.
     ///
     /// If the request does not name a scheme, and two origins in the list differ only in the
     /// scheme, the first one is used.
@@ -112,6 +119,31 @@ impl Origins {
     /// [`TargetError`] if there is no `Host` or several, if the target or `Host` cannot be parsed,
     /// if they disagree, or if the origin is not in the list.
     pub fn resolve<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, TargetError> {
+        self.resolve_as(head, TargetForm::Exact)
+    }
+
+    /// Returns the target of the request `head` in the given form. In normal form, hosts are
+    /// compared without a dot of the DNS root at their end.
+    ///
+    /// ```
+    /// use mcpid::message::target::{Origin, Origins, TargetForm};
+    /// use mcpid::message::{Head, RequestTarget};
+    ///
+    /// let origins = Origins::new([Origin::parse("https://mcp.example.com")?]);
+    /// let mut head = Head::new("POST", RequestTarget::Origin("/a/../%6dcp?a=1".into()))?;
+    /// head.push("host", b"MCP.example.com.:443")?;
+    /// let target = origins.resolve_as(&head, TargetForm::Rfc3986)?;
+    /// assert_eq!(target.target_uri(), "https://mcp.example.com/mcp?a=1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Origins::resolve`], and a path that has no normal form.
+    pub fn resolve_as<'a>(
+        &'a self,
+        head: &'a Head<'_>,
+        form: TargetForm,
+    ) -> Result<Target<'a>, TargetError> {
         let host = match head.single("host") {
             Ok(host) => host,
             Err(_) => return Err(TargetError::HostRepeated),
@@ -122,19 +154,23 @@ impl Origins {
                     return Err(TargetError::Form(shown(text)));
                 }
                 check_characters(text).map_err(TargetError::Uri)?;
-                let (scheme, authority) = self.by_host(host)?;
+                let (scheme, authority) = self.by_host(host, form)?;
                 let (path, rest) = split_query(text);
-                let request_target = Cow::Borrowed(text.as_ref());
+                let path = in_form(path, form)?;
+                let request_target = match &path {
+                    Cow::Borrowed(_) => Cow::Borrowed(text.as_ref()),
+                    Cow::Owned(path) => Cow::Owned([path, rest].concat()),
+                };
                 Ok(Target { scheme, authority, path: Some(path), rest, request_target })
             }
             RequestTarget::Asterisk if head.method() == "OPTIONS" => {
-                let (scheme, authority) = self.by_host(host)?;
+                let (scheme, authority) = self.by_host(host, form)?;
                 let request_target = Cow::Borrowed("*");
                 Ok(Target { scheme, authority, path: None, rest: "", request_target })
             }
             RequestTarget::Asterisk => Err(TargetError::Form("*".to_owned())),
-            RequestTarget::Absolute(text) => self.by_uri(host, text, true),
-            RequestTarget::Uri(text) => self.by_uri(host, text, false),
+            RequestTarget::Absolute(text) => self.by_uri(host, text, true, form),
+            RequestTarget::Uri(text) => self.by_uri(host, text, false, form),
         }
     }
 
@@ -143,51 +179,60 @@ impl Origins {
         host: Option<&[u8]>,
         text: &'a str,
         on_the_line: bool,
+        form: TargetForm,
     ) -> Result<Target<'a>, TargetError> {
         let UriParts { scheme, authority, path, rest, after_authority } =
             UriParts::split(text).map_err(TargetError::Uri)?;
+        let authority = form.authority(authority);
         if let Some(host) = host {
             // RFC 9112 section 3.2 requires that a client sends the same host in both places, and
             // section 3.2.2 lets a server ignore `Host` here. If they differ, servers would
             // disagree, so the request is refused.
-            let host = read_host(host)?.normal(scheme);
+            let host = form.authority(read_host(host)?.normal(scheme));
             if host != authority {
                 let (host, target) = (shown(&host), shown(&authority));
                 return Err(TargetError::HostDisagrees { host, target });
             }
         }
         if !self.0.is_empty()
-            && !self.0.iter().any(|o| o.scheme() == scheme && o.authority() == authority)
+            && !self.0.iter().any(|o| o.scheme() == scheme && form.is_authority_of(&authority, o))
         {
             return Err(self.not_ours(&format!("{}://{authority}", scheme.as_str())));
         }
-        let request_target = match (on_the_line, path) {
-            (true, _) => Cow::Borrowed(text),
-            (false, "") => Cow::Owned(format!("/{rest}")),
-            (false, _) => Cow::Borrowed(after_authority),
-        };
         // RFC 9421 section 2.2.6: an empty path is normalised as a single slash.
-        let path = if path.is_empty() { "/" } else { path };
-        Ok(Target { scheme, authority, path: Some(path), rest, request_target })
+        let normal = in_form(if path.is_empty() { "/" } else { path }, form)?;
+        let request_target = match (on_the_line, path, &normal) {
+            (true, _, Cow::Borrowed(_)) => Cow::Borrowed(text),
+            (true, _, Cow::Owned(path)) => {
+                Cow::Owned([scheme.as_str(), "://", &authority, path, rest].concat())
+            }
+            (false, "", _) => Cow::Owned(format!("/{rest}")),
+            (false, _, Cow::Borrowed(_)) => Cow::Borrowed(after_authority),
+            (false, _, Cow::Owned(path)) => Cow::Owned([path, rest].concat()),
+        };
+        Ok(Target { scheme, authority, path: Some(normal), rest, request_target })
     }
 
     /// Returns scheme and authority for a request whose target names neither.
     fn by_host<'a>(
         &'a self,
         host: Option<&'a [u8]>,
+        form: TargetForm,
     ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
         let host = host.ok_or(TargetError::HostMissing)?;
         // The usual case: an origin in the list is known to be valid, so nothing has to be parsed.
         if let Some(ours) = self.0.first().filter(|o| o.authority().as_bytes() == host) {
-            return Ok((ours.scheme(), Cow::Borrowed(ours.authority())));
+            return Ok((ours.scheme(), form.authority(Cow::Borrowed(ours.authority()))));
         }
         let named = read_host(host)?;
         if self.0.is_empty() {
             let scheme = if is_loopback(named.host) { Scheme::Http } else { Scheme::Https };
-            return Ok((scheme, named.normal(scheme)));
+            return Ok((scheme, form.authority(named.normal(scheme))));
         }
-        match self.0.iter().find(|o| named.normal(o.scheme()) == o.authority()) {
-            Some(ours) => Ok((ours.scheme(), Cow::Borrowed(ours.authority()))),
+        let is_ours =
+            |o: &&Origin| form.is_authority_of(&form.authority(named.normal(o.scheme())), o);
+        match self.0.iter().find(is_ours) {
+            Some(ours) => Ok((ours.scheme(), form.authority(Cow::Borrowed(ours.authority())))),
             None => Err(self.not_ours(&String::from_utf8_lossy(host))),
         }
     }
@@ -210,7 +255,7 @@ impl Origins {
 pub struct Target<'a> {
     scheme: Scheme,
     authority: Cow<'a, str>,
-    path: Option<&'a str>,
+    path: Option<Cow<'a, str>>,
     /// The query with its question mark, or empty.
     rest: &'a str,
     request_target: Cow<'a, str>,
@@ -227,10 +272,10 @@ impl Target<'_> {
         &self.authority
     }
 
-    /// Returns `@path` as on the wire, `/` for an empty path. Returns `None` for `OPTIONS *`, which
+    /// Returns `@path` in the form of the target, `/` for an empty path. Returns `None` for `OPTIONS *`, which
     /// has no path.
     pub fn path(&self) -> Option<&str> {
-        self.path
+        self.path.as_deref()
     }
 
     /// Returns the query as on the wire, without the question mark: `Some("")` if the query is
@@ -249,7 +294,7 @@ impl Target<'_> {
     /// Returns `@target-uri` in pieces, which are to be written one after the other. This saves a
     /// copy.
     pub fn target_uri_pieces(&self) -> [&str; 5] {
-        [self.scheme.as_str(), "://", &self.authority, self.path.unwrap_or_default(), self.rest]
+        [self.scheme.as_str(), "://", &self.authority, self.path().unwrap_or_default(), self.rest]
     }
 
     /// Returns `@target-uri`. For `OPTIONS *` it ends with the authority (RFC 9110 section 7.1).
@@ -271,100 +316,25 @@ impl Target<'_> {
     }
 }
 
-impl<'a> RequestTarget<'a> {
-    /// Parses the target of a request line, or of the pseudo-header field `:path`: origin form,
-    /// absolute form or `*` (RFC 9112 section 3.2). Nothing is decoded, normalised or cut off.
-    /// (`http::Uri` silently drops a fragment, so that two different targets would look equal.)
-    ///
-    /// ```
-    /// use mcpid::message::RequestTarget;
-    /// use mcpid::message::target::{TargetError, UriError};
-    ///
-    /// let target = RequestTarget::from_bytes(b"/a/../mcp?x=%2F")?;
-    /// assert_eq!(target, RequestTarget::Origin("/a/../mcp?x=%2F".into()));
-    /// let refused = RequestTarget::from_bytes(b"/mcp#part");
-    /// assert_eq!(refused, Err(TargetError::Uri(UriError::Fragment)));
-    /// # Ok::<(), TargetError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`TargetError::Uri`] for a fragment, a byte that is not visible ASCII, or an absolute URI
-    /// that cannot be parsed; [`TargetError::Form`] for every other form, such as
-    /// `example.com:443`.
-    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, TargetError> {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let (at, byte) = (error.valid_up_to(), bytes.get(error.valid_up_to()));
-                let byte = byte.copied().unwrap_or_default();
-                return Err(TargetError::Uri(UriError::Character { at: at + 1, byte }));
-            }
-        };
-        check_characters(text).map_err(TargetError::Uri)?;
-        if text.starts_with('/') {
-            Ok(RequestTarget::Origin(text.into()))
-        } else if text == "*" {
-            Ok(RequestTarget::Asterisk)
-        } else if text.contains("://") {
-            UriParts::split(text).map_err(TargetError::Uri)?;
-            Ok(RequestTarget::Absolute(text.into()))
-        } else {
-            // This includes the authority form of CONNECT, which asks for a tunnel.
-            Err(TargetError::Form(shown(text)))
-        }
-    }
-
-    /// Returns the same target, borrowed from this one.
-    pub fn borrowed(&self) -> RequestTarget<'_> {
+impl TargetForm {
+    fn authority<'a>(self, authority: Cow<'a, str>) -> Cow<'a, str> {
         match self {
-            RequestTarget::Origin(text) => RequestTarget::Origin(Cow::Borrowed(text)),
-            RequestTarget::Absolute(text) => RequestTarget::Absolute(Cow::Borrowed(text)),
-            RequestTarget::Uri(text) => RequestTarget::Uri(Cow::Borrowed(text)),
-            RequestTarget::Asterisk => RequestTarget::Asterisk,
+            TargetForm::Exact => authority,
+            TargetForm::Rfc3986 => normal::normal_authority(authority),
         }
     }
 
-    /// Returns the path as on the wire, without query and fragment: `/` for a URI without a path,
-    /// `*` for the asterisk.
-    ///
-    /// ```
-    /// use mcpid::message::RequestTarget;
-    ///
-    /// assert_eq!(RequestTarget::Origin("/mcp?token=1".into()).path(), "/mcp");
-    /// assert_eq!(RequestTarget::Absolute("http://a.example?x".into()).path(), "/");
-    /// ```
-    pub fn path(&self) -> &str {
-        let (text, has_authority) = match self {
-            RequestTarget::Origin(text) => (text, false),
-            RequestTarget::Absolute(text) | RequestTarget::Uri(text) => (text, true),
-            RequestTarget::Asterisk => return "*",
-        };
-        let after = match text.split_once("://") {
-            Some((_, after)) if has_authority => {
-                let end = after.find(['/', '?', '#']).unwrap_or(after.len());
-                after.get(end..).unwrap_or_default()
-            }
-            _ => text,
-        };
-        match after.split(['?', '#']).next() {
-            Some("") if has_authority => "/",
-            path => path.unwrap_or_default(),
-        }
+    /// Whether `authority`, which is in this form, is that of `origin`.
+    fn is_authority_of(self, authority: &str, origin: &Origin) -> bool {
+        self.authority(Cow::Borrowed(origin.authority())) == authority
     }
+}
 
-    /// Returns the target for a URL from a person or a file. An empty path becomes `/`, as a client
-    /// sends it. The rest stays as it is.
-    ///
-    /// # Errors
-    /// [`UriError`] if the text is not such a URL; a fragment is [`UriError::Fragment`].
-    pub fn from_url(url: impl Into<Cow<'a, str>>) -> Result<Self, UriError> {
-        let mut url = url.into();
-        let parts = UriParts::split(&url)?;
-        if parts.path.is_empty() {
-            let at = url.len() - parts.rest.len();
-            url.to_mut().insert(at, '/');
-        }
-        Ok(RequestTarget::Uri(url))
+/// Returns a path in the given form.
+fn in_form(path: &str, form: TargetForm) -> Result<Cow<'_, str>, TargetError> {
+    match form {
+        TargetForm::Exact => Ok(Cow::Borrowed(path)),
+        TargetForm::Rfc3986 => normal::normal_path(path).map_err(TargetError::Uri),
     }
 }
 

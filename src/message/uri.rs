@@ -125,6 +125,12 @@ pub enum UriError {
     /// The port is not a number from 1 to 65535 without leading zeros.
     #[error("{} is not a port", quoted(.0))]
     Port(String),
+    /// A `%` of the path is not followed by two hexadecimal digits (RFC 3986 section 2.1).
+    #[error("a % in the path is not followed by two hexadecimal digits")]
+    Percent,
+    /// A segment of the path is a dot segment once it is decoded, such as `%2e%2e`.
+    #[error("a dot segment of the path is percent-encoded")]
+    EncodedDots,
     /// The origin is followed by a path or query.
     #[error("an origin has no path and no query")]
     NotAnOrigin,
