@@ -121,6 +121,10 @@ impl NonceStore for WatchedStore {
         self.store.peek(now, key, nonce)
     }
 
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        self.store.is_over_quota(now, key)
+    }
+
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
         self.store.floor(now)
     }

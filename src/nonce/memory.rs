@@ -293,6 +293,13 @@ impl NonceStore for Memory {
         Box::pin(async move { self.peek_now(now, key, nonce) })
     }
 
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        let (Ok(second), Ok(mut quotas)) = (self.seconds(now), self.quota(key)) else {
+            return false;
+        };
+        quotas.get_mut(key).is_some_and(|quota| quota.live(second) >= self.quota)
+    }
+
     fn floor<'a>(&'a self, _now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
         Box::pin(async move { Ok(self.floor_now()) })
     }

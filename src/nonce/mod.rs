@@ -27,6 +27,8 @@ use crate::key::KeyId;
 mod admin;
 #[cfg(feature = "store-contract")]
 pub mod contract;
+#[cfg(any(feature = "sqlite", feature = "redis"))]
+mod key_limit;
 pub mod memory;
 pub mod open;
 mod quota;
@@ -140,6 +142,14 @@ pub trait NonceStore: Send + Sync {
         key: &'a KeyId,
         nonce: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
+
+    /// Whether a claim for `key` would be [`Claim::OverQuota`], as far as this process knows. It
+    /// answers at once, without asking a file or a server: a verifier calls it before it verifies a
+    /// signature, so a client without a key could otherwise make it wait. A claim decides.
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        let _ = (now, key);
+        false
+    }
 
     /// Returns the floor: the store may have lost nonces of requests that were created at or
     /// before it.

@@ -44,15 +44,15 @@
 //! `min-replicas-to-write` is 1 or more; without that setting there is a [`Warning`]. The store
 //! asks the Sentinels again every second.
 //!
-//! **Memory.** A claim takes about 150 bytes. There is no quota for a key: a full server is an
-//! error for all users, and nothing is evicted. Limit the request rates of trusted keys. While a
-//! cluster moves a slot to another node, claims in that slot are errors.
+//! **Memory.** A claim takes about 150 bytes. A full server is an error for all users, and nothing is
+//! evicted. Each process limits the live nonces that it claims for one key. Limit the request rates
+//! of trusted keys too. While a cluster moves a slot to another node, claims in that slot are errors.
 
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use rand::TryRng as _;
@@ -62,6 +62,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
+use super::key_limit::{DEFAULT_PER_KEY, KeyLimit};
 use super::url::RedisUrl;
 use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use crate::clock::Timestamp;
@@ -76,6 +77,7 @@ mod listing;
 mod nodes;
 mod primary;
 mod settings;
+mod waiting_slot;
 mod watch;
 mod wire;
 
@@ -84,6 +86,7 @@ use engine::RedisEngine;
 use fault::RedisFault;
 pub use primary::Warning;
 use settings::{RedisSettings, WarningHandler};
+use waiting_slot::WaitingSlot;
 use wire::KeyNames;
 
 /// The time that a claim waits for an answer unless the options say otherwise.
@@ -93,14 +96,11 @@ const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 /// has to be much shorter than the margin, which is at least 30 seconds.
 const MAX_BUDGET: Duration = Duration::from_secs(10);
 
-/// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
-/// backlog does not catch up if the queue grows.
-const WAITING: usize = 8_192;
-
 /// The addresses of the servers, and the options for using them.
 pub struct RedisOptions {
     url: RedisUrl,
     budget: Duration,
+    max_per_key: usize,
     evicting_allowed: bool,
     raising_allowed: bool,
     warn: WarningHandler,
@@ -111,7 +111,8 @@ impl RedisOptions {
     pub fn new(url: RedisUrl) -> Self {
         let warn: WarningHandler = Arc::new(|_| {});
         let (evicting_allowed, raising_allowed) = (false, false);
-        RedisOptions { url, budget: DEFAULT_BUDGET, evicting_allowed, raising_allowed, warn }
+        let (budget, max_per_key) = (DEFAULT_BUDGET, DEFAULT_PER_KEY);
+        RedisOptions { url, budget, max_per_key, evicting_allowed, raising_allowed, warn }
     }
 
     /// Sets the password, in place of one in the URL.
@@ -126,6 +127,14 @@ impl RedisOptions {
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget.min(MAX_BUDGET);
+        self
+    }
+
+    /// Sets how many live nonces of one key this process claims at most; a million by default.
+    /// Further claims for the key are [`Claim::OverQuota`].
+    #[must_use]
+    pub fn max_per_key(mut self, nonces: usize) -> Self {
+        self.max_per_key = nonces;
         self
     }
 
@@ -184,7 +193,8 @@ impl RedisOptions {
     }
 
     fn connect(self) -> Result<Redis, StoreError> {
-        let RedisOptions { url, budget, evicting_allowed, raising_allowed, warn } = self;
+        let RedisOptions { url, budget, max_per_key, evicting_allowed, raising_allowed, warn } =
+            self;
         let ca = url.ca.as_ref().map(std::fs::read).transpose();
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
@@ -199,7 +209,7 @@ impl RedisOptions {
         let settings =
             RedisSettings { url, ca, keys, budget, evicting_allowed, raising_allowed, warn };
         let engine = RedisEngine::new(settings);
-        Redis::start(Arc::new(engine), name)
+        Ok(Redis { limit: KeyLimit::new(max_per_key), ..Redis::start(Arc::new(engine), name)? })
     }
 }
 
@@ -224,6 +234,7 @@ pub struct Redis {
     read_only: bool,
     /// The address of the server, without user name and password.
     name: String,
+    limit: KeyLimit,
 }
 
 impl Redis {
@@ -241,7 +252,8 @@ impl Redis {
         };
         std::thread::Builder::new().name("mcpid-redis".to_owned()).spawn(serve).map_err(failed)?;
         let waiting = AtomicUsize::new(0);
-        Ok(Redis { engine, jobs, runtime: handle, waiting, read_only: false, name })
+        let limit = KeyLimit::new(DEFAULT_PER_KEY);
+        Ok(Redis { engine, jobs, runtime: handle, waiting, read_only: false, name, limit })
     }
 
     /// Runs `task` on the store's thread, and waits at most for the budget.
@@ -346,7 +358,17 @@ impl NonceStore for Redis {
         nonce: &'a str,
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        Box::pin(self.claim_now(now, key, nonce, until))
+        Box::pin(async move {
+            if self.limit.is_reached(now, key) {
+                return Ok(Claim::OverQuota);
+            }
+            let claim = self.claim_now(now, key, nonce, until).await;
+            self.limit.count((now, until), key, claim)
+        })
+    }
+
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        self.limit.is_reached(now, key)
     }
 
     fn peek<'a>(
@@ -368,29 +390,5 @@ impl NonceStore for Redis {
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("url", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A slot among the waiting claims, released when the claim is answered or dropped.
-struct WaitingSlot<'a> {
-    waiting: &'a AtomicUsize,
-    /// Whether no other claim was waiting when the slot was taken.
-    alone: bool,
-}
-
-impl<'a> WaitingSlot<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
-        let others = waiting.fetch_add(1, Ordering::SeqCst);
-        let place = WaitingSlot { waiting, alone: others == 0 };
-        if others >= WAITING {
-            return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for WaitingSlot<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

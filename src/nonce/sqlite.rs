@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key_limit::{DEFAULT_PER_KEY, KeyLimit};
 use super::{
     BoxFuture, Claim, KeptNonce, KnownNonce, ListCursor, NoncePage, NonceStore, Retention,
     StoreAdmin, StoreError, StoreState,
@@ -95,6 +96,7 @@ pub struct SqliteOptions {
     boot: Option<String>,
     budget: Duration,
     max_bytes: u64,
+    max_per_key: usize,
     raising_allowed: bool,
 }
 
@@ -103,7 +105,8 @@ impl SqliteOptions {
     /// boot (see [`boot_id`]).
     pub fn new(path: impl Into<PathBuf>, boot: Option<String>) -> Self {
         let (budget, max_bytes) = (DEFAULT_BUDGET, DEFAULT_MAX_BYTES);
-        SqliteOptions { path: path.into(), boot, budget, max_bytes, raising_allowed: false }
+        let (path, max_per_key) = (path.into(), DEFAULT_PER_KEY);
+        SqliteOptions { path, boot, budget, max_bytes, max_per_key, raising_allowed: false }
     }
 
     /// Sets the time that a call waits for its answer; 2 seconds by default.
@@ -118,6 +121,14 @@ impl SqliteOptions {
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
+        self
+    }
+
+    /// Sets how many live nonces of one key this process claims at most; a million by default.
+    /// Further claims for the key are [`Claim::OverQuota`].
+    #[must_use]
+    pub fn max_per_key(mut self, nonces: usize) -> Self {
+        self.max_per_key = nonces;
         self
     }
 
@@ -167,14 +178,16 @@ pub struct Sqlite {
     queue: Arc<StoreQueue>,
     path: PathBuf,
     raising: bool,
+    limit: KeyLimit,
 }
 
 impl Sqlite {
     fn start(options: SqliteOptions, read_only: bool) -> Result<Self, StoreError> {
         let (path, raising) = (options.path.clone(), options.raising_allowed);
+        let limit = KeyLimit::new(options.max_per_key);
         let queue = Arc::new(question::queue(options.budget));
         worker::start(&queue, file::FileOpener::new(options, read_only))?;
-        Ok(Sqlite { queue, path, raising })
+        Ok(Sqlite { queue, path, raising, limit })
     }
 
     async fn ask(&self, question: StoreQuestion) -> Result<StoreAnswer, StoreError> {
@@ -253,12 +266,21 @@ impl NonceStore for Sqlite {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         Box::pin(async move {
-            let (now, until) = (checked(now)?, checked(until)?);
-            match self.ask(StoreQuestion::Claim { now, id: super::id(key, nonce), until }).await? {
+            if self.limit.is_reached(now, key) {
+                return Ok(Claim::OverQuota);
+            }
+            let (second, last, id) = (checked(now)?, checked(until)?, super::id(key, nonce));
+            let question = StoreQuestion::Claim { now: second, id, until: last };
+            let claim = match self.ask(question).await? {
                 StoreAnswer::Claim(claim) => Ok(claim),
                 _ => Err(mixed_up()),
-            }
+            };
+            self.limit.count((now, until), key, claim)
         })
+    }
+
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        self.limit.is_reached(now, key)
     }
 
     fn peek<'a>(

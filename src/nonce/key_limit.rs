@@ -1,0 +1,84 @@
+//! A limit on the live nonces of each key, for stores that processes share.
+//!
+//! Such a store cannot count the nonces of a key in one step with a claim. So each process counts and
+//! limits those that it claimed itself, which costs no question to a file or a server.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::quota::{KeyQuota, KeyQuotas};
+use super::{Claim, StoreError};
+use crate::clock::Timestamp;
+use crate::key::KeyId;
+
+/// The default limit on live nonces of one key: what AdCP's document on security recommends.
+pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
+
+/// Seconds since 1970 from which [`KeyLimit`] counts: 2026-01-01. Counting reaches 68 years
+/// further; later times count as its end.
+const BASE: i64 = 1_767_225_600;
+
+/// A limit on the live nonces that this process claimed for one key.
+pub(super) struct KeyLimit {
+    quotas: Mutex<KeyQuotas>,
+    pub(super) most: usize,
+}
+
+impl KeyLimit {
+    pub(super) fn new(most: usize) -> Self {
+        KeyLimit { quotas: Mutex::default(), most }
+    }
+
+    fn quotas(&self) -> MutexGuard<'_, KeyQuotas> {
+        // A count is whole at any time, so a panic of another thread left it usable.
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `key` has as many live nonces as it may have.
+    pub(super) fn is_reached(&self, now: Timestamp, key: &KeyId) -> bool {
+        let now = second(now);
+        self.quotas().get_mut(key).is_some_and(|quota| quota.live(now) >= self.most)
+    }
+
+    /// Counts a nonce if the claim of it is fresh.
+    pub(super) fn count(
+        &self,
+        (now, until): (Timestamp, Timestamp),
+        key: &KeyId,
+        claim: Result<Claim, StoreError>,
+    ) -> Result<Claim, StoreError> {
+        if let Ok(Claim::Fresh { .. }) = claim {
+            KeyQuota::of(&mut self.quotas(), key, second(now)).add(second(until));
+        }
+        claim
+    }
+}
+
+fn second(time: Timestamp) -> i32 {
+    let seconds = time.unix().saturating_sub(BASE);
+    i32::try_from(seconds).unwrap_or(if seconds < 0 { i32::MIN } else { i32::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{SecretKey, Sign as _};
+
+    #[test]
+    fn a_limit_counts_fresh_claims_until_they_end_and_each_key_alone() {
+        let (one, other) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let limit = KeyLimit::new(2);
+        let now = Timestamp::from_unix(BASE + 10);
+        let claim = |claim| {
+            let _ = limit.count((now, now.plus(5)), one.public().id(), Ok(claim));
+            limit.is_reached(now, one.public().id())
+        };
+        let fresh = Claim::Fresh { floor: now };
+        assert!(!claim(fresh));
+        assert!(!claim(Claim::Replayed { first: None }), "a replay is no further nonce");
+        assert!(!claim(Claim::OverQuota));
+        assert!(claim(fresh));
+        assert!(!limit.is_reached(now, other.public().id()));
+        assert!(limit.is_reached(now.plus(4), one.public().id()));
+        assert!(!limit.is_reached(now.plus(5), one.public().id()));
+    }
+}

@@ -1,0 +1,33 @@
+//! The limit on claims that wait for the server.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::StoreError;
+
+/// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
+/// backlog does not catch up if the queue grows.
+const WAITING: usize = 8_192;
+
+/// A slot among the waiting claims, released when the claim is answered or dropped.
+pub(super) struct WaitingSlot<'a> {
+    waiting: &'a AtomicUsize,
+    /// Whether no other claim was waiting when the slot was taken.
+    pub(super) alone: bool,
+}
+
+impl<'a> WaitingSlot<'a> {
+    pub(super) fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
+        let others = waiting.fetch_add(1, Ordering::SeqCst);
+        let place = WaitingSlot { waiting, alone: others == 0 };
+        if others >= WAITING {
+            return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for WaitingSlot<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
