@@ -28,10 +28,12 @@ mod edit;
 mod file;
 mod limits;
 mod load;
+mod purpose;
 mod settings;
 mod splice;
 
 use limits::TrustLimits;
+use purpose::StatedPurpose;
 
 pub use edit::{
     ClientIdError, Document, EditError, NewEntry, check_client_id, create_or_edit, edit,
@@ -61,6 +63,7 @@ pub struct TrustEntry {
     name: Option<String>,
     kids: Vec<String>,
     client_ids: Vec<String>,
+    purpose: StatedPurpose,
     limits: TrustLimits,
 }
 
@@ -84,6 +87,12 @@ impl TrustEntry {
     /// Returns the client ids that a `tag` may claim besides the key's own id.
     pub fn client_ids(&self) -> &[String] {
         &self.client_ids
+    }
+
+    /// Returns what the JWK lacks of a key for verifying signatures whose `adcp_use` is `purpose`, as
+    /// a fragment for a message. `None` if every file that names the key states all of it.
+    pub fn lacks_of_purpose(&self, purpose: &str) -> Option<String> {
+        self.purpose.lacks(purpose)
     }
 
     /// Returns the start of validity (inclusive).
@@ -155,6 +164,7 @@ impl TrustEntry {
     /// counts. Returns the second name, if the other file gives the key another name.
     fn tighten(&mut self, other: TrustEntry) -> Option<String> {
         self.limits.tighten(other.limits);
+        self.purpose.tighten(&other.purpose);
         unite(&mut self.kids, other.kids);
         unite(&mut self.client_ids, other.client_ids);
         match (&self.name, other.name) {
@@ -192,6 +202,8 @@ pub struct Registry {
     entries: Vec<Arc<TrustEntry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
+    /// Why the entry of a `kid` was passed over, if no other entry has the `kid`.
+    passed_over: HashMap<String, String>,
     notes: Vec<TrustNote>,
     sources: Vec<TrustSource>,
 }
@@ -231,9 +243,10 @@ impl Registry {
             if let (Some(path), Some(sha256)) = (&path, file.sha256) {
                 registry.sources.push(TrustSource { path: path.clone(), sha256 });
             }
-            let TrustFileParts { entries, passed_over, notes } = file.into_parts();
+            let TrustFileParts { entries, passed_over, skipped_kids, notes } = file.into_parts();
             registry.notes.extend(notes);
             restrictions.extend(passed_over);
+            registry.passed_over.extend(skipped_kids);
             for entry in entries {
                 registry.take(entry, path.as_deref());
             }
@@ -299,6 +312,12 @@ impl Registry {
             .iter()
             .take(MAX_KEYS_PER_KID)
             .filter_map(|at| self.entries.get(*at))
+    }
+
+    /// Returns why an entry with this `kid` is not used: its `use`, `key_ops` or `alg`, or a fault of
+    /// the entry. `None` if there is no such entry.
+    pub fn passed_over(&self, kid: &str) -> Option<&str> {
+        self.passed_over.get(kid).map(String::as_str)
     }
 
     /// Returns all entries, in the order in which the files first name their keys.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::limits::TrustLimits;
+use super::purpose::StatedPurpose;
 use super::settings::TrustSettings;
 use super::{TrustEntry, TrustNote};
 use crate::key::format::SIGNING;
@@ -17,6 +18,8 @@ use crate::key::{JsonError, KeyId, misplaced};
 pub struct TrustFile {
     entries: Vec<TrustEntry>,
     passed_over: Vec<Restriction>,
+    /// The `kid`s of entries that are not used, and why.
+    skipped_kids: Vec<(String, String)>,
     /// The index of each entry in the file's `keys`.
     positions: Vec<usize>,
     notes: Vec<TrustNote>,
@@ -35,6 +38,7 @@ pub(super) struct Restriction {
 pub(super) struct TrustFileParts {
     pub(super) entries: Vec<TrustEntry>,
     pub(super) passed_over: Vec<Restriction>,
+    pub(super) skipped_kids: Vec<(String, String)>,
     pub(super) notes: Vec<TrustNote>,
 }
 
@@ -196,13 +200,15 @@ impl TrustFile {
                     }
                 }
                 self.positions.push(index);
-                self.entries.push(settings.into_entry(key, kid.map(str::to_owned)));
+                let purpose = StatedPurpose::of(jwk);
+                self.entries.push(settings.into_entry(key, kid.map(str::to_owned), purpose));
             }
             Err(Unusable::Broken(why)) if alone || is_ours => return Err(wrong(why)),
             Err(Unusable::Broken(why) | Unusable::NotForUs(why)) => {
                 let limits = settings.limits;
                 let restricts = limits.restrict();
                 self.skip_key(position, &why, restricts);
+                self.skipped_kids.extend(kid.map(|kid| (kid.to_owned(), why)));
                 if restricts {
                     // The ids are computed from the bytes of the key, even if the entry names
                     // another key type.
@@ -254,6 +260,7 @@ impl TrustFile {
     }
 
     pub(super) fn into_parts(self) -> TrustFileParts {
-        TrustFileParts { entries: self.entries, passed_over: self.passed_over, notes: self.notes }
+        let TrustFile { entries, passed_over, skipped_kids, notes, .. } = self;
+        TrustFileParts { entries, passed_over, skipped_kids, notes }
     }
 }

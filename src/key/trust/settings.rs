@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::TrustEntry;
 use super::limits::TrustLimits;
+use super::purpose::StatedPurpose;
 use crate::clock::Timestamp;
 use crate::key::json::StrictObject;
 use crate::key::misplaced::SETTINGS;
@@ -66,7 +67,12 @@ impl TrustSettings {
         unreadable
     }
 
-    pub(super) fn into_entry(mut self, key: PublicKey, kid: Option<String>) -> TrustEntry {
+    pub(super) fn into_entry(
+        mut self,
+        key: PublicKey,
+        kid: Option<String>,
+        purpose: StatedPurpose,
+    ) -> TrustEntry {
         let mut seen = HashSet::new();
         self.client_ids.retain(|id| seen.insert(id.clone()));
         TrustEntry {
@@ -74,6 +80,7 @@ impl TrustSettings {
             name: self.name,
             kids: kid.into_iter().collect(),
             client_ids: self.client_ids,
+            purpose,
             limits: self.limits,
         }
     }
