@@ -292,7 +292,7 @@ impl Signer {
         }
         let id = self.key.public().id();
         let keyid = self.keyid.as_deref().unwrap_or(id.as_str());
-        let target = origins.resolve(&head)?;
+        let target = origins.resolve_as(&head, self.profile.target)?;
         let earlier = self.earlier_nonce(&head, &target)?;
         let sends = |parameter| self.profile.sends(parameter);
         let nonce = earlier.as_deref().unwrap_or(nonce.as_str());

@@ -22,6 +22,9 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
         }
         "key_unknown" => "if the key is to be trusted: mcpid trust add",
         "tag_mismatch" => "if the client id is the key's: mcpid trust add --client-id",
+        "key_purpose_invalid" => {
+            "the JWK must have use sig, verify in key_ops, the adcp_use of the profile, and fit the algorithm"
+        }
         "key_not_valid" => {
             "the trust entry says from when until when the key counts: mcpid trust list"
         }

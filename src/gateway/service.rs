@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::Limited;
@@ -16,10 +17,11 @@ use rustls::ClientConfig;
 use tower_layer::Layer as _;
 
 use crate::clock::Clock;
+use crate::message::target::TargetForm;
 use crate::net::{DialRoute, Dialer, Peer, RefusedHead};
 use crate::tower::{
     Budget, Handle, LayerError, RefusalReason, RefuseWith, RefusedRequest, Route, SessionBindings,
-    SessionEvent, VerifyLayer, VerifyService,
+    SessionEvent, VerifyLayer, VerifyService, normalise_target,
 };
 use crate::verify::{Code, Verifier};
 
@@ -259,7 +261,7 @@ impl GatewayParts {
             Ok(page) => page,
             Err(fault) => return self.refuse(fault, None, record),
         };
-        let route = config.paths.route(parts.method.as_str(), parts.uri.path());
+        let route = self.route(&mut parts);
         if route == Route::Nothing {
             return self.refuse(NOT_FOUND, page, record);
         }
@@ -313,6 +315,25 @@ impl GatewayParts {
         web_origins.add_cors(&page, response.headers_mut());
         record.answered(response.status().as_u16());
         response
+    }
+
+    /// Returns where the request goes. Under a profile that signs targets in normal form, a request
+    /// to the endpoint gets target and host in that form: the upstream sees no other spelling of what
+    /// was signed. Open paths are compared as on the wire, because they are not signed, and so are
+    /// all paths for a proxy that asks: it sends the request on as it came.
+    fn route(&self, parts: &mut Parts) -> Route {
+        let SharedParts { config, handle, layer, .. } = &self.shared;
+        let paths = &config.paths;
+        let sends_on = self.application.protocol().is_none();
+        if sends_on && layer.target_form() == TargetForm::Rfc3986 {
+            let mut normal = parts.clone();
+            normalise_target(&mut normal, handle.verifier().origins());
+            if paths.route(normal.method.as_str(), normal.uri.path()) == Route::Endpoint {
+                *parts = normal;
+                return Route::Endpoint;
+            }
+        }
+        paths.route(parts.method.as_str(), parts.uri.path())
     }
 
     fn refuse(

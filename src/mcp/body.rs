@@ -165,6 +165,16 @@ pub fn read<'b>(
     message(found).map(Reading::Message).map_err(|why| Ambiguity::JsonRpc(why).into())
 }
 
+/// Checks that `body` is one JSON object that can be read in one way only, whatever its fields say of
+/// it.
+///
+/// # Errors
+/// [`AmbiguousBody`].
+pub(crate) fn check_json(body: &[u8]) -> Result<(), AmbiguousBody> {
+    let found = json::read(text(body)?);
+    found.map(|_| ()).map_err(|(why, at)| AmbiguousBody::near(why, at))
+}
+
 /// Returns true if a request with content, anywhere, claims to be MCP or JSON.
 fn speaks_mcp(head: &Head<'_>) -> bool {
     head.fields().iter().any(|field| match field.name() {

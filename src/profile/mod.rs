@@ -13,8 +13,10 @@ mod rules;
 
 pub use rules::{
     ClientField, ComponentRules, DigestAlgorithms, Expiry, KeyLookup, LastSteps, NonceForm,
-    Presence, ReplayRule, SentParameter, SeveralSignatures, TagRule, TargetForm, Window,
+    Presence, ReplayRule, SentParameter, SeveralSignatures, TagRule, Window,
 };
+
+pub use crate::message::target::TargetForm;
 
 /// A row of the table of profiles, [`Profile::NAMED`].
 #[derive(Clone, Copy, Debug)]
@@ -110,10 +112,18 @@ pub struct Profile {
     pub last_steps: LastSteps,
     /// How a request with several signatures is judged.
     pub several: SeveralSignatures,
+    /// Whether the key is judged before the signature, and a client is told what is wrong with it. If
+    /// not, a client whose signature does not verify does not learn which keys are trusted.
+    pub key_first: bool,
+    /// Whether malformed signature fields refuse a request in permissive mode too: one of the two
+    /// without the other, or `Content-Type` with a comma, or a `Content-Digest` that is not RFC 9530
+    /// beside them.
+    pub refuse_malformed: bool,
     /// The names by which a client is told of refusals: a code of ours, then the name. A code that
     /// is not in the list keeps its own name.
     pub told_codes: &'static [(&'static str, &'static str)],
-    /// The HTTP status of refusals that the profile's own documents demand.
+    /// The HTTP status of refusals that have a name in `told_codes`, if the documents of the profile
+    /// demand one.
     pub refusal_status: Option<u16>,
 }
 

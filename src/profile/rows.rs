@@ -10,6 +10,34 @@ use super::{
     TargetForm, Window,
 };
 
+/// The codes of AdCP's transport error taxonomy.
+const ADCP_CODES: &[(&str, &str)] = &[
+    ("signature_missing", "request_signature_required"),
+    ("target_malformed", "request_target_uri_malformed"),
+    ("signature_malformed", "request_signature_header_malformed"),
+    ("parameter_invalid", "request_signature_header_malformed"),
+    ("parameter_missing", "request_signature_params_incomplete"),
+    ("tag_mismatch", "request_signature_tag_invalid"),
+    ("alg_not_allowed", "request_signature_alg_not_allowed"),
+    ("not_yet_valid", "request_signature_window_invalid"),
+    ("expired", "request_signature_window_invalid"),
+    ("lifetime_invalid", "request_signature_window_invalid"),
+    ("coverage_insufficient", "request_signature_components_incomplete"),
+    ("key_unknown", "request_signature_key_unknown"),
+    ("key_not_valid", "request_signature_key_unknown"),
+    ("key_purpose_invalid", "request_signature_key_purpose_invalid"),
+    ("key_weak", "request_signature_key_purpose_invalid"),
+    ("key_published", "request_signature_key_purpose_invalid"),
+    ("key_revoked", "request_signature_key_revoked"),
+    ("signature_invalid", "request_signature_invalid"),
+    ("digest_missing", "request_signature_digest_mismatch"),
+    ("digest_invalid", "request_signature_digest_mismatch"),
+    ("digest_mismatch", "request_signature_digest_mismatch"),
+    ("nonce_replayed", "request_signature_replayed"),
+    ("nonce_quota", "request_signature_rate_abuse"),
+    ("body_ambiguous", "request_body_malformed"),
+];
+
 fn names<const N: usize>(names: [&'static str; N]) -> Vec<Cow<'static, str>> {
     names.map(Cow::Borrowed).into()
 }
@@ -27,6 +55,11 @@ impl Profile {
             name: "rfc9421",
             about: "Any signature of RFC 9421, for audits and interoperability",
             make: Profile::rfc9421,
+        },
+        NamedProfile {
+            name: "adcp",
+            about: "Request signing of AdCP 3.2, the Ad Context Protocol",
+            make: Profile::adcp,
         },
         NamedProfile {
             name: "ucp",
@@ -86,6 +119,8 @@ impl Profile {
             judge_json: false,
             last_steps: LastSteps::NonceLast,
             several: SeveralSignatures::AnyThatHolds,
+            key_first: false,
+            refuse_malformed: false,
             told_codes: &[],
             refusal_status: None,
         }
@@ -173,6 +208,9 @@ impl Profile {
             judge_json: true,
             last_steps: LastSteps::NonceBeforeBody,
             several: SeveralSignatures::FirstTagged,
+            key_first: true,
+            refuse_malformed: true,
+            told_codes: ADCP_CODES,
             refusal_status: Some(401),
             ..Profile::mcp()
         }

@@ -89,16 +89,6 @@ pub struct ClientField {
     pub member: &'static str,
 }
 
-/// How a target is compared and signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TargetForm {
-    /// As on the wire.
-    Exact,
-    /// After the normalisation of RFC 3986 sections 6.2.2 and 6.2.3.
-    Rfc3986,
-}
-
 /// Which members of `Content-Digest` count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

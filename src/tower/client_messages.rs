@@ -11,6 +11,7 @@ pub(super) fn client_message(code: Code) -> &'static str {
             "the signature fields, or others that must stand once, cannot be read"
         }
         Code::TargetMismatch => "the request is for another host",
+        Code::TargetMalformed => "the target of the request has no normal form",
         Code::SignatureMissing => {
             "this server wants requests to be signed: mcpid connect URL signs for any MCP client"
         }
@@ -23,6 +24,9 @@ pub(super) fn client_message(code: Code) -> &'static str {
         Code::CoverageInsufficient => "the signature does not cover all that it has to",
         Code::KeyUnknown => {
             "no known key verifies this signature: send the operator what mcpid export prints"
+        }
+        Code::KeyPurposeInvalid => {
+            "the key is not published for signing requests with this algorithm"
         }
         Code::KeyWeak => "the key is weak",
         Code::KeyPublished => "the private half of the key is published",

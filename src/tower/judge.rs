@@ -11,7 +11,7 @@ use http_body::Body;
 
 use crate::mcp::body::{self, AmbiguousBody, MessageKind, Reading, Scope};
 use crate::message::{Head, HeadError};
-use crate::verify::{Refusal, Rejection, Step, VerifiedHead, Verifier};
+use crate::verify::{Refusal, Rejection, VerifiedHead, Verifier};
 
 use super::BoxError;
 use super::answer::AnswerCheck;
@@ -90,6 +90,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
+    settings.normalise_target(&mut parts);
     let decision = match head::received_head(&parts, settings.wire_target(&parts)) {
         Ok(head) => {
             // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
@@ -244,7 +245,8 @@ where
         return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
-    let held = verifier.judge_head(head);
+    // HTTP/2 need not say in the head whether a body follows.
+    let held = verifier.judge_head_for(head, !body.is_end_stream());
     if let Some(why) = unseen::unjudged(extensions, head, &held) {
         return HeadOutcome::Settled(
             Findings::unavailable(why, mode(settings, None)),
@@ -253,9 +255,9 @@ where
     }
     let held = match held {
         Ok(held) => Ok(held),
-        // The limits of step 1 also apply in permissive mode.
-        Err(rejection) if rejection.step() == Step::Limits => {
-            return HeadOutcome::Settled(over_limits(rejection), BodyState::Unread(body));
+        // Step 1 holds in permissive mode too, and so may malformed signature fields.
+        Err(rejection) if rejection.is_in_every_mode() => {
+            return HeadOutcome::Settled(in_every_mode(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
             // The mode does not depend on the operation, so the body is not read. Strict mode
@@ -313,6 +315,8 @@ async fn conclude<'h>(
     let held = held.and_then(|held| verifier.judge_parsed_body(held, bytes, || reading));
     let mut session = None;
     let judged = match held {
+        // The application is not asked about a request that is refused after its nonce is claimed.
+        Ok(held) if held.is_refused() => verifier.claim(held).await,
         Ok(held) => match settings.admit(head, &held) {
             Ok(named) => {
                 session = named;
@@ -330,16 +334,16 @@ async fn conclude<'h>(
             refusal: None,
             session,
         },
-        Err(Refusal::Rejected(rejection)) if rejection.step() == Step::Limits => {
-            over_limits(rejection)
+        Err(Refusal::Rejected(rejection)) if rejection.is_in_every_mode() => {
+            in_every_mode(rejection)
         }
         Err(Refusal::Rejected(rejection)) => rejected(settings, rejection, reading),
         Err(Refusal::Unavailable(why)) => Findings::unavailable(why, mode(settings, reading)),
     }
 }
 
-/// Refuses a request that exceeds a limit. This applies in every mode.
-fn over_limits(rejection: Rejection) -> Findings {
+/// Refuses a request in every mode.
+fn in_every_mode(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
     let refusal = Some(RefusalReason::Rejected(rejection));

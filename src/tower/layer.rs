@@ -10,6 +10,8 @@ use http_body::Body;
 use tower_layer::Layer;
 
 use crate::key::KeyId;
+#[cfg(feature = "gateway")]
+use crate::message::target::TargetForm;
 use crate::message::{Head, HeadError, RequestTarget};
 use crate::verify::Verifier;
 
@@ -42,10 +44,12 @@ impl VerifyLayer {
     /// [`LayerError`] if `verifier` would accept requests that were signed for other servers, or
     /// replays.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
+        let target = verifier.profile().target;
         let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
             settings: Arc::new(VerifySettings {
                 verifier,
+                target,
                 policy: Arc::new(Modes::strict()),
                 learning: None,
                 sessions: None,
@@ -207,6 +211,12 @@ impl VerifyLayer {
         extensions: &Extensions,
     ) -> Response<Bytes> {
         judge::refuse_head(&self.settings, error, (method, path), extensions)
+    }
+
+    /// How the profile of this layer signs targets.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn target_form(&self) -> TargetForm {
+        self.settings.target
     }
 
     /// Returns a handle that replaces the verifier while the layer is in use.

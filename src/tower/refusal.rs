@@ -101,7 +101,8 @@ impl RefusedRequest {
         &self.reason
     }
 
-    /// Returns the status of the response: 403 or the status that [`RefuseWith`] sets; or 400 for
+    /// Returns the status of the response: 403 or the status that [`RefuseWith`] sets; 401 for a
+    /// refusal that the profile names ([`Rejection::profile_code`]); or 400 for
     /// `header_body_mismatch`, 413 for a long body, 415 for a content coding, 417 for `Expect`, 421
     /// for `target_mismatch`, 429 for `nonce_quota`, 431 for a long head, 503 if the request could
     /// not be judged. A part that a proxy did not show (`body_unseen`, `head_unseen`) gives 403,
@@ -124,18 +125,32 @@ impl RefusedRequest {
         }
     }
 
-    /// Returns the code that the client receives.
+    /// Returns the code that the client receives: the name that the profile gives it, if it has one.
     pub fn public_code(&self) -> &'static str {
         match &*self.reason {
-            RefusalReason::Rejected(rejection) => rejection.public_code().as_str(),
+            RefusalReason::Rejected(rejection) => {
+                rejection.profile_code().unwrap_or(rejection.public_code().as_str())
+            }
             _ => self.code(),
+        }
+    }
+
+    /// Returns the code by the names of the profile, if it has one for this refusal.
+    fn profile_code(&self) -> Option<&'static str> {
+        match &*self.reason {
+            RefusalReason::Rejected(rejection) => rejection.profile_code(),
+            _ => None,
         }
     }
 
     /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            RefusalReason::Rejected(rejection) => client_message(rejection.public_code()),
+            // A profile with names of its own hides nothing behind another code.
+            RefusalReason::Rejected(rejection) => client_message(match rejection.profile_code() {
+                Some(_) => rejection.code(),
+                None => rejection.public_code(),
+            }),
             RefusalReason::Unavailable(why) => match **why {
                 Unavailable::BodyUnseen => {
                     "the proxy in front did not show the body, so the request cannot be judged"
@@ -195,6 +210,10 @@ fn status_of(
     with: &RefuseWith,
 ) -> StatusCode {
     match reason {
+        // The documents of the profile demand this status.
+        RefusalReason::Rejected(rejection) if rejection.profile_code().is_some() => {
+            StatusCode::UNAUTHORIZED
+        }
         RefusalReason::Rejected(rejection) => match rejection.code() {
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
@@ -249,6 +268,12 @@ pub(super) fn response(
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     match (refused.status(), with) {
+        (StatusCode::UNAUTHORIZED, _) if refused.profile_code().is_some() => {
+            let challenge = format!("Signature error=\"{public_code}\"");
+            if let Ok(value) = HeaderValue::try_from(challenge) {
+                headers.insert(header::WWW_AUTHENTICATE, value);
+            }
+        }
         (StatusCode::UNAUTHORIZED, RefuseWith::Unauthorized { realm }) => {
             let challenge = format!("HTTPSig realm={}, error=\"{public_code}\"", quoted(realm));
             if let Ok(value) = HeaderValue::try_from(challenge) {

@@ -7,6 +7,7 @@ use http::Response;
 use http::request::Parts;
 
 use crate::key::KeyId;
+use crate::message::target::TargetForm;
 use crate::message::{Head, RequestTarget};
 use crate::verify::{JudgedBody, Verifier};
 
@@ -26,6 +27,8 @@ type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>>
 #[derive(Clone)]
 pub(super) struct VerifySettings {
     pub(super) verifier: Handle,
+    /// How the profile of the verifier signs targets.
+    pub(super) target: TargetForm,
     pub(super) policy: Arc<dyn ModePolicy>,
     /// The same value as `policy`, if that policy learns from the server's answers.
     pub(super) learning: Option<LearningModes>,
@@ -43,6 +46,14 @@ pub(super) struct VerifySettings {
 impl VerifySettings {
     pub(super) fn verifier(&self) -> Arc<Verifier> {
         self.verifier.verifier()
+    }
+
+    /// Gives a request its target in the form that the profile signs. With a hook for the target,
+    /// the URI may be a part of it only, and stays as it is.
+    pub(super) fn normalise_target(&self, parts: &mut Parts) {
+        if self.target == TargetForm::Rfc3986 && self.wire_target.is_none() {
+            head::normalise_target(parts, self.verifier().origins());
+        }
     }
 
     pub(super) fn wire_target<'p>(&self, parts: &'p Parts) -> RequestTarget<'p> {

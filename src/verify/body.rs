@@ -12,7 +12,7 @@ use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
-use crate::profile::{DigestAlgorithms, Presence};
+use crate::profile::{DigestAlgorithms, LastSteps, Presence};
 
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step, chain};
@@ -21,6 +21,9 @@ use super::{JudgedBody, VerifiedHead, Verifier, coverage, verdict, window};
 impl Verifier {
     /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
     /// have expired while the body arrived.
+    ///
+    /// A profile that claims nonces before it reads the body gives a refusal of steps 10 and 11 after
+    /// the claim ([`Verifier::claim`]).
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -38,6 +41,16 @@ impl Verifier {
     /// Like [`Verifier::judge_body`], for a body that the caller already parsed in this verifier's
     /// scope.
     pub(crate) fn judge_parsed_body<'r>(
+        &self,
+        request: VerifiedHead<'_>,
+        body: &[u8],
+        reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
+    ) -> Result<JudgedBody, Rejection> {
+        let judged = self.judge_content(request, body, reading);
+        judged.map_err(|rejection| rejection.told_by(&self.profile))
+    }
+
+    fn judge_content<'r>(
         &self,
         request: VerifiedHead<'_>,
         body: &[u8],
@@ -62,7 +75,8 @@ impl Verifier {
             let (created, expires) = times(one);
             window::judge(&self.profile, created, expires, now).err()
         };
-        if held.iter().all(|one| late(one).is_some()) {
+        let mut counting = held.iter().filter(|one| one.counts);
+        if counting.all(|one| late(one).is_some()) {
             let first = held.first().and_then(late);
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
@@ -70,7 +84,7 @@ impl Verifier {
         // 6. Coverage, again: the head need not say that a body follows.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut held);
-            if let (true, Some(first)) = (held.is_empty(), open.first()) {
+            if let (false, Some(first)) = (held.iter().any(|one| one.counts), open.first()) {
                 return Err(first.clone());
             }
             failed.extend(open);
@@ -82,22 +96,12 @@ impl Verifier {
         // 9. Digest.
         self.judge_digest(head, body).map_err(whole)?;
 
-        // 10. MCP.
+        // 10. MCP. A profile that claims the nonce first gives this refusal after step 12.
         let reading = reading();
-        if self.profile.judge_mcp {
-            let reading = reading.as_ref().map_err(|e| whole(ambiguous(e)))?;
-            headers::check(head, reading).map_err(|mismatch| {
-                let side = |value: Option<&str>| match value {
-                    Some(value) => format!("{value:?}"),
-                    None => "says none".to_owned(),
-                };
-                let header = format!("{}: {}", mismatch.header(), side(mismatch.header_value()));
-                whole(
-                    Rejection::new(Step::Mcp, Code::HeaderBodyMismatch, mismatch.to_string())
-                        .with("header", header)
-                        .with("body", side(mismatch.body_value())),
-                )
-            })?;
+        let nonce_first = self.profile.last_steps == LastSteps::NonceBeforeBody;
+        let mut refused = self.judge_reading(head, body, reading).err().map(whole);
+        if let Some(refused) = refused.take_if(|_| !nonce_first) {
+            return Err(refused);
         }
 
         // 11. Allowed. A body that cannot be parsed matches no grant.
@@ -106,9 +110,14 @@ impl Verifier {
             Some(operation) => one.entry.allows(operation),
             None => !one.entry.is_limited(),
         };
-        if !held.iter().any(|one| late(one).is_none() && may(one)) {
+        let allowed = |one: &VerifiedSignature| one.counts && late(one).is_none() && may(one);
+        if refused.is_none() && !held.iter().any(allowed) {
             let first = held.first().map(|one| not_allowed(operation, &one.entry));
-            return Err(whole(first.unwrap_or_else(unsigned)));
+            let first = whole(first.unwrap_or_else(unsigned));
+            if !nonce_first {
+                return Err(first);
+            }
+            refused = Some(first);
         }
         // Those beside one that holds and may: reported, and without a say.
         for one in held.iter().filter(|_| held.len() > 1) {
@@ -117,14 +126,44 @@ impl Verifier {
                 None => not_allowed(operation, &one.entry),
                 Some(late) => late,
             };
-            failed.push(rejection.after_signature(true).stating(verdict::of_one(head, one)));
+            let rejection = rejection.after_signature(true).stating(verdict::of_one(head, one));
+            failed.push(rejection.told_by(&self.profile));
         }
 
         // The verdict names the first signature whose key may do this. The others stay in the list,
         // because their nonces are claimed too.
         held.retain(|one| late(one).is_none());
-        held.sort_by_key(|one| !may(one));
-        Ok(JudgedBody { held, failed, now })
+        held.sort_by_key(|one| (!one.counts, !may(one)));
+        let refused = refused.map(|refused| Box::new(refused.told_by(&self.profile)));
+        Ok(JudgedBody { held, failed, now, refused })
+    }
+
+    /// Judges step 10.
+    fn judge_reading(
+        &self,
+        head: &Head<'_>,
+        body: &[u8],
+        reading: &Result<Reading<'_>, AmbiguousBody>,
+    ) -> Result<(), Rejection> {
+        if self.profile.judge_mcp || self.profile.judge_json {
+            reading.as_ref().map_err(ambiguous)?;
+        }
+        if self.profile.judge_json && !body.is_empty() {
+            body::check_json(body).map_err(|error| ambiguous(&error))?;
+        }
+        if let (true, Ok(reading)) = (self.profile.judge_mcp, reading) {
+            headers::check(head, reading).map_err(|mismatch| {
+                let side = |value: Option<&str>| match value {
+                    Some(value) => format!("{value:?}"),
+                    None => "says none".to_owned(),
+                };
+                let header = format!("{}: {}", mismatch.header(), side(mismatch.header_value()));
+                Rejection::new(Step::Mcp, Code::HeaderBodyMismatch, mismatch.to_string())
+                    .with("header", header)
+                    .with("body", side(mismatch.body_value()))
+            })?;
+        }
+        Ok(())
     }
 
     /// Removes the signatures that do not cover what one over a request with a body has to, and

@@ -11,6 +11,7 @@ use crate::key::KeyKind;
 use crate::key::trust::{Registry, TrustEntry};
 use crate::message::Head;
 use crate::message::target::Target;
+use crate::nonce::NonceStore;
 use crate::profile::{KeyLookup, Profile, TagRule};
 
 use super::coverage::{self, CoverageOverrides};
@@ -26,8 +27,11 @@ pub(super) struct JudgeContext<'a> {
     pub(super) changes: &'a CoverageOverrides,
     pub(super) registry: &'a Registry,
     pub(super) head: &'a Head<'a>,
+    pub(super) has_body: bool,
     pub(super) target: &'a Target<'a>,
     pub(super) now: Timestamp,
+    /// The store that limits the nonces of each key.
+    pub(super) store: Option<&'a dyn NonceStore>,
 }
 
 /// A signature that passed steps 3 to 8. It holds only what later steps and the verdict need; a
@@ -42,6 +46,8 @@ pub(super) struct VerifiedSignature {
     pub(super) nonce: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) entry: Arc<TrustEntry>,
+    /// Whether this signature can authorise the request. The nonces of the others are claimed.
+    pub(super) counts: bool,
     /// The bytes that were signed.
     pub(super) base: String,
     pub(super) signature: [u8; 64],
@@ -79,6 +85,7 @@ impl JudgeContext<'_> {
                     nonce: nonce.map(str::to_owned),
                     tag: tag.map(str::to_owned),
                     entry,
+                    counts: true,
                     base: proof.0,
                     signature: proof.1,
                 })
@@ -116,7 +123,7 @@ impl JudgeContext<'_> {
         window::judge(self.profile, parameters.created, parameters.expires, self.now)?;
         // 6. Coverage.
         let covered = (label, params.components());
-        let request = (self.head, coverage::says_body_follows(self.head));
+        let request = (self.head, self.has_body);
         coverage::judge(self.profile, self.changes, request, covered)?;
         // 7. Key. 8. Signature.
         let claims = (&parameters, client.as_deref());
@@ -176,6 +183,9 @@ impl JudgeContext<'_> {
             [] => "no trusted key has this id",
             _ => "the id is the kid of a trusted key, and here a key is named by its thumbprint",
         };
+        if let (Some(_), Some(why)) = (self.profile.key_purpose, self.registry.passed_over(keyid)) {
+            return purpose_invalid(why).with("keyid", format!("{keyid:?}"));
+        }
         let rejection = Rejection::new(Step::Key, Code::KeyUnknown, message)
             .with("keyid", format!("{keyid:?}"));
         match of_kid.as_slice() {
@@ -191,12 +201,51 @@ impl JudgeContext<'_> {
         claims: KeyClaims<'_>,
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
+        if self.profile.key_first {
+            // Cheap before costly: a client that has no key must not make the server verify.
+            self.judge_purpose(entry, claims.0)?;
+            standing::judge(self.profile, entry, claims, self.now)?;
+            self.judge_quota(entry)?;
+            return self.judge_signature(entry, params, signature);
+        }
         let signature = self.judge_signature(entry, params, signature);
         // Step 7 comes before step 8 in the report, but a client whose signature verifies may learn
         // why its key is refused. So the signature is verified first.
         standing::judge(self.profile, entry, claims, self.now)
             .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
         signature
+    }
+
+    /// Refuses a key whose JWK does not state the purpose that the profile demands, or that is for
+    /// another algorithm than the signature names.
+    fn judge_purpose(
+        &self,
+        entry: &TrustEntry,
+        parameters: &CheckedParameters<'_>,
+    ) -> Result<(), Rejection> {
+        let Some(purpose) = self.profile.key_purpose else { return Ok(()) };
+        let kind = entry.key().kind();
+        let lacks = entry.lacks_of_purpose(purpose).or_else(|| {
+            let fits = parameters.alg.is_none_or(|alg| alg == kind);
+            (!fits).then(|| format!("it is {}", kind.described()))
+        });
+        match lacks {
+            Some(lacks) => Err(purpose_invalid(&lacks).with("key", entry.key().id())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a key that has as many live nonces as it may have, as far as this process knows. Step
+    /// 12 decides.
+    fn judge_quota(&self, entry: &TrustEntry) -> Result<(), Rejection> {
+        let key = entry.key().id();
+        match self.store {
+            Some(store) if store.is_over_quota(self.now, key) => {
+                let message = "the key has too many requests within the window";
+                Err(Rejection::new(Step::Nonce, Code::NonceQuota, message).with("key", key))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn judge_signature(
@@ -224,6 +273,11 @@ impl JudgeContext<'_> {
         })?;
         Ok((base, *signature))
     }
+}
+
+fn purpose_invalid(why: &str) -> Rejection {
+    let message = format!("the key is not published for this: {why}");
+    Rejection::new(Step::Key, Code::KeyPurposeInvalid, message)
 }
 
 fn malformed(field: &'static str, fault: &MemberFault) -> Rejection {

@@ -24,11 +24,15 @@ impl Verifier {
     ///
     /// # Errors
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
-    /// has no statement; see [`JudgedBody::statement`].
+    /// has no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it reads
+    /// the body, also the refusals of steps 10 and 11.
     pub async fn claim(&self, request: JudgedBody) -> Result<Verified, Refusal> {
-        let JudgedBody { held, now, .. } = request;
+        let JudgedBody { held, now, refused, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
-        Ok(Verified { held, now, nonce_outcome: seen })
+        match refused {
+            Some(refused) => Err(Refusal::Rejected(*refused)),
+            None => Ok(Verified { held, now, nonce_outcome: seen }),
+        }
     }
 
     /// Does step 12 for a request whose body was not kept. The request is not verified, because its
@@ -41,6 +45,17 @@ impl Verifier {
     }
 
     pub(super) async fn claim_pairs(
+        &self,
+        held: &[VerifiedSignature],
+        now: Timestamp,
+    ) -> Result<NonceOutcome, Refusal> {
+        self.claim_each(held, now).await.map_err(|refusal| match refusal {
+            Refusal::Rejected(rejection) => Refusal::Rejected(rejection.told_by(&self.profile)),
+            other => other,
+        })
+    }
+
+    async fn claim_each(
         &self,
         held: &[VerifiedSignature],
         now: Timestamp,

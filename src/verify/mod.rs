@@ -9,15 +9,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::header::{self, HeaderError};
+use crate::base::header::{self, Candidate, HeaderError};
+use crate::base::params::Param;
 use crate::block_on::block_on;
 use crate::clock::Clock;
 use crate::key::trust::Registry;
 use crate::mcp::body::Scope;
 use crate::message::Head;
-use crate::message::target::{Origins, Target};
+use crate::message::target::{Origins, Target, TargetError};
 use crate::nonce::NonceStore;
-use crate::profile::Profile;
+use crate::profile::{Profile, SeveralSignatures, TagRule, TargetForm};
 
 mod body;
 mod candidate;
@@ -27,6 +28,7 @@ pub mod coverage;
 pub mod covered;
 pub mod meant;
 pub mod parameters;
+mod present;
 pub mod rejection;
 pub mod report;
 mod standing;
@@ -34,7 +36,7 @@ mod statement;
 mod verdict;
 pub mod window;
 
-use candidate::JudgeContext;
+use candidate::{JudgeContext, VerifiedSignature};
 use coverage::CoverageOverrides;
 
 pub use crate::message::capture::MAX_HEAD;
@@ -97,6 +99,19 @@ pub enum ReplayCheck {
     WithinRun(Arc<dyn NonceStore>),
     /// Ignores the nonces.
     Unchecked,
+}
+
+impl ReplayCheck {
+    /// Returns the store that knows which keys are over their quota.
+    fn store(&self) -> Option<&dyn NonceStore> {
+        match self {
+            ReplayCheck::Claim(store)
+            | ReplayCheck::ClaimOnce(store)
+            | ReplayCheck::LookUp { store, .. }
+            | ReplayCheck::WithinRun(store) => Some(&**store),
+            ReplayCheck::Unchecked => None,
+        }
+    }
 }
 
 /// Judges requests by the rules of a profile. It needs no particular async runtime.
@@ -206,13 +221,15 @@ impl Verifier {
     /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] if the nonce
     /// store could not answer.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
-        let JudgedBody { held, now, .. } = self.judge_body(self.judge_head(head)?, body)?;
-        match self.claim_pairs(&held, now).await {
-            Ok(seen) => Ok(Verified { held, now, nonce_outcome: seen }),
-            Err(Refusal::Rejected(r)) => {
+        let head_held = self.judge_head_for(head, !body.is_empty())?;
+        let JudgedBody { held, now, refused, .. } = self.judge_body(head_held, body)?;
+        match (self.claim_pairs(&held, now).await, refused) {
+            (Ok(seen), None) => Ok(Verified { held, now, nonce_outcome: seen }),
+            (Ok(_), Some(refused)) => Err(Refusal::Rejected(*refused)),
+            (Err(Refusal::Rejected(r)), _) => {
                 Err(Refusal::Rejected(r.stating(verdict::of(head, &held))))
             }
-            Err(other) => Err(other),
+            (Err(other), _) => Err(other),
         }
     }
 
@@ -225,30 +242,44 @@ impl Verifier {
         block_on(self.verify(head, body))
     }
 
-    /// Judges steps 1 to 8, which do not need the body.
+    /// Judges steps 1 to 8, which do not need the body. The head says whether a body follows.
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
     pub fn judge_head<'h>(&self, head: &'h Head<'h>) -> Result<VerifiedHead<'h>, Rejection> {
+        self.judge_head_for(head, coverage::says_body_follows(head))
+    }
+
+    /// Judges steps 1 to 8 for a request of which is known whether it has a body. Some profiles
+    /// demand more coverage if it has.
+    ///
+    /// # Errors
+    /// As [`Verifier::judge_head`].
+    pub fn judge_head_for<'h>(
+        &self,
+        head: &'h Head<'h>,
+        has_body: bool,
+    ) -> Result<VerifiedHead<'h>, Rejection> {
+        let judged = self.judge_signatures(head, has_body);
+        judged.map_err(|rejection| rejection.told_by(&self.profile))
+    }
+
+    fn judge_signatures<'h>(
+        &self,
+        head: &'h Head<'h>,
+        has_body: bool,
+    ) -> Result<VerifiedHead<'h>, Rejection> {
         // 1. Limits: sizes, one line per singleton, the authority one of ours.
         let target = self.judge_limits(head)?;
 
         // 2. Present: both fields, or the request is unsigned.
-        for field in ["signature-input", "signature"] {
-            if !head.has(field) {
-                return Err(Rejection::new(
-                    Step::Present,
-                    Code::SignatureMissing,
-                    format!("the request is unsigned: it has no {field} field"),
-                ));
-            }
-        }
+        present::judge(&self.profile, head)?;
 
         // 3. Parse: a fault of the dictionaries refuses the request; one inside a member refuses
         //    that candidate, below.
         let candidates = header::read(head).map_err(|fault| match fault {
             // Two empty fields are two absent ones (RFC 9651 section 3.2).
-            HeaderError::Missing(_) => empty_signature_fields(),
+            HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
             _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
         })?;
         if candidates.len() > MAX_LABELS {
@@ -257,22 +288,43 @@ impl Verifier {
         }
 
         // 4 to 8, for each candidate.
-        let now = self.clock.now();
         let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
-        let context = JudgeContext { profile, changes, registry, head, target: &target, now };
+        let (now, target, store) = (self.clock.now(), &target, self.replay.store());
+        let context =
+            JudgeContext { profile, changes, registry, head, has_body, target, now, store };
+        let decides = self.decides(&candidates);
         let mut held = Vec::with_capacity(1);
         let mut failed = Vec::new();
         for (place, candidate) in candidates.into_iter().enumerate() {
             match context.judge(place, candidate) {
-                Ok(one) => held.push(one),
-                Err(rejection) => failed.push(rejection),
+                Ok(one) => held.push(VerifiedSignature {
+                    counts: decides.is_none_or(|decides| decides == place),
+                    ..one
+                }),
+                Err(rejection) if decides == Some(place) => return Err(rejection),
+                Err(rejection) => failed.push(rejection.told_by(profile)),
             }
         }
         if held.is_empty() {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
-            return Err(failed.into_iter().reduce(further).unwrap_or_else(empty_signature_fields));
+            let empty = || present::empty_signature_fields(profile);
+            return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
+        // The verdict is about the one that counts.
+        held.sort_by_key(|one| !one.counts);
         Ok(VerifiedHead { head, held, failed, now })
+    }
+
+    /// Returns the place of the signature that alone decides, if the profile says that one does.
+    fn decides(&self, candidates: &[Candidate<'_>]) -> Option<usize> {
+        let TagRule::Exactly(tag) = self.profile.tag else { return None };
+        if self.profile.several != SeveralSignatures::FirstTagged {
+            return None;
+        }
+        let tagged = candidates.iter().position(|candidate| {
+            candidate.params.as_ref().is_ok_and(|params| params.tag() == Param::Value(tag))
+        });
+        Some(tagged.unwrap_or(0))
     }
 
     fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {
@@ -310,18 +362,14 @@ impl Verifier {
                 format!("{name} stands on more than one line"),
             ));
         }
-        self.origins
-            .resolve(head)
-            .map_err(|e| Rejection::new(Step::Limits, Code::TargetMismatch, rejection::chain(&e)))
+        self.origins.resolve_as(head, self.profile.target).map_err(|e| {
+            let code = match (&e, self.profile.target) {
+                (TargetError::NotOurs { .. }, _) | (_, TargetForm::Exact) => Code::TargetMismatch,
+                _ => Code::TargetMalformed,
+            };
+            Rejection::new(Step::Limits, code, rejection::chain(&e))
+        })
     }
-}
-
-fn empty_signature_fields() -> Rejection {
-    Rejection::new(
-        Step::Present,
-        Code::SignatureMissing,
-        "the request is unsigned: its signature fields are empty",
-    )
 }
 
 /// Returns an `Mcp-Param-*` field that stands on two lines.

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::message::shown::{MOST_PRINTED, capped};
 use crate::nonce::StoreError;
+use crate::profile::Profile;
 use crate::secret::json_fault;
 
 use super::statement::Statement;
@@ -100,6 +101,8 @@ codes! {
     SignatureMalformed = "signature_malformed",
     /// The request was sent to an authority that is not one of this server.
     TargetMismatch = "target_mismatch",
+    /// The profile signs targets in a normal form, and this one has none.
+    TargetMalformed = "target_malformed",
     /// The request is unsigned.
     SignatureMissing = "signature_missing",
     /// A parameter that the profile needs is absent.
@@ -119,6 +122,9 @@ codes! {
     CoverageInsufficient = "coverage_insufficient",
     /// No trusted key has this id.
     KeyUnknown = "key_unknown",
+    /// The key is not published for the purpose that the profile demands, or for another algorithm
+    /// than the signature names.
+    KeyPurposeInvalid = "key_purpose_invalid",
     /// The key has a component of small order.
     KeyWeak = "key_weak",
     /// The private half of the key is published.
@@ -167,13 +173,36 @@ pub struct Rejection {
     message: String,
     details: Vec<(&'static str, String)>,
     signature_held: bool,
+    /// The name that the profile has for the code.
+    profile_code: Option<&'static str>,
+    in_every_mode: bool,
     statement: Option<Box<Statement>>,
 }
 
 impl Rejection {
     pub(super) fn new(step: Step, code: Code, message: impl Into<String>) -> Self {
         let (details, message) = (Vec::new(), message.into());
-        Rejection { step, code, message, details, signature_held: false, statement: None }
+        Rejection {
+            step,
+            code,
+            message,
+            details,
+            signature_held: false,
+            profile_code: None,
+            in_every_mode: step == Step::Limits,
+            statement: None,
+        }
+    }
+
+    /// Names the refusal as `profile` does, and records whether it refuses the request in permissive
+    /// mode too.
+    pub(super) fn told_by(mut self, profile: &Profile) -> Self {
+        let code = self.code.as_str();
+        let named = profile.told_codes.iter().find(|(ours, _)| *ours == code);
+        self.profile_code = named.map(|(_, name)| *name);
+        self.in_every_mode |= profile.refuse_malformed
+            && matches!(self.code, Code::SignatureMalformed | Code::ParameterInvalid);
+        self
     }
 
     /// Adds one detail.
@@ -230,6 +259,18 @@ impl Rejection {
             Step::Key | Step::Signature if !self.signature_held => Code::KeyUnknown,
             _ => self.code,
         }
+    }
+
+    /// Returns the name that the documents of the profile give to this refusal, for the client and
+    /// for programs that know the profile. It hides nothing. `None` if the profile has no names of
+    /// its own, or none for this refusal.
+    pub fn profile_code(&self) -> Option<&'static str> {
+        self.profile_code
+    }
+
+    /// Whether the request must be refused in permissive mode too.
+    pub fn is_in_every_mode(&self) -> bool {
+        self.in_every_mode
     }
 
     /// Returns what was refused, with the numbers: one lower-case line.

@@ -3,21 +3,18 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+mod capped;
 
 use super::{Code, NonceOutcome, Rejection, Statement};
 use crate::clock::Timestamp;
 use crate::mcp::body::{self, Scope};
 use crate::mcp::name_forms::NameAmbiguity;
 use crate::message::InputRequest;
-use crate::message::shown::{MOST_PRINTED, capped};
 use crate::message::target::Origins;
-
-/// The longest target in JSON, in characters. Programs compare targets, and few are longer.
-const MOST_TARGET: usize = 2048;
-/// The longest key id, tag or nonce in JSON, in characters. A verifier accepts no longer ones.
-const MOST_PARAMETER: usize = 256;
+use capped::{parameter, shared, short, target, text};
 
 /// A limit for a key that was revoked later: a thief of the key could write any `created` before.
 pub const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
@@ -82,6 +79,10 @@ pub struct VerdictReport {
     pub step: Option<u8>,
     /// The code of the refusal.
     pub code: Option<&'static str>,
+    /// The name that the documents of the profile give to the refusal; the member is left out if
+    /// there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_code: Option<&'static str>,
     /// The reason of the verdict, for people.
     pub message: Option<String>,
     /// The label of the signature.
@@ -232,6 +233,7 @@ impl VerdictReport {
             status: Some("unavailable"),
             step: None,
             code: None,
+            profile_code: None,
             message: None,
             label: None,
             key: None,
@@ -317,6 +319,7 @@ impl VerdictReport {
         }
         self.step = Some(rejection.step().number());
         self.code = Some(rejection.code().as_str());
+        self.profile_code = rejection.profile_code();
         self.message = Some(rejection.message().to_owned());
         self.rejection = Some(rejection);
         self
@@ -373,28 +376,4 @@ impl VerdictReport {
     pub fn rests_on_revoked_key(&self) -> bool {
         self.verdict == Some(Judgement::Accepted) && self.revoked_at.is_some()
     }
-}
-
-/// Returns at most [`MOST_PRINTED`] characters of `text`.
-fn short(text: &str) -> String {
-    capped(text, MOST_PRINTED).into_owned()
-}
-
-fn text<S: Serializer>(text: &str, into: S) -> Result<S::Ok, S::Error> {
-    into.serialize_str(&capped(text, MOST_PARAMETER))
-}
-
-fn parameter<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
-    text.as_ref().map(|text| capped(text, MOST_PARAMETER)).serialize(into)
-}
-
-fn target<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
-    text.as_ref().map(|text| capped(text, MOST_TARGET)).serialize(into)
-}
-
-fn shared<T: Serialize + ?Sized, S: Serializer>(
-    value: &Option<Arc<T>>,
-    into: S,
-) -> Result<S::Ok, S::Error> {
-    value.as_deref().serialize(into)
 }

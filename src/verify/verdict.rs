@@ -20,14 +20,16 @@ pub struct VerifiedHead<'h> {
     pub(super) now: Timestamp,
 }
 
-/// A request of which at least one signature passed steps 1 to 11. Its nonce is still to be
-/// claimed.
+/// A request of which at least one signature passed steps 1 to 11, or steps 1 to 9 if the profile
+/// claims nonces before it reads the body. Its nonce is still to be claimed.
 #[derive(Debug)]
 pub struct JudgedBody {
     /// The signatures that hold, the one that the verdict names first.
     pub(super) held: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
+    /// The refusal of step 10 or 11 that follows after the claim.
+    pub(super) refused: Option<Box<Rejection>>,
 }
 
 /// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
@@ -92,6 +94,12 @@ impl VerifiedHead<'_> {
 }
 
 impl JudgedBody {
+    /// Whether the request is refused as soon as its nonce is claimed.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// Returns the id of the key that the verdict will name.
     pub fn key(&self) -> &KeyId {
         // There is at least one signature.

@@ -51,6 +51,7 @@ impl RefusalCause {
             Code::TooLarge => "too large",
             Code::SignatureMalformed => "with a malformed signature",
             Code::TargetMismatch => "for another host",
+            Code::TargetMalformed => "with a malformed target",
             Code::SignatureMissing => "unsigned",
             Code::ParameterMissing => "without a parameter",
             Code::ParameterInvalid => "with an invalid parameter",
@@ -60,6 +61,7 @@ impl RefusalCause {
             Code::LifetimeInvalid => "valid for too long",
             Code::CoverageInsufficient => "not wholly covered",
             Code::KeyUnknown => "signed by unknown keys",
+            Code::KeyPurposeInvalid => "signed by keys for other purposes",
             Code::KeyWeak => "signed by weak keys",
             Code::KeyPublished => "signed by published keys",
             Code::KeyNotValid => "signed by keys outside their time",
@@ -129,6 +131,14 @@ impl RefusalCause {
             Code::CoverageInsufficient => {
                 "The client’s signature leaves out something that steers the server. Let it cover \
                  what `Accept-Signature` asks for."
+            }
+            Code::TargetMalformed => {
+                "The client sends a host or path that has no normal form, such as a host outside \
+                 ASCII. It has to send the form that it signs."
+            }
+            Code::KeyPurposeInvalid => {
+                "The key is trusted, but its JWK is not published for signing requests: `use`, \
+                 `key_ops` and `adcp_use` say for what. Its owner has to publish another one."
             }
             Code::KeyWeak | Code::KeyPublished => {
                 "Anybody can sign with this key. Take it out of the registry, and give its owner \

@@ -1,6 +1,7 @@
 //! `mcpid sign`: signs a payload or a captured request.
 
 pub(crate) mod headers;
+mod normal;
 pub(crate) mod request;
 
 use std::path::Path;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Everything that can fail is tried before a person is asked for a passphrase: the flags, then
     // the files, then signing with a placeholder key.
     check(args)?;
-    let plan = SignPlan::of(args)?;
+    let plan = SignPlan::of(args, &profile, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
     signing_key.check_kind(&profile)?;
     let source = signing_key.source(&args.passphrase, ui)?;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use mcpid::block_on;
 use mcpid::clock::{Clock, FixedClock, SystemClock};
 use mcpid::message::har::TimeFault;
-use mcpid::message::line;
+use mcpid::message::line::{self, LineError};
+use mcpid::message::target::TargetForm;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::report::{TimeSource, VerdictReport};
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         PageOutput::check(args.html.as_deref(), &page::KIND, || page::with_other_page(args), ui)?;
     let hashed = output.is_wanted() || ui.json();
     let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
-    let inputs = inputs.hashed_if(hashed);
+    let normal = judging.profile().target == TargetForm::Rfc3986;
+    let inputs = inputs.hashed_if(hashed).with_any_target(normal);
     let mut page = VerdictPage::new(judging.trust_files());
     // A page on stdout stands in the place of the verdicts.
     let print = |verdict: &VerdictReport, named: bool, ui: &mut Ui| match output.is_stdout() {
@@ -128,6 +130,9 @@ struct VerifyContext {
     at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
+    /// Reads a request line. A profile that signs a normal form has a refusal for a target without
+    /// one.
+    parse_line: fn(&[u8]) -> Result<InputRequest<'_>, LineError>,
     /// The trust files, if the output includes them.
     trust: Option<Arc<RawValue>>,
     /// Whether signatures that hold are kept, for a page.
@@ -173,6 +178,10 @@ impl VerifyContext {
         let by_the_clock = rerun_hint::verify(args, None, None);
         let trust = if ui.json() { Some(judging.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
+        let parse_line = match judging.profile().target {
+            TargetForm::Rfc3986 => line::parse_with_any_target,
+            _ => line::parse,
+        };
         let keeps_signatures = args.html.is_some();
         Ok(VerifyContext {
             judging,
@@ -180,6 +189,7 @@ impl VerifyContext {
             at,
             replay,
             only,
+            parse_line,
             trust,
             keeps_signatures,
             by_the_clock,
@@ -203,7 +213,7 @@ impl VerifyContext {
         let request = match &content {
             UnitContent::Failed(failure) => return JudgedUnit::Failed((**failure).clone()),
             UnitContent::Request(request) => &**request,
-            UnitContent::Line(bytes) => match line::parse(bytes) {
+            UnitContent::Line(bytes) => match (self.parse_line)(bytes) {
                 Ok(request) => {
                     parsed = request;
                     &parsed
@@ -251,7 +261,11 @@ impl VerifyContext {
             return JudgedUnit::Done(Box::new(verdict.without_time(why)));
         }
         let head = &request.head;
-        let head_held = match verifier.judge_head(head) {
+        let judged = match &request.body {
+            Body::Kept(bytes) => verifier.judge_head_for(head, !bytes.is_empty()),
+            _ => verifier.judge_head(head),
+        };
+        let head_held = match judged {
             Ok(held) => held,
             Err(rejection) => return JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         };

@@ -84,6 +84,8 @@ pub(crate) struct InputReader {
     only: Option<String>,
     /// Whether the SHA-256 of inputs is computed.
     hashed: bool,
+    /// True if a raw request whose target cannot be read is a request to be refused.
+    any_target: bool,
 }
 
 type Give<'g> = &'g mut dyn FnMut(InputUnit) -> ControlFlow<()>;
@@ -99,7 +101,13 @@ impl InputReader {
         if paths.iter().any(Option::is_none) {
             files::note_if_terminal(ui);
         }
-        InputReader { paths, max_body, only, hashed: ui.json() }
+        InputReader { paths, max_body, only, hashed: ui.json(), any_target: false }
+    }
+
+    /// Also gives raw requests whose target cannot be read.
+    pub(crate) fn with_any_target(mut self, any_target: bool) -> Self {
+        self.any_target = any_target;
+        self
     }
 
     /// Hashes the inputs, or not.
@@ -153,8 +161,11 @@ impl InputReader {
         };
         let reader = files::open_quietly(path)?.reader;
         let reader = CountingReader { reader, bytes: &counts.bytes, hash: hash.clone() };
-        let captures =
+        let mut captures =
             Captures::open(reader, self.max_body).map_err(|e| input_failure(input, e))?;
+        if self.any_target {
+            captures = captures.with_any_target();
+        }
         let sha256: Option<Arc<str>> = match path {
             _ if captures.is_read() => hashed(),
             Some(path) if self.hashed => hash_of_file(path)?,

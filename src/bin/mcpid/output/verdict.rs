@@ -184,10 +184,13 @@ fn add_request(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
 }
 
 fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
-    let profile = verdict.profile.as_deref().and_then(Profile::named);
-    if profile.is_some_and(|profile| !profile.demands_coverage()) {
-        let open = components(&verdict.not_covered);
-        facts.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
+    if let Some(profile) = verdict.profile.as_deref().and_then(Profile::named) {
+        if !profile.demands_coverage() {
+            let open = components(&verdict.not_covered);
+            facts.push(("open", if open.is_empty() { "nothing".to_owned() } else { open }));
+        } else if let Some(open) = steering_left_open(&profile, &verdict.not_covered) {
+            facts.push(("open", open));
+        }
     }
     let replay = match verdict.replay {
         "fresh" => "the nonce is fresh",
@@ -196,6 +199,16 @@ fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
         _ => "unchecked",
     };
     facts.push(("replay", replay.to_owned()));
+}
+
+/// Returns the open fields that decide what an MCP server does, if the profile lets a signature leave
+/// any of them open.
+fn steering_left_open(profile: &Profile, open: &[String]) -> Option<String> {
+    let mcp = Profile::mcp().components;
+    let steering =
+        |name: &&String| mcp.covers_if_carried(name) && !profile.components.covers_if_carried(name);
+    let names: Vec<String> = open.iter().filter(steering).cloned().collect();
+    (!names.is_empty()).then(|| components(&names))
 }
 
 /// Returns the id of a key, and its name in parentheses.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use mcpid::gateway::{AuthzDialect, Config, GatewayRole, Upstream};
 use mcpid::key::file_watch::FileWatch;
-use mcpid::message::target::Origin;
+use mcpid::message::target::{Origin, TargetForm, normal_path_and_query};
 use mcpid::net::{ListenAddress, ServerLimits, tls};
+use mcpid::profile::Profile;
 use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
 use rustls::{ClientConfig, ServerConfig};
 
@@ -119,6 +120,7 @@ impl GatewaySettings {
             ))
             .hint(format!("--trusted-proxy {proxy}")));
         }
+        endpoint_is_normal(&profile, config.paths.endpoint())?;
         policy(args, command, &mut config, ui)?;
         patterns_have_effect(args)?;
         if args.allow_remote_admin && args.admin.is_none() {
@@ -311,6 +313,22 @@ fn modes(args: &FrontFlags, command: &str, ui: &mut Ui) -> Result<LearningModes,
     }
     let modes = LearningModes::new(modes);
     Ok(if destructive { modes.with_destructive() } else { modes })
+}
+
+/// Checks that requests can get to the endpoint under a profile that signs paths in normal form.
+fn endpoint_is_normal(profile: &Profile, endpoint: &str) -> Result<(), Failure> {
+    let normal = normal_path_and_query(endpoint);
+    if profile.target != TargetForm::Rfc3986 || normal.as_deref() == Ok(endpoint) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!(
+        "--path {endpoint}: the profile {} signs paths in normal form, so no request gets there",
+        profile.name
+    ));
+    Err(match normal {
+        Ok(normal) => failure.hint(format!("--path {}", shell_word(&normal))),
+        Err(_) => failure,
+    })
 }
 
 /// Reads certificates and their private key.

@@ -9,8 +9,10 @@ use mcpid::message::amend;
 use mcpid::message::capture::Captured;
 use mcpid::message::target::{Origin, Origins, UriError};
 use mcpid::message::{Head, RequestTarget};
+use mcpid::profile::{Profile, TargetForm};
 use mcpid::sign::Signed;
 
+use super::normal;
 use crate::args::rerun_hint::{self, SignChanges};
 use crate::args::{SignArgs, SignFormat};
 use crate::input::files;
@@ -163,8 +165,18 @@ impl SignPlan {
     ///
     /// # Errors
     /// The flags do not describe a valid request.
-    pub(crate) fn of(args: &SignArgs) -> Result<Self, Failure> {
-        let Some(url) = &args.url else { return plan_capture(args) };
+    pub(crate) fn of(args: &SignArgs, profile: &Profile, ui: &mut Ui) -> Result<Self, Failure> {
+        let Some(given) = &args.url else { return plan_capture(args) };
+        let url = &match profile.target {
+            TargetForm::Rfc3986 => {
+                let url = normal::url(given).map_err(|e| bad_url(args, given, &e))?;
+                if url != *given {
+                    ui.note(&format!("the URL is signed, and has to be sent, as {url}"));
+                }
+                url
+            }
+            _ => given.clone(),
+        };
         let target = RequestTarget::from_url(url.clone()).map_err(|e| bad_url(args, url, &e))?;
         let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
         let method = args.method.as_deref().unwrap_or("POST");

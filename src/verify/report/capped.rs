@@ -1,0 +1,36 @@
+//! Texts of a report that came from outside: cut, so that no report is larger than what it reports.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::message::shown::{MOST_PRINTED, capped};
+
+/// The longest target in JSON, in characters. Programs compare targets, and few are longer.
+const MOST_TARGET: usize = 2048;
+/// The longest key id, tag or nonce in JSON, in characters. A verifier accepts no longer ones.
+const MOST_PARAMETER: usize = 256;
+
+/// Returns at most [`MOST_PRINTED`] characters of `text`.
+pub(super) fn short(text: &str) -> String {
+    capped(text, MOST_PRINTED).into_owned()
+}
+
+pub(super) fn text<S: Serializer>(text: &str, into: S) -> Result<S::Ok, S::Error> {
+    into.serialize_str(&capped(text, MOST_PARAMETER))
+}
+
+pub(super) fn parameter<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
+    text.as_ref().map(|text| capped(text, MOST_PARAMETER)).serialize(into)
+}
+
+pub(super) fn target<S: Serializer>(text: &Option<String>, into: S) -> Result<S::Ok, S::Error> {
+    text.as_ref().map(|text| capped(text, MOST_TARGET)).serialize(into)
+}
+
+pub(super) fn shared<T: Serialize + ?Sized, S: Serializer>(
+    value: &Option<Arc<T>>,
+    into: S,
+) -> Result<S::Ok, S::Error> {
+    value.as_deref().serialize(into)
+}
