@@ -1,6 +1,7 @@
 //! Tests of the modules that sign and verify, through their public interfaces.
 #![allow(clippy::unwrap_used)]
 
+mod adcp;
 mod base_vectors;
 mod body;
 mod capture;

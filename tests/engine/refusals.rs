@@ -315,7 +315,7 @@ fn steps_and_codes_are_told_apart() {
     let mut codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!(codes.len(), 26);
+    assert_eq!(codes.len(), 28);
     assert_eq!(Code::TooLarge.to_string(), "too_large");
     assert_eq!(registry(&[trusted(&key(1))]).len(), 1);
     // The store of the fixtures has no floor.

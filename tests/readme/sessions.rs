@@ -50,6 +50,7 @@ macro_rules! pages {
 
 pages! {
     readme_runs = "README.md",
+    adcp_runs = "docs/adcp.md",
     audit_runs = "docs/audit.md",
     captures_runs = "docs/captures.md",
     connect_runs = "docs/connect.md",

@@ -1,6 +1,7 @@
 //! Refusals in steps 1 to 4: the limits, the two signature fields, and their content.
 
 use super::*;
+use mcpid::profile::TargetForm;
 
 pub(super) fn limits() -> Vec<Case> {
     let mut cases = tampered(
@@ -69,6 +70,20 @@ pub(super) fn limits() -> Vec<Case> {
             }),
             ("two codings", |p| {
                 p.call.push("content-encoding", "br").push("content-encoding", "br");
+            }),
+        ],
+    ));
+    cases.extend(tampered(
+        1,
+        Code::TargetMalformed,
+        vec![
+            ("a path without a normal form", |p| {
+                p.judge.profile.target = TargetForm::Rfc3986;
+                p.call.target = RequestTarget::Origin("/%2e%2e/mcp".into());
+            }),
+            ("a host without a normal form", |p| {
+                p.judge.profile.target = TargetForm::Rfc3986;
+                p.call.set("host", "mcp.example.com..");
             }),
         ],
     ));

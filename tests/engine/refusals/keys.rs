@@ -97,6 +97,14 @@ pub(super) fn keys() -> Vec<Case> {
     );
     cases.extend(signed(
         7,
+        Code::KeyPurposeInvalid,
+        vec![("a JWK that states no purpose", |p| {
+            p.judge.profile.key_purpose = Some("request-signing");
+            p.judge.profile.key_first = true;
+        })],
+    ));
+    cases.extend(signed(
+        7,
         Code::KeyWeak,
         vec![
             ("the neutral point", |p| {
