@@ -261,7 +261,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -497,7 +497,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -621,7 +621,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -859,7 +859,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -1025,7 +1025,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)
@@ -1383,7 +1383,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -1599,7 +1599,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)

@@ -66,6 +66,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The ke
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l cover -d 'Cover one more component, such as x-request-id or \'@authority\'' -r
@@ -92,6 +93,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s r -l trust -d 'A 
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
@@ -204,6 +206,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
@@ -267,6 +270,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l client-id -d 'The stable client id to send as tag, in place of the key id' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l ttl -d 'After how long a signature expires, or none; 30s under the profile mcp' -r
@@ -405,6 +409,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
@@ -443,6 +448,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
@@ -476,6 +482,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l profile -d 'The rules to judge by [default: the log\'s own, unless they are laxer than the default profile]' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
