@@ -223,6 +223,22 @@ def sessions(stand, upstream, registry) -> None:
     assert b"open" in done.stdout and b"mcp-session-id last-event-id" in done.stdout, done.stdout
 
 
+def audited(stand, upstream, registry) -> None:
+    """An audit log of the gateway is good to an auditor who knows the keys."""
+    done = stand.run("audit", "init", "--audit", "log")
+    assert done.returncode == 0, done.stderr
+    gateway = stand.gateway(upstream, "-r", registry, "--audit", "log")
+    for kid in ("test-ed25519-2026", "test-es256-2026"):
+        request = Request(Signer(kid)).sign()
+        request.target = "/a/../mcp"
+        accepted(gateway, request.raw())
+    refused(gateway, Request(Signer("test-gov-2026")).sign().raw(), "request_signature_key_purpose_invalid")
+    gateway.close()
+    key = (stand.folder / "log" / "log-key.pub").read_text().split("\n")[0]
+    done = stand.run("audit", "verify", "--audit", "log", "--log-key", key, "-r", registry)
+    assert (done.returncode, done.stdout.split(b":")[0].split(b"\n")[0][:4]) == (0, b"good"), done.stdout + done.stderr
+
+
 def cases(stand):
     upstream = stand.upstream()
     registry = stand.file("registry.json", revoke(keys(), "test-revoked-2026"))
@@ -242,6 +258,7 @@ def cases(stand):
     yield "gateway, spellings of a target", lambda: spellings(running())
     yield "gateway, replays and the cap of a key", lambda: replay_and_cap(stand, upstream, registry)
     yield "gateway, permissive mode", lambda: permissive(stand, upstream, registry)
+    yield "gateway, an audited log", lambda: audited(stand, upstream, registry)
     yield "gateway, what the profile leaves open", lambda: sessions(stand, upstream, registry)
 
 

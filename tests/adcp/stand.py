@@ -116,8 +116,9 @@ class Gateway:
         time.sleep(2)
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(10)
         self.errors.close()
 
     def send(self, raw: bytes) -> "Answer":

@@ -88,6 +88,7 @@ fn steps_of(code: &str) -> Option<&'static [u8]> {
 const NOT_REPEATABLE: &[&str] = &[
     "nonce_replayed",
     "nonce_quota",
+    "key_purpose_invalid",
     "not_allowed",
     "touch_required",
     "expired",
