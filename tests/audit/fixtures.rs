@@ -199,7 +199,7 @@ impl LogFixture {
                 return wait(recorder.rejected(&judged, None, because, no.statement(), false));
             }
         };
-        let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
+        let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
         match verifier.judge_body(held, &call.body) {
             Ok(_) => wait(recorder.verified(&judged, &evidence)),
             Err(no) => {

@@ -18,6 +18,7 @@ mod logs;
 mod notes;
 #[cfg(feature = "p256")]
 mod p256;
+mod profiles;
 mod tamper;
 mod trees;
 mod unsigned_tail;

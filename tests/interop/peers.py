@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from request import Request
 
 
+REQUIRED = ("@method", "@target-uri", "content-digest")
+
+
 class Refused(Exception):
     """The other implementation judged the request and refused it."""
 
@@ -65,7 +68,9 @@ class PythonPeer:
             ("Signature", message.headers["Signature"]),
         )
 
-    def verify(self, request: Request, label, public: bytes, keyid: str, tag: str | None) -> None:
+    def verify(
+        self, request: Request, label, public: bytes, keyid: str, tag: str | None, required=REQUIRED
+    ) -> None:
         verifier = hms.HTTPMessageVerifier(
             signature_algorithm=_algorithm(form.load_pem_public_key(public)),
             key_resolver=hms.MappingKeyResolver(public_keys={keyid: public}, private_keys={}),
@@ -74,8 +79,8 @@ class PythonPeer:
             results = verifier.verify(
                 self._Message(request),
                 expect_tag=tag,
-                require_components=("@method", "@target-uri", "content-digest"),
-                body=request.body,
+                require_components=required,
+                body=request.body if "content-digest" in required else None,
             )
         except hms.HTTPMessageSignaturesException as error:
             raise Refused(f"{type(error).__name__}: {error}") from error
@@ -100,9 +105,17 @@ class NodePeer:
         )
         return request.with_headers(*answer["headers"].items())
 
-    def verify(self, request: Request, label, public: bytes, keyid: str, tag: str | None) -> None:
+    def verify(
+        self, request: Request, label, public: bytes, keyid: str, tag: str | None, required=REQUIRED
+    ) -> None:
         answer = self._node.ask(
-            do="verify", peer=self.name, request=_plain(request), label=label, public=public.decode(), keyid=keyid
+            do="verify",
+            peer=self.name,
+            request=_plain(request),
+            label=label,
+            public=public.decode(),
+            keyid=keyid,
+            required=list(required),
         )
         if not answer["accepted"]:
             raise Refused(answer["why"])

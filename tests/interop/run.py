@@ -17,6 +17,7 @@ import keyfile
 import keys
 import p256
 import signatures
+import ucp
 import witnesses
 from peers import Node, all_peers
 from servers import Stand
@@ -28,6 +29,7 @@ def cases(stand: Stand, node: Node, aics: Path | None):
     yield from keyfile.cases(stand)
     yield from signatures.cases(stand, all_peers(node))
     yield from p256.cases(stand, all_peers(node))
+    yield from ucp.cases(stand, all_peers(node)[:2])
     yield from by_hand.cases(stand)
     yield from curl_command.cases(stand)
     yield from witnesses.cases(stand, aics)
