@@ -98,7 +98,7 @@ pub enum SigningError {
     /// The profile has another tag, or none.
     #[error("the profile {0} fixes what the tag says")]
     Tag(String),
-    /// The request does not name its target.
+    /// The target of the request is unknown.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The request carries a `Content-Digest` that does not match its body or cannot be parsed.
@@ -108,7 +108,7 @@ pub enum SigningError {
     /// A component or a parameter cannot be signed.
     #[error(transparent)]
     Params(#[from] ParamsError),
-    /// The profile leaves out the kind of the key: every verifier would refuse the signature.
+    /// The profile does not allow this kind of key, so every verifier would refuse the signature.
     #[error("{} cannot sign by the profile {profile}", .kind.described())]
     KeyKind {
         /// The kind of the key.
@@ -116,13 +116,13 @@ pub enum SigningError {
         /// The name of the profile.
         profile: String,
     },
-    /// The request has no value for a component that is to be covered.
+    /// The request has no value for a component that must be covered.
     #[error(transparent)]
     Base(#[from] BaseError),
-    /// The signature cannot be added to those that the request has.
+    /// The signature cannot be added to the request's other signatures.
     #[error(transparent)]
     Add(#[from] AddError),
-    /// The signatures that the request has cannot be parsed.
+    /// The request's other signatures cannot be parsed.
     #[error("the signatures that the request has cannot be read")]
     Present(#[from] HeaderError),
     /// The key, or the agent that holds it, did not sign.
@@ -130,14 +130,14 @@ pub enum SigningError {
     Key(#[from] SignError),
 }
 
-/// A new signature: the values of the header fields, and what they say.
+/// A new signature: the values of the header fields, and the statements in them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signed {
     /// The value of `Content-Digest`; `None` if the request already carries it, or has no body and
     /// the profile sends none.
     pub content_digest: Option<String>,
-    /// The whole new value of `Signature-Input`, signatures that were there before included.
+    /// The whole new value of `Signature-Input`, with the signatures that the request already had.
     pub signature_input: String,
     /// The whole new value of `Signature`.
     pub signature: String,
@@ -192,7 +192,8 @@ impl Signer {
         self
     }
 
-    /// Sends `kid` as `keyid`, under which the verifier has the key, instead of the thumbprint.
+    /// Sends `kid` as `keyid` instead of the thumbprint. The verifier must know the key by this
+    /// `kid`.
     ///
     /// # Errors
     /// [`SigningError::KeyId`] if the profile looks keys up by their thumbprint only, or if `kid` is
@@ -209,8 +210,8 @@ impl Signer {
         Ok(self)
     }
 
-    /// Sends `id` as `tag`, the stable client id, instead of the key id. A profile that fixes the
-    /// tag lets [`Signer::sign`] fail for another one.
+    /// Sends `id`, the stable client id, as `tag` instead of the key id. If the profile fixes the
+    /// tag, [`Signer::sign`] fails for another one.
     #[must_use]
     pub fn with_client_id(mut self, id: impl Into<String>) -> Self {
         self.tag = Some(id.into());
@@ -231,14 +232,14 @@ impl Signer {
         self
     }
 
-    /// Covers `component` also if the profile does not ask for it.
+    /// Covers `component`, even if the profile does not require that.
     #[must_use]
     pub fn cover(mut self, component: Component<'static>) -> Self {
         self.added.push(component);
         self
     }
 
-    /// Does not cover `component`, also if the profile asks for it. A verifier may refuse such a
+    /// Does not cover `component`, even if the profile requires that. A verifier may refuse such a
     /// signature.
     #[must_use]
     pub fn no_cover(mut self, component: Component<'static>) -> Self {
@@ -251,7 +252,8 @@ impl Signer {
         &*self.key
     }
 
-    /// The profile that this signer was made by, without later changes to what it covers.
+    /// Returns the profile that this signer was made with, without later changes to the covered
+    /// components.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -259,8 +261,8 @@ impl Signer {
     /// Signs the request of `head` and `body` with the given time and `nonce`. A request line in
     /// origin form, such as `/mcp`, is resolved against `origins`.
     ///
-    /// If the request already bears a signature of this key that holds, its nonce is used again:
-    /// the nonce belongs to the request, and a verifier claims each (key, nonce) pair once.
+    /// If the request already has a valid signature of this key, its nonce is used again: the nonce
+    /// belongs to the request, and a verifier claims each (key, nonce) pair once.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -287,7 +289,8 @@ impl Signer {
         };
         let mut head = head.clone();
         if let Some(value) = &content_digest {
-            // A digest is ASCII without controls, and its name a token.
+            // This cannot fail: a digest is ASCII without control characters, and its field name is
+            // a token.
             head.push(CONTENT_DIGEST, value.as_bytes()).unwrap_or_default();
         }
         let id = self.key.public().id();
@@ -328,9 +331,9 @@ impl Signer {
         })
     }
 
-    /// Returns the nonce of a signature on the request that verifies under this key. The signature
-    /// must verify: an attacker could add one that only names the key, with a nonce that was used,
-    /// and the new signature would be refused as a replay.
+    /// Returns the nonce of a valid signature of this key on the request. An invalid one is
+    /// ignored: an attacker could add a signature that only names the key, with a used nonce, and
+    /// the new signature would be refused as a replay.
     fn earlier_nonce(
         &self,
         head: &Head<'_>,

@@ -1,8 +1,8 @@
-//! Profiles: what a verifier demands and what a signer sends, as data.
+//! A profile is a set of rules, as data: what a verifier requires, and what a signer sends.
 //!
-//! All profiles stand in one table, [`Profile::NAMED`]. Other code never compares the name of a
-//! profile, but reads the property that it needs; a test in `tests/house` checks that. A profile is
-//! resolved once, when a signer or verifier is made.
+//! All profiles are in one table, [`Profile::NAMED`]. Other code never compares the name of a
+//! profile, but reads the field that it needs; a test in `tests/house` checks that. A profile is
+//! looked up once, when a signer or verifier is made.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub use crate::message::target::TargetForm;
 pub struct NamedProfile {
     /// The name in flags and in JSON.
     pub name: &'static str,
-    /// What the profile is for, in one line without a full stop.
+    /// The purpose of the profile, in one line without a full stop.
     pub about: &'static str,
     make: fn() -> Profile,
 }
@@ -59,8 +59,9 @@ pub struct Profile {
     pub components: ComponentRules,
     /// The components that a signer covers; `None` for those that a signature must cover.
     pub sent_components: Option<ComponentRules>,
-    /// Fields, each a dictionary, of which the member with the label of the signature is enough: the
-    /// component `"NAME";key="LABEL"` counts as the field.
+    /// Names of fields that are dictionaries. For such a field, it is enough to cover the member
+    /// with the label of the signature: the component `"NAME";key="LABEL"` then counts as the
+    /// field.
     pub label_members: &'static [&'static str],
     /// Whether only component identifiers without parameters count as coverage.
     pub plain_identifiers: bool,
@@ -72,29 +73,30 @@ pub struct Profile {
     pub created: Presence,
     /// The window of step 5.
     pub window: Window,
-    /// What is demanded of `expires`.
+    /// The rules for `expires`.
     pub expiry: Expiry,
     /// Whether `nonce` must be present. If it may be absent, a nonce is claimed only if `expires`
     /// or the window limits how long the store has to keep it.
     pub nonce: Presence,
     /// The form of a nonce.
     pub nonce_form: NonceForm,
-    /// What keeps a request from being used twice.
+    /// How a second use of a request is prevented.
     pub replay: ReplayRule,
-    /// The kinds of keys that may sign. A key of another kind verifies nothing, and `alg` may name
-    /// the algorithms of these kinds only.
+    /// The kinds of keys that may sign. Signatures of other kinds of keys are refused. `alg` may
+    /// name only the algorithms of these kinds.
     pub key_kinds: &'static [KeyKind],
-    /// Whether `alg` must be present. In any case it must name the algorithm of the key.
+    /// Whether `alg` must be present. If present, it must name the algorithm of the key.
     pub alg: Presence,
     /// How `keyid` selects a key.
     pub key_lookup: KeyLookup,
     /// The purpose that the JWK of a key must state: this text as `adcp_use`, with `use` and
     /// `key_ops` for verifying. `None` if a key need not state its purpose.
     pub key_purpose: Option<&'static str>,
-    /// Whether keys whose private half is published are refused. On in every named profile; the
-    /// vectors of the RFCs are signed with such keys, and their tests build a profile without.
+    /// Whether keys whose private half is published are refused. Every named profile refuses them.
+    /// Tests with the RFCs' vectors, which are signed with such keys, build a profile that does
+    /// not.
     pub refuse_published: bool,
-    /// What `tag` must be.
+    /// The rule for `tag`.
     pub tag: TagRule,
     /// A field of the request that names the client, beside or instead of `tag`.
     pub client_field: Option<ClientField>,
@@ -102,7 +104,7 @@ pub struct Profile {
     pub target: TargetForm,
     /// Whether `Content-Digest` must be present.
     pub digest: Presence,
-    /// Which digests count.
+    /// The digest algorithms that are accepted.
     pub digests: DigestAlgorithms,
     /// Whether step 10 (the MCP body and headers) is checked.
     pub judge_mcp: bool,
@@ -112,15 +114,15 @@ pub struct Profile {
     pub last_steps: LastSteps,
     /// How a request with several signatures is judged.
     pub several: SeveralSignatures,
-    /// Whether the key is judged before the signature, and a client is told what is wrong with it. If
-    /// not, a client whose signature does not verify does not learn which keys are trusted.
+    /// Whether the key is judged before the signature, and a client learns why its key is refused.
+    /// If false, a client without a valid signature does not learn which keys are trusted.
     pub key_first: bool,
     /// Whether malformed signature fields refuse a request in permissive mode too: one of the two
     /// without the other, or `Content-Type` with a comma, or a `Content-Digest` that is not RFC 9530
     /// beside them.
     pub refuse_malformed: bool,
-    /// The names by which a client is told of refusals: a code of ours, then the name. A code that
-    /// is not in the list keeps its own name.
+    /// The names of refusals for clients, as pairs of our code and the name. A code without a pair
+    /// keeps its own name.
     pub told_codes: &'static [(&'static str, &'static str)],
     /// The HTTP status of refusals that have a name in `told_codes`, if the documents of the profile
     /// demand one.
@@ -136,13 +138,13 @@ impl Profile {
         Profile::NAMED.iter().find(|named| named.name == name).map(NamedProfile::profile)
     }
 
-    /// Whether the profile demands that anything is covered. If it demands nothing, a report lists
-    /// what a signature leaves open.
+    /// Returns true if the profile requires any coverage. If it requires none, a report lists the
+    /// parts of the request that a signature does not cover.
     pub fn demands_coverage(&self) -> bool {
         !self.components.always.is_empty()
     }
 
-    /// Returns what a signer covers.
+    /// Returns the rules for the components that a signer covers.
     pub fn signer_components(&self) -> &ComponentRules {
         self.sent_components.as_ref().unwrap_or(&self.components)
     }
@@ -164,13 +166,13 @@ impl Profile {
         }
     }
 
-    /// Returns the name by which a client is told of a refusal with this code.
+    /// Returns the name of a refusal for clients, for our code.
     pub fn told<'c>(&self, code: &'c str) -> &'c str {
         self.told_codes.iter().find(|(ours, _)| *ours == code).map_or(code, |(_, name)| name)
     }
 
-    /// Returns why a server cannot rely on this profile, as a clause for an error message, or
-    /// `None` if a server can: a request is bound as a whole and is accepted once.
+    /// Returns why a server cannot rely on this profile, as a clause for an error message. `None`
+    /// if a server can: signatures cover the whole request, and each request is accepted once.
     pub fn server_fault(&self) -> Option<&'static str> {
         let ComponentRules { always, query, with_body, .. } = &self.components;
         let has = |name: &str| always.iter().any(|rule| rule == name);

@@ -68,8 +68,8 @@ impl Profile {
         },
     ];
 
-    /// Returns the default profile: the signature covers everything that decides what an MCP server
-    /// does, is valid for thirty seconds, and its nonce can be used once.
+    /// Returns the default profile. A signature covers everything that affects an MCP server, is
+    /// valid for thirty seconds, and its nonce can be used once.
     pub fn mcp() -> Self {
         Profile {
             name: "mcp".into(),
@@ -126,10 +126,10 @@ impl Profile {
         }
     }
 
-    /// Returns the profile of the draft SEP-2752 (section 2), which demands no more than it says:
-    /// its five components, five minutes back and one ahead, any `tag`, no `expires`. Nonces are
-    /// scoped by key all the same, and an `alg` that does not fit the key is refused rather than
-    /// ignored.
+    /// Returns the profile of the draft SEP-2752 (section 2) with the rules of that draft only: its
+    /// five components, a window from five minutes back to one minute ahead, any `tag`, and no
+    /// `expires`. As in the other profiles, nonces are separate for each key, and an `alg` that
+    /// does not fit the key is refused.
     pub fn sep2752() -> Self {
         let mcp = Profile::mcp();
         Profile {
@@ -146,10 +146,10 @@ impl Profile {
         }
     }
 
-    /// Returns the profile that accepts any RFC 9421 signature that verifies under a trusted key,
-    /// for audits and interoperation: components that are not covered are reported, not refused. A
-    /// server must not use it. A signature over no components proves nothing, so its signers cover
-    /// what `mcp` does.
+    /// Returns the profile that accepts any RFC 9421 signature that is valid under a trusted key,
+    /// for audits and interoperation. Components that are not covered are reported, not refused. A
+    /// server must not use this profile. A signature over no components proves nothing, so its
+    /// signers cover the same as those of `mcp`.
     pub fn rfc9421() -> Self {
         let mcp = Profile::mcp();
         Profile {
@@ -172,8 +172,8 @@ impl Profile {
         }
     }
 
-    /// Returns the profile of AdCP 3.2 (request signing, as its security document and its test
-    /// vectors of profile 3.2 say).
+    /// Returns the profile of AdCP 3.2 for signed requests, after its security document and its
+    /// test vectors of profile 3.2.
     pub fn adcp() -> Self {
         let sent = ComponentRules {
             always: names(["@method", "@target-uri", "@authority"]),
@@ -216,9 +216,9 @@ impl Profile {
         }
     }
 
-    /// Returns the profile of UCP's HTTP message signatures, for requests. Any tag but that of Web
-    /// Bot Auth belongs to another purpose. A request is used once because the application
-    /// remembers its idempotency key, so a server cannot rely on this profile alone.
+    /// Returns the profile of UCP's HTTP message signatures, for requests. Signatures with another
+    /// tag than that of Web Bot Auth are for another purpose and are not read. The application must
+    /// refuse a repeated idempotency key, so a server cannot rely on this profile alone.
     pub fn ucp() -> Self {
         Profile {
             name: "ucp".into(),

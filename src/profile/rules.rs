@@ -1,4 +1,4 @@
-//! The kinds of rules that a profile is made of.
+//! The types of a profile's rules.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,22 @@ use crate::message::{Head, RequestTarget};
 /// How long before and after its creation a request is valid, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The most seconds that may have passed since `created`; `None` leaves the end to `expires`.
+    /// The most seconds that may have passed since `created`. `None`: only `expires` ends the
+    /// validity.
     pub back: Option<i64>,
     /// The most seconds by which `created` may lie in the future, because clocks differ.
     pub ahead: i64,
 }
 
-/// What is demanded of `expires`.
+/// The rules for `expires`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// Whether `expires` must be present.
     pub presence: Presence,
     /// The most seconds from `created` to `expires`; `None` sets no limit.
     pub longest: Option<i64>,
-    /// Seconds from `expires` to the last second at which the request is valid. It is -1 where
-    /// validity ends before `expires`, and positive where a difference of clocks is allowed for.
+    /// Seconds from `expires` to the last second at which the request is valid. -1: validity ends
+    /// before `expires`. Positive: clocks may differ by that much.
     pub last: i64,
 }
 
@@ -62,7 +63,7 @@ pub enum KeyLookup {
     ThumbprintThenKid,
 }
 
-/// What `tag` must be.
+/// The rule for `tag`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TagRule {
@@ -70,8 +71,8 @@ pub enum TagRule {
     Bound,
     /// `tag` must be exactly this text.
     Exactly(&'static str),
-    /// `tag` must be absent or this text, with which `keyid` must be a thumbprint. A signature with
-    /// any other tag is not meant for this profile and is not read.
+    /// `tag` must be absent or this text. With this text, `keyid` must be a thumbprint. A signature
+    /// with any other tag has another purpose and is not read.
     UntaggedOr(&'static str),
     /// `tag` must be present and may have any value.
     AnyText,
@@ -85,11 +86,12 @@ pub struct ClientField {
     /// The name of the field, whose value is a dictionary of RFC 9651.
     pub field: &'static str,
     /// The member of the dictionary that holds an `https` URL. The URL must be one of the
-    /// `client_ids` of the trust entry. A signature of a request without it is not read.
+    /// `client_ids` of the trust entry. If a request has no such member, its signatures are not
+    /// read.
     pub member: &'static str,
 }
 
-/// Which members of `Content-Digest` count.
+/// The members of `Content-Digest` that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DigestAlgorithms {
@@ -113,21 +115,21 @@ pub enum LastSteps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SeveralSignatures {
-    /// One signature that holds is enough.
+    /// One valid signature is enough.
     AnyThatHolds,
     /// The first signature with the tag of the profile decides, or the first one if none has it.
     FirstTagged,
 }
 
-/// What keeps a request from being used twice.
+/// How a second use of a request is prevented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayRule {
     /// The nonce, which a verifier claims.
     Nonce,
-    /// The field `Idempotency-Key`, which the application that receives the request remembers.
+    /// By the field `Idempotency-Key`, which the receiving application must remember.
     IdempotencyKey,
-    /// Nothing: a request may be used again as long as it is valid.
+    /// A second use is not prevented as long as the request is valid.
     None,
 }
 
@@ -145,7 +147,7 @@ pub enum SentParameter {
     KeyId,
     /// `alg`.
     Alg,
-    /// `tag`, as the rule on tags says.
+    /// `tag`, if the rule for tags has one.
     Tag,
 }
 
@@ -158,8 +160,8 @@ pub struct ComponentRules {
     pub query: bool,
     /// Fields that a signature covers if the request has a body, in the signer's order.
     pub with_body: Vec<Cow<'static, str>>,
-    /// Field names that a signature covers if the request carries them, in the signer's order.
-    /// One that ends in `*` stands for every field that starts so, in byte order.
+    /// Field names that a signature covers if the request carries them, in the signer's order. A
+    /// name that ends in `*` stands for every field whose name begins so, in byte order.
     pub if_carried: Vec<Cow<'static, str>>,
 }
 
@@ -186,7 +188,7 @@ impl ComponentRules {
         names
     }
 
-    /// Whether `@query` must be covered for this request.
+    /// Returns true if `@query` must be covered for this request.
     pub fn covers_query_of(&self, head: &Head<'_>) -> bool {
         self.query
             && match head.target() {
@@ -197,7 +199,7 @@ impl ComponentRules {
             }
     }
 
-    /// Whether a signature must cover `field` (lower case) if the request carries it.
+    /// Returns true if a signature must cover `field` (lower case) when the request carries it.
     ///
     /// An underscore counts as a hyphen: servers behind CGI or WSGI cannot tell `Mcp_Session_Id`
     /// from `Mcp-Session-Id`, so an attacker must not be able to add either one.
@@ -212,7 +214,8 @@ impl ComponentRules {
             || (field.contains('_') && covers(field.replace('_', "-").as_bytes()))
     }
 
-    /// Whether no request can be signed without this component, or none with a body or a query.
+    /// Returns true if every request must cover this component, or every request with a body or a
+    /// query.
     pub fn covers_in_any_case(&self, name: &str) -> bool {
         let is = |list: &[Cow<'static, str>]| list.iter().any(|rule| rule == name);
         is(&self.always) || is(&self.with_body) || (self.query && name == QUERY)

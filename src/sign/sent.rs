@@ -1,4 +1,4 @@
-//! What a signer sends: the components that it covers, and the tag.
+//! The components that a signer covers, and the tag that it sends.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::message::Head;
 use crate::profile::{ComponentRules, SentParameter, TagRule};
 
 impl Signer {
-    /// Checks that requests can have the components that are not named by the request itself.
+    /// Checks that requests can have the components that the profile names.
     pub(super) fn check_rules(rules: &ComponentRules) -> Result<(), SigningError> {
         let names = rules.always.iter().chain(&rules.with_body);
         names.cloned().try_for_each(|name| component(name).map(drop))
@@ -53,7 +53,8 @@ impl Signer {
             }
         };
         for name in self.profile.signer_components().names(head, has_body) {
-            // With the tag of another protocol, its form of the field is signed.
+            // With this tag, another protocol demands that the member of the field is covered, and
+            // not the field.
             let is_member = self.tag.is_some() && self.profile.label_members.contains(&&*name);
             add(match is_member {
                 true => member(&name, &self.label)?,

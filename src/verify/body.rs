@@ -22,8 +22,8 @@ impl Verifier {
     /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
     /// have expired while the body arrived.
     ///
-    /// A profile that claims nonces before it reads the body gives a refusal of steps 10 and 11 after
-    /// the claim ([`Verifier::claim`]).
+    /// If the profile claims nonces before it reads the body, a refusal of step 10 or 11 is
+    /// returned by [`Verifier::claim`].
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -58,7 +58,7 @@ impl Verifier {
     ) -> Result<JudgedBody, Rejection> {
         let VerifiedHead { head, mut held, mut failed, .. } = request;
         let now = self.clock.now();
-        // A refusal of the whole request is reported with the statements of its first signature.
+        // A refusal of the whole request is reported with the claims of its first signature.
         let whole = |rejection: Rejection| {
             rejection.after_signature(true).stating(verdict::of(head, &held))
         };
@@ -81,7 +81,7 @@ impl Verifier {
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
 
-        // 6. Coverage, again: the head need not say that a body follows.
+        // 6. Coverage, again: the head may not state that a body follows.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut held);
             if let (false, Some(first)) = (held.iter().any(|one| one.counts), open.first()) {
@@ -96,7 +96,7 @@ impl Verifier {
         // 9. Digest.
         self.judge_digest(head, body).map_err(whole)?;
 
-        // 10. MCP. A profile that claims the nonce first gives this refusal after step 12.
+        // 10. MCP. If the profile claims the nonce first, the refusal is returned after step 12.
         let reading = reading();
         let nonce_first = self.profile.last_steps == LastSteps::NonceBeforeBody;
         let mut refused = self.judge_reading(head, body, reading).err().map(whole);
@@ -119,7 +119,7 @@ impl Verifier {
             }
             refused = Some(first);
         }
-        // Those beside one that holds and may: reported, and without a say.
+        // The other signatures beside an authorised one are reported and do not affect the verdict.
         for one in held.iter().filter(|_| held.len() > 1) {
             let rejection = match late(one) {
                 None if may(one) => continue,
@@ -130,8 +130,8 @@ impl Verifier {
             failed.push(rejection.told_by(&self.profile));
         }
 
-        // The verdict names the first signature whose key may do this. The others stay in the list,
-        // because their nonces are claimed too.
+        // The verdict names the first signature whose key is authorised for this operation. The
+        // others stay in the list, because their nonces are claimed too.
         held.retain(|one| late(one).is_none());
         held.sort_by_key(|one| (!one.counts, !may(one)));
         let refused = refused.map(|refused| Box::new(refused.told_by(&self.profile)));
@@ -166,8 +166,8 @@ impl Verifier {
         Ok(())
     }
 
-    /// Removes the signatures that do not cover what one over a request with a body has to, and
-    /// returns their refusals.
+    /// Removes the signatures that do not cover the components required for a request with a body,
+    /// and returns their refusals.
     fn drop_uncovered(&self, head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<Rejection> {
         let mut open = Vec::new();
         held.retain(|one| {
@@ -218,8 +218,8 @@ impl Verifier {
     }
 }
 
-/// The refusal of a head without signatures. [`VerifiedHead`] has at least one, so this is not
-/// reached.
+/// Returns the refusal of a head without signatures. [`VerifiedHead`] has at least one signature,
+/// so this function is not reached.
 fn unsigned() -> Rejection {
     Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
 }

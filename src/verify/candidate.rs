@@ -34,7 +34,7 @@ pub(super) struct JudgeContext<'a> {
     pub(super) store: Option<&'a dyn NonceStore>,
 }
 
-/// A signature that passed steps 3 to 8. It holds only what later steps and the verdict need; a
+/// A signature that passed steps 3 to 8, with the data for later steps and for the verdict. A
 /// report parses the head again for the rest, which few requests need.
 #[derive(Clone, Debug)]
 pub(super) struct VerifiedSignature {
@@ -46,7 +46,8 @@ pub(super) struct VerifiedSignature {
     pub(super) nonce: Option<String>,
     pub(super) tag: Option<String>,
     pub(super) entry: Arc<TrustEntry>,
-    /// Whether this signature can authorise the request. The nonces of the others are claimed.
+    /// True if this signature can authorise the request. The nonces of the other signatures are
+    /// claimed too.
     pub(super) counts: bool,
     /// The bytes that were signed.
     pub(super) base: String,
@@ -92,7 +93,7 @@ impl JudgeContext<'_> {
             }
             Err(rejection) => {
                 // If the key was not looked up yet, the report names the key that the signature
-                // claims.
+                // names.
                 let claimed = || self.registry.by_id(params.keyid().value()?);
                 let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
                 let statement = Statement::of(self.head, &label, Some(&params), entry);
@@ -135,8 +136,8 @@ impl JudgeContext<'_> {
         Ok((parameters, entry, proof))
     }
 
-    /// Judges steps 7 and 8. A thumbprint names one key. Several keys may share a `kid`; then the
-    /// key under which the signature verifies is used, and if it is refused, so is the signature.
+    /// Judges steps 7 and 8. A thumbprint names one key. A `kid` may name several keys; then the
+    /// key under which the signature is valid is judged.
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
@@ -164,15 +165,15 @@ impl JudgeContext<'_> {
         })
     }
 
-    /// Whether a `keyid` that is no thumbprint may be the `kid` of a key.
+    /// Returns true if a `keyid` that is no thumbprint may be the `kid` of a key.
     fn takes_kid(&self, parameters: &CheckedParameters<'_>) -> bool {
         let by_thumbprint =
             matches!(self.profile.tag, TagRule::UntaggedOr(_)) && parameters.tag.is_some();
         self.profile.key_lookup == KeyLookup::ThumbprintThenKid && !by_thumbprint
     }
 
-    /// Returns the refusal of a signature whose key is not found. That a key has the `keyid` as its
-    /// `kid` is told to the operator: a client learns the code only.
+    /// Returns the refusal of a signature whose key is not found. If a key has the `keyid` as its
+    /// `kid`, only the operator learns that; the client learns only the code.
     fn unknown(&self, parameters: &CheckedParameters<'_>) -> Rejection {
         let keyid = parameters.keyid;
         let of_kid = match self.takes_kid(parameters) {
@@ -202,15 +203,16 @@ impl JudgeContext<'_> {
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
         if self.profile.key_first {
-            // Cheap before costly: a client that has no key must not make the server verify.
+            // These cheap checks come first, so that a client without a key cannot make the server
+            // verify signatures.
             self.judge_purpose(entry, claims.0)?;
             standing::judge(self.profile, entry, claims, self.now)?;
             self.judge_quota(entry)?;
             return self.judge_signature(entry, params, signature);
         }
         let signature = self.judge_signature(entry, params, signature);
-        // Step 7 comes before step 8 in the report, but a client whose signature verifies may learn
-        // why its key is refused. So the signature is verified first.
+        // Reports list step 7 before step 8. Here the signature is verified first, because only a
+        // client with a valid signature may learn why its key is refused.
         standing::judge(self.profile, entry, claims, self.now)
             .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
         signature
@@ -235,7 +237,7 @@ impl JudgeContext<'_> {
         }
     }
 
-    /// Refuses a key that has as many live nonces as it may have, as far as this process knows. Step
+    /// Refuses a key that has as many live nonces as permitted, as far as this process knows. Step
     /// 12 decides.
     fn judge_quota(&self, entry: &TrustEntry) -> Result<(), Rejection> {
         let key = entry.key().id();

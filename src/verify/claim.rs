@@ -18,14 +18,14 @@ const LONGEST: i64 = 24 * 60 * 60;
 const MARGIN: i64 = 30;
 
 impl Verifier {
-    /// Does step 12: claims the (key, nonce) pairs of **all** verified signatures, each once, in
-    /// the order of the request. If only one were claimed, an attacker could remove that signature
-    /// and replay the rest.
+    /// Performs step 12: claims the (key, nonce) pairs of **all** verified signatures, each pair
+    /// once, in the order of the request. If only one pair were claimed, an attacker could remove
+    /// that signature and replay the request with the others.
     ///
     /// # Errors
-    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection
-    /// has no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it reads
-    /// the body, also the refusals of steps 10 and 11.
+    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection has
+    /// no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it reads
+    /// the body, the refusals of steps 10 and 11 are returned here too.
     pub async fn claim(&self, request: JudgedBody) -> Result<Verified, Refusal> {
         let JudgedBody { held, now, refused, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
@@ -35,8 +35,8 @@ impl Verifier {
         }
     }
 
-    /// Does step 12 for a request whose body was not kept. The request is not verified, because its
-    /// digest cannot be checked, but a replay is found.
+    /// Performs step 12 for a request whose body was not kept. The request is not verified, because
+    /// its digest cannot be checked, but a replay is detected.
     ///
     /// # Errors
     /// As [`Verifier::claim`].
@@ -83,8 +83,8 @@ impl Verifier {
     }
 
     /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
-    /// nonce are one pair. It is kept until the last of them has expired, and its `created` is the
-    /// earliest one, because that signature may have been used before.
+    /// nonce are one pair. The pair is kept until the last of these signatures has expired. Its
+    /// `created` is the earliest of theirs, because that signature may have been used before.
     fn pairs<'v>(&self, held: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = held {
             return self.pair(one, now).into_iter().collect();
@@ -141,7 +141,8 @@ impl Verifier {
         }
     }
 
-    /// Checks `created` against the floor: before it, the store may have lost nonces.
+    /// Checks `created` against the floor. The store may have lost nonces of requests that were
+    /// created at or before the floor.
     fn judge_floor(
         &self,
         created: Option<Timestamp>,
@@ -211,7 +212,7 @@ async fn look_up(
     if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
         return Ok(NonceOutcome::Replayed);
     }
-    // An unknown nonce proves nothing for a time of which the store may have lost nonces.
+    // An unknown nonce does not prove a first use if the store may have lost nonces of that time.
     let floor = store.floor(now).await.map_err(unavailable)?;
     Ok(if created.is_some_and(|created| created > floor) {
         NonceOutcome::Fresh

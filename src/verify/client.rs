@@ -1,4 +1,4 @@
-//! The client that a field of the request names, for a profile that reads such a field.
+//! Reads the client that a field of the request names, for profiles with such a field.
 
 use crate::message::Head;
 use crate::message::structured::{self, BareItem, Dictionary, Item, Member};
@@ -12,7 +12,7 @@ use super::rejection::{Rejection, chain};
 ///
 /// # Errors
 /// `signature_missing` if the field is absent, is no dictionary of RFC 9651 with each member once,
-/// or names no `https` URL: nothing then says whose signature it is.
+/// or names no `https` URL. Without the URL, the client of the signature is unknown.
 pub(super) fn named(profile: &Profile, head: &Head<'_>) -> Result<Option<String>, Rejection> {
     let Some(ClientField { field, member }) = profile.client_field else { return Ok(None) };
     let Some(value) = structured::combine(head.values(field)) else {

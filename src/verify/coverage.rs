@@ -1,4 +1,5 @@
-//! Step 6: compares the components that a profile demands with those that a signature covers.
+//! Step 6: compares the components that a profile requires with the components that a signature
+//! covers.
 //!
 //! A field that decides what an MCP server does must be covered if the request carries it. So an
 //! attacker between client and server cannot add such a field.
@@ -95,15 +96,15 @@ pub fn judge(
         .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
 }
 
-/// Whether `component` is `"NAME";key="LABEL"`, the member of a dictionary (RFC 9421 section 2.1.2)
-/// that has the label of the signature.
+/// Returns true if `component` is `"NAME";key="LABEL"`, the member of a dictionary (RFC 9421
+/// section 2.1.2) that has the label of the signature.
 fn is_member(component: &Component<'_>, label: &str) -> bool {
     component.params().len() == 1
         && component.params().get("key").and_then(|key| key.as_string()) == Some(label)
 }
 
-/// Whether the head says that a body follows: by a length that is not zero, or by a coding. A
-/// request of HTTP/2 need not say it.
+/// Returns true if the head states that a body follows, by a length that is not zero or by a
+/// transfer coding. A request of HTTP/2 need not state that.
 pub fn says_body_follows(head: &Head<'_>) -> bool {
     head.has("transfer-encoding") || head.values("content-length").any(|length| length != b"0")
 }

@@ -1,4 +1,5 @@
-//! The covered and the open components of a signature, as reports name them.
+//! The covered components of a signature, and the parts of the request that it does not cover, as
+//! reports name them.
 
 use std::collections::HashSet;
 
@@ -40,7 +41,7 @@ pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
     }
     for field in head.fields() {
         let name = field.name();
-        // `Host` is what the authority is read from.
+        // The authority is read from `Host`.
         let bound = has(name)
             || matches!(name, "signature" | "signature-input")
             || (name == "host" && (has("@authority") || has("@target-uri")));

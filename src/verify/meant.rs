@@ -1,4 +1,4 @@
-//! Which profiles a signature could be meant for, judged without keys, clock and body.
+//! Finds the profiles that a signature could be meant for, without keys, clock and body.
 
 use crate::base::params::SignatureParams;
 use crate::message::Head;
@@ -7,18 +7,20 @@ use crate::profile::{NamedProfile, Profile, TagRule};
 use super::coverage::{self, CoverageOverrides};
 use super::{client, parameters};
 
-/// A profile, and what a signature lacks for it.
+/// A profile, and the requirements of the profile that a signature does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProfileFit {
     /// The name of the profile.
     pub profile: &'static str,
-    /// Names of components and parameters that the profile demands, and sentence fragments about
-    /// those that are there in another form. Empty if the signature could be meant for the profile.
+    /// Names of required components and parameters that are absent, and sentence fragments about
+    /// parameters in another form. Empty if the signature could be meant for the profile.
     pub lacks: Vec<String>,
-    /// Whether the profile demands that anything is covered; one that does not fits any signature.
+    /// Whether the profile requires any coverage. A profile without such a requirement fits any
+    /// signature.
     pub demands_coverage: bool,
-    /// Whether the tag is the one that the profile demands, which says what the signature is for.
+    /// Whether the signature has the tag that the profile requires. A tag states the purpose of a
+    /// signature.
     pub by_tag: bool,
 }
 

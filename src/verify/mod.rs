@@ -79,15 +79,15 @@ fn singleton(name: &str) -> Option<u32> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ReplayCheck {
-    /// Claims the nonces, and refuses requests from a time of which the store may have lost nonces.
-    /// For servers.
+    /// Claims the nonces, and refuses requests that were created at a time for which the store may
+    /// have lost nonces. For servers.
     Claim(Arc<dyn NonceStore>),
     /// Claims the nonces, and only reports that the store may have lost nonces. For a program that
     /// runs for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
-    /// Looks the nonces up in `store` and reports the result. For captures that are judged at their
-    /// own time: a nonce that is found may belong to this very request. A second use within `run`
-    /// is refused.
+    /// Looks the nonces up in `store` and reports the result, for captures that are judged at their
+    /// own time. A nonce in the store may be that of this very request, so it is not refused. A
+    /// second use within `run` is refused.
     LookUp {
         /// The store of the server that received the request first.
         store: Arc<dyn NonceStore>,
@@ -250,8 +250,8 @@ impl Verifier {
         self.judge_head_for(head, coverage::says_body_follows(head))
     }
 
-    /// Judges steps 1 to 8 for a request of which is known whether it has a body. Some profiles
-    /// demand more coverage if it has.
+    /// Judges steps 1 to 8. `has_body` states whether the request has a body, because some profiles
+    /// require more coverage for a body.
     ///
     /// # Errors
     /// As [`Verifier::judge_head`].
@@ -275,10 +275,10 @@ impl Verifier {
         // 2. Present: both fields, or the request is unsigned.
         present::judge(&self.profile, head)?;
 
-        // 3. Parse: a fault of the dictionaries refuses the request; one inside a member refuses
-        //    that candidate, below.
+        // 3. Parse. A fault of the dictionaries refuses the request. A fault inside a member
+        //    refuses only that candidate, below.
         let candidates = header::read(head).map_err(|fault| match fault {
-            // Two empty fields are two absent ones (RFC 9651 section 3.2).
+            // Empty fields count as absent (RFC 9651 section 3.2).
             HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
             _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
         })?;
@@ -310,12 +310,12 @@ impl Verifier {
             let empty = || present::empty_signature_fields(profile);
             return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
-        // The verdict is about the one that counts.
+        // The verdict is about the signature that can authorise the request.
         held.sort_by_key(|one| !one.counts);
         Ok(VerifiedHead { head, held, failed, now })
     }
 
-    /// Returns the place of the signature that alone decides, if the profile says that one does.
+    /// Returns the index of the signature that alone decides, if the profile has such a rule.
     fn decides(&self, candidates: &[Candidate<'_>]) -> Option<usize> {
         let TagRule::Exactly(tag) = self.profile.tag else { return None };
         if self.profile.several != SeveralSignatures::FirstTagged {
@@ -334,7 +334,7 @@ impl Verifier {
             return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
         }
         let mut input = 0_usize;
-        // One pass: a bit for each singleton that was seen.
+        // The bits record in one pass which of these fields were seen.
         let mut seen = 0_u32;
         let mut repeated = None;
         for field in head.fields() {

@@ -106,13 +106,13 @@ pub fn judge<'p>(
 /// The parameters that a profile can demand.
 pub(super) const NAMES: [&str; 6] = ["created", "expires", "nonce", "keyid", "alg", "tag"];
 
-/// Returns the parameters that the profile demands and that are absent; `present` says for each of
-/// [`NAMES`] whether it is there.
+/// Returns the parameters that the profile requires and that are absent. `present` states for each
+/// of [`NAMES`] whether the parameter is present.
 pub(super) fn absent(
     profile: &Profile,
     present: [bool; NAMES.len()],
 ) -> impl Iterator<Item = &'static str> {
-    // The window is counted from `created`.
+    // The window begins at `created`, so `created` is needed.
     let counted = profile.window.back.is_some();
     let demanded = [
         profile.created == Presence::Required || counted,
@@ -126,8 +126,8 @@ pub(super) fn absent(
     each.filter(|((_, demanded), present)| *demanded && !present).map(|((name, _), _)| name)
 }
 
-/// Returns the refusal of a signature that is meant for something else than this profile, so that a
-/// request without another signature counts as unsigned.
+/// Returns the refusal of a signature that has another purpose. A request without another signature
+/// then counts as unsigned.
 pub(super) fn not_read(profile: &Profile, why: impl fmt::Display) -> Rejection {
     let message = format!("no signature here is one for the profile {}: {why}", profile.name);
     Rejection::new(Step::Present, Code::SignatureMissing, message)
@@ -149,10 +149,11 @@ fn judge_nonce(form: NonceForm, nonce: &str) -> Result<(), Rejection> {
     }
 }
 
-/// The longest nonce that has to have a form, in characters without padding.
+/// The maximum length of a nonce with a prescribed form, in characters without padding.
 const MAX_NONCE: usize = 256;
 
-/// Whether `text` is 16 to 256 characters of the two base64 alphabets and at most two `=`.
+/// Returns true if `text` is 16 to 256 characters of the two base64 alphabets and then at most two
+/// `=`.
 fn is_base64_text(text: &str) -> bool {
     let body = text.strip_suffix('=').unwrap_or(text);
     let body = body.strip_suffix('=').unwrap_or(body);

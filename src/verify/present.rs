@@ -6,8 +6,8 @@ use crate::profile::Profile;
 
 use super::rejection::{Code, Rejection, Step, chain};
 
-/// Checks that both signature fields are present. A profile that refuses malformed fields also has
-/// its rules for one without the other, and for the fields that a signature covers.
+/// Checks that both signature fields are present. If the profile refuses malformed fields, also
+/// checks for one field without the other, and the form of the fields that a signature covers.
 ///
 /// # Errors
 /// `signature_missing`, `signature_malformed`.
@@ -54,8 +54,8 @@ fn malformed(message: String) -> Rejection {
     Rejection::new(Step::Parse, Code::SignatureMalformed, message)
 }
 
-/// Whether a value has a comma outside of a quoted string (RFC 9110 section 5.6.4): it is the value
-/// of two lines that a proxy has joined.
+/// Returns true if a value has a comma outside of a quoted string (RFC 9110 section 5.6.4). Such a
+/// value is the value of two lines that a proxy has joined.
 fn has_comma(value: &[u8]) -> bool {
     let (mut quoted, mut escaped) = (false, false);
     value.iter().any(|byte| {

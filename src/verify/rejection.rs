@@ -1,7 +1,7 @@
 //! Refusals as data: the step, the code and the numbers.
 //!
-//! Steps and codes are a public interface: JSON reports, logs and test vectors hold them. Codes are
-//! never removed.
+//! Steps and codes are a public interface, because JSON reports, logs and test vectors contain
+//! them. Codes are never removed.
 
 use std::fmt;
 
@@ -25,25 +25,26 @@ use super::statement::Statement;
 pub enum Step {
     /// 1: sizes and counts, fields that must not be repeated, and an authority of this server.
     Limits = 1,
-    /// 2: `Signature-Input` and `Signature` are both there.
+    /// 2: `Signature-Input` and `Signature` are both present.
     Present = 2,
-    /// 3: strict RFC 9651, nothing twice, labels paired.
+    /// 3: the fields follow RFC 9651 strictly, no key is repeated, and each label is in both
+    /// fields.
     Parse = 3,
     /// 4: presence and types of the signature parameters.
     Parameters = 4,
-    /// 5: `created` and `expires` against the clock.
+    /// 5: `created` and `expires` are compared with the clock.
     Window = 5,
-    /// 6: what the profile demands against what is covered.
+    /// 6: every component that the profile requires is covered.
     Coverage = 6,
     /// 7: the key is known, strong, valid, and bound to the tag.
     Key = 7,
-    /// 8: the signature holds over the rebuilt base.
+    /// 8: the signature is valid for the base that the verifier builds.
     Signature = 8,
-    /// 9: `Content-Digest` against the body.
+    /// 9: `Content-Digest` matches the body.
     Digest = 9,
     /// 10: the body can be read in one way only, and the `Mcp-*` headers agree with it.
     Mcp = 10,
-    /// 11: the trust entry lets this key do this.
+    /// 11: the trust entry allows the operation.
     Allowed = 11,
     /// 12: the nonce was not used before.
     Nonce = 12,
@@ -95,9 +96,9 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A limit on sizes or counts was passed.
+    /// A limit on sizes or counts was exceeded.
     TooLarge = "too_large",
-    /// The signature fields are not what RFC 9421 and 9651 allow, or something stands there twice.
+    /// The signature fields violate RFC 9421 or RFC 9651, or contain a repeated key.
     SignatureMalformed = "signature_malformed",
     /// The request was sent to an authority that is not one of this server.
     TargetMismatch = "target_mismatch",
@@ -118,7 +119,7 @@ codes! {
     Expired = "expired",
     /// No time, or more than the profile allows, lies between `created` and `expires`.
     LifetimeInvalid = "lifetime_invalid",
-    /// Something that the profile demands is not covered by the signature.
+    /// The signature does not cover a component that the profile requires.
     CoverageInsufficient = "coverage_insufficient",
     /// No trusted key has this id.
     KeyUnknown = "key_unknown",
@@ -136,19 +137,19 @@ codes! {
     /// The `tag` is not one that the trust entry lists or that the profile demands, or the client
     /// that a field of the request names is not one that the trust entry lists.
     TagMismatch = "tag_mismatch",
-    /// The signature does not hold, or its base cannot be rebuilt.
+    /// The signature is invalid, or its base cannot be built.
     SignatureInvalid = "signature_invalid",
     /// There is no `sha-256` or `sha-512` digest of the body.
     DigestMissing = "digest_missing",
-    /// `Content-Digest` is not what RFC 9530 allows.
+    /// `Content-Digest` violates RFC 9530.
     DigestInvalid = "digest_invalid",
-    /// The body is not the one that was signed.
+    /// The digest of the body is not the signed digest.
     DigestMismatch = "digest_mismatch",
     /// Servers would read this body differently.
     BodyAmbiguous = "body_ambiguous",
-    /// An `Mcp-*` header says something else than the body.
+    /// An `Mcp-*` header differs from the body.
     HeaderBodyMismatch = "header_body_mismatch",
-    /// The trust entry does not let this key do this.
+    /// The trust entry does not allow the operation.
     NotAllowed = "not_allowed",
     /// The nonce was used before.
     NonceReplayed = "nonce_replayed",
@@ -211,25 +212,25 @@ impl Rejection {
         self
     }
 
-    /// Records whether the signature itself verified: only then the client may learn the code.
+    /// Records whether the signature itself is valid. Only then may the client learn the code.
     pub(super) fn after_signature(mut self, held: bool) -> Self {
         self.signature_held = held;
         self
     }
 
-    /// Whether the signature itself verified.
+    /// Returns true if the signature itself is valid.
     pub(super) fn signature_held(&self) -> bool {
         self.signature_held
     }
 
-    /// Adds the statements of the signature.
+    /// Adds the claims of the signature.
     pub(super) fn stating(mut self, statement: Statement) -> Self {
         self.statement = Some(Box::new(statement));
         self
     }
 
-    /// Returns the statements of the signature that passed the most steps, or `None` if no
-    /// signature could be parsed. None of the statements is proven.
+    /// Returns the claims of the signature that passed the most steps, or `None` if no signature
+    /// could be parsed. No claim is proven.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_deref()
     }
@@ -239,8 +240,9 @@ impl Rejection {
         self.step
     }
 
-    /// Returns the thumbprints of the trusted keys whose `kid` the request names where a key is named
-    /// by its thumbprint. For the operator: a client must not learn it.
+    /// Returns the thumbprints of the trusted keys that have the request's `keyid` as their `kid`,
+    /// if the profile looks keys up by their thumbprint. Only for the operator: a client must not
+    /// learn it.
     pub fn kid_of(&self) -> Option<&str> {
         let found = self.details.iter().find(|(name, _)| *name == KID_OF);
         found.map(|(_, thumbprints)| thumbprints.as_str())
@@ -262,23 +264,23 @@ impl Rejection {
     }
 
     /// Returns the name that the documents of the profile give to this refusal, for the client and
-    /// for programs that know the profile. It hides nothing. `None` if the profile has no names of
-    /// its own, or none for this refusal.
+    /// for programs that know the profile. The name may reveal more than
+    /// [`Rejection::public_code`]. `None` if the profile has no name for this refusal.
     pub fn profile_code(&self) -> Option<&'static str> {
         self.profile_code
     }
 
-    /// Whether the request must be refused in permissive mode too.
+    /// Returns true if the request must be refused in permissive mode too.
     pub fn is_in_every_mode(&self) -> bool {
         self.in_every_mode
     }
 
-    /// Returns what was refused, with the numbers: one lower-case line.
+    /// Returns the reason of the refusal, with the numbers, as one lower-case line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Returns names and values of both sides of the mismatch, in the order in which to show them.
+    /// Returns the compared values with their names, in the order in which to show them.
     pub fn details(&self) -> &[(&'static str, String)] {
         &self.details
     }
@@ -292,8 +294,9 @@ impl fmt::Display for Rejection {
 
 impl std::error::Error for Rejection {}
 
-/// Returns an error and its causes, joined with colons in one line. Each part is capped. Of JSON
-/// that cannot be read, only the place is told: its parser repeats what it was given.
+/// Returns an error and its causes, joined with colons in one line. Each part is cut to a maximum
+/// length. For invalid JSON, only the position is given, because the parser's own message repeats
+/// the input.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let part = |text: String| capped(&text, MOST_PRINTED).into_owned();
     let mut line = part(error.to_string());

@@ -16,7 +16,8 @@ use crate::message::InputRequest;
 use crate::message::target::Origins;
 use capped::{parameter, shared, short, target, text};
 
-/// A limit for a key that was revoked later: a thief of the key could write any `created` before.
+/// The remark on a request of a key that was revoked later: a thief of the key could write any
+/// earlier `created`.
 pub const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
 
 /// The source of the time as of which a request is judged.
@@ -66,9 +67,9 @@ pub struct VerdictReport {
     pub version: u8,
     /// The name of the input that holds the request.
     pub input: String,
-    /// The place of the request in the input, counted from 0.
+    /// The index of the request in the input, from 0.
     pub index: u64,
-    /// The profile of rules; None if no verdict was asked for.
+    /// The profile; None if no verdict was asked for.
     pub profile: Option<String>,
     /// The verdict; None if no verdict was asked for.
     pub verdict: Option<Judgement>,
@@ -120,9 +121,9 @@ pub struct VerdictReport {
     pub target: Option<String>,
     /// The MCP message in the body.
     pub mcp: Option<ReportedOperation>,
-    /// When the request was made, as the input says, in Unix seconds.
+    /// When the request was made according to the input, in Unix seconds.
     pub captured: Option<i64>,
-    /// The signatures that do not hold, beside the signature that holds.
+    /// The invalid signatures beside the valid one.
     pub failed: Vec<FailedSignature>,
     /// The SHA-256 of the whole input in hex, if it is known.
     #[serde(serialize_with = "shared")]
@@ -151,7 +152,7 @@ pub struct ReportedKey {
     pub name: Option<String>,
 }
 
-/// A signature that does not hold, of a request with another signature that holds.
+/// An invalid signature of a request that also has a valid one.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedSignature {
@@ -200,7 +201,7 @@ pub struct ReportedOperation {
 }
 
 impl VerdictReport {
-    /// Returns the report on a request that is not judged yet. `input` and `index` say where the
+    /// Returns the report on a request that is not judged yet. `input` and `index` state where the
     /// request was found.
     pub fn new(
         (input, index): (&str, u64),
@@ -284,7 +285,7 @@ impl VerdictReport {
         self
     }
 
-    /// Adds the signatures that do not hold, beside the signature that holds.
+    /// Adds the invalid signatures beside the valid one.
     #[must_use]
     pub fn with_failed(mut self, all: &[Rejection]) -> Self {
         self.failed = all.iter().map(FailedSignature::from).collect();
@@ -325,8 +326,8 @@ impl VerdictReport {
         self
     }
 
-    /// Reports that the signature holds, but the body is missing or may have been changed by the
-    /// input, so that steps 9 to 11 could not be judged.
+    /// Reports that the signature is valid, but that the body is missing or may have been changed
+    /// in the input. So steps 9 to 11 could not be judged.
     #[must_use]
     pub fn without_body(mut self, why: &str, nonce: NonceOutcome) -> Self {
         self.unjudged = vec![9, 10, 11];
@@ -357,7 +358,7 @@ impl VerdictReport {
         self.with_statement(statement)
     }
 
-    /// Returns whether the target begins with `prefix`; false if it cannot be resolved.
+    /// Returns true if the target begins with `prefix`, and false if the target cannot be resolved.
     pub fn has_target_prefix(&self, prefix: &str) -> bool {
         self.target.as_ref().is_some_and(|target| target.starts_with(prefix))
     }
@@ -372,7 +373,7 @@ impl VerdictReport {
         self.created.map(Timestamp::from_unix)
     }
 
-    /// Returns whether the request is accepted under a key that was revoked later.
+    /// Returns true if the request is accepted with a key that was revoked later.
     pub fn rests_on_revoked_key(&self) -> bool {
         self.verdict == Some(Judgement::Accepted) && self.revoked_at.is_some()
     }

@@ -9,7 +9,8 @@ use crate::profile::{ClientField, Profile, TagRule};
 use super::parameters::CheckedParameters;
 use super::rejection::{Code, Rejection, Step};
 
-/// What a key is judged by: the parameters, and the client that a field of the request names.
+/// The data that a key is judged by: the parameters, and the client that a field of the request
+/// names.
 pub(super) type KeyClaims<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
 
 /// Checks one trust entry for one signature. `client` is the client that a field of the request

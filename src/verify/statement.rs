@@ -12,7 +12,7 @@ use super::covered;
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Statement {
-    /// The label, which has no meaning.
+    /// The label. It only distinguishes the signatures of one request.
     pub label: String,
     /// `keyid` as received, or the key's id if the key was found.
     pub key: Option<String>,
@@ -20,7 +20,7 @@ pub struct Statement {
     pub key_known: bool,
     /// The name that the trust entry gives the key, if the key was found.
     pub key_name: Option<String>,
-    /// When the trust entry says that the key was revoked, if it does.
+    /// When the key was revoked according to the trust entry, if it was.
     pub revoked_at: Option<Timestamp>,
     /// `tag` as received.
     pub tag: Option<String>,

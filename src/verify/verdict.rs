@@ -11,7 +11,7 @@ use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 
-/// A head of which at least one signature passed steps 1 to 8. The body is still to be judged.
+/// A head with at least one signature that passed steps 1 to 8. The body is not judged yet.
 #[derive(Debug)]
 pub struct VerifiedHead<'h> {
     pub(super) head: &'h Head<'h>,
@@ -20,11 +20,11 @@ pub struct VerifiedHead<'h> {
     pub(super) now: Timestamp,
 }
 
-/// A request of which at least one signature passed steps 1 to 11, or steps 1 to 9 if the profile
-/// claims nonces before it reads the body. Its nonce is still to be claimed.
+/// A request with at least one signature that passed steps 1 to 11, or steps 1 to 9 if the profile
+/// claims nonces before it reads the body. The nonce is not claimed yet.
 #[derive(Debug)]
 pub struct JudgedBody {
-    /// The signatures that hold, the one that the verdict names first.
+    /// The valid signatures. The verdict is about the first.
     pub(super) held: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
@@ -43,17 +43,17 @@ pub struct Unread {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct HeldSignature<'a> {
-    /// The label, which has no meaning.
+    /// The label. It only distinguishes the signatures of one request.
     pub label: &'a str,
     /// The trust entry of the key, as the registry had it.
     pub entry: &'a TrustEntry,
     /// The signature base: the exact bytes that were signed.
     pub base: &'a str,
-    /// The signature over them.
+    /// The signature over the base.
     pub signature: &'a [u8; 64],
-    /// When it says that it was made.
+    /// The `created` time of the signature.
     pub created: Option<Timestamp>,
-    /// Its one-time value.
+    /// The one-time value of the signature.
     pub nonce: Option<&'a str>,
 }
 
@@ -76,8 +76,8 @@ impl VerifiedHead<'_> {
         of(self.head, &self.held)
     }
 
-    /// The signatures that do not hold beside those that do, in the order of the request, each
-    /// with its statement. They change nothing about the verdict.
+    /// Returns the invalid signatures beside the valid ones, in the order of the request, each with
+    /// its claims. They do not affect the verdict.
     pub fn failed(&self) -> &[Rejection] {
         &self.failed
     }
@@ -94,7 +94,7 @@ impl VerifiedHead<'_> {
 }
 
 impl JudgedBody {
-    /// Whether the request is refused as soon as its nonce is claimed.
+    /// Returns true if the request is refused after its nonce was claimed.
     #[cfg(feature = "tower")]
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some()
@@ -115,8 +115,8 @@ impl JudgedBody {
             .with("key", self.key())
     }
 
-    /// The signatures of the request that do not hold, or may not do this, beside one that does,
-    /// each with its statement.
+    /// Returns the signatures that are invalid or not authorised, beside an authorised one, each
+    /// with its claims.
     pub fn failed(&self) -> &[Rejection] {
         &self.failed
     }
@@ -157,7 +157,7 @@ pub(super) fn params_of<'h>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonceOutcome {
-    /// The nonces were claimed, and not used before.
+    /// The nonces were claimed, and were not used before.
     Fresh,
     /// A nonce was used before. Only a look-up reports this; a claim refuses the request.
     Replayed,
@@ -168,7 +168,7 @@ pub enum NonceOutcome {
 }
 
 impl NonceOutcome {
-    /// Returns the word that stands in JSON.
+    /// Returns the word for JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             NonceOutcome::Fresh => "fresh",
@@ -179,15 +179,15 @@ impl NonceOutcome {
     }
 }
 
-/// The result for a request that no step has refused: its signature holds over the head and the
-/// body, and its key is trusted and may do this.
+/// The result for a request that no step has refused: its signature is valid for head and body, and
+/// its key is trusted and authorised.
 ///
-/// Whether the request was used before is in [`Verified::nonce_outcome`]. Only
+/// [`Verified::nonce_outcome`] states whether the request was used before. Only
 /// [`NonceOutcome::Fresh`] of a verifier that claims nonces
 /// ([`ReplayCheck::Claim`](super::ReplayCheck::Claim) or
-/// [`ReplayCheck::ClaimOnce`](super::ReplayCheck::ClaimOnce)) proves that this is the first use.
-/// With every other [`ReplayCheck`](super::ReplayCheck) no nonce was claimed in the store of a
-/// server, so the same request may also be accepted elsewhere.
+/// [`ReplayCheck::ClaimOnce`](super::ReplayCheck::ClaimOnce)) proves the first use. With every
+/// other [`ReplayCheck`](super::ReplayCheck), no nonce was claimed in a server's store, so the same
+/// request may also be accepted elsewhere.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub(super) held: Vec<VerifiedSignature>,
@@ -227,7 +227,7 @@ impl Verified {
         &self.held[0].entry
     }
 
-    /// The moment as of which the request was judged.
+    /// Returns the moment as of which the request was judged.
     pub fn now(&self) -> Timestamp {
         self.now
     }

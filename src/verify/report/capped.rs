@@ -1,4 +1,5 @@
-//! Texts of a report that came from outside: cut, so that no report is larger than what it reports.
+//! Cuts the texts of a report that come from the request, so that a report is not larger than its
+//! request.
 
 use std::sync::Arc;
 
