@@ -363,7 +363,8 @@ fn without_ours(scope: &Bound<'_, PyDict>) -> PyResult<Py<PyList>> {
 }
 
 fn is_missing(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyFileNotFoundError>(py)
+    // Only the value has the subclass of OSError that its number stands for.
+    error.value(py).is_instance_of::<PyFileNotFoundError>()
 }
 
 /// Checks that a store in memory may begin without a floor: a server that can be reached from this
