@@ -219,6 +219,25 @@ def test_a_key_cannot_be_changed_or_subclassed(key: SigningKey) -> None:
         SigningKey()
 
 
+def test_a_key_of_p_256_signs_where_a_profile_allows_it(tmp_path: Path) -> None:
+    key, path = SigningKey.generate(kind="p256"), tmp_path / "key.json"
+    key.save(path, passphrase="a good passphrase")
+    assert SigningKey.load(path, passphrase="a good passphrase").key_id == key.key_id
+    assert PublicKey.parse(key.did) == PublicKey.parse(key.public_key.pem()) == key.public_key
+    url = "https://mcp.example.com/mcp"
+    with pytest.raises(ValueError, match="P-256|p256"):
+        mcpid_attest.sign_request(key, "GET", url)
+    headers = mcpid_attest.sign_request(key, "GET", url, profile="rfc9421")
+    request = mcpid_attest.Request("GET", url, headers)
+    trust, origin = key.public_key, "https://mcp.example.com"
+    lenient = mcpid_attest.Verifier(trust=trust, origin=origin, profile="rfc9421")
+    assert lenient.verify(request).key_id == key.key_id
+    with pytest.raises(mcpid_attest.Rejected):
+        mcpid_attest.Verifier(trust=trust, origin=origin).verify(request)
+    with pytest.raises(ValueError, match='kind "rsa": there are ed25519, p256'):
+        SigningKey.generate(kind="rsa")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("data", ["", "nonsense", "did:key:z6MkNo", "a" * 43, b"\x30\x82"])
 def test_what_is_no_key_is_refused(data: str | bytes) -> None:
     with pytest.raises(ValueError):
@@ -271,7 +290,7 @@ def test_a_key_of_an_ssh_agent_signs(agent: Path) -> None:
 
 
 def test_an_absent_agent_or_key_is_named(agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="the ssh-agent has no such Ed25519 key"):
+    with pytest.raises(ValueError, match="the ssh-agent has no such key that can sign"):
         SigningKey.from_agent("phone")
     gone = SigningKey.from_agent()
     subprocess.run(["ssh-add", "-q", "-D"], check=True)

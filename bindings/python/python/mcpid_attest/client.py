@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._headers import signed_headers
+from ._headers import before_signing, signed_headers
 from ._native import Signer, SigningKey
 
 __all__ = ["RedirectRefused", "SignatureAuth", "SigningTransport"]
@@ -125,12 +125,14 @@ class SignatureAuth(_Auth):
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         request.read()
+        request.headers = before_signing(request.headers)
         guard = _Guard(request, self._signing.sign(request))
         request.extensions = {**request.extensions, "trace": guard.trace}
         guard.check((yield request))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         await request.aread()
+        request.headers = before_signing(request.headers)
         guard = _Guard(request, await self._signing.sign_async(request))
         request.extensions = {**request.extensions, "trace": guard.async_trace}
         guard.check((yield request))
@@ -146,6 +148,9 @@ class _Guard:
         self._method, self._url = request.method, request.url
         self._signature = added["Signature-Input"].encode()
         self._earlier: Callable[[str, Any], Any] | None = request.extensions.get("trace")
+        of = getattr(self._earlier, "__self__", None)
+        if isinstance(of, _Guard):  # of an earlier attempt to send the same request
+            self._earlier = of._earlier
         request.headers = signed_headers(request.headers, added)
 
     def _look(self, event: str, info: Any) -> None:
