@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::erasures::{WHY, allowing, base64_of, filled, found};
 use crate::forger::{forge, write_lines};
 
-fn tombstone(line: &str) -> String {
+pub(crate) fn tombstone(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap();
     format!(
         r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"tombstone","tombstone":{{"leaf":"{}"}}}}"#,

@@ -12,6 +12,7 @@ use mcpid::audit::{Folder, LogError, Settings, entry, succession};
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
+use crate::erasure_lies::tombstone;
 use crate::erasures::{WHY, allowing, base64_of, filled, found};
 use crate::fixtures::{LogFixture, START, body, call, key};
 use crate::forger::write_lines;
@@ -36,16 +37,6 @@ fn erased(lines: &[String], n: usize, of: usize) -> String {
 
 fn closed(lines: &[String], n: usize) -> String {
     statement(lines, n, "closed", &json!({"successor": "evil.example/log+00000000+AAAA"}))
-}
-
-fn tombstone(line: &str) -> String {
-    let value: Value = serde_json::from_str(line).unwrap();
-    format!(
-        r#"{{"mcpid":"audit/2","n":{},"time":{},"event":"tombstone","tombstone":{{"leaf":"{}"}}}}"#,
-        value["n"],
-        value["time"],
-        base64_of(&entry::leaf(line.as_bytes()))
-    )
 }
 
 /// Writes the lines and all hashes over them, as an attacker without the log's key can.

@@ -261,6 +261,31 @@ fn every_command_on_a_page_of_verdicts_does_what_is_said_above_it() {
     assert!(page.contains("The signature of one.http [0] without this program"));
 }
 
+/// `openssl` reads such a signature in DER only.
+#[test]
+fn a_signature_of_p256_is_verified_by_hand_too() {
+    let signed = Signed::new("alice");
+    let keygen = ["keygen", "-q", "-o", "p256.json", "--no-passphrase", "--algorithm", "p256"];
+    stdout(&signed.run(&keygen), 0);
+    let add = ["trust", "add", "-q", "-r", "trust.json", "--name", "bob", "p256.json"];
+    let id = stdout(&signed.run(&add), 0);
+    signed.call("one.http", "pay", &[]);
+    let profile = ["--profile", "rfc9421", "--at", AT];
+    // About one signature in four has a number with a first bit of 1, or of eight zeros.
+    for _ in 0..8 {
+        let sign = ["sign", "-k", "p256.json", "--format", "http", "--url", URL];
+        let request = signed.run(&[&sign[..], &profile, &["body.json"]].concat());
+        signed.write("p256.http", &stdout(&request, 0));
+        let page = signed.page(&[&profile[..], &["p256.http"]].concat(), 0);
+        let script = commands(&page).pop().unwrap();
+        let by_hand = stdout(&bash(&signed, &script), 0);
+        let begin = format!("the key is {}\nVerified OK\n\"@method\": POST\n", id.trim_end());
+        assert!(by_hand.starts_with(&begin), "{by_hand}");
+        let other = script.replace("-signature sig.bin", "-signature key.pem");
+        assert!(!bash(&signed, &other).status.success());
+    }
+}
+
 #[test]
 fn a_page_of_verdicts_replaces_only_its_own_kind() {
     let signed = Signed::new("alice");
