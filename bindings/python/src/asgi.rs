@@ -6,15 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use http::{Extensions, StatusCode};
 use mcpid::clock::SystemClock;
+use mcpid::message::RequestTarget;
 use mcpid::message::target::{Origins, is_loopback};
-use mcpid::message::{Head, HeadError, RequestTarget};
 use mcpid::tower::{Budget, REFUSED, SessionBindings, VerifyLayer, error_response};
 use mcpid::verify::ReplayCheck;
 use mcpid::verify::rejection::chain;
-use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList};
 
 use crate::audit_log::{self, AuditLog};
 use crate::body_pipe::{BodyPipe, PipedBody};
@@ -24,6 +23,10 @@ use crate::judgement::Judgement;
 use crate::mcp_identity::MCPIdentity;
 use crate::policy::{self, EndpointPath};
 use crate::protocol_store::ProtocolStore;
+use crate::scope::{
+    ReadHead, bytes_of_scope, header_lines, poses_as_ours, read_head, required_text, text_of_scope,
+    without_ours,
+};
 use crate::settings::{Trust, VerifierSettings};
 use crate::store;
 use crate::trust_watch::{self, TrustWatch};
@@ -248,118 +251,6 @@ impl Layer {
         let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
         Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
     }
-}
-
-/// A head as the server parsed it.
-struct ReadHead {
-    head: Head<'static>,
-    /// `Content-Length`, or why it cannot be relied on.
-    announced: Result<Option<u64>, &'static str>,
-    /// Whether the client sent a field that only a gateway of ours sets.
-    poses: bool,
-}
-
-fn wrong_type(name: &str) -> PyErr {
-    PyTypeError::new_err(format!("{name:?} of the scope has the wrong type"))
-}
-
-/// Returns bytes of the scope, or `None` if they are absent or None.
-fn bytes_of_scope(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<PyBackedBytes>> {
-    match scope.get_item(name)?.filter(|value| !value.is_none()) {
-        Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
-        None => Ok(None),
-    }
-}
-
-/// Returns text of the scope, or `None` if it is absent or None.
-fn text_of_scope(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<PyBackedStr>> {
-    match scope.get_item(name)?.filter(|value| !value.is_none()) {
-        Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
-        None => Ok(None),
-    }
-}
-
-fn required_text(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<PyBackedStr> {
-    text_of_scope(scope, name)?.ok_or_else(|| missing(name))
-}
-
-fn missing(name: &str) -> PyErr {
-    PyTypeError::new_err(format!("the scope has no {name:?}"))
-}
-
-/// Returns the header fields of the scope. A sequence that can be read once only is replaced in the
-/// scope, because the application has to read it too.
-fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-    // A scope without fields stands for an empty list.
-    let Some(lines) = scope.get_item("headers")? else {
-        return Ok(PyList::empty(scope.py()).into_any());
-    };
-    if lines.is_instance_of::<PyList>() || lines.is_instance_of::<PyTuple>() {
-        return Ok(lines);
-    }
-    let list = PyList::empty(scope.py());
-    for line in lines.try_iter()? {
-        list.append(line?)?;
-    }
-    scope.set_item("headers", &list)?;
-    Ok(list.into_any())
-}
-
-fn read_head(
-    scope: &Bound<'_, PyDict>,
-    method: &str,
-    target: RequestTarget<'_>,
-) -> PyResult<Result<ReadHead, HeadError>> {
-    let version = text_of_scope(scope, "http_version")?;
-    // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-    let is_old = version.as_deref() == Some("1.0");
-    let mut head = match Head::new(method, target) {
-        Ok(head) => head,
-        Err(error) => return Ok(Err(error)),
-    };
-    let (mut announced, mut poses) = (Ok(None), false);
-    for line in header_lines(scope)?.try_iter()? {
-        let (name, value) = header_line(&line?)?;
-        if is_old && name.eq_ignore_ascii_case(b"expect") {
-            continue;
-        }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            announced = announced_length(&value);
-        }
-        poses |= poses_as_ours(&name);
-        let Ok(name) = std::str::from_utf8(&name) else {
-            return Ok(Err(HeadError::FieldName(String::from_utf8_lossy(&name).into_owned())));
-        };
-        if let Err(error) = head.push(name.to_owned(), value.to_vec()) {
-            return Ok(Err(error));
-        }
-    }
-    Ok(Ok(ReadHead { head: head.into_owned(), announced, poses }))
-}
-
-/// Reads `Content-Length`. Two lines of it are refused by step 1.
-fn announced_length(value: &[u8]) -> Result<Option<u64>, &'static str> {
-    let text = std::str::from_utf8(value.trim_ascii()).unwrap_or_default();
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let length = text.parse().ok().filter(|_| digits);
-    length.map(Some).ok_or("content-length cannot be read")
-}
-
-/// Whether `name` is a field by which a gateway of ours names an identity, also for applications
-/// that cannot tell an underscore from a hyphen.
-fn poses_as_ours(name: &[u8]) -> bool {
-    matches!(name.split_at_checked(5), Some((start, [b'-' | b'_', ..])) if start.eq_ignore_ascii_case(b"mcpid"))
-}
-
-fn without_ours(scope: &Bound<'_, PyDict>) -> PyResult<Py<PyList>> {
-    let kept = PyList::empty(scope.py());
-    for line in header_lines(scope)?.try_iter()? {
-        let line = line?;
-        if !poses_as_ours(&header_line(&line)?.0) {
-            kept.append(line)?;
-        }
-    }
-    Ok(kept.unbind())
 }
 
 fn is_missing(py: Python<'_>, error: &PyErr) -> bool {

@@ -4,7 +4,7 @@
 //! release the interpreter while the engine works.
 //!
 //! - `asgi`: the layer behind the ASGI middleware. `judgement` is one request of it, `body_pipe` its
-//!   body, `fields` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
+//!   body, `fields` and `scope` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
 //!   `policy`, `trust_watch` and `audit_log` are settings.
 //! - `errors`: the exceptions, and which error becomes which exception.
 //! - `keys`: signing keys, public keys, keyfiles and ssh-agents.
@@ -28,6 +28,7 @@ mod mcp_identity;
 mod policy;
 mod protocol_store;
 mod request;
+mod scope;
 mod settings;
 mod sign;
 mod store;
