@@ -317,10 +317,10 @@ impl GatewayParts {
         response
     }
 
-    /// Returns where the request goes. Under a profile that signs targets in normal form, a request
-    /// to the endpoint gets target and host in that form: the upstream sees no other spelling of what
-    /// was signed. Open paths are compared as on the wire, because they are not signed, and so are
-    /// all paths for a proxy that asks: it sends the request on as it came.
+    /// Returns the route of a request. Under a profile that signs targets in normal form, a request
+    /// to the endpoint gets its target and host in that form, so that the upstream sees only the
+    /// signed spelling. Open paths are compared as on the wire, because they are not signed. An
+    /// authorizer compares all paths as on the wire, because the proxy sends the request unchanged.
     fn route(&self, parts: &mut Parts) -> Route {
         let SharedParts { config, handle, layer, .. } = &self.shared;
         let paths = &config.paths;

@@ -89,8 +89,9 @@ impl TrustEntry {
         &self.client_ids
     }
 
-    /// Returns what the JWK lacks of a key for verifying signatures whose `adcp_use` is `purpose`, as
-    /// a fragment for a message. `None` if every file that names the key states all of it.
+    /// Returns the statements that a JWK must have for verifying signatures whose `adcp_use` is
+    /// `purpose`, and that are missing, as a fragment for a message. `None` if every file that
+    /// names the key has all of them.
     pub fn lacks_of_purpose(&self, purpose: &str) -> Option<String> {
         self.purpose.lacks(purpose)
     }
@@ -202,7 +203,7 @@ pub struct Registry {
     entries: Vec<Arc<TrustEntry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
-    /// Why the entry of a `kid` was passed over, if no other entry has the `kid`.
+    /// Why an entry with this `kid` was skipped, if no other entry has the `kid`.
     passed_over: HashMap<String, String>,
     notes: Vec<TrustNote>,
     sources: Vec<TrustSource>,

@@ -165,8 +165,8 @@ pub fn read<'b>(
     message(found).map(Reading::Message).map_err(|why| Ambiguity::JsonRpc(why).into())
 }
 
-/// Checks that `body` is one JSON object that can be read in one way only, whatever its fields say of
-/// it.
+/// Checks that `body` is one JSON object that can be read in one way only. The header fields are
+/// not used.
 ///
 /// # Errors
 /// [`AmbiguousBody`].

@@ -70,9 +70,9 @@ impl<'a> Captured<'a> {
         read(source, max_body, false)
     }
 
-    /// Parses `source` as [`Captured::parse`] does, and also takes a URL, path or `Host` that cannot be
-    /// read, unchanged. No request has a resolved target then, so a verifier refuses it: for
-    /// profiles that have a refusal for such a request.
+    /// Parses `source` as [`Captured::parse`] does, but also accepts a URL, path or `Host` that
+    /// cannot be read, and keeps it unchanged. Such a request has no resolved target, so a verifier
+    /// refuses it. Profiles with a refusal for such requests need this.
     ///
     /// # Errors
     /// As [`Captured::parse`].

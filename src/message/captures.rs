@@ -120,8 +120,8 @@ impl<R: Read> Captures<R> {
         Ok(Captures { kind, start, rest, largest_line, any_target: false })
     }
 
-    /// Also gives a raw request whose target cannot be read; see
-    /// [`Captured::parse_with_any_target`]. Lines are given as they are in any case.
+    /// Also returns a raw request whose target cannot be read; see
+    /// [`Captured::parse_with_any_target`]. Request lines are always returned unparsed.
     #[must_use]
     pub fn with_any_target(mut self) -> Self {
         self.any_target = true;

@@ -129,9 +129,9 @@ pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
     read(outer.request.map_or(line, |inner| inner.get().as_bytes()))
 }
 
-/// Parses one line as [`parse`] does, and also takes a target that cannot be read, unchanged. Its
-/// request has no resolved target, so a verifier refuses it: for profiles that have a refusal for
-/// such a request.
+/// Parses one line as [`parse`] does, but also accepts a target that cannot be read, and keeps it
+/// unchanged. Such a request has no resolved target, so a verifier refuses it. Profiles with a
+/// refusal for such requests need this.
 ///
 /// # Errors
 /// As [`parse`], but for [`LineError::Target`].

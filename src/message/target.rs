@@ -5,8 +5,8 @@
 //! segments could treat two requests as equal that a server handles differently. Only scheme and
 //! authority are normalised: lower case, without the default port (RFC 9110 section 4.2.3).
 //!
-//! A profile may sign the normal form of RFC 3986 instead ([`TargetForm`]); then verification and
-//! everything behind it use that form.
+//! A profile may sign the normal form of RFC 3986 instead ([`TargetForm`]). Then verification and
+//! the server use that form.
 //!
 //! A request line in origin form does not name the scheme, and the client chooses `Host`. So
 //! [`Origins`] lists the origins of the server. `Forwarded` fields are never used.
@@ -324,7 +324,7 @@ impl TargetForm {
         }
     }
 
-    /// Whether `authority`, which is in this form, is that of `origin`.
+    /// Returns true if `authority`, which is in this form, is that of `origin`.
     fn is_authority_of(self, authority: &str, origin: &Origin) -> bool {
         self.authority(Cow::Borrowed(origin.authority())) == authority
     }

@@ -1,7 +1,7 @@
 //! A limit on the live nonces of each key, for stores that processes share.
 //!
-//! Such a store cannot count the nonces of a key in one step with a claim. So each process counts and
-//! limits those that it claimed itself, which costs no question to a file or a server.
+//! Such a store cannot count the nonces of a key in one step with a claim. So each process counts
+//! and limits the nonces that it claimed itself, without asking a file or a server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,11 +10,11 @@ use super::{Claim, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-/// The default limit on live nonces of one key: what AdCP's document on security recommends.
+/// The default limit on live nonces of one key, as AdCP's document on security recommends.
 pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
 
-/// Seconds since 1970 from which [`KeyLimit`] counts: 2026-01-01. Counting reaches 68 years
-/// further; later times count as its end.
+/// The start of the time of [`KeyLimit`], in seconds since 1970: 2026-01-01. The counters reach 68
+/// years from there; later times count as the end.
 const BASE: i64 = 1_767_225_600;
 
 /// A limit on the live nonces that this process claimed for one key.
@@ -29,17 +29,17 @@ impl KeyLimit {
     }
 
     fn quotas(&self) -> MutexGuard<'_, KeyQuotas> {
-        // A count is whole at any time, so a panic of another thread left it usable.
+        // A count is consistent at any time, so it is usable after a panic of another thread.
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether `key` has as many live nonces as it may have.
+    /// Returns true if `key` has as many live nonces as permitted.
     pub(super) fn is_reached(&self, now: Timestamp, key: &KeyId) -> bool {
         let now = second(now);
         self.quotas().get_mut(key).is_some_and(|quota| quota.live(now) >= self.most)
     }
 
-    /// Counts a nonce if the claim of it is fresh.
+    /// Counts a nonce if its claim is fresh.
     pub(super) fn count(
         &self,
         (now, until): (Timestamp, Timestamp),

@@ -143,9 +143,10 @@ pub trait NonceStore: Send + Sync {
         nonce: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
 
-    /// Whether a claim for `key` would be [`Claim::OverQuota`], as far as this process knows. It
-    /// answers at once, without asking a file or a server: a verifier calls it before it verifies a
-    /// signature, so a client without a key could otherwise make it wait. A claim decides.
+    /// Returns true if a claim for `key` would be [`Claim::OverQuota`], as far as this process
+    /// knows. The answer comes at once, without asking a file or a server: a verifier calls this
+    /// before it verifies a signature, so clients without a key must not cause waiting. Only a
+    /// claim decides.
     fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
         let _ = (now, key);
         false

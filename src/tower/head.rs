@@ -61,9 +61,9 @@ pub fn received_head<'a>(
     Ok(head)
 }
 
-/// Replaces target and host of a request by their normal form (RFC 3986), so that what comes after
-/// verification uses the target that was signed and no other spelling of it. A request for which
-/// `origins` have no target in normal form stays as it is; a verifier refuses it.
+/// Replaces target and host of a request by their normal form (RFC 3986), so that the service uses
+/// the signed target and no other spelling. A request for which `origins` have no target in normal
+/// form stays unchanged; a verifier refuses it.
 pub(crate) fn normalise_target(parts: &mut Parts, origins: &Origins) {
     if let Some((uri, host)) = normal_parts(parts, origins) {
         parts.uri = uri;

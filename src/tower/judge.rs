@@ -255,7 +255,8 @@ where
     }
     let held = match held {
         Ok(held) => Ok(held),
-        // Step 1 holds in permissive mode too, and so may malformed signature fields.
+        // Permissive mode refuses for step 1 too, and under some profiles for malformed signature
+        // fields.
         Err(rejection) if rejection.is_in_every_mode() => {
             return HeadOutcome::Settled(in_every_mode(rejection), BodyState::Unread(body));
         }
@@ -315,7 +316,7 @@ async fn conclude<'h>(
     let held = held.and_then(|held| verifier.judge_parsed_body(held, bytes, || reading));
     let mut session = None;
     let judged = match held {
-        // The application is not asked about a request that is refused after its nonce is claimed.
+        // The application is not called for a request that is refused after its nonce is claimed.
         Ok(held) if held.is_refused() => verifier.claim(held).await,
         Ok(held) => match settings.admit(head, &held) {
             Ok(named) => {

@@ -146,7 +146,7 @@ impl RefusedRequest {
     /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            // A profile with names of its own hides nothing behind another code.
+            // A profile with its own names does not hide a code behind another one.
             RefusalReason::Rejected(rejection) => client_message(match rejection.profile_code() {
                 Some(_) => rejection.code(),
                 None => rejection.public_code(),

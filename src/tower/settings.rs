@@ -48,8 +48,8 @@ impl VerifySettings {
         self.verifier.verifier()
     }
 
-    /// Gives a request its target in the form that the profile signs. With a hook for the target,
-    /// the URI may be a part of it only, and stays as it is.
+    /// Gives a request its target in the form that the profile signs. If a hook sets the target,
+    /// the URI may be only a part of it, and stays unchanged.
     pub(super) fn normalise_target(&self, parts: &mut Parts) {
         if self.target == TargetForm::Rfc3986 && self.wire_target.is_none() {
             head::normalise_target(parts, self.verifier().origins());

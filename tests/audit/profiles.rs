@@ -1,4 +1,4 @@
-//! What a log keeps of requests under other profiles than `mcp`.
+//! Tests of the fields that a log keeps of requests under other profiles than `mcp`.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::fixtures::{Call, LogFixture, body, entry, key, registry, sign};
 
 const AGENT: &str = "https://platform.example/.well-known/ucp";
 
-/// A request with the fields of UCP and a live access token, signed by `profile`.
+/// Returns a request with the fields of UCP and a live access token, signed by `profile`.
 fn call(fixture: &LogFixture, profile: &Profile) -> Call {
     use mcpid::clock::Clock as _;
     let fields = [
@@ -37,7 +37,7 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     let recorder = recorder.with_bodies(Vec::new());
     let ucp = Profile::ucp();
     fixture.record_by(&recorder, &call(&fixture, &ucp), &fixture.verifier_by(ucp)).unwrap();
-    // The same fields are not kept of a request under the default profile.
+    // Under the default profile, the same fields are not kept.
     fixture.record(&recorder, &call(&fixture, &Profile::mcp())).unwrap();
     drop(recorder);
     let lines = fixture.lines();
@@ -50,7 +50,7 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
         }
     }
     assert!(!lines.concat().contains("live-token"));
-    // The base is kept, so the signature is verified again.
+    // The base is kept, so the signature can be verified again.
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 0, 2));
 }

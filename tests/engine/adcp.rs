@@ -1,5 +1,5 @@
-//! The profile `adcp` (AdCP 3.2 request signing): requests that are accepted, and refusals that each
-//! change one thing of one of them. The names of the refusals are those of AdCP's error taxonomy.
+//! Tests of the profile `adcp` (AdCP 3.2 request signing): accepted requests, and refusals after
+//! one change each. The names of the refusals are those of AdCP's error taxonomy.
 
 mod keys;
 mod order;
@@ -20,7 +20,7 @@ use crate::fixtures::{CREATED, Call, Input, Judge, NOW, key, time, trusted};
 pub(crate) const KID: &str = "buyer-2026";
 pub(crate) const TAG: &str = "adcp/request-signing/v1";
 
-/// A call of a tool that nothing signs yet, for the endpoint in its normal form.
+/// Returns a call of a tool without a signature, to the endpoint in its normal form.
 fn unsigned() -> Call {
     let mut call = Call::unsigned();
     call.target = RequestTarget::Origin("/mcp?tenant=a%2fb".into());
@@ -29,7 +29,7 @@ fn unsigned() -> Call {
     call
 }
 
-/// The components and parameters that the profile demands.
+/// Returns the components and parameters that the profile requires.
 fn input() -> Input {
     let covered = ["@method", "@target-uri", "@authority", "content-type", "content-digest"];
     let components = covered.map(|name| format!("\"{name}\"")).to_vec();
@@ -44,7 +44,8 @@ fn input() -> Input {
     input
 }
 
-/// A call, changed before it is signed: the request by `request`, the signature by `signature`.
+/// Returns a signed call. Before signing, `request` changes the request and `signature` the
+/// signature input.
 fn signed(request: impl FnOnce(&mut Call), signature: impl FnOnce(&mut Input)) -> Call {
     let mut call = unsigned();
     request(&mut call);
@@ -54,14 +55,14 @@ fn signed(request: impl FnOnce(&mut Call), signature: impl FnOnce(&mut Input)) -
     call
 }
 
-/// A call that was changed after it was signed.
+/// Returns a call that was changed after signing.
 fn tampered(change: impl FnOnce(&mut Call)) -> Call {
     let mut call = signed(|_| (), |_| ());
     change(&mut call);
     call
 }
 
-/// The trust entry of the buyer, as its key set publishes it.
+/// Returns the trust entry of the buyer, as its key set publishes it.
 fn buyer() -> Value {
     let mut entry = trusted(&key(1));
     entry["kid"] = json!(KID);
@@ -75,14 +76,14 @@ fn judge() -> Judge {
     Judge::by(Profile::adcp()).trusting(vec![buyer()])
 }
 
-/// The judge of another entry: that of the buyer after one change.
+/// Returns a verifier that trusts the buyer's entry after one change.
 fn judge_of(change: impl FnOnce(&mut Value)) -> Judge {
     let mut entry = buyer();
     change(&mut entry);
     Judge::by(Profile::adcp()).trusting(vec![entry])
 }
 
-/// A judge whose store has no room for another nonce of a key.
+/// Returns a verifier whose store has no room for another nonce of a key.
 fn full_judge() -> Judge {
     let retention = judge().verifier().retention();
     let store = Memory::new(time(NOW), retention, &mut SysRng).unwrap().bounded(1).without_floor();
@@ -91,7 +92,7 @@ fn full_judge() -> Judge {
     full
 }
 
-/// The name of the refusal, without its prefix `request_`.
+/// Returns the name of the refusal, without its prefix `request_`.
 #[track_caller]
 fn name(judge: &Judge, call: &Call) -> &'static str {
     let rejection = judge.refuses(call);
@@ -165,7 +166,7 @@ fn a_target_is_signed_in_its_normal_form_whatever_its_spelling() {
         judge().accepts(&tampered(|c| c.target = RequestTarget::Absolute(target.into())));
         judge().accepts(&tampered(|c| c.target = RequestTarget::Uri(target.into())));
     }
-    // What normalisation keeps apart is another target.
+    // Targets with different normal forms are different targets.
     for target in
         ["/mcp?tenant=a%2Fb", "/mcp?tenant=a%2fb&", "/mcp/?tenant=a%2fb", "//mcp?tenant=a%2fb"]
     {
@@ -356,7 +357,7 @@ fn a_body_that_parsers_read_differently_is_refused_after_its_nonce_is_used_up() 
         assert_eq!(name(&judge, &call), "body_malformed", "{body}");
         assert_eq!(name(&judge, &call), "signature_replayed", "{body}");
     }
-    // Behind an endpoint, every body is a JSON-RPC message.
+    // At an endpoint, every body is a JSON-RPC message.
     let call = signed(|c| _ = c.with_body("{}"), |_| ());
     assert_eq!(name(&judge(), &call), "body_malformed");
 }
@@ -367,11 +368,11 @@ fn a_nonce_can_be_used_once_and_only_if_the_key_has_room_for_it() {
     let call = signed(|_| (), |_| ());
     judge.accepts(&call);
     assert_eq!(name(&judge, &call), "signature_replayed");
-    // Another nonce is free, also after a refusal that needs no nonce.
+    // Another nonce is accepted, also after a refusal that needs no nonce.
     judge.accepts(&signed(|_| (), |i| _ = i.set("nonce", "\"AAAAAAAAAAAAAAAAAAAAAA\"")));
     let full = full_judge();
     assert_eq!(name(&full, &call), "signature_rate_abuse");
-    // The signature of a key without room is not verified.
+    // If a key has no room for another nonce, its signature is not verified.
     let forged = tampered(|c| c.method = "PUT".to_owned());
     assert_eq!(name(&full, &forged), "signature_rate_abuse");
 }

@@ -23,7 +23,7 @@ impl StatedPurpose {
         }
     }
 
-    /// Combines two entries of one key: what one of them does not state counts as not stated.
+    /// Combines two entries of one key. A statement counts only if both entries have it.
     pub(super) fn tighten(&mut self, other: &StatedPurpose) {
         self.for_signatures &= other.for_signatures;
         self.for_verifying &= other.for_verifying;
@@ -32,7 +32,7 @@ impl StatedPurpose {
         }
     }
 
-    /// Returns what the JWK lacks of a key whose `adcp_use` has to be `purpose`, as a fragment.
+    /// Returns the missing statements of a JWK whose `adcp_use` has to be `purpose`, as a fragment.
     pub(super) fn lacks(&self, purpose: &str) -> Option<String> {
         if !self.for_signatures {
             Some("its \"use\" is not \"sig\"".to_owned())

@@ -9,15 +9,15 @@
 //! | `%xx` in the path | upper-case digits; decoded if it stands for an unreserved character |
 //! | query | byte for byte as received, a lone `?` too |
 //!
-//! The normal form of a normal form is itself. A path for which that does not hold is an error:
-//! `%2e%2e` becomes a dot segment only after dot segments were removed, and implementations differ
-//! in what they make of it.
+//! The normal form of a normal form must be the same text. A path for which it is not is an error:
+//! `%2e%2e` becomes a dot segment only after dot segments were removed, and implementations read
+//! such a path differently.
 
 use std::borrow::Cow;
 
 use crate::message::uri::{Authority, Scheme, UriError, UriParts, split_query};
 
-/// Whether a target is signed as it stands on the wire, or in its normal form.
+/// Whether a target is signed as on the wire, or in its normal form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetForm {
@@ -82,7 +82,7 @@ pub fn normal_path_and_query(target: &str) -> Result<Cow<'_, str>, UriError> {
 /// Returns the value of a `Host` field in its normal form.
 ///
 /// # Errors
-/// [`UriError`]: it is not a host with an optional port.
+/// [`UriError`]: the text is not a host with an optional port.
 pub fn normal_host(host: &str, scheme: Scheme) -> Result<Cow<'_, str>, UriError> {
     Ok(normal_authority(Authority::read(host)?.normal(scheme)))
 }
@@ -115,11 +115,12 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, UriError> {
     if path.contains('%') && path.split('/').any(is_encoded_dots) {
         return Err(UriError::EncodedDots);
     }
-    // Decoding makes neither slashes nor, now, dot segments: the order of the two makes no difference.
+    // Decoding makes no slashes, and no dot segments after the check above. So the order of the two
+    // steps does not matter.
     Ok(Cow::Owned(without_dot_segments(&normal_percent(path)?)))
 }
 
-/// Whether a segment is a dot segment to a reader that decodes it, and is not written as one.
+/// Returns true if a segment becomes a dot segment when it is decoded, and is not written as one.
 fn is_encoded_dots(segment: &str) -> bool {
     segment.contains('%')
         && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
@@ -137,7 +138,7 @@ fn without_dot_segments(path: &str) -> String {
                 if segment == ".." {
                     kept.pop();
                 }
-                // A dot segment at the end leaves the slash before it.
+                // A dot segment at the end leaves the slash before that segment.
                 if is_last {
                     kept.push("");
                 }

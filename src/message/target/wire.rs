@@ -1,4 +1,4 @@
-//! Reading of a target as it stands on the wire, in a file, or in a URL.
+//! Parses a target from a request line, a file or a URL.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The purpose that the key set of a buyer has to state, and the standing of its key.
+//! Tests of the purpose that the key set of a buyer has to state, and of the validity of its key.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn remove(entry: &mut Value, name: &str) -> Option<Value> {
     entry.as_object_mut().unwrap().remove(name)
 }
 
-/// Another key of the same `kid`, with its file.
+/// Returns another key with the same `kid`, and its file.
 #[test]
 fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_key() {
     let mut other = trusted(&key(2));
@@ -54,10 +54,10 @@ fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_ke
     both.accepts(&call);
     let elsewhere = Judge::by(Profile::adcp()).trusting(vec![other]);
     assert_eq!(name(&elsewhere, &call), "signature_invalid");
-    // The stricter of two files counts.
+    // The stricter of two files applies.
     let plain = Judge::by(Profile::adcp()).trusting(vec![buyer(), trusted(&key(1))]);
     assert_eq!(name(&plain, &call), "signature_key_purpose_invalid");
-    // The thumbprint is an id of the key too.
+    // The thumbprint is a key id too.
     let id = {
         use mcpid::key::Sign as _;
         key(1).public().id().to_string()

@@ -1,4 +1,5 @@
-//! The order of the checks: of two faults, the one that AdCP's checklist names first is told.
+//! Tests of the order of the checks: of two faults, the client learns the one that AdCP's checklist
+//! names first.
 
 use serde_json::json;
 
@@ -21,7 +22,7 @@ fn the_fault_of_the_earlier_check_is_told() {
     ];
     for (at, (earlier, first)) in faults.iter().enumerate() {
         for (_, second) in &faults[at + 1..] {
-            // One key id cannot be a token and a string.
+            // One key id cannot be both a token and a string.
             let call = signed(
                 |_| (),
                 |i| {
@@ -49,7 +50,7 @@ fn the_key_is_judged_before_the_signature_and_the_nonce_before_the_body() {
     assert_eq!(name(&both, &forged), "signature_key_purpose_invalid");
     assert_eq!(name(&full_judge(), &forged), "signature_rate_abuse");
 
-    // The signature before the digest, the digest before the nonce, the nonce before the body.
+    // The order is: signature, digest, nonce, body.
     let double = |call: &mut Call| _ = call.with_body(r#"{"a":1,"a":2}"#);
     let forged = tampered(|c| {
         c.method = "PUT".to_owned();

@@ -1,4 +1,5 @@
-//! Requests with several signatures: the first one with the tag of the profile decides.
+//! Tests of requests with several signatures: the first signature with the tag of the profile
+//! decides.
 
 use mcpid::verify::ReplayCheck;
 
@@ -8,7 +9,7 @@ use crate::fixtures::{Counting, Input, key};
 const FIRST: &str = "\"AAAAAAAAAAAAAAAAAAAAAA\"";
 const SECOND: &str = "\"BBBBBBBBBBBBBBBBBBBBBA\"";
 
-/// A call with two signatures, which are made by `first` and `second` under the key 1.
+/// Returns a call with two signatures of key 1, which `first` and `second` define.
 fn call(first: impl FnOnce(&mut Input), second: impl FnOnce(&mut Input)) -> Call {
     let mut call = unsigned();
     let (mut one, mut two) = (input(), input());
@@ -21,7 +22,7 @@ fn call(first: impl FnOnce(&mut Input), second: impl FnOnce(&mut Input)) -> Call
     call
 }
 
-/// A judge, and the store in which it claims nonces.
+/// Returns a verifier, and the store in which it claims nonces.
 fn counting() -> (Judge, std::sync::Arc<Counting>) {
     let store = Counting::new();
     (judge().replay(ReplayCheck::Claim(store.clone())), store)
@@ -38,7 +39,7 @@ fn the_first_tagged_signature_decides_and_every_tagged_nonce_is_used_up() {
     assert_eq!(untagged_first.accepts(&call(other_tag, |_| ())).label(), "sig2");
     assert_eq!(*store.nonces.lock().unwrap(), [SECOND.replace('"', "")]);
 
-    // A second signature that does not hold changes nothing.
+    // An invalid second signature changes nothing.
     let (second_bad, store) = counting();
     let bad = call(|_| (), |i| _ = i.uncover("content-digest"));
     assert_eq!(second_bad.accepts(&bad).label(), "sig1");

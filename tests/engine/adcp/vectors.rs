@@ -1,5 +1,6 @@
-//! AdCP's own vectors, read from its Python package: `ADCP_VECTORS` names the folder
-//! `test-vectors/request-signing` of it. The stage `adcp` of `tests/all` installs the package.
+//! Tests of AdCP's own vectors from its Python package. `ADCP_VECTORS` names the folder
+//! `test-vectors/request-signing` of that package. The stage `adcp` of `tests/all` installs the
+//! package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// The keys that the vector lets the verifier know, revoked if it says so.
+/// Returns the trusted keys of the vector, revoked if the vector states that.
 fn registry(vector: &Value, keys: &Value) -> Registry {
     let own = vector["jwks_override"]["keys"].as_array();
     let named = |key: &&Value| {
@@ -113,8 +114,8 @@ fn every_vector_of_profile_3_2_is_judged_as_it_says() {
     assert_eq!(judged, 46);
 }
 
-/// A signer converts a host outside ASCII before it makes a request, so those three cases are left to
-/// the program.
+/// A signer converts a host outside ASCII before it makes a request. So the tests of the program
+/// have these three cases.
 #[test]
 #[ignore = "the stage adcp of tests/all installs the vectors and runs this"]
 fn every_url_of_the_canonicalisation_set_gets_the_form_that_it_says() {

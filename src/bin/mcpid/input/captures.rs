@@ -104,7 +104,7 @@ impl InputReader {
         InputReader { paths, max_body, only, hashed: ui.json(), any_target: false }
     }
 
-    /// Also gives raw requests whose target cannot be read.
+    /// Also returns raw requests whose target cannot be read.
     pub(crate) fn with_any_target(mut self, any_target: bool) -> Self {
         self.any_target = any_target;
         self

@@ -201,8 +201,8 @@ fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     facts.push(("replay", replay.to_owned()));
 }
 
-/// Returns the open fields that decide what an MCP server does, if the profile lets a signature leave
-/// any of them open.
+/// Returns the uncovered fields that affect an MCP server, if the profile permits a signature that
+/// does not cover them.
 fn steering_left_open(profile: &Profile, open: &[String]) -> Option<String> {
     let mcp = Profile::mcp().components;
     let steering =

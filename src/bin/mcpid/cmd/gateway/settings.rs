@@ -315,7 +315,7 @@ fn modes(args: &FrontFlags, command: &str, ui: &mut Ui) -> Result<LearningModes,
     Ok(if destructive { modes.with_destructive() } else { modes })
 }
 
-/// Checks that requests can get to the endpoint under a profile that signs paths in normal form.
+/// Checks that requests can reach the endpoint under a profile that signs paths in normal form.
 fn endpoint_is_normal(profile: &Profile, endpoint: &str) -> Result<(), Failure> {
     let normal = normal_path_and_query(endpoint);
     if profile.target != TargetForm::Rfc3986 || normal.as_deref() == Ok(endpoint) {

@@ -3,7 +3,7 @@
 use mcpid::message::target::{UriError, normal_url};
 
 /// Returns `url` in its normal form, as a client has to send it. A host outside ASCII is written in
-/// A-labels (UTS 46, non-transitional), which only a signer does: a verifier refuses such a host.
+/// A-labels (UTS 46, non-transitional). Only a signer does that: a verifier refuses such a host.
 ///
 /// # Errors
 /// [`UriError`]: the URL cannot be read, or has no normal form.
