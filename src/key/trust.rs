@@ -315,8 +315,8 @@ impl Registry {
             .filter_map(|at| self.entries.get(*at))
     }
 
-    /// Returns why an entry with this `kid` is not used: its `use`, `key_ops` or `alg`, or a fault of
-    /// the entry. `None` if there is no such entry.
+    /// Returns why an entry with this `kid` or id is not used: its `use`, `key_ops`, `adcp_use` or
+    /// `alg`, or a fault of the entry. `None` if there is no such entry.
     pub fn passed_over(&self, kid: &str) -> Option<&str> {
         self.passed_over.get(kid).map(String::as_str)
     }

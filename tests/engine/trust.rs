@@ -19,6 +19,7 @@ use mcpid::mcp::pattern::{Operation, Pattern};
 
 mod edits;
 mod files;
+mod mixed;
 mod refusals;
 
 /// Returns a different key for each number. None of these keys is published.

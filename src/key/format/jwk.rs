@@ -51,8 +51,11 @@ pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
     jwk.has("d") || jwk.has("k") || jwk.has("priv")
 }
 
+/// The `adcp_use` of a key that signs requests (AdCP, "Agent key publication").
+const REQUEST_SIGNING: &str = "request-signing";
+
 /// Returns the reason why a JWK must not be used for `operation` (`sign` or `verify`), if there is
-/// one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `alg` (section 4.4).
+/// one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `adcp_use`, `alg` (section 4.4).
 fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
@@ -68,6 +71,13 @@ fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<St
         if !ops.iter().any(|op| op.as_str() == Some(operation)) {
             return Ok(Some(format!("its \"key_ops\" do not name {operation:?}")));
         }
+    }
+    // AdCP publishes keys for several purposes in one set. A statement that cannot be read is one of
+    // another purpose too.
+    if let Some(purpose) = jwk.get("adcp_use")
+        && purpose.as_str() != Some(REQUEST_SIGNING)
+    {
+        return Ok(Some(format!("its \"adcp_use\" is not {REQUEST_SIGNING:?}")));
     }
     match (jwk.string("alg")?, kind) {
         (None, _) => Ok(None),

@@ -18,7 +18,7 @@ use crate::key::{JsonError, KeyId, misplaced};
 pub struct TrustFile {
     entries: Vec<TrustEntry>,
     passed_over: Vec<Restriction>,
-    /// The `kid`s of entries that are not used, and why.
+    /// The `kid`s and ids of entries that are not used, and why.
     skipped_kids: Vec<(String, String)>,
     /// The index of each entry in the file's `keys`.
     positions: Vec<usize>,
@@ -208,7 +208,8 @@ impl TrustFile {
                 let limits = settings.limits;
                 let restricts = limits.restrict();
                 self.skip_key(position, &why, restricts);
-                self.skipped_kids.extend(kid.map(|kid| (kid.to_owned(), why)));
+                let names = kid.map(str::to_owned).into_iter().chain(id.map(|id| id.to_string()));
+                self.skipped_kids.extend(names.map(|name| (name, why.clone())));
                 if restricts {
                     // The ids are computed from the bytes of the key, even if the entry names
                     // another key type.
