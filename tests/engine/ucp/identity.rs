@@ -134,3 +134,29 @@ fn a_kid_under_a_profile_of_thumbprints_is_told_to_the_operator_only() {
     let unknown = Judge::mcp().refuses(&call);
     assert!(!unknown.message().contains("kid"), "{unknown}");
 }
+
+#[test]
+fn a_signature_is_compared_with_every_profile() {
+    use mcpid::base::header;
+    use mcpid::verify::meant;
+    let lacks = |call: &Call, name: &str| {
+        let head = call.head();
+        let candidates = header::read(&head).unwrap();
+        let params = candidates[0].params.as_ref().unwrap();
+        let fits = meant::profiles((&head, !call.body.is_empty()), ("sig1", params));
+        fits.iter().find(|fit| fit.profile == name).unwrap().lacks.join(" ")
+    };
+    let checkout = signed(|_| (), |_| ());
+    for (name, expected) in [
+        ("ucp", ""),
+        ("rfc9421", ""),
+        ("mcp", "@target-uri nonce tag"),
+        ("sep2752", "@target-uri nonce tag"),
+        ("adcp", "@target-uri expires nonce alg tag"),
+    ] {
+        assert_eq!(lacks(&checkout, name), expected, "{name}");
+    }
+    let anonymous = signed(|c| _ = c.remove("ucp-agent"), |_| ());
+    assert!(lacks(&anonymous, "ucp").contains("no ucp-agent"), "{}", lacks(&anonymous, "ucp"));
+    assert_eq!(lacks(&Call::signed(), "mcp"), "");
+}
