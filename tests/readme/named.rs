@@ -85,7 +85,7 @@ fn every_command_with_patterns_explains_their_forms() {
             commands.push(command);
         }
     }
-    assert_eq!(commands, ["connect", "gateway", "trust add"]);
+    assert_eq!(commands, ["authz", "connect", "gateway", "trust add"]);
 }
 
 /// Returns the first two cells of each row of the tables in a text, without code style.

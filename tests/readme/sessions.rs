@@ -56,6 +56,7 @@ pages! {
     connect_runs = "docs/connect.md",
     gateway_runs = "docs/gateway.md",
     patterns_runs = "docs/patterns.md",
+    proxies_runs = "docs/proxies.md",
     profiles_runs = "docs/profiles.md",
     signing_runs = "docs/signing.md",
     stores_runs = "docs/stores.md",
