@@ -22,6 +22,7 @@ use crate::sign::Nonce;
 use crate::verify::rejection::chain;
 
 use super::body::{AnswerBody, GatewayBody};
+use super::exposition::Exposition;
 use super::metrics::Metrics;
 use super::report;
 
@@ -205,11 +206,12 @@ impl Admin {
                 }
             }
             ("/metrics", _) => {
+                let format = Exposition::accepted(request.headers());
                 let numbers = self.metrics.text(self.readiness.clock.now());
-                let mut response = text(StatusCode::OK, numbers);
-                let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                let media = HeaderValue::from_static(media);
-                response.headers_mut().insert(header::CONTENT_TYPE, media);
+                let mut response = text(StatusCode::OK, format.write(numbers));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, format.media_type());
+                headers.insert(header::VARY, HeaderValue::from_static("accept"));
                 response
             }
             ("/", Some(page)) => {

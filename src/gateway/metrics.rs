@@ -11,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::audit;
@@ -138,6 +139,8 @@ impl Metrics {
         registry.register("sessions", sessions, self.sessions.clone());
         let reload = "Trust files or certificates that changed and could not be used";
         registry.register("reload_failures", reload, self.reload_failures.clone());
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of the program", version);
         let lost = "Log lines that could not be written in time";
         registry.register("log_lines_lost", lost, self.lost_lines.clone());
     }

@@ -27,6 +27,7 @@ mod authz;
 mod body;
 mod client_address;
 mod config;
+mod exposition;
 mod forward;
 mod framing;
 mod location;

@@ -15,6 +15,7 @@ mod framing;
 mod front;
 mod http2;
 mod locations;
+mod metrics_format;
 mod nginx;
 mod old_http;
 mod operation;
