@@ -7,8 +7,8 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (This is one line; `via` and `hint` are left out if they are empty.) The line holds no secrets:
-//! no query, no header, no body. Texts that a client chose are cut at [`LONGEST`] characters.
+//! (This is one line; `via`, `hint` and `traceparent` are left out if they are empty.) The line holds
+//! no secrets: no query, no body, and no header but `traceparent`. Texts that a client chose are cut at [`LONGEST`] characters.
 //! Characters that could break a line or control a terminal are written as JSON escapes, so that no
 //! request can forge, break or hide a line.
 //!
@@ -28,8 +28,10 @@ use crate::tower::{Mode, Status};
 use crate::verify::{Code, Rejection, Verified};
 
 mod lines;
+mod traceparent;
 
 pub use lines::LogLines;
+use traceparent::is_traceparent;
 
 /// The version of the format, which is the first member of every line.
 pub const VERSION: u8 = 1;
@@ -261,6 +263,10 @@ pub struct LogLine {
     /// A hint for the operator how to correct a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<LogText>,
+    /// The trace of the request (W3C Trace Context), from its head, else from `params._meta`. The
+    /// client claims it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<LogText>,
 }
 
 impl LogLine {
@@ -290,6 +296,7 @@ impl LogLine {
             note: None,
             via: None,
             hint: None,
+            traceparent: None,
         }
     }
 
@@ -303,6 +310,13 @@ impl LogLine {
         if let Some(ids) = status.rejection().and_then(Rejection::kid_of) {
             let note = format!("keyid is the kid of {ids}; here a key is named by its thumbprint");
             self.note = Some(LogText::new(&note));
+        }
+    }
+
+    /// Sets the trace to `text` if it has the form of a `traceparent`, and none is set yet.
+    pub fn traced(&mut self, text: &str) {
+        if self.traceparent.is_none() && is_traceparent(text) {
+            self.traceparent = Some(LogText::new(text));
         }
     }
 

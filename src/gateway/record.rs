@@ -78,6 +78,10 @@ impl RequestRecords {
                 line.peer = Some(LogText::new(&address.to_string()));
             });
         }
+        let mut traces = parts.headers.get_all("traceparent").iter();
+        if let (Some(trace), None) = (traces.next(), traces.next()) {
+            record.note(|line| line.traced(trace.to_str().unwrap_or_default()));
+        }
         record
     }
 
@@ -173,6 +177,9 @@ impl Observer for RecordVerdict {
         }
         record.note(|line| {
             line.mcp = event.operation.map(LoggedOperation::from);
+            if let Some(trace) = event.traceparent {
+                line.traced(trace);
+            }
             line.mode = event.mode;
             // This note explains to the operator why a strict pattern matched: only one of the
             // forms of the tool's name matches it.

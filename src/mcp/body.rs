@@ -85,6 +85,7 @@ pub struct Message<'b> {
     name: Option<Cow<'b, str>>,
     id: Option<&'b str>,
     version: Option<Cow<'b, str>>,
+    traceparent: Option<Cow<'b, str>>,
 }
 
 impl Message<'_> {
@@ -114,6 +115,11 @@ impl Message<'_> {
     /// `params` is not meant.
     pub fn protocol_version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// Returns the text of `params._meta.traceparent` (W3C Trace Context), whose form is not checked.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
     }
 
     /// Returns the operation, with which patterns are compared.
@@ -250,5 +256,10 @@ fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
         Some(ValueKind::Text(name)) => Some(name),
         Some(_) => return Err("the name that the method acts on is not a string"),
     };
-    Ok(Message { kind, method, name, id: found.id, version })
+    // No server acts on the name of a trace, so a value of another type is ignored.
+    let traceparent = match found.traceparent {
+        Some(ValueKind::Text(text)) => Some(text),
+        _ => None,
+    };
+    Ok(Message { kind, method, name, id: found.id, version, traceparent })
 }

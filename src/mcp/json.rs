@@ -33,6 +33,8 @@ const STEERING: [&str; 11] = [
 
 /// The member of `params._meta` that names the protocol version.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// The member of `params._meta` that names the trace of the request (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
 
 /// If any crate in the build enables the feature `arbitrary_precision`, serde_json represents a
 /// number as an object with this one key. Such an object is treated as a number here; otherwise
@@ -66,6 +68,7 @@ pub(super) struct MessageMembers<'de> {
     pub(super) uri: Option<ValueKind<'de>>,
     pub(super) task_id: Option<ValueKind<'de>>,
     pub(super) version: Option<ValueKind<'de>>,
+    pub(super) traceparent: Option<ValueKind<'de>>,
 }
 
 /// Parses a text that is exactly one object, with nothing but white space around it.
@@ -234,6 +237,7 @@ enum SteeringMember {
     TaskId,
     Meta,
     Version,
+    TraceParent,
     Plain,
 }
 
@@ -251,6 +255,7 @@ impl SteeringMember {
             (JsonPosition::Params, "taskId") => SteeringMember::TaskId,
             (JsonPosition::Params, "_meta") => SteeringMember::Meta,
             (JsonPosition::Meta, VERSION) => SteeringMember::Version,
+            (JsonPosition::Meta, TRACEPARENT) => SteeringMember::TraceParent,
             _ => SteeringMember::Plain,
         }
     }
@@ -277,7 +282,8 @@ impl SteeringMember {
             | SteeringMember::Name
             | SteeringMember::Uri
             | SteeringMember::TaskId
-            | SteeringMember::Version => JsonPosition::Steering,
+            | SteeringMember::Version
+            | SteeringMember::TraceParent => JsonPosition::Steering,
             _ => JsonPosition::Inner,
         };
         let kind = members.next_value_seed(ValueSeed { state: &mut *state, position })?;
@@ -292,6 +298,7 @@ impl SteeringMember {
             SteeringMember::Uri => found.uri = Some(kind),
             SteeringMember::TaskId => found.task_id = Some(kind),
             SteeringMember::Version => found.version = Some(kind),
+            SteeringMember::TraceParent => found.traceparent = Some(kind),
             SteeringMember::Id | SteeringMember::Meta | SteeringMember::Plain => {}
         }
         Ok(())

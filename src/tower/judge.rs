@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 
-use crate::mcp::body::{self, AmbiguousBody, MessageKind, Reading, Scope};
+use crate::mcp::body::{self, AmbiguousBody, Message, MessageKind, Reading, Scope};
 use crate::message::{Head, HeadError};
 use crate::verify::{Refusal, Rejection, VerifiedHead, Verifier};
 
@@ -133,6 +133,7 @@ pub(super) fn refuse_head(
         path,
         operation: None,
         id: None,
+        traceparent: None,
         status: None,
         mode: None,
         refused: Some(&refused),
@@ -199,6 +200,7 @@ where
         path: head.target().path(),
         operation,
         id,
+        traceparent: reading.as_ref().and_then(Reading::message).and_then(Message::traceparent),
         status: status.as_ref(),
         mode,
         refused: refused.as_ref().map(|(refused, _)| refused),

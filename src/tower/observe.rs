@@ -26,6 +26,8 @@ pub struct RequestEvent<'a> {
     /// The id of the JSON-RPC request as JSON, in its own spelling, if an answer may repeat it: at
     /// most 256 bytes.
     pub id: Option<&'a str>,
+    /// The text of `params._meta.traceparent`, whose form is not checked.
+    pub traceparent: Option<&'a str>,
     /// The status; `None` if the request was refused before it was judged.
     pub status: Option<&'a Status>,
     /// The mode that applied to a request that is not verified.

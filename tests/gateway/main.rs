@@ -31,6 +31,7 @@ mod sessions;
 mod stalls;
 mod streams;
 mod tls;
+mod traces;
 mod upstream_fields;
 #[cfg(feature = "cli")]
 mod witnessed;

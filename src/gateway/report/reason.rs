@@ -85,8 +85,9 @@ impl RefusalCause {
         let RefusalCause::Code(code) = self else {
             return match self {
                 RefusalCause::Unavailable => {
-                    "The nonce store did not answer, or may have forgotten. Strict answers 503 \
-                     then, so make the store dependable first; see `/readyz`."
+                    "The nonce store did not answer, or may have forgotten: strict answers 503 \
+                     then, so make the store dependable first; see `/readyz`. Or a proxy did not show \
+                     `mcpid authz` the whole request: see `hint` in the log."
                 }
                 _ => "The log was written by a version that knows more codes: use its report.",
             };

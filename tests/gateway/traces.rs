@@ -1,0 +1,49 @@
+//! The trace of a request (W3C Trace Context) in the log, and on its way to the upstream.
+
+use crate::servers::{CALL, TestGateway, TestUpstream};
+
+const HEAD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const META: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+fn call(trace: &str) -> String {
+    let meta = format!(r#""_meta":{{"traceparent":{trace}}}"#);
+    format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"pay",{meta}}}}}"#)
+}
+
+#[tokio::test]
+async fn a_trace_is_logged_from_the_head_or_else_from_the_body() {
+    let behind = TestUpstream::new().await;
+    let gateway = TestGateway::before(&behind).await;
+    let quoted = format!("{META:?}");
+    let cases: Vec<(&str, Vec<&str>, String, Option<&str>)> = vec![
+        ("none", vec![], CALL.to_owned(), None),
+        ("the head", vec![HEAD], CALL.to_owned(), Some(HEAD)),
+        ("the body", vec![], call(&quoted), Some(META)),
+        ("both", vec![HEAD], call(&quoted), Some(HEAD)),
+        ("two lines", vec![HEAD, HEAD], CALL.to_owned(), None),
+        ("another form", vec!["00-secret"], CALL.to_owned(), None),
+        ("another form, and the body", vec!["secret"], call(&quoted), Some(META)),
+        ("a number in the body", vec![], call("7"), None),
+        ("an object in the body", vec![], call("{}"), None),
+        ("a text in the body", vec![], call("\"secret\""), None),
+        ("a line break in the body", vec![], call("\"a\\nb\""), None),
+    ];
+    for (count, (what, head, body, logged)) in cases.iter().enumerate() {
+        let wire = gateway.signed(1, body);
+        let wire = head.iter().fold(wire, |wire, line| wire.with("traceparent", line));
+        assert_eq!(gateway.send(&wire).await.status, 200, "{what}");
+        let line = gateway.lines(count + 1).await.pop().unwrap();
+        assert_eq!(line.traceparent.as_ref().map(|trace| trace.as_str()), *logged, "{what}");
+        assert_eq!(line.to_line().contains("traceparent"), logged.is_some(), "{what}");
+        assert!(!line.to_line().contains("secret"), "{what}");
+        // What the client sent is passed on as it was.
+        let got = behind.got().pop().unwrap();
+        assert_eq!(got.headers.get_all("traceparent").iter().collect::<Vec<_>>(), *head, "{what}");
+        assert_eq!(got.body, body.as_bytes(), "{what}");
+    }
+    // A refusal is logged with its trace too.
+    let unsigned = gateway.plain(&call(&quoted));
+    assert_eq!(gateway.send(&unsigned).await.status, 403);
+    let line = gateway.lines(cases.len() + 1).await.pop().unwrap();
+    assert_eq!(line.traceparent.unwrap().as_str(), META);
+}
