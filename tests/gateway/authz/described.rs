@@ -6,6 +6,7 @@ use mcpid::tower::{LearningModes, Modes};
 
 use super::{PARTIAL, envoy, permissive, refused, speaking, told, whole};
 use crate::servers::{CALL, LIST, TestGateway, Wire};
+use crate::tls::{answer, connect, multiplexed};
 
 #[tokio::test]
 async fn a_body_that_envoy_did_not_show_is_never_verified() {
@@ -265,4 +266,42 @@ async fn a_dialect_does_not_read_the_fields_of_the_other() {
     let traefik = speaking(AuthzProtocol::new(AuthzDialect::Traefik), |_| {}).await;
     let reply = traefik.send(&whole(traefik.signed(1, CALL))).await;
     refused("Envoy's question", &reply, 400, "forwarded");
+}
+
+#[tokio::test]
+async fn a_question_over_http2_is_read_alike() {
+    let mut protocol = AuthzProtocol::new(AuthzDialect::Envoy);
+    protocol.path_prefix = "/authz".to_owned();
+    let authz = speaking(protocol, |_| {}).await;
+    let mut client = connect(&authz).await;
+    let url = authz.url("/authz/mcp");
+    let signed = |number| whole(authz.signed(number, CALL));
+    assert_eq!(answer(&mut client, multiplexed(&signed(1), &url)).await, (200, String::new()));
+    let refusals = [
+        (signed(9), authz.url("/authz/mcp"), 403, "key_unknown"),
+        (authz.signed(1, CALL), authz.url("/authz/mcp"), 403, "body_unseen"),
+        (signed(1).with("Mcpid-Name", "bob"), authz.url("/authz/mcp"), 400, "mcpid_field"),
+        (signed(1), authz.url("/mcp"), 404, "path_prefix"),
+        (signed(1), authz.url("/authz/mcp?x"), 403, "key_unknown"),
+        (signed(1), "http://evil.example/authz/mcp".to_owned(), 421, "target_mismatch"),
+    ];
+    for (wire, url, status, reason) in refusals {
+        let (found, body) = answer(&mut client, multiplexed(&wire, &url)).await;
+        assert_eq!(found, status, "{reason}: {body}");
+        assert!(body.contains(reason), "{reason}: {body}");
+    }
+
+    let authz = speaking(AuthzProtocol::new(AuthzDialect::Traefik), |_| {}).await;
+    let mut client = connect(&authz).await;
+    let asked = |number| traefik(&authz, authz.signed(number, CALL));
+    // The authority is that of authz, and the question has any path.
+    let url = authz.url("/ask");
+    assert_eq!(answer(&mut client, multiplexed(&asked(1), &url)).await, (200, String::new()));
+    let (status, body) = answer(&mut client, multiplexed(&asked(9), &url)).await;
+    assert_eq!(status, 403, "{body}");
+    let mut foreign = asked(1);
+    let host = foreign.fields.iter_mut().find(|(name, _)| name == "X-Forwarded-Host").unwrap();
+    host.1 = "evil.example".to_owned();
+    let (status, body) = answer(&mut client, multiplexed(&foreign, &url)).await;
+    assert_eq!(status, 421, "{body}");
 }
