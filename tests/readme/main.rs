@@ -9,6 +9,7 @@
 //!   one is `echo $?`, which shows what it did.
 //! - `sh`: a script, which has to succeed and print nothing.
 //! - `rust`: compiled with the doc tests (`src/lib.rs`).
+//! - `python`: run by `bindings/python/tests`, in the stage `python` of `tests/all`.
 //! - `text`, `json`, `toml`: not run.
 //!
 //! Any other tag fails. In shown output `[..]` stands for any text within a line, and a line `...`

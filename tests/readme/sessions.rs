@@ -86,7 +86,8 @@ fn no_page_with_a_session_is_left_out() {
         let runs = blocks.iter().any(|block| ["console", "sh"].contains(&block.tag));
         assert_eq!(runs, PAGES.contains(&name.as_str()), "{name}");
         for block in &blocks {
-            let known = ["console", "sh", "rust", "text", "json", "toml"].contains(&block.tag);
+            let known =
+                ["console", "sh", "rust", "python", "text", "json", "toml"].contains(&block.tag);
             assert!(known, "{name}, line {}: {:?}", block.line, block.tag);
             if block.tag == "rust" {
                 let compiled = format!("include_str!(\"../{name}\")");
@@ -167,7 +168,7 @@ impl Home {
                 (0, printed) if printed.is_empty() => Ok(()),
                 (status, printed) => wrong(format!("exit {status}, printed:\n{printed}")),
             },
-            "rust" | "text" | "json" | "toml" => Ok(()),
+            "rust" | "python" | "text" | "json" | "toml" => Ok(()),
             other => wrong(format!("a block of an unknown kind: {other:?}")),
         }
     }

@@ -129,10 +129,14 @@ pub(crate) fn trust_error(error: &LoadError) -> PyErr {
 fn io_error(path: &Path, error: &io::Error) -> PyErr {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or_default().to_owned();
-    match error.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, words, path.as_os_str().to_owned())),
-        None => PyOSError::new_err(format!("{}: {words}", path.display())),
-    }
+    let Some(number) = error.raw_os_error() else {
+        return PyOSError::new_err(format!("{}: {words}", path.display()));
+    };
+    // Made at once: the class of an exception that is made later is `OSError`.
+    Python::attach(|py| {
+        let made = py.get_type::<PyOSError>().call1((number, words, path.as_os_str()));
+        made.map_or_else(|error| error, PyErr::from_value)
+    })
 }
 
 /// Returns the exception for a key that was not found.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::source::{FoundKey, KeyRef};
-use mcpid::key::{self, SecretKey, Sign, format, store};
+use mcpid::key::{self, KeyKind, SecretKey, Sign, format, store};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rand::rngs::SysRng;
@@ -88,11 +88,21 @@ impl SigningKey {
 
 #[pymethods]
 impl SigningKey {
-    /// Makes a new Ed25519 key from the operating system's random numbers.
+    /// Makes a new key from the operating system's random numbers: of Ed25519, or of P-256 (`p256`)
+    /// for profiles that allow such keys.
     #[staticmethod]
-    #[pyo3(signature = (*, name=None))]
-    fn generate(name: Option<String>) -> PyResult<Self> {
-        let secret = SecretKey::generate(&mut SysRng).map_err(|error| {
+    #[pyo3(signature = (*, kind="ed25519", name=None))]
+    fn generate(kind: &str, name: Option<String>) -> PyResult<Self> {
+        let secret = match KeyKind::ALL.iter().find(|known| known.as_str() == kind) {
+            Some(KeyKind::Ed25519) => SecretKey::generate(&mut SysRng),
+            Some(KeyKind::P256) => SecretKey::generate_p256(&mut SysRng),
+            _ => {
+                let known: Vec<&str> = KeyKind::ALL.iter().map(|kind| kind.as_str()).collect();
+                let message = format!("kind {kind:?}: there are {}", known.join(", "));
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let secret = secret.map_err(|error| {
             PyValueError::new_err(format!("the operating system gives no random numbers: {error}"))
         })?;
         Ok(SigningKey::in_memory(secret, name))

@@ -4,6 +4,28 @@ from typing import Any, Literal, NoReturn, Protocol, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
+__all__ = [
+    "InMemoryNonceStore",
+    "Judgement",
+    "Layer",
+    "MCPIdentity",
+    "NonceStore",
+    "NotVerified",
+    "PublicKey",
+    "Rejected",
+    "Request",
+    "Signer",
+    "SigningKey",
+    "Unavailable",
+    "Verified",
+    "Verifier",
+    "__version__",
+    "did_key",
+    "inspect",
+    "sign_request",
+    "thumbprint",
+]
+
 __version__: str
 
 _Path: TypeAlias = str | os.PathLike[str]
@@ -79,8 +101,10 @@ class SigningKey:
     """A key that signs requests. Its secret is never shown, and it cannot be copied or pickled."""
 
     @staticmethod
-    def generate(*, name: str | None = None) -> SigningKey:
-        """Makes a new Ed25519 key from the operating system's random numbers."""
+    def generate(
+        *, kind: Literal["ed25519", "p256"] = "ed25519", name: str | None = None
+    ) -> SigningKey:
+        """Makes a new key from the operating system's random numbers."""
 
     @staticmethod
     def load(path: _Path, *, passphrase: _Bytes | None = None) -> SigningKey:
