@@ -111,7 +111,7 @@ def test_a_wrong_setting_or_request_is_refused(
         ({"headers": [("one",)]}, "headers are a mapping"),
         ({"headers": "Accept: */*"}, "headers are a mapping"),
         ({"headers": {"x": 1}}, "headers are a mapping"),
-        ({"method": None}, "method"),
+        ({"method": None}, "is not an instance of 'str'"),
         ({"ttl_seconds": 7}, "ttl_seconds"),
     ],
 )
