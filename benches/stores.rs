@@ -48,7 +48,7 @@ fn main() {
     bare.pragma_update(None, "wal_autocheckpoint", 4_096).unwrap();
     let key = *SecretKey::from_seed(&[7; 32]).public().id();
     drop(open("apart.db"));
-    let apart = Apart::start(folder.path().join("apart.db"));
+    let apart = OtherThread::start(folder.path().join("apart.db"));
     let widths = [1, 8, 64, 512];
     // Each store has a separate file, because a claim takes longer the more nonces the file holds.
     let stores = widths.map(|width| open(&format!("store-{width}.db")));
@@ -92,12 +92,12 @@ fn rate(work: impl FnOnce()) -> f64 {
 }
 
 /// The bare library on a separate thread, which receives an id and reports when it is claimed.
-struct Apart {
+struct OtherThread {
     ask: mpsc::Sender<(i64, [u8; 32])>,
     answers: mpsc::Receiver<()>,
 }
 
-impl Apart {
+impl OtherThread {
     fn start(file: PathBuf) -> Self {
         let (ask, asked) = mpsc::channel::<(i64, [u8; 32])>();
         let (answer, answers) = mpsc::channel();
@@ -114,7 +114,7 @@ impl Apart {
                 answer.send(()).unwrap();
             }
         });
-        Apart { ask, answers }
+        OtherThread { ask, answers }
     }
 
     fn claims(&self, now: Timestamp, key: &KeyId, nonces: &[String]) {

@@ -35,8 +35,8 @@ fuzz_target!(|data: &[u8]| {
         let _ = fs::remove_dir_all(&path);
         let key = SecretKey::from_seed(&[7; 32]);
         Folder::init(&path, NAME, &key, Timestamp::from_unix(0)).expect("a log");
-        let size = lay(&path, &key, *flags, (*under).into(), (*cut).into(), entries);
-        look(&path, &key);
+        let size = write_log(&path, &key, *flags, (*under).into(), (*cut).into(), entries);
+        audit(&path, &key);
         let clock = || Arc::new(FixedClock(Timestamp::from_unix(2_000_000_000)));
         let open = || Log::open(Folder::at(&path)?, Settings::default(), clock());
         let log: Result<Log, LogError> = open();
@@ -47,12 +47,12 @@ fuzz_target!(|data: &[u8]| {
         let again = open().expect("what was opened can be opened again");
         assert_eq!(again.size(), found);
         drop(again);
-        look(&path, &key);
+        audit(&path, &key);
     });
 });
 
 /// Writes the files of the log. Returns the number of entries under the checkpoint.
-fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries: &[u8]) -> u64 {
+fn write_log(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries: &[u8]) -> u64 {
     fs::write(path.join("entries-000000000000.jsonl"), entries).expect("entries");
     let (mut frontier, mut hashes, mut note) = (Frontier::new(), Vec::new(), None);
     let lines = entries.split_inclusive(|b| *b == b'\n');
@@ -81,7 +81,7 @@ fn lay(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, entries:
     if part == note.len() { size } else { 0 }
 }
 
-fn look(path: &Path, key: &SecretKey) {
+fn audit(path: &Path, key: &SecretKey) {
     let folder = Folder::at(path).expect("a folder");
     let log_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
     let inputs = AuditorInputs { log_key: Some(log_key), ..AuditorInputs::default() };

@@ -24,14 +24,14 @@ const SEEDS: [&[u8]; 2] =
 
 /// The parts of a request that affect a server.
 #[derive(Debug, PartialEq)]
-struct Deed {
+struct Effect {
     method: String,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
 
-fn deed(captured: &Captured<'_>) -> Deed {
+fn effect(captured: &Captured<'_>) -> Effect {
     let head: &Head<'_> = captured.head();
     let none = Origins::default();
     let steers = |name: &str| {
@@ -45,7 +45,7 @@ fn deed(captured: &Captured<'_>) -> Deed {
         .map(|field| (field.name().to_owned(), field.value().to_vec()))
         .collect();
     fields.sort();
-    Deed {
+    Effect {
         method: head.method().to_owned(),
         target: none.resolve(head).expect("a verified target").target_uri(),
         fields,
@@ -60,12 +60,12 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::new(Profile::mcp(), Arc::new(registry), none, Arc::new(clock), ReplayCheck::Unchecked)
 });
 
-static DEEDS: LazyLock<Vec<Deed>> = LazyLock::new(|| {
-    let deeds = SEEDS.map(|seed| {
+static EFFECTS: LazyLock<Vec<Effect>> = LazyLock::new(|| {
+    let effects = SEEDS.map(|seed| {
         assert!(holds(&Captured::parse(seed, 1 << 16).expect("a seed")), "a seed is refused");
-        deed(&Captured::parse(seed, 1 << 16).expect("a seed"))
+        effect(&Captured::parse(seed, 1 << 16).expect("a seed"))
     });
-    deeds.into()
+    effects.into()
 });
 
 fn holds(captured: &Captured<'_>) -> bool {
@@ -79,9 +79,9 @@ fn holds(captured: &Captured<'_>) -> bool {
 fuzz_target!(|data: &[u8]| {
     let Ok(captured) = Captured::parse(data, 1 << 16) else { return };
     // The seeds are parsed first, so that the first input reveals a broken seed.
-    let deeds = &*DEEDS;
+    let effects = &*EFFECTS;
     if holds(&captured) {
-        let found = deed(&captured);
-        assert!(deeds.contains(&found), "verified: {found:?}");
+        let found = effect(&captured);
+        assert!(effects.contains(&found), "verified: {found:?}");
     }
 });

@@ -179,9 +179,9 @@ fn replay(
             }
             match &entry.event {
                 Event::Clock(step) => offset = step.offset,
-                Event::Rules(said) => rules = known(said),
+                Event::Rules(said) => rules = rules_in_force(said),
                 Event::Request(request) if request.verdict != Verdict::Signed => {
-                    rules = request.rules.as_ref().map_or(rules, known);
+                    rules = request.rules.as_ref().map_or(rules, rules_in_force);
                 }
                 Event::Closed(closed) => successor = Some(closed.successor.clone()),
                 _ => {}
@@ -244,7 +244,7 @@ fn is_unfinished_statement(path: &Path, line: &Line) -> Result<bool, LogError> {
 }
 
 /// Returns rules as JSON. Numbers and strings can always be written.
-fn known(rules: &Rules) -> RulesInForce {
+fn rules_in_force(rules: &Rules) -> RulesInForce {
     serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
 }
 

@@ -14,7 +14,7 @@ fn key(byte: u8) -> SecretKey {
 }
 
 /// Returns the agent's error inside a signing error.
-fn why(key: &dyn Sign) -> AgentError {
+fn agent_error(key: &dyn Sign) -> AgentError {
     let error = key.sign(b"message").unwrap_err();
     *error.0.downcast::<AgentError>().unwrap()
 }
@@ -143,12 +143,12 @@ fn a_lifetime_ends() {
     let chosen = client.choose("short").unwrap();
     chosen.sign(b"message").unwrap();
     within_ten_seconds("the key expires", || !agent.list().contains("short"));
-    assert!(matches!(why(&chosen), AgentError::Removed));
+    assert!(matches!(agent_error(&chosen), AgentError::Removed));
     assert!(matches!(client.choose("short"), Err(ChooseError::Unknown { .. })));
     // After the last key is removed, the agent is empty.
     let chosen = client.choose("long").unwrap();
     assert!(agent.ssh_add(&["-D"]).status.success());
-    assert!(matches!(why(&chosen), AgentError::Empty));
+    assert!(matches!(agent_error(&chosen), AgentError::Empty));
     assert!(matches!(client.choose(""), Err(ChooseError::Agent(AgentError::Empty))));
     // An agent treats a lifetime of zero as unlimited.
     let constraints = Constraints { lifetime: Some(0), ..Constraints::default() };
@@ -167,7 +167,7 @@ fn a_confirmed_key_signs_only_after_a_yes() {
         if says_yes {
             assert_eq!(chosen.sign(b"message").unwrap(), key.sign(b"message").unwrap());
         } else {
-            assert!(matches!(why(&chosen), AgentError::Declined));
+            assert!(matches!(agent_error(&chosen), AgentError::Declined));
         }
     }
 }
@@ -178,7 +178,7 @@ fn a_locked_agent_says_so_and_works_again() {
     agent.add_new("ed25519", "alice");
     let chosen = agent.client().choose("alice").unwrap();
     agent.lock("-x");
-    assert!(matches!(why(&chosen), AgentError::Empty));
+    assert!(matches!(agent_error(&chosen), AgentError::Empty));
     assert!(matches!(agent.client().choose("alice"), Err(ChooseError::Agent(AgentError::Empty))));
     let added = agent.client().add(&key(7), "new", Constraints::default());
     assert!(matches!(added, Err(AgentError::NotTaken)));
@@ -193,7 +193,7 @@ fn a_killed_agent_is_an_error_and_a_new_agent_at_its_path_serves() {
     agent.client().add(&key(7), "k", Constraints::default()).unwrap();
     let chosen = agent.client().choose("").unwrap();
     agent.kill();
-    assert!(matches!(why(&chosen), AgentError::Gone { .. }));
+    assert!(matches!(agent_error(&chosen), AgentError::Gone { .. }));
     let nowhere = Agent::at(agent.folder.path().join("nothing"));
     assert!(matches!(nowhere.identities(), Err(AgentError::Gone { .. })));
     let a_file = agent.folder.path().join("file");

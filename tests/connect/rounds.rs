@@ -49,7 +49,7 @@ fn question(answer: &Value) -> (String, String) {
 }
 
 /// Returns `call` as an SDK sends it again: with another id, and with the person's answer.
-fn again(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
+fn with_answer(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
     let mut call = call.clone();
     call["id"] = id.into();
     call["params"]["requestState"] = state.into();
@@ -76,7 +76,7 @@ async fn a_yes_sends_the_shown_request_byte_for_byte() {
     let (state, shown) = question(&client.ask(&call).await);
     assert!(shown.contains("delete_all") && shown.contains("\\u{202e}"), "{shown}");
     assert!(server.seen().is_empty(), "nothing is signed before the yes");
-    let answer = client.ask(&again(&call, "second", &state, yes())).await;
+    let answer = client.ask(&with_answer(&call, "second", &state, yes())).await;
     assert_eq!(answer["id"], "second", "by the id that the client waits for");
     assert_eq!(answer["result"]["content"][0]["text"], "ok");
     let seen = server.seen();
@@ -107,12 +107,12 @@ async fn only_an_express_yes_is_consent() {
         json!("accept"),
     ] {
         let (state, _) = question(&client.ask(&call).await);
-        declined(&client.ask(&again(&call, 2, &state, result)).await, "not agreed to");
+        declined(&client.ask(&with_answer(&call, 2, &state, result)).await, "not agreed to");
         // A no cannot be changed into a yes.
-        declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
+        declined(&client.ask(&with_answer(&call, 3, &state, yes())).await, "not open any more");
     }
     let (state, _) = question(&client.ask(&call).await);
-    let mut silent = again(&call, 2, &state, yes());
+    let mut silent = with_answer(&call, 2, &state, yes());
     silent["params"]["inputResponses"] = json!({ "other": yes() });
     declined(&client.ask(&silent).await, "there is no answer");
     assert!(server.seen().is_empty());
@@ -136,19 +136,22 @@ async fn a_yes_is_valid_once_and_for_the_shown_call_only() {
     ];
     for change in changes {
         let (state, _) = question(&client.ask(&call).await);
-        let mut other = again(&call, 2, &state, yes());
+        let mut other = with_answer(&call, 2, &state, yes());
         change(&mut other);
         declined(&client.ask(&other).await, "not the request that was asked about");
     }
     assert!(server.seen().is_empty());
     let (state, _) = question(&client.ask(&call).await);
-    assert!(client.ask(&again(&call, 2, &state, yes())).await.get("result").is_some());
-    declined(&client.ask(&again(&call, 3, &state, yes())).await, "not open any more");
+    assert!(client.ask(&with_answer(&call, 2, &state, yes())).await.get("result").is_some());
+    declined(&client.ask(&with_answer(&call, 3, &state, yes())).await, "not open any more");
     // A made-up state is refused.
-    declined(&client.ask(&again(&call, 4, "mcpid-consent-x", yes())).await, "not open any more");
+    declined(
+        &client.ask(&with_answer(&call, 4, "mcpid-consent-x", yes())).await,
+        "not open any more",
+    );
     // This state belongs to the server and not to a question of the bridge, so the person is asked
     // as usual.
-    question(&client.ask(&again(&call, 5, "other", yes())).await);
+    question(&client.ask(&with_answer(&call, 5, "other", yes())).await);
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -159,7 +162,7 @@ async fn an_unanswered_question_counts_as_no_and_old_questions_are_dropped() {
     let call = asking(1, "delete_all", json!({}));
     let (state, _) = question(&client.ask(&call).await);
     tokio::time::sleep(Duration::from_millis(900)).await;
-    declined(&client.ask(&again(&call, 2, &state, yes())).await, "not open any more");
+    declined(&client.ask(&with_answer(&call, 2, &state, yes())).await, "not open any more");
     let mut last = Value::Null;
     for id in 0..33 {
         last = client.ask(&asking(id, "delete_all", json!({}))).await;
@@ -223,7 +226,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     let first = token(call.clone(), json!(1));
     let (state, _) = question(&client.ask(&first).await);
     // After the consent, the server starts a round of its own.
-    let theirs = client.ask(&token(again(&call, 2, &state, yes()), json!(2))).await;
+    let theirs = client.ask(&token(with_answer(&call, 2, &state, yes()), json!(2))).await;
     assert_eq!((&theirs["id"], &theirs["result"]["requestState"]), (&json!(2), &json!("theirs")));
     let mut answered = token(call.clone(), json!(3));
     answered["id"] = json!(3);
@@ -232,7 +235,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     let (state, shown) = question(&client.ask(&answered).await);
     assert!(shown.contains("theirs"), "all that is signed is shown: {shown}");
     // An SDK builds each round from the parameters of the first call.
-    client.send(&token(again(&call, "4", &state, yes()), json!("four"))).await;
+    client.send(&token(with_answer(&call, "4", &state, yes()), json!("four"))).await;
     let told = client.receive().await;
     assert_eq!(told["params"]["progressToken"], "four", "{told}");
     assert_eq!(client.receive().await["params"]["progressToken"], "another's");
@@ -248,7 +251,7 @@ async fn an_error_of_the_server_has_the_id_that_is_waited_for() {
         let mut client = client(&server);
         let call = asking("a", "delete_all", json!({}));
         let (state, _) = question(&client.ask(&call).await);
-        let answer = client.ask(&again(&call, "b", &state, yes())).await;
+        let answer = client.ask(&with_answer(&call, "b", &state, yes())).await;
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!("b"), &json!(-32602)));
     }
 }

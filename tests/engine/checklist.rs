@@ -98,7 +98,7 @@ fn of_two_faults_the_earlier_step_is_reported() {
     assert_eq!(with_faults(&FAULTS.each_ref()[2..]), 3);
 }
 
-fn told(rejection: &Rejection) -> (Code, Code) {
+fn both_codes(rejection: &Rejection) -> (Code, Code) {
     (rejection.code(), rejection.public_code())
 }
 
@@ -129,12 +129,12 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
         play.sign();
         let genuine = play.judge.refuses(&play.call);
         let known = !matches!(code, Code::KeyUnknown | Code::SignatureInvalid);
-        assert_eq!(told(&genuine), (code, if known { code } else { Code::KeyUnknown }));
+        assert_eq!(both_codes(&genuine), (code, if known { code } else { Code::KeyUnknown }));
         // A forged signature.
         let mut forged = play.call.clone();
         forged.remove("signature").remove("signature-input");
         forged.attach("mcp", &play.input.to_string(), &[9; 64]);
-        assert_eq!(told(&play.judge.refuses(&forged)), (code, Code::KeyUnknown));
+        assert_eq!(both_codes(&play.judge.refuses(&forged)), (code, Code::KeyUnknown));
         // A signature of the wrong length.
         let mut short = play.call.clone();
         short.remove("signature").remove("signature-input");

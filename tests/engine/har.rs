@@ -64,7 +64,7 @@ fn body(entry: &Value) -> Body<'static> {
     read(entry).request.unwrap().body
 }
 
-fn why(entry: &Value) -> InexactReason {
+fn inexact_reason(entry: &Value) -> InexactReason {
     match body(entry) {
         Body::Inexact { why, .. } => why,
         other => panic!("{other:?}"),
@@ -265,7 +265,7 @@ fn bodies_that_an_archive_holds_exactly() {
         for size in [json!(0), json!(-1), json!(null)] {
             let mut nothing = with("postData", post.clone());
             nothing["request"]["bodySize"] = size;
-            assert!(matches!(why(&nothing), InexactReason::Missing { .. }), "{nothing}");
+            assert!(matches!(inexact_reason(&nothing), InexactReason::Missing { .. }), "{nothing}");
             let headers = nothing["request"]["headers"].as_array_mut().unwrap();
             headers.push(json!({"name": "Content-Length", "value": "0"}));
             assert_eq!(body(&nothing), kept(b""), "{nothing}");
@@ -277,38 +277,41 @@ fn bodies_that_an_archive_holds_exactly() {
 fn bodies_that_an_archive_cannot_hold_say_why() {
     let post = |post: Value| with("postData", post);
     let mut missing = without("postData");
-    assert_eq!(why(&missing), InexactReason::Missing { size: Some(8) });
+    assert_eq!(inexact_reason(&missing), InexactReason::Missing { size: Some(8) });
     missing["request"]["bodySize"] = json!(-1);
-    assert_eq!(why(&missing), InexactReason::Missing { size: None });
-    assert_eq!(why(&post(json!({"mimeType": "a/b"}))), InexactReason::Missing { size: Some(8) });
+    assert_eq!(inexact_reason(&missing), InexactReason::Missing { size: None });
+    assert_eq!(
+        inexact_reason(&post(json!({"mimeType": "a/b"}))),
+        InexactReason::Missing { size: Some(8) }
+    );
     let form = json!({"params": [{"name": "a", "value": "b"}]});
-    assert_eq!(why(&post(form)), InexactReason::ParamsOnly);
+    assert_eq!(inexact_reason(&post(form)), InexactReason::ParamsOnly);
     let form = json!({"text": "", "params": [{"name": "a"}]});
-    assert_eq!(why(&post(form)), InexactReason::ParamsOnly);
-    assert_eq!(why(&post(json!({"text": "1234\u{fffd}8"}))), InexactReason::Replaced);
-    assert_eq!(why(&post(json!({"text": 12}))), InexactReason::NotUnicode);
+    assert_eq!(inexact_reason(&post(form)), InexactReason::ParamsOnly);
+    assert_eq!(inexact_reason(&post(json!({"text": "1234\u{fffd}8"}))), InexactReason::Replaced);
+    assert_eq!(inexact_reason(&post(json!({"text": 12}))), InexactReason::NotUnicode);
     let text = archive(&[entry()]).replace("\"{\\\"id\\\":1}\"", "\"1234\\ud8005\"");
     let half = Har::parse(text.as_bytes()).unwrap().entry(0).unwrap().request.unwrap();
     assert!(matches!(half.body, Body::Inexact { why: InexactReason::NotUnicode, .. }));
     let latin = json!({"text": "12345678", "mimeType": "text/plain; Charset=iso-8859-1"});
-    assert_eq!(why(&post(latin)), InexactReason::Charset("iso-8859-1".into()));
+    assert_eq!(inexact_reason(&post(latin)), InexactReason::Charset("iso-8859-1".into()));
     let header = headers(&[("content-type", "text/plain;charset=utf-16")]);
-    assert_eq!(why(&header), InexactReason::Charset("utf-16".into()));
+    assert_eq!(inexact_reason(&header), InexactReason::Charset("utf-16".into()));
     let coded = headers(&[("content-encoding", "gzip")]);
-    assert_eq!(why(&coded), InexactReason::Coded("gzip".into()));
+    assert_eq!(inexact_reason(&coded), InexactReason::Coded("gzip".into()));
     for text in ["AP/-", "AP/+=", "AP", "AA", "AB==", "A P/", "AP/+\n", "%"] {
         let binary = json!({"text": text, "encoding": "base64"});
-        assert_eq!(why(&post(binary)), InexactReason::Base64, "{text}");
+        assert_eq!(inexact_reason(&post(binary)), InexactReason::Base64, "{text}");
     }
     let odd = json!({"text": "12345678", "encoding": "hex"});
-    assert_eq!(why(&post(odd)), InexactReason::Encoding("hex".into()));
+    assert_eq!(inexact_reason(&post(odd)), InexactReason::Encoding("hex".into()));
     // The bytes are kept: if their digest matches, the doubt is removed.
     let size = post(json!({"text": "1234567"}));
     let wanted = InexactReason::Size { says: 8, holds: 7 };
     assert_eq!(body(&size), Body::Inexact { bytes: b"1234567".into(), why: wanted.clone() });
     assert_eq!(wanted.to_string(), "the archive says the body has 8 bytes, and holds 7");
     let length = headers(&[("content-length", "9")]);
-    assert_eq!(why(&length), InexactReason::Size { says: 9, holds: 8 });
+    assert_eq!(inexact_reason(&length), InexactReason::Size { says: 9, holds: 8 });
 }
 
 #[test]

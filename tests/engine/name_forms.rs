@@ -16,7 +16,7 @@ fn pattern(name: &str) -> Pattern {
     Pattern::parse(&format!("resources/read:{name}")).unwrap()
 }
 
-fn why(uri: &str) -> Option<NameAmbiguity> {
+fn ambiguity_of(uri: &str) -> Option<NameAmbiguity> {
     read(uri).forms().ambiguous()
 }
 
@@ -145,7 +145,7 @@ fn honest_names_match_as_they_are_written() {
         "note://ไทย/ບັນທຶກ",
         "file:///caf%E9.txt",
     ] {
-        assert_eq!(why(uri), None, "{uri}");
+        assert_eq!(ambiguity_of(uri), None, "{uri}");
         let exact = pattern(uri);
         assert!(exact.grants(read(uri)) && exact.restricts(read(uri)), "{uri}");
         let end = uri.char_indices().nth(uri.chars().count() / 2).unwrap().0;
@@ -266,7 +266,7 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
         ("http://[::ffff:1.2.3.4]/", NameAmbiguity::Url),
         ("file://h:80/x", NameAmbiguity::Url),
     ] {
-        assert_eq!(why(uri), Some(reason), "{uri:?}");
+        assert_eq!(ambiguity_of(uri), Some(reason), "{uri:?}");
         for pattern in &strict {
             assert!(pattern.restricts(read(uri)), "{pattern} {uri:?}");
         }
@@ -299,12 +299,12 @@ fn a_star_that_was_encoded_stays_a_star() {
 #[test]
 fn size_is_bounded() {
     let long = format!("file:///{}", "%25".repeat(MAX_NAME));
-    assert_eq!(why(&long), Some(NameAmbiguity::TooLong));
+    assert_eq!(ambiguity_of(&long), Some(NameAmbiguity::TooLong));
     let plain = format!("file:///{}", "a/".repeat(MAX_NAME));
     assert!(matches!(NameForms::of(&plain, NameKind::Uri), NameForms::Plain(_)));
     assert!(pattern("file:///a/*").grants(read(&plain)));
     // All levels of encoding are decoded in one pass.
     let deep = format!("file:///%{}41", "25".repeat(7_000));
-    assert_eq!(why(&deep), None);
+    assert_eq!(ambiguity_of(&deep), None);
     assert!(pattern("file:///A").restricts(read(&deep)));
 }

@@ -97,7 +97,7 @@ impl Crate {
     fn resolve(&self, from: &Module, path: &[String], depth: u8) -> Option<(Module, String)> {
         let source = self.modules.get(from)?;
         let (mut here, mut rest) = match path.first()?.as_str() {
-            "crate" if from.first().is_some_and(|room| room == "bin") => {
+            "crate" if from.first().is_some_and(|module| module == "bin") => {
                 (vec!["bin".to_owned()], &path[1..])
             }
             "crate" | "mcpid" => (Vec::new(), &path[1..]),

@@ -44,7 +44,7 @@ pub(crate) fn log(entries: u64) -> LogFixture {
 }
 
 /// Returns the first line of a request, and the number of hashes.
-pub(crate) fn front(request: &str) -> (String, usize) {
+pub(crate) fn old_and_hashes(request: &str) -> (String, usize) {
     let (head, note) = request.split_once("\n\n").unwrap();
     assert!(note.ends_with('\n'));
     (head.lines().next().unwrap().to_owned(), head.lines().count() - 1)
@@ -73,14 +73,14 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
     // A third witness cosigns too.
     ask(&client, 1, &latest);
     assert_eq!(by(&Note::parse(&fs::read(client.cosigned()).unwrap()).unwrap()), [0, 1, 2]);
-    assert_eq!(front(&w1.requests()[0]), ("old 0".to_owned(), 0));
+    assert_eq!(old_and_hashes(&w1.requests()[0]), ("old 0".to_owned(), 0));
 
     fixture.fill(9, Settings::default());
     let latest = client.latest().unwrap();
     assert!(matches!(ask(&client, 0, &latest).outcome, WitnessOutcome::Cosigned(_)));
     let requests = w1.requests();
-    assert_eq!((requests.len(), front(&requests[0]).0), (1, "old 5".to_owned()));
-    assert!(front(&requests[0]).1 > 0);
+    assert_eq!((requests.len(), old_and_hashes(&requests[0]).0), (1, "old 5".to_owned()));
+    assert!(old_and_hashes(&requests[0]).1 > 0);
     let (checkpoint, _) =
         Checkpoint::signed(&fs::read(client.cosigned()).unwrap(), &fixture.log_key).unwrap();
     assert_eq!(checkpoint.size, 5, "one of three is no quorum, and replaces none");
@@ -103,7 +103,7 @@ fn two_of_three_make_a_quorum_that_grows_with_the_log() {
     let client = open(&fixture, &[w1, w2, w3], 2);
     assert_eq!(client.status().figures().quorum.unwrap().0, 14);
     ask_latest(&client);
-    assert_eq!(front(&w1.requests()[0]).0, "old 14");
+    assert_eq!(old_and_hashes(&w1.requests()[0]).0, "old 14");
 }
 
 /// Returns the faults, and whether an answer with the fault is final.

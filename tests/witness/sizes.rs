@@ -7,7 +7,7 @@ use mcpid::audit::witness::{DisputeOutcome, WitnessClient, WitnessError, Witness
 use mcpid::audit::{LogError, Settings, tree};
 use mcpid::clock::{Clock as _, SystemClock};
 
-use crate::asking::{ask, ask_latest, front, log, open, try_open};
+use crate::asking::{ask, ask_latest, log, old_and_hashes, open, try_open};
 use crate::fake::{FakeWitness, Fault, policy};
 use crate::fixtures::LogFixture;
 
@@ -28,7 +28,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert!(matches!(reply.outcome, WitnessOutcome::Cosigned(_)), "{reply:?}");
     assert_eq!(reply.forgot, None);
-    let fronts: Vec<_> = witness.requests().iter().map(|r| front(r)).collect();
+    let fronts: Vec<_> = witness.requests().iter().map(|r| old_and_hashes(r)).collect();
     assert_eq!((fronts[0].0.as_str(), &fronts[1]), ("old 4", &("old 10".to_owned(), 0)));
     assert_eq!(fronts.len(), 2);
 
@@ -57,7 +57,7 @@ fn a_size_in_the_answer_moves_the_proof_there_once() {
     assert_eq!(witness.requests().len(), 2);
     // Those answers were not signed, so the record of what the witness signed stays.
     ask(&client, 0, &client.latest().unwrap());
-    assert_eq!(front(&witness.requests()[0]).0, "old 12");
+    assert_eq!(old_and_hashes(&witness.requests()[0]).0, "old 12");
 }
 
 /// Without the quorum of others, the log stops: the answer is not signed, and may be true.

@@ -77,7 +77,7 @@ pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
 /// upper part are the others. A span without requests stays empty.
 pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
-    let mut svg = open(spans.len(), &told(cells));
+    let mut svg = open(spans.len(), &alternative_text(cells));
     let (mut signed, mut rest, mut lines) = (String::new(), String::new(), String::new());
     let mut cells = cells.iter().peekable();
     for (n, span) in spans.enumerate() {
@@ -190,7 +190,7 @@ fn spoken(cell: &Cell) -> String {
 }
 
 /// Returns the text alternative of a share chart.
-fn told(cells: &[Cell]) -> String {
+fn alternative_text(cells: &[Cell]) -> String {
     let percent = |cell: &Cell| super::figures::percent(cell.verified, cell.requests());
     match (cells.first(), cells.last()) {
         (Some(first), Some(last)) => {

@@ -82,7 +82,7 @@ impl RolloutReport {
                 percent(n.verified, n.requests),
                 grouped(n.would_refuse),
                 grouped(n.refused),
-                why(&n.reasons),
+                reasons_text(&n.reasons),
             ]
         };
         for operation in self.operations.iter().take(MOST_ROWS) {
@@ -139,7 +139,7 @@ fn cut(name: &str) -> String {
     capped(name, WIDEST).into_owned()
 }
 
-fn why(reasons: &[ReasonCount]) -> String {
+fn reasons_text(reasons: &[ReasonCount]) -> String {
     let each = reasons
         .iter()
         .map(|why| format!("{} {}", why.code, grouped(why.would_refuse + why.refused)));

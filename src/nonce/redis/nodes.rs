@@ -161,12 +161,12 @@ impl NodeFinder {
 
     /// Returns the map, and reads it again if needed.
     pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<TagMap>, RedisFault> {
-        if let Some(map) = self.known() {
+        if let Some(map) = self.current_map() {
             self.check(&map);
             return Ok(map);
         }
         let _finding = self.finding.lock().await;
-        if let Some(map) = self.known() {
+        if let Some(map) = self.current_map() {
             return Ok(map);
         }
         Ok(self.put(self.find().await?))
@@ -176,7 +176,7 @@ impl NodeFinder {
     /// Sentinels are asked first.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
-        self.known().filter(|map| !asked || map.found.elapsed() < TRUSTED)
+        self.current_map().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
     /// Drops a map that is wrong or may be.
@@ -195,7 +195,7 @@ impl NodeFinder {
         }
     }
 
-    fn known(&self) -> Option<Arc<TagMap>> {
+    fn current_map(&self) -> Option<Arc<TagMap>> {
         lock(&self.map).clone()
     }
 
@@ -244,7 +244,7 @@ impl NodeFinder {
             let found = timeout(nodes.settings.budget, asking).await.ok().and_then(Result::ok);
             // The answer is used only if no other task has replaced the map meanwhile.
             if let Some(address) = found
-                && nodes.known().is_some_and(|known| Arc::ptr_eq(&known, &map))
+                && nodes.current_map().is_some_and(|known| Arc::ptr_eq(&known, &map))
             {
                 nodes.put(TagMap::one(nodes.node(&address)));
             }

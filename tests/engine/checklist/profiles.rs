@@ -235,7 +235,7 @@ fn rfc9421_finds_keys_by_kid() {
         let strong = named(3, "shared");
         let trust = if first { vec![revoked, late, strong] } else { vec![strong, late, revoked] };
         let rejection = Judge::by(Profile::rfc9421()).trusting(trust).refuses(&call);
-        assert_eq!(told(&rejection), (Code::KeyRevoked, Code::KeyRevoked));
+        assert_eq!(both_codes(&rejection), (Code::KeyRevoked, Code::KeyRevoked));
         let statement = rejection.statement().unwrap();
         assert_eq!(statement.key.as_deref(), Some(key(1).public().id().as_str()));
     }

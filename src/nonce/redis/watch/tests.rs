@@ -32,7 +32,7 @@ impl FakeServer {
         }
     }
 
-    fn sees(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
+    fn take_reading(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
         self.watch.take(&FakeServer::reading(self.begun, ms, slow, ahead, commands))
     }
 }
@@ -43,10 +43,10 @@ fn a_clock_that_runs_like_our_timer_shows_nothing() {
     for i in 1..10_000 {
         // Slow answers, up to the longest budget, and corrections by NTP.
         let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
-        assert_eq!(server.sees(i * 10_000, slow, ahead, 100 + i), None, "{i}");
+        assert_eq!(server.take_reading(i * 10_000, slow, ahead, 100 + i), None, "{i}");
     }
     // A day passes without a reading, and the server's clock drifts as much as a bad quartz does.
-    assert_eq!(server.sees(186_400_000, 0, 10 * SECOND, 20_000), None);
+    assert_eq!(server.take_reading(186_400_000, 0, 10 * SECOND, 20_000), None);
 }
 
 #[test]
@@ -54,11 +54,11 @@ fn a_step_shows_and_stays_until_it_is_settled() {
     for (ahead, loss) in [(6, Loss::ClockForward), (-6, Loss::ClockBack)] {
         for seconds in [1, 20, 20_000] {
             let mut server = FakeServer::new();
-            assert_eq!(server.sees(1_000, 0, 0, 101), None);
+            assert_eq!(server.take_reading(1_000, 0, 0, 101), None);
             let ahead = ahead * seconds * SECOND;
-            assert_eq!(server.sees(2_000, 0, ahead, 102), Some(loss));
+            assert_eq!(server.take_reading(2_000, 0, ahead, 102), Some(loss));
             // The clock steps back to where it was: the nonces that it ended in between are lost.
-            assert_eq!(server.sees(3_000, 0, 0, 103), Some(loss));
+            assert_eq!(server.take_reading(3_000, 0, 0, 103), Some(loss));
         }
     }
 }
@@ -68,7 +68,7 @@ fn many_small_steps_are_one() {
     let mut server = FakeServer::new();
     let seen = (1..=60).find_map(|i| {
         let ahead = i64::try_from(i).unwrap() * SECOND;
-        server.sees(i * 1_000, 0, ahead, 100 + i).map(|loss| (i, loss))
+        server.take_reading(i * 1_000, 0, ahead, 100 + i).map(|loss| (i, loss))
     });
     assert_eq!(seen, Some((6, Loss::ClockForward)));
 }
@@ -78,29 +78,33 @@ fn an_uncertainty_from_a_slow_answer_is_no_step() {
     let mut server = FakeServer::new();
     // The server may have read its clock at any time in these 10 seconds.
     for ahead in [0, 5 * SECOND, 10 * SECOND] {
-        assert_eq!(server.sees(20_000, 10_000, ahead, 101), None);
+        assert_eq!(server.take_reading(20_000, 10_000, ahead, 101), None);
     }
-    assert_eq!(server.sees(40_000, 10_000, 16 * SECOND, 103), Some(Loss::ClockForward));
+    assert_eq!(server.take_reading(40_000, 10_000, 16 * SECOND, 103), Some(Loss::ClockForward));
 }
 
 #[test]
 fn an_old_reading_counts_for_two_periods_at_the_most() {
     let mut server = FakeServer::new();
     let period = u64::try_from(PERIOD.as_millis()).unwrap();
-    assert_eq!(server.sees(period / 2, 0, -4 * SECOND, 101), None);
-    assert_eq!(server.sees(period + 1, 0, -4 * SECOND, 102), None);
+    assert_eq!(server.take_reading(period / 2, 0, -4 * SECOND, 101), None);
+    assert_eq!(server.take_reading(period + 1, 0, -4 * SECOND, 102), None);
     // Two drifts of 4 seconds count as a step within two periods, but not over more than two.
-    assert_eq!(server.sees(2 * period + 2, 0, -4 * SECOND, 103), None);
-    assert_eq!(server.sees(3 * period + 3, 0, -8 * SECOND, 104), None);
-    assert_eq!(server.sees(3 * period + 4, 0, -12 * SECOND, 105), Some(Loss::ClockBack));
+    assert_eq!(server.take_reading(2 * period + 2, 0, -4 * SECOND, 103), None);
+    assert_eq!(server.take_reading(3 * period + 3, 0, -8 * SECOND, 104), None);
+    assert_eq!(server.take_reading(3 * period + 4, 0, -12 * SECOND, 105), Some(Loss::ClockBack));
 }
 
 #[test]
 fn counters_only_grow() {
     let mut server = FakeServer::new();
-    assert_eq!(server.sees(1_000, 50, 0, 200), None);
+    assert_eq!(server.take_reading(1_000, 50, 0, 200), None);
     // The answers of two pipelines that were on their way at once may be processed in either order.
-    assert_eq!(server.sees(1_020, 10, 0, 190), None);
-    assert_eq!(server.sees(2_000, 0, 0, 199), Some(Loss::CountersReset));
-    assert_eq!(server.sees(3_000, 0, 0, 500), Some(Loss::CountersReset), "until it is settled");
+    assert_eq!(server.take_reading(1_020, 10, 0, 190), None);
+    assert_eq!(server.take_reading(2_000, 0, 0, 199), Some(Loss::CountersReset));
+    assert_eq!(
+        server.take_reading(3_000, 0, 0, 500),
+        Some(Loss::CountersReset),
+        "until it is settled"
+    );
 }
