@@ -33,6 +33,7 @@ pub mod rejection;
 pub mod report;
 mod standing;
 mod statement;
+mod unavailable;
 mod verdict;
 pub mod window;
 
