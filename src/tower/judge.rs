@@ -257,8 +257,7 @@ where
     }
     let held = match held {
         Ok(held) => Ok(held),
-        // Permissive mode refuses for step 1 too, and under some profiles for malformed signature
-        // fields.
+        // Permissive mode refuses these: step 1, and what some profiles call malformed.
         Err(rejection) if rejection.is_in_every_mode() => {
             return HeadOutcome::Settled(in_every_mode(rejection), BodyState::Unread(body));
         }
@@ -302,8 +301,7 @@ async fn conclude<'h>(
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
-    // The registry may have been replaced while the body arrived, for example because a key was
-    // revoked.
+    // The registry may have been replaced while the body arrived: a key was revoked, for example.
     let replaced = (!settings.verifier.is_current(verifier)).then(|| settings.verifier());
     let verifier = replaced.as_ref().unwrap_or(verifier);
     let held = match held {
