@@ -28,7 +28,7 @@ const MAX_SIGNATURES: usize = 64;
 /// The text before each signature line.
 const DASH: &str = "\u{2014} ";
 
-/// What a signature of a note's key states.
+/// The kind of a key that signs notes. It decides what a signature with that key states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The key of a log: it signs the text itself.

@@ -182,7 +182,8 @@ pub trait Sign: Send + Sync {
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 
 impl SignError {
-    /// Creates the error of another key source. `why` is the reason, in a lower-case fragment.
+    /// Creates the error of a key source outside of this crate, for an implementation of [`Sign`].
+    /// `why` is the reason, a lower-case fragment.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         SignError(why.into())
     }

@@ -141,17 +141,17 @@ impl VerifyLayer {
         self.with(|settings| settings.admission = Some(Arc::new(admission)))
     }
 
-    /// Sets how to find the target as it was on the wire. This is needed if a router before this
-    /// layer removes a part of the path, because every signature would fail otherwise; and if the
-    /// front has the bytes of the request line. If `find` returns `None`, the URI of the request is
-    /// used.
+    /// Sets how to find the target as it was on the wire. Two kinds of servers need this. If a router
+    /// before this layer removes a part of the path, every signature would fail without it. If the
+    /// server has the bytes of the request line, it passes them on, because `Uri` drops a fragment in
+    /// silence. If `find` returns `None`, the URI of the request is used.
     ///
     /// In axum, for a layer inside of `Router::nest`:
     /// `layer.with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)))`,
     /// with [`wire_target`](super::wire_target) of this module. A front that has the bytes puts a
     /// `RequestTarget<'static>` into the extensions of the request:
     /// `layer.with_wire_target(|p| Some(p.extensions.get::<RequestTarget<'static>>()?.borrowed()))`.
-    /// `find` must not use a header, because clients choose these.
+    /// `find` must not take the target from a header, because clients choose the headers.
     #[must_use]
     pub fn with_wire_target<F>(self, find: F) -> Self
     where

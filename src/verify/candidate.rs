@@ -203,8 +203,8 @@ impl JudgeContext<'_> {
         signature: &[u8],
     ) -> Result<Proof, Rejection> {
         if self.profile.key_first {
-            // These cheap checks come first, so that a client without a key cannot make the server
-            // verify signatures.
+            // These cheap checks come first, and spare the server the verification of a signature
+            // whose key is refused anyway.
             self.judge_purpose(entry, claims.0)?;
             standing::judge(self.profile, entry, claims, self.now)?;
             self.judge_quota(entry)?;

@@ -120,8 +120,8 @@ fn a_resumed_erasure_says_which_reason_stands() {
         let erase = ["audit", "erase", "--audit", "log", "--reason", reason, "0"];
         world.run(&[&erase[..], more].concat())
     };
-    // The process ended behind the record, which is in the file of another day: the entry is still
-    // there.
+    // Simulates a process that ended after it wrote the record of the erasure, and before it erased
+    // the entry. The record is in the file of a later day, so only the file with the entry is reset.
     let cut = || fs::write(&file, &before).unwrap();
     stdout(&erase(WHY, &[]), 0);
     cut();

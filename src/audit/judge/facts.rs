@@ -49,7 +49,8 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// Returns the name by which the key was found: its thumbprint, or the `keyid` of the signature.
+/// Returns the `kid` of a key in the log. The verifier looked the key up by this text: the
+/// thumbprint of the key, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;

@@ -142,7 +142,8 @@ impl<I> HeadFilter<I> {
         self.held = held;
     }
 
-    /// Refuses the head at the start of `bytes`. Returns the head that replaces it.
+    /// Records why the head at the start of `bytes` is refused. Returns the harmless head that hyper
+    /// reads in its place, so that the refusal is sent as a normal response, in its turn.
     fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
         let head = RefusedHead::new(fault, bytes);
         let own: &[u8] = match head.is_http_10() {

@@ -29,9 +29,10 @@ const LOG_PAGES: u32 = 4_096;
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
 const PAGE: u64 = 4_096;
 
-/// Held while a file is created and closed, so that no store of this process has it open: closing
-/// it releases all locks of this process on it (POSIX).
-static MAKING: Mutex<()> = Mutex::new(());
+/// Lets one thread at a time create the file. Closing any handle on a file releases all locks that
+/// this process has on it (POSIX), so a thread waits here until the handle that created the file is
+/// closed, and only then opens the file.
+static FILE_CREATION: Mutex<()> = Mutex::new(());
 
 /// How many times the store checks whether another process has written its note, with a pause
 /// before each check.
@@ -262,7 +263,7 @@ fn version(_path: &Path) -> Result<FileVersion, SqliteFault> {
 
 /// Creates an empty file with access for its owner only, unless a file exists.
 fn make(path: &Path) -> Result<(), SqliteFault> {
-    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _guard = FILE_CREATION.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
     // `create_new` follows no link, also none that points nowhere.
     options.write(true).create_new(true);

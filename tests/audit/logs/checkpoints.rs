@@ -73,7 +73,7 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     assert_eq!(evidence(6), (None, true, 0));
 }
 
-/// A step that is smaller than the usual difference of clocks is not recorded.
+/// The log records that its clock was set back only if the difference is larger than 240 seconds.
 #[test]
 fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
     let fixture = LogFixture::new();

@@ -6,7 +6,7 @@ use clap_complete::aot::{Generator, Shell};
 
 use crate::args::Cli;
 
-/// Flags that take any text, but also a special word.
+/// Flags that take free text or one fixed word. The completions offer that word.
 const SPECIAL_WORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
 /// Returns the file name and the completion script for `shell`.
