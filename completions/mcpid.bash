@@ -705,7 +705,7 @@ _mcpid() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 ucp" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mcp sep2752 rfc9421 adcp ucp" -- "${cur}"))
                     return 0
                     ;;
                 --window)

@@ -329,6 +329,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s r -l trust -d 'A t
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
+adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l window -d 'How old a signature may be; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l ahead -d 'How far the signer\'s clock may be ahead; 5s under the profile mcp' -r
