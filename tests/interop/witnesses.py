@@ -239,10 +239,10 @@ def rolled_back_and_forked(stand: Stand, aics: Path):
         scene.requests(2)
         assert scene.outcomes(0) == ["cosigned"] * 3
         # The folder has its earlier state, without the later checkpoints.
-        assert scene.outcomes(1, copy) == ["contradicted"] * 3
+        assert scene.outcomes(1, copy) == ["disputed"] * 3
         # The copy has the same number of entries, with other content.
         scene.requests(2, copy)
-        assert scene.outcomes(1, copy) == ["contradicted"] * 3
+        assert scene.outcomes(1, copy) == ["disputed"] * 3
         # The copy has more entries, the first of which differ, so the proof is refused.
         scene.requests(1, copy)
         assert scene.outcomes(5, copy) == ["refused"] * 3

@@ -25,6 +25,7 @@ use mcpid::audit::{Folder, LogError, succession};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::SecretKey;
 use mcpid::key::Sign as _;
+use mcpid::secret::{SecretKind, description};
 use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
@@ -98,8 +99,11 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
     }
     if ui.json() {
+        // A folder can be named after a secret by mistake. Then the output must not repeat the name.
+        let folder = place.name();
+        let folder = SecretKind::of(&folder).and_then(|_| description(&folder)).unwrap_or(folder);
         ui.json_line(&serde_json::json!({
-            "version": 1, "audit": place.name(), "name": name, "log_key": key.to_string(),
+            "version": 1, "audit": folder, "name": name, "log_key": key.to_string(),
             "created": now.to_string(),
         }))?;
         return Ok(Exit::Ok);

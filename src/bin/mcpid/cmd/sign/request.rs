@@ -10,6 +10,7 @@ use mcpid::message::capture::Captured;
 use mcpid::message::target::{Origin, Origins, UriError};
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::{Profile, TargetForm};
+use mcpid::secret::description;
 use mcpid::sign::Signed;
 
 use super::normal;
@@ -180,6 +181,11 @@ impl SignPlan {
         let target = RequestTarget::from_url(url.clone()).map_err(|e| bad_url(args, url, &e))?;
         let usage = |error: &dyn std::error::Error| Failure::usage(chain(error));
         let method = args.method.as_deref().unwrap_or("POST");
+        if let Some(what) = description(method) {
+            return Err(
+                Failure::usage(format!("--method {what}: not a method")).hint("--method POST")
+            );
+        }
         let mut head = Head::new(method.to_owned(), target)
             .map_err(|e| Failure::usage(format!("--method {method:?}: {}", chain(&e))))?;
         let given = super::headers::given(&args.header)?;
