@@ -18,8 +18,8 @@ use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::mcp::pattern::Operation;
 use crate::message::{Body, Head, line};
-use crate::verify::VerifiedHead;
 use crate::verify::rejection::chain;
+use crate::verify::{JudgedBody, VerifiedHead};
 
 mod entry_findings;
 mod facts;
@@ -226,7 +226,8 @@ impl Judge {
         drop(signed);
         let found = match (body, &reading, held) {
             (Some(body), Some(reading), Some(held)) => {
-                Some(verifier.judge_parsed_body(held, body, || reading).map(drop))
+                let judged = verifier.judge_parsed_body(held, body, || reading);
+                Some(judged.and_then(JudgedBody::into_refusal))
             }
             _ => None,
         };

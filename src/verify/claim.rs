@@ -134,7 +134,9 @@ impl Verifier {
             {
                 Some(self.retention().until(created))
             }
-            (_, _, Some(expires)) if expires.since(now) <= LONGEST => {
+            (_, _, Some(expires))
+                if expires.since(now) <= LONGEST || self.profile.nonce == Presence::Required =>
+            {
                 Some(expires.plus(self.profile.expiry.last).plus(1 + MARGIN))
             }
             _ => None,

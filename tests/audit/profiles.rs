@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mcpid::audit::judge::PinnedRules;
 use mcpid::audit::{Recorder, Settings};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
@@ -12,7 +13,7 @@ use crate::fixtures::{Call, LogFixture, body, entry, key, registry, sign};
 const AGENT: &str = "https://platform.example/.well-known/ucp";
 
 /// Returns a request with the fields of UCP and a live access token, signed by `profile`.
-fn call(fixture: &LogFixture, profile: &Profile) -> Call {
+fn call(fixture: &LogFixture, profile: &Profile, body: &str) -> Call {
     use mcpid::clock::Clock as _;
     let fields = [
         ("host", "mcp.example.com"),
@@ -23,7 +24,7 @@ fn call(fixture: &LogFixture, profile: &Profile) -> Call {
         ("signature-agent", &format!("sig1=\"{AGENT}\"")),
     ];
     let fields = fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
-    let mut call = Call { method: "POST".to_owned(), fields, body: body(1).into_bytes() };
+    let mut call = Call { method: "POST".to_owned(), fields, body: body.into() };
     let signer = Signer::new(Arc::new(key(1)), profile).unwrap();
     sign(&mut call, &signer, fixture.clock.now().unix());
     call
@@ -36,9 +37,11 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
     let recorder = recorder.with_bodies(Vec::new());
     let ucp = Profile::ucp();
-    fixture.record_by(&recorder, &call(&fixture, &ucp), &fixture.verifier_by(ucp)).unwrap();
+    fixture
+        .record_by(&recorder, &call(&fixture, &ucp, &body(1)), &fixture.verifier_by(ucp))
+        .unwrap();
     // Under the default profile, the same fields are not kept.
-    fixture.record(&recorder, &call(&fixture, &Profile::mcp())).unwrap();
+    fixture.record(&recorder, &call(&fixture, &Profile::mcp(), &body(1))).unwrap();
     drop(recorder);
     let lines = fixture.lines();
     let kept = lines.iter().find(|line| line.contains("\"profile\":\"ucp\"")).unwrap();
@@ -53,4 +56,44 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     // The base is kept, so the signature can be verified again.
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 0, 2));
+}
+
+/// Under `adcp`, a verifier claims the nonce before it judges the content of the body. The audit
+/// must not lose that last refusal.
+#[test]
+fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
+    for (text, is_good) in [(body(1), true), (body(1).replace('{', "{\"id\":9,"), false)] {
+        let mut fixture = LogFixture::new();
+        let mut buyer = entry(1, json!({}));
+        buyer["use"] = json!("sig");
+        buyer["key_ops"] = json!(["verify"]);
+        buyer["adcp_use"] = json!("request-signing");
+        fixture.registry = registry(vec![buyer]);
+        let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+        let recorder = recorder.with_bodies(Vec::new());
+        let adcp = Profile::adcp();
+        let call = call(&fixture, &adcp, &text);
+        fixture.record_by(&recorder, &call, &fixture.verifier_by(adcp)).unwrap();
+        drop(recorder);
+        assert!(fixture.lines().concat().contains("\"verdict\":\"verified\""));
+        let report = fixture.audit(&[]);
+        assert_eq!(report.finding().is_none(), is_good, "{text}: {:?}", report.finding());
+    }
+}
+
+/// An auditor who demands the rules of `mcp` must not call an entry good that names laxer rules,
+/// even if its window is as short.
+#[test]
+fn an_entry_of_a_laxer_profile_is_not_good_for_an_auditor_who_demands_mcp() {
+    let fixture = LogFixture::new();
+    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let window = Profile::mcp().window;
+    let lax = Profile { window, ..Profile::rfc9421() };
+    fixture
+        .record_by(&recorder, &call(&fixture, &lax, &body(1)), &fixture.verifier_by(lax))
+        .unwrap();
+    drop(recorder);
+    let rules = |profile| PinnedRules { profile: Some(profile), ..PinnedRules::default() };
+    let by = |profile| fixture.audit_by(fixture.trust().with_rules(rules(profile))).not_good;
+    assert_eq!((by(Profile::rfc9421()), by(Profile::mcp())), (0, 1));
 }

@@ -6,7 +6,7 @@ use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
 use super::reason::{Reason, Reasons};
 use crate::message::target::{Origin, Origins};
-use crate::profile::{ComponentRules, Profile, TagRule, Window};
+use crate::profile::{ComponentRules, Presence, Profile, TagRule, Window};
 use crate::verify::coverage::CoverageOverrides;
 
 /// The rules that an auditor demands. The profile supplies those that are absent.
@@ -98,10 +98,29 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
         (None, Some(_)) => true,
         (Some(_), None) => false,
     };
-    if back || rules.ahead > demanded.window.ahead {
+    let named = Profile::named(&rules.profile);
+    let laxer = named.zip(pinned.profile.as_ref()).is_some_and(|(named, pinned)| {
+        let window = Window { back: rules.window, ahead: rules.ahead };
+        is_laxer(&Profile { window, ..named }, pinned)
+    });
+    if back || laxer || rules.ahead > demanded.window.ahead {
         reasons.add(Reason::LaxRules);
     }
     reasons
+}
+
+/// Returns true if `named`, the profile that an entry names, demands less of a signature than
+/// `pinned`, the profile of the auditor. Components are compared by [`is_whole`].
+fn is_laxer(named: &Profile, pinned: &Profile) -> bool {
+    let less = |named: Presence, pinned: Presence| {
+        pinned == Presence::Required && named != Presence::Required
+    };
+    less(named.created, pinned.created)
+        || less(named.nonce, pinned.nonce)
+        || less(named.expiry.presence, pinned.expiry.presence)
+        || named.key_kinds.iter().any(|kind| !pinned.key_kinds.contains(kind))
+        || (pinned.tag != named.tag && matches!(pinned.tag, TagRule::Bound | TagRule::Exactly(_)))
+        || (pinned.lifetime().is_some() && named.lifetime().is_none())
 }
 
 /// Returns true if a signature over `covered` protects all parts that the auditor demands: method,
