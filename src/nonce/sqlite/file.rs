@@ -29,9 +29,8 @@ const LOG_PAGES: u32 = 4_096;
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
 const PAGE: u64 = 4_096;
 
-/// Lets one thread at a time create the file. Closing any handle on a file releases all locks that
-/// this process has on it (POSIX), so a thread waits here until the handle that created the file is
-/// closed, and only then opens the file.
+/// Lets one thread at a time create the file, and close it before another one opens it: closing a
+/// file releases all locks that this process has on it (POSIX).
 static FILE_CREATION: Mutex<()> = Mutex::new(());
 
 /// How many times the store checks whether another process has written its note, with a pause
