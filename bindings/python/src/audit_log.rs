@@ -10,6 +10,8 @@ use mcpid::verify::rejection::chain;
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError};
 use pyo3::prelude::*;
 
+use crate::errors::shown_path;
+
 /// An open log, and the process that opened it.
 pub(crate) struct AuditLog {
     recorder: Arc<Recorder>,
@@ -21,8 +23,11 @@ pub(crate) struct AuditLog {
 /// # Errors
 /// `FileNotFoundError`, `PermissionError`, or `OSError` for a log that cannot be used.
 pub(crate) fn open(folder: PathBuf, clock: Arc<dyn Clock>) -> PyResult<AuditLog> {
+    let name = folder.display().to_string();
+    let shown = shown_path(&folder).display().to_string();
     let log = Folder::at(folder).and_then(|folder| Log::open(folder, Settings::default(), clock));
-    let recorder = Arc::new(Recorder::new(log.map_err(|error| failure(&error))?));
+    let log = log.map_err(|error| failure(&error, &chain(&error).replace(&name, &shown)))?;
+    let recorder = Arc::new(Recorder::new(log));
     Ok(AuditLog { recorder, process: std::process::id() })
 }
 
@@ -45,8 +50,8 @@ impl AuditLog {
     }
 }
 
-fn failure(error: &LogError) -> PyErr {
-    let line = format!("audit: {}", chain(error));
+fn failure(error: &LogError, why: &str) -> PyErr {
+    let line = format!("audit: {why}");
     match error {
         LogError::NotALog(_) => {
             PyFileNotFoundError::new_err(line + "; hint: mcpid audit init --audit DIR")

@@ -1,5 +1,6 @@
 //! The exceptions of the package, and which error of the engine becomes which exception.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::path::Path;
@@ -10,6 +11,7 @@ use mcpid::key::keyfile::KeyfileError;
 use mcpid::key::source::FindKeyError;
 use mcpid::key::store::FileError;
 use mcpid::key::trust::{LoadError, LoadErrorKind};
+use mcpid::secret::{SecretKind, quoted};
 use mcpid::sign::SigningError;
 use mcpid::verify::rejection::chain;
 use mcpid::verify::{Refusal, Rejection, Unavailable as WhyUnavailable};
@@ -99,8 +101,22 @@ fn unavailable(py: Python<'_>, why: &WhyUnavailable) -> PyResult<PyErr> {
     Ok(error)
 }
 
+/// Returns `path` as a message may name it: a path that looks like a secret, and is no
+/// file, is described. Callers may give a key in place of its path, such as the value of a variable,
+/// and exceptions are logged.
+pub(crate) fn shown_path(path: &Path) -> Cow<'_, Path> {
+    let text = path.to_string_lossy();
+    match SecretKind::of(&text) {
+        // A folder may have a random name.
+        Some(SecretKind::Random) if path.components().count() > 1 => Cow::Borrowed(path),
+        Some(_) if path.symlink_metadata().is_err() => Cow::Owned(quoted(&text).into()),
+        _ => Cow::Borrowed(path),
+    }
+}
+
 /// Returns the exception for a file that cannot be read or written.
 pub(crate) fn file_error(path: &Path, error: &FileError) -> PyErr {
+    let path = &*shown_path(path);
     match error {
         FileError::Io(error) => io_error(path, error),
         FileError::Exists => PyFileExistsError::new_err(FileError::Exists.about(path)),
@@ -112,15 +128,20 @@ pub(crate) fn file_error(path: &Path, error: &FileError) -> PyErr {
 
 /// Returns the exception for a keyfile that cannot be opened or made.
 pub(crate) fn keyfile_error(path: &Path, error: &KeyfileError) -> PyErr {
-    PyValueError::new_err(error.about(path))
+    PyValueError::new_err(error.about(&shown_path(path)))
 }
 
 /// Returns the exception for trust files that cannot be used.
 pub(crate) fn trust_error(error: &LoadError) -> PyErr {
     match &error.kind {
         LoadErrorKind::Store(kind) => file_error(&error.path, kind),
-        LoadErrorKind::OthersCanWrite { .. } => PyPermissionError::new_err(error.about()),
-        _ => PyValueError::new_err(error.about()),
+        kind => {
+            let line = kind.about(&shown_path(&error.path));
+            match kind {
+                LoadErrorKind::OthersCanWrite { .. } => PyPermissionError::new_err(line),
+                _ => PyValueError::new_err(line),
+            }
+        }
     }
 }
 

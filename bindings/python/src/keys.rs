@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use crate::errors::{file_error, find_error, keyfile_error, value_error};
+use crate::errors::{file_error, find_error, keyfile_error, shown_path, value_error};
 
 /// Adds the classes and functions of this file to the module.
 pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -182,8 +182,9 @@ impl SigningKey {
         };
         if KeyRef::parse(&path).map_err(|error| value_error(&error))? != KeyRef::File(path.clone())
         {
+            let name = shown_path(&path);
             let message =
-                format!("{}: a keyfile is needed here, not a key elsewhere", path.display());
+                format!("{}: a keyfile is needed here, not a key elsewhere", name.display());
             return Err(PyValueError::new_err(message));
         }
         let name = name.or_else(|| self.name.clone()).unwrap_or_else(|| name_of(&path));

@@ -9,6 +9,7 @@ use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::nonce::Retention;
 use mcpid::profile::Profile;
+use mcpid::secret::{description, quoted};
 use mcpid::verify::rejection::chain;
 use mcpid::verify::{DEFAULT_MAX_BODY, ReplayCheck, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -25,7 +26,7 @@ const LONGEST_WINDOW: i64 = 3650 * 86_400;
 pub(crate) fn profile(name: &str) -> PyResult<Profile> {
     Profile::named(name).ok_or_else(|| {
         let known: Vec<&str> = Profile::NAMED.iter().map(|named| named.name).collect();
-        PyValueError::new_err(format!("profile {name:?}: there are {}", known.join(", ")))
+        PyValueError::new_err(format!("profile {}: there are {}", quoted(name), known.join(", ")))
     })
 }
 
@@ -39,8 +40,10 @@ pub(crate) fn origins(origin: &Bound<'_, PyAny>) -> PyResult<Origins> {
         return Err(PyValueError::new_err("origin is empty: no origin is known to be ours"));
     }
     let parse = |text: &String| {
-        Origin::parse(text)
-            .map_err(|error| PyValueError::new_err(format!("origin {text}: {}", chain(&error))))
+        Origin::parse(text).map_err(|error| {
+            let shown = description(text).unwrap_or_else(|| text.clone());
+            PyValueError::new_err(format!("origin {shown}: {}", chain(&error)))
+        })
     };
     texts.iter().map(parse).collect()
 }

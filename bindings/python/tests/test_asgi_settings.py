@@ -50,6 +50,7 @@ LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
         ({"timestamp_window_seconds": -1}, "timestamp_window_seconds -1"),
         ({"origin": "https://mcp.example.com"}, "dev=True is for servers on loopback"),
         ({"origin": [ORIGIN, "http://192.168.0.7"]}, "dev=True is for servers on loopback"),
+        ({"origin": "d4ee72dbf913584ad5b6d8f1f769f8ad"}, "origin (32 characters, looks like a key"),
         ({"nonce_store": "sqlite:nonces.db", "dev": True}, "dev=True would change nothing"),
     ],
 )

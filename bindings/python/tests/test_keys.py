@@ -16,6 +16,7 @@ import mcpid_attest
 from mcpid_attest import (
     PublicKey,
     SigningKey,
+    Verifier,
     did_key,
     generate_identity,
     load_identity,
@@ -138,6 +139,41 @@ def test_a_missing_file_and_a_missing_folder_are_named(tmp_path: Path, key: Sign
         key.save(tmp_path / "no folder" / "key.json", encrypt=False)
     with pytest.raises(IsADirectoryError, match="a folder, not a regular file"):
         SigningKey.load(tmp_path)
+
+
+PEM = (
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+    "-----END PRIVATE KEY-----\n"
+)
+SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+
+
+@pytest.mark.parametrize(
+    "secret, looks", [(SEED, "a key in hex"), (PEM, "a PEM block"), (RFC_8037, "JSON")]
+)
+def test_a_secret_in_place_of_a_path_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, looks: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    described = f"({len(secret)} characters, looks like {looks})"
+    with pytest.raises(OSError) as caught:
+        SigningKey.load(secret)
+    assert caught.value.filename == described
+    with pytest.raises(OSError) as of_trust:
+        Verifier(trust=secret, origin="https://mcp.example.com")
+    with pytest.raises((OSError, ValueError)) as of_origin:
+        Verifier(trust=tmp_path, origin=secret)
+    for error in (caught, of_trust, of_origin):
+        shown = "".join(map(str, (error.value, error.value.args, vars(error.value))))
+        assert described in shown
+        assert not any(part in shown for part in (SEED, "MC4CAQ", "nWGxne", "BEGIN", "rAMcrn9g"))
+
+
+def test_a_file_with_the_name_of_a_checksum_is_named(tmp_path: Path) -> None:
+    path = tmp_path / SEED
+    path.write_text("no key")
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        SigningKey.load(path)
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
