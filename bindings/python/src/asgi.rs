@@ -132,7 +132,12 @@ impl Layer {
 
     /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
     fn judge(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Judgement>> {
-        self.trust.look();
+        if !self.trust.look(scope.py()) {
+            let message = "the trust files are being read, which takes too long";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let response = error_response(status, REFUSED, message, "unavailable", None);
+            return Ok(Some(Judgement::refused(response)));
+        }
         if self.audit.as_ref().is_some_and(AuditLog::is_foreign) {
             return Err(PyRuntimeError::new_err(
                 "the audit log was opened before a fork: make the application in each worker process",

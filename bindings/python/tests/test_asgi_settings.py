@@ -3,14 +3,17 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgi_harness import CALL, ORIGIN, URL, Wire, ask, echo, guarded
 
-from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware
+from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware, SigningKey
 
 LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
 
@@ -162,6 +165,59 @@ def test_a_trust_file_is_read_again_when_it_changes(key, other, tmp_path, caplog
     path.write_text("{")
     assert until(lambda: ask(app, Wire()) and "stays in use" in caplog.text)
     assert ask(app, Wire().signed(other)).status == 200
+
+
+@LOUD
+def test_the_first_request_after_a_quiet_time_is_judged_by_the_new_keys(key, other, tmp_path):
+    path = tmp_path / "trust.json"
+    path.write_text(key.public_key.jwks())
+    app = guarded(key, trust=[path])
+    path.write_text(other.public_key.jwks())
+    time.sleep(1.1)
+    assert ask(app, Wire().signed(key)).reason == "key_unknown"
+    assert ask(app, Wire().signed(other)).status == 200
+
+
+@LOUD
+def test_requests_of_other_threads_wait_until_the_files_are_read(key, other, tmp_path):
+    path = tmp_path / "trust.json"
+    keys = [json.loads(SigningKey.generate().public_key.jwk()) for _ in range(100)]
+    path.write_text(json.dumps({"keys": [json.loads(key.public_key.jwk()), *keys]}))
+    app = guarded(key, trust=[path])
+    path.write_text(json.dumps({"keys": keys}))
+    wires = [Wire().signed(key) for _ in range(8)]
+    time.sleep(1.1)
+    with ThreadPoolExecutor(len(wires)) as threads:
+        answers = list(threads.map(lambda wire: ask(app, wire), wires))
+    assert {answer.reason for answer in answers} == {"key_unknown"}
+
+
+@LOUD
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_worker_forked_while_files_are_read_reads_them_again(key, tmp_path):
+    path = tmp_path / "trust.json"
+    keys = [json.loads(SigningKey.generate().public_key.jwk()) for _ in range(100)]
+    path.write_text(json.dumps({"keys": [json.loads(key.public_key.jwk()), *keys]}))
+    app = guarded(key, trust=[path])
+    path.write_text(path.read_text() + "\n")
+    time.sleep(1.1)
+    reader = threading.Thread(target=ask, args=(app, Wire().signed(key)))
+    reader.start()
+    time.sleep(0.005)
+    child = os.fork()
+    if child == 0:
+        # The store is the parent's and answers 503: only the step before it is of interest.
+        try:
+            signal.alarm(30)
+            known = ask(app, Wire().signed(key)).reason
+            path.write_text(json.dumps({"keys": keys}))
+            time.sleep(1.1)
+            gone = ask(app, Wire().signed(key)).reason
+            os._exit(0 if (known, gone) == ("unavailable", "key_unknown") else 1)
+        finally:
+            os._exit(2)
+    reader.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @LOUD
