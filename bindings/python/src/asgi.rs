@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http::{Extensions, StatusCode};
 use mcpid::clock::SystemClock;
 use mcpid::message::RequestTarget;
-use mcpid::message::target::{Origins, is_loopback};
+use mcpid::message::target::{Origins, TargetForm, is_loopback, normal_path_and_query};
 use mcpid::tower::{Budget, REFUSED, SessionBindings, VerifyLayer, error_response};
 use mcpid::verify::ReplayCheck;
 use mcpid::verify::rejection::chain;
@@ -38,6 +38,8 @@ pub(crate) struct Layer {
     /// `None`: all paths are the endpoint.
     endpoint: Option<EndpointPath>,
     target_prefix: String,
+    /// How the profile signs targets.
+    target_form: TargetForm,
     trust: TrustWatch,
     audit: Option<AuditLog>,
     /// Whether the log was told of MCP requests to another path.
@@ -125,9 +127,20 @@ impl Layer {
             layer = layer.with_audit(Arc::clone(audit.recorder()));
         }
         let news = Arc::new(Mutex::new(remarks));
+        let target_form = settings.target_form();
         let trust = TrustWatch::new(watch, settings, replay, layer.handle(), Arc::clone(&news));
         let warned = AtomicBool::new(false);
-        Ok(Layer { layer, endpoint, target_prefix, trust, audit, warned, news, store_warnings })
+        Ok(Layer {
+            layer,
+            endpoint,
+            target_prefix,
+            target_form,
+            trust,
+            audit,
+            warned,
+            news,
+            store_warnings,
+        })
     }
 
     /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
@@ -147,12 +160,13 @@ impl Layer {
         let target = self.target(scope)?;
         let read = match RequestTarget::from_bytes(&target) {
             Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
+            Ok(target) if !self.is_signed_form(&target) => {
+                return Ok(Some(bad_target("the target of the request is not in its normal form")));
+            }
             Ok(target) => read_head(scope, &method, target)?,
             Err(_) => {
                 let message = "the target of the request cannot be read, or has a fragment";
-                let response =
-                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
-                return Ok(Some(Judgement::refused(response)));
+                return Ok(Some(bad_target(message)));
             }
         };
         let ReadHead { head, announced, poses } = match read {
@@ -243,6 +257,18 @@ impl Layer {
         Ok(target)
     }
 
+    /// Whether the path has the form in which the profile signs it. Under a profile that signs the
+    /// normal form, a signature for `/mcp` is also good for `/x/../mcp`, and the application would
+    /// get that path, which it may read otherwise.
+    fn is_signed_form(&self, target: &RequestTarget<'_>) -> bool {
+        match self.target_form {
+            TargetForm::Rfc3986 => {
+                normal_path_and_query(target.path()).is_ok_and(|normal| normal == target.path())
+            }
+            _ => true,
+        }
+    }
+
     /// Whether no reading of the path leads to the endpoint: as on the wire, as the server decoded
     /// it, and as an application sees it below `root_path`.
     fn is_elsewhere(&self, scope: &Bound<'_, PyDict>, method: &str, wire: &str) -> PyResult<bool> {
@@ -256,6 +282,11 @@ impl Layer {
         let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
         Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
     }
+}
+
+/// Returns the refusal of a request whose target cannot be judged.
+fn bad_target(message: &str) -> Judgement {
+    Judgement::refused(error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None))
 }
 
 fn is_missing(py: Python<'_>, error: &PyErr) -> bool {

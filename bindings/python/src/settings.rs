@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcpid::clock::Clock;
 use mcpid::key::format;
 use mcpid::key::trust::{Registry, TrustFile};
-use mcpid::message::target::{Origin, Origins};
+use mcpid::message::target::{Origin, Origins, TargetForm};
 use mcpid::nonce::Retention;
 use mcpid::profile::Profile;
 use mcpid::secret::{description, quoted};
@@ -187,6 +187,11 @@ impl VerifierSettings {
     /// Returns the same settings with other trusted keys.
     pub(crate) fn with_registry(&self, registry: Arc<Registry>) -> Self {
         VerifierSettings { registry, ..self.clone() }
+    }
+
+    /// Returns how the profile signs targets.
+    pub(crate) fn target_form(&self) -> TargetForm {
+        self.profile.target
     }
 
     /// Returns the origins of this server.

@@ -1,5 +1,6 @@
 """Verdicts and refusals: the same codes as the gateway's (tests/gateway/front.rs)."""
 
+import json
 import time
 
 import pytest
@@ -379,3 +380,21 @@ def test_lifespan_passes_and_unknown_types_do_not(key):
     with pytest.raises(RuntimeError, match="webtransport"):
         ask(guarded(key, app), Wire(), scope={"type": "webtransport"})
     assert seen == ["lifespan"]
+
+
+def test_only_the_normal_form_of_a_target_is_judged_where_that_is_signed(key, tmp_path):
+    trust = tmp_path / "trust.json"
+    purpose = {"use": "sig", "key_ops": ["verify"], "adcp_use": "request-signing"}
+    jwk = json.loads(key.public_key.jwk()) | purpose
+    trust.write_text(json.dumps({"keys": [jwk]}))
+    app = guarded(key, trust=trust, profile="adcp")
+    answer = ask(app, Wire().signed(key, profile="adcp"))
+    assert (answer.status, answer.scope["mcp_identity"].status) == (200, "verified")
+    assert ask(app, Wire(query=b"b=/../2&a=%7e").signed(key, profile="adcp")).status == 200
+    for path in ("/x/../mcp", "/./mcp", "/%6Dcp", "/%2e%2e/mcp", "/mcp/..", "/mcp/%2f"):
+        answer = ask(app, Wire(path=path).signed(key, profile="adcp", url=URL))
+        assert (answer.status, answer.reason) == (400, "target"), path
+    # Other profiles sign the target as it is sent.
+    plain = guarded(key)
+    assert ask(plain, Wire(path="/x/../mcp").signed(key, url=URL)).status == 403
+    assert ask(plain, Wire(path="/x/../mcp").signed(key)).status == 200
