@@ -38,8 +38,15 @@ pub(crate) struct NonceStore {
     url: StoreUrl,
     allow_evicting: bool,
     raise_retention: bool,
-    opened: Mutex<Option<Arc<dyn mcpid::nonce::NonceStore>>>,
+    opened: Mutex<Option<OpenedStore>>,
     warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// The engine's store of a handle.
+struct OpenedStore {
+    store: Arc<dyn mcpid::nonce::NonceStore>,
+    /// Whether its first user opened it with `dev`, so that a store in memory has no floor.
+    dev: bool,
 }
 
 /// Used nonces in the memory of this process, forgotten when it ends. For servers of one process:
@@ -116,7 +123,8 @@ impl NonceStore {
     }
 
     /// Returns the engine's store, opened and registered for `retention`. With `dev`, a store in
-    /// memory begins without a floor.
+    /// memory begins without a floor. All users of one store have the same `dev`: otherwise a server
+    /// that clients can reach would get a store that has lost the nonces of an earlier process.
     fn attach(
         &self,
         retention: Retention,
@@ -127,12 +135,19 @@ impl NonceStore {
         }
         let mut opened = lock(&self.opened);
         let store = match &*opened {
-            Some(store) => Arc::clone(store),
+            Some(opened) if opened.dev != dev => {
+                return Err(StoreFailure::Setting(
+                    "nonce_store: this store is in use with another value of dev; give each its \
+                     own store"
+                        .to_owned(),
+                ));
+            }
+            Some(opened) => Arc::clone(&opened.store),
             None => Arc::new(ForkGuard::new(self.start(retention, dev)?)),
         };
         let registered = block_on(store.register(SystemClock.now(), retention));
         registered.map_err(|error| self.unavailable(&error))?;
-        *opened = Some(Arc::clone(&store));
+        *opened = Some(OpenedStore { store: Arc::clone(&store), dev });
         Ok(store)
     }
 

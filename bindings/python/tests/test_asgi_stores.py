@@ -7,14 +7,16 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
-from asgi_harness import Wire, ask, exchange, guarded
+from asgi_harness import ORIGIN, Wire, ask, exchange, guarded
 
 from mcpid_attest import (
     InMemoryNonceStore,
     NonceStore,
     NonceStoreProtocol,
+    Verifier,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
@@ -255,6 +257,17 @@ def test_a_memory_store_is_for_one_process(key, monkeypatch):
     guarded(key, dev=False)
     monkeypatch.setenv("WEB_CONCURRENCY", "many")
     guarded(key, dev=False)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_memory_store_is_not_shared_with_another_value_of_dev(key, first):
+    store = InMemoryNonceStore()
+    guarded(key, nonce_store=store, dev=first)
+    with pytest.raises(ValueError, match="in use with another value of dev"):
+        guarded(key, nonce_store=store, dev=not first)
+    with pytest.raises(ValueError) if first else nullcontext():
+        Verifier(trust=key.public_key, origin=ORIGIN, nonce_store=store)
+    guarded(key, nonce_store=store, dev=first)
 
 
 def test_a_memory_store_answers_503_after_its_start(key):
