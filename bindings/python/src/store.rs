@@ -136,11 +136,8 @@ impl NonceStore {
         let mut opened = lock(&self.opened);
         let store = match &*opened {
             Some(opened) if opened.dev != dev => {
-                return Err(StoreFailure::Setting(
-                    "nonce_store: this store is in use with another value of dev; give each its \
-                     own store"
-                        .to_owned(),
-                ));
+                let why = "nonce_store: in use with another value of dev; give each its own store";
+                return Err(StoreFailure::Setting(why.to_owned()));
             }
             Some(opened) => Arc::clone(&opened.store),
             None => Arc::new(ForkGuard::new(self.start(retention, dev)?)),
