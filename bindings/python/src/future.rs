@@ -7,10 +7,12 @@
 //! A waker is called by the threads of nonce stores and of the audit log. These threads must not
 //! wait for the interpreter's lock, so one thread of this module calls into Python for them.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::thread;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
@@ -120,8 +122,49 @@ fn wake_all(queued: Receiver<LoopFuture>) {
     }
 }
 
+/// Whether the interpreter ends. Before Python 3.14, a thread that waits for the interpreter's lock
+/// at that time is ended by force, which aborts a process with Rust code on the thread's stack.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// The process whose waking thread calls into Python just now, or 0.
+static CALLING: AtomicU32 = AtomicU32::new(0);
+
+/// Stops calls into Python when the interpreter ends, and waits for the one that is under way, for
+/// at most five seconds.
+#[pyfunction]
+fn stop_waking(py: Python<'_>) {
+    ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        for _ in 0..5_000 {
+            // In a forked child, the call of the parent's thread never ends.
+            if CALLING.load(Ordering::SeqCst) != std::process::id() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// Has [`stop_waking`] run when the interpreter ends.
+///
+/// # Errors
+/// The interpreter refuses it.
+pub(crate) fn stop_at_exit(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let stop = wrap_pyfunction!(stop_waking, module)?;
+    module.py().import("atexit")?.call_method1("register", (stop,))?;
+    Ok(())
+}
+
 /// Resolves futures of event loops. If the interpreter is shutting down, no loop waits any more.
 fn call_all(batch: Vec<LoopFuture>) {
+    CALLING.store(std::process::id(), Ordering::SeqCst);
+    if !ENDING.load(Ordering::SeqCst) {
+        resolve_all(batch);
+    }
+    CALLING.store(0, Ordering::SeqCst);
+}
+
+fn resolve_all(batch: Vec<LoopFuture>) {
     let _ = Python::try_attach(|py| {
         for LoopFuture { call_soon, resolve, future } in batch {
             // The call fails if the loop is closed; then nothing waits for the future.

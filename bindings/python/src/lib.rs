@@ -45,5 +45,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     verify::add(module)?;
     store::add(module)?;
     asgi::add(module)?;
+    future::stop_at_exit(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
