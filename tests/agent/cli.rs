@@ -197,8 +197,8 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
     agent.add_new("rsa", "carol");
     let words =
-        format!("no Ed25519 or P-256 key called nobody; there are {fingerprint} (alice), SHA256:");
-    ends(&agent.sign("ssh-agent:nobody"), 4, &words);
+        format!("no Ed25519 or P-256 key called absent; there are {fingerprint} (alice), SHA256:");
+    ends(&agent.sign("ssh-agent:absent"), 4, &words);
     ends(&agent.sign("ssh-agent:carol"), 4, "called carol is an RSA key");
     ends(&agent.sign("ssh-agent:alice"), 0, "");
     agent.add_new("ed25519", "bob");

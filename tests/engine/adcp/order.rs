@@ -18,7 +18,7 @@ fn the_fault_of_the_earlier_check_is_told() {
         ("signature_alg_not_allowed", |i| _ = i.set("alg", "\"hmac-sha256\"")),
         ("signature_window_invalid", |i| _ = i.set("expires", CREATED)),
         ("signature_components_incomplete", |i| _ = i.uncover("@authority")),
-        ("signature_key_unknown", |i| _ = i.set("keyid", "\"nobody\"")),
+        ("signature_key_unknown", |i| _ = i.set("keyid", "\"absent\"")),
     ];
     for (at, (earlier, first)) in faults.iter().enumerate() {
         for (_, second) in &faults[at + 1..] {
