@@ -261,8 +261,13 @@ impl JudgeContext<'_> {
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
             let length = signature.len();
             let der = match (entry.key().kind(), signature) {
-                // ECDSA-Sig-Value (RFC 3279 section 2.2.3), as openssl writes it.
-                (KeyKind::P256, [0x30, ..]) => ": it looks like DER, and r and s are needed",
+                // ECDSA-Sig-Value (RFC 3279 section 2.2.3), as openssl writes it: a SEQUENCE with
+                // its length, which begins with an INTEGER.
+                (KeyKind::P256, [0x30, rest_length, 0x02, ..])
+                    if usize::from(*rest_length) == length - 2 =>
+                {
+                    ": it looks like DER, and r and s are needed"
+                }
                 _ => "",
             };
             return Err(refuse(format!("the signature is {length} bytes long, not 64{der}")));

@@ -94,6 +94,7 @@ fn one_change_of_the_signature_is_refused() {
     for (bad, why) in [
         (der(&held), "DER"),
         ([&held[..], &[0]].concat(), "a byte more"),
+        ([&[0x30], &held[..]].concat(), "a byte more that begins a SEQUENCE"),
         (held[..63].to_vec(), "a byte less"),
         (Vec::new(), "nothing"),
         ([&[0], &held[..32], &[0], &held[32..]].concat(), "numbers of 33 bytes"),
