@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use ed25519_dalek::{Signature, VerifyingKey};
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs};
 use mcpid::audit::checkpoint::Checkpoint;
-use mcpid::audit::judge::{Judge, Trust};
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::entry_judge::{AuditorTrust, EntryJudge};
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::tree::{self, Frontier};
-use mcpid::audit::{Durability, Evidence, Folder, Judged, Log, Recorder, Settings};
+use mcpid::audit::{Durability, Evidence, Folder, JudgedRequest, Log, Recorder, Settings};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
@@ -112,7 +112,7 @@ impl World {
         let head = self.head(Some(signed));
         let held = self.verifier.judge_head(&head).unwrap();
         let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-        let judged = Judged::new(&head, &self.verifier, self.now).with_body(Some(CALL));
+        let judged = JudgedRequest::new(&head, &self.verifier, self.now).with_body(Some(CALL));
         recorder.verified(&judged, &evidence).await.unwrap();
     }
 }
@@ -154,7 +154,7 @@ fn append(small: u64, large: u64, rounds: usize) {
                 let head = world.head(Some(&signed));
                 let held = world.verifier.judge_head(&head).unwrap();
                 let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                let judged = Judged::new(&head, &world.verifier, world.now);
+                let judged = JudgedRequest::new(&head, &world.verifier, world.now);
                 let started = Instant::now();
                 block_on(logs[which].verified(&judged, &evidence)).unwrap();
                 times[which].push(started.elapsed().as_secs_f64() * 1e6);
@@ -202,7 +202,7 @@ fn unwritten() -> u64 {
 
 /// Writes the files of a log, with one line under ascending numbers.
 fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
-    let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).unwrap();
+    let as_key = NoteKey::new(NAME, NoteKeyKind::Log, key.public().clone()).unwrap();
     let mut frontier = Frontier::new();
     let mut hashes = BufWriter::new(File::create(path.join("tree")).unwrap());
     let per_file = 40_000;
@@ -264,7 +264,7 @@ fn audit(entries: u64) {
     };
     let memory = resident();
     let mut auditor = Auditor::new(&folder, &inputs).unwrap();
-    let mut judge = Judge::new(Trust::of_the_log());
+    let mut judge = EntryJudge::new(AuditorTrust::of_the_log());
     let mut lines = auditor::lines(&folder).unwrap();
     let mut most = 0;
     // The two are measured in short rounds that alternate, so that other load of the machine
@@ -339,7 +339,7 @@ fn throughput(time: Duration) {
                         let head = world.head(Some(&signed));
                         let held = world.verifier.judge_head(&head).unwrap();
                         let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                        let judged = Judged::new(&head, &world.verifier, world.now);
+                        let judged = JudgedRequest::new(&head, &world.verifier, world.now);
                         while started.elapsed() < turn {
                             recorder.verified(&judged, &evidence).await.unwrap();
                         }

@@ -47,7 +47,9 @@ fn main() {
     let StoreUrl::Redis(servers) = StoreUrl::parse(&url).unwrap() else { unreachable!() };
     let store = (0..100).find_map(|_| {
         std::thread::sleep(Duration::from_millis(20));
-        RedisOptions::new(servers.clone()).open(SystemClock.now(), Retention::new(30, 5)).ok()
+        RedisOptions::new(servers.clone())
+            .open_for_claims(SystemClock.now(), Retention::new(30, 5))
+            .ok()
     });
     let store = Arc::new(store.unwrap());
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

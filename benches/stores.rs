@@ -39,7 +39,7 @@ fn main() {
     let now = SystemClock.now();
     let open = |name: &str| {
         let options = SqliteOptions::new(folder.path().join(name), Some("bench".to_owned()));
-        options.open(now, Retention::new(30, 5)).unwrap()
+        options.open_for_claims(now, Retention::new(30, 5)).unwrap()
     };
     drop(open("bare.db"));
     let bare = Connection::open(folder.path().join("bare.db")).unwrap();

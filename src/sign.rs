@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::base::header::{self, AddError, HeaderError, LabelConflict};
-use crate::base::{self, BaseError, Claims, Component, ParamsError, SignatureParams};
+use crate::base::{self, BaseError, Component, ParamsError, SignatureParams, StatedParameters};
 use crate::clock::Timestamp;
 use crate::key::{KeyKind, Sign, SignError};
 use crate::message::Head;
@@ -299,7 +299,7 @@ impl Signer {
         let earlier = self.earlier_nonce(&head, &target)?;
         let sends = |parameter| self.profile.sends(parameter);
         let nonce = earlier.as_deref().unwrap_or(nonce.as_str());
-        let claims = Claims {
+        let claims = StatedParameters {
             created: sends(SentParameter::Created).then(|| created.unix()),
             expires: self.ttl.map(|ttl| created.plus(ttl).unix()),
             nonce: sends(SentParameter::Nonce).then_some(nonce),

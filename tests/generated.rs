@@ -34,7 +34,7 @@ fn pages_and_completions_are_those_that_are_committed() {
 
 /// Checks that every man page has the usual sections.
 #[test]
-fn every_page_has_the_sections_of_a_manual() {
+fn every_man_page_has_the_sections_of_a_manual() {
     let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap();
     let mut seen = 0;
     for page in pages {

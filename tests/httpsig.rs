@@ -81,7 +81,7 @@ fn httpsig_accepts_our_order_of_parameters() {
 }
 
 #[test]
-fn httpsig_refuses_ours_where_anything_is_changed() {
+fn httpsig_refuses_our_signature_after_any_change() {
     let key = Arc::new(SecretKey::generate(&mut rand::rngs::SysRng).unwrap());
     let other = SecretKey::generate(&mut rand::rngs::SysRng).unwrap();
     let ours = signed(&key, &Profile::mcp());
@@ -105,7 +105,7 @@ fn httpsig_refuses_ours_where_anything_is_changed() {
 /// Both crates make and accept `r ‖ s`, and one of another key or message is refused by both.
 #[cfg(feature = "p256")]
 #[test]
-fn signatures_of_p256_pass_both_ways() {
+fn p256_signatures_pass_between_httpsig_and_mcpid() {
     use httpsig::prelude::{SecretKey as TheirSecretKey, SigningKey as _};
 
     let fresh = || SecretKey::generate_p256(&mut rand::rngs::SysRng).unwrap();

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs};
 use mcpid::audit::checkpoint::Checkpoint;
-use mcpid::audit::judge::{Judge, Trust};
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::entry_judge::{EntryJudge, AuditorTrust};
+use mcpid::audit::note::{NoteKeyKind, NoteKey};
 use mcpid::audit::tree::{self, Frontier};
 use mcpid::audit::{Folder, Log, LogError, Settings};
 use mcpid::clock::{FixedClock, Timestamp};
@@ -69,7 +69,7 @@ fn write_log(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, en
         fs::write(path.join("tree"), entries).expect("no hashes");
     }
     let Some((size, root)) = note.filter(|_| flags & 2 == 0) else { return 0 };
-    let as_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
+    let as_key = NoteKey::new(NAME, NoteKeyKind::Log, key.public().clone()).expect("a key");
     let note =
         Checkpoint { origin: NAME.to_owned(), size, root }.sign(&as_key, key).expect("a note");
     let part = if flags & 4 == 0 { note.len() } else { note.len().saturating_sub(cut) };
@@ -83,10 +83,10 @@ fn write_log(path: &Path, key: &SecretKey, flags: u8, under: u64, cut: usize, en
 
 fn audit(path: &Path, key: &SecretKey) {
     let folder = Folder::at(path).expect("a folder");
-    let log_key = NoteKey::new(NAME, Kind::Log, key.public().clone()).expect("a key");
+    let log_key = NoteKey::new(NAME, NoteKeyKind::Log, key.public().clone()).expect("a key");
     let inputs = AuditorInputs { log_key: Some(log_key), ..AuditorInputs::default() };
     let mut auditor = Auditor::new(&folder, &inputs).expect("files that can be read");
-    let mut judge = Judge::new(Trust::of_the_log());
+    let mut judge = EntryJudge::new(AuditorTrust::of_the_log());
     for line in auditor::lines(&folder).expect("files that can be read") {
         auditor.take(judge.judge_line(&line.expect("lines that can be read")));
     }

@@ -20,7 +20,7 @@ use super::fault::LogError;
 use super::files;
 use super::folder::{Folder, LogKey, PACKED, PUBLIC, file_name};
 use super::note::{MAX_NOTE, NoteKey};
-use super::segment::{Lines, TreeFile};
+use super::segment::{EntryLines, TreeFile};
 use super::tree::{self, HASH};
 use super::unpack::MAX_UNPACKED;
 use crate::clock::Timestamp;
@@ -269,7 +269,7 @@ fn check(
         .map_err(|e| LogError::io("read", &path, e))?;
     let mut stored = BufReader::with_capacity(64 * 1024, stored);
     let (mut predecessors, mut last) = (0, Vec::new());
-    for line in Lines::of(file)? {
+    for line in EntryLines::of(file)? {
         let line = line?;
         if let Some(why) = line.fault {
             return Err(LogError::Archive { path: file.path.clone(), why });

@@ -129,15 +129,15 @@ pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveN
 ///
 /// # Errors
 /// [`LogError`] if the folder cannot be read.
-pub(super) fn unseen(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
+pub(super) fn not_given(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
     let stubs = folder.stubs()?;
     if stubs.is_empty() {
         return Ok(Vec::new());
     }
     let (key, files) = (folder.public()?, entry_files(folder)?);
-    let seen = |first| files.binary_search_by_key(&first, |file| file.first).is_ok();
-    let unseen = stubs.iter().filter(|(first, _)| !seen(*first));
-    let notes = unseen.filter_map(|(first, path)| note_at(path, *first, &key).ok());
+    let given = |first| files.binary_search_by_key(&first, |file| file.first).is_ok();
+    let not_given = stubs.iter().filter(|(first, _)| !given(*first));
+    let notes = not_given.filter_map(|(first, path)| note_at(path, *first, &key).ok());
     Ok(notes.map(|note| note.first..note.next).collect())
 }
 
@@ -146,15 +146,15 @@ impl Folder {
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
-    pub fn unseen(&self) -> Result<u64, LogError> {
-        Ok(unseen(self)?.iter().map(|range| range.end - range.start).sum())
+    pub fn not_given(&self) -> Result<u64, LogError> {
+        Ok(not_given(self)?.iter().map(|range| range.end - range.start).sum())
     }
 
     /// Returns true if entry `n` is archived and its archive was not given.
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
-    pub fn is_unseen(&self, n: u64) -> Result<bool, LogError> {
-        Ok(unseen(self)?.iter().any(|range| range.contains(&n)))
+    pub fn is_not_given(&self, n: u64) -> Result<bool, LogError> {
+        Ok(not_given(self)?.iter().any(|range| range.contains(&n)))
     }
 }

@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use super::archived;
 use super::context::Context;
-use super::erasures::Erasures;
+use super::entry_judge::{EntryFindings, Notice, Reason, Reasons};
+use super::erasure_match::ErasureMatcher;
 use super::fault::LogError;
 use super::folder::Folder;
-use super::judge::{EntryFindings, Notice, Reason, Reasons};
 use super::reference_checkpoints::Checkpoints;
 use super::reuse::NonceUses;
 use super::segment::TreeFile;
@@ -19,15 +19,15 @@ use crate::clock::Timestamp;
 
 mod finish;
 mod inconsistent_entries;
-mod unseen;
+mod not_given;
 
 pub use super::auditor_inputs::AuditorInputs;
 pub use super::context::CLOCK_LEEWAY;
-pub use super::erasures::ReportedErasure;
+pub use super::erasure_match::ReportedErasure;
 pub use super::finding::{Finding, FindingKind};
 pub use super::report::{LogLink, Report};
 pub use super::reuse::UsedNonces;
-pub use super::segment::{Line, lines};
+pub use super::segment::{EntryLine, lines};
 
 /// Maximum number of findings that are listed. Further findings are only counted.
 const FINDINGS: usize = 1_000;
@@ -39,7 +39,7 @@ pub struct Auditor {
     stored: Option<std::io::BufReader<std::fs::File>>,
     /// The number of entries whose hashes were stored when the audit began. A writer may append
     /// more entries during the audit.
-    promised: u64,
+    stored_at_start: u64,
     checkpoints: Checkpoints,
     /// The first entry numbers of the files that existed when the audit began.
     files: Vec<u64>,
@@ -47,10 +47,10 @@ pub struct Auditor {
     /// after its last entry.
     archived: BTreeMap<u64, u64>,
     /// Archived entries that were skipped.
-    unseen: Vec<Range<u64>>,
+    not_given: Vec<Range<u64>>,
     /// The stored hashes of the tree.
     nodes: Option<TreeFile>,
-    erasures: Erasures,
+    erasures: ErasureMatcher,
     context: Context,
     time: Option<Timestamp>,
     nonces: NonceUses,
@@ -60,22 +60,22 @@ pub struct Auditor {
     wants_quorum: bool,
     /// Set after a finding that displaces entries: the hashes and checkpoints of later entries then
     /// prove nothing.
-    broken: bool,
+    displaced: bool,
     /// The number of entries so far.
-    counted: u64,
+    position: u64,
     /// The expected number of the next entry.
-    expected: u64,
+    next_number: u64,
     /// The first entry that did not fit. It is diagnosed when the next entry is known.
-    suspect: Option<Suspect>,
+    suspect: Option<SuspectEntry>,
     /// The first entry whose hash differs from the stored one. A checkpoint decides which of the
     /// two is right.
-    other_hash: Option<u64>,
+    hash_mismatch: Option<u64>,
     /// The number of entries under the last checkpoint that matched.
-    good: u64,
+    matched_size: u64,
     report: Report,
 }
 
-struct Suspect {
+struct SuspectEntry {
     place: u64,
     n: Option<u64>,
     why: Option<String>,
@@ -92,7 +92,7 @@ impl Auditor {
         // The number of hashes is read before the first entry: a writer stores hashes after their
         // entries.
         let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
-        let promised = leaves();
+        let stored_at_start = leaves();
         let mut findings = Vec::new();
         let checkpoints = Checkpoints::open(folder, inputs, |why| {
             findings.push(Finding { what: FindingKind::Checkpoint, n: None, why });
@@ -100,14 +100,14 @@ impl Auditor {
         let files = archived::entry_files(folder)?.iter().map(|file| file.first).collect();
         let mut auditor = Auditor {
             folder: folder.clone(),
-            promised,
+            stored_at_start,
             frontier: Frontier::new(),
             stored: TreeFile::in_order(folder).ok(),
             files,
             archived: BTreeMap::new(),
-            unseen: Vec::new(),
+            not_given: Vec::new(),
             nodes: TreeFile::open(folder).ok(),
-            erasures: Erasures::default(),
+            erasures: ErasureMatcher::default(),
             context: Context::new(),
             time: None,
             nonces: NonceUses::default(),
@@ -115,12 +115,12 @@ impl Auditor {
             allow_erased: inputs.allow_erased,
             all: inputs.all,
             wants_quorum: inputs.policy.is_some(),
-            broken: false,
-            counted: 0,
-            expected: 0,
+            displaced: false,
+            position: 0,
+            next_number: 0,
             suspect: None,
-            other_hash: None,
-            good: 0,
+            hash_mismatch: None,
+            matched_size: 0,
             report: Report::default(),
             checkpoints,
         };
@@ -165,43 +165,44 @@ impl Auditor {
     }
 
     /// Audits the next entry, from the findings on this entry alone.
-    pub fn take(&mut self, looked: EntryFindings) {
+    pub fn take(&mut self, entry: EntryFindings) {
         if self.is_over() {
             return;
         }
         if self.frontier.size() == 0 && self.report.entries == 0 {
             self.compare_checkpoints();
         }
-        if looked.named > self.counted {
-            self.skip_archived(looked.named);
+        if entry.named > self.position {
+            self.skip_archived(entry.named);
         }
         if let Some(suspect) = self.suspect.take() {
-            self.conclude(suspect, looked.stamp.map(|(n, _)| n));
+            self.conclude(suspect, entry.stamp.map(|(n, _)| n));
         }
         if self.is_over() {
             return;
         }
-        if !looked.whole {
-            self.broken_off(&looked);
+        if !entry.whole {
+            self.take_incomplete(&entry);
             return;
         }
-        let (place, counted) = (self.expected, self.counted);
-        self.counted += 1;
-        let n = looked.stamp.map(|(n, _)| n);
-        if let Some(why) = looked.fault.filter(|_| n == Some(place) || n.is_none()) {
-            self.suspect = Some(Suspect { place, n, why: Some(why), what: FindingKind::Changed });
+        let (place, position) = (self.next_number, self.position);
+        self.position += 1;
+        let n = entry.stamp.map(|(n, _)| n);
+        if let Some(why) = entry.fault.filter(|_| n == Some(place) || n.is_none()) {
+            self.suspect =
+                Some(SuspectEntry { place, n, why: Some(why), what: FindingKind::Changed });
         } else if n != Some(place) {
-            self.suspect = Some(Suspect { place, n, why: None, what: FindingKind::Changed });
-        } else if looked.named != counted && !self.broken {
-            let why = format!("by its name it would begin with entry {}", looked.named);
+            self.suspect = Some(SuspectEntry { place, n, why: None, what: FindingKind::Changed });
+        } else if entry.named != position && !self.displaced {
+            let why = format!("by its name it would begin with entry {}", entry.named);
             self.find(FindingKind::File, Some(place), why);
-        } else if let Some(time) = looked.stamp.map(|(_, time)| time) {
+        } else if let Some(time) = entry.stamp.map(|(_, time)| time) {
             match self.time {
                 Some(last) if time < last => {
                     let why =
                         format!("its time {time} is before {last}, that of the entry before it");
                     self.suspect =
-                        Some(Suspect { place, n, why: Some(why), what: FindingKind::Clock });
+                        Some(SuspectEntry { place, n, why: Some(why), what: FindingKind::Clock });
                 }
                 _ => {
                     self.time = Some(time);
@@ -210,36 +211,36 @@ impl Auditor {
                 }
             }
         }
-        let mut reasons = looked.judged.reasons;
+        let mut reasons = entry.judged.reasons;
         if self.suspect.is_none()
-            && let (Some((version, notice)), Some((_, time))) = (looked.notice, looked.stamp)
+            && let (Some((version, notice)), Some((_, time))) = (entry.notice, entry.stamp)
         {
             let is_request = matches!(notice, Notice::Request { .. });
-            self.apply_erasures((place, time, looked.leaf), &notice, &mut reasons);
+            self.apply_erasures((place, time, entry.leaf), &notice, &mut reasons);
             match self.context.apply_entry(place, version, time, notice) {
                 Ok(certain) => {
-                    self.report.under_offset += u64::from(!certain);
+                    self.report.ahead_of_clock += u64::from(!certain);
                     if !certain && !self.allow_clock && is_request {
                         reasons.add(Reason::Clock);
                     }
                 }
                 Err((what, why)) => {
-                    self.suspect = Some(Suspect { place, n, why: Some(why), what });
+                    self.suspect = Some(SuspectEntry { place, n, why: Some(why), what });
                 }
             }
             self.report.requests += u64::from(is_request);
         }
-        for nonce in &looked.nonces {
+        for nonce in &entry.nonces {
             if !self.nonces.use_up(place, *nonce) && self.suspect.is_none() {
                 let why = "its nonce was used before by the same key".to_owned();
                 self.suspect =
-                    Some(Suspect { place, n, why: Some(why), what: FindingKind::Replayed });
+                    Some(SuspectEntry { place, n, why: Some(why), what: FindingKind::Replayed });
             }
             self.nonces.forget(nonce.at);
         }
-        self.report.count(looked.bytes, &looked.judged, reasons);
-        self.expected = place.saturating_add(1);
-        self.add_leaf(looked.leaf, place, false);
+        self.report.count(entry.bytes, &entry.judged, reasons);
+        self.next_number = place.saturating_add(1);
+        self.add_leaf(entry.leaf, place, false);
         if self.suspect.is_none() {
             self.compare_checkpoints();
         }
@@ -261,8 +262,8 @@ impl Auditor {
                 }
             }
             Notice::Erased(erasure) => {
-                let stored = self.stored_leaf(erasure.n).filter(|_| !self.broken);
-                match self.erasures.add_record((n, time), erasure, (stored, &self.unseen)) {
+                let stored = self.stored_leaf(erasure.n).filter(|_| !self.displaced);
+                match self.erasures.add_record((n, time), erasure, (stored, &self.not_given)) {
                     Ok(true) => {}
                     Ok(false) => reasons.add(Reason::NotErased),
                     Err((what, n, why)) => self.find(what, Some(n), why),
@@ -291,8 +292,8 @@ impl Auditor {
         });
         if missing {
             self.stored = None;
-        } else if !same && self.other_hash.is_none() && !self.broken {
-            self.other_hash = Some(place);
+        } else if !same && self.hash_mismatch.is_none() && !self.displaced {
+            self.hash_mismatch = Some(place);
         }
     }
 
@@ -304,13 +305,13 @@ impl Auditor {
         for why in faults {
             self.find(FindingKind::Checkpoint, None, why);
         }
-        if held.is_empty() || self.broken {
+        if held.is_empty() || self.displaced {
             return;
         }
         let root = self.frontier.root();
         for one in &held {
             if one.checkpoint.root != root {
-                self.other_root(one, size);
+                self.report_other_root(one, size);
                 return;
             }
             self.report.checkpoints += u64::from(one.own);
@@ -321,8 +322,8 @@ impl Auditor {
                 self.report.witnessed = Some((size, time));
             }
         }
-        self.good = size;
-        if let Some(n) = self.other_hash.take() {
+        self.matched_size = size;
+        if let Some(n) = self.hash_mismatch.take() {
             let why = format!(
                 "the entries are those of a checkpoint over {size}, but the stored hashes from entry {n} on are not theirs"
             );

@@ -8,7 +8,7 @@ use super::auditor_inputs::AuditorInputs;
 use super::checkpoint::Checkpoint;
 use super::context::CLOCK_LEEWAY;
 use super::entry::{self, Entry, Event, Version};
-use super::judge::{Judge, JudgedEntry, Reason, Trust};
+use super::entry_judge::{AuditorTrust, EntryJudge, JudgedEntry, Reason};
 use super::note::{Note, NoteKey};
 use super::proof::{self, ClockEntry, EvidenceJson, ProofError, VERSION};
 use super::tree::{self, Hash};
@@ -20,7 +20,7 @@ use crate::verify::rejection::chain;
 /// The result of checking an evidence file.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Checked {
+pub struct CheckedEvidence {
     /// The line of the entry.
     pub line: Vec<u8>,
     /// The checkpoint that the proof was verified against.
@@ -46,7 +46,7 @@ pub struct Checked {
     pub fault: Option<String>,
 }
 
-impl Checked {
+impl CheckedEvidence {
     /// Returns the entry, if it can be parsed.
     pub fn entry(&self) -> Option<Entry<'_>> {
         entry::parse(&self.line).ok()
@@ -59,7 +59,7 @@ impl Checked {
 }
 
 /// The members of the file that hold bytes, decoded.
-struct Read {
+struct DecodedEvidence {
     note: Vec<u8>,
     proof: Vec<Hash>,
     named: NoteKey,
@@ -70,13 +70,13 @@ struct Read {
 ///
 /// # Errors
 /// [`ProofError::Form`] if the file cannot be parsed. A contradiction in a readable file is a
-/// [`Checked::fault`].
+/// [`CheckedEvidence::fault`].
 pub fn check(
     bytes: &[u8],
     inputs: &AuditorInputs,
-    trust: Trust,
+    trust: AuditorTrust,
     body: Option<&[u8]>,
-) -> Result<Checked, ProofError> {
+) -> Result<CheckedEvidence, ProofError> {
     let form = |why: String| ProofError::Form(format!("not an evidence file: {why}"));
     let json: EvidenceJson = serde_json::from_slice(bytes).map_err(|error| match version(bytes) {
         Some(other) if other != VERSION => form(format!(
@@ -89,10 +89,11 @@ pub fn check(
         return Err(form(format!("an unknown version {}", quoted(&json.mcpid))));
     }
     let named: NoteKey = json.log_key.parse().map_err(|e| form(format!("its log_key is {e}")))?;
-    let read = Read { note: decode(&json.checkpoint)?, proof: hashes(&json.proof)?, named };
-    let log_key = inputs.log_key.clone().unwrap_or(read.named.clone());
-    let parsed = Note::parse(&read.note).map_err(|e| form(e.to_string()))?;
-    let mut checked = Checked {
+    let decoded =
+        DecodedEvidence { note: decode(&json.checkpoint)?, proof: hashes(&json.proof)?, named };
+    let log_key = inputs.log_key.clone().unwrap_or(decoded.named.clone());
+    let parsed = Note::parse(&decoded.note).map_err(|e| form(e.to_string()))?;
+    let mut checked = CheckedEvidence {
         line: decode(&json.entry)?,
         pinned: inputs.log_key.is_some(),
         anchored: false,
@@ -105,7 +106,7 @@ pub fn check(
         checkpoint: Checkpoint::of(&parsed).map_err(|e| form(e.to_string()))?,
         log_key,
     };
-    let fault = check_proof(&json, &read, inputs, &mut checked)
+    let fault = check_proof(&json, &decoded, inputs, &mut checked)
         .and_then(|()| judge(&json, trust, (inputs, body), &mut checked))
         .err();
     checked.fault = fault;
@@ -115,10 +116,10 @@ pub fn check(
 /// Returns the version that a file names. Its other members are not parsed.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
-    struct Any {
+    struct AnyVersion {
         mcpid: String,
     }
-    serde_json::from_slice::<Any>(bytes).ok().map(|any| any.mcpid)
+    serde_json::from_slice::<AnyVersion>(bytes).ok().map(|any| any.mcpid)
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, ProofError> {
@@ -136,17 +137,17 @@ fn hashes(texts: &[String]) -> Result<Vec<Hash>, ProofError> {
 /// Checks the checkpoint, the proof and the keys that signed them.
 fn check_proof(
     json: &EvidenceJson,
-    read: &Read,
+    decoded: &DecodedEvidence,
     inputs: &AuditorInputs,
-    checked: &mut Checked,
+    checked: &mut CheckedEvidence,
 ) -> Result<(), String> {
-    if read.named != checked.log_key {
-        return Err(format!("it is of the log {}, not of the one that was pinned", read.named));
+    if decoded.named != checked.log_key {
+        return Err(format!("it is of the log {}, not of the one that was pinned", decoded.named));
     }
     if json.log_key_pem != format::spki_pem(checked.log_key.public()) {
         return Err("its log_key_pem is another key than its log_key".to_owned());
     }
-    let (checkpoint, parsed) = Checkpoint::signed(&read.note, &checked.log_key)
+    let (checkpoint, parsed) = Checkpoint::signed(&decoded.note, &checked.log_key)
         .map_err(|e| format!("its checkpoint is {e}"))?;
     if json.size != checkpoint.size {
         return Err(format!("it says {}, its checkpoint {}", json.size, checkpoint.size));
@@ -155,7 +156,7 @@ fn check_proof(
         return Err("its entry was erased: what was in it cannot be shown".to_owned());
     }
     let leaf = tree::leaf(&checked.line);
-    let root = tree::root_of_inclusion(&leaf, json.n, checkpoint.size, &read.proof);
+    let root = tree::root_of_inclusion(&leaf, json.n, checkpoint.size, &decoded.proof);
     if root != Some(checkpoint.root) {
         return Err("the entry is not under the root of its checkpoint".to_owned());
     }
@@ -195,9 +196,9 @@ fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i6
 /// Judges the request in the evidence file again.
 fn judge(
     json: &EvidenceJson,
-    trust: Trust,
+    trust: AuditorTrust,
     (inputs, body): (&AuditorInputs, Option<&[u8]>),
-    checked: &mut Checked,
+    checked: &mut CheckedEvidence,
 ) -> Result<(), String> {
     let entry = entry::parse(&checked.line).map_err(|e| format!("its entry is {}", chain(&e)))?;
     if entry.n != json.n {
@@ -221,7 +222,7 @@ fn judge(
     }
     let mut nonces = Vec::new();
     let (mut judged, asked) =
-        Judge::new(trust).request(request, entry.version, body, &mut nonces)?;
+        EntryJudge::new(trust).request(request, entry.version, body, &mut nonces)?;
     let off = entry.time.since(asked).saturating_sub(checked.offset);
     let fits = (-CLOCK_LEEWAY..=CLOCK_LEEWAY).contains(&off);
     if !fits && entry.version >= Version::Second {

@@ -2,8 +2,8 @@
 //! before and after it.
 
 use super::entry::{Rules, Version};
+use super::entry_judge::Notice;
 use super::finding::FindingKind;
-use super::judge::Notice;
 use super::report::LogLink;
 use crate::clock::Timestamp;
 

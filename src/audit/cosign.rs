@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::files;
-use super::note::{Kind, MAX_NOTE, NoteKey};
+use super::note::{MAX_NOTE, NoteKey, NoteKeyKind};
 use super::proof::ProofError;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
@@ -216,7 +216,7 @@ pub fn cosign(
             }
         }
     }
-    let witness = NoteKey::new(name, Kind::Witness, key.public().clone())
+    let witness = NoteKey::new(name, NoteKeyKind::Witness, key.public().clone())
         .map_err(|e| ProofError::Form(e.to_string()))?;
     let text = note.cosign(&witness, key, now).map_err(LogError::from)?;
     state.keep(&checkpoint)?;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::erasure::{Erasure, Tombstone};
-use super::record::{Dropped, FIRST_VERSION, VERSION, Verdict};
+use super::erasure_record::{Erasure, Tombstone};
+use super::record::{FIRST_VERSION, RefusalCounts, VERSION, Verdict};
 use super::redact::Redacted;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
@@ -59,7 +59,7 @@ pub enum Event<'a> {
     /// A request and its verdict.
     Request(Box<Request<'a>>),
     /// Counts of requests that have no entry of their own.
-    Dropped(Dropped),
+    Dropped(RefusalCounts),
     /// The clock of the writer stepped back. The times of later entries are ahead of this clock.
     Clock(ClockStep),
     /// The rules by which later requests are verified.
@@ -213,7 +213,7 @@ struct EntryMembers<'a> {
     #[serde(borrow)]
     event: Cow<'a, str>,
     #[serde(default)]
-    dropped: Option<Dropped>,
+    dropped: Option<RefusalCounts>,
     #[serde(default)]
     clock: Option<ClockStep>,
     #[serde(default)]

@@ -10,12 +10,12 @@ use super::archive::write_packed;
 use super::archived::{self, EntryFile};
 use super::checkpoint::Checkpoint;
 use super::entry::{self, Event};
-use super::erasure::{self, Erasure};
-use super::erasures;
+use super::erasure_match;
+use super::erasure_record::{self, Erasure};
 use super::fault::LogError;
 use super::files;
 use super::folder::{Folder, PACKED, file_name};
-use super::segment::{self, Lines, TreeFile};
+use super::segment::{self, EntryLines, TreeFile};
 use super::tree;
 use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
@@ -27,7 +27,7 @@ pub struct ErasedEntry {
     /// The number of the erased entry.
     pub n: u64,
     /// The number of the entry that records the erasure.
-    pub by: u64,
+    pub recorded_in: u64,
     /// The number of files in which a tombstone replaced the entry.
     pub files: u64,
     /// The reason in that record. If an earlier call was interrupted behind the record, this is the
@@ -58,12 +58,12 @@ pub enum EraseError {
         event: &'static str,
     },
     /// The entry was already erased.
-    #[error("entry {n} was erased before, as entry {by} says")]
+    #[error("entry {n} was erased before, as entry {recorded_in} says")]
     Already {
         /// The number of the entry.
         n: u64,
         /// The number of the entry that records the erasure.
-        by: u64,
+        recorded_in: u64,
     },
 }
 
@@ -80,7 +80,7 @@ pub fn erase(
     reason: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<ErasedEntry, EraseError> {
-    erasure::check_reason(reason).map_err(EraseError::Reason)?;
+    erasure_record::check_reason(reason).map_err(EraseError::Reason)?;
     let key = folder.key()?;
     let _lock = folder.lock_maintenance()?;
     let mut writer = LogWriter::open(folder.clone(), key.clone(), Settings::default(), clock)?;
@@ -90,8 +90,8 @@ pub fn erase(
     writer.checkpoint()?;
     // The entry may have been erased before, and the record of that may be in any later file, so
     // all later files are needed.
-    if let Some(unseen) = archived::unseen(folder)?.iter().find(|range| range.end > n) {
-        return Err(LogError::Archived(unseen.start.max(n)).into());
+    if let Some(not_given) = archived::not_given(folder)?.iter().find(|range| range.end > n) {
+        return Err(LogError::Archived(not_given.start.max(n)).into());
     }
     let changed = |why: String| LogError::changed(folder.path(), why);
     let copies = copies(folder, n)?;
@@ -115,10 +115,10 @@ pub fn erase(
             false => line = Some(found.bytes),
         }
     }
-    let told = erasures::find_record(folder, n)?;
+    let record = erasure_match::find_record(folder, n)?;
     let Some(line) = line else {
-        return Err(match told {
-            Some((by, _)) => EraseError::Already { n, by },
+        return Err(match record {
+            Some((recorded_in, _)) => EraseError::Already { n, recorded_in },
             None => changed(format!("entry {n} was removed, and no entry tells of it")).into(),
         });
     };
@@ -129,8 +129,8 @@ pub fn erase(
     }
     let leaf = tree::leaf(&line);
     check(folder, n, &leaf, key.public())?;
-    let (by, erasure) = match told {
-        Some((by, told)) if told.leaf == leaf && told.time == entry.time => (by, told),
+    let (recorded_in, erasure) = match record {
+        Some((by, record)) if record.leaf == leaf && record.time == entry.time => (by, record),
         Some((by, _)) => {
             let why = format!("entry {by} tells of the erasure of another one in its place");
             return Err(changed(why).into());
@@ -151,7 +151,7 @@ pub fn erase(
     // Dropping the writer releases the log, so that other processes can write again.
     drop(writer);
     let files = u64::try_from(copies.len()).unwrap_or(u64::MAX);
-    Ok(ErasedEntry { n, by, files, reason: erasure.reason })
+    Ok(ErasedEntry { n, recorded_in, files, reason: erasure.reason })
 }
 
 /// Lists the files that hold entry `n`: one; or two, if archiving was interrupted and left a packed
@@ -197,7 +197,7 @@ fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let mut read = Ok(());
     files::replace(&file.path, Some(&file.path), |out, _| {
         write_packed(out, file.packed, |out| {
-            for line in Lines::of(file).map_err(std::io::Error::other)? {
+            for line in EntryLines::of(file).map_err(std::io::Error::other)? {
                 match line {
                     Ok(line) if line.fault.is_some() || !line.whole => {
                         let why = line.fault.unwrap_or_else(|| "it breaks off".to_owned());

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::files;
-use super::note::{self, Kind, NoteKey, NoteKeyError};
+use super::note::{self, NoteKey, NoteKeyError, NoteKeyKind};
 use super::tree;
 use crate::clock::Timestamp;
 use crate::key::keyfile::Keyfile;
@@ -141,7 +141,7 @@ impl Folder {
             NoteKeyError::Key => LogError::KeyUnfit(NOT_ED25519),
             _ => LogError::KeyUnfit("its name has white space, a plus sign, or no length"),
         };
-        let key = NoteKey::new(name, Kind::Log, public).map_err(unfit)?;
+        let key = NoteKey::new(name, NoteKeyKind::Log, public).map_err(unfit)?;
         let keyfile = Keyfile::plain(secret, name, created)
             .map_err(|_| LogError::KeyUnfit("its name has a control character or is too long"))?;
         let mut builder = DirBuilder::new();
@@ -212,7 +212,7 @@ impl Folder {
             return Err(LogError::KeyUnfit("its name is none for a signed note"));
         }
         let secret = keyfile.open(None).map_err(|e| LogError::Key(Arc::new(e.into())))?;
-        let note = NoteKey::new(keyfile.name(), Kind::Log, secret.public().clone())
+        let note = NoteKey::new(keyfile.name(), NoteKeyKind::Log, secret.public().clone())
             .map_err(|_| LogError::KeyUnfit(NOT_ED25519))?;
         Ok(LogKey { note, secret: Arc::new(secret) })
     }

@@ -10,7 +10,7 @@ use super::fault::LogError;
 use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::{Record, RecordedRefusal, Verdict};
-use super::refused::Refused;
+use super::refused::RefusalFile;
 use super::writer::{LogWriter, Settings};
 use crate::block_on::block_on;
 use crate::clock::Clock;
@@ -33,8 +33,8 @@ pub struct Log {
 
 struct SharedLog {
     queue: Arc<EntryQueue>,
-    refused: Arc<Mutex<Refused>>,
-    numbers: Arc<LogNumbers>,
+    refused: Arc<Mutex<RefusalFile>>,
+    counters: Arc<LogCounters>,
     key: LogKey,
     clock: Arc<dyn Clock>,
     path: PathBuf,
@@ -42,11 +42,11 @@ struct SharedLog {
 
 /// Counters of one log.
 #[derive(Debug, Default)]
-struct LogNumbers {
+struct LogCounters {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
     /// Refused requests with a valid signature that got no entry.
-    unsaid: Arc<AtomicU64>,
+    refusals_without_entry: Arc<AtomicU64>,
     /// Refused requests without a valid signature that did not even get a line in the file of
     /// refused requests.
     refusals_not_logged: AtomicU64,
@@ -66,25 +66,25 @@ impl Log {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
         let key = folder.key()?;
-        let refused = Refused::new(folder.clone(), settings.refused_size);
+        let refused = RefusalFile::new(folder.clone(), settings.refused_size);
         let refused = Arc::new(Mutex::new(refused));
         let queue = Arc::new(entry_queue::new(settings.budget));
-        let numbers = Arc::new(LogNumbers::default());
+        let counters = Arc::new(LogCounters::default());
         let interval = settings.interval;
         let path = folder.path().to_owned();
         let writer = LogWriter::open(folder, key.clone(), settings, Arc::clone(&clock))?;
-        numbers.size.store(writer.size(), Ordering::Relaxed);
+        counters.size.store(writer.size(), Ordering::Relaxed);
         let writing = LogWriting {
             refused: Arc::clone(&refused),
-            numbers: Arc::clone(&numbers),
+            counters: Arc::clone(&counters),
             interval,
-            counted: Instant::now(),
-            tried: Instant::now(),
-            told: 0,
+            last_count: Instant::now(),
+            last_retry: Instant::now(),
+            reported_gaps: 0,
         };
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
-        Ok(Log { shared: Arc::new(SharedLog { queue, refused, numbers, key, clock, path }) })
+        Ok(Log { shared: Arc::new(SharedLog { queue, refused, counters, key, clock, path }) })
     }
 
     /// Appends an entry, and waits without blocking until it is safely written. Returns the number
@@ -110,11 +110,11 @@ impl Log {
     pub fn halt(&self, why: impl Into<String>) {
         let (path, why) = (self.shared.path.clone(), why.into());
         // If a reason was set before, that one stays.
-        let _ = self.shared.numbers.halted.set(LogError::Contradicted { path, why });
+        let _ = self.shared.counters.halted.set(LogError::Contradicted { path, why });
     }
 
     fn check(&self) -> Result<(), LogError> {
-        self.shared.numbers.halted.get().cloned().map_or(Ok(()), Err)
+        self.shared.counters.halted.get().cloned().map_or(Ok(()), Err)
     }
 
     /// Writes the waiting entries and a last checkpoint, and closes the log. Later entries are
@@ -126,8 +126,8 @@ impl Log {
     /// Appends an entry without waiting. If that fails and the request `passes`, the failure counts
     /// as a gap.
     pub(super) fn post(&self, record: Record, passes: bool) {
-        let numbers = &self.shared.numbers;
-        let missed = if passes { &numbers.gaps } else { &numbers.unsaid };
+        let counters = &self.shared.counters;
+        let missed = if passes { &counters.gaps } else { &counters.refusals_without_entry };
         match self.check() {
             Ok(()) => entry_queue::post(&self.shared.queue, record, missed),
             Err(_) => _ = missed.fetch_add(1, Ordering::Relaxed),
@@ -136,7 +136,7 @@ impl Log {
 
     /// Counts an entry that could not be created.
     pub(super) fn gap(&self) {
-        self.shared.numbers.gaps.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records a refused request without a valid signature.
@@ -150,7 +150,7 @@ impl Log {
         let now = self.shared.clock.now();
         let noted = lock(&self.shared.refused).note(now, verdict, because, head, statement);
         if !noted {
-            self.shared.numbers.refusals_not_logged.fetch_add(1, Ordering::Relaxed);
+            self.shared.counters.refusals_not_logged.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -165,7 +165,7 @@ impl Log {
 
     /// Returns the number of entries in the log.
     pub fn size(&self) -> u64 {
-        self.shared.numbers.size.load(Ordering::Relaxed)
+        self.shared.counters.size.load(Ordering::Relaxed)
     }
 
     /// Returns the number of entries that were not written, or not in time. Their requests may have
@@ -183,14 +183,14 @@ impl Log {
     /// Returns the number of refused requests that were only counted, because they exceeded the
     /// limits of the file of refused requests.
     pub fn refusals_not_logged(&self) -> u64 {
-        let numbers = &self.shared.numbers;
-        let unsaid = numbers.unsaid.load(Ordering::Relaxed);
-        unsaid.saturating_add(numbers.refusals_not_logged.load(Ordering::Relaxed))
+        let counters = &self.shared.counters;
+        let refusals_without_entry = counters.refusals_without_entry.load(Ordering::Relaxed);
+        refusals_without_entry.saturating_add(counters.refusals_not_logged.load(Ordering::Relaxed))
     }
 
     /// Returns the number of requests that were forwarded without an entry, under `best-effort`.
     pub fn gaps(&self) -> u64 {
-        self.shared.numbers.gaps.load(Ordering::Relaxed)
+        self.shared.counters.gaps.load(Ordering::Relaxed)
     }
 }
 
@@ -208,15 +208,15 @@ impl std::fmt::Debug for Log {
 
 /// The state of the writing thread.
 struct LogWriting {
-    refused: Arc<Mutex<Refused>>,
-    numbers: Arc<LogNumbers>,
+    refused: Arc<Mutex<RefusalFile>>,
+    counters: Arc<LogCounters>,
     interval: Duration,
     /// When an entry with the counts of refused requests was last written.
-    counted: Instant,
+    last_count: Instant,
     /// When the last retry after a failed write was.
-    tried: Instant,
+    last_retry: Instant,
     /// The number of gaps that entries of the log already report.
-    told: u64,
+    reported_gaps: u64,
 }
 
 impl LogWriting {
@@ -229,17 +229,17 @@ impl LogWriting {
                 // Under `required`, a log that fails makes the server refuse requests, so no entry
                 // arrives that could show that the log works again. So the thread tries a write
                 // itself.
-                Taken::Idle if self.tried.elapsed() >= RETRY => {
+                Taken::Idle if self.last_retry.elapsed() >= RETRY => {
                     let work = worker.queue().work();
                     if work.trouble().is_some() {
                         work.set_trouble(writer.probe());
                     }
-                    self.tried = Instant::now();
+                    self.last_retry = Instant::now();
                 }
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
-            if self.counted.elapsed() >= self.interval {
+            if self.last_count.elapsed() >= self.interval {
                 self.count(&mut writer);
             }
             if writer.is_checkpoint_due() {
@@ -259,11 +259,11 @@ impl LogWriting {
         writer: &mut LogWriter,
         entries: &[Arc<QueuedTask<EntryWork>>],
     ) {
-        let numbers = match self.numbers.halted.get() {
+        let numbers = match self.counters.halted.get() {
             Some(why) => Err(why.clone()),
             None => writer.append(entries.iter().map(|entry| &entry.task.record)),
         };
-        self.numbers.size.store(writer.size(), Ordering::Relaxed);
+        self.counters.size.store(writer.size(), Ordering::Relaxed);
         for (index, entry) in entries.iter().enumerate() {
             let answer = match &numbers {
                 Ok(numbers) => numbers.get(index).copied().ok_or(LogError::Closed),
@@ -278,20 +278,20 @@ impl LogWriting {
 
     /// Writes an entry with the counts since the last such entry.
     fn count(&mut self, writer: &mut LogWriter) {
-        self.counted = Instant::now();
+        self.last_count = Instant::now();
         let mut refused = lock(&self.refused);
         let mut counts = std::mem::take(&mut refused.counts);
         drop(refused);
-        let gaps = self.numbers.gaps.load(Ordering::Relaxed);
-        counts.gaps = gaps.saturating_sub(self.told);
+        let gaps = self.counters.gaps.load(Ordering::Relaxed);
+        counts.gaps = gaps.saturating_sub(self.reported_gaps);
         if counts.seen == 0 && counts.gaps == 0 {
             return;
         }
-        if self.numbers.halted.get().is_none()
+        if self.counters.halted.get().is_none()
             && writer.append(std::iter::once(&counts.record())).is_ok()
         {
-            self.numbers.size.store(writer.size(), Ordering::Relaxed);
-            self.told = gaps;
+            self.counters.size.store(writer.size(), Ordering::Relaxed);
+            self.reported_gaps = gaps;
             return;
         }
         // The write failed: the counts are kept for the next such entry.

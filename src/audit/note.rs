@@ -30,7 +30,7 @@ const DASH: &str = "\u{2014} ";
 
 /// The kind of a key that signs notes. It decides what a signature with that key states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NoteKeyKind {
     /// The key of a log: it signs the text itself.
     Log = 1,
     /// The key of a witness (`cosignature/v1`): it signs the text with a time, and states that the
@@ -41,11 +41,11 @@ pub enum Kind {
 /// The public key that verifies a note, with its name: `NAME+HASH+KEY`.
 ///
 /// ```
-/// use mcpid::audit::note::{Kind, NoteKey};
+/// use mcpid::audit::note::{NoteKeyKind, NoteKey};
 ///
 /// let text = "example.com/audit+28d95bd9+Aa6k0AQo0KGp1UhogdXH/by8Pv6pjzTdJ0Ya8bab9fUS";
 /// let key: NoteKey = text.parse()?;
-/// assert_eq!((key.name(), key.kind()), ("example.com/audit", Kind::Log));
+/// assert_eq!((key.name(), key.kind()), ("example.com/audit", NoteKeyKind::Log));
 /// // The hash is over the name too.
 /// assert!(text.replace("audit", "other").parse::<NoteKey>().is_err());
 /// # Ok::<(), mcpid::audit::note::NoteKeyError>(())
@@ -53,7 +53,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteKey {
     name: String,
-    kind: Kind,
+    kind: NoteKeyKind,
     public: PublicKey,
 }
 
@@ -85,7 +85,7 @@ impl NoteKey {
     /// # Errors
     /// [`NoteKeyError::Name`] if the name is not allowed, [`NoteKeyError::Key`] if the key is not an
     /// Ed25519 key.
-    pub fn new(name: &str, kind: Kind, public: PublicKey) -> Result<Self, NoteKeyError> {
+    pub fn new(name: &str, kind: NoteKeyKind, public: PublicKey) -> Result<Self, NoteKeyError> {
         if !is_name(name) {
             return Err(NoteKeyError::Name);
         }
@@ -101,7 +101,7 @@ impl NoteKey {
     }
 
     /// Returns the kind of statement that the key signs.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> NoteKeyKind {
         self.kind
     }
 
@@ -125,8 +125,8 @@ impl NoteKey {
     fn sign(&self, text: &str, key: &dyn Sign, time: Timestamp) -> Result<String, SignError> {
         let mut bytes = self.hash().to_vec();
         let signature = match self.kind {
-            Kind::Log => key.sign(text.as_bytes())?,
-            Kind::Witness => {
+            NoteKeyKind::Log => key.sign(text.as_bytes())?,
+            NoteKeyKind::Witness => {
                 let time = u64::try_from(time.unix()).unwrap_or_default();
                 bytes.extend(time.to_be_bytes());
                 key.sign(cosigned(time, text).as_bytes())?
@@ -164,8 +164,8 @@ impl FromStr for NoteKey {
         let bytes = STANDARD.decode(key).map_err(|_| NoteKeyError::Key)?;
         let (kind, key) = bytes.split_first().ok_or(NoteKeyError::Key)?;
         let kind = match kind {
-            1 => Kind::Log,
-            4 => Kind::Witness,
+            1 => NoteKeyKind::Log,
+            4 => NoteKeyKind::Witness,
             _ => return Err(NoteKeyError::Key),
         };
         let key: &[u8; 32] = key.try_into().map_err(|_| NoteKeyError::Key)?;
@@ -262,8 +262,8 @@ impl Note {
                 continue;
             };
             let (time, message) = match key.kind {
-                Kind::Log => (0, None),
-                Kind::Witness => {
+                NoteKeyKind::Log => (0, None),
+                NoteKeyKind::Witness => {
                     let time = u64::from_be_bytes(*rest.first_chunk::<8>()?);
                     (time, Some(cosigned(time, &self.text)))
                 }

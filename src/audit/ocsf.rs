@@ -44,7 +44,7 @@ struct NameInLog {
 
 /// The members of the request line that the event shows.
 #[derive(Default, Deserialize)]
-struct Sent {
+struct SentTarget {
     #[serde(default)]
     method: String,
     #[serde(default)]
@@ -136,7 +136,7 @@ fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
     let key = request.signatures.first();
     let key: KeyInLog =
         key.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default();
-    let sent: Sent = serde_json::from_str(request.request.get()).unwrap_or_default();
+    let sent: SentTarget = serde_json::from_str(request.request.get()).unwrap_or_default();
     let about = explain(request, 0).unwrap_or_default();
     let asked = line::read(request.request.get().as_bytes()).ok().and_then(|line| line.time);
     let operation = request.mcp.as_ref().map_or("unknown", |mcp| &mcp.method);

@@ -27,11 +27,11 @@ use serde_json::value::RawValue;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::entry::{self, Event, Request};
-use super::erasures;
+use super::erasure_match;
 use super::fault::LogError;
 use super::folder::Folder;
 use super::note::NoteKey;
-use super::segment::{self, Line, TreeFile};
+use super::segment::{self, EntryLine, TreeFile};
 use super::tree;
 use crate::key::format;
 use crate::key::trust::{Registry, TrustFile};
@@ -65,12 +65,12 @@ pub enum ProofError {
     #[error("entry {0} tells of no request")]
     NoRequest(u64),
     /// The entry was erased.
-    #[error("entry {n} was erased, as entry {by} says: {reason}")]
+    #[error("entry {n} was erased, as entry {recorded_in} says: {reason}")]
     Erased {
         /// The number of the erased entry.
         n: u64,
         /// The number of the entry that records the erasure.
-        by: u64,
+        recorded_in: u64,
         /// The recorded reason of the erasure.
         reason: String,
     },
@@ -100,7 +100,7 @@ pub(super) struct EvidenceJson {
     pub(super) checkpoint: String,
     pub(super) log_key: String,
     pub(super) log_key_pem: String,
-    pub(super) keys: Keys,
+    pub(super) keys: EvidenceKeys,
     pub(super) key_pems: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) clock: Option<ClockEntry>,
@@ -108,7 +108,7 @@ pub(super) struct EvidenceJson {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Keys {
+pub(super) struct EvidenceKeys {
     pub(super) keys: Vec<Box<RawValue>>,
 }
 
@@ -134,8 +134,10 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
         return Err(ProofError::NoCheckpoint { n, size: checkpoint.size });
     }
     if entry::is_about(&line.bytes, "tombstone") {
-        return Err(match erasures::find_record(folder, n)? {
-            Some((by, erasure)) => ProofError::Erased { n, by, reason: erasure.reason },
+        return Err(match erasure_match::find_record(folder, n)? {
+            Some((recorded_in, erasure)) => {
+                ProofError::Erased { n, recorded_in, reason: erasure.reason }
+            }
             None => ProofError::Removed(n),
         });
     }
@@ -159,7 +161,7 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
         log_key: log_key.to_string(),
         log_key_pem: format::spki_pem(log_key.public()),
         key_pems: pems(&keys)?,
-        keys: Keys { keys },
+        keys: EvidenceKeys { keys },
         clock: clock.transpose()?,
     };
     // Strings, numbers and raw JSON always serialise.
@@ -215,7 +217,7 @@ pub fn tlog_proof(
 /// Makes the inclusion proof of a line, in base64.
 fn inclusion(
     nodes: &TreeFile,
-    line: &Line,
+    line: &EntryLine,
     checkpoint: &Checkpoint,
 ) -> Result<Vec<String>, ProofError> {
     let proof = tree::inclusion(nodes, line.n, checkpoint.size)?;
@@ -227,7 +229,7 @@ fn inclusion(
     Ok(proof.iter().map(|hash| STANDARD.encode(hash)).collect())
 }
 
-fn says_offset(line: &Line) -> bool {
+fn says_offset(line: &EntryLine) -> bool {
     // This cheap search comes before parsing, because hardly any entry is about the clock.
     entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }

@@ -149,7 +149,7 @@ pub(super) enum RulesSource<'a> {
 }
 
 /// Everything that is recorded about a request, except its signatures.
-pub(super) struct Facts<'a, 'h> {
+pub(super) struct RequestFacts<'a, 'h> {
     pub(super) verdict: Verdict,
     pub(super) because: Option<RecordedRefusal<'a>>,
     pub(super) by: RulesSource<'a>,
@@ -164,7 +164,7 @@ pub(super) struct Facts<'a, 'h> {
 }
 
 /// Writes the record of a request.
-pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
+pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record {
     // Values that are no UTF-8 are left out, so that a line can always be written.
     let profile = match facts.by {
         RulesSource::Verifier(verifier) => verifier.profile(),
@@ -219,7 +219,7 @@ pub(super) fn write(facts: &Facts<'_, '_>, evidence: &Evidence) -> Record {
 /// Counts of requests without an entry of their own.
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct Dropped {
+pub struct RefusalCounts {
     /// Requests since the last such entry that have no valid signature, or were refused too often
     /// to get an entry each.
     pub seen: u64,
@@ -231,9 +231,9 @@ pub struct Dropped {
     pub gaps: u64,
 }
 
-impl Dropped {
+impl RefusalCounts {
     /// Adds the counts of `other`.
-    pub(super) fn add(&mut self, other: &Dropped) {
+    pub(super) fn add(&mut self, other: &RefusalCounts) {
         self.seen = self.seen.saturating_add(other.seen);
         self.dropped = self.dropped.saturating_add(other.dropped);
         self.gaps = self.gaps.saturating_add(other.gaps);

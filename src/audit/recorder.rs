@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use super::evidence::Evidence;
 use super::fault::LogError;
 use super::log::Log;
-use super::record::{self, Facts, RecordedRefusal, RulesSource, Verdict};
-use super::redact::{self, Keep, Rule};
-use super::refused::Bucket;
+use super::record::{self, RecordedRefusal, RequestFacts, RulesSource, Verdict};
+use super::redact::{self, KeptBody, Rule};
+use super::refused::TokenBucket;
 use crate::clock::Timestamp;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::message::Head;
@@ -39,13 +39,13 @@ pub struct Recorder {
     policy: Policy,
     bodies: bool,
     rules: Vec<Rule>,
-    held: Mutex<Bucket>,
+    held: Mutex<TokenBucket>,
 }
 
 /// What the recorder needs to know about a judged request.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct Judged<'a, 'h> {
+pub struct JudgedRequest<'a, 'h> {
     /// The head of the request.
     pub head: &'a Head<'h>,
     /// The body of the request, if it was read completely.
@@ -58,29 +58,29 @@ pub struct Judged<'a, 'h> {
     pub now: Timestamp,
 }
 
-impl<'a, 'h> Judged<'a, 'h> {
+impl<'a, 'h> JudgedRequest<'a, 'h> {
     /// Starts with the head of a request.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
-        Judged { head, body: None, reading: None, verifier, now }
+        JudgedRequest { head, body: None, reading: None, verifier, now }
     }
 
     /// Adds the request's body.
     #[must_use]
     pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
-        Judged { body, ..self }
+        JudgedRequest { body, ..self }
     }
 
     /// Adds the parsed body. With `None`, the body is parsed again.
     #[cfg(feature = "tower")]
     pub(crate) fn read(self, reading: Option<&'a Reading<'a>>) -> Self {
-        Judged { reading, ..self }
+        JudgedRequest { reading, ..self }
     }
 }
 
 impl Recorder {
     /// Creates a recorder with the policy `required`, which keeps no bodies.
     pub fn new(log: Log) -> Self {
-        let held = Mutex::new(Bucket::new(HELD_RATE, HELD_BURST));
+        let held = Mutex::new(TokenBucket::new(HELD_RATE, HELD_BURST));
         Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }
     }
 
@@ -114,7 +114,7 @@ impl Recorder {
     /// [`LogError`] if the entry was not written and the policy is `required`.
     pub async fn verified(
         &self,
-        request: &Judged<'_, '_>,
+        request: &JudgedRequest<'_, '_>,
         evidence: &Evidence,
     ) -> Result<(), LogError> {
         self.entry(request, evidence, Verdict::Verified, None).await
@@ -129,7 +129,7 @@ impl Recorder {
     /// `required`.
     pub async fn rejected(
         &self,
-        request: &Judged<'_, '_>,
+        request: &JudgedRequest<'_, '_>,
         evidence: Option<&Evidence>,
         because: RecordedRefusal<'_>,
         statement: Option<&Statement>,
@@ -173,12 +173,12 @@ impl Recorder {
 
     async fn entry(
         &self,
-        judged: &Judged<'_, '_>,
+        judged: &JudgedRequest<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<RecordedRefusal<'_>>,
     ) -> Result<(), LogError> {
-        let Judged { head, body, reading, verifier, now } = *judged;
+        let JudgedRequest { head, body, reading, verifier, now } = *judged;
         let origins = verifier.origins();
         let by = RulesSource::Verifier(verifier);
         let request = RequestToWrite { head, body, reading, origins, by, now };
@@ -232,14 +232,14 @@ impl Recorder {
             Some(body) => {
                 redact::apply(&self.rules, body, reading, &evidence.binding(), self.log.secret())?
             }
-            None => Keep::Nothing,
+            None => KeptBody::Nothing,
         };
         let (kept, redacted) = match &keep {
-            Keep::Whole => (body, None),
-            Keep::Redacted(redacted) => (None, Some(redacted)),
-            Keep::Nothing => (None, None),
+            KeptBody::Whole => (body, None),
+            KeptBody::Redacted(redacted) => (None, Some(redacted)),
+            KeptBody::Nothing => (None, None),
         };
-        let facts = Facts {
+        let facts = RequestFacts {
             verdict,
             because,
             by,

@@ -17,24 +17,24 @@ use super::fault::LogError;
 use super::files;
 use super::folder::{Folder, LogKey};
 use super::record::Verdict;
-use super::segment::{Line, Lines, Notes, TreeFile};
-use super::state::{self, Hashes, LogState, RulesInForce, Segment, day_of};
+use super::segment::{EntryLine, EntryLines, Notes, TreeFile};
+use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, day_of};
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
 /// The checkpoints of an undamaged log.
-struct Latest {
+struct LatestCheckpoint {
     checkpoint: Checkpoint,
     note: Vec<u8>,
     /// Whether the file of the latest checkpoint is missing or old and has to be written.
-    to_show: bool,
+    to_rewrite: bool,
     /// The length, in bytes, to which the file of all checkpoints has to be cut because an
     /// incomplete note follows.
     cut: Option<u64>,
 }
 
 /// What was read from the files of entries.
-struct Replayed {
+struct ReplayedEntries {
     frontier: Frontier,
     time: Timestamp,
     offset: i64,
@@ -72,7 +72,7 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
 /// Reads the latest checkpoint, and verifies that the log's own key signed it. A writer first
 /// appends a checkpoint to the file of all checkpoints and then writes `checkpoint`; it may have
 /// ended between the two.
-fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
+fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let alone = folder.latest()?;
     let mut notes = Notes::open(folder)?;
@@ -102,8 +102,8 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<Latest, LogError> {
         }
     }
     let cut = (!torn.is_empty()).then_some(notes.length);
-    let to_show = alone.as_ref() != Some(&note);
-    Ok(Latest { checkpoint, note, to_show, cut })
+    let to_rewrite = alone.as_ref() != Some(&note);
+    Ok(LatestCheckpoint { checkpoint, note, to_rewrite, cut })
 }
 
 /// Returns the frontier of the tree before the last file of entries, if the stored hashes suffice.
@@ -130,7 +130,7 @@ fn replay(
     segments: &[(u64, PathBuf)],
     (mut frontier, from): (Frontier, usize),
     checkpoint: &Checkpoint,
-) -> Result<Replayed, LogError> {
+) -> Result<ReplayedEntries, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let hashes_from = tree::stored(frontier.size());
     let (mut hashes, mut offset, mut successor) = (Vec::new(), 0, None);
@@ -154,7 +154,7 @@ fn replay(
         let is_last = at + 1 == tail.len();
         let mut end = 0;
         let mut day = None;
-        for line in Lines::open(path, *first)? {
+        for line in EntryLines::open(path, *first)? {
             let line = line?;
             let torn = !line.whole || line.bytes.contains(&0);
             if torn && is_last && checkpoint.size <= line.n {
@@ -219,7 +219,7 @@ fn replay(
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
         (time, successor) = before(segments, from)?;
     }
-    Ok(Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes })
+    Ok(ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
 /// Returns true if the last entries of a file, from `line` on, are an erasure or the end of the log
@@ -228,9 +228,9 @@ fn replay(
 /// The log signs a checkpoint right behind these entries, and acknowledges them only then. So the
 /// end of a process leaves them as they are here, and they are cut off: the call is made again.
 /// Without the log's key they can be forged, and the next checkpoint would sign the forgery.
-fn is_unfinished_statement(path: &Path, line: &Line) -> Result<bool, LogError> {
-    let rest: Vec<Line> =
-        Lines::open_at(path, line.n, line.offset)?.take(3).collect::<Result<_, _>>()?;
+fn is_unfinished_statement(path: &Path, line: &EntryLine) -> Result<bool, LogError> {
+    let rest: Vec<EntryLine> =
+        EntryLines::open_at(path, line.n, line.offset)?.take(3).collect::<Result<_, _>>()?;
     let events: Vec<_> = rest
         .iter()
         .map(|line| entry::parse(&line.bytes).ok().filter(|_| line.whole))
@@ -258,7 +258,7 @@ fn before(
     let Some((first, path)) = from.checked_sub(1).and_then(|at| segments.get(at)) else {
         return Ok((earliest, None));
     };
-    let last = Lines::open(path, *first)?.last().transpose()?;
+    let last = EntryLines::open(path, *first)?.last().transpose()?;
     let entry = last.as_ref().and_then(|line| entry::parse(&line.bytes).ok());
     Ok(entry.map_or((earliest, None), |entry| match entry.event {
         Event::Closed(closed) => (entry.time, Some(closed.successor)),
@@ -269,7 +269,11 @@ fn before(
 /// Returns how many bytes of the file of hashes match the entries. Hashes of entries under a
 /// checkpoint can be computed again. For later entries, the stored hashes are the only evidence
 /// that the entries were not changed.
-fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u64, LogError> {
+fn stored_hashes(
+    folder: &Folder,
+    replayed: &ReplayedEntries,
+    signed: u64,
+) -> Result<u64, LogError> {
     let changed = |why: &str| LogError::changed(folder.path(), why.to_owned());
     let mut file = match files::read(&folder.tree()) {
         Ok(file) => file,
@@ -311,11 +315,12 @@ fn stored_hashes(folder: &Folder, replayed: &Replayed, signed: u64) -> Result<u6
 /// step.
 fn take_up(
     folder: &Folder,
-    latest: Latest,
-    replayed: Replayed,
+    latest: LatestCheckpoint,
+    replayed: ReplayedEntries,
     stored: u64,
 ) -> Result<LogState, LogError> {
-    let Replayed { frontier, time, offset, rules, successor, last, hashes_from, hashes } = replayed;
+    let ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes } =
+        replayed;
     let segment = match last {
         None => None,
         Some((path, length, day)) => {
@@ -327,7 +332,7 @@ fn take_up(
             if file.metadata().map_err(wrong)?.len() > length {
                 file.set_len(length).and_then(|()| file.sync_all()).map_err(wrong)?;
             }
-            Some(Segment { file, path, length, day })
+            Some(OpenSegment { file, path, length, day })
         }
     };
     if let Some(length) = latest.cut {
@@ -335,13 +340,13 @@ fn take_up(
         let file = files::open(&path, OpenOptions::new().write(true))?;
         file.set_len(length).map_err(|e| LogError::io("write", &path, e))?;
     }
-    if latest.to_show {
+    if latest.to_rewrite {
         state::show(folder, &latest.note)?;
     }
     let known = usize::try_from(stored.saturating_sub(hashes_from.saturating_mul(HASH)));
     let missing = known.ok().and_then(|known| hashes.get(known..)).unwrap_or_default();
     let file = write_hashes(folder, stored, missing)?;
-    let tree = Hashes::new(file, folder.tree(), frontier.size());
+    let tree = HashFile::new(file, folder.tree(), frontier.size());
     let checkpointed = latest.checkpoint.size;
     Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor })
 }

@@ -96,14 +96,15 @@ pub struct Redacted {
     /// value, so each piece is valid text.
     pub rest: Vec<String>,
     /// The values that were cut out, in the order of the body.
-    pub cuts: Vec<Cut>,
+    pub cuts: Vec<RedactedValue>,
 }
 
 impl Redacted {
     /// Returns true if there is at least one cut, all cuts have different places and a hash, and
     /// there is a piece of text on both sides of each.
     pub(super) fn is_well_formed(&self) -> bool {
-        let hash = |cut: &Cut| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
+        let hash =
+            |cut: &RedactedValue| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
         let places: std::collections::HashSet<&str> =
             self.cuts.iter().map(|cut| &*cut.at).collect();
         !self.cuts.is_empty()
@@ -158,7 +159,7 @@ fn at<'t>(value: &'t RawValue, path: &str) -> Option<&'t str> {
 /// A value that was cut out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cut {
+pub struct RedactedValue {
     /// Where the value was, as a JSON pointer (RFC 6901).
     pub at: String,
     /// SHA-256 over the 32 bytes of the salt and the bytes of the value, in base64.
@@ -166,7 +167,7 @@ pub struct Cut {
 }
 
 /// How a body is kept.
-pub(super) enum Keep {
+pub(super) enum KeptBody {
     /// The complete body: no rule applies to it.
     Whole,
     /// The body without the values that rules name.
@@ -185,21 +186,21 @@ pub(super) fn apply(
     reading: Option<&Reading<'_>>,
     binding: &str,
     key: &dyn Sign,
-) -> Result<Keep, SignError> {
+) -> Result<KeptBody, SignError> {
     if rules.is_empty() || body.is_empty() {
-        return Ok(Keep::Whole);
+        return Ok(KeptBody::Whole);
     }
     let (Some(operation), Ok(text)) =
         (reading.and_then(Reading::operation), std::str::from_utf8(body))
     else {
-        return Ok(Keep::Nothing);
+        return Ok(KeptBody::Nothing);
     };
     // If the message has no name, rules for any name apply too, so that rather too much is hidden.
     let forms = operation.forms();
     let mine: Vec<&Rule> =
         rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();
     if mine.is_empty() {
-        return Ok(Keep::Whole);
+        return Ok(KeptBody::Whole);
     }
     let mut cuts: Vec<(Range<usize>, String)> = Vec::new();
     let params = serde_json::from_str::<BTreeMap<String, &RawValue>>(text)
@@ -209,13 +210,13 @@ pub(super) fn apply(
         if let Some(params) = params
             && find(text, params, &rule.path, "/params", &mut cuts).is_none()
         {
-            return Ok(Keep::Nothing);
+            return Ok(KeptBody::Nothing);
         }
     }
     // Of nested values, the outermost comes first, and the values inside it are dropped.
     cuts.sort_by(|(a, _), (b, _)| (a.start, b.end).cmp(&(b.start, a.end)));
     if cuts.len() > MAX_CUTS {
-        return Ok(Keep::Nothing);
+        return Ok(KeptBody::Nothing);
     }
     let mut redacted = Redacted { rest: Vec::new(), cuts: Vec::new() };
     let mut from = 0;
@@ -225,15 +226,15 @@ pub(super) fn apply(
         }
         let (Some(before), Some(value)) = (text.get(from..span.start), text.get(span.clone()))
         else {
-            return Ok(Keep::Nothing);
+            return Ok(KeptBody::Nothing);
         };
         redacted.rest.push(before.to_owned());
         let sha256 = commitment(&salt(key, binding, &at)?, value);
-        redacted.cuts.push(Cut { at, sha256 });
+        redacted.cuts.push(RedactedValue { at, sha256 });
         from = span.end;
     }
     redacted.rest.push(text.get(from..).unwrap_or_default().to_owned());
-    Ok(if redacted.cuts.is_empty() { Keep::Whole } else { Keep::Redacted(redacted) })
+    Ok(if redacted.cuts.is_empty() { KeptBody::Whole } else { KeptBody::Redacted(redacted) })
 }
 
 /// Finds the values below `value` that `path` names; `None` if there are too many to follow.

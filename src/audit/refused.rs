@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::files;
 use super::folder::Folder;
-use super::record::{Dropped, RecordedRefusal, Verdict};
+use super::record::{RecordedRefusal, RefusalCounts, Verdict};
 use crate::clock::Timestamp;
 use crate::message::Head;
 use crate::verify::Statement;
@@ -29,16 +29,16 @@ const CODES: usize = 64;
 
 /// A token bucket: permits that refill at a steady rate, up to a limit.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     permits: f64,
     rate: f64,
     burst: f64,
     filled: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     pub(super) fn new(rate: f64, burst: f64) -> Self {
-        Bucket { permits: burst, rate, burst, filled: Instant::now() }
+        TokenBucket { permits: burst, rate, burst, filled: Instant::now() }
     }
 
     /// Takes one permit; returns false if there is none.
@@ -55,12 +55,12 @@ impl Bucket {
 }
 
 /// Writes refused requests, and counts them.
-pub(super) struct Refused {
+pub(super) struct RefusalFile {
     folder: Folder,
     limit: u64,
-    bucket: Bucket,
+    bucket: TokenBucket,
     file: Option<(File, u64)>,
-    pub(super) counts: Dropped,
+    pub(super) counts: RefusalCounts,
 }
 
 #[derive(Serialize)]
@@ -78,10 +78,10 @@ struct RefusedLine<'a> {
     created: Option<i64>,
 }
 
-impl Refused {
+impl RefusalFile {
     pub(super) fn new(folder: Folder, limit: u64) -> Self {
-        let bucket = Bucket::new(RATE, BURST);
-        Refused { folder, limit, bucket, file: None, counts: Dropped::default() }
+        let bucket = TokenBucket::new(RATE, BURST);
+        RefusalFile { folder, limit, bucket, file: None, counts: RefusalCounts::default() }
     }
 
     /// Counts a request, and writes a line of limited length about it if the limits allow. Nothing

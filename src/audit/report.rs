@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::entry::PreviousLog;
-use super::erasures::ReportedErasure;
+use super::entry_judge::{JudgedEntry, Reason, Reasons};
+use super::erasure_match::ReportedErasure;
 use super::finding::Finding;
-use super::judge::{JudgedEntry, Reason, Reasons};
 use super::tree::Hash;
 use crate::clock::Timestamp;
 
@@ -24,11 +24,11 @@ pub struct Report {
     /// The number of entries whose body was not kept.
     pub without_body: u64,
     /// The number of entries whose signature covers data that is not kept.
-    pub opaque: u64,
+    pub base_not_kept: u64,
     /// The number of entries whose time is ahead of the log's clock.
-    pub under_offset: u64,
+    pub ahead_of_clock: u64,
     /// The number of entries about requests whose tool or method only the log claims.
-    pub claimed: u64,
+    pub operation_claimed: u64,
     /// Number of entries that are not good, for each reason.
     pub unjudged: BTreeMap<&'static str, u64>,
     /// The number of entries that are not good for any reason.
@@ -38,7 +38,7 @@ pub struct Report {
     /// The number of entries under a checkpoint or cosignature from outside the log.
     pub anchored: Option<u64>,
     /// The number of archived entries whose archive was not given.
-    pub unseen: u64,
+    pub not_given: u64,
     /// The number of entries that a tombstone replaces.
     pub erased: u64,
     /// The erasures that the log tells of, in the order of their records; the first 1,000.
@@ -74,8 +74,8 @@ impl Report {
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
         self.signatures += judged.signatures;
         self.without_body += u64::from(judged.without_body);
-        self.opaque += u64::from(judged.opaque);
-        self.claimed += u64::from(judged.operation_claimed);
+        self.base_not_kept += u64::from(judged.base_not_kept);
+        self.operation_claimed += u64::from(judged.operation_claimed);
         self.not_good += u64::from(!reasons.is_empty());
         for reason in reasons.iter() {
             *self.unjudged.entry(reason.as_str()).or_default() += 1;
@@ -83,9 +83,9 @@ impl Report {
     }
 
     /// Counts entries that were not read.
-    pub(super) fn count_unseen(&mut self, count: u64) {
+    pub(super) fn count_not_given(&mut self, count: u64) {
         self.entries += count;
-        self.unseen += count;
+        self.not_given += count;
         self.not_good += count;
         *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
     }

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use super::entry;
+use super::entry_judge::{self, NonceId, NonceUse};
 use super::fault::LogError;
 use super::folder::Folder;
-use super::judge::{self, NonceId, NonceUse};
 use super::segment;
 
 /// The nonces that may not be used again yet.

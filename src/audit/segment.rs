@@ -21,7 +21,7 @@ const MAX_SHORT_LINES: u32 = 1_000;
 
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct EntryLine {
     /// The position of the line in the log, as counted.
     pub n: u64,
     /// The line's bytes, without the line feed.
@@ -37,7 +37,7 @@ pub struct Line {
 }
 
 /// The lines of one file of entries.
-pub(super) struct Lines {
+pub(super) struct EntryLines {
     reader: Box<dyn BufRead + Send>,
     path: PathBuf,
     packed: bool,
@@ -51,9 +51,9 @@ pub(super) struct Lines {
     short: u32,
 }
 
-impl Lines {
+impl EntryLines {
     pub(super) fn open(path: &Path, first: u64) -> Result<Self, LogError> {
-        Lines::of(&EntryFile { first, path: path.to_owned(), packed: false })
+        EntryLines::of(&EntryFile { first, path: path.to_owned(), packed: false })
     }
 
     pub(super) fn of(file: &EntryFile) -> Result<Self, LogError> {
@@ -63,7 +63,7 @@ impl Lines {
             true => Box::new(BufReader::with_capacity(256 * 1024, Unpacker::new(opened))),
             false => Box::new(BufReader::with_capacity(256 * 1024, opened)),
         };
-        Ok(Lines { reader, path, packed, n, offset: 0, length: 0, over: false, short: 0 })
+        Ok(EntryLines { reader, path, packed, n, offset: 0, length: 0, over: false, short: 0 })
     }
 
     /// Opens a file that is not packed at the line of entry `n`, `offset` bytes from its begin.
@@ -72,10 +72,10 @@ impl Lines {
         opened.seek(SeekFrom::Start(offset)).map_err(|e| LogError::io("read", path, e))?;
         let reader = Box::new(BufReader::with_capacity(64 * 1024, opened));
         let path = path.to_owned();
-        Ok(Lines { reader, path, packed: false, n, offset, length: 0, over: false, short: 0 })
+        Ok(EntryLines { reader, path, packed: false, n, offset, length: 0, over: false, short: 0 })
     }
 
-    fn read(&mut self) -> io::Result<Option<Line>> {
+    fn read(&mut self) -> io::Result<Option<EntryLine>> {
         if self.over {
             return Ok(None);
         }
@@ -99,23 +99,23 @@ impl Lines {
         let (n, offset) = (self.n, self.offset);
         self.n = self.n.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(Some(Line { n, bytes, whole, offset, named: n, fault: None }))
+        Ok(Some(EntryLine { n, bytes, whole, offset, named: n, fault: None }))
     }
 
     /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why` says
     /// what the file is or has.
-    fn cut(&mut self, why: &str) -> Line {
+    fn cut(&mut self, why: &str) -> EntryLine {
         self.over = true;
         let (n, offset) = (self.n, self.offset);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let kind = if self.packed { "archive" } else { "file" };
         let fault = Some(format!("its {kind} {name} {why}"));
-        Line { n, bytes: Vec::new(), whole: false, offset, named: n, fault }
+        EntryLine { n, bytes: Vec::new(), whole: false, offset, named: n, fault }
     }
 }
 
-impl Iterator for Lines {
-    type Item = Result<Line, LogError>;
+impl Iterator for EntryLines {
+    type Item = Result<EntryLine, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.read() {
@@ -132,17 +132,19 @@ impl Iterator for Lines {
 ///
 /// # Errors
 /// [`LogError`] if the files cannot be read.
-pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogError>>, LogError> {
+pub fn lines(
+    folder: &Folder,
+) -> Result<impl Iterator<Item = Result<EntryLine, LogError>>, LogError> {
     let mut place = 0_u64;
     Ok(archived::entry_files(folder)?
         .into_iter()
-        .flat_map(|file| match Lines::of(&file) {
+        .flat_map(|file| match EntryLines::of(&file) {
             Ok(lines) => Box::new(lines) as Box<dyn Iterator<Item = _> + Send>,
             Err(error) => Box::new(std::iter::once(Err(error))),
         })
         .map(move |line| {
             line.map(|line| {
-                let line = Line { n: place, ..line };
+                let line = EntryLine { n: place, ..line };
                 place = place.saturating_add(1);
                 line
             })
@@ -157,10 +159,10 @@ pub fn lines(folder: &Folder) -> Result<impl Iterator<Item = Result<Line, LogErr
 pub(super) fn line(
     folder: &Folder,
     n: u64,
-    wanted: impl Fn(&Line) -> bool,
-) -> Result<Option<(Line, Option<Line>)>, LogError> {
+    wanted: impl Fn(&EntryLine) -> bool,
+) -> Result<Option<(EntryLine, Option<EntryLine>)>, LogError> {
     let files = archived::entry_files(folder)?;
-    if folder.is_unseen(n)? {
+    if folder.is_not_given(n)? {
         return Err(LogError::Archived(n));
     }
     let at = files.partition_point(|file| file.first <= n);
@@ -168,7 +170,7 @@ pub(super) fn line(
         return Ok(None);
     };
     let mut picked = None;
-    for line in Lines::of(file)? {
+    for line in EntryLines::of(file)? {
         let line = line?;
         if line.n == n {
             return Ok(line.whole.then_some((line, picked)));
@@ -184,8 +186,8 @@ pub(super) fn line(
 ///
 /// # Errors
 /// [`LogError`] if the file cannot be read.
-pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<Line>, LogError> {
-    for line in Lines::of(file)? {
+pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<EntryLine>, LogError> {
+    for line in EntryLines::of(file)? {
         let line = line?;
         if let Some(why) = line.fault {
             return Err(LogError::Archive { path: file.path.clone(), why });

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::key::store::{self, FileError};
 
 /// The file to which entries are appended.
-pub(super) struct Segment {
+pub(super) struct OpenSegment {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) length: u64,
@@ -22,7 +22,7 @@ pub(super) struct Segment {
 
 /// The file of hashes, and the hashes that are still to be written: with the next checkpoint, or
 /// earlier if there are many. Until then, the hashes can be computed from the entries.
-pub(super) struct Hashes {
+pub(super) struct HashFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
     length: u64,
@@ -50,8 +50,8 @@ pub(super) struct LogState {
     pub(super) frontier: Frontier,
     /// The time of the last entry.
     pub(super) time: Timestamp,
-    pub(super) segment: Option<Segment>,
-    pub(super) tree: Hashes,
+    pub(super) segment: Option<OpenSegment>,
+    pub(super) tree: HashFile,
     /// The number of entries under the latest checkpoint.
     pub(super) checkpointed: u64,
     /// Seconds by which the times of entries are ahead of the clock, as the log has stated.
@@ -69,7 +69,7 @@ pub(super) fn day_of(time: Timestamp) -> i64 {
 
 impl LogState {
     /// Returns the file for the next entry, which is created if there is none.
-    pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut Segment, LogError> {
+    pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut OpenSegment, LogError> {
         match &mut self.segment {
             Some(segment) => Ok(segment),
             none => {
@@ -78,7 +78,7 @@ impl LogState {
                 if !files::lock(&file, &path)? {
                     return Err(LogError::Locked(folder.path().to_owned()));
                 }
-                Ok(none.insert(Segment { file, path, length: 0, day: i64::MIN }))
+                Ok(none.insert(OpenSegment { file, path, length: 0, day: i64::MIN }))
             }
         }
     }
@@ -115,11 +115,11 @@ impl LogState {
     }
 }
 
-impl Hashes {
+impl HashFile {
     /// Starts with the file at `path`, which ends with the hashes of `size` entries.
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
         let length = tree::stored(size).saturating_mul(HASH);
-        Hashes { file, path, length, torn: false, waiting: Vec::new() }
+        HashFile { file, path, length, torn: false, waiting: Vec::new() }
     }
 
     /// Writes the waiting hashes.

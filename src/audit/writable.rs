@@ -7,7 +7,7 @@ use super::entry::{self, Event};
 use super::fault::LogError;
 use super::files;
 use super::folder::Folder;
-use super::segment::Lines;
+use super::segment::EntryLines;
 
 impl Folder {
     /// Checks, without changing anything, whether this process could write the log: its key, its
@@ -53,7 +53,7 @@ impl Folder {
 fn last_line(folder: &Folder) -> Result<Option<Vec<u8>>, LogError> {
     for (first, path) in folder.segments()?.into_iter().rev() {
         let mut last = None;
-        for line in Lines::open(&path, first)? {
+        for line in EntryLines::open(&path, first)? {
             last = Some(line?).filter(|line| line.whole).or(last);
         }
         if let Some(line) = last {

@@ -16,7 +16,7 @@ use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
-use super::state::{LogState, RulesInForce, Segment, WAITING_HASHES, day_of, remember, show};
+use super::state::{LogState, OpenSegment, RulesInForce, WAITING_HASHES, day_of, remember, show};
 use super::tree::{self, Frontier};
 use crate::clock::{Clock, Timestamp};
 
@@ -143,7 +143,7 @@ impl LogWriter {
         if state.tree.waiting.len() >= WAITING_HASHES {
             state.tree.write()?;
         }
-        let mut batch = Batch::new(state);
+        let mut batch = EntryBatch::new(state);
         // If times are ahead of the clock, each new file states the offset again, because a file
         // may be read without the files before it.
         if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
@@ -214,7 +214,7 @@ impl LogWriter {
     fn turn_over(&mut self, now: Timestamp) -> Result<(), LogError> {
         let full = self.state.as_ref().is_some_and(|state| {
             let day = day_of(state.time.max(now));
-            let full = |s: &Segment| s.length >= self.settings.file_size || s.day != day;
+            let full = |s: &OpenSegment| s.length >= self.settings.file_size || s.day != day;
             state.segment.as_ref().is_some_and(|s| s.length > 0 && full(s))
         });
         if full {
@@ -262,7 +262,7 @@ impl LogWriter {
 }
 
 /// Entries that are written together.
-struct Batch {
+struct EntryBatch {
     frontier: Frontier,
     time: Timestamp,
     offset: i64,
@@ -273,9 +273,9 @@ struct Batch {
     hashes: Vec<u8>,
 }
 
-impl Batch {
+impl EntryBatch {
     fn new(state: &LogState) -> Self {
-        Batch {
+        EntryBatch {
             frontier: state.frontier.clone(),
             time: state.time,
             offset: state.offset,

@@ -232,7 +232,7 @@ pub fn add(
 }
 
 /// The existing members that stay in a signature field, each followed by a separator.
-struct Others {
+struct OtherLabels {
     text: String,
     labels: Vec<String>,
 }
@@ -242,8 +242,8 @@ fn others(
     field: &'static str,
     label: &str,
     existing: LabelConflict,
-) -> Result<Others, AddError> {
-    let mut others = Others { text: String::new(), labels: Vec::new() };
+) -> Result<OtherLabels, AddError> {
+    let mut others = OtherLabels { text: String::new(), labels: Vec::new() };
     let Some(value) = structured::combine(head.values(field)) else {
         return Ok(others);
     };

@@ -12,7 +12,7 @@ pub mod params;
 mod value;
 
 pub use component::{Component, ComponentError};
-pub use params::{Claims, MemberFault, Param, ParamsError, SignatureParams};
+pub use params::{MemberFault, Param, ParamsError, SignatureParams, StatedParameters};
 
 /// The error if a covered component has no value in the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +35,13 @@ pub struct BaseError {
 /// [`BaseError`] for the first component that is absent, unknown, or not available in a request.
 ///
 /// ```
-/// use mcpid::base::{Claims, Component, SignatureParams, signature_base};
+/// use mcpid::base::{StatedParameters, Component, SignatureParams, signature_base};
 /// use mcpid::message::target::Origins;
 /// use mcpid::message::{Head, RequestTarget};
 ///
 /// let head = Head::new("POST", RequestTarget::from_url("https://mcp.example.com/mcp")?)?;
 /// let components = vec![Component::parse("@method")?, Component::parse("@path")?];
-/// let claims = Claims { created: Some(1_790_000_000), ..Claims::default() };
+/// let claims = StatedParameters { created: Some(1_790_000_000), ..StatedParameters::default() };
 /// let params = SignatureParams::for_signing(components, &claims)?;
 /// let origins = Origins::unknown();
 /// assert_eq!(

@@ -73,7 +73,7 @@ pub enum MemberFault {
 /// The parameters that a signer sets. Most profiles do not send `alg`, because the key determines
 /// it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Claims<'a> {
+pub struct StatedParameters<'a> {
     /// When the signature was made, in seconds since 1970.
     pub created: Option<i64>,
     /// End of validity (exclusive), in seconds since 1970.
@@ -122,7 +122,7 @@ impl<'a> SignatureParams<'a> {
     /// cannot be written.
     pub fn for_signing(
         components: Vec<Component<'a>>,
-        claims: &Claims<'a>,
+        claims: &StatedParameters<'a>,
     ) -> Result<Self, ParamsError> {
         let integer = |n: Option<i64>| n.map(BareItem::Integer);
         let string = |s: Option<&'a str>| s.map(|s| BareItem::String(Cow::Borrowed(s)));

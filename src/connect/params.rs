@@ -22,47 +22,47 @@ const ANNOTATION: &str = "x-mcp-header";
 /// Limit, in bytes, on names, headers and paths of all annotated tools together: enough for
 /// thousands of tools. If a tool is beyond the limit, its calls are sent without the fields, and
 /// the server reports that they are missing.
-const MOST: usize = 4 << 20;
+const MAX_TOTAL_BYTES: usize = 4 << 20;
 /// Limit, in bytes, on a schema that is searched for annotations. A tool with a longer schema that
 /// mentions annotations is removed from the list.
-const LONGEST: usize = 1 << 20;
+const MAX_SCHEMA_BYTES: usize = 1 << 20;
 /// The largest whole number that JavaScript represents exactly. The rules of MCP use this limit.
-const SAFE: i64 = (1 << 53) - 1;
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 /// One annotated parameter.
 #[derive(Clone, Debug, PartialEq)]
-struct MirroredParam {
+struct AnnotatedParam {
     header: HeaderName,
     path: Vec<String>,
 }
 
 /// The tools of one server that have annotated arguments.
 #[derive(Debug, Default)]
-pub(super) struct ParamMirror {
+pub(super) struct AnnotatedTools {
     tools: Mutex<KnownParams>,
 }
 
 #[derive(Debug, Default)]
 struct KnownParams {
-    by_name: HashMap<String, Arc<[MirroredParam]>>,
-    /// Size of all parameters in bytes; limited by [`MOST`].
+    by_name: HashMap<String, Arc<[AnnotatedParam]>>,
+    /// Size of all parameters in bytes; limited by [`MAX_TOTAL_BYTES`].
     size: usize,
 }
 
 impl KnownParams {
     fn forget(&mut self, tool: &str) {
-        if let Some(mirrored) = self.by_name.remove(tool) {
-            self.size = self.size.saturating_sub(size(tool, &mirrored));
+        if let Some(params) = self.by_name.remove(tool) {
+            self.size = self.size.saturating_sub(size(tool, &params));
         }
     }
 }
 
-fn size(tool: &str, mirrored: &[MirroredParam]) -> usize {
-    let one = |mirrored: &MirroredParam| {
-        let path = mirrored.path.iter().map(|step| step.len() + size_of::<String>());
-        mirrored.header.as_str().len() + path.sum::<usize>() + size_of::<MirroredParam>()
+fn size(tool: &str, params: &[AnnotatedParam]) -> usize {
+    let one = |param: &AnnotatedParam| {
+        let path = param.path.iter().map(|step| step.len() + size_of::<String>());
+        param.header.as_str().len() + path.sum::<usize>() + size_of::<AnnotatedParam>()
     };
-    tool.len() + mirrored.iter().map(one).sum::<usize>()
+    tool.len() + params.iter().map(one).sum::<usize>()
 }
 
 /// What was learned from one page of the list of tools.
@@ -77,7 +77,7 @@ pub(super) struct ToolListReading {
     pub(super) cursor: Option<String>,
 }
 
-impl ParamMirror {
+impl AnnotatedTools {
     fn tools(&self) -> MutexGuard<'_, KnownParams> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,10 +111,10 @@ impl ParamMirror {
                 kept.push(raw.get());
                 continue;
             };
-            match annotated(tool.schema.map_or("null", RawValue::get)) {
-                Ok(mirrored) => {
+            match annotated_params(tool.schema.map_or("null", RawValue::get)) {
+                Ok(params) => {
                     kept.push(raw.get());
-                    self.remember(tool.name, mirrored);
+                    self.remember(tool.name, params);
                 }
                 Err(why) => {
                     self.tools().forget(&tool.name);
@@ -129,23 +129,25 @@ impl ParamMirror {
         lesson
     }
 
-    fn remember(&self, tool: String, mirrored: Vec<MirroredParam>) {
+    fn remember(&self, tool: String, params: Vec<AnnotatedParam>) {
         let mut tools = self.tools();
         tools.forget(&tool);
-        let size = size(&tool, &mirrored);
-        if !mirrored.is_empty() && tools.size.saturating_add(size) <= MOST {
+        let size = size(&tool, &params);
+        if !params.is_empty() && tools.size.saturating_add(size) <= MAX_TOTAL_BYTES {
             tools.size += size;
-            tools.by_name.insert(tool, mirrored.into());
+            tools.by_name.insert(tool, params.into());
         }
     }
 
     /// Returns the `Mcp-Param-*` fields for a call of `tool`, whose message is `body`.
     pub(super) fn headers(&self, tool: &str, body: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
-        let Some(mirrored) = self.tools().by_name.get(tool).cloned() else { return Vec::new() };
+        let Some(params) = self.tools().by_name.get(tool).cloned() else {
+            return Vec::new();
+        };
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
         let arguments = body.pointer("/params/arguments");
-        let header = |mirrored: &MirroredParam| {
-            let path = mirrored.path.iter();
+        let header = |param: &AnnotatedParam| {
+            let path = param.path.iter();
             let value = path.fold(arguments, |at, step| at?.get(step))?;
             let text = match value {
                 Value::String(text) => text.clone(),
@@ -154,9 +156,9 @@ impl ParamMirror {
                 _ => return None,
             };
             let value = HeaderValue::from_str(&encode(&text)).ok()?;
-            Some((mirrored.header.clone(), value))
+            Some((param.header.clone(), value))
         };
-        mirrored.iter().filter_map(header).collect()
+        params.iter().filter_map(header).collect()
     }
 }
 
@@ -166,39 +168,39 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
         // Beyond the safe range, one float stands for several whole numbers.
-        (float.fract() == 0.0 && float.abs() <= SAFE as f64).then_some(float as i64)
+        (float.fract() == 0.0 && float.abs() <= MAX_SAFE_INTEGER as f64).then_some(float as i64)
     })?;
-    (-SAFE..=SAFE).contains(&whole).then_some(whole)
+    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&whole).then_some(whole)
 }
 
 /// Returns the annotated parameters of a schema, given as JSON text.
 ///
 /// # Errors
 /// In words, which rule an annotation breaks.
-fn annotated(schema: &str) -> Result<Vec<MirroredParam>, String> {
+fn annotated_params(schema: &str) -> Result<Vec<AnnotatedParam>, String> {
     // Most schemas have no annotation, and need not be parsed. But a key may be written with
     // escapes.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
     }
-    if schema.len() > LONGEST {
+    if schema.len() > MAX_SCHEMA_BYTES {
         return match schema.contains(ANNOTATION) {
-            true => Err(format!("a schema of over {LONGEST} bytes around it")),
+            true => Err(format!("a schema of over {MAX_SCHEMA_BYTES} bytes around it")),
             false => Ok(Vec::new()),
         };
     }
-    mirrored(&serde_json::from_str(schema).unwrap_or_default())
+    collect_annotated(&serde_json::from_str(schema).unwrap_or_default())
 }
 
 /// Returns the annotated parameters of a parsed schema.
 ///
 /// # Errors
 /// In words, which rule an annotation breaks.
-fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
+fn collect_annotated(schema: &Value) -> Result<Vec<AnnotatedParam>, String> {
     let mut found = Vec::new();
     walk(schema, Some(&mut Vec::new()), &mut found)?;
     let mut names = HashSet::new();
-    match found.iter().find(|mirrored| !names.insert(mirrored.header.as_str().to_owned())) {
+    match found.iter().find(|param| !names.insert(param.header.as_str().to_owned())) {
         Some(twice) => Err(format!("{} stands twice", twice.header)),
         None => Ok(found),
     }
@@ -209,7 +211,7 @@ fn mirrored(schema: &Value) -> Result<Vec<MirroredParam>, String> {
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,
-    found: &mut Vec<MirroredParam>,
+    found: &mut Vec<AnnotatedParam>,
 ) -> Result<(), String> {
     let Value::Object(members) = schema else {
         // A list of schemas, for example that of `anyOf`.
@@ -250,7 +252,11 @@ fn walk(
     Ok(())
 }
 
-fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<MirroredParam, String> {
+fn annotation(
+    value: &Value,
+    of: Option<&Value>,
+    path: &[String],
+) -> Result<AnnotatedParam, String> {
     let name = value.as_str().ok_or("an annotation that is no string")?;
     if name.is_empty() || !name.bytes().all(is_tchar) {
         return Err("an annotation that is no header name".to_owned());
@@ -261,7 +267,7 @@ fn annotation(value: &Value, of: Option<&Value>, path: &[String]) -> Result<Mirr
     }
     let header = HeaderName::from_bytes(format!("mcp-param-{name}").as_bytes())
         .map_err(|_| "an annotation that is too long".to_owned())?;
-    Ok(MirroredParam { header, path: path.to_vec() })
+    Ok(AnnotatedParam { header, path: path.to_vec() })
 }
 
 #[cfg(test)]
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn annotated_values_become_headers() {
-        let params = ParamMirror::default();
+        let params = AnnotatedTools::default();
         let list = r#"{"tools":[{"name":"sql","inputSchema":{"type":"object","properties":{
             "region":{"type":"string","x-mcp-header":"Region"},
             "deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}},
@@ -319,13 +325,13 @@ mod tests {
             );
             raw(&format!(r#"{{"tools":[{{"name":"{name}","inputSchema":{schema}}}]}}"#))
         };
-        let params = ParamMirror::default();
+        let params = AnnotatedTools::default();
         let call = br#"{"params":{"arguments":{"a":"x"}}}"#;
         for n in 0..6 {
             params.learn(&list(&format!("{n}{}", "n".repeat(1 << 20)), "A"));
         }
         let held = params.tools();
-        assert!(held.by_name.len() == 3 && held.size <= MOST, "{} bytes", held.size);
+        assert!(held.by_name.len() == 3 && held.size <= MAX_TOTAL_BYTES, "{} bytes", held.size);
         drop(held);
         // A tool that is listed again and again counts once towards the limit.
         for n in 0..20_000 {
@@ -339,7 +345,8 @@ mod tests {
         let escaped = r#"{"properties":{"a":{"type":"string","x\u002dmcp-header":"A"}}}"#;
         params.learn(&raw(&format!(r#"{{"tools":[{{"name":"e","inputSchema":{escaped}}}]}}"#)));
         assert_eq!(params.headers("e", call).len(), 1);
-        let long = format!(r#"{{"x-mcp-header":"A","description":"{}"}}"#, "x".repeat(LONGEST));
+        let long =
+            format!(r#"{{"x-mcp-header":"A","description":"{}"}}"#, "x".repeat(MAX_SCHEMA_BYTES));
         let lesson =
             params.learn(&raw(&format!(r#"{{"tools":[{{"name":"l","inputSchema":{long}}}]}}"#)));
         assert_eq!(lesson.invalid.len(), 1);
@@ -363,7 +370,7 @@ mod tests {
             r#"{"if":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#,
         ];
         for schema in bad {
-            let params = ParamMirror::default();
+            let params = AnnotatedTools::default();
             let good = r#"{"name":"good","n":1.00}"#;
             let list = format!(
                 r#"{{"a":1.0, "tools": [{good}, {{"name":"bad","inputSchema":{schema}}}] ,"z":2}}"#
@@ -373,9 +380,9 @@ mod tests {
             let expected = format!(r#"{{"a":1.0, "tools": [{good}] ,"z":2}}"#);
             assert_eq!(lesson.result.as_deref(), Some(&*expected), "{schema}");
         }
-        assert_eq!(ParamMirror::default().learn(&raw("[]")), ToolListReading::default());
+        assert_eq!(AnnotatedTools::default().learn(&raw("[]")), ToolListReading::default());
         assert_eq!(
-            ParamMirror::default().learn(&raw(r#"{"tools":{}}"#)),
+            AnnotatedTools::default().learn(&raw(r#"{"tools":{}}"#)),
             ToolListReading::default()
         );
     }

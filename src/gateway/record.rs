@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{Extensions, Version};
 
 use crate::clock::Clock;
-use crate::net::{Peer, RefusedHead};
+use crate::net::{Peer, RefusedRawHead};
 use crate::tower::{EchoedId, Observer, RequestEvent, Status};
 use crate::verify::Unavailable;
 use crate::verify::rejection::chain;
@@ -88,7 +88,7 @@ impl RequestRecords {
     /// Makes the record of a request whose head was refused before it was parsed.
     pub(super) fn open_refused(
         self: &Arc<Self>,
-        head: &RefusedHead,
+        head: &RefusedRawHead,
         peer: Peer,
     ) -> Arc<RequestRecord> {
         let version = if head.is_http_10() { "1.0" } else { "1.1" };

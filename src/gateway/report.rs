@@ -39,8 +39,8 @@ pub use html::{MARK, content_security_policy};
 pub use reason::RefusalCause;
 pub use scale::{Cell, MOST_BUCKETS};
 pub use summary::{
-    Count, OperationCounts, OverTime, ReasonCount, ReportedSigner, RolloutReport, Share,
-    UnjudgedRefusals,
+    OperationCounts, ReasonCount, ReportedSigner, RequestCounts, RequestsOverTime, RolloutReport,
+    StatusCount, UnjudgedRefusals,
 };
 
 use crate::clock::Timestamp;
@@ -133,7 +133,7 @@ impl VerdictCounts {
 
 /// The counts of a key that signs requests.
 #[derive(Clone, Debug)]
-struct Signs {
+struct SignerCounts {
     name: Option<LogText>,
     requests: u64,
     first: Timestamp,
@@ -153,7 +153,7 @@ pub struct RolloutTally {
     /// The number of operations that were never verified.
     unproven: usize,
     other_operations: VerdictCounts,
-    keys: HashMap<LogText, Signs>,
+    keys: HashMap<LogText, SignerCounts>,
     other_keys: u64,
     addresses: Addresses,
     on_sight: BTreeMap<Option<u16>, u64>,
@@ -305,7 +305,7 @@ impl RolloutTally {
             self.other_keys += 1;
         } else {
             let name = key.name.clone();
-            let signs = Signs { name, requests: 1, first: time, last: time };
+            let signs = SignerCounts { name, requests: 1, first: time, last: time };
             self.keys.insert(key.id.clone(), signs);
         }
     }

@@ -18,7 +18,7 @@ use tower_layer::Layer as _;
 
 use crate::clock::Clock;
 use crate::message::target::TargetForm;
-use crate::net::{DialRoute, Dialer, Peer, RefusedHead};
+use crate::net::{DialRoute, Dialer, Peer, RefusedRawHead};
 use crate::tower::{
     Budget, Handle, LayerError, RefusalReason, RefuseWith, RefusedRequest, Route, SessionBindings,
     SessionEvent, VerifyLayer, VerifyService, normalise_target,
@@ -199,7 +199,7 @@ impl Gateway {
 
     /// Answers a head that the server refused before parsing, and logs it. Pass this to
     /// [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
-    pub fn refuse_head(&self, head: &RefusedHead, peer: Peer) -> Response<Bytes> {
+    pub fn refuse_head(&self, head: &RefusedRawHead, peer: Peer) -> Response<Bytes> {
         let record = self.parts.shared.records.open_refused(head, peer);
         let fault = GatewayFault::from(head.fault());
         note_refusal(&record, fault);

@@ -43,24 +43,24 @@ struct WatchedStore {
 #[derive(Default)]
 struct Warnings {
     /// When the last warning was given.
-    said: Option<Instant>,
+    last: Option<Instant>,
     /// The number of warnings that were left out since.
-    unsaid: u64,
+    suppressed: u64,
 }
 
 impl WatchedStore {
-    fn say(&self, words: impl FnOnce() -> String) {
+    fn warn_rarely(&self, words: impl FnOnce() -> String) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if warnings.said.is_some_and(|said| said.elapsed() < PAUSE) {
-            warnings.unsaid = warnings.unsaid.saturating_add(1);
+        if warnings.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            warnings.suppressed = warnings.suppressed.saturating_add(1);
             return;
         }
-        warnings.said = Some(Instant::now());
-        let unsaid = std::mem::take(&mut warnings.unsaid);
+        warnings.last = Some(Instant::now());
+        let suppressed = std::mem::take(&mut warnings.suppressed);
         drop(warnings);
-        let more = match unsaid {
+        let more = match suppressed {
             0 => String::new(),
-            _ => format!(" ({unsaid} times more since the last warning)"),
+            _ => format!(" ({suppressed} times more since the last warning)"),
         };
         (self.warn)(words() + &more);
     }
@@ -74,7 +74,7 @@ impl WatchedStore {
                 let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
                 if known < floor.unix() && now <= *floor {
                     let wait = floor.since(now).saturating_add(1);
-                    self.say(|| {
+                    self.warn_rarely(|| {
                         format!("the nonce store may have forgotten what was used; {wait} s to go")
                     });
                 }
@@ -82,7 +82,7 @@ impl WatchedStore {
             Ok(_) => {}
             Err(error) => {
                 self.metrics.store_failed();
-                self.say(|| format!("the nonce store: {}", chain(error)));
+                self.warn_rarely(|| format!("the nonce store: {}", chain(error)));
             }
         }
     }

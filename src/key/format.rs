@@ -42,7 +42,7 @@ pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 /// A public key from another program, with the name and dates stated beside the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Imported {
+pub struct ImportedKey {
     /// The key. It may be weak or published: code that trusts keys has to refuse such keys.
     pub key: PublicKey,
     /// The comment of an OpenSSH line, or the name in a keyfile. Can be any text.
@@ -55,18 +55,18 @@ pub struct Imported {
     pub not_after: Option<Timestamp>,
 }
 
-impl Imported {
+impl ImportedKey {
     fn new(key: PublicKey) -> Self {
-        Imported { key, name: None, kid: None, not_before: None, not_after: None }
+        ImportedKey { key, name: None, kid: None, not_before: None, not_after: None }
     }
 }
 
 /// Public keys that were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Import {
+pub struct KeyImport {
     /// The keys: at least one; several only from a JWKS, several PEM blocks or several lines.
-    pub keys: Vec<Imported>,
+    pub keys: Vec<ImportedKey>,
     /// Ignored parts of the input, one fragment each.
     pub skipped: Vec<String>,
 }
@@ -155,11 +155,11 @@ pub fn read_private_of(kind: KeyKind, bytes: &[u8]) -> Result<SecretKey, FormatE
 
 /// Reads a private key of any kind. `bare` is the kind of key that bare 32 bytes are read as.
 fn private(bytes: &[u8], bare: KeyKind) -> Result<SecretKey, FormatError> {
-    match Form::of(bytes)? {
-        Form::Json(json) => private_json(&json),
-        Form::Pem(text) => pem::private(text),
-        Form::Lines(text) if text.starts_with("did:") => Err(instead("a DID", PRIVATE)),
-        Form::Lines(text) => match lines::public(text) {
+    match KeyForm::of(bytes)? {
+        KeyForm::Json(json) => private_json(&json),
+        KeyForm::Pem(text) => pem::private(text),
+        KeyForm::Lines(text) if text.starts_with("did:") => Err(instead("a DID", PRIVATE)),
+        KeyForm::Lines(text) => match lines::public(text) {
             Some(found) => found.and(Err(instead(PUBLIC, PRIVATE))),
             None => text::private(text, bare),
         },
@@ -173,12 +173,15 @@ fn private(bytes: &[u8], bare: KeyKind) -> Result<SecretKey, FormatError> {
 /// [`FormatError`]. A private key is refused although its public half is known, because the key may
 /// have leaked. 32 bytes that encode no key are refused. 43 characters of base64url are refused
 /// too, because key ids have this form.
-pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
+pub fn read_public(bytes: &[u8]) -> Result<KeyImport, FormatError> {
     let one = |key, name| {
-        Ok(Import { keys: vec![Imported { name, ..Imported::new(key) }], skipped: Vec::new() })
+        Ok(KeyImport {
+            keys: vec![ImportedKey { name, ..ImportedKey::new(key) }],
+            skipped: Vec::new(),
+        })
     };
-    match Form::of(bytes)? {
-        Form::Json(json) => {
+    match KeyForm::of(bytes)? {
+        KeyForm::Json(json) => {
             let object = json.as_object().ok_or(FormatError::Unrecognised)?;
             if is_keyfile(object) {
                 let file = Keyfile::from_json(bytes)?;
@@ -186,12 +189,12 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
             }
             jwk::import(object)
         }
-        Form::Pem(text) => {
-            let keys = pem::public(text)?.into_iter().map(Imported::new).collect();
-            Ok(Import { keys, skipped: Vec::new() })
+        KeyForm::Pem(text) => {
+            let keys = pem::public(text)?.into_iter().map(ImportedKey::new).collect();
+            Ok(KeyImport { keys, skipped: Vec::new() })
         }
-        Form::Lines(text) if text.starts_with("did:") => one(text::did_key(text)?, None),
-        Form::Lines(text) => match lines::public(text) {
+        KeyForm::Lines(text) if text.starts_with("did:") => one(text::did_key(text)?, None),
+        KeyForm::Lines(text) => match lines::public(text) {
             Some(found) => found,
             None => one(text::public(text)?, None),
         },
@@ -199,13 +202,13 @@ pub fn read_public(bytes: &[u8]) -> Result<Import, FormatError> {
 }
 
 /// The recognized form of the input.
-enum Form<'a> {
+enum KeyForm<'a> {
     Json(StrictJson),
     Pem(&'a str),
     Lines(&'a str),
 }
 
-impl<'a> Form<'a> {
+impl<'a> KeyForm<'a> {
     fn of(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let bytes = json::without_bom(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| match bytes {
@@ -219,9 +222,11 @@ impl<'a> Form<'a> {
             return Err(FormatError::Empty);
         }
         if text.starts_with(['{', '[']) {
-            return json::read(bytes).map(Form::Json).map_err(|e| malformed("JSON", e.to_string()));
+            return json::read(bytes)
+                .map(KeyForm::Json)
+                .map_err(|e| malformed("JSON", e.to_string()));
         }
-        Ok(if pem::begins(text) { Form::Pem(text) } else { Form::Lines(text) })
+        Ok(if pem::begins(text) { KeyForm::Pem(text) } else { KeyForm::Lines(text) })
     }
 }
 

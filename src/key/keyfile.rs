@@ -48,10 +48,10 @@ pub struct Keyfile {
     created_text: String,
     created: Timestamp,
     public: PublicKey,
-    secret: Secret,
+    secret: KeyfileSecret,
 }
 
-enum Secret {
+enum KeyfileSecret {
     Plain(Zeroizing<[u8; 32]>),
     Sealed { kdf: Kdf, nonce: [u8; 24], sealed: [u8; 48], additional: String },
 }
@@ -164,7 +164,7 @@ impl Keyfile {
             created_text: created.to_string(),
             created,
             public: secret.public().clone(),
-            secret: Secret::Plain(secret.to_bytes()),
+            secret: KeyfileSecret::Plain(secret.to_bytes()),
         })
     }
 
@@ -202,7 +202,7 @@ impl Keyfile {
             created_text: self.created_text.clone(),
             created: self.created,
             public: self.public.clone(),
-            secret: Secret::Plain(secret.to_bytes()),
+            secret: KeyfileSecret::Plain(secret.to_bytes()),
         })
     }
 
@@ -225,8 +225,8 @@ impl Keyfile {
     /// [`KeyfileError::OutOfMemory`], [`KeyfileError::PublicMismatch`].
     pub fn open(&self, passphrase: Option<&[u8]>) -> Result<SecretKey, KeyfileError> {
         let seed = match &self.secret {
-            Secret::Plain(seed) => seed.clone(),
-            Secret::Sealed { kdf, nonce, sealed, additional } => {
+            KeyfileSecret::Plain(seed) => seed.clone(),
+            KeyfileSecret::Sealed { kdf, nonce, sealed, additional } => {
                 let passphrase = passphrase.ok_or(KeyfileError::PassphraseNeeded)?;
                 seal::open(kdf, nonce, sealed, additional, passphrase)?
             }
@@ -259,14 +259,14 @@ impl Keyfile {
 
     /// Returns true if the secret is unencrypted in the file.
     pub fn is_plain(&self) -> bool {
-        matches!(self.secret, Secret::Plain(_))
+        matches!(self.secret, KeyfileSecret::Plain(_))
     }
 
     /// Returns the cost of opening the file; `None` for a plain file.
     pub fn cost(&self) -> Option<KdfCost> {
         match &self.secret {
-            Secret::Plain(_) => None,
-            Secret::Sealed { kdf, .. } => Some(kdf.cost),
+            KeyfileSecret::Plain(_) => None,
+            KeyfileSecret::Sealed { kdf, .. } => Some(kdf.cost),
         }
     }
 
@@ -281,11 +281,11 @@ impl Keyfile {
         let (members, kid) = (self.public.jwk_members(), self.public.id());
         out.push_str(&format!(",\n \"public\":{{{members},\"kid\":\"{kid}\"}},\n "));
         match &self.secret {
-            Secret::Plain(seed) => {
+            KeyfileSecret::Plain(seed) => {
                 out.push_str("\"cipher\":{\"name\":\"none\"},\n \"secret\":\"");
                 out.push_str(&seal::base64url(seed.as_ref()));
             }
-            Secret::Sealed { kdf, nonce, sealed, .. } => {
+            KeyfileSecret::Sealed { kdf, nonce, sealed, .. } => {
                 out.push_str(&format!(
                     "\"kdf\":{},\n \"cipher\":{},\n \"secret\":\"",
                     kdf.to_json(),

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_edit_is_near_and_two_are_not() {
+    fn a_name_with_one_edit_is_near_and_one_with_two_is_not() {
         for near in [
             "mcpid",
             "MCPID",

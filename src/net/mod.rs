@@ -26,5 +26,5 @@ pub use dial::{DialRoute, Dialer, SendResult};
 pub use listen::Listener;
 pub use peer::Peer;
 pub use proxy::{Proxy, ProxyError, ProxySettings, TunnelFailed};
-pub use serve::{HeadFault, RefusedHead, Server, ServerLimits};
+pub use serve::{HeadFault, RefusedRawHead, Server, ServerLimits};
 pub use workers::Workers;

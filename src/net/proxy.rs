@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_meant_is_never_passed_by_in_silence() {
+    fn a_configured_proxy_is_never_bypassed_silently() {
         for value in ["socks5://p:1", "socks5h://u:p4ss@p:1", "https://p:1", "ftp://p:1"] {
             let error = chosen(&all(value, ""), "https://m.example/").unwrap_err();
             assert_eq!(error, ProxyError::Scheme { variable: "ALL_PROXY" }, "{value}");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_shown_nowhere() {
+    fn a_proxy_password_is_never_shown() {
         let settings = all("http://user:p4ss%21@p.example:8080", "");
         let proxy = Proxy::choose(&settings, &"https://m.example/".parse().unwrap());
         let proxy = proxy.unwrap().unwrap();

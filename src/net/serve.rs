@@ -22,15 +22,15 @@ use super::listen::Listener;
 use super::peer::Peer;
 use super::stream::SocketStream;
 use super::tls::ReloadableCertificates;
-use activity::{Activity, AnswerRefusedHead, CountingService, WatchedStream};
-use head_filter::{HeadFilter, RefusedHeadCell};
+use activity::{Activity, AnswerRefusedRawHead, CountingService, WatchedStream};
+use head_filter::{HeadFilter, RefusedHeadSlot};
 
 mod activity;
 mod chunks;
 mod head_filter;
 mod raw_head;
 
-pub use raw_head::{HeadFault, RefusedHead};
+pub use raw_head::{HeadFault, RefusedRawHead};
 
 /// The limits of a server, for all clients together and for each connection.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub struct Server {
     listener: Listener,
     limits: ServerLimits,
     tls: Option<ReloadableCertificates>,
-    refused: AnswerRefusedHead,
+    refused: AnswerRefusedRawHead,
 }
 
 impl fmt::Debug for Server {
@@ -115,7 +115,7 @@ impl Server {
     #[must_use]
     pub fn with_refused_heads<F>(mut self, answer: F) -> Self
     where
-        F: Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync + 'static,
+        F: Fn(&RefusedRawHead, Peer) -> Response<Bytes> + Send + Sync + 'static,
     {
         self.refused = Arc::new(answer);
         self
@@ -230,7 +230,7 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
 }
 
 /// Returns the default response to a refused head: one line of text.
-fn plain_answer(head: &RefusedHead) -> Response<Bytes> {
+fn plain_answer(head: &RefusedRawHead) -> Response<Bytes> {
     let fault = head.fault();
     let mut response = Response::new(Bytes::from(format!("{}\n", fault.message())));
     *response.status_mut() = fault.status();
@@ -244,7 +244,7 @@ struct ConnectionContext<S> {
     limits: ServerLimits,
     tls: Option<ReloadableCertificates>,
     service: S,
-    refused: AnswerRefusedHead,
+    refused: AnswerRefusedRawHead,
 }
 
 impl<S, B> ConnectionContext<S>
@@ -284,7 +284,7 @@ where
     ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let refused = RefusedHeadCell::default();
+        let refused = RefusedHeadSlot::default();
         let most = self.limits.head_bytes.saturating_add(HEAD_ROOM);
         let stream = HeadFilter::new(stream, most, Arc::clone(&refused));
         let (service, answer) = (self.service.clone(), Arc::clone(&self.refused));

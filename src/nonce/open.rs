@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 ///
 /// let url = StoreUrl::parse("memory:?max=1000")?;
 /// let now = Timestamp::from_unix(1_795_773_600);
-/// let store = StoreOptions::new(url).open(now, Retention::new(30, 5), &mut SysRng)?;
+/// let store = StoreOptions::new(url).open_for_claims(now, Retention::new(30, 5), &mut SysRng)?;
 /// // A user of the store now registers its retention: store.register(now, retention).await
 /// # drop(store);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -93,7 +93,7 @@ impl StoreOptions {
     /// # Errors
     /// [`StoreError`] if the store cannot be used, if it would have to raise its retention without
     /// permission, or if this build has no stores of this kind.
-    pub fn open<R: rand::TryCryptoRng>(
+    pub fn open_for_claims<R: rand::TryCryptoRng>(
         self,
         now: Timestamp,
         retention: Retention,
@@ -106,10 +106,10 @@ impl StoreOptions {
                 use super::sqlite::{SqliteOptions, boot_id};
                 let options =
                     SqliteOptions::new(path, boot_id()).allow_raising(self.raising_allowed);
-                Ok(Arc::new(options.open(now, retention)?))
+                Ok(Arc::new(options.open_for_claims(now, retention)?))
             }
             #[cfg(feature = "redis")]
-            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.open(now, retention)?)),
+            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.open_for_claims(now, retention)?)),
             #[cfg(not(all(feature = "sqlite", feature = "redis")))]
             _ => Err(StoreError::new("this build has no stores of this kind")),
         }
@@ -121,7 +121,7 @@ impl StoreOptions {
     /// # Errors
     /// [`StoreError`] if the store does not exist, if it cannot be used, or if this build has no
     /// stores of this kind.
-    pub fn read<R: rand::TryCryptoRng>(
+    pub fn open_read_only<R: rand::TryCryptoRng>(
         self,
         now: Timestamp,
         rng: &mut R,
@@ -132,10 +132,10 @@ impl StoreOptions {
             // Reading needs no boot id: the id only decides whether opening for claims sets a new
             // floor.
             StoreUrl::Sqlite { path } => {
-                Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).read()?))
+                Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).open_read_only()?))
             }
             #[cfg(feature = "redis")]
-            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.read()?)),
+            StoreUrl::Redis(_) => Ok(Arc::new(self.redis()?.open_read_only()?)),
             #[cfg(not(all(feature = "sqlite", feature = "redis")))]
             _ => Err(StoreError::new("this build has no stores of this kind")),
         }
@@ -147,7 +147,7 @@ impl StoreOptions {
     /// # Errors
     /// [`StoreError`] if the store does not exist, cannot be used or is in memory, or if this build
     /// has no stores of this kind.
-    pub fn open_admin(
+    pub fn open_for_operator(
         self,
         now: Timestamp,
         prune: bool,
@@ -159,14 +159,14 @@ impl StoreOptions {
             StoreUrl::Sqlite { path } if prune => {
                 use super::sqlite::{SqliteOptions, boot_id};
                 let options = SqliteOptions::new(path, boot_id());
-                Ok(Box::new(options.open(now, Retention::new(0, 0))?))
+                Ok(Box::new(options.open_for_claims(now, Retention::new(0, 0))?))
             }
             #[cfg(feature = "sqlite")]
             StoreUrl::Sqlite { path } => {
-                Ok(Box::new(super::sqlite::SqliteOptions::new(path, None).read()?))
+                Ok(Box::new(super::sqlite::SqliteOptions::new(path, None).open_read_only()?))
             }
             #[cfg(feature = "redis")]
-            StoreUrl::Redis(_) => Ok(Box::new(self.redis()?.read()?)),
+            StoreUrl::Redis(_) => Ok(Box::new(self.redis()?.open_read_only()?)),
             #[cfg(not(all(feature = "sqlite", feature = "redis")))]
             _ => {
                 let _ = (now, prune);

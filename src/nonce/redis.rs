@@ -41,7 +41,7 @@
 //! **Split brain.** Replicas lag behind, so a fail-over loses the last claims; the new floor covers
 //! these. A cluster's primary that is cut off stops to accept writes within `cluster-node-timeout`,
 //! which must be shorter than the margin. A primary behind Sentinel does so only if
-//! `min-replicas-to-write` is 1 or more; without that setting there is a [`Warning`]. The store
+//! `min-replicas-to-write` is 1 or more; without that setting there is a [`PrimaryWarning`]. The store
 //! asks the Sentinels again every second.
 //!
 //! **Memory.** A claim takes about 150 bytes. A full server is an error for all users, and nothing is
@@ -84,7 +84,7 @@ mod wire;
 use claims::PendingClaim;
 use engine::RedisEngine;
 use fault::RedisFault;
-pub use primary::Warning;
+pub use primary::PrimaryWarning;
 use settings::{RedisSettings, WarningHandler};
 use waiting_slot::WaitingSlot;
 use wire::KeyNames;
@@ -139,7 +139,7 @@ impl RedisOptions {
     }
 
     /// Also uses servers whose `maxmemory-policy` is not `noeviction`. Such a server can silently
-    /// remove a live nonce; each one gives a [`Warning::Evicts`].
+    /// remove a live nonce; each one gives a [`PrimaryWarning::Evicts`].
     #[must_use]
     pub fn allow_evicting(mut self, allow: bool) -> Self {
         self.evicting_allowed = allow;
@@ -159,7 +159,7 @@ impl RedisOptions {
     /// Sets the function that gets warnings for the operator, each time that the store connects to
     /// a primary. The function runs on the store's own thread and must not block.
     #[must_use]
-    pub fn on_warning(mut self, warn: impl Fn(Warning) + Send + Sync + 'static) -> Self {
+    pub fn on_warning(mut self, warn: impl Fn(PrimaryWarning) + Send + Sync + 'static) -> Self {
         self.warn = Arc::new(warn);
         self
     }
@@ -174,7 +174,11 @@ impl RedisOptions {
     /// [`StoreError`] if no server answers; if a primary is older than version 7, evicts keys, or
     /// refuses our credentials; if the file of certificates cannot be read; or if the store keeps
     /// nonces for less than `retention` and must not be raised.
-    pub fn open(self, start: Timestamp, retention: Retention) -> Result<Redis, StoreError> {
+    pub fn open_for_claims(
+        self,
+        start: Timestamp,
+        retention: Retention,
+    ) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
         store.run_blocking(async move { engine.register(start, retention).await })?;
@@ -184,8 +188,8 @@ impl RedisOptions {
     /// Connects only to look up nonces: nothing on the servers is changed. Claims are errors.
     ///
     /// # Errors
-    /// As [`RedisOptions::open`].
-    pub fn read(self) -> Result<Redis, StoreError> {
+    /// As [`RedisOptions::open_for_claims`].
+    pub fn open_read_only(self) -> Result<Redis, StoreError> {
         let store = self.connect()?;
         let engine = Arc::clone(&store.engine);
         store.run_blocking(async move { engine.floor(Timestamp::default()).await })?;

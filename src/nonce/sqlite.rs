@@ -85,7 +85,7 @@ pub fn boot_id() -> Option<String> {
 /// # let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("nonces.db");
 /// let start = Timestamp::from_unix(1_795_392_000);
-/// let store = SqliteOptions::new(path, None).open(start, Retention::new(30, 5))?;
+/// let store = SqliteOptions::new(path, None).open_for_claims(start, Retention::new(30, 5))?;
 /// // Nonces of requests from before the start may be forgotten.
 /// assert_eq!(block_on(store.floor(start))?, start.plus(5));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -152,7 +152,11 @@ impl SqliteOptions {
     /// version; if the file is a link, is writable for every user of the machine, is damaged or
     /// read-only, or stays locked for longer than the budget; or if it keeps nonces for less than
     /// `retention` and must not be raised.
-    pub fn open(self, start: Timestamp, retention: Retention) -> Result<Sqlite, StoreError> {
+    pub fn open_for_claims(
+        self,
+        start: Timestamp,
+        retention: Retention,
+    ) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, false)?;
         let ask =
             StoreQuestion::Register { now: checked(start)?, retention, raising: store.raising };
@@ -164,8 +168,8 @@ impl SqliteOptions {
     /// errors.
     ///
     /// # Errors
-    /// As [`SqliteOptions::open`], and if the file is missing.
-    pub fn read(self) -> Result<Sqlite, StoreError> {
+    /// As [`SqliteOptions::open_for_claims`], and if the file is missing.
+    pub fn open_read_only(self) -> Result<Sqlite, StoreError> {
         let store = Sqlite::start(self, true)?;
         block_on(store.ask(StoreQuestion::Floor))?;
         Ok(store)

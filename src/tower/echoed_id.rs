@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::mcp::body::{MessageKind, Reading};
+
+/// Maximum length of an id that an answer repeats, in bytes.
+const MAX_ECHOED_BYTES: usize = 256;
+
 /// The longest id that is stored without an allocation, in bytes.
 const INLINE: usize = 46;
 
@@ -52,4 +57,16 @@ impl fmt::Debug for EchoedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EchoedId({})", self.as_str())
     }
+}
+
+/// Returns the id of a JSON-RPC request, in its own spelling. A JSON-RPC response has an id too,
+/// but it names a request of the server, so it is not returned.
+pub(super) fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
+    let message = reading.message().filter(|message| message.kind() == MessageKind::Request)?;
+    let id = message.id()?;
+    let length = match id.starts_with('"') {
+        true => serde_json::from_str::<String>(id).ok()?.len(),
+        false => id.len(),
+    };
+    (length <= MAX_ECHOED_BYTES).then_some(id)
 }

@@ -63,7 +63,8 @@ mod on {
     ) -> Findings {
         let Some(recorder) = &settings.recorder else { return findings };
         let signatures = evidence.as_ref().map(|evidence| &evidence.signatures);
-        let judged = |now| audit::Judged::new(head, verifier, now).with_body(body).read(reading);
+        let judged =
+            |now| audit::JudgedRequest::new(head, verifier, now).with_body(body).read(reading);
         let done = match (&findings.status, &findings.refusal, signatures) {
             (Some(Status::Verified(verified)), None, Some(signatures)) => {
                 recorder.verified(&judged(verified.now()), signatures).await

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 
-use crate::mcp::body::{self, AmbiguousBody, Message, MessageKind, Reading, Scope};
+use crate::mcp::body::{self, AmbiguousBody, Message, Reading, Scope};
 use crate::message::{Head, HeadError};
 use crate::verify::{Refusal, Rejection, VerifiedHead, Verifier};
 
@@ -17,6 +17,7 @@ use super::BoxError;
 use super::answer::AnswerCheck;
 use super::budget::BudgetShare;
 use super::content::{self, ReadError, RequestBody};
+use super::echoed_id::id_to_echo;
 use super::evidence::{self, HeadEvidence};
 use super::findings::Findings;
 use super::head;
@@ -30,9 +31,6 @@ use super::unseen;
 /// Maximum number of bytes that are read from the body of a refused request, to find the JSON-RPC
 /// id that the refusal must repeat.
 pub const ID_LIMIT: usize = 64 * 1024;
-
-/// Maximum length of an `id` that an answer repeats, in bytes.
-const LONGEST_ID: usize = 256;
 
 /// The decision about a request to a [`VerifyService`](super::VerifyService).
 #[allow(clippy::large_enum_variant, reason = "it only moves within one future")]
@@ -158,17 +156,20 @@ where
     let mut evidence = None;
     let received = (head, extensions, expects);
     let outcome = judge_head(settings, &verifier, received, body, &mut evidence).await;
-    let (settled, content) = match outcome {
-        HeadOutcome::Settled(findings, content) => (Ok(findings), content),
-        HeadOutcome::Whole(held, bytes, share) => (Err(held), BodyState::Read(bytes, share)),
+    let (decided, content) = match outcome {
+        HeadOutcome::Decided(findings, content) => (Ok(findings), content),
+        HeadOutcome::BodyRead(judged_head, bytes, share) => {
+            (Err(judged_head), BodyState::Read(bytes, share))
+        }
     };
     // The body is parsed once.
     let bytes = content.bytes();
     let reading = bytes.as_ref().map(|bytes| body::read(head, bytes, Scope::Endpoint));
-    let findings = match (settled, &bytes, &reading) {
+    let findings = match (decided, &bytes, &reading) {
         (Ok(findings), ..) => findings,
-        (Err(held), Some(bytes), Some(reading)) => {
-            conclude(settings, &verifier, head, held, (bytes, reading), &mut evidence).await
+        (Err(judged_head), Some(bytes), Some(reading)) => {
+            judge_body(settings, &verifier, head, judged_head, (bytes, reading), &mut evidence)
+                .await
         }
         // Cannot happen: a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
@@ -178,7 +179,7 @@ where
     let findings = evidence::record(settings, judged, evidence, findings).await;
     let Findings { status, mode, refusal, session } = findings;
     let content = match (&refusal, content) {
-        (Some(_), BodyState::Unread(body)) if !expects => for_its_id(settings, head, body).await,
+        (Some(_), BodyState::Unread(body)) if !expects => read_for_id(settings, head, body).await,
         // A client that waits for `100 Continue` has not sent its body yet.
         (Some(_), BodyState::Unread(_)) => BodyState::Gone,
         (_, content) => content,
@@ -225,9 +226,9 @@ where
 /// The state after the head was judged and the body arrived.
 enum HeadOutcome<'h, B> {
     /// The request is decided already.
-    Settled(Findings, BodyState<B>),
+    Decided(Findings, BodyState<B>),
     /// The body is complete and is judged next, with the result of the head.
-    Whole(Result<VerifiedHead<'h>, Rejection>, Bytes, BudgetShare),
+    BodyRead(Result<VerifiedHead<'h>, Rejection>, Bytes, BudgetShare),
 }
 
 /// Judges the head, and reads the body if it is needed.
@@ -244,86 +245,89 @@ where
 {
     // A request with an unknown expectation is refused before the client sends its body.
     if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
-        return HeadOutcome::Settled(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
+        return HeadOutcome::Decided(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
     // HTTP/2 need not say in the head whether a body follows.
-    let held = verifier.judge_head_for(head, !body.is_end_stream());
-    if let Some(why) = unseen::unjudged(extensions, head, &held) {
-        return HeadOutcome::Settled(
+    let judged_head = verifier.judge_head_for(head, !body.is_end_stream());
+    if let Some(why) = unseen::unjudged(extensions, head, &judged_head) {
+        return HeadOutcome::Decided(
             Findings::unavailable(why, mode(settings, None)),
             BodyState::Unread(body),
         );
     }
-    let held = match held {
-        Ok(held) => Ok(held),
+    let judged_head = match judged_head {
+        Ok(verified) => Ok(verified),
         // Permissive mode refuses these: step 1, and what some profiles call malformed.
-        Err(rejection) if rejection.is_in_every_mode() => {
-            return HeadOutcome::Settled(in_every_mode(rejection), BodyState::Unread(body));
+        Err(rejection) if rejection.is_refused_in_every_mode() => {
+            return HeadOutcome::Decided(refuse_in_every_mode(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.policy.uniform() {
             // The mode does not depend on the operation, so the body is not read. Strict mode
             // refuses the request. Permissive mode passes it on, unless the announced length is
             // over the limit.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
-                let findings = rejected(settings, rejection, None);
-                return HeadOutcome::Settled(findings, BodyState::Unread(body));
+                let findings = apply_mode(settings, rejection, None);
+                return HeadOutcome::Decided(findings, BodyState::Unread(body));
             }
             _ => Err(rejection),
         },
     };
 
     let profile = verifier.profile();
-    *evidence = held.as_ref().ok().and_then(|held| evidence::of(settings, profile, head, held));
-    let share = match &held {
+    let verified = judged_head.as_ref().ok();
+    *evidence = verified.and_then(|verified| evidence::of(settings, profile, head, verified));
+    let share = match &judged_head {
         Ok(_) => settings.budget.share(),
         Err(_) => settings.budget.unsigned_share(),
     };
     match content::read(body, limit, share).await {
-        Ok((bytes, share)) => HeadOutcome::Whole(held, bytes, share),
+        Ok((bytes, share)) => HeadOutcome::BodyRead(judged_head, bytes, share),
         Err(error) => {
             let reason = match error {
                 ReadError::TooLarge => RefusalReason::BodyTooLarge { limit },
                 ReadError::Busy => RefusalReason::Busy,
                 ReadError::Broken(error) => RefusalReason::BodyBroken(error),
             };
-            HeadOutcome::Settled(Findings::refuse(reason), BodyState::Gone)
+            HeadOutcome::Decided(Findings::refuse(reason), BodyState::Gone)
         }
     }
 }
 
 /// Decides about a request whose body is complete.
-async fn conclude<'h>(
+async fn judge_body<'h>(
     settings: &VerifySettings,
     verifier: &Arc<Verifier>,
     head: &'h Head<'h>,
-    held: Result<VerifiedHead<'h>, Rejection>,
+    judged_head: Result<VerifiedHead<'h>, Rejection>,
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
     // The registry may have been replaced while the body arrived: a key was revoked, for example.
     let replaced = (!settings.verifier.is_current(verifier)).then(|| settings.verifier());
     let verifier = replaced.as_ref().unwrap_or(verifier);
-    let held = match held {
+    let judged_head = match judged_head {
         Ok(_) if replaced.is_some() => {
             let (again, profile) = (verifier.judge_head(head), verifier.profile());
+            let verified = again.as_ref().ok();
             *evidence =
-                again.as_ref().ok().and_then(|held| evidence::of(settings, profile, head, held));
+                verified.and_then(|verified| evidence::of(settings, profile, head, verified));
             again
         }
-        held => held,
+        judged_head => judged_head,
     };
-    let held = held.and_then(|held| verifier.judge_parsed_body(held, bytes, || reading));
+    let judged_body =
+        judged_head.and_then(|verified| verifier.judge_parsed_body(verified, bytes, || reading));
     let mut session = None;
-    let judged = match held {
+    let judged = match judged_body {
         // The application is not called for a request that is refused after its nonce is claimed.
-        Ok(held) if held.is_refused() => verifier.claim(held).await,
-        Ok(held) => match settings.admit(head, &held) {
+        Ok(body) if body.is_refused() => verifier.claim(body).await,
+        Ok(body) => match settings.admit(head, &body) {
             Ok(named) => {
                 session = named;
-                verifier.claim(held).await
+                verifier.claim(body).await
             }
-            Err(why) => Err(Refusal::Rejected(held.not_allowed(head, why))),
+            Err(why) => Err(Refusal::Rejected(body.not_allowed(head, why))),
         },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
     };
@@ -335,16 +339,16 @@ async fn conclude<'h>(
             refusal: None,
             session,
         },
-        Err(Refusal::Rejected(rejection)) if rejection.is_in_every_mode() => {
-            in_every_mode(rejection)
+        Err(Refusal::Rejected(rejection)) if rejection.is_refused_in_every_mode() => {
+            refuse_in_every_mode(rejection)
         }
-        Err(Refusal::Rejected(rejection)) => rejected(settings, rejection, reading),
+        Err(Refusal::Rejected(rejection)) => apply_mode(settings, rejection, reading),
         Err(Refusal::Unavailable(why)) => Findings::unavailable(why, mode(settings, reading)),
     }
 }
 
 /// Refuses a request in every mode.
-fn in_every_mode(rejection: Rejection) -> Findings {
+fn refuse_in_every_mode(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
     let refusal = Some(RefusalReason::Rejected(rejection));
@@ -353,7 +357,7 @@ fn in_every_mode(rejection: Rejection) -> Findings {
 
 /// Applies the mode to a request that was judged and rejected. `reading` is its parsed body, if the
 /// mode depends on the body and it could be parsed.
-fn rejected(
+fn apply_mode(
     settings: &VerifySettings,
     rejection: Rejection,
     reading: Option<&Reading<'_>>,
@@ -372,7 +376,7 @@ fn mode(settings: &VerifySettings, reading: Option<&Reading<'_>>) -> Mode {
 }
 
 /// Reads the beginning of the body of a refused request, to find its JSON-RPC id.
-async fn for_its_id<B>(settings: &VerifySettings, head: &Head<'_>, body: B) -> BodyState<B>
+async fn read_for_id<B>(settings: &VerifySettings, head: &Head<'_>, body: B) -> BodyState<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -385,16 +389,4 @@ where
         Ok((bytes, share)) => BodyState::Read(bytes, share),
         Err(_) => BodyState::Gone,
     }
-}
-
-/// Returns the id of a JSON-RPC request, in its own spelling. A JSON-RPC response has an id too,
-/// but it names a request of the server, so it is not returned.
-fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
-    let message = reading.message().filter(|m| m.kind() == MessageKind::Request)?;
-    let id = message.id()?;
-    let length = match id.starts_with('"') {
-        true => serde_json::from_str::<String>(id).ok()?.len(),
-        false => id.len(),
-    };
-    (length <= LONGEST_ID).then_some(id)
 }

@@ -27,15 +27,15 @@ pub struct UnseenParts {
 }
 
 /// Returns why a request cannot be judged, or `None` if all parts that its signature depends on
-/// were seen. `held` is the verdict on the head.
+/// were seen. `judged_head` is the verdict on the head.
 pub(super) fn unjudged(
     extensions: &Extensions,
     head: &Head<'_>,
-    held: &Result<VerifiedHead<'_>, Rejection>,
+    judged_head: &Result<VerifiedHead<'_>, Rejection>,
 ) -> Option<Unavailable> {
     let unseen = extensions.get::<UnseenParts>()?;
     // A refusal before step 8 does not depend on the values of covered fields.
-    let depends = match held {
+    let depends = match judged_head {
         Ok(_) => true,
         Err(rejection) => rejection.code() == Code::SignatureInvalid,
     };
@@ -45,7 +45,7 @@ pub(super) fn unjudged(
     {
         return Some(Unavailable::HeadUnseen { field });
     }
-    (unseen.body && held.is_ok()).then_some(Unavailable::BodyUnseen)
+    (unseen.body && judged_head.is_ok()).then_some(Unavailable::BodyUnseen)
 }
 
 /// Returns a covered field whose lines may have been joined. The signature fields are ignored: they

@@ -17,7 +17,7 @@ use crate::profile::{KeyLookup, Profile, TagRule};
 use super::coverage::{self, CoverageOverrides};
 use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, KID_OF, Rejection, Step, chain};
-use super::standing::KeyClaims;
+use super::standing::KeyCheckInput;
 use super::statement::Statement;
 use super::{MAX_COMPONENTS, client, standing, window};
 
@@ -55,7 +55,7 @@ pub(super) struct VerifiedSignature {
 }
 
 /// A signature base and the verified signature over it.
-type Proof = (String, [u8; 64]);
+type SignatureProof = (String, [u8; 64]);
 
 /// A refusal, and the trust entry of the key if one was found.
 type CandidateRefusal = (Rejection, Option<Arc<TrustEntry>>);
@@ -109,7 +109,7 @@ impl JudgeContext<'_> {
         (label, params): (&str, &'p SignatureParams<'_>),
         signature: Result<Vec<u8>, MemberFault>,
         found: &mut Option<Arc<TrustEntry>>,
-    ) -> Result<(CheckedParameters<'p>, Arc<TrustEntry>, Proof), Rejection> {
+    ) -> Result<(CheckedParameters<'p>, Arc<TrustEntry>, SignatureProof), Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", &fault))?;
         // 1. The limit on components, before any work on each of them.
         let count = params.components().len();
@@ -141,9 +141,9 @@ impl JudgeContext<'_> {
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
-        claims: KeyClaims<'_>,
+        claims: KeyCheckInput<'_>,
         signature: &[u8],
-    ) -> Result<(Arc<TrustEntry>, Proof), CandidateRefusal> {
+    ) -> Result<(Arc<TrustEntry>, SignatureProof), CandidateRefusal> {
         let (registry, parameters) = (self.registry, claims.0);
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.takes_kid(parameters))
@@ -199,9 +199,9 @@ impl JudgeContext<'_> {
         &self,
         entry: &TrustEntry,
         params: &SignatureParams<'_>,
-        claims: KeyClaims<'_>,
+        claims: KeyCheckInput<'_>,
         signature: &[u8],
-    ) -> Result<Proof, Rejection> {
+    ) -> Result<SignatureProof, Rejection> {
         if self.profile.key_first {
             // These cheap checks come first, and spare the server the verification of a signature
             // whose key is refused anyway.
@@ -255,7 +255,7 @@ impl JudgeContext<'_> {
         entry: &TrustEntry,
         params: &SignatureParams<'_>,
         signature: &[u8],
-    ) -> Result<Proof, Rejection> {
+    ) -> Result<SignatureProof, Rejection> {
         let refuse =
             |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {

@@ -8,7 +8,7 @@ use crate::profile::Presence;
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
 use super::window::span;
-use super::{JudgedBody, NonceOutcome, ReplayCheck, Unread, Verified, Verifier};
+use super::{JudgedBody, NonceOutcome, ReplayCheck, UnreadRequest, Verified, Verifier};
 
 /// The longest time for which a nonce is kept, unless the profile demands nonces: one day, in
 /// seconds.
@@ -40,7 +40,7 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::claim`].
-    pub async fn claim_unread(&self, request: Unread) -> Result<NonceOutcome, Refusal> {
+    pub async fn claim_unread(&self, request: UnreadRequest) -> Result<NonceOutcome, Refusal> {
         self.claim_pairs(&request.held, request.now).await
     }
 

@@ -26,9 +26,9 @@ mod claim;
 mod client;
 pub mod coverage;
 pub mod covered;
-pub mod meant;
 pub mod parameters;
 mod present;
+pub mod profile_fit;
 pub mod rejection;
 pub mod report;
 mod standing;
@@ -43,7 +43,7 @@ use coverage::CoverageOverrides;
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
-pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, Unread, Verified, VerifiedHead};
+pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead};
 
 /// The most signatures on one request.
 pub const MAX_LABELS: usize = 4;

@@ -176,7 +176,7 @@ pub struct Rejection {
     signature_held: bool,
     /// The name that the profile has for the code.
     profile_code: Option<&'static str>,
-    in_every_mode: bool,
+    refused_in_every_mode: bool,
     statement: Option<Box<Statement>>,
 }
 
@@ -190,7 +190,7 @@ impl Rejection {
             details,
             signature_held: false,
             profile_code: None,
-            in_every_mode: step == Step::Limits,
+            refused_in_every_mode: step == Step::Limits,
             statement: None,
         }
     }
@@ -201,7 +201,7 @@ impl Rejection {
         let code = self.code.as_str();
         let named = profile.told_codes.iter().find(|(ours, _)| *ours == code);
         self.profile_code = named.map(|(_, name)| *name);
-        self.in_every_mode |= profile.refuse_malformed
+        self.refused_in_every_mode |= profile.refuse_malformed
             && matches!(self.code, Code::SignatureMalformed | Code::ParameterInvalid);
         self
     }
@@ -271,8 +271,8 @@ impl Rejection {
     }
 
     /// Returns true if the request must be refused in permissive mode too.
-    pub fn is_in_every_mode(&self) -> bool {
-        self.in_every_mode
+    pub fn is_refused_in_every_mode(&self) -> bool {
+        self.refused_in_every_mode
     }
 
     /// Returns the reason of the refusal, with the numbers, as one lower-case line.

@@ -11,7 +11,7 @@ use super::rejection::{Code, Rejection, Step};
 
 /// The data that a key is judged by: the parameters, and the client that a field of the request
 /// names.
-pub(super) type KeyClaims<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
+pub(super) type KeyCheckInput<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
 
 /// Checks one trust entry for one signature. `client` is the client that a field of the request
 /// names, if the profile reads one.
@@ -21,7 +21,7 @@ pub(super) type KeyClaims<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
 pub(super) fn judge(
     profile: &Profile,
     entry: &TrustEntry,
-    (parameters, client): KeyClaims<'_>,
+    (parameters, client): KeyCheckInput<'_>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     let refuse = |code, message: String| {

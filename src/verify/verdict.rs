@@ -34,7 +34,7 @@ pub struct JudgedBody {
 
 /// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
 #[derive(Debug)]
-pub struct Unread {
+pub struct UnreadRequest {
     pub(super) held: Vec<VerifiedSignature>,
     pub(super) now: Timestamp,
 }
@@ -88,8 +88,8 @@ impl VerifiedHead<'_> {
     }
 
     /// Continues without the body, because it was not kept.
-    pub fn unread(self) -> Unread {
-        Unread { held: self.held, now: self.now }
+    pub fn unread(self) -> UnreadRequest {
+        UnreadRequest { held: self.held, now: self.now }
     }
 }
 

@@ -78,7 +78,7 @@ impl OpenSsh {
 }
 
 #[test]
-fn a_key_goes_in_and_signs_what_verify_accepts() {
+fn a_key_added_to_an_agent_signs_what_verify_accepts() {
     let (agent, key) = with_keyfile();
     let added = agent.mcpid(&["agent", "add", "-k", "key.json"]);
     let fingerprint = ssh_fingerprint(key.public());
@@ -134,7 +134,7 @@ fn the_variable_names_a_key_in_the_agent_too() {
 }
 
 #[test]
-fn a_passphrase_is_asked_for_once_and_then_no_more() {
+fn an_agent_saves_further_questions_for_a_passphrase() {
     let agent = OpenSsh::start();
     let folder = agent.folder.path();
     fs::write(folder.join("pass"), "correct horse").unwrap();
@@ -173,7 +173,7 @@ fn a_key_added_with_a_lifetime_expires_in_the_agent() {
 }
 
 #[test]
-fn a_key_that_asks_signs_only_after_a_yes() {
+fn a_key_that_needs_confirmation_signs_only_after_a_yes() {
     for says_yes in [true, false] {
         let agent = OpenSsh::start_with_askpass(says_yes);
         let folder = agent.folder.path();

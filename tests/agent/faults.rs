@@ -68,7 +68,7 @@ fn an_invalid_signature_is_never_returned() {
 }
 
 #[test]
-fn a_wrong_form_is_refused() {
+fn an_agent_answer_of_a_wrong_form_is_refused() {
     let good = |request: &[u8]| secret().sign(message(request)).unwrap();
     let forms: Vec<Answer> = vec![
         // A valid signature under the name of another algorithm.
@@ -105,7 +105,7 @@ fn a_wrong_form_is_refused() {
 }
 
 #[test]
-fn half_an_answer_is_a_broken_connection() {
+fn an_incomplete_answer_of_an_agent_is_a_broken_connection() {
     for bytes in [&b""[..], &[0], &[0, 0, 0, 83], &[0, 0, 0, 83, 14, 0, 0]] {
         let agent = signs(move |_| bytes.to_vec());
         let ended = outcome(&agent);
@@ -143,7 +143,7 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
 }
 
 #[test]
-fn a_trickle_is_not_waited_for() {
+fn an_agent_that_sends_single_bytes_is_given_up_at_the_time_limit() {
     let agent = Fake::start(|stream, _| {
         // 100 bytes, one every 100 ms: each read succeeds, but the whole message is too late.
         let _ = stream.write_all(&[0, 0, 0, 100]);
@@ -177,7 +177,7 @@ fn an_agent_that_never_accepts_blocks_no_caller() {
 }
 
 #[test]
-fn a_list_is_read_strictly() {
+fn a_key_list_of_an_agent_is_read_strictly() {
     let good = listed(&[(ours(), "ours")]);
     let mut lists = vec![
         vec![],

@@ -40,7 +40,7 @@ fn a_key_of_ssh_keygen_makes_valid_signatures() {
 }
 
 #[test]
-fn one_key_has_four_names() {
+fn a_key_in_an_agent_is_found_by_each_of_its_four_names() {
     let agent = OpenSsh::start();
     agent.add_new("ed25519", "alice");
     agent.add_new("ed25519", "bob");
@@ -110,7 +110,7 @@ fn a_comment_never_passes_for_an_id_or_a_fingerprint() {
 }
 
 #[test]
-fn a_key_that_we_add_is_shown_by_ssh_add_and_used_by_openssh() {
+fn an_added_key_is_shown_by_ssh_add_and_used_by_openssh() {
     let agent = OpenSsh::start();
     let key = key(7);
     agent.client().add(&key, "agent of alice", Constraints::default()).unwrap();
@@ -133,7 +133,7 @@ fn a_key_that_we_add_is_shown_by_ssh_add_and_used_by_openssh() {
 }
 
 #[test]
-fn a_lifetime_ends() {
+fn a_key_in_an_agent_ends_with_its_lifetime() {
     let agent = OpenSsh::start();
     let (short, long) = (key(7), key(8));
     let client = agent.client();
@@ -214,7 +214,7 @@ fn a_message_too_long_for_an_agent_is_not_sent() {
 }
 
 #[test]
-fn a_signature_costs_little() {
+fn a_signature_by_an_agent_takes_little_time() {
     let agent = OpenSsh::start();
     agent.client().add(&key(7), "k", Constraints::default()).unwrap();
     let chosen = agent.client().choose("").unwrap();

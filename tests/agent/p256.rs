@@ -60,7 +60,7 @@ fn outcome(agent: &Fake) -> Result<[u8; 64], AgentError> {
 }
 
 #[test]
-fn a_key_of_ssh_keygen_signs_what_holds() {
+fn a_p256_key_of_ssh_keygen_makes_valid_signatures() {
     let agent = OpenSsh::start();
     let file = agent.add_new("ecdsa", "shop@laptop");
     let chosen = agent.client().choose("shop@laptop").unwrap();
@@ -79,7 +79,7 @@ fn a_key_of_ssh_keygen_signs_what_holds() {
 }
 
 #[test]
-fn what_we_add_ssh_add_shows_and_openssh_uses() {
+fn an_added_p256_key_is_shown_by_ssh_add_and_used_by_openssh() {
     let agent = OpenSsh::start();
     // Private keys that begin with a zero byte, with a high bit and without.
     for (at, first) in [0_u8, 0xa0, 0x20].into_iter().enumerate() {
@@ -99,7 +99,7 @@ fn what_we_add_ssh_add_shows_and_openssh_uses() {
 }
 
 #[test]
-fn an_ed25519_key_is_meant_where_both_kinds_match() {
+fn an_ed25519_key_is_chosen_where_keys_of_both_kinds_match() {
     let agent = OpenSsh::start();
     agent.add_new("ecdsa", "me@laptop");
     let of_p256 = agent.client().choose("").unwrap();
@@ -116,7 +116,7 @@ fn an_ed25519_key_is_meant_where_both_kinds_match() {
 }
 
 #[test]
-fn numbers_are_stripped_or_padded_to_32_bytes() {
+fn ecdsa_numbers_of_an_agent_are_stripped_or_padded_to_32_bytes() {
     for signature in [of_high(true), of_high(false), signature(b"message", |r, _| r == 0)] {
         outcome(&signs(TYPE, stripped(&signature))).unwrap();
         let padded = [string(&signature[..32]), string(&signature[32..])].concat();
@@ -125,7 +125,7 @@ fn numbers_are_stripped_or_padded_to_32_bytes() {
 }
 
 #[test]
-fn numbers_of_another_form_are_refused() {
+fn ecdsa_numbers_of_another_form_are_refused() {
     type Numbers = fn(&[u8; 64]) -> Vec<u8>;
     let forms: [(Numbers, bool, &str); 11] = [
         (|s| s.to_vec(), true, "raw bytes"),
@@ -156,7 +156,7 @@ fn numbers_of_another_form_are_refused() {
 }
 
 #[test]
-fn a_broken_key_is_named_for_what_it_is() {
+fn a_broken_p256_key_is_called_broken() {
     let secret = secret();
     let point = secret.public().as_bytes();
     let compressed = [&[2 + (point[64] & 1)], &point[1..33]].concat();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mcpid::audit::auditor::{self, FindingKind};
-use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::note::{Note, NoteKey, NoteKeyKind};
 use mcpid::audit::{Folder, LogError, archive};
 use mcpid::key::Sign as _;
 use rand::rngs::StdRng;
@@ -183,7 +183,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     .unwrap();
     let sign = |text: &str, number: u8| {
         let public = key(number).public().clone();
-        let as_key = NoteKey::new(NAME, Kind::Log, public);
+        let as_key = NoteKey::new(NAME, NoteKeyKind::Log, public);
         Note::sign(text.to_owned(), &as_key.unwrap(), &key(number)).unwrap()
     };
     let cases = [

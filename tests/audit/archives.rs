@@ -58,7 +58,7 @@ pub(crate) fn audit(fixture: &LogFixture, folder: &Folder) -> Report {
 pub(crate) fn is_whole(fixture: &LogFixture, to: &Path) {
     let whole = audit(fixture, &with(fixture, to));
     assert_eq!(whole.finding(), None);
-    assert!(whole.is_good() && whole.unseen == 0, "{:?}", whole.unjudged);
+    assert!(whole.is_good() && whole.not_given == 0, "{:?}", whole.unjudged);
     assert_eq!(whole.anchored, Some(whole.entries));
     let without = audit(fixture, &fixture.files());
     assert_eq!((without.finding(), without.entries), (None, whole.entries));
@@ -76,7 +76,7 @@ pub(crate) fn packed(to: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
+fn an_archived_log_passes_with_its_archive_and_continues_without_it() {
     let (fixture, to) = several();
     let before = fixture.lines();
     let files = fixture.segments().len();
@@ -87,7 +87,7 @@ fn an_archived_log_is_whole_with_its_archive_and_goes_on_without() {
     is_whole(&fixture, &to);
     let without = audit(&fixture, &fixture.files());
     assert_eq!(without.unjudged, [("archived", done.next)].into());
-    assert_eq!((without.unseen, without.is_good()), (done.next, false));
+    assert_eq!((without.not_given, without.is_good()), (done.next, false));
     // A second call finds nothing more to move.
     assert_eq!(archived(&fixture, &to).files, 0);
     // Appending, consistency proofs for a late witness, and proofs of entries in the log still
@@ -189,7 +189,7 @@ fn every_file_of_an_archive_is_the_owners_alone() {
 /// Stops an archiving process at each step. The log still verifies, with the present files and with
 /// the archive, and archiving can be repeated.
 #[test]
-fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
+fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
     for state in 0..6 {
         let (fixture, to) = several();
         let first = fixture.segments().remove(0);
@@ -235,7 +235,7 @@ fn a_process_that_ends_while_it_archives_leaves_a_whole_log() {
         is_whole(&fixture, &to);
         assert!(!first.exists() && stub.exists() && gz.exists(), "state {state}");
         assert!(!temporary.exists(), "state {state}");
-        assert!(audit(&fixture, &fixture.files()).unseen >= done.next, "state {state}");
+        assert!(audit(&fixture, &fixture.files()).not_given >= done.next, "state {state}");
     }
 }
 
@@ -282,7 +282,7 @@ fn a_log_with_archived_entries_can_be_followed() {
 
 /// A packed file of a megabyte can hold a thousand million lines: reading ends long before.
 #[test]
-fn a_file_of_empty_lines_keeps_no_reader_busy() {
+fn reading_a_file_of_empty_lines_ends_after_a_bounded_number() {
     let (fixture, to) = several();
     archived(&fixture, &to);
     let first = packed(&to)[0].clone();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcpid::audit::Recorder;
 use mcpid::audit::auditor::{AuditorInputs, FindingKind};
-use mcpid::audit::check::{self, Checked};
-use mcpid::audit::judge::{PinnedRules, Reason, Trust};
+use mcpid::audit::check::{self, CheckedEvidence};
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, Reason};
 use mcpid::base::Component;
 use mcpid::clock::Timestamp;
 use mcpid::profile::Profile;
@@ -28,7 +28,7 @@ fn one(bodies: bool, more: &[(&str, &str)]) -> (LogFixture, Value) {
 }
 
 #[track_caller]
-fn check_line(fixture: &LogFixture, line: &Value) -> Checked {
+fn check_line(fixture: &LogFixture, line: &Value) -> CheckedEvidence {
     forged::check_line(fixture, line).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn bad(fixture: &LogFixture, line: &Value, words: &str) {
 }
 
 #[track_caller]
-fn unjudged(checked: &Checked, reasons: &[Reason]) {
+fn unjudged(checked: &CheckedEvidence, reasons: &[Reason]) {
     assert_eq!(checked.fault, None);
     assert_eq!(checked.judged.reasons.iter().collect::<Vec<_>>(), reasons);
 }
@@ -116,7 +116,7 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
         let checked = check_line(&fixture, &line);
         let pinned = |rules: PinnedRules| {
             let report =
-                fixture.audit_by(Trust::pinned(fixture.registry.clone()).with_rules(rules));
+                fixture.audit_by(AuditorTrust::pinned(fixture.registry.clone()).with_rules(rules));
             assert_eq!(report.finding(), None);
             report.is_good()
         };
@@ -140,7 +140,7 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
 }
 
 #[test]
-fn the_keepers_rules_can_only_narrow() {
+fn the_rules_in_a_log_can_only_narrow_those_of_the_auditor() {
     let (fixture, line) = one(true, &[]);
     let with = |path: &str, value: Value| {
         let mut line = line.clone();
@@ -169,7 +169,7 @@ fn the_keepers_rules_can_only_narrow() {
 }
 
 #[test]
-fn an_old_request_cannot_be_logged_again_as_a_new_one() {
+fn an_old_request_that_is_logged_again_as_new_is_found() {
     let (fixture, line) = one(true, &[]);
     let later = |seconds: i64| json!(Timestamp::from_unix(START + seconds).to_string());
     let mut again = line.clone();
@@ -389,7 +389,7 @@ fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     drop(recorder);
     for (known, good) in [(vec![1], true), (vec![2], true), (vec![1, 2], true), (vec![3], false)] {
         let entries = known.iter().map(|n| entry(*n, json!({}))).collect();
-        let report = fixture.audit_by(Trust::pinned(registry(entries)));
+        let report = fixture.audit_by(AuditorTrust::pinned(registry(entries)));
         assert_eq!((report.finding(), report.is_good()), (None, good), "{known:?}");
     }
 }

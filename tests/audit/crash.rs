@@ -33,7 +33,12 @@ pub(crate) fn child(role: &str, folder: &Path, wrapper: &[&str]) -> Command {
         }
     };
     command
-        .args(["--exact", "crash::as_a_child", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "crash::child_process_of_a_crash_test",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(ROLE, role)
         .env(FOLDER, folder);
     command
@@ -47,7 +52,7 @@ fn say(line: &str) {
 
 /// Runs in the child processes that the other tests start. It is not a test.
 #[test]
-fn as_a_child() {
+fn child_process_of_a_crash_test() {
     let Some(role) = env::var_os(ROLE) else { return };
     let folder = env::var_os(FOLDER).unwrap();
     match role.to_str().unwrap() {

@@ -118,7 +118,7 @@ fn an_erasure_that_does_not_fit_is_found() {
 /// An entry is erased that contradicts itself, uses a nonce twice, or names the predecessor. The
 /// verdict is never good because of that, and erased entries are counted.
 #[test]
-fn an_erasure_hides_nothing_that_it_does_not_count() {
+fn an_erasure_of_a_bad_entry_is_counted_and_not_good() {
     let fixture = filled(4);
     let lines = fixture.lines();
     let mut bad = lines.clone();

@@ -23,7 +23,7 @@ fn try_erase(fixture: &LogFixture, folder: &Folder, n: u64) -> Result<ErasedEntr
 }
 
 fn erased(fixture: &LogFixture, n: u64) -> u64 {
-    try_erase(fixture, &fixture.files(), n).unwrap().by
+    try_erase(fixture, &fixture.files(), n).unwrap().recorded_in
 }
 
 pub(crate) fn filled(count: u64) -> LogFixture {
@@ -114,7 +114,10 @@ fn an_erasure_that_is_not_possible_is_refused_and_nothing_is_written() {
         assert!(matches!(error, EraseError::NoRequest { n: m, .. } if m == n), "{error:?}");
     }
     let error = try_erase(&fixture, &fixture.files(), 0).unwrap_err();
-    assert!(matches!(error, EraseError::Already { n: 0, by: told } if told == by), "{error:?}");
+    assert!(
+        matches!(error, EraseError::Already { n: 0, recorded_in: told } if told == by),
+        "{error:?}"
+    );
     let beyond = lines.len() as u64;
     let error = try_erase(&fixture, &fixture.files(), beyond).unwrap_err();
     assert!(matches!(error, EraseError::NoEntry(_)), "{error:?}");
@@ -215,7 +218,7 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(matches!(error, EraseError::Log(LogError::Archived(1))), "{error:?}");
     let before = fixture.lines();
     let done = try_erase(&fixture, &with(&fixture, &to), 1).unwrap();
-    assert_eq!((done.by, done.files), (12, 1));
+    assert_eq!((done.recorded_in, done.files), (12, 1));
     assert_eq!(fixture.lines().len(), before.len() + 1);
     let report = allowing(&fixture, &with(&fixture, &to));
     assert!(report.is_good() && report.erased == 1, "{:?}", report.findings);
@@ -229,9 +232,9 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert_eq!(report.finding(), None);
     assert_eq!(report.unjudged.keys().collect::<Vec<_>>(), [&"archived"]);
     let error = try_erase(&fixture, &with(&fixture, &to), 1).unwrap_err();
-    assert!(matches!(error, EraseError::Already { n: 1, by: 12 }), "{error:?}");
+    assert!(matches!(error, EraseError::Already { n: 1, recorded_in: 12 }), "{error:?}");
     let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
-    assert!(matches!(error, ProofError::Erased { n: 1, by: 12, .. }), "{error:?}");
+    assert!(matches!(error, ProofError::Erased { n: 1, recorded_in: 12, .. }), "{error:?}");
     // An older copy of the archive still has the entry. The audit reports that, and a second call
     // erases it there too.
     let second = to.with_file_name("second");
@@ -248,7 +251,7 @@ fn an_entry_is_erased_in_its_archive_too() {
     try_erase(&other, &with(&other, &second), 1).unwrap();
     let report = allowing(&other, &with(&other, &backup));
     assert_eq!((report.finding(), report.is_good()), (None, false));
-    assert_eq!(try_erase(&other, &with(&other, &backup), 1).unwrap().by, 12);
+    assert_eq!(try_erase(&other, &with(&other, &backup), 1).unwrap().recorded_in, 12);
     assert!(allowing(&other, &with(&other, &backup)).is_good());
 }
 
@@ -314,7 +317,7 @@ fn erasing_finds_every_copy_that_a_killed_archiving_left() {
 /// A tombstone may be anywhere in the log: the writer continues with the same clock offset and
 /// rules.
 #[test]
-fn a_log_goes_on_behind_a_tombstone() {
+fn entries_can_be_appended_after_a_tombstone() {
     for n in 0..3 {
         let fixture = filled(3);
         erased(&fixture, n);

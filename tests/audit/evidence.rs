@@ -6,11 +6,11 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::AuditorInputs;
-use mcpid::audit::check::{self, Checked};
+use mcpid::audit::check::{self, CheckedEvidence};
 use mcpid::audit::cosign::{self, WitnessState};
+use mcpid::audit::entry_judge::{AuditorTrust, Reason};
 use mcpid::audit::growth;
-use mcpid::audit::judge::{Reason, Trust};
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::{Evidence, Recorder, Settings, redact};
 use mcpid::clock::{Clock as _, Timestamp};
@@ -24,7 +24,7 @@ fn pinned(fixture: &LogFixture) -> AuditorInputs {
     AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() }
 }
 
-fn check(fixture: &LogFixture, evidence: &str) -> Checked {
+fn check(fixture: &LogFixture, evidence: &str) -> CheckedEvidence {
     check::check(evidence.as_bytes(), &pinned(fixture), fixture.trust(), None).unwrap()
 }
 
@@ -71,7 +71,7 @@ fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
     // If the reader's trust file revokes the key later, that is reported, but is not a fault.
     let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
-    let trust = Trust::pinned(revoked);
+    let trust = AuditorTrust::pinned(revoked);
     let checked = check::check(evidence.as_bytes(), &pinned(&fixture), trust, None).unwrap();
     assert!(checked.is_good(), "{checked:?}");
     let revoked = checked.judged.known.unwrap().revoked_at;
@@ -82,7 +82,7 @@ fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
 }
 
 #[test]
-fn evidence_with_one_thing_changed_does_not_hold() {
+fn evidence_with_one_changed_member_fails_the_check() {
     let fixture = LogFixture::new();
     fixture.fill(5, Settings::default());
     let good = proof::prove(&fixture.files(), 2, None).unwrap();
@@ -102,7 +102,8 @@ fn evidence_with_one_thing_changed_does_not_hold() {
     let entry =
         String::from_utf8(STANDARD.decode(json["entry"].as_str().unwrap()).unwrap()).unwrap();
     let forged = entry.replace(r#""verdict":"verified""#, r#""verdict":"refused""#);
-    let log_key = NoteKey::new("example.com/audit", Kind::Log, key(201).public().clone()).unwrap();
+    let log_key =
+        NoteKey::new("example.com/audit", NoteKeyKind::Log, key(201).public().clone()).unwrap();
     let changed = [
         with("/n", json!(3)),
         with("/size", json!(6)),
@@ -148,7 +149,8 @@ fn evidence_with_one_thing_changed_does_not_hold() {
             .fault,
         None
     );
-    let key = NoteKey::new("example.com/audit", Kind::Log, key(77).public().clone()).unwrap();
+    let key =
+        NoteKey::new("example.com/audit", NoteKeyKind::Log, key(77).public().clone()).unwrap();
     let inputs = AuditorInputs { log_key: Some(key), ..AuditorInputs::default() };
     let fault = check::check(foreign.as_bytes(), &inputs, fixture.trust(), None).unwrap().fault;
     assert!(fault.unwrap().contains("not of the one that was pinned"));
@@ -159,9 +161,11 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     let fixture = LogFixture::new();
     fixture.fill(2, Settings::default());
     let good = proof::prove(&fixture.files(), 1, None).unwrap();
-    let by = |trust: Trust| check::check(good.as_bytes(), &pinned(&fixture), trust, None).unwrap();
+    let by = |trust: AuditorTrust| {
+        check::check(good.as_bytes(), &pinned(&fixture), trust, None).unwrap()
+    };
     let reasons = |entries: Vec<Value>| {
-        let checked = by(Trust::pinned(registry(entries)));
+        let checked = by(AuditorTrust::pinned(registry(entries)));
         assert_eq!(checked.fault, None, "none of these is a changed entry");
         checked.judged.reasons.iter().collect::<Vec<_>>()
     };
@@ -181,10 +185,10 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     );
     // If the request was allowed then and is not today, that is reported, but is not a fault.
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
-    let checked = by(Trust::pinned(limited));
+    let checked = by(AuditorTrust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
     // Without a trust file no key is known, even if the log gives it a name.
-    let checked = by(Trust::of_the_log());
+    let checked = by(AuditorTrust::of_the_log());
     assert!(!checked.is_good() && checked.judged.known.is_none());
     assert!(checked.judged.reasons.has(Reason::Signer));
 }
@@ -231,7 +235,7 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     assert!(matches!(back, Err(ProofError::Damaged(_))));
     // Only the witness confirms the checkpoint of this proof.
     let evidence = proof::prove(&fixture.files(), 5, Some(cosigned.as_bytes())).unwrap();
-    let witness = NoteKey::new("w", Kind::Witness, key(50).public().clone()).unwrap();
+    let witness = NoteKey::new("w", NoteKeyKind::Witness, key(50).public().clone()).unwrap();
     let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&fixture) };
     let checked = check::check(evidence.as_bytes(), &inputs, fixture.trust(), None).unwrap();
     assert!(checked.anchored && checked.fault.is_none());
@@ -348,7 +352,7 @@ fn rules_find_every_way_to_write_a_name_and_keep_nothing_they_cannot_read() {
 }
 
 #[test]
-fn a_signers_own_copy_holds_too() {
+fn evidence_from_a_signers_own_log_passes_the_check() {
     let fixture = LogFixture::new();
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     let sent = call(1, START, &body(3), &[]);

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Report};
-use mcpid::audit::judge::{Judge, Trust};
+use mcpid::audit::entry_judge::{AuditorTrust, EntryJudge};
 use mcpid::audit::note::NoteKey;
-use mcpid::audit::{Evidence, Folder, Judged, Log, LogError, RecordedRefusal, Recorder, Settings};
+use mcpid::audit::{
+    Evidence, Folder, JudgedRequest, Log, LogError, RecordedRefusal, Recorder, Settings,
+};
 pub(crate) use mcpid::block_on as wait;
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
@@ -189,7 +191,8 @@ impl LogFixture {
         verifier: &Verifier,
     ) -> Result<(), LogError> {
         let head = call.head();
-        let judged = Judged::new(&head, verifier, self.clock.now()).with_body(Some(&call.body));
+        let judged =
+            JudgedRequest::new(&head, verifier, self.clock.now()).with_body(Some(&call.body));
         let held = match verifier.judge_head(&head) {
             Ok(held) => held,
             Err(no) => {
@@ -231,15 +234,15 @@ impl LogFixture {
     }
 
     /// Audits the log with the trust of this auditor.
-    pub(crate) fn audit_by(&self, trust: Trust) -> Report {
+    pub(crate) fn audit_by(&self, trust: AuditorTrust) -> Report {
         let inputs =
             AuditorInputs { log_key: Some(self.log_key.clone()), ..AuditorInputs::default() };
         audit(&self.path(), &inputs, trust)
     }
 
     /// Returns the trust of an auditor who trusts the same keys as the log's server.
-    pub(crate) fn trust(&self) -> Trust {
-        Trust::pinned(self.registry.clone())
+    pub(crate) fn trust(&self) -> AuditorTrust {
+        AuditorTrust::pinned(self.registry.clone())
     }
 
     pub(crate) fn checkpoint(&self) -> Vec<u8> {
@@ -274,14 +277,14 @@ impl LogFixture {
 }
 
 /// Audits a whole log.
-pub(crate) fn audit(path: &Path, inputs: &AuditorInputs, trust: Trust) -> Report {
+pub(crate) fn audit(path: &Path, inputs: &AuditorInputs, trust: AuditorTrust) -> Report {
     audit_folder(&Folder::at(path).unwrap(), inputs, trust)
 }
 
 /// Audits a folder together with its archives.
-pub(crate) fn audit_folder(folder: &Folder, inputs: &AuditorInputs, trust: Trust) -> Report {
+pub(crate) fn audit_folder(folder: &Folder, inputs: &AuditorInputs, trust: AuditorTrust) -> Report {
     let mut auditor = Auditor::new(folder, inputs).unwrap();
-    let mut judge = Judge::new(trust);
+    let mut judge = EntryJudge::new(trust);
     for line in auditor::lines(folder).unwrap() {
         auditor.take(judge.judge_line(&line.unwrap()));
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcpid::audit::auditor::{self, Auditor, FindingKind};
-use mcpid::audit::judge::Judge;
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::entry_judge::EntryJudge;
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::Sign as _;
@@ -201,7 +201,7 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
                 ..Default::default()
             };
             let mut auditor = Auditor::new(&fixture.files(), &inputs)?;
-            let mut judge = Judge::new(fixture.trust());
+            let mut judge = EntryJudge::new(fixture.trust());
             for line in auditor::lines(&fixture.files())? {
                 auditor.take(judge.judge_line(&line?));
             }
@@ -373,7 +373,7 @@ fn a_successor_shows_what_was_cut_from_the_log_before() {
         let follows = succession::follows((&new, &next_key), (&old, &fixture.log_key));
         assert!(follows.is_err());
     }
-    let other = NoteKey::new("example.com/x", Kind::Log, key(9).public().clone()).unwrap();
+    let other = NoteKey::new("example.com/x", NoteKeyKind::Log, key(9).public().clone()).unwrap();
     let old = fixture.audit(&[]);
     assert!(succession::follows((&new, &next_key), (&old, &other)).is_err());
     let _ = sealed(0, mcpid::audit::tree::empty(), 200);

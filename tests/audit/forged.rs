@@ -7,8 +7,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::AuditorInputs;
-use mcpid::audit::check::{self, Checked};
-use mcpid::audit::judge::Trust;
+use mcpid::audit::check::{self, CheckedEvidence};
+use mcpid::audit::entry_judge::AuditorTrust;
 use mcpid::audit::proof::{self, ProofError};
 use mcpid::audit::tree;
 use rand::rngs::StdRng;
@@ -254,7 +254,10 @@ fn evidence_of(fixture: &LogFixture, line: &str) -> String {
 }
 
 /// Checks one forged entry, with everything else that its forger can make.
-pub(crate) fn check_line(fixture: &LogFixture, line: &Value) -> Result<Checked, ProofError> {
+pub(crate) fn check_line(
+    fixture: &LogFixture,
+    line: &Value,
+) -> Result<CheckedEvidence, ProofError> {
     let mut line = line.clone();
     line["n"] = json!(0);
     let evidence = evidence_of(fixture, &line.to_string());
@@ -263,18 +266,19 @@ pub(crate) fn check_line(fixture: &LogFixture, line: &Value) -> Result<Checked, 
 
 /// The log's operator made a key and called it alice. The auditor's trust file does not know it.
 #[test]
-fn a_key_that_the_keeper_made_is_not_alice() {
+fn a_key_that_the_log_holder_made_does_not_pass_for_alices_key() {
     let fixture = various();
     let line: Value = serde_json::from_str(&fixture.lines()[0]).unwrap();
-    let trust = Trust::pinned(registry(vec![entry(2, json!({}))]));
+    let trust = AuditorTrust::pinned(registry(vec![entry(2, json!({}))]));
     let evidence = {
         let mut line = line;
         line["n"] = json!(0);
         evidence_of(&fixture, &line.to_string())
     };
-    let by =
-        |trust: Trust| check::check(evidence.as_bytes(), &inputs(&fixture), trust, None).unwrap();
-    for trust in [trust, Trust::of_the_log()] {
+    let by = |trust: AuditorTrust| {
+        check::check(evidence.as_bytes(), &inputs(&fixture), trust, None).unwrap()
+    };
+    for trust in [trust, AuditorTrust::of_the_log()] {
         let checked = by(trust);
         assert!(!checked.is_good() && checked.fault.is_none() && checked.judged.known.is_none());
     }

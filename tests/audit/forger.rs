@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcpid::audit::checkpoint::Checkpoint;
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::tree::{self, Frontier, Hash};
 use mcpid::audit::{Evidence, Recorder, entry, erase};
 use mcpid::base::Component;
@@ -26,7 +26,7 @@ pub(crate) fn write_lines(path: &Path, lines: &[String]) {
 /// Returns a checkpoint over this root, signed by the log's key.
 pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
     let checkpoint = Checkpoint { origin: NAME.to_owned(), size, root };
-    let as_key = NoteKey::new(NAME, Kind::Log, key(signer).public().clone()).unwrap();
+    let as_key = NoteKey::new(NAME, NoteKeyKind::Log, key(signer).public().clone()).unwrap();
     checkpoint.sign(&as_key, &key(signer)).unwrap()
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mcpid::audit::auditor::AuditorInputs;
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
 use mcpid::audit::erase::{self, EraseError};
-use mcpid::audit::judge::{PinnedRules, Trust};
 use mcpid::audit::{Folder, Recorder, Settings, archive, proof};
 use mcpid::clock::Clock;
 use mcpid::message::Head;
@@ -91,12 +91,12 @@ fn one(seed: u64) {
         allow_erased: true,
         ..AuditorInputs::default()
     };
-    let audit_by = |trust: Trust| audit_folder(&folder, &inputs, trust);
+    let audit_by = |trust: AuditorTrust| audit_folder(&folder, &inputs, trust);
     let report = audit_by(fixture.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
     // With the auditor's own rules, and without clock steps, the verdict is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
-    let trust = Trust::pinned(fixture.registry.clone()).with_rules(rules);
+    let trust = AuditorTrust::pinned(fixture.registry.clone()).with_rules(rules);
     let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
@@ -110,7 +110,7 @@ fn one(seed: u64) {
             entry(2, json!({"revoked_at": "2020-01-01T00:00:00Z"})),
         ],
     ] {
-        let report = audit_by(Trust::pinned(registry(today)));
+        let report = audit_by(AuditorTrust::pinned(registry(today)));
         assert_eq!(report.finding(), None, "seed {seed}");
     }
     for n in 0..report.entries {
@@ -157,7 +157,7 @@ fn unusual_honest_logs_pass_the_audit() {
 
 /// An audit must not assume anything about fields that the recorder did not keep.
 #[test]
-fn a_request_without_a_body_is_as_good_as_any() {
+fn an_entry_about_a_request_without_a_body_is_good() {
     let fixture = LogFixture::new();
     let recorder = Recorder::new(fixture.open());
     for method in ["GET", "DELETE"] {
@@ -200,7 +200,7 @@ fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
         let mut because = mcpid::audit::RecordedRefusal::default();
         (because.step, because.code) = (step, code);
         for passes in [true, false] {
-            let judged = mcpid::audit::Judged::new(&head, &verifier, fixture.clock.now());
+            let judged = mcpid::audit::JudgedRequest::new(&head, &verifier, fixture.clock.now());
             let done = recorder.rejected(&judged, Some(&evidence), because, None, passes);
             crate::fixtures::wait(done).unwrap();
         }

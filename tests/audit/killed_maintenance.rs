@@ -73,14 +73,14 @@ fn audit(fixture: &LogFixture) -> Report {
 }
 
 #[test]
-fn an_archive_that_was_killed_leaves_a_whole_log() {
+fn a_killed_archiving_leaves_a_complete_log() {
     let mut random = StdRng::seed_from_u64(20_261_202);
     for round in 0..10 {
         let fixture = filled();
         for _ in 0..3 {
             kill_one("archive", &fixture, &mut random);
             let report = audit(&fixture);
-            assert_eq!((report.finding(), report.unseen), (None, 0), "round {round}");
+            assert_eq!((report.finding(), report.not_given), (None, 0), "round {round}");
             assert!(report.is_good(), "round {round}: {:?}", report.unjudged);
         }
         archive_all(&fixture.path());
@@ -91,7 +91,7 @@ fn an_archive_that_was_killed_leaves_a_whole_log() {
 }
 
 #[test]
-fn an_erasure_that_was_killed_is_found_and_done_again() {
+fn a_killed_erasure_is_found_and_completed_by_a_second_call() {
     let mut random = StdRng::seed_from_u64(20_261_203);
     for round in 0..6 {
         let fixture = filled();

@@ -55,7 +55,7 @@ fn an_audit_entry_is_a_request_line_for_verify() {
 }
 
 #[test]
-fn bodies_are_kept_where_they_are_asked_for_and_judged_again() {
+fn bodies_are_kept_if_the_log_keeps_bodies_and_are_judged_again() {
     let fixture = LogFixture::new();
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     fixture.record(&recorder, &call(1, START, &body(7), &[])).unwrap();
@@ -99,7 +99,7 @@ fn every_file_is_the_owners_alone() {
 }
 
 #[test]
-fn a_folder_that_others_can_change_is_no_place_for_evidence() {
+fn a_folder_that_other_users_can_change_is_refused_for_a_log() {
     let fixture = LogFixture::new();
     for mode in [0o720, 0o702, 0o777] {
         fs::set_permissions(fixture.path(), fs::Permissions::from_mode(mode)).unwrap();
@@ -227,5 +227,5 @@ fn a_signature_base_with_a_secret_is_kept_as_a_hash_and_marked() {
         assert_eq!(json["signatures"][0]["base_sha256"].as_str().unwrap().len(), 44);
     }
     let report = fixture.audit(&[fixture.checkpoint()]);
-    assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 4, 0));
+    assert_eq!((report.finding().cloned(), report.base_not_kept, report.signatures), (None, 4, 0));
 }

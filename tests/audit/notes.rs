@@ -2,7 +2,7 @@
 //! thing.
 
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
-use mcpid::audit::note::{Kind, Note, NoteKey, NoteKeyError};
+use mcpid::audit::note::{Note, NoteKey, NoteKeyError, NoteKeyKind};
 use mcpid::clock::Timestamp;
 use mcpid::key::{SecretKey, Sign as _};
 
@@ -20,7 +20,7 @@ fn key(number: u8) -> SecretKey {
 }
 
 fn log_key(number: u8) -> NoteKey {
-    NoteKey::new("example.com/log", Kind::Log, key(number).public().clone()).unwrap()
+    NoteKey::new("example.com/log", NoteKeyKind::Log, key(number).public().clone()).unwrap()
 }
 
 fn checkpoint() -> Checkpoint {
@@ -28,13 +28,13 @@ fn checkpoint() -> Checkpoint {
 }
 
 #[test]
-fn foreign_note_verifies_and_is_written_unchanged() {
+fn a_signed_note_of_another_program_is_verified_and_written_unchanged() {
     let peter: NoteKey = PETER.parse().unwrap();
     assert_eq!(peter.to_string(), PETER);
     let note = Note::parse(PETER_NOTE.as_bytes()).unwrap();
     assert_eq!(note.signed_by(&peter), Some(Timestamp::from_unix(0)));
     assert_eq!(note.to_string(), PETER_NOTE);
-    let other = NoteKey::new("PeterNeumann", Kind::Log, key(1).public().clone()).unwrap();
+    let other = NoteKey::new("PeterNeumann", NoteKeyKind::Log, key(1).public().clone()).unwrap();
     assert_eq!(note.signed_by(&other), None);
 }
 
@@ -53,7 +53,7 @@ fn a_changed_byte_of_a_note_is_never_the_same_note() {
 }
 
 #[test]
-fn a_key_that_is_not_quite_one_is_refused() {
+fn a_malformed_note_key_is_refused() {
     let good = log_key(1).to_string();
     assert_eq!(good.parse(), Ok(log_key(1)));
     let wrong = |text: &str| text.parse::<NoteKey>().unwrap_err();
@@ -93,7 +93,7 @@ fn a_checkpoint_is_read_as_it_was_signed() {
 
 #[test]
 fn a_witness_signs_the_text_and_its_time() {
-    let witness = NoteKey::new("witness", Kind::Witness, key(3).public().clone()).unwrap();
+    let witness = NoteKey::new("witness", NoteKeyKind::Witness, key(3).public().clone()).unwrap();
     assert_eq!(witness.to_string().parse(), Ok(witness.clone()));
     let note = checkpoint().sign(&log_key(1), &key(1)).unwrap();
     let note = Note::parse(note.as_bytes()).unwrap();
@@ -103,7 +103,7 @@ fn a_witness_signs_the_text_and_its_time() {
     assert_eq!(both.signed_by(&witness), Some(time));
     assert_eq!(both.signed_by(&log_key(1)), Some(Timestamp::from_unix(0)));
     // The same public key as a log's key and as a witness's key are two note keys.
-    let as_log = NoteKey::new("witness", Kind::Log, key(3).public().clone()).unwrap();
+    let as_log = NoteKey::new("witness", NoteKeyKind::Log, key(3).public().clone()).unwrap();
     assert_eq!(both.signed_by(&as_log), None);
     assert_eq!(note.signed_by(&witness), None);
 }

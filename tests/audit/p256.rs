@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::note::{Kind, NoteKey, NoteKeyError};
+use mcpid::audit::note::{NoteKey, NoteKeyError, NoteKeyKind};
 use mcpid::audit::{Folder, Recorder, proof};
 use mcpid::key::{SecretKey, Sign as _, format};
 use mcpid::profile::{Profile, Window};
@@ -114,7 +114,7 @@ fn one_change_of_an_entry_is_found() {
 /// the same every time.
 #[test]
 fn a_log_and_a_witness_have_no_key_of_p256() {
-    for kind in [Kind::Log, Kind::Witness] {
+    for kind in [NoteKeyKind::Log, NoteKeyKind::Witness] {
         let key = NoteKey::new("example.com/audit", kind, secret().public().clone());
         assert_eq!(key, Err(NoteKeyError::Key));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpid::audit::judge::PinnedRules;
+use mcpid::audit::entry_judge::PinnedRules;
 use mcpid::audit::{Recorder, Settings};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
@@ -55,7 +55,7 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     assert!(!lines.concat().contains("live-token"));
     // The base is kept, so the signature can be verified again.
     let report = fixture.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.opaque, report.signatures), (None, 0, 2));
+    assert_eq!((report.finding().cloned(), report.base_not_kept, report.signatures), (None, 0, 2));
 }
 
 /// Under `adcp`, a verifier claims the nonce before it judges the content of the body. The audit

@@ -4,8 +4,8 @@
 use std::fs;
 
 use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
-use mcpid::audit::judge::Trust;
-use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::entry_judge::AuditorTrust;
+use mcpid::audit::note::{Note, NoteKey, NoteKeyKind};
 use mcpid::audit::{Recorder, Settings};
 use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
@@ -18,9 +18,8 @@ use crate::forger::{forge, write_lines};
 /// which was kept.
 fn small() -> (LogFixture, Vec<u8>) {
     let fixture = LogFixture::new();
-    let settings = Settings::default();
     for _ in 0..3 {
-        fixture.fill(2, settings.clone());
+        fixture.fill(2, Settings::default());
     }
     let kept = fixture.checkpoint();
     (fixture, kept)
@@ -246,9 +245,9 @@ fn a_roll_back_to_an_older_checkpoint_is_found() {
 }
 
 #[test]
-fn a_witness_anchors_what_it_signed() {
+fn a_kept_cosignature_anchors_the_entries_under_it() {
     let (fixture, _) = small();
-    let witness = NoteKey::new("witness", Kind::Witness, key(50).public().clone()).unwrap();
+    let witness = NoteKey::new("witness", NoteKeyKind::Witness, key(50).public().clone()).unwrap();
     let note = Note::parse(&fixture.checkpoint()).unwrap();
     let time = fixture.clock.now();
     let cosigned = note.cosign(&witness, &key(50), time).unwrap();
@@ -269,10 +268,11 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let (fixture, _) = small();
     let at = |seconds: i64| Timestamp::from_unix(START + seconds).to_string();
     let trust = |ours: Value| {
-        Trust::pinned(registry(vec![fixtures::entry(1, ours), fixtures::entry(2, json!({}))]))
+        let keys = vec![fixtures::entry(1, ours), fixtures::entry(2, json!({}))];
+        AuditorTrust::pinned(registry(keys))
     };
-    let inputs =
-        AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
+    let log_key = Some(fixture.log_key.clone());
+    let inputs = AuditorInputs { log_key, ..AuditorInputs::default() };
     let audit = |trust| fixtures::audit(&fixture.path(), &inputs, trust);
     assert!(audit(trust(json!({}))).is_good());
     assert!(audit(trust(json!({"revoked_at": at(7)}))).is_good());
@@ -281,12 +281,12 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
         (json!({"not_before": at(2)}), 1),
         (json!({"not_after": at(5)}), 2),
     ] {
-        let report = audit(trust(ours.clone()));
-        assert_eq!(report.finding(), None, "{ours}: it was not changed");
-        assert_eq!(report.unjudged, [("not_trusted_then", count)].into(), "{ours}");
+        let Report { findings, unjudged, .. } = audit(trust(ours.clone()));
+        assert!(findings.is_empty(), "{ours}: {findings:?}");
+        assert_eq!(unjudged, [("not_trusted_then", count)].into(), "{ours}");
     }
     assert!(audit(trust(json!({"allow": ["tools/list"]}))).is_good(), "it was allowed then");
-    let stranger = Trust::pinned(registry(vec![fixtures::entry(2, json!({}))]));
+    let stranger = AuditorTrust::pinned(registry(vec![fixtures::entry(2, json!({}))]));
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 

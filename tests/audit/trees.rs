@@ -63,7 +63,7 @@ fn flat(proof: &[Hash]) -> Vec<u8> {
 }
 
 #[test]
-fn every_root_from_0_to_1100_entries_is_theirs() {
+fn every_root_from_0_to_1100_entries_equals_that_of_another_implementation() {
     let (mut theirs, mut frontier) = (MemoryBackedTree::<Sha256, Vec<u8>>::new(), Frontier::new());
     assert_eq!(theirs.root().as_bytes().as_slice(), frontier.root());
     for n in 0..MOST {
@@ -77,7 +77,7 @@ fn every_root_from_0_to_1100_entries_is_theirs() {
 /// For each size, tests some leaves including the first and last, and compares each size with some
 /// smaller ones.
 #[test]
-fn every_proof_is_theirs_and_holds_nothing_else() {
+fn every_proof_equals_that_of_another_implementation() {
     let (theirs, ours) = both();
     for size in 1..=MOST {
         let tree_now = &theirs[usize::try_from(size).unwrap()];
@@ -154,7 +154,7 @@ fn refuses_consistency(old: (u64, &Hash), new: (u64, &Hash), proof: &[Hash]) {
 }
 
 #[test]
-fn an_edge_is_found_again_from_stored_hashes() {
+fn a_frontier_is_rebuilt_from_stored_hashes() {
     let (_, ours) = both();
     let mut frontier = Frontier::new();
     for size in 0..MOST {

@@ -159,7 +159,7 @@ fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
     let before = files.each_ref().map(|path| fs::read(path).unwrap());
     let lines = fixture.lines();
     let clock: Arc<dyn Clock> = fixture.clock.clone();
-    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().by;
+    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().recorded_in;
     let mut cut = fixture.lines();
     cut[1] = lines[1].clone();
     write_lines(&fixture.only_segment(), &cut);
@@ -167,7 +167,7 @@ fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
         fs::write(path, bytes).unwrap();
     }
     let done = erase::erase(&fixture.files(), 1, "another reason", clock.clone()).unwrap();
-    assert_eq!((done.by, &*done.reason), (by, "another reason"));
+    assert_eq!((done.recorded_in, &*done.reason), (by, "another reason"));
     let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.erased == 1, "{:?}", report.findings);
 
@@ -196,12 +196,12 @@ fn a_resumed_erasure_keeps_its_reason() {
     let fixture = filled(4);
     let lines = fixture.lines();
     let clock: Arc<dyn Clock> = fixture.clock.clone();
-    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().by;
+    let by = erase::erase(&fixture.files(), 1, WHY, clock.clone()).unwrap().recorded_in;
     let mut cut = fixture.lines();
     cut[1] = lines[1].clone();
     write_lines(&fixture.only_segment(), &cut);
     let done = erase::erase(&fixture.files(), 1, "another reason", clock).unwrap();
-    assert_eq!((done.by, &*done.reason), (by, WHY));
+    assert_eq!((done.recorded_in, &*done.reason), (by, WHY));
     assert_eq!(fixture.lines().len(), 5, "no second record");
 }
 
@@ -222,11 +222,11 @@ fn a_report_names_each_erasure() {
     let listed: Vec<_> = report
         .erasures
         .iter()
-        .map(|one| (one.n, one.by, &*one.reason, one.seen, one.time.unix() - START))
+        .map(|one| (one.n, one.recorded_in, &*one.reason, one.seen, one.recorded_at.unix() - START))
         .collect();
     assert_eq!(listed, [(3, 5, "the first", true, 15), (1, 6, "the second", true, 25)]);
     for one in &report.erasures {
-        assert_eq!(json!(one.of.to_string()), times[usize::try_from(one.n).unwrap()]);
+        assert_eq!(json!(one.entry_time.to_string()), times[usize::try_from(one.n).unwrap()]);
     }
     // A request is no erasure, and neither is a record that does not fit.
     let plain = filled(2);

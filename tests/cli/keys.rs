@@ -85,7 +85,7 @@ fn a_dash_reads_a_key_from_stdin() {
 }
 
 #[test]
-fn no_flag_for_files_is_needed() {
+fn no_command_needs_a_flag_for_files() {
     let folder = TempDir::new().unwrap();
     let script = "\"$mcpid\" keygen -q --no-passphrase && \"$mcpid\" trust add -q && \"$mcpid\" trust list -q --json";
     let output = shell(folder.path(), script);

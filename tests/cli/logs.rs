@@ -25,7 +25,7 @@ fn two_logs(folder: &Path) {
 const VERIFY: &str = "audit verify --audit two --log-key two.pub";
 
 #[test]
-fn a_log_before_is_held_against_its_own_checkpoints() {
+fn a_predecessor_is_audited_against_its_own_checkpoints() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     two_logs(at);
@@ -57,7 +57,7 @@ fn a_log_before_is_held_against_its_own_checkpoints() {
 }
 
 #[test]
-fn an_archive_goes_to_the_log_that_it_is_of() {
+fn an_archive_is_matched_to_the_log_that_it_belongs_to() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     two_logs(at);
@@ -123,7 +123,7 @@ fn a_closed_log_is_not_called_ok() {
 
 /// Every number that `audit` takes, wrongly given: one line of ours, in lower case.
 #[test]
-fn a_number_of_audit_that_is_none_is_told_in_one_line() {
+fn a_malformed_entry_number_is_reported_in_one_line() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     let number = "not the number of an entry, such as 0 or 17";

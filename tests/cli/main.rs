@@ -205,7 +205,7 @@ const GRAMMAR: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_binary_has_this_grammar() {
+fn the_binary_accepts_exactly_the_listed_commands() {
     let folder = TempDir::new().unwrap();
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
     for (path, expected) in GRAMMAR {

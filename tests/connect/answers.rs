@@ -12,7 +12,7 @@ use crate::server::{Piece, Reply, Seen, Server};
 use crate::sessions::{open, usual};
 
 #[tokio::test]
-async fn half_an_answer_is_an_error() {
+async fn an_incomplete_answer_is_an_error() {
     for (reply, reason) in [
         (Reply::sse().bytes("data: {\"jsonrpc\":\"2.0\",\"id\":\"id-1\",\"resu"), "ended"),
         (Reply::sse().bytes("data: {\"jsonrpc\":\"2.0\"").piece(Piece::Break), "ended"),
@@ -114,7 +114,7 @@ async fn a_line_of_the_log_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_large_event_passes_and_one_over_the_limit_does_not() {
+async fn a_large_event_passes_and_an_event_over_the_limit_is_refused() {
     let server = Server::start(|seen| Reply::sse().event(&seen.text(&"x".repeat(10 << 20)))).await;
     let mut client = Client::of(&server);
     let answer = client.ask(&call(1, "t", json!({}))).await;

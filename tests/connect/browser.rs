@@ -106,7 +106,7 @@ async fn browse(address: SocketAddr) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_knows_the_path_cannot_borrow_the_key_unless_it_is_let_in() {
+async fn a_page_that_knows_the_path_cannot_use_the_key_unless_its_origin_is_allowed() {
     for let_in in [false, true] {
         let server = Server::start(usual).await;
         let (at, pages, page) = page_server().await;

@@ -60,7 +60,7 @@ fn the_key_is_named_by_its_whole_path_however_it_was_given() {
 }
 
 #[test]
-fn tokens_go_by_a_file_and_need_not_be_there() {
+fn a_printed_configuration_refers_to_a_header_file_for_tokens() {
     let folder = folder();
     let file = folder.path().join(".config/mcpid/mcp-example-com.headers");
     let by_file = format!("@{}", file.display());
@@ -115,7 +115,7 @@ fn the_line_of_the_hint_makes_a_file_that_connect_reads() {
 }
 
 #[test]
-fn no_flag_is_lost() {
+fn the_printed_configuration_keeps_every_flag() {
     let folder = folder();
     let audit = folder.path().join("log");
     let flags = [

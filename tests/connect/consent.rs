@@ -89,7 +89,7 @@ async fn a_request_is_sent_after_a_yes_and_not_after_a_no_and_other_requests_nee
 }
 
 #[tokio::test]
-async fn without_a_way_to_ask_the_answer_is_no() {
+async fn a_request_without_a_way_to_ask_is_refused() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut client = client(&server, &["tools/call:*"], ConsentVia::None);
     let answer = client.ask(&call(1, "t", json!({}))).await;
@@ -98,7 +98,7 @@ async fn without_a_way_to_ask_the_answer_is_no() {
 }
 
 #[tokio::test]
-async fn destructive_is_the_servers_word_and_unknown_counts() {
+async fn tools_that_the_server_does_not_call_harmless_need_consent() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/list" => Reply::sse().event(&seen.result(json!({ "tools": [
             { "name": "get", "annotations": { "readOnlyHint": true } },
@@ -221,7 +221,7 @@ async fn answered(client: &mut Client, result: Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_client_is_asked_where_that_was_chosen() {
+async fn the_client_is_asked_if_the_flags_choose_it() {
     let server = Server::start(usual).await;
     let ask = || ConsentVia::Client(Duration::from_secs(5));
     let mut client = client(&server, &["tools/call:delete_*"], ask());
@@ -248,7 +248,7 @@ async fn the_client_is_asked_where_that_was_chosen() {
 }
 
 #[tokio::test]
-async fn a_client_that_cannot_ask_is_no_way_to_ask() {
+async fn a_client_without_elicitation_cannot_be_asked_for_consent() {
     let server = Server::start(usual).await;
     for capabilities in [json!({}), json!({ "elicitation": { "url": {} } })] {
         let mut client =

@@ -195,7 +195,7 @@ async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
 }
 
 #[tokio::test]
-async fn a_long_wait_is_the_clients_to_decide() {
+async fn a_long_retry_after_is_passed_on_to_the_client() {
     let error =
         becomes(|seen| Reply::error(503, seen, -31401, "unavailable").with("retry-after", "61"))
             .await;
@@ -256,7 +256,7 @@ async fn a_silent_server_is_given_up_at_the_time_limit() {
 }
 
 #[tokio::test]
-async fn one_dead_request_does_not_block_others() {
+async fn a_request_without_an_answer_does_not_block_other_requests() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("hang") => Reply::sse().piece(Piece::Hang),
         _ => Reply::json(seen.text("ok")),
@@ -291,7 +291,7 @@ async fn a_client_that_closes_stdin_still_gets_pending_answers() {
 }
 
 #[tokio::test]
-async fn endless_answer_ends_with_its_client() {
+async fn an_endless_answer_ends_when_its_client_disconnects() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/call" => Reply::sse().piece(Piece::Hang),
         _ => usual(seen),

@@ -69,7 +69,7 @@ async fn too_long_message_is_refused_and_the_session_goes_on() {
 }
 
 #[tokio::test]
-async fn an_id_that_waits_is_not_taken_twice() {
+async fn a_second_request_with_the_id_of_an_open_request_is_refused() {
     let server = Server::start(|seen| match seen.n {
         0 => Reply::sse()
             .bytes(": open\n\n")

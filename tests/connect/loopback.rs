@@ -237,7 +237,7 @@ async fn only_allowed_requests_use_the_key() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_let_in_asks_first_and_may_read() {
+async fn a_page_of_an_allowed_origin_may_send_a_preflight_and_read() {
     let server = Server::start(usual).await;
     let proxy = proxy(&server).await;
     let path = format!("/{SECRET}/mcp");
@@ -331,7 +331,7 @@ async fn call_that_needs_consent_is_not_signed_unasked() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_its_owners_alone() {
+async fn only_the_owner_can_open_the_unix_socket() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Server::start(usual).await;
     let folder = tempfile::tempdir().unwrap();

@@ -114,7 +114,7 @@ async fn a_request_is_signed_again_after_a_pause_that_the_server_asks_for() {
 }
 
 #[tokio::test]
-async fn a_long_event_passes_and_one_that_breaks_off_ends_its_own_answer_only() {
+async fn a_long_event_passes_and_an_incomplete_event_ends_only_its_own_answer() {
     let server = Server::start(|seen| match seen.body["params"]["name"].as_str() {
         Some("long") => Reply::sse().event(&seen.text(&"x".repeat(10 << 20))),
         Some("half") => Reply::sse().bytes("data: {\"jsonrpc\"").piece(Piece::Break),
@@ -157,7 +157,7 @@ async fn a_silent_server_is_given_up_and_does_not_block_other_requests() {
 }
 
 #[tokio::test]
-async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
+async fn a_tool_list_that_the_bridge_reads_is_bounded_in_time_and_size() {
     let server = Server::start(|seen| match seen.body["params"]["cursor"].as_str() {
         Some("hang") => Reply::sse().bytes("data: {").piece(Piece::Hang),
         Some("long") => Reply::sse().bytes("x".repeat(3 << 20)),
@@ -185,7 +185,7 @@ async fn a_list_that_has_to_be_read_first_is_bounded_in_time_and_size() {
 }
 
 #[tokio::test]
-async fn a_list_that_has_to_be_read_is_not_asked_for_in_a_coding() {
+async fn a_tool_list_that_the_bridge_reads_is_requested_without_a_coding() {
     let server = Server::start(|seen| Reply::json(seen.result(json!({ "tools": [] })))).await;
     let proxy = proxy_with(&server, |bridge| {
         let mut confirm = ConfirmPolicy::default();

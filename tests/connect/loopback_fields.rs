@@ -13,7 +13,7 @@ fn reason(got: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_field_cannot_say_otherwise_than_the_body() {
+async fn a_field_that_contradicts_the_body_is_refused() {
     for guarded in [false, true] {
         check(guarded).await;
     }

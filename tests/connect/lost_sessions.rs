@@ -93,7 +93,7 @@ async fn another_refusal_opens_no_session_and_sends_nothing_again() {
 }
 
 #[tokio::test]
-async fn a_session_that_stays_lost_is_opened_once() {
+async fn a_session_that_is_lost_again_is_not_opened_a_second_time() {
     let server = Server::start(|seen| match seen.rpc() {
         "tools/call" => text(400, "Invalid session ID"),
         _ => usual(seen),

@@ -37,7 +37,7 @@ async fn headers_follow_from_the_body_and_the_body_is_sent_as_it_came() {
 }
 
 #[tokio::test]
-async fn an_answer_of_several_lines_is_one_line() {
+async fn an_answer_of_several_lines_is_written_as_one_line() {
     let server = Server::start(|seen| {
         let id = &seen.body["id"];
         Reply::status(200)

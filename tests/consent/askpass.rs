@@ -127,7 +127,7 @@ fn child_processes_of_an_ended_askpass_program_are_not_waited_for() {
 }
 
 #[test]
-fn without_a_way_to_ask_the_answer_is_no() {
+fn a_request_without_a_way_to_ask_is_refused() {
     let server = Server::start();
     for (flags, variables, words) in [
         (

@@ -52,7 +52,7 @@ fn patterns_select_the_requests_that_need_consent() {
 }
 
 #[test]
-fn destructive_is_the_servers_word_and_unknown_counts() {
+fn tools_that_the_server_does_not_call_harmless_need_consent() {
     let harmless =
         tools(r#"{"tools":[{"name":"delete","annotations":{"destructiveHint":false}}]}"#);
     let destructive =
@@ -105,7 +105,7 @@ fn an_unreadable_body_is_refused_without_a_question() {
 }
 
 #[test]
-fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
+fn a_question_about_a_get_or_delete_shows_only_method_and_target() {
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Delete), b"", &Tools::new());
     let ConsentNeed::Ask(asked) = judged else { panic!("{judged:?}") };
     assert!(asked.shown(&PageLimits::default()).text.contains("\"@delete\""));
@@ -119,7 +119,7 @@ fn a_get_and_a_delete_have_nothing_to_show_but_themselves() {
 }
 
 #[test]
-fn a_rule_that_is_no_pattern_is_an_error() {
+fn a_consent_rule_that_is_not_a_pattern_is_an_error() {
     for rule in [
         "",
         ":delete",

@@ -117,7 +117,7 @@ fn invisible_characters_are_written_as_escapes() {
 }
 
 #[test]
-fn no_text_passes_for_a_line_of_ours() {
+fn no_received_text_passes_for_a_line_of_the_program() {
     let page = shown(&json("x\n  body: 12 bytes, sha-256\n  | nothing\nyes"));
     let lines = arguments(&page.text);
     assert_eq!(
@@ -151,7 +151,7 @@ fn numbers_are_shown_as_they_were_sent() {
 }
 
 #[test]
-fn everything_of_the_body_has_its_place() {
+fn the_page_shows_every_member_of_the_body() {
     let body = r#"{"trick":"1","jsonrpc":"2.0","id":1,"method":"tools/call","params":{"task":{"ttl":2},"name":"delete","uri":"3","arguments":{"a":4},"name ":"5"}}"#;
     let text = asked(body).shown(&PageLimits::default()).text;
     let places: Vec<usize> = [
@@ -306,7 +306,7 @@ proptest! {
     /// For arbitrary arguments, the page contains no control character, and every line is mcpid's
     /// own or begins with `  | `.
     #[test]
-    fn no_arguments_get_out_of_their_place(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
+    fn no_argument_is_shown_outside_its_section(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();
         let page = asked(&call(&arguments)).shown(&PageLimits::default().with_width(n));
         prop_assert!(!page.text.contains(|c: char| c != '\n' && mcpid::message::shown::is_unsafe(c)));

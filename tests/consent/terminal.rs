@@ -42,7 +42,7 @@ fn yes_sends_exactly_what_was_shown() {
 }
 
 #[test]
-fn everything_but_yes_is_no() {
+fn every_answer_but_yes_counts_as_no() {
     for (typed, words) in [
         ("n\r", "declined"),
         ("no\r", "declined"),
@@ -74,7 +74,7 @@ fn everything_but_yes_is_no() {
 }
 
 #[test]
-fn yes_has_several_spellings() {
+fn yes_is_accepted_in_several_spellings() {
     for typed in ["Y", "YES", "Yes", "yex\u{7f}s", "maybe\ry"] {
         let server = Server::start();
         let folder = folder(&[call(1, "delete", PATH)]);
@@ -89,7 +89,7 @@ fn yes_has_several_spellings() {
 }
 
 #[test]
-fn silence_is_no_and_earlier_typing_is_no_answer() {
+fn silence_counts_as_no_and_earlier_typing_is_ignored() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH), call(2, "delete", PATH)]);
     let start = Instant::now();
@@ -153,7 +153,7 @@ fn ctrl_c_ends_the_program_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn signal_ends_the_program() {
+fn a_signal_during_a_question_ends_the_program() {
     for signal in ["TERM", "INT", "HUP"] {
         let server = Server::start();
         let folder = folder(&[call(1, "delete", PATH)]);
@@ -238,7 +238,7 @@ fn received_text_cannot_control_the_terminal() {
 }
 
 #[test]
-fn a_terminal_that_another_program_has_is_not_asked_on() {
+fn no_question_is_asked_on_a_terminal_that_another_program_uses() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH)]);
     let flags = "--confirm destructive --confirm-timeout 2s";

@@ -203,7 +203,7 @@ fn header_lines_have_one_spelling() {
 }
 
 #[test]
-fn one_host_and_no_other_number() {
+fn a_capture_has_exactly_one_host_field() {
     let host = "Host: mcp.example.com\r\n";
     assert_eq!(changed(PLAIN, host, ""), (7, CaptureFault::HostMissing));
     let twice = format!("{host}X: y\r\nhOST: mcp.example.com\r\n");
@@ -228,7 +228,7 @@ fn the_head_has_a_limit() {
 }
 
 #[test]
-fn causes_are_kept() {
+fn capture_errors_keep_their_causes() {
     let text = PLAIN.replace("mcp.example.com", "a:0");
     let error = parse(&text).unwrap_err();
     assert_eq!(error.to_string(), "line 2: the host field cannot be read");

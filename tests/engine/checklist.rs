@@ -87,7 +87,7 @@ fn with_faults(faults: &[&Fault]) -> u8 {
 }
 
 #[test]
-fn of_two_faults_the_earlier_step_is_reported() {
+fn of_two_faults_that_of_the_earlier_step_is_reported() {
     for (at, first) in FAULTS.iter().enumerate() {
         assert_eq!(with_faults(&[first]), first.0);
         for second in &FAULTS[at + 1..] {

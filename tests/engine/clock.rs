@@ -25,7 +25,7 @@ fn rfc_3339_is_read() {
 }
 
 #[test]
-fn other_texts_are_no_time() {
+fn texts_in_other_forms_are_not_times() {
     for text in [
         "",
         "now",
@@ -63,7 +63,7 @@ fn times_outside_four_digit_years_still_print() {
 }
 
 #[test]
-fn sums_saturate() {
+fn sums_of_times_saturate() {
     let (first, last) = (Timestamp::from_unix(i64::MIN), Timestamp::from_unix(i64::MAX));
     assert_eq!(last.plus(1), last);
     assert_eq!(first.plus(-1), first);
@@ -91,7 +91,7 @@ proptest! {
     /// Most times have no fraction, and are parsed in a faster way, which must give the same
     /// result.
     #[test]
-    fn the_quick_way_reads_what_the_long_way_does(
+    fn the_fast_time_reader_agrees_with_the_full_one(
         (year, month, day) in (0..=9999, 0..=13, 0..=32),
         (hour, minute, second) in (0..=25, 0..=61, 0..=61),
     ) {

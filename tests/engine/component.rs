@@ -57,7 +57,7 @@ fn gives(head: &Head<'_>, identifier: &str, expected: &str) {
 }
 
 #[test]
-fn fields_as_in_section_2_1() {
+fn fields_are_serialised_as_in_section_2_1() {
     let head = request(
         "GET",
         "/",
@@ -85,7 +85,7 @@ fn fields_as_in_section_2_1() {
 }
 
 #[test]
-fn strict_serialisation_as_in_section_2_1_1() {
+fn strict_serialisation_follows_section_2_1_1() {
     // The RFC calls this field example-dict. Only registered fields are known to be dictionaries,
     // so another name is used.
     let dictionary = "  a=1,    b=2;x=1;y=2,   c=(a   b   c)";
@@ -127,7 +127,7 @@ fn strict_serialisation_as_in_section_2_1_1() {
 }
 
 #[test]
-fn dictionary_members_as_in_section_2_1_2() {
+fn dictionary_members_follow_section_2_1_2() {
     let head = request(
         "GET",
         "/",
@@ -165,7 +165,7 @@ fn dictionary_members_as_in_section_2_1_2() {
 }
 
 #[test]
-fn wrapped_fields_as_in_section_2_1_3() {
+fn wrapped_fields_follow_section_2_1_3() {
     let two = request(
         "GET",
         "/",
@@ -193,7 +193,7 @@ fn bytes_outside_ascii_are_signed_only_when_wrapped() {
 }
 
 #[test]
-fn derived_components_as_in_section_2_2() {
+fn derived_components_follow_section_2_2() {
     let head = request("POST", "/path?param=value", &[]);
     gives(&head, "\"@method\"", "POST");
     gives(&head, "\"@target-uri\"", "https://www.example.com/path?param=value");
@@ -232,7 +232,7 @@ fn derived_components_as_in_section_2_2() {
 }
 
 #[test]
-fn query_parameters_as_in_section_2_2_8() {
+fn query_parameters_follow_section_2_2_8() {
     let head = request("POST", "/path?param=value&foo=bar&baz=batman&qux=", &[]);
     gives(&head, "\"@query-param\";name=\"baz\"", "batman");
     gives(&head, "\"@query-param\";name=\"qux\"", "");

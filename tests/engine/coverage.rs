@@ -129,7 +129,7 @@ fn an_identifier_with_parameters_does_not_count() {
 }
 
 #[test]
-fn the_plain_name_of_something_else_does_not_count() {
+fn a_plain_name_that_means_another_component_does_not_count() {
     for (name, other) in [
         ("@method", "method"),
         ("@target-uri", "@path"),
@@ -174,7 +174,7 @@ fn nothing_that_steers_can_be_added_after_signing() {
 }
 
 #[test]
-fn sep2752_asks_for_its_five_and_no_more() {
+fn sep2752_demands_exactly_its_five_components() {
     let mut call = Call::unsigned();
     call.push("mcp-session-id", "1868a90c");
     let five = signed(&call, |input| {
@@ -253,7 +253,7 @@ fn changes_reach_the_verifier() {
 }
 
 #[test]
-fn thousands_of_fields_are_named_by_a_few() {
+fn a_refusal_names_few_of_thousands_of_uncovered_fields() {
     let mut head = Head::new("POST", RequestTarget::Origin("/".into())).unwrap();
     for n in 0..5_000 {
         head.push(format!("mcp-param-{n}"), &b"x"[..]).unwrap();

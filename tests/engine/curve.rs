@@ -318,7 +318,7 @@ fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
 }
 
 #[test]
-fn s_has_one_spelling() {
+fn the_number_s_of_a_signature_has_one_spelling() {
     let (a, r) = scalars();
     let honest = forge(a, EdwardsPoint::identity(), r, EdwardsPoint::identity());
     let order: [u8; 32] = bytes("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");

@@ -56,7 +56,7 @@ fn every_digest_of_a_known_algorithm_must_match() {
 }
 
 #[test]
-fn a_mismatch_names_both_sides() {
+fn a_digest_mismatch_names_both_digests() {
     let error = check(&[HELLO_256], WORLD).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -69,7 +69,7 @@ fn a_mismatch_names_both_sides() {
 }
 
 #[test]
-fn other_algorithms_do_not_count() {
+fn digests_of_other_algorithms_do_not_count() {
     let md5 = "md5=:7Qdih1MuhjZehB6Sv8UNjA==:";
     assert_eq!(check(&[&format!("{md5}, {WORLD_256}, x;a=1, y=(1 2)")], WORLD), Ok(()));
     let missing = |lines: &[&str]| match check(lines, WORLD) {
@@ -116,7 +116,7 @@ fn a_digest_is_bytes_of_its_length() {
 }
 
 #[test]
-fn a_second_spelling_is_refused() {
+fn a_digest_in_a_second_spelling_is_refused() {
     for value in [
         WORLD_256.replace("PE=", "PE"),
         WORLD_256.replace("PE=", "PF="),
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_of_the_field_goes_unseen(at in any::<prop::sample::Index>(), byte in b' '..b'~') {
+    fn every_change_of_the_digest_field_is_found(at in any::<prop::sample::Index>(), byte in b' '..b'~') {
         let mut line = WORLD_256.as_bytes().to_vec();
         let at = at.index(line.len());
         prop_assume!(line[at] != byte);

@@ -224,7 +224,7 @@ fn bare_public_keys_are_read_where_nothing_else_is_meant() {
 }
 
 #[test]
-fn did_keys_go_out_and_in() {
+fn did_keys_are_written_and_read_back() {
     // The examples of the did:key specification: a seed of zeros, and zeros that end in 1.
     let mut one = [0; 32];
     one[31] = 1;
@@ -249,7 +249,7 @@ fn did_keys_go_out_and_in() {
 }
 
 #[test]
-fn jwks_go_out_and_in() {
+fn jwks_are_written_and_read_back() {
     let secret = fresh();
     let key = secret.public();
     let x = URL_SAFE_NO_PAD.encode(key.as_bytes());
@@ -294,7 +294,7 @@ fn jwks_go_out_and_in() {
 }
 
 #[test]
-fn keyfiles_give_their_public_part_and_no_more() {
+fn a_keyfile_is_read_as_its_public_key_only() {
     let secret = fresh();
     let file = Keyfile::plain(&secret, "agent", Timestamp::from_unix(0)).unwrap();
     let json = file.to_json();

@@ -245,7 +245,7 @@ fn a_fragment_is_cut_off_and_said() {
 }
 
 #[test]
-fn bodies_that_an_archive_holds_exactly() {
+fn bodies_that_an_archive_holds_exactly_are_read() {
     let post = |post: Value, size: i64| {
         let mut entry = with("postData", post);
         entry["request"]["bodySize"] = json!(size);

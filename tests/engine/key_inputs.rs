@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use mcpid::clock::Timestamp;
-use mcpid::key::format::{self, FormatError, Import, read_private, read_public};
+use mcpid::key::format::{self, FormatError, KeyImport, read_private, read_public};
 use mcpid::key::keyfile::Keyfile;
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 
@@ -75,11 +75,11 @@ fn is_secret(text: &str) {
     assert_eq!(read.public(), secret().public(), "{text:?}");
 }
 
-fn import(text: &str) -> Import {
+fn import(text: &str) -> KeyImport {
     read_public(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text:?}"))
 }
 
-fn is_public(text: &str) -> Import {
+fn is_public(text: &str) -> KeyImport {
     let import = import(text);
     assert_eq!(import.keys.len(), 1, "{text:?}");
     assert_eq!(&import.keys[0].key, secret().public(), "{text:?}");
@@ -171,7 +171,7 @@ fn private_keys_in_every_format() {
 }
 
 #[test]
-fn public_keys_are_read_in_any_dress() {
+fn public_keys_are_read_in_every_format() {
     let key = secret();
     let key = key.public();
     let line = format::openssh(key, "alice@laptop");

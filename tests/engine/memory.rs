@@ -89,7 +89,7 @@ fn a_nonce_of_an_expired_request_is_never_fresh() {
 }
 
 #[test]
-fn looking_changes_nothing() {
+fn a_look_up_changes_no_nonce() {
     let store = store();
     assert_eq!(ready(store.peek(at(10), &key(1), "n")).unwrap(), None);
     assert!(is_fresh(claim(&store, 10, &key(1), "n")));
@@ -191,7 +191,7 @@ fn a_full_store_says_so_and_forgets_nothing() {
 }
 
 #[test]
-fn one_key_gets_an_eighth_and_spoils_nothing_for_others() {
+fn one_key_gets_an_eighth_of_the_store_and_other_keys_keep_their_share() {
     let store = store().bounded(800);
     for i in 0..100 {
         assert!(is_fresh(claim(&store, i / 10, &key(1), &format!("{i}"))));
@@ -230,7 +230,7 @@ fn of_many_threads_one_wins_every_nonce() {
 }
 
 #[test]
-fn the_bounds_hold_among_threads() {
+fn the_bounds_of_the_store_hold_among_threads() {
     let store = Arc::new(store().bounded(400));
     let (fresh, full, over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let per_key: Vec<AtomicUsize> = (0..16).map(|_| AtomicUsize::new(0)).collect();
@@ -259,7 +259,7 @@ fn the_bounds_hold_among_threads() {
 }
 
 #[test]
-fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
+fn claims_and_sweeps_among_threads_accept_no_nonce_twice() {
     // Two threads claim every nonce, at different speeds, while old nonces are swept. A thread that
     // is late by a whole retention finds swept nonces; the floor then refuses its requests.
     let store = Arc::new(store().bounded(100_000));
@@ -289,7 +289,7 @@ fn claims_and_sweeps_among_threads_let_nothing_in_twice() {
 }
 
 #[test]
-fn old_nonces_make_room_and_are_counted_out() {
+fn ended_nonces_make_room_in_the_store_and_in_quotas() {
     let store = store().bounded(1_000);
     for i in 0..20_000_i64 {
         // Nine claims a second, each kept for seventy seconds: at most 630 of the thousand are

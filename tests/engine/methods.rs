@@ -96,7 +96,7 @@ fn a_method_close_to_a_known_one_is_an_error() {
 }
 
 #[test]
-fn a_vendors_method_gets_a_note_and_an_equals_sign_takes_it_away() {
+fn a_vendors_method_gets_a_note_unless_an_equals_sign_precedes_it() {
     for (text, words) in [
         ("resources/write", "\"resources/write\" is no MCP method"),
         ("tools/delete:x", "\"tools/delete\" is no MCP method"),
@@ -167,7 +167,7 @@ fn a_pattern_that_can_allow_no_request_is_an_error_in_an_allow_list() {
 }
 
 #[test]
-fn edits_are_counted() {
+fn the_distance_of_two_names_counts_edits() {
     for (a, b, count) in [
         ("", "", 0),
         ("a", "", 1),

@@ -42,7 +42,7 @@ fn modern() -> String {
 const GOOD: Fields<'static> = &[(VERSION, "2026-07-28"), (METHOD, "tools/call"), (NAME, "get")];
 
 #[test]
-fn a_modern_call_carries_all_three_and_they_agree() {
+fn a_call_of_the_new_revision_has_three_matching_headers() {
     judge(GOOD, &modern()).unwrap();
     let faults: &[(Fields<'_>, &str)] = &[
         (&[(METHOD, "tools/call"), (NAME, "get")], "MCP-Protocol-Version"),
@@ -88,7 +88,7 @@ fn a_modern_call_carries_all_three_and_they_agree() {
 }
 
 #[test]
-fn either_side_may_bring_the_modern_rules() {
+fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
     // Only the field names a new version. The server refuses the body for what it lacks, and the
     // other fields are required too.
     let silent = call("tools/call", r#""name":"get""#, None);
@@ -136,7 +136,7 @@ fn either_side_may_bring_the_modern_rules() {
 }
 
 #[test]
-fn the_name_is_asked_for_where_the_revision_asks() {
+fn the_name_header_is_demanded_where_the_revision_demands_it() {
     for (method, params, name) in [
         ("tools/call", r#""name":"n""#, "n"),
         ("prompts/get", r#""name":"n""#, "n"),

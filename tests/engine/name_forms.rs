@@ -297,7 +297,7 @@ fn a_star_that_was_encoded_stays_a_star() {
 }
 
 #[test]
-fn size_is_bounded() {
+fn the_size_of_a_name_with_forms_is_bounded() {
     let long = format!("file:///{}", "%25".repeat(MAX_NAME));
     assert_eq!(ambiguity_of(&long), Some(NameAmbiguity::TooLong));
     let plain = format!("file:///{}", "a/".repeat(MAX_NAME));

@@ -34,7 +34,7 @@ fn a_pattern_matches_whole_texts_and_nothing_else() {
 }
 
 #[test]
-fn stars_stretch_and_come_back() {
+fn several_stars_in_a_pattern_match_by_backtracking() {
     for (text, name, matches) in [
         ("=m:*", "", true),
         ("=m:**", "anything", true),
@@ -123,7 +123,7 @@ fn slow(pattern: &[char], text: &[char]) -> bool {
 
 proptest! {
     #[test]
-    fn matching_means_what_a_star_means(
+    fn a_match_agrees_with_the_definition_of_a_star(
         pattern_text in "[abé*]{1,8}",
         text in "[abé]{0,8}",
     ) {

@@ -196,7 +196,7 @@ proptest! {
 
     /// The members of an accepted signature in another order, with some left out and some repeated.
     #[test]
-    fn no_other_arrangement_is_accepted(order in prop::collection::vec(0_usize..5, 0..7)) {
+    fn no_request_with_rearranged_parts_is_accepted(order in prop::collection::vec(0_usize..5, 0..7)) {
         let mut call = Call::signed();
         let input = Input::of(&Call::unsigned(), &key(1));
         let mut other = input.clone();

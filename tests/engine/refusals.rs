@@ -311,7 +311,7 @@ fn refusals_are_plain_text() {
 }
 
 #[test]
-fn steps_and_codes_are_told_apart() {
+fn every_step_and_code_has_its_own_name() {
     let mut codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     codes.sort_unstable();
     codes.dedup();

@@ -191,7 +191,7 @@ fn an_allow_that_can_match_nothing_is_noted_and_denies() {
 }
 
 #[test]
-fn files_combine_to_the_strictest() {
+fn several_trust_files_combine_to_the_strictest_limits() {
     let first = r#","kid":"a","mcpid":{"name":"alice","client_ids":["x","y"],
         "not_before":"2026-01-01T00:00:00Z","not_after":"2026-06-01T00:00:00Z",
         "allow":["tools/*","prompts/*"]}"#;

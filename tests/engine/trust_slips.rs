@@ -99,7 +99,7 @@ fn an_entry_that_is_passed_over_restricts_all_the_same() {
 }
 
 #[test]
-fn a_wrapper_that_is_nearly_called_so_is_an_error() {
+fn a_misspelt_mcpid_member_is_an_error() {
     let revoked = r#"{"revoked_at":"2026-01-01T00:00:00Z"}"#;
     for name in [
         "mcipd",

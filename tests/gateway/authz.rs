@@ -103,7 +103,7 @@ async fn an_unsigned_request_is_labelled_in_permissive_mode() {
 }
 
 #[tokio::test]
-async fn an_open_path_tells_the_server_nothing() {
+async fn an_open_path_gives_the_server_no_verified_fields() {
     let authz = envoy(|config| {
         config.paths = config.paths.clone().with_open("GET /healthz".parse().unwrap()).unwrap();
     })

@@ -60,7 +60,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn a_body_has_its_time() {
+async fn a_slow_body_is_refused_at_its_time_limit() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.body_time = Duration::from_millis(500);
@@ -76,7 +76,7 @@ async fn a_body_has_its_time() {
 }
 
 #[tokio::test]
-async fn sizes_are_bounded() {
+async fn sizes_of_heads_and_bodies_are_bounded() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let pad = |size: usize| {
@@ -156,7 +156,7 @@ async fn before_a_slow_server(behind: &TestUpstream, time: Duration) -> TestGate
 }
 
 #[tokio::test]
-async fn the_end_lets_requests_finish_within_its_time() {
+async fn open_requests_may_finish_within_the_drain_timeout() {
     let behind = TestUpstream::new().await;
     let stand = before_a_slow_server(&behind, Duration::from_millis(300)).await;
     let mut busy = TcpStream::connect(stand.address).await.unwrap();

@@ -54,7 +54,7 @@ async fn no_spelling_of_a_field_forges_another() {
 
 /// HTTP/2 allows several `Cookie` lines, which are joined for HTTP/1.1 (RFC 9113 section 8.2.3).
 #[tokio::test]
-async fn the_crumbs_of_a_cookie_are_one_line_again() {
+async fn cookie_fields_of_http_2_are_joined_into_one_line() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let mut client = connect(&stand).await;
@@ -69,7 +69,7 @@ async fn the_crumbs_of_a_cookie_are_one_line_again() {
 
 /// HTTP/2 allows spaces around a value. The upstream must not receive them.
 #[tokio::test]
-async fn spaces_make_no_other_session() {
+async fn spaces_around_a_session_id_do_not_change_the_session() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let mut client = connect(&stand).await;
@@ -174,7 +174,7 @@ async fn a_length_beside_signed_chunks_is_refused() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_for_our_hosts_too() {
+async fn a_preflight_for_a_foreign_host_is_refused() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.allow_origins = vec!["https://app.example.com".to_owned()];

@@ -35,7 +35,7 @@ async fn start(behind: &TestUpstream) -> (Arc<Stepped>, TestGateway) {
 }
 
 #[tokio::test]
-async fn a_step_forward_and_back_accepts_nothing_twice() {
+async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
     let (clock, stand) = start(&behind).await;
     let answer = async |wire: &Wire| {
@@ -76,7 +76,7 @@ async fn a_step_forward_and_back_accepts_nothing_twice() {
 }
 
 #[tokio::test]
-async fn a_step_back_within_the_margin_closes_nothing_and_lets_nothing_in_twice() {
+async fn a_clock_step_back_within_the_margin_refuses_no_new_request_and_accepts_no_replay() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
     let (clock, stand) = start(&behind).await;
     let mut accepted = Vec::new();

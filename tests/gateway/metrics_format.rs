@@ -41,7 +41,7 @@ fn promtool(text: &[u8]) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_come_in_the_format_that_is_asked_for() {
+async fn metrics_come_in_the_format_that_accept_asks_for() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("audit");
     let made = crate::program::program().args(["audit", "init", "--audit"]).arg(&log).output();

@@ -101,7 +101,7 @@ fn lines(running: &Running) -> Vec<LogLine> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_works_or_is_told_which_line_it_lacks() {
+async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line() {
     let behind = TestUpstream::new().await;
     let folder = TempDir::new().unwrap();
     let ports: Vec<u16> = CONFIGURATIONS.iter().map(|_| free_port()).collect();

@@ -62,7 +62,7 @@ fn streamed(pieces: Vec<Piece>) -> Answered {
 }
 
 #[tokio::test]
-async fn http_1_0_is_answered_in_kind() {
+async fn an_http_1_0_request_gets_an_http_1_0_answer() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let expecting = old(&stand).with("Expect", "100-continue").with("Connection", "keep-alive");
@@ -114,7 +114,7 @@ async fn http_1_0_is_answered_in_kind() {
 
 /// In HTTP/1.0 the end of the connection ends the answer, so a broken answer must not end normally.
 #[tokio::test]
-async fn a_stream_in_http_1_0_ends_in_order_only_if_it_is_whole() {
+async fn an_http_1_0_stream_is_closed_orderly_only_if_it_is_complete() {
     let behind = TestUpstream::with(|got| {
         let broken = || Error::other("broken");
         match got.header("x-break") {

@@ -13,7 +13,7 @@ async fn with_app(behind: &TestUpstream) -> TestGateway {
 }
 
 #[tokio::test]
-async fn only_known_pages_may_ask() {
+async fn only_pages_of_allowed_origins_get_an_answer() {
     let behind = TestUpstream::new().await;
     let stand = with_app(&behind).await;
     let own = stand.url("");
@@ -93,7 +93,7 @@ async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_header
 }
 
 #[tokio::test]
-async fn without_a_page_to_answer_the_upstream_speaks_for_itself() {
+async fn without_allowed_origins_the_cors_fields_of_the_upstream_pass() {
     let behind = TestUpstream::with(|_| {
         let builder = http::Response::builder().header("access-control-allow-origin", "*");
         builder.body(body("{}")).unwrap()

@@ -84,7 +84,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
 }
 
 #[tokio::test]
-async fn a_prefix_of_everything_still_leaves_out_the_endpoint() {
+async fn an_open_prefix_of_all_paths_leaves_out_the_endpoint() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = config.paths.with_open("/*".parse().unwrap()).unwrap();

@@ -133,7 +133,7 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
 
 /// Metrics name only tools that the upstream has listed, so that no client can add time series.
 #[tokio::test]
-async fn no_client_can_make_the_numbers_grow() {
+async fn no_client_can_make_the_number_of_metrics_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
     let behind = TestUpstream::with(move |_| crate::servers::ok(list)).await;
     let stand = stand(&behind, LearningModes::new(Modes::permissive())).await;
@@ -178,7 +178,7 @@ async fn refusals_take_another_status_where_clients_want_it() {
 
 /// If a server lists many tools, only a thousand have a label of their own.
 #[tokio::test]
-async fn labels_are_bounded() {
+async fn metric_labels_are_bounded() {
     use tokio::io::AsyncWriteExt as _;
 
     let tools: Vec<_> = (0..1_100).map(|n| format!(r#"{{"name":"t{n}"}}"#)).collect();

@@ -98,7 +98,7 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_trusted_is_not_believed() {
+async fn forwarded_addresses_of_an_untrusted_peer_are_ignored() {
     let behind = TestUpstream::new().await;
     for proxies in [&[][..], &["127.0.0.2"], &["10.0.0.0/8"], &["::1"], &["unix"], &["128.0.0.0/1"]]
     {
@@ -116,7 +116,7 @@ async fn a_peer_that_is_not_trusted_is_not_believed() {
 }
 
 #[test]
-fn a_value_that_names_no_proxy_is_an_error() {
+fn a_trusted_proxy_value_that_is_no_address_is_an_error() {
     use TrustedProxyError::{Everyone, Form};
     let parse = |text: &str| text.parse::<TrustedProxy>();
     for text in ["0.0.0.0/0", "::/0", "10.0.0.0/0", "::ffff:0:0/96", "::ffff:10.0.0.0/96"] {

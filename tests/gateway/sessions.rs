@@ -28,7 +28,7 @@ fn in_session(stand: &TestGateway, key: u8, session: &str, body: &str) -> Wire {
 }
 
 #[tokio::test]
-async fn another_key_cannot_speak_in_a_session() {
+async fn a_request_of_another_key_in_a_session_is_refused() {
     let behind = with_sessions().await;
     let stand = TestGateway::before(&behind).await;
     let opened = stand.send(&stand.signed(1, INITIALIZE)).await;
@@ -92,7 +92,7 @@ async fn a_session_that_has_ended_is_bound_to_no_key() {
 }
 
 #[tokio::test]
-async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
+async fn a_full_session_table_binds_no_more_and_drops_no_live_session() {
     let behind = with_sessions().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 2;
@@ -113,7 +113,7 @@ async fn a_full_table_takes_no_more_and_gives_no_live_session_away() {
 }
 
 #[tokio::test]
-async fn an_unused_session_makes_room() {
+async fn an_unused_session_makes_room_for_a_new_session() {
     let behind = with_sessions().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 1;
@@ -130,7 +130,7 @@ async fn an_unused_session_makes_room() {
 /// Permissive mode passes the request on and reports it. The upstream does not receive the name of
 /// the other key.
 #[tokio::test]
-async fn permissive_labels_a_borrowed_session() {
+async fn permissive_mode_labels_a_request_in_the_session_of_another_key() {
     let behind = with_sessions().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(Modes::permissive());

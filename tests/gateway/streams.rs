@@ -178,7 +178,7 @@ async fn the_failure_of_an_upstream_is_reported() {
 /// If the upstream's answer breaks off, the client gets a reset, and sees that the answer is
 /// incomplete.
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_not_made_whole() {
+async fn an_incomplete_answer_stays_incomplete_for_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -43,7 +43,7 @@ pub(crate) async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -
 }
 
 #[tokio::test]
-async fn http2_is_judged_alike() {
+async fn requests_over_http2_are_judged_like_those_over_http1() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::before(&behind).await;
     let url = stand.url("/mcp");
@@ -121,7 +121,7 @@ fn curl(args: &[&str], wire: &Wire) -> String {
 
 /// Runs the program with TLS on both sides: one gateway is the upstream of the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
+async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let (inner_cert, inner_key) = certificate(folder.path(), "inner");
@@ -244,7 +244,7 @@ async fn tls_stands_on_both_sides_and_certificates_change_while_it_runs() {
 
 /// Both sides are Unix sockets. Other users of this machine cannot connect to the gateway's socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unix_sockets_stand_on_both_sides() {
+async fn unix_sockets_work_on_both_sides() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let behind = TestUpstream::new().await;

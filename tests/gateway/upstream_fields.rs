@@ -128,7 +128,7 @@ async fn the_upstream_gets_the_refusal_code_and_never_an_unverified_key() {
 }
 
 #[tokio::test]
-async fn host_and_origin_can_be_kept() {
+async fn the_host_and_origin_fields_can_be_kept() {
     let behind = TestUpstream::new().await;
     let stand = TestGateway::with(&behind, Default::default(), |mut config| {
         config.preserve_host = true;
@@ -145,7 +145,7 @@ async fn host_and_origin_can_be_kept() {
 /// The answer reaches the client unchanged, except for fields that belong to the connection to the
 /// upstream.
 #[tokio::test]
-async fn answers_go_back_as_they_came() {
+async fn answers_of_the_upstream_pass_unchanged() {
     let behind = TestUpstream::with(|_| {
         http::Response::builder()
             .status(401)

@@ -87,7 +87,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
 }
 
 #[tokio::test]
-async fn the_bound_on_connections_is_one_for_all_threads() {
+async fn all_threads_share_one_bound_on_connections() {
     let mut limits = ServerLimits::default();
     limits.connections = 4;
     let (address, _stop, _ended) = named(limits).await;
@@ -108,7 +108,7 @@ async fn the_bound_on_connections_is_one_for_all_threads() {
 }
 
 #[tokio::test]
-async fn a_replay_on_another_thread_is_one() {
+async fn a_replay_on_another_thread_is_refused() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
     let stand = TestGateway::before(&behind).await;
     for _ in 0..8 {

@@ -57,7 +57,7 @@ fn changed(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Option<L
 }
 
 #[test]
-fn members_may_be_added_and_those_that_may_be_absent_are_few_to_need() {
+fn members_may_be_added_to_a_log_line_and_optional_members_may_be_absent() {
     assert!(changed(|o| drop(o.insert("new".into(), json!({"a": [1]})))).is_some());
     for member in
         ["peer", "http", "mcp", "status", "code", "mode", "key", "tag", "answer", "upstream", "ms"]
@@ -108,7 +108,7 @@ fn a_text_that_is_no_log_line_is_not_read() {
 }
 
 #[test]
-fn a_text_is_cut_once() {
+fn a_text_that_was_cut_is_not_cut_again() {
     let exact = "ä".repeat(LONGEST);
     assert_eq!(LogText::new(&exact).as_str(), exact);
     let cut = LogText::new(&format!("{exact}b"));

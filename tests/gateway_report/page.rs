@@ -124,7 +124,7 @@ fn sound(report: &RolloutReport) {
 }
 
 #[test]
-fn hostile_names_are_text() {
+fn hostile_names_in_a_report_are_text() {
     let report = tally(hostile("127.0.0.1:9")).report();
     sound(&report);
     let page = page(&report);

@@ -224,7 +224,7 @@ fn only_the_table_of_profiles_knows_their_names() {
 }
 
 #[test]
-fn names_say_what_is_inside() {
+fn no_file_has_a_name_without_meaning() {
     for (path, _) in sources() {
         let file = relative(&path);
         for part in file.trim_end_matches(".rs").split('/') {

@@ -121,7 +121,7 @@ fn passes(part: fn(&dyn StorePlace), defect: Defect) -> bool {
 }
 
 #[test]
-fn each_defect_breaks_the_part_that_is_about_it() {
+fn each_defect_of_a_store_fails_its_part_of_the_contract() {
     use Defect as D;
     for (defect, part) in [
         (D::AlwaysFresh, contract::a_nonce_is_fresh_once as fn(&dyn StorePlace)),

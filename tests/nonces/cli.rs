@@ -75,7 +75,7 @@ fn a_nonce_claimed_by_one_process_is_refused_by_another() {
     // A store that was made well before the request can say that its nonce is fresh.
     let start = SystemClock.now().plus(-100);
     let older = SqliteOptions::new(path.join("older.db"), boot_id());
-    drop(older.open(start, Retention::new(600, 5)).unwrap());
+    drop(older.open_for_claims(start, Retention::new(600, 5)).unwrap());
     let verify = verify.replace("nonces.db", "older.db");
     let fresh = json(&mcpid(path, &format!("{verify} one.http"), 0));
     assert_eq!(fresh["replay"], "fresh");
@@ -89,7 +89,7 @@ fn reading_a_store_claims_no_nonce_and_makes_no_file() {
     sign(path, "one.http");
     let now = SystemClock.now();
     let store = SqliteOptions::new(path.join("nonces.db"), boot_id());
-    drop(store.open(now.plus(-100), Retention::new(30, 5)).unwrap());
+    drop(store.open_for_claims(now.plus(-100), Retention::new(30, 5)).unwrap());
     let inspect = "inspect --json --nonces sqlite:nonces.db one.http";
     let at = format!("verify --json -r trust.json --nonces sqlite:nonces.db --at {now} one.http");
     for _ in 0..2 {
@@ -116,7 +116,7 @@ fn kept_nonces_are_listed_and_ended_ones_pruned() {
     let path = folder.path();
     let store = SqliteOptions::new(path.join("n.db"), boot_id());
     let now = SystemClock.now();
-    let store = store.open(now.plus(-1_000), Retention::new(30, 5)).unwrap();
+    let store = store.open_for_claims(now.plus(-1_000), Retention::new(30, 5)).unwrap();
     for (i, age) in [900, 500, 400, 10, 5].into_iter().enumerate() {
         let made = now.plus(-age);
         // The claims are made as of an earlier time, so that they do not sweep anything.
@@ -162,7 +162,7 @@ fn the_store_comes_from_the_flag_or_the_variable_or_the_default() {
         let now = SystemClock.now();
         fs::create_dir_all(path.join(file).parent().unwrap()).unwrap();
         let store = SqliteOptions::new(path.join(file), boot_id());
-        let store = store.open(now, Retention::new(30, 5)).unwrap();
+        let store = store.open_for_claims(now, Retention::new(30, 5)).unwrap();
         for i in 0..count {
             wait(store.claim(now, &key(1), &i.to_string(), now.plus(65))).unwrap();
         }

@@ -125,7 +125,7 @@ async fn layers_that_share_a_file_let_a_request_in_once() {
     let open = |boot: &str, start| {
         let path = folder.path().join("nonces.db");
         let options = mcpid::nonce::sqlite::SqliteOptions::new(path, Some(boot.to_owned()));
-        world.layer(Arc::new(options.open(start, retention()).unwrap()))
+        world.layer(Arc::new(options.open_for_claims(start, retention()).unwrap()))
     };
     let long_ago = SystemClock.now().plus(-100);
     let layers = [open("this boot", long_ago), open("this boot", long_ago)];

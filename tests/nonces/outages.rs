@@ -140,7 +140,7 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
 
 fn file(folder: &TempDir, boot: &str, start: Timestamp) -> Store {
     let options = sqlite::SqliteOptions::new(folder.path().join("n.db"), Some(boot.to_owned()));
-    Arc::new(options.open(start, retention()).unwrap())
+    Arc::new(options.open_for_claims(start, retention()).unwrap())
 }
 
 fn servers(url: &str) -> Store {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mcpid::nonce::redis::Warning;
+use mcpid::nonce::redis::PrimaryWarning;
 use mcpid::nonce::{Claim, NonceStore as _, Retention};
 
 use crate::contract::{START, accepts, at, claim, is_fresh, retention, try_claim};
@@ -104,7 +104,7 @@ fn has_forgotten(store: &dyn mcpid::nonce::NonceStore, url: &str, now: i64) {
         refused += i32::from(answer.is_err());
     }
     assert!(refused > 0, "the first to find it is told that nothing is known");
-    let other = options(url).open(at(now), retention()).unwrap();
+    let other = options(url).open_for_claims(at(now), retention()).unwrap();
     assert_eq!(wait(other.floor(at(now))).unwrap(), at(floor));
     assert_eq!(wait(store.floor(at(now))).unwrap(), at(floor));
     for store in [store, &other] {
@@ -208,7 +208,7 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let store = server.open().unwrap();
     claim_thirty(&store);
     let longer = options(&server.url()).allow_raising(true);
-    let longer = longer.open(at(20), Retention::new(300, 60)).unwrap();
+    let longer = longer.open_for_claims(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
     // Much later, the first claim is made through the handle that has never read the epoch.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));
@@ -277,11 +277,11 @@ fn is_fresh_above(
 fn a_fail_over_by_sentinel_is_noticed() {
     let watched = Watched::start();
     let (options, warnings) = warned(options(&watched.url()));
-    let store = options.open(at(-30), retention()).unwrap();
+    let store = options.open_for_claims(at(-30), retention()).unwrap();
     let server = format!("127.0.0.1:{}", watched.servers[0].port);
     let heard = warnings.lock().unwrap().clone();
-    assert!(heard.contains(&Warning::Unguarded { server: server.clone() }), "{heard:?}");
-    assert!(heard.contains(&Warning::NotPersistent { server }), "{heard:?}");
+    assert!(heard.contains(&PrimaryWarning::Unguarded { server: server.clone() }), "{heard:?}");
+    assert!(heard.contains(&PrimaryWarning::NotPersistent { server }), "{heard:?}");
     claim_thirty(&store);
     // The server hangs, and its connections stay open.
     watched.servers[0].signal("-STOP");
@@ -339,7 +339,7 @@ const ROLE: &str = "MCPID_TEST_REDIS";
 
 /// Runs in each of the eight processes of [`one_of_many_processes_claims_each_nonce`]. It is not a test.
 #[test]
-fn one_process_of_many() {
+fn process_that_claims_for_another_test() {
     let Ok(url) = env::var(ROLE) else { return };
     let store = open(&url).unwrap();
     let won: Vec<_> = std::thread::scope(|scope| {
@@ -363,7 +363,7 @@ fn one_of_many_processes_claims_each_nonce() {
     for url in [single.url(), cluster.url(), watched.url()] {
         let start = || {
             Command::new(env::current_exe().unwrap())
-                .args(["--exact", "redis::one_process_of_many", "--nocapture"])
+                .args(["--exact", "redis::process_that_claims_for_another_test", "--nocapture"])
                 .env(ROLE, &url)
                 .stdout(Stdio::piped())
                 .spawn()

@@ -50,7 +50,7 @@ fn passwords_are_needed_and_not_shown() {
     for url in [format!("redis://gate@{host}"), format!("redis://gate:wrong@{host}")] {
         let options = options(&url).password(password("s3cr3t-of-gate"));
         assert!(!format!("{options:?}").contains("s3cr3t"));
-        options.open(at(0), retention()).unwrap();
+        options.open_for_claims(at(0), retention()).unwrap();
     }
     // The user lacks a right that the store needs.
     let acl = ["-a", "s3cr3t-of-all", "--no-auth-warning", "ACL", "SETUSER", "gate", "-info"];

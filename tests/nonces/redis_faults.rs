@@ -12,13 +12,13 @@ use crate::contract::{accepts, at, claim, is_fresh, retention, try_claim};
 use crate::redis_proxy::{Mode, Proxy};
 use crate::redis_servers::{Server, free_port, open, options, until, warned};
 use crate::{key, wait};
-use mcpid::nonce::redis::{Redis, Warning};
+use mcpid::nonce::redis::{PrimaryWarning, Redis};
 use mcpid::nonce::{Claim, NonceStore, StoreError};
 
 const BUDGET: Duration = Duration::from_millis(600);
 
 pub(crate) fn open_in_a_hurry(url: &str) -> Result<Redis, StoreError> {
-    options(url).budget(BUDGET).open(at(-30), retention())
+    options(url).budget(BUDGET).open_for_claims(at(-30), retention())
 }
 
 /// Checks that a claim fails within the budget, plus some time for a busy machine.
@@ -129,11 +129,11 @@ fn a_server_that_hangs_is_unavailable_and_recovers() {
 fn a_slow_server_is_waited_for_within_the_limit() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
-    let store = options(&proxy.url()).open(at(-30), retention()).unwrap();
+    let store = options(&proxy.url()).open_for_claims(at(-30), retention()).unwrap();
     proxy.set(Mode::Delay(Duration::from_millis(700)));
     assert!(accepts(&try_claim(&store, 10, &key(1), "n"), 10));
     let hurried = options(&proxy.url()).budget(Duration::from_secs(5));
-    let hurried = hurried.open(at(10), retention()).unwrap();
+    let hurried = hurried.open_for_claims(at(10), retention()).unwrap();
     assert!(matches!(claim(&hurried, 10, &key(1), "n"), Claim::Replayed { .. }));
     proxy.set(Mode::Delay(Duration::from_millis(2_500)));
     let start = Instant::now();
@@ -256,9 +256,9 @@ fn a_server_that_evicts_is_refused_unless_allowed() {
         let refused = fails_in_time(policy, || open_in_a_hurry(&server.url()));
         assert!(refused.contains(policy) && refused.contains("noeviction"), "{refused}");
         let (options, warnings) = warned(options(&server.url()).allow_evicting(true));
-        let store = options.open(at(-30), retention()).unwrap();
+        let store = options.open_for_claims(at(-30), retention()).unwrap();
         assert!(is_fresh(claim(&store, 10, &key(1), "n")));
-        let warning = Warning::Evicts {
+        let warning = PrimaryWarning::Evicts {
             server: format!("127.0.0.1:{}", server.port),
             policy: policy.to_owned(),
         };
@@ -267,7 +267,7 @@ fn a_server_that_evicts_is_refused_unless_allowed() {
     // A change of the eviction policy is noticed within a second, and after a restart.
     let server = Server::start(&["--appendonly", "yes"]);
     let (options, warnings) = warned(options(&server.url()));
-    let store = options.open(at(-30), retention()).unwrap();
+    let store = options.open_for_claims(at(-30), retention()).unwrap();
     assert_eq!(*warnings.lock().unwrap(), []);
     claim(&store, 10, &key(1), "n");
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
@@ -281,7 +281,7 @@ fn a_server_that_evicts_is_refused_unless_allowed() {
 }
 
 #[test]
-fn a_server_that_is_too_old_or_says_nothing() {
+fn a_redis_server_that_is_too_old_or_gives_no_info_is_refused() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
     let store = open_in_a_hurry(&proxy.url()).unwrap();
@@ -316,7 +316,7 @@ fn later(bytes: Vec<u8>, seconds: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_clock_that_steps_forward() {
+fn a_redis_clock_that_steps_forward_is_noticed() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port);
     let store = open_in_a_hurry(&proxy.url()).unwrap();
@@ -345,7 +345,7 @@ fn a_clock_that_steps_forward() {
 #[test]
 fn a_read_only_handle_changes_no_key() {
     let server = Server::start(&[]);
-    let reader = options(&server.url()).read().unwrap();
+    let reader = options(&server.url()).open_read_only().unwrap();
     assert_eq!(wait(reader.peek(at(10), &key(1), "n")).unwrap(), None);
     assert!(wait(reader.floor(at(10))).unwrap() >= at(10));
     assert_eq!(server.cli(&["DBSIZE"]), "0");

@@ -68,7 +68,7 @@ fn evict(server: &Server, policy: &str) {
 }
 
 #[test]
-fn evicted_between_two_looks() {
+fn an_eviction_between_two_readings_is_noticed() {
     for policy in
         ["volatile-ttl", "volatile-random", "allkeys-random", "allkeys-lru", "volatile-lfu"]
     {
@@ -80,7 +80,7 @@ fn evicted_between_two_looks() {
         evict(&server, policy);
         assert!(lost(&store) > 0, "{policy}");
         if later {
-            let other = options(&server.url()).open(at(12), retention()).unwrap();
+            let other = options(&server.url()).open_for_claims(at(12), retention()).unwrap();
             refuses_all(&other, 12);
         }
         refuses_all(&store, 12);
@@ -89,7 +89,7 @@ fn evicted_between_two_looks() {
 }
 
 #[test]
-fn evicted_and_the_counters_reset() {
+fn an_eviction_with_reset_counters_is_noticed() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     claim_many(&store);
@@ -101,7 +101,7 @@ fn evicted_and_the_counters_reset() {
 }
 
 #[test]
-fn evicted_in_a_cluster_and_behind_sentinel() {
+fn an_eviction_in_a_cluster_and_behind_sentinel_is_noticed() {
     let (cluster, watched) = (Cluster::start(3, 0), Watched::start());
     let urls = [cluster.url(), watched.url()];
     for (url, server) in urls.iter().zip([&cluster.nodes[1], &watched.servers[0]]) {
@@ -112,7 +112,7 @@ fn evicted_in_a_cluster_and_behind_sentinel() {
         evict_on(server);
         assert!(lost(&store) > 0, "{url}");
         refuses_all(&store, 12);
-        refuses_all(&options(url).open(at(12), retention()).unwrap(), 12);
+        refuses_all(&options(url).open_for_claims(at(12), retention()).unwrap(), 12);
     }
     // Claims on the other two servers, two thirds of all, are still accepted.
     let store = open(&urls[0]).unwrap();
@@ -135,7 +135,7 @@ fn evict_on(server: &Server) {
 }
 
 #[test]
-fn a_clock_that_steps_forward_and_back_unseen() {
+fn a_redis_clock_that_steps_forward_and_back_unseen_accepts_no_replay() {
     for ahead in [36, 60, 120, 86_400] {
         let server = Server::start_with_clock(&[]);
         let store = server.open().unwrap();
@@ -149,7 +149,7 @@ fn a_clock_that_steps_forward_and_back_unseen() {
         }
         refuses_all(&store, 12);
         if lost(&store) > 0 || ahead > 70 {
-            refuses_all(&options(&server.url()).open(at(12), retention()).unwrap(), 12);
+            refuses_all(&options(&server.url()).open_for_claims(at(12), retention()).unwrap(), 12);
             recovers(&store, &server.url());
         }
     }
@@ -169,14 +169,14 @@ fn a_clock_step_while_no_client_is_connected_is_noticed() {
             server.set_clock(ahead);
             sleep(Duration::from_millis(400));
         }
-        let store = options(&server.url()).open(at(12), retention()).unwrap();
+        let store = options(&server.url()).open_for_claims(at(12), retention()).unwrap();
         assert!(lost(&store) > CLAIMED / 2, "{clocks:?}");
         refuses_all(&store, 12);
     }
 }
 
 #[test]
-fn a_clock_that_steps_in_a_cluster() {
+fn a_clock_step_in_a_cluster_is_noticed() {
     let url = |servers: &[Server]| format!("redis://127.0.0.1:{}", servers[0].port);
     let servers = [Server::start_with_clock(&["--appendonly", "yes"])];
     let stores = [open(&url(&servers)).unwrap(), open(&url(&servers)).unwrap()];
@@ -191,7 +191,7 @@ fn a_clock_that_steps_in_a_cluster() {
 }
 
 #[test]
-fn a_verifiers_clock_that_steps_back() {
+fn a_verifier_clock_that_steps_back_accepts_no_replay() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
@@ -226,7 +226,7 @@ fn one_missing_epoch_is_a_sign_for_all_tags() {
 }
 
 #[test]
-fn another_database_in_the_place_of_ours() {
+fn another_database_swapped_in_is_noticed() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     let other = open(&format!("{}/1", server.url())).unwrap();
@@ -234,12 +234,12 @@ fn another_database_in_the_place_of_ours() {
     server.cli(&["SWAPDB", "0", "1"]);
     assert_eq!(lost(&store), CLAIMED);
     refuses_all(&store, 12);
-    refuses_all(&options(&server.url()).open(at(12), retention()).unwrap(), 12);
+    refuses_all(&options(&server.url()).open_for_claims(at(12), retention()).unwrap(), 12);
     drop(other);
 }
 
 #[test]
-fn an_older_copy_loaded_without_a_restart() {
+fn an_older_copy_loaded_without_a_restart_is_noticed() {
     let server = Server::start(&["--enable-debug-command", "yes"]);
     let store = server.open().unwrap();
     server.cli(&["SAVE"]);
@@ -273,6 +273,6 @@ fn an_epoch_ends_unless_a_user_keeps_it() {
     drop(store);
     server.cli(&["EVAL", &soon.replace("15000", "1"), "0"]);
     sleep(Duration::from_millis(50));
-    let store = options(&server.url()).open(at(30), retention()).unwrap();
+    let store = options(&server.url()).open_for_claims(at(30), retention()).unwrap();
     assert_eq!(wait(store.floor(at(30))).unwrap(), at(65));
 }

@@ -33,7 +33,7 @@ fn every_nonce_of_every_primary_is_listed() {
         for i in 0..3_000 {
             assert!(is_fresh(claim(&store, 10, &key(1), &i.to_string())));
         }
-        let reader = options(&url).read().unwrap();
+        let reader = options(&url).open_read_only().unwrap();
         for limit in [50, 1_000] {
             let listed = all(&reader, limit);
             assert_eq!(listed.len(), 3_000, "{url}");
@@ -72,7 +72,7 @@ fn only_nonces_of_mcpid_are_listed() {
         server.cli(&["SET", &name, "1.x"]);
     }
     for (url, nonce) in [(url, "ours"), (server.url(), "theirs")] {
-        let listed = all(&options(&url).read().unwrap(), 10);
+        let listed = all(&options(&url).open_read_only().unwrap(), 10);
         let ids: Vec<_> = listed.into_keys().collect();
         assert_eq!(ids, [mcpid::nonce::id(&key(1), nonce)], "{url}");
     }
@@ -81,7 +81,7 @@ fn only_nonces_of_mcpid_are_listed() {
 #[test]
 fn listing_an_empty_server_writes_no_key() {
     let server = Server::start(&[]);
-    let reader = options(&server.url()).read().unwrap();
+    let reader = options(&server.url()).open_read_only().unwrap();
     assert_eq!(all(&reader, 10).len(), 0);
     let about = wait(reader.state(at(10))).unwrap();
     assert_eq!(about.retention, None);
@@ -92,7 +92,7 @@ fn listing_an_empty_server_writes_no_key() {
     claim(&server.open().unwrap(), 10, &key(1), "n");
     server.kill();
     server.start_again();
-    let reader = options(&server.url()).read().unwrap();
+    let reader = options(&server.url()).open_read_only().unwrap();
     let before = server.cli(&["GET", "mcpid:1:{00}:epoch"]);
     assert_eq!(all(&reader, 10).len(), 1);
     let about = wait(reader.state(at(20))).unwrap();
@@ -107,7 +107,7 @@ fn a_server_that_cannot_be_listed_is_an_error() {
     for i in 0..100 {
         claim(&store, 10, &key(1), &i.to_string());
     }
-    let reader = options(&cluster.url()).read().unwrap();
+    let reader = options(&cluster.url()).open_read_only().unwrap();
     cluster.nodes[2].kill();
     let (mut from, mut listed) = (None, 0);
     let error = loop {
@@ -126,5 +126,7 @@ fn a_server_that_cannot_be_listed_is_an_error() {
     let name = server.cli(&["--raw", "KEYS", "*:???????????????????????????????????????????"]);
     server.cli(&["DEL", &name]);
     server.cli(&["LPUSH", &name, "x"]);
-    assert!(wait(options(&server.url()).read().unwrap().list(at(10), None, 10_000)).is_err());
+    assert!(
+        wait(options(&server.url()).open_read_only().unwrap().list(at(10), None, 10_000)).is_err()
+    );
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mcpid::nonce::redis::{Redis, RedisOptions, Warning};
+use mcpid::nonce::redis::{PrimaryWarning, Redis, RedisOptions};
 use mcpid::nonce::url::StoreUrl;
 use mcpid::nonce::{NonceStore, StoreError};
 use tempfile::TempDir;
@@ -218,15 +218,15 @@ pub(crate) fn options(url: &str) -> RedisOptions {
 /// Opens a store with a floor 5 seconds after [`crate::contract::START`], unless it already has
 /// one.
 pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
-    options(url).open(at(-30), retention())
+    options(url).open_for_claims(at(-30), retention())
 }
 
 fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
-    Arc::new(options(url).allow_raising(true).open(at(-30), retention()).unwrap())
+    Arc::new(options(url).allow_raising(true).open_for_claims(at(-30), retention()).unwrap())
 }
 
 /// Adds a list that collects the warnings.
-pub(crate) fn warned(options: RedisOptions) -> (RedisOptions, Arc<Mutex<Vec<Warning>>>) {
+pub(crate) fn warned(options: RedisOptions) -> (RedisOptions, Arc<Mutex<Vec<PrimaryWarning>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     (options.on_warning(move |warning| ears.lock().unwrap().push(warning)), heard)

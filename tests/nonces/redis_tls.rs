@@ -32,7 +32,7 @@ fn certificates(folder: &TempDir) {
 }
 
 #[test]
-fn tls() {
+fn redis_over_tls_verifies_the_servers_certificate() {
     let folder = TempDir::new().unwrap();
     certificates(&folder);
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -97,7 +97,7 @@ fn urls(plain: &str, folder: &TempDir) -> (String, Vec<(&'static str, String)>) 
 }
 
 #[test]
-fn tls_to_a_cluster() {
+fn a_redis_cluster_is_reached_over_tls() {
     let folder = TempDir::new().unwrap();
     certificates(&folder);
     let cluster = Cluster::start_with(3, 1, &flags(&folder));
@@ -134,7 +134,7 @@ fn tls_to_a_cluster() {
 }
 
 #[test]
-fn tls_to_sentinels_and_their_servers() {
+fn sentinels_and_their_servers_are_reached_over_tls() {
     let folder = TempDir::new().unwrap();
     certificates(&folder);
     let watched = Watched::start_with(&flags(&folder));
@@ -142,7 +142,7 @@ fn tls_to_sentinels_and_their_servers() {
     for (what, url) in &bad {
         fails_in_time(what, || open_in_a_hurry(url));
     }
-    let store = options(&url).open(at(-30), retention()).unwrap();
+    let store = options(&url).open_for_claims(at(-30), retention()).unwrap();
     for i in 0..30 {
         assert!(accepts(&try_claim(&store, 10, &key(1), &i.to_string()), 10));
     }

@@ -14,7 +14,7 @@ fn a_day() -> Retention {
 
 #[track_caller]
 fn is_refused(url: &str, recorded: Option<Retention>) {
-    let error = options(url).open(at(20), a_day()).unwrap_err();
+    let error = options(url).open_for_claims(at(20), a_day()).unwrap_err();
     let retention_too_short = error.retention_too_short().unwrap_or_else(|| panic!("{error:?}"));
     assert_eq!((retention_too_short.recorded, retention_too_short.wanted), (recorded, a_day()));
     assert!(error.to_string().contains("for 86405 s"), "{error}");
@@ -29,7 +29,8 @@ fn a_refused_user_has_changed_no_epoch() {
     let after = server.cli(&["--raw", "MGET", "mcpid:1:{00}:epoch", "mcpid:1:{ff}:epoch"]);
     assert_eq!(before, after);
     assert!(accepts(&try_claim(&store, 20, &key(1), "n"), 20));
-    let allowed = options(&server.url()).allow_raising(true).open(at(20), a_day()).unwrap();
+    let allowed =
+        options(&server.url()).allow_raising(true).open_for_claims(at(20), a_day()).unwrap();
     assert_eq!(wait(allowed.floor(at(20))).unwrap(), at(20 + 86_405));
     assert!(!accepts(&try_claim(&store, 1_000, &key(1), "m"), 1_000));
 }
@@ -47,7 +48,7 @@ fn lost_epochs_do_not_permit_a_longer_retention() {
     assert_eq!(server.cli(&["DBSIZE"]), "0", "the idle ones are not closed out");
     for (window, ahead, granted) in [(595, 5, true), (595, 6, false), (596, 5, false)] {
         server.cli(&["FLUSHALL"]);
-        let opened = options(&server.url()).open(at(20), Retention::new(window, ahead));
+        let opened = options(&server.url()).open_for_claims(at(20), Retention::new(window, ahead));
         assert_eq!(opened.is_ok(), granted, "{window} {ahead}");
     }
     drop(store);
@@ -66,7 +67,7 @@ fn lost_epochs_of_one_node_do_not_permit_a_longer_retention() {
     cluster.nodes[1].cli(&["FLUSHALL"]);
     for _ in 0..3 {
         // The error comes from the first node that answers.
-        let error = options(&cluster.url()).open(at(20), a_day()).unwrap_err();
+        let error = options(&cluster.url()).open_for_claims(at(20), a_day()).unwrap_err();
         assert_eq!(error.retention_too_short().unwrap().seconds(), 86_405);
         assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
     }
@@ -77,7 +78,7 @@ fn lost_epochs_of_one_node_do_not_permit_a_longer_retention() {
 #[test]
 fn a_granted_retention_needs_no_second_permission() {
     let server = Server::start(&[]);
-    let long = options(&server.url()).open(at(-400), Retention::new(300, 60)).unwrap();
+    let long = options(&server.url()).open_for_claims(at(-400), Retention::new(300, 60)).unwrap();
     let short = server.open().unwrap();
     assert!(accepts(&try_claim(&long, 10, &key(1), "n"), 10));
     server.cli(&["FLUSHALL"]);

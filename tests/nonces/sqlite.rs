@@ -36,12 +36,12 @@ impl Folder {
 
     /// Opens the store again at [`crate::contract::START`], under the same boot id.
     pub(crate) fn store(&self) -> Sqlite {
-        self.options().open(at(0), retention()).unwrap()
+        self.options().open_for_claims(at(0), retention()).unwrap()
     }
 
     pub(crate) fn open_at(&self, seconds: i64, boot: Option<&str>) -> Result<Sqlite, StoreError> {
         let options = SqliteOptions::new(self.path("nonces.db"), boot.map(str::to_owned));
-        options.open(at(seconds), retention())
+        options.open_for_claims(at(seconds), retention())
     }
 }
 
@@ -51,7 +51,7 @@ impl StorePlace for Folder {
     }
 
     fn open_to_raise(&self) -> Arc<dyn NonceStore> {
-        Arc::new(self.options().allow_raising(true).open(at(0), retention()).unwrap())
+        Arc::new(self.options().allow_raising(true).open_for_claims(at(0), retention()).unwrap())
     }
 }
 
@@ -62,25 +62,25 @@ fn a_longer_window_is_refused_unless_allowed() {
     crate::contract::a_longer_window_is_refused_unless_allowed(&folder());
     // The failed attempt to open leaves no trace in the file.
     let folder = folder();
-    let longer = folder.options().open(at(20), Retention::new(86_400, 5)).unwrap_err();
+    let longer = folder.options().open_for_claims(at(20), Retention::new(86_400, 5)).unwrap_err();
     assert_eq!(longer.retention_too_short().unwrap().seconds(), 86_405);
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
     // Under another boot id the floor rises by the retention of the file. The refused retention has
     // no effect.
     let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
-    assert!(options.open(at(100), Retention::new(30, 86_400)).is_err());
+    assert!(options.open_for_claims(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
     // A file without claims takes any retention, because no other user could be blocked.
     let new = Folder::empty();
-    let store = new.options().open(at(0), Retention::new(86_400, 5)).unwrap();
+    let store = new.options().open_for_claims(at(0), Retention::new(86_400, 5)).unwrap();
     assert_eq!(wait(store.floor(at(0))).unwrap(), at(5));
 }
 
 #[test]
 fn a_new_file_keeps_the_granted_retention() {
     let folder = Folder::empty();
-    let long = folder.options().open(at(0), Retention::new(300, 60)).unwrap();
+    let long = folder.options().open_for_claims(at(0), Retention::new(300, 60)).unwrap();
     assert!(accepts(&try_claim(&long, 100, &key(1), "n"), 100));
     for name in ["nonces.db", "nonces.db-wal", "nonces.db-shm"] {
         fs::remove_file(folder.path(name)).unwrap();
@@ -118,7 +118,7 @@ fn a_claimed_nonce_survives_a_restart() {
 }
 
 #[test]
-fn another_boot_or_none_sets_the_floor() {
+fn an_unknown_or_different_boot_id_sets_the_floor() {
     for boots in [[Some("a"), Some("b")], [Some("a"), None], [None, Some("a")], [None, None]] {
         let folder = Folder::empty();
         drop(folder.open_at(0, boots[0]).unwrap());
@@ -237,7 +237,7 @@ fn reading_a_store_changes_no_record() {
     let folder = folder();
     let store = folder.store();
     claim(&store, 10, &key(1), "n");
-    let reader = SqliteOptions::new(folder.path("nonces.db"), None).read().unwrap();
+    let reader = SqliteOptions::new(folder.path("nonces.db"), None).open_read_only().unwrap();
     assert!(wait(reader.peek(at(10), &key(1), "n")).unwrap().is_some());
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_none());
     assert_eq!(wait(reader.floor(at(10))).unwrap(), at(5));
@@ -252,7 +252,7 @@ fn reading_a_store_changes_no_record() {
     assert_eq!(wait(folder.store().floor(at(10))).unwrap(), at(5));
     // Opening for reading creates no file.
     let nowhere = Folder::empty();
-    assert!(SqliteOptions::new(nowhere.path("nonces.db"), None).read().is_err());
+    assert!(SqliteOptions::new(nowhere.path("nonces.db"), None).open_read_only().is_err());
     assert_eq!(fs::read_dir(nowhere.0.path()).unwrap().count(), 0);
 }
 

@@ -20,11 +20,11 @@ const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces
 /// Runs in the process that is killed. It is not a test. The parent process signals when to claim
 /// the second half.
 #[test]
-fn run_that_is_killed() {
+fn child_run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };
     let path = Path::new(&folder).join("nonces.db");
     let options = mcpid::nonce::sqlite::SqliteOptions::new(path, Some("this boot".to_owned()));
-    let store = options.open(at(0), crate::contract::retention()).unwrap();
+    let store = options.open_for_claims(at(0), crate::contract::retention()).unwrap();
     let mut out = std::io::stdout();
     for half in [0, CLAIMED / 2] {
         for i in half..half + CLAIMED / 2 {
@@ -41,7 +41,7 @@ struct Run(Child, BufReader<std::process::ChildStdout>);
 impl Run {
     fn start(folder: &Folder) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sqlite_copies::run_that_is_killed", "--nocapture"])
+            .args(["--exact", "sqlite_copies::child_run_that_is_killed", "--nocapture"])
             .env(ROLE, folder.path(""))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -88,7 +88,7 @@ fn without_log(folder: &Folder) {
 }
 
 #[test]
-fn a_run_that_was_killed_alone_loses_no_nonce() {
+fn a_single_killed_run_loses_no_nonce() {
     let folder = folder();
     Run::start(&folder).go_on_and_be_killed();
     let store = folder.open_at(12, Some("this boot")).unwrap();
@@ -216,7 +216,7 @@ fn processes_that_share_a_file_recognise_each_others_changes() {
 }
 
 #[test]
-fn another_program_that_changes_the_file_costs_a_floor() {
+fn a_change_of_the_file_by_another_program_raises_the_floor() {
     let folder = folder();
     let store = folder.store();
     assert!(accepts(&try_claim(&store, 10, &key(1), "n"), 10));
@@ -235,7 +235,8 @@ fn a_file_with_two_names_is_refused() {
     fs::hard_link(folder.path("nonces.db"), folder.path("other.db")).unwrap();
     for name in ["nonces.db", "other.db"] {
         let options = mcpid::nonce::sqlite::SqliteOptions::new(folder.path(name), None);
-        let refused = options.open(at(0), crate::contract::retention()).unwrap_err().to_string();
+        let refused =
+            options.open_for_claims(at(0), crate::contract::retention()).unwrap_err().to_string();
         assert!(refused.contains("hard link"), "{name}: {refused}");
     }
 }

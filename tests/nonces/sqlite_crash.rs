@@ -26,7 +26,12 @@ const FILE: &str = "MCPID_TEST_NONCES_FILE";
 /// Starts this test program as a child process.
 fn child(role: &str, file: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["--exact", "sqlite_crash::as_a_child", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "sqlite_crash::child_process_of_a_crash_test",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(ROLE, role)
         .env(FILE, file)
         .stdin(Stdio::piped())
@@ -38,10 +43,11 @@ fn child(role: &str, file: &Path) -> Child {
 
 /// Runs in the child processes that the other tests start. It is not a test.
 #[test]
-fn as_a_child() {
+fn child_process_of_a_crash_test() {
     let Some(role) = env::var_os(ROLE) else { return };
     let options = SqliteOptions::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
-    let store = options.budget(Duration::from_secs(20)).open(at(0), retention()).unwrap();
+    let store =
+        options.budget(Duration::from_secs(20)).open_for_claims(at(0), retention()).unwrap();
     // A line break comes first, because the test runner may have printed a part of a line.
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
@@ -139,7 +145,7 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
 /// After a power cut, only a part of the file may have reached the disk. With any such part, no
 /// earlier request is accepted again.
 #[test]
-fn a_torn_write_is_never_a_second_chance() {
+fn a_torn_write_makes_no_nonce_fresh_again() {
     let folder = folder();
     let store = folder.store();
     let nonces: Vec<_> = (0..120).map(|i| format!("n-{i}")).collect();

@@ -31,7 +31,9 @@ fn refuses<T>(result: Result<T, StoreError>, word: &str) {
 }
 
 fn open(path: &Path) -> Result<mcpid::nonce::sqlite::Sqlite, StoreError> {
-    SqliteOptions::new(path, Some("this boot".to_owned())).budget(BUDGET).open(at(0), retention())
+    SqliteOptions::new(path, Some("this boot".to_owned()))
+        .budget(BUDGET)
+        .open_for_claims(at(0), retention())
 }
 
 #[test]
@@ -122,7 +124,8 @@ fn a_world_writable_file_is_refused() {
 #[test]
 fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let folder = folder();
-    let store = Arc::new(folder.options().budget(BUDGET).open(at(0), retention()).unwrap());
+    let store =
+        Arc::new(folder.options().budget(BUDGET).open_for_claims(at(0), retention()).unwrap());
     assert!(is_fresh(claim(&*store, 10, &key(1), "before")));
     let other = Connection::open(folder.path("nonces.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -173,7 +176,7 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_unavailable_and_then_raises
     ];
     for (what, make) in mess {
         let folder = folder();
-        let store = folder.options().budget(BUDGET).open(at(0), retention()).unwrap();
+        let store = folder.options().budget(BUDGET).open_for_claims(at(0), retention()).unwrap();
         assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
         make(&folder);
         assert!(try_claim(&store, 101, &key(1), "m").is_err(), "{what}");
@@ -196,12 +199,12 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_unavailable_and_then_raises
 fn a_file_cut_or_overwritten_while_open_never_makes_a_nonce_fresh() {
     for round in 0..6 {
         let folder = folder();
-        let store = folder.options().budget(BUDGET).open(at(0), retention()).unwrap();
+        let store = folder.options().budget(BUDGET).open_for_claims(at(0), retention()).unwrap();
         for i in 0..200 {
             assert!(accepts(&try_claim(&store, 100, &key(1), &i.to_string()), 100));
         }
         drop(store);
-        let store = folder.options().budget(BUDGET).open(at(0), retention()).unwrap();
+        let store = folder.options().budget(BUDGET).open_for_claims(at(0), retention()).unwrap();
         let path = folder.path("nonces.db");
         let size = fs::metadata(&path).unwrap().len();
         match round {
@@ -222,7 +225,7 @@ fn a_file_cut_or_overwritten_while_open_never_makes_a_nonce_fresh() {
 #[test]
 fn a_full_store_refuses_loses_no_nonce_and_has_room_later() {
     let folder = Folder::empty();
-    let store = folder.options().max_bytes(100 * 4096).open(at(0), retention()).unwrap();
+    let store = folder.options().max_bytes(100 * 4096).open_for_claims(at(0), retention()).unwrap();
     let mut held = Vec::new();
     let error = loop {
         let nonce = held.len().to_string();
@@ -250,7 +253,7 @@ fn a_full_store_refuses_loses_no_nonce_and_has_room_later() {
 
 /// Runs in a process that may not write, or only a limited size. It is not a test.
 #[test]
-fn as_a_child_that_may_not_write() {
+fn child_process_that_may_not_write() {
     let Some(file) = std::env::var_os("MCPID_TEST_NONCES_UNWRITABLE") else { return };
     let said = match open(Path::new(&file)) {
         Err(error) => format!("error {error}"),
@@ -285,7 +288,7 @@ fn as_child(mut command: Command, file: &Path) -> String {
     line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-const CHILD: &str = "sqlite_faults::as_a_child_that_may_not_write";
+const CHILD: &str = "sqlite_faults::child_process_that_may_not_write";
 
 #[test]
 fn a_file_that_cannot_be_written_is_unavailable() {

@@ -156,7 +156,7 @@ fn other_urls_are_refused() {
 }
 
 #[test]
-fn user_info_never_appears() {
+fn errors_about_a_url_never_show_its_user_info() {
     for (text, secret) in [
         ("redis://hidden@h/1", false),
         ("redis://hidden:hidden@h", true),

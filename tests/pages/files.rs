@@ -59,7 +59,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
 }
 
 #[test]
-fn stdout_holds_one_thing() {
+fn a_page_on_stdout_excludes_other_output_there() {
     let world = World::honest();
     let page = stdout(&world.check(0, &["-r", "trust.json", "--html", "-"]), 0);
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));

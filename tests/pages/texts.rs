@@ -93,7 +93,7 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
 }
 
 #[test]
-fn no_page_says_more_than_the_text() {
+fn no_page_claims_more_than_the_text_output() {
     let world = World::honest();
     let check = |more: &[&str], code: i32| {
         let text = stdout(&world.check(0, more), code);
@@ -126,7 +126,7 @@ fn no_page_says_more_than_the_text() {
 }
 
 #[test]
-fn a_refusal_reads_as_one() {
+fn a_page_about_a_refusal_says_that_the_request_was_refused() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/audit.in");
     let page = mcpid(
         folder.as_ref(),

@@ -214,7 +214,7 @@ impl Home {
 }
 
 #[test]
-fn a_session_that_is_not_true_fails() {
+fn a_session_with_other_output_fails() {
     let home = Home::new(false);
     let judge = |text: &str| {
         let (blocks, _) = blocks(text)?;

@@ -225,7 +225,7 @@ fn a_time_is_given_in_two_ways_or_by_the_capture() {
 }
 
 #[test]
-fn a_body_of_a_hundred_mebibytes() {
+fn a_body_of_a_hundred_mebibytes_is_refused() {
     let home = Home::new();
     let size = 100 << 20;
     let head = format!(

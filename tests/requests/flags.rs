@@ -4,7 +4,7 @@ use super::{Home, URL};
 use crate::bad::rows;
 
 #[test]
-fn flags_of_sign() {
+fn wrong_flags_of_sign_are_refused() {
     let home = Home::new();
     let time = "not an RFC 3339 time such as 2026-11-23T10:00:00Z, nor seconds since 1970 such as @1795773600";
     let components = "such as x-request-id, @authority or '\"@query-param\";name=\"q\"'";

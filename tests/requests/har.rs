@@ -184,7 +184,7 @@ fn times_of_exporters_are_read_and_those_without_a_zone_are_unjudged() {
 }
 
 #[test]
-fn archives_with_nothing_to_judge_or_that_are_none() {
+fn archives_without_requests_and_files_that_are_no_archives_are_refused() {
     let home = Home::new();
     home.write("none.har", archive(&[]));
     let ran = home.verify(&["none.har"]).ends(3);

@@ -138,7 +138,7 @@ fn unsigned_and_malformed_requests_are_told_apart() {
 }
 
 #[test]
-fn lines_and_times_of_captures() {
+fn inspect_reads_lines_and_times_of_captures() {
     let home = Home::new();
     let one = line(&home, &[]);
     home.write("l", format!("{one}\n{{\"target\":1}}\n{one}\n"));

@@ -40,7 +40,7 @@ fn a_line_is_judged_at_its_own_time_if_asked() {
 }
 
 #[test]
-fn without_its_body_a_line_is_judged_as_far_as_it_goes() {
+fn a_line_without_its_body_is_judged_without_the_steps_of_the_body() {
     let home = Home::new();
     let mut one = line(&home, &[]);
     one.as_object_mut().unwrap().remove("body");

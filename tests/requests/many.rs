@@ -90,7 +90,7 @@ fn an_unreadable_input_does_not_stop_the_rest() {
 }
 
 #[test]
-fn only_picks_targets_and_counts_the_rest() {
+fn the_flag_only_selects_targets_and_the_other_requests_are_counted() {
     let home = Home::new();
     let (one, mut two) = (line(&home, &[]), line(&home, &[]));
     two["target"] = json!("https://other.com/");

@@ -175,7 +175,7 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
 }
 
 #[test]
-fn a_digest_that_does_not_fit_is_not_vouched_for() {
+fn a_body_whose_digest_does_not_match_is_not_signed() {
     let home = Home::new();
     let s = home.capture("s");
     let text = std::fs::read_to_string(home.path("s")).unwrap().replace("here", "hare");

@@ -61,7 +61,7 @@ fn long_work_shows_how_far_it_is() {
 }
 
 #[test]
-fn waiting_for_a_person_is_announced() {
+fn a_command_that_waits_for_a_person_says_so() {
     let home = Home::new();
     for command in ["verify", "inspect", "sign", "sign --url https://a.com/"] {
         let mut shell = home.command(BINARY);

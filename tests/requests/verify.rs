@@ -108,7 +108,7 @@ fn each_step_has_its_line_and_its_numbers() {
 }
 
 #[test]
-fn demands_can_be_changed() {
+fn the_demanded_components_can_be_changed() {
     let home = Home::new();
     let s = home.capture("s");
     let ran = home.verify(&["--require", "x-request-id", &s]).ends(1);

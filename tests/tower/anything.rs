@@ -14,7 +14,7 @@ use crate::servers::*;
 type Change = fn(&mut Request<Full<Bytes>>);
 
 #[tokio::test]
-async fn no_change_after_signing_gets_through() {
+async fn no_request_that_was_changed_after_signing_passes() {
     let clock = clock();
     let layer = strict(&clock);
     let set = |request: &mut Request<Full<Bytes>>, name: &'static str, value: &'static str| {
@@ -143,7 +143,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_unsigned_reaches_a_strict_service(request in any_request()) {
+    fn no_unsigned_request_reaches_a_strict_service(request in any_request()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let clock = clock();

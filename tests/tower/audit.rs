@@ -65,7 +65,7 @@ fn layer_key() -> String {
 }
 
 #[tokio::test]
-async fn without_an_entry_there_is_no_dispatch() {
+async fn a_request_without_an_audit_entry_is_not_dispatched() {
     let (at, kept) = (clock(), kept());
     let layer = strict(&at).with_audit(kept.recorder());
     kept.close();
@@ -78,7 +78,7 @@ async fn without_an_entry_there_is_no_dispatch() {
 }
 
 #[tokio::test]
-async fn best_effort_hands_on_and_counts_the_gap() {
+async fn best_effort_passes_the_request_on_and_counts_the_gap() {
     let (at, kept) = (clock(), kept());
     let recorder = Recorder::new(kept.log.clone()).with_policy(Policy::BestEffort);
     let layer = strict(&at).with_audit(Arc::new(recorder));
@@ -90,7 +90,7 @@ async fn best_effort_hands_on_and_counts_the_gap() {
 }
 
 #[tokio::test]
-async fn refusal_after_signature_is_an_entry_others_are_counted() {
+async fn a_refusal_after_a_valid_signature_is_an_entry_and_other_refusals_are_counted() {
     let (at, kept) = (clock(), kept());
     let layer = strict(&at).with_audit(kept.recorder());
     let seen = Seen::default();

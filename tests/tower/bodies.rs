@@ -17,7 +17,7 @@ use crate::servers::*;
 const HUGE: usize = 10 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_verified_body_comes_out_as_it_went_in() {
+async fn a_verified_body_passes_unchanged() {
     let clock = clock();
     let layer = strict(&clock);
     let seen = Seen::default();
@@ -72,7 +72,7 @@ async fn the_body_handed_on_knows_its_length_and_its_end() {
 }
 
 #[tokio::test]
-async fn trailers_are_dropped_read_or_unread() {
+async fn trailers_are_dropped_from_read_and_streamed_bodies() {
     let clock = clock();
     let mut trailers = HeaderMap::new();
     trailers.insert("mcp-name", "delete_all".parse().unwrap());
@@ -192,7 +192,7 @@ async fn permissive_mode_streams_bodies_that_need_no_check() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_past_the_window_is_expired() {
+async fn a_body_that_arrives_slowly_past_the_window_is_expired() {
     let clock = clock();
     let layer = strict(&clock);
     let request = signed(&clock, CALL).await;

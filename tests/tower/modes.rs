@@ -68,7 +68,7 @@ async fn permissive_mode_forwards_every_request_with_the_right_label() {
 }
 
 #[tokio::test]
-async fn permissive_waives_no_limit_and_no_authority() {
+async fn permissive_mode_waives_no_limit_and_no_check_of_the_authority() {
     let layer = strict(&clock()).with_modes(Modes::permissive());
     let with = |name: &'static str, value: &str| {
         let mut request = plain(CALL);
@@ -155,7 +155,7 @@ async fn patterns_decide_by_the_body() {
 }
 
 #[tokio::test]
-async fn a_strict_layer_may_wave_single_methods_through() {
+async fn a_strict_layer_may_be_permissive_for_single_methods() {
     let clock = clock();
     let layer = strict(&clock).with_modes(
         Modes::strict()
@@ -189,7 +189,7 @@ async fn a_strict_layer_may_wave_single_methods_through() {
 }
 
 #[test]
-fn answers_are_strict_as_soon_as_calls_are() {
+fn responses_of_the_client_are_judged_strictly_once_any_call_is() {
     let response = Some(Operation { method: "@response", name: None });
     for (strict, mode) in [
         ("tools/call", Mode::Strict),

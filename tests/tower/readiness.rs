@@ -177,7 +177,7 @@ async fn an_event_stream_arrives_event_by_event() {
 }
 
 #[tokio::test]
-async fn dropping_the_answer_drops_the_services_own() {
+async fn dropping_the_answer_drops_the_answer_of_the_service() {
     let clock = clock();
     let alive = Arc::new(());
     let guard = Arc::clone(&alive);
@@ -198,7 +198,7 @@ async fn dropping_the_answer_drops_the_services_own() {
 }
 
 #[tokio::test]
-async fn the_services_own_errors_pass() {
+async fn errors_of_the_service_pass_unchanged() {
     let clock = clock();
     let service = strict(&clock).layer(tower::service_fn(|_: Request<RequestBody<_>>| async {
         Err::<Response<Full<Bytes>>, BoxError>("the database is on fire".into())

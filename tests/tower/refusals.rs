@@ -184,7 +184,7 @@ async fn a_refusal_has_no_id_where_the_id_is_ambiguous() {
 
 /// Makes one fault at a time in a signed request, and checks code and status of the refusal.
 #[tokio::test]
-async fn every_fault_has_its_status_and_code() {
+async fn every_refusal_has_its_status_and_code() {
     let clock = clock();
     let layer = strict(&clock);
     let set = |mut request: Request<Full<Bytes>>, name: &'static str, value: &str| {
@@ -299,7 +299,7 @@ async fn a_key_over_its_quota_gets_429() {
 }
 
 #[tokio::test]
-async fn the_application_may_answer_in_its_own_words() {
+async fn the_application_may_replace_the_refusal_response() {
     let layer = strict(&clock()).with_answers(|refused, response| {
         assert_eq!(refused.public_code(), "signature_missing");
         assert_eq!(response.status(), 403);
@@ -390,7 +390,7 @@ async fn a_replaced_verifier_judges_the_next_request() {
 
 /// A `RefusedRequest` must be usable in other threads and cheap to clone, because logs keep it.
 #[test]
-fn a_refusal_can_be_kept() {
+fn a_refusal_can_be_kept_after_its_request() {
     fn keep<T: Clone + Send + Sync + 'static>() {}
     keep::<RefusedRequest>();
     keep::<mcpid::tower::Status>();

@@ -34,7 +34,7 @@ async fn one_of_parallel_copies_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_replay_is_refused_until_it_is_too_old_anyway() {
+async fn a_replay_is_refused_until_its_window_ends() {
     let clock = clock();
     let layer = strict(&clock);
     let seen = Seen::default();
@@ -60,7 +60,7 @@ async fn a_request_that_is_refused_later_uses_no_nonce_up() {
 }
 
 #[tokio::test]
-async fn permissive_claims_too_so_that_a_replay_is_labelled() {
+async fn permissive_mode_claims_nonces_and_labels_a_replay() {
     let clock = clock();
     let layer = strict(&clock).with_modes(Modes::permissive());
     let seen = Seen::default();

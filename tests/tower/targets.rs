@@ -56,7 +56,7 @@ async fn text(response: Response<Incoming>) -> String {
 }
 
 #[tokio::test]
-async fn http1_and_http2_over_loopback() {
+async fn requests_over_http1_and_http2_are_judged_alike() {
     let clock = clock();
     let app = Router::new().route("/mcp", any(who)).layer(strict(&clock));
     let at = serve(app).await;
@@ -94,7 +94,7 @@ async fn http1_and_http2_over_loopback() {
 }
 
 #[tokio::test]
-async fn behind_a_router_that_cuts_the_path() {
+async fn the_original_path_is_judged_behind_a_router_that_cuts_it() {
     let clock = clock();
     let inner = |layer: VerifyLayer| {
         let inner = Router::new().route("/mcp", any(who)).layer(layer);
@@ -128,7 +128,7 @@ async fn behind_a_router_that_cuts_the_path() {
 }
 
 #[tokio::test]
-async fn targets_stay_as_they_came() {
+async fn the_layer_judges_targets_as_received() {
     let clock = clock();
     let layer = strict(&clock);
     let seen = Seen::default();
@@ -157,7 +157,7 @@ async fn targets_stay_as_they_came() {
 }
 
 #[tokio::test]
-async fn an_absolute_form_is_judged_whole() {
+async fn a_target_in_absolute_form_is_judged_with_its_authority() {
     let clock = clock();
     let layer = strict(&clock);
     let seen = Seen::default();

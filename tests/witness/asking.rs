@@ -51,7 +51,7 @@ pub(crate) fn old_and_hashes(request: &str) -> (String, usize) {
 }
 
 #[test]
-fn two_of_three_make_a_quorum_that_grows_with_the_log() {
+fn two_of_three_witnesses_make_a_quorum_that_grows_with_the_log() {
     let fixture = log(5);
     let witnesses = [FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3)];
     let [w1, w2, w3] = &witnesses;
@@ -155,7 +155,7 @@ fn faults() -> Vec<(Fault, bool)> {
 }
 
 #[test]
-fn a_wrong_answer_is_no_cosignature() {
+fn a_wrong_answer_of_a_witness_is_not_counted_as_a_cosignature() {
     for (fault, is_final) in faults() {
         let fixture = LogFixture::new();
         fixture.fill(3, Settings::default());
@@ -178,7 +178,7 @@ fn a_wrong_answer_is_no_cosignature() {
 }
 
 #[test]
-fn a_cosignature_that_is_a_little_ahead_and_other_lines_beside_it_are_taken() {
+fn a_cosignature_slightly_ahead_of_our_clock_and_lines_of_other_keys_are_accepted() {
     let fixture = log(3);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);

@@ -141,7 +141,7 @@ fn a_failed_quorum_is_reported_and_entries_are_still_written() {
 }
 
 #[test]
-fn a_final_answer_ends_the_questions_to_that_witness() {
+fn a_witness_with_a_final_answer_is_not_asked_again() {
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     w2.set(Fault::Raw(http(404, "text/plain", b"no\n")));
     let one = start(LogFixture::new(), &[&w1, &w2], 1, Policy::Required);
@@ -257,7 +257,7 @@ fn an_unsigned_answer_stops_a_log_whose_quorum_does_not_come() {
 }
 
 #[test]
-fn another_policy_takes_over_while_the_log_is_written() {
+fn a_new_witness_policy_takes_effect_while_the_log_is_written() {
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     w1.set(Fault::Hang);
     let mut one = start(LogFixture::new(), &[&w1], 1, Policy::Required);
@@ -286,7 +286,7 @@ fn another_policy_takes_over_while_the_log_is_written() {
     // A policy that is for another log changes nothing.
     let other = mcpid::audit::note::NoteKey::new(
         "example.com/other",
-        mcpid::audit::note::Kind::Log,
+        mcpid::audit::note::NoteKeyKind::Log,
         one.fixture.log_key.public().clone(),
     );
     assert!(renewed(&one, &policy(&other.unwrap(), &[&w2], 1)).is_err());

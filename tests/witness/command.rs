@@ -38,7 +38,7 @@ fn witness(log: &Path, policy: &Path, more: &[&str]) -> Output {
 }
 
 #[test]
-fn the_exit_says_whether_there_is_a_quorum() {
+fn the_exit_code_says_whether_there_is_a_quorum() {
     let fixture = LogFixture::new();
     fixture.fill(3, Settings::default());
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
@@ -246,7 +246,7 @@ fn a_policy_pins_the_log_and_has_to_demand_something() {
     let other = LogFixture::new();
     let key = mcpid::audit::note::NoteKey::new(
         "example.com/other",
-        mcpid::audit::note::Kind::Log,
+        mcpid::audit::note::NoteKeyKind::Log,
         other.log_key.public().clone(),
     );
     let key = key.unwrap().to_string();
@@ -291,7 +291,7 @@ fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
 /// A client ends at once. The bridge sends its checkpoints, and does not wait for a witness that
 /// does not answer.
 #[test]
-fn a_bridge_has_its_log_witnessed_too() {
+fn the_log_of_a_bridge_is_witnessed_too() {
     let fixture = LogFixture::new();
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     w2.set(Fault::Hang);

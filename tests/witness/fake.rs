@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::cosign::CosignRequest;
-use mcpid::audit::note::{Kind, Note, NoteKey};
+use mcpid::audit::note::{Note, NoteKey, NoteKeyKind};
 use mcpid::audit::tree::{self, Hash};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{SecretKey, Sign as _};
@@ -62,7 +62,7 @@ fn secret(seed: u8) -> SecretKey {
 }
 
 fn witness_key(name: &str, seed: u8) -> NoteKey {
-    NoteKey::new(name, Kind::Witness, secret(seed).public().clone()).unwrap()
+    NoteKey::new(name, NoteKeyKind::Witness, secret(seed).public().clone()).unwrap()
 }
 
 impl FakeWitness {

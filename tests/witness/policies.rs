@@ -3,23 +3,23 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::witness::{PolicyError, Quorum, WitnessPolicy};
 use mcpid::key::Sign as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::fixtures;
 
-fn vkey(name: &str, kind: Kind, number: u8) -> String {
+fn vkey(name: &str, kind: NoteKeyKind, number: u8) -> String {
     NoteKey::new(name, kind, fixtures::key(number).public().clone()).unwrap().to_string()
 }
 
 fn log(number: u8) -> String {
-    vkey("example.com/log", Kind::Log, number)
+    vkey("example.com/log", NoteKeyKind::Log, number)
 }
 
 fn witness(number: u8) -> String {
-    vkey(&format!("w{number}.example.com"), Kind::Witness, number)
+    vkey(&format!("w{number}.example.com"), NoteKeyKind::Witness, number)
 }
 
 /// Returns a vkey of kind ML-DSA-44 that is filled with the byte `filling`.
@@ -96,7 +96,7 @@ fn white_space_comments_and_octets_are_as_the_specification_has_them() {
 }
 
 #[test]
-fn a_line_that_is_not_quite_one_is_refused_with_its_number() {
+fn a_malformed_policy_line_is_refused_with_its_number() {
     let (log, w1, w2) = (log(200), witness(1), witness(2));
     let two = format!("witness a {w1}\nwitness b {w2}\n");
     for (text, line, why) in [
@@ -145,17 +145,20 @@ fn a_line_that_is_not_quite_one_is_refused_with_its_number() {
         // Faults of keys.
         (format!("log {log}\nlog {log}\nquorum none\n"), 2, "the key is that of line 1 too"),
         (
-            format!("log {log}\nlog {}\nquorum none\n", vkey("example.com/other", Kind::Log, 200)),
+            format!(
+                "log {log}\nlog {}\nquorum none\n",
+                vkey("example.com/other", NoteKeyKind::Log, 200)
+            ),
             2,
             "the key is that of line 1 too",
         ),
         (
-            format!("witness a {w1}\nwitness b {}\nquorum a\n", vkey("x", Kind::Witness, 1)),
+            format!("witness a {w1}\nwitness b {}\nquorum a\n", vkey("x", NoteKeyKind::Witness, 1)),
             2,
             "the key is that of line 1 too",
         ),
         (
-            format!("log {log}\nwitness a {}\nquorum a\n", vkey("x", Kind::Witness, 200)),
+            format!("log {log}\nwitness a {}\nquorum a\n", vkey("x", NoteKeyKind::Witness, 200)),
             2,
             "the key is that of line 1 too",
         ),

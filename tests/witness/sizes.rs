@@ -12,7 +12,7 @@ use crate::fake::{FakeWitness, Fault, policy};
 use crate::fixtures::LogFixture;
 
 #[test]
-fn a_size_in_the_answer_moves_the_proof_there_once() {
+fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
@@ -74,7 +74,7 @@ fn is_upheld(client: &WitnessClient, why: &str) {
 }
 
 #[test]
-fn a_witness_that_answers_with_our_own_size_for_ever_disputes_the_root() {
+fn a_witness_that_repeats_our_own_size_disputes_the_root() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
@@ -102,7 +102,7 @@ fn a_witness_of_another_tree_of_this_size_disputes_the_root() {
 }
 
 #[test]
-fn a_witness_that_answers_with_more_disputes_the_size() {
+fn a_witness_that_answers_with_a_larger_size_disputes_the_log() {
     let fixture = log(4);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
@@ -177,7 +177,7 @@ fn an_empty_log_is_witnessed_too() {
 
 /// One witness of three contradicts the log, in each way, and two are enough.
 #[test]
-fn the_quorum_of_the_others_overrules_an_unsigned_answer() {
+fn a_quorum_of_other_witnesses_overrules_an_unsigned_answer() {
     for fault in ["more", "the same size", "another root"] {
         let fixture = log(4);
         let witnesses = [FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3)];
@@ -228,7 +228,7 @@ fn a_record_of_a_signature_stays_a_contradiction() {
 }
 
 #[test]
-fn kept_checkpoints_belong_to_one_process_and_are_not_guessed() {
+fn kept_checkpoints_are_locked_by_one_process_and_must_be_readable() {
     let fixture = log(2);
     let witness = FakeWitness::start(1);
     let client = open(&fixture, &[&witness], 1);
@@ -261,7 +261,7 @@ fn kept_checkpoints_belong_to_one_process_and_are_not_guessed() {
     // The policy is for another log.
     let other = mcpid::audit::note::NoteKey::new(
         "example.com/other",
-        mcpid::audit::note::Kind::Log,
+        mcpid::audit::note::NoteKeyKind::Log,
         fixture.log_key.public().clone(),
     );
     let text = policy(&other.unwrap(), &[&witness], 1);

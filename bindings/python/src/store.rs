@@ -178,7 +178,9 @@ impl NonceStore {
         {
             options = options.password(password);
         }
-        options.open(now, retention, &mut SysRng).map_err(|error| self.unavailable(&error))
+        options
+            .open_for_claims(now, retention, &mut SysRng)
+            .map_err(|error| self.unavailable(&error))
     }
 
     fn unavailable(&self, error: &StoreError) -> StoreFailure {

@@ -35,12 +35,12 @@ impl Auditor {
         for why in faults {
             self.find(FindingKind::Checkpoint, None, why);
         }
-        if let Some((most, kept)) = rest.filter(|(most, _)| *most > size && !self.broken) {
+        if let Some((most, kept)) = rest.filter(|(most, _)| *most > size && !self.displaced) {
             let whose = if kept { "the checkpoint that was kept" } else { "a checkpoint" };
             let why = format!("{whose} is over {most} entries, and the log has {size}");
             self.find(FindingKind::Truncated, Some(size), why);
         }
-        if let Some(n) = self.other_hash {
+        if let Some(n) = self.hash_mismatch {
             let why = "it is not the one that its hash was stored of; no checkpoint says which of the two was changed".to_owned();
             self.find(FindingKind::Changed, Some(n), why);
         }
@@ -49,20 +49,20 @@ impl Auditor {
             let why = "a tombstone is in its place, and no entry tells of an erasure".to_owned();
             self.find(FindingKind::Removed, Some(n), why);
         }
-        let unsigned: Vec<(u64, u64)> = self.erasures.unsigned(self.good).collect();
+        let unsigned: Vec<(u64, u64)> = self.erasures.unsigned(self.matched_size).collect();
         for (n, by) in unsigned {
             let why = format!(
                 "a tombstone is in its place, and entry {by}, which tells of an erasure, is under no checkpoint"
             );
             self.find(FindingKind::Removed, Some(n), why);
         }
-        if self.promised > size && !self.broken {
-            let stored = self.promised;
+        if self.stored_at_start > size && !self.displaced {
+            let stored = self.stored_at_start;
             let why = format!("hashes are stored of {stored} entries, and the log has {size}");
             self.find(FindingKind::Truncated, Some(size), why);
         }
         if let Some(first) =
-            self.files.last().copied().filter(|first| *first > size && !self.broken)
+            self.files.last().copied().filter(|first| *first > size && !self.displaced)
         {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
             self.find(FindingKind::File, Some(first), why);

@@ -13,7 +13,7 @@ const SIZE: &str = "text/x.tlog.size";
 
 /// What the answer of a witness means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum SubmissionAnswer {
     /// A valid cosignature: its time and its line.
     Cosigned { time: Timestamp, line: String },
     /// Status 409: the last checkpoint that the witness signed has this size.
@@ -27,22 +27,27 @@ pub(super) enum Answered {
 }
 
 /// Parses the answer to a request to cosign `note`; `key` is the key of the witness.
-pub(super) fn read(answer: &WitnessAnswer, note: &Note, key: &NoteKey, now: Timestamp) -> Answered {
+pub(super) fn read(
+    answer: &WitnessAnswer,
+    note: &Note,
+    key: &NoteKey,
+    now: Timestamp,
+) -> SubmissionAnswer {
     match answer.status {
-        200 => cosigned(&answer.body, note, key, now).unwrap_or_else(Answered::Failed),
+        200 => cosigned(&answer.body, note, key, now).unwrap_or_else(SubmissionAnswer::Failed),
         409 if answer.media == SIZE => match size(&answer.body) {
-            Some(size) => Answered::Holds(size),
-            None => Answered::Failed("its answer 409 names no size".to_owned()),
+            Some(size) => SubmissionAnswer::Holds(size),
+            None => SubmissionAnswer::Failed("its answer 409 names no size".to_owned()),
         },
-        409 => Answered::Failed(format!("its answer 409 is not of the type {SIZE}")),
-        422 => Answered::Inconsistent,
-        400 => Answered::Refused("it calls the request malformed (400)".to_owned()),
-        403 => Answered::Refused("it does not accept the log's signature (403)".to_owned()),
-        404 => Answered::Refused("it does not know this log (404)".to_owned()),
-        status @ 300..=399 => {
-            Answered::Failed(format!("it redirects ({status}), and redirects are not followed"))
-        }
-        status => Answered::Failed(format!("its answer has the status {status}")),
+        409 => SubmissionAnswer::Failed(format!("its answer 409 is not of the type {SIZE}")),
+        422 => SubmissionAnswer::Inconsistent,
+        400 => SubmissionAnswer::Refused("it calls the request malformed (400)".to_owned()),
+        403 => SubmissionAnswer::Refused("it does not accept the log's signature (403)".to_owned()),
+        404 => SubmissionAnswer::Refused("it does not know this log (404)".to_owned()),
+        status @ 300..=399 => SubmissionAnswer::Failed(format!(
+            "it redirects ({status}), and redirects are not followed"
+        )),
+        status => SubmissionAnswer::Failed(format!("its answer has the status {status}")),
     }
 }
 
@@ -52,7 +57,12 @@ fn size(body: &[u8]) -> Option<u64> {
     digits.parse::<u64>().ok().filter(|size| size.to_string() == digits)
 }
 
-fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<Answered, String> {
+fn cosigned(
+    body: &[u8],
+    note: &Note,
+    key: &NoteKey,
+    now: Timestamp,
+) -> Result<SubmissionAnswer, String> {
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
@@ -68,5 +78,5 @@ fn cosigned(body: &[u8], note: &Note, key: &NoteKey, now: Timestamp) -> Result<A
         ));
     }
     let line = answered.line_of(key).ok_or("its answer has no such cosignature")?;
-    Ok(Answered::Cosigned { time, line })
+    Ok(SubmissionAnswer::Cosigned { time, line })
 }

@@ -24,7 +24,7 @@ use super::super::growth;
 use super::super::note::NoteKey;
 use super::super::segment::TreeFile;
 use super::super::tree;
-use super::answer::{self, Answered};
+use super::answer::{self, SubmissionAnswer};
 use super::contradiction;
 use super::disputes::{DisputeOutcome, Disputes};
 use super::http::{SubmissionUrl, WitnessHttp};
@@ -269,24 +269,24 @@ impl WitnessClient {
                 Err(why) => return Ok(WitnessOutcome::Failed(why)),
             };
             let held = match answer::read(&answer, &submission.note, key, self.clock.now()) {
-                Answered::Cosigned { time, line } => {
+                SubmissionAnswer::Cosigned { time, line } => {
                     let signed = SignedTree { size: new.0, root: new.1, time };
                     self.ledger().note(key, signed, false)?;
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
                 // The proof is empty, because the size is unchanged; so the root differs.
-                Answered::Inconsistent if old == new.0 && old > 0 => {
+                SubmissionAnswer::Inconsistent if old == new.0 && old > 0 => {
                     let why = contradiction::refuses_root(&witness.name, 422, old);
                     return Ok(WitnessOutcome::Disputed(why));
                 }
-                Answered::Inconsistent => {
+                SubmissionAnswer::Inconsistent => {
                     let why = "it refuses the proof (422): it may hold another history of this log";
                     return Ok(WitnessOutcome::Refused(why.to_owned()));
                 }
-                Answered::Refused(why) => return Ok(WitnessOutcome::Refused(why)),
-                Answered::Failed(why) => return Ok(WitnessOutcome::Failed(why)),
-                Answered::Holds(held) => held,
+                SubmissionAnswer::Refused(why) => return Ok(WitnessOutcome::Refused(why)),
+                SubmissionAnswer::Failed(why) => return Ok(WitnessOutcome::Failed(why)),
+                SubmissionAnswer::Holds(held) => held,
             };
             if held > new.0 {
                 // Another process may have sent a newer checkpoint of this log to the witness.

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quorum_of_the_others_overrules() {
+    fn the_quorum_of_other_witnesses_overrules_a_dispute() {
         let overruled = [DisputeOutcome::Overruled("why".to_owned())];
         for cosigned in [[(0, 9), (1, 9)], [(1, 12), (0, 12)]] {
             let (mut disputes, now) = disputed(&cosigned);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quorum_of_the_others_upholds_in_the_end() {
+    fn a_dispute_is_upheld_without_a_quorum_of_other_witnesses() {
         for cosigned in [
             vec![],
             vec![(0, 9)],
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quorum_that_the_others_cannot_make_is_not_waited_for() {
+    fn a_quorum_that_other_witnesses_cannot_reach_is_not_awaited() {
         let upheld = [upheld("why")];
         let (mut disputes, now) = disputed(&[(0, 9)]);
         assert_eq!(disputes.settle(&two_of_three(), |place| place != 1, now, false), upheld);

@@ -20,7 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::super::note::{self, Kind, NoteKey};
+use super::super::note::{self, NoteKey, NoteKeyKind};
 use super::quorum::Quorum;
 use crate::secret::quoted;
 
@@ -186,7 +186,7 @@ impl PolicyReader {
 
     fn log(&mut self, at: usize, key: &[u8]) -> Result<(), String> {
         self.names_logs = true;
-        let key = self.key(at, key, Kind::Log)?;
+        let key = self.key(at, key, NoteKeyKind::Log)?;
         if self.logs.len() >= MOST {
             return Err(format!("over {MOST} logs"));
         }
@@ -205,7 +205,7 @@ impl PolicyReader {
             return Err(format!("over {MOST} witnesses"));
         }
         self.define(at, name, Quorum::Witness(self.witnesses.len()))?;
-        let key = self.key(at, key, Kind::Witness)?;
+        let key = self.key(at, key, NoteKeyKind::Witness)?;
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (name, url) = (lossy(name), url.map(lossy));
         self.witnesses.push(PolicyWitness { name, key, url, line: at });
@@ -286,19 +286,24 @@ impl PolicyReader {
 
     /// Parses a vkey; `None` for an ML-DSA-44 key. The same key under two names counts as used
     /// twice.
-    fn key(&mut self, at: usize, text: &[u8], kind: Kind) -> Result<Option<NoteKey>, String> {
+    fn key(
+        &mut self,
+        at: usize,
+        text: &[u8],
+        kind: NoteKeyKind,
+    ) -> Result<Option<NoteKey>, String> {
         let text = std::str::from_utf8(text).map_err(|_| "the vkey is not UTF-8".to_owned())?;
         let (key, public) = match ml_dsa(text)? {
             Some(public) => (None, public),
             None => {
                 let key = text.parse::<NoteKey>().map_err(|e| format!("the vkey: {e}"))?;
                 match (key.kind(), kind) {
-                    (Kind::Log, Kind::Witness) => {
+                    (NoteKeyKind::Log, NoteKeyKind::Witness) => {
                         return Err(
                             "the vkey is that of a log (type 0x01), not of a witness".into()
                         );
                     }
-                    (Kind::Witness, Kind::Log) => {
+                    (NoteKeyKind::Witness, NoteKeyKind::Log) => {
                         return Err(
                             "the vkey is that of a witness (type 0x04), not of a log".into()
                         );

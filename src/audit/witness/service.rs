@@ -19,12 +19,14 @@ use super::submission::{Submission, WitnessOutcome};
 use crate::verify::rejection::chain;
 
 /// How often the thread checks for a new checkpoint.
-const LOOK: Duration = Duration::from_millis(500);
-/// The first and the longest pause before a failed witness is asked again. Each pause is twice the
-/// previous one.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
+/// The pause before a witness that failed is asked again for the first time. Each further pause is
+/// twice the previous one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause before a witness that failed is asked again.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// How long the last checkpoint may take when the service ends.
-const LAST: Duration = Duration::from_secs(2);
+const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 
 /// An event that an operator should see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +44,11 @@ type NewsSink = Arc<dyn Fn(WitnessNews) + Send + Sync>;
 
 /// When the thread ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServiceEnd {
-    Not,
+enum ServiceStop {
+    Running,
     /// At once: another client takes over.
     Now,
-    /// After the last checkpoint, for [`LAST`] at most.
+    /// After the last checkpoint, for [`SHUTDOWN_BUDGET`] at most.
     AfterLast,
 }
 
@@ -54,7 +56,7 @@ enum ServiceEnd {
 pub struct WitnessService {
     client: Arc<WitnessClient>,
     say: NewsSink,
-    stop: watch::Sender<ServiceEnd>,
+    stop: watch::Sender<ServiceStop>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,7 +86,7 @@ impl WitnessService {
             }
             say(news);
         });
-        let (stop, _) = watch::channel(ServiceEnd::Not);
+        let (stop, _) = watch::channel(ServiceStop::Running);
         let mut service = WitnessService { client: Arc::new(client), say, stop, thread: None };
         service.run()?;
         Ok(service)
@@ -106,7 +108,7 @@ impl WitnessService {
     /// # Errors
     /// The operating system cannot start a thread; then no witness is asked.
     pub fn replace(&mut self, client: WitnessClient) -> io::Result<()> {
-        self.end(ServiceEnd::Now);
+        self.end(ServiceStop::Now);
         self.client = Arc::new(client);
         self.client.load_last_quorum();
         self.run()
@@ -118,7 +120,7 @@ impl WitnessService {
             say(WitnessNews::Contradicted(why));
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = watch::channel(ServiceEnd::Not);
+        let (stop, stopped) = watch::channel(ServiceStop::Running);
         let work = move || {
             runtime.block_on(run(client, say, stopped));
             runtime.shutdown_background();
@@ -128,7 +130,7 @@ impl WitnessService {
         Ok(())
     }
 
-    fn end(&mut self, how: ServiceEnd) {
+    fn end(&mut self, how: ServiceStop) {
         let _ = self.stop.send(how);
         if let Some(thread) = self.thread.take() {
             // If the thread panicked, the panic hook has already reported it.
@@ -140,33 +142,33 @@ impl WitnessService {
 impl Drop for WitnessService {
     /// Sends the last checkpoint. This takes at most 2 s.
     fn drop(&mut self) {
-        self.end(ServiceEnd::AfterLast);
+        self.end(ServiceStop::AfterLast);
     }
 }
 
-async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Receiver<ServiceEnd>) {
+async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Receiver<ServiceStop>) {
     let (newest, receiver) = watch::channel(None);
-    for place in (0..client.policy().witnesses().len()).filter(|place| client.can_ask(*place)) {
+    for index in (0..client.policy().witnesses().len()).filter(|index| client.can_ask(*index)) {
         let (client, say) = (Arc::clone(&client), Arc::clone(&say));
-        tokio::spawn(poll_witness(client, place, receiver.clone(), say));
+        tokio::spawn(poll_witness(client, index, receiver.clone(), say));
     }
-    let mut trouble = None;
+    let mut last_failure = None;
     loop {
-        take_latest(&client, &newest, &say, &mut trouble);
+        take_latest(&client, &newest, &say, &mut last_failure);
         settle(&client, &say);
         tokio::select! {
-            how = stopped.wait_for(|how| *how != ServiceEnd::Not) => {
-                if how.is_ok_and(|how| *how == ServiceEnd::Now) {
+            how = stopped.wait_for(|how| *how != ServiceStop::Running) => {
+                if how.is_ok_and(|how| *how == ServiceStop::Now) {
                     return;
                 }
                 break;
             }
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECKPOINT_POLL) => {}
         }
     }
     // The log has written its last checkpoint by now, so this call finds that checkpoint.
-    take_latest(&client, &newest, &say, &mut trouble);
-    let until = Instant::now() + LAST;
+    take_latest(&client, &newest, &say, &mut last_failure);
+    let until = Instant::now() + SHUTDOWN_BUDGET;
     while client.status().figures().waiting.is_some() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -189,14 +191,14 @@ fn take_latest(
     client: &WitnessClient,
     newest: &watch::Sender<Option<Arc<Submission>>>,
     say: &NewsSink,
-    trouble: &mut Option<String>,
+    last_failure: &mut Option<String>,
 ) {
     if newest.borrow().as_ref().is_some_and(|submission| client.is_latest(submission)) {
         return;
     }
     match client.latest() {
         Ok(latest) => {
-            *trouble = None;
+            *last_failure = None;
             let (size, now) = (latest.checkpoint().size, client.now());
             let wanted = *client.policy().quorum() != Quorum::None;
             client.status().update(|figures| {
@@ -208,9 +210,9 @@ fn take_latest(
         }
         Err(error) => {
             let why = format!("the witnesses cannot be asked: {}", chain(&error));
-            if trouble.as_ref() != Some(&why) {
+            if last_failure.as_ref() != Some(&why) {
                 say(WitnessNews::Warning(why.clone()));
-                *trouble = Some(why);
+                *last_failure = Some(why);
             }
         }
     }
@@ -219,16 +221,16 @@ fn take_latest(
 /// Asks one witness to cosign every checkpoint, until it gives a final answer.
 async fn poll_witness(
     client: Arc<WitnessClient>,
-    place: usize,
+    index: usize,
     mut newest: watch::Receiver<Option<Arc<Submission>>>,
     say: NewsSink,
 ) {
-    let name = client.policy().witnesses().get(place).map(|w| w.name.clone()).unwrap_or_default();
-    let (mut pause, mut trouble) = (PAUSES.0, None);
+    let name = client.policy().witnesses().get(index).map(|w| w.name.clone()).unwrap_or_default();
+    let (mut pause, mut last_failure) = (FIRST_RETRY, None);
     loop {
         let submission = newest.borrow_and_update().clone();
         if let Some(submission) = submission {
-            let reply = client.ask(place, &submission).await;
+            let reply = client.ask(index, &submission).await;
             if let Some((signed, held)) = reply.forgot {
                 say(WitnessNews::Warning(format!(
                     "the witness {name} was rolled back: it has signed {signed} entries, and holds \
@@ -238,8 +240,8 @@ async fn poll_witness(
             match reply.outcome {
                 WitnessOutcome::Cosigned(_) | WitnessOutcome::Superseded => {
                     settle(&client, &say);
-                    pause = PAUSES.0;
-                    if trouble.take().is_some() {
+                    pause = FIRST_RETRY;
+                    if last_failure.take().is_some() {
                         say(WitnessNews::Note(format!("the witness {name} cosigns again")));
                     }
                 }
@@ -262,12 +264,12 @@ async fn poll_witness(
                     return;
                 }
                 WitnessOutcome::Failed(why) => {
-                    if trouble.as_ref() != Some(&why) {
+                    if last_failure.as_ref() != Some(&why) {
                         say(WitnessNews::Warning(format!("the witness {name}: {why}")));
-                        trouble = Some(why);
+                        last_failure = Some(why);
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(LONGEST_RETRY);
                     continue;
                 }
             }

@@ -78,7 +78,7 @@ fn answer(line: &[u8]) -> ConsentAnswer {
 /// Parses the result of an elicitation, given as JSON. Only an explicit yes is consent.
 pub(super) fn elicited(result: &str) -> ConsentAnswer {
     #[derive(Deserialize)]
-    struct Elicited {
+    struct ElicitationResult {
         action: String,
         #[serde(default)]
         content: Option<Content>,
@@ -87,8 +87,10 @@ pub(super) fn elicited(result: &str) -> ConsentAnswer {
     struct Content {
         approve: bool,
     }
-    match serde_json::from_str::<Elicited>(result) {
-        Ok(Elicited { action, content: Some(Content { approve: true }) }) if action == "accept" => {
+    match serde_json::from_str::<ElicitationResult>(result) {
+        Ok(ElicitationResult { action, content: Some(Content { approve: true }) })
+            if action == "accept" =>
+        {
             ConsentAnswer::Yes
         }
         Ok(_) => ConsentAnswer::No(NoConsent::Declined),
@@ -130,7 +132,7 @@ impl StdioSession {
         let key = RequestId::Text(id.clone());
         self.questions.waiting().insert(key.clone(), answer);
         // Removes the question when this future is dropped, so that a late answer does not count.
-        let _withdrawn = Withdraw { questions: &self.questions, key };
+        let _withdrawn = WithdrawOnDrop { questions: &self.questions, key };
         self.out.line(request.to_string()).await;
         match tokio::time::timeout(time_limit, answered).await {
             Ok(Ok(answer)) => answer,
@@ -148,12 +150,12 @@ impl StdioSession {
     }
 }
 
-struct Withdraw<'q> {
+struct WithdrawOnDrop<'q> {
     questions: &'q ClientQuestions,
     key: RequestId,
 }
 
-impl Drop for Withdraw<'_> {
+impl Drop for WithdrawOnDrop<'_> {
     fn drop(&mut self) {
         self.questions.waiting().remove(&self.key);
     }

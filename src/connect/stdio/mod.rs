@@ -16,7 +16,7 @@ use super::bridge::{Bridge, StdioEnd};
 use super::consent::ConsentNeed;
 use super::error::BridgeError;
 use super::line::{self, OutputQueue};
-use super::params::ParamMirror;
+use super::params::AnnotatedTools;
 use super::send::RedirectPolicy;
 use super::session::McpSession;
 use elicitation::ClientQuestions;
@@ -53,7 +53,7 @@ struct StdioSession {
     mcp_session: McpSession,
     /// Held while a new session is opened in place of a lost one.
     renewing: tokio::sync::Mutex<()>,
-    params: ParamMirror,
+    params: AnnotatedTools,
     in_flight: RequestsInFlight,
     /// Questions to a person that the client shows (for revisions up to 2025-11-25).
     questions: ClientQuestions,
@@ -94,7 +94,7 @@ impl Bridge {
             out,
             mcp_session: McpSession::default(),
             renewing: tokio::sync::Mutex::new(()),
-            params: ParamMirror::default(),
+            params: AnnotatedTools::default(),
             in_flight: RequestsInFlight::default(),
             questions: ClientQuestions::default(),
             rounds: ConsentRounds::default(),

@@ -26,28 +26,30 @@ pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
 /// name it. Returns None if there is no id.
 pub(super) fn lenient_id(line: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Loose<'l> {
+    struct LooseMessage<'l> {
         #[serde(borrow)]
         id: &'l RawValue,
     }
     if line.first() != Some(&b'{') {
         return None;
     }
-    let loose: Loose<'_> = serde_json::from_slice(line).ok()?;
+    let loose: LooseMessage<'_> = serde_json::from_slice(line).ok()?;
     RequestId::read(loose.id.get()).map(|_| loose.id.get().to_owned())
 }
 
 /// Returns the id of the request that a `notifications/cancelled` cancels.
 pub(super) fn cancels(line: &[u8]) -> Option<RequestId> {
     #[derive(Deserialize)]
-    struct Cancel<'l> {
+    struct CancelNotification<'l> {
         #[serde(borrow)]
-        params: Which<'l>,
+        params: CancelledRequest<'l>,
     }
     #[derive(Deserialize)]
-    struct Which<'l> {
+    struct CancelledRequest<'l> {
         #[serde(borrow, rename = "requestId")]
         request: &'l RawValue,
     }
-    RequestId::read(serde_json::from_slice::<Cancel<'_>>(line).ok()?.params.request.get())
+    RequestId::read(
+        serde_json::from_slice::<CancelNotification<'_>>(line).ok()?.params.request.get(),
+    )
 }

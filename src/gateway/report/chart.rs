@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 
 use super::figures::{grouped, minute};
 use super::scale::Cell;
-use super::summary::OverTime;
+use super::summary::RequestsOverTime;
 
 /// The height in SVG units. The width is ten units for each bucket.
 const HEIGHT: u64 = 100;
@@ -35,7 +35,7 @@ fn axis(n: u64) -> u64 {
 
 /// Draws requests over time as stacked bars: verified, then those that strict mode would refuse, then
 /// refused. Each bucket shows its numbers as a tooltip.
-pub(super) fn volume(time: &OverTime) -> String {
+pub(super) fn volume(time: &RequestsOverTime) -> String {
     let most = axis(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
     let mut svg = open(time.buckets.len(), "Requests over time");
     for half in [0, HEIGHT / 2] {
@@ -69,13 +69,13 @@ pub(super) fn volume(time: &OverTime) -> String {
 const MOST_BARS: usize = 32;
 
 /// Returns how many buckets one bar of a share chart covers.
-pub(super) fn buckets_a_bar(time: &OverTime) -> usize {
+pub(super) fn buckets_a_bar(time: &RequestsOverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }
 
 /// Draws, for each span of time, a bar whose lower part is the share of verified requests and whose
 /// upper part are the others. A span without requests stays empty.
-pub(super) fn share(cells: &[Cell], time: &OverTime) -> String {
+pub(super) fn share(cells: &[Cell], time: &RequestsOverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
     let mut svg = open(spans.len(), &alternative_text(cells));
     let (mut signed, mut rest, mut lines) = (String::new(), String::new(), String::new());
@@ -154,7 +154,7 @@ fn hatch(n: usize, low: f64, high: f64) -> String {
 }
 
 /// Writes a chart with its labels: three on the left, three below.
-fn frame(svg: &str, left: [&str; 3], time: &OverTime) -> String {
+fn frame(svg: &str, left: [&str; 3], time: &RequestsOverTime) -> String {
     let mut html = String::from("<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">");
     for label in left {
         let _ = write!(html, "<span>{label}</span>");
@@ -168,7 +168,7 @@ fn frame(svg: &str, left: [&str; 3], time: &OverTime) -> String {
 }
 
 /// Returns the labels for beginning, middle and end of the time span.
-fn edges(time: &OverTime) -> Vec<String> {
+fn edges(time: &RequestsOverTime) -> Vec<String> {
     let (Some(first), Some(last)) = (time.buckets.first(), time.buckets.last()) else {
         return Vec::new();
     };
@@ -230,7 +230,7 @@ mod tests {
     fn no_number_draws_outside() {
         let big = Cell { verified: u64::MAX / 4, would_refuse: u64::MAX / 4, ..Cell::empty(0) };
         for cell in [Cell::empty(0), big, Cell { refused: 1, ..big }] {
-            let time = OverTime { seconds: 60, buckets: vec![cell] };
+            let time = RequestsOverTime { seconds: 60, buckets: vec![cell] };
             for svg in [volume(&time), share(&time.buckets, &time), strip(&cell)] {
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
                 assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());

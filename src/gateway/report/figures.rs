@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_spans() {
+    fn times_and_spans_are_written_in_whole_units() {
         assert_eq!(minute(Timestamp::from_unix(1_795_428_059)), "2026-11-23 10:00");
         assert_eq!(minute(Timestamp::from_unix(i64::MAX)), format!("@{}", i64::MAX));
         assert_eq!(width(900), "15 minutes");

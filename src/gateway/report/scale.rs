@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn widths_can_be_put_together() {
+    fn bucket_widths_divide_each_other() {
         for pair in WIDTHS.windows(2) {
             assert_eq!(pair[1] % pair[0], 0, "{pair:?}");
         }

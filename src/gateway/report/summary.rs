@@ -32,9 +32,9 @@ pub struct RolloutReport {
     /// The number of lines that are not log lines.
     pub passed_over: u64,
     /// All requests that were judged.
-    pub all: Count,
+    pub all: RequestCounts,
     /// The judged requests by verification status.
-    pub by_status: Vec<Share>,
+    pub by_status: Vec<StatusCount>,
     /// Requests that were refused before they were judged, in either mode, by status of the answer.
     pub on_sight: Vec<UnjudgedRefusals>,
     /// Requests to open paths.
@@ -44,7 +44,7 @@ pub struct RolloutReport {
     /// The operations. Those with the most requests that strict mode would refuse come first.
     pub operations: Vec<OperationCounts>,
     /// The counts of all operations beyond the limit together.
-    pub other_operations: Option<Count>,
+    pub other_operations: Option<RequestCounts>,
     /// The keys that sign. Those with the most requests come first.
     pub keys: Vec<ReportedSigner>,
     /// Requests by keys beyond the limit.
@@ -54,7 +54,7 @@ pub struct RolloutReport {
     /// Unverified requests from addresses beyond the limit.
     pub other_addresses: u64,
     /// All requests over time.
-    pub over_time: OverTime,
+    pub over_time: RequestsOverTime,
     /// Patterns of operations whose requests were all verified. The operator can make these
     /// `--strict` first.
     pub strict_next: Vec<String>,
@@ -68,7 +68,7 @@ pub struct RolloutReport {
 /// Numbers of requests by their outcome.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Count {
+pub struct RequestCounts {
     /// All requests.
     pub requests: u64,
     /// Requests that were verified and got through.
@@ -106,7 +106,7 @@ pub struct ReasonCount {
 /// Requests of one status.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Share {
+pub struct StatusCount {
     /// `verified`, `unsigned`, `unknown_key`, `invalid` or `unavailable`.
     pub status: &'static str,
     /// The number of requests.
@@ -133,7 +133,7 @@ pub struct OperationCounts {
     pub name: Option<String>,
     /// The number of requests.
     #[serde(flatten)]
-    pub count: Count,
+    pub count: RequestCounts,
     /// The requests over time; only buckets that are not empty.
     pub over_time: Vec<Cell>,
     #[serde(skip)]
@@ -159,7 +159,7 @@ pub struct ReportedSigner {
 /// Requests in buckets of time.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct OverTime {
+pub struct RequestsOverTime {
     /// The width of a bucket in seconds, also for every operation.
     pub seconds: i64,
     /// All buckets, also empty ones.
@@ -168,7 +168,7 @@ pub struct OverTime {
 
 impl RolloutReport {
     pub(super) fn of(tally: &RolloutTally) -> Self {
-        let all = Count::of(&tally.all);
+        let all = RequestCounts::of(&tally.all);
         let mut operations: Vec<_> = tally
             .operations
             .iter()
@@ -195,7 +195,8 @@ impl RolloutReport {
             .map(|(a, n)| UnjudgedRefusals { answer: *a, requests: *n })
             .collect();
         on_sight.sort_by_key(|sight| std::cmp::Reverse(sight.requests));
-        let other = Some(Count::of(&tally.other_operations)).filter(|count| count.requests > 0);
+        let other =
+            Some(RequestCounts::of(&tally.other_operations)).filter(|count| count.requests > 0);
         RolloutReport {
             version: 1,
             headline: headline(&all),
@@ -204,7 +205,7 @@ impl RolloutReport {
             lines: tally.lines,
             passed_over: tally.passed_over,
             by_status: shares
-                .map(|(standing, requests)| Share { status: standing.as_str(), requests })
+                .map(|(standing, requests)| StatusCount { status: standing.as_str(), requests })
                 .collect(),
             on_sight,
             open: tally.open,
@@ -218,7 +219,7 @@ impl RolloutReport {
             other_keys: tally.other_keys,
             not_verified_by: tally.addresses.report(),
             other_addresses: tally.addresses.other(),
-            over_time: OverTime { seconds: tally.scale.width(), buckets: over_time(tally) },
+            over_time: RequestsOverTime { seconds: tally.scale.width(), buckets: over_time(tally) },
             ends: tally.ends,
         }
     }
@@ -256,7 +257,7 @@ fn over_time(tally: &RolloutTally) -> Vec<Cell> {
     buckets.map(|at| filled.next_if(|c| c.from == at).unwrap_or(Cell::empty(at))).collect()
 }
 
-fn headline(all: &Count) -> String {
+fn headline(all: &RequestCounts) -> String {
     let requests = count(all.requests, "request", "requests");
     let share = |n| format!("{} of {requests} ({})", grouped(n), percent(n, all.requests));
     match (all.requests, all.would_refuse, all.refused) {
@@ -279,7 +280,7 @@ fn headline(all: &Count) -> String {
     }
 }
 
-impl Count {
+impl RequestCounts {
     fn of(counts: &VerdictCounts) -> Self {
         let total = counts.total;
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
@@ -293,7 +294,7 @@ impl Count {
             refused: cell.refused,
             last: last.to_string(),
         });
-        Count {
+        RequestCounts {
             requests: total.requests(),
             verified: total.verified,
             would_refuse: total.would_refuse,
@@ -312,7 +313,7 @@ impl OperationCounts {
         OperationCounts {
             method: does.map(|does| does.method.as_str().to_owned()),
             name: does.and_then(|does| does.name.as_ref()).map(|name| name.as_str().to_owned()),
-            count: Count::of(counts),
+            count: RequestCounts::of(counts),
             over_time: counts.series.cells().to_vec(),
             does: does.cloned(),
         }
@@ -347,7 +348,7 @@ impl OperationCounts {
 /// request. A strict pattern also applies to unreadable bodies, to calls without a name and, if the
 /// pattern is for a tool call, to JSON-RPC responses. If unverified requests of these kinds get
 /// through, no pattern is recommended.
-fn strict_next(operations: &[OperationCounts], all: &Count) -> Vec<String> {
+fn strict_next(operations: &[OperationCounts], all: &RequestCounts) -> Vec<String> {
     let waiting: Vec<_> = operations.iter().filter(|o| o.count.would_refuse > 0).collect();
     if all.would_refuse == 0 || waiting.iter().any(|o| o.does.is_none()) {
         return Vec::new();
@@ -364,8 +365,8 @@ fn strict_next(operations: &[OperationCounts], all: &Count) -> Vec<String> {
 /// that matches no other operation.
 fn still_permissive(
     operations: &[OperationCounts],
-    other: Option<&Count>,
-    all: &Count,
+    other: Option<&RequestCounts>,
+    all: &RequestCounts,
 ) -> Option<Vec<String>> {
     if all.would_refuse == 0 || other.is_some_and(|count| count.would_refuse > 0) {
         return None;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::message::shown::{capped, printed};
 
 use super::figures::{self, count, grouped, percent};
-use super::summary::{Count, ReasonCount, RolloutReport};
+use super::summary::{ReasonCount, RequestCounts, RolloutReport};
 
 /// The most characters of a name in a table.
 const WIDEST: usize = 60;
@@ -75,7 +75,7 @@ impl RolloutReport {
     fn operation_rows(&self) -> Vec<Vec<String>> {
         let head = ["OPERATION", "REQUESTS", "SIGNED", "WOULD REFUSE", "REFUSED", "WHY"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
-        let row = |name: String, n: &Count| {
+        let row = |name: String, n: &RequestCounts| {
             vec![
                 name,
                 grouped(n.requests),

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::{
-    FormatError, Import, Imported, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed,
+    FormatError, ImportedKey, KeyImport, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed,
 };
 use crate::clock::Timestamp;
 use crate::key::json::{StrictJson, StrictObject};
@@ -249,13 +249,13 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
 
 /// Returns the public keys of a JWK or a JWKS. In a set, unusable keys are skipped (RFC 7517
 /// section 5); a private key is refused at any place.
-pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
+pub(super) fn import(object: &StrictObject) -> Result<KeyImport, FormatError> {
     if !object.has("keys") {
         if !object.has("kty") {
             return Err(FormatError::Unrecognised);
         }
         return match one(object)? {
-            Ok(key) => Ok(Import { keys: vec![key], skipped: Vec::new() }),
+            Ok(key) => Ok(KeyImport { keys: vec![key], skipped: Vec::new() }),
             Err(Unusable::NotForUs(why)) => match why.strip_prefix("it is ") {
                 Some(kind) => Err(instead(kind.to_owned(), SIGNING)),
                 None => Err(bad(why)),
@@ -268,7 +268,7 @@ pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
         .get("keys")
         .and_then(StrictJson::as_array)
         .ok_or_else(|| malformed("JWK set", "\"keys\" is not an array"))?;
-    let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
+    let mut import = KeyImport { keys: Vec::new(), skipped: Vec::new() };
     for (at, key) in keys.iter().enumerate() {
         let read = match key.as_object() {
             Some(jwk) => one(jwk)?,
@@ -287,7 +287,7 @@ pub(super) fn import(object: &StrictObject) -> Result<Import, FormatError> {
     Ok(import)
 }
 
-fn one(jwk: &StrictObject) -> Result<Result<Imported, Unusable>, FormatError> {
+fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError> {
     if holds_secret(jwk) {
         return Err(instead(PRIVATE, PUBLIC));
     }
@@ -309,5 +309,5 @@ fn one(jwk: &StrictObject) -> Result<Result<Imported, Unusable>, FormatError> {
         return Ok(Err(Unusable::Broken("its \"kid\" is the id of another key".to_owned())));
     }
     let kid = kid.map(str::to_owned);
-    Ok(Ok(Imported { kid, not_before, not_after, ..Imported::new(key) }))
+    Ok(Ok(ImportedKey { kid, not_before, not_after, ..ImportedKey::new(key) }))
 }

@@ -1,7 +1,7 @@
 //! OpenSSH public keys as OpenSSH's programs list them: `.pub` files, `ssh-add -L`,
 //! `authorized_keys`.
 
-use super::{FormatError, Import, Imported, PUBLIC, SIGNING, instead, malformed, openssh};
+use super::{FormatError, ImportedKey, KeyImport, PUBLIC, SIGNING, instead, malformed, openssh};
 
 /// The options that sshd(8) allows before a key in `authorized_keys`. They limit logins.
 const OPTIONS: [&str; 22] = [
@@ -35,7 +35,7 @@ const OPTIONS: [&str; 22] = [
 /// # Errors
 /// A key that is broken, revoked, a certificate authority, or limited in time; or no key of a kind
 /// that this build uses.
-pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
+pub(super) fn public(text: &str) -> Option<Result<KeyImport, FormatError>> {
     let lines = text.split(['\n', '\r']).map(str::trim_ascii).zip(1_usize..);
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let read = lines.map(|(line, number)| Some((number, key(line)?)));
@@ -43,8 +43,8 @@ pub(super) fn public(text: &str) -> Option<Result<Import, FormatError>> {
     Some(keys(read))
 }
 
-fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, FormatError> {
-    let mut import = Import { keys: Vec::new(), skipped: Vec::new() };
+fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<KeyImport, FormatError> {
+    let mut import = KeyImport { keys: Vec::new(), skipped: Vec::new() };
     let only = read.len() == 1;
     for (number, line) in read {
         match line {
@@ -52,7 +52,7 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<Import, Form
                 if options {
                     import.skipped.push(format!("line {number}: its options are for logins only"));
                 }
-                import.keys.push(Imported { name, ..Imported::new(key) });
+                import.keys.push(ImportedKey { name, ..ImportedKey::new(key) });
             }
             Err(FormatError::Instead { found, .. }) if !only => {
                 import.skipped.push(format!("line {number} is {found}"));

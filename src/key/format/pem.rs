@@ -37,18 +37,18 @@ pub(super) fn begins(text: &str) -> bool {
 
 /// Reads the one private key of a file. The file may also hold certificates and the public key.
 pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
-    let Blocks { blocks, .. } = Blocks::of(text)?;
+    let PemBlocks { blocks, .. } = PemBlocks::of(text)?;
     let mut privates = blocks.iter().filter(|block| block.is_private());
     let (block, others) = (privates.next(), privates.count());
     if others > 0 {
         return Err(malformed("PEM file", format!("it holds {} private keys", others + 1)));
     }
-    let Some(Block { label, body, is_encrypted }) = block else {
+    let Some(PemBlock { label, body, is_encrypted }) = block else {
         return Err(match blocks.first() {
-            Some(Block { label: "PUBLIC KEY", body, .. }) => {
+            Some(PemBlock { label: "PUBLIC KEY", body, .. }) => {
                 named(body).err().unwrap_or(instead(PUBLIC, PRIVATE))
             }
-            Some(Block { label, .. }) => other_label(label, PRIVATE),
+            Some(PemBlock { label, .. }) => other_label(label, PRIVATE),
             None => FormatError::Unrecognised,
         });
     };
@@ -89,7 +89,7 @@ fn p256(
 /// Reads the public keys of a file, at least one. A private key anywhere in the file is refused,
 /// also in the text around the blocks, where `openssl pkey -text` prints one.
 pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
-    let Blocks { blocks, tells_private } = Blocks::of(text)?;
+    let PemBlocks { blocks, tells_private } = PemBlocks::of(text)?;
     if let Some(private) = blocks.iter().find(|block| block.is_private()) {
         return Err(match private.label {
             "PRIVATE KEY" | "EC PRIVATE KEY" | "OPENSSH PRIVATE KEY" => instead(PRIVATE, PUBLIC),
@@ -99,7 +99,7 @@ pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
     if tells_private {
         return Err(instead("a private key in the text around a public key", PUBLIC));
     }
-    let read = |block: &Block<'_>| match block.label {
+    let read = |block: &PemBlock<'_>| match block.label {
         "PUBLIC KEY" => Some(public_der(&block.body)),
         "SSH2 PUBLIC KEY" => Some(openssh::public_key(&block.body)),
         _ => None,
@@ -191,28 +191,28 @@ fn contains(der: &[u8], oid: &[u8]) -> bool {
 }
 
 /// The content between a BEGIN and an END line.
-struct Block<'a> {
+struct PemBlock<'a> {
     label: &'a str,
     body: Zeroizing<Vec<u8>>,
     /// True if a header states that the content is encrypted.
     is_encrypted: bool,
 }
 
-impl Block<'_> {
+impl PemBlock<'_> {
     fn is_private(&self) -> bool {
         self.label.ends_with("PRIVATE KEY")
     }
 }
 
 /// The blocks of a file, in its order.
-struct Blocks<'a> {
-    blocks: Vec<Block<'a>>,
+struct PemBlocks<'a> {
+    blocks: Vec<PemBlock<'a>>,
     /// True if the text around the blocks contains a private key, as that of `openssl pkey -text`
     /// does.
     tells_private: bool,
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> PemBlocks<'a> {
     fn of(text: &'a str) -> Result<Self, FormatError> {
         let bad = |why: &str| malformed("PEM block", why);
         let (mut blocks, mut tells_private) = (Vec::new(), false);
@@ -250,9 +250,9 @@ impl<'a> Blocks<'a> {
                 Err(_) if OF_KEYS.contains(&label) => return Err(bad("not base64")),
                 body => body.unwrap_or_default(),
             };
-            blocks.push(Block { label, body, is_encrypted });
+            blocks.push(PemBlock { label, body, is_encrypted });
         }
-        Ok(Blocks { blocks, tells_private })
+        Ok(PemBlocks { blocks, tells_private })
     }
 }
 

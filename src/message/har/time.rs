@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exporters_write_one_moment_in_many_ways() {
+    fn times_of_exporters_are_read_in_every_form() {
         let ten = Timestamp::from_unix(1_767_607_200);
         for text in [
             "2026-01-05T10:00:00Z",

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn one_dot_of_the_root_is_removed_from_a_name() {
+    fn one_trailing_dot_of_a_host_name_is_removed() {
         let host = |text| normal_host(text, Scheme::Https).map(Cow::into_owned);
         for (sent, normal) in [
             ("Example.COM.", "example.com"),

@@ -17,8 +17,8 @@ use hyper::service::Service;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head_filter::RefusedHeadCell;
-use super::raw_head::RefusedHead;
+use super::head_filter::RefusedHeadSlot;
+use super::raw_head::RefusedRawHead;
 use crate::net::peer::Peer;
 use crate::net::stream::SocketStream;
 
@@ -227,8 +227,8 @@ impl AsyncWrite for WatchedStream {
 }
 
 /// The function that answers heads that were refused before they were parsed.
-pub(super) type AnswerRefusedHead =
-    Arc<dyn Fn(&RefusedHead, Peer) -> Response<Bytes> + Send + Sync>;
+pub(super) type AnswerRefusedRawHead =
+    Arc<dyn Fn(&RefusedRawHead, Peer) -> Response<Bytes> + Send + Sync>;
 
 /// Wraps a service: counts its requests, adds the [`Peer`], and answers refused heads without
 /// calling the service.
@@ -236,8 +236,8 @@ pub(super) struct CountingService<S> {
     service: S,
     peer: Peer,
     activity: Arc<Activity>,
-    refused: RefusedHeadCell,
-    answer: AnswerRefusedHead,
+    refused: RefusedHeadSlot,
+    answer: AnswerRefusedRawHead,
 }
 
 impl<S> CountingService<S> {
@@ -245,8 +245,8 @@ impl<S> CountingService<S> {
         service: S,
         peer: Peer,
         activity: Arc<Activity>,
-        refused: RefusedHeadCell,
-        answer: AnswerRefusedHead,
+        refused: RefusedHeadSlot,
+        answer: AnswerRefusedRawHead,
     ) -> Self {
         CountingService { service, peer, activity, refused, answer }
     }

@@ -15,11 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::chunks::Chunks;
-use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedHead};
+use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedRawHead};
 
 /// If the caller's buffer has less room than this, heads are read into a buffer of the filter.
 const LEAST_ROOM: usize = 2048;
-const PIECE: usize = 8 * 1024;
+const READ_SIZE: usize = 8 * 1024;
 /// The most bytes that are read and dropped after a refused head. If the connection were closed at
 /// once, it would be reset, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The refused head of a connection, and the number of its request, counted from 1. A connection
 /// has at most one, because it is closed afterwards.
-pub(super) type RefusedHeadCell = Arc<OnceLock<(u64, RefusedHead)>>;
+pub(super) type RefusedHeadSlot = Arc<OnceLock<(u64, RefusedRawHead)>>;
 
 #[derive(Debug)]
 enum FilterState {
@@ -54,12 +54,12 @@ pub(super) struct HeadFilter<I> {
     /// Number of heads so far.
     heads: u64,
     head_bytes: usize,
-    refused: RefusedHeadCell,
+    refused: RefusedHeadSlot,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<I> HeadFilter<I> {
-    pub(super) fn new(io: I, head_bytes: usize, refused: RefusedHeadCell) -> Self {
+    pub(super) fn new(io: I, head_bytes: usize, refused: RefusedHeadSlot) -> Self {
         HeadFilter {
             io,
             state: FilterState::Head(HeadEnd::default()),
@@ -133,9 +133,9 @@ impl<I> HeadFilter<I> {
             Ok(_) if matches!(self.state, FilterState::Broken) => held.truncate(checked),
             Ok(_) => {}
             Err((_, fault)) => {
-                let own = self.refuse(fault, held.get(checked..).unwrap_or_default());
+                let replacement = self.refuse(fault, held.get(checked..).unwrap_or_default());
                 held.truncate(checked);
-                held.extend_from_slice(own);
+                held.extend_from_slice(replacement);
                 self.checked = held.len();
             }
         }
@@ -145,15 +145,15 @@ impl<I> HeadFilter<I> {
     /// Records why the head at the start of `bytes` is refused. Returns the harmless head that hyper
     /// reads in its place, so that the refusal is sent as a normal response, in its turn.
     fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
-        let head = RefusedHead::new(fault, bytes);
-        let own: &[u8] = match head.is_http_10() {
+        let head = RefusedRawHead::new(fault, bytes);
+        let replacement: &[u8] = match head.is_http_10() {
             true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
             false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
         };
         // This is the only place that sets the value, and it runs once.
         let _ = self.refused.set((self.heads + 1, head));
         self.state = FilterState::Refused(0);
-        own
+        replacement
     }
 
     /// Passes the valid part of the held bytes on. Returns true if there were any.
@@ -225,9 +225,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                     Ok(_) if matches!(this.state, FilterState::Broken) => {}
                     Ok(_) => this.held.extend_from_slice(rest),
                     Err((_, fault)) => {
-                        let own = this.refuse(fault, rest);
-                        this.held.extend_from_slice(own);
-                        this.checked = own.len();
+                        let replacement = this.refuse(fault, rest);
+                        this.held.extend_from_slice(replacement);
+                        this.checked = replacement.len();
                     }
                 }
                 buf.set_filled(before + checked);
@@ -236,7 +236,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 }
             } else {
                 let start = this.held.len();
-                this.held.resize(start + PIECE, 0);
+                this.held.resize(start + READ_SIZE, 0);
                 let mut piece = ReadBuf::new(this.held.get_mut(start..).unwrap_or_default());
                 let polled = Pin::new(&mut this.io).poll_read(cx, &mut piece);
                 let read = piece.filled().len();

@@ -100,14 +100,14 @@ impl HeadFault {
 
 /// A head that was refused before it was parsed.
 #[derive(Clone, Debug)]
-pub struct RefusedHead {
+pub struct RefusedRawHead {
     fault: HeadFault,
     method: String,
     path: String,
     is_http_10: bool,
 }
 
-impl RefusedHead {
+impl RefusedRawHead {
     /// Makes the refusal; `head` is the part of the head that has arrived.
     pub(super) fn new(fault: HeadFault, head: &[u8]) -> Self {
         let start = head.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(head.len());
@@ -121,7 +121,7 @@ impl RefusedHead {
             String::from_utf8_lossy(word.get(..LONGEST_WORD).unwrap_or(word)).into_owned()
         };
         let (method, path) = (word(b""), word(b"?#"));
-        RefusedHead { fault, method, path, is_http_10 }
+        RefusedRawHead { fault, method, path, is_http_10 }
     }
 
     /// Returns why the head was refused.

@@ -103,7 +103,7 @@ pub(super) async fn alone(
 ) -> Option<Result<Claim, RedisFault>> {
     let map = engine.nodes.known_for_sure()?;
     let node = map.node(job.id[0]).ok()?;
-    let link = node.current().filter(|link| link.is_known())?;
+    let link = node.current().filter(|link| link.is_identity_fresh())?;
     let keep = engine.keep().ok()?;
     let keys = &engine.settings.keys;
     let ms = milliseconds(job.now, job.until, keep)?;
@@ -241,7 +241,7 @@ async fn try_once(
             count += 1;
         }
     }
-    let whole = link.is_to_be_asked();
+    let whole = link.begin_identity_check();
     let mut tags: BTreeSet<Tag> = jobs.iter().map(|job| job.id[0]).collect();
     if whole {
         tags.extend(map.tags(node));
@@ -257,7 +257,7 @@ async fn try_once(
         return Err(RedisFault::odd(&link.place, "to claims"));
     };
     if whole {
-        link.learn(counters, &engine.settings)?;
+        link.apply_info(counters, &engine.settings)?;
     }
     let latest = jobs.iter().map(|job| job.now).max().unwrap_or_default();
     let look = ServerReading::read(&link.place, asked, time, counters)?;

@@ -98,10 +98,10 @@ impl RedisEngine {
     /// Returns for how many seconds claims are kept, or an error if no user has registered yet.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.kept();
-        let unsaid = || {
+        let unregistered = || {
             RedisFault::new(FaultRemedy::GiveUp, "no verifier has set how long claims must be kept")
         };
-        kept.own.map(|_| kept.known.keep()).ok_or_else(unsaid)
+        kept.own.map(|_| kept.known.keep()).ok_or_else(unregistered)
     }
 
     /// Records `now` as a time passed by a user. Returns the latest time of any user so far: the

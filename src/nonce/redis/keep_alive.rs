@@ -76,7 +76,7 @@ async fn renew(
     let asked = Instant::now();
     let answers = link.ask(&pipeline).await?;
     let [epochs @ .., time, info] = answers.as_slice() else { return Ok(()) };
-    link.learn(info, &engine.settings)?;
+    link.apply_info(info, &engine.settings)?;
     let look = ServerReading::read(&link.place, asked, time, info)?;
     let now = engine.note_time(Timestamp::from_unix(i64::MIN));
     engine.notice(&link, node, &look, now).await?;

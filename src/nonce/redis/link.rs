@@ -18,7 +18,7 @@ use crate::nonce::url::{ServerAddress, Topology};
 
 /// How long the identity of a server is used without asking again. A server that is demoted, copies
 /// the data of another server and is promoted again needs longer than this.
-const TRUSTED: Duration = Duration::from_secs(1);
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A connection to a primary. Commands can be sent at any time; answers come in the order of the
 /// commands.
@@ -48,7 +48,7 @@ impl ServerLink {
         let answers = ask(&connection, place, &pipeline).await?;
         let primary = answers.into_iter().next().unwrap_or_default();
         let primary = read_info(place, &primary, settings)?;
-        primary.keeps(place, settings.evicting_allowed)?;
+        primary.check_eviction(place, settings.evicting_allowed)?;
         let sentinel = matches!(settings.url.topology, Topology::Sentinel { .. });
         for warning in primary.warnings(place, sentinel) {
             (settings.warn)(warning);
@@ -63,14 +63,14 @@ impl ServerLink {
     pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisFault> {
         let answers = ask(&self.connection, &self.place, pipeline).await;
         if answers.is_err() {
-            self.drop_it();
+            self.mark_dead();
         }
         answers
     }
 
     /// Marks the connection as unusable. After a missing answer, later answers would be matched to
     /// the wrong commands; and a server that did not answer in time may be gone.
-    pub(super) fn drop_it(&self) {
+    pub(super) fn mark_dead(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
 
@@ -83,16 +83,16 @@ impl ServerLink {
         Arc::clone(&self.state().term)
     }
 
-    /// Returns true if the server's identity was read within [`TRUSTED`].
-    pub(super) fn is_known(&self) -> bool {
-        self.state().asked.elapsed() < TRUSTED
+    /// Returns true if the server's identity was read within [`IDENTITY_LIFETIME`].
+    pub(super) fn is_identity_fresh(&self) -> bool {
+        self.state().asked.elapsed() < IDENTITY_LIFETIME
     }
 
     /// Returns true once a second: the identity of the server then has to be read again.
-    pub(super) fn is_to_be_asked(&self) -> bool {
+    pub(super) fn begin_identity_check(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
-        let due = now.saturating_duration_since(state.asked) >= TRUSTED;
+        let due = now.saturating_duration_since(state.asked) >= IDENTITY_LIFETIME;
         if due {
             state.asked = now;
         }
@@ -100,12 +100,16 @@ impl ServerLink {
     }
 
     /// Stores what an answer to `INFO` says about the server.
-    pub(super) fn learn(&self, info: &Value, settings: &RedisSettings) -> Result<(), RedisFault> {
+    pub(super) fn apply_info(
+        &self,
+        info: &Value,
+        settings: &RedisSettings,
+    ) -> Result<(), RedisFault> {
         let primary = read_info(&self.place, info, settings)
             .and_then(|primary| {
-                primary.keeps(&self.place, settings.evicting_allowed).map(|()| primary)
+                primary.check_eviction(&self.place, settings.evicting_allowed).map(|()| primary)
             })
-            .inspect_err(|_| self.drop_it())?;
+            .inspect_err(|_| self.mark_dead())?;
         self.state().term = primary.term.into();
         Ok(())
     }

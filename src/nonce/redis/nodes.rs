@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::fault::{FaultRemedy, RedisFault};
 use super::link::{ServerLink, ask_once};
 use super::settings::RedisSettings;
-use super::watch::{Loss, ServerReading, ServerWatch};
+use super::watch::{NonceLoss, ServerReading, ServerWatch};
 use super::wire::{Tag, slot};
 use crate::nonce::url::{ServerAddress, Topology};
 
@@ -68,9 +68,9 @@ impl Node {
     /// Compares a reading on `link` with the earlier readings.
     ///
     /// # Errors
-    /// [`Loss`] if this reading or an earlier one shows that nonces may be lost, until
+    /// [`NonceLoss`] if this reading or an earlier one shows that nonces may be lost, until
     /// [`Node::settled`] is called.
-    pub(super) fn notice(&self, link: &ServerLink, look: &ServerReading) -> Result<(), Loss> {
+    pub(super) fn notice(&self, link: &ServerLink, look: &ServerReading) -> Result<(), NonceLoss> {
         let mut watch = lock(&self.watch);
         match watch.as_mut().filter(|watch| watch.is_of(&link.term())) {
             Some(watch) => watch.take(look).map_or(Ok(()), Err),
@@ -89,7 +89,7 @@ impl Node {
     /// Ends the connection.
     pub(super) fn drop_link(&self) {
         if let Some(link) = lock(&self.current).take() {
-            link.drop_it();
+            link.mark_dead();
         }
     }
 }

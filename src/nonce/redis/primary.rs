@@ -8,7 +8,7 @@ use crate::nonce::url::ServerAddress;
 /// A weakness of a server that its operator should know. Claims still work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Warning {
+pub enum PrimaryWarning {
     /// The server evicts keys that the store needs when its memory is full, and the options allow
     /// that.
     Evicts {
@@ -32,18 +32,18 @@ pub enum Warning {
     },
 }
 
-impl fmt::Display for Warning {
+impl fmt::Display for PrimaryWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Evicts { server, policy } => write!(
+            PrimaryWarning::Evicts { server, policy } => write!(
                 f,
                 "{server} evicts what it holds when its memory is full (maxmemory-policy is \
                  {policy}): a nonce can be used twice"
             ),
-            Warning::NotPersistent { server } => {
+            PrimaryWarning::NotPersistent { server } => {
                 write!(f, "{server} forgets everything when it restarts (appendonly is no)")
             }
-            Warning::Unguarded { server } => write!(
+            PrimaryWarning::Unguarded { server } => write!(
                 f,
                 "{server} takes claims even when cut off from its replicas \
                  (min-replicas-to-write is 0)"
@@ -123,7 +123,7 @@ impl Primary {
     ///
     /// # Errors
     /// [`RedisFault`] if the server evicts keys and the options do not allow it.
-    pub(super) fn keeps(
+    pub(super) fn check_eviction(
         &self,
         place: &ServerAddress,
         evicting_allowed: bool,
@@ -136,20 +136,20 @@ impl Primary {
         Err(RedisFault::new(FaultRemedy::GiveUp, reason))
     }
 
-    pub(super) fn warnings(&self, place: &ServerAddress, sentinel: bool) -> Vec<Warning> {
+    pub(super) fn warnings(&self, place: &ServerAddress, sentinel: bool) -> Vec<PrimaryWarning> {
         let mut warnings = Vec::new();
         let server = place.to_string();
         if self.policy != "noeviction" {
             let policy = self.policy.clone();
-            warnings.push(Warning::Evicts { server: server.clone(), policy });
+            warnings.push(PrimaryWarning::Evicts { server: server.clone(), policy });
         }
         if !self.persistent {
-            warnings.push(Warning::NotPersistent { server: server.clone() });
+            warnings.push(PrimaryWarning::NotPersistent { server: server.clone() });
         }
         // A primary behind Sentinel needs this guard. A cluster's primary refuses writes by itself
         // when it is cut off from the other nodes.
         if sentinel && !self.guarded {
-            warnings.push(Warning::Unguarded { server });
+            warnings.push(PrimaryWarning::Unguarded { server });
         }
         warnings
     }

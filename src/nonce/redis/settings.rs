@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Warning;
+use super::PrimaryWarning;
 use super::wire::KeyNames;
 use crate::nonce::url::RedisUrl;
 
-pub(super) type WarningHandler = Arc<dyn Fn(Warning) + Send + Sync>;
+pub(super) type WarningHandler = Arc<dyn Fn(PrimaryWarning) + Send + Sync>;
 
 pub(super) struct RedisSettings {
     /// The URL, with the password from the URL or the options.

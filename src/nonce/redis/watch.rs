@@ -51,7 +51,7 @@ impl ServerReading {
 
 /// Why nonces may be missing although the epochs are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum NonceLoss {
     /// The server's clock stepped forward: keys end early.
     ClockForward,
     /// The clock stepped back, perhaps after an earlier step forward, or because an older snapshot
@@ -61,12 +61,12 @@ pub(super) enum Loss {
     CountersReset,
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for NonceLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Loss::ClockForward => "its clock stepped forward",
-            Loss::ClockBack => "its clock stepped back",
-            Loss::CountersReset => "its statistics were reset",
+            NonceLoss::ClockForward => "its clock stepped forward",
+            NonceLoss::ClockBack => "its clock stepped back",
+            NonceLoss::CountersReset => "its statistics were reset",
         })
     }
 }
@@ -78,21 +78,21 @@ pub(super) struct ServerWatch {
     /// value is reset.
     term: Arc<str>,
     begun: Instant,
-    recent: Period,
-    before: Period,
+    recent: ReadingPeriod,
+    before: ReadingPeriod,
     /// The highest number of processed commands that the server reported; `counted` is the time of
     /// that report.
     commands: u64,
     counted: Instant,
     /// The loss that was found. It is kept until the floors have risen: if the clock steps back
     /// again, the readings alone would no longer show it.
-    loss: Option<Loss>,
+    loss: Option<NonceLoss>,
 }
 
 /// Bounds of the lead of the server's clock over our timer, in microseconds. They are bounds,
 /// because the server read its clock at an unknown time between command and answer.
 #[derive(Clone, Copy, Debug)]
-struct Period {
+struct ReadingPeriod {
     since: Instant,
     least: i64,
     most: i64,
@@ -101,7 +101,7 @@ struct Period {
 impl ServerWatch {
     /// Starts with the reading `look`.
     pub(super) fn new(term: Arc<str>, look: &ServerReading) -> Self {
-        let period = Period::new(look.asked, look.asked, look);
+        let period = ReadingPeriod::new(look.asked, look.asked, look);
         ServerWatch {
             term,
             begun: look.asked,
@@ -119,8 +119,8 @@ impl ServerWatch {
     }
 
     /// Records a reading and returns the loss that it, or an earlier one, has shown.
-    pub(super) fn take(&mut self, look: &ServerReading) -> Option<Loss> {
-        let now = Period::new(self.begun, look.asked, look);
+    pub(super) fn take(&mut self, look: &ServerReading) -> Option<NonceLoss> {
+        let now = ReadingPeriod::new(self.begun, look.asked, look);
         if self.loss.is_none() {
             let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
             // Allows 5 seconds, and 1/1000 of the time that passed, since clocks run fast or slow
@@ -129,11 +129,11 @@ impl ServerWatch {
             let most = self.recent.most.min(self.before.most);
             let least = self.recent.least.max(self.before.least);
             self.loss = if now.least.saturating_sub(most) > allowed {
-                Some(Loss::ClockForward)
+                Some(NonceLoss::ClockForward)
             } else if least.saturating_sub(now.most) > allowed {
-                Some(Loss::ClockBack)
+                Some(NonceLoss::ClockBack)
             } else if look.commands < self.commands && look.asked > self.counted {
-                Some(Loss::CountersReset)
+                Some(NonceLoss::CountersReset)
             } else {
                 None
             };
@@ -155,14 +155,14 @@ impl ServerWatch {
     }
 }
 
-impl Period {
+impl ReadingPeriod {
     fn new(begun: Instant, since: Instant, look: &ServerReading) -> Self {
         let after = |moment: Instant| {
             i64::try_from(moment.saturating_duration_since(begun).as_micros()).unwrap_or(i64::MAX)
         };
         let least = look.server.saturating_sub(after(look.answered));
         let most = look.server.saturating_sub(after(look.asked));
-        Period { since, least, most }
+        ReadingPeriod { since, least, most }
     }
 }
 

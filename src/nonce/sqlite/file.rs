@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::SqliteFault;
 use super::last_claim::{Claimed, FileVersion, LastClaim, beside};
-use super::state::{self, Opening};
+use super::state::{self, OpeningState};
 use super::{Retention, SqliteOptions};
 
 /// The application id in the header of our files: "mcpi" in ASCII.
@@ -24,19 +24,19 @@ const VERSION: i64 = 1;
 
 /// Number of log pages (16 MiB) after which SQLite copies the log into the database file. Only this
 /// step waits for the disk. In a long log, a page that changed often is copied once.
-const LOG_PAGES: u32 = 4_096;
+const WAL_CHECKPOINT_PAGES: u32 = 4_096;
 
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
-const PAGE: u64 = 4_096;
+const PAGE_BYTES: u64 = 4_096;
 
 /// Lets one thread at a time create the file, and close it before another one opens it: closing a
 /// file releases all locks that this process has on it (POSIX).
 static FILE_CREATION: Mutex<()> = Mutex::new(());
 
-/// How many times the store checks whether another process has written its note, with a pause
-/// before each check.
-const LOOKS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(5);
+/// How many times a note in `NAME-last` is read, with a pause before each further time: a process
+/// that has just committed a claim may be about to write the note of that claim.
+const NOTE_READS: u32 = 5;
+const NOTE_READ_PAUSE: Duration = Duration::from_millis(5);
 
 /// Opens the file, and opens it again after a fault.
 pub(super) struct FileOpener {
@@ -71,7 +71,7 @@ impl FileOpener {
     /// Opens the file at `now`, for users who ask for `asked` and for earlier users.
     ///
     /// # Errors
-    /// See [`SqliteOptions::open`].
+    /// See [`SqliteOptions::open_for_claims`].
     pub(super) fn open(
         &mut self,
         now: i64,
@@ -79,12 +79,12 @@ impl FileOpener {
     ) -> Result<OpenFile, SqliteFault> {
         let path = self.find()?;
         if !self.read_only {
-            make(&path)?;
+            create_file(&path)?;
         }
         let identity = FileIdentity::of_file(&path)?;
         let last = if self.read_only { None } else { Some(LastClaim::open(&path)?) };
         // The note is read before SQLite writes anything to the file.
-        let note = last.as_ref().and_then(|last| last_of(last, &path));
+        let note = last.as_ref().and_then(|last| read_last_claim(last, &path));
         let mode = match self.read_only {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -107,8 +107,8 @@ impl FileOpener {
         } else {
             write_ahead(&connection, self.options.budget)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
-            connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-            let pages = (self.options.max_bytes / PAGE).clamp(16, u64::from(u32::MAX) - 1);
+            connection.pragma_update(None, "wal_autocheckpoint", WAL_CHECKPOINT_PAGES)?;
+            let pages = (self.options.max_bytes / PAGE_BYTES).clamp(16, u64::from(u32::MAX) - 1);
             connection.pragma_update(
                 None,
                 "max_page_count",
@@ -116,7 +116,7 @@ impl FileOpener {
             )?;
             state::settle(
                 &connection,
-                &Opening {
+                &OpeningState {
                     now,
                     boot: self.options.boot.as_deref(),
                     trusted: !self.opened && note.is_some(),
@@ -176,7 +176,7 @@ impl OpenFile {
     pub(super) fn check_version(&self) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         let now = version(&self.path)?;
-        if now == noted.get() || last_of(last, &self.path).is_some() {
+        if now == noted.get() || read_last_claim(last, &self.path).is_some() {
             noted.set(now);
             return Ok(());
         }
@@ -232,10 +232,10 @@ impl OpenFile {
 /// Returns the recorded last claim, if the note matches the present version of the file at `path`.
 /// Waits a little, because another process may be about to write its note.
 #[allow(clippy::option_option, reason = "a note without a claim is a note")]
-fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
-    for look in 0..LOOKS {
+fn read_last_claim(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
+    for look in 0..NOTE_READS {
         if look > 0 {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(NOTE_READ_PAUSE);
         }
         if let (Some(note), Ok(version)) = (last.read(), version(path))
             && note.version == version
@@ -251,7 +251,7 @@ fn last_of(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
 fn version(path: &Path) -> Result<FileVersion, SqliteFault> {
     use std::os::unix::fs::MetadataExt as _;
     let about = fs::symlink_metadata(path).map_err(|e| SqliteFault::io("the file is gone", &e))?;
-    let (device, inode) = number(&about);
+    let (device, inode) = device_inode(&about);
     Ok([device.cast_signed(), inode.cast_signed(), about.ctime(), about.ctime_nsec()])
 }
 
@@ -261,7 +261,7 @@ fn version(_path: &Path) -> Result<FileVersion, SqliteFault> {
 }
 
 /// Creates an empty file with access for its owner only, unless a file exists.
-fn make(path: &Path) -> Result<(), SqliteFault> {
+fn create_file(path: &Path) -> Result<(), SqliteFault> {
     let _guard = FILE_CREATION.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
     // `create_new` follows no link, also none that points nowhere.
@@ -358,9 +358,9 @@ impl FileIdentity {
         }
         // SQLite's files have these suffixes. If one of them is removed, nonces in it are lost.
         let known = |suffix: &str| {
-            fs::symlink_metadata(beside(path, suffix)).ok().map(|about| number(&about))
+            fs::symlink_metadata(beside(path, suffix)).ok().map(|about| device_inode(&about))
         };
-        Ok(FileIdentity { file: number(&about), log: known("-wal"), index: known("-shm") })
+        Ok(FileIdentity { file: device_inode(&about), log: known("-wal"), index: known("-shm") })
     }
 
     fn is_same_file(&self, other: &FileIdentity) -> bool {
@@ -369,7 +369,7 @@ impl FileIdentity {
 }
 
 #[cfg(unix)]
-fn number(about: &fs::Metadata) -> (u64, u64) {
+fn device_inode(about: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     (about.dev(), about.ino())
 }
@@ -385,7 +385,7 @@ fn is_open_to_all(about: &fs::Metadata) -> bool {
 }
 
 #[cfg(not(unix))]
-fn number(_about: &fs::Metadata) -> (u64, u64) {
+fn device_inode(_about: &fs::Metadata) -> (u64, u64) {
     (0, 0)
 }
 

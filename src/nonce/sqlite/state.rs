@@ -33,7 +33,7 @@ const TABLES: &str = "
     ) STRICT;";
 
 /// What decides whether opening a file sets a new floor.
-pub(super) struct Opening<'a> {
+pub(super) struct OpeningState<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
     /// Whether an equal boot id proves that no claim is lost.
@@ -51,7 +51,7 @@ pub(super) struct Opening<'a> {
 }
 
 /// The columns of the state row that Rust code reads.
-struct Row {
+struct StateRow {
     boot: Option<String>,
     retention: Retention,
     floor: i64,
@@ -61,7 +61,10 @@ struct Row {
 /// Creates the tables of a new file, and sets the floor if nonces may be missing: in a new file, in
 /// a file that was last opened under another boot id or none, and in a file that does not match
 /// `NAME-last`. All of this is one transaction.
-pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(), SqliteFault> {
+pub(super) fn settle(
+    connection: &Connection,
+    opening: &OpeningState<'_>,
+) -> Result<(), SqliteFault> {
     // An immediate transaction takes the write lock first, so no other writer comes between its
     // reads and its writes.
     let behaviour = TransactionBehavior::Immediate;
@@ -73,10 +76,11 @@ pub(super) fn settle(connection: &Connection, opening: &Opening<'_>) -> Result<(
         change.pragma_update(None, "user_version", opening.version)?;
         let retention = opening.asked.unwrap_or(Retention::new(0, 0));
         let floor = opening.now.saturating_add(retention.ahead());
-        let row = Row { boot: opening.boot.map(str::to_owned), retention, floor, horizon: -REACH };
+        let row =
+            StateRow { boot: opening.boot.map(str::to_owned), retention, floor, horizon: -REACH };
         row.write(&change)?;
     } else {
-        let mut row = Row::read(&change)?;
+        let mut row = StateRow::read(&change)?;
         let known = opening.trusted
             && row.boot.is_some()
             && row.boot.as_deref() == opening.boot
@@ -110,7 +114,7 @@ pub(super) fn register(
     retention: Retention,
     raising: bool,
 ) -> Result<Result<(), RetentionTooShort>, SqliteFault> {
-    let mut row = Row::read(connection)?;
+    let mut row = StateRow::read(connection)?;
     let recorded = row.retention;
     if recorded.united(retention) != recorded && !raising {
         return Ok(Err(RetentionTooShort { recorded: Some(recorded), wanted: retention }));
@@ -123,20 +127,20 @@ pub(super) fn register(
 
 /// Returns the longest retention that any user asked for.
 pub(super) fn retention(connection: &Connection) -> Result<Retention, SqliteFault> {
-    Ok(Row::read(connection)?.retention)
+    Ok(StateRow::read(connection)?.retention)
 }
 
 /// Returns the present floor.
 pub(super) fn floor(connection: &Connection) -> Result<i64, SqliteFault> {
-    let row = Row::read(connection)?;
+    let row = StateRow::read(connection)?;
     Ok(row.floor.max(row.horizon.saturating_sub(row.retention.length())))
 }
 
-impl Row {
+impl StateRow {
     fn read(connection: &Connection) -> Result<Self, SqliteFault> {
         let sql = "SELECT boot, window, ahead, floor, horizon FROM state WHERE one = 1";
         let row = connection.query_row(sql, [], |row| {
-            Ok(Row {
+            Ok(StateRow {
                 boot: row.get(0)?,
                 retention: Retention::new(row.get(1)?, row.get(2)?),
                 floor: row.get(3)?,

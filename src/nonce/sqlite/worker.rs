@@ -81,7 +81,7 @@ fn serve(
             return Some(());
         }
     };
-    let mut sweeping = Sweeping { claims: 0, second: i64::MIN, behind: true };
+    let mut sweeping = SweepState { claims: 0, second: i64::MIN, behind: true };
     let mut questions = first;
     loop {
         let queue = worker.queue();
@@ -201,13 +201,13 @@ fn latest(questions: &[Question]) -> Option<i64> {
 
 /// When to sweep: every second or every few claims, and after every batch while ended nonces are
 /// left.
-struct Sweeping {
+struct SweepState {
     claims: usize,
     second: i64,
     behind: bool,
 }
 
-impl Sweeping {
+impl SweepState {
     fn is_due(&mut self, claims: usize, now: i64) -> bool {
         self.claims = self.claims.saturating_add(claims);
         self.behind || self.claims >= CLAIMS_PER_SWEEP || now != self.second
@@ -219,7 +219,7 @@ impl Sweeping {
         file: &OpenFile,
         now: i64,
     ) -> Result<(), SqliteFault> {
-        *self = Sweeping { claims: 0, second: now, behind: false };
+        *self = SweepState { claims: 0, second: now, behind: false };
         if !statements.has_passed(now)? {
             return Ok(());
         }

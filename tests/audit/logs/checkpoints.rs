@@ -53,13 +53,13 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     // The request keeps the time at which it was judged.
     assert_eq!(entries[4]["request"]["time"], Timestamp::from_unix(START - 998).to_string());
     let report = fixture.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.under_offset), (None, 2));
+    assert_eq!((report.finding().cloned(), report.ahead_of_clock), (None, 2));
     assert_eq!(report.unjudged, [("clock", 2)].into());
     // Times are certain again once the clock has caught up.
     fixture.clock.set(late + 10);
     fixture.fill(1, settings());
     let report = fixture.audit(&[]);
-    assert_eq!((report.finding().cloned(), report.entries, report.under_offset), (None, 7, 2));
+    assert_eq!((report.finding().cloned(), report.entries, report.ahead_of_clock), (None, 7, 2));
     let evidence = |n| {
         let evidence = mcpid::audit::proof::prove(&fixture.files(), n, None).unwrap();
         let key = Some(fixture.log_key.clone());
@@ -75,7 +75,7 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
 
 /// The log records that its clock was set back only if the difference is larger than 240 seconds.
 #[test]
-fn a_clock_that_is_set_back_a_little_leaves_no_entry() {
+fn a_small_step_back_of_the_clock_causes_no_clock_entry() {
     let fixture = LogFixture::new();
     fixture.fill(2, settings());
     fixture.clock.forward(-100);

@@ -12,7 +12,7 @@ use crate::fixtures::{LogFixture, body, call};
 use super::settings;
 
 #[test]
-fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
+fn a_missing_file_of_hashes_is_rebuilt_and_a_wrong_one_is_refused() {
     let fixture = LogFixture::new();
     let mut small = settings();
     small.file_size = 5_000;
@@ -33,7 +33,7 @@ fn a_lost_tree_is_made_anew_and_a_wrong_one_is_not_believed() {
 }
 
 #[test]
-fn a_torn_end_is_cut_and_the_log_goes_on() {
+fn an_incomplete_last_line_is_cut_and_the_log_continues() {
     for torn in ["{\"mcpid\":\"audit/2\",\"n\":3", "\0\0\0\0\0\0", "{\"mcpid\"\0\0\0\n\0\0\n", "{"]
     {
         let fixture = LogFixture::new();
@@ -50,7 +50,7 @@ fn a_torn_end_is_cut_and_the_log_goes_on() {
 }
 
 #[test]
-fn a_half_written_checkpoint_is_cut_too() {
+fn an_incomplete_last_checkpoint_is_cut_too() {
     let fixture = LogFixture::new();
     fixture.fill(3, settings());
     let path = fixture.path().join("checkpoints");
@@ -97,7 +97,7 @@ fn a_changed_log_is_not_continued() {
 }
 
 #[test]
-fn after_a_failure_required_refuses_and_best_effort_counts_a_gap() {
+fn after_a_failed_write_required_refuses_and_best_effort_counts_a_gap() {
     let fixture = LogFixture::new();
     let log = fixture.open();
     let required = Recorder::new(log.clone());

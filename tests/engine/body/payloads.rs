@@ -79,7 +79,7 @@ fn the_content_type_is_json_in_utf_8() {
 }
 
 #[test]
-fn without_content_there_is_nothing_to_read() {
+fn a_request_without_content_has_no_message() {
     for scope in [Scope::Endpoint, Scope::Anywhere] {
         for (method, name) in [("GET", "@get"), ("HEAD", "@get"), ("DELETE", "@delete")] {
             let reading = read(&head(method, &[]), b"", scope).unwrap();
@@ -106,7 +106,7 @@ fn without_content_there_is_nothing_to_read() {
 }
 
 #[test]
-fn anywhere_else_other_payloads_are_opaque() {
+fn payloads_outside_the_mcp_endpoint_are_opaque() {
     let anywhere = |method, fields: &[(&'static str, &'static str)], body: &'static [u8]| {
         read(&head(method, fields), body, Scope::Anywhere).map_err(|e| take(e.why()))
     };
@@ -150,7 +150,7 @@ fn anywhere_else_other_payloads_are_opaque() {
 }
 
 #[test]
-fn the_place_of_a_fault_is_told() {
+fn an_ambiguous_body_is_reported_with_the_position_of_its_fault() {
     let error = read(&post(), b"{\"method\":\n \"m\",\"id\":01}", Scope::Endpoint).unwrap_err();
     assert!(error.at().is_some_and(|at| (17..=23).contains(&at)), "{error}");
     let long = format!("{{\"{0}\":1,\"{0}\":2}}", "k".repeat(100_000));

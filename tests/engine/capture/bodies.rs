@@ -40,7 +40,7 @@ fn content_length_has_one_spelling() {
 }
 
 #[test]
-fn both_numbers_are_named_where_they_differ() {
+fn an_error_names_both_lengths_where_they_differ() {
     let shorter = changed(PLAIN, "h: 13", "h: 12");
     assert_eq!(shorter, (7, CaptureFault::BodyLong { says: 12, follow: 13 }));
     let longer = changed(PLAIN, "h: 13", "h: 14");
@@ -66,7 +66,7 @@ fn both_numbers_are_named_where_they_differ() {
 }
 
 #[test]
-fn a_body_may_have_the_limit_and_no_more() {
+fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
     let plain = |size: usize| {
         format!("POST / HTTP/1.1\nHost: a\nContent-Length: {size}\n\n{}", "x".repeat(size))
     };

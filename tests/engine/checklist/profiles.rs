@@ -244,7 +244,7 @@ fn rfc9421_finds_keys_by_kid() {
 /// If the profile makes nonces optional, a nonce that has to be kept for more than a day is not
 /// claimed. If it requires nonces, each nonce is claimed.
 #[test]
-fn a_window_of_days() {
+fn a_window_of_days_is_judged_like_a_short_window() {
     let day = 86_400;
     for (profile, back, seen) in [
         (Profile::rfc9421(), day, NonceOutcome::Fresh),

@@ -15,7 +15,7 @@ impl Clock for Ticking {
 }
 
 #[test]
-fn a_body_that_trickles_expires() {
+fn a_request_whose_body_arrives_slowly_expires() {
     let counting = Counting::new();
     let ticking = |step| {
         let clock = Arc::new(Ticking { now: AtomicI64::new(CREATED), step });
@@ -38,7 +38,7 @@ fn a_body_that_trickles_expires() {
 }
 
 #[test]
-fn three_stages_equal_verify() {
+fn judging_in_three_calls_equals_verify() {
     let (judge, call) = (Judge::mcp(), Call::signed());
     let verifier = judge.verifier();
     let head = call.head();
@@ -114,7 +114,7 @@ fn no_request_is_verified_with_a_full_or_broken_store() {
 }
 
 #[test]
-fn below_the_floor_nothing_is_verified() {
+fn no_request_created_below_the_floor_is_verified() {
     // The store is started at NOW, so that its floor is NOW + 5.
     let signed_at = |created: i64| {
         let mut call = Call::unsigned();

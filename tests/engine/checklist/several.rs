@@ -138,7 +138,7 @@ fn the_signature_that_got_furthest_is_reported() {
 }
 
 #[test]
-fn a_pair_is_claimed_once() {
+fn a_pair_of_key_and_nonce_is_claimed_once() {
     let counting = Counting::new();
     let judge = Judge::mcp().replay(ReplayCheck::Claim(counting.clone()));
     let mut call = Call::unsigned();

@@ -1,7 +1,7 @@
 //! Component identifiers: refusals, spelling and order.
 
 use mcpid::base::{
-    Claims, Component, ComponentError, ParamsError, SignatureParams, signature_base,
+    Component, ComponentError, ParamsError, SignatureParams, StatedParameters, signature_base,
 };
 use mcpid::message::structured::{BareItem, Item, Parameters};
 use mcpid::message::target::Origins;
@@ -105,7 +105,7 @@ fn signing_params_are_emitted_in_one_order() {
     let components = |names: &[&'static str]| {
         names.iter().map(|name| Component::parse(name).unwrap()).collect::<Vec<_>>()
     };
-    let claims = Claims {
+    let claims = StatedParameters {
         created: Some(1),
         expires: Some(31),
         nonce: Some("n"),
@@ -120,7 +120,7 @@ fn signing_params_are_emitted_in_one_order() {
     assert_eq!(text, expected);
     assert!(params.covers("date") && !params.covers("etag"));
 
-    let few = Claims { expires: None, tag: None, ..claims };
+    let few = StatedParameters { expires: None, tag: None, ..claims };
     let mut text = String::new();
     SignatureParams::for_signing(vec![], &few).unwrap().write_to(&mut text).unwrap();
     assert_eq!(text, "();created=1;nonce=\"n\";keyid=\"k\\\"\\\\\";alg=\"a\"");
@@ -130,9 +130,9 @@ fn signing_params_are_emitted_in_one_order() {
     let status = vec![Component::new("@status").unwrap()];
     assert!(SignatureParams::for_signing(status, &claims).is_err());
     for wrong in [
-        Claims { created: Some(1_000_000_000_000_000), ..claims },
-        Claims { tag: Some("caf\u{e9}"), ..claims },
-        Claims { nonce: Some("a\nb"), ..claims },
+        StatedParameters { created: Some(1_000_000_000_000_000), ..claims },
+        StatedParameters { tag: Some("caf\u{e9}"), ..claims },
+        StatedParameters { nonce: Some("a\nb"), ..claims },
     ] {
         assert!(SignatureParams::for_signing(components(&["date"]), &wrong).is_err());
     }
@@ -146,7 +146,7 @@ fn a_made_identifier_without_spelling_is_not_signed() {
         let item = Item { value: BareItem::String("priority".into()), params };
         let component = Component::from_item(item).unwrap();
         let text = component.to_string();
-        (SignatureParams::for_signing(vec![component], &Claims::default()), text)
+        (SignatureParams::for_signing(vec![component], &StatedParameters::default()), text)
     };
     let (params, text) = made("u");
     assert!(params.is_ok());

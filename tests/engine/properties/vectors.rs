@@ -18,7 +18,7 @@ use super::origins;
 
 /// Verifies our own vectors, with all twelve steps.
 #[test]
-fn our_vectors_hold_whole() {
+fn our_vectors_hold_until_one_part_is_changed() {
     let file: Value = serde_json::from_str(include_str!("../../vectors/mcp-profile.json")).unwrap();
     let published = json!({"kty": "OKP", "crv": "Ed25519", "x": file["key"]["x"]});
     let mut seen = 0;
@@ -56,7 +56,7 @@ fn our_vectors_hold_whole() {
 
 /// Verifies RFC 9421 appendix B.2.6, as a server receives it.
 #[test]
-fn the_example_of_the_rfc_holds_whole() {
+fn the_example_of_the_rfc_holds_until_one_part_is_changed() {
     let mut call = Call {
         method: "POST".to_owned(),
         target: RequestTarget::Origin("/foo?param=Value&Pet=dog".into()),

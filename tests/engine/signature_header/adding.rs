@@ -2,18 +2,18 @@
 
 use mcpid::base::accept::{self, RequestedParameters};
 use mcpid::base::header::{self, AddError, HeaderError, LabelConflict};
-use mcpid::base::{Claims, Component, Param, SignatureParams};
+use mcpid::base::{Component, Param, SignatureParams, StatedParameters};
 use mcpid::message::Head;
 
 use super::{request, signed};
 
 fn params() -> SignatureParams<'static> {
-    let claims = Claims { created: Some(7), ..Claims::default() };
+    let claims = StatedParameters { created: Some(7), ..StatedParameters::default() };
     SignatureParams::for_signing(vec![Component::parse("@method").unwrap()], &claims).unwrap()
 }
 
 #[test]
-fn a_signature_is_added_behind_the_others() {
+fn a_signature_is_added_after_existing_signatures() {
     let refuse = LabelConflict::Refuse;
     let added = header::add(&request(&[]), "mcp", &params(), &[1, 2], refuse).unwrap();
     assert_eq!(added.signature_input, "mcp=(\"@method\");created=7");
@@ -58,7 +58,7 @@ fn a_signature_that_no_verifier_would_read_is_not_added() {
 }
 
 #[test]
-fn accept_signature_as_in_section_5_1() {
+fn accept_signature_follows_section_5_1() {
     let value =
         b"sig1=(\"@method\" \"@target-uri\" \"@authority\" \"content-digest\" \"cache-control\");\
                  keyid=\"test-key-rsa-pss\";created;tag=\"app-123\"";

@@ -125,7 +125,7 @@ fn base32(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_working_groups_cases() {
+fn the_working_groups_parsing_cases_are_met() {
     let Some(folder) = vectors("structured-field-tests") else { return };
     let (mut names, mut refused) = (Vec::new(), Vec::new());
     let mut files: Vec<_> =
@@ -166,7 +166,7 @@ fn the_working_groups_cases() {
 }
 
 #[test]
-fn the_working_groups_serialisation_cases() {
+fn the_working_groups_serialisation_cases_are_met() {
     let Some(folder) = vectors("structured-field-tests") else { return };
     let mut count = 0;
     for file in std::fs::read_dir(folder.join("serialisation-tests")).unwrap() {

@@ -27,7 +27,7 @@ fn the_host_field_must_agree_with_the_target() {
 }
 
 #[test]
-fn one_host_field_and_no_other_number() {
+fn a_request_has_exactly_one_host_field() {
     let any = Origins::unknown();
     let path = || RequestTarget::Origin("/".into());
     assert_eq!(refused(&any, &head(path(), &[])), TargetError::HostMissing);
@@ -202,7 +202,7 @@ proptest! {
 
     /// A resolved target resolves to itself, so that there is only one spelling of it.
     #[test]
-    fn resolving_is_final(
+    fn a_resolved_target_resolves_to_itself(
         scheme in "https?|HTTPS?",
         host in "[a-zA-Z][a-zA-Z0-9.-]{0,12}|\\[::[0-9a-fA-F]{1,4}\\]|[0-9]{1,3}\\.[0-9]{1,3}\\.0\\.1",
         port in "|:|:[1-9][0-9]{0,4}|:80|:443",

@@ -10,7 +10,7 @@ fn member(n: u8, kid: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_mixed_set_gives_the_keys_for_requests_and_says_why_not_the_others() {
+fn a_mixed_key_set_gives_the_keys_for_requests_and_a_note_about_each_other_key() {
     let text = set(&[
         member(1, "plain", ""),
         member(2, "requests", r#","use":"sig","key_ops":["verify"],"adcp_use":"request-signing""#),
@@ -56,7 +56,7 @@ fn a_key_for_another_purpose_grants_nothing_and_still_restricts_its_key() {
 }
 
 #[test]
-fn a_kid_that_several_keys_share_is_told_with_their_ids() {
+fn a_kid_that_several_keys_share_is_reported_with_the_ids_of_the_keys() {
     let text = set(&[member(1, "shared", ""), member(2, "shared", ""), member(3, "own", "")]);
     let mut document = Document::parse(text.as_bytes()).unwrap();
     let at = time("2026-01-01T00:00:00Z");

@@ -121,7 +121,7 @@ fn the_shape_of_web_bot_auth_names_the_key_by_thumbprint_and_its_own_member() {
 }
 
 #[test]
-fn a_kid_under_a_profile_of_thumbprints_is_told_to_the_operator_only() {
+fn a_kid_under_a_profile_of_thumbprints_is_reported_only_to_the_operator() {
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
     input.set("keyid", format!("\"{KID}\""));
@@ -138,12 +138,12 @@ fn a_kid_under_a_profile_of_thumbprints_is_told_to_the_operator_only() {
 #[test]
 fn a_signature_is_compared_with_every_profile() {
     use mcpid::base::header;
-    use mcpid::verify::meant;
+    use mcpid::verify::profile_fit;
     let lacks = |call: &Call, name: &str| {
         let head = call.head();
         let candidates = header::read(&head).unwrap();
         let params = candidates[0].params.as_ref().unwrap();
-        let fits = meant::profiles((&head, !call.body.is_empty()), ("sig1", params));
+        let fits = profile_fit::profiles((&head, !call.body.is_empty()), ("sig1", params));
         fits.iter().find(|fit| fit.profile == name).unwrap().lacks.join(" ")
     };
     let checkout = signed(|_| (), |_| ());

@@ -269,7 +269,7 @@ async fn a_dialect_does_not_read_the_fields_of_the_other() {
 }
 
 #[tokio::test]
-async fn a_question_over_http2_is_read_alike() {
+async fn a_question_over_http2_is_read_like_one_over_http1() {
     let mut protocol = AuthzProtocol::new(AuthzDialect::Envoy);
     protocol.path_prefix = "/authz".to_owned();
     let authz = speaking(protocol, |_| {}).await;

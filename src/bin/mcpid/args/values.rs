@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_two_forms_and_captures_a_third() {
+    fn a_time_flag_has_two_forms_and_a_third_for_captures() {
         assert_eq!(time("@0"), Ok(Timestamp::from_unix(0)));
         assert_eq!(time("@-1"), Ok(Timestamp::from_unix(-1)));
         assert_eq!(time("1970-01-01T01:00:01+01:00"), Ok(Timestamp::from_unix(1)));

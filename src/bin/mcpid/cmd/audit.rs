@@ -4,7 +4,7 @@ mod archive;
 mod ask;
 mod check;
 mod entry_text;
-mod erasures;
+mod erasure_list;
 mod log_verdict;
 pub(crate) mod open;
 mod page;
@@ -20,7 +20,7 @@ pub(crate) mod witnessing;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpid::audit::note::{Kind, NoteKey};
+use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::{Folder, LogError, succession};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::SecretKey;
@@ -140,6 +140,6 @@ fn before(path: &Path, args: &AuditInitArgs) -> Result<EarlierLog, Failure> {
             return Err(Failure::usage("whose checkpoint is this? --log-key is missing"));
         }
     };
-    let key = note_key("--log-key", &text, Kind::Log)?;
+    let key = note_key("--log-key", &text, NoteKeyKind::Log)?;
     Ok(EarlierLog::Abandoned(Box::new(key), note))
 }

@@ -16,7 +16,7 @@ use mcpid::message::line;
 use mcpid::message::shown::quoted;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
-use mcpid::verify::meant::{self, ProfileFit};
+use mcpid::verify::profile_fit::{self, ProfileFit};
 use mcpid::verify::report::{TimeSource, VerdictReport};
 use mcpid::verify::{DEFAULT_MAX_BODY, MAX_HEAD, Statement};
 use serde::Serialize;
@@ -227,7 +227,7 @@ impl Inspector<'_> {
             return Err(malformed(why.clone()));
         }
         let has_body = request.body.bytes().is_some_and(|body| !body.is_empty());
-        let mut fits = meant::profiles((&request.head, has_body), (&label, &params));
+        let mut fits = profile_fit::profiles((&request.head, has_body), (&label, &params));
         if fits.first().is_none_or(|default| default.lacks.is_empty()) {
             fits.clear();
         }

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         NonceAct::Prune(store) => (store, "prune", true),
     };
     let url = url(store, act, ui)?;
-    let admin = nonce_store::open_admin(&url, store.opening, prunes, ui)?;
+    let admin = nonce_store::open_for_operator(&url, store.opening, prunes, ui)?;
     match prunes {
         false => list(&*admin, &url, ui),
         true => prune(&*admin, &url, ui),

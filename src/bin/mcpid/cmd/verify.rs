@@ -16,7 +16,7 @@ use mcpid::message::target::TargetForm;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::report::{TimeSource, VerdictReport};
-use mcpid::verify::{DEFAULT_MAX_BODY, JudgedBody, Refusal, ReplayCheck, Unread, Verifier};
+use mcpid::verify::{DEFAULT_MAX_BODY, JudgedBody, Refusal, ReplayCheck, UnreadRequest, Verifier};
 use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
@@ -120,7 +120,7 @@ enum JudgedUnit {
     Failed(Failure),
     Done(Box<VerdictReport>),
     Claim(Box<VerdictReport>, JudgedBody),
-    ClaimUnread(Box<VerdictReport>, Unread, String),
+    ClaimUnread(Box<VerdictReport>, UnreadRequest, String),
 }
 
 /// What all worker threads share.

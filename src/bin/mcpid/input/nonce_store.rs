@@ -145,7 +145,8 @@ fn open_at(
     flags_fit(url, allowed.opening.allow_evicting_store, allowed.raise_retention)?;
     let now = SystemClock.now();
     let (options, warnings) = options(url, allowed.opening)?;
-    let opened = options.allow_raising(allowed.raise_retention).open(now, retention, &mut SysRng);
+    let opened =
+        options.allow_raising(allowed.raise_retention).open_for_claims(now, retention, &mut SysRng);
     print_warnings(&warnings, ui);
     let failed = |error: StoreError| match error.retention_too_short() {
         Some(_) => Failure { code: TOO_SHORT, ..unavailable(url, &error) },
@@ -169,7 +170,7 @@ pub(crate) fn open_to_read(
     let url = url(text, NamedBy::Flag, ui)?;
     flags_fit(&url, allowed.allow_evicting_store, false)?;
     let (options, warnings) = options(&url, allowed)?;
-    let opened = options.read(SystemClock.now(), &mut SysRng);
+    let opened = options.open_read_only(SystemClock.now(), &mut SysRng);
     print_warnings(&warnings, ui);
     opened.map_err(|e| unavailable(&url, &e))
 }
@@ -178,14 +179,14 @@ pub(crate) fn open_to_read(
 ///
 /// # Errors
 /// The store cannot be used.
-pub(crate) fn open_admin(
+pub(crate) fn open_for_operator(
     url: &StoreUrl,
     allowed: OpeningArgs,
     prune: bool,
     ui: &mut Ui,
 ) -> Result<Box<dyn StoreAdmin>, Failure> {
     let (options, warnings) = options(url, allowed)?;
-    let opened = options.open_admin(SystemClock.now(), prune);
+    let opened = options.open_for_operator(SystemClock.now(), prune);
     print_warnings(&warnings, ui);
     opened.map_err(|e| unavailable(url, &e))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, percent, width};
-use crate::gateway::report::summary::{Count, RolloutReport};
+use crate::gateway::report::summary::{RequestCounts, RolloutReport};
 use crate::message::shown::shell_word;
 
 use super::name;
@@ -120,7 +120,7 @@ impl RolloutReport {
     }
 }
 
-fn figure(page: &mut String, name: &str, n: &Count, svg: &str) {
+fn figure(page: &mut String, name: &str, n: &RequestCounts, svg: &str) {
     let rest = match n.would_refuse + n.refused {
         0 => String::new(),
         rest => format!(", {} not verified", grouped(rest)),

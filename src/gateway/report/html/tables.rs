@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::gateway::report::chart;
 use crate::gateway::report::figures::{count, grouped, minute, percent};
 use crate::gateway::report::scale::Cell;
-use crate::gateway::report::summary::{Count, ReasonCount, RolloutReport};
+use crate::gateway::report::summary::{ReasonCount, RequestCounts, RolloutReport};
 use crate::message::shown::printed;
 
 use super::name;
@@ -141,8 +141,8 @@ impl RolloutReport {
     }
 }
 
-fn row(page: &mut String, name: &str, n: &Count) {
-    let Count { verified, would_refuse, refused, .. } = *n;
+fn row(page: &mut String, name: &str, n: &RequestCounts) {
+    let RequestCounts { verified, would_refuse, refused, .. } = *n;
     let cell = Cell { verified, would_refuse, refused, ..Cell::default() };
     let class = |n: u64, some: &'static str| if n == 0 { " zero" } else { some };
     let none = if n.reasons.is_empty() { " none" } else { "" };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Loss, PERIOD, ServerReading, ServerWatch};
+use super::{NonceLoss, PERIOD, ServerReading, ServerWatch};
 
 /// A server whose clock and counters the test sets.
 struct FakeServer {
@@ -32,7 +32,7 @@ impl FakeServer {
         }
     }
 
-    fn take_reading(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<Loss> {
+    fn take_reading(&mut self, ms: u64, slow: u64, ahead: i64, commands: u64) -> Option<NonceLoss> {
         self.watch.take(&FakeServer::reading(self.begun, ms, slow, ahead, commands))
     }
 }
@@ -50,8 +50,8 @@ fn a_clock_that_runs_like_our_timer_shows_nothing() {
 }
 
 #[test]
-fn a_step_shows_and_stays_until_it_is_settled() {
-    for (ahead, loss) in [(6, Loss::ClockForward), (-6, Loss::ClockBack)] {
+fn a_clock_step_is_reported_until_the_floors_have_risen() {
+    for (ahead, loss) in [(6, NonceLoss::ClockForward), (-6, NonceLoss::ClockBack)] {
         for seconds in [1, 20, 20_000] {
             let mut server = FakeServer::new();
             assert_eq!(server.take_reading(1_000, 0, 0, 101), None);
@@ -64,13 +64,13 @@ fn a_step_shows_and_stays_until_it_is_settled() {
 }
 
 #[test]
-fn many_small_steps_are_one() {
+fn many_small_clock_steps_count_as_one_step() {
     let mut server = FakeServer::new();
     let seen = (1..=60).find_map(|i| {
         let ahead = i64::try_from(i).unwrap() * SECOND;
         server.take_reading(i * 1_000, 0, ahead, 100 + i).map(|loss| (i, loss))
     });
-    assert_eq!(seen, Some((6, Loss::ClockForward)));
+    assert_eq!(seen, Some((6, NonceLoss::ClockForward)));
 }
 
 #[test]
@@ -80,7 +80,10 @@ fn an_uncertainty_from_a_slow_answer_is_no_step() {
     for ahead in [0, 5 * SECOND, 10 * SECOND] {
         assert_eq!(server.take_reading(20_000, 10_000, ahead, 101), None);
     }
-    assert_eq!(server.take_reading(40_000, 10_000, 16 * SECOND, 103), Some(Loss::ClockForward));
+    assert_eq!(
+        server.take_reading(40_000, 10_000, 16 * SECOND, 103),
+        Some(NonceLoss::ClockForward)
+    );
 }
 
 #[test]
@@ -92,7 +95,10 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
     // Two drifts of 4 seconds count as a step within two periods, but not over more than two.
     assert_eq!(server.take_reading(2 * period + 2, 0, -4 * SECOND, 103), None);
     assert_eq!(server.take_reading(3 * period + 3, 0, -8 * SECOND, 104), None);
-    assert_eq!(server.take_reading(3 * period + 4, 0, -12 * SECOND, 105), Some(Loss::ClockBack));
+    assert_eq!(
+        server.take_reading(3 * period + 4, 0, -12 * SECOND, 105),
+        Some(NonceLoss::ClockBack)
+    );
 }
 
 #[test]
@@ -101,10 +107,10 @@ fn counters_only_grow() {
     assert_eq!(server.take_reading(1_000, 50, 0, 200), None);
     // The answers of two pipelines that were on their way at once may be processed in either order.
     assert_eq!(server.take_reading(1_020, 10, 0, 190), None);
-    assert_eq!(server.take_reading(2_000, 0, 0, 199), Some(Loss::CountersReset));
+    assert_eq!(server.take_reading(2_000, 0, 0, 199), Some(NonceLoss::CountersReset));
     assert_eq!(
         server.take_reading(3_000, 0, 0, 500),
-        Some(Loss::CountersReset),
+        Some(NonceLoss::CountersReset),
         "until it is settled"
     );
 }

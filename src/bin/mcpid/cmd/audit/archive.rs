@@ -84,17 +84,17 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
         .map_err(|e| erase_failure(&e, &place))?;
     if ui.json() {
         ui.json_line(&serde_json::json!({
-            "version": 1, "audit": place.name(), "erased": done.n, "entry": done.by,
+            "version": 1, "audit": place.name(), "erased": done.n, "entry": done.recorded_in,
             "files": done.files, "reason": done.reason,
         }))?;
     } else {
-        ui.line(&format!("erased entry {}, as entry {} says", done.n, done.by))?;
+        ui.line(&format!("erased entry {}, as entry {} says", done.n, done.recorded_in))?;
     }
     if done.reason != args.reason {
         ui.warning(&format!(
             "the reason that stands is that of an earlier try, in entry {}: {}; the given one is \
              not in the log",
-            done.by,
+            done.recorded_in,
             quoted(&done.reason)
         ));
     }

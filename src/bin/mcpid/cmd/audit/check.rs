@@ -2,10 +2,10 @@
 
 mod page;
 
-use mcpid::audit::check::{self, Checked};
+use mcpid::audit::check::{self, CheckedEvidence};
 use mcpid::audit::entry::{Event, Request};
+use mcpid::audit::entry_judge::Reason;
 use mcpid::audit::explain::{Explanation, explain};
-use mcpid::audit::judge::Reason;
 use mcpid::audit::{Verdict, proof};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::message::shown::printed;
@@ -82,7 +82,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
 
 /// Returns what this check cannot prove, in one sentence each.
 fn open_ends(
-    checked: &Checked,
+    checked: &CheckedEvidence,
     args: &AuditCheckArgs,
     request: Option<&Request<'_>>,
 ) -> Vec<String> {
@@ -115,7 +115,7 @@ fn open_ends(
 
 /// The printed result for one piece of evidence.
 struct EvidencePage<'a> {
-    checked: &'a Checked,
+    checked: &'a CheckedEvidence,
     request: Option<&'a Request<'a>>,
     open: Vec<String>,
 }
@@ -127,7 +127,7 @@ impl EvidencePage<'_> {
 
     /// Returns the steps of verification that could not be repeated.
     fn steps(&self) -> Vec<u8> {
-        match (self.checked.judged.opaque, self.checked.judged.without_body) {
+        match (self.checked.judged.base_not_kept, self.checked.judged.without_body) {
             (true, _) => (1..=11).collect(),
             (_, true) => vec![9, 10, 11],
             _ => Vec::new(),
@@ -260,7 +260,7 @@ impl EvidencePage<'_> {
             for reason in checked.judged.reasons.iter() {
                 add("unjudged", reason.text().to_owned());
             }
-            if !checked.judged.opaque && checked.judged.without_body {
+            if !checked.judged.base_not_kept && checked.judged.without_body {
                 add("unjudged", "steps 9 to 11: the body was not kept".to_owned());
             }
         }

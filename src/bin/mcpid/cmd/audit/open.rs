@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
-use mcpid::audit::judge::{PinnedRules, Trust};
-use mcpid::audit::note::{Kind, MAX_NOTE, Note, NoteKey};
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
+use mcpid::audit::note::{MAX_NOTE, Note, NoteKey, NoteKeyKind};
 use mcpid::audit::{Durability, Folder, Log, LogError, Policy, Recorder, Settings};
 use mcpid::clock::Clock;
 use mcpid::verify::coverage::CoverageOverrides;
@@ -98,11 +98,11 @@ fn open(place: &NamedPath) -> Result<Folder, Failure> {
 /// # Errors
 /// A key or file cannot be read.
 pub(crate) fn auditor_inputs(args: &AuditPins) -> Result<AuditorInputs, Failure> {
-    let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, Kind::Log));
+    let log_key = args.log_key.as_deref().map(|text| note_key("--log-key", text, NoteKeyKind::Log));
     let mut log_key = log_key.transpose()?;
     let policy = args.witness_policy.as_deref();
     let policy = policy.map(|path| policy::demanded(path, &mut log_key)).transpose()?;
-    let witness = |text: &String| note_key("--witness", text, Kind::Witness);
+    let witness = |text: &String| note_key("--witness", text, NoteKeyKind::Witness);
     Ok(AuditorInputs {
         log_key,
         kept: args.checkpoint.iter().map(|path| checkpoint(path)).collect::<Result<_, _>>()?,
@@ -129,7 +129,7 @@ pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> F
 ///
 /// # Errors
 /// A trust file or a rule cannot be used.
-pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
+pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failure> {
     let rules = PinnedRules {
         profile: args.profile.map(ProfileName::profile),
         window: args.window.map(i64::from),
@@ -141,8 +141,8 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
         origins: verifier::origins(&args.origin)?,
     };
     let trust = match args.trust.as_slice() {
-        [] => Trust::of_the_log(),
-        paths => Trust::pinned(Arc::new(trust_file::registry(paths, ui)?)),
+        [] => AuditorTrust::of_the_log(),
+        paths => AuditorTrust::pinned(Arc::new(trust_file::registry(paths, ui)?)),
     };
     Ok(trust.with_rules(rules))
 }
@@ -152,7 +152,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<Trust, Failure> {
 ///
 /// # Errors
 /// The text is not a key, or is a key of the other kind.
-pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Failure> {
+pub(crate) fn note_key(flag: &str, text: &str, kind: NoteKeyKind) -> Result<NoteKey, Failure> {
     let written = text.parse::<NoteKey>();
     let key = match written {
         Ok(key) => key,
@@ -169,10 +169,10 @@ pub(crate) fn note_key(flag: &str, text: &str, kind: Kind) -> Result<NoteKey, Fa
         }
     };
     match (key.kind(), kind) {
-        (Kind::Log, Kind::Witness) => {
+        (NoteKeyKind::Log, NoteKeyKind::Witness) => {
             Err(Failure::usage(format!("{flag} is the key of a log, not of a witness")))
         }
-        (Kind::Witness, Kind::Log) => {
+        (NoteKeyKind::Witness, NoteKeyKind::Log) => {
             Err(Failure::usage(format!("{flag} is the key of a witness, not of a log")))
         }
         _ => Ok(key),

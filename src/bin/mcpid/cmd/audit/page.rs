@@ -1,7 +1,7 @@
 //! Parts that the page of one entry and the page of a whole log share.
 
 use mcpid::audit::auditor::AuditorInputs;
-use mcpid::audit::judge::Trust;
+use mcpid::audit::entry_judge::AuditorTrust;
 use sha2::{Digest as _, Sha256};
 
 use super::open;
@@ -13,7 +13,7 @@ use crate::output::page::parts::PageInput;
 pub(super) fn pins(
     args: &AuditPins,
     auditor_inputs: &AuditorInputs,
-    trust: &Trust,
+    trust: &AuditorTrust,
 ) -> Vec<PageInput> {
     let log_key = auditor_inputs.log_key.iter();
     let mut inputs: Vec<_> = log_key

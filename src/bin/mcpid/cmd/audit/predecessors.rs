@@ -163,7 +163,7 @@ pub(super) fn find(
                 "--predecessor {}: no log here names it as the one that it follows",
                 place.name()
             ));
-            return Err(match behind.is_unseen(0) {
+            return Err(match behind.is_not_given(0) {
                 Ok(true) => failure.hint("the entry that would name it is archived: --archive DIR"),
                 _ => failure,
             });

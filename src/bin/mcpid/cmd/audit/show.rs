@@ -95,9 +95,9 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             break;
         }
     }
-    let archived = folder.unseen().map_err(|e| log_failure(&e, &place))?;
+    let archived = folder.not_given().map_err(|e| log_failure(&e, &place))?;
     if let Some(n) = args.n.filter(|_| shown == 0) {
-        if folder.is_unseen(n).map_err(|e| log_failure(&e, &place))? {
+        if folder.is_not_given(n).map_err(|e| log_failure(&e, &place))? {
             return Err(log_failure(&LogError::Archived(n), &place));
         }
         return Err(Failure::new(Exit::Input, "no_entry", format!("the log has no entry {n}"))

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Line, Report, UsedNonces};
-use mcpid::audit::judge::{EntryFindings, Judge, Reason, Trust};
+use mcpid::audit::auditor::{self, Auditor, AuditorInputs, EntryLine, Report, UsedNonces};
+use mcpid::audit::entry_judge::{AuditorTrust, EntryFindings, EntryJudge, Reason};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
-use super::erasures;
+use super::erasure_list;
 use super::log_verdict::LogVerdict;
 use super::page::CLOCK_ALLOWED;
 use super::predecessors::{self, PredecessorsOutcome};
@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 thread_local! {
     /// The judge of a worker thread, which caches keys.
-    static JUDGE: RefCell<Option<Judge>> = const { RefCell::new(None) };
+    static JUDGE: RefCell<Option<EntryJudge>> = const { RefCell::new(None) };
 }
 
 /// Audits the logs, and prints what was found.
@@ -98,7 +98,7 @@ pub(super) fn conduct(
 fn audit(
     (folder, place): (&Folder, &NamedPath),
     auditor_inputs: &AuditorInputs,
-    trust: &Trust,
+    trust: &AuditorTrust,
     (nonces, summary): (UsedNonces, &mut Option<LogSummary>),
     ui: &mut Ui,
 ) -> Result<(Report, UsedNonces), Failure> {
@@ -151,12 +151,12 @@ fn audit(
 
 /// Judges lines. With `counts`, each result contains the facts for a summary.
 fn judge_lines(
-    batch: Vec<Result<Line, LogError>>,
-    trust: &Trust,
+    batch: Vec<Result<EntryLine, LogError>>,
+    trust: &AuditorTrust,
     counts: bool,
 ) -> Result<Vec<(EntryFindings, Option<SummaryRow>)>, LogError> {
     JUDGE.with_borrow_mut(|judge| {
-        let judge = judge.get_or_insert_with(|| Judge::new(trust.clone()));
+        let judge = judge.get_or_insert_with(|| EntryJudge::new(trust.clone()));
         let judged = batch.into_iter().map(|line| {
             let line = line?;
             let looked = judge.judge_line(&line);
@@ -212,10 +212,10 @@ fn open_ends(
             log.name
         ));
     }
-    if report.unseen > 0 {
+    if report.not_given > 0 {
         open.push(format!(
             "{} archived and not seen: only their hashes were checked",
-            plural(report.unseen, "entry is", "entries are")
+            plural(report.not_given, "entry is", "entries are")
         ));
     }
     if report.link.first_unknown {
@@ -275,20 +275,20 @@ fn words(
             "last": report.span.map(|(_, last)| last.to_string()),
             "signatures": report.signatures,
             "without_body": report.without_body,
-            "opaque": report.opaque,
-            "claimed": report.claimed,
-            "under_clock_offset": report.under_offset,
+            "opaque": report.base_not_kept,
+            "claimed": report.operation_claimed,
+            "under_clock_offset": report.ahead_of_clock,
             "checkpoints": report.checkpoints,
             "unfinished": report.unfinished,
             "predecessors": report.link.predecessors,
             "predecessors_verified": verified,
             "predecessor_logs": outcome.logs.iter().map(|log| serde_json::json!({
                 "audit": log.name, "entries": log.entries, "anchored_entries": log.anchored,
-                "erased": log.erased, "erasures": erasures::json(&log.erasures),
+                "erased": log.erased, "erasures": erasure_list::json(&log.erasures),
             })).collect::<Vec<_>>(),
-            "archived_unseen": report.unseen,
+            "archived_unseen": report.not_given,
             "erased": report.erased,
-            "erasures": erasures::json(&report.erasures),
+            "erasures": erasure_list::json(&report.erasures),
             "successor": report.link.successor,
             "root": root,
             "not_excluded": open,
@@ -355,8 +355,8 @@ fn words(
         let count = plural(report.without_body, "body was", "bodies were");
         numbers.push(("bodies", format!("{count} not kept: steps 9 to 11 rest on the log's word")));
     }
-    if report.claimed > 0 {
-        let count = plural(report.claimed, "entry asks", "entries ask");
+    if report.operation_claimed > 0 {
+        let count = plural(report.operation_claimed, "entry asks", "entries ask");
         numbers.push(("claimed", format!("{count} for what only the log's word says")));
     }
     match (report.link.predecessors, verified) {
@@ -372,15 +372,15 @@ fn words(
         let count = plural(log.entries, "entry", "entries");
         numbers.push(("before", format!("{}: {count}, {anchored}", log.name)));
         let of = format!(" of {}", log.name);
-        numbers.extend(erasures::lines(&log.erasures, &of).map(|line| ("erased", line)));
+        numbers.extend(erasure_list::lines(&log.erasures, &of).map(|line| ("erased", line)));
     }
     if report.erased > 0 {
         let count = plural(report.erased, "entry", "entries");
         numbers.push(("erased", format!("{count}, as the log says")));
     }
-    numbers.extend(erasures::lines(&report.erasures, "").map(|line| ("erased", line)));
-    if report.under_offset > 0 && args.pins.allow_clock {
-        let count = plural(report.under_offset, "entry", "entries");
+    numbers.extend(erasure_list::lines(&report.erasures, "").map(|line| ("erased", line)));
+    if report.ahead_of_clock > 0 && args.pins.allow_clock {
+        let count = plural(report.ahead_of_clock, "entry", "entries");
         numbers.push(("clock", format!("{count}: {CLOCK_ALLOWED}")));
     }
     if report.unfinished {

@@ -4,7 +4,7 @@
 use mcpid::audit::LogError;
 use mcpid::audit::cosign::{self, WitnessState};
 use mcpid::audit::growth;
-use mcpid::audit::note::{self, Kind, NoteKey};
+use mcpid::audit::note::{self, NoteKey, NoteKeyKind};
 use mcpid::audit::proof::ProofError;
 use mcpid::clock::{Clock as _, SystemClock};
 
@@ -20,7 +20,7 @@ use crate::output::ui::Ui;
 /// Checks that the log only grew between two checkpoints.
 pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    let key = note_key("--log-key", &args.log_key, Kind::Log)?;
+    let key = note_key("--log-key", &args.log_key, NoteKeyKind::Log)?;
     let (old, new_note) = (open::checkpoint(&args.old)?, open::checkpoint(&args.new)?);
     match growth::consistent(&folder, &key, &old, &new_note) {
         Ok(growth) => {
@@ -60,7 +60,7 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 
 /// Signs a checkpoint as a witness.
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let key = note_key("--log-key", &args.log_key, Kind::Log)?;
+    let key = note_key("--log-key", &args.log_key, NoteKeyKind::Log)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
     let name = args.name.clone().unwrap_or_else(|| signing_key.name().to_owned());
     if !note::is_name(&name) {
@@ -102,7 +102,7 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
         }
         error => state_failure(&error),
     })?;
-    let public = NoteKey::new(&name, Kind::Witness, secret.public().clone())
+    let public = NoteKey::new(&name, NoteKeyKind::Witness, secret.public().clone())
         .map_err(|e| Failure::usage(e.to_string()))?;
     if ui.json() {
         ui.json_line(&serde_json::json!({

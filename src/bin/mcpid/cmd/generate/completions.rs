@@ -7,7 +7,7 @@ use clap_complete::aot::{Generator, Shell};
 use crate::args::Cli;
 
 /// Flags that take free text or one fixed word. The completions offer that word.
-const SPECIAL_WORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
+const FLAG_KEYWORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
 /// Returns the file name and the completion script for `shell`.
 ///
@@ -38,7 +38,7 @@ fn visible(command: &Command) -> Command {
     let own =
         |arg: &&Arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version");
     for arg in command.get_arguments().filter(own) {
-        let word = SPECIAL_WORDS.iter().find(|(flag, _)| arg.get_id() == flag);
+        let word = FLAG_KEYWORDS.iter().find(|(flag, _)| arg.get_id() == flag);
         shown = shown.arg(match word {
             Some((_, word)) => arg.clone().value_parser(PossibleValuesParser::new([*word])),
             None => arg.clone(),

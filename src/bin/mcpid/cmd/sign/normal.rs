@@ -30,7 +30,7 @@ mod tests {
     use super::url;
 
     #[test]
-    fn a_host_outside_ascii_is_written_in_a_labels() {
+    fn a_host_outside_ascii_is_written_in_punycode() {
         for (sent, normal) in [
             ("https://bücher.example/p", "https://xn--bcher-kva.example/p"),
             ("https://BÜCHER.Example:8443?x", "https://xn--bcher-kva.example:8443/?x"),

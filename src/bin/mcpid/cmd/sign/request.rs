@@ -28,7 +28,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 /// A request to be signed.
 pub(crate) enum RequestToSign {
     /// A request made from `--url` and a payload.
-    Made {
+    FromPayload {
         head: Head<'static>,
         body: Vec<u8>,
         /// Names and values in the order in which they are printed.
@@ -37,7 +37,7 @@ pub(crate) enum RequestToSign {
         file: Option<PathBuf>,
     },
     /// A request read from a capture.
-    Read {
+    FromCapture {
         head: Head<'static>,
         source: Vec<u8>,
         body: Vec<u8>,
@@ -51,14 +51,18 @@ impl RequestToSign {
     /// Returns the head to sign.
     pub(crate) fn head(&self) -> &Head<'static> {
         match self {
-            RequestToSign::Made { head, .. } | RequestToSign::Read { head, .. } => head,
+            RequestToSign::FromPayload { head, .. } | RequestToSign::FromCapture { head, .. } => {
+                head
+            }
         }
     }
 
     /// Returns the body to sign.
     pub(crate) fn body(&self) -> &[u8] {
         match self {
-            RequestToSign::Made { body, .. } | RequestToSign::Read { body, .. } => body,
+            RequestToSign::FromPayload { body, .. } | RequestToSign::FromCapture { body, .. } => {
+                body
+            }
         }
     }
 
@@ -66,8 +70,8 @@ impl RequestToSign {
     pub(crate) fn origins(&self) -> &Origins {
         const NONE: &Origins = &Origins::unknown();
         match self {
-            RequestToSign::Made { .. } => NONE,
-            RequestToSign::Read { origins, .. } => origins,
+            RequestToSign::FromPayload { .. } => NONE,
+            RequestToSign::FromCapture { origins, .. } => origins,
         }
     }
 
@@ -81,8 +85,10 @@ impl RequestToSign {
     pub(crate) fn headers(&self, signed: &Signed) -> Vec<(String, String)> {
         let added = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
         match self {
-            RequestToSign::Made { headers, .. } => headers.iter().cloned().chain(added).collect(),
-            RequestToSign::Read { .. } => added.collect(),
+            RequestToSign::FromPayload { headers, .. } => {
+                headers.iter().cloned().chain(added).collect()
+            }
+            RequestToSign::FromCapture { .. } => added.collect(),
         }
     }
 
@@ -97,8 +103,8 @@ impl RequestToSign {
         ui: &mut Ui,
     ) -> Result<(), Failure> {
         let usual = match self {
-            RequestToSign::Made { .. } => SignFormat::Headers,
-            RequestToSign::Read { .. } => SignFormat::Http,
+            RequestToSign::FromPayload { .. } => SignFormat::Headers,
+            RequestToSign::FromCapture { .. } => SignFormat::Http,
         };
         match (args.format.unwrap_or(usual), self) {
             (SignFormat::Headers, _) => {
@@ -107,11 +113,13 @@ impl RequestToSign {
                 }
                 Ok(())
             }
-            (SignFormat::Http, RequestToSign::Made { .. }) => ui.data(&self.as_request(signed)),
-            (SignFormat::Http, RequestToSign::Read { source, target, .. }) => {
+            (SignFormat::Http, RequestToSign::FromPayload { .. }) => {
+                ui.data(&self.as_request(signed))
+            }
+            (SignFormat::Http, RequestToSign::FromCapture { source, target, .. }) => {
                 ui.data(&amended(source, target.as_deref(), signed)?)
             }
-            (SignFormat::Curl, RequestToSign::Made { head, body, url, file, .. }) => {
+            (SignFormat::Curl, RequestToSign::FromPayload { head, body, url, file, .. }) => {
                 let headers = self.headers(signed);
                 let (command, fed) = curl::command(head, &headers, body, url, file.as_deref());
                 ui.line(&command)?;
@@ -122,7 +130,7 @@ impl RequestToSign {
                 Ok(())
             }
             // This cannot happen, because the check of the flags refuses this combination.
-            (SignFormat::Curl, RequestToSign::Read { .. }) => Ok(()),
+            (SignFormat::Curl, RequestToSign::FromCapture { .. }) => Ok(()),
         }
     }
 
@@ -291,7 +299,7 @@ fn made(
         head = absolute;
     }
     let url = head_url(&head).unwrap_or_default().to_owned();
-    Ok(RequestToSign::Made { head, body, headers, url, file })
+    Ok(RequestToSign::FromPayload { head, body, headers, url, file })
 }
 
 fn head_url<'h>(head: &'h Head<'_>) -> Option<&'h str> {
@@ -322,7 +330,7 @@ fn captured(args: &SignArgs, origins: Origins, ui: &mut Ui) -> Result<RequestToS
     {
         (head, target) = (absolute, Some(uri));
     }
-    Ok(RequestToSign::Read { head, source, body, origins, target })
+    Ok(RequestToSign::FromCapture { head, source, body, origins, target })
 }
 
 fn amended(source: &[u8], target: Option<&str>, signed: &Signed) -> Result<Vec<u8>, Failure> {

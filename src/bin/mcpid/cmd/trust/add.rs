@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::PublicKey;
-use mcpid::key::format::{self, FormatError, Import, Imported};
+use mcpid::key::format::{self, FormatError, ImportedKey, KeyImport};
 use mcpid::key::source::KeyRef;
 use mcpid::key::store::{self, FileError};
 use mcpid::key::trust::{self, NewEntry, TrustEntry};
@@ -137,7 +137,12 @@ fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failur
 }
 
 /// Returns the only key of the input, or the only one with this `kid`.
-fn one(import: Import, name: &str, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
+fn one(
+    import: KeyImport,
+    name: &str,
+    kid: Option<&str>,
+    ui: &mut Ui,
+) -> Result<KeyToTrust, Failure> {
     for skipped in &import.skipped {
         ui.note(&format!("{name}: {skipped}"));
     }
@@ -149,7 +154,7 @@ fn one(import: Import, name: &str, kid: Option<&str>, ui: &mut Ui) -> Result<Key
     let mut keys = keys.into_iter();
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
-            let Imported { key, name, kid, not_before, not_after, .. } = found;
+            let ImportedKey { key, name, kid, not_before, not_after, .. } = found;
             Ok(KeyToTrust { key, name, kid, not_before, not_after })
         }
         (None, _) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mcpid::audit::Verdict;
 use mcpid::audit::entry::Entry;
-use mcpid::audit::judge::Reason;
+use mcpid::audit::entry_judge::Reason;
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, short_name, text};
 
@@ -273,7 +273,7 @@ impl EvidencePage<'_> {
         });
         list.push(match without(Reason::PartlySigned) {
             Some(why) => open("Coverage", why),
-            None if judged.opaque => open("Coverage", Reason::Base.text()),
+            None if judged.base_not_kept => open("Coverage", Reason::Base.text()),
             None if args.pins.allow_uncovered.is_empty() && args.pins.profile.is_none() => {
                 held("Coverage", "method, target and the digest of the content are signed")
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::judge::Reason;
+use mcpid::audit::entry_judge::Reason;
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, text};
 
@@ -93,7 +93,7 @@ fn sentence(verdict: &LogVerdict) -> (String, String) {
     let count = plural(report.entries, "entry", "entries");
     let h1 = match (verdict.exit, report.entries) {
         (Exit::Ok, 0) => "The log is sound, and has no entries yet.".to_owned(),
-        (Exit::Ok, _) if report.unseen > 0 => {
+        (Exit::Ok, _) if report.not_given > 0 => {
             "The entries of the log that were seen are good.".to_owned()
         }
         (Exit::Ok, _) if report.erased > 0 => {
@@ -227,7 +227,7 @@ fn checks(verdict: &LogVerdict) -> Vec<PageCheck> {
     let mut list = vec![
         held(
             "Tree of hashes",
-            &match report.unseen {
+            &match report.not_given {
                 0 => format!(
                     "rebuilt over {} (RFC 9162), and equal to the stored hashes",
                     plural(report.entries, "entry", "entries")
@@ -271,12 +271,12 @@ fn checks(verdict: &LogVerdict) -> Vec<PageCheck> {
             ));
         }
     }
-    if report.unseen > 0 {
+    if report.not_given > 0 {
         list.push(open(
             "Archived entries",
             &format!(
                 "{} archived and not seen: only their hashes were checked",
-                plural(report.unseen, "entry is", "entries are")
+                plural(report.not_given, "entry is", "entries are")
             ),
         ));
     }
@@ -317,10 +317,10 @@ fn not_proven(page: &mut String, verdict: &LogVerdict) {
     parts::end(page);
     parts::section(page, "What is only claimed", "No signature of a user covers it.");
     let mut list = vec![KEEPERS_WORD.to_owned()];
-    if verdict.report.claimed > 0 {
+    if verdict.report.operation_claimed > 0 {
         list.push(format!(
             "in {}: the tool or method that the request asks for",
-            plural(verdict.report.claimed, "entry", "entries")
+            plural(verdict.report.operation_claimed, "entry", "entries")
         ));
     }
     parts::sentences(page, &list);

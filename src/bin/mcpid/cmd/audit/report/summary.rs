@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use mcpid::audit::entry::{self, Event};
-use mcpid::audit::judge::EntryFindings;
+use mcpid::audit::entry_judge::EntryFindings;
 use mcpid::mcp::pattern::Operation;
 use mcpid::message::shown::printed;
 

@@ -166,7 +166,7 @@ pub(super) fn check_given(
 
 /// The `Mcp-*` fields that a signature covers.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Mirror {
+pub(super) struct MirroredMembers {
     pub(super) method: bool,
     pub(super) name: bool,
 }
@@ -190,7 +190,7 @@ pub(super) fn check_operation(
 pub(super) fn check_mirror(
     mcp: Option<&Mcp>,
     head: &Head<'_>,
-    covered: Mirror,
+    covered: MirroredMembers,
 ) -> Result<bool, String> {
     let field = |name: &'static str| {
         head.single(name).ok().flatten().and_then(headers::decode).map(|value| value.into_owned())

@@ -6,9 +6,12 @@ use mcpid::message::shown::quoted;
 /// Returns one line for each erasure. `of` follows the number of the erased entry, and may be empty.
 pub(super) fn lines(list: &[ReportedErasure], of: &str) -> impl Iterator<Item = String> {
     list.iter().map(move |erasure| {
-        let ReportedErasure { n, by, time, reason, seen, .. } = erasure;
+        let ReportedErasure { n, recorded_in, recorded_at, reason, seen, .. } = erasure;
         let unseen = if *seen { "" } else { " (archived, and not seen)" };
-        format!("entry {n}{of}{unseen}, as entry {by} says at {time}: {}", quoted(reason))
+        format!(
+            "entry {n}{of}{unseen}, as entry {recorded_in} says at {recorded_at}: {}",
+            quoted(reason)
+        )
     })
 }
 
@@ -16,8 +19,8 @@ pub(super) fn lines(list: &[ReportedErasure], of: &str) -> impl Iterator<Item = 
 pub(super) fn json(list: &[ReportedErasure]) -> Vec<serde_json::Value> {
     let one = |erasure: &ReportedErasure| {
         serde_json::json!({
-            "entry": erasure.n, "entry_time": erasure.of.to_string(), "by": erasure.by,
-            "time": erasure.time.to_string(), "reason": erasure.reason, "seen": erasure.seen,
+            "entry": erasure.n, "entry_time": erasure.entry_time.to_string(), "by": erasure.recorded_in,
+            "time": erasure.recorded_at.to_string(), "reason": erasure.reason, "seen": erasure.seen,
         })
     };
     list.iter().map(one).collect()

@@ -105,7 +105,7 @@ fn leaf_of(text: &str) -> Option<Hash> {
 /// control character.
 ///
 /// ```
-/// use mcpid::audit::erasure::check_reason;
+/// use mcpid::audit::erasure_record::check_reason;
 ///
 /// assert!(check_reason("order of the district court, 12 O 34/26").is_ok());
 /// assert!(check_reason("").is_err());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::entry::{self, Entry, Event, Request, Version};
 use super::record::Verdict;
-use super::segment::Line;
+use super::segment::EntryLine;
 use super::tree;
 use crate::base::header::{self, Candidate};
 use crate::clock::Timestamp;
@@ -21,12 +21,12 @@ use crate::message::{Body, Head, line};
 use crate::verify::rejection::chain;
 use crate::verify::{JudgedBody, VerifiedHead};
 
+mod base_not_kept;
 mod entry_findings;
 mod facts;
 mod key_status;
 mod keys;
 mod nonces;
-mod opaque;
 mod reason;
 mod rules;
 mod signatures;
@@ -46,20 +46,20 @@ use verifiers::{EntryVerifier, EntryVerifiers};
 
 /// The keys and rules that the auditor trusts. The holder of the log's key cannot change them.
 #[derive(Clone, Default)]
-pub struct Trust {
+pub struct AuditorTrust {
     registry: Option<Arc<Registry>>,
     rules: PinnedRules,
 }
 
-impl Trust {
+impl AuditorTrust {
     /// Trusts no key, so that no entry can be good.
     pub fn of_the_log() -> Self {
-        Trust::default()
+        AuditorTrust::default()
     }
 
     /// Trusts the keys in the auditor's own trust files.
     pub fn pinned(registry: Arc<Registry>) -> Self {
-        Trust { registry: Some(registry), rules: PinnedRules::default() }
+        AuditorTrust { registry: Some(registry), rules: PinnedRules::default() }
     }
 
     /// Returns the keys that the auditor trusts, if trust files were given.
@@ -70,24 +70,24 @@ impl Trust {
     /// Adds the auditor's own rules.
     #[must_use]
     pub fn with_rules(self, rules: PinnedRules) -> Self {
-        Trust { rules, ..self }
+        AuditorTrust { rules, ..self }
     }
 }
 
 /// Judges entries, one after the other. Each core uses its own value.
-pub struct Judge {
-    trust: Trust,
+pub struct EntryJudge {
+    trust: AuditorTrust,
     verifiers: EntryVerifiers,
 }
 
-impl Judge {
+impl EntryJudge {
     /// Creates a judge with the keys and rules in `trust`.
-    pub fn new(trust: Trust) -> Self {
-        Judge { trust, verifiers: EntryVerifiers::default() }
+    pub fn new(trust: AuditorTrust) -> Self {
+        EntryJudge { trust, verifiers: EntryVerifiers::default() }
     }
 
     /// Judges the entry in `line`.
-    pub fn judge_line(&mut self, line: &Line) -> EntryFindings {
+    pub fn judge_line(&mut self, line: &EntryLine) -> EntryFindings {
         let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
         let mut looked = EntryFindings {
             n: line.n,
@@ -200,7 +200,7 @@ impl Judge {
         }
         let mut judged = JudgedEntry {
             signatures: u64::try_from(signed.iter().filter(|one| one.base).count()).unwrap_or(0),
-            opaque: signed.iter().any(|one| !one.base),
+            base_not_kept: signed.iter().any(|one| !one.base),
             ..JudgedEntry::default()
         };
         let body = kept.or(elsewhere);
@@ -220,7 +220,7 @@ impl Judge {
         if !pinned.origins.is_empty() && pinned.origins.resolve_as(head, form).is_err() {
             judged.reasons.add(Reason::Origin);
         }
-        if judged.opaque {
+        if judged.base_not_kept {
             judged.reasons.add(Reason::Base);
         }
         drop(signed);
@@ -255,7 +255,7 @@ impl Judge {
                 let id = id.clone();
                 if told.base.is_none() {
                     let at = (head, time);
-                    let params = opaque::check(told, candidates, at, rules)?;
+                    let params = base_not_kept::check(told, candidates, at, rules)?;
                     let keyid = params.keyid().value();
                     signatures::check_kid(told, &id, keyid)?;
                     if keyid != Some(&*id) && keyid != facts::kid(told.key.get()).ok().as_deref() {
@@ -263,7 +263,7 @@ impl Judge {
                     }
                     let created = params.created().value().map(Timestamp::from_unix);
                     let (nonce, tag) = (params.nonce().value(), params.tag().value());
-                    let mirror = facts::Mirror::default();
+                    let mirror = facts::MirroredMembers::default();
                     let (base, whole, entry) = (false, false, None);
                     return Ok(JudgedSignature {
                         id,
@@ -279,11 +279,11 @@ impl Judge {
                 // The number and the labels of the valid signatures equal those of the recorded
                 // signatures with a base: that was checked before.
                 let one = holding.next().ok_or("a signature does not hold")?;
-                let covered = rules::Covered::of_base(one.base);
+                let covered = rules::CoveredNames::of_base(one.base);
                 let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
                 let params = candidate.and_then(|candidate| candidate.params.as_ref().ok());
                 signatures::check_kid(told, &id, params.and_then(|p| p.keyid().value()))?;
-                let mirror = facts::Mirror {
+                let mirror = facts::MirroredMembers {
                     method: covered.has("mcp-method"),
                     name: covered.has("mcp-name"),
                 };

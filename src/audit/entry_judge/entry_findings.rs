@@ -1,7 +1,7 @@
 //! The findings on one entry.
 
 use super::super::entry::{PreviousLog, Rules, Version};
-use super::super::erasure::Erasure;
+use super::super::erasure_record::Erasure;
 use super::super::tree::Hash;
 use super::key_status::KeyStatus;
 use super::nonces::NonceUse;
@@ -64,7 +64,7 @@ pub struct JudgedEntry {
     /// Whether the body was not kept completely: only the log claims the results of steps 9 to 11.
     pub without_body: bool,
     /// Whether a signature covers data that is not kept, so that it cannot be verified again.
-    pub opaque: bool,
+    pub base_not_kept: bool,
     /// Why the entry is not good, although nothing contradicts it.
     pub reasons: Reasons,
     /// The index of the signature on which the verdict rests.

@@ -121,7 +121,7 @@ pub(super) struct JudgedSignature<'a> {
     /// Whether the signature covers method, target and the digest of the content, or the components
     /// that the auditor demands.
     pub(super) whole: bool,
-    pub(super) mirror: facts::Mirror,
+    pub(super) mirror: facts::MirroredMembers,
     /// The key as the log records it, if the signature was verified.
     pub(super) entry: Option<&'a Trusted>,
 }
@@ -149,7 +149,7 @@ pub(super) fn claimed(
     if request.verdict == Verdict::Verified && request.mcp.as_ref().is_some_and(|mcp| !may(mcp)) {
         return Err("it says verified, and what it says of its key does not allow that".to_owned());
     }
-    let mut covered = facts::Mirror::default();
+    let mut covered = facts::MirroredMembers::default();
     for one in signed.iter().filter(|one| one.base) {
         covered.method |= one.mirror.method;
         covered.name |= one.mirror.name;

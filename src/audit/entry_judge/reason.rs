@@ -91,7 +91,7 @@ impl Reason {
 /// A set of reasons.
 ///
 /// ```
-/// use mcpid::audit::judge::{Reason, Reasons};
+/// use mcpid::audit::entry_judge::{Reason, Reasons};
 ///
 /// let mut reasons = Reasons::default();
 /// assert!(reasons.is_empty(), "the entry is good");

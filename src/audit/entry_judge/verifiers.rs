@@ -82,7 +82,7 @@ impl EntryVerifiers {
         key: &VerifierKey,
     ) -> Result<Arc<EntryVerifier>, String> {
         let (said, ids) = keys::of(key.0.iter().map(|key| &**key))?;
-        let rules::Applied { profile, changes, origins } = rules::of(request, version)?;
+        let rules::AppliedRules { profile, changes, origins } = rules::of(request, version)?;
         let clock: Arc<dyn Clock> = self.clock.clone();
         let verifier =
             Verifier::new(profile, Arc::new(said), origins, clock, ReplayCheck::Unchecked)

@@ -47,36 +47,36 @@ impl Auditor {
 
     /// Skips archived files, up to entry `to`, with which the next file that was given begins.
     pub(super) fn skip_archived(&mut self, to: u64) {
-        while let Some(next) = self.archived.remove(&self.counted) {
+        while let Some(next) = self.archived.remove(&self.position) {
             if next > to {
                 let why = format!("the note says that it goes up to entry {}", next - 1);
-                return self.find(FindingKind::Archive, Some(self.counted), why);
+                return self.find(FindingKind::Archive, Some(self.position), why);
             }
             if let Some(suspect) = self.suspect.take() {
-                self.conclude(suspect, Some(self.counted));
+                self.conclude(suspect, Some(self.position));
             }
-            let (first, count) = (self.counted, next - self.counted);
-            self.unseen.push(first..next);
-            self.report.count_unseen(count);
+            let (first, count) = (self.position, next - self.position);
+            self.not_given.push(first..next);
+            self.report.count_not_given(count);
             self.context.skip_archived();
-            (self.counted, self.expected) = (next, self.expected.saturating_add(count));
+            (self.position, self.next_number) = (next, self.next_number.saturating_add(count));
             for n in first..next {
-                if self.broken || self.is_over() {
+                if self.displaced || self.is_over() {
                     break;
                 }
-                self.take_unseen(n);
+                self.take_not_given(n);
             }
         }
     }
 
     /// Audits an entry of which only the hash is known.
-    fn take_unseen(&mut self, n: u64) {
+    fn take_not_given(&mut self, n: u64) {
         let mut leaf = [0; 32];
         let read = self.stored.as_mut().is_some_and(|stored| stored.read_exact(&mut leaf).is_ok());
         if !read {
             let why = "the hashes of entries that are archived were removed".to_owned();
             self.find(FindingKind::Tree, Some(n), why);
-            self.broken = true;
+            self.displaced = true;
             return;
         }
         self.add_leaf(leaf, n, true);

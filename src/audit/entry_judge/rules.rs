@@ -35,7 +35,7 @@ impl PinnedRules {
 }
 
 /// The rules by which an entry is judged.
-pub(super) struct Applied {
+pub(super) struct AppliedRules {
     pub(super) profile: Profile,
     pub(super) changes: CoverageOverrides,
     pub(super) origins: Origins,
@@ -43,7 +43,7 @@ pub(super) struct Applied {
 
 /// Returns the rules for an entry. The entry of a signer is checked only against its signature,
 /// because the signer decides what it covers.
-pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, String> {
+pub(super) fn of(request: &Request<'_>, version: Version) -> Result<AppliedRules, String> {
     let signer = request.verdict == Verdict::Signed;
     let own = |profile: Profile| Profile {
         components: ComponentRules::default(),
@@ -54,7 +54,7 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, Str
     let Some(rules) = &request.rules else {
         if signer && version == Version::First {
             let (changes, origins) = (CoverageOverrides::default(), Origins::unknown());
-            return Ok(Applied { profile: own(Profile::rfc9421()), changes, origins });
+            return Ok(AppliedRules { profile: own(Profile::rfc9421()), changes, origins });
         }
         return Err("it names no rules".to_owned());
     };
@@ -69,7 +69,7 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<Applied, Str
     };
     // An entry keeps the key, and not what its JWK stated as its purpose.
     let profile = Profile { window, key_purpose: None, ..profile };
-    Ok(Applied { profile: if signer { own(profile) } else { profile }, changes, origins })
+    Ok(AppliedRules { profile: if signer { own(profile) } else { profile }, changes, origins })
 }
 
 /// Returns the rules that the auditor demands of an entry that names `rules`.
@@ -125,7 +125,11 @@ fn is_laxer(named: &Profile, pinned: &Profile) -> bool {
 
 /// Returns true if a signature over `covered` protects all parts that the auditor demands: method,
 /// target and the digest of the content, or the pinned components.
-pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &PinnedRules) -> bool {
+pub(super) fn is_whole(
+    covered: &CoveredNames<'_>,
+    demanded: &Profile,
+    pinned: &PinnedRules,
+) -> bool {
     let waived = |name: &str| pinned.changes.allow_uncovered.iter().any(|other| other == name);
     let bound = |name: &str| match name {
         "@target-uri" => covered.target(),
@@ -147,14 +151,16 @@ pub(super) fn is_whole(covered: &Covered<'_>, demanded: &Profile, pinned: &Pinne
 }
 
 /// The components of a signature base, without those that have parameters.
-pub(super) struct Covered<'a>(Vec<&'a str>);
+pub(super) struct CoveredNames<'a>(Vec<&'a str>);
 
-impl<'a> Covered<'a> {
+impl<'a> CoveredNames<'a> {
     /// Returns the components in a verified base. Each line of a base begins with the name of a
     /// component in quotation marks (RFC 9421 section 2.5).
     pub(super) fn of_base(base: &'a str) -> Self {
         let lines = base.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));
-        Covered(lines.filter(|(_, rest)| rest.starts_with(": ")).map(|(name, _)| name).collect())
+        CoveredNames(
+            lines.filter(|(_, rest)| rest.starts_with(": ")).map(|(name, _)| name).collect(),
+        )
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::entry::{self, Event};
-use super::erasure::Erasure;
+use super::erasure_record::Erasure;
 use super::fault::LogError;
 use super::finding::FindingKind;
 use super::folder::Folder;
@@ -44,11 +44,11 @@ pub struct ReportedErasure {
     /// The number of the erased entry.
     pub n: u64,
     /// The time of the erased entry.
-    pub of: Timestamp,
+    pub entry_time: Timestamp,
     /// The number of the entry that records the erasure.
-    pub by: u64,
+    pub recorded_in: u64,
     /// The time of the entry that records the erasure.
-    pub time: Timestamp,
+    pub recorded_at: Timestamp,
     /// The reason, in the words of the log's keeper.
     pub reason: String,
     /// True if the tombstone was read; false if its archive was not given.
@@ -57,37 +57,38 @@ pub struct ReportedErasure {
 
 /// The erasures in the entries so far.
 #[derive(Debug, Default)]
-pub(super) struct Erasures {
+pub(super) struct ErasureMatcher {
     /// Tombstones for which no record was found yet: time and leaf hash of the erased entry, by its
     /// number.
-    open: BTreeMap<u64, (Timestamp, Hash)>,
+    unmatched: BTreeMap<u64, (Timestamp, Hash)>,
     /// Erased entries for which a record was found.
-    told: BTreeSet<u64>,
+    recorded: BTreeSet<u64>,
     /// Erased entries with both tombstone and record, and the number of the entry that records the
     /// erasure.
-    done: BTreeMap<u64, u64>,
+    matched: BTreeMap<u64, u64>,
     /// The first of them, in the order of their records.
     listed: Vec<ReportedErasure>,
 }
 
-impl Erasures {
+impl ErasureMatcher {
     /// Adds the tombstone of entry `n`.
     pub(super) fn add_tombstone(&mut self, n: u64, time: Timestamp, leaf: Hash) {
-        self.open.insert(n, (time, leaf));
+        self.unmatched.insert(n, (time, leaf));
     }
 
-    /// Adds the record of an erasure in entry `by`, whose time is `at`. `stored` is the stored leaf
-    /// hash, and `unseen` the archived entries that were not read. Returns true if a tombstone
-    /// replaces the erased entry, or if that entry was not read.
+    /// Adds the erasure that entry `recorded_in` records at the time `recorded_at`. `stored` is the
+    /// leaf hash of the erased entry in the file of hashes. `not_given` are the archived entries whose
+    /// archive was not given. Returns true if a tombstone replaces the erased entry, or if the erased
+    /// entry is in such an archive.
     pub(super) fn add_record(
         &mut self,
-        (by, at): (u64, Timestamp),
+        (recorded_in, recorded_at): (u64, Timestamp),
         erasure: &Erasure,
-        (stored, unseen): (Option<Hash>, &[Range<u64>]),
+        (stored, not_given): (Option<Hash>, &[Range<u64>]),
     ) -> Result<bool, (FindingKind, u64, String)> {
         let n = erasure.n;
-        let changed = |why: String| Err((FindingKind::Changed, by, why));
-        if n >= by {
+        let changed = |why: String| Err((FindingKind::Changed, recorded_in, why));
+        if n >= recorded_in {
             return changed(format!(
                 "it tells of the erasure of entry {n}, which is not before it"
             ));
@@ -95,33 +96,46 @@ impl Erasures {
         if stored.is_some_and(|stored| stored != erasure.leaf) {
             return changed(format!("the leaf that it names is not that of entry {n}"));
         }
-        if !self.told.insert(n) {
+        if !self.recorded.insert(n) {
             return changed(format!("another entry has told of the erasure of entry {n} before"));
         }
-        match self.open.remove(&n) {
+        match self.unmatched.remove(&n) {
             Some(found) if found == (erasure.time, erasure.leaf) => {
-                self.done.insert(n, by);
-                self.list((by, at), erasure, true);
+                self.matched.insert(n, recorded_in);
+                self.list((recorded_in, recorded_at), erasure, true);
                 Ok(true)
             }
             Some(_) => {
-                let why = format!("entry {by} tells of the erasure of another one in its place");
+                let why =
+                    format!("entry {recorded_in} tells of the erasure of another one in its place");
                 Err((FindingKind::Removed, n, why))
             }
             None => {
-                let is_unseen = unseen.iter().any(|range| range.contains(&n));
-                if is_unseen {
-                    self.list((by, at), erasure, false);
+                let is_not_given = not_given.iter().any(|range| range.contains(&n));
+                if is_not_given {
+                    self.list((recorded_in, recorded_at), erasure, false);
                 }
-                Ok(is_unseen)
+                Ok(is_not_given)
             }
         }
     }
 
-    fn list(&mut self, (by, time): (u64, Timestamp), erasure: &Erasure, seen: bool) {
+    fn list(
+        &mut self,
+        (recorded_in, recorded_at): (u64, Timestamp),
+        erasure: &Erasure,
+        seen: bool,
+    ) {
         if self.listed.len() < MOST_LISTED {
-            let (n, of, reason) = (erasure.n, erasure.time, erasure.reason.clone());
-            self.listed.push(ReportedErasure { n, of, by, time, reason, seen });
+            let (n, entry_time, reason) = (erasure.n, erasure.time, erasure.reason.clone());
+            self.listed.push(ReportedErasure {
+                n,
+                entry_time,
+                recorded_in,
+                recorded_at,
+                reason,
+                seen,
+            });
         }
     }
 
@@ -132,13 +146,13 @@ impl Erasures {
 
     /// Returns the tombstones without an erasure record.
     pub(super) fn without_record(&self) -> impl Iterator<Item = u64> {
-        self.open.keys().copied()
+        self.unmatched.keys().copied()
     }
 
     /// Returns the erased entries whose record is under no checkpoint, each with the number of the
     /// record. `signed` is the number of entries under a checkpoint. An attacker without the log's
     /// key can write a tombstone and a record, but cannot sign a checkpoint.
     pub(super) fn unsigned(&self, signed: u64) -> impl Iterator<Item = (u64, u64)> {
-        self.done.iter().map(|(n, by)| (*n, *by)).filter(move |(_, by)| *by >= signed)
+        self.matched.iter().map(|(n, by)| (*n, *by)).filter(move |(_, by)| *by >= signed)
     }
 }
