@@ -2,8 +2,9 @@
 //! that appending and proofs of inclusion and consistency still work.
 //!
 //! A file is copied, forced to the disk, read back and compared with the tree. Then a signed note
-//! replaces the file in the log, and only then the file is removed. A process that ends between two
-//! of these steps leaves a complete log, and a second call continues at that step.
+//! replaces the file in the log, and only then the file is removed. If a process ends between two
+//! of these steps, the log is still complete, and a second call of [`archive`] continues at the
+//! step that is missing.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -34,7 +35,7 @@ pub struct Archived {
     pub files: u64,
     /// The number of the first moved entry, if any was moved.
     pub first: u64,
-    /// The number after that of the last moved entry.
+    /// The number of the last moved entry plus 1.
     pub next: u64,
     /// Size of the moved files before packing, in bytes.
     pub bytes: u64,
@@ -47,8 +48,8 @@ pub struct Archived {
 #[error("nothing more is archived")]
 #[non_exhaustive]
 pub struct ArchiveError {
-    /// The files that were moved before the error. They are complete; a second call continues
-    /// behind them.
+    /// The files that were moved before the error. They are complete; a second call continues with
+    /// the next file.
     pub moved: Archived,
     /// The reason why nothing more is moved.
     pub source: LogError,
@@ -62,9 +63,10 @@ struct Sealed {
     predecessors: u64,
 }
 
-/// Moves files of entries into the folder `to`: those that the writer has finished, and whose last
-/// entry is older than `before`. The newest file with an entry under a checkpoint is not moved.
-/// Another process may write the log at the same time.
+/// Moves files of entries into the folder `to`. A file is moved if the writer has finished it and
+/// its last entry is older than `before`. The newest file with an entry under a checkpoint stays,
+/// because the writer needs its entries to open the log. Another process may write the log at the
+/// same time.
 ///
 /// # Errors
 /// [`LogError::Maintained`] if another process archives or erases; [`LogError::Changed`] if an
@@ -150,7 +152,8 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     let missing = to.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<_> = missing.collect();
     builder.create(to).map_err(wrong)?;
-    // The entries will be only here, so the names of all new folders must be on the disk.
+    // After the move, the archive is the only place of the entries, so the names of all new folders
+    // must be on the disk.
     for made in missing {
         files::sync_folder(store::folder_of(made))?;
     }

@@ -65,10 +65,10 @@ pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
 pub(super) struct ArchiveNote {
     /// The number of the first archived entry.
     pub(super) first: u64,
-    /// The number after that of the last archived entry.
+    /// The number of the last archived entry plus 1.
     pub(super) next: u64,
-    /// The number of logs before this one; only if `first` is 0, because the entry that says so is
-    /// archived too.
+    /// The number of predecessors of this log. Stated only if `first` is 0, because entry 0, which
+    /// names the predecessor, is then archived too.
     pub(super) predecessors: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The audit of all entries in order: it checks the tree, the checkpoints, the clock and the
-//! nonces, and says what was changed if an entry does not fit.
+//! The audit of all entries in order: it checks the tree, the checkpoints, the times and the
+//! nonces. If an entry does not fit, it names the kind of change.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -41,12 +41,12 @@ pub struct Auditor {
     /// more entries during the audit.
     stored_at_start: u64,
     checkpoints: Checkpoints,
-    /// The first entry numbers of the files that existed when the audit began.
+    /// The number of the first entry of each file that existed when the audit began.
     files: Vec<u64>,
-    /// Archived files that were not given: the number of the first entry of each, and the number
-    /// after its last entry.
+    /// Archived files whose archive was not given. Maps the number of the first entry of a file to
+    /// the number of its last entry plus 1.
     archived: BTreeMap<u64, u64>,
-    /// Archived entries that were skipped.
+    /// The ranges of archived entries that were skipped, because their archive was not given.
     not_given: Vec<Range<u64>>,
     /// The stored hashes of the tree.
     nodes: Option<TreeFile>,
@@ -61,16 +61,18 @@ pub struct Auditor {
     /// Set after a finding that displaces entries: the hashes and checkpoints of later entries then
     /// prove nothing.
     displaced: bool,
-    /// The number of entries so far.
+    /// The position in the log: how many entries were taken or skipped so far.
     position: u64,
-    /// The expected number of the next entry.
+    /// The number that the next entry has to state. It differs from `position` after an inserted or
+    /// removed entry.
     next_number: u64,
-    /// The first entry that did not fit. It is diagnosed when the next entry is known.
+    /// An entry that did not fit. The number of the entry after it decides whether it was changed,
+    /// inserted or swapped.
     suspect: Option<SuspectEntry>,
-    /// The first entry whose hash differs from the stored one. A checkpoint decides which of the
-    /// two is right.
+    /// The first entry whose hash differs from the stored one. The next checkpoint decides whether
+    /// the entry or the stored hash was changed.
     hash_mismatch: Option<u64>,
-    /// The number of entries under the last checkpoint that matched.
+    /// The number of entries under the last checkpoint whose root matched the entries.
     matched_size: u64,
     report: Report,
 }
@@ -83,8 +85,8 @@ struct SuspectEntry {
 }
 
 impl Auditor {
-    /// Creates an audit of the log in `folder`, with what the auditor has from outside the log
-    /// (`inputs`).
+    /// Creates an audit of the log in `folder`. `inputs` is what the auditor has from outside the
+    /// log, such as its key and kept checkpoints.
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
@@ -164,7 +166,8 @@ impl Auditor {
         self.report.bytes
     }
 
-    /// Audits the next entry, from the findings on this entry alone.
+    /// Audits the next entry. `entry` is what was found by judging that entry by itself; this
+    /// function compares it with the entries before it.
     pub fn take(&mut self, entry: EntryFindings) {
         if self.is_over() {
             return;

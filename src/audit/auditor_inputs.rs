@@ -17,7 +17,7 @@ pub struct AuditorInputs {
     pub witnesses: Vec<NoteKey>,
     /// The policy whose quorum of witnesses a checkpoint needs. It replaces `witnesses`.
     pub policy: Option<Arc<WitnessPolicy>>,
-    /// Whether to accept entry times that the log's clock cannot prove.
+    /// Whether to accept an entry whose time is uncertain because the log's clock stepped.
     pub allow_clock: bool,
     /// Whether a log is good although entries were erased, if the log records the erasures.
     pub allow_erased: bool,

@@ -35,12 +35,13 @@ pub struct CheckedEvidence {
     pub witnessed: Option<Timestamp>,
     /// Which parts of the request could be verified again, and why others could not.
     pub judged: JudgedEntry,
-    /// The time of the request; `None` if the request could not be verified again.
+    /// The time at which the request was judged; `None` if it could not be verified again.
     pub asked: Option<Timestamp>,
     /// Seconds by which the times of the log were ahead of its clock.
     pub offset: i64,
-    /// True if the time of the entry fits that of its request, with an offset of 0. Otherwise the
-    /// times are uncertain, also if the reader allows that ([`AuditorInputs::allow_clock`]).
+    /// True if the log's clock had not stepped (`offset` is 0) and the time of the entry is close
+    /// to the time of its request. Otherwise both times are uncertain;
+    /// [`AuditorInputs::allow_clock`] accepts such evidence, but does not change this value.
     pub times_fit: bool,
     /// The first contradiction that was found.
     pub fault: Option<String>,
@@ -58,15 +59,16 @@ impl CheckedEvidence {
     }
 }
 
-/// The members of the file that hold bytes, decoded.
+/// The members of an evidence file that hold base64 or a key, decoded.
 struct DecodedEvidence {
     note: Vec<u8>,
     proof: Vec<Hash>,
     named: NoteKey,
 }
 
-/// Checks an evidence file against `inputs`, and judges its request again as of its own time.
-/// `body` is the body of the request, if the reader has it and the log does not.
+/// Checks an evidence file against `inputs`, and judges its request again, with the clock at the
+/// time of the request. `body` is the body of the request, if the reader has it and the log does
+/// not.
 ///
 /// # Errors
 /// [`ProofError::Form`] if the file cannot be parsed. A contradiction in a readable file is a
@@ -179,8 +181,8 @@ fn check_proof(
     Ok(())
 }
 
-/// Checks the entry about the clock: it must come before the proved entry and be under the same
-/// checkpoint.
+/// Checks the clock entry in an evidence file: it must come before entry `n` and be under the same
+/// checkpoint. Returns the offset that it states, in seconds.
 fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
     let line = decode(&clock.entry).map_err(|e| e.to_string())?;
     let proof = hashes(&clock.proof).map_err(|e| e.to_string())?;

@@ -26,8 +26,9 @@ impl Context {
         Context { version: Version::First, offset: 0, rules: None, link: LogLink::default() }
     }
 
-    /// Skips entries that were not read: the clock offset and the rules are then unknown. Each new
-    /// file states a clock offset again.
+    /// Skips entries that were not read. The clock offset and the rules are unknown afterwards,
+    /// until the next entry that states them. Each file of entries begins with the clock offset if
+    /// there is one.
     pub(super) fn skip_archived(&mut self) {
         (self.offset, self.rules) = (0, None);
     }

@@ -3,7 +3,8 @@
 //! part of the log.
 //!
 //! The last signed checkpoint of each log is kept in a file, which is on the disk before a
-//! signature is returned. A witness that lost it could sign two different histories of one log.
+//! signature is returned. A witness that lost this file could sign two different histories of one
+//! log.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -106,8 +107,8 @@ struct CosignedTree {
 #[derive(Debug)]
 pub struct WitnessState {
     path: PathBuf,
-    /// The folder of the file, which is locked in place of the file itself: the file is replaced at
-    /// each write.
+    /// The locked folder of the state file. The lock is on the folder, because each write replaces
+    /// the file.
     _lock: File,
     logs: BTreeMap<String, (u64, Hash)>,
 }

@@ -28,7 +28,7 @@ pub enum EntryError {
     Member(&'static str),
 }
 
-/// The version of the format of an entry. Later versions compare greater.
+/// The version of the format of an entry. A later version compares greater than an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Version {
@@ -107,8 +107,8 @@ pub struct PreviousLog {
     pub log_key: String,
     /// The last checkpoint of the previous log, as a signed note in base64.
     pub checkpoint: String,
-    /// Whether the last entry of the previous log names this log. If not, the previous log was
-    /// abandoned.
+    /// Whether the last entry of the previous log names this log. If it does not, the previous log
+    /// was abandoned: it may have further entries.
     pub closed: bool,
     /// The number of logs before the previous one, as the previous log states it.
     pub predecessors: u64,
@@ -334,7 +334,7 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
 /// assert_eq!(entry::leaf(line), tree::leaf(line));
 /// ```
 pub fn leaf(line: &[u8]) -> Hash {
-    // This cheap search comes before parsing, because hardly any line is a tombstone.
+    // Hardly any line is a tombstone, so the line is parsed only if its beginning says so.
     if is_about(line, "tombstone")
         && let Ok(Entry { event: Event::Tombstone(tombstone), .. }) = parse(line)
     {

@@ -151,8 +151,9 @@ impl EntryJudge {
         Ok(())
     }
 
-    /// Judges a request again as of its own time, which is returned too. `elsewhere` is the body,
-    /// if the auditor has it and the log does not.
+    /// Judges a request again, with the clock at the time when it was first judged. Returns that
+    /// time too. `elsewhere` is the body of the request, if the auditor has it and the log does
+    /// not.
     pub(super) fn request(
         &mut self,
         request: &Request<'_>,
@@ -276,8 +277,8 @@ impl EntryJudge {
                         entry,
                     });
                 }
-                // The number and the labels of the valid signatures equal those of the recorded
-                // signatures with a base: that was checked before.
+                // `judge_kept` has checked that the valid signatures have the same number and
+                // labels as the recorded signatures with a base.
                 let one = holding.next().ok_or("a signature does not hold")?;
                 let covered = rules::CoveredNames::of_base(one.base);
                 let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
@@ -318,8 +319,8 @@ impl EntryJudge {
             key_status::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
-        // A known key is best; then a key that was valid at that time, a verified base, and full
-        // coverage. Among equal signatures, the first one is taken.
+        // Prefers, in this order: a key in the auditor's trust files; a key that was valid at that
+        // time; a verified base; full coverage. Among equal signatures, the first one is taken.
         let best = all.min_by_key(|(_, one, known)| {
             let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
             (known.is_none(), !then, !one.base, !one.whole)

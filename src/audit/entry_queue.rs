@@ -28,7 +28,8 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
 /// An entry that waits to be written.
 pub(super) struct EntryTask {
     pub(super) record: Record,
-    /// Counts this entry if it is lost and no request waits for it.
+    /// The counter to increment if this entry is lost. Present only if no request waits for the
+    /// entry.
     gaps: Option<Arc<AtomicU64>>,
 }
 

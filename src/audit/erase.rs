@@ -1,8 +1,8 @@
 //! Erases one entry, for example after a court order.
 //!
-//! First the log records, in a new entry under a checkpoint, that the entry is erased. Then a
-//! tombstone replaces the erased entry, in the log's folder or in an archive. If a process ends
-//! between the two steps, a second call completes the erasure.
+//! First the log gets a new entry, under a checkpoint, that records the erasure. Then a tombstone
+//! replaces the erased entry, in the log's folder or in an archive. If a process ends between these
+//! two steps, a second call of [`erase`] completes the erasure.
 
 use std::sync::Arc;
 
@@ -30,8 +30,9 @@ pub struct ErasedEntry {
     pub recorded_in: u64,
     /// The number of files in which a tombstone replaced the entry.
     pub files: u64,
-    /// The reason in that record. If an earlier call was interrupted behind the record, this is the
-    /// reason of that call: the record is under a checkpoint and cannot change.
+    /// The reason in the entry that records the erasure. If an earlier call wrote that entry and
+    /// was then interrupted, this is the reason of the earlier call: the entry is under a
+    /// checkpoint and cannot change.
     pub reason: String,
 }
 
@@ -48,8 +49,8 @@ pub enum EraseError {
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
-    /// The entry is not about a request. Such entries contain no personal data, and the log cannot
-    /// be read without them.
+    /// The entry is not about a request. Entries about the log itself contain no personal data, and
+    /// the log cannot be read without them.
     #[error("entry {n} is not about a request but about {event:?}: only requests can be erased")]
     NoRequest {
         /// The number of the entry.
@@ -88,15 +89,15 @@ pub fn erase(
         return Err(EraseError::NoEntry(n));
     }
     writer.checkpoint()?;
-    // The entry may have been erased before, and the record of that may be in any later file, so
+    // The entry may have been erased before. Any later file can have the record of that erasure, so
     // all later files are needed.
     if let Some(not_given) = archived::not_given(folder)?.iter().find(|range| range.end > n) {
         return Err(LogError::Archived(not_given.start.max(n)).into());
     }
     let changed = |why: String| LogError::changed(folder.path(), why);
     let copies = copies(folder, n)?;
-    // Archiving was interrupted after its note was written: an archive that was not given may have
-    // a packed copy of the entry.
+    // If archiving was interrupted after it wrote its note, an archive that was not given may have
+    // a packed copy of the entry. Then the entry is not erased.
     let first = copies.first().map(|copy| copy.first);
     let is_archived = folder.stubs()?.iter().any(|(start, _)| Some(*start) == first);
     if is_archived && copies.iter().all(|copy| !copy.packed) {
@@ -154,8 +155,8 @@ pub fn erase(
     Ok(ErasedEntry { n, recorded_in, files, reason: erasure.reason })
 }
 
-/// Lists the files that hold entry `n`: one; or two, if archiving was interrupted and left a packed
-/// copy.
+/// Lists the files that hold entry `n`: one file, or also a packed copy if archiving was
+/// interrupted.
 fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     let files = archived::entry_files(folder)?;
     let at = files.partition_point(|file| file.first <= n);
@@ -172,8 +173,8 @@ fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     Ok(copies)
 }
 
-/// Checks that the line is the one under the latest checkpoint. A line that was changed is evidence
-/// of tampering, and is not erased.
+/// Checks that the line of entry `n`, with the leaf hash `leaf`, is the one under the latest
+/// checkpoint. A line that was changed is evidence of tampering, and is not erased.
 fn check(
     folder: &Folder,
     n: u64,

@@ -1,4 +1,5 @@
-//! Matches tombstones with the entries that record an erasure: neither is valid without the other.
+//! Matches tombstones with the entries that record an erasure: a tombstone is valid only with such
+//! an entry, and such an entry only with its tombstone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -33,11 +34,12 @@ pub(super) fn find_record(folder: &Folder, n: u64) -> Result<Option<(u64, Erasur
     Ok(None)
 }
 
-/// Most erasures that are listed; further ones are only counted. Each has a reason of up to 1,000
-/// bytes, and a log can be made of nothing else.
+/// Maximum number of erasures that are listed; further ones are only counted. The list would
+/// otherwise fill the memory: each erasure has a reason of up to 1,000 bytes, and a forged log can
+/// consist of erasures only.
 const MOST_LISTED: usize = 1_000;
 
-/// An erasure, as the log tells of it.
+/// An erasure, as the entry that records it states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReportedErasure {
@@ -49,7 +51,7 @@ pub struct ReportedErasure {
     pub recorded_in: u64,
     /// The time of the entry that records the erasure.
     pub recorded_at: Timestamp,
-    /// The reason, in the words of the log's keeper.
+    /// The reason, as the log's operator gave it.
     pub reason: String,
     /// True if the tombstone was read; false if its archive was not given.
     pub seen: bool,
@@ -66,7 +68,7 @@ pub(super) struct ErasureMatcher {
     /// Erased entries with both tombstone and record, and the number of the entry that records the
     /// erasure.
     matched: BTreeMap<u64, u64>,
-    /// The first of them, in the order of their records.
+    /// The first erasures, in the order of the entries that record them.
     listed: Vec<ReportedErasure>,
 }
 
@@ -139,7 +141,7 @@ impl ErasureMatcher {
         }
     }
 
-    /// Returns the first erasures, in the order of their records.
+    /// Returns the listed erasures, in the order of the entries that record them.
     pub(super) fn into_list(self) -> Vec<ReportedErasure> {
         self.listed
     }

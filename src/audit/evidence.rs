@@ -24,8 +24,8 @@ use crate::verify::HeldSignature;
 pub struct Evidence {
     /// The signatures as JSON objects, separated by commas.
     pub(super) signatures: Vec<u8>,
-    /// The bytes of the first signature. They identify the request, because no other request has
-    /// the same.
+    /// The bytes of the first signature. No other request has the same bytes, so they identify the
+    /// request.
     first: Option<[u8; 64]>,
     kept: KeptFields,
 }
@@ -103,8 +103,9 @@ impl Evidence {
         let mut evidence = Evidence::none(profile);
         for one in held {
             let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
-            // If the key was found by another name than its thumbprint, an auditor has to find it
-            // by that name too.
+            // If the verifier looked the key up by another name than its thumbprint, the entry
+            // keeps that name as `kid`, so that an auditor's verifier finds the key in the same
+            // way.
             if let Some(kid) = keyid(one.base).filter(|id| one.entry.kids().iter().any(|k| k == id))
             {
                 key.kid = kid;

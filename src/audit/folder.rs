@@ -35,7 +35,7 @@ const KEY: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
 /// The extension of a file of entries.
 const SEGMENT: &str = ".jsonl";
-/// Why a key of another kind does not sign checkpoints.
+/// The error text for a log key of another kind: C2SP checkpoints are signed with Ed25519.
 const NOT_ED25519: &str = "it is not an Ed25519 key";
 /// The extension of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
@@ -166,7 +166,8 @@ impl Folder {
         let path = folder.file(PUBLIC);
         store::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
         store::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
-        // A checkpoint over no entries: if a log has no checkpoint at all, an attacker removed it.
+        // Each log begins with a checkpoint over no entries. So a log without any checkpoint was
+        // damaged by an attacker.
         let origin = key.name().to_owned();
         let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
         let note = checkpoint.sign(&key, secret)?;

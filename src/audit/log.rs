@@ -45,9 +45,9 @@ struct SharedLog {
 struct LogCounters {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
-    /// Refused requests with a valid signature that got no entry.
+    /// Number of refused requests with a valid signature whose entry was lost.
     refusals_without_entry: Arc<AtomicU64>,
-    /// Refused requests without a valid signature that did not even get a line in the file of
+    /// Number of refused requests without a valid signature that are not even in the file of
     /// refused requests.
     refusals_not_logged: AtomicU64,
     /// Why no more entries are appended.
@@ -123,8 +123,9 @@ impl Log {
         self.shared.queue.close();
     }
 
-    /// Appends an entry without waiting. If that fails and the request `passes`, the failure counts
-    /// as a gap.
+    /// Appends an entry without waiting. `passes` says whether the request is forwarded. If the
+    /// entry cannot be written, the loss is counted: as a gap for a forwarded request, and
+    /// otherwise as a refusal without an entry.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let counters = &self.shared.counters;
         let missed = if passes { &counters.gaps } else { &counters.refusals_without_entry };
@@ -134,7 +135,7 @@ impl Log {
         }
     }
 
-    /// Counts an entry that could not be created.
+    /// Counts a gap for a forwarded request whose entry could not be created.
     pub(super) fn gap(&self) {
         self.shared.counters.gaps.fetch_add(1, Ordering::Relaxed);
     }
@@ -213,21 +214,21 @@ struct LogWriting {
     interval: Duration,
     /// When an entry with the counts of refused requests was last written.
     last_count: Instant,
-    /// When the last retry after a failed write was.
+    /// The time of the last retry after a failed write.
     last_retry: Instant,
     /// The number of gaps that entries of the log already report.
     reported_gaps: u64,
 }
 
 impl LogWriting {
-    /// Writes entries until the log is closed. The files are closed when this function returns,
-    /// before the log counts as closed.
+    /// Writes entries until the log is closed. When this function returns, the files are closed and
+    /// other processes can open the log.
     fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: LogWriter) {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
                 Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
-                // Under `required`, a log that fails makes the server refuse requests, so no entry
-                // arrives that could show that the log works again. So the thread tries a write
+                // Under `required`, a server refuses all requests while its log fails. So no entry
+                // arrives that could show that the log works again, and the thread tries a write
                 // itself.
                 Taken::Idle if self.last_retry.elapsed() >= RETRY => {
                     let work = worker.queue().work();
@@ -271,8 +272,8 @@ impl LogWriting {
             };
             worker.queue().answer(entry, answer);
         }
-        // This also happens after a late batch: its requests got the error that the log is slow,
-        // but the log works again.
+        // A batch that was written too late also ends the failure: its requests got an error, but
+        // the log works again.
         worker.queue().work().set_trouble(numbers.map(drop));
     }
 
@@ -294,7 +295,7 @@ impl LogWriting {
             self.reported_gaps = gaps;
             return;
         }
-        // The write failed: the counts are kept for the next such entry.
+        // If the write failed, the counts are kept for the next entry with counts.
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }

@@ -251,9 +251,9 @@ impl Note {
         &self.text
     }
 
-    /// Returns the time at which `key` signed the note; for a log's key, which states no time, this
-    /// is zero. Returns `None` if there is no signature of `key`, or if one of several signatures
-    /// with its name and hash is invalid.
+    /// Returns the time at which `key` signed the note. The signature of a log's key states no
+    /// time, and gives zero. Returns `None` if there is no signature of `key`, or if one of several
+    /// signatures with its name and hash is invalid.
     pub fn signed_by(&self, key: &NoteKey) -> Option<Timestamp> {
         let hash = key.hash();
         let mut when = None;

@@ -1,5 +1,5 @@
-//! Makes an evidence file for one entry. It proves to a reader without any other data which request
-//! was signed, and that the log has the entry.
+//! Makes an evidence file for one entry. A reader of this file needs no other data to verify which
+//! request was signed, and that the log has the entry.
 //!
 //! ```json
 //! {"mcpid":"evidence/2",
@@ -16,9 +16,8 @@
 //! ```
 //!
 //! Binary members are base64 in one line, so that a person can check all of them with `sed`,
-//! `base64`, `sha256sum` and `openssl`. `clock` is present only if the log's clock has stepped: it
-//! is the entry that states the offset. Each member is checked, so that the reader need not believe
-//! any of them.
+//! `base64`, `sha256sum` and `openssl`. `clock` is the entry that states the offset of the log's
+//! clock; it is present only if that clock has stepped. A check of the file verifies each member.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -230,7 +229,7 @@ fn inclusion(
 }
 
 fn says_offset(line: &EntryLine) -> bool {
-    // This cheap search comes before parsing, because hardly any entry is about the clock.
+    // Hardly any entry is about the clock, so an entry is parsed only if its beginning says so.
     entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }
 
@@ -253,7 +252,7 @@ pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     keys
 }
 
-/// Returns the keys as PEM, in the same order.
+/// Returns the keys as PEM, in the order of `keys`.
 pub(super) fn pems(keys: &[Box<RawValue>]) -> Result<Vec<String>, ProofError> {
     let keys: Vec<&str> = keys.iter().map(|key| key.get()).collect();
     let text = format!("{{\"keys\":[{}]}}", keys.join(","));

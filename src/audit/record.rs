@@ -16,8 +16,8 @@ use crate::verify::Verifier;
 /// The format version of new entries, which is the value of their first member `mcpid`.
 pub(super) const VERSION: &str = "audit/2";
 
-/// The first format version. Entries of this version are read, but not written any more. In it, the
-/// entry of a signer has no rules, and no entry records a clock step.
+/// The first format version. Entries of this version are read, but not written any more. In
+/// `audit/1`, the entry of a signer has no rules, and no entry records a clock step.
 pub(super) const FIRST_VERSION: &str = "audit/1";
 
 /// The verdict on a request, as an entry records it.
@@ -220,10 +220,10 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalCounts {
-    /// Requests since the last such entry that have no valid signature, or were refused too often
-    /// to get an entry each.
+    /// Requests since the last entry with counts: requests without a valid signature, and refused
+    /// requests with one that exceeded the rate limit of entries.
     pub seen: u64,
-    /// How many of `seen` did not even get a line in the file of refused requests.
+    /// The part of `seen` that is not even in the file of refused requests.
     pub dropped: u64,
     /// The requests in `seen`, by refusal code.
     pub codes: std::collections::BTreeMap<String, u64>,

@@ -15,10 +15,11 @@ use crate::message::target::Origins;
 use crate::profile::Profile;
 use crate::verify::{Statement, Verifier};
 
-/// Average limit of entries per second about requests with a valid signature that are refused.
-/// Without it, an attacker who has seen one signed request could fill the log by repeating it.
+/// Maximum number of entries per second, on average, about refused requests with a valid signature.
+/// Without this limit, an attacker who has seen one signed request could fill the log by repeating
+/// that request.
 const HELD_RATE: f64 = 100.0;
-/// Number of such entries that may come at once.
+/// Maximum number of entries at once about refused requests with a valid signature.
 const HELD_BURST: f64 = 1_000.0;
 
 /// What to do if an entry cannot be written.
@@ -122,7 +123,8 @@ impl Recorder {
 
     /// Records a request that is refused, or that strict mode would refuse. `evidence` is present
     /// if a signature is valid. A request that is forwarded anyway is recorded like a verified one.
-    /// Refused requests are only counted once they are so many that they could fill the disk.
+    /// Refused requests beyond a rate limit are only counted, because entries about them could fill
+    /// the disk.
     ///
     /// # Errors
     /// [`LogError`] if the entry of a request that is forwarded was not written and the policy is
@@ -153,8 +155,8 @@ impl Recorder {
     }
 
     /// Records a request on the client's side, before it is sent. `head` contains the signature
-    /// that `evidence` describes, which was made under `profile`; `origins` are those of that
-    /// moment.
+    /// that `evidence` describes. `by` holds the signer's profile and its origins at the time of
+    /// signing.
     ///
     /// # Errors
     /// As [`Recorder::verified`]; after an error, the request must not be sent.

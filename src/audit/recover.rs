@@ -1,9 +1,10 @@
 //! Opens a log after another process has written it, even if that process crashed.
 //!
 //! An entry is acknowledged only after it is on the disk. So a crash can leave only an incomplete
-//! end: a part of a line, or blocks that were never written. That end is cut off. So is an erasure
-//! or the end of the log without the checkpoint that has to follow it. After any other difference,
-//! the log is not opened, because continuing to write would cover the traces of a change.
+//! end: a part of a line, or blocks that were never written. Such an end is cut off. The last
+//! entries are also cut off if they record an erasure or close the log and the checkpoint that has
+//! to follow them is missing. After any other difference, the log is not opened, because further
+//! entries would hide the traces of a change.
 //!
 //! All files are read before anything is written, so that a log that is refused stays unchanged.
 
@@ -26,7 +27,8 @@ use crate::clock::Timestamp;
 struct LatestCheckpoint {
     checkpoint: Checkpoint,
     note: Vec<u8>,
-    /// Whether the file of the latest checkpoint is missing or old and has to be written.
+    /// Whether the file `checkpoint`, which holds the latest checkpoint, is missing or outdated and
+    /// has to be written.
     to_rewrite: bool,
     /// The length, in bytes, to which the file of all checkpoints has to be cut because an
     /// incomplete note follows.
@@ -70,8 +72,8 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
 }
 
 /// Reads the latest checkpoint, and verifies that the log's own key signed it. A writer first
-/// appends a checkpoint to the file of all checkpoints and then writes `checkpoint`; it may have
-/// ended between the two.
+/// appends a checkpoint to the file of all checkpoints and then writes the file `checkpoint`. If it
+/// ended between these two steps, the file of all checkpoints has the newer one.
 fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let alone = folder.latest()?;
@@ -124,7 +126,7 @@ fn fits(frontier: &Frontier, checkpoint: &Checkpoint) -> bool {
     }
 }
 
-/// Reads the files of entries, beginning with one of them.
+/// Reads the files of entries from one file on, and computes the state of the log after them.
 fn replay(
     folder: &Folder,
     segments: &[(u64, PathBuf)],
@@ -194,8 +196,8 @@ fn replay(
                     return Err(changed(why));
                 }
                 Event::Tombstone(tombstone) => {
-                    // The erased entry may have been the first request. Its rules also apply to the
-                    // next one, but are unknown.
+                    // The erased entry may have stated rules that also apply to later requests.
+                    // These rules are unknown now.
                     rules = if rules == RulesInForce::None { RulesInForce::Unknown } else { rules };
                     tombstone.leaf
                 }
@@ -222,12 +224,13 @@ fn replay(
     Ok(ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
-/// Returns true if the last entries of a file, from `line` on, are an erasure or the end of the log
-/// without its checkpoint, and perhaps the step of the clock before it.
+/// Returns true if the last entries of a file, from `line` on, record an erasure or close the log,
+/// and no checkpoint covers them. An entry about the clock may stand before them.
 ///
-/// The log signs a checkpoint right behind these entries, and acknowledges them only then. So the
-/// end of a process leaves them as they are here, and they are cut off: the call is made again.
-/// Without the log's key they can be forged, and the next checkpoint would sign the forgery.
+/// The log signs a checkpoint right after such entries, and acknowledges them only then. If the
+/// process ended before that checkpoint, the entries are cut off, and the caller repeats its call.
+/// If they stayed, an attacker without the log's key could forge them, and the next checkpoint
+/// would sign the forgery.
 fn is_unfinished_statement(path: &Path, line: &EntryLine) -> Result<bool, LogError> {
     let rest: Vec<EntryLine> =
         EntryLines::open_at(path, line.n, line.offset)?.take(3).collect::<Result<_, _>>()?;
@@ -288,7 +291,8 @@ fn stored_hashes(
     let wrong = |e| LogError::io("read", &folder.tree(), e);
     let length = file.metadata().map_err(wrong)?.len();
     let whole = tree::stored(replayed.frontier.size()).saturating_mul(HASH);
-    // A write that was cut short leaves less than one hash too much.
+    // An interrupted write leaves less than one hash after the complete ones. More bytes than that
+    // were added by an attacker.
     if length >= whole.saturating_add(HASH) && signed < replayed.frontier.size() {
         return Err(changed("more hashes are stored than it has entries"));
     }

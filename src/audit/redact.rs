@@ -195,7 +195,8 @@ pub(super) fn apply(
     else {
         return Ok(KeptBody::Nothing);
     };
-    // If the message has no name, rules for any name apply too, so that rather too much is hidden.
+    // If the message has no name, rules for any name apply too. This can hide more than necessary,
+    // but never less.
     let forms = operation.forms();
     let mine: Vec<&Rule> =
         rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();

@@ -42,7 +42,8 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints of the log in `folder`. Reports invalid ones to `fault`.
+    /// Opens the checkpoints of the log in `folder`. Calls `fault` with the reason for each invalid
+    /// one.
     pub(super) fn open(
         folder: &Folder,
         inputs: &AuditorInputs,
@@ -95,8 +96,8 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// Adds the cosigned checkpoint in the folder, if enough witnesses have cosigned it. Their
-    /// signatures prove it, although the log itself stores it.
+    /// Adds the cosigned checkpoint in the folder, if enough witnesses have cosigned it. The log
+    /// stores this file itself, but only the witnesses can make their signatures.
     fn take_cosigned(
         &mut self,
         folder: &Folder,
@@ -118,7 +119,7 @@ impl Checkpoints {
         }
     }
 
-    /// Reads on to the log's next own checkpoint over `least` entries or more.
+    /// Reads the file of all checkpoints up to the next checkpoint over `least` entries or more.
     fn step(&mut self, least: u64, fault: &mut impl FnMut(String)) {
         self.next = None;
         if let Some(note) = self.notes.next() {
@@ -177,7 +178,8 @@ impl Checkpoints {
             most = most.max(next.checkpoint.size);
             self.step(next.checkpoint.size, &mut fault);
         }
-        // The writer adds a checkpoint to the file of all checkpoints first, so it must be there.
+        // The writer adds a checkpoint to the file of all checkpoints before it writes
+        // `checkpoint`. So that file must have the latest checkpoint.
         if self.latest.is_some() {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }

@@ -2,8 +2,9 @@
 //! it.
 //!
 //! Memory use grows with the number of requests within that time, not with the length of the log.
-//! Times in this module are those of the requests. If they go back because the log's clock stepped,
-//! the log is searched for nonces that were already dropped from memory.
+//! Times in this module are times of requests. If the log's clock stepped back, a request can be
+//! older than nonces that were already dropped from memory; the log is then searched for these
+//! nonces.
 
 use std::collections::HashMap;
 
@@ -20,13 +21,14 @@ pub(super) struct NonceUses {
     used: HashMap<NonceId, i64>,
     /// Nonces that end before this time were removed from `used`.
     forgotten: i64,
-    /// Uses at a time for which nonces may have been dropped, with the entry of each use.
+    /// Nonces of requests that are older than `forgotten`: earlier uses may have been dropped from
+    /// memory. Each with its entry and its use.
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// How many seconds a request may be older than an earlier request in the log without a search in
-/// the log. Requests get their entries within moments, so an older request means that the clock
-/// stepped. The memory holds the nonces of this time and the window.
+/// How many seconds a request may be older than an earlier request in the log before the log is
+/// searched. Requests get their entries within moments, so a larger difference means that the clock
+/// stepped. Nonces are kept in memory for this time and the window.
 const SLACK: i64 = 10;
 
 /// Seconds of the log's time between two removals of nonces.
@@ -47,8 +49,8 @@ impl NonceUses {
     }
 
     /// Removes the nonces that no verifier would refuse at `now`. All nonces are looked through at
-    /// once, at most every [`SWEEP`] seconds of the log's time. A list of nonces by their end would
-    /// be faster, but take as much memory as the nonces themselves.
+    /// once, at most every [`SWEEP`] seconds of the log's time. A second list, sorted by the end of
+    /// each nonce, would be faster, but double the memory.
     pub(super) fn forget(&mut self, now: i64) {
         let now = now.saturating_sub(SLACK);
         if now < self.forgotten.saturating_add(SWEEP) {
@@ -62,8 +64,8 @@ impl NonceUses {
         }
     }
 
-    /// Searches the whole log for the nonces of requests that are older than the dropped ones.
-    /// Returns the entries of the first and the second use of the same nonce.
+    /// Searches the whole log for second uses of nonces that were dropped from memory. Returns the
+    /// entries of the first and the second use of the same nonce.
     ///
     /// # Errors
     /// [`LogError`] if the log cannot be read.

@@ -22,7 +22,7 @@ const MAX_SHORT_LINES: u32 = 1_000;
 /// One line of a file of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryLine {
-    /// The position of the line in the log, as counted.
+    /// The position of the line in the log, counted from the first line of the first file.
     pub n: u64,
     /// The line's bytes, without the line feed.
     pub bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct EntryLine {
     pub whole: bool,
     /// The position of the line in its file, in bytes.
     pub offset: u64,
-    /// The number of the line as the name of its file says.
+    /// The position of the line, counted from the number in the name of its file.
     pub named: u64,
     /// The damage, if the file cannot be read completely.
     pub fault: Option<String>,
@@ -127,8 +127,8 @@ impl Iterator for EntryLines {
     }
 }
 
-/// Returns all lines of the log, in order. Each line has its position as counted, and its number as
-/// the name of its file says, so that missing entries are noticed.
+/// Returns all lines of the log, in order. Each line has two positions, one counted from the start
+/// of the log and one from the number in the name of its file. They differ if entries are missing.
 ///
 /// # Errors
 /// [`LogError`] if the files cannot be read.
@@ -268,7 +268,8 @@ impl Notes {
             let room = (MAX_NOTE + 1).saturating_sub(note.len());
             let limit = u64::try_from(room).unwrap_or(u64::MAX);
             let read = reader.by_ref().take(limit).read_until(b'\n', &mut note)?;
-            // No valid note is that long. The bytes are returned, and will fail to parse.
+            // No valid note is that long. The bytes are returned nevertheless, and the caller will
+            // fail to parse them.
             if note.len() > MAX_NOTE {
                 self.reader = None;
                 return Ok(Some(note));

@@ -20,8 +20,9 @@ pub(super) struct OpenSegment {
     pub(super) day: i64,
 }
 
-/// The file of hashes, and the hashes that are still to be written: with the next checkpoint, or
-/// earlier if there are many. Until then, the hashes can be computed from the entries.
+/// The file of hashes, and the hashes that wait to be written. They are written with the next
+/// checkpoint, or earlier if there are many. If the process ends before, they can be computed from
+/// the entries.
 pub(super) struct HashFile {
     pub(super) file: File,
     pub(super) path: PathBuf,

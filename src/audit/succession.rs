@@ -20,7 +20,7 @@ use super::segment;
 use super::writer::{LogWriter, Settings};
 use crate::clock::Clock;
 
-/// Closes the log in `old`, and makes the new, empty log in `new` its successor. If that was
+/// Closes the log in `old`, and makes the new, empty log in `new` its successor. If a call was
 /// interrupted, a second call completes it.
 ///
 /// # Errors

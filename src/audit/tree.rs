@@ -1,8 +1,8 @@
 //! The Merkle tree of RFC 9162 section 2.1, which combines a log's entries into one hash.
 //!
 //! Leaves are the exact bytes of the lines of entries. A full subtree of a growing tree never
-//! changes. So the hash of each full subtree is computed and stored once, at a position that
-//! follows from its place in the tree. Appending needs only the right edge of the tree, a proof
+//! changes. So the hash of each full subtree is computed and stored once; its position in the file
+//! follows from its position in the tree. Appending needs only the right edge of the tree, a proof
 //! needs a few stored hashes, and no entry is read again.
 
 use sha2::{Digest as _, Sha256};
@@ -252,8 +252,8 @@ pub fn is_consistent(
     let (mut at, mut last) = (old - 1, new - 1);
     let shift = at.trailing_ones();
     (at, last) = (at >> shift, last >> shift);
-    // If the old tree is a full subtree of the new one, its root is the first hash, and the proof
-    // leaves it out.
+    // If the old tree is a full subtree of the new tree, the old root is the first hash, and the
+    // proof does not repeat it.
     let first = if at == 0 { Some(old_root) } else { hashes.next() };
     let Some(first) = first else { return false };
     let (mut from_old, mut from_new) = (*first, *first);

@@ -49,8 +49,8 @@ pub struct Settings {
     pub interval: Duration,
     /// Maximum time for writing an entry; 5 seconds by default.
     pub budget: Duration,
-    /// Maximum size of the file of refused requests, in bytes; 16 MiB by default. When it is full,
-    /// it becomes the older file, and the previous older file is removed.
+    /// Maximum size of the file of refused requests, in bytes; 16 MiB by default. A full file is
+    /// renamed to the older file, which replaces the previous older file.
     pub refused_size: u64,
 }
 
@@ -77,8 +77,8 @@ pub(super) struct LogWriter {
     key: LogKey,
     settings: Settings,
     clock: Arc<dyn Clock>,
-    /// The state; `None` after a failure that left it unknown what the files contain. They are then
-    /// read again.
+    /// The state of the open files; `None` after a failed write whose bytes could not be cut off.
+    /// Before the next write, the files are then read again.
     state: Option<LogState>,
     last_checkpoint: Instant,
     /// The folder of the log, locked.
@@ -287,8 +287,8 @@ impl EntryBatch {
         }
     }
 
-    /// Adds a record, and before it the entries about the clock and the rules that it needs.
-    /// Returns the number of the record.
+    /// Adds a record. If the clock offset or the rules have changed, adds an entry about each of
+    /// them before the record. Returns the number of the record.
     fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
         let judged = record.judged;
         // The time of an entry is not before the time of the previous entry, and not before its

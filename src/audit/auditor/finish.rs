@@ -10,8 +10,9 @@ impl Auditor {
     /// Ends the audit. Call this after all entries were given.
     ///
     /// # Errors
-    /// [`LogError`] if the log has to be read again and cannot be. This happens only if its clock
-    /// went far back.
+    /// [`LogError`] if the log has to be read again and cannot be. The log is read again only if a
+    /// request in it is older than nonces that were already dropped from memory, because the clock
+    /// of the log stepped back.
     pub fn finish(self) -> Result<Report, LogError> {
         self.finish_with_nonces().map(|(report, _)| report)
     }
@@ -67,7 +68,7 @@ impl Auditor {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
             self.find(FindingKind::File, Some(first), why);
         }
-        // A request is older than nonces that were dropped from memory, so the whole log is read
+        // If a request is older than nonces that were dropped from memory, the whole log is read
         // again.
         if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
             let why = format!("its nonce was used before by the same key, in entry {earlier}");

@@ -42,8 +42,8 @@ impl Auditor {
     pub(super) fn conclude(&mut self, suspect: SuspectEntry, next: Option<u64>) {
         let SuspectEntry { place, n, why, what } = suspect;
         if let Some(first) = self.hash_mismatch.filter(|first| *first < place) {
-            // Two entries have this number. The first of them came after the hashes were stored, so
-            // it was inserted.
+            // Two entries have this number. The hash of the first one is not the stored one, so the
+            // first one was inserted later.
             if n == Some(first) && place == first + 1 {
                 self.find(FindingKind::Inserted, Some(first), "the true entry follows".to_owned());
             } else {
@@ -57,13 +57,14 @@ impl Auditor {
         }
         let (finding, structural) = finding::of_inconsistent_entry(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
-        // Otherwise only this one entry is doubtful.
+        // If the finding is not structural, the entries after this one are still at their places.
         if structural {
             self.continue_at(next);
         }
     }
 
-    /// Continues to count from the number of the next entry, if the auditor wants all findings.
+    /// Continues the audit at the number that the next entry states, for an auditor who wants all
+    /// findings. Hashes are not compared any more.
     fn continue_at(&mut self, next: Option<u64>) {
         (self.displaced, self.stored, self.hash_mismatch) = (true, None, None);
         if let Some(next) = next {

@@ -45,7 +45,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// Skips archived files, up to entry `to`, with which the next file that was given begins.
+    /// Skips the archived files before entry `to`, the first entry of the next file that was given.
     pub(super) fn skip_archived(&mut self, to: u64) {
         while let Some(next) = self.archived.remove(&self.position) {
             if next > to {

@@ -14,8 +14,9 @@ use crate::profile::Profile;
 use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
-/// Checks the signature `told`, whose base is not kept, as far as that is possible. Returns what
-/// the signature states.
+/// Checks the recorded signature `told`, whose base is not kept: its bytes are those of the
+/// request, it covers data that no log keeps, and its window and coverage fit the profile. Returns
+/// the parameters that the signature states.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
@@ -36,7 +37,7 @@ pub(super) fn check<'c>(
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
     let fields = KeptFields::of(Some(&profile.name));
     let kept = |name: &str| {
-        // The form of the target on the request line is not kept.
+        // The log keeps the absolute target, but not the form that it had on the request line.
         name != "@request-target" && (name.starts_with('@') || fields.has(name))
     };
     if params.components().iter().all(|component| kept(component.name())) {

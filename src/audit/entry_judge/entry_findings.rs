@@ -12,9 +12,9 @@ use crate::clock::Timestamp;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EntryFindings {
-    /// The entry's position in the log, as counted.
+    /// The entry's position in the log, counted from the first line of the first file.
     pub n: u64,
-    /// The entry's position as the name of its file says.
+    /// The entry's position, counted from the number in the name of its file.
     pub(in crate::audit) named: u64,
     /// The leaf hash of the entry.
     pub leaf: Hash,
@@ -37,7 +37,7 @@ pub struct EntryFindings {
 /// What an entry means for later entries.
 #[derive(Debug)]
 pub(in crate::audit) enum Notice {
-    /// A request that was judged at `time`, by rules that the log must have named before.
+    /// A request that was judged at `time`. An earlier entry must have stated its `rules`.
     Request {
         time: Timestamp,
         rules: Option<Rules>,
@@ -73,6 +73,7 @@ pub struct JudgedEntry {
     pub key: Option<String>,
     /// What the auditor's trust files say about the key of that signature.
     pub known: Option<KeyStatus>,
-    /// Whether only the log claims which operation the request asks for.
+    /// Whether the recorded operation is only a claim of the log: no signed data that was kept
+    /// states it.
     pub operation_claimed: bool,
 }

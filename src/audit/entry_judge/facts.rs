@@ -49,8 +49,8 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// Returns the `kid` of a key in the log. The verifier looked the key up by this text: the
-/// thumbprint of the key, or the `keyid` of the signature.
+/// Returns the `kid` of a key in the log. The `kid` is the text by which the verifier looked the
+/// key up: the thumbprint of the key, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
@@ -138,8 +138,8 @@ pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), S
     Ok(())
 }
 
-/// Checks that a redacted body has one piece of text more than cuts, and that the entry does not
-/// also have the complete body.
+/// Checks that a redacted body is well formed, and that the entry does not also have the complete
+/// body (`whole`).
 pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), String> {
     if whole {
         return Err("it has its body whole, and with values cut out".to_owned());
@@ -150,7 +150,8 @@ pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), Str
     }
 }
 
-/// Checks that a body of the auditor, which the log does not have, is the signed body.
+/// Checks that the body that the auditor supplied, and that the log does not have, is the signed
+/// body.
 pub(super) fn check_given(
     request: &Request<'_>,
     head: &Head<'_>,
@@ -184,9 +185,9 @@ pub(super) fn check_operation(
     Err(format!("its body asks for {}, and it says {}", show(read), show(said)))
 }
 
-/// Checks the recorded operation against the head, if the body is not kept. In an accepted request,
-/// the covered fields agreed with the body. Returns `Ok(true)` if no signed field states the
-/// operation.
+/// Checks the recorded operation against the head, if the body is not kept. A verifier accepts a
+/// request only if the covered `Mcp-*` fields agree with the body, so these fields can replace the
+/// body here. Returns `Ok(true)` if no covered field states the operation.
 pub(super) fn check_mirror(
     mcp: Option<&Mcp>,
     head: &Head<'_>,
@@ -253,8 +254,8 @@ pub(super) fn check_outcome(
     };
     match found {
         Some(Err(no)) if no.code().as_str() == code => Ok(()),
-        // These two can be found before the body is parsed: `expired` after its last byte, and
-        // `too_large` by its length.
+        // A server finds these two faults before it parses the body: `expired` after the last byte,
+        // and `too_large` by the length.
         Some(Err(_)) if matches!(code, "expired" | "too_large") => Ok(()),
         Some(Err(no)) => Err(format!("{}, and it says {code}", refused(&no))),
         Some(Ok(())) if NOT_REPEATABLE.contains(&code) => Ok(()),

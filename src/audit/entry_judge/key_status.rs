@@ -13,8 +13,8 @@ pub struct KeyStatus {
     pub name: Option<String>,
     /// The time of the revocation, which may be in the future.
     pub revoked_at: Option<Timestamp>,
-    /// Why the key was not valid at the time of the request, by the auditor's file: it was revoked,
-    /// or outside its validity.
+    /// Why the key was not valid at the time of the request: the auditor's file says that it was
+    /// revoked, or outside its validity.
     pub not_then: Option<&'static str>,
     /// Whether today's `allow` list of the key lacks the operation.
     pub no_longer_allowed: bool,

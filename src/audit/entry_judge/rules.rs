@@ -67,7 +67,8 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<AppliedRules
         require: rules.require.clone(),
         allow_uncovered: rules.allow_uncovered.clone(),
     };
-    // An entry keeps the key, and not what its JWK stated as its purpose.
+    // An entry keeps the key, but not the purpose that its JWK stated, so the purpose cannot be
+    // checked again.
     let profile = Profile { window, key_purpose: None, ..profile };
     Ok(AppliedRules { profile: if signer { own(profile) } else { profile }, changes, origins })
 }
@@ -92,8 +93,9 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
     };
     let back = match (rules.window, demanded.window.back) {
         (Some(said), Some(most)) => said > most,
-        // Without a window, a signature of any age is accepted, unless the profile limits the life of
-        // each. That is lax unless the auditor chose a profile without a window.
+        // Without a window, a signature of any age is accepted, unless the profile limits the
+        // lifetime of each signature. Such rules are lax, unless the auditor chose a profile
+        // without a window.
         (None, None) => pinned.profile.is_none() && demanded.lifetime().is_none(),
         (None, Some(_)) => true,
         (Some(_), None) => false,

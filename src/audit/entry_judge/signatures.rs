@@ -22,8 +22,8 @@ pub(super) fn judge_kept<'h>(
 ) -> Result<Option<VerifiedHead<'h>>, String> {
     match verifier.judge_head(head) {
         Ok(held) => same_signatures(request, ids, &held).map(|()| Some(held)),
-        // No base is kept: a covered field is missing from the log, so the signature cannot be
-        // verified again, which is not a fault.
+        // No base is kept, because the signature covers a field that the log does not keep. Such a
+        // signature cannot be verified again, so its refusal here is no fault of the entry.
         Err(no)
             if no.step() == Step::Signature
                 && request.signatures.iter().all(|one| one.base.is_none()) =>
@@ -141,7 +141,7 @@ pub(super) fn claimed(
     if !agreed {
         return Ok(true);
     }
-    // The recorded limits of the keys must allow the operation.
+    // An accepted request needs a key whose recorded limits allow the operation.
     let may = |mcp: &Mcp| {
         let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
         signed.iter().any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))

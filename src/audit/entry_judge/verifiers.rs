@@ -33,7 +33,8 @@ pub(super) struct EntryVerifier {
 /// signer wrote it.
 type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
-/// Maximum number of verifiers that are kept. Beyond it, all are dropped and created again.
+/// Maximum number of verifiers that are kept. If a further one is needed, all kept ones are dropped
+/// first.
 const VERIFIERS: usize = 256;
 
 /// Verifiers by the keys and rules of entries. A log has few combinations of these.

@@ -66,7 +66,8 @@ fn cosigned(
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
-    // An answer must not change the text that is signed; an empty line in it could.
+    // An answer with an empty line could end the note at another place, and so change the text that
+    // is signed. Such an answer is refused.
     let answered = answered.filter(|answered| answered.text() == note.text());
     let answered = answered.ok_or("its answer is not lines of signatures")?;
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);

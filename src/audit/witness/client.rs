@@ -137,9 +137,9 @@ impl WitnessClient {
         self.clock.now()
     }
 
-    /// Decides on the answers that contradict the log, and returns the decisions. An answer that is
-    /// upheld becomes the contradiction of the status. `at_once` says that no more cosignatures will
-    /// come, so that nothing is left open.
+    /// Decides on the answers that contradict the log, and returns the decisions. If the decision
+    /// confirms such an answer, the status reports a contradiction from then on. `at_once` says
+    /// that no more cosignatures will come, so that nothing is left open.
     pub fn settle(&self, at_once: bool) -> Vec<DisputeOutcome> {
         let can_ask = |place| self.can_ask(place);
         let mut disputes = self.disputes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -275,7 +275,8 @@ impl WitnessClient {
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
-                // The proof is empty, because the size is unchanged; so the root differs.
+                // The size is unchanged, so the proof is empty, and the witness can only reject the
+                // root.
                 SubmissionAnswer::Inconsistent if old == new.0 && old > 0 => {
                     let why = contradiction::refuses_root(&witness.name, 422, old);
                     return Ok(WitnessOutcome::Disputed(why));
@@ -301,7 +302,8 @@ impl WitnessClient {
                 });
             }
             if held == old {
-                // The proof already began at the size that the witness states, so the roots differ.
+                // The proof already began at the size that the witness states, so the witness must
+                // have another root of that size.
                 return Ok(match held == new.0 && held > 0 {
                     true => WitnessOutcome::Disputed(contradiction::refuses_root(
                         &witness.name,
@@ -313,8 +315,8 @@ impl WitnessClient {
                     )),
                 });
             }
-            // The answer is not signed, so the record of what the witness signed stays. A rollback
-            // is counted once for each exchange.
+            // The answer is not signed, so it does not change the record of what the witness
+            // signed. A rollback of the witness is counted once for each exchange.
             if let Some(last) = last.filter(|last| held < last.size && !is_retry) {
                 *forgot = Some((last.size, held));
                 self.ledger().note(key, last, true)?;
@@ -329,7 +331,8 @@ impl WitnessClient {
         Ok(WitnessOutcome::Failed("no answer".to_owned()))
     }
 
-    /// Adds a cosignature. If they now make a quorum, writes the checkpoint with all of them.
+    /// Adds the cosignature `one` to `submission`. If the cosignatures now make a quorum, writes
+    /// the checkpoint with all of them.
     fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
         let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.retain(|other| other.place != one.place);

@@ -33,8 +33,8 @@ fn forked(name: &str, size: u64) -> String {
     )
 }
 
-/// Words an answer 409 with a size above that of the checkpoint. It is not signed, so it shows less
-/// than a record of a signature.
+/// Returns the message for an answer 409 that states a larger size than the checkpoint. Such an
+/// answer is not signed, so it proves less than the record of a signature.
 pub(super) fn answers_more(name: &str, held: u64, size: u64) -> String {
     format!(
         "the witness {name} answers that it holds {held} entries (409, not signed), and the latest \
@@ -42,8 +42,8 @@ pub(super) fn answers_more(name: &str, held: u64, size: u64) -> String {
     )
 }
 
-/// Words an answer 409 or 422 to a checkpoint of the size that the proof began at: only its root can
-/// be wrong.
+/// Returns the message for an answer 409 or 422 to a checkpoint that has the same size as the one
+/// that the witness signed: the witness can only reject its root.
 pub(super) fn refuses_root(name: &str, status: u16, size: u64) -> String {
     format!(
         "the witness {name} refuses the tree of the first {size} entries ({status}, not signed): it \

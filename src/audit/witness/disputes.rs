@@ -4,12 +4,12 @@
 //! could stop it, and so could an attacker on the way to a witness. Therefore the other witnesses
 //! decide:
 //!
-//! - They make the quorum on a checkpoint of this size or a later one: the log goes on.
-//! - They cannot make it, or have not made it within [`DECISION`]: the log counts as rolled back or
-//!   forked, and a required log takes no more entries.
+//! - If they make the quorum on a checkpoint of this size or a larger one, the log goes on.
+//! - If they cannot make the quorum, or have not made it within [`DECISION`], the log counts as
+//!   rolled back or forked. A log with the policy `required` then takes no more entries.
 //!
-//! The records of what witnesses have signed are another thing: there the log contradicts itself,
-//! and no witness is needed to decide.
+//! Records of what witnesses have signed need no such decision: their signatures prove by
+//! themselves that the log was rolled back or forked.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::quorum::Quorum;
 /// Time for the other witnesses to make the quorum.
 pub(super) const DECISION: Duration = Duration::from_secs(10);
 
-/// How an answer that contradicts the log was decided on. Each holds the answer as text.
+/// The decision on an answer that contradicts the log. Each variant holds the answer as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DisputeOutcome {
@@ -42,21 +42,23 @@ struct Dispute {
 #[derive(Debug, Default)]
 pub(super) struct Disputes {
     open: Vec<Dispute>,
-    /// The witnesses that gave such an answer, by their places in the policy. None of them counts.
+    /// The witnesses that gave such an answer, by their index in the policy. Their cosignatures do
+    /// not count.
     by: BTreeSet<usize>,
     /// The largest size that was cosigned since the start, and the witnesses that have done so.
     cosigned: (u64, BTreeSet<usize>),
 }
 
 impl Disputes {
-    /// Notes that the witness at `place` contradicts the checkpoint over `size` entries.
+    /// Records that the witness at index `place` of the policy contradicts the checkpoint over
+    /// `size` entries.
     pub(super) fn add(&mut self, place: usize, size: u64, why: String, now: Instant) {
         if self.by.insert(place) {
             self.open.push(Dispute { size, why, since: now });
         }
     }
 
-    /// Notes a cosignature of the checkpoint over `size` entries.
+    /// Records that the witness at index `place` cosigned the checkpoint over `size` entries.
     pub(super) fn note_cosigned(&mut self, place: usize, size: u64) {
         if size > self.cosigned.0 {
             self.cosigned = (size, BTreeSet::new());
@@ -108,7 +110,8 @@ mod tests {
         Quorum::Of { need: 2, members: (0..3).map(Quorum::Witness).collect() }
     }
 
-    /// A dispute by witness 2 over 9 entries, and these cosignatures (place, size) of others.
+    /// Returns a dispute by witness 2 about a checkpoint over 9 entries. `cosigned` are the
+    /// cosignatures of other witnesses, each as index and size.
     fn disputed(cosigned: &[(usize, u64)]) -> (Disputes, Instant) {
         let (mut disputes, now) = (Disputes::default(), Instant::now());
         disputes.add(2, 9, "why".to_owned(), now);
@@ -138,7 +141,7 @@ mod tests {
             vec![(0, 9)],
             // The witness that contradicts does not count, also if it has cosigned the size before.
             vec![(0, 9), (2, 9)],
-            // Of a smaller size, or each of another size.
+            // Cosignatures of a smaller size, or of two different sizes.
             vec![(0, 8), (1, 8)],
             vec![(0, 9), (1, 12)],
         ] {

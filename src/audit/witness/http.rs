@@ -13,7 +13,8 @@ use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
 use crate::verify::rejection::chain;
 
-/// Maximum time for connecting, and for the whole exchange including the connection.
+/// Maximum time for connecting (`CONNECT`), and for the whole exchange with the connection
+/// (`ANSWER`).
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(4);
 

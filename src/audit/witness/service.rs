@@ -42,13 +42,14 @@ pub enum WitnessNews {
 
 type NewsSink = Arc<dyn Fn(WitnessNews) + Send + Sync>;
 
-/// When the thread ends.
+/// Whether and when the thread is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServiceStop {
     Running,
-    /// At once: another client takes over.
+    /// The thread ends at once, because another client takes over.
     Now,
-    /// After the last checkpoint, for [`SHUTDOWN_BUDGET`] at most.
+    /// The thread ends after the last checkpoint has its quorum, and after [`SHUTDOWN_BUDGET`] at
+    /// the latest.
     AfterLast,
 }
 
@@ -69,7 +70,8 @@ impl fmt::Debug for WitnessService {
 impl WitnessService {
     /// Starts the thread. If the log is contradicted and `recorder` writes it under
     /// [`Policy::Required`], no more entries are appended ([`Log::halt`](super::super::Log::halt)).
-    /// Before this function returns, it compares the log with what the witnesses have signed.
+    /// Before it returns, this function compares the log with the records of what the witnesses
+    /// have signed.
     ///
     /// # Errors
     /// The error of the operating system if it cannot start a thread.
@@ -97,7 +99,7 @@ impl WitnessService {
         &self.client
     }
 
-    /// Returns the witnessing status. It stays the same one when the client is replaced.
+    /// Returns the witnessing status. The same status is used after [`WitnessService::replace`].
     pub fn status(&self) -> &Arc<WitnessStatus> {
         self.client.status()
     }
@@ -106,7 +108,8 @@ impl WitnessService {
     /// [`WitnessClient::with_policy`] made. Requests in flight are given up.
     ///
     /// # Errors
-    /// The operating system cannot start a thread; then no witness is asked.
+    /// The error of the operating system if it cannot start a thread. In that case no witness is
+    /// asked any more.
     pub fn replace(&mut self, client: WitnessClient) -> io::Result<()> {
         self.end(ServiceStop::Now);
         self.client = Arc::new(client);
@@ -186,7 +189,8 @@ fn settle(client: &WitnessClient, say: &NewsSink) {
     }
 }
 
-/// Takes the latest checkpoint, if it is new.
+/// Passes the latest checkpoint of the log on to the tasks that ask witnesses, if it is newer than
+/// the last one.
 fn take_latest(
     client: &WitnessClient,
     newest: &watch::Sender<Option<Arc<Submission>>>,

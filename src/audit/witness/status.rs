@@ -28,7 +28,7 @@ pub struct WitnessFigures {
     pub failures: u64,
     /// Number of times that a witness had a smaller size than it had signed.
     pub rollbacks: u64,
-    /// Why witnesses prove that the log was rolled back or forked.
+    /// The contradiction, if witnesses have shown that the log was rolled back or forked.
     pub contradiction: Option<String>,
 }
 

@@ -15,13 +15,13 @@ pub struct Submission {
     pub(super) gathered: Mutex<Vec<Cosigned>>,
 }
 
-/// A cosignature that holds.
+/// A valid cosignature.
 #[derive(Clone, Debug)]
 pub(super) struct Cosigned {
-    /// The place of the witness in the policy.
+    /// The index of the witness in the policy.
     pub(super) place: usize,
     pub(super) time: Timestamp,
-    /// Its line in the note.
+    /// The line of the cosignature in the note.
     pub(super) line: String,
 }
 
@@ -49,8 +49,8 @@ pub enum WitnessOutcome {
     Failed(String),
     /// The log has a newer checkpoint, which the witness has already signed.
     Superseded,
-    /// The witness answers as if the log was rolled back or forked. The answer is not signed, so the
-    /// quorum decides ([`WitnessClient::settle`](super::WitnessClient::settle)).
+    /// The answer says that the log was rolled back or forked. It is not signed, so the quorum of
+    /// the other witnesses decides ([`WitnessClient::settle`](super::WitnessClient::settle)).
     Disputed(String),
     /// The records of what the witness has signed show that the log was rolled back or forked.
     Contradicted(String),
