@@ -42,15 +42,15 @@ struct SessionCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// A session that was opened before, for example before a restart, is bound to the first key
-    /// that uses it.
+    /// A session without a binding, for example one that was opened before a restart of this
+    /// process, was bound to the first key that used it.
     Adopted,
     /// The session belongs to another key. The answer is refused with 403.
     Taken,
     /// The table of sessions is full. The answer is refused with 503.
     Full,
-    /// The server named two sessions. Clients differ in which of them they use, so the answer is
-    /// refused with 502.
+    /// The server named two sessions. Clients differ in which of the two ids they use, so the
+    /// answer is refused with 502.
     Repeated,
 }
 
@@ -58,9 +58,10 @@ pub enum SessionEvent {
 pub enum AnswerDecision {
     /// The answer goes to the client.
     Pass {
-        /// Set if a session that was opened before was bound to a key.
+        /// [`SessionEvent::Adopted`] if this answer bound a session that had no binding.
         event: Option<SessionEvent>,
-        /// If present, it must be given the body of the answer.
+        /// If present, the front must pass the body of the answer to it, which may be a list of
+        /// tools.
         listener: Option<ToolsListener>,
     },
     /// The client receives `response` instead of the answer.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that all requests in flight share. A request that exceeds the rest is answered
-/// with 503. The last quarter is reserved for requests with a verified signature, so that unsigned
-/// requests cannot block them.
+/// A number of bytes that the bodies of all requests in flight share. A request whose body needs
+/// more than is free is answered with 503. The last quarter is reserved for requests with a
+/// verified signature, so that unsigned requests cannot block them.
 ///
 /// ```
 /// use mcpid::tower::Budget;
@@ -33,7 +33,8 @@ impl Budget {
         self.whole.saturating_sub(self.free.load(Ordering::Relaxed))
     }
 
-    /// Returns an empty share, which grows as bytes arrive. Announcing a length reserves nothing.
+    /// Returns an empty share, which grows as bytes arrive. An announced `Content-Length` reserves
+    /// nothing.
     pub(super) fn share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: 0 }
     }

@@ -78,8 +78,8 @@ pub(super) fn announces_more<B: Body>(body: &B, limit: usize) -> bool {
     u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit)
 }
 
-/// Converts a read error. Another layer around this one may have a smaller limit, whose error
-/// counts as too large.
+/// Converts a read error. A [`LengthLimitError`] comes from another layer around this one with a
+/// smaller limit; it counts as [`ReadError::TooLarge`].
 fn broken(error: impl Into<BoxError>) -> ReadError {
     let error = error.into();
     if error.is::<LengthLimitError>() { ReadError::TooLarge } else { ReadError::Broken(error) }
@@ -89,8 +89,8 @@ pin_project! {
     /// The body of a request after the layer: the same bytes, but without trailers, because no
     /// signature covers them.
     ///
-    /// The body was read completely before, unless the request passed the layer without its body
-    /// being read. In that case, reading fails with [`LengthLimitError`] beyond the limit.
+    /// The layer has read the body completely, unless it passed the request on without its body. In
+    /// that case, reading fails with [`LengthLimitError`] beyond the limit.
     pub struct RequestBody<B> {
         #[pin]
         shape: RequestShape<B>,
@@ -213,9 +213,9 @@ impl<B> std::fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// Passes `frame` on to the listener. A body of known length may not be polled again after its last
-/// byte, so the listener also finishes at that byte. If a body breaks off, nothing is learned from
-/// it.
+/// Passes `frame` on to the listener. The server may not poll a body of known length again after
+/// its last byte, so the listener also finishes at that byte. If a body breaks off, nothing is
+/// learned from it.
 fn listen<E>(
     listener: &mut Option<Box<ToolsListener>>,
     frame: &Option<Result<Frame<Bytes>, E>>,

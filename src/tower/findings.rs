@@ -24,7 +24,8 @@ impl Findings {
         Findings { status: None, mode: None, refusal: Some(reason), session: None }
     }
 
-    /// The findings for a request that could not be judged. Strict mode refuses it.
+    /// Returns the findings for a request that could not be judged. Strict mode refuses it, and
+    /// permissive mode passes it on.
     pub(super) fn unavailable(why: Unavailable, mode: Mode) -> Self {
         let why = Arc::new(why);
         let refusal = (mode == Mode::Strict).then(|| RefusalReason::Unavailable(Arc::clone(&why)));

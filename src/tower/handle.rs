@@ -18,7 +18,7 @@ pub enum LayerError {
     #[error("nonces are not claimed in a store")]
     NoStore,
     /// The profile accepts signatures without coverage, nonce, digest or a limit of time. The first
-    /// text is its name, the second why a server cannot rely on it.
+    /// text is the name of the profile, the second says why a server cannot rely on that profile.
     #[error("the profile {0:?} is not for servers: {1}")]
     Profile(String, &'static str),
     /// The realm cannot be written in a header.
@@ -54,8 +54,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Returns true if `verifier` is still in use. This is cheaper than [`Handle::verifier`],
-    /// because it takes no reference.
+    /// Returns true if `verifier` is still in use. This is cheaper than comparing with
+    /// [`Handle::verifier`], which increments a reference count.
     pub(super) fn is_current(&self, verifier: &Arc<Verifier>) -> bool {
         Arc::ptr_eq(verifier, &self.verifier.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -47,8 +47,9 @@ pub fn received_head<'a>(
     let multiplexed = parts.version >= Version::HTTP_2;
     let mut head = Head::new(parts.method.as_str(), target)?;
     if let (true, Some(authority)) = (multiplexed, parts.uri.authority()) {
-        // `Host` must not differ from the authority (RFC 9113 section 8.3.1). If it does, both are
-        // added as `Host` lines, and the request is refused because of the second line.
+        // `Host` must not differ from the authority (RFC 9113 section 8.3.1). If it differs, the
+        // head gets both values as `Host` lines, and verification refuses the request because it
+        // has two.
         let mut hosts = parts.headers.get_all(http::header::HOST).iter();
         let repeated =
             hosts.next().is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
@@ -104,7 +105,8 @@ fn origin_form(uri: &Uri) -> RequestTarget<'_> {
     match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
         Some("*") => RequestTarget::Asterisk,
         Some(text) => RequestTarget::Origin(text.into()),
-        // This is the authority form of CONNECT. Its empty target is refused later.
+        // A URI without a path is the authority form of CONNECT. The signer refuses the empty
+        // target.
         None => RequestTarget::Origin("".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! Judges one request in the layer: first its head, then its body if the body is needed.
 //!
-//! If possible, a request is refused without reading its whole body. Then only [`ID_LIMIT`] bytes
-//! of the body are read, to find the JSON-RPC id for the answer.
+//! If its head is enough to refuse a request, at most [`ID_LIMIT`] bytes of the body are read, to
+//! find the JSON-RPC id for the answer.
 
 use std::sync::Arc;
 
@@ -66,7 +66,8 @@ pub struct PassedRequest<B> {
 enum BodyState<B> {
     Unread(B),
     Read(Bytes, BudgetShare),
-    /// The body was not read or not completely, so it has no id.
+    /// The body was not read to its end and cannot be read any more. The answer then has no
+    /// JSON-RPC id.
     Gone,
 }
 
@@ -140,7 +141,8 @@ pub(super) fn refuse_head(
     settings.answer(refused, response)
 }
 
-/// Judges a request with a valid head. `expects` is whether its `Expect` field counts.
+/// Judges a request with a valid head. `expects` is true if the request has an `Expect` field that
+/// must be honoured, which excludes HTTP/1.0.
 pub(super) async fn judge_received<B>(
     settings: &VerifySettings,
     head: &Head<'_>,
@@ -162,7 +164,7 @@ where
             (Err(judged_head), BodyState::Read(bytes, share))
         }
     };
-    // The body is parsed once.
+    // The body is parsed here, once for the verdict, the mode, the log and the audit entry.
     let bytes = content.bytes();
     let reading = bytes.as_ref().map(|bytes| body::read(head, bytes, Scope::Endpoint));
     let findings = match (decided, &bytes, &reading) {
@@ -223,7 +225,7 @@ where
     Decision::Pass(PassedRequest { status, body, answer })
 }
 
-/// The state after the head was judged and the body arrived.
+/// The result of [`judge_head`].
 enum HeadOutcome<'h, B> {
     /// The request is decided already.
     Decided(Findings, BodyState<B>),
@@ -258,7 +260,8 @@ where
     }
     let judged_head = match judged_head {
         Ok(verified) => Ok(verified),
-        // Permissive mode refuses these: step 1, and what some profiles call malformed.
+        // Permissive mode also refuses requests that exceed a limit of step 1, and signatures that
+        // a profile calls malformed.
         Err(rejection) if rejection.is_refused_in_every_mode() => {
             return HeadOutcome::Decided(refuse_in_every_mode(rejection), BodyState::Unread(body));
         }
@@ -294,7 +297,8 @@ where
     }
 }
 
-/// Decides about a request whose body is complete.
+/// Judges steps 9 to 12 of a request whose body is complete, and applies the mode if it is
+/// rejected.
 async fn judge_body<'h>(
     settings: &VerifySettings,
     verifier: &Arc<Verifier>,
@@ -347,7 +351,7 @@ async fn judge_body<'h>(
     }
 }
 
-/// Refuses a request in every mode.
+/// Returns the findings for a rejection that permissive mode does not forward either.
 fn refuse_in_every_mode(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));

@@ -141,10 +141,11 @@ impl VerifyLayer {
         self.with(|settings| settings.admission = Some(Arc::new(admission)))
     }
 
-    /// Sets how to find the target as it was on the wire. Two kinds of servers need this. If a router
-    /// before this layer removes a part of the path, every signature would fail without it. If the
-    /// server has the bytes of the request line, it passes them on, because `Uri` drops a fragment in
-    /// silence. If `find` returns `None`, the URI of the request is used.
+    /// Sets how to find the target as it was on the wire. Two kinds of servers need this setting.
+    /// Behind a router that removes a part of the path, every signature would fail without the
+    /// original target. A server that has the bytes of the request line should pass them on,
+    /// because `Uri` silently drops a fragment. If `find` returns `None`, the URI of the request is
+    /// used.
     ///
     /// In axum, for a layer inside of `Router::nest`:
     /// `layer.with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)))`,
@@ -161,7 +162,8 @@ impl VerifyLayer {
     }
 
     /// Judges one request, for a front that does not use [`VerifyService`], such as an ASGI server
-    /// or an authorization service. Verdicts, refusals, events and audit entries are the same.
+    /// or an authorization service. Verdicts, refusals, events and audit entries are the same as
+    /// those of [`VerifyService`].
     ///
     /// `head` has the field lines as received. For HTTP/2, add the `:authority` as `Host`. For
     /// HTTP/1.0, leave out `Expect` (RFC 9110 section 10.1.1). The observer gets `extensions`. The

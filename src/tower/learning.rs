@@ -22,9 +22,9 @@ const LONGEST_LIST: usize = 4 * 1024 * 1024;
 
 type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
 
-/// Like [`Modes`], and with [`with_destructive`](LearningModes::with_destructive) also strict for
-/// tools that the server does not describe as harmless. Cloning is cheap; all clones share what was
-/// learned.
+/// Decides as [`Modes`] do. With [`with_destructive`](LearningModes::with_destructive), calls of
+/// tools that the server does not describe as harmless are strict too. Cloning is cheap; all clones
+/// share what was learned.
 ///
 /// ```
 /// use mcpid::mcp::pattern::Operation;
@@ -97,7 +97,8 @@ impl LearningModes {
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
-        // The server may have asked for approval of a call, and an unsigned answer could give it.
+        // A response of the client can approve a call that the server asked back about. So it is
+        // judged like a destructive call.
         operation.may_approve_call()
             || self
                 .tools

@@ -48,8 +48,8 @@
 //! The layer also binds MCP sessions to keys ([`SessionBindings`]), and learns from the service
 //! which tools are destructive ([`LearningModes`]). [`Paths`] separates the endpoint from paths
 //! that are open to unsigned requests. A front that is not a tower service uses the same layer
-//! through [`VerifyLayer::judge`]. If it cannot see a part of a request, it says so by
-//! [`UnseenParts`].
+//! through [`VerifyLayer::judge`]. If such a front cannot see a part of a request, it passes
+//! [`UnseenParts`] to the layer.
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. Under a profile that signs targets in normal form, the service gets

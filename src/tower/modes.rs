@@ -73,8 +73,8 @@ impl Modes {
     }
 
     /// Makes operations strict that match `pattern`, and every body that cannot be parsed. If
-    /// `pattern` may match a `tools/call`, `@response` and `tasks/update` become strict too: they
-    /// can approve what a call asks back.
+    /// `pattern` may match a `tools/call`, `@response` and `tasks/update` become strict too,
+    /// because these messages can approve a call that the server asked back about.
     #[must_use]
     pub fn with_strict(mut self, pattern: Pattern) -> Self {
         self.strict.push(pattern);
@@ -89,7 +89,8 @@ impl Modes {
     }
 
     fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
-        // If the operation has no name, each pattern for its method applies.
+        // If the operation has no name, it could be any of its method, so each pattern for the
+        // method applies.
         let any_call = Operation { method: "tools/call", name: None }.forms();
         self.strict.iter().any(|pattern| {
             pattern.restricts_forms(operation) || (answers && pattern.restricts_forms(&any_call))

@@ -115,7 +115,8 @@ impl Paths {
         &self.endpoint
     }
 
-    /// Returns what `path` is. `path` must be the path of a request as on the wire, without query.
+    /// Returns the purpose of `path`. `path` must be the path of a request as on the wire, without
+    /// query.
     pub fn route(&self, method: &str, path: &str) -> Route {
         if path == self.endpoint && path != "/" {
             return Route::Endpoint;
@@ -183,7 +184,8 @@ impl FromStr for OpenPath {
             Some(path) => (path, true),
             None => (path, false),
         };
-        // The text `/*` opens all paths; then nothing is left before the star.
+        // The text `/*` opens all paths. In that case `path` is empty, because nothing is before
+        // the star.
         if !(is_path(path) || (below && path.is_empty())) || path.contains('*') {
             return Err(PathError::Form(path.to_owned()));
         }

@@ -48,8 +48,8 @@ pub enum RefuseWith {
         /// The realm of the challenge.
         realm: String,
     },
-    /// 200 for a POST with an `id`, otherwise 403: for clients that hide the text of an error
-    /// status.
+    /// 200 for a POST with an `id`, otherwise 403. For clients that do not show the body of an
+    /// error response to their user.
     Ok,
 }
 
@@ -146,7 +146,8 @@ impl RefusedRequest {
     /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            // A profile with its own names does not hide a code behind another one.
+            // If the profile has its own name for a refusal, the client may learn the true code, so
+            // the message is the one for that code.
             RefusalReason::Rejected(rejection) => client_message(match rejection.profile_code() {
                 Some(_) => rejection.code(),
                 None => rejection.public_code(),
@@ -218,7 +219,8 @@ fn status_of(
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
-            // Step 1 checks the head here: the length of a body is checked before.
+            // A rejection `too_large` at step 1 is about the head. A body that is too long is the
+            // variant `BodyTooLarge`.
             Code::TooLarge if rejection.step() == Step::Limits => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -280,7 +282,7 @@ pub(super) fn response(
                 headers.insert(header::WWW_AUTHENTICATE, value);
             }
         }
-        // The answer names the accepted coding (RFC 9110 section 15.5.16).
+        // A response 415 names the accepted content coding (RFC 9110 section 15.5.16).
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }

@@ -16,8 +16,8 @@ pub(super) const SESSION_ID: &str = "mcp-session-id";
 
 /// The key to which each live session is bound.
 ///
-/// A session is bound only if the server opened it for a verified request, or accepted it in one. A
-/// live session is never removed to make room for a new one.
+/// A session is bound only if the server opened it in the answer to a verified request, or accepted
+/// a verified request that names it. A live session is never removed to make room for a new one.
 ///
 /// ```
 /// use mcpid::tower::SessionBindings;
@@ -37,7 +37,7 @@ struct SessionTable {
     sessions: HashMap<SessionDigest, BoundSession>,
     /// The number of sessions of each key.
     shares: HashMap<KeyId, usize>,
-    /// When idle sessions were last removed.
+    /// The time at which idle sessions were last removed.
     swept: Option<Instant>,
 }
 
@@ -171,8 +171,8 @@ impl SessionBindings {
         if table.has_room(self.most, key) {
             return true;
         }
-        // Searching the whole table for every request would be too slow, so it is searched every
-        // few seconds.
+        // Searching the whole table for idle sessions takes long, so a full table is searched at
+        // most every few seconds.
         if table.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP) {
             return false;
         }

@@ -48,8 +48,9 @@ impl VerifySettings {
         self.verifier.verifier()
     }
 
-    /// Gives a request its target in the form that the profile signs. If a hook sets the target,
-    /// the URI may be only a part of it, and stays unchanged.
+    /// Replaces the target of a request by its normal form, if the profile signs targets in that
+    /// form. If a hook supplies the target on the wire, the URI of the request may be shortened,
+    /// and stays unchanged.
     pub(super) fn normalise_target(&self, parts: &mut Parts) {
         if self.target == TargetForm::Rfc3986 && self.wire_target.is_none() {
             head::normalise_target(parts, self.verifier().origins());
@@ -61,8 +62,9 @@ impl VerifySettings {
         found.unwrap_or_else(|| head::wire_target(parts, &parts.uri))
     }
 
-    /// Checks the session, and calls the application's admission hook. Returns the session that the
-    /// request names. A request that names several sessions was refused at step 1.
+    /// Checks that the request's session belongs to its key, and calls the application's admission
+    /// hook. Returns the session that the request names. A request that names several sessions was
+    /// refused at step 1.
     pub(super) fn admit(
         &self,
         head: &Head<'_>,

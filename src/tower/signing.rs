@@ -188,7 +188,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The ready instance makes the call, as in `VerifyService`.
+        // The ready instance `self.inner` may hold a permit for this call, and a clone does not. So
+        // this call uses the ready instance, and leaves the clone for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);

@@ -34,7 +34,7 @@ pub(super) fn unjudged(
     judged_head: &Result<VerifiedHead<'_>, Rejection>,
 ) -> Option<Unavailable> {
     let unseen = extensions.get::<UnseenParts>()?;
-    // A refusal before step 8 does not depend on the values of covered fields.
+    // A refusal at steps 1 to 7 does not depend on the values of covered fields.
     let depends = match judged_head {
         Ok(_) => true,
         Err(rejection) => rejection.code() == Code::SignatureInvalid,

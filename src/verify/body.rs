@@ -38,8 +38,8 @@ impl Verifier {
         })
     }
 
-    /// Like [`Verifier::judge_body`], for a body that the caller already parsed in this verifier's
-    /// scope.
+    /// Works as [`Verifier::judge_body`], for a body that the caller has already parsed. `reading`
+    /// returns the parsed body.
     pub(crate) fn judge_parsed_body<'r>(
         &self,
         request: VerifiedHead<'_>,
@@ -104,7 +104,7 @@ impl Verifier {
             return Err(refused);
         }
 
-        // 11. Allowed. A body that cannot be parsed matches no grant.
+        // 11. Allowed. A body that cannot be parsed matches no `allow` pattern.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
         let may = |one: &VerifiedSignature| match operation {
             Some(operation) => one.entry.allows(operation),
@@ -119,7 +119,8 @@ impl Verifier {
             }
             refused = Some(first);
         }
-        // The other signatures beside an authorised one are reported and do not affect the verdict.
+        // Beside an authorised signature, signatures that are not allowed only appear in the
+        // report.
         for one in held.iter().filter(|_| held.len() > 1) {
             let rejection = match late(one) {
                 None if may(one) => continue,
@@ -244,7 +245,7 @@ fn not_allowed(operation: Option<Operation<'_>>, entry: &TrustEntry) -> Rejectio
         .with("allow", grants(entry))
 }
 
-/// Returns what an entry grants, as in its trust files.
+/// Returns the `allow` patterns of a trust entry as text for a message.
 fn grants(entry: &TrustEntry) -> String {
     let list = |list: &Vec<_>| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let lists: Vec<String> = entry.allow().iter().map(|l: &Vec<Pattern>| list(l)).collect();

@@ -34,8 +34,8 @@ pub(super) struct JudgeContext<'a> {
     pub(super) store: Option<&'a dyn NonceStore>,
 }
 
-/// A signature that passed steps 3 to 8, with the data for later steps and for the verdict. A
-/// report parses the head again for the rest, which few requests need.
+/// A signature that passed steps 3 to 8, with the data for later steps and for the verdict. It
+/// leaves out what only reports show; a report parses the head again.
 #[derive(Clone, Debug)]
 pub(super) struct VerifiedSignature {
     /// Index of the signature in the request.
@@ -92,8 +92,8 @@ impl JudgeContext<'_> {
                 })
             }
             Err(rejection) => {
-                // If the key was not looked up yet, the report names the key that the signature
-                // names.
+                // If the signature was refused before its key was looked up, the report shows the
+                // key with this `keyid`.
                 let claimed = || self.registry.by_id(params.keyid().value()?);
                 let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
                 let statement = Statement::of(self.head, &label, Some(&params), entry);
@@ -172,8 +172,9 @@ impl JudgeContext<'_> {
         self.profile.key_lookup == KeyLookup::ThumbprintThenKid && !by_thumbprint
     }
 
-    /// Returns the refusal of a signature whose key is not found. If a key has the `keyid` as its
-    /// `kid`, only the operator learns that; the client learns only the code.
+    /// Returns the refusal of a signature whose key is not found. If the profile looks keys up by
+    /// thumbprint and a key has the `keyid` as its `kid`, the message for the operator says so. The
+    /// client learns only the code.
     fn unknown(&self, parameters: &CheckedParameters<'_>) -> Rejection {
         let keyid = parameters.keyid;
         let of_kid = match self.takes_kid(parameters) {
@@ -203,16 +204,16 @@ impl JudgeContext<'_> {
         signature: &[u8],
     ) -> Result<SignatureProof, Rejection> {
         if self.profile.key_first {
-            // These cheap checks come first, and spare the server the verification of a signature
-            // whose key is refused anyway.
+            // These two cheap checks come first: if the key is refused because of them, its
+            // signature need not be verified.
             self.judge_purpose(entry, claims.0)?;
             standing::judge(self.profile, entry, claims, self.now)?;
             self.judge_quota(entry)?;
             return self.judge_signature(entry, params, signature);
         }
         let signature = self.judge_signature(entry, params, signature);
-        // Reports list step 7 before step 8. Here the signature is verified first, because only a
-        // client with a valid signature may learn why its key is refused.
+        // Step 8 runs before step 7 here, because only a client with a valid signature may learn
+        // why its key is refused.
         standing::judge(self.profile, entry, claims, self.now)
             .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
         signature
@@ -237,8 +238,8 @@ impl JudgeContext<'_> {
         }
     }
 
-    /// Refuses a key that has as many live nonces as permitted, as far as this process knows. Step
-    /// 12 decides.
+    /// Refuses a key that already has as many live nonces as permitted, as far as this process
+    /// knows. Step 12 asks the store itself.
     fn judge_quota(&self, entry: &TrustEntry) -> Result<(), Rejection> {
         let key = entry.key().id();
         match self.store {

@@ -20,7 +20,7 @@ const MARGIN: i64 = 30;
 impl Verifier {
     /// Performs step 12: claims the (key, nonce) pairs of **all** verified signatures, each pair
     /// once, in the order of the request. If only one pair were claimed, an attacker could remove
-    /// that signature and replay the request with the others.
+    /// the signature of that pair and replay the request with the other signatures.
     ///
     /// # Errors
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection has
@@ -84,7 +84,8 @@ impl Verifier {
 
     /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
     /// nonce are one pair. The pair is kept until the last of these signatures has expired. Its
-    /// `created` is the earliest of theirs, because that signature may have been used before.
+    /// `created` is the earliest of these signatures, because the earliest may have been used
+    /// before.
     fn pairs<'v>(&self, held: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = held {
             return self.pair(one, now).into_iter().collect();

@@ -41,7 +41,7 @@ pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
     }
     for field in head.fields() {
         let name = field.name();
-        // The authority is read from `Host`.
+        // `@authority` is derived from `Host`, so a signature over it protects `Host` too.
         let bound = has(name)
             || matches!(name, "signature" | "signature-input")
             || (name == "host" && (has("@authority") || has("@target-uri")));

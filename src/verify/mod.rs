@@ -1,5 +1,5 @@
 //! Verification in twelve steps (see [`Step`] and ARCHITECTURE.md). Cheap checks come before costly
-//! ones, and an unauthenticated request never changes state.
+//! ones, and a request without a valid signature changes no state.
 //!
 //! [`Verifier::verify`] does all steps. A server that refuses a request before it reads the body
 //! uses three calls: [`Verifier::judge_head`] (steps 1 to 8), [`Verifier::judge_body`] (9 to 11,
@@ -54,8 +54,9 @@ pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
 /// The default limit on bodies, in bytes.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// Whether the field `name` (lower case) must not stand on two lines, because servers differ in
-/// which of the two they use. `Host` is judged with the target.
+/// Returns true if the field `name` (lower case) must not stand on two lines, because servers
+/// differ in which of the two lines they use. `Host` is not in this list; it is judged with the
+/// target.
 #[cfg(feature = "gateway")]
 pub(crate) fn is_singleton(name: &str) -> bool {
     singleton(name).is_some()
@@ -270,10 +271,10 @@ impl Verifier {
         head: &'h Head<'h>,
         has_body: bool,
     ) -> Result<VerifiedHead<'h>, Rejection> {
-        // 1. Limits: sizes, one line per singleton, the authority one of ours.
+        // 1. Limits: sizes, one line for each singleton field, an authority of this server.
         let target = self.judge_limits(head)?;
 
-        // 2. Present: both fields, or the request is unsigned.
+        // 2. Present: without both signature fields, the request is unsigned.
         present::judge(&self.profile, head)?;
 
         // 3. Parse. A fault of the dictionaries refuses the request. A fault inside a member
@@ -311,7 +312,8 @@ impl Verifier {
             let empty = || present::empty_signature_fields(profile);
             return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
-        // The verdict is about the signature that can authorise the request.
+        // The verdict names the first signature in the list, so signatures that can authorise the
+        // request come first.
         held.sort_by_key(|one| !one.counts);
         Ok(VerifiedHead { head, held, failed, now })
     }
@@ -335,7 +337,7 @@ impl Verifier {
             return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
         }
         let mut input = 0_usize;
-        // The bits record in one pass which of these fields were seen.
+        // Each bit of `seen` stands for one singleton field.
         let mut seen = 0_u32;
         let mut repeated = None;
         for field in head.fields() {

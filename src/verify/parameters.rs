@@ -39,7 +39,7 @@ pub fn judge<'p>(
     profile: &Profile,
     params: &'p SignatureParams<'_>,
 ) -> Result<CheckedParameters<'p>, Rejection> {
-    // The types of all parameters come first, then which of them are present.
+    // The types of all parameters are checked before the presence of any.
     let created = seconds(params, "created")?;
     let expires = seconds(params, "expires")?;
     let nonce = string(params, "nonce")?;
@@ -89,7 +89,7 @@ pub fn judge<'p>(
                 })?,
         ),
     };
-    // A profile that limits the lifetime judges it in step 5.
+    // If the profile limits the lifetime, step 5 compares `created` with `expires`.
     if let (Some(created), Some(expires), None) = (created, expires, profile.expiry.longest)
         && created >= expires
     {
@@ -126,8 +126,8 @@ pub(super) fn absent(
     each.filter(|((_, demanded), present)| *demanded && !present).map(|((name, _), _)| name)
 }
 
-/// Returns the refusal of a signature that has another purpose. A request without another signature
-/// then counts as unsigned.
+/// Returns the refusal of a signature whose tag or client field shows another purpose. If the
+/// request has no other signature, it counts as unsigned.
 pub(super) fn not_read(profile: &Profile, why: impl fmt::Display) -> Rejection {
     let message = format!("no signature here is one for the profile {}: {why}", profile.name);
     Rejection::new(Step::Present, Code::SignatureMissing, message)

@@ -18,8 +18,8 @@ pub(super) fn judge(profile: &Profile, head: &Head<'_>) -> Result<(), Rejection>
         if profile.refuse_malformed
             && let Some(alone) = fields.into_iter().find(|field| head.has(field))
         {
-            // A proxy that removes one of them would otherwise make a signed request an unsigned
-            // one.
+            // If one field without the other counted as unsigned, a proxy that removes one field
+            // could turn a signed request into an unsigned one.
             return Err(malformed(format!(
                 "the request has a {alone} field and no {missing} field"
             )));

@@ -1,4 +1,5 @@
-//! Finds the profiles that a signature could be meant for, without keys, clock and body.
+//! Finds the profiles whose rules a signature could follow. Keys, the clock and the body are not
+//! used.
 
 use crate::base::params::SignatureParams;
 use crate::message::Head;
@@ -24,8 +25,8 @@ pub struct ProfileFit {
     pub by_tag: bool,
 }
 
-/// Compares a signature with every named profile, in the order of their table. `has_body` says
-/// whether the request has a body.
+/// Compares a signature with every named profile, in the order of [`Profile::NAMED`]. `has_body`
+/// says whether the request has a body.
 pub fn profiles(
     (head, has_body): (&Head<'_>, bool),
     (label, params): (&str, &SignatureParams<'_>),

@@ -212,7 +212,8 @@ impl Rejection {
         self
     }
 
-    /// Records whether the signature itself is valid. Only then may the client learn the code.
+    /// Records whether the signature itself is valid (`held`). Only the sender of a valid signature
+    /// may learn the true code of step 7.
     pub(super) fn after_signature(mut self, held: bool) -> Self {
         self.signature_held = held;
         self
@@ -339,7 +340,7 @@ mod tests {
 
     use super::chain;
 
-    /// An error with these words, and perhaps a cause.
+    /// An error for this test, with a message and perhaps a cause.
     #[derive(Debug)]
     struct Told(&'static str, Option<Box<Told>>);
 
@@ -362,7 +363,8 @@ mod tests {
             (&["lost", "refused", "refused"], "lost: refused"),
             (&["lost", "open: refused", "refused"], "lost: open: refused"),
             (&["refused", "refused"], "refused"),
-            // Other words that only end alike, or come again later, are told.
+            // A cause is left out only if the message above it ends with exactly this text after a
+            // separator.
             (&["not refused", "refused"], "not refused: refused"),
             (&["refused", "lost", "refused"], "refused: lost: refused"),
         ] {

@@ -16,8 +16,8 @@ use crate::message::InputRequest;
 use crate::message::target::Origins;
 use capped::{parameter, shared, short, target, text};
 
-/// The remark on a request of a key that was revoked later: a thief of the key could write any
-/// earlier `created`.
+/// The remark on a request whose key was revoked after `created`. The holder of a stolen key can
+/// write any earlier `created`, so the signature alone does not show when it was made.
 pub const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
 
 /// The source of the time as of which a request is judged.
@@ -156,13 +156,13 @@ pub struct ReportedKey {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedSignature {
-    /// Its label.
+    /// The label of the invalid signature.
     pub label: String,
-    /// The key that it names.
+    /// The key that the invalid signature names.
     pub key: Option<ReportedKey>,
     /// Whether the key is in a trust file.
     pub key_known: bool,
-    /// The step that refused it.
+    /// The step that refused the invalid signature.
     pub step: u8,
     /// The code of the refusal.
     pub code: &'static str,
@@ -222,7 +222,8 @@ impl VerdictReport {
                 ambiguous,
             }
         });
-        // A target of another origin is named as if no origin were configured.
+        // If the target belongs to none of the configured origins, it is resolved as if none were
+        // configured.
         let target = origins.resolve(&request.head);
         let target = target.or_else(|_| UNKNOWN.resolve(&request.head)).ok();
         VerdictReport {

@@ -9,8 +9,8 @@ use crate::profile::{ClientField, Profile, TagRule};
 use super::parameters::CheckedParameters;
 use super::rejection::{Code, Rejection, Step};
 
-/// The data that a key is judged by: the parameters, and the client that a field of the request
-/// names.
+/// The data of a request against which its key is judged: the signature parameters, and the client
+/// that a header field names.
 pub(super) type KeyCheckInput<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
 
 /// Checks one trust entry for one signature. `client` is the client that a field of the request
