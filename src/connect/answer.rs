@@ -25,10 +25,10 @@ const SHOWN: usize = 200;
 /// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
-/// An answer with a status that means success.
+/// An answer with a 2xx status.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
-    /// Status 202, or an empty body: the server has nothing to say.
+    /// Status 202, or an empty body: the answer has no content.
     Nothing,
     /// One JSON text in UTF-8.
     Json(Bytes),

@@ -106,7 +106,8 @@ pub(super) fn derived(text: String, of: &Bytes) -> Bytes {
     Bytes::from_owner(DerivedText { text, _of: of.clone() })
 }
 
-/// Reads a whole body of at most `limit` bytes. Waits at most for `silence` between two parts.
+/// Reads a whole body of at most `limit` bytes. Waits for at most `silence` between two parts of
+/// the body.
 ///
 /// # Errors
 /// [`BridgeError::AnswerTooLong`] over the limit, [`BridgeError::NoRoom`] if the budget stays used

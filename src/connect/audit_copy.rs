@@ -28,7 +28,7 @@ pub(super) async fn keep(
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
     }
     let made = header::read(&head).map_err(|e| failed(&e))?;
-    // The bridge signs a request once, so there is one signature.
+    // The bridge adds one signature to each request, so the first is the only one.
     let one = made.first().and_then(|one| {
         let signature: [u8; 64] = one.signature.as_ref().ok()?.as_slice().try_into().ok()?;
         Some((one.label.clone(), signature))

@@ -32,9 +32,9 @@ pub const DEFAULT_MAX_HELD: usize = 128 << 20;
 /// Default time after which a request is given up if the server sends nothing. It is long, because
 /// tools may be slow and clients have their own time limits.
 pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
-/// Default time for which open requests continue after the client closed its input. So a script
-/// that pipes one message into the bridge still gets its answer. A client that wants to stop the
-/// bridge at once sends a signal.
+/// Default time for which open requests continue after the client closed its input. A script that
+/// pipes one message into the bridge closes its input at once, and still gets the answer. A client
+/// that wants to stop the bridge at once sends a signal.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
 /// Maximum number of questions that wait for a person at a time. A person who gets more questions
@@ -180,11 +180,11 @@ impl Bridge {
     }
 
     /// Sets how many bytes of answers are held until the client reads them, for all answers
-    /// together ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer do not count. An answer
-    /// that does not fit is read only when other answers are gone, and is given up after the time
-    /// of [`Bridge::with_silence`]. [`Bridge::http`] holds no answers: it passes their bytes on as
-    /// they arrive. On stdio, at most 1,024 requests may be open at a time; a further request is
-    /// refused.
+    /// together ([`DEFAULT_MAX_HELD`]). The first 64 KiB of each answer do not count. If the budget
+    /// is used up, a further answer is read only after the client has read other answers. The
+    /// bridge gives it up after the time of [`Bridge::with_silence`]. [`Bridge::http`] holds no
+    /// answers: it passes their bytes on as they arrive. On stdio, at most 1,024 requests may be
+    /// open at a time; a further request is refused.
     #[must_use]
     pub fn with_max_held(mut self, bytes: usize) -> Self {
         self.answer_budget = AnswerBudget::new(bytes);
@@ -258,7 +258,7 @@ impl Bridge {
         self.sender.send(&outbound, redirects, before_send).await
     }
 
-    /// Returns whether a person has to be asked before the request is signed.
+    /// Decides whether a person has to be asked before the request is signed.
     pub(super) fn need(&self, method: &Method, body: &[u8]) -> ConsentNeed {
         if self.confirm.is_empty() {
             return ConsentNeed::Nothing;
@@ -266,7 +266,7 @@ impl Bridge {
         let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
             return ConsentNeed::Refuse;
         };
-        // The body is always sent as JSON.
+        // The bridge always sends a body as JSON, so consent is judged with this content type.
         if head.push("content-type", b"application/json".as_slice()).is_err() {
             return ConsentNeed::Refuse;
         }
@@ -339,7 +339,7 @@ impl Bridge {
     }
 }
 
-/// Returns `fields` with the `Content-Type` and `Accept` in front that MCP prescribes for `method`.
+/// Returns `fields`, preceded by the `Content-Type` and `Accept` that MCP prescribes for `method`.
 pub(super) fn with_accept(
     method: &Method,
     fields: Vec<(HeaderName, HeaderValue)>,

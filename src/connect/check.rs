@@ -1,5 +1,5 @@
-//! The test behind `connect --check`: does the server answer, in which MCP revision, and does it
-//! know the key? No client is needed.
+//! The test behind `connect --check`. It finds out whether the server answers, which MCP revision
+//! it speaks, and whether it knows the key. No client is needed.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -65,8 +65,8 @@ impl Bridge {
     /// Checks whether the server answers, and whether it knows the key. Needs a tokio runtime.
     ///
     /// Sends a signed `server/discover`; or, to a server of an older revision, a signed
-    /// `initialize`, whose session it closes again. If the server accepts the request, a second
-    /// request is sent without a signature: a server that refuses it checks signatures.
+    /// `initialize`. It closes the session that this opens. If the server accepts the request, a
+    /// second request is sent without a signature: a server that refuses it checks signatures.
     pub async fn check(&self) -> ServerCheck {
         match self.greet().await {
             Ok(ServerGreeting { revision, server, session }) => {

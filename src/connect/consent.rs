@@ -124,7 +124,8 @@ impl ConfirmPolicy {
         if self.is_empty() {
             return ConsentNeed::Nothing;
         }
-        // An unreadable request matches no pattern, and could do anything.
+        // An unreadable request could do anything, so it is refused instead of being compared with
+        // patterns.
         let Some((reading, operation)) =
             reading.ok().and_then(|reading| Some((reading, reading.operation()?)))
         else {

@@ -30,7 +30,8 @@ pub const NOT_SENT: i64 = -31403;
 /// The JSON-RPC error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// This text is part of each message about an answer that arrived but is not passed on.
+/// A part of each message about an answer that is not passed on, for example because it is too
+/// long.
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
 /// Maximum length of the server's text that a message repeats, in characters.
@@ -49,7 +50,7 @@ pub(super) enum BridgeError {
     NotSigned(String),
     /// The message was not sent: a person did not consent.
     Declined(String),
-    /// The message was not sent: the bridge ended before.
+    /// The message was not sent: the bridge ended before it was signed.
     Withdrawn(String),
     /// The message was not sent: a header field contradicts the body.
     Contradicted(String),
@@ -215,8 +216,8 @@ impl ServerRefusal {
     /// MCP prescribes status 404 for an unknown session. Older Python SDKs (python-sdk issue 1004),
     /// servers based on the examples of the TypeScript SDK (typescript-sdk issue 389) and older
     /// mcp-go (pull request 689) answer 400 with "No valid session ID provided" or "Server not
-    /// initialized". Older rmcp answers 401, and 410 means the same. All of them refuse before they
-    /// execute the request.
+    /// initialized". Older rmcp answers 401. Status 410 means the same as 404. All these servers
+    /// refuse the request before they execute it.
     fn is_lost_session(&self) -> bool {
         let code = self.fault.as_ref().map(|fault| fault.code);
         let ours = [REFUSED, HEADER_MISMATCH].map(i64::from);

@@ -1,8 +1,8 @@
 //! Parses the server's JSON-RPC messages, and finds the request that a message answers.
 //!
 //! The client's messages are parsed strictly, because they are signed (see [`crate::mcp::body`]).
-//! For the server's messages, the bridge only checks that each line is one JSON-RPC message, so
-//! that stdout carries nothing else. The client checks the rest.
+//! Of the server's messages, the bridge only checks that each line is one JSON-RPC message, because
+//! stdout must carry nothing else. Everything else in them is checked by the client.
 
 use std::borrow::Cow;
 
@@ -54,8 +54,8 @@ pub(super) fn renamed(json: &str, id: &str) -> Option<String> {
     splice(message.text, message.id?.get(), id)
 }
 
-/// Returns a whole number in its shortest spelling. Any other number stays as it is, because no
-/// client uses it as an id.
+/// Returns a whole number in its shortest spelling. A number with a fraction stays as it is: two
+/// spellings of it count as two ids.
 fn number(json: &str) -> String {
     let whole = json.strip_suffix(".0").unwrap_or(json);
     whole.parse::<i64>().map_or_else(|_| json.to_owned(), |number| number.to_string())
@@ -66,7 +66,7 @@ fn number(json: &str) -> String {
 pub(super) enum InboundKind {
     /// The answer to the request with this id.
     Response(RequestId),
-    /// An error without the id of a request.
+    /// An error response whose id is null or missing.
     UnaddressedError,
     /// A request or notification of the server.
     Other,

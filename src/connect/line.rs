@@ -54,7 +54,8 @@ fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
 /// Maximum number of messages that wait to be written. A task that adds another message has to
 /// wait.
 const QUEUE: usize = 16;
-/// A shorter line is copied together with its line feed, so that both are written at once.
+/// A line of at most this many bytes is copied together with its line feed, so that one write sends
+/// both.
 const SHORT: usize = 16 * 1024;
 
 /// The queue of lines for the client. A line is always written whole, even if the task that added

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::message::shown::visible;
 
-/// Receives each line that a bridge logs.
+/// A function that receives each line that a bridge logs.
 ///
 /// ```
 /// use mcpid::connect::{LogLevel, LogSink};

@@ -3,7 +3,7 @@
 //! A server marks such arguments with `x-mcp-header` in the input schema of a tool (MCP 2026-07-28,
 //! Streamable HTTP, custom headers). The bridge reads the marks from the answers to `tools/list`
 //! that it passes on. A client has to ignore a tool whose marks break the rules, so the bridge
-//! removes such tools from the list. It changes nothing else.
+//! removes such tools from the list. The bridge changes nothing else in an answer.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -167,7 +167,8 @@ impl AnnotatedTools {
 fn whole(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
-        // Beyond the safe range, one float stands for several whole numbers.
+        // Beyond the safe range, several whole numbers are rounded to the same float, so the sent
+        // number would be unknown.
         (float.fract() == 0.0 && float.abs() <= MAX_SAFE_INTEGER as f64).then_some(float as i64)
     })?;
     (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&whole).then_some(whole)
@@ -178,8 +179,8 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 /// # Errors
 /// In words, which rule an annotation breaks.
 fn annotated_params(schema: &str) -> Result<Vec<AnnotatedParam>, String> {
-    // Most schemas have no annotation, and need not be parsed. But a key may be written with
-    // escapes.
+    // A schema that does not contain the annotation as text need not be parsed, unless it has `\u`
+    // escapes, with which a key can be written too.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
     }
@@ -214,7 +215,7 @@ fn walk(
     found: &mut Vec<AnnotatedParam>,
 ) -> Result<(), String> {
     let Value::Object(members) = schema else {
-        // A list of schemas, for example that of `anyOf`.
+        // The value is a list of schemas, as in `anyOf`.
         let items = schema.as_array().into_iter().flatten();
         return items.into_iter().try_for_each(|item| walk(item, None, found));
     };

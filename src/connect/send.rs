@@ -47,7 +47,8 @@ type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 pub struct EndpointUrl {
     /// The URL as it is signed.
     pub(super) url: String,
-    /// The URL as it is sent: the same bytes.
+    /// The URL as the HTTP library sends it. [`EndpointUrl::parse`] has checked that its bytes are
+    /// those of `url`.
     uri: Uri,
     /// Host and port, for the field `Host` and for messages.
     pub(super) host: String,

@@ -82,8 +82,9 @@ impl McpSession {
         if state.agreed.is_none()
             && let (Some(version), Some(method)) = (&state.stateless, message.method())
         {
-            // A notification from a client without a session. Revision 2026-07-28 does not define
-            // its fields.
+            // A message that names no protocol version, from a client without a session: it can
+            // only be a notification. Revision 2026-07-28 defines no fields for it, so it gets the
+            // version of the last request.
             let mut fields = vec![(VERSION, version.clone())];
             if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
                 fields.push((METHOD, value));
@@ -144,7 +145,8 @@ impl McpSession {
         self.state().agreed.is_some()
     }
 
-    /// Returns true if the session has an id. Only then the server keeps state that it can lose.
+    /// Returns true if the session has an id. A server that gave no session id keeps no state for
+    /// the session, and cannot lose it.
     pub(super) fn has_id(&self) -> bool {
         self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
     }

@@ -29,8 +29,8 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Adds up the pauses that a server asks for by `Retry-After` while one message is sent. There may
-/// be many pauses, of 60 s in all.
+/// Adds up the pauses that a server asks for by `Retry-After` while one message is sent. All pauses
+/// together may last 60 s.
 #[derive(Debug, Default)]
 pub(super) struct RetryWaits {
     waited: Duration,
@@ -40,11 +40,11 @@ pub(super) struct RetryWaits {
 /// Whether a message is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// Not sent again: the server did not ask for a pause, so its answer is final.
+    /// The message is not sent again: the server did not ask for a pause, so its answer is final.
     No,
-    /// Sent again after this time.
+    /// The message is sent again after this time.
     After(Duration),
-    /// Not sent again: the requested pause is longer than the rest of the 60 s.
+    /// The message is not sent again: the requested pause is longer than the rest of the 60 s.
     TooLong {
         /// The pause that the server asks for.
         asked: Duration,

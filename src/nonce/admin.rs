@@ -94,7 +94,7 @@ impl KeptNonce {
     }
 }
 
-/// A page of the nonces in a store, with a cursor to the next page.
+/// A part of the list of nonces in a store, with a cursor to the next part.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoncePage {

@@ -1,8 +1,9 @@
 //! The contract of nonce stores, as tests: for the stores of this crate and for stores of other
 //! crates. Requires the feature `store-contract`.
 //!
-//! A store implements [`StorePlace`], which makes an empty store as of [`START`] for requests that
-//! are accepted up to 30 seconds after and 5 seconds before their creation ([`retention`]):
+//! For its tests, a store needs an implementation of [`StorePlace`]: a place with one empty store,
+//! made at [`START`], for requests that are accepted up to 30 seconds after and 5 seconds before
+//! their creation ([`retention`]):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,9 +48,9 @@ use crate::key::{KeyId, SecretKey, Sign as _};
 mod clocks;
 
 pub use clocks::{
-    a_claim_is_gone_after, a_claim_lasts_while_any_clock_could_accept_it,
-    a_clock_that_steps_makes_nothing_fresh_again, a_longer_window_is_refused_unless_allowed,
-    a_longer_window_raises_the_floor, times_out_of_reach_are_errors,
+    a_claim_ends_after_its_retention, a_claim_lasts_while_any_clock_could_accept_it,
+    a_clock_step_makes_no_nonce_fresh_again, a_longer_window_is_refused_unless_allowed,
+    a_longer_window_raises_the_floor, times_beyond_the_range_are_errors,
 };
 
 /// Runs all tests of the contract, each with a new place from `make`. The test
@@ -78,19 +79,19 @@ macro_rules! test_nonce_store {
     (@all $kind:ident $place:expr) => {
         $crate::test_nonce_store! { @$kind $place,
             a_nonce_is_fresh_once
-            one_nonce_of_two_keys_is_two
-            a_look_changes_nothing
-            what_ends_now_is_expired
-            a_start_forgets_what_was_before
-            of_many_threads_one_wins
-            of_many_tasks_one_wins
-            of_many_handles_one_wins
+            one_nonce_of_two_keys_counts_twice
+            a_look_up_changes_nothing
+            a_claim_that_ends_now_is_expired
+            a_new_store_refuses_earlier_requests
+            one_of_many_threads_claims_a_nonce
+            one_of_many_tasks_claims_a_nonce
+            one_of_many_handles_claims_a_nonce
             a_claim_lasts_while_any_clock_could_accept_it
-            a_claim_is_gone_after
+            a_claim_ends_after_its_retention
             a_longer_window_raises_the_floor
-            a_clock_that_steps_makes_nothing_fresh_again
-            times_out_of_reach_are_errors
-            a_claim_that_is_given_up_harms_nothing
+            a_clock_step_makes_no_nonce_fresh_again
+            times_beyond_the_range_are_errors
+            a_dropped_claim_affects_no_other_claim
         }
     };
     ($place:expr, $($part:ident)*) => {
@@ -189,7 +190,7 @@ pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
 }
 
 /// One nonce used with two keys counts as two nonces.
-pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
+pub fn one_nonce_of_two_keys_counts_twice(place: &dyn StorePlace) {
     let store = place.open();
     for seed in 1..=20 {
         assert!(is_fresh(claim(&*store, 10, &key(seed), "n")), "{seed}");
@@ -200,7 +201,7 @@ pub fn one_nonce_of_two_keys_is_two(place: &dyn StorePlace) {
 }
 
 /// `peek` returns the earlier claim, and changes nothing.
-pub fn a_look_changes_nothing(place: &dyn StorePlace) {
+pub fn a_look_up_changes_nothing(place: &dyn StorePlace) {
     let store = place.open();
     for _ in 0..3 {
         assert_eq!(wait(store.peek(at(10), &key(1), "n")).unwrap(), None);
@@ -216,7 +217,7 @@ pub fn a_look_changes_nothing(place: &dyn StorePlace) {
 }
 
 /// A claim whose `until` is not after `now` is expired, and the store writes nothing.
-pub fn what_ends_now_is_expired(place: &dyn StorePlace) {
+pub fn a_claim_that_ends_now_is_expired(place: &dyn StorePlace) {
     let store = place.open();
     for (now, until) in [(10, 10), (11, 10), (10_000, 10)] {
         let answer = wait(store.claim(at(now), &key(1), "n", at(until))).unwrap();
@@ -227,7 +228,7 @@ pub fn what_ends_now_is_expired(place: &dyn StorePlace) {
 }
 
 /// The floor of a new store lies `ahead` seconds after its start.
-pub fn a_start_forgets_what_was_before(place: &dyn StorePlace) {
+pub fn a_new_store_refuses_earlier_requests(place: &dyn StorePlace) {
     let store = place.open();
     match claim(&*store, 10, &key(1), "n") {
         Claim::Fresh { floor } => {
@@ -239,13 +240,13 @@ pub fn a_start_forgets_what_was_before(place: &dyn StorePlace) {
 }
 
 /// Claims one nonce from 64 threads with one handle: exactly one claim is fresh.
-pub fn of_many_threads_one_wins(place: &dyn StorePlace) {
+pub fn one_of_many_threads_claims_a_nonce(place: &dyn StorePlace) {
     let store = place.open();
     winners(64, |_| Arc::clone(&store));
 }
 
 /// Claims one nonce from 64 threads with eight handles: exactly one claim is fresh.
-pub fn of_many_handles_one_wins(place: &dyn StorePlace) {
+pub fn one_of_many_handles_claims_a_nonce(place: &dyn StorePlace) {
     let handles: Vec<_> = (0..8).map(|_| place.open()).collect();
     winners(64, |thread| Arc::clone(&handles[thread % 8]));
 }
@@ -269,7 +270,7 @@ fn winners(threads: usize, handle: impl Fn(usize) -> Arc<dyn NonceStore>) {
 
 /// Claims one nonce from 64 futures on one thread. All futures are polled once before any is
 /// complete. Exactly one claim is fresh.
-pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
+pub fn one_of_many_tasks_claims_a_nonce(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
     for i in 0..20 {
@@ -294,7 +295,7 @@ pub fn of_many_tasks_one_wins(place: &dyn StorePlace) {
 }
 
 /// Dropping the future of one claim does not affect other claims.
-pub fn a_claim_that_is_given_up_harms_nothing(place: &dyn StorePlace) {
+pub fn a_dropped_claim_affects_no_other_claim(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
     for i in 0..200 {

@@ -1,7 +1,7 @@
 //! A limit on the live nonces of each key, for stores that processes share.
 //!
-//! Such a store cannot count the nonces of a key in one step with a claim. So each process counts
-//! and limits the nonces that it claimed itself, without asking a file or a server.
+//! A store in a file or on a server cannot count the nonces of a key in one step with a claim. So
+//! each process counts and limits the nonces that it claimed itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +13,8 @@ use crate::key::KeyId;
 /// The default limit on live nonces of one key, as AdCP's document on security recommends.
 pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
 
-/// The start of the time of [`KeyLimit`], in seconds since 1970: 2026-01-01. The counters reach 68
-/// years from there; later times count as the end.
+/// The time from which [`KeyLimit`] counts seconds: 2026-01-01, in seconds since 1970. The 32-bit
+/// counters reach 68 years from there; a later time counts as the last one.
 const BASE: i64 = 1_767_225_600;
 
 /// A limit on the live nonces that this process claimed for one key.
@@ -29,7 +29,8 @@ impl KeyLimit {
     }
 
     fn quotas(&self) -> MutexGuard<'_, KeyQuotas> {
-        // A count is consistent at any time, so it is usable after a panic of another thread.
+        // The counts are consistent at any time, so they can be used after a panic of another
+        // thread that held the lock.
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

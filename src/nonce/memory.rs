@@ -11,9 +11,9 @@
 //! that the second claim finds the entry of the first. Only sweeping removes entries. It runs under
 //! the same lock, and removes only entries that have ended at the time of the sweeping claim. A
 //! claim for the same request at that time would be refused anyway, as expired or as below the
-//! floor. The limits hold too: the total is counted by one atomic operation, and the number for a
-//! key under the lock of its quota, both before the insertion. So two claims cannot share the last
-//! free slot. Locks are always taken in the order shard, then quota.
+//! floor. The limits hold among threads too. Before an insertion, one atomic operation counts the
+//! total, and the nonces of the key are counted under the lock of its quota. So two claims cannot
+//! share the last free slot. Locks are always taken in the order shard, then quota.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -44,20 +44,21 @@ pub struct Memory {
     /// The number of nonces in all shards, including ended ones that were not swept yet.
     held: AtomicUsize,
     retention: Mutex<Retention>,
-    /// Two figures of the retention, as atomics, so that a claim reads them without a lock.
+    /// `length` and `keep` of the retention, in seconds, as atomics: a claim reads them without a
+    /// lock.
     length: AtomicI64,
     keep: AtomicI64,
-    /// The floor that starts and raised retentions have set. Sweeping raises the effective floor
-    /// further, see [`Memory::floor_now`].
+    /// The floor that the start and raised retentions have set. The floor that the store returns
+    /// can be higher because of swept nonces; see [`Memory::floor_now`].
     floor: AtomicI64,
-    /// The latest moment at which a claim could have swept. This value never decreases.
+    /// The latest time of any claim, and so of any sweep. This value never decreases.
     horizon: AtomicI64,
 }
 
 impl Memory {
     /// Creates an empty store at the time `start`, for up to a million live nonces. Its floor is
-    /// `start + ahead`, because an earlier process may have accepted requests that were created up
-    /// to then, and its nonces are lost.
+    /// `start + ahead`: an earlier process may have accepted requests that were created up to that
+    /// time, and the nonces of that process are lost.
     ///
     /// `random` makes the salt of the nonce ids, and must be a cryptographic generator.
     ///
@@ -158,9 +159,9 @@ impl Memory {
         if kept.saturating_sub(second) > table::LONGEST {
             return Err(too_long());
         }
-        // The horizon moves before this claim sweeps: another claim that misses a swept nonce then
-        // also sees the higher floor. The check in front avoids a write, because the horizon
-        // changes only once a second.
+        // The horizon moves before this claim sweeps. So another claim that misses a swept nonce
+        // also sees the higher floor. The horizon changes only once a second; the comparison saves
+        // the write at all other times.
         if self.horizon.load(Ordering::SeqCst) < now.unix() {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
@@ -254,9 +255,9 @@ impl Memory {
             // The clock may have stepped back since the latest claims, so the horizon is the lower
             // bound of the time.
             let latest = now.max(Timestamp::from_unix(self.horizon.load(Ordering::SeqCst)));
-            // The floor is raised first. A nonce that is kept for the old length only then lies
-            // below the new floor, and the floor from sweeping (horizon minus length) does not sink
-            // when the length grows.
+            // The floor is raised before the length. Then a request whose nonce is kept for the old
+            // length only lies below the new floor. The floor from sweeping, horizon minus length,
+            // would otherwise sink when the length grows.
             self.floor.fetch_max(united.floor_when_raised(latest).unix(), Ordering::SeqCst);
             self.length.store(united.length(), Ordering::SeqCst);
             self.keep.store(united.keep(), Ordering::SeqCst);

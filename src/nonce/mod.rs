@@ -6,9 +6,9 @@
 //!
 //! Every store can lose nonces: by a restart, by a fail-over, or because the clock stepped forward
 //! (ended nonces are removed) and then back (their requests would be accepted once more). So every
-//! store has a *floor*: a moment, such that the store may have lost nonces of requests that were
-//! created at or before it. The store returns its floor with every fresh claim, and a server
-//! refuses the requests up to it.
+//! store has a *floor*, a moment in time: of requests that were created at or before the floor, the
+//! store may have lost nonces. The store returns its floor with every fresh claim, and a server
+//! refuses requests that were created at or before it.
 //!
 //! A store in another crate implements [`NonceStore`], and also [`StoreAdmin`] if operators should
 //! be able to list and prune it. The feature `store-contract` adds the tests that every store has
@@ -144,9 +144,9 @@ pub trait NonceStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>>;
 
     /// Returns true if a claim for `key` would be [`Claim::OverQuota`], as far as this process
-    /// knows. The answer comes at once, without asking a file or a server: a verifier calls this
-    /// before it verifies a signature, so clients without a key must not cause waiting. Only a
-    /// claim decides.
+    /// knows. A verifier calls this before it verifies a signature, so the answer must come at
+    /// once, without asking a file or a server. Whether the nonce is accepted is decided only by a
+    /// claim.
     fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
         let _ = (now, key);
         false

@@ -71,7 +71,7 @@ impl StoreOptions {
         self
     }
 
-    /// Sets the password of Redis servers, in place of one in the URL.
+    /// Sets the password of Redis servers. It replaces a password in the URL.
     #[must_use]
     pub fn password(mut self, password: Zeroizing<String>) -> Self {
         self.password = Some(password);

@@ -1,4 +1,5 @@
-//! Quotas: how many nonces of each key are live. The caller holds the lock and passes the time.
+//! Quotas: how many nonces of each key are live. The functions neither lock nor read a clock:
+//! callers hold the lock of the quotas and pass the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -7,8 +8,8 @@ use crate::key::KeyId;
 
 pub(super) type KeyQuotas = HashMap<KeyId, KeyQuota, BuildHasherDefault<KeyIdHasher>>;
 
-/// The live nonces of one key, counted by the second in which they end. So the number is exact at
-/// any time, even if ended nonces were not swept yet.
+/// The live nonces of one key, counted by the second in which they end. So the number of live
+/// nonces is exact at any time, even if ended nonces were not removed from the store yet.
 #[derive(Default)]
 pub(super) struct KeyQuota {
     live: usize,
@@ -55,13 +56,14 @@ impl Hasher for KeyIdHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        // The constant has the bits of the golden ratio and is odd. Any odd number with mixed bits
-        // works.
+        // The multiplier is 2^64 divided by the golden ratio. Any odd number with well-mixed bits
+        // would work.
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     fn write_usize(&mut self, _length: usize) {
-        // All key ids have one length, so the terminating byte adds nothing.
+        // A hasher gets a terminating byte after each text. All key ids have one length, so this
+        // hasher ignores it.
     }
 
     fn finish(&self) -> u64 {

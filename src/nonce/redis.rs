@@ -22,11 +22,11 @@
 //! window of 30 seconds.
 //!
 //! **An epoch ends before the nonces of its tag.** An epoch expires `ahead + margin` after a user
-//! last renewed it. A claim is kept for that much longer than its request can be accepted. So if a
-//! server's clock runs ahead and ends a nonce early, it has ended the epoch too, even if the clock
-//! steps back unseen. Every open store renews the epochs, also while there are no claims. The first
-//! claim after a pause of a second reads all 256 epochs; if one of them is missing, all are written
-//! again.
+//! last renewed it. A claim is kept for `ahead + margin` longer than its request can be accepted.
+//! So a server whose clock runs ahead and that ends a nonce too early has ended the epoch too, even
+//! if its clock steps back unseen. Every open store renews the epochs, also while there are no
+//! claims. The first claim after a pause of a second reads all 256 epochs; if one of them is
+//! missing, all are written again.
 //!
 //! **Which user sets the retention.** A longer retention raises the floor, and then all users
 //! refuse requests for a time. So a user that needs a longer retention than an epoch records is
@@ -38,15 +38,16 @@
 //! within two minutes that clock and our timer drift apart by more than 5 seconds, in either
 //! direction, claims are errors and all floors rise.
 //!
-//! **Split brain.** Replicas lag behind, so a fail-over loses the last claims; the new floor covers
-//! these. A cluster's primary that is cut off stops to accept writes within `cluster-node-timeout`,
-//! which must be shorter than the margin. A primary behind Sentinel does so only if
-//! `min-replicas-to-write` is 1 or more; without that setting there is a [`PrimaryWarning`]. The store
-//! asks the Sentinels again every second.
+//! **Split brain.** Replicas lag behind, so a fail-over loses the last claims. The new floor is
+//! later than the requests of these claims. A cluster's primary that is cut off stops to accept
+//! writes within `cluster-node-timeout`, which must be shorter than the margin. A primary behind
+//! Sentinel stops to accept writes only if `min-replicas-to-write` is 1 or more; without that
+//! setting the store gives a [`PrimaryWarning`]. The store asks the Sentinels again every second.
 //!
-//! **Memory.** A claim takes about 150 bytes. A full server is an error for all users, and nothing is
-//! evicted. Each process limits the live nonces that it claims for one key. Limit the request rates
-//! of trusted keys too. While a cluster moves a slot to another node, claims in that slot are errors.
+//! **Memory.** A claim takes about 150 bytes. If a server is full, claims are errors for all users,
+//! and no nonce is evicted. Each process limits the live nonces that it claims for one key. Limit
+//! the request rates of trusted keys too. While a cluster moves a slot to another node, claims in
+//! that slot are errors.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -115,7 +116,7 @@ impl RedisOptions {
         RedisOptions { url, budget, max_per_key, evicting_allowed, raising_allowed, warn }
     }
 
-    /// Sets the password, in place of one in the URL.
+    /// Sets the password. It replaces a password in the URL.
     #[must_use]
     pub fn password(mut self, password: Zeroizing<String>) -> Self {
         self.url.password = Some(password);
@@ -167,8 +168,8 @@ impl RedisOptions {
     /// Connects at the time `start`, for a user who needs `retention`. Blocks, for the budget at
     /// most.
     ///
-    /// Tags without a usable epoch get a floor: a new store, another primary than before, or a
-    /// shorter retention.
+    /// Each tag without a usable epoch gets a new epoch with a floor. That is the case in a new
+    /// store, on another primary than before, and if the recorded retention is shorter.
     ///
     /// # Errors
     /// [`StoreError`] if no server answers; if a primary is older than version 7, evicts keys, or
@@ -205,7 +206,8 @@ impl RedisOptions {
         if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
             // A crypto provider that the program has installed stays. Without an installed one, the
             // client library picks a provider by the compiled features, and panics if two are
-            // enabled. An error here only means that another thread installed one first.
+            // enabled. An error means that another thread has just installed one, which is used
+            // then.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
         let keys = KeyNames::new(url.prefix.as_deref());
@@ -316,7 +318,8 @@ impl Redis {
             extend: false,
         };
         if place.alone {
-            // The timer needs the store's runtime, and the caller may poll on another executor.
+            // The timer of the timeout needs the runtime of the store, because the caller may poll
+            // this future on another executor.
             let mut asked = pin!(claims::alone(&self.engine, &mut job));
             let asked = poll_fn(|context| {
                 let _entered = self.runtime.enter();

@@ -13,8 +13,8 @@
 //! operating system before the claim is answered, so that killing a process loses no commit, and no
 //! claim waits for `fsync`. A power cut can lose the last commits. After that the machine has a new
 //! boot id, which differs from the one in the file, and the floor rises above every request whose
-//! nonce can be lost. `FULL` would make a claim ten times as costly, only to avoid these seconds of
-//! refusals.
+//! nonce can be lost. `synchronous=FULL` would make a claim ten times as costly, and only save the
+//! seconds of refusals after a power cut.
 //!
 //! **Which user sets the retention.** After the retention was raised, all users of the file refuse
 //! requests for `ahead + margin`. So a user who needs a longer retention than the file records is

@@ -10,9 +10,9 @@ use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError, id}
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-/// Number of bytes of SHA-256 under which a nonce is kept. With 24 bytes, finding two nonces that
-/// collide takes 2^96 steps, and such a pair only makes one request of its own author look like a
-/// replay.
+/// Number of bytes of the SHA-256 hash that stands for a nonce. With 24 bytes, finding two nonces
+/// that collide takes 2^96 steps. An author of such a pair only achieves that one of the two
+/// requests looks like a replay.
 const ID: usize = 24;
 
 /// Number of sets. A set that grows holds its old and its new table for a moment; with many sets,

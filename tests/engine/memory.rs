@@ -134,7 +134,7 @@ fn a_longer_retention_raises_the_floor_past_the_latest_claim() {
 }
 
 #[test]
-fn a_clock_that_steps_forward_and_back_makes_nothing_fresh_again() {
+fn a_clock_step_forward_and_back_makes_no_nonce_fresh_again() {
     let store = store().without_floor();
     let key = key(1);
     // The request is created and claimed at 100.
@@ -211,7 +211,7 @@ fn one_key_gets_an_eighth_of_the_store_and_other_keys_keep_their_share() {
 }
 
 #[test]
-fn of_many_threads_one_wins_every_nonce() {
+fn one_of_many_threads_claims_each_nonce() {
     let store = Arc::new(store());
     let wins: Arc<Vec<AtomicUsize>> = Arc::new((0..50).map(|_| AtomicUsize::new(0)).collect());
     std::thread::scope(|scope| {
@@ -300,7 +300,7 @@ fn ended_nonces_make_room_in_the_store_and_in_quotas() {
 }
 
 #[test]
-fn times_out_of_reach_are_an_error_and_not_a_panic() {
+fn times_beyond_the_range_are_an_error_and_not_a_panic() {
     let store = store();
     let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));
     assert!(ready(store.claim(at(0), &key(1), "n", far)).is_err());

@@ -125,24 +125,24 @@ fn each_defect_of_a_store_fails_its_part_of_the_contract() {
     use Defect as D;
     for (defect, part) in [
         (D::AlwaysFresh, contract::a_nonce_is_fresh_once as fn(&dyn StorePlace)),
-        (D::AlwaysFresh, contract::of_many_threads_one_wins),
-        (D::AlwaysFresh, contract::of_many_tasks_one_wins),
-        (D::AlwaysFresh, contract::of_many_handles_one_wins),
+        (D::AlwaysFresh, contract::one_of_many_threads_claims_a_nonce),
+        (D::AlwaysFresh, contract::one_of_many_tasks_claims_a_nonce),
+        (D::AlwaysFresh, contract::one_of_many_handles_claims_a_nonce),
         (D::AlwaysFresh, contract::a_claim_lasts_while_any_clock_could_accept_it),
-        (D::AlwaysFresh, contract::a_claim_that_is_given_up_harms_nothing),
-        (D::OneKeyForAll, contract::one_nonce_of_two_keys_is_two),
+        (D::AlwaysFresh, contract::a_dropped_claim_affects_no_other_claim),
+        (D::OneKeyForAll, contract::one_nonce_of_two_keys_counts_twice),
         (D::LetterCaseIgnored, contract::a_nonce_is_fresh_once),
-        (D::PeekClaims, contract::a_look_changes_nothing),
-        (D::NoFloor, contract::a_start_forgets_what_was_before),
-        (D::NoFloor, contract::a_clock_that_steps_makes_nothing_fresh_again),
-        (D::NoFloor, contract::a_claim_is_gone_after),
-        (D::ExpiredIsClaimed, contract::what_ends_now_is_expired),
+        (D::PeekClaims, contract::a_look_up_changes_nothing),
+        (D::NoFloor, contract::a_new_store_refuses_earlier_requests),
+        (D::NoFloor, contract::a_clock_step_makes_no_nonce_fresh_again),
+        (D::NoFloor, contract::a_claim_ends_after_its_retention),
+        (D::ExpiredIsClaimed, contract::a_claim_that_ends_now_is_expired),
         (D::RetentionIgnored, contract::a_longer_window_raises_the_floor),
-        (D::ErrorsAreFresh, contract::times_out_of_reach_are_errors),
+        (D::ErrorsAreFresh, contract::times_beyond_the_range_are_errors),
     ] {
         assert!(!passes(part, defect), "{defect:?}");
     }
     // The tests about other defects pass.
-    assert!(passes(contract::a_look_changes_nothing, D::AlwaysFresh));
+    assert!(passes(contract::a_look_up_changes_nothing, D::AlwaysFresh));
     assert!(passes(contract::a_nonce_is_fresh_once, D::NoFloor));
 }

@@ -20,18 +20,18 @@ macro_rules! holds {
             use super::*;
             $crate::holds_the_contract! { $place,
                 a_nonce_is_fresh_once
-                one_nonce_of_two_keys_is_two
-                a_look_changes_nothing
-                what_ends_now_is_expired
-                a_start_forgets_what_was_before
-                of_many_threads_one_wins
-                of_many_tasks_one_wins
-                of_many_handles_one_wins
+                one_nonce_of_two_keys_counts_twice
+                a_look_up_changes_nothing
+                a_claim_that_ends_now_is_expired
+                a_new_store_refuses_earlier_requests
+                one_of_many_threads_claims_a_nonce
+                one_of_many_tasks_claims_a_nonce
+                one_of_many_handles_claims_a_nonce
                 a_claim_lasts_while_any_clock_could_accept_it
                 a_longer_window_raises_the_floor
                 a_longer_window_is_refused_unless_allowed
-                times_out_of_reach_are_errors
-                a_claim_that_is_given_up_harms_nothing
+                times_beyond_the_range_are_errors
+                a_dropped_claim_affects_no_other_claim
             }
         }
     };

@@ -94,7 +94,7 @@ fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 }
 
 #[test]
-fn of_eight_processes_one_wins_every_nonce() {
+fn one_of_eight_processes_claims_each_nonce() {
     let folder = folder();
     let file = folder.path("nonces.db");
     let mut children: Vec<_> = (0..8).map(|_| child("contender", &file)).collect();

@@ -81,8 +81,8 @@ pub(super) fn spelt_out(text: &str) -> String {
 /// Returns the number of columns that `c` takes on a terminal. If in doubt, the number is too
 /// large.
 pub(super) fn width(c: char) -> usize {
-    // East Asian wide characters and emoji begin at this code point. If another character is
-    // counted as wide by mistake, a line only wraps sooner.
+    // East Asian wide characters and emoji begin at this code point. Some characters above it are
+    // narrow; counting them as wide only makes a line wrap sooner.
     if u32::from(c) >= 0x1100 { 2 } else { 1 }
 }
 

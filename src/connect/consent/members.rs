@@ -17,7 +17,7 @@ use crate::mcp::body::{Message, name_member};
 /// The members of one JSON object, in the order of the text.
 pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// Marks, in a label, a member that is not inside `params`.
+/// The text that follows the label of a member outside `params`.
 pub(super) const BESIDE: &str = " (beside params)";
 
 /// The key of a member, borrowed from the text if it has no escapes.

@@ -68,7 +68,7 @@ const GUTTER: &str = "  | ";
 /// The deepest level of nesting with an indent of its own. Deeper levels use the same indent, so
 /// that a line always has room for text.
 const DEEPEST: usize = 10;
-/// A page with more lines than this gets a summary.
+/// The number of lines from which on a page ends with a summary.
 const SHORT: usize = 12;
 /// Maximum number of characters of each text in the summary.
 const BRIEF: usize = 60;
@@ -105,7 +105,7 @@ pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage
     page.remark(&format!("body: {} bytes, sha-256", question.size));
     page.remark(&format!("  {digest}"));
     page.warn_of_lookalikes(question);
-    // The beginning of a long page may have scrolled out of the window.
+    // A summary at the end repeats what may have scrolled out of the terminal window.
     if page.lines > SHORT {
         page.remark("in short:");
         page.lines(0, &in_short(question));
@@ -147,7 +147,7 @@ struct ValueFrame<'a> {
 }
 
 impl PageWriter {
-    /// Writes a line in mcpid's own words.
+    /// Writes a line without text that client or server chose.
     fn remark(&mut self, words: &str) {
         self.text.push_str("  ");
         self.text.push_str(words);

@@ -172,7 +172,8 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
-/// Compares in constant time, so that the duration does not reveal how much of a guess is right.
+/// Compares the secret path in constant time. The duration of the comparison does not reveal how
+/// many bytes of a guess are right.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }

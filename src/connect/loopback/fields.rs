@@ -16,7 +16,8 @@ const DROPPED: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "content-length",
-    // A browser sets these fields for the site on loopback, and not for the server.
+    // A browser sets these fields for the address on loopback to which it sends the request; the
+    // server has another address.
     "host",
     "origin",
     "referer",

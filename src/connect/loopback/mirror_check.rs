@@ -3,7 +3,7 @@
 //! `Mcp-Method`, `Mcp-Name` and similar fields repeat parts of the body, and are signed together
 //! with it. If a field named another tool than the body, a server that trusts the field would
 //! execute an operation that is validly signed, but not in the body that the consenting person has
-//! seen. Missing fields are the server's concern.
+//! seen. A missing field is not refused here; the server decides whether it needs the field.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -58,8 +58,8 @@ pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
 }
 
 /// Returns true if a string, number or boolean somewhere in `arguments` equals `said`. The schema,
-/// which names the repeated argument, is not known here. It suffices that the person who is asked
-/// sees the value.
+/// which names the repeated argument, is not known here. That is enough, because the person who is
+/// asked for consent sees every value in the body.
 fn holds(arguments: &Value, said: &str) -> bool {
     match arguments {
         Value::String(text) => text == said,

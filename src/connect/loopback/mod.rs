@@ -64,7 +64,8 @@ async fn answer(
     let origin = match access.check(&parts.method, path, authority, &parts.headers) {
         Ok(origin) => origin,
         Err(denied) => {
-            // The log does not show the path, which may be close to the secret.
+            // The log does not show the requested path: it may differ from the secret path by a
+            // typing mistake only.
             bridge.log.note(&format!("refused a request with {}: {}", denied.status, denied.why));
             return refused(denied, None);
         }

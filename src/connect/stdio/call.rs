@@ -23,8 +23,9 @@ pub(super) struct PendingCall {
     pub(super) number: SessionNumber,
     /// When the last notification about the request was passed on.
     pub(super) last_notified: Mutex<Option<Instant>>,
-    /// Set if the client sent the request a second time, with a person's consent. The original
-    /// request is then sent, under its own id.
+    /// Set for a request that the client sent a second time, with a person's consent (revision
+    /// 2026-07-28). The bridge sends the body of the first request, with the id and progress token
+    /// of that body.
     pub(super) alias: Option<CallAlias>,
 }
 
@@ -34,7 +35,8 @@ impl PendingCall {
     }
 }
 
-/// The id and progress token of the original request, under which the second request is sent.
+/// The id and progress token that a request has on the way to the server, where they differ from
+/// those that the client expects.
 #[derive(Debug)]
 pub(super) struct CallAlias {
     /// The id that is sent to the server.

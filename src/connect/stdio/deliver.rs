@@ -113,7 +113,8 @@ impl StdioSession {
         }
         match self.in_flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
-                // The client expects its id in the spelling that it sent.
+                // The client expects the id in its own spelling, so the id of the answer is
+                // replaced by that spelling.
                 if message.id.and_then(|id| RequestId::read(id.get())) != RequestId::read(&entry.id)
                 {
                     let text = changed.as_deref().unwrap_or(message.text);

@@ -1,7 +1,8 @@
 //! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
 //!
-//! An agent must not approve its own calls, so this way of asking is used only after `--confirm-via
-//! client`. For clients of revision 2026-07-28 see [`super::rounds`].
+//! A client that is an agent could approve its own calls, so this way of asking is used only if the
+//! user has chosen it (`--confirm-via client`). For clients of revision 2026-07-28 see
+//! [`super::rounds`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The requests of the client that wait for an answer. Each of them gets exactly one.
+//! The requests of the client that wait for an answer. Each request gets exactly one answer.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,8 +30,8 @@ pub(super) struct InFlightRequest {
 }
 
 impl InFlightRequest {
-    /// Returns the error for a request that the bridge gives up. It says that the request was not
-    /// sent, if the server cannot have got it.
+    /// Returns the error for a request that the bridge gives up. If the request never left the
+    /// bridge, the error says that it was not sent.
     pub(super) fn given_up(&self, why: &str) -> BridgeError {
         if self.sent {
             BridgeError::Broken(why.to_owned())

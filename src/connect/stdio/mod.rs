@@ -40,8 +40,8 @@ mod tools;
 const IN_ORDER: Duration = Duration::from_secs(5);
 /// Maximum time for each step at the end of a session.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// A message longer than this many times the limit is skipped while it is read. A shorter one is
-/// read completely, so that the error can name its id.
+/// The multiple of the size limit from which on a message is skipped while it is read. A message
+/// between the limit and this size is read completely, so that the error can name its id.
 const SKIPPED_FROM: usize = 8;
 
 /// One client on stdin and stdout.

@@ -2,9 +2,9 @@
 //!
 //! In this revision only the client sends requests. So the bridge answers a call with
 //! `input_required` and a question, and the client sends the call again with the person's answer.
-//! The bridge keeps the first call, and sends that one byte for byte; from the second it takes only
-//! the answer. The server sees one call, and a client that changes the call between the rounds gets
-//! an error.
+//! The bridge keeps the first call and sends it byte for byte after a yes; from the second call it
+//! takes only the person's answer. So the server sees one call. A client that changes the call
+//! between the rounds gets an error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -65,11 +65,11 @@ impl ConsentRounds {
     }
 }
 
-/// What to do with a request after a round.
+/// What the bridge does with a request after [`StdioSession::round`].
 pub(super) enum RoundOutcome {
     /// Send the request.
     Go(RedirectPolicy),
-    /// Nothing: the request was answered with a question.
+    /// The request is not sent, because the bridge has answered it with a question.
     QuestionSent,
 }
 

@@ -20,7 +20,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// The first pause and the longest pause before a stream is resumed.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The minimum pause, even if the server asks for less: each attempt makes a signature and an audit
+/// The minimum pause, even if the server asks for less. Each attempt costs a signature and an audit
 /// entry.
 pub(super) const LEAST: Duration = Duration::from_millis(100);
 

@@ -133,7 +133,8 @@ impl SessionTasks {
         match session.in_flight.begin(id.clone(), entry) {
             Ok(()) => {}
             Err(NotBegun::Duplicate) => {
-                // The error has no id: with this id, it would answer the other request.
+                // The error gets no id: with this id, it would answer the request that is already
+                // waiting.
                 let why = format!("a request with the id {} waits already", visible(raw));
                 return session.refuse(None, &BridgeError::Unreadable(why)).await;
             }

@@ -9,8 +9,8 @@ use crate::nonce::{Claim, Retention};
 ///
 /// The test counts true time in quarters of a second. The clocks of verifiers differ by up to the
 /// margin, and round down. One verifier claims a nonce. A second verifier, whose clock is ahead by
-/// the margin, claims other nonces, so that the store sweeps all that it may. A third verifier,
-/// whose clock would still accept the request, must find the replay.
+/// the margin, claims other nonces, so that the store removes every nonce that it may remove. A
+/// third verifier, whose clock would still accept the request, must find the replay.
 pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
@@ -47,7 +47,7 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
 
 /// A nonce can be claimed again a few seconds after it is no longer needed. The floor then refuses
 /// the old request.
-pub fn a_claim_is_gone_after(place: &dyn StorePlace) {
+pub fn a_claim_ends_after_its_retention(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
     let until = wait(store.peek(at(10), &key(1), "n")).unwrap().unwrap().until.unix() - START;
@@ -127,7 +127,7 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
 
 /// After a clock stepped forward and back, no used nonce is accepted again. Only for stores that
 /// use the caller's times; a store with a clock of its own has a separate test.
-pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
+pub fn a_clock_step_makes_no_nonce_fresh_again(place: &dyn StorePlace) {
     let store = place.open_to_raise();
     let key = key(1);
     for i in 0..20 {
@@ -159,7 +159,7 @@ pub fn a_clock_that_steps_makes_nothing_fresh_again(place: &dyn StorePlace) {
 }
 
 /// Times that the store cannot represent are errors, and change nothing.
-pub fn times_out_of_reach_are_errors(place: &dyn StorePlace) {
+pub fn times_beyond_the_range_are_errors(place: &dyn StorePlace) {
     let store = place.open();
     let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));
     for (now, until) in [(at(10), far), (early, at(10)), (early, far)] {

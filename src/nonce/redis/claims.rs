@@ -30,8 +30,8 @@ const UNDER_WAY: usize = 2;
 /// delay claims for other primaries.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// The pause before each repetition. The first one comes at once, because most lost connections can
-/// be opened again.
+/// The pause before each repetition of a claim. The first repetition comes at once, because most
+/// lost connections can be opened again.
 const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
@@ -94,9 +94,9 @@ pub(super) async fn serve(
 }
 
 /// Sends a claim at once in the caller's task, if no other claim is on its way: with nothing to
-/// batch, the detour over the queue only costs time. Requires a known primary and an open
-/// connection, and that no reading of all epochs is due. Otherwise returns `None`, and the caller
-/// sends the same claim, with the same token, through the queue.
+/// batch, the detour over the queue only costs time. This needs an open connection to a known
+/// primary, and an identity of the server that was read recently. Otherwise returns `None`, and the
+/// caller sends the same claim, with the same token, through the queue.
 pub(super) async fn alone(
     engine: &RedisEngine,
     job: &mut PendingClaim,
@@ -176,7 +176,8 @@ async fn attempt(
             return repeat(&engine, jobs, &fault);
         }
         Err(_) => {
-            // The server may be gone. The next claim then looks for the present primary.
+            // A server that did not answer in time may be gone. Without its connection, the next
+            // claim looks for the present primary.
             node.drop_link();
             engine.nodes.forget(&map);
             return repeat(&engine, jobs, &late(&engine));
@@ -314,7 +315,7 @@ fn judge(
 }
 
 /// Writes new epochs for the tags of `node`, then answers the claim that found no valid epoch with
-/// an error. The client's next request finds the new floors.
+/// an error. The next request of the client is judged by the new floors.
 async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;

@@ -22,8 +22,9 @@ pub(super) const TRIES: u32 = 4;
 /// Maximum number of tries to write an epoch while other users write the same epoch.
 const ROUNDS: u32 = 8;
 
-/// Maximum time, in seconds, for which the first user may block a store that records no retention,
-/// because it is new or was emptied. A user that may raise the retention has no limit.
+/// Maximum time, in seconds, for which the first user of a store may block it, without permission
+/// to raise the retention. The first user is the one that finds no recorded retention, because the
+/// store is new or was emptied.
 const LONGEST_UNASKED: i64 = 600;
 
 /// The state that all tasks of a store share.
@@ -47,7 +48,7 @@ struct KnownRetention {
     known: Retention,
 }
 
-/// What new epochs must satisfy.
+/// What [`RedisEngine::settle`] demands of epochs.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
@@ -117,9 +118,9 @@ impl RedisEngine {
         now.max(horizon)
     }
 
-    /// Returns the floor that expired keys cause, for a user whose clock says `now`. Their requests
-    /// were created a length or more before the latest time; without this floor they could be
-    /// accepted again by a user whose clock has stepped back.
+    /// Returns the floor that expired keys cause, for a user whose clock says `now`. The requests
+    /// of expired keys were created at least one retention length before the latest time. Without
+    /// this floor, a user whose clock has stepped back could accept them again.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
         latest.plus(self.kept().known.length().saturating_neg())
@@ -197,8 +198,8 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// Returns the highest floor of all tags. For an epoch that has to be replaced, the floor of
-    /// its replacement counts.
+    /// Returns the highest floor of all tags. If an epoch has to be replaced, the floor of the
+    /// replacement is used.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
         Ok(self.state(now).await?.floor)
     }
@@ -322,9 +323,9 @@ impl RedisEngine {
         ))
     }
 
-    /// Writes a new epoch for each tag of `node` whose epoch is not valid, or for all tags if one
-    /// epoch is lost or `all` is set. If floors rose tag by tag, requests would be refused for
-    /// longer.
+    /// Writes a new epoch for each tag of `node` whose epoch is not valid; or for all tags, if one
+    /// epoch is lost or `all` is set. All floors rise at once, because requests would be refused
+    /// for longer if they rose one after the other.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,
@@ -354,7 +355,8 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // A new floor is never earlier than the old one, even if the writer's clock is late.
+        // The new floor is not earlier than the old floor, even if the clock of this process is
+        // late.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }

@@ -1,10 +1,10 @@
 //! Renews the epochs while there are no claims.
 //!
 //! An epoch expires by the server's clock, sooner than any nonce of its tag that is still needed.
-//! So a server clock that ends nonces early also ends the epochs, and the loss is seen. Every
-//! connected user renews the epochs, so that they do not expire otherwise. After a long time
-//! without a connected user the epochs are gone, and the next user has to set floors as on a new
-//! server.
+//! So a server clock that ends nonces too early also ends the epochs, and a missing epoch shows the
+//! loss. Every connected user renews the epochs, so that they expire for no other reason. After a
+//! long time without a connected user the epochs are gone, and the next user sets floors as on a
+//! new server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,8 +85,8 @@ async fn renew(
         if let EpochStanding::Lost = engine.standing(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
-        // An epoch of another term is not lost: its slot has moved to this server. It is not
-        // renewed either.
+        // An epoch of another term has moved to this server with its slot. No nonce is lost, but
+        // this epoch is not renewed: a claim will replace it.
         if let Value::BulkString(text) = epoch
             && let Some(epoch) = Epoch::read(text)
         {

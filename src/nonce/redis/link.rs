@@ -16,8 +16,8 @@ use super::primary::Primary;
 use super::settings::RedisSettings;
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// How long the identity of a server is used without asking again. A server that is demoted, copies
-/// the data of another server and is promoted again needs longer than this.
+/// How long the identity of a server is used before `INFO` is sent again. No server can be demoted,
+/// copy the data of another server and be promoted again within this time.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A connection to a primary. Commands can be sent at any time; answers come in the order of the
@@ -68,8 +68,9 @@ impl ServerLink {
         answers
     }
 
-    /// Marks the connection as unusable. After a missing answer, later answers would be matched to
-    /// the wrong commands; and a server that did not answer in time may be gone.
+    /// Marks the connection as unusable. It must not be used after a missing answer, because later
+    /// answers would be matched to the wrong commands, and because a server that did not answer in
+    /// time may be gone.
     pub(super) fn mark_dead(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -88,7 +89,8 @@ impl ServerLink {
         self.state().asked.elapsed() < IDENTITY_LIFETIME
     }
 
-    /// Returns true once a second: the identity of the server then has to be read again.
+    /// Returns true if the identity of the server is older than [`IDENTITY_LIFETIME`], and counts
+    /// it as read from now on. The caller that gets true must send [`info`].
     pub(super) fn begin_identity_check(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
@@ -99,7 +101,8 @@ impl ServerLink {
         due
     }
 
-    /// Stores what an answer to `INFO` says about the server.
+    /// Updates the term from an answer to `INFO`, and checks that the store can still use the
+    /// server.
     pub(super) fn apply_info(
         &self,
         info: &Value,

@@ -1,5 +1,5 @@
-//! The mapping of tags to servers: to a single server, to the primary that the Sentinels name, or
-//! to the primaries of a cluster.
+//! Finds the server that holds each tag: a single server, the primary that the Sentinels name, or
+//! one of the primaries of a cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ use crate::nonce::url::{ServerAddress, Topology};
 /// The time to wait for the other Sentinels once one has answered.
 const OTHERS: Duration = Duration::from_millis(200);
 
-/// How long an answer of the Sentinels is used. A primary that was replaced while it was
-/// unreachable does not know that, and still answers.
+/// How long an answer of the Sentinels is used before they are asked again. A primary that was
+/// replaced while it was unreachable does not know of its replacement, and still answers.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A primary, with or without an open connection.
@@ -179,7 +179,7 @@ impl NodeFinder {
         self.current_map().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
-    /// Drops a map that is wrong or may be.
+    /// Drops `wrong`, a map that is or may be outdated.
     pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
         // The map of a single server is always right.
         if self.settings.url.topology != Topology::Single {

@@ -1,5 +1,6 @@
-//! Detects that a server has lost keys although its epochs are still there, by two signs: counters
-//! that were reset, and a clock that does not run at the speed of our timer.
+//! Detects that a server has lost keys although its epochs are still there. Two signs show such a
+//! loss: counters that were reset, and a server clock that does not run at the speed of this
+//! machine's timer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -84,13 +85,14 @@ pub(super) struct ServerWatch {
     /// that report.
     commands: u64,
     counted: Instant,
-    /// The loss that was found. It is kept until the floors have risen: if the clock steps back
-    /// again, the readings alone would no longer show it.
+    /// The loss that was found, until the floors have risen. It has to be stored, because later
+    /// readings do not show it any more if the clock steps back again.
     loss: Option<NonceLoss>,
 }
 
-/// Bounds of the lead of the server's clock over our timer, in microseconds. They are bounds,
-/// because the server read its clock at an unknown time between command and answer.
+/// Bounds, in microseconds, of the difference between the server's clock and our timer. The exact
+/// difference is unknown, because the server read its clock at some time between command and
+/// answer.
 #[derive(Clone, Copy, Debug)]
 struct ReadingPeriod {
     since: Instant,

@@ -91,8 +91,8 @@ pub(super) fn seen(
         // The claim may end between the two commands.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
-            // Another program has removed the expiry of the key. The nonce is reported as kept for
-            // the retention of a new one.
+            // Another program has removed the expiry of the key. The nonce is reported as if it was
+            // claimed now.
             let left = if *ms < 0 { keep } else { ms.div_euclid(1_000).saturating_add(1) };
             Some(Some(KnownNonce::new(first(token), now.plus(left))))
         }
@@ -132,7 +132,7 @@ impl Epoch {
     }
 
     /// Returns the milliseconds until an epoch expires unless a user renews it: `ahead + margin`. A
-    /// claim is kept for that much longer than its request can be accepted. So a step of the
+    /// claim is kept for `ahead + margin` longer than its request can be accepted. So a step of the
     /// server's clock that ends a needed nonce also ends the epoch, even if the clock steps back
     /// unseen.
     pub(super) fn lifetime(retention: Retention) -> i64 {

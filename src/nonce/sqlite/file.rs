@@ -22,8 +22,9 @@ const APPLICATION: i64 = 0x6d63_7069;
 /// know its rules.
 const VERSION: i64 = 1;
 
-/// Number of log pages (16 MiB) after which SQLite copies the log into the database file. Only this
-/// step waits for the disk. In a long log, a page that changed often is copied once.
+/// Number of pages in the write-ahead log (16 MiB) after which SQLite copies the log into the
+/// database file. Only this copy waits for the disk. A long log is cheaper, because a page that
+/// changed often is copied once.
 const WAL_CHECKPOINT_PAGES: u32 = 4_096;
 
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
@@ -53,8 +54,8 @@ pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: FileIdentity,
-    /// The file `NAME-last`, and the version of the store file that we recorded last; `None` for a
-    /// store that is only read.
+    /// The file `NAME-last`, and the version of the store file that this process last recorded in
+    /// it; `None` for a store that is only read.
     noted: Option<(LastClaim, Cell<FileVersion>)>,
 }
 

@@ -1,11 +1,11 @@
 //! The file `NAME-last`, which records the last claim: it shows when an older copy has replaced the
 //! store file.
 //!
-//! A copy contains everything that the store file says about itself. So a second file, `NAME-last`,
-//! records which file was written last (device and inode), when it changed (its `ctime`, which only
-//! the kernel sets), and the last claim. A copy in place of the file has another inode or another
-//! `ctime`; a file whose log was removed lacks the last claim. Only a snapshot of the whole file
-//! system, which restores both files, goes unnoticed.
+//! An older copy of the store file contains everything that the store file says about itself, and
+//! so looks valid. So a second file, `NAME-last`, records which file was written last (device and
+//! inode), when it changed (its `ctime`, which only the kernel sets), and the last claim. A copy in
+//! place of the file has another inode or another `ctime`; a file whose log was removed lacks the
+//! last claim. Only a snapshot of the whole file system, which restores both files, goes unnoticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};

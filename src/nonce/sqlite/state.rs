@@ -1,9 +1,9 @@
 //! The table row with the state of the store: boot id, retention, floor and horizon.
 //!
-//! The floor is the later of two values: `floor`, which starts and raised retentions set, and
-//! `horizon - length`. A swept nonce was kept until the horizon at the latest, and for a full
-//! length after its request was created; so that request was created at least one length before the
-//! horizon. Both values only grow.
+//! The floor is the later of two values: the column `floor`, which openings and raised retentions
+//! set, and `horizon - length`, where the horizon is the latest time of any sweep. A swept nonce
+//! was kept until the horizon at the latest, and for a full length after its request was created;
+//! so that request was created at least one length before the horizon. Both values only grow.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -177,8 +177,8 @@ impl StateRow {
         Ok(found > 0 || until <= self.horizon)
     }
 
-    /// Returns a time that is not before any claim or sweep in the file: a kept nonce ends at least
-    /// one full retention after its claim.
+    /// Returns a time that is not before any claim or sweep in the file. It follows from the nonce
+    /// that ends last: a nonce ends at least one full retention after its claim.
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;

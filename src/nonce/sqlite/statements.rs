@@ -77,7 +77,8 @@ impl<'c> Statements<'c> {
         match self.find(id)? {
             Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
             Some(_) => self.claim_again(now, id, until),
-            // Neither an insertion nor an existing nonce: the row with the retention is missing.
+            // The statement inserted nothing although the nonce is not in the table. So the row
+            // with the retention is missing.
             None => Err(SqliteFault::new("the file is damaged")),
         }
     }

@@ -11,7 +11,7 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 
 type Question = Arc<QueuedTask<StoreWork>>;
 
-/// Maximum number of nonces that are removed after a batch of claims; that takes some milliseconds.
+/// Maximum number of nonces that are removed after a batch of claims, in some milliseconds.
 const SWEPT: u32 = 256;
 
 /// Number of claims after which the worker sweeps, if a second does not pass before. It is a
@@ -138,7 +138,8 @@ fn writes(question: &Question) -> bool {
     !matches!(question.task, Q::Peek { .. } | Q::Floor | Q::State | Q::List { .. })
 }
 
-/// Answers several calls with one commit. A single call is one statement, which commits by itself.
+/// Answers several calls with one commit. A single call needs no transaction, because one statement
+/// commits by itself.
 fn batch(
     statements: &mut Statements<'_>,
     file: &OpenFile,
@@ -199,8 +200,8 @@ fn latest(questions: &[Question]) -> Option<i64> {
     times.max()
 }
 
-/// When to sweep: every second or every few claims, and after every batch while ended nonces are
-/// left.
+/// Decides when to sweep: once a second, after [`CLAIMS_PER_SWEEP`] claims, and after every batch
+/// while ended nonces are left.
 struct SweepState {
     claims: usize,
     second: i64,
