@@ -206,8 +206,7 @@ impl RedisOptions {
         if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
             // A crypto provider that the program has installed stays. Without an installed one, the
             // client library picks a provider by the compiled features, and panics if two are
-            // enabled. An error means that another thread has just installed one, which is used
-            // then.
+            // enabled. An error means that another thread has just installed one.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
         let keys = KeyNames::new(url.prefix.as_deref());

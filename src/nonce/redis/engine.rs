@@ -22,9 +22,8 @@ pub(super) const TRIES: u32 = 4;
 /// Maximum number of tries to write an epoch while other users write the same epoch.
 const ROUNDS: u32 = 8;
 
-/// Maximum time, in seconds, for which the first user of a store may block it, without permission
-/// to raise the retention. The first user is the one that finds no recorded retention, because the
-/// store is new or was emptied.
+/// Maximum time, in seconds, for which a user without permission to raise the retention may block a
+/// store that records none, because it is new or was emptied.
 const LONGEST_UNASKED: i64 = 600;
 
 /// The state that all tasks of a store share.
@@ -118,9 +117,9 @@ impl RedisEngine {
         now.max(horizon)
     }
 
-    /// Returns the floor that expired keys cause, for a user whose clock says `now`. The requests
-    /// of expired keys were created at least one retention length before the latest time. Without
-    /// this floor, a user whose clock has stepped back could accept them again.
+    /// Returns the floor that expired keys cause, for a user whose clock says `now`. Without it, a
+    /// user whose clock has stepped back could accept the requests of expired keys again: they were
+    /// created at least one retention length before the latest time.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
         latest.plus(self.kept().known.length().saturating_neg())
@@ -324,8 +323,8 @@ impl RedisEngine {
     }
 
     /// Writes a new epoch for each tag of `node` whose epoch is not valid; or for all tags, if one
-    /// epoch is lost or `all` is set. All floors rise at once, because requests would be refused
-    /// for longer if they rose one after the other.
+    /// epoch is lost or `all` is set. If floors rose one after the other, requests would be refused
+    /// for longer.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,

@@ -22,9 +22,8 @@ const APPLICATION: i64 = 0x6d63_7069;
 /// know its rules.
 const VERSION: i64 = 1;
 
-/// Number of pages in the write-ahead log (16 MiB) after which SQLite copies the log into the
-/// database file. Only this copy waits for the disk. A long log is cheaper, because a page that
-/// changed often is copied once.
+/// Number of pages in the write-ahead log (16 MiB) after which SQLite copies it into the database
+/// file. Only this copy waits for the disk, and it copies a page that changed often once.
 const WAL_CHECKPOINT_PAGES: u32 = 4_096;
 
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
