@@ -44,17 +44,17 @@ pub struct Readiness {
     /// The audit log, if its entries are required.
     audit: Option<Arc<Recorder>>,
     witnesses: Option<Arc<WitnessStatus>>,
-    /// What is wrong with the trust files or certificates.
+    /// Why the trust files or certificates cannot be used; `None` if they can.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
-    /// The time of the last claim, and the floor of the store, or why there was none.
+    /// The time of the last claim, and its result: the floor of the store, or why the claim failed.
     claimed: tokio::sync::Mutex<Option<(Instant, Result<Timestamp, String>)>>,
 }
 
 impl Readiness {
-    /// Makes a check that is ready when `store` accepts a claim and its floor lies before every
-    /// request that is still accepted at the time of `clock`. A check makes a claim under a key id
-    /// of its own, at most once a second.
+    /// Makes a check that is ready if `store` accepts a claim, and if the floor of the store is
+    /// earlier than every request that is still accepted at the time of `clock`. A check makes a
+    /// claim under a key id of its own, at most once a second.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
         let claimed = tokio::sync::Mutex::default();
@@ -140,7 +140,8 @@ impl Readiness {
         let key = key.ok_or_else(|| StoreError::new("no key to claim under"))?;
         match self.store.claim(now, &key, nonce.as_str(), now.plus(1)).await? {
             Claim::Fresh { floor } => Ok(floor),
-            // The store works, but has no room for more claims of this key.
+            // The store works, but the test key has reached its quota. So the floor is read without
+            // a claim.
             _ => self.store.floor(now).await,
         }
     }
@@ -152,7 +153,7 @@ impl std::fmt::Debug for Readiness {
     }
 }
 
-/// Makes an HTML page for each request.
+/// A function that makes the HTML page for each request to `/`.
 type ReportPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers `/healthz`, `/readyz`, `/metrics`, and with [`Admin::with_page`] also `/`.

@@ -1,5 +1,5 @@
-//! The application behind the layer: the upstream or the authorizer answers a request that passed
-//! the layer.
+//! The application behind the layer. It answers a request that passed the layer: as a proxy for the
+//! upstream, or as an authorizer for another proxy.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ impl Application {
         }
     }
 
-    /// Returns the protocol of the proxy that describes requests, for an authorizer.
+    /// Returns the protocol in which another proxy describes requests; `None` for a reverse proxy.
     pub(super) fn protocol(&self) -> Option<&AuthzProtocol> {
         match self {
             Application::Authorizer(protocol) => Some(protocol),

@@ -7,8 +7,8 @@
 //!             └─► MCP server
 //! ```
 //!
-//! The authorizer cannot drop fields of the request. So it refuses requests with the fields that
-//! the reverse proxy would drop because they change what the server reads.
+//! The authorizer cannot drop fields of the request. So it refuses a request with a field that
+//! [`super::forward`] would drop, because such a field can change what the server reads.
 
 mod fields;
 
@@ -199,7 +199,8 @@ fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayFault> {
     let (method, host, target) =
         (once(FORWARDED_METHOD)?, once(FORWARDED_HOST)?, once(FORWARDED_URI)?);
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| FORWARDED)?;
-    // The library would drop a fragment silently.
+    // The parser of `http::Uri` would drop a fragment silently, so the target is parsed from its
+    // bytes.
     match RequestTarget::from_bytes(target.as_bytes()) {
         Ok(RequestTarget::Origin(_)) => {}
         _ => return Err(TARGET),

@@ -27,8 +27,8 @@ pub(super) struct BodyTooSlow(Duration);
 pub(super) struct TimedBody {
     body: Incoming,
     time: Duration,
-    /// The deadline. It is set when the first part of the body is not there yet: most bodies arrive
-    /// together with their head.
+    /// The deadline, set at the first time that a part of the body has to be waited for. Most
+    /// bodies arrive together with their head and need no deadline.
     deadline: Option<Pin<Box<Sleep>>>,
     begun: Instant,
     record: Arc<RequestRecord>,

@@ -51,9 +51,9 @@ const CONNECTION: GatewayFault = fault(
     "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
 );
 
-/// The connection options that are accepted. A proxy removes the fields that `Connection` lists;
-/// none of these fields is judged. An offer to change the protocol is ignored (RFC 9110 section
-/// 7.8), and these fields are not passed on.
+/// The connection options that are accepted. A proxy removes the fields that `Connection` lists. So
+/// only options are accepted whose removal changes no judged field. An offer to change the protocol
+/// is ignored (RFC 9110 section 7.8), and these fields are not passed on.
 const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
 /// Checks version, method, host and connection options of a request.

@@ -10,7 +10,7 @@ use crate::message::target::{Origin, Scheme};
 
 /// The URLs of the upstream, and the public ones that replace them.
 pub(super) struct Locations<'a> {
-    /// The origins under which the upstream knows itself.
+    /// The origins that the upstream uses in URLs of its own.
     pub(super) upstream: &'a [Origin],
     /// The path of the upstream's endpoint.
     pub(super) upstream_path: &'a str,
@@ -55,8 +55,8 @@ impl Locations<'_> {
             Some(found) => found,
             None if value.iter().take(2).filter(|b| is_slash(b)).count() == 2 => (None, value),
             None if value.first().is_some_and(is_slash) => {
-                // A path alone is resolved by the client against the public URL, so only the path
-                // changes.
+                // A client resolves a path without a host against the public URL, so only the path
+                // is replaced.
                 let (path, rest) = split_path(value);
                 let mapped = self.mapped(path);
                 return (mapped != path).then(|| [&mapped[..], rest].concat());

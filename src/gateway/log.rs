@@ -83,8 +83,8 @@ impl fmt::Display for LogText {
 impl<'de> Deserialize<'de> for LogText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        // A text that was cut when it was written must not be cut again. Older versions ended a cut
-        // text with `…` only.
+        // A text that was cut when the line was written must not be cut again. Older versions of
+        // this program ended a cut text with `…` only.
         let bare = || text.strip_suffix('…').is_some_and(|text| text.chars().count() == LONGEST);
         let cut = shown::is_capped(&text, LONGEST) || bare();
         Ok(if cut { LogText(Cow::Owned(text.into_owned())) } else { LogText::new(&text) })

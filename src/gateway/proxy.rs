@@ -213,8 +213,8 @@ impl UpstreamProxy {
         let Some(public) = self.web_origins.public_origin(parts) else { return };
         let upstream = &self.upstream;
         let mut known_as = vec![upstream.origin.clone()];
-        // If the upstream receives the client's host, it knows itself by that host and its own
-        // scheme.
+        // If the upstream receives the client's `Host`, it uses that host and its own scheme in its
+        // URLs.
         let seen = format!("{}://{}", upstream.origin.scheme().as_str(), public.authority());
         if let (true, Ok(seen)) = (self.config.preserve_host, Origin::parse(&seen)) {
             known_as.push(seen);
@@ -224,7 +224,7 @@ impl UpstreamProxy {
     }
 }
 
-/// If the client's body is the reason for `error`, returns the fault of the client.
+/// Returns the fault of the client, if its body is the reason for `error`.
 fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -251,8 +251,8 @@ pub(super) fn own_answer(fault: GatewayFault, id: Option<&EchoedId>) -> Response
     if fault.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     }
-    // Only sent if the request did not reach the upstream: repeating any other request could
-    // execute its call twice.
+    // `Retry-After` is sent only if the request did not reach the upstream. Any other request may
+    // have been executed, and repeating it could execute its call twice.
     if fault == BUSY || fault == UNREACHABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }

@@ -111,8 +111,8 @@ impl RequestRecords {
     }
 }
 
-/// The record of one request. The extensions of the request and the body of the answer share it;
-/// when both are dropped, the log line is written.
+/// The record of one request. It is shared by the extensions of the request and the body of the
+/// answer. When both are dropped, the log line is written.
 pub(super) struct RequestRecord {
     records: Arc<RequestRecords>,
     begun: Instant,

@@ -221,7 +221,8 @@ impl RolloutTally {
                 let answer = line.answer.filter(|status| (100..600).contains(status));
                 *self.on_sight.entry(answer).or_default() += 1;
             }
-            // The request ended before it was judged or refused.
+            // A line without a status and without a refusal: the request ended before it was
+            // judged.
             (_, None) => {}
             (_, Some(standing)) => self.judged(line, standing),
         }

@@ -74,8 +74,8 @@ impl GatewayServer {
     /// are answered until the last request has ended. Returns how many connections were cut.
     ///
     /// This runs on any tokio runtime, which accepts the connections. Operators are answered on a
-    /// thread of their own, so that a page that takes long to make holds no request up, and the
-    /// reverse. Dropping the future cuts all connections.
+    /// separate thread. So a page that takes long to make delays no request, and requests delay no
+    /// operator. Dropping the future cuts all connections.
     pub async fn run(self, workers: Workers, stop: impl Future<Output = ()>) -> usize {
         let GatewayServer { gateway, server, admin } = self;
         let readiness = admin.as_ref().map(|(_, admin)| admin.readiness());
@@ -123,7 +123,7 @@ impl OperatorService {
 impl Drop for OperatorService {
     fn drop(&mut self) {
         self.accepting.abort();
-        // A page that is being made must not hold up the end of the gateway.
+        // A page that is still being made must not delay the end of the gateway.
         let thread = self.thread.take();
         let _ = thread::Builder::new().spawn(move || drop(thread));
     }

@@ -143,7 +143,8 @@ impl Gateway {
             }
             None => layer,
         };
-        // An authorizer does not see the answers, which would open sessions.
+        // Sessions are bound by the answers that open them. An authorizer does not see answers, so
+        // it binds no sessions.
         let layer = match is_proxy {
             true => {
                 let sessions = SessionBindings::new(config.sessions, config.session_idle);

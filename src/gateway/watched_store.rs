@@ -69,8 +69,8 @@ impl WatchedStore {
         match answer {
             Ok(Claim::Fresh { floor }) => {
                 self.metrics.claimed(until, now);
-                // The floor rose and lies in the future: the verifier refuses all requests until
-                // the clock has passed it.
+                // If the floor rose above the present time, the verifier refuses all requests until
+                // the clock has passed the floor.
                 let known = self.floor.fetch_max(floor.unix(), Ordering::Relaxed);
                 if known < floor.unix() && now <= *floor {
                     let wait = floor.since(now).saturating_add(1);

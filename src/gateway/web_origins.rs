@@ -31,7 +31,7 @@ const LONGEST_LIST: usize = 4096;
 pub(super) struct WebOrigins {
     public: Origins,
     allowed: Vec<String>,
-    /// Whether the gateway answers the CORS protocol.
+    /// Whether the gateway answers preflights and adds CORS fields itself.
     answers_cors: bool,
 }
 

@@ -16,7 +16,8 @@ use crate::clock::{Clock, Timestamp};
 pub(super) struct WitnessCollector {
     status: Arc<WitnessStatus>,
     clock: Arc<dyn Clock>,
-    /// The start of the process: before the first quorum, its age is counted from here.
+    /// The start of the process. Before the first quorum, the age of the quorum is counted from
+    /// this time.
     started: Timestamp,
 }
 

@@ -73,7 +73,7 @@ pub enum AgentError {
     /// The answer breaks the protocol; the text says how.
     #[error("the ssh-agent answered what is no proper answer: {0}")]
     Malformed(&'static str),
-    /// The agent holds no keys. A locked agent answers the same.
+    /// The agent holds no keys. A locked agent gives the same answer.
     #[error("the ssh-agent shows no keys: it is empty or locked")]
     Empty,
     /// The agent listed the key before, and no longer holds the key.

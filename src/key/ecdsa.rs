@@ -5,8 +5,8 @@
 //! constructor here returns an error.
 //!
 //! A signature is `r ‖ s`, 64 bytes (RFC 9421 section 3.3.4). `r` and `s` must lie between 1 and
-//! the order of the curve. A high `s` is accepted: RFC 9421 has no rule against it, and no table
-//! uses the bytes of a signature as its key.
+//! the order of the curve. A high `s` is accepted, so each signature has a second valid form. RFC
+//! 9421 permits this, and no table uses the bytes of a signature as its key.
 
 #[cfg(feature = "p256")]
 use std::sync::OnceLock;
@@ -101,8 +101,8 @@ impl EcdsaSecret {
     }
 
     /// Signs `message`; `public` is the key's point. The one-time number of the signature depends
-    /// on the key, the message and the system's random numbers. So none of the three alone
-    /// determines that number.
+    /// on the key, the message and the system's random numbers. So that number stays secret even if
+    /// the random numbers are weak.
     pub(super) fn sign(&self, public: &[u8], message: &[u8]) -> Result<[u8; 64], SignError> {
         let random = ring::rand::SystemRandom::new();
         let pair = match self.pair.get() {

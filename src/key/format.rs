@@ -96,10 +96,10 @@ pub enum FormatError {
     /// The input is a PEM private key under a passphrase. `openssl pkey` removes the passphrase.
     #[error("an encrypted PEM key")]
     EncryptedPem,
-    /// The form is known, but it is broken, or says two different things.
+    /// The form is known, but the input is broken, or its parts contradict each other.
     #[error("not a proper {form}: {why}")]
     Malformed {
-        /// The form it appears to be in.
+        /// The form that the input appears to have.
         form: &'static str,
         /// The fault. Never holds secret text.
         why: String,

@@ -136,7 +136,8 @@ impl FoundKey {
         }
     }
 
-    /// Returns true if another program signs. That program may ask a person each time.
+    /// Returns true if another program, such as an agent, makes the signatures. That program may
+    /// ask a person each time.
     pub fn signs_elsewhere(&self) -> bool {
         !matches!(self, FoundKey::File(_))
     }

@@ -161,8 +161,8 @@ impl TrustEntry {
             || self.kids.iter().any(|kid| kid == text)
     }
 
-    /// Combines this entry with another file's entry of the same key; the stricter limit of the two
-    /// counts. Returns the second name, if the other file gives the key another name.
+    /// Combines this entry with another file's entry of the same key; the stricter limits count.
+    /// Returns the name in the other file if it differs from the name of this entry.
     fn tighten(&mut self, other: TrustEntry) -> Option<String> {
         self.limits.tighten(other.limits);
         self.purpose.tighten(&other.purpose);

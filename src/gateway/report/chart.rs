@@ -73,8 +73,8 @@ pub(super) fn buckets_a_bar(time: &RequestsOverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }
 
-/// Draws, for each span of time, a bar whose lower part is the share of verified requests and whose
-/// upper part are the others. A span without requests stays empty.
+/// Draws a bar for each span of time. Its lower part is the share of verified requests, its upper
+/// part the share of all others. A span without requests stays empty.
 pub(super) fn share(cells: &[Cell], time: &RequestsOverTime) -> String {
     let spans = time.buckets.chunks(buckets_a_bar(time));
     let mut svg = open(spans.len(), &alternative_text(cells));

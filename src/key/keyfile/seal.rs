@@ -140,8 +140,8 @@ where
     let kdf = Kdf { cost, salt: salt.to_vec() };
     let key = kdf.derive(passphrase)?;
     file.secret = Secret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
-    // The additional data is computed from the written text after parsing it. So the writer
-    // authenticates exactly the data that each reader sees, and both use one function.
+    // The additional data is computed from the parsed text of the file, by the function that
+    // readers use. So the writer authenticates exactly the data that each reader sees.
     let additional = json::read(file.to_json().as_bytes())
         .ok()
         .as_ref()

@@ -354,8 +354,7 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // The new floor is not earlier than the old floor, even if the clock of this process is
-        // late.
+        // The new floor is never earlier than the old floor, even if our clock is late.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }
