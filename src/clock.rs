@@ -129,8 +129,8 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is set wrong. With the epoch as the time, every signature is "not yet
-        // valid", so requests are refused.
+        // A clock before 1970 is set wrong, and is read as 1970. Every signature is then not valid
+        // yet, so all requests are refused.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
     }

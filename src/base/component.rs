@@ -50,7 +50,7 @@ pub enum ComponentError {
     /// The name is neither a field name in lower case nor `@` with a name.
     #[error("{0:?} is neither a field name in lower case nor a derived component")]
     Name(String),
-    /// A text from a person or file does not follow RFC 9651.
+    /// A text that a person or file supplies as an identifier does not follow RFC 9651.
     #[error("not a component identifier")]
     Syntax(#[source] ParseFault),
     /// The name begins with `@`, but RFC 9421 section 2.2 does not define it.
@@ -106,7 +106,7 @@ pub enum ComponentError {
     /// The query has the parameter more than once (section 2.2.8).
     #[error("the query has the parameter more than once")]
     QueryParamRepeated,
-    /// The parameter is not UTF-8. Parsers differ about such a value.
+    /// The query parameter is not UTF-8. Parsers replace such bytes in different ways.
     #[error("the query parameter is not utf-8")]
     QueryParamEncoding,
     /// The value contains bytes that are not allowed in a signature base.

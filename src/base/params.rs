@@ -39,8 +39,8 @@ impl<T> Param<T> {
     }
 }
 
-/// What is wrong in one member of `Signature-Input` or `Signature`. It affects only the signature
-/// with that label.
+/// A fault in one member of `Signature-Input` or `Signature`. It affects only the signature with
+/// that label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {

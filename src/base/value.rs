@@ -99,8 +99,8 @@ fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), C
     Ok(())
 }
 
-/// The fields and query parameters of one request, each parsed once. An attacker's signature may
-/// cover thirty keys of one very long field, or thirty parameters of one very long query.
+/// The fields and query parameters of one request, each parsed once. Without this, a signature that
+/// covers thirty keys of one very long field would make the verifier parse the field thirty times.
 #[derive(Default)]
 pub(super) struct ParsedParts<'h> {
     dictionaries: Vec<(String, Dictionary<'h>)>,

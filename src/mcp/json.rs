@@ -305,8 +305,8 @@ impl SteeringMember {
     }
 }
 
-/// The keys of one object. While they are few, they are on a shared stack; many are in a hash set,
-/// so that the cost does not grow with the square of their number.
+/// The keys of one object. A few keys are kept on a shared stack and compared one by one. Many keys
+/// are kept in a hash set, so that the cost does not grow with the square of their number.
 struct ObjectKeys<'de> {
     first: usize,
     many: Option<HashSet<Cow<'de, str>>>,

@@ -152,7 +152,8 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
     } else if let Some(path) = rest.strip_prefix('/') {
         let start = out.len();
         write_path(&mut out, path, dialect, false);
-        // Without this, the path would look like an authority.
+        // Without the prefix `/.`, a path that begins with two slashes would look like an
+        // authority.
         if out[start..].starts_with("//") {
             out.insert_str(start, "/.");
         }
@@ -193,7 +194,8 @@ fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
             }
         }
     }
-    // `url` neither keeps nor removes `C|` before a dot segment by the rules of the specification.
+    // Before a dot segment, the crate `url` treats `C|` otherwise than the specification says, so
+    // such a path is not supported.
     let segments = || path.split('/');
     if segments().any(|s| s.ends_with('|') && is_drive(s)) && segments().any(|s| dots(s).is_some())
     {

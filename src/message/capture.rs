@@ -72,7 +72,7 @@ impl<'a> Captured<'a> {
 
     /// Parses `source` as [`Captured::parse`] does, but also accepts a URL, path or `Host` that
     /// cannot be read, and keeps it unchanged. Such a request has no resolved target, so a verifier
-    /// refuses it. Profiles with a refusal for such requests need this.
+    /// refuses it. A profile that has a refusal code for such targets, such as `adcp`, needs this.
     ///
     /// # Errors
     /// As [`Captured::parse`].
@@ -232,7 +232,7 @@ fn sniff(source: &[u8]) -> Result<(), CaptureFault> {
     }
 }
 
-/// `METHOD TARGET HTTP/1.1`, single spaces only (RFC 9112 section 3).
+/// Parses `METHOD TARGET HTTP/1.1`, with single spaces only (RFC 9112 section 3).
 fn request_line(line: &[u8]) -> Result<(&str, &str), CaptureFault> {
     let malformed = || CaptureFault::RequestLine(shown(&String::from_utf8_lossy(line)));
     let text = match std::str::from_utf8(line) {

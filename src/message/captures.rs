@@ -105,7 +105,8 @@ impl<R: Read> Captures<R> {
         let mut reader = BufReader::new(input);
         let mut start = Vec::new();
         reader.by_ref().take(START).read_to_end(&mut start).map_err(CapturesError::Io)?;
-        // After the end of an input, it is not read again, because a terminal would wait for more.
+        // An input that has ended is not read again, because reading a terminal would wait for
+        // more.
         let mut rest = if (start.len() as u64) < START { None } else { Some(reader) };
         let kind = detect(&start)?;
         if let Some(mut reader) = rest.take_if(|_| kind != InputKind::Lines) {
@@ -178,7 +179,8 @@ fn lines(
         let mut line = Vec::new();
         match input.by_ref().take(limit).read_until(b'\n', &mut line) {
             Ok(0) => break,
-            // The line does not end within the limit, and its rest would be read as the next line.
+            // The line does not end within the limit. Reading stops here, because the rest of the
+            // line would be read as the next line.
             Ok(n) if line.last() != Some(&b'\n') && n as u64 == limit => {
                 return Err(CapturesError::LineTooLong { line: number, limit });
             }

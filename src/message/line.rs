@@ -130,8 +130,8 @@ pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
 }
 
 /// Parses one line as [`parse`] does, but also accepts a target that cannot be read, and keeps it
-/// unchanged. Such a request has no resolved target, so a verifier refuses it. Profiles with a
-/// refusal for such requests need this.
+/// unchanged. Such a request has no resolved target, so a verifier refuses it. A profile that has a
+/// refusal code for such targets, such as `adcp`, needs this.
 ///
 /// # Errors
 /// As [`parse`], but for [`LineError::Target`].

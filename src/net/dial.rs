@@ -24,9 +24,9 @@ use super::stream::SocketStream;
 /// The result of a request: a response whose body is still arriving, or an error.
 pub type SendResult = Result<Response<Incoming>, Error>;
 
-/// How long an idle connection is kept. Servers such as Uvicorn and Node close idle connections
-/// after 5 seconds. A request that is sent at that moment is lost, because requests are never sent
-/// twice.
+/// How long an idle connection is kept: less than the 5 seconds after which servers such as Uvicorn
+/// and Node close it. A request that is sent while the server closes the connection is lost,
+/// because requests are never sent twice.
 const IDLE: Duration = Duration::from_secs(3);
 /// The most bytes of the head of a response.
 const LARGEST_HEAD: usize = 128 * 1024;

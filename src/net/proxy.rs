@@ -79,7 +79,8 @@ impl Proxy {
         if value.is_empty() || target.host().is_none_or(is_loopback) {
             return Ok(None);
         }
-        // First, a dummy proxy shows whether the settings select a proxy for this target at all.
+        // A dummy proxy shows whether `NO_PROXY` selects a proxy for this target at all, before any
+        // variable is parsed.
         let meant = Matcher::builder().all("http://proxy.invalid").no(no.as_str()).build();
         if meant.intercept(target).is_none() {
             return Ok(None);

@@ -209,9 +209,9 @@ impl Server {
 
 fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // `Activity` measures the times, because it can tell an idle connection from a slow head. The
-    // head filter measures HTTP/1 heads. hyper's limits are somewhat higher than ours, so that the
-    // service itself can answer heads that are too long.
+    // hyper's timeout for heads is off: `Activity` measures times, because it distinguishes an idle
+    // connection from a slow head. The limits on heads that hyper gets are somewhat higher than
+    // ours, so that the service itself can answer heads that are too long.
     let room = limits.head_bytes.saturating_add(HEAD_ROOM);
     let http2_room = limits.head_bytes.saturating_mul(HTTP2_HEAD_FACTOR);
     builder
@@ -313,7 +313,8 @@ where
                 },
             };
             let phase = tokio::select! {
-                // An error on a connection is not reported: its client sees it.
+                // An error on a connection is not reported here, because the client of the
+                // connection sees it.
                 _ = connection.as_mut() => return,
                 changed = phase_changes.changed() => match changed {
                     Ok(()) => *phase_changes.borrow_and_update(),

@@ -21,8 +21,8 @@ pub struct Expiry {
     pub presence: Presence,
     /// The most seconds from `created` to `expires`; `None` sets no limit.
     pub longest: Option<i64>,
-    /// Seconds from `expires` to the last second at which the request is valid. -1: validity ends
-    /// before `expires`. Positive: clocks may differ by that much.
+    /// Seconds from `expires` to the last second at which the request is valid. With -1, validity
+    /// ends before `expires`. A positive number tolerates clocks that differ by so many seconds.
     pub last: i64,
 }
 

@@ -1,4 +1,4 @@
-//! When a worker waits for more tasks before it takes a batch.
+//! Decides when a worker waits for more tasks before it takes a batch.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ pub(crate) struct Gather {
     /// Maximum number of tasks for which the worker waits. It also never waits for more tasks than
     /// the largest recent batch had, because there may be no more callers.
     pub(crate) most: usize,
-    /// After batches of a single task, the worker gathers once in so many batches.
+    /// The number of single-task batches after which the worker gathers once, to see whether there
+    /// are more callers by now.
     pub(crate) probe: u32,
 }
 

@@ -15,7 +15,8 @@ pub(crate) struct QueuedTask<W: Work> {
 }
 
 pub(super) enum Reply<A> {
-    /// A caller waits for the answer. This is its waker, once it has polled.
+    /// A caller waits for the answer. The variant holds the waker of the caller, once the caller
+    /// has polled.
     Awaited(Option<Waker>),
     /// No caller waits. Only [`Work::answered`] gets the answer.
     Posted,

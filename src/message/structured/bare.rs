@@ -11,8 +11,8 @@ use super::parse::Parser;
 use super::{BareItem, Decimal, ParseFault, ParseReason};
 use crate::message::is_tchar;
 
-/// Decodes every base64 that RFC 9651 allows a parser to accept. This tells non-canonical base64
-/// from text that is not base64.
+/// A lenient decoder, for every base64 that RFC 9651 allows a parser to accept. With it, the parser
+/// distinguishes non-canonical base64 from text that is not base64.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()

@@ -9,8 +9,8 @@ use super::{
     Received,
 };
 
-/// Up to this number, names are compared one by one, which is faster. Beyond it, a set keeps the
-/// time linear.
+/// Up to this number, names are compared one by one, which is faster than a set. For more names, a
+/// set keeps the time linear.
 const FEW: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {

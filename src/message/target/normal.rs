@@ -115,8 +115,8 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, UriError> {
     if path.contains('%') && path.split('/').any(is_encoded_dots) {
         return Err(UriError::EncodedDots);
     }
-    // Decoding makes no slashes, and no dot segments after the check above. So the order of the two
-    // steps does not matter.
+    // Decoding unreserved characters makes no slashes, and after the check above no dot segments.
+    // So it does not matter which of the two steps comes first.
     Ok(Cow::Owned(without_dot_segments(&normal_percent(path)?)))
 }
 

@@ -44,7 +44,7 @@ impl<'a> RequestTarget<'a> {
             UriParts::split(text).map_err(TargetError::Uri)?;
             Ok(RequestTarget::Absolute(text.into()))
         } else {
-            // This includes the authority form of CONNECT, which asks for a tunnel.
+            // Every other form is refused, also the authority form of CONNECT (`example.com:443`).
             Err(TargetError::Form(shown(text)))
         }
     }

@@ -34,16 +34,17 @@ struct ActivityState {
     in_flight: Vec<OpenRequest>,
     /// The number of requests so far.
     asked: u64,
-    /// Since when no request is in flight.
+    /// The time since which no request is in flight.
     quiet: Instant,
-    /// When the first byte after `quiet` arrived.
+    /// The time at which the first byte after `quiet` arrived.
     begun: Option<Instant>,
-    /// Whether requests are multiplexed (HTTP/2): then bytes that arrive need not be the start of a
-    /// head.
+    /// Whether requests are multiplexed (HTTP/2). In HTTP/2, bytes that arrive need not be the
+    /// start of a head.
     multiplexed: bool,
     /// Whether there was no request yet.
     new: bool,
-    /// Whether a response broke off whose end only the end of the connection can mark.
+    /// Whether a response broke off that has no length, so that a normal close would make it look
+    /// complete.
     cut: bool,
 }
 
@@ -51,10 +52,10 @@ struct ActivityState {
 #[derive(Debug)]
 struct OpenRequest {
     number: u64,
-    /// Since when the request waits for its client to read the response; `None` if it waits for
-    /// something else.
+    /// The time since which the request waits for its client to read the response; `None` if it
+    /// waits for something else.
     since: Option<Instant>,
-    /// Whether the end of the connection marks the end of the response.
+    /// Whether the response has no length, so that the end of the connection marks its end.
     ends_by_closing: bool,
 }
 

@@ -1,9 +1,9 @@
 //! Holds back the bytes of each HTTP/1 head until they have been checked.
 //!
 //! The filter stands between the connection and hyper. It passes valid requests on byte for byte.
-//! It replaces a refused head by a short head of its own, whose response closes the connection, and
-//! passes no more bytes on. So the refusal is sent after the responses to earlier requests, and
-//! bytes after a refused head are never parsed as a request.
+//! In place of a refused head it passes on a short valid head, whose response closes the
+//! connection, and no further bytes. So the refusal is sent after the responses to earlier
+//! requests, and bytes after a refused head are never parsed as a request.
 
 use std::io;
 use std::pin::Pin;
@@ -33,14 +33,14 @@ pub(super) type RefusedHeadSlot = Arc<OnceLock<(u64, RefusedRawHead)>>;
 #[derive(Debug)]
 enum FilterState {
     Head(HeadEnd),
-    /// In a body, with this number of bytes left.
+    /// Inside a body, of which this number of bytes is left.
     Body(u64),
     Chunked(Chunks),
-    /// HTTP/2, whose heads are not checked here.
+    /// The connection uses HTTP/2, whose heads are not checked here.
     Http2,
-    /// After a refused head, with the number of bytes that were dropped since.
+    /// A head was refused. The number counts the bytes that were dropped since.
     Refused(usize),
-    /// After a malformed chunked body.
+    /// A chunked body was malformed; no more bytes are passed on.
     Broken,
 }
 

@@ -59,8 +59,8 @@ pub(crate) struct AuditArgs {
 ///
 /// For every request, a log holds what is needed to judge the request again months later: the
 /// signature, the bytes that it covers, and the key. The entries form one hash tree, and its
-/// checkpoints are signed. An auditor who keeps a checkpoint elsewhere can find every entry up to
-/// it that was removed, changed, moved or cut off, also by the operator of the log.
+/// checkpoints are signed. An auditor who keeps a checkpoint elsewhere can find every entry under
+/// it that was removed, changed, moved or cut off, even by the operator of the log.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -143,7 +143,7 @@ pub(crate) struct AuditPins {
     /// The longest window that the log may use [default: that of the profile]
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
     pub(crate) window: Option<u32>,
-    /// How far ahead the log may let a signer's clock be [default: that of the profile]
+    /// The largest tolerance for clocks that the log may use [default: that of the profile]
     #[arg(long, value_name = "D", value_parser = duration, allow_hyphen_values = true, help_heading = "Rules")]
     pub(crate) ahead: Option<u32>,
     /// Require this component to be covered too; may be repeated
@@ -155,7 +155,7 @@ pub(crate) struct AuditPins {
     /// Accept only requests to this origin; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Rules")]
     pub(crate) origin: Vec<String>,
-    /// Accept the times of entries where the log's clock was set back or forth
+    /// Accept entries whose time is uncertain because the log's clock stepped
     #[arg(long, help_heading = "Rules")]
     pub(crate) allow_clock: bool,
 }
@@ -186,11 +186,11 @@ pub(crate) struct AuditVerifyArgs {
     pub(crate) archives: AuditArchives,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
-    /// An earlier log, to be verified together with this one, also against its own checkpoints among those
-    /// that were given; may be repeated
+    /// A predecessor of this log, to be checked too, against its checkpoints among those that are
+    /// given; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) predecessor: Vec<PathBuf>,
-    /// Count entries that were erased, as the log says, as good
+    /// Count an erased entry as good if the log records its erasure
     #[arg(long)]
     pub(crate) allow_erased: bool,
     /// List every finding, not only the first
@@ -211,8 +211,8 @@ Examples:
 pub(crate) struct AuditReportArgs {
     #[command(flatten)]
     pub(crate) whole: AuditVerifyArgs,
-    /// Write one self-contained page here too, or to stdout for - instead; an older page is
-    /// replaced, any other file is not
+    /// Write the result as one self-contained page to this file too, or only that page to stdout
+    /// for -; no file but an older page is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }
@@ -240,10 +240,10 @@ pub(crate) struct AuditProveArgs {
     /// log's cosigned one, else the latest]
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// How to write it [default: evidence]
+    /// The format of the proof [default: evidence]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ProofFormat>,
-    /// Where to write it [default: stdout]
+    /// The file to write [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -260,9 +260,10 @@ pub(crate) enum ProofFormat {
 
 /// Check the evidence of one entry, offline
 ///
-/// Judges the request again as of its own time, and follows the proof up to the checkpoint. The
-/// checkpoint has to be signed by the log key that you give, not by the one in the file. An entry
-/// proves that a request was authorised, not that it was carried out.
+/// Judges the request again, with the clock at the time of the request, and follows the proof up to
+/// the checkpoint. The checkpoint has to be signed by the log key that you give, which can differ
+/// from the key in the file. An entry proves that a request was authorised, not that it was carried
+/// out.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -276,11 +277,11 @@ pub(crate) struct AuditCheckArgs {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pins: AuditPins,
-    /// The request's body, if you kept it and the log has none of it, or only a part
+    /// The request's body, if the log does not have all of it
     #[arg(long, value_name = "FILE", help_heading = "Kept elsewhere")]
     pub(crate) body: Option<PathBuf>,
-    /// Write one self-contained page here too, or to stdout for - instead; an older page is
-    /// replaced, any other file is not
+    /// Write the result as one self-contained page to this file too, or only that page to stdout
+    /// for -; no file but an older page is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }

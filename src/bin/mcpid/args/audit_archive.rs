@@ -30,8 +30,8 @@ pub(crate) struct AuditArchives {
 /// signed note takes the place of each file. Give the folder to audit verify, show, prove and erase
 /// with --archive; without it, audit verify says what it did not see (exit 5).
 ///
-/// A file is moved if all its entries are from before the time. The newest file stays. A gateway may
-/// write the log meanwhile. Done again after it was cut short, it goes on where it was.
+/// A file is moved if all its entries are from before the time. The newest file stays. A gateway
+/// may write the log meanwhile. If a run was interrupted, a second run continues it.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
@@ -45,7 +45,7 @@ pub(crate) struct AuditArchiveArgs {
     /// UTC), or an age such as 90d
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) before: Timestamp,
-    /// The folder to move them to; made where it is not there
+    /// The folder to move the files to; it is made if it does not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
 }
@@ -53,7 +53,7 @@ pub(crate) struct AuditArchiveArgs {
 /// Erase one entry
 ///
 /// Puts a tombstone in the place of the entry, in the log or in its archive, and appends an entry
-/// that says which one was erased, and why. The hash of the erased entry stays, so that the log
+/// that names the erased entry and the reason. The hash of the erased entry stays, so that the log
 /// still verifies; audit verify counts erased entries, and exits 5 unless --allow-erased.
 ///
 /// The log must not be written by another process, and must not be closed. Only requests can be
@@ -72,7 +72,7 @@ pub(crate) struct AuditEraseArgs {
     /// The number of the entry, from 0
     #[arg(value_name = "N", value_parser = entry_number, allow_negative_numbers = true)]
     pub(crate) n: u64,
-    /// Why, in at most 1000 bytes; it stays in the log
+    /// The reason, in at most 1000 bytes; it stays in the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
 }

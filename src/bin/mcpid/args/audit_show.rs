@@ -49,7 +49,7 @@ pub(crate) struct AuditShowArgs {
     /// Only entries before this time, in the same forms
     #[arg(long, value_name = "T", value_parser = moment, allow_hyphen_values = true)]
     pub(crate) until: Option<Timestamp>,
-    /// How to write entries [default: a table]
+    /// The format of the entries [default: a table]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<AuditFormat>,
 }

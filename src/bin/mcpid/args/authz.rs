@@ -30,10 +30,10 @@ impl DialectName {
 
 /// Tell a proxy whether to pass a request on
 ///
-/// For a proxy that is there already. It asks about each request (external authorization): Envoy
-/// with ext_authz over HTTP, Traefik with ForwardAuth. A request that gets through is answered with
-/// 200 and all Mcpid-* fields, which the proxy has to put in place of those of the client. Every
-/// other request is answered with the refusal that `mcpid gateway` would give.
+/// Serves an existing proxy that asks about each request (external authorization): Envoy with
+/// ext_authz over HTTP, Traefik with ForwardAuth. A request that gets through is answered with 200
+/// and all Mcpid-* fields, which the proxy has to put in place of those of the client. Every other
+/// request is answered with the refusal that `mcpid gateway` would give.
 ///
 /// The proxy must show all fields and the whole body, and must not pass a request on if it got no
 /// answer: contrib/envoy/envoy.yaml is such a configuration. Sessions are not bound to keys, because
@@ -53,17 +53,17 @@ Configuration file:
     origin = [\"https://mcp.example.com\"]
     mode = \"permissive\"")]
 pub(crate) struct AuthzArgs {
-    /// Where to listen: an address of this machine's loopback, or a Unix socket
+    /// The address to listen on: a loopback address, or a Unix socket
     #[arg(long, value_name = "ADDR|unix:PATH")]
     pub(crate) listen: Option<ListenAddress>,
-    /// Listen at an address that other machines can reach; an attacker on the network between the
+    /// Allow a --listen address that other machines can reach, although an attacker between the
     /// proxy and this address can let any request through
     #[arg(long)]
     pub(crate) allow_remote: bool,
     /// How the proxy describes requests
     #[arg(long, value_name = "DIALECT", default_value = "envoy")]
     pub(crate) dialect: DialectName,
-    /// What Envoy puts before the path of each request (path_prefix of its http_service)
+    /// The text that Envoy puts before the path of each request (path_prefix of its http_service)
     #[arg(long, value_name = "TEXT")]
     pub(crate) path_prefix: Option<String>,
     #[command(flatten)]

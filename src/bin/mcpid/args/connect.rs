@@ -27,7 +27,7 @@ pub(crate) enum ConfirmVia {
     Terminal,
     /// The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names
     Askpass,
-    /// The client, by an elicitation: only for a client that may answer in place of its person
+    /// The client, by an elicitation; the client could answer in place of its user
     Client,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum ConfirmVia {
 /// Speaks MCP to the client and signed Streamable HTTP to the server at URL. A client that starts
 /// this command as its server speaks on stdin and stdout, where only MCP messages are ever written.
 /// With --listen, the command is a signing proxy for clients that speak HTTP, at the URL that it
-/// prints. Every attempt gets a signature of its own. Tokens are passed along (-H), not obtained.
+/// prints. Every attempt gets its own signature. Access tokens are passed on (-H), not obtained.
 ///
 /// In a header's value, ${NAME} stands for an environment variable. Connections go through the HTTP
 /// proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, except to the hosts in NO_PROXY and to
@@ -109,11 +109,11 @@ pub(crate) struct ConnectArgs {
     /// tool
     #[arg(long, value_name = "P|destructive", help_heading = "Consent")]
     pub(crate) confirm: Vec<String>,
-    /// How to ask [default: MCPID_ASKPASS, else the terminal if no other program uses it, else
-    /// SSH_ASKPASS]
+    /// How a person is asked [default: MCPID_ASKPASS, else the terminal if no other program uses
+    /// it, else SSH_ASKPASS]
     #[arg(long, value_name = "WAY", requires = "confirm", help_heading = "Consent")]
     pub(crate) confirm_via: Option<ConfirmVia>,
-    /// How long the person has to answer; silence counts as no [default: 60s]
+    /// How long the person has to answer; no answer counts as no [default: 60s]
     #[arg(
         long,
         value_name = "60s",

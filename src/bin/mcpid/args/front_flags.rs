@@ -47,8 +47,8 @@ pub(crate) struct FrontFlags {
     pub(crate) check_config: bool,
     #[command(flatten)]
     pub(crate) judging: VerifierArgs,
-    /// Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES]
-    /// [default: a file of this user]
+    /// The store of used nonces: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default:
+    /// a file of this user]
     #[arg(long, value_name = "STORE")]
     pub(crate) nonces: Option<String>,
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub(crate) struct FrontFlags {
     /// repeated
     #[arg(long, value_name = "P", help_heading = "Policy")]
     pub(crate) permissive: Vec<String>,
-    /// The status of a refusal
+    /// The HTTP status of refusals
     #[arg(long, value_name = "STATUS", default_value = "403", help_heading = "Policy")]
     pub(crate) refuse_with: RefusalStatus,
     /// The realm that a 401 names [default: mcp]
@@ -76,15 +76,15 @@ pub(crate) struct FrontFlags {
     /// be repeated
     #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]
     pub(crate) open: Vec<OpenPath>,
-    /// Take the client's address in the log from the X-Forwarded-For of proxies at this address or
-    /// network, or of those at the Unix socket (unix); may be repeated
+    /// Log the client address that X-Forwarded-For names, if the request comes from a proxy at this
+    /// address or in this network, or through the Unix socket (unix); may be repeated
     #[arg(long, value_name = "CIDR|unix", help_heading = "Paths and pages", value_parser = proxy)]
     pub(crate) trusted_proxy: Vec<TrustedProxy>,
 
     /// A PEM file of certificates to present, the server's own first; turns on TLS
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// A PEM file of their private key
+    /// A PEM file of the private key that belongs to --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     pub(crate) tls_key: Option<PathBuf>,
 
@@ -97,12 +97,12 @@ pub(crate) struct FrontFlags {
     /// Allow an --admin address that other machines can reach
     #[arg(long, help_heading = "Operation")]
     pub(crate) allow_remote_admin: bool,
-    /// Connections at the same time; a gateway sends as many requests to the server [default:
-    /// 10000, or what the limit on open files allows]
+    /// The most connections at the same time, and the most requests that wait for the server
+    /// [default: 10000, or what the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Operation")]
     pub(crate) max_connections: Option<usize>,
-    /// Bytes of bodies that may wait for their verdict, of all requests together; the last quarter
-    /// is kept for valid signatures [default: 256MiB]
+    /// The memory for bodies that wait for their verdict, for all requests together; a quarter of
+    /// it is reserved for valid signatures [default: 256MiB]
     #[arg(long, value_name = "N", value_parser = size, help_heading = "Operation")]
     pub(crate) budget: Option<u64>,
     /// How long a client may take to send a request's head [default: 10s]
@@ -111,8 +111,8 @@ pub(crate) struct FrontFlags {
     /// How long a client may take to send a request's body [default: 30s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) body_timeout: Option<u32>,
-    /// How long a connection may be idle, or its client may read nothing of a response [default:
-    /// 75s]
+    /// How long a connection may be idle, and how long its client may read nothing of a response
+    /// [default: 75s]
     #[arg(long, value_name = "D", value_parser = duration, help_heading = "Operation")]
     pub(crate) idle_timeout: Option<u32>,
     /// How long requests in flight may take after the process was told to stop [default: 30s]

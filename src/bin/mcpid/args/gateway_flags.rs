@@ -15,7 +15,7 @@ pub(crate) struct GatewayFlags {
     /// The MCP server: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET
     #[arg(long, value_name = "URL", value_parser = upstream)]
     pub(crate) upstream: Option<Upstream>,
-    /// Where to listen [default: 127.0.0.1:8080]
+    /// The address to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|unix:PATH")]
     pub(crate) listen: Option<ListenAddress>,
     #[command(flatten)]
@@ -36,8 +36,8 @@ pub(crate) struct GatewayFlags {
     /// machine
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     pub(crate) upstream_ca: Option<PathBuf>,
-    /// Send to another machine by plain http, where an attacker on the network can forge
-    /// Mcpid-Status
+    /// Allow a plain http upstream on another machine, although an attacker on the network can
+    /// forge Mcpid-Status
     #[arg(long, help_heading = "TLS")]
     pub(crate) allow_remote_upstream: bool,
 

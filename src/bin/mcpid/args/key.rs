@@ -24,7 +24,7 @@ Examples:
   mcpid keygen -o old.json --import id_ed25519.pem
   mcpid keygen -o shop.json --algorithm p256")]
 pub(crate) struct KeygenArgs {
-    /// Where to write the keyfile
+    /// The path of the new keyfile
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// The name of the key; it can be read without the passphrase

@@ -55,7 +55,8 @@ pub(crate) struct NonceStoreArgs {
 /// What a command that opens a nonce store may allow.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct OpeningArgs {
-    /// Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed
+    /// Use Redis servers that evict keys when full, although a nonce can then be used twice without
+    /// notice
     #[arg(long)]
     pub(crate) allow_evicting_store: bool,
 }
@@ -65,8 +66,8 @@ pub(crate) struct OpeningArgs {
 pub(crate) struct ClaimingArgs {
     #[command(flatten)]
     pub(crate) opening: OpeningArgs,
-    /// Make the store keep nonces for longer, if this window needs it; the store is then closed to
-    /// all its users for about that window
+    /// Make the store keep nonces for longer, if this window needs it; all users of the store then
+    /// refuse requests for about that window
     #[arg(long)]
     pub(crate) raise_retention: bool,
 }

@@ -96,13 +96,13 @@ pub(crate) struct SignArgs {
     /// Sign as of this time: RFC 3339 or @UNIX
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     pub(crate) at: Option<Timestamp>,
-    /// How to print it [default: headers with --url, else http]
+    /// The format of the output [default: headers with --url, else http]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<SignFormat>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 
-    /// Where the payload will be sent
+    /// The URL to which the payload will be sent
     #[arg(long, value_name = "URL", help_heading = "For a payload")]
     pub(crate) url: Option<String>,
     /// The method of the request [default: POST]
@@ -195,8 +195,8 @@ pub(crate) struct VerifyArgs {
     /// Judge only requests whose target begins with this text, and count the others
     #[arg(long, value_name = "PREFIX", value_parser = target_prefix)]
     pub(crate) only: Option<String>,
-    /// Write one self-contained page here too, or to stdout for - instead; an older page is
-    /// replaced, any other file is not
+    /// Write the result as one self-contained page to this file too, or only that page to stdout
+    /// for -; no file but an older page is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }
