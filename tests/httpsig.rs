@@ -102,7 +102,8 @@ fn httpsig_refuses_our_signature_after_any_change() {
     }
 }
 
-/// Both crates make and accept `r ‖ s`, and one of another key or message is refused by both.
+/// Both crates make and accept `r ‖ s`, and both refuse a signature by another key or over another
+/// message.
 #[cfg(feature = "p256")]
 #[test]
 fn p256_signatures_pass_between_httpsig_and_mcpid() {

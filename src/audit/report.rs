@@ -100,7 +100,7 @@ impl Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLink {
-    /// The predecessor.
+    /// The log that this log continues.
     pub after: Option<PreviousLog>,
     /// The number of logs before this one.
     pub predecessors: u64,

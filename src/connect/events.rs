@@ -131,7 +131,7 @@ impl StreamProgress {
     }
 }
 
-/// The body failed. If an event was too long, [`StreamProgress::since`] shows it.
+/// The body of a response failed. If an event was too long, [`StreamProgress::since`] shows it.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke")]
 struct BrokenStream;

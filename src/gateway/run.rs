@@ -97,7 +97,8 @@ impl GatewayServer {
     }
 }
 
-/// Answers operators on one thread of its own. Dropping it cuts their connections.
+/// Serves the operators' address (health and metrics) on a separate thread. Dropping this value
+/// closes its connections.
 struct OperatorService {
     accepting: JoinHandle<usize>,
     thread: Option<Workers>,

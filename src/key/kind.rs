@@ -10,7 +10,7 @@ pub enum KeyKind {
     /// Ed25519 (RFC 8032).
     Ed25519,
     /// ECDSA on the curve P-256 with SHA-256 (FIPS 186-5). Without the feature `p256`, this kind is
-    /// known but no key of it can be used.
+    /// known but no key of this kind can be used.
     P256,
 }
 

@@ -28,7 +28,7 @@ pub enum Scope {
     Anywhere,
 }
 
-/// A parsed body.
+/// A parsed body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reading<'b> {

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 /// How long dropping a worker waits for its blocking tasks.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// A pool of threads for [`Server::run`](super::Server::run). Dropping it ends the threads and all
-/// tasks on them.
+/// A pool of threads for [`Server::run`](super::Server::run). Dropping the pool ends the threads
+/// and all tasks on them.
 ///
 /// ```
 /// use mcpid::net::Workers;

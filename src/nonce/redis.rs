@@ -93,8 +93,8 @@ use wire::KeyNames;
 /// The time that a claim waits for an answer unless the options say otherwise.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
-/// The longest budget. A claim that is repeated late must still be kept long enough, so the budget
-/// has to be much shorter than the margin, which is at least 30 seconds.
+/// The longest time that options may set. A claim that is repeated late must still be kept long
+/// enough, so the budget has to be much shorter than the margin, which is at least 30 seconds.
 const MAX_BUDGET: Duration = Duration::from_secs(10);
 
 /// The addresses of the servers, and the options for using them.

@@ -176,8 +176,8 @@ impl SqliteOptions {
     }
 }
 
-/// A store in a file. Dropping it writes the waiting claims and closes the file, which takes the
-/// budget at most.
+/// A store in a file. Dropping the store writes the waiting claims and closes the file, which takes
+/// the budget at most.
 pub struct Sqlite {
     queue: Arc<StoreQueue>,
     path: PathBuf,

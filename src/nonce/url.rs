@@ -69,7 +69,7 @@ pub enum Topology {
     Cluster,
     /// Sentinels, which know the primary of the service `master`.
     Sentinel {
-        /// The name of the service.
+        /// The name under which the sentinels watch the primary.
         master: String,
     },
 }

@@ -23,8 +23,8 @@ pub(super) enum ReadError {
     Broken(BoxError),
 }
 
-/// Reads the whole `body`, up to `limit` bytes, and grows `share` accordingly. Trailers are
-/// dropped.
+/// Reads the whole `body`, up to `limit` bytes, and takes as much memory from the budget of
+/// `share`. Trailers are dropped.
 pub(super) async fn read<B>(
     body: B,
     limit: usize,

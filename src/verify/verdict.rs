@@ -150,7 +150,7 @@ pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
     Statement::of(head, &one.label, params_of(head, one).as_ref(), Some(&one.entry))
 }
 
-/// Returns the components and parameters of one signature, read again.
+/// Returns the components and parameters of one signature, parsed again from the head.
 pub(super) fn params_of<'h>(
     head: &'h Head<'_>,
     one: &VerifiedSignature,

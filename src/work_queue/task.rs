@@ -54,7 +54,7 @@ impl<W: Work> QueuedTask<W> {
     }
 }
 
-/// A future that completes when its task has an answer. Dropping it gives up the task.
+/// A future that completes when its task has an answer. Dropping the future gives up the task.
 pub(crate) struct Waiting<'q, W: Work> {
     queue: &'q WorkQueue<W>,
     task: Arc<QueuedTask<W>>,

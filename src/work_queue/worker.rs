@@ -17,7 +17,7 @@ pub(crate) enum Taken<W: Work> {
     Closed,
 }
 
-/// The worker's side of a queue. Dropping it ends the queue.
+/// The worker's side of a queue. Dropping this value ends the queue.
 pub(crate) struct QueueWorker<W: Work> {
     queue: Arc<WorkQueue<W>>,
     pace: BatchPace,

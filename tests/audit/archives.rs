@@ -225,8 +225,8 @@ fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
         if state < 5 {
             fs::write(&first, &bytes).unwrap();
         }
-        // In every state the later files were archived, so an audit without the archive does not
-        // read their entries.
+        // The files with the later entries are in the archive in each of these states, so an audit
+        // without the archive does not read those entries.
         is_whole(&fixture, &to);
         fixture.fill(1, small());
         is_whole(&fixture, &to);
@@ -323,7 +323,7 @@ fn archiving_that_breaks_off_names_what_it_moved() {
     let number = second.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(number.contains(&format!("{:012}", error.moved.next)), "{number}");
     assert_eq!(packed(&to).len(), 1);
-    // It goes on behind that file.
+    // A repeated call continues after the file that was archived.
     fs::write(&second, good).unwrap();
     let rest = archived(&fixture, &to);
     assert_eq!(rest.first, error.moved.next);

@@ -188,7 +188,8 @@ fn an_old_request_that_is_logged_again_as_new_is_found() {
     forge(&fixture, &forged, 200);
     let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed);
-    // The same holds if the store has removed the used nonce since.
+    // The second use is also found if entries of several days are between the two, after which a
+    // server's store would have removed the nonce.
     let mut between = Vec::new();
     for n in 1..4 {
         let other = LogFixture::new();

@@ -78,7 +78,7 @@ pub(crate) fn various() -> LogFixture {
         other.body = body(4).into_bytes();
         fixture.record(recorder, &other).unwrap();
     }
-    // This request is only counted.
+    // No trusted key signed this request, so the log only counts it.
     fixture.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
     // The entry of a signer.
     let sent = call(1, now(), &body(6), &mirrored);

@@ -1,5 +1,6 @@
-//! Statements of the keeper at the end of a log, under no checkpoint: left by a process that ended,
-//! or forged without the log's key. Opening the log signs none of them.
+//! Statements of the log's keeper (erasures, and the end of a log) in the last entries, under no
+//! checkpoint: left by a process that ended, or forged without the log's key. Opening the log signs
+//! none of them.
 
 use std::fs;
 use std::sync::Arc;
@@ -190,7 +191,8 @@ fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
     assert!(report.is_good() && report.link.successor.is_some(), "{:?}", report.findings);
 }
 
-/// An interrupted erasure whose record is under a checkpoint is completed with the reason of it.
+/// An interrupted erasure whose record is under a checkpoint is completed with the reason in that
+/// record.
 #[test]
 fn a_resumed_erasure_keeps_its_reason() {
     let fixture = filled(4);
@@ -228,7 +230,8 @@ fn a_report_names_each_erasure() {
     for one in &report.erasures {
         assert_eq!(json!(one.entry_time.to_string()), times[usize::try_from(one.n).unwrap()]);
     }
-    // A request is no erasure, and neither is a record that does not fit.
+    // An entry about a request does not count as an erasure, and neither does a record that matches
+    // no entry.
     let plain = filled(2);
     let call = call(1, plain.clock.now().unix(), &body(7), &[]);
     let recorder = mcpid::audit::Recorder::new(plain.open());

@@ -169,7 +169,7 @@ async fn unlogged_request_is_not_sent_by_default() {
             assert!(answer.get("result").is_some(), "{answer}");
             assert_eq!((arrived, log.gaps()), (2, 1));
         }
-        // The session continues.
+        // The session is still usable after the lost entry.
         client.send(&call(3, "t", json!({}))).await;
         assert_eq!(client.receive().await["id"], 3);
     }

@@ -146,7 +146,7 @@ fn the_name_header_is_demanded_where_the_revision_demands_it() {
         let fields = [(VERSION, "2026-07-28"), (METHOD, method), (NAME, name)];
         judge(&fields, &body).unwrap();
         assert_eq!(judge(&fields[..2], &body).unwrap_err().header(), "Mcp-Name");
-        // If the body lacks the name, it cannot agree, with or without the field.
+        // If the body lacks the name, the request is refused, with or without the field.
         let nameless = call(method, "", Some("2026-07-28"));
         assert!(judge(&fields[..2], &nameless).is_err());
         assert!(judge(&fields, &nameless).is_err());

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{CREATED, Call, Input, Judge, key, time, trusted};
 
-/// Returns the rejection of a request. A change that is not valid in an HTTP head gives none.
+/// Returns the rejection of a request. Returns None if the changed request is not a valid HTTP
+/// head.
 fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
     let mut head = Head::new(call.method.as_str(), call.target.clone()).ok()?;
     for (name, value) in &call.fields {

@@ -27,7 +27,8 @@ async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
         assert_eq!((reply.status, reply.reason().as_str()), (404, "not_found"), "{path}");
     }
     assert!(behind.got().is_empty(), "{:?}", behind.got());
-    // Other paths are open, and the endpoint is at the public path.
+    // Paths other than the endpoint are forwarded without a check, and the endpoint is at the
+    // public path.
     assert_eq!(stand.send(&Wire::get(&host, "/status")).await.status, 200);
     let signed = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
     assert_eq!(stand.send(&signed).await.status, 200);

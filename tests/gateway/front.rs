@@ -40,7 +40,8 @@ fn application(request: &[u8]) -> (StatusCode, HeaderMap, &'static str) {
     (StatusCode::OK, headers, text)
 }
 
-/// The front.
+/// A front that the test wrote itself: it takes a request as bytes and uses only the public
+/// `VerifyLayer`.
 struct BytesFront {
     layer: VerifyLayer,
     paths: Paths,

@@ -195,7 +195,7 @@ async fn a_policy_is_read_again_on_sighup_and_when_it_changes() {
     fs::write(&file, policy(&key, &[&w1], 1)).unwrap();
     let gateway = Gateway::start(&folder, &behind, &[]).await;
     gateway.until("/readyz?strict", 200, "there was no quorum of witnesses yet").await;
-    // A file that is no policy leaves the old one in use, and shows.
+    // If the file cannot be parsed, the old policy stays in use, and `/readyz` shows the fault.
     fs::write(&file, "quorum two\n").unwrap();
     let words = gateway.until("/readyz", 503, "not ready: ").await;
     assert!(words.contains("policy: line 1: "), "{words}");

@@ -1,4 +1,4 @@
-//! Erasures and archives, as commands and pages tell of them.
+//! Tests what commands and pages say about erased and archived entries.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -50,7 +50,7 @@ fn an_erasure_is_named_with_its_record_time_and_reason() {
             json!([{"entry": 1, "entry_time": of, "by": 3, "time": time, "reason": WHY, "seen": true}])
         );
     }
-    // Without erasures there is none to name.
+    // The text for a log without erasures does not mention any.
     let text = stdout(&verify(&World::honest(), &[]), 0);
     assert!(!text.contains("erased"), "{text}");
 }
@@ -102,7 +102,7 @@ fn an_erasure_in_a_log_before_is_named_too() {
     let before = &json["predecessor_logs"][0];
     assert_eq!((&before["erased"], &before["erasures"][0]["reason"]), (&json!(1), &json!(WHY)));
     assert!(json["not_excluded"].as_array().unwrap().iter().any(|one| one == sentence));
-    // For a log whose predecessors have no erasures, the page states none of this.
+    // For a log whose predecessors have no erasures, the output does not mention erasures.
     let world = World::honest();
     let key = stdout(&world.run(&[&init[..], &["--after", "log"]].concat()), 0);
     let verify = ["audit", "verify", "--audit", "next", "--log-key", key.trim_end()];
@@ -169,7 +169,7 @@ fn archiving_that_breaks_off_says_what_was_moved() {
     let last = next.parse::<u64>().unwrap() - 1;
     let wanted = format!("; before that, 2 files were moved to old: entries 0 to {last}\n");
     assert!(said.contains(&wanted), "{said}");
-    // Nothing more was moved, so nothing is said of it.
+    // No more files were moved, so the message does not mention moved files.
     let said = String::from_utf8(archive().stderr).unwrap();
     assert!(!said.contains("before that"), "{said}");
     fs::write(&third, good).unwrap();

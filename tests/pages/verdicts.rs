@@ -1,5 +1,5 @@
-//! The page of `verify`: no more than was checked, no effect of a hostile name, and a by-hand part
-//! that runs.
+//! The page of `verify`: no more than was checked, no effect of a hostile name, and commands for a
+//! check by hand, which are run here.
 
 use std::process::{Command, Output};
 
@@ -38,7 +38,7 @@ impl Signed {
         std::fs::write(self.folder.path().join(file), stdout(&signed, 0)).unwrap();
     }
 
-    /// The page of these arguments, which ends with this exit code.
+    /// Returns the page of `verify` with these arguments, and checks the exit code.
     #[track_caller]
     pub(super) fn page(&self, arguments: &[&str], code: i32) -> String {
         let verify = ["verify", "-r", "trust.json", "--html", "-"];
@@ -92,7 +92,7 @@ fn an_accepted_request_is_told_in_one_sentence_and_by_whose_hashes() {
     ] {
         assert!(read.contains(said), "{said}");
     }
-    // With a store that is asked, step 12 is made in it.
+    // If a nonce store is given, step 12 is made with that store.
     let now =
         signed.run(&["sign", "-k", "key.json", "--format", "http", "--url", URL, "body.json"]);
     signed.write("now.http", &stdout(&now, 0));
@@ -194,14 +194,14 @@ fn hostile_text_of_a_request_is_text_on_its_page() {
         signed.call(&file, tool, &[]);
         let page = signed.page(&["--at", AT, &file], 0);
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
-        // The commands name the file so that a shell takes it as a name.
+        // The file name has characters that are special in a shell, and the commands quote it.
         let commands = commands(&page);
         assert_eq!(stdout(&bash(&signed, &commands[0]), 0), format!("{file}: OK\n"));
     }
     let long = "<b>".repeat(100_000);
     signed.call("long.http", &long, &[]);
     assert!(signed.page(&["--at", AT, "long.http"], 0).contains("300000 characters"));
-    // What cannot be read, and a target with markup.
+    // An input that cannot be read, and a target that contains markup.
     signed.write("bad.http", "<script>alert(1)</script>\n");
     let page = signed.page(&["bad.http", "long.http", "--at", AT], 3);
     assert!(page.contains("1 of 2 requests are accepted.") && page.contains("unreadable:"));
@@ -249,7 +249,8 @@ fn every_command_on_a_page_of_verdicts_does_what_is_said_above_it() {
     }
     let output = bash(&signed, &commands[2].replace(&format!("= {id} ]"), "= other ]"));
     assert!(!output.status.success());
-    // From stdin, the file has to be named.
+    // The input came from stdin, so the commands on the page use a file name that the reader has to
+    // choose.
     let verify = format!("mcpid verify -r trust.json --at {AT} --html - < two.http");
     let page = stdout(&bash(&signed, &verify), 0);
     sound(&page);

@@ -70,7 +70,7 @@ async fn server_layer_accepts_what_client_layer_signs() {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["x-status"], "verified");
     }
-    // A streamed body, and a target that is only a path, whose origin is set in the layer.
+    // The body is streamed. The target is only a path, and its origin is set in the layer.
     let path = plain(CALL).map(|_| Frames::of(CALL.as_bytes(), 3));
     let client = layer(&clock).with_origin(Origin::parse(ORIGIN).unwrap()).layer(server(&clock));
     assert_eq!(client.oneshot(path).await.unwrap().status(), 200);

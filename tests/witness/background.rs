@@ -216,7 +216,7 @@ fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
         let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
         match &fault {
             Some(fault) => w3.set(fault.clone()),
-            // 422 at the same size.
+            // The witness has another root for the same size, so it answers 422.
             None => w3.remember(Some((2, [7; 32]))),
         }
         let one = start(fixture, &[&w1, &w2, &w3], 2, Policy::Required);
@@ -237,7 +237,8 @@ fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
     }
 }
 
-/// The others could make the quorum and do not: the answer may be true, so the log stops.
+/// The other two witnesses could make the quorum but do not. So the unsigned answer of the third
+/// may be true, and the log stops.
 #[test]
 fn an_unsigned_answer_stops_a_log_whose_quorum_does_not_come() {
     let fixture = LogFixture::new();
@@ -278,7 +279,7 @@ fn a_new_witness_policy_takes_effect_while_the_log_is_written() {
     one.record(2).unwrap();
     one.until(quorum_over(2));
     assert_eq!((w2.signed().unwrap().0, one.cosigned()), (2, 2));
-    // The quorum of the old policy is none of the new policy.
+    // A checkpoint that met the quorum of the old policy does not meet that of the new policy.
     w1.set(Fault::Raw(http(500, "text/plain", b"no\n")));
     let client = renewed(&one, &policy(&one.fixture.log_key, &[&w1, &w2], 2)).unwrap();
     one.service.replace(client).unwrap();

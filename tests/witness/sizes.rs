@@ -60,7 +60,8 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     assert_eq!(old_and_hashes(&witness.requests()[0]).0, "old 12");
 }
 
-/// Without the quorum of others, the log stops: the answer is not signed, and may be true.
+/// Checks that the contradiction counts if the other witnesses do not make a quorum: the answer is
+/// unsigned, but may be true, so the log stops.
 #[track_caller]
 fn is_upheld(client: &WitnessClient, why: &str) {
     assert_eq!(client.status().figures().contradiction, None, "nothing is decided yet");
@@ -175,7 +176,7 @@ fn an_empty_log_is_witnessed_too() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Disputed(_)));
 }
 
-/// One witness of three contradicts the log, in each way, and two are enough.
+/// One of three witnesses contradicts the log, in each possible way. The other two make the quorum.
 #[test]
 fn a_quorum_of_other_witnesses_overrules_an_unsigned_answer() {
     for fault in ["more", "the same size", "another root"] {
@@ -201,7 +202,8 @@ fn a_quorum_of_other_witnesses_overrules_an_unsigned_answer() {
     }
 }
 
-/// A record of a signature is no unsigned answer: no quorum overrules it.
+/// The log's own record of what a witness signed is evidence, unlike an unsigned answer, so no
+/// quorum overrules it.
 #[test]
 fn a_record_of_a_signature_stays_a_contradiction() {
     let fixture = log(4);

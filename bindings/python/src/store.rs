@@ -178,9 +178,8 @@ impl NonceStore {
         {
             options = options.password(password);
         }
-        options
-            .open_for_claims(now, retention, &mut SysRng)
-            .map_err(|error| self.unavailable(&error))
+        let opened = options.open_for_claims(now, retention, &mut SysRng);
+        opened.map_err(|error| self.unavailable(&error))
     }
 
     fn unavailable(&self, error: &StoreError) -> StoreFailure {

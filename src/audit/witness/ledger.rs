@@ -36,7 +36,8 @@ pub(super) struct SignedTree {
     pub(super) time: Timestamp,
 }
 
-/// The file. While this value exists, no other process can write it.
+/// The file that records what each witness signed last. While this value exists, no other process
+/// can write it.
 #[derive(Debug)]
 pub(super) struct WitnessLedger {
     path: PathBuf,

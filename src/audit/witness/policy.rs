@@ -33,7 +33,7 @@ const MOST: usize = 256;
 /// The signature type of ML-DSA-44 cosignatures, and the length of such a key in bytes (FIPS 204).
 const ML_DSA: (u8, usize) = (0x06, 1312);
 
-/// A parsed policy.
+/// A parsed policy: the keys of logs and witnesses, and how many witnesses must have cosigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WitnessPolicy {
     logs: Vec<NoteKey>,

@@ -15,7 +15,7 @@ pub struct Submission {
     pub(super) gathered: Mutex<Vec<Cosigned>>,
 }
 
-/// A valid cosignature.
+/// A valid cosignature of a witness over a checkpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Cosigned {
     /// The index of the witness in the policy.

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::{FormatError, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed, openssh};
 use crate::key::{KeyKind, PublicKey, SecretKey, Sign as _, ecdsa};
 
-/// The DER of SPKI before the bytes of an Ed25519 key. DER has only one encoding of it.
+/// The DER of SPKI before the bytes of an Ed25519 key. DER permits no other encoding of these
+/// bytes.
 const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const P256_SPKI: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";

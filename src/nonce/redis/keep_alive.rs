@@ -1,10 +1,12 @@
 //! Renews the epochs while there are no claims.
 //!
-//! An epoch expires by the server's clock, sooner than any nonce of its tag that is still needed.
-//! So a server clock that ends nonces too early also ends the epochs, and a missing epoch shows the
-//! loss. Every connected user renews the epochs, so that they expire for no other reason. After a
-//! long time without a connected user the epochs are gone, and the next user sets floors as on a
-//! new server.
+//! An epoch is a record on the server: from it the store detects that the server lost nonces (see
+//! `redis.rs`). Each nonce belongs to one of 256 tags, and each tag has an epoch. An epoch expires
+//! by the server's clock, sooner than any nonce of its tag that is still needed. So a server clock
+//! that ends nonces too early also ends the epochs, and a missing epoch shows the loss. Every
+//! connected process renews the epochs, so that they expire for no other reason. After a long time
+//! without a connected process the epochs are gone, and the next process writes new ones as on a
+//! new server: requests from before that time are then refused.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -146,7 +146,8 @@ impl TagMap {
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
-    /// The nodes of the latest map. They keep their connections when the map is read again.
+    /// The nodes that the latest map of the cluster lists. When the map is read again, the nodes
+    /// that are still in it keep their connections.
     nodes: Mutex<Vec<Arc<Node>>>,
     finding: tokio::sync::Mutex<()>,
     checking: AtomicBool,

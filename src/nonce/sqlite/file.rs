@@ -48,7 +48,7 @@ pub(super) struct FileOpener {
     opened: bool,
 }
 
-/// An open file.
+/// An open file of a store, with its connection and its identity on the disk.
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,

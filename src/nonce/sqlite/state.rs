@@ -12,8 +12,9 @@ use super::last_claim::Claimed;
 use super::{REACH, Retention};
 use crate::nonce::RetentionTooShort;
 
-/// The schema. `WITHOUT ROWID`: every search is by id, so the table is its own index. The second
-/// index serves sweeping; new entries are mostly added at its end, where insertion costs least.
+/// The schema of the file. `WITHOUT ROWID`: every search is by id, so the table is its own index.
+/// The second index serves sweeping; new entries are mostly added at its end, where insertion costs
+/// least.
 const TABLES: &str = "
     CREATE TABLE used (
         id BLOB PRIMARY KEY,

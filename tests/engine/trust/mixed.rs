@@ -50,7 +50,7 @@ fn a_key_for_another_purpose_grants_nothing_and_still_restricts_its_key() {
     let entry = registry.by_id(key(1).id().as_str()).unwrap();
     assert_eq!(entry.revoked_at(), Some(time("2026-01-01T00:00:00Z")));
     assert_eq!(entry.kids(), ["a"]);
-    // It cannot be added as a key without a purpose.
+    // A key with a purpose of another program cannot be imported as a key without a purpose.
     let import = format::read_public(elsewhere.replace(revoked, r#","adcp_use":"x""#).as_bytes());
     assert!(import.is_err());
 }

@@ -130,8 +130,8 @@ struct VerifyContext {
     at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
-    /// Reads a request line. A profile that signs a normal form has a refusal for a target without
-    /// one.
+    /// Parses a request line. The parser for a profile that signs the normal form of a URL refuses
+    /// a target that has none.
     parse_line: fn(&[u8]) -> Result<InputRequest<'_>, LineError>,
     /// The trust files, if the output includes them.
     trust: Option<Arc<RawValue>>,

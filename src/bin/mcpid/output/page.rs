@@ -11,7 +11,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Where to write a page, as `--html` says.
+/// The value of `--html`: the file to write, or `-` for stdout.
 pub(crate) struct PageOutput<'a> {
     path: Option<&'a Path>,
 }

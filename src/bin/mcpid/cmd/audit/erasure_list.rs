@@ -3,7 +3,8 @@
 use mcpid::audit::auditor::ReportedErasure;
 use mcpid::message::shown::quoted;
 
-/// Returns one line for each erasure. `of` follows the number of the erased entry, and may be empty.
+/// Returns one line for each erasure. Each line contains `of` after the number of the erased entry;
+/// `of` may be empty.
 pub(super) fn lines(list: &[ReportedErasure], of: &str) -> impl Iterator<Item = String> {
     list.iter().map(move |erasure| {
         let ReportedErasure { n, recorded_in, recorded_at, reason, seen, .. } = erasure;
@@ -15,7 +16,7 @@ pub(super) fn lines(list: &[ReportedErasure], of: &str) -> impl Iterator<Item = 
     })
 }
 
-/// Returns the erasures for programs.
+/// Returns the erasures as JSON objects.
 pub(super) fn json(list: &[ReportedErasure]) -> Vec<serde_json::Value> {
     let one = |erasure: &ReportedErasure| {
         serde_json::json!({

@@ -11,7 +11,7 @@ use crate::output::ui::Ui;
 /// The result of an audit, for people and for programs.
 pub(super) struct LogVerdict {
     pub(super) exit: Exit,
-    /// The first lines: the verdict, or what was found.
+    /// The first lines: the verdict, or the contradiction that was found.
     pub(super) first: Vec<String>,
     /// Names and values that are printed after the first lines.
     pub(super) numbers: Vec<(&'static str, String)>,

@@ -73,7 +73,7 @@ pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Fa
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let in_use = open(&place)?.check_writable().map_err(|e| log_failure(&e, &place))?;
-    // A log creates new files in its folder.
+    // The log creates files in its folder, so the folder must be writable.
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| Failure::write(&place.path, &e.into()))?;

@@ -29,7 +29,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Maximum time to write the last lines.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bridge's log.
+/// The bridge's log. Another thread writes the lines.
 pub(super) struct BridgeLog {
     queue: mpsc::SyncSender<QueuedLine>,
     log: LogSink,

@@ -26,7 +26,7 @@ struct ConfigCheck<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
-    /// For `authz`.
+    /// Only for `authz`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<&'static str>,
     mode: &'static str,

@@ -163,9 +163,9 @@ fn bodiless(method: &str) -> bool {
 /// The request as the flags describe it. Only header files are read at this point, so that a typing
 /// error is reported before a keyfile is opened or stdin is read.
 pub(crate) enum SignPlan {
-    /// A payload, with the part of the head that the flags give.
+    /// The request is made from a payload and the part of the head that the flags give.
     Make { head: Head<'static>, given: Vec<(String, String)> },
-    /// A capture.
+    /// The request is read from a capture.
     Read { origins: Origins },
 }
 

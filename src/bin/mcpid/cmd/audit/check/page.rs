@@ -308,7 +308,7 @@ impl EvidencePage<'_> {
             (true, None) => held("Kept elsewhere", "the checkpoint is one that was kept"),
             (false, _) => open("Kept elsewhere", "the checkpoint was neither kept nor cosigned"),
         });
-        // Reasons that have no line above.
+        // The reasons in `shown` have a line above. Each other reason gets a line here.
         let shown = [
             Reason::Base,
             Reason::Signer,

@@ -15,11 +15,11 @@ const MAX_INLINE_BYTES: usize = 16 * 1024;
 
 /// How curl gets the body.
 enum CurlBody {
-    /// From this flag with this value.
+    /// curl gets the body from this flag with this value.
     Flag(&'static str, String),
-    /// From the output of this command.
+    /// curl gets the body from a pipe: the output of this command.
     Printed(String),
-    /// From stdin, which the user has to provide.
+    /// curl gets the body from stdin, which the user has to provide.
     Stdin,
 }
 
