@@ -196,8 +196,8 @@ impl Signer {
     /// `kid`.
     ///
     /// # Errors
-    /// [`SigningError::KeyId`] if the profile looks keys up by their thumbprint only, or if `kid` is
-    /// not 1 to 256 characters of visible ASCII and spaces.
+    /// [`SigningError::KeyId`] if the profile looks keys up by their thumbprint only, or if `kid`
+    /// is not 1 to 256 characters of visible ASCII and spaces.
     pub fn with_keyid(mut self, kid: impl Into<String>) -> Result<Self, SigningError> {
         let kid = kid.into();
         if self.profile.key_lookup == KeyLookup::Thumbprint {

@@ -30,7 +30,7 @@ pub use super::reuse::UsedNonces;
 pub use super::segment::{EntryLine, lines};
 
 /// Maximum number of findings that are listed. Further findings are only counted.
-const FINDINGS: usize = 1_000;
+const MAX_FINDINGS: usize = 1_000;
 
 /// Audits a log. It is given all entries, in their order.
 pub struct Auditor {
@@ -336,7 +336,7 @@ impl Auditor {
     }
 
     fn find(&mut self, what: FindingKind, n: Option<u64>, why: String) {
-        let room = if self.all { FINDINGS } else { 1 };
+        let room = if self.all { MAX_FINDINGS } else { 1 };
         match self.report.findings.len() < room {
             true => self.report.findings.push(Finding { what, n, why }),
             false => self.report.more_findings += u64::from(self.all),

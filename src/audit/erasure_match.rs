@@ -79,9 +79,9 @@ impl ErasureMatcher {
     }
 
     /// Adds the erasure that entry `recorded_in` records at the time `recorded_at`. `stored` is the
-    /// leaf hash of the erased entry in the file of hashes. `not_given` are the archived entries whose
-    /// archive was not given. Returns true if a tombstone replaces the erased entry, or if the erased
-    /// entry is in such an archive.
+    /// leaf hash of the erased entry in the file of hashes. `not_given` are the archived entries
+    /// whose archive was not given. Returns true if a tombstone replaces the erased entry, or if
+    /// the erased entry is in such an archive.
     pub(super) fn add_record(
         &mut self,
         (recorded_in, recorded_at): (u64, Timestamp),

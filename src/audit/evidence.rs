@@ -191,8 +191,8 @@ impl KeptFields {
     }
 
     /// Returns true if a signature over `base` covers data that is not kept. Each line of a base
-    /// begins with the name of a component in quotation marks (RFC 9421 section 2.5); any other line
-    /// counts as not kept.
+    /// begins with the name of a component in quotation marks (RFC 9421 section 2.5); any other
+    /// line counts as not kept.
     fn leave_open(self, head: &Head<'_>, base: &str) -> bool {
         let absolute = matches!(head.target(), RequestTarget::Absolute(_));
         base.lines().any(|line| {

@@ -31,7 +31,7 @@ use crate::key::keyfile::Keyfile;
 use crate::key::store::{self, FileError};
 use crate::key::{SecretKey, Sign};
 
-const KEY: &str = "log-key.json";
+const KEY_FILE: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
 /// The extension of a file of entries.
 const SEGMENT: &str = ".jsonl";
@@ -40,7 +40,7 @@ const NOT_ED25519: &str = "it is not an Ed25519 key";
 /// The extension of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
 /// The extension of the note that replaces an archived file of entries.
-const STUB: &str = ".archived";
+const ARCHIVE_NOTE: &str = ".archived";
 
 /// Returns the name of the file whose first entry has the number `first`.
 pub(super) fn file_name(first: u64, end: &str) -> String {
@@ -161,7 +161,7 @@ impl Folder {
                 other => LogError::Key(Arc::new(other)),
             }
         };
-        let path = folder.file(KEY);
+        let path = folder.file(KEY_FILE);
         store::create_keyfile(&path, &keyfile).map_err(wrong(&path))?;
         let path = folder.file(PUBLIC);
         store::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
@@ -200,7 +200,7 @@ impl Folder {
     /// [`LogError::NotALog`], [`LogError::Key`] or [`LogError::KeyUnfit`] if the key is missing or
     /// cannot be used.
     pub fn key(&self) -> Result<LogKey, LogError> {
-        let keyfile = store::load_keyfile(&self.file(KEY)).map_err(|error| match error {
+        let keyfile = store::load_keyfile(&self.file(KEY_FILE)).map_err(|error| match error {
             FileError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
                 LogError::NotALog(self.path.clone())
             }
@@ -291,7 +291,7 @@ impl Folder {
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
     pub(super) fn stubs(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
-        numbered(&self.path, STUB)
+        numbered(&self.path, ARCHIVE_NOTE)
     }
 
     /// Returns the path of the file of entries whose first entry has the number `first`.
@@ -302,7 +302,7 @@ impl Folder {
     /// Returns the path of the archive note about the file whose first entry has the number
     /// `first`.
     pub(super) fn stub(&self, first: u64) -> PathBuf {
-        self.path.join(file_name(first, STUB))
+        self.path.join(file_name(first, ARCHIVE_NOTE))
     }
 
     pub(super) fn tree(&self) -> PathBuf {

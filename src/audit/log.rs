@@ -22,7 +22,7 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 /// How often an idle writer checks whether a checkpoint is due.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
 /// How often the writer retries after a failed write.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A log that this process writes. Clones are handles on the same log. When the last clone is
 /// dropped, the waiting entries and a last checkpoint are written.
@@ -230,7 +230,7 @@ impl LogWriting {
                 // Under `required`, a server refuses all requests while its log fails. So no entry
                 // arrives that could show that the log works again, and the thread tries a write
                 // itself.
-                Taken::Idle if self.last_retry.elapsed() >= RETRY => {
+                Taken::Idle if self.last_retry.elapsed() >= RETRY_INTERVAL => {
                     let work = worker.queue().work();
                     if work.trouble().is_some() {
                         work.set_trouble(writer.probe());

@@ -15,8 +15,8 @@
 //! rewritten the whole log, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
-//! together share one `fdatasync` ([`Durability`]). If the disk is full, slow or missing, the request of
-//! the entry gets an error, and under [`Policy::Required`] it is not forwarded.
+//! together share one `fdatasync` ([`Durability`]). If the disk is full, slow or missing, the
+//! request of the entry gets an error, and under [`Policy::Required`] it is not forwarded.
 //!
 //! **What clients without a trusted key can do.** The log has an entry for each request with a
 //! valid signature. All other requests are counted, and some of them are recorded in a file of

@@ -83,8 +83,8 @@ impl NoteKey {
     /// Creates a key from its name, kind and public key.
     ///
     /// # Errors
-    /// [`NoteKeyError::Name`] if the name is not allowed, [`NoteKeyError::Key`] if the key is not an
-    /// Ed25519 key.
+    /// [`NoteKeyError::Name`] if the name is not allowed, [`NoteKeyError::Key`] if the key is not
+    /// an Ed25519 key.
     pub fn new(name: &str, kind: NoteKeyKind, public: PublicKey) -> Result<Self, NoteKeyError> {
         if !is_name(name) {
             return Err(NoteKeyError::Name);

@@ -26,7 +26,7 @@ use crate::message::shown::capped;
 pub const SCHEMA: &str = "1.8.0";
 
 /// Maximum number of characters of one value. A longer value is replaced by its length and hash.
-const MOST: usize = 2_048;
+const MAX_VALUE_CHARS: usize = 2_048;
 
 /// The key in an entry. Nothing about it is verified.
 #[derive(Default, Deserialize)]
@@ -63,7 +63,7 @@ fn milliseconds(time: Timestamp) -> i64 {
 }
 
 fn short(text: &str) -> Cow<'_, str> {
-    capped(text, MOST)
+    capped(text, MAX_VALUE_CHARS)
 }
 
 /// Returns the event for `entry`, whose line is `line`, in the log with the name `log`.

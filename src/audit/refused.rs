@@ -21,11 +21,11 @@ use crate::message::Head;
 use crate::verify::Statement;
 
 /// Maximum number of lines per second, on average.
-const RATE: f64 = 50.0;
+const REFUSALS_PER_SECOND: f64 = 50.0;
 /// Maximum number of lines at once.
-const BURST: f64 = 500.0;
+const REFUSAL_BURST: f64 = 500.0;
 /// Maximum number of refusal codes that are counted separately.
-const CODES: usize = 64;
+const MAX_CODES: usize = 64;
 
 /// A token bucket: permits that refill at a steady rate, up to a limit.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ struct RefusedLine<'a> {
 
 impl RefusalFile {
     pub(super) fn new(folder: Folder, limit: u64) -> Self {
-        let bucket = TokenBucket::new(RATE, BURST);
+        let bucket = TokenBucket::new(REFUSALS_PER_SECOND, REFUSAL_BURST);
         RefusalFile { folder, limit, bucket, file: None, counts: RefusalCounts::default() }
     }
 
@@ -97,7 +97,7 @@ impl RefusalFile {
         let counts = &mut self.counts;
         counts.seen = counts.seen.saturating_add(1);
         // Codes come from this program, so there are few of them.
-        if counts.codes.contains_key(because.code) || counts.codes.len() < CODES {
+        if counts.codes.contains_key(because.code) || counts.codes.len() < MAX_CODES {
             let count = counts.codes.entry(because.code.to_owned()).or_default();
             *count = count.saturating_add(1);
         }

@@ -29,10 +29,10 @@ pub(super) struct NonceUses {
 /// How many seconds a request may be older than an earlier request in the log before the log is
 /// searched. Requests get their entries within moments, so a larger difference means that the clock
 /// stepped. Nonces are kept in memory for this time and the window.
-const SLACK: i64 = 10;
+const MAX_ENTRY_DELAY: i64 = 10;
 
 /// Seconds of the log's time between two removals of nonces.
-const SWEEP: i64 = 5;
+const SWEEP_INTERVAL: i64 = 5;
 
 impl NonceUses {
     /// Uses up a nonce. Returns true if entry `n` is the first to use it.
@@ -49,16 +49,17 @@ impl NonceUses {
     }
 
     /// Removes the nonces that no verifier would refuse at `now`. All nonces are looked through at
-    /// once, at most every [`SWEEP`] seconds of the log's time. A second list, sorted by the end of
-    /// each nonce, would be faster, but double the memory.
+    /// once, at most every [`SWEEP_INTERVAL`] seconds of the log's time. A second list, sorted by
+    /// the end of each nonce, would be faster, but double the memory.
     pub(super) fn forget(&mut self, now: i64) {
-        let now = now.saturating_sub(SLACK);
-        if now < self.forgotten.saturating_add(SWEEP) {
+        let now = now.saturating_sub(MAX_ENTRY_DELAY);
+        if now < self.forgotten.saturating_add(SWEEP_INTERVAL) {
             return;
         }
         self.forgotten = now;
         self.used.retain(|_, until| *until >= now);
-        // `retain` visits empty places too, so a table that had many nonces once must not stay large.
+        // `retain` visits empty places too, so a table that had many nonces once must not stay
+        // large.
         if self.used.len() < self.used.capacity() / 4 {
             self.used.shrink_to_fit();
         }
@@ -76,7 +77,7 @@ impl NonceUses {
         for line in segment::lines(folder)? {
             let line = line?;
             let Ok(entry) = entry::parse(&line.bytes) else { continue };
-            for earlier in judge::nonces_of(&entry) {
+            for earlier in entry_judge::nonces_of(&entry) {
                 let later = self.late.get(&earlier.id);
                 if let Some((n, _)) =
                     later.filter(|(n, later)| entry.n < *n && later.at < earlier.until)
@@ -119,7 +120,7 @@ mod tests {
         // time between two removals.
         assert!(nonces.used.len() < 80 * 100, "{}", nonces.used.len());
         assert!(nonces.late.is_empty());
-        assert!(nonces.use_up(300_000, a_use(0, 3_000 - SLACK - 100)));
+        assert!(nonces.use_up(300_000, a_use(0, 3_000 - MAX_ENTRY_DELAY - 100)));
         assert_eq!(nonces.late.len(), 1);
     }
 

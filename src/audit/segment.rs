@@ -13,8 +13,9 @@ use super::note::MAX_NOTE;
 use super::tree::{self, HASH, Hash, Nodes};
 use super::unpack::Unpacker;
 
-/// Length in bytes that every entry exceeds: its members `mcpid`, `n`, `time` and `event` are longer.
-const SHORTEST: usize = 40;
+/// Length in bytes that every entry exceeds: its members `mcpid`, `n`, `time` and `event` are
+/// longer.
+const MIN_LINE_BYTES: usize = 40;
 /// Maximum number of lines of a file that are too short for an entry. Reading ends there: a packed
 /// file of a megabyte can hold a thousand million empty lines.
 const MAX_SHORT_LINES: u32 = 1_000;
@@ -95,15 +96,15 @@ impl EntryLines {
         } else if read >= MAX_LINE {
             self.over = true;
         }
-        self.short += u32::from(bytes.len() < SHORTEST);
+        self.short += u32::from(bytes.len() < MIN_LINE_BYTES);
         let (n, offset) = (self.n, self.offset);
         self.n = self.n.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         Ok(Some(EntryLine { n, bytes, whole, offset, named: n, fault: None }))
     }
 
-    /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why` says
-    /// what the file is or has.
+    /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why`
+    /// says what the file is or has.
     fn cut(&mut self, why: &str) -> EntryLine {
         self.over = true;
         let (n, offset) = (self.n, self.offset);

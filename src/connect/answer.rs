@@ -20,7 +20,7 @@ pub(super) const ERROR_LIMIT: usize = 1 << 20;
 /// Maximum time for reading the body of an error response.
 const ERROR_TIME: Duration = Duration::from_secs(10);
 /// Maximum number of characters of the server's text that a message repeats.
-const SHOWN: usize = 200;
+const MAX_SHOWN_CHARS: usize = 200;
 
 /// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
@@ -93,7 +93,7 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<String> {
         let all = values.collect::<Vec<_>>().join(",");
         let mut each = all.split(',').map(str::trim).filter(|coding| !coding.is_empty());
         let is_coded = each.any(|coding| !coding.eq_ignore_ascii_case(plain));
-        is_coded.then(|| all.chars().take(SHOWN).collect())
+        is_coded.then(|| all.chars().take(MAX_SHOWN_CHARS).collect())
     })
 }
 
@@ -109,7 +109,8 @@ fn media_of<B>(response: &Response<B>) -> AnswerMedia {
         Some(value) if media::is(value, "application/json") => AnswerMedia::Json,
         Some(value) if media::is(value, "text/event-stream") => AnswerMedia::Events,
         Some(value) => {
-            let shown: String = String::from_utf8_lossy(value).chars().take(SHOWN).collect();
+            let shown: String =
+                String::from_utf8_lossy(value).chars().take(MAX_SHOWN_CHARS).collect();
             AnswerMedia::Other(format!("{shown:?}"))
         }
         None => AnswerMedia::Other("absent".to_owned()),
@@ -151,8 +152,8 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
         _ => None,
     };
     let text = text.trim();
-    let text =
-        (fault.is_none() && !text.is_empty()).then(|| text.chars().take(SHOWN).collect::<String>());
+    let text = (fault.is_none() && !text.is_empty())
+        .then(|| text.chars().take(MAX_SHOWN_CHARS).collect::<String>());
     BridgeError::Refused(Box::new(ServerRefusal { status, fault, text, hint }))
 }
 

@@ -1,11 +1,11 @@
 //! A limit on the bytes of all answers that the bridge holds in memory.
 //!
 //! The bridge holds an answer from its first byte until the client has read it. An answer of up to
-//! [`FREE`] bytes needs no reservation. For a longer answer, the bridge makes one reservation
-//! before it reads on: of its `Content-Length`, or of the limit for one answer if the length is
-//! unknown. At the end, the unused part is released. The bridge does not read from the server until
-//! the reservation is granted. An answer never needs a second reservation, so two answers cannot
-//! block each other.
+//! [`UNRESERVED_BYTES`] bytes needs no reservation. For a longer answer, the bridge makes one
+//! reservation before it reads on: of its `Content-Length`, or of the limit for one answer if the
+//! length is unknown. At the end, the unused part is released. The bridge does not read from the
+//! server until the reservation is granted. An answer never needs a second reservation, so two
+//! answers cannot block each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::error::BridgeError;
 use super::timing::within;
 
 /// Size of an answer that needs no reservation, in bytes.
-pub(super) const FREE: usize = 64 * 1024;
+pub(super) const UNRESERVED_BYTES: usize = 64 * 1024;
 
 /// The bytes that all answers together may take.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ pub(super) async fn whole(
     let (mut bytes, mut reservation) = (Vec::new(), None);
     match known {
         Some(known) if known > limit => return Err(BridgeError::AnswerTooLong { limit }),
-        Some(known) if known > FREE => {
+        Some(known) if known > UNRESERVED_BYTES => {
             reservation = Some(reserve(known).await?);
             bytes.reserve_exact(known);
         }
@@ -140,7 +140,7 @@ pub(super) async fn whole(
             if length > limit {
                 return Err(BridgeError::AnswerTooLong { limit });
             }
-            if length > FREE && reservation.is_none() {
+            if length > UNRESERVED_BYTES && reservation.is_none() {
                 reservation = Some(reserve(limit).await?);
             }
             bytes.extend_from_slice(&data);

@@ -212,8 +212,8 @@ impl ConsentQuestion {
         Operation { method: &self.method, name: self.name.as_deref() }
     }
 
-    /// Returns the JSON of `params.arguments` exactly as it was written. Returns None if the request
-    /// has no arguments.
+    /// Returns the JSON of `params.arguments` exactly as it was written. Returns None if the
+    /// request has no arguments.
     pub fn arguments(&self) -> Option<&str> {
         self.parts.iter().find(|part| part.label == "arguments").map(|part| &*part.json)
     }

@@ -35,7 +35,7 @@ const METHOD_NOT_FOUND: i64 = -32601;
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
 /// Maximum length of the server's text that a message repeats, in characters.
-const SHOWN: usize = 500;
+const MAX_SHOWN_CHARS: usize = 500;
 
 /// Why a request has no answer, or an answer that is an error.
 #[derive(Clone, Debug)]
@@ -255,7 +255,7 @@ impl ServerRefusal {
 
 /// Returns the beginning of a text of the server, short enough for one line of the log.
 pub(super) fn beginning(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", visible(&text[..end])),
         None => visible(text).into_owned(),
     }

@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use sse_stream::{Sse, SseStream};
 
-use super::answer_budget::{self, AnswerBudget, FREE, Reservation};
+use super::answer_budget::{self, AnswerBudget, Reservation, UNRESERVED_BYTES};
 use super::error::BridgeError;
 use super::timing::within;
 
@@ -145,7 +145,9 @@ impl Body for BoundedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenStream>>> {
         let this = &mut *self;
-        if this.flow.since.load(Ordering::Relaxed) > FREE && this.flow.reservation().is_none() {
+        if this.flow.since.load(Ordering::Relaxed) > UNRESERVED_BYTES
+            && this.flow.reservation().is_none()
+        {
             let (budget, limit) = (&this.budget, this.limit);
             let reserving =
                 this.reserving.get_or_insert_with(|| Box::pin(budget.clone().reserve(limit)));

@@ -53,10 +53,10 @@ fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
 
 /// Maximum number of messages that wait to be written. A task that adds another message has to
 /// wait.
-const QUEUE: usize = 16;
+const MAX_QUEUED_LINES: usize = 16;
 /// A line of at most this many bytes is copied together with its line feed, so that one write sends
 /// both.
-const SHORT: usize = 16 * 1024;
+const MAX_COPIED_LINE: usize = 16 * 1024;
 
 /// The queue of lines for the client. A line is always written whole, even if the task that added
 /// it is dropped.
@@ -72,7 +72,7 @@ impl OutputQueue {
     where
         W: AsyncWrite + Unpin,
     {
-        let (queue, lines) = mpsc::channel(QUEUE);
+        let (queue, lines) = mpsc::channel(MAX_QUEUED_LINES);
         (OutputQueue { queue }, write(output, lines))
     }
 
@@ -91,7 +91,7 @@ async fn write<W: AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     let mut whole = Vec::new();
     while let Some(line) = lines.recv().await {
-        if line.len() < SHORT {
+        if line.len() < MAX_COPIED_LINE {
             whole.clear();
             whole.extend_from_slice(&line);
             whole.push(b'\n');

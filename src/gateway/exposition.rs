@@ -1,5 +1,5 @@
-//! The two text formats of Prometheus: OpenMetrics 1.0, which the library writes, and the older format
-//! 0.0.4, which is made from it.
+//! The two text formats of Prometheus: OpenMetrics 1.0, which the library writes, and the older
+//! format 0.0.4, which is made from it.
 
 use http::{HeaderMap, HeaderValue, header};
 

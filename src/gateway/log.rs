@@ -7,10 +7,10 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (This is one line; `via`, `hint` and `traceparent` are left out if they are empty.) The line holds
-//! no secrets: no query, no body, and no header but `traceparent`. Texts that a client chose are cut at [`LONGEST`] characters.
-//! Characters that could break a line or control a terminal are written as JSON escapes, so that no
-//! request can forge, break or hide a line.
+//! (This is one line; `via`, `hint` and `traceparent` are left out if they are empty.) The line
+//! holds no secrets: no query, no body, and no header but `traceparent`. Texts that a client chose
+//! are cut at [`MAX_TEXT_CHARS`] characters. Characters that could break a line or control a
+//! terminal are written as JSON escapes, so that no request can forge, break or hide a line.
 //!
 //! Members may be added; a reader ignores members that it does not know. `version` changes only if
 //! a member changes its meaning.
@@ -38,16 +38,16 @@ pub const VERSION: u8 = 1;
 
 /// The most characters of a text that a client chose. A longer text ends with its length and the
 /// beginning of its SHA-256 ([`shown::capped`]).
-pub const LONGEST: usize = 128;
+pub const MAX_TEXT_CHARS: usize = 128;
 
 /// An upper bound of the length of a line in bytes: eleven texts in which every character is an
 /// escape of twelve bytes, and the other members.
 pub const LONGEST_LINE: usize = 20 * 1024;
 
 /// The memory that most lines need, in bytes.
-const USUAL_LINE: usize = 640;
+const TYPICAL_LINE_BYTES: usize = 640;
 
-/// A text of at most [`LONGEST`] characters.
+/// A text of at most [`MAX_TEXT_CHARS`] characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct LogText(Cow<'static, str>);
@@ -55,12 +55,12 @@ pub struct LogText(Cow<'static, str>);
 impl LogText {
     /// Makes a text from `text`, which is cut if it is too long.
     pub fn new(text: &str) -> Self {
-        LogText(Cow::Owned(shown::capped(text, LONGEST).into_owned()))
+        LogText(Cow::Owned(shown::capped(text, MAX_TEXT_CHARS).into_owned()))
     }
 
     /// Returns true if the text was cut.
     pub fn is_cut(&self) -> bool {
-        self.0.chars().count() > LONGEST
+        self.0.chars().count() > MAX_TEXT_CHARS
     }
 
     /// Makes a text from a fixed word of this program, which needs no checks.
@@ -85,8 +85,9 @@ impl<'de> Deserialize<'de> for LogText {
         let text = Cow::<'de, str>::deserialize(from)?;
         // A text that was cut when the line was written must not be cut again. Older versions of
         // this program ended a cut text with `…` only.
-        let bare = || text.strip_suffix('…').is_some_and(|text| text.chars().count() == LONGEST);
-        let cut = shown::is_capped(&text, LONGEST) || bare();
+        let bare =
+            || text.strip_suffix('…').is_some_and(|text| text.chars().count() == MAX_TEXT_CHARS);
+        let cut = shown::is_capped(&text, MAX_TEXT_CHARS) || bare();
         Ok(if cut { LogText(Cow::Owned(text.into_owned())) } else { LogText::new(&text) })
     }
 }
@@ -328,7 +329,7 @@ impl LogLine {
     /// Returns the line, without a line feed at its end. No character in it is a line break in any
     /// standard.
     pub fn to_line(&self) -> String {
-        let mut bytes = Vec::with_capacity(USUAL_LINE);
+        let mut bytes = Vec::with_capacity(TYPICAL_LINE_BYTES);
         // Writing strings and numbers into memory cannot fail, and JSON is UTF-8.
         let _ = serde_json::to_writer(&mut bytes, self);
         let text = String::from_utf8(bytes).unwrap_or_default();

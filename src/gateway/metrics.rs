@@ -26,7 +26,7 @@ type Labels<const N: usize> = [(&'static str, Word); N];
 type Word = std::borrow::Cow<'static, str>;
 
 /// Methods of MCP that have a label of their own.
-const METHODS: [&str; 24] = [
+const LABELLED_METHODS: [&str; 24] = [
     "@delete",
     "@get",
     "@response",
@@ -325,5 +325,5 @@ impl Audit {
 }
 
 fn known_method(method: &str) -> &'static str {
-    METHODS.iter().find(|known| **known == method).copied().unwrap_or("other")
+    LABELLED_METHODS.iter().find(|known| **known == method).copied().unwrap_or("other")
 }

@@ -30,7 +30,7 @@ use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::Client;
 use super::config::{Config, GatewayRole};
 use super::framing::{self, GatewayFault};
-use super::log::{LONGEST, LogText, LoggedOutcome};
+use super::log::{LogText, LoggedOutcome, MAX_TEXT_CHARS};
 use super::metrics::Metrics;
 use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamTarget, own_answer};
 use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
@@ -95,8 +95,8 @@ impl Gateway {
     /// its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] if `verifier` is not fit for a server, if the realm cannot be sent in a header,
-    /// or if an authorizer refuses with status 200.
+    /// [`LayerError`] if `verifier` is not fit for a server, if the realm cannot be sent in a
+    /// header, or if an authorizer refuses with status 200.
     pub fn new(
         mut config: Config,
         verifier: Verifier,
@@ -353,7 +353,7 @@ impl GatewayParts {
     fn note_host(&self, record: &RequestRecord, host: Option<&HeaderValue>) {
         let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         // The client's text is cut to half, to leave room for the configured origins.
-        let given: String = given.unwrap_or_default().chars().take(LONGEST / 2).collect();
+        let given: String = given.unwrap_or_default().chars().take(MAX_TEXT_CHARS / 2).collect();
         let verifier = self.shared.handle.verifier();
         let ours: Vec<String> = verifier.origins().iter().map(ToString::to_string).collect();
         let note = LogText::new(&format!("host {given:?}, ours: {}", ours.join(" ")));

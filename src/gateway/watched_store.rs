@@ -12,7 +12,7 @@ use crate::verify::rejection::chain;
 use super::metrics::Metrics;
 
 /// The shortest time between two warnings.
-const PAUSE: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 type WarnHook = Box<dyn Fn(String) + Send + Sync>;
 
@@ -51,7 +51,7 @@ struct Warnings {
 impl WatchedStore {
     fn warn_rarely(&self, words: impl FnOnce() -> String) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if warnings.last.is_some_and(|last| last.elapsed() < PAUSE) {
+        if warnings.last.is_some_and(|last| last.elapsed() < WARNING_INTERVAL) {
             warnings.suppressed = warnings.suppressed.saturating_add(1);
             return;
         }

@@ -64,8 +64,9 @@ impl PublicKey {
     /// ```
     ///
     /// # Errors
-    /// [`PublicKeyError`]: a point that is not on the curve, the point at infinity, a coordinate that
-    /// is not below the prime, any other form; every key in a build without the feature `p256`.
+    /// [`PublicKeyError`]: a point that is not on the curve, the point at infinity, a coordinate
+    /// that is not below the prime, any other form; every key in a build without the feature
+    /// `p256`.
     pub fn from_sec1(bytes: &[u8]) -> Result<Self, PublicKeyError> {
         Ok(PublicKey::of_p256(EcdsaPoint::from_sec1(bytes)?))
     }

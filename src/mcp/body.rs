@@ -117,7 +117,8 @@ impl Message<'_> {
         self.version.as_deref()
     }
 
-    /// Returns the text of `params._meta.traceparent` (W3C Trace Context), whose form is not checked.
+    /// Returns the text of `params._meta.traceparent` (W3C Trace Context), whose form is not
+    /// checked.
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
     }

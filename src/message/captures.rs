@@ -14,7 +14,7 @@ use super::{InputKind, InputKindError, InputRequest, detect};
 pub const MAX_WHOLE: u64 = 1024 * 1024 * 1024;
 
 /// Number of bytes from which the format is detected.
-const START: u64 = 64 * 1024;
+const DETECTION_BYTES: u64 = 64 * 1024;
 
 /// A request of an input.
 #[derive(Debug)]
@@ -104,10 +104,10 @@ impl<R: Read> Captures<R> {
     pub fn open(input: R, max_body: u64) -> Result<Self, CapturesError> {
         let mut reader = BufReader::new(input);
         let mut start = Vec::new();
-        reader.by_ref().take(START).read_to_end(&mut start).map_err(CapturesError::Io)?;
+        reader.by_ref().take(DETECTION_BYTES).read_to_end(&mut start).map_err(CapturesError::Io)?;
         // An input that has ended is not read again, because reading a terminal would wait for
         // more.
-        let mut rest = if (start.len() as u64) < START { None } else { Some(reader) };
+        let mut rest = if (start.len() as u64) < DETECTION_BYTES { None } else { Some(reader) };
         let kind = detect(&start)?;
         if let Some(mut reader) = rest.take_if(|_| kind != InputKind::Lines) {
             reader.by_ref().take(MAX_WHOLE).read_to_end(&mut start).map_err(CapturesError::Io)?;

@@ -272,8 +272,8 @@ impl Target<'_> {
         &self.authority
     }
 
-    /// Returns `@path` in the form of the target, `/` for an empty path. Returns `None` for `OPTIONS *`, which
-    /// has no path.
+    /// Returns `@path` in the form of the target, `/` for an empty path. Returns `None` for
+    /// `OPTIONS *`, which has no path.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }

@@ -27,7 +27,7 @@ pub type SendResult = Result<Response<Incoming>, Error>;
 /// How long an idle connection is kept: less than the 5 seconds after which servers such as Uvicorn
 /// and Node close it. A request that is sent while the server closes the connection is lost,
 /// because requests are never sent twice.
-const IDLE: Duration = Duration::from_secs(3);
+const MAX_IDLE: Duration = Duration::from_secs(3);
 /// The most bytes of the head of a response.
 const LARGEST_HEAD: usize = 128 * 1024;
 
@@ -71,8 +71,8 @@ where
         Dialer::by(TimedConnector { plain, inner, connect_timeout })
     }
 
-    /// Uses the TLS settings `tls` for new connections, also in all clients that [`Dialer::with_own_pool`]
-    /// made from this one. Open connections do not change.
+    /// Uses the TLS settings `tls` for new connections, also in all clients that
+    /// [`Dialer::with_own_pool`] made from this one. Open connections do not change.
     pub fn trust(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
         // No code that can panic runs under the lock.
@@ -89,7 +89,7 @@ where
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(MAX_IDLE)
             .http1_max_buf_size(LARGEST_HEAD)
             .http2_adaptive_window(true)
             // The pings detect a server that disappeared without closing the connection.

@@ -15,7 +15,7 @@ pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
 
 /// The time from which [`KeyLimit`] counts seconds: 2026-01-01, in seconds since 1970. The 32-bit
 /// counters reach 68 years from there; a later time counts as the last one.
-const BASE: i64 = 1_767_225_600;
+const BASE_TIME: i64 = 1_767_225_600;
 
 /// A limit on the live nonces that this process claimed for one key.
 pub(super) struct KeyLimit {
@@ -55,7 +55,7 @@ impl KeyLimit {
 }
 
 fn second(time: Timestamp) -> i32 {
-    let seconds = time.unix().saturating_sub(BASE);
+    let seconds = time.unix().saturating_sub(BASE_TIME);
     i32::try_from(seconds).unwrap_or(if seconds < 0 { i32::MIN } else { i32::MAX })
 }
 
@@ -68,7 +68,7 @@ mod tests {
     fn a_limit_counts_fresh_claims_until_they_end_and_each_key_alone() {
         let (one, other) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
         let limit = KeyLimit::new(2);
-        let now = Timestamp::from_unix(BASE + 10);
+        let now = Timestamp::from_unix(BASE_TIME + 10);
         let claim = |claim| {
             let _ = limit.count((now, now.plus(5)), one.public().id(), Ok(claim));
             limit.is_reached(now, one.public().id())

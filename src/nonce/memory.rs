@@ -27,7 +27,7 @@ use super::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
 
-const SHARDS: usize = 64;
+const SHARD_COUNT: usize = 64;
 
 /// The default limit on live nonces.
 const DEFAULT_MAX: usize = 1_000_000;
@@ -72,8 +72,8 @@ impl Memory {
         let mut salt = [0; 16];
         random.try_fill_bytes(&mut salt)?;
         let store = Memory {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            quotas: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARD_COUNT).map(|_| Mutex::default()).collect(),
+            quotas: (0..SHARD_COUNT).map(|_| Mutex::default()).collect(),
             salt,
             base: start,
             max: 0,
@@ -116,13 +116,13 @@ impl Memory {
             .finalize();
         let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
         // The hash tables use the first eight bytes, so another byte chooses the shard.
-        let shard = &self.shards[usize::from(hash[12]) % SHARDS];
+        let shard = &self.shards[usize::from(hash[12]) % SHARD_COUNT];
         (shard, NonceHash([word(0), word(4)]))
     }
 
     fn quota(&self, key: &KeyId) -> Result<MutexGuard<'_, KeyQuotas>, StoreError> {
         let place = key.as_str().bytes().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(b));
-        lock(&self.quotas[place % SHARDS])
+        lock(&self.quotas[place % SHARD_COUNT])
     }
 
     /// Returns the seconds from `base` to `moment`, or an error if these are more than 68 years
@@ -156,7 +156,7 @@ impl Memory {
         let (shard, id) = self.id(key, nonce);
         let kept = self.seconds(until.max(now.plus(self.keep.load(Ordering::SeqCst))))?;
         let second = self.seconds(now)?;
-        if kept.saturating_sub(second) > table::LONGEST {
+        if kept.saturating_sub(second) > table::MAX_KEPT_SECONDS {
             return Err(too_long());
         }
         // The horizon moves before this claim sweeps. So another claim that misses a swept nonce
@@ -245,7 +245,7 @@ impl Memory {
     }
 
     fn register_now(&self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
-        if retention.keep() > i64::from(table::LONGEST) {
+        if retention.keep() > i64::from(table::MAX_KEPT_SECONDS) {
             return Err(too_long());
         }
         let mut longest = lock(&self.retention)?;
@@ -322,7 +322,7 @@ fn poisoned() -> StoreError {
 }
 
 fn too_long() -> StoreError {
-    let days = table::LONGEST / 86_400;
+    let days = table::MAX_KEPT_SECONDS / 86_400;
     StoreError::new(format!("nonces are kept for {days} days at most"))
 }
 

@@ -64,7 +64,7 @@ const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 const PRUNED_PER_STEP: u32 = 1_000;
 
 /// Times beyond this many seconds are refused, so that sums of a few times cannot overflow.
-const REACH: i64 = 1 << 52;
+const MAX_SECONDS: i64 = 1 << 52;
 
 /// Returns the id of this boot of the machine, or `None` on systems other than Linux. A store that
 /// is opened without a boot id assumes at every start that nonces may be lost.
@@ -328,7 +328,7 @@ impl fmt::Debug for Sqlite {
 
 fn checked(time: Timestamp) -> Result<i64, StoreError> {
     let seconds = time.unix();
-    if (-REACH..=REACH).contains(&seconds) {
+    if (-MAX_SECONDS..=MAX_SECONDS).contains(&seconds) {
         Ok(seconds)
     } else {
         Err(StoreError::new("the time is out of the store's reach"))

@@ -17,7 +17,7 @@ const PLACES: usize = 4;
 
 /// The longest time for which a nonce can be kept, in seconds: 194 days, the largest number in
 /// three bytes.
-pub(super) const LONGEST: i32 = 0xFF_FFFF;
+pub(super) const MAX_KEPT_SECONDS: i32 = 0xFF_FFFF;
 
 /// Number of lines of an empty table.
 const FIRST_LINES: usize = 4;
@@ -31,7 +31,7 @@ const LINES_PER_STEP: usize = 32;
 const INSERTIONS_PER_STEP: u32 = 8;
 
 /// When a nonce was claimed and when it ends, in seconds from the store's base. The difference is
-/// at least one second and at most [`LONGEST`].
+/// at least one second and at most [`MAX_KEPT_SECONDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeldNonce {
     pub(super) first: i32,
@@ -53,7 +53,7 @@ struct TableLine {
     passed: u32,
 }
 
-const NOTHING: TableLine =
+const FREE_LINE: TableLine =
     TableLine { ids: [[0; 2]; PLACES], first: [0; PLACES], length: [[0; 3]; PLACES], passed: 0 };
 
 impl TableLine {
@@ -68,7 +68,7 @@ impl TableLine {
     fn set(&mut self, place: usize, entry: HeldNonce) {
         // The length of every valid entry is in range. For an invalid one, a longer retention is
         // the safe choice.
-        let length = entry.kept.saturating_sub(entry.first).clamp(1, LONGEST);
+        let length = entry.kept.saturating_sub(entry.first).clamp(1, MAX_KEPT_SECONDS);
         let [low, middle, high, _] = length.to_le_bytes();
         self.first[place] = entry.first;
         self.length[place] = [low, middle, high];
@@ -97,7 +97,7 @@ pub(super) struct Shard {
 
 impl Default for Shard {
     fn default() -> Self {
-        let lines = vec![NOTHING; FIRST_LINES];
+        let lines = vec![FREE_LINE; FIRST_LINES];
         let (earliest, next_earliest) = (i32::MAX, i32::MAX);
         Shard { lines, held: 0, next_line: 0, insertions: 0, earliest, next_earliest }
     }
@@ -169,7 +169,7 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        let lines = vec![NOTHING; 2 * self.lines.len()];
+        let lines = vec![FREE_LINE; 2 * self.lines.len()];
         let old = std::mem::replace(&mut self.lines, lines);
         for line in old {
             for place in 0..PLACES {

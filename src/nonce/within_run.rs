@@ -17,7 +17,7 @@ const ID: usize = 24;
 
 /// Number of sets. A set that grows holds its old and its new table for a moment; with many sets,
 /// few grow at the same time.
-const SETS: usize = 256;
+const SET_COUNT: usize = 256;
 
 /// The nonces seen so far. A nonce takes at most 58 bytes: 24 for the hash and one for the table,
 /// in a table that is 7/16 full after it doubled.
@@ -40,7 +40,7 @@ pub struct WithinRun(Vec<Mutex<HashSet<[u8; ID]>>>);
 
 impl Default for WithinRun {
     fn default() -> Self {
-        WithinRun((0..SETS).map(|_| Mutex::default()).collect())
+        WithinRun((0..SET_COUNT).map(|_| Mutex::default()).collect())
     }
 }
 

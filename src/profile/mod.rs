@@ -118,14 +118,14 @@ pub struct Profile {
     /// If false, a client without a valid signature does not learn which keys are trusted.
     pub key_first: bool,
     /// Whether malformed signature fields refuse a request in permissive mode too: one of the two
-    /// without the other, or `Content-Type` with a comma, or a `Content-Digest` that is not RFC 9530
-    /// beside them.
+    /// without the other, or `Content-Type` with a comma, or a `Content-Digest` that is not RFC
+    /// 9530 beside them.
     pub refuse_malformed: bool,
     /// The names of refusals for clients, as pairs of our code and the name. A code without a pair
     /// keeps its own name.
     pub told_codes: &'static [(&'static str, &'static str)],
-    /// The HTTP status of refusals that have a name in `told_codes`, if the documents of the profile
-    /// demand one.
+    /// The HTTP status of refusals that have a name in `told_codes`, if the documents of the
+    /// profile demand one.
     pub refusal_status: Option<u16>,
 }
 

@@ -53,8 +53,9 @@
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. Under a profile that signs targets in normal form, the service gets
-//! the target and `Host` in that form, unless [`VerifyLayer::with_wire_target`] is used. The layer has no timeouts: the server has to limit how long a body
-//! may take. A body that arrives after its signature has expired is refused as `expired`.
+//! the target and `Host` in that form, unless [`VerifyLayer::with_wire_target`] is used. The layer
+//! has no timeouts: the server has to limit how long a body may take. A body that arrives after its
+//! signature has expired is refused as `expired`.
 //!
 //! The layer judges the request as the server parsed it. So the server has to refuse bad framing
 //! (lengths, chunks, repeated or folded header lines, HTTP/1.0, upgrades). Other layers around this

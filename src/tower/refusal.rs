@@ -125,7 +125,8 @@ impl RefusedRequest {
         }
     }
 
-    /// Returns the code that the client receives: the name that the profile gives it, if it has one.
+    /// Returns the code that the client receives: the name that the profile gives it, if it has
+    /// one.
     pub fn public_code(&self) -> &'static str {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => {

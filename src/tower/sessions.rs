@@ -73,7 +73,7 @@ pub(super) enum Binding {
 }
 
 /// How often a full table is searched for idle sessions.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Default for SessionBindings {
     /// Makes an empty table for at most [`DEFAULT_MOST`](Self::DEFAULT_MOST) sessions. A session
@@ -173,7 +173,7 @@ impl SessionBindings {
         }
         // Searching the whole table for idle sessions takes long, so a full table is searched at
         // most every few seconds.
-        if table.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP) {
+        if table.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP_INTERVAL) {
             return false;
         }
         table.swept = Some(now);

@@ -12,7 +12,7 @@ use super::{JudgedBody, NonceOutcome, ReplayCheck, UnreadRequest, Verified, Veri
 
 /// The longest time for which a nonce is kept, unless the profile demands nonces: one day, in
 /// seconds.
-const LONGEST: i64 = 24 * 60 * 60;
+const MAX_OPTIONAL_NONCE_SECONDS: i64 = 24 * 60 * 60;
 
 /// How long a nonce is kept after the last second of validity, in seconds, because clocks differ.
 const MARGIN: i64 = 30;
@@ -115,8 +115,8 @@ impl Verifier {
     /// Returns how long this verifier needs a store to keep nonces. Register it with the store
     /// before the first claim.
     ///
-    /// A profile without a limited lifetime needs no retention: its nonces are kept until `expires`. A longer
-    /// retention would raise the floor for all other users of a shared store.
+    /// A profile without a limited lifetime needs no retention: its nonces are kept until
+    /// `expires`. A longer retention would raise the floor for all other users of a shared store.
     pub fn retention(&self) -> Retention {
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
         let lifetime = self.profile.lifetime().unwrap_or(0);
@@ -131,12 +131,14 @@ impl Verifier {
         match (self.profile.window.back, created, expires) {
             // A profile that demands a nonce needs each one kept, also for more than a day.
             (Some(back), Some(created), _)
-                if back <= LONGEST || self.profile.nonce == Presence::Required =>
+                if back <= MAX_OPTIONAL_NONCE_SECONDS
+                    || self.profile.nonce == Presence::Required =>
             {
                 Some(self.retention().until(created))
             }
             (_, _, Some(expires))
-                if expires.since(now) <= LONGEST || self.profile.nonce == Presence::Required =>
+                if expires.since(now) <= MAX_OPTIONAL_NONCE_SECONDS
+                    || self.profile.nonce == Presence::Required =>
             {
                 Some(expires.plus(self.profile.expiry.last).plus(1 + MARGIN))
             }

@@ -7,8 +7,8 @@ use crate::profile::{ClientField, Profile};
 use super::parameters::not_read;
 use super::rejection::{Rejection, chain};
 
-/// Returns the client that the request names: the URL in the profile's field, byte for byte. Returns
-/// `None` if the profile reads no such field.
+/// Returns the client that the request names: the URL in the profile's field, byte for byte.
+/// Returns `None` if the profile reads no such field.
 ///
 /// # Errors
 /// `signature_missing` if the field is absent, is no dictionary of RFC 9651 with each member once,

@@ -110,8 +110,8 @@ codes! {
     ParameterMissing = "parameter_missing",
     /// A parameter has the wrong type or form.
     ParameterInvalid = "parameter_invalid",
-    /// `alg` names an algorithm that the profile leaves out or that is not the key's, or the key is of
-    /// a kind that the profile leaves out.
+    /// `alg` names an algorithm that the profile leaves out or that is not the key's, or the key is
+    /// of a kind that the profile leaves out.
     AlgNotAllowed = "alg_not_allowed",
     /// `created` lies in the future by more than clocks may differ.
     NotYetValid = "not_yet_valid",
@@ -195,8 +195,8 @@ impl Rejection {
         }
     }
 
-    /// Names the refusal as `profile` does, and records whether it refuses the request in permissive
-    /// mode too.
+    /// Names the refusal as `profile` does, and records whether it refuses the request in
+    /// permissive mode too.
     pub(super) fn told_by(mut self, profile: &Profile) -> Self {
         let code = self.code.as_str();
         let named = profile.told_codes.iter().find(|(ours, _)| *ours == code);

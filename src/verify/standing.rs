@@ -1,5 +1,5 @@
-//! Step 7: whether the key of a signature is of a kind that may sign, strong, valid, not revoked and
-//! bound to the tag.
+//! Step 7: whether the key of a signature is of a kind that may sign, strong, valid, not revoked
+//! and bound to the tag.
 
 use crate::clock::Timestamp;
 use crate::key::KeyKind;

@@ -100,7 +100,8 @@ impl JudgedBody {
         self.refused.is_some()
     }
 
-    /// Returns the refusal of step 10 or 11 that a profile gives only after it has claimed the nonce.
+    /// Returns the refusal of step 10 or 11 that a profile gives only after it has claimed the
+    /// nonce.
     #[cfg(feature = "audit")]
     pub(crate) fn into_refusal(self) -> Result<(), super::rejection::Rejection> {
         self.refused.map_or(Ok(()), |refused| Err(*refused))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcpid::clock::Timestamp;
 use mcpid::gateway::log::{
-    LONGEST, LogLine, LogText, LoggedOperation, LoggedOutcome, LoggedStatus,
+    LogLine, LogText, LoggedOperation, LoggedOutcome, LoggedStatus, MAX_TEXT_CHARS,
 };
 use mcpid::mcp::pattern::Operation;
 use mcpid::tower::Mode;
@@ -109,7 +109,7 @@ fn a_text_that_is_no_log_line_is_not_read() {
 
 #[test]
 fn a_text_that_was_cut_is_not_cut_again() {
-    let exact = "ä".repeat(LONGEST);
+    let exact = "ä".repeat(MAX_TEXT_CHARS);
     assert_eq!(LogText::new(&exact).as_str(), exact);
     let cut = LogText::new(&format!("{exact}b"));
     assert!(cut.as_str().starts_with(&format!("{exact}… (129 characters, sha256 ")), "{cut}");

@@ -92,7 +92,8 @@ async fn layers_that_share_servers_let_a_request_in_once() {
     let world = World::new();
     let open = || {
         let long_ago = SystemClock.now().plus(-100);
-        world.layer(Arc::new(options(&server.url()).open(long_ago, retention()).unwrap()))
+        world
+            .layer(Arc::new(options(&server.url()).open_for_claims(long_ago, retention()).unwrap()))
     };
     let layers = [open(), open()];
     one_of_all_copies_passes(&world, &layers).await;

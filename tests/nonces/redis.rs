@@ -337,7 +337,8 @@ fn a_primary_that_was_demoted_in_between_counts_as_another_server() {
 
 const ROLE: &str = "MCPID_TEST_REDIS";
 
-/// Runs in each of the eight processes of [`one_of_many_processes_claims_each_nonce`]. It is not a test.
+/// Runs in each of the eight processes of [`one_of_many_processes_claims_each_nonce`]. It is not a
+/// test.
 #[test]
 fn process_that_claims_for_another_test() {
     let Ok(url) = env::var(ROLE) else { return };

@@ -121,7 +121,8 @@ fn a_resumed_erasure_says_which_reason_stands() {
         world.run(&[&erase[..], more].concat())
     };
     // Simulates a process that ended after it wrote the record of the erasure, and before it erased
-    // the entry. The record is in the file of a later day, so only the file with the entry is reset.
+    // the entry. The record is in the file of a later day, so only the file with the entry is
+    // reset.
     let cut = || fs::write(&file, &before).unwrap();
     stdout(&erase(WHY, &[]), 0);
     cut();

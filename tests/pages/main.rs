@@ -1,4 +1,5 @@
-//! Tests of the pages of `audit check`, `audit report` and `verify`, and of the events of `audit show`.
+//! Tests of the pages of `audit check`, `audit report` and `verify`, and of the events of `audit
+//! show`.
 #![allow(clippy::unwrap_used)]
 
 mod browser;

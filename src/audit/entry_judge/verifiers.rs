@@ -35,7 +35,7 @@ type VerifierKey = (Vec<Box<str>>, Option<Rules>, (Version, bool));
 
 /// Maximum number of verifiers that are kept. If a further one is needed, all kept ones are dropped
 /// first.
-const VERIFIERS: usize = 256;
+const MAX_VERIFIERS: usize = 256;
 
 /// Verifiers by the keys and rules of entries. A log has few combinations of these.
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl EntryVerifiers {
                 .with_coverage_overrides(changes)
                 .with_max_body(usize::MAX)
                 .at(scope);
-        if self.all.len() >= VERIFIERS {
+        if self.all.len() >= MAX_VERIFIERS {
             self.all.clear();
         }
         let verifier = Arc::new(EntryVerifier { verifier, ids });

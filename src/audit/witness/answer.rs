@@ -6,10 +6,10 @@ use crate::clock::Timestamp;
 
 /// Maximum number of seconds by which the time of a cosignature may be ahead of this machine's
 /// clock.
-const AHEAD: i64 = 30;
+const MAX_CLOCK_LEAD: i64 = 30;
 
 /// The media type of an answer that states a size.
-const SIZE: &str = "text/x.tlog.size";
+const SIZE_MEDIA_TYPE: &str = "text/x.tlog.size";
 
 /// What the answer of a witness means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +35,13 @@ pub(super) fn read(
 ) -> SubmissionAnswer {
     match answer.status {
         200 => cosigned(&answer.body, note, key, now).unwrap_or_else(SubmissionAnswer::Failed),
-        409 if answer.media == SIZE => match size(&answer.body) {
+        409 if answer.media == SIZE_MEDIA_TYPE => match size(&answer.body) {
             Some(size) => SubmissionAnswer::Holds(size),
             None => SubmissionAnswer::Failed("its answer 409 names no size".to_owned()),
         },
-        409 => SubmissionAnswer::Failed(format!("its answer 409 is not of the type {SIZE}")),
+        409 => {
+            SubmissionAnswer::Failed(format!("its answer 409 is not of the type {SIZE_MEDIA_TYPE}"))
+        }
         422 => SubmissionAnswer::Inconsistent,
         400 => SubmissionAnswer::Refused("it calls the request malformed (400)".to_owned()),
         403 => SubmissionAnswer::Refused("it does not accept the log's signature (403)".to_owned()),
@@ -73,9 +75,9 @@ fn cosigned(
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);
     let time = time.ok_or("its answer has no cosignature under its key that holds")?;
     let ahead = time.since(now);
-    if ahead > AHEAD {
+    if ahead > MAX_CLOCK_LEAD {
         return Err(format!(
-            "the time of its cosignature is {ahead} s ahead, of {AHEAD} s allowed"
+            "the time of its cosignature is {ahead} s ahead, of {MAX_CLOCK_LEAD} s allowed"
         ));
     }
     let line = answered.line_of(key).ok_or("its answer has no such cosignature")?;

@@ -13,10 +13,10 @@ use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
 use crate::verify::rejection::chain;
 
-/// Maximum time for connecting (`CONNECT`), and for the whole exchange with the connection
-/// (`ANSWER`).
-const CONNECT: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(4);
+/// Maximum time for connecting (`CONNECT_TIMEOUT`), and for the whole exchange with the connection
+/// (`ANSWER_TIMEOUT`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -80,7 +80,7 @@ pub(super) struct WitnessHttp {
 
 impl WitnessHttp {
     pub(super) fn new(url: SubmissionUrl, tls: ClientConfig, via: DialRoute) -> Self {
-        WitnessHttp { url, dialer: Dialer::new(tls, via, CONNECT) }
+        WitnessHttp { url, dialer: Dialer::new(tls, via, CONNECT_TIMEOUT) }
     }
 
     /// Sends a request. Redirects are not followed: they are returned like other answers.
@@ -88,9 +88,9 @@ impl WitnessHttp {
     /// # Errors
     /// In words: there was no connection, no answer in time, or the answer was too long.
     pub(super) async fn post(&self, body: String) -> Result<WitnessAnswer, String> {
-        match tokio::time::timeout(ANSWER, self.exchange(body)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(body)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::secret::quoted;
 pub const MAX_POLICY: usize = 256 * 1024;
 
 /// Maximum number of logs, of witnesses, and of groups.
-const MOST: usize = 256;
+const MAX_MEMBERS: usize = 256;
 
 /// The signature type of ML-DSA-44 cosignatures, and the length of such a key in bytes (FIPS 204).
 const ML_DSA: (u8, usize) = (0x06, 1312);
@@ -187,8 +187,8 @@ impl PolicyReader {
     fn log(&mut self, at: usize, key: &[u8]) -> Result<(), String> {
         self.names_logs = true;
         let key = self.key(at, key, NoteKeyKind::Log)?;
-        if self.logs.len() >= MOST {
-            return Err(format!("over {MOST} logs"));
+        if self.logs.len() >= MAX_MEMBERS {
+            return Err(format!("over {MAX_MEMBERS} logs"));
         }
         self.logs.extend(key);
         Ok(())
@@ -201,8 +201,8 @@ impl PolicyReader {
         key: &[u8],
         url: Option<&[u8]>,
     ) -> Result<(), String> {
-        if self.witnesses.len() >= MOST {
-            return Err(format!("over {MOST} witnesses"));
+        if self.witnesses.len() >= MAX_MEMBERS {
+            return Err(format!("over {MAX_MEMBERS} witnesses"));
         }
         self.define(at, name, Quorum::Witness(self.witnesses.len()))?;
         let key = self.key(at, key, NoteKeyKind::Witness)?;
@@ -219,8 +219,8 @@ impl PolicyReader {
         threshold: &[u8],
         members: &[&[u8]],
     ) -> Result<(), String> {
-        if self.groups >= MOST {
-            return Err(format!("over {MOST} groups"));
+        if self.groups >= MAX_MEMBERS {
+            return Err(format!("over {MAX_MEMBERS} groups"));
         }
         let need = match threshold {
             b"all" => members.len(),

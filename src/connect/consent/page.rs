@@ -67,14 +67,14 @@ pub struct ShownPage {
 const GUTTER: &str = "  | ";
 /// The deepest level of nesting with an indent of its own. Deeper levels use the same indent, so
 /// that a line always has room for text.
-const DEEPEST: usize = 10;
+const MAX_INDENT: usize = 10;
 /// The number of lines from which on a page ends with a summary.
-const SHORT: usize = 12;
+const SUMMARY_FROM_LINES: usize = 12;
 /// Maximum number of characters of each text in the summary.
-const BRIEF: usize = 60;
+const MAX_LABEL_CHARS: usize = 60;
 /// Maximum number of words with look-alike letters that a warning names. Further words are only
 /// counted.
-const WORDS: usize = 3;
+const MAX_WARNED_WORDS: usize = 3;
 
 pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage {
     let limits = PageLimits { width: limits.width.max(40), ..*limits };
@@ -106,7 +106,7 @@ pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage
     page.remark(&format!("  {digest}"));
     page.warn_of_lookalikes(question);
     // A summary at the end repeats what may have scrolled out of the terminal window.
-    if page.lines > SHORT {
+    if page.lines > SUMMARY_FROM_LINES {
         page.remark("in short:");
         page.lines(0, &in_short(question));
     }
@@ -118,7 +118,7 @@ pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage
 
 /// Returns the summary of a long page: method, name, target and key, each shortened.
 fn in_short(question: &ConsentQuestion) -> String {
-    let cut = |text: &str| match text.char_indices().nth(BRIEF) {
+    let cut = |text: &str| match text.char_indices().nth(MAX_LABEL_CHARS) {
         Some((end, _)) => format!("{}(and more)", quoted(&text[..end])),
         None => quoted(text),
     };
@@ -187,7 +187,7 @@ impl PageWriter {
         let json = json.trim_ascii();
         let ValueFrame { depth, before, after } = around;
         let room = self.limits.width.saturating_sub(
-            GUTTER.len() + 2 * depth.min(DEEPEST) + before.chars().map(width).sum::<usize>() + 1,
+            GUTTER.len() + 2 * depth.min(MAX_INDENT) + before.chars().map(width).sum::<usize>() + 1,
         );
         if let Some(whole) = self.compact(json, room) {
             return self.lines(depth, &format!("{before}{whole}{after}"));
@@ -305,7 +305,7 @@ impl PageWriter {
 
     /// Writes `text` in lines that begin with `  | `, broken at line feeds and at the width.
     fn lines(&mut self, depth: usize, text: &str) {
-        let indent = 2 * depth.min(DEEPEST);
+        let indent = 2 * depth.min(MAX_INDENT);
         let room = self.limits.width - GUTTER.len() - indent;
         let mut pieces = text.split('\n').peekable();
         let mut first = true;
@@ -345,7 +345,7 @@ impl PageWriter {
                 for word in mixed_words(text) {
                     let spelt = spelt_out(word);
                     if words.contains(&spelt) {
-                    } else if words.len() < WORDS && spelt.len() <= 60 {
+                    } else if words.len() < MAX_WARNED_WORDS && spelt.len() <= 60 {
                         words.push(spelt);
                     } else {
                         more += 1;

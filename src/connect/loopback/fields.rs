@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::message::is_override;
 
 /// Fields that are not passed on: hop-by-hop fields (RFC 9110, section 7.6.1) and the fields below.
-const DROPPED: &[&str] = &[
+const DROPPED_FIELDS: &[&str] = &[
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -30,12 +30,12 @@ const DROPPED: &[&str] = &[
     "signature-input",
     "content-digest",
 ];
-const PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
+const DROPPED_PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
 
 /// Fields of an answer that a web page may read.
-const EXPOSED: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
+const EXPOSED_FIELDS: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
 /// Fields that a web page may send if its preflight does not list any.
-const USUAL: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
+const DEFAULT_ALLOWED_FIELDS: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
                      MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
 /// Returns the fields of `headers` that are passed on.
@@ -48,9 +48,9 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
     let passes = |name: &str| {
-        !DROPPED.contains(&name)
+        !DROPPED_FIELDS.contains(&name)
             && !is_override(name)
-            && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
             // Some servers treat `mcp_name` as `mcp-name`, so the field could contradict the one
             // that was checked.
             && !name.contains('_')
@@ -68,7 +68,10 @@ pub(super) fn for_page(headers: &mut HeaderMap, origin: &str) {
     if let Ok(origin) = HeaderValue::from_str(origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(EXPOSED_FIELDS),
+        );
     }
 }
 
@@ -77,7 +80,7 @@ pub(super) fn for_preflight(headers: &mut HeaderMap, asked: &HeaderMap) {
     let methods = HeaderValue::from_static("POST, GET, DELETE");
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let wanted = wanted.unwrap_or_else(|| HeaderValue::from_static(USUAL));
+    let wanted = wanted.unwrap_or_else(|| HeaderValue::from_static(DEFAULT_ALLOWED_FIELDS));
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }

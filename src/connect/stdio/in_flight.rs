@@ -10,7 +10,7 @@ use crate::connect::json_rpc::RequestId;
 
 /// Maximum number of requests that wait for an answer. Each takes up to half a megabyte for its
 /// connection, apart from the budget for answers.
-pub(super) const MOST_OPEN: usize = 1024;
+pub(super) const MAX_OPEN_REQUESTS: usize = 1024;
 
 /// A request that waits for an answer.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl InFlightRequest {
 pub(super) enum NotBegun {
     /// A waiting request has the same id.
     Duplicate,
-    /// [`MOST_OPEN`] requests wait already.
+    /// [`MAX_OPEN_REQUESTS`] requests wait already.
     TooMany,
 }
 
@@ -75,13 +75,13 @@ impl RequestsInFlight {
     /// Adds a request.
     ///
     /// # Errors
-    /// [`NotBegun`] if a waiting request has this id, or if [`MOST_OPEN`] requests wait.
+    /// [`NotBegun`] if a waiting request has this id, or if [`MAX_OPEN_REQUESTS`] requests wait.
     pub(super) fn begin(&self, id: RequestId, entry: InFlightRequest) -> Result<(), NotBegun> {
         let mut entries = self.entries();
         let open = entries.len();
         match entries.entry(id) {
             hash_map::Entry::Occupied(_) => Err(NotBegun::Duplicate),
-            hash_map::Entry::Vacant(_) if open >= MOST_OPEN => Err(NotBegun::TooMany),
+            hash_map::Entry::Vacant(_) if open >= MAX_OPEN_REQUESTS => Err(NotBegun::TooMany),
             hash_map::Entry::Vacant(free) => {
                 free.insert(entry);
                 Ok(())
@@ -181,14 +181,14 @@ mod tests {
             let (id, entry) = request(id);
             open.begin(id, entry)
         };
-        for id in 0..MOST_OPEN {
+        for id in 0..MAX_OPEN_REQUESTS {
             assert_eq!(begin(id), Ok(()));
         }
         assert_eq!(begin(0), Err(NotBegun::Duplicate));
-        assert_eq!(begin(MOST_OPEN), Err(NotBegun::TooMany));
+        assert_eq!(begin(MAX_OPEN_REQUESTS), Err(NotBegun::TooMany));
         open.finish(&request(7).0).unwrap();
-        assert_eq!(begin(MOST_OPEN), Ok(()));
-        assert_eq!(open.give_up().len(), MOST_OPEN);
+        assert_eq!(begin(MAX_OPEN_REQUESTS), Ok(()));
+        assert_eq!(open.give_up().len(), MAX_OPEN_REQUESTS);
     }
 
     #[test]

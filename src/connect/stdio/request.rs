@@ -14,12 +14,12 @@ use crate::tower::HEADER_MISMATCH;
 
 use super::call::PendingCall;
 use super::rounds::RoundOutcome;
-use super::stream::LEAST;
+use super::stream::MIN_RESUME_PAUSE;
 use super::{StdioSession, read};
 
 /// Maximum time for a stream to end after the answer. If the stream ends properly, its connection
 /// can be used again.
-const LINGER: Duration = Duration::from_secs(2);
+const STREAM_END_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of attempts in a row to resume an answer without a new event.
 const RESUMPTIONS: u32 = 5;
 
@@ -137,7 +137,7 @@ impl StdioSession {
                         self.deliver_all(&data, Some((pending, session))).await?;
                         if !self.in_flight.waits(&pending.id) {
                             let rest = async { while let Ok(Some(_)) = events.next().await {} };
-                            let _ = tokio::time::timeout(LINGER, rest).await;
+                            let _ = tokio::time::timeout(STREAM_END_TIMEOUT, rest).await;
                             return Ok(());
                         }
                     }
@@ -158,7 +158,7 @@ impl StdioSession {
                     return Err(error);
                 }
                 let pause = events.retry.unwrap_or(Duration::from_secs(1));
-                tokio::time::sleep(pause.clamp(LEAST, Duration::from_secs(60))).await;
+                tokio::time::sleep(pause.clamp(MIN_RESUME_PAUSE, Duration::from_secs(60))).await;
                 self.bridge.log.note("an answer broke off; taking it up again");
                 match self.listen_from(Some(&last)).await {
                     Ok(next) => {

@@ -27,9 +27,9 @@ use super::call::{CallAlias, PendingCall};
 use super::{StdioSession, elicitation, read};
 
 /// The prefix of `requestState` in a question of the bridge.
-const STATE: &str = "mcpid-consent-";
+const STATE_PREFIX: &str = "mcpid-consent-";
 /// The methods that a server may answer with `input_required`.
-const METHODS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
+const METHODS_WITH_ROUNDS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 
 /// The calls that wait for their second round.
 #[derive(Debug, Default)]
@@ -117,7 +117,9 @@ impl StdioSession {
         let body = pending.body.clone();
         let call: Option<RoundCall<'_>> = serde_json::from_slice(&body).ok();
         let state = call.as_ref().and_then(|call| call.params.request_state.as_ref()?.as_str());
-        if let (Some(call), Some(state)) = (&call, state.filter(|state| state.starts_with(STATE))) {
+        if let (Some(call), Some(state)) =
+            (&call, state.filter(|state| state.starts_with(STATE_PREFIX)))
+        {
             return self.second(pending, call, state);
         }
         let question = match self.bridge.need(&http::Method::POST, &body) {
@@ -137,7 +139,7 @@ impl StdioSession {
             let why = NoConsent::NoWay(why.to_owned());
             Err(BridgeError::Declined(format!("{what} was not agreed to: {why}")))
         };
-        if !METHODS.contains(&&*pending.method) {
+        if !METHODS_WITH_ROUNDS.contains(&&*pending.method) {
             return no(
                 "a client of this revision can only be asked about tools/call, prompts/get \
                        and resources/read; a terminal or an askpass program can",
@@ -149,7 +151,7 @@ impl StdioSession {
         let Ok(nonce) = self.bridge.sender.nonce() else {
             return no("there are no random numbers");
         };
-        let state = format!("{STATE}{}", nonce.as_str());
+        let state = format!("{STATE_PREFIX}{}", nonce.as_str());
         if !self.rounds.open(state.clone(), body.clone(), time_limit) {
             return no(&format!("{QUESTIONS} questions wait already"));
         }

@@ -19,10 +19,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The notification that completes the opening of a session.
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// The first pause and the longest pause before a stream is resumed.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const RESUME_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The minimum pause, even if the server asks for less. Each attempt costs a signature and an audit
 /// entry.
-pub(super) const LEAST: Duration = Duration::from_millis(100);
+pub(super) const MIN_RESUME_PAUSE: Duration = Duration::from_millis(100);
 
 impl StdioSession {
     /// Opens the stream for messages that the server sends on its own, and closes an earlier one.
@@ -36,14 +36,14 @@ impl StdioSession {
     }
 
     async fn listening(&self, number: SessionNumber) {
-        let (mut last, mut pause) = (None::<String>, PAUSE.0);
+        let (mut last, mut pause) = (None::<String>, RESUME_PAUSE.0);
         while self.mcp_session.is_current(number) {
             let mut asked_pause = None;
             match self.listen_from(last.as_deref()).await {
                 Ok(mut events) => {
                     events.last_id.clone_from(&last);
                     while let Ok(Some(data)) = events.next().await {
-                        pause = PAUSE.0;
+                        pause = RESUME_PAUSE.0;
                         // This stream carries no answers, so an error in it belongs to no request.
                         let _ = self.deliver_all(&data, None).await;
                     }
@@ -63,8 +63,11 @@ impl StdioSession {
                     self.bridge.log.note(&format!("no stream of notifications: {words}"));
                 }
             }
-            tokio::time::sleep(asked_pause.unwrap_or(pause).clamp(LEAST, PAUSE.1)).await;
-            pause = (pause * 2).min(PAUSE.1);
+            tokio::time::sleep(
+                asked_pause.unwrap_or(pause).clamp(MIN_RESUME_PAUSE, RESUME_PAUSE.1),
+            )
+            .await;
+            pause = (pause * 2).min(RESUME_PAUSE.1);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::message::shown::visible;
 
 use super::StdioSession;
 use super::call::PendingCall;
-use super::in_flight::{CancelEffect, InFlightRequest, MOST_OPEN, NotBegun};
+use super::in_flight::{CancelEffect, InFlightRequest, MAX_OPEN_REQUESTS, NotBegun};
 use super::reading::{cancels, lenient_id, read};
 
 /// How long a server may take to end a cancelled request.
@@ -139,7 +139,9 @@ impl SessionTasks {
                 return session.refuse(None, &BridgeError::Unreadable(why)).await;
             }
             Err(NotBegun::TooMany) => {
-                return session.refuse(Some(raw), &BridgeError::TooManyOpen(MOST_OPEN)).await;
+                return session
+                    .refuse(Some(raw), &BridgeError::TooManyOpen(MAX_OPEN_REQUESTS))
+                    .await;
             }
         }
         if method == "initialize" {

@@ -11,7 +11,7 @@ use super::call::PendingCall;
 use super::{StdioSession, read};
 
 /// Maximum number of pages that are read of a list of tools.
-const PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
 impl StdioSession {
     /// Asks for the list of tools again, and learns which arguments of the call `pending` have to
@@ -19,7 +19,7 @@ impl StdioSession {
     pub(super) async fn refresh(&self, pending: &PendingCall) -> Result<(), BridgeError> {
         self.bridge.log.note("the server wants other headers; asking for its tools again");
         let mut cursor: Option<String> = None;
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let Some(body) = list_request(&pending.body, cursor.as_deref()) else { return Ok(()) };
             let body = Bytes::from(body);
             let Ok(message) = read(&body) else { return Ok(()) };

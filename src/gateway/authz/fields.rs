@@ -30,7 +30,8 @@ const UPGRADE: GatewayFault =
 /// The server could read a field differently from the verifier.
 pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayFault> {
     for name in headers.keys().map(|name| name.as_str()) {
-        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a hyphen.
+        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a
+        // hyphen.
         if name.replace('_', "-").starts_with("mcpid-") {
             return Err(MCPID);
         }

@@ -1,5 +1,5 @@
-//! The addresses of requests that were not verified. An address is not an identity, but it helps the
-//! operator to find the client that does not sign.
+//! The addresses of requests that were not verified. An address is not an identity, but it helps
+//! the operator to find the client that does not sign.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -33,8 +33,8 @@ fn axis(n: u64) -> u64 {
     }
 }
 
-/// Draws requests over time as stacked bars: verified, then those that strict mode would refuse, then
-/// refused. Each bucket shows its numbers as a tooltip.
+/// Draws requests over time as stacked bars: verified, then those that strict mode would refuse,
+/// then refused. Each bucket shows its numbers as a tooltip.
 pub(super) fn volume(time: &RequestsOverTime) -> String {
     let most = axis(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
     let mut svg = open(time.buckets.len(), "Requests over time");

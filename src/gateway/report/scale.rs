@@ -10,7 +10,7 @@ pub const MOST_BUCKETS: usize = 96;
 
 /// Possible widths in seconds. Each is a multiple of the width before it, so that buckets can be
 /// merged. Beyond a day, the width doubles.
-const WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
+const BUCKET_WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
 
 /// The first and last second that RFC 3339 can represent. Only a broken clock is outside.
 const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
@@ -25,7 +25,7 @@ pub(super) struct Scale {
 
 impl Scale {
     pub(super) fn new() -> Self {
-        Scale { width: WIDTHS[0], ends: None }
+        Scale { width: BUCKET_WIDTHS[0], ends: None }
     }
 
     /// The width of a bucket in seconds.
@@ -62,7 +62,7 @@ impl Scale {
 }
 
 fn wider(width: i64) -> i64 {
-    WIDTHS.into_iter().find(|w| *w > width).unwrap_or(width.saturating_mul(2))
+    BUCKET_WIDTHS.into_iter().find(|w| *w > width).unwrap_or(width.saturating_mul(2))
 }
 
 fn floor(at: i64, width: i64) -> i64 {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn bucket_widths_divide_each_other() {
-        for pair in WIDTHS.windows(2) {
+        for pair in BUCKET_WIDTHS.windows(2) {
             assert_eq!(pair[1] % pair[0], 0, "{pair:?}");
         }
     }

@@ -229,7 +229,8 @@ impl RolloutReport {
         &self.headline
     }
 
-    /// Returns the reasons, the most frequent first: `30 unsigned, 5 expired, 2 signed by unknown keys`.
+    /// Returns the reasons, the most frequent first: `30 unsigned, 5 expired, 2 signed by unknown
+    /// keys`.
     pub fn because(&self) -> Option<String> {
         let many = self.all.would_refuse > 0;
         let of = |why: &ReasonCount| if many { why.would_refuse } else { why.refused };

@@ -8,7 +8,7 @@ use super::figures::{self, count, grouped, percent};
 use super::summary::{ReasonCount, RequestCounts, RolloutReport};
 
 /// The most characters of a name in a table.
-const WIDEST: usize = 60;
+const MAX_NAME_WIDTH: usize = 60;
 
 /// The most rows of a table. The JSON report and the page have more.
 const MOST_ROWS: usize = 50;
@@ -136,7 +136,7 @@ impl RolloutReport {
 }
 
 fn cut(name: &str) -> String {
-    capped(name, WIDEST).into_owned()
+    capped(name, MAX_NAME_WIDTH).into_owned()
 }
 
 fn reasons_text(reasons: &[ReasonCount]) -> String {
@@ -146,8 +146,8 @@ fn reasons_text(reasons: &[ReasonCount]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Formats columns with two spaces between them. The columns in `right` are aligned to the right; the
-/// last column is not padded.
+/// Formats columns with two spaces between them. The columns in `right` are aligned to the right;
+/// the last column is not padded.
 fn table(text: &mut String, rows: &[Vec<String>], right: &[usize]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

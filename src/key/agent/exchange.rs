@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::AgentError;
 
 /// The longest message in either direction, without its length field: the limit of OpenSSH's agent.
-const LONGEST: usize = 256 * 1024;
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// Sends `message` of the type `act` to the agent at `socket`. Returns the answer without its
 /// length field: the type and the content. The whole exchange takes at most `within`.
@@ -23,7 +23,7 @@ pub(super) fn exchange(
 ) -> Result<Vec<u8>, AgentError> {
     let length = message.len().saturating_add(1);
     let header = match u32::try_from(length) {
-        Ok(header) if length <= LONGEST => header.to_be_bytes(),
+        Ok(header) if length <= MAX_MESSAGE_BYTES => header.to_be_bytes(),
         _ => return Err(AgentError::TooLong(length)),
     };
     let wait = ExchangeTimeout { until: Instant::now() + within, within };
@@ -38,7 +38,7 @@ pub(super) fn exchange(
     let mut header = [0; 4];
     receive(&mut stream, &mut header, &wait)?;
     let length = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
-    if length == 0 || length > LONGEST {
+    if length == 0 || length > MAX_MESSAGE_BYTES {
         return Err(AgentError::Malformed("its length is 0 or over 256 KiB"));
     }
     let mut answer = vec![0; length];

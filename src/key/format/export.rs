@@ -68,8 +68,9 @@ pub fn spki_pem(key: &PublicKey) -> String {
     pem
 }
 
-/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment` or `ecdsa-sha2-nistp256 AAAA… comment`. Control characters are removed from the
-/// comment: the format cannot express them, and a line break would begin another key.
+/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment` or `ecdsa-sha2-nistp256 AAAA… comment`.
+/// Control characters are removed from the comment: the format cannot express them, and a line
+/// break would begin another key.
 pub fn openssh(key: &PublicKey, comment: &str) -> String {
     let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
     let (name, blob) = (ssh::type_of(key.kind()), STANDARD.encode(ssh::encode_public(key)));

@@ -72,8 +72,8 @@ fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<St
             return Ok(Some(format!("its \"key_ops\" do not name {operation:?}")));
         }
     }
-    // AdCP publishes keys for several purposes in one set. A statement that cannot be read is one of
-    // another purpose too.
+    // AdCP publishes keys for several purposes in one set. A statement that cannot be read is one
+    // of another purpose too.
     if let Some(purpose) = jwk.get("adcp_use")
         && purpose.as_str() != Some(REQUEST_SIGNING)
     {

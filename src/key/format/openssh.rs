@@ -83,8 +83,9 @@ pub(in crate::key) fn push_string(message: &mut Vec<u8>, bytes: &[u8]) {
     message.extend_from_slice(bytes);
 }
 
-/// Returns the 32 bytes, big endian, of an mpint (RFC 4251 section 5): leading zeros are stripped but
-/// for one before a byte of 0x80 or more. Padding to 32 bytes, which some agents leave, is accepted.
+/// Returns the 32 bytes, big endian, of an mpint (RFC 4251 section 5): leading zeros are stripped
+/// but for one before a byte of 0x80 or more. Padding to 32 bytes, which some agents leave, is
+/// accepted.
 pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let is_high = |bytes: &[u8]| bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let number = match bytes {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::seal::{Kdf, KdfCost};
-use super::{Keyfile, KeyfileError, MAX_BYTES, Secret};
+use super::{Keyfile, KeyfileError, KeyfileSecret, MAX_BYTES};
 use crate::clock::Timestamp;
 use crate::key::json::{self, StrictJson, StrictObject};
 use crate::key::{PublicKey, SecretKey, Sign as _};
@@ -56,7 +56,7 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         if secret.ok().is_none_or(|secret| secret.public() != &public) {
             return Err(KeyfileError::PublicMismatch);
         }
-        Secret::Plain(seed)
+        KeyfileSecret::Plain(seed)
     } else {
         only(cipher, &["name", "nonce"])?;
         expect(cipher, "name", "xchacha20-poly1305")?;
@@ -66,7 +66,7 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         // a canonical form.
         let additional =
             file.canonical_without("secret").ok_or_else(|| damaged("has no canonical form"))?;
-        Secret::Sealed { kdf, nonce, sealed, additional }
+        KeyfileSecret::Sealed { kdf, nonce, sealed, additional }
     };
     Ok(Keyfile { name, created_text, created, public, secret })
 }

@@ -7,7 +7,7 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Keyfile, KeyfileError, Secret};
+use super::{Keyfile, KeyfileError, KeyfileSecret};
 use crate::key::{SecretKey, json};
 
 /// Memory, passes and lanes of the passphrase hashing (RFC 9106 section 3.1), within the bounds
@@ -139,7 +139,7 @@ where
     random.try_fill_bytes(&mut nonce).map_err(failed)?;
     let kdf = Kdf { cost, salt: salt.to_vec() };
     let key = kdf.derive(passphrase)?;
-    file.secret = Secret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
+    file.secret = KeyfileSecret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
     // The additional data is computed from the parsed text of the file, by the function that
     // readers use. So the writer authenticates exactly the data that each reader sees.
     let additional = json::read(file.to_json().as_bytes())
@@ -155,7 +155,7 @@ where
         .ok()
         .and_then(|sealed| <[u8; 48]>::try_from(sealed).ok())
         .ok_or_else(|| KeyfileError::Damaged("cannot be sealed".into()))?;
-    if let Secret::Sealed { sealed, additional: stored, .. } = &mut file.secret {
+    if let KeyfileSecret::Sealed { sealed, additional: stored, .. } = &mut file.secret {
         *sealed = ciphertext;
         *stored = additional;
     }

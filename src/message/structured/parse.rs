@@ -11,7 +11,7 @@ use super::{
 
 /// Up to this number, names are compared one by one, which is faster than a set. For more names, a
 /// set keeps the time linear.
-const FEW: usize = 16;
+const LINEAR_SEARCH_LIMIT: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
@@ -70,7 +70,7 @@ struct NameSet<'a>(Option<HashSet<&'a str>>);
 impl<'a> NameSet<'a> {
     /// Returns true if `name` is among `before`, the names so far.
     fn repeats<'b, T: 'b>(&mut self, name: &'a str, before: &'b [(Cow<'a, str>, T)]) -> bool {
-        if before.len() < FEW {
+        if before.len() < LINEAR_SEARCH_LIMIT {
             return before.iter().any(|(other, _)| other == name);
         }
         // The set is made when it is needed, because most items have no parameters at all.

@@ -41,8 +41,8 @@ pub enum TargetForm {
 /// ```
 ///
 /// # Errors
-/// [`UriError`]: the URL cannot be read, or its path has no normal form. A host outside ASCII has to
-/// be written in A-labels (RFC 5890) before.
+/// [`UriError`]: the URL cannot be read, or its path has no normal form. A host outside ASCII has
+/// to be written in A-labels (RFC 5890) before.
 pub fn normal_url(url: &str) -> Result<String, UriError> {
     let sent = url.split('#').next().unwrap_or_default();
     let without_user = match sent.split_once("://") {

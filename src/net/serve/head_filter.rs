@@ -24,7 +24,7 @@ const READ_SIZE: usize = 8 * 1024;
 /// once, it would be reset, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
 /// Time in which bytes are read and dropped after the response was sent.
-const LINGER: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The refused head of a connection, and the number of its request, counted from 1. A connection
 /// has at most one, because it is closed afterwards.
@@ -142,8 +142,8 @@ impl<I> HeadFilter<I> {
         self.held = held;
     }
 
-    /// Records why the head at the start of `bytes` is refused. Returns the harmless head that hyper
-    /// reads in its place, so that the refusal is sent as a normal response, in its turn.
+    /// Records why the head at the start of `bytes` is refused. Returns the harmless head that
+    /// hyper reads in its place, so that the refusal is sent as a normal response, in its turn.
     fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
         let head = RefusedRawHead::new(fault, bytes);
         let replacement: &[u8] = match head.is_http_10() {
@@ -284,7 +284,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
         if !matches!(this.state, FilterState::Refused(_)) {
             return Poll::Ready(Ok(()));
         }
-        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(DISCARD_TIME)));
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }

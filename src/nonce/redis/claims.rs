@@ -9,7 +9,7 @@ use redis::{Pipeline, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::engine::{EpochStanding, RedisEngine, TRIES};
+use super::engine::{EpochStanding, MAX_TRIES, RedisEngine};
 use super::fault::{FaultRemedy, RedisFault};
 use super::keep_alive;
 use super::link::{ServerLink, counters, info};
@@ -20,7 +20,7 @@ use super::{Claim, StoreError};
 use crate::clock::Timestamp;
 
 /// Maximum number of claims in one pipeline.
-const BATCH: usize = 128;
+const MAX_BATCH: usize = 128;
 
 /// Number of pipelines that are on their way at a time, if they are answered quickly. Claims that
 /// arrive meanwhile share the next pipeline.
@@ -68,8 +68,8 @@ pub(super) async fn serve(
 ) {
     tokio::spawn(keep_alive::run(Arc::clone(&engine)));
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
-    let mut batch = Vec::with_capacity(BATCH);
-    while jobs.recv_many(&mut batch, BATCH).await > 0 {
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
         let permit = match Arc::clone(&under_way).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
@@ -77,14 +77,14 @@ pub(super) async fn serve(
                 waiting.await.ok().and_then(Result::ok)
             }
         };
-        while batch.len() < BATCH
+        while batch.len() < MAX_BATCH
             && let Ok(job) = jobs.try_recv()
         {
             batch.push(job);
         }
         // A claim whose caller has dropped its future needs no answer.
         batch.retain(|job| !job.reply.is_closed());
-        let batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+        let batch = std::mem::replace(&mut batch, Vec::with_capacity(MAX_BATCH));
         let routed = route(Arc::clone(&engine), batch);
         tokio::spawn(async move {
             routed.await;
@@ -342,7 +342,7 @@ fn repeat(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault
         job.tries += 1;
         job.extend = true;
         match pause.filter(|pause| now + *pause < job.due) {
-            Some(pause) if fault.then != FaultRemedy::GiveUp && job.tries < TRIES => {
+            Some(pause) if fault.then != FaultRemedy::GiveUp && job.tries < MAX_TRIES => {
                 later.entry(pause).or_default().push(job);
             }
             _ => {

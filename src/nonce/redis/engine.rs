@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::nonce::RetentionTooShort;
 
 /// Maximum number of tries of a command whose connection fails or whose primary has changed.
-pub(super) const TRIES: u32 = 4;
+pub(super) const MAX_TRIES: u32 = 4;
 
 /// Maximum number of tries to write an epoch while other users write the same epoch.
 const ROUNDS: u32 = 8;
@@ -234,7 +234,7 @@ impl RedisEngine {
                 Ok::<_, RedisFault>(answers)
             };
             match all.await {
-                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < TRIES => {
+                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < MAX_TRIES => {
                     self.nodes.forget(&map);
                 }
                 answers => return answers,

@@ -23,7 +23,7 @@ use super::wire::Epoch;
 use crate::clock::Timestamp;
 
 /// The longest pause between two renewals.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Number of renewals within the lifetime of an epoch. There are several, because some may fail.
 const BEATS: u64 = 4;
@@ -57,7 +57,7 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
         }
         let lifetime = engine.own().map_or(0, Epoch::lifetime);
         let pause = Duration::from_millis(u64::try_from(lifetime).unwrap_or(0) / BEATS);
-        sleep(pause.clamp(Duration::from_secs(1), LONGEST)).await;
+        sleep(pause.clamp(Duration::from_secs(1), MAX_RENEWAL_INTERVAL)).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::{Pipeline, Value};
 
-use super::engine::{EpochStanding, Epochs, RedisEngine, TRIES, read_epoch};
+use super::engine::{EpochStanding, Epochs, MAX_TRIES, RedisEngine, read_epoch};
 use super::fault::{FaultRemedy, RedisFault};
 use super::link::ServerLink;
 use super::nodes::Node;
@@ -49,8 +49,8 @@ impl StoreAdmin for Redis {
 }
 
 impl RedisEngine {
-    /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest retention
-    /// that any tag has recorded, under any term.
+    /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest
+    /// retention that any tag has recorded, under any term.
     pub(super) async fn state(self: &Arc<Self>, now: Timestamp) -> Result<StoreState, RedisFault> {
         let engine = Arc::clone(self);
         let parts = self
@@ -115,7 +115,7 @@ impl RedisEngine {
                 read.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))
             };
             match once.await {
-                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < TRIES => {
+                Err(fault) if fault.then != FaultRemedy::GiveUp && tries < MAX_TRIES => {
                     self.nodes.forget(&map);
                 }
                 answer => return answer,

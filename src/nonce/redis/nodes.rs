@@ -17,7 +17,7 @@ use super::wire::{Tag, slot};
 use crate::nonce::url::{ServerAddress, Topology};
 
 /// The time to wait for the other Sentinels once one has answered.
-const OTHERS: Duration = Duration::from_millis(200);
+const OTHER_SENTINELS_WAIT: Duration = Duration::from_millis(200);
 
 /// How long an answer of the Sentinels is used before they are asked again. A primary that was
 /// replaced while it was unreachable does not know of its replacement, and still answers.
@@ -325,7 +325,7 @@ async fn ask_sentinels(
     loop {
         let next = match best {
             None => asked.join_next().await,
-            Some(_) => timeout(OTHERS, asked.join_next()).await.ok().flatten(),
+            Some(_) => timeout(OTHER_SENTINELS_WAIT, asked.join_next()).await.ok().flatten(),
         };
         match next {
             Some(Ok(Ok(found))) => {

@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
 /// backlog does not catch up if the queue grows.
-const WAITING: usize = 8_192;
+const MAX_WAITING_CLAIMS: usize = 8_192;
 
 /// A slot among the waiting claims, released when the claim is answered or dropped.
 pub(super) struct WaitingSlot<'a> {
@@ -19,8 +19,10 @@ impl<'a> WaitingSlot<'a> {
     pub(super) fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
         let others = waiting.fetch_add(1, Ordering::SeqCst);
         let place = WaitingSlot { waiting, alone: others == 0 };
-        if others >= WAITING {
-            return Err(StoreError::new(format!("{WAITING} claims wait for the store already")));
+        if others >= MAX_WAITING_CLAIMS {
+            return Err(StoreError::new(format!(
+                "{MAX_WAITING_CLAIMS} claims wait for the store already"
+            )));
         }
         Ok(place)
     }

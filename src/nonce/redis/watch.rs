@@ -14,7 +14,7 @@ use crate::nonce::url::ServerAddress;
 
 /// Maximum drift between the server's clock and our timer, in microseconds. Every claim is kept for
 /// the margin, 30 seconds or more, beyond what exact clocks would need.
-const SLACK: i64 = 5_000_000;
+const MAX_CLOCK_DRIFT: i64 = 5_000_000;
 
 /// How long clock readings are compared. Two such periods are longer than a claim is usually kept.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -127,7 +127,8 @@ impl ServerWatch {
             let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
             // Allows 5 seconds, and 1/1000 of the time that passed, since clocks run fast or slow
             // during long pauses between readings.
-            let allowed = SLACK.saturating_add(i64::try_from(passed / 1_000).unwrap_or(i64::MAX));
+            let allowed =
+                MAX_CLOCK_DRIFT.saturating_add(i64::try_from(passed / 1_000).unwrap_or(i64::MAX));
             let most = self.recent.most.min(self.before.most);
             let least = self.recent.least.max(self.before.least);
             self.loss = if now.least.saturating_sub(most) > allowed {

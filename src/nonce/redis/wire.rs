@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 
 /// Times beyond this many seconds are refused, so that sums of a few times cannot overflow, also in
 /// milliseconds.
-const REACH: i64 = 1 << 40;
+const MAX_SECONDS: i64 = 1 << 40;
 
 /// The first byte of an id. It is the hash tag of the key, so that a cluster keeps claims in the
 /// same slot as their epoch.
@@ -77,7 +77,7 @@ pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
 /// Returns the time in the value of a claim, if the value holds one.
 pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
     let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
-    seconds.parse().ok().filter(|s: &i64| s.abs() <= REACH).map(Timestamp::from_unix)
+    seconds.parse().ok().filter(|s: &i64| s.abs() <= MAX_SECONDS).map(Timestamp::from_unix)
 }
 
 /// Parses the answers to `GET` and `PTTL` of a claim, read at `now`.
@@ -103,7 +103,7 @@ pub(super) fn seen(
 /// Returns for how many milliseconds the key of a claim at `now` is kept. Returns `None` if the
 /// times are out of range or already over, because Redis answers such an expiry with an error.
 pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Option<i64> {
-    let near = |time: Timestamp| (-REACH..=REACH).contains(&time.unix());
+    let near = |time: Timestamp| (-MAX_SECONDS..=MAX_SECONDS).contains(&time.unix());
     (near(now) && near(until))
         .then(|| until.since(now).max(keep))
         .filter(|seconds| *seconds > 0)

@@ -19,7 +19,7 @@ const FORM: &str = "mcpid-last/1";
 
 /// Bytes of a note, padded with blanks. All notes have one length, so that writing over the old
 /// note needs no room on a full disk.
-const LENGTH: usize = 192;
+const NOTE_BYTES: usize = 192;
 
 /// The version of a file: device, inode, and the seconds and nanoseconds of its last change.
 pub(super) type FileVersion = [i64; 4];
@@ -65,11 +65,11 @@ impl LastClaim {
 
     /// Returns the note, if it can be read.
     pub(super) fn read(&self) -> Option<LastClaimNote> {
-        let mut text = Vec::with_capacity(LENGTH + 1);
+        let mut text = Vec::with_capacity(NOTE_BYTES + 1);
         let mut file = &self.file;
         file.rewind().ok()?;
-        file.take(LENGTH as u64 + 1).read_to_end(&mut text).ok()?;
-        (text.len() == LENGTH).then_some(text).and_then(|text| LastClaimNote::parse(&text))
+        file.take(NOTE_BYTES as u64 + 1).read_to_end(&mut text).ok()?;
+        (text.len() == NOTE_BYTES).then_some(text).and_then(|text| LastClaimNote::parse(&text))
     }
 
     /// Writes a note with the file version that `version` returns and with `claimed`. If `claimed`
@@ -109,7 +109,7 @@ impl LastClaimNote {
             None => text.push('-'),
         }
         let mut bytes = text.into_bytes();
-        bytes.resize(LENGTH - 1, b' ');
+        bytes.resize(NOTE_BYTES - 1, b' ');
         bytes.push(b'\n');
         bytes
     }

@@ -10,10 +10,10 @@ use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 
 /// Maximum number of calls that wait. Further calls are refused: a server with such a backlog does
 /// not catch up if the queue grows.
-const WAITING: usize = 8_192;
+const MAX_WAITING_CALLS: usize = 8_192;
 
 /// Maximum number of calls that share one commit.
-const BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// A call to the worker thread. Times are in seconds.
 pub(super) enum StoreQuestion {
@@ -89,9 +89,9 @@ impl StoreWork {
 pub(super) fn queue(budget: Duration) -> StoreQueue {
     let limits = QueueLimits {
         budget,
-        waiting: WAITING,
+        waiting: MAX_WAITING_CALLS,
         waiting_bytes: usize::MAX,
-        batch: BATCH,
+        batch: MAX_BATCH,
         batch_bytes: usize::MAX,
         gather: None,
     };
@@ -105,9 +105,9 @@ pub(super) async fn ask(
 ) -> Result<StoreAnswer, StoreError> {
     match queue.put(question) {
         Ok(waiting) => waiting.await,
-        Err(QueueError::Full) => {
-            Err(StoreError::new(format!("{WAITING} questions wait for the store already")))
-        }
+        Err(QueueError::Full) => Err(StoreError::new(format!(
+            "{MAX_WAITING_CALLS} questions wait for the store already"
+        ))),
         Err(QueueError::Closed) => queue.work().closed(),
     }
 }

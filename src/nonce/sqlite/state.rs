@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::fault::SqliteFault;
 use super::last_claim::Claimed;
-use super::{REACH, Retention};
+use super::{MAX_SECONDS, Retention};
 use crate::nonce::RetentionTooShort;
 
 /// The schema of the file. `WITHOUT ROWID`: every search is by id, so the table is its own index.
@@ -77,8 +77,12 @@ pub(super) fn settle(
         change.pragma_update(None, "user_version", opening.version)?;
         let retention = opening.asked.unwrap_or(Retention::new(0, 0));
         let floor = opening.now.saturating_add(retention.ahead());
-        let row =
-            StateRow { boot: opening.boot.map(str::to_owned), retention, floor, horizon: -REACH };
+        let row = StateRow {
+            boot: opening.boot.map(str::to_owned),
+            retention,
+            floor,
+            horizon: -MAX_SECONDS,
+        };
         row.write(&change)?;
     } else {
         let mut row = StateRow::read(&change)?;
@@ -183,7 +187,7 @@ impl StateRow {
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
-        let claimed = last.map_or(-REACH, |kept| kept.saturating_sub(self.retention.keep()));
+        let claimed = last.map_or(-MAX_SECONDS, |kept| kept.saturating_sub(self.retention.keep()));
         Ok(claimed.max(self.horizon))
     }
 

@@ -12,7 +12,7 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 type Question = Arc<QueuedTask<StoreWork>>;
 
 /// Maximum number of nonces that are removed after a batch of claims, in some milliseconds.
-const SWEPT: u32 = 256;
+const MAX_SWEPT_PER_BATCH: u32 = 256;
 
 /// Number of claims after which the worker sweeps, if a second does not pass before. It is a
 /// quarter of the nonces that a sweep removes, so that sweeping keeps up.
@@ -225,7 +225,7 @@ impl SweepState {
             return Ok(());
         }
         file.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let swept = statements.sweep(now, SWEPT);
+        let swept = statements.sweep(now, MAX_SWEPT_PER_BATCH);
         let ended = match &swept {
             Ok(_) => file.connection.execute_batch("COMMIT"),
             Err(_) => Ok(()),
@@ -234,7 +234,7 @@ impl SweepState {
             let _ = file.connection.execute_batch("ROLLBACK");
         }
         ended?;
-        self.behind = swept? >= u64::from(SWEPT);
+        self.behind = swept? >= u64::from(MAX_SWEPT_PER_BATCH);
         file.note(None)
     }
 }

@@ -202,7 +202,8 @@ pub(crate) struct AuditVerifyArgs {
 ///
 /// Checks the whole log as mcpid audit verify does, with the same flags and the same exit code, and
 /// says besides what is in it: entries by verdict, by key and by tool. --html writes it as one page
-/// that a person can read and print. The page is no evidence: the log and the files named on it are.
+/// that a person can read and print. The page is no evidence: the log and the files named on it
+/// are.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

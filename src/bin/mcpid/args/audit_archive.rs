@@ -57,8 +57,8 @@ pub(crate) struct AuditArchiveArgs {
 /// still verifies; audit verify counts erased entries, and exits 5 unless --allow-erased.
 ///
 /// The log must not be written by another process, and must not be closed. Only requests can be
-/// erased. The reason stays in the log for ever: it should name no person. Copies elsewhere, such as
-/// backups, are not reached.
+/// erased. The reason stays in the log for ever: it should name no person. Copies elsewhere, such
+/// as backups, are not reached.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

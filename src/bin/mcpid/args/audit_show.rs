@@ -9,8 +9,8 @@ use super::{AuditArchives, AuditFolder};
 /// Show entries, or one of them
 ///
 /// Prints a table; with N, the whole content of one entry; with --json or --format jsonl, the
-/// entries themselves, byte for byte; with --format ocsf, events for a SIEM. Nothing is verified: mcpid audit verify and mcpid audit check
-/// do that.
+/// entries themselves, byte for byte; with --format ocsf, events for a SIEM. Nothing is verified:
+/// mcpid audit verify and mcpid audit check do that.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

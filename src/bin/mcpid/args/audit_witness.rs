@@ -11,9 +11,9 @@ use clap::Args;
 /// checkpoint.cosigned in the log's folder once they make a quorum. A gateway or connect with
 /// --witness-policy does so for each checkpoint by itself.
 ///
-/// Exits with 0 if the quorum has cosigned, and 1 if the log was rolled back or forked: a witness has
-/// signed another history before, or answers as if it had (409 or 422, not signed) and the other
-/// witnesses make no quorum. Otherwise the exit code is 5.
+/// Exits with 0 if the quorum has cosigned, and 1 if the log was rolled back or forked: a witness
+/// has signed another history before, or answers as if it had (409 or 422, not signed) and the
+/// other witnesses make no quorum. Otherwise the exit code is 5.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

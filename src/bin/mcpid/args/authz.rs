@@ -36,8 +36,8 @@ impl DialectName {
 /// request is answered with the refusal that `mcpid gateway` would give.
 ///
 /// The proxy must show all fields and the whole body, and must not pass a request on if it got no
-/// answer: contrib/envoy/envoy.yaml is such a configuration. Sessions are not bound to keys, because
-/// answers of the server are not seen.
+/// answer: contrib/envoy/envoy.yaml is such a configuration. Sessions are not bound to keys,
+/// because answers of the server are not seen.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

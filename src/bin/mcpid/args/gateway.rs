@@ -15,8 +15,9 @@ use super::values::moment;
 /// passed on with Mcpid-Status, Mcpid-Key-Id and Mcpid-Name. The server can rely on these headers
 /// as long as it can be reached only through the gateway.
 ///
-/// Trust files, certificates and the witness policy are read again when they change, and on SIGHUP. SIGTERM lets the
-/// requests in flight end. One JSON line for each request goes to stdout, or to --log.
+/// Trust files, certificates and the witness policy are read again when they change, and on SIGHUP.
+/// SIGTERM lets the requests in flight end. One JSON line for each request goes to stdout, or to
+/// --log.
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,

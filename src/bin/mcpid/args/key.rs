@@ -36,8 +36,8 @@ pub(crate) struct KeygenArgs {
     /// are taken as one of this kind.
     #[arg(long, value_name = "ALG")]
     pub(crate) algorithm: Option<KeyAlgorithm>,
-    /// Take the private key from this file, or - for stdin: JWK, PEM, OpenSSH, or its 32 bytes in hex
-    /// or base64
+    /// Take the private key from this file, or - for stdin: JWK, PEM, OpenSSH, or its 32 bytes in
+    /// hex or base64
     #[arg(long, value_name = "FILE")]
     pub(crate) import: Option<PathBuf>,
     /// Do not encrypt: every program that can read the file can sign

@@ -99,7 +99,8 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
     }
     if ui.json() {
-        // A folder can be named after a secret by mistake. Then the output must not repeat the name.
+        // A folder can be named after a secret by mistake. Then the output must not repeat the
+        // name.
         let folder = place.name();
         let folder = SecretKind::of(&folder).and_then(|_| description(&folder)).unwrap_or(folder);
         ui.json_line(&serde_json::json!({

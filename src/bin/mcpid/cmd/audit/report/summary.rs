@@ -12,7 +12,7 @@ use mcpid::message::shown::printed;
 
 /// Maximum number of keys, and of operations, that are counted separately. All others are counted
 /// together.
-const MOST: usize = 500;
+const MAX_COUNTED_SEPARATELY: usize = 500;
 
 /// The facts about one entry that are counted.
 pub(in crate::cmd::audit) struct SummaryRow {
@@ -87,10 +87,10 @@ impl LogSummary {
         let SummaryRow { verdict, code, key, asked, time } = row;
         // Codes come from a fixed list. A line with any other code makes the log bad, and then
         // nothing is summarised.
-        let code = code.filter(|_| self.verdicts.len() < MOST);
+        let code = code.filter(|_| self.verdicts.len() < MAX_COUNTED_SEPARATELY);
         *self.verdicts.entry((verdict, code)).or_default() += 1;
         if let Some((key, name)) = key {
-            let room = self.keys.len() < MOST || self.keys.contains_key(&key);
+            let room = self.keys.len() < MAX_COUNTED_SEPARATELY || self.keys.contains_key(&key);
             self.other_keys += u64::from(!room);
             if room {
                 let count = self.keys.entry(key).or_default();
@@ -102,7 +102,8 @@ impl LogSummary {
             }
         }
         if let Some((asked, claimed)) = asked {
-            let room = self.operations.len() < MOST || self.operations.contains_key(&asked);
+            let room = self.operations.len() < MAX_COUNTED_SEPARATELY
+                || self.operations.contains_key(&asked);
             self.other_operations += u64::from(!room);
             if room {
                 let count = self.operations.entry(asked).or_default();

@@ -34,8 +34,8 @@ impl SignedBytes {
         }
     }
 
-    /// Returns a script that verifies the signature and the key id by hand; `None` for a kind of key
-    /// for which there is none.
+    /// Returns a script that verifies the signature and the key id by hand; `None` for a kind of
+    /// key for which there is none.
     ///
     /// The script has text from the request only in base64.
     pub(super) fn script(&self) -> Option<String> {
