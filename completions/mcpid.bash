@@ -1368,7 +1368,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__sign)
-            opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --keyid --label --ttl --at --format --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --keyid --label --ttl --at --format --touch --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1416,6 +1416,10 @@ _mcpid() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "headers http curl" -- "${cur}"))
+                    return 0
+                    ;;
+                --touch)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --passphrase-file)
@@ -1468,7 +1472,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__trust__subcmd__add)
-            opts="-r -q -v -h --kid --trust --name --client-id --not-before --not-after --allow --json --quiet --verbose --help"
+            opts="-r -q -v -h --kid --trust --name --client-id --not-before --not-after --allow --for --alone --require-verified --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1503,6 +1507,10 @@ _mcpid() {
                     return 0
                     ;;
                 --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1584,7 +1592,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__verify)
-            opts="-r -q -v -h --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --at --nonces --allow-evicting-store --raise-retention --only --html --json --quiet --verbose --help"
+            opts="-r -q -v -h --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --at --nonces --allow-evicting-store --raise-retention --touch --only --html --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1631,6 +1639,10 @@ _mcpid() {
                     return 0
                     ;;
                 --nonces)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -78,6 +78,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l at -d 'Sign as of t
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l format -d 'How to print it [default: headers with --url, else http]' -r -f -a "headers\t'The header fields to send, one on each line'
 http\t'The whole HTTP/1.1 request'
 curl\t'A shell command that sends exactly the signed bytes'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l touch -d 'Sign a second time with the touch of this security key, ssh-agent:ID' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l url -d 'Where the payload will be sent' -r
@@ -103,6 +104,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l max-body -d 'The 
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l origin -d 'A scheme and host of this server, such as https://mcp.example.com; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l at -d 'Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l touch -d 'Refuse operations METHOD[:NAME], where * stands for any text, whose signature no touch of a security key joins; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l only -d 'Judge only requests whose target begins with this text, and count the others' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
@@ -161,6 +163,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l not-before -d 'Not valid before this time: RFC 3339 or @UNIX' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l not-after -d 'Not valid after this time: RFC 3339 or @UNIX' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l allow -d 'What the key may do, METHOD[:NAME], where * stands for any text; may be repeated [default: everything]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l for -d 'Whose signatures the touch may join; may be repeated [default: those of the keys with the name of this entry]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l alone -d 'Let the security key sign requests alone, without a signature of another key'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l require-verified -d 'Count only touches for which the security key verified the person, by a PIN or a fingerprint'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more on stderr'

@@ -15,7 +15,10 @@ use crate::message::digest::{ContentDigest, DigestError, content_digest};
 use crate::message::target::{Origins, Target, TargetError};
 use crate::profile::{DigestAlgorithms, KeyLookup, Presence, Profile, SentParameter};
 
+mod by_touch;
 mod sent;
+
+pub use by_touch::TOUCH_LABEL;
 
 const CONTENT_DIGEST: &str = "content-digest";
 
@@ -125,6 +128,9 @@ pub enum SigningError {
     /// The request's other signatures cannot be parsed.
     #[error("the signatures that the request has cannot be read")]
     Present(#[from] HeaderError),
+    /// The profile knows no touches.
+    #[error("the profile {0} knows no touch of a security key")]
+    Touch(String),
     /// The key, or the agent that holds it, did not sign.
     #[error("the key did not sign")]
     Key(#[from] SignError),

@@ -26,7 +26,7 @@ pub struct Evidence {
     pub(super) signatures: Vec<u8>,
     /// The bytes of the first signature. No other request has the same bytes, so they identify the
     /// request.
-    first: Option<[u8; 64]>,
+    first: Option<Vec<u8>>,
     kept: KeptFields,
 }
 
@@ -123,7 +123,7 @@ impl Evidence {
         label: &str,
         key: &PublicKey,
         base: &str,
-        signature: &[u8; 64],
+        signature: &[u8],
     ) -> Self {
         let mut evidence = Evidence::none(profile);
         evidence.add(head, label, jwk(key), base, signature);
@@ -141,12 +141,12 @@ impl Evidence {
         label: &str,
         key: RecordedKey<'_>,
         base: &str,
-        signature: &[u8; 64],
+        signature: &[u8],
     ) {
         if self.first.is_some() {
             self.signatures.push(b',');
         }
-        self.first.get_or_insert(*signature);
+        self.first.get_or_insert_with(|| signature.to_vec());
         let opaque = self.kept.leave_open(head, base);
         let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
         let base = (!opaque).then_some(base);
@@ -159,7 +159,7 @@ impl Evidence {
 
     /// Returns the value from which the salts of redacted values are derived.
     pub(super) fn binding(&self) -> String {
-        self.first.map(|signature| STANDARD.encode(signature)).unwrap_or_default()
+        self.first.as_ref().map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
 }
 

@@ -18,13 +18,16 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::format::openssh::{self, Wire, push_string as string};
-use super::{KeyKind, PublicKey, SecretKey, Sign, SignError};
+use super::{KeyId, KeyKind, PresenceError, PublicKey, SecretKey, SecurityKey, Sign, SignError};
 
+mod answer;
 mod choose;
 mod exchange;
+mod security_key;
 
 pub use choose::ChooseError;
 use exchange::exchange;
+pub use security_key::AgentSecurityKey;
 
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
@@ -89,6 +92,9 @@ pub enum AgentError {
     /// The agent sent an invalid signature. Nothing was signed.
     #[error("the ssh-agent sent a signature that does not hold")]
     WrongSignature,
+    /// The agent sent a signature of a security key that does not show a touch.
+    #[error("the ssh-agent sent a signature that shows no touch")]
+    NotTouched(#[source] PresenceError),
 }
 
 /// Constraints of a key that is added to an agent.
@@ -106,6 +112,7 @@ pub struct AgentIdentity {
     blob: Vec<u8>,
     comment: String,
     key: Option<PublicKey>,
+    security_key: Option<SecurityKey>,
 }
 
 impl AgentIdentity {
@@ -113,6 +120,17 @@ impl AgentIdentity {
     /// curve, or weak.
     pub fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
+    }
+
+    /// Returns the key, if it is a security key, which signs only after a touch.
+    pub fn security_key(&self) -> Option<&SecurityKey> {
+        self.security_key.as_ref()
+    }
+
+    /// Returns the id of the key. `None` if it can neither sign nor touch.
+    fn id(&self) -> Option<&KeyId> {
+        let of_security_key = || self.security_key.as_ref().map(SecurityKey::public);
+        self.key.as_ref().or_else(of_security_key).map(PublicKey::id)
     }
 
     /// Returns the comment. The program that added the key chose it; it can be any text.
@@ -133,7 +151,10 @@ impl AgentIdentity {
             b"ecdsa-sha2-nistp256" if cfg!(feature = "p256") => "a broken P-256 key",
             b"ecdsa-sha2-nistp256" => "a P-256 key, which this build leaves out",
             b"sk-ssh-ed25519@openssh.com" | b"sk-ecdsa-sha2-nistp256@openssh.com" => {
-                "a security-key (FIDO) key, whose signatures have another format"
+                match self.security_key {
+                    Some(_) => "a security key (FIDO), whose touch joins another key's signature",
+                    None => "a security key (FIDO) that is broken or for another application",
+                }
             }
             b"ssh-rsa" => "an RSA key",
             b"ssh-dss" => "a DSA key",
@@ -188,7 +209,8 @@ impl Agent {
         let Some((&IDENTITIES_ANSWER, answer)) = answer.split_first() else {
             return Err(AgentError::Malformed("not a list of keys"));
         };
-        identities(answer).ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
+        answer::identities(answer)
+            .ok_or(AgentError::Malformed("a list of keys that is cut or overlong"))
     }
 
     /// Returns the key that `wanted` names: by its fingerprint as `ssh-add -l` prints it, by its
@@ -203,6 +225,16 @@ impl Agent {
     pub fn choose(&self, wanted: &str) -> Result<AgentKey, ChooseError> {
         let (identity, public) = choose::choose(self.identities()?, wanted)?;
         Ok(AgentKey { agent: self.clone(), identity, public })
+    }
+
+    /// Returns the security key that `wanted` names, as [`choose`](Self::choose) does among the other
+    /// keys. An empty `wanted` names the agent's only security key.
+    ///
+    /// # Errors
+    /// [`ChooseError`].
+    pub fn choose_security_key(&self, wanted: &str) -> Result<AgentSecurityKey, ChooseError> {
+        let (identity, key) = choose::choose_security_key(self.identities()?, wanted)?;
+        Ok(AgentSecurityKey { agent: self.clone(), identity, key })
     }
 
     /// Adds `key` to the agent. If the agent holds the key already, the key gets the new
@@ -279,33 +311,35 @@ impl AgentKey {
     }
 
     fn signature(&self, message: &[u8]) -> Result<[u8; 64], AgentError> {
-        let mut request = Vec::with_capacity(self.identity.blob.len() + message.len() + 12);
-        string(&mut request, &self.identity.blob);
+        let answer = self.agent.signature(&self.identity, message)?;
+        let signature = answer::signature(&answer, self.public.kind())
+            .ok_or(AgentError::Malformed("not a signature of the key's kind"))?;
+        self.public.verify_strict(message, &signature).map_err(|_| AgentError::WrongSignature)?;
+        Ok(signature)
+    }
+}
+
+impl Agent {
+    /// Asks for a signature over `message`. Returns the content of the agent's answer.
+    fn signature(&self, identity: &AgentIdentity, message: &[u8]) -> Result<Vec<u8>, AgentError> {
+        let mut request = Vec::with_capacity(identity.blob.len() + message.len() + 12);
+        string(&mut request, &identity.blob);
         string(&mut request, message);
         request.extend_from_slice(&0_u32.to_be_bytes());
-        let answer = self.agent.request(SIGN_REQUEST, &request, self.agent.timeout)?;
+        let mut answer = self.request(SIGN_REQUEST, &request, self.timeout)?;
         match answer.split_first() {
-            Some((&kind, [])) if is_failure(kind) => Err(self.why_not()),
-            Some((&SIGN_RESPONSE, answer)) => {
-                let signature = signature(answer, self.public.kind())
-                    .ok_or(AgentError::Malformed("not a signature of the key's kind"))?;
-                self.public
-                    .verify_strict(message, &signature)
-                    .map_err(|_| AgentError::WrongSignature)?;
-                Ok(signature)
-            }
+            Some((&kind, [])) if is_failure(kind) => Err(self.why_not(identity)),
+            Some((&SIGN_RESPONSE, _)) => Ok(answer.split_off(1)),
             _ => Err(AgentError::Malformed("neither a signature nor a refusal")),
         }
     }
 
     /// Returns the reason why the agent did not sign. The agent's own answer does not state a
     /// reason, so the keys are listed again.
-    fn why_not(&self) -> AgentError {
-        match self.agent.identities() {
+    fn why_not(&self, identity: &AgentIdentity) -> AgentError {
+        match self.identities() {
             Ok(keys) if keys.is_empty() => AgentError::Empty,
-            Ok(keys) if keys.iter().any(|key| key.blob == self.identity.blob) => {
-                AgentError::Declined
-            }
+            Ok(keys) if keys.iter().any(|key| key.blob == identity.blob) => AgentError::Declined,
             Ok(_) => AgentError::Removed,
             Err(error) => error,
         }
@@ -332,37 +366,4 @@ impl fmt::Debug for AgentKey {
 /// requests.
 fn is_failure(kind: u8) -> bool {
     matches!(kind, 5 | 28)
-}
-
-fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
-    let mut wire = Wire(answer);
-    let count = wire.number()?;
-    // Each key takes at least eight bytes, so the length of the answer limits the number of keys.
-    let mut keys = Vec::new();
-    for _ in 0..count {
-        let blob = wire.string()?.to_vec();
-        let comment = String::from_utf8_lossy(wire.string()?).into_owned();
-        let key = openssh::public_blob(&blob).and_then(Result::ok);
-        keys.push(AgentIdentity { blob, comment, key: key.filter(|key| !key.is_weak()) });
-    }
-    wire.0.is_empty().then_some(keys)
-}
-
-/// Returns the 64 bytes of a signature. For ECDSA (RFC 5656 section 3.1.2), the two mpints are
-/// padded to 32 bytes each.
-fn signature(answer: &[u8], kind: KeyKind) -> Option<[u8; 64]> {
-    let mut outer = Wire(answer);
-    let mut inner = Wire(outer.string()?);
-    let of_type = inner.string()? == openssh::type_of(kind).as_bytes();
-    let signature = inner.string()?;
-    let signature = match kind {
-        KeyKind::Ed25519 => signature.try_into().ok()?,
-        KeyKind::P256 => {
-            let mut numbers = Wire(signature);
-            let r = openssh::mpint(numbers.string()?)?;
-            let s = openssh::mpint(numbers.string()?).filter(|_| numbers.0.is_empty())?;
-            [*r, *s].as_flattened().try_into().ok()?
-        }
-    };
-    (of_type && inner.0.is_empty() && outer.0.is_empty()).then_some(signature)
 }

@@ -7,6 +7,7 @@
 //! | PEM (PKCS#8 and SPKI, RFC 5480 and 8410), text around it | yes | yes | public |
 //! | PEM `EC PRIVATE KEY` (RFC 5915) | yes | | |
 //! | OpenSSH key file, its public lines, `authorized_keys` | unencrypted | yes | line |
+//! | OpenSSH line of a security key (FIDO) | | yes | line |
 //! | SSH2 public key (RFC 4716) | | yes | |
 //! | `did:key:z6Mk…`, `did:key:zDn…` | | yes | yes |
 //! | hex | 32 bytes | 32 bytes of Ed25519, 33 or 65 of P-256 | 32 or 65 bytes |
@@ -26,8 +27,9 @@ use std::borrow::Cow;
 
 use super::json::{self, StrictJson, StrictObject};
 use super::keyfile::{Keyfile, KeyfileError};
-use super::{KeyKind, PublicKey, SecretKey, Sign as _};
+use super::{KeyApplication, KeyKind, PublicKey, SecretKey, Sign as _};
 use crate::clock::Timestamp;
+use openssh::SshKey;
 
 mod export;
 pub(crate) mod jwk;
@@ -37,7 +39,9 @@ mod pem;
 mod text;
 
 pub(crate) use export::jwk_with_kid;
-pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
+pub use export::{
+    JwkAlg, did_key, hex, jwk, jwks, openssh, openssh_security_key, security_key_jwk, spki_pem,
+};
 
 /// A public key from another program, with the name and dates stated beside the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub use export::{JwkAlg, did_key, hex, jwk, jwks, openssh, spki_pem};
 pub struct ImportedKey {
     /// The key. It may be weak or published: code that trusts keys has to refuse such keys.
     pub key: PublicKey,
+    /// The application of a security key, from its OpenSSH line or SSH2 key; `None` for other keys.
+    pub application: Option<KeyApplication>,
     /// The comment of an OpenSSH line, or the name in a keyfile. Can be any text.
     pub name: Option<String>,
     /// The `kid` of a JWK. Can be any text.
@@ -56,8 +62,14 @@ pub struct ImportedKey {
 }
 
 impl ImportedKey {
+    /// Returns a key of an SSH line or file.
+    fn ssh(SshKey { key, application }: SshKey) -> Self {
+        ImportedKey { application, ..ImportedKey::new(key) }
+    }
+
     fn new(key: PublicKey) -> Self {
-        ImportedKey { key, name: None, kid: None, not_before: None, not_after: None }
+        let (application, name, kid) = (None, None, None);
+        ImportedKey { key, application, name, kid, not_before: None, not_after: None }
     }
 }
 
@@ -190,7 +202,7 @@ pub fn read_public(bytes: &[u8]) -> Result<KeyImport, FormatError> {
             jwk::import(object)
         }
         KeyForm::Pem(text) => {
-            let keys = pem::public(text)?.into_iter().map(ImportedKey::new).collect();
+            let keys = pem::public(text)?.into_iter().map(ImportedKey::ssh).collect();
             Ok(KeyImport { keys, skipped: Vec::new() })
         }
         KeyForm::Lines(text) if text.starts_with("did:") => one(text::did_key(text)?, None),

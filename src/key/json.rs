@@ -18,7 +18,7 @@ use crate::secret::{json_fault, quoted};
 /// one name.
 pub(crate) enum StrictJson {
     Null,
-    Bool,
+    Bool(bool),
     /// A non-negative number without fraction and exponent.
     Unsigned(u64),
     /// Any other number, rounded to an IEEE 754 double.
@@ -53,7 +53,7 @@ impl StrictJson {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             StrictJson::Null => "null",
-            StrictJson::Bool => "a boolean",
+            StrictJson::Bool(_) => "a boolean",
             StrictJson::Unsigned(_) | StrictJson::Number(_) => "a number",
             StrictJson::String(_) => "a string",
             StrictJson::Array(_) => "an array",
@@ -96,6 +96,18 @@ impl StrictObject {
             None => Ok(None),
             Some(StrictJson::String(text)) => Ok(Some(text)),
             Some(other) => Err(format!("{name:?} is {}, not a string", other.kind())),
+        }
+    }
+
+    /// Returns the boolean member `name`, or false if it is absent.
+    ///
+    /// # Errors
+    /// The actual kind of the member, as a fragment.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(StrictJson::Bool(value)) => Ok(*value),
+            Some(other) => Err(format!("{name:?} is {}, not a boolean", other.kind())),
         }
     }
 
@@ -184,8 +196,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(StrictJson::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<StrictJson, E> {
-        Ok(StrictJson::Bool)
+    fn visit_bool<E>(self, value: bool) -> Result<StrictJson, E> {
+        Ok(StrictJson::Bool(value))
     }
 
     fn visit_u64<E>(self, n: u64) -> Result<StrictJson, E> {

@@ -28,6 +28,7 @@ mod misplaced;
 mod public_key;
 mod published;
 mod secret_key;
+mod security_key;
 pub mod source;
 pub mod store;
 pub mod trust;
@@ -36,6 +37,10 @@ pub use json::JsonError;
 pub use kind::KeyKind;
 pub use public_key::PublicKey;
 pub use secret_key::SecretKey;
+pub use security_key::{
+    KeyApplication, KeyApplicationError, PRESENCE_SIGNATURE_BYTES, PresenceError, PresenceProof,
+    SecurityKey, SignByTouch,
+};
 
 /// A key's id: the RFC 7638 SHA-256 thumbprint of its JWK, 43 characters of base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

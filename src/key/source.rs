@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(unix)]
-use super::agent::{Agent, AgentKey, ChooseError};
+use super::agent::{Agent, AgentKey, AgentSecurityKey, ChooseError};
 use super::keyfile::{Keyfile, KeyfileError};
 use super::store::{self, FileError};
 use super::{PublicKey, Sign};
@@ -99,6 +99,27 @@ impl KeyRef {
     }
 }
 
+#[cfg(unix)]
+impl KeyRef {
+    /// Finds a security key, which signs by a touch. Only an ssh-agent has such keys. `agent` is the
+    /// socket of the user's ssh-agent, if there is one.
+    ///
+    /// # Errors
+    /// [`FindKeyError`].
+    pub fn find_security_key(
+        &self,
+        agent: Option<&Path>,
+    ) -> Result<AgentSecurityKey, FindKeyError> {
+        match self {
+            KeyRef::Agent(wanted) => {
+                let socket = agent.ok_or(FindKeyError::NoAgent)?;
+                Ok(Agent::at(socket).choose_security_key(wanted)?)
+            }
+            _ => Err(FindKeyError::NoSecurityKey),
+        }
+    }
+}
+
 /// The reason why a key was not found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -109,6 +130,9 @@ pub enum FindKeyError {
     /// There is no ssh-agent.
     #[error("there is no ssh-agent")]
     NoAgent,
+    /// The reference names a source that has no security keys.
+    #[error("a security key is in the ssh-agent: {SSH_AGENT}ID")]
+    NoSecurityKey,
     /// The ssh-agent has no such key, or several.
     #[cfg(unix)]
     #[error(transparent)]

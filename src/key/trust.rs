@@ -9,6 +9,9 @@
 //!            "revoked_at":"…","allow":["tools/call:get_*"]}}]}
 //! ```
 //!
+//! In the entry of a security key, that member has also
+//! `"security_key":{"application":"ssh:mcpid","for":["alice"]}`: see [`SecurityKeyRules`].
+//!
 //! ```text
 //! path ─ load ─► TrustFile ─┐
 //! path ─ load ─► TrustFile ─┴─ Registry::merge ─► by_id, by_kid      (one key: the strictest)
@@ -31,6 +34,7 @@ mod load;
 mod purpose;
 mod settings;
 mod splice;
+mod touch_rules;
 
 use limits::TrustLimits;
 use purpose::StatedPurpose;
@@ -41,6 +45,7 @@ pub use edit::{
 use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
+pub use touch_rules::SecurityKeyRules;
 
 /// Maximum number of keys with one `kid` that are tried for a request. Without a limit, a request
 /// without a valid signature would cost one verification for each key.
@@ -147,6 +152,21 @@ impl TrustEntry {
         let forms = operation.forms();
         let granted = |list: &Vec<Pattern>| list.iter().any(|p| p.grants_forms(&forms));
         self.limits.allow.iter().all(granted)
+    }
+
+    /// Returns the rules for the touch, if the key is a security key in any file.
+    pub fn security_key(&self) -> Option<&SecurityKeyRules> {
+        self.limits.security_key.as_ref()
+    }
+
+    /// Returns true if this is the entry of a security key whose touch may join a signature of
+    /// `signer`: each `for` names the signer, or without `for` both entries have one name.
+    pub fn may_touch_for(&self, signer: &TrustEntry) -> bool {
+        let names = |text: &str| match KeyId::from_text(text) {
+            Some(id) => id == *signer.key.id(),
+            None => signer.name() == Some(text),
+        };
+        self.security_key().is_some_and(|rules| rules.name_all(names))
     }
 
     /// Returns true if any `allow` limits the key.
@@ -262,6 +282,13 @@ impl Registry {
             for kid in &entry.kids {
                 registry.by_kid.entry(kid.clone()).or_default().push(at);
             }
+            if entry.security_key().is_some_and(|rules| rules.application().is_none()) {
+                let id = entry.key.id();
+                let text = format!(
+                    "{id} has another application in each of two entries, so that nothing signed by it counts"
+                );
+                registry.notes.push(TrustNote { path: None, text });
+            }
             if entry.limits.never_valid().is_some() {
                 let text = format!("{} is never valid, by what its entries say", entry.key.id());
                 registry.notes.push(TrustNote { path: None, text });
@@ -324,6 +351,11 @@ impl Registry {
     /// Returns all entries, in the order in which the files first name their keys.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.entries.iter()
+    }
+
+    /// Returns the entries of the security keys whose touch may join a signature of `signer`.
+    pub fn touch_keys_of(&self, signer: &TrustEntry) -> impl Iterator<Item = &Arc<TrustEntry>> {
+        self.entries.iter().filter(move |entry| entry.may_touch_for(signer))
     }
 
     /// Returns the number of keys.

@@ -191,6 +191,11 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
+    /// Removes the fields whose name (lower case) is one of `names`.
+    pub(crate) fn remove(&mut self, names: &[&str]) {
+        self.fields.retain(|field| !names.contains(&field.name()));
+    }
+
     /// Returns the length that this head has in HTTP/1.1, in bytes. Limits on heads use this length
     /// for HTTP/2 and files too.
     pub fn wire_len(&self) -> usize {

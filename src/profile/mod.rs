@@ -85,6 +85,9 @@ pub struct Profile {
     /// The kinds of keys that may sign. Signatures of other kinds of keys are refused. `alg` may
     /// name only the algorithms of these kinds.
     pub key_kinds: &'static [KeyKind],
+    /// The kinds of security keys (FIDO) whose touch may join a signature. Empty: the profile knows no
+    /// touches.
+    pub security_keys: &'static [KeyKind],
     /// Whether `alg` must be present. If present, it must name the algorithm of the key.
     pub alg: Presence,
     /// How `keyid` selects a key.

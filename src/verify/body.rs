@@ -16,7 +16,7 @@ use crate::profile::{DigestAlgorithms, LastSteps, Presence};
 
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step, chain};
-use super::{JudgedBody, VerifiedHead, Verifier, coverage, verdict, window};
+use super::{JudgedBody, VerifiedHead, Verifier, coverage, touch, verdict, window};
 
 impl Verifier {
     /// Judges steps 9 to 11 after the last byte of the body, and step 5 again: the signature may
@@ -131,10 +131,12 @@ impl Verifier {
             failed.push(rejection.told_by(&self.profile));
         }
 
-        // The verdict names the first signature whose key is authorised for this operation. The
-        // others stay in the list, because their nonces are claimed too.
+        // The verdict names the first signature whose key is authorised for this operation, with a
+        // touch if there is one. The others stay in the list, because their nonces are claimed too.
         held.retain(|one| late(one).is_none());
-        held.sort_by_key(|one| (!one.counts, !may(one)));
+        // The key of a touch has to be authorised for the operation too.
+        touch::assign(&mut held, may);
+        held.sort_by_key(|one| (!one.counts, !may(one), one.touched_by.is_none()));
         let refused = refused.map(|refused| Box::new(refused.told_by(&self.profile)));
         Ok(JudgedBody { held, failed, now, refused })
     }

@@ -7,8 +7,8 @@ use crate::base::MemberFault;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
-use crate::key::KeyKind;
 use crate::key::trust::{Registry, TrustEntry};
+use crate::key::{KeyKind, PRESENCE_SIGNATURE_BYTES, PresenceProof};
 use crate::message::Head;
 use crate::message::target::Target;
 use crate::nonce::NonceStore;
@@ -19,6 +19,7 @@ use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, KID_OF, Rejection, Step, chain};
 use super::standing::KeyCheckInput;
 use super::statement::Statement;
+use super::touch::{self, CoveredSignatures};
 use super::{MAX_COMPONENTS, client, standing, window};
 
 /// The context in which all signatures of a request are judged.
@@ -51,11 +52,24 @@ pub(super) struct VerifiedSignature {
     pub(super) counts: bool,
     /// The bytes that were signed.
     pub(super) base: String,
-    pub(super) signature: [u8; 64],
+    /// 64 bytes, or 69 of a security key.
+    pub(super) signature: Vec<u8>,
+    /// What the signature of a security key says about the touch.
+    pub(super) presence: Option<PresenceProof>,
+    /// What the signature covers of others, if the profile knows touches.
+    pub(super) covered_signatures: Option<CoveredSignatures>,
+    /// The label of the signature for which this touch counts.
+    pub(super) joins: Option<String>,
+    /// The index of the touch that counts for this signature.
+    pub(super) touched_by: Option<usize>,
 }
 
-/// A signature base and the verified signature over it.
-type SignatureProof = (String, [u8; 64]);
+/// What the verification of a signature yields: the signature base, and what a security key said
+/// about the touch.
+type SignatureProof = (String, Option<PresenceProof>);
+
+/// The results for a signature that passed all its steps.
+type CandidateResult<'p> = (CheckedParameters<'p>, Arc<TrustEntry>, SignatureProof);
 
 /// A refusal, and the trust entry of the key if one was found.
 type CandidateRefusal = (Rejection, Option<Arc<TrustEntry>>);
@@ -76,11 +90,12 @@ impl JudgeContext<'_> {
                 .stating(Statement::of(self.head, &label, None, None))
         })?;
         let mut found = None;
-        match self.judge_parsed_signature((&label, &params), signature, &mut found) {
+        let bytes = signature.as_deref();
+        match self.judge_parsed_signature((&label, &params), bytes, &mut found) {
             Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
+                let knows_touches = !self.profile.security_keys.is_empty();
                 Ok(VerifiedSignature {
                     place,
-                    label: label.into_owned(),
                     created,
                     expires,
                     nonce: nonce.map(str::to_owned),
@@ -88,7 +103,15 @@ impl JudgeContext<'_> {
                     entry,
                     counts: true,
                     base: proof.0,
-                    signature: proof.1,
+                    // The signature was verified, so there are bytes.
+                    signature: signature.unwrap_or_default(),
+                    presence: proof.1,
+                    covered_signatures: knows_touches
+                        .then(|| CoveredSignatures::of(&label, &params))
+                        .flatten(),
+                    label: label.into_owned(),
+                    joins: None,
+                    touched_by: None,
                 })
             }
             Err(rejection) => {
@@ -107,12 +130,15 @@ impl JudgeContext<'_> {
     fn judge_parsed_signature<'p>(
         &self,
         (label, params): (&str, &'p SignatureParams<'_>),
-        signature: Result<Vec<u8>, MemberFault>,
+        signature: Result<&[u8], &MemberFault>,
         found: &mut Option<Arc<TrustEntry>>,
-    ) -> Result<(CheckedParameters<'p>, Arc<TrustEntry>, SignatureProof), Rejection> {
-        let signature = signature.map_err(|fault| malformed("signature", &fault))?;
+    ) -> Result<CandidateResult<'p>, Rejection> {
+        let signature = signature.map_err(|fault| malformed("signature", fault))?;
         // 1. The limit on components, before any work on each of them.
-        let count = params.components().len();
+        let mut count = params.components().len();
+        if !self.profile.security_keys.is_empty() {
+            count -= touch::uncounted_components(params);
+        }
         if count > MAX_COMPONENTS {
             let message = format!("{count} components are covered, {MAX_COMPONENTS} at most");
             return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
@@ -129,7 +155,7 @@ impl JudgeContext<'_> {
         // 7. Key. 8. Signature.
         let claims = (&parameters, client.as_deref());
         let (entry, proof) =
-            self.judge_key(params, claims, &signature).map_err(|(rejection, entry)| {
+            self.judge_key(params, claims, signature).map_err(|(rejection, entry)| {
                 *found = entry;
                 rejection
             })?;
@@ -259,6 +285,23 @@ impl JudgeContext<'_> {
     ) -> Result<SignatureProof, Rejection> {
         let refuse =
             |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
+        let base = || {
+            base::signature_base(params, self.head, self.target)
+                .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {}", chain(&e))))
+        };
+        if let Some(rules) = entry.security_key() {
+            let Ok(signature) = <&[u8; PRESENCE_SIGNATURE_BYTES]>::try_from(signature) else {
+                let length = signature.len();
+                return Err(refuse(format!(
+                    "the signature is {length} bytes long, not the {PRESENCE_SIGNATURE_BYTES} of a security key"
+                )));
+            };
+            let base = base()?;
+            let proof = rules
+                .verify(entry.key(), base.as_bytes(), signature)
+                .map_err(|fault| refuse(fault.to_string()).with("key", entry.key().id()))?;
+            return Ok((base, Some(proof)));
+        }
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
             let length = signature.len();
             let der = match (entry.key().kind(), signature) {
@@ -269,17 +312,19 @@ impl JudgeContext<'_> {
                 {
                     ": it looks like DER, and r and s are needed"
                 }
+                (_, [..]) if length == PRESENCE_SIGNATURE_BYTES => {
+                    ": a security key signs so, and its trust entry does not say that it is one"
+                }
                 _ => "",
             };
             return Err(refuse(format!("the signature is {length} bytes long, not 64{der}")));
         };
-        let base = base::signature_base(params, self.head, self.target)
-            .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {}", chain(&e))))?;
+        let base = base()?;
         entry.key().verify_strict(base.as_bytes(), signature).map_err(|_| {
             refuse("the signature does not hold over this request".to_owned())
                 .with("key", entry.key().id())
         })?;
-        Ok((base, *signature))
+        Ok((base, None))
     }
 }
 

@@ -33,6 +33,7 @@ pub mod rejection;
 pub mod report;
 mod standing;
 mod statement;
+mod touch;
 mod unavailable;
 mod verdict;
 pub mod window;
@@ -43,6 +44,7 @@ use coverage::CoverageOverrides;
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
 pub use statement::Statement;
+pub use touch::Touch;
 pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead};
 
 /// The most signatures on one request.
@@ -307,14 +309,16 @@ impl Verifier {
                 Err(rejection) => failed.push(rejection.told_by(profile)),
             }
         }
-        if held.is_empty() {
+        failed.extend(touch::settle(head, &mut held));
+        if !held.iter().any(|one| one.counts) {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
             let empty = || present::empty_signature_fields(profile);
             return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
-        // The verdict names the first signature in the list, so signatures that can authorise the
-        // request come first.
-        held.sort_by_key(|one| !one.counts);
+        // The verdict is about a signature that can authorise the request, with a touch if there is
+        // one.
+        touch::assign(&mut held, |_| true);
+        held.sort_by_key(|one| (!one.counts, one.touched_by.is_none()));
         Ok(VerifiedHead { head, held, failed, now })
     }
 

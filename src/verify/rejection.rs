@@ -151,6 +151,8 @@ codes! {
     HeaderBodyMismatch = "header_body_mismatch",
     /// The trust entry does not allow the operation.
     NotAllowed = "not_allowed",
+    /// The server demands the touch of a security key, and the request has none that counts.
+    TouchRequired = "touch_required",
     /// The nonce was used before.
     NonceReplayed = "nonce_replayed",
     /// The key has too many live nonces.

@@ -7,14 +7,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 mod capped;
+mod signers;
 
-use super::{Code, NonceOutcome, Rejection, Statement};
+use super::{Code, NonceOutcome, Rejection, Statement, Touch};
 use crate::clock::Timestamp;
 use crate::mcp::body::{self, Scope};
 use crate::mcp::name_forms::NameAmbiguity;
 use crate::message::InputRequest;
 use crate::message::target::Origins;
-use capped::{parameter, shared, short, target, text};
+use capped::{parameter, shared, short, target};
+pub use signers::{FailedSignature, ReportedKey, ReportedTouch};
 
 /// The remark on a request whose key was revoked after `created`. The holder of a stolen key can
 /// write any earlier `created`, so the signature alone does not show when it was made.
@@ -90,6 +92,10 @@ pub struct VerdictReport {
     pub label: Option<String>,
     /// The key that signed.
     pub key: Option<ReportedKey>,
+    /// The touch of a security key that counts for the signature; the member is left out if there is
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub touch: Option<ReportedTouch>,
     /// The `tag` parameter.
     #[serde(serialize_with = "parameter")]
     pub tag: Option<String>,
@@ -139,49 +145,6 @@ pub struct VerdictReport {
     /// The bytes of the body that the input holds; not in the JSON.
     #[serde(skip)]
     pub body_size: u64,
-}
-
-/// A key in a report.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct ReportedKey {
-    /// The key id.
-    #[serde(serialize_with = "text")]
-    pub id: String,
-    /// The name in a trust file.
-    pub name: Option<String>,
-}
-
-/// An invalid signature of a request that also has a valid one.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct FailedSignature {
-    /// The label of the invalid signature.
-    pub label: String,
-    /// The key that the invalid signature names.
-    pub key: Option<ReportedKey>,
-    /// Whether the key is in a trust file.
-    pub key_known: bool,
-    /// The step that refused the invalid signature.
-    pub step: u8,
-    /// The code of the refusal.
-    pub code: &'static str,
-    /// The reason, for people.
-    pub message: String,
-}
-
-impl From<&Rejection> for FailedSignature {
-    fn from(rejection: &Rejection) -> Self {
-        let statement = rejection.statement().cloned().unwrap_or_default();
-        FailedSignature {
-            label: short(&statement.label),
-            key: statement.key.map(|id| ReportedKey { id, name: statement.key_name }),
-            key_known: statement.key_known,
-            step: rejection.step().number(),
-            code: rejection.code().as_str(),
-            message: short(rejection.message()),
-        }
-    }
 }
 
 /// The MCP message of a request.
@@ -239,6 +202,7 @@ impl VerdictReport {
             message: None,
             label: None,
             key: None,
+            touch: None,
             tag: None,
             created: None,
             expires: None,
@@ -276,6 +240,13 @@ impl VerdictReport {
         self.revoked_at = seconds(statement.revoked_at);
         self.covered = statement.covered.iter().map(|name| short(name)).collect();
         self.not_covered = statement.not_covered.iter().map(|name| short(name)).collect();
+        self
+    }
+
+    /// Adds the touch that counts for the signature.
+    #[must_use]
+    pub fn with_touch(mut self, touch: Option<Touch<'_>>) -> Self {
+        self.touch = touch.map(ReportedTouch::from);
         self
     }
 

@@ -28,17 +28,22 @@ pub(super) fn judge(
         Rejection::new(Step::Key, code, message).with("key", describe(entry))
     };
     let kind = entry.key().kind();
-    if !profile.key_kinds.contains(&kind) {
+    let (kinds, described_kind) = match entry.security_key() {
+        Some(_) => (profile.security_keys, "a security key"),
+        None => (profile.key_kinds, kind.described()),
+    };
+    if !kinds.contains(&kind) {
         let message = format!(
-            "{} does not serve the profile {}: {} is needed",
-            kind.described(),
+            "{described_kind} does not serve the profile {}: {} is needed",
             profile.name,
             described(profile.key_kinds)
         );
         return Err(refuse(Code::AlgNotAllowed, message));
     }
-    if let Some(alg) = parameters.alg.filter(|alg| *alg != kind) {
-        let message = format!("alg does not fit the key, which is {}", kind.described());
+    // A security key signs a message of its own form, which no name of RFC 9421 stands for.
+    let is_fit = |alg: KeyKind| alg == kind && entry.security_key().is_none();
+    if let Some(alg) = parameters.alg.filter(|alg| !is_fit(*alg)) {
+        let message = format!("alg does not fit the key, which is {described_kind}");
         return Err(refuse(Code::AlgNotAllowed, message).with("alg", alg.alg()));
     }
     if entry.key().is_weak() {

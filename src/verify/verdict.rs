@@ -3,13 +3,14 @@
 use crate::base::header;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
-use crate::key::KeyId;
 use crate::key::trust::TrustEntry;
+use crate::key::{KeyId, PresenceProof};
 use crate::message::Head;
 
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
+use super::touch::{self, Touch};
 
 /// A head with at least one signature that passed steps 1 to 8. The body is not judged yet.
 #[derive(Debug)]
@@ -49,17 +50,22 @@ pub struct HeldSignature<'a> {
     pub entry: &'a TrustEntry,
     /// The signature base: the exact bytes that were signed.
     pub base: &'a str,
-    /// The signature over the base.
-    pub signature: &'a [u8; 64],
+    /// The signature over the base: 64 bytes, or 69 of a security key.
+    pub signature: &'a [u8],
     /// The `created` time of the signature.
     pub created: Option<Timestamp>,
     /// The one-time value of the signature.
     pub nonce: Option<&'a str>,
+    /// What a security key said about the touch; `None` for the signature of another key.
+    pub presence: Option<PresenceProof>,
+    /// The label of the signature for which this touch counts, if it counts.
+    pub joins: Option<&'a str>,
 }
 
 impl VerifiedHead<'_> {
-    /// Returns the verified signatures, at least one, in the order of the request. The body decides
-    /// later which of them the verdict names.
+    /// Returns the verified signatures, at least one. Those that can authorise the request come
+    /// first, and of these the ones with a touch; equal ones are in the order of the request. The
+    /// body decides later which of them the verdict names.
     pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
         self.held.iter().map(|one| HeldSignature {
             label: &one.label,
@@ -68,6 +74,8 @@ impl VerifiedHead<'_> {
             signature: &one.signature,
             created: one.created,
             nonce: one.nonce.as_deref(),
+            presence: one.presence,
+            joins: one.joins.as_deref(),
         })
     }
 
@@ -113,10 +121,25 @@ impl JudgedBody {
         self.held[0].entry.key().id()
     }
 
+    /// Returns the touch that counts for the signature which the verdict will name.
+    pub fn touch(&self) -> Option<Touch<'_>> {
+        touch::of(&self.held)
+    }
+
+    /// Makes the refusal of a request that needs a touch, and has none that counts. `why` is a
+    /// lower-case fragment.
+    pub fn touch_required(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
+        self.refused_by_policy(head, Code::TouchRequired, why)
+    }
+
     /// Makes a refusal at step 11 for a reason of the caller, such as a session of another key.
     /// `why` is a lower-case fragment for the log; the client receives `not_allowed`.
     pub fn not_allowed(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
-        Rejection::new(Step::Allowed, Code::NotAllowed, why)
+        self.refused_by_policy(head, Code::NotAllowed, why)
+    }
+
+    fn refused_by_policy(&self, head: &Head<'_>, code: Code, why: impl Into<String>) -> Rejection {
+        Rejection::new(Step::Allowed, code, why)
             .after_signature(true)
             .stating(self.statement(head))
             .with("key", self.key())
@@ -232,6 +255,11 @@ impl Verified {
     pub fn entry(&self) -> &TrustEntry {
         // There is at least one signature.
         &self.held[0].entry
+    }
+
+    /// Returns the touch that counts for the signature.
+    pub fn touch(&self) -> Option<Touch<'_>> {
+        touch::of(&self.held)
     }
 
     /// Returns the moment as of which the request was judged.

@@ -14,7 +14,7 @@ const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
 
 /// Runs `mcpid` in `folder`, which is also its home, with the agent at `socket`.
-fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
+pub(crate) fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
     fs::write(folder.join("body.json"), BODY).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     command.current_dir(folder).env("HOME", folder).stdin(Stdio::null()).args(args);
@@ -28,12 +28,12 @@ fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[track_caller]
-fn ends(output: &Output, code: i32, words: &str) {
+pub(crate) fn ends(output: &Output, code: i32, words: &str) {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
     assert!(err.contains(words), "{words:?} is not in {err}");
@@ -44,8 +44,11 @@ fn ends(output: &Output, code: i32, words: &str) {
 
 /// Starts an agent. Its folder contains `key.json`, a keyfile without a passphrase, with the name
 /// alice.
-fn with_keyfile() -> (OpenSsh, SecretKey) {
-    let agent = OpenSsh::start();
+pub(crate) fn with_keyfile() -> (OpenSsh, SecretKey) {
+    with_keyfile_beside(OpenSsh::start())
+}
+
+pub(crate) fn with_keyfile_beside(agent: OpenSsh) -> (OpenSsh, SecretKey) {
     // The seed is arbitrary, but not one of the obvious seeds that are refused.
     let seed: [u8; 32] = std::array::from_fn(|n| (n * n + 7) as u8);
     let key = SecretKey::from_seed(&seed);
@@ -68,7 +71,7 @@ fn with_keyfile() -> (OpenSsh, SecretKey) {
 }
 
 impl OpenSsh {
-    fn mcpid(&self, args: &[&str]) -> Output {
+    pub(crate) fn mcpid(&self, args: &[&str]) -> Output {
         mcpid(self.folder.path(), Some(&self.socket()), args)
     }
 

@@ -8,4 +8,11 @@ mod faults;
 mod openssh;
 #[cfg(feature = "p256")]
 mod p256;
+mod security_keys;
 mod servers;
+// Only some of its items are used here.
+#[allow(dead_code)]
+#[path = "../engine/touch/software_key.rs"]
+mod software_key;
+#[cfg(feature = "cli")]
+mod touched;

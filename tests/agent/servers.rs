@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,25 @@ impl OpenSsh {
         });
         agent.askpass = Some(folder);
         agent
+    }
+
+    /// Starts an agent that may load OpenSSH's software security key.
+    pub(crate) fn start_with_security_keys() -> Self {
+        OpenSsh::start_with(|command| {
+            command.arg("-P").arg(sk_dummy());
+        })
+    }
+
+    /// Makes a security key of this kind by ssh-keygen, and adds it. Returns its file.
+    pub(crate) fn add_security_key(&self, kind: &str, comment: &str, options: &[&str]) -> String {
+        let file = format!("{kind}-{comment}");
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", kind, "-N", "", "-C", comment, "-f", &file, "-w", sk_dummy()]);
+        command.args(options.iter().flat_map(|option| ["-O", option]));
+        assert!(command.current_dir(self.folder.path()).status().unwrap().success());
+        let added = self.ssh_add(&["-q", "-S", sk_dummy(), &file]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        file
     }
 
     fn start_with(configure: impl FnOnce(&mut Command)) -> Self {
@@ -114,6 +134,19 @@ pub(crate) fn within_ten_seconds(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(10), "not in time: {what}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Returns the path of OpenSSH's software security key.
+fn sk_dummy() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agent/sk-dummy");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openssh-tests");
+        let found = Command::new(script).arg(folder).output().unwrap();
+        let err = String::from_utf8_lossy(&found.stderr);
+        assert!(found.status.success(), "sk-dummy.so, of openssh-tests: {err}");
+        String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
+    })
 }
 
 /// An agent that handles each connection with a function of the test. It ends with the test's

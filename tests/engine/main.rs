@@ -34,6 +34,7 @@ mod signer;
 mod structured;
 mod target;
 mod tools;
+mod touch;
 mod trust;
 mod trust_slips;
 mod ucp;

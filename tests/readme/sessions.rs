@@ -36,6 +36,21 @@ case "$*" in
 esac
 "#;
 
+/// The ssh-agent of a session, which may load OpenSSH's software security key.
+const SSH_AGENT: &str = r#"#!/bin/sh
+export PATH="${PATH#*:}"
+exec ssh-agent -P "$SSH_SK_PROVIDER" "$@"
+"#;
+
+/// Returns the path of OpenSSH's software security key, which the session on touches uses.
+fn sk_dummy() -> String {
+    let script = Path::new(ROOT).join("tests/agent/sk-dummy");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openssh-tests");
+    let found = Command::new(script).arg(folder).output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
+}
+
 /// Makes a test for each page, so that a page can be run alone: `cargo test --test readme --
 /// gateway`.
 macro_rules! pages {
@@ -60,12 +75,16 @@ pages! {
     profiles_runs = "docs/profiles.md",
     signing_runs = "docs/signing.md",
     stores_runs = "docs/stores.md",
+    touch_runs = "docs/touch.md",
     trust_runs = "docs/trust.md",
 }
 
 fn run_page(name: &str) {
     let text = document(name);
-    let home = Home::new(name == "README.md");
+    let mut home = Home::new(name == "README.md");
+    if text.contains("ed25519-sk") && text.contains("--touch") {
+        home.add_security_key();
+    }
     // Pages with servers use fixed ports, so only one of them can run at a time on a machine.
     let lock = std::env::temp_dir().join("mcpid-documented-ports.lock");
     let lock = text.contains("127.0.0.1:8080").then(|| fs::File::create(lock).unwrap());
@@ -99,6 +118,8 @@ fn no_page_with_a_session_is_left_out() {
 
 struct Home {
     folder: TempDir,
+    /// The library that stands for a security key.
+    security_key: Option<String>,
 }
 
 impl Home {
@@ -116,7 +137,15 @@ impl Home {
         for shared in ["man", "completions"].iter().filter(|_| is_clone) {
             symlink(Path::new(ROOT).join(shared), work.join(shared)).unwrap();
         }
-        Home { folder }
+        Home { folder, security_key: None }
+    }
+
+    /// Lets ssh-keygen and ssh-agent use OpenSSH's software security key.
+    fn add_security_key(&mut self) {
+        let agent = self.folder.path().join("bin/ssh-agent");
+        fs::write(&agent, SSH_AGENT).unwrap();
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        self.security_key = Some(sk_dummy());
     }
 
     /// Runs a script. Returns its exit status and everything that it printed.
@@ -137,6 +166,7 @@ impl Home {
             .env("HOME", self.folder.path())
             .env("XDG_CONFIG_HOME", self.folder.path().join(".config"))
             .env("LC_ALL", "C.UTF-8")
+            .envs(self.security_key.iter().map(|library| ("SSH_SK_PROVIDER", library)))
             .stdin(Stdio::null())
             .stderr(printed.try_clone().unwrap())
             .stdout(printed)

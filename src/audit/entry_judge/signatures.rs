@@ -51,7 +51,8 @@ fn same_signatures(
         if *id != one.entry.key().id().as_str() {
             return Err(format!("the signature {:?} is of another key", one.label));
         }
-        let mut signature = [0; 88];
+        // The base64 of 69 bytes, the longest signature.
+        let mut signature = [0; 92];
         let length = STANDARD.encode_slice(one.signature, &mut signature).unwrap_or_default();
         if Some(told.signature.as_bytes()) != signature.get(..length) {
             return Err("its signature is not that of its request".to_owned());

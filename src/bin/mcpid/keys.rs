@@ -2,4 +2,5 @@
 
 pub(crate) mod keyfile;
 pub(crate) mod signing_key;
+pub(crate) mod touch_key;
 pub(crate) mod trust_file;

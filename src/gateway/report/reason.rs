@@ -74,6 +74,7 @@ impl RefusalCause {
             Code::BodyAmbiguous => "with an ambiguous body",
             Code::HeaderBodyMismatch => "with headers against their body",
             Code::NotAllowed => "not allowed",
+            Code::TouchRequired => "without the touch that is needed",
             Code::NonceReplayed => "replayed",
             Code::NonceQuota => "over the quota",
         }
@@ -168,6 +169,10 @@ impl RefusalCause {
             Code::NotAllowed => {
                 "The key is good, and its trust entry does not let it do this, or the session is \
                  another key’s. If it should, add `--allow` to the entry."
+            }
+            Code::TouchRequired => {
+                "The operation needs the touch of a security key. Let the client sign with a touch, \
+                 or look at the `for` list in the trust entry of the security key."
             }
             Code::NonceReplayed => {
                 "The same signed request came twice: a client or proxy that retries without \

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{AgentError, AgentIdentity};
-use crate::key::{KeyId, KeyKind, PublicKey};
+use crate::key::{KeyId, KeyKind, PublicKey, SecurityKey};
 
 /// The reason why no key was chosen.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,51 @@ pub enum ChooseError {
     /// The matching key has a kind that cannot sign requests.
     #[error("the key in the ssh-agent is {}", .0.kind())]
     Unfit(Box<AgentIdentity>),
+    /// No key with that name is a security key.
+    #[error("the ssh-agent has no such security key")]
+    NoSecurityKey {
+        /// The keys of all kinds that the agent holds.
+        there: Vec<AgentIdentity>,
+    },
+}
+
+/// Returns the keys that `wanted` names, each once.
+fn meant(there: &[AgentIdentity], wanted: &str) -> Vec<AgentIdentity> {
+    let id = KeyId::from_text(wanted);
+    let is_meant = |identity: &&AgentIdentity| {
+        if wanted.is_empty() {
+            true
+        } else if wanted.starts_with("SHA256:") {
+            identity.fingerprint() == wanted
+        } else if let Some(id) = &id {
+            identity.id() == Some(id)
+        } else {
+            identity.comment == wanted
+        }
+    };
+    // An agent may list one key twice, with two comments.
+    let mut seen = HashSet::new();
+    let named = there.iter().filter(is_meant);
+    named.filter(|identity| seen.insert(&identity.blob)).cloned().collect()
+}
+
+pub(super) fn choose_security_key(
+    there: Vec<AgentIdentity>,
+    wanted: &str,
+) -> Result<(AgentIdentity, SecurityKey), ChooseError> {
+    if there.is_empty() {
+        return Err(AgentError::Empty.into());
+    }
+    let mut which = meant(&there, wanted);
+    which.retain(|identity| identity.security_key.is_some());
+    match which.as_slice() {
+        [one] => match &one.security_key {
+            Some(key) => Ok((one.clone(), key.clone())),
+            None => Err(ChooseError::NoSecurityKey { there }),
+        },
+        [] => Err(ChooseError::NoSecurityKey { there }),
+        _ => Err(ChooseError::Several { which }),
+    }
 }
 
 pub(super) fn choose(
@@ -37,23 +82,8 @@ pub(super) fn choose(
     if there.is_empty() {
         return Err(AgentError::Empty.into());
     }
-    let id = KeyId::from_text(wanted);
-    let is_meant = |identity: &AgentIdentity| {
-        if wanted.is_empty() {
-            true
-        } else if wanted.starts_with("SHA256:") {
-            identity.fingerprint() == wanted
-        } else if let Some(id) = &id {
-            identity.key.as_ref().is_some_and(|key| key.id() == id)
-        } else {
-            identity.comment == wanted
-        }
-    };
     let (mut fit, unfit): (Vec<AgentIdentity>, Vec<AgentIdentity>) =
-        there.iter().filter(|identity| is_meant(identity)).cloned().partition(|i| i.key.is_some());
-    // An agent may list one key twice, with two comments.
-    let mut seen = HashSet::new();
-    fit.retain(|identity| seen.insert(identity.blob.clone()));
+        meant(&there, wanted).into_iter().partition(|identity| identity.key.is_some());
     // Many agents hold keys of several types under one comment.
     let of_ed25519 =
         |i: &AgentIdentity| i.key.as_ref().is_some_and(|key| key.kind() == KeyKind::Ed25519);

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{openssh as ssh, pem, text};
-use crate::key::{KeyKind, PublicKey};
+use crate::key::{KeyKind, PublicKey, SecurityKey};
 
 /// The `alg` value of an exported JWK, for programs that require one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +68,31 @@ pub fn spki_pem(key: &PublicKey) -> String {
     pem
 }
 
-/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment` or `ecdsa-sha2-nistp256 AAAA… comment`.
-/// Control characters are removed from the comment: the format cannot express them, and a line
-/// break would begin another key.
+/// Returns the JWK of a security key, with the application in the member of a trust file.
+pub fn security_key_jwk(key: &SecurityKey) -> String {
+    let mut jwk = jwk(key.public(), None);
+    let application = crate::key::json::quote(key.application().as_str());
+    // The JWK ends with the brace of its object.
+    jwk.pop();
+    jwk + &format!(r#","mcpid":{{"security_key":{{"application":{application}}}}}}}"#)
+}
+
+/// Returns an OpenSSH line, `ssh-ed25519 AAAA… comment` or `ecdsa-sha2-nistp256 AAAA… comment`. Control
+/// characters are removed from the comment: the format cannot express them, and a line break would
+/// begin another key.
 pub fn openssh(key: &PublicKey, comment: &str) -> String {
+    line(ssh::type_of(key.kind()), &ssh::encode_public(key), comment)
+}
+
+/// Returns the OpenSSH line of a security key, such as `sk-ssh-ed25519@openssh.com AAAA… comment`.
+pub fn openssh_security_key(key: &SecurityKey, comment: &str) -> String {
+    let of_type = ssh::security_type_of(key.public().kind());
+    line(of_type, &ssh::encode_security_key(key), comment)
+}
+
+fn line(of_type: &str, blob: &[u8], comment: &str) -> String {
     let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
-    let (name, blob) = (ssh::type_of(key.kind()), STANDARD.encode(ssh::encode_public(key)));
-    let line = format!("{name} {blob} {comment}");
+    let line = format!("{of_type} {} {comment}", STANDARD.encode(blob));
     line.trim_end().to_owned()
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::clock::Timestamp;
 use crate::key::json::{StrictJson, StrictObject};
 use crate::key::misplaced;
-use crate::key::{KeyId, KeyKind, PublicKey, SecretKey, Sign as _};
+use crate::key::{KeyApplication, KeyId, KeyKind, PublicKey, SecretKey, Sign as _};
 
 /// The kind of key that a JWK holds.
 enum JwkKind {
@@ -287,11 +287,20 @@ pub(super) fn import(object: &StrictObject) -> Result<KeyImport, FormatError> {
     Ok(import)
 }
 
+/// Returns the application of a security key, if the settings of a JWK state nothing else.
+fn application(jwk: &StrictObject) -> Option<KeyApplication> {
+    let only = |object: &StrictObject| object.iter().count() == 1;
+    let settings = jwk.get(misplaced::SETTINGS)?.as_object().filter(|settings| only(settings))?;
+    let rules = settings.get("security_key")?.as_object().filter(|rules| only(rules))?;
+    KeyApplication::parse(rules.get("application")?.as_str()?).ok()
+}
+
 fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError> {
     if holds_secret(jwk) {
         return Err(instead(PRIVATE, PUBLIC));
     }
-    if jwk.has(misplaced::SETTINGS) {
+    let application = application(jwk);
+    if jwk.has(misplaced::SETTINGS) && application.is_none() {
         // The import would lose the entry's limits and its revocation.
         return Err(instead("an entry of a trust file, with settings of its own", PUBLIC));
     }
@@ -309,5 +318,5 @@ fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError>
         return Ok(Err(Unusable::Broken("its \"kid\" is the id of another key".to_owned())));
     }
     let kid = kid.map(str::to_owned);
-    Ok(Ok(ImportedKey { kid, not_before, not_after, ..ImportedKey::new(key) }))
+    Ok(Ok(ImportedKey { application, kid, not_before, not_after, ..ImportedKey::new(key) }))
 }

@@ -52,7 +52,7 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<KeyImport, F
                 if options {
                     import.skipped.push(format!("line {number}: its options are for logins only"));
                 }
-                import.keys.push(ImportedKey { name, ..ImportedKey::new(key) });
+                import.keys.push(ImportedKey { name, ..ImportedKey::ssh(key) });
             }
             Err(FormatError::Instead { found, .. }) if !only => {
                 import.skipped.push(format!("line {number} is {found}"));

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::{FormatError, LEFT_OUT, SIGNING, instead, malformed};
-use crate::key::{KeyKind, PublicKey, PublicKeyError, SecretKey, Sign as _};
+use crate::key::{
+    KeyApplication, KeyKind, PublicKey, PublicKeyError, SecretKey, SecurityKey, Sign as _,
+};
 
 /// The name of the curve P-256 (RFC 5656 section 10.1), which stands before each point.
 pub(in crate::key) const CURVE: &[u8] = b"nistp256";
@@ -47,12 +49,37 @@ fn kind_of(of_type: &[u8]) -> Option<KeyKind> {
     KeyKind::ALL.iter().copied().find(|kind| type_of(*kind).as_bytes() == of_type)
 }
 
+/// Returns the name of a type of security key. Their signatures have the same type name.
+pub(in crate::key) fn security_type_of(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Ed25519 => "sk-ssh-ed25519@openssh.com",
+        KeyKind::P256 => "sk-ecdsa-sha2-nistp256@openssh.com",
+    }
+}
+
+/// Returns the kind of security key that has this type.
+fn security_kind_of(of_type: &[u8]) -> Option<KeyKind> {
+    KeyKind::ALL.iter().copied().find(|kind| security_type_of(*kind).as_bytes() == of_type)
+}
+
+/// A public key of an SSH line, file or agent.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::key) struct SshKey {
+    pub(in crate::key) key: PublicKey,
+    /// The application of a security key; `None` for other keys.
+    pub(in crate::key) application: Option<KeyApplication>,
+}
+
 /// Returns the key in the encoding that lines, key files and agents share. `None` for another type,
 /// a broken form, and bytes that are no key. Compressed points are not read: RFC 5656 section 3.1
-/// allows them, but OpenSSH does not.
-pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<PublicKey, PublicKeyError>> {
+/// allows them, but OpenSSH does not. The application of a security key must begin with `ssh:`.
+pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<SshKey, PublicKeyError>> {
     let mut wire = Wire(blob);
-    let kind = kind_of(wire.string()?)?;
+    let of_type = wire.string()?;
+    let (kind, is_security_key) = match kind_of(of_type) {
+        Some(kind) => (kind, false),
+        None => (security_kind_of(of_type)?, true),
+    };
     let key = match kind {
         KeyKind::Ed25519 => PublicKey::from_bytes(wire.string()?.try_into().ok()?),
         KeyKind::P256 => {
@@ -61,13 +88,28 @@ pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<PublicKey, Publi
             PublicKey::from_sec1(point)
         }
     };
-    wire.0.is_empty().then_some(key)
+    let application = match is_security_key {
+        true => Some(KeyApplication::parse(std::str::from_utf8(wire.string()?).ok()?).ok()?),
+        false => None,
+    };
+    wire.0.is_empty().then(|| key.map(|key| SshKey { key, application }))
 }
 
-/// Returns `key` in the encoding that lines, key files and agents share.
+/// Returns a plain `key` in the encoding that lines, key files and agents share.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(104);
-    push_string(&mut blob, type_of(key.kind()).as_bytes());
+    encode(type_of(key.kind()), key)
+}
+
+/// Returns a security key in that encoding.
+pub(in crate::key) fn encode_security_key(key: &SecurityKey) -> Vec<u8> {
+    let mut blob = encode(security_type_of(key.public().kind()), key.public());
+    push_string(&mut blob, key.application().as_str().as_bytes());
+    blob
+}
+
+fn encode(of_type: &str, key: &PublicKey) -> Vec<u8> {
+    let mut blob = Vec::with_capacity(128);
+    push_string(&mut blob, of_type.as_bytes());
     if key.kind() == KeyKind::P256 {
         push_string(&mut blob, CURVE);
     }
@@ -100,20 +142,19 @@ pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 /// The key of a line, and its comment.
-pub(super) type OpensshLine = (PublicKey, Option<String>);
+pub(super) type OpensshLine = (SshKey, Option<String>);
 
 /// Reads a public key line and its comment. `None` if the line does not begin with the name of a
 /// key type.
 pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
-        _ if kind_of(kind.as_bytes()).is_some() => return Some(line_of(kind, rest)),
+        _ if kind_of(kind.as_bytes()).or_else(|| security_kind_of(kind.as_bytes())).is_some() => {
+            return Some(line_of(kind, rest));
+        }
         "ssh-rsa" => "an RSA key",
         "ssh-dss" => "a DSA key",
         "ssh-ed448" => "an Ed448 key",
-        "sk-ssh-ed25519@openssh.com" | "sk-ecdsa-sha2-nistp256@openssh.com" => {
-            "a security-key (FIDO) key, whose signatures differ"
-        }
         _ if kind.starts_with("ecdsa-sha2-") => "an elliptic-curve key",
         _ if kind.ends_with("-cert-v01@openssh.com") => "an SSH certificate",
         _ => return None,
@@ -126,7 +167,11 @@ fn line_of(of_type: &str, rest: &str) -> Result<OpensshLine, FormatError> {
     let (blob, comment) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
     let blob = STANDARD.decode(blob).map_err(|_| malformed("OpenSSH line", "not base64"))?;
     let key = public_key(&blob)?;
-    if type_of(key.kind()) != of_type {
+    let own_type = match key.application {
+        Some(_) => security_type_of(key.key.kind()),
+        None => type_of(key.key.kind()),
+    };
+    if own_type != of_type {
         return Err(malformed("OpenSSH line", "its type is not that of its key"));
     }
     let comment = comment.trim_ascii();
@@ -134,11 +179,19 @@ fn line_of(of_type: &str, rest: &str) -> Result<OpensshLine, FormatError> {
 }
 
 /// Returns the key in the encoding that a line or an SSH2 block (RFC 4716) holds.
-pub(super) fn public_key(blob: &[u8]) -> Result<PublicKey, FormatError> {
+pub(super) fn public_key(blob: &[u8]) -> Result<SshKey, FormatError> {
     let bad = |why: &str| malformed("OpenSSH key", why);
-    let kind = kind_of_blob(blob)?;
+    let security = security_kind_of(Wire(blob).string().unwrap_or_default());
+    let kind = match security {
+        Some(KeyKind::P256) if !cfg!(feature = "p256") => return Err(instead(LEFT_OUT, SIGNING)),
+        Some(_) => None,
+        None => kind_of_blob(blob)?,
+    };
     let key = public_blob(blob).ok_or_else(|| {
         bad(match kind {
+            None if security.is_some() => {
+                "the security key is broken, or its application does not begin with ssh:"
+            }
             None => "its type is not known",
             Some(KeyKind::Ed25519) => "the key does not have 32 bytes",
             Some(KeyKind::P256) => "the key is not a point of 65 bytes on nistp256",
@@ -188,7 +241,7 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     if !options.is_empty() || count != 1 || !outer.0.is_empty() || inner.len() % 8 != 0 {
         return Err(bad("it holds more than one plain key"));
     }
-    let public = public_blob(public).and_then(Result::ok);
+    let public = public_blob(public).and_then(Result::ok).map(|public| public.key);
     let public = public.ok_or_else(|| bad("the public key is broken"))?;
     let mut inner = Wire(inner);
     let checks = (inner.number().ok_or_else(cut)?, inner.number().ok_or_else(cut)?);

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use zeroize::Zeroizing;
 
+use super::openssh::SshKey;
 use super::{FormatError, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed, openssh};
 use crate::key::{KeyKind, PublicKey, SecretKey, Sign as _, ecdsa};
 
@@ -89,7 +90,7 @@ fn p256(
 
 /// Reads the public keys of a file, at least one. A private key anywhere in the file is refused,
 /// also in the text around the blocks, where `openssl pkey -text` prints one.
-pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
+pub(super) fn public(text: &str) -> Result<Vec<SshKey>, FormatError> {
     let PemBlocks { blocks, tells_private } = PemBlocks::of(text)?;
     if let Some(private) = blocks.iter().find(|block| block.is_private()) {
         return Err(match private.label {
@@ -101,7 +102,7 @@ pub(super) fn public(text: &str) -> Result<Vec<PublicKey>, FormatError> {
         return Err(instead("a private key in the text around a public key", PUBLIC));
     }
     let read = |block: &PemBlock<'_>| match block.label {
-        "PUBLIC KEY" => Some(public_der(&block.body)),
+        "PUBLIC KEY" => Some(public_der(&block.body).map(|key| SshKey { key, application: None })),
         "SSH2 PUBLIC KEY" => Some(openssh::public_key(&block.body)),
         _ => None,
     };

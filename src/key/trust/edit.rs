@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 use super::splice::{RawObject, revoked};
-use super::{LoadError, MAX_BYTES, TrustEntry, TrustError, TrustFile};
+use super::{LoadError, MAX_BYTES, SecurityKeyRules, TrustEntry, TrustError, TrustFile};
 use crate::clock::Timestamp;
 use crate::key::format::jwk_with_kid;
 use crate::key::json::{self, quote};
@@ -32,6 +32,8 @@ pub struct NewEntry {
     pub not_after: Option<Timestamp>,
     /// The operations that the key may do. `None`: all operations.
     pub allow: Option<Vec<Pattern>>,
+    /// The rules for the touch of a security key. `None`: the key is no security key.
+    pub security_key: Option<SecurityKeyRules>,
 }
 
 /// A client id that cannot be the value of a `tag`.
@@ -63,6 +65,7 @@ impl NewEntry {
             not_before: None,
             not_after: None,
             allow: None,
+            security_key: None,
         }
     }
 }
@@ -316,10 +319,9 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
     if let Some(bad) = new.client_ids.iter().find(|id| check_client_id(id).is_err()) {
         return Err(EditError::ClientId(bad.clone()));
     }
-    let array = |texts: Vec<String>| texts.join(",");
     if !new.client_ids.is_empty() {
-        let ids = new.client_ids.iter().map(|id| quote(id)).collect();
-        members.push(format!("\"client_ids\":[{}]", array(ids)));
+        let ids: Vec<String> = new.client_ids.iter().map(|id| quote(id)).collect();
+        members.push(format!("\"client_ids\":[{}]", ids.join(",")));
     }
     for (name, time) in [("not_before", new.not_before), ("not_after", new.not_after)] {
         if let Some(time) = time {
@@ -327,8 +329,13 @@ fn settings(new: &NewEntry) -> Result<Vec<String>, EditError> {
         }
     }
     if let Some(allow) = &new.allow {
-        let patterns = allow.iter().map(|pattern| quote(&pattern.to_string())).collect();
-        members.push(format!("\"allow\":[{}]", array(patterns)));
+        let patterns: Vec<_> = allow.iter().map(|pattern| quote(&pattern.to_string())).collect();
+        members.push(format!("\"allow\":[{}]", patterns.join(",")));
+    }
+    if let Some(rules) = &new.security_key {
+        // This cannot fail: the rules are strings, lists of strings and booleans.
+        let rules = serde_json::to_string(rules).unwrap_or_default();
+        members.push(format!("\"security_key\":{rules}"));
     }
     Ok(members)
 }

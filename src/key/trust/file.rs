@@ -176,6 +176,12 @@ impl TrustFile {
                 self.note(format!("key {position}: \"allow\" holds \"{pattern}\": {remark}"));
             }
         }
+        if settings.limits.security_key.as_ref().is_some_and(|rules| rules.is_for_logins()) {
+            self.note(format!(
+                "key {position}: the application \"ssh:\" is that of keys for logins; a key of its own: \
+                 ssh-keygen -t ed25519-sk -O application=ssh:mcpid"
+            ));
+        }
         let id = jwk::id(jwk);
         let kid = jwk.string("kid").ok().flatten();
         let named = kid.and_then(KeyId::from_text);

@@ -1,6 +1,7 @@
 //! The restrictions of a key from all sources: its entry, entries in other files, and skipped
 //! entries.
 
+use super::touch_rules::SecurityKeyRules;
 use crate::clock::Timestamp;
 use crate::mcp::pattern::Pattern;
 
@@ -15,17 +16,19 @@ pub(super) struct TrustLimits {
     pub(super) revoked_at: Option<Timestamp>,
     /// One list for each entry that has one. An operation must match a pattern in every list.
     pub(super) allow: Vec<Vec<Pattern>>,
+    /// Present if the key is a security key in any of the entries.
+    pub(super) security_key: Option<SecurityKeyRules>,
 }
 
 impl TrustLimits {
     /// Returns true if there is any restriction.
     pub(super) fn restrict(&self) -> bool {
         let times = [self.not_before, self.not_after, self.revoked_at];
-        times.iter().any(Option::is_some) || !self.allow.is_empty()
+        times.iter().any(Option::is_some) || !self.allow.is_empty() || self.security_key.is_some()
     }
 
-    /// Adds the restrictions of `other`: latest start, earliest end, earliest revocation, and every
-    /// list of patterns.
+    /// Adds the restrictions of `other`: latest start, earliest end, earliest revocation, every
+    /// list of patterns, and the rules for its touch.
     pub(super) fn tighten(&mut self, other: TrustLimits) {
         let stricter =
             |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
@@ -36,6 +39,11 @@ impl TrustLimits {
         self.not_after = stricter(self.not_after, other.not_after, std::cmp::min);
         self.revoked_at = stricter(self.revoked_at, other.revoked_at, std::cmp::min);
         self.allow.extend(other.allow);
+        match (&mut self.security_key, other.security_key) {
+            (Some(rules), Some(other)) => rules.tighten(other),
+            (rules @ None, other) => *rules = other,
+            (Some(_), None) => {}
+        }
     }
 
     /// Returns the start and the end if the end is not later than the start. Such a key is never

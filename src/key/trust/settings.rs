@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::TrustEntry;
 use super::limits::TrustLimits;
 use super::purpose::StatedPurpose;
+use super::touch_rules::{self, SecurityKeyRules};
 use crate::clock::Timestamp;
 use crate::key::json::StrictObject;
 use crate::key::misplaced::SETTINGS;
@@ -20,14 +21,22 @@ pub(super) struct TrustSettings {
 }
 
 impl TrustSettings {
-    const NAMES: [&'static str; 6] =
-        ["name", "client_ids", "not_before", "not_after", "revoked_at", "allow"];
+    const NAMES: [&'static str; 7] = [
+        "name",
+        "client_ids",
+        "not_before",
+        "not_after",
+        "revoked_at",
+        "allow",
+        touch_rules::MEMBER,
+    ];
 
     /// Reads the member `mcpid` of a JWK. Returns empty settings if it is absent.
     ///
     /// # Errors
     /// An unknown member (with a typo in `revoked_at`, the key would stay trusted), a wrong type, a
-    /// time that is not RFC 3339, an invalid pattern, or an end that is not after the start.
+    /// time that is not RFC 3339, an invalid pattern, an end that is not after the start, or an
+    /// invalid `security_key`.
     pub(super) fn of(jwk: &StrictObject) -> Result<Self, String> {
         let Some(json) = jwk.get(SETTINGS) else { return Ok(TrustSettings::default()) };
         let Some(ours) = json.as_object() else {
@@ -42,17 +51,19 @@ impl TrustSettings {
             };
             list.iter().map(parse).collect::<Result<_, _>>()
         });
+        let name = ours.string("name")?;
         let limits = TrustLimits {
             not_before: time(ours, "not_before")?,
             not_after: time(ours, "not_after")?,
             revoked_at: time(ours, "revoked_at")?,
             allow: allow.transpose()?.into_iter().collect(),
+            security_key: SecurityKeyRules::of(ours, name)?,
         };
         if let Some((start, end)) = limits.never_valid() {
             return Err(format!("\"not_after\" {end} is not later than \"not_before\" {start}"));
         }
         Ok(TrustSettings {
-            name: ours.string("name")?.map(str::to_owned),
+            name: name.map(str::to_owned),
             client_ids: strings(ours, "client_ids")?.unwrap_or_default(),
             limits,
         })
@@ -63,7 +74,12 @@ impl TrustSettings {
     pub(super) fn narrow(&mut self, jwk: &StrictObject) -> Option<String> {
         let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
             jwk::Validity::of(jwk);
-        self.limits.tighten(TrustLimits { not_before, not_after, revoked_at, allow: Vec::new() });
+        self.limits.tighten(TrustLimits {
+            not_before,
+            not_after,
+            revoked_at,
+            ..TrustLimits::default()
+        });
         unreadable
     }
 
@@ -91,7 +107,7 @@ fn time(object: &StrictObject, name: &str) -> Result<Option<Timestamp>, String> 
     object.string(name)?.map(parse).transpose()
 }
 
-fn strings(object: &StrictObject, name: &str) -> Result<Option<Vec<String>>, String> {
+pub(super) fn strings(object: &StrictObject, name: &str) -> Result<Option<Vec<String>>, String> {
     let Some(json) = object.get(name) else { return Ok(None) };
     let wrong = || format!("{name:?} is not an array of strings");
     let items = json.as_array().ok_or_else(wrong)?;

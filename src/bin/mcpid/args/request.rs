@@ -63,6 +63,7 @@ Examples:
   mcpid sign --url https://mcp.example.com/mcp body.json
   mcpid sign --url https://mcp.example.com/mcp --format curl body.json
   mcpid sign --url https://mcp.example.com/mcp -H 'Mcp-Session-Id: 42' --passphrase-file pass body.json
+  mcpid sign --touch ssh-agent: request.http > touched.http
   mcpid sign request.http > signed.http")]
 pub(crate) struct SignArgs {
     /// The payload or HTTP request, or - for stdin [default: stdin]
@@ -99,6 +100,9 @@ pub(crate) struct SignArgs {
     /// The format of the output [default: headers with --url, else http]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<SignFormat>,
+    /// Sign a second time with the touch of this security key, ssh-agent:ID
+    #[arg(id = "touch_by", long = "touch", value_name = "KEY")]
+    pub(crate) touch: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 
@@ -192,6 +196,10 @@ pub(crate) struct VerifyArgs {
     pub(crate) nonces: Option<String>,
     #[command(flatten)]
     pub(crate) claiming: ClaimingArgs,
+    /// Refuse operations METHOD[:NAME], where * stands for any text, whose signature no touch of a
+    /// security key joins; may be repeated
+    #[arg(id = "touch_rule", long = "touch", value_name = "P")]
+    pub(crate) touch: Vec<String>,
     /// Judge only requests whose target begins with this text, and count the others
     #[arg(long, value_name = "PREFIX", value_parser = target_prefix)]
     pub(crate) only: Option<String>,

@@ -40,7 +40,8 @@ Examples:
   mcpid trust add
   mcpid trust add --name alice --client-id alice-laptop alice.jwk
   mcpid trust add -r server.json --allow 'tools/call:get_*' --not-after 2027-01-01T00:00:00Z agent.pem
-  ssh-keygen -y -f id_ed25519 | mcpid trust add --name bob -")]
+  ssh-keygen -y -f id_ed25519 | mcpid trust add --name bob -
+  mcpid trust add --for alice id_ed25519_sk.pub")]
 pub(crate) struct TrustAddArgs {
     /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, a did:key, or
     /// ssh-agent:ID
@@ -68,6 +69,16 @@ pub(crate) struct TrustAddArgs {
     /// everything]
     #[arg(long, value_name = "P")]
     pub(crate) allow: Vec<String>,
+    /// Whose signatures the touch may join; may be repeated [default: those of the keys with the
+    /// name of this entry]
+    #[arg(long = "for", value_name = "NAME|KEYID", value_parser = name, help_heading = "For a security key")]
+    pub(crate) joins: Vec<String>,
+    /// Let the security key sign requests alone, without a signature of another key
+    #[arg(long, help_heading = "For a security key")]
+    pub(crate) alone: bool,
+    /// Count only touches for which the security key verified the person, by a PIN or a fingerprint
+    #[arg(long, help_heading = "For a security key")]
+    pub(crate) require_verified: bool,
 }
 
 /// Show the keys of a trust file

@@ -1,9 +1,11 @@
 //! `mcpid export`: prints the public key, in the format that another program needs.
 
+use mcpid::key::SignByTouch as _;
 use mcpid::key::format::{self, JwkAlg};
 
 use crate::args::{ExportArgs, JwkAlgName, KeyFormat};
 use crate::keys::signing_key::SigningKey;
+use crate::keys::touch_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -16,7 +18,10 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
             .hint("mcpid export --format jwk --jwk-alg EdDSA"));
     }
-    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let signing_key = match SigningKey::find(args.key.as_deref()) {
+        Ok(signing_key) => signing_key,
+        Err(unfit) => return of_security_key(args, unfit, ui),
+    };
     let key = signing_key.public();
     if key.is_published() {
         ui.warning("this is a published test key: everyone can sign with it");
@@ -51,6 +56,27 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     } else {
         ui.line(text)?;
     }
+    Ok(Exit::Ok)
+}
+
+/// Prints the public half of a security key. Only formats that can say that it is one are printed.
+/// `unfit` is the failure if the flag names no security key.
+fn of_security_key(args: &ExportArgs, unfit: Failure, ui: &mut Ui) -> Result<Exit, Failure> {
+    let Some(found) = args.key.as_deref().and_then(|key| touch_key::find(key).ok()) else {
+        return Err(unfit);
+    };
+    let key = found.security_key();
+    let text = match args.format {
+        KeyFormat::Jwk => format::security_key_jwk(key),
+        KeyFormat::Jwks => format!(r#"{{"keys":[{}]}}"#, format::security_key_jwk(key)),
+        KeyFormat::Openssh => format::openssh_security_key(key, found.comment()),
+        KeyFormat::Thumbprint => key.public().id().to_string(),
+        KeyFormat::Pem | KeyFormat::Did | KeyFormat::Hex => {
+            let message = "this format cannot say that the key is a security key";
+            return Err(Failure::usage(message).hint("--format openssh"));
+        }
+    };
+    ui.line(&text)?;
     Ok(Exit::Ok)
 }
 

@@ -9,7 +9,7 @@ use mcpid::base;
 use mcpid::base::header::{self, Candidate, HeaderError};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::key::KeyId;
+use mcpid::key::{KeyId, PRESENCE_SIGNATURE_BYTES};
 use mcpid::message::InputRequest;
 use mcpid::message::har::TimeFault;
 use mcpid::message::line;
@@ -348,6 +348,7 @@ impl FoundSignature {
         if let Some(Err(why)) = signature {
             more.push(("signature", format!("malformed: {why}")));
         }
+        more.extend(touch(signature.as_ref()).map(|claim| ("touch", claim)));
         if let Some(could) = could_be(fits) {
             more.push(("could be", could));
         }
@@ -357,6 +358,21 @@ impl FoundSignature {
         ui.line(&ui.shown(&first))?;
         verdict::print_facts(claims, &more, ui)
     }
+}
+
+/// Returns what the signature of a security key claims about its touch: flags and counter follow the
+/// 64 bytes of the signature itself.
+fn touch(signature: Option<&Result<Vec<u8>, String>>) -> Option<String> {
+    let signature = signature?.as_ref().ok()?;
+    let signature: &[u8; PRESENCE_SIGNATURE_BYTES] = signature.as_slice().try_into().ok()?;
+    let [flags, counter @ ..] = *signature.last_chunk::<5>()?;
+    let claim = match (flags & 1, flags & 4) {
+        (0, _) => "no touch",
+        (_, 0) => "present",
+        (..) => "present and verified",
+    };
+    let counter = u32::from_be_bytes(counter);
+    Some(format!("claims {claim} (flags {flags:#04x}), counter {counter}"))
 }
 
 /// Returns the names of the profiles whose requirements are met. The profile with the tag of the

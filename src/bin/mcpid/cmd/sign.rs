@@ -3,6 +3,7 @@
 pub(crate) mod headers;
 mod normal;
 pub(crate) mod request;
+mod touched;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use mcpid::mcp::headers as mcp_headers;
 use mcpid::message::Head;
 use mcpid::message::target::Origins;
 use mcpid::profile::{KeyLookup, NamedProfile, Profile};
-use mcpid::sign::{Nonce, Signed, Signer, SigningError};
+use mcpid::sign::{Nonce, Signed, Signer, SigningError, TOUCH_LABEL};
 use mcpid::verify::coverage::{self, CoverageOverrides};
 use mcpid::verify::covered;
 use rand::rngs::SysRng;
@@ -30,6 +31,7 @@ use crate::keys::signing_key::{self, SigningKey};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word, shell_word};
+use touched::{TouchJson, TouchPlan};
 
 /// Signs, and prints the result.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
@@ -42,25 +44,33 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     signing_key.check_kind(&profile)?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
-    let created = args.at.unwrap_or_else(|| SystemClock.now());
+    let touch = TouchPlan::of(args, &profile)?;
     let nonce = Nonce::generate(&mut SysRng)
         .map_err(|e| Failure::new(Exit::Key, "no_random", format!("no random numbers: {e}")))?;
-    let sign = |key: Arc<dyn Sign>| {
-        let (head, origins, body) = (outgoing.head(), outgoing.origins(), outgoing.body());
-        signer(args, &profile, key)?
-            .sign(head, origins, body, created, &nonce)
-            .map_err(|error| failure(args, outgoing.head(), &error))
+    let (head, origins, body) = (outgoing.head(), outgoing.origins(), outgoing.body());
+    let failed = |error: &SigningError| failure(args, head, error);
+    let sign = |signer: &Signer| {
+        let created = args.at.unwrap_or_else(|| SystemClock.now());
+        signer.sign(head, origins, body, created, &nonce).map_err(|error| failed(&error))
     };
-    let blank = sign(Arc::new(PlaceholderSigner(signing_key.public().clone())))?;
+    let placeholder = Arc::new(PlaceholderSigner(signing_key.public().clone()));
+    let blank = sign(&signer(args, &profile, placeholder)?)?;
     let label = label(args, &profile);
-    warn(&profile, (outgoing.head(), outgoing.body()), (label, &blank), ui);
+    warn(&profile, (head, body), (label, &blank), ui);
 
     let name = signing_key.name().to_owned();
-    let signed = sign(signing_key.open(source)?)?;
+    let signer = signer(args, &profile, signing_key.open(source)?)?;
+    let signed = sign(&signer)?;
+    let touched = match &touch {
+        Some(touch) => {
+            Some(touch.sign(&signer, (head, origins), &signed, ui).map_err(|e| failed(&e))?)
+        }
+        None => None,
+    };
     if ui.json() {
-        ui.json_line(&json(label, &outgoing, &signed, &name))?;
+        ui.json_line(&json(label, &outgoing, &signed, touched.as_ref(), &name))?;
     } else {
-        outgoing.print(args, &signed, ui)?;
+        outgoing.print(args, touched.as_ref().unwrap_or(&signed), ui)?;
         if ui.has_escaped() {
             ui.warning("the terminal is shown escapes that were not signed: print it to a file");
         }
@@ -244,6 +254,9 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             let second = format!("{label}2");
             let second = SignChanges { label: Some(&second), ..SignChanges::default() };
             let failure = again(failure, "to sign it anew", anew);
+            if args.touch.is_some() && label == TOUCH_LABEL {
+                return failure;
+            }
             again(failure, "to add a second signature", second)
         }
         SigningError::Key(why) => match why.0.downcast_ref() {
@@ -260,6 +273,8 @@ struct SignedJson<'a> {
     version: u8,
     label: &'a str,
     key: KeyJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    touch: Option<TouchJson<'a>>,
     tag: Option<&'a str>,
     created: i64,
     expires: Option<i64>,
@@ -281,6 +296,7 @@ fn json<'a>(
     label: &'a str,
     outgoing: &'a RequestToSign,
     signed: &'a Signed,
+    touched: Option<&'a Signed>,
     name: &'a str,
 ) -> SignedJson<'a> {
     // As in a verdict, an identifier without parameters is written without quotes.
@@ -292,6 +308,7 @@ fn json<'a>(
         version: 1,
         label,
         key: KeyJson { id: &signed.keyid, name },
+        touch: touched.map(TouchJson::of),
         tag: signed.tag.as_deref(),
         created: signed.created.unix(),
         expires: signed.expires.map(|time| time.unix()),
@@ -299,7 +316,7 @@ fn json<'a>(
         covered: signed.covered.iter().map(bare).collect(),
         method: outgoing.head().method(),
         target: outgoing.target(),
-        headers: outgoing.headers(signed),
+        headers: outgoing.headers(touched.unwrap_or(signed)),
         base: &signed.base,
     }
 }

@@ -1,6 +1,7 @@
 //! `mcpid verify`: prints one verdict for each request, in the order of the inputs. Requests are
 //! judged on all cores.
 
+mod demanded_touch;
 pub(crate) mod parallel;
 mod tally;
 pub(crate) mod verifier;
@@ -29,6 +30,7 @@ use crate::output::page::PageOutput;
 use crate::output::ui::Ui;
 use crate::output::verdict;
 use crate::output::verdict::page::{self, SignedBytes, VerdictPage};
+use demanded_touch::DemandedTouch;
 use tally::VerdictTally;
 use verifier::VerifierSettings;
 
@@ -130,6 +132,7 @@ struct VerifyContext {
     at: Option<JudgeTime>,
     replay: ReplayCheck,
     only: Option<String>,
+    touch: DemandedTouch,
     /// Parses a request line. The parser for a profile that signs the normal form of a URL refuses
     /// a target that has none.
     parse_line: fn(&[u8]) -> Result<InputRequest<'_>, LineError>,
@@ -183,6 +186,7 @@ impl VerifyContext {
             _ => line::parse,
         };
         let keeps_signatures = args.html.is_some();
+        let touch = DemandedTouch::of(&args.touch, judging.profile(), ui)?;
         Ok(VerifyContext {
             judging,
             verifier,
@@ -190,6 +194,7 @@ impl VerifyContext {
             replay,
             only,
             parse_line,
+            touch,
             trust,
             keeps_signatures,
             by_the_clock,
@@ -292,11 +297,13 @@ impl VerifyContext {
         }
         match verifier.judge_body(head_held, bytes) {
             Ok(held) => {
-                let statement = held.statement(head);
-                JudgedUnit::Claim(
-                    Box::new(verdict.with_statement(statement).with_failed(held.failed())),
-                    held,
-                )
+                if let Some(refused) = self.touch.refusal(head, bytes, &held) {
+                    let verdict = verdict.with_failed(held.failed()).rejected(refused);
+                    return JudgedUnit::Done(Box::new(verdict));
+                }
+                let verdict = verdict.with_statement(held.statement(head));
+                let verdict = verdict.with_touch(held.touch()).with_failed(held.failed());
+                JudgedUnit::Claim(Box::new(verdict), held)
             }
             Err(rejection) => JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         }
@@ -366,6 +373,9 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
         {
             let command = rerun_hint::verify(args, args.at, Some(verdict.body_size));
             ui.hint(&format!("to judge it all the same: {command}"));
+        }
+        "touch_required" => {
+            ui.hint("to sign with a touch: mcpid sign --touch ssh-agent:ID REQUEST")
         }
         _ => {}
     }

@@ -17,7 +17,7 @@ use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 
-const SOCKET: &str = "SSH_AUTH_SOCK";
+pub(super) const SOCKET: &str = "SSH_AUTH_SOCK";
 
 /// Maximum number of keys of an agent that one line names. Further keys are only counted.
 const MAX_KEYS_SHOWN: usize = 5;
@@ -141,7 +141,7 @@ impl SigningKey {
 ///
 /// # Errors
 /// The reference begins with an unknown scheme.
-fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
+pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
     KeyRef::parse(path).map_err(|error| {
         let file = path_word(&Path::new(".").join(path));
         Failure::usage(error.to_string()).hint(format!("a file of that name: -k {file}"))
@@ -176,13 +176,13 @@ pub(crate) fn agent() -> Result<Agent, Failure> {
     }
 }
 
-fn no_agent() -> Failure {
+pub(super) fn no_agent() -> Failure {
     let message = format!("there is no ssh-agent: {SOCKET} is not set");
     Failure::new(Exit::Key, "no_agent", message)
         .hint("to start one for this shell: eval \"$(ssh-agent)\"")
 }
 
-fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
+pub(super) fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
     let called = match wanted {
         "" => String::new(),
         _ => format!(" called {}", shell_word(wanted)),
@@ -198,8 +198,9 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
         ChooseError::Several { which } => {
             let count = which.len();
             let there = list(&which, "it is", "they are");
-            let kind = which.first().and_then(AgentIdentity::key).map(PublicKey::kind);
-            let kind = match kind {
+            let first = which.first();
+            let kind = match first.and_then(AgentIdentity::key).map(PublicKey::kind) {
+                _ if first.is_some_and(|key| key.security_key().is_some()) => "security",
                 Some(KeyKind::P256) => "P-256",
                 _ => "Ed25519",
             };
@@ -213,8 +214,21 @@ fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
         }
         ChooseError::Unfit(found) => {
             let message = format!("the key in the ssh-agent{called} is {}", found.kind());
-            Failure::new(Exit::Key, "unfit_key", message)
-                .hint("an Ed25519 key that mcpid keeps: mcpid agent add")
+            let failure = Failure::new(Exit::Key, "unfit_key", message);
+            let failure = match found.security_key() {
+                Some(_) => failure.hint(format!(
+                    "to sign with its touch: mcpid sign -k KEY --touch {SSH_AGENT}{}",
+                    found.fingerprint()
+                )),
+                None => failure,
+            };
+            failure.hint("an Ed25519 key that mcpid keeps: mcpid agent add")
+        }
+        ChooseError::NoSecurityKey { there } => {
+            let there = list(&there, "there is", "there are");
+            let message = format!("the ssh-agent has no security key{called}; {there}");
+            Failure::new(Exit::Key, "no_such_key", message)
+                .hint("to make one: ssh-keygen -t ed25519-sk -O application=ssh:mcpid")
         }
         other => Failure::new(Exit::Key, "agent", other.to_string()),
     }
@@ -230,6 +244,7 @@ fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
         let kind = match identity.key().map(PublicKey::kind) {
             Some(KeyKind::Ed25519) => "",
             Some(_) => ", P-256",
+            None if identity.security_key().is_some() => ", a security key",
             None => ", of another type",
         };
         format!("{} ({comment}{kind})", identity.fingerprint())
@@ -267,6 +282,7 @@ pub(crate) fn agent_failure(error: &AgentError) -> Failure {
         }
         AgentError::TimedOut(_) => failure("agent_timeout", error.to_string()),
         AgentError::WrongSignature => failure("agent_lied", error.to_string()),
+        AgentError::NotTouched(why) => failure("agent_lied", format!("{error}: {why}")),
         _ => failure("agent", error.to_string()),
     }
 }

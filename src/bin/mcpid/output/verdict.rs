@@ -11,8 +11,8 @@ use mcpid::clock::Timestamp;
 use mcpid::message::shown::{MOST_PRINTED, capped, printed, quoted};
 use mcpid::profile::Profile;
 use mcpid::verify::report::{
-    FailedSignature, Judgement, ONLY_A_LOG, ReportedKey, ReportedOperation, TimeSource,
-    VerdictReport,
+    FailedSignature, Judgement, ONLY_A_LOG, ReportedKey, ReportedOperation, ReportedTouch,
+    TimeSource, VerdictReport,
 };
 use mcpid::verify::window::span;
 
@@ -160,6 +160,7 @@ fn add_signer(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
             facts.push(("tag", printed(tag).into_owned()));
         }
     }
+    facts.extend(verdict.touch.as_ref().map(|touch| ("touch", touch_name(touch))));
     if let Some(created) = verdict.created() {
         facts.push(("created", created.to_string()));
     }
@@ -218,6 +219,13 @@ fn key_name(key: &ReportedKey) -> String {
         Some(name) => format!("{id} ({})", printed(name)),
         None => id.into_owned(),
     }
+}
+
+/// Returns what a touch shows, and its security key.
+fn touch_name(touch: &ReportedTouch) -> String {
+    let shown = if touch.verified { "present and verified" } else { "present" };
+    let (key, application) = (key_name(&touch.key), quoted(&touch.application));
+    format!("{shown}, by {key}, application {application}, counter {}", touch.counter)
 }
 
 fn failed_name(failed: &FailedSignature) -> String {

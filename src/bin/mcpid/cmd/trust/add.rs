@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::key::PublicKey;
 use mcpid::key::format::{self, FormatError, ImportedKey, KeyImport};
 use mcpid::key::source::KeyRef;
 use mcpid::key::store::{self, FileError};
-use mcpid::key::trust::{self, NewEntry, TrustEntry};
+use mcpid::key::trust::{self, NewEntry, SecurityKeyRules, TrustEntry};
+use mcpid::key::{KeyApplication, PublicKey, SignByTouch as _};
 use mcpid::mcp::pattern::Pattern;
 
 use super::report;
@@ -16,6 +16,7 @@ use crate::args::{TrustAddArgs, values};
 use crate::input::files;
 use crate::keys::keyfile::store_failure;
 use crate::keys::signing_key::SigningKey;
+use crate::keys::touch_key;
 use crate::keys::trust_file::edit_failure;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // A key file may contain any text as a name. A name that is not allowed in a trust file is left
     // out.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
+    new.security_key = security_key(args, found.application, new.name.as_deref())?;
     if args.client_id.iter().any(|id| id == new.key.id().as_str()) {
         let message =
             "--client-id would change nothing: a key may always call itself by its key id";
@@ -73,9 +75,51 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
+/// Returns the rules of a security key.
+///
+/// # Errors
+/// A flag for security keys with another key, or nothing says whose signatures the touch may join.
+fn security_key(
+    args: &TrustAddArgs,
+    application: Option<KeyApplication>,
+    name: Option<&str>,
+) -> Result<Option<SecurityKeyRules>, Failure> {
+    let Some(application) = application else {
+        let given = [
+            ("--for", !args.joins.is_empty()),
+            ("--alone", args.alone),
+            ("--require-verified", args.require_verified),
+        ];
+        return match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Failure::usage(format!(
+                "{flag} is for a security key, and this is another key"
+            ))
+            .hint("a security key is given as its OpenSSH line, such as id_ed25519_sk.pub")),
+            None => Ok(None),
+        };
+    };
+    let mut rules = SecurityKeyRules::new(application);
+    let joins = args.joins.iter().map(String::as_str);
+    let mut joins: Vec<&str> = joins.chain(name.filter(|_| args.joins.is_empty())).collect();
+    joins.dedup();
+    if joins.is_empty() && !args.alone {
+        let message = "nothing says whose signatures the touch of this security key may join";
+        return Err(Failure::usage(message).hint("--for NAME, the name of a key in the trust file"));
+    }
+    for signer in joins {
+        rules = rules.touching_for(signer);
+    }
+    if args.alone {
+        rules = rules.alone();
+    }
+    Ok(Some(if args.require_verified { rules.demanding_verification() } else { rules }))
+}
+
 /// A public key, and what its file says about it.
 struct KeyToTrust {
     key: PublicKey,
+    /// The application of a security key.
+    application: Option<KeyApplication>,
     name: Option<String>,
     kid: Option<String>,
     not_before: Option<Timestamp>,
@@ -87,6 +131,7 @@ impl KeyToTrust {
         let name = Some(signing_key.name().to_owned());
         KeyToTrust {
             key: signing_key.public().clone(),
+            application: None,
             name,
             kid: None,
             not_before: None,
@@ -99,6 +144,24 @@ impl KeyToTrust {
 /// without a flag.
 fn default_key() -> Result<KeyToTrust, Failure> {
     SigningKey::find(None).map(KeyToTrust::held)
+}
+
+/// Returns the public key of a source of signing keys, such as an agent. It may be a security key.
+fn of_source(key: &Path) -> Result<KeyToTrust, Failure> {
+    let unfit = match SigningKey::find(Some(key)) {
+        Ok(signing_key) => return Ok(KeyToTrust::held(signing_key)),
+        Err(failure) => failure,
+    };
+    let touch_key = touch_key::find(key).map_err(|_| unfit)?;
+    let security_key = touch_key.security_key();
+    Ok(KeyToTrust {
+        key: security_key.public().clone(),
+        application: Some(security_key.application().clone()),
+        name: Some(touch_key.comment().to_owned()),
+        kid: None,
+        not_before: None,
+        not_after: None,
+    })
 }
 
 /// Returns the failure of `--kid` for a key that is no member of a set.
@@ -119,7 +182,7 @@ fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failur
         // Every other reference, also to a source that is added later, names a signing key and not
         // a file.
         Ok(_) if kid.is_some() => return Err(no_set()),
-        Ok(_) => return SigningKey::find(Some(key)).map(KeyToTrust::held),
+        Ok(_) => return of_source(key),
     }
     // The file may contain a secret: it may be a keyfile without passphrase, or a private key by
     // mistake.
@@ -154,8 +217,8 @@ fn one(
     let mut keys = keys.into_iter();
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
-            let ImportedKey { key, name, kid, not_before, not_after, .. } = found;
-            Ok(KeyToTrust { key, name, kid, not_before, not_after })
+            let ImportedKey { key, application, name, kid, not_before, not_after, .. } = found;
+            Ok(KeyToTrust { key, application, name, kid, not_before, not_after })
         }
         (None, _) => {
             let failure = |message| Failure::new(Exit::Key, "not_a_key", message);

@@ -1,7 +1,7 @@
 //! `mcpid trust list`: prints the keys of a trust file, as a table or as JSON.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::key::trust::TrustEntry;
+use mcpid::key::trust::{SecurityKeyRules, TrustEntry};
 
 use crate::args::TrustListArgs;
 use crate::input::files;
@@ -64,6 +64,8 @@ pub(super) struct TrustedKeyJson {
     not_after: Option<String>,
     revoked_at: Option<String>,
     allow: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_key: Option<SecurityKeyRules>,
     status: &'static str,
 }
 
@@ -82,6 +84,7 @@ impl TrustedKeyJson {
             not_after: time(entry.not_after()),
             revoked_at: time(entry.revoked_at()),
             allow: entry.is_limited().then_some(allow),
+            security_key: entry.security_key().cloned(),
             status: status(entry, now),
         }
     }
@@ -116,6 +119,15 @@ impl TrustedKeyJson {
         let status = match self.algorithm {
             "ed25519" => status,
             other => format!("{status} ({other})"),
+        };
+        let status = match &self.security_key {
+            None => status,
+            Some(rules) => {
+                let signers = rules.signers().join(" ");
+                let alone = if rules.may_sign_alone() { ", alone" } else { "" };
+                ui.shown(&format!("{status} (security key for {}{alone})", or_dash(signers)))
+                    .into_owned()
+            }
         };
         let may = match &self.allow {
             None => "anything".to_owned(),

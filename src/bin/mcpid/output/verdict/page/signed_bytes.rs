@@ -12,7 +12,8 @@ pub(crate) struct SignedBytes {
     pub(crate) label: String,
     /// The bytes that were signed.
     base: String,
-    signature: [u8; 64],
+    /// 64 bytes, or 69 of a security key.
+    signature: Vec<u8>,
     /// The public key as PEM.
     pem: String,
     /// The key id: the RFC 7638 thumbprint.
@@ -27,7 +28,7 @@ impl SignedBytes {
         SignedBytes {
             label: held.label.to_owned(),
             base: held.base.to_owned(),
-            signature: *held.signature,
+            signature: held.signature.to_vec(),
             pem: format::spki_pem(key),
             id: key.id().to_string(),
             kind: key.kind(),
@@ -39,15 +40,16 @@ impl SignedBytes {
     ///
     /// The script has text from the request only in base64.
     pub(super) fn script(&self) -> Option<String> {
+        let signature: &[u8; 64] = self.signature.as_slice().try_into().ok()?;
         let (signature, thumbprint, verify) = match self.kind {
             KeyKind::Ed25519 => (
-                self.signature.to_vec(),
+                signature.to_vec(),
                 "x=$(openssl pkey -pubin -in key.pem -outform DER | tail -c 32 | url)\n\
                  id=$(printf '{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}' \"$x\" |",
                 "openssl pkeyutl -verify -pubin -inkey key.pem -rawin -in base.txt -sigfile sig.bin",
             ),
             KeyKind::P256 => (
-                der(&self.signature),
+                der(signature),
                 "x=$(openssl pkey -pubin -in key.pem -outform DER | tail -c 64 | head -c 32 | url)\n\
                  y=$(openssl pkey -pubin -in key.pem -outform DER | tail -c 32 | url)\n\
                  id=$(printf '{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}' \"$x\" \"$y\" |",

@@ -1,0 +1,102 @@
+//! `mcpid sign --touch`: a second signature, by the touch of a security key.
+
+use std::time::Duration;
+
+use mcpid::key::agent::AgentSecurityKey;
+use mcpid::message::Head;
+use mcpid::message::target::Origins;
+use mcpid::profile::{NamedProfile, Profile};
+use mcpid::sign::{Signed, Signer, SigningError, TOUCH_LABEL};
+use serde::Serialize;
+
+use crate::args::{SignArgs, Ttl};
+use crate::keys::touch_key;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
+
+/// The longest wait for a touch, in seconds, if the signature does not expire earlier.
+const LONGEST_WAIT: u64 = 60;
+
+/// The seconds that are left for sending the request after the touch.
+const TIME_TO_SEND: u32 = 10;
+
+/// The security key to wait for, and how long.
+pub(super) struct TouchPlan {
+    key: AgentSecurityKey,
+    seconds: u64,
+}
+
+impl TouchPlan {
+    /// Finds the security key of the flag; `None` if the flag was not given.
+    ///
+    /// # Errors
+    /// The profile knows no touches, the time is too short, the label is that of a touch, or there
+    /// is no such security key.
+    pub(super) fn of(args: &SignArgs, profile: &Profile) -> Result<Option<Self>, Failure> {
+        let Some(flag) = &args.touch else { return Ok(None) };
+        if profile.security_keys.is_empty() {
+            let knows = |named: &&NamedProfile| !named.profile().security_keys.is_empty();
+            let names: Vec<&str> =
+                Profile::NAMED.iter().filter(knows).map(|named| named.name).collect();
+            let message = format!("--touch: the profile {} knows no touches", profile.name);
+            return Err(Failure::usage(message).hint(format!("--profile {}", names.join(" or "))));
+        }
+        if args.label.as_deref() == Some(TOUCH_LABEL) {
+            let message = format!("--label {TOUCH_LABEL} is the label of the touch itself");
+            return Err(Failure::usage(message).hint("leave --label out"));
+        }
+        let ttl = match args.ttl {
+            Some(Ttl::Seconds(seconds)) => Some(seconds),
+            Some(Ttl::None) => None,
+            None => profile.ttl.and_then(|ttl| u32::try_from(ttl).ok()),
+        };
+        let seconds = match ttl.map(|ttl| ttl.saturating_sub(TIME_TO_SEND)) {
+            Some(0) => {
+                let message = format!("--touch needs a --ttl of over {TIME_TO_SEND}s");
+                return Err(Failure::usage(message).hint("--ttl 30s"));
+            }
+            Some(seconds) => u64::from(seconds).min(LONGEST_WAIT),
+            None => LONGEST_WAIT,
+        };
+        let key = touch_key::find(flag)?.with_timeout(Duration::from_secs(seconds));
+        Ok(Some(TouchPlan { key, seconds }))
+    }
+
+    /// Waits for the touch, and adds it to `first`.
+    ///
+    /// # Errors
+    /// As [`Signer::sign_touch`].
+    pub(super) fn sign(
+        &self,
+        signer: &Signer,
+        (head, origins): (&Head<'_>, &Origins),
+        first: &Signed,
+        ui: &mut Ui,
+    ) -> Result<Signed, SigningError> {
+        ui.note(&format!("touch the security key within {} s", self.seconds));
+        signer.sign_touch(&self.key, head, origins, first)
+    }
+}
+
+/// The touch in the JSON of the result.
+#[derive(Serialize)]
+pub(super) struct TouchJson<'a> {
+    label: &'static str,
+    key: TouchKeyJson<'a>,
+    base: &'a str,
+}
+
+#[derive(Serialize)]
+struct TouchKeyJson<'a> {
+    id: &'a str,
+}
+
+impl<'a> TouchJson<'a> {
+    pub(super) fn of(touched: &'a Signed) -> Self {
+        TouchJson {
+            label: TOUCH_LABEL,
+            key: TouchKeyJson { id: &touched.keyid },
+            base: &touched.base,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Finds the security key that a flag names.
+
+use std::env;
+use std::path::Path;
+
+use mcpid::key::agent::AgentSecurityKey;
+use mcpid::key::source::{FindKeyError, KeyRef, SSH_AGENT};
+
+use super::signing_key::{self, SOCKET};
+use crate::output::exit::Exit;
+use crate::output::failure::Failure;
+
+/// Finds the security key that `text` names, such as `ssh-agent:ID`.
+///
+/// # Errors
+/// The text names no ssh-agent, or the agent does not have exactly one such security key.
+pub(crate) fn find(text: &Path) -> Result<AgentSecurityKey, Failure> {
+    let reference = signing_key::key_ref(text)?;
+    let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
+    reference.find_security_key(socket.as_deref().map(Path::new)).map_err(|error| match error {
+        FindKeyError::NoAgent => signing_key::no_agent(),
+        FindKeyError::Agent(error) => match &reference {
+            KeyRef::Agent(wanted) => signing_key::choose_failure(error, wanted),
+            _ => signing_key::choose_failure(error, ""),
+        },
+        FindKeyError::NoSecurityKey => Failure::usage(error.to_string())
+            .hint(format!("the only security key of the ssh-agent: {SSH_AGENT}")),
+        other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
+    })
+}
