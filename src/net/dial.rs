@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, Uri};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -34,7 +35,8 @@ const LARGEST_HEAD: usize = 128 * 1024;
 /// Sends requests. Cloning is cheap; all clones share the connections. Dropping the future or the
 /// body of a response closes its connection (HTTP/1.1) or resets its stream (HTTP/2) at once.
 ///
-/// `Host` is not added; the caller has to set it.
+/// `Host` may be left out. It is sent over HTTP/1.1, and over HTTP/2 only if it differs from the
+/// authority in the URI.
 pub struct Dialer<B> {
     client: Client<TimedConnector, B>,
     connector: TimedConnector,
@@ -94,7 +96,8 @@ where
             .http2_adaptive_window(true)
             // The pings detect a server that disappeared without closing the connection.
             .http2_keep_alive_interval(Duration::from_secs(30))
-            .set_host(false)
+            // Over HTTP/1.1 only, and only if there is no `Host`.
+            .set_host(true)
             // hyper repeats a request on another connection only if none of its bytes was written.
             .retry_canceled_requests(true)
             .build(connector.clone());
@@ -105,7 +108,13 @@ where
     ///
     /// # Errors
     /// [`Error`] if no connection was made, or if it broke before the head of the response.
-    pub async fn send(&self, request: Request<B>) -> SendResult {
+    pub async fn send(&self, mut request: Request<B>) -> SendResult {
+        // RFC 9113 section 8.3.1: HTTP/2 names the host in `:authority`. nginx refuses a request that
+        // has `Host` too, even if the two are equal.
+        let named = request.headers().get(HOST).map(HeaderValue::as_bytes);
+        if named == request.uri().authority().map(|authority| authority.as_str().as_bytes()) {
+            request.headers_mut().remove(HOST);
+        }
         self.client.request(request).await
     }
 }
