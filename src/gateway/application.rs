@@ -64,7 +64,9 @@ impl Application {
     {
         match self {
             Application::Proxy(proxy) => proxy.exchange(request, outcome).await,
-            Application::Authorizer(protocol) => protocol.allow(request.extensions(), outcome),
+            Application::Authorizer(protocol) => {
+                protocol.allow(request.headers(), request.extensions(), outcome)
+            }
         }
     }
 }

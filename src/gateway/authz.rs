@@ -159,10 +159,11 @@ impl AuthzProtocol {
         }
     }
 
-    /// Returns the answer for a request that passes. It has every field of the verdict, so that the
-    /// proxy replaces each of these fields that a client sent.
+    /// Returns the answer for a request with these fields that passes. It has every field of the
+    /// verdict, so that the proxy replaces each of these fields that a client sent.
     pub(super) fn allow(
         &self,
+        fields: &HeaderMap,
         extensions: &Extensions,
         outcome: LoggedOutcome,
     ) -> Response<AnswerBody> {
@@ -170,16 +171,18 @@ impl AuthzProtocol {
         let mut response = Response::new(AnswerBody::default());
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let mut silent = Vec::new();
+        let mut dropped = Vec::new();
         for (name, value) in forward::status_fields(extensions.get::<Status>()) {
             if value.is_none() {
-                silent.push(name);
+                dropped.push(name);
             }
             let value = value.unwrap_or_else(|| HeaderValue::from_static(""));
             headers.insert(HeaderName::from_static(name), value);
         }
+        let names = fields.keys().map(HeaderName::as_str);
+        dropped.extend(names.filter(|name| self::fields::is_for_envoy_to_drop(name)));
         if self.dialect == AuthzDialect::Envoy
-            && let Ok(names) = HeaderValue::try_from(silent.join(","))
+            && let Ok(names) = HeaderValue::try_from(dropped.join(","))
         {
             headers.insert(HEADERS_TO_REMOVE, names);
         }

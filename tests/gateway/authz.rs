@@ -1,5 +1,5 @@
 //! Tests of external authorization over plain HTTP: the answers that a proxy gets. A real Envoy is
-//! tested in `tests/interop`.
+//! tested in `tests/peers`.
 
 use std::sync::Arc;
 

@@ -44,12 +44,13 @@ class Received:
 
 
 class Recorder(ThreadingHTTPServer):
-    """An MCP server behind Envoy: it keeps what it got, in either framing, and answers 200."""
+    """An MCP server behind Envoy: it keeps what it got, in either framing, and answers `status`."""
 
     daemon_threads = True
 
     def __init__(self):
         self.got: list[Received] = []
+        self.status = 200
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -73,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         fields = [(name.lower(), value) for name, value in self.headers.items()]
         self.server.got.append(Received(self.requestline, fields, body))
         answer = b'{"jsonrpc":"2.0","id":1,"result":{}}'
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -371,6 +372,20 @@ def peer(there: Shared) -> None:
     assert line["peer"] == "127.0.0.2", line
 
 
+def steered(there: Shared) -> None:
+    """A client of Envoy's own network cannot make Envoy send a request twice, nor name an address to the server."""
+    more = [("X-Envoy-Retry-On", "5xx"), ("X-Envoy-Max-Retries", "3"), ("X-Envoy-Retriable-Status-Codes", "503"),
+            ("X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms", "5000"), ("X-Real-Ip", "203.0.113.7"), ("X-Forwarded-Port", "1")]
+    there.server.status = 503
+    try:
+        answer, behind, _ = there.ask(written([*there.signed(), *more]))
+    finally:
+        there.server.status = 200
+    assert (answer.status, len(behind)) == (503, 1), f"{answer}, {behind}"
+    names = {name for name, _ in behind[0].fields}
+    assert not names & {name.lower() for name, _ in more}, names
+
+
 def upgrades(there: Shared) -> None:
     for value in ["websocket", "h2c"]:
         more = [("Connection", "Upgrade"), ("Upgrade", value)]
@@ -461,6 +476,7 @@ def cases(stand: Stand):
     yield "envoy: repeated fields are never verified as another", lambda: repeated(strict())
     yield "envoy: a body over the limit, or an empty one, is refused", lambda: too_long(strict())
     yield "envoy: the client's address is the one that Envoy saw", lambda: peer(strict())
+    yield "envoy: a client cannot steer Envoy", lambda: steered(strict())
     yield "envoy: offers to upgrade are not passed on", lambda: upgrades(strict())
     for name, attack in framing.attacks().items():
         yield f"envoy, framing: {name}", lambda name=name, attack=attack: attacked(policy(), name, attack)

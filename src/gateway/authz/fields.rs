@@ -24,6 +24,19 @@ const REPEATED: GatewayFault =
 const UPGRADE: GatewayFault =
     fault(BAD, "upgrade", "a change of the protocol cannot be authorized");
 
+/// Returns true if Envoy must drop the field `name` of a client before it passes the request on:
+/// servers take the field for the client's address or port, or the field makes Envoy itself send
+/// the request again, or in another way. Envoy drops the fields of the second kind only for clients
+/// outside of its own network.
+pub(super) fn is_for_envoy_to_drop(name: &str) -> bool {
+    if matches!(name, "x-real-ip" | "x-forwarded-port") {
+        return true;
+    }
+    let steers = ["retr", "max-retries", "hedge-", "upstream-"];
+    name.strip_prefix("x-envoy-")
+        .is_some_and(|rest| steers.iter().any(|prefix| rest.starts_with(prefix)))
+}
+
 /// Checks the fields of a request that a proxy of this dialect described.
 ///
 /// # Errors

@@ -305,3 +305,44 @@ async fn a_question_over_http2_is_read_like_one_over_http1() {
     let (status, body) = answer(&mut client, multiplexed(&foreign, &url)).await;
     assert_eq!(status, 421, "{body}");
 }
+
+/// Fields that a client writes for Envoy or about its own address are named for removal. Fields that
+/// Envoy itself writes stay.
+#[tokio::test]
+async fn envoy_is_told_to_drop_what_steers_it_or_names_the_client() {
+    let authz = envoy(|_| {}).await;
+    let dropped = [
+        "x-real-ip",
+        "x-forwarded-port",
+        "x-envoy-retry-on",
+        "x-envoy-retry-grpc-on",
+        "x-envoy-retriable-status-codes",
+        "x-envoy-retriable-header-names",
+        "x-envoy-max-retries",
+        "x-envoy-hedge-on-per-try-timeout",
+        "x-envoy-upstream-rq-timeout-ms",
+        "x-envoy-upstream-alt-stat-name",
+    ];
+    let kept = [
+        "x-envoy-external-address",
+        "x-envoy-internal",
+        "x-envoy-attempt-count",
+        "x-envoy-peer-metadata",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip-x",
+    ];
+    let all = dropped.iter().chain(&kept);
+    let wire = all.fold(authz.signed(1, CALL), |wire, name| wire.with(name, "5"));
+    let reply = authz.send(&whole(wire)).await;
+    assert_eq!((reply.status, told(&reply)[0]), (200, "verified"));
+    let removed: Vec<&str> =
+        reply.header("x-envoy-auth-headers-to-remove").unwrap().split(',').collect();
+    for name in dropped {
+        assert!(removed.contains(&name), "{name}: {removed:?}");
+    }
+    for name in kept {
+        assert!(!removed.contains(&name), "{name}: {removed:?}");
+    }
+    assert_eq!(removed.len(), dropped.len() + 2, "{removed:?}");
+}
