@@ -93,7 +93,11 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    async fn check(&self) -> Result<(), String> {
+    /// Checks whether the gateway is ready. This is what `/readyz` answers.
+    ///
+    /// # Errors
+    /// The reason why it is not ready, in words for the operator.
+    pub async fn check(&self) -> Result<(), String> {
         if self.draining.load(Ordering::Relaxed) {
             return Err("shutting down".to_owned());
         }

@@ -27,6 +27,8 @@ mod program;
 mod proxies;
 mod request_faults;
 mod servers;
+#[cfg(target_os = "linux")]
+mod service;
 mod sessions;
 mod stalls;
 mod streams;

@@ -185,6 +185,11 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
     home.capture("s");
     home.write("empty", "\n");
     home.write("pw", "s3cret\n");
+    // A service of systemd gets its credentials in a folder.
+    for (folder, password) in [("credentials", "s3cret\n"), ("hollow", "\n")] {
+        std::fs::create_dir(home.path(folder)).unwrap();
+        home.write(&format!("{folder}/nonces-password"), password);
+    }
     let store = "mcpid verify --nonces redis://127.0.0.1:1 s";
     for (given, exit, said) in [
         ("MCPID_NONCES_PASSWORD=", 2, "MCPID_NONCES_PASSWORD gives an empty password"),
@@ -195,6 +200,10 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         // No server listens at this address, so the password was read. The message does not repeat
         // it.
         ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
+        ("CREDENTIALS_DIRECTORY=credentials", 5, "the nonce store redis://127.0.0.1:1"),
+        ("CREDENTIALS_DIRECTORY=nothing", 5, "the nonce store redis://127.0.0.1:1"),
+        ("CREDENTIALS_DIRECTORY=hollow", 2, "nonces-password gives an empty password"),
+        ("CREDENTIALS_DIRECTORY=hollow MCPID_NONCES_PASSWORD=s3cret", 5, "the nonce store redis://127.0.0.1:1"),
     ] {
         let ran = home.sh(&format!("{given} {store}")).ends(exit);
         assert!(ran.err.contains(said), "{given}: {}", ran.err);

@@ -17,7 +17,7 @@ struct Variable {
     only: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 12] = [
+const VARIABLES: [Variable; 15] = [
     Variable {
         name: "MCPID_KEY",
         what: "the keyfile or ssh-agent:ID, where no --key is given",
@@ -98,6 +98,38 @@ const VARIABLES: [Variable; 12] = [
         name: "XDG_CONFIG_HOME",
         what: "in place of ~/.config, where the default keyfile and trust file are",
         beside: &["key", "keyfile", "trust", "output"],
+        only: &[],
+    },
+    Variable {
+        name: "STATE_DIRECTORY",
+        what: "the folder of files that are kept, as systemd sets it for a service",
+        beside: &["nonces", "audit"],
+        only: &[
+            "mcpid gateway",
+            "mcpid authz",
+            "mcpid nonce list",
+            "mcpid nonce prune",
+            "mcpid audit init",
+            "mcpid audit verify",
+            "mcpid audit show",
+            "mcpid audit prove",
+            "mcpid audit consistency",
+            "mcpid audit witness",
+            "mcpid audit archive",
+            "mcpid audit erase",
+            "mcpid audit report",
+        ],
+    },
+    Variable {
+        name: "CREDENTIALS_DIRECTORY",
+        what: "where systemd puts nonces-password, the password of a Redis store",
+        beside: &["nonces"],
+        only: &[],
+    },
+    Variable {
+        name: "NOTIFY_SOCKET",
+        what: "where systemd is told that the server is ready, and that it stops",
+        beside: &["check_config"],
         only: &[],
     },
     Variable { name: "NO_COLOR", what: "honoured: no output is coloured", beside: &[], only: &[] },

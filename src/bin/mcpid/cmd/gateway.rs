@@ -6,6 +6,7 @@ mod log_writer;
 mod report;
 mod serve;
 pub(crate) mod settings;
+mod supervisor;
 
 use std::ffi::OsString;
 use std::path::Path;

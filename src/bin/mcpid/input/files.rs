@@ -111,7 +111,7 @@ pub(crate) enum NonceStoreName {
 }
 
 /// Returns the nonce store: from the flag, or else from `MCPID_NONCES`, or else `nonces.db` in the
-/// state folder. Systems without a state folder use the local data folder.
+/// state folder.
 ///
 /// # Errors
 /// The variable is set but empty or not UTF-8, or there is no folder.
@@ -127,12 +127,32 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<NonceStoreName, Failure> {
         }
         return Ok(NonceStoreName::Named(text, NamedBy::Variable));
     }
+    let path = state_folder("name the store: --nonces sqlite:FILE")?.join("nonces.db");
+    Ok(NonceStoreName::Default(NamedPath { path, named: NamedBy::Default }))
+}
+
+/// Returns the folder for files that a command keeps between its runs: the first one of
+/// `STATE_DIRECTORY`, which systemd sets for a service with `StateDirectory=`; or else `mcpid` in
+/// the state folder of the user. Systems without a state folder use the local data folder. `hint`
+/// says how to name the file instead.
+///
+/// # Errors
+/// The variable does not begin with an absolute path, or there is no folder.
+pub(crate) fn state_folder(hint: &str) -> Result<PathBuf, Failure> {
+    const VARIABLE: &str = "STATE_DIRECTORY";
+    if let Some(folders) = env::var_os(VARIABLE) {
+        // systemd separates folders by colons, as in PATH.
+        let first = env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
+        return first.ok_or_else(|| {
+            Failure::usage(format!("{VARIABLE} does not begin with an absolute path"))
+                .hint(format!("unset {VARIABLE}"))
+        });
+    }
     let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
         Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
-            .hint("name the store: --nonces sqlite:FILE")
+            .hint(hint)
     })?;
-    let path = folder.join("mcpid").join("nonces.db");
-    Ok(NonceStoreName::Default(NamedPath { path, named: NamedBy::Default }))
+    Ok(folder.join("mcpid"))
 }
 
 /// Returns the folder of the audit log: from the flag, or else `audit` in the state folder.
@@ -146,11 +166,8 @@ pub(crate) fn audit(flag: Option<&Path>) -> Result<NamedPath, Failure> {
         }
         return Ok(NamedPath { path: path.to_owned(), named: NamedBy::Flag });
     }
-    let folder = dirs::state_dir().or_else(dirs::data_local_dir).ok_or_else(|| {
-        Failure::new(Exit::Input, "no_home", "there is no home folder to look for files in")
-            .hint("name the folder: --audit DIR")
-    })?;
-    Ok(NamedPath { path: folder.join("mcpid").join("audit"), named: NamedBy::Default })
+    let path = state_folder("name the folder: --audit DIR")?.join("audit");
+    Ok(NamedPath { path, named: NamedBy::Default })
 }
 
 fn place(

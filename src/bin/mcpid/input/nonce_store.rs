@@ -1,7 +1,7 @@
 //! Opens the nonce stores that `--nonces` and `MCPID_NONCES` name, and words the failures.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mcpid::block_on;
@@ -223,6 +223,10 @@ fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreW
 /// file with the password.
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 
+/// The credential of a systemd service (`LoadCredential=`) with the password of a Redis store, if it
+/// is given nowhere else: a file in the folder that `CREDENTIALS_DIRECTORY` names.
+const CREDENTIAL: &str = "nonces-password";
+
 /// The longest password in a file, in bytes. A longer file is the wrong file.
 const MAX_PASSWORD_BYTES: u32 = 4096;
 
@@ -240,6 +244,10 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     if let [one, other, ..] = given.as_slice() {
         return Err(Failure::usage(format!("{one} and {other} both give a password")));
     }
+    let path = path.map(PathBuf::from).or_else(|| {
+        let folder = env::var_os("CREDENTIALS_DIRECTORY").filter(|_| given.is_empty())?;
+        Some(Path::new(&folder).join(CREDENTIAL)).filter(|path| path.exists())
+    });
     let text = match (direct, path) {
         (Some(text), _) => text
             .into_string()
@@ -247,15 +255,15 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
             .map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
         (None, Some(path)) => {
             let bytes =
-                files::open_quietly(Some(Path::new(&path)))?.read_secret(MAX_PASSWORD_BYTES)?;
+                files::open_quietly(Some(&path))?.read_secret(MAX_PASSWORD_BYTES)?;
             let text = std::str::from_utf8(&bytes)
-                .map_err(|_| Failure::usage(format!("the file that {file} names is not UTF-8")))?;
+                .map_err(|_| Failure::usage("the file with the password is not UTF-8"))?;
             Zeroizing::new(text.strip_suffix('\n').unwrap_or(text).to_owned())
         }
         (None, None) => return Ok(None),
     };
     if text.is_empty() {
-        let name = given.first().copied().unwrap_or(PASSWORD);
+        let name = given.first().copied().unwrap_or(CREDENTIAL);
         return Err(Failure::usage(format!("{name} gives an empty password")));
     }
     Ok(Some(text))

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::log_writer::GatewayLogWriter;
 use super::settings::{GatewaySettings, certificates, to_upstream};
+use super::supervisor::Supervisor;
 use crate::args::FrontFlags;
 use crate::cmd::audit::{open, witnessing};
 use crate::cmd::verify::verifier::VerifierSettings;
@@ -55,6 +56,7 @@ pub(crate) fn run(
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let supervisor = Supervisor::of_this_process()?;
     let metrics = Arc::new(Metrics::new());
     let retention =
         settings.judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
@@ -132,6 +134,7 @@ pub(crate) fn run(
     // Signal handlers are installed before listening, because a supervisor may stop the gateway as
     // soon as a port answers.
     let (stop, mut stopped) = watch::channel(false);
+    let stopping = stopped.clone();
     signals(&runtime, &events, stop)?;
 
     let mut server = GatewayServer::new(gateway.clone(), bind(&runtime, &listen)?, limits);
@@ -162,6 +165,15 @@ pub(crate) fn run(
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             };
             let _ = events.send(GatewayEvent::Over(server.run(workers, stop).await));
+        });
+    }
+    if let Some(supervisor) = supervisor {
+        let (readiness, events) = (Arc::clone(&readiness), events.clone());
+        runtime.spawn(async move {
+            if let Err(error) = supervisor.report(&readiness, stopping).await {
+                let words = format!("the supervisor is not told the state: {}", reason(&error).1);
+                let _ = events.send(GatewayEvent::Warning(words));
+            }
         });
     }
     let mut console = GatewayConsole {
