@@ -28,6 +28,12 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
         "key_not_valid" => {
             "the trust entry says from when until when the key counts: mcpid trust list"
         }
+        "signature_invalid" => {
+            "clients must call what --origin says (https if a proxy ends TLS); a proxy must keep path, query and signed fields"
+        }
+        "digest_mismatch" => {
+            "the body is not the one that was signed: a proxy in front must not change it"
+        }
         "expired" | "not_yet_valid" => "compare the clocks of client and gateway",
         "body_unseen" => {
             "the proxy has to show bodies: Envoy with_request_body, allow_partial_message: false; Traefik forwardBody"

@@ -82,7 +82,12 @@ async fn a_supervisor_is_told_that_the_gateway_is_ready_and_that_it_stops() {
 
 /// Runs `gateway --check-config`, or `gateway`, with one variable. Returns the exit code and all
 /// output.
-fn with_variable(folder: &tempfile::TempDir, name: &str, value: &str, more: &[&str]) -> (i32, String) {
+fn with_variable(
+    folder: &tempfile::TempDir,
+    name: &str,
+    value: &str,
+    more: &[&str],
+) -> (i32, String) {
     let output = program()
         .args(["gateway", "--listen", &format!("127.0.0.1:{}", free_port())])
         .args(["--upstream", "http://127.0.0.1:9/mcp", "--origin", "https://mcp.example.com", "-r"])

@@ -40,6 +40,7 @@ import faults
 import framing
 import http2
 import matrix
+import proxies
 import refusing
 import resources
 import shared_nonces
@@ -61,6 +62,7 @@ def cases(stand: Stand):
     yield from faults.cases(stand)
     yield from crowd.cases(stand)
     yield from envoy.cases(stand)
+    yield from proxies.cases(stand)
     for step in shared_nonces.STEPS:
         yield f"redis: {step}", lambda step=step: redis.step(step)
 

@@ -203,7 +203,11 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         ("CREDENTIALS_DIRECTORY=credentials", 5, "the nonce store redis://127.0.0.1:1"),
         ("CREDENTIALS_DIRECTORY=nothing", 5, "the nonce store redis://127.0.0.1:1"),
         ("CREDENTIALS_DIRECTORY=hollow", 2, "nonces-password gives an empty password"),
-        ("CREDENTIALS_DIRECTORY=hollow MCPID_NONCES_PASSWORD=s3cret", 5, "the nonce store redis://127.0.0.1:1"),
+        (
+            "CREDENTIALS_DIRECTORY=hollow MCPID_NONCES_PASSWORD=s3cret",
+            5,
+            "the nonce store redis://127.0.0.1:1",
+        ),
     ] {
         let ran = home.sh(&format!("{given} {store}")).ends(exit);
         assert!(ran.err.contains(said), "{given}: {}", ran.err);

@@ -254,8 +254,7 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
             .map(Zeroizing::new)
             .map_err(|_| Failure::usage(format!("{PASSWORD} is not UTF-8")))?,
         (None, Some(path)) => {
-            let bytes =
-                files::open_quietly(Some(&path))?.read_secret(MAX_PASSWORD_BYTES)?;
+            let bytes = files::open_quietly(Some(&path))?.read_secret(MAX_PASSWORD_BYTES)?;
             let text = std::str::from_utf8(&bytes)
                 .map_err(|_| Failure::usage("the file with the password is not UTF-8"))?;
             Zeroizing::new(text.strip_suffix('\n').unwrap_or(text).to_owned())

@@ -30,8 +30,10 @@ impl Supervisor {
     pub(crate) fn of_this_process() -> Result<Option<Self>, Failure> {
         let Some(name) = env::var_os(VARIABLE) else { return Ok(None) };
         let address = address(&name).ok_or_else(|| {
-            Failure::usage(format!("{VARIABLE} names no socket: neither an absolute path nor @NAME"))
-                .hint(format!("unset {VARIABLE}"))
+            Failure::usage(format!(
+                "{VARIABLE} names no socket: neither an absolute path nor @NAME"
+            ))
+            .hint(format!("unset {VARIABLE}"))
         })?;
         let connected = || -> io::Result<StdUnixDatagram> {
             let socket = StdUnixDatagram::unbound()?;

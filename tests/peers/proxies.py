@@ -1,0 +1,466 @@
+"""nginx, HAProxy, Caddy and Envoy before `mcpid gateway`, with the configurations of contrib. Only addresses and
+certificates are changed. Each proxy ends TLS. Clients of both revisions sign by `mcpid connect`.
+"""
+
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+import framing
+from bridging import command
+from callers import CLIENTS
+from envoy import Recorder, replaced, without, written
+from matrix import check, direct, same, statuses
+from servers import HERE, Running, Stand, free_port, listens, until
+from upstream import EVENTS, Upstream, event
+from wire import ACCEPT, JSON, Answer, Connection, call, head
+
+CONTRIB = HERE.parents[1] / "contrib"
+CALL = call("delete_db", "outer")
+# The address of the test's clients. That of the proxies is 127.0.0.1.
+CLIENT = "127.0.0.2"
+LIES = [
+    ("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "203.0.113.7"),
+    ("Forwarded", "for=203.0.113.7;host=evil.example"), ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Port", "1"), ("Mcpid-Status", "verified"), ("Mcpid-Name", "bob"),
+]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for 127.0.0.1, its key, both in one file, and the authority."""
+
+    chain: Path
+    key: Path
+    both: Path
+    authority: Path
+
+
+@cache
+def certificate(stand: Stand) -> Certificate:
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def signed(subject: str, key, issuer: str, by, more: list) -> x509.Certificate:
+        name = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+        builder = x509.CertificateBuilder(
+            issuer_name=name(issuer), subject_name=name(subject), public_key=key.public_key(),
+            serial_number=x509.random_serial_number(), not_valid_before=now - datetime.timedelta(hours=1),
+            not_valid_after=now + datetime.timedelta(days=1),
+        )
+        for extension, is_critical in more:
+            builder = builder.add_extension(extension, is_critical)
+        return builder.sign(by, hashes.SHA256())
+
+    root, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = signed("authority", root, "authority", root, [(x509.BasicConstraints(True, None), True)])
+    own = signed("proxy", key, "authority", root, [
+        (x509.BasicConstraints(False, None), True),
+        (x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False),
+    ])
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    contents = {"chain": own.public_bytes(pem), "key": secret, "both": own.public_bytes(pem) + secret,
+                "authority": authority.public_bytes(pem)}
+    files = {}
+    for name, content in contents.items():
+        files[name] = stand.folder / f"proxy-{name}.pem"
+        files[name].write_bytes(content)
+    return Certificate(**files)
+
+
+# ---- the proxies --------------------------------------------------------------------------
+
+
+def nginx(stand: Stand, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(stand)
+    text = (CONTRIB / "nginx/mcpid.conf").read_text()
+    for old, new in [("listen 443 ", f"listen 127.0.0.1:{port} "), ("server 127.0.0.1:8080;", f"server 127.0.0.1:{gateway};"),
+                     ("/etc/ssl/mcp.example.com.pem", str(pair.chain)),
+                     ("/etc/ssl/private/mcp.example.com.key", str(pair.key))]:
+        text = replaced(text, old, new)
+    return nginx_with(folder, text)
+
+
+def nginx_with(folder: Path, servers: str) -> list:
+    """nginx with these lines where Debian includes /etc/nginx/conf.d."""
+    places = "".join(f"{name}_temp_path {folder}/{name};" for name in
+                     ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    file = folder / "nginx.conf"
+    file.write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\n"
+        f"events {{ worker_connections 256; }}\nhttp {{ access_log off; {places}\n{servers}\n}}\n")
+    return ["nginx", "-p", folder, "-e", "stderr", "-c", file]
+
+
+def haproxy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
+    text = (CONTRIB / "haproxy/haproxy.cfg").read_text()
+    for old, new in [("bind :443 ", f"bind 127.0.0.1:{port} "), ("gateway 127.0.0.1:8080", f"gateway 127.0.0.1:{gateway}"),
+                     ("/etc/haproxy/mcp.example.com.pem", str(certificate(stand).both))]:
+        text = replaced(text, old, new)
+    file = folder / "haproxy.cfg"
+    file.write_text(text)
+    return ["haproxy", "-db", "-f", file]
+
+
+def caddy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(stand)
+    text = (CONTRIB / "caddy/Caddyfile").read_text()
+    # The test has a certificate already.
+    text = replaced(text, "\nmcp.example.com {", f"\nhttps://127.0.0.1:{port} {{\n\ttls {pair.chain} {pair.key}")
+    text = replaced(text, "reverse_proxy 127.0.0.1:8080", f"reverse_proxy 127.0.0.1:{gateway}")
+    return caddy_with(folder, text)
+
+
+def caddy_with(folder: Path, text: str) -> list:
+    file = folder / "Caddyfile"
+    file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text)
+    return ["caddy", "run", "--config", file, "--adapter", "caddyfile"]
+
+
+def envoy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(stand)
+    text = (CONTRIB / "envoy/gateway.yaml").read_text()
+    for old, new in [("address: 0.0.0.0, port_value: 443 ", f"address: 127.0.0.1, port_value: {port} "),
+                     ("port_value: 8080 ", f"port_value: {gateway} "),
+                     ("/etc/envoy/mcp.example.com.pem", str(pair.chain)),
+                     ("/etc/envoy/mcp.example.com.key", str(pair.key))]:
+        text = replaced(text, old, new)
+    file = folder / "gateway.yaml"
+    file.write_text(text)
+    program = Path(stand.tools.python2).parent / "envoy"
+    return [program, "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
+
+
+PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "envoy": envoy}
+
+
+@contextlib.contextmanager
+def running(stand: Stand, name: str, port: int, make):
+    """A proxy that listens at `port`. `make` writes its configuration into a folder and returns its command."""
+    folder = stand.log(f"{name}-files").with_suffix("")
+    folder.mkdir()
+    process = Running(stand, name, make(folder), env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)})
+    try:
+        def starts():
+            assert process.process.poll() is None, process.said()[-2000:]
+            return listens(port)
+
+        until(starts, f"{name} listens", 20)
+        yield process
+    finally:
+        process.end()
+
+
+@dataclass
+class TlsConnection(Connection):
+    """A connection of a client at another address than the proxy's."""
+
+    authority: Path | None = None
+
+    def __post_init__(self):
+        plain = socket.create_connection(("127.0.0.1", self.port), self.timeout, source_address=(CLIENT, 0))
+        if self.authority:
+            context = ssl.create_default_context(cafile=self.authority)
+            context.set_alpn_protocols(["http/1.1"])
+            plain = context.wrap_socket(plain, server_hostname="127.0.0.1")
+        self.socket = plain
+
+
+@dataclass
+class Front:
+    """A proxy, the gateway behind it, and a server that records behind that."""
+
+    stand: Stand
+    name: str
+    server: Upstream = field(default_factory=Upstream)
+
+    def __post_init__(self):
+        self.context, self.port = contextlib.ExitStack(), free_port()
+        self.origin = f"https://127.0.0.1:{self.port}"
+        self.gateway = self.context.enter_context(self.stand.gateway(
+            self.server.url, "--origin", self.origin, "--trusted-proxy", "127.0.0.1"))
+        make = lambda folder: PROXIES[self.name](self.stand, folder, self.port, self.gateway.port)
+        self.context.enter_context(running(self.stand, self.name, self.port, make))
+
+    def close(self) -> None:
+        self.context.close()
+        self.server.__exit__()
+
+    def connect(self) -> TlsConnection:
+        return TlsConnection(self.port, timeout=30, authority=certificate(self.stand).authority)
+
+    def signed(self, body: bytes = CALL, *, target: str = "/mcp", method: str = "POST", key=None, more: list = ()):
+        fields = [("Host", f"127.0.0.1:{self.port}"), *([JSON] if body else []), ACCEPT, *more]
+        return fields + (key or self.stand.key).sign(method, self.origin + target, fields, body)
+
+    def ask(self, data: bytes, method: str = "POST") -> tuple[Answer, list, dict | None]:
+        """The answer, what reached the server, and the line of the gateway's log if the request got there."""
+        self.server.take()
+        before = len(self.gateway.lines())
+        with self.connect() as connection:
+            answer = connection.send(data).answer(method)
+        lines = until(lambda: self.gateway.lines()[before:], "a line of the gateway")
+        assert len(lines) == 1, lines
+        return answer, self.server.take(), lines[0]
+
+
+# ---- the cases ----------------------------------------------------------------------------
+
+
+def both_revisions(stand: Stand, name: str) -> None:
+    """Clients of both revisions get the same as without proxy and gateway; each request is verified."""
+    server, port = stand.server("py2"), free_port()
+    bare = {client: direct(stand, "py2", "stateful-sse", client) for client in ("py2", "py2-legacy")}
+    flags = ["--origin", f"https://127.0.0.1:{port}", "--trusted-proxy", "127.0.0.1"]
+    with stand.gateway(server.urls["stateful-sse"], *flags) as gateway, \
+            running(stand, name, port, lambda folder: PROXIES[name](stand, folder, port, gateway.port)):
+        before = server.mark()
+        for client in bare:
+            process, says = CLIENTS[client]
+            token = f"behind-{name}-{client}"
+            bridge = command(stand, f"https://127.0.0.1:{port}/mcp", "--ca", certificate(stand).authority)
+            job = {**says, "stdio": bridge, "env": stand.environment, "log": str(stand.log(f"connect-{name}"))}
+            answer = stand.client(process).do(do="walk", token=token, **job)
+            assert "ok" in answer, f"{client}: {answer}\n{Path(job['log']).read_text()[-2000:]}"
+            found = answer["ok"]
+            check(found, "py2", "stateful-sse", client, token)
+            found = same(found, token)
+            assert found == bare[client], f"{client}: {found}\ndirectly: {bare[client]}"
+        assert statuses(server, before) == {("verified",)}, statuses(server, before)
+
+
+def judged(there: Front) -> None:
+    """What was signed arrives as it was signed, and what was changed is refused as the gateway refuses it."""
+    large = b" " * (3 << 20) + CALL
+    for what, data, method in [
+        ("signed", written(there.signed()), "POST"),
+        ("in chunks", head("POST", "/mcp", [*there.signed(), ("Transfer-Encoding", "chunked")]) + framing.chunked(CALL), "POST"),
+        ("with a query", written(there.signed(target="/mcp?a=%2F&b=c+d;e"), target="/mcp?a=%2F&b=c+d;e"), "POST"),
+        ("a body of 3 MiB", written(there.signed(large), large), "POST"),
+        ("a GET", written(there.signed(b"", method="GET"), b"", "GET"), "GET"),
+        ("a DELETE", written(there.signed(b"", method="DELETE"), b"", "DELETE"), "DELETE"),
+        ("a field with a comma", written(there.signed(more=[("Mcp-Param-City", "Oslo, Norway!")])), "POST"),
+    ]:
+        answer, behind, _ = there.ask(data, method)
+        assert answer.status == 200 and len(behind) == 1, f"{what}: {answer}, {behind}"
+        assert behind[0].all("mcpid-status") == ["verified"], f"{what}: {behind}"
+        assert behind[0].all("mcpid-name") == ["alice"], f"{what}: {behind}"
+    for what, data, code, reason in [
+        ("unsigned", written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT]), "signature_missing", "signature_missing"),
+        ("a stranger", written(there.signed(key=there.stand.stranger)), "key_unknown", "key_unknown"),
+        ("another body", written(there.signed(), CALL.replace(b"outer", b"inner")), "digest_mismatch", "digest_mismatch"),
+        ("another query", written(there.signed(), target="/mcp?a"), "signature_invalid", "key_unknown"),
+        ("a field less", written(without(there.signed(more=[("Mcp-Param-A", "1")]), "mcp-param-a")),
+         "signature_invalid", "key_unknown"),
+        ("another method", written(there.signed(), method="DELETE"), "signature_invalid", None),
+    ]:
+        answer, behind, line = there.ask(data)
+        assert (answer.status >= 400, behind) == (True, []), f"{what}: {answer}, {behind}"
+        assert reason is None or (answer.status, answer.reason) == (403, reason), f"{what}: {answer}"
+        assert reason is None or line["code"] == code, f"{what}: {line}"
+        assert reason is None or "accept-signature" in answer.headers, f"{what}: {answer}"
+    # A signature counts once.
+    data = written(there.signed())
+    assert there.ask(data)[0].status == 200
+    answer, behind, _ = there.ask(data)
+    assert (answer.status, answer.reason, behind) == (403, "nonce_replayed", []), answer
+
+
+def lies(there: Front) -> None:
+    """What a client says about its address and about the verdict has no effect."""
+    for data, method, told in [
+        (written([*there.signed(), *LIES]), "POST", ["verified"]),
+        (written([("Host", f"127.0.0.1:{there.port}"), *LIES], b"", "GET", "/.well-known/oauth-protected-resource"), "GET", []),
+    ]:
+        answer, behind, line = there.ask(data, method)
+        assert answer.status == 200 and len(behind) == 1, f"{answer}, {behind}"
+        got = behind[0]
+        assert got.all("x-forwarded-for") == [CLIENT], got
+        # The scheme of the first --origin, which is the gateway's own.
+        assert got.all("x-forwarded-proto") == ["http"], got
+        assert got.all("x-forwarded-host") == [f"127.0.0.1:{there.port}"], got
+        assert not any(got.all(name) for name in ("x-real-ip", "forwarded", "x-forwarded-port")), got
+        assert got.all("mcpid-status") == told, got
+        assert got.all("mcpid-name") == (["alice"] if told else []), got
+        assert line["peer"] == CLIENT, line
+    answer, behind, line = there.ask(written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT, *LIES]))
+    assert (answer.status, behind, line["peer"]) == (403, [], CLIENT), f"{answer}, {behind}, {line}"
+
+
+def streams(there: Front) -> None:
+    """Each event arrives before the next one is sent, and the server notices a client that goes away."""
+    seen, gone = threading.Event(), threading.Event()
+    progress = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":%d}}'
+
+    def wait_for_end(connection, more: bytes = b"") -> None:
+        """Waits until the gateway ends the connection, and sends `more` meanwhile."""
+        end = time.monotonic() + 20
+        connection.settimeout(0.2)
+        while time.monotonic() < end:
+            try:
+                ended = connection.recv(1) == b""
+            except TimeoutError:
+                connection.sendall(more)
+                continue
+            except OSError:
+                ended = True
+            if ended:
+                gone.set()
+                break
+        raise StopIteration
+
+    def stream(connection, request):
+        connection.sendall(EVENTS + event(progress % 1))
+        if seen.wait(20):
+            connection.sendall(event(progress % 2))
+        # HAProxy notices that an HTTP/1.1 client went away when it sends the next event.
+        wait_for_end(connection, event(progress % 3) if there.name == "haproxy" else b"")
+
+    def silence(connection, request):
+        wait_for_end(connection)
+
+    there.server.take()
+    try:
+        there.server.behave = stream
+        with there.connect() as connection:
+            connection.send(written(there.signed()))
+            status, fields = connection.answer_head()
+            assert (status, fields["content-type"]) == (200, "text/event-stream"), (status, fields)
+            connection.until((progress % 1).encode())
+            seen.set()
+            connection.until((progress % 2).encode())
+            assert not gone.is_set()
+        assert gone.wait(10), "the server does not notice that the client went away from a stream"
+        if there.name == "haproxy":
+            return
+        gone.clear()
+        there.server.behave = silence
+        with there.connect() as connection:
+            connection.send(written(there.signed()))
+            until(lambda: len(there.server.requests) == 2, "the request reaches the server", 10)
+        assert gone.wait(10), "the server does not notice that the client went away from a call"
+    finally:
+        there.server.behave = None
+        seen.set()
+
+
+def outage(stand: Stand, name: str) -> None:
+    """A gateway that is down means no, and no request is sent twice when it ends one."""
+    def close(connection, request):
+        raise StopIteration
+
+    port, closing = free_port(), Upstream(behave=close)
+    with running(stand, name, port, lambda folder: PROXIES[name](stand, folder, port, closing.port)):
+        for what, behind in [("one that closes", 1), ("none", 0)]:
+            with TlsConnection(port, timeout=30, authority=certificate(stand).authority) as connection:
+                answer = connection.send(written([("Host", f"127.0.0.1:{port}"), JSON, ACCEPT])).answer()
+            assert answer.status in (502, 503), f"{what}: {answer}"
+            found = closing.take()
+            assert len(found) == behind, f"{what}: {found}"
+            closing.__exit__()
+
+
+def mistakes(stand: Stand) -> None:
+    """A line of nginx or a flag that is wrong is named in the gateway's log."""
+    server = Upstream()
+    ports = [free_port() for _ in range(5)]
+    keep = "proxy_set_header Host $http_host;"
+    with stand.gateway(server.url, *(flag for port in ports[:4] for flag in ("--origin", f"http://127.0.0.1:{port}")),
+                       "--origin", f"https://127.0.0.1:{ports[4]}") as gateway:
+        # nginx names the group of servers as the host.
+        group, to = f"upstream gateways {{ server 127.0.0.1:{gateway.port}; }}\n", "proxy_pass http://gateways"
+        wrong = [
+            ("/mcp", f"location / {{ {to}; }}", 421, "target_mismatch", keep),
+            ("/api/mcp", f"location /api/ {{ {to}/; {keep} }}", 403, "signature_invalid", "a proxy must keep path"),
+            ("/mcp", f"location /mcp {{ {to}/mcp/; {keep} }}", 404, "not_found", "--path"),
+            ("/mcp", f"location / {{ {to}; {keep} proxy_set_header Connection \"close, x-a\"; }}", 400, "connection",
+             'proxy_set_header Connection "";'),
+            # Clients sign what they call, and --origin says https.
+            ("/mcp", f"location / {{ {to}; {keep} }}", 403, "signature_invalid", "--origin"),
+        ]
+        text = group + "\n".join(f"server {{ listen 127.0.0.1:{port}; {lines} }}" for port, (_, lines, *_) in zip(ports, wrong))
+        with running(stand, "nginx", ports[-1], lambda folder: nginx_with(folder, text)):
+            for port, (target, lines, status, reason, hint) in zip(ports, wrong):
+                fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT]
+                fields += stand.key.sign("POST", f"http://127.0.0.1:{port}{target}", fields, CALL)
+                before = len(gateway.lines())
+                with Connection(port) as connection:
+                    answer = connection.send(written(fields, target=target)).answer()
+                line = until(lambda: gateway.lines()[before:], "a line of the gateway")[0]
+                assert answer.status == status and not server.take(), f"{lines}: {answer}"
+                assert reason in (line["code"], line["note"]), f"{lines}: {line}"
+                assert hint in line["hint"], f"{lines}: {line}"
+
+
+def asked(stand: Stand) -> None:
+    """nginx's auth_request and Caddy's forward_auth show authz no body, so nothing is verified behind them."""
+    server = Recorder()
+    for name, dialect, status, why in [("nginx", "envoy", 403, "signature_invalid"), ("caddy", "traefik", 403, "did not show the whole body")]:
+        port, authz_port = free_port(), free_port()
+        log = stand.log("asked-requests")
+        authz = Running(stand, "authz", [
+            stand.tools.mcpid, "authz", "--listen", f"127.0.0.1:{authz_port}", "--dialect", dialect,
+            "--origin", f"http://127.0.0.1:{port}", "-r", stand.trust, "--nonces", f"sqlite:{stand.nonces}",
+            "--log", log,
+        ])
+        nginx_lines = (
+            f"server {{ listen 127.0.0.1:{port}; location / {{ auth_request /ask; proxy_pass http://127.0.0.1:{server.server_port}; }}\n"
+            f"location = /ask {{ internal; proxy_pass http://127.0.0.1:{authz_port}$request_uri; proxy_pass_request_body off;\n"
+            'proxy_set_header Content-Length ""; proxy_set_header Host $http_host; } }')
+        caddy_lines = (f"http://127.0.0.1:{port} {{\n\tforward_auth 127.0.0.1:{authz_port} {{\n\t\turi /\n\t}}\n"
+                       f"\treverse_proxy 127.0.0.1:{server.server_port}\n}}\n")
+        make = {"nginx": lambda folder: nginx_with(folder, nginx_lines), "caddy": lambda folder: caddy_with(folder, caddy_lines)}
+        try:
+            until(lambda: listens(authz_port), "authz listens", 10)
+            with running(stand, name, port, make[name]):
+                fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT]
+                fields += stand.key.sign("POST", f"http://127.0.0.1:{port}/mcp", fields, CALL)
+                with Connection(port) as connection:
+                    answer = connection.send(written(fields)).answer()
+                assert answer.status == status and not server.take(), f"{name}: {answer}"
+                said = until(lambda: log.exists() and log.read_text(), "a line of authz")
+                assert why in said, f"{name}: {said}"
+        finally:
+            authz.end()
+
+
+def shown() -> None:
+    """Each line that docs/proxies.md shows of a configuration stands in its file."""
+    page = (HERE.parents[1] / "docs/proxies.md").read_text()
+    for name in ("nginx/mcpid.conf", "haproxy/haproxy.cfg", "caddy/Caddyfile"):
+        section = page.split(f"](../contrib/{name})", 1)[1]
+        lines = section.split("```text\n", 1)[1].split("```", 1)[0].splitlines()
+        there = {line.strip() for line in (CONTRIB / name).read_text().splitlines()}
+        assert lines and set(lines) <= there, set(lines) - there
+
+
+def cases(stand: Stand):
+    fronts = {}
+
+    def front(name: str) -> Front:
+        if name not in fronts:
+            fronts[name] = Front(stand, name)
+        return fronts[name]
+
+    for name in PROXIES:
+        yield f"behind {name}: clients of both revisions", lambda name=name: both_revisions(stand, name)
+        yield f"behind {name}: what is signed arrives unchanged", lambda name=name: judged(front(name))
+        yield f"behind {name}: a client's lies have no effect", lambda name=name: lies(front(name))
+        yield f"behind {name}: streams", lambda name=name: streams(front(name))
+        yield f"behind {name}: the gateway is down", lambda name=name: outage(stand, name)
+    yield "behind nginx: the log names what is wrong", lambda: mistakes(stand)
+    yield "docs/proxies.md shows the lines of contrib", shown
+    yield "nginx's auth_request and Caddy's forward_auth show no body", lambda: asked(stand)
+    yield "behind proxies: the gateways lived through all that", lambda: [front.close() for front in fronts.values()]
