@@ -49,7 +49,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -l json -d 'Print resu
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand demo" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s o -l output -d 'Where to write the keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s o -l output -d 'The path of the new keyfile' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l name -d 'The name of the key; it can be read without the passphrase' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l algorithm -d 'The kind of key to make; profiles say which kinds may sign [default: ed25519]' -r -f -a "ed25519\t'Ed25519 (RFC 8032), for every profile'
 p256\t'ECDSA on P-256 with SHA-256, for profiles that allow it'"
@@ -75,13 +75,13 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l keyid -d 'The id un
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l label -d 'The signature\'s label [default: the one of the profile; mcp under the profile mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l ttl -d 'After how long the signature expires, or none; 30s under the profile mcp' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l at -d 'Sign as of this time: RFC 3339 or @UNIX' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l format -d 'How to print it [default: headers with --url, else http]' -r -f -a "headers\t'The header fields to send, one on each line'
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l format -d 'The format of the output [default: headers with --url, else http]' -r -f -a "headers\t'The header fields to send, one on each line'
 http\t'The whole HTTP/1.1 request'
 curl\t'A shell command that sends exactly the signed bytes'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l touch -d 'Sign a second time with the touch of this security key, ssh-agent:ID' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l url -d 'Where the payload will be sent' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l url -d 'The URL to which the payload will be sent' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l method -d 'The method of the request [default: POST]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s H -l header -d 'A header to send with it: \'Name: value\', or @FILE with one header on each line' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l origin -d 'The scheme and host the request is meant for, such as https://mcp.example.com' -r
@@ -106,9 +106,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l at -d 'Judge as o
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l nonces -d 'Claim nonces in this store, such as sqlite:PATH (with --at, only look them up)' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l touch -d 'Refuse operations METHOD[:NAME], where * stands for any text, whose signature no touch of a security key joins; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l only -d 'Judge only requests whose target begins with this text, and count the others' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
-complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l html -d 'Write the result as one self-contained page to this file too, or only that page to stdout for -; no file but an older page is replaced' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
+complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; all users of the store then refuse requests for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand verify" -s v -l verbose -d 'Print more on stderr'
@@ -117,7 +117,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l label -d 'Look a
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l at -d 'Print ages as of this time: RFC 3339, @UNIX, or capture for the time in each request' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l nonces -d 'Look nonces up in this store, such as sqlite:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l base -d 'Print the signature base: exactly the bytes that were signed'
-complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr'
@@ -193,19 +193,19 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_s
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "list" -d 'Show which nonces are kept, and until when'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and not __fish_seen_subcommand_from list prune" -f -a "prune" -d 'Remove expired nonces'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l nonces -d 'The store, such as sqlite:PATH [env: MCPID_NONCES]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l nonces -d 'The store, such as sqlite:PATH [env: MCPID_NONCES]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
+complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand nonce; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream -d 'The MCP server: http://HOST[:PORT]/PATH, https://…, or unix:SOCKET' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l listen -d 'The address to listen on [default: 127.0.0.1:8080]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l config -d 'A TOML file with settings that are not given by flags' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
@@ -219,26 +219,26 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l origin -d 'A scheme and host of this server, such as https://mcp.example.com; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l nonces -d 'The store of used nonces: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l mode -d 'What to do with requests that are not verified' -r -f -a "strict\t'It is refused'
 permissive\t'It is passed on, with a label'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l strict -d 'Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l permissive -d 'Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l refuse-with -d 'The status of a refusal' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l refuse-with -d 'The HTTP status of refusals' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
 200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l realm -d 'The realm that a 401 names [default: mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l open -d 'Pass [METHOD ]PATH through without a signature; /* at its end includes all paths below; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l trusted-proxy -d 'Take the client\'s address in the log from the X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l trusted-proxy -d 'Log the client address that X-Forwarded-For names, if the request comes from a proxy at this address or in this network, or through the Unix socket (unix); may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-cert -d 'A PEM file of certificates to present, the server\'s own first; turns on TLS' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-key -d 'A PEM file of their private key' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-key -d 'A PEM file of the private key that belongs to --tls-cert' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'Connections at the same time; a gateway sends as many requests to the server [default: 10000, or what the limit on open files allows]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'Bytes of bodies that may wait for their verdict, of all requests together; the last quarter is kept for valid signatures [default: 256MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'The most connections at the same time, and the most requests that wait for the server [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'The memory for bodies that wait for their verdict, for all requests together; a quarter of it is reserved for valid signatures [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l body-timeout -d 'How long a client may take to send a request\'s body [default: 30s]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may be idle, or its client may read nothing of a response [default: 75s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may be idle, and how long its client may read nothing of a response [default: 75s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
@@ -253,12 +253,12 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l connect-timeout -d 'How long connecting to the server may take [default: 5s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l answer-timeout -d 'How long the server may take to begin its answer [default: 5m]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; all users of the store then refuse requests for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-bodies -d 'Keep bodies as well as their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Pass on Host and Origin as the client sent them'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Send to another machine by plain http, where an attacker on the network can forge Mcpid-Status'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Allow a plain http upstream on another machine, although an attacker on the network can forge Mcpid-Status'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -s v -l verbose -d 'Print more on stderr'
@@ -293,10 +293,10 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l passphrase-fd -d
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l listen -d 'Serve HTTP to the client: 127.0.0.1:PORT, port 0 for a free one, or unix:PATH' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l allow-origin -d 'Accept requests from web pages of this origin, if they know the URL' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm -d 'Ask a person before signing a request that this pattern matches, or a call of a destructive tool' -r -f -a "destructive\t''"
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'How to ask [default: MCPID_ASKPASS, else the terminal if no other program uses it, else SSH_ASKPASS]' -r -f -a "terminal\t'The terminal'
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d 'How a person is asked [default: MCPID_ASKPASS, else the terminal if no other program uses it, else SSH_ASKPASS]' -r -f -a "terminal\t'The terminal'
 askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
-client\t'The client, by an elicitation: only for a client that may answer in place of its person'"
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; silence counts as no [default: 60s]' -r
+client\t'The client, by an elicitation; the client could answer in place of its user'"
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; no answer counts as no [default: 60s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
@@ -325,10 +325,10 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand agent; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l listen -d 'Where to listen: an address of this machine\'s loopback, or a Unix socket' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l listen -d 'The address to listen on: a loopback address, or a Unix socket' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l dialect -d 'How the proxy describes requests' -r -f -a "envoy\t'Envoy\'s ext_authz over HTTP, and products that are built on Envoy'
 traefik\t'Traefik\'s ForwardAuth with forwardBody'"
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path-prefix -d 'What Envoy puts before the path of each request (path_prefix of its http_service)' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path-prefix -d 'The text that Envoy puts before the path of each request (path_prefix of its http_service)' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l config -d 'A TOML file with settings that are not given by flags' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s r -l trust -d 'A trust file, or a folder of them; may be repeated [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l profile -d 'The rules to judge by' -r -f -a "mcp\t'All of mcpid\'s rules'
@@ -342,26 +342,26 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l require -d 'Requir
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-uncovered -d 'Do not require this component to be covered' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-body -d 'The largest body that is judged, in bytes or as 4MiB [default: 4MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l origin -d 'A scheme and host of this server, such as https://mcp.example.com; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l nonces -d 'Where used nonces are kept: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l nonces -d 'The store of used nonces: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default: a file of this user]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l mode -d 'What to do with requests that are not verified' -r -f -a "strict\t'It is refused'
 permissive\t'It is passed on, with a label'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l strict -d 'Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l permissive -d 'Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l refuse-with -d 'The status of a refusal' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l refuse-with -d 'The HTTP status of refusals' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
 200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l realm -d 'The realm that a 401 names [default: mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l open -d 'Pass [METHOD ]PATH through without a signature; /* at its end includes all paths below; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l trusted-proxy -d 'Take the client\'s address in the log from the X-Forwarded-For of proxies at this address or network, or of those at the Unix socket (unix); may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l trusted-proxy -d 'Log the client address that X-Forwarded-For names, if the request comes from a proxy at this address or in this network, or through the Unix socket (unix); may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-cert -d 'A PEM file of certificates to present, the server\'s own first; turns on TLS' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-key -d 'A PEM file of their private key' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-key -d 'A PEM file of the private key that belongs to --tls-cert' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-connections -d 'Connections at the same time; a gateway sends as many requests to the server [default: 10000, or what the limit on open files allows]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l budget -d 'Bytes of bodies that may wait for their verdict, of all requests together; the last quarter is kept for valid signatures [default: 256MiB]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-connections -d 'The most connections at the same time, and the most requests that wait for the server [default: 10000, or what the limit on open files allows]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l budget -d 'The memory for bodies that wait for their verdict, for all requests together; a quarter of it is reserved for valid signatures [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l body-timeout -d 'How long a client may take to send a request\'s body [default: 30s]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l idle-timeout -d 'How long a connection may be idle, or its client may read nothing of a response [default: 75s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l idle-timeout -d 'How long a connection may be idle, and how long its client may read nothing of a response [default: 75s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
@@ -373,10 +373,10 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l witness-policy -d 
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tools -d 'The server\'s answer to tools/list, as JSON, for --strict destructive; read at the start' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path -d 'The path of the endpoint [default: /mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; answers to browsers (CORS) are those of the proxy; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote -d 'Listen at an address that other machines can reach; an attacker on the network between the proxy and this address can let any request through'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote -d 'Allow a --listen address that other machines can reach, although an attacker between the proxy and this address can let any request through'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-evicting-store -d 'Use Redis servers that evict when full, so that a nonce can be used twice, unnoticed'
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; the store is then closed to all its users for about that window'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; all users of the store then refuse requests for about that window'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-bodies -d 'Keep bodies as well as their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l json -d 'Print results, and failures on stderr, as JSON'
@@ -419,13 +419,13 @@ rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
 adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ahead -d 'The largest tolerance for clocks that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l origin -d 'Accept only requests to this origin; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l predecessor -d 'An earlier log, to be verified together with this one, also against its own checkpoints among those that were given; may be repeated' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-clock -d 'Accept the times of entries where the log\'s clock was set back or forth'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-erased -d 'Count entries that were erased, as the log says, as good'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l predecessor -d 'A predecessor of this log, to be checked too, against its checkpoints among those that are given; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-erased -d 'Count an erased entry as good if the log records its erasure'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l all -d 'List every finding, not only the first'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Print only failures and warnings on stderr'
@@ -438,7 +438,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l status -d 'Only requests with this verdict or code: verified, refused, would_refuse, signed, expired, …' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Only entries from this time on: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 24h' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l until -d 'Only entries before this time, in the same forms' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l format -d 'How to write entries [default: a table]' -r -f -a "csv\t'Comma-separated values (RFC 4180), with a header line'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l format -d 'The format of the entries [default: a table]' -r -f -a "csv\t'Comma-separated values (RFC 4180), with a header line'
 jsonl\t'The entries themselves, byte for byte'
 ocsf\t'Events of the Open Cybersecurity Schema Framework 1.8.0, one JSON object a line'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print results, and failures on stderr, as JSON'
@@ -458,14 +458,14 @@ rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
 adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l ahead -d 'The largest tolerance for clocks that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l origin -d 'Accept only requests to this origin; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l predecessor -d 'An earlier log, to be verified together with this one, also against its own checkpoints among those that were given; may be repeated' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-clock -d 'Accept the times of entries where the log\'s clock was set back or forth'
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-erased -d 'Count entries that were erased, as the log says, as good'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l predecessor -d 'A predecessor of this log, to be checked too, against its checkpoints among those that are given; may be repeated' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l html -d 'Write the result as one self-contained page to this file too, or only that page to stdout for -; no file but an older page is replaced' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-erased -d 'Count an erased entry as good if the log records its erasure'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l all -d 'List every finding, not only the first'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
@@ -474,9 +474,9 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l archive -d 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l checkpoint -d 'The checkpoint that the proof leads to [default: the log\'s cosigned one, else the latest]' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l format -d 'How to write it [default: evidence]' -r -f -a "evidence\t'JSON for mcpid audit check: entry, proof, checkpoint and keys'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l format -d 'The format of the proof [default: evidence]' -r -f -a "evidence\t'JSON for mcpid audit check: entry, proof, checkpoint and keys'
 tlog-proof\t'Text for other tools (C2SP tlog-proof): entry, proof and checkpoint'"
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s o -l output -d 'Where to write it [default: stdout]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s o -l output -d 'The file to write [default: stdout]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from prove" -s v -l verbose -d 'Print more on stderr'
@@ -492,13 +492,13 @@ rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
 adcp\t'Request signing of AdCP 3.2, the Ad Context Protocol'
 ucp\t'Message signatures of UCP, the Universal Commerce Protocol'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l window -d 'The longest window that the log may use [default: that of the profile]' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l ahead -d 'How far ahead the log may let a signer\'s clock be [default: that of the profile]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l ahead -d 'The largest tolerance for clocks that the log may use [default: that of the profile]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l origin -d 'Accept only requests to this origin; may be repeated' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l body -d 'The request\'s body, if you kept it and the log has none of it, or only a part' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l html -d 'Write one self-contained page here too, or to stdout for - instead; an older page is replaced, any other file is not' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-clock -d 'Accept the times of entries where the log\'s clock was set back or forth'
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l body -d 'The request\'s body, if the log does not have all of it' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l html -d 'Write the result as one self-contained page to this file too, or only that page to stdout for -; no file but an older page is replaced' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more on stderr'
@@ -523,14 +523,14 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l before -d 'Move files whose entries are all from before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 90d' -r
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l to -d 'The folder to move them to; made where it is not there' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l to -d 'The folder to move the files to; it is made if it does not exist' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l archive -d 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l reason -d 'Why, in at most 1000 bytes; it stays in the log' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l reason -d 'The reason, in at most 1000 bytes; it stays in the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -s v -l verbose -d 'Print more on stderr'
