@@ -1,6 +1,6 @@
 """AdCP's vectors and SDK against the program: one line per case, and the counts.
 
-    python tests/adcp/run.py --mcpid target/debug/mcpid [PART OF A CASE'S NAME]
+    python tests/adcp/run.py --mcpid target/debug/mcpid --npm target/adcp/npm [PART OF A CASE'S NAME]
 
 tests/all adcp installs what this needs and runs it.
 """
@@ -10,22 +10,27 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import cap
 import gateway
+import grader
 import peers
 import vectors
 from stand import Stand
 
 
-def cases(stand: Stand):
+def cases(stand: Stand, npm: Path):
     """All cases: (name, callable that raises where it fails)."""
     yield from vectors.cases(stand)
+    yield from cap.cases(stand)
     yield from peers.cases(stand)
     yield from gateway.cases(stand)
+    yield from grader.cases(stand, npm)
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--mcpid", type=Path)
+    arguments.add_argument("--npm", type=Path, help="the folder where the packages of package.json are installed")
     arguments.add_argument("--where", action="store_true", help="print the folder of the vectors")
     arguments.add_argument("only", nargs="?", default="", help="run the cases whose name holds this")
     given = arguments.parse_args()
@@ -37,7 +42,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mcpid-adcp-") as folder:
         stand = Stand(given.mcpid.resolve(), Path(folder))
         try:
-            for name, case in cases(stand):
+            for name, case in cases(stand, given.npm.resolve()):
                 if given.only not in name:
                     continue
                 try:

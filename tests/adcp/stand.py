@@ -28,6 +28,10 @@ class Stand:
     def close(self) -> None:
         self._closing.close()
 
+    def closing(self, end) -> None:
+        """Calls `end` when the cases are over."""
+        self._closing.callback(end)
+
     def run(self, *arguments, stdin: bytes = b"") -> subprocess.CompletedProcess:
         command = [str(self.mcpid), *map(str, arguments)]
         return subprocess.run(
@@ -47,8 +51,8 @@ class Stand:
         self._closing.callback(upstream.server.shutdown)
         return upstream
 
-    def gateway(self, upstream: "Upstream", *flags: str) -> "Gateway":
-        gateway = Gateway(self, upstream, flags)
+    def gateway(self, upstream: "Upstream", *flags: str, **where) -> "Gateway":
+        gateway = Gateway(self, upstream, flags, **where)
         self._closing.callback(gateway.close)
         return gateway
 
@@ -93,12 +97,12 @@ class Gateway:
 
     ORIGIN = "https://seller.example.com"
 
-    def __init__(self, stand: Stand, upstream: Upstream, flags):
-        self.port = free_port()
+    def __init__(self, stand: Stand, upstream: Upstream, flags, origin: str = ORIGIN, port: int | None = None):
+        self.port = port or free_port()
         self.seen = upstream.seen
         command = [
             stand.mcpid, "gateway", "--profile", "adcp", "--upstream", upstream.url, "--path", "/mcp",
-            "--origin", self.ORIGIN, "--listen", f"127.0.0.1:{self.port}", *flags,
+            "--origin", origin, "--listen", f"127.0.0.1:{self.port}", *flags,
         ]
         if "--nonces" not in flags:
             command += ["--nonces", "memory:"]
@@ -112,6 +116,7 @@ class Gateway:
             if self.process.poll() is not None:
                 raise AssertionError(Path(self.errors.name).read_text())
             time.sleep(0.05)
+        self.begun = time.monotonic()
         # Requests that are made 60 s ahead lie after the floor of a new store from its second second on.
         time.sleep(2)
 

@@ -77,9 +77,7 @@ def cases(stand):
         for path in sorted((FOLDER / "profile-3.2" / kind).glob("*.json")):
             vector = json.loads(path.read_text())
             if "replay_cache_per_keyid_cap_hit" in vector.get("test_harness_state", {}):
-                # A run of the command line begins without knowing how many nonces a key has: by the library
-                # (tests/engine/adcp) and at the gateway.
-                continue
+                continue  # in cap.py
             for form, content in inputs(vector):
                 yield f"vector {kind}/{path.stem}, {form}", lambda v=vector, f=form, c=content: check(stand, v, f, c)
     canonical = json.loads((FOLDER / "canonicalization.json").read_text())

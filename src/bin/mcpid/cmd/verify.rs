@@ -58,8 +58,12 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     parallel::in_order(
         32,
         |units| inputs.each(&counts, &mut |unit| units.send(unit)),
-        |unit| context.judge(unit, &counts),
-        |(outcome, signed)| {
+        |unit| match context.judges_in_turn() {
+            true => Err(unit),
+            false => Ok(context.judge(unit, &counts)),
+        },
+        |judged| {
+            let (outcome, signed) = judged.unwrap_or_else(|unit| context.judge(unit, &counts));
             let verdict = match context.settle(outcome) {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => return Ok(()),
@@ -199,6 +203,13 @@ impl VerifyContext {
             keeps_signatures,
             by_the_clock,
         })
+    }
+
+    /// Whether a request can be judged only after the nonces of all requests before it were claimed:
+    /// under a profile that checks the key first, the number of its live nonces comes before the
+    /// signature.
+    fn judges_in_turn(&self) -> bool {
+        self.judging.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))
     }
 
     /// Runs steps 1 to 11, on any thread. Returns the signatures that hold too, if they are kept.
