@@ -8,6 +8,7 @@ mod vectors;
 
 use std::sync::Arc;
 
+use mcpid::mcp::body::Scope;
 use mcpid::message::RequestTarget;
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
@@ -72,7 +73,12 @@ fn buyer() -> Value {
     entry
 }
 
-fn judge() -> Judge {
+/// Returns a call that [`judge`] accepts.
+pub(crate) fn accepted() -> Call {
+    signed(|_| (), |_| ())
+}
+
+pub(crate) fn judge() -> Judge {
     Judge::by(Profile::adcp()).trusting(vec![buyer()])
 }
 
@@ -144,6 +150,9 @@ fn two_digests(call: &mut Call) {
 
 #[test]
 fn a_target_is_signed_in_its_normal_form_whatever_its_spelling() {
+    // At an endpoint, the server would act on the spelling that was received.
+    let endpoint = judge;
+    let judge = || Judge { scope: Scope::Anywhere, ..judge() };
     for (target, host) in [
         ("/a/../mcp?tenant=a%2fb", "mcp.example.com"),
         ("/./mcp?tenant=a%2fb", "mcp.example.com"),
@@ -158,6 +167,10 @@ fn a_target_is_signed_in_its_normal_form_whatever_its_spelling() {
             call.set("host", host);
         });
         judge().accepts(&call);
+        match target.starts_with("/mcp") {
+            true => drop(endpoint().accepts(&call)),
+            false => assert_eq!(name(&endpoint(), &call), "target_uri_malformed", "{target}"),
+        }
     }
     for target in [
         "HTTPS://mcp.example.com:443/./mcp?tenant=a%2fb",

@@ -26,6 +26,7 @@ mod methods;
 mod mirror;
 mod name_forms;
 mod name_forms_url;
+mod negatives;
 mod pattern;
 mod properties;
 mod refusals;

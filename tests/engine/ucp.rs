@@ -58,6 +58,11 @@ fn signed(request: impl FnOnce(&mut Call), signature: impl FnOnce(&mut Input)) -
     call
 }
 
+/// Returns a checkout that [`judge`] accepts.
+pub(crate) fn accepted() -> Call {
+    signed(|_| (), |_| ())
+}
+
 /// Returns a checkout that was changed after signing.
 fn tampered(change: impl FnOnce(&mut Call)) -> Call {
     let mut call = signed(|_| (), |_| ());
