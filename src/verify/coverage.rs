@@ -36,6 +36,73 @@ pub struct CoverageOverrides {
     pub allow_uncovered: Vec<String>,
 }
 
+impl CoverageOverrides {
+    /// Checks that each override has an effect under `profile`, and leaves a signature that says
+    /// something. An operator who sets one expects an effect.
+    ///
+    /// # Errors
+    /// [`OverrideError`] for the first override that cannot be used.
+    pub fn check(&self, profile: &Profile) -> Result<(), OverrideError> {
+        let (rules, profile) = (&profile.components, profile.name.to_string());
+        if let Some(name) = self.require.iter().find(|name| rules.always.iter().any(|n| n == *name))
+        {
+            return Err(OverrideError::RequiredAnyway { name: name.clone(), profile });
+        }
+        for name in &self.allow_uncovered {
+            let name = name.clone();
+            if rules.covers_in_any_case(&name) {
+                return Err(OverrideError::Essential { name });
+            }
+            if self.require.contains(&name) {
+                return Err(OverrideError::Contradicted { name });
+            }
+            if !rules.covers_if_carried(&name) {
+                let relaxable = rules.if_carried.iter().map(|rule| rule.replace('*', "NAME"));
+                let relaxable = relaxable.collect();
+                return Err(OverrideError::NotRequired { name, profile, relaxable });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an override of an operator cannot be used. The text is a fragment that does not name the
+/// component.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OverrideError {
+    /// `require` names a component that the profile always requires.
+    #[error("the profile {profile} always requires it")]
+    RequiredAnyway {
+        /// The component.
+        name: String,
+        /// The name of the profile.
+        profile: String,
+    },
+    /// `allow_uncovered` names a component that every signature must cover.
+    #[error("without it a signature says nothing")]
+    Essential {
+        /// The component.
+        name: String,
+    },
+    /// Both lists name the component.
+    #[error("it is required too")]
+    Contradicted {
+        /// The component.
+        name: String,
+    },
+    /// `allow_uncovered` names a component that the profile does not require.
+    #[error("the profile {profile} does not require it")]
+    NotRequired {
+        /// The component.
+        name: String,
+        /// The name of the profile.
+        profile: String,
+        /// The components that may stay uncovered, with `NAME` for any rest of a name.
+        relaxable: Vec<String>,
+    },
+}
+
 /// Judges coverage by a signature with this label and these components, for a request with this
 /// head, and with or without a body.
 ///

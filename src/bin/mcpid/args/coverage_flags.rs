@@ -4,7 +4,7 @@
 
 use mcpid::base::Component;
 use mcpid::profile::Profile;
-use mcpid::verify::coverage::CoverageOverrides;
+use mcpid::verify::coverage::{CoverageOverrides, OverrideError};
 
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::shell_word;
@@ -22,34 +22,30 @@ pub(crate) fn demands(
         require: names("--require", require)?,
         allow_uncovered: names("--allow-uncovered", allow_uncovered)?,
     };
-    let rules = &profile.components;
-    let always = |name: &String| rules.always.iter().any(|always| always == name);
-    if let Some(name) = changes.require.iter().find(|name| always(name)) {
-        return Err(without_effect(
-            "--require",
-            name,
-            &format!("the profile {} always requires it", profile.name),
-        ));
+    match changes.check(profile) {
+        Ok(()) => Ok(changes),
+        Err(error) => Err(unusable(&error)),
     }
-    for name in &changes.allow_uncovered {
-        let flag = "--allow-uncovered";
-        if rules.covers_in_any_case(name) {
-            let why = "without it a signature says nothing";
-            return Err(Failure::usage(format!("{flag} {}: {why}", shell_word(name))));
+}
+
+/// Returns the failure for a value of `--require` or `--allow-uncovered`.
+fn unusable(error: &OverrideError) -> Failure {
+    let (flag, why) = ("--allow-uncovered", error.to_string());
+    match error {
+        OverrideError::RequiredAnyway { name, .. } => without_effect("--require", name, &why),
+        OverrideError::Essential { name } => {
+            Failure::usage(format!("{flag} {}: {why}", shell_word(name)))
         }
-        if changes.require.contains(name) {
-            return Err(without_effect(flag, name, "--require demands it"));
-        }
-        if !rules.covers_if_carried(name) {
-            let why = format!("the profile {} does not require it", profile.name);
+        OverrideError::Contradicted { name } => without_effect(flag, name, "--require demands it"),
+        OverrideError::NotRequired { name, relaxable, .. } => {
             let failure = without_effect(flag, name, &why);
-            return Err(match relaxable(&rules.if_carried) {
-                Some(names) => failure.hint(format!("what can stay uncovered: {names}")),
-                None => failure,
-            });
+            match relaxable.is_empty() {
+                true => failure,
+                false => failure.hint(format!("what can stay uncovered: {}", relaxable.join(" "))),
+            }
         }
+        other => Failure::usage(format!("{flag}: {other}")),
     }
-    Ok(changes)
 }
 
 /// Returns the components that `--cover` adds to what a signer covers under `profile`, and those
