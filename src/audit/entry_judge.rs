@@ -313,9 +313,12 @@ impl EntryJudge {
         let operation = request.mcp.as_ref();
         let operation =
             operation.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
+        // A signer's own entry is checked against its signature only.
+        let demanded = rules::demanded(request.rules.as_ref(), &self.trust.rules);
+        let purpose = demanded.key_purpose.filter(|_| request.verdict != Verdict::Signed);
         let known = |one: &JudgedSignature<'_>| {
             let (key, tag, created) = (&*one.id, one.tag, one.created);
-            let claim = key_status::SignatureClaim { key, tag, created, time, operation };
+            let claim = key_status::SignatureClaim { key, tag, created, time, operation, purpose };
             key_status::of(self.trust.registry.as_deref()?, &claim)
         };
         let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
@@ -323,13 +326,15 @@ impl EntryJudge {
         // time; a verified base; full coverage. Among equal signatures, the first one is taken.
         let best = all.min_by_key(|(_, one, known)| {
             let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
-            (known.is_none(), !then, !one.base, !one.whole)
+            let fits = known.as_ref().is_some_and(|known| known.lacks_of_purpose.is_none());
+            (known.is_none(), !then, !fits, !one.base, !one.whole)
         });
         let Some((place, one, known)) = best else { return };
         judged.key = Some(one.id.clone());
         match &known {
             None => judged.reasons.add(Reason::Signer),
             Some(known) if known.not_then.is_some() => judged.reasons.add(Reason::NotTrustedThen),
+            Some(known) if known.lacks_of_purpose.is_some() => judged.reasons.add(Reason::Purpose),
             Some(_) => {}
         }
         if one.base && !one.whole {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use mcpid::audit::entry_judge::PinnedRules;
-use mcpid::audit::{Recorder, Settings};
+use mcpid::audit::auditor::AuditorInputs;
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, Reason};
+use mcpid::audit::{Recorder, Settings, check, proof};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use serde_json::json;
@@ -79,6 +80,60 @@ fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
         let report = fixture.audit(&[]);
         assert_eq!(report.finding().is_none(), is_good, "{text}: {:?}", report.finding());
     }
+}
+
+/// A verifier demands that a key was published for signing requests. An auditor demands the same of
+/// the own trust file.
+#[test]
+fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
+    let mut fixture = LogFixture::new();
+    let mut buyer = entry(1, json!({}));
+    buyer["use"] = json!("sig");
+    buyer["key_ops"] = json!(["verify"]);
+    buyer["adcp_use"] = json!("request-signing");
+    fixture.registry = registry(vec![buyer.clone()]);
+    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let recorder = recorder.with_bodies(Vec::new());
+    let adcp = Profile::adcp();
+    let call = call(&fixture, &adcp, &body(1));
+    fixture.record_by(&recorder, &call, &fixture.verifier_by(adcp)).unwrap();
+    drop(recorder);
+    let lines = fixture.lines();
+    let n = lines.iter().position(|line| line.contains("\"verdict\":\"verified\"")).unwrap();
+    let evidence = proof::prove(&fixture.files(), n as u64, None).unwrap();
+    let pinned = AuditorInputs { log_key: Some(fixture.log_key.clone()), ..Default::default() };
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 6] = [
+        ("no change", |_| ()),
+        ("no use", |jwk| drop(jwk.as_object_mut().unwrap().remove("use"))),
+        ("no key_ops", |jwk| drop(jwk.as_object_mut().unwrap().remove("key_ops"))),
+        ("no adcp_use", |jwk| drop(jwk.as_object_mut().unwrap().remove("adcp_use"))),
+        ("key_ops for signing", |jwk| jwk["key_ops"] = json!(["sign"])),
+        ("adcp_use for governance", |jwk| jwk["adcp_use"] = json!("governance-signing")),
+    ];
+    for (name, change) in changes {
+        let mut changed = buyer.clone();
+        change(&mut changed);
+        // A key that states another purpose is passed over when the file is read.
+        let reason = match name {
+            "no change" => None,
+            "no use" | "no key_ops" | "no adcp_use" => Some(Reason::Purpose),
+            _ => Some(Reason::Signer),
+        };
+        let trust = || AuditorTrust::pinned(registry(vec![changed.clone()]));
+        let log = fixture.audit_by(trust());
+        let reasons = reason.map(|reason| (reason.as_str(), 1)).into_iter().collect();
+        assert_eq!(log.unjudged, reasons, "{name}");
+        let checked = check::check(evidence.as_bytes(), &pinned, trust(), None);
+        let checked = checked.unwrap();
+        let found: Vec<Reason> = checked.judged.reasons.iter().collect();
+        assert_eq!(found, reason.into_iter().collect::<Vec<_>>(), "{name}");
+        assert_eq!(checked.is_good(), reason.is_none(), "{name}");
+    }
+    // Under a profile that demands no purpose, a key need not state one.
+    let fixture = LogFixture::new();
+    fixture.fill(1, Settings::default());
+    assert!(fixture.audit_by(fixture.trust()).unjudged.is_empty());
 }
 
 /// An auditor who demands the rules of `mcp` must not call an entry good that names laxer rules,

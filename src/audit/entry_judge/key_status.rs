@@ -16,6 +16,9 @@ pub struct KeyStatus {
     /// Why the key was not valid at the time of the request: the auditor's file says that it was
     /// revoked, or outside its validity.
     pub not_then: Option<&'static str>,
+    /// Which statement the JWK of the key lacks, by the auditor's file, if the profile demands that
+    /// keys state their purpose.
+    pub lacks_of_purpose: Option<String>,
     /// Whether today's `allow` list of the key lacks the operation.
     pub no_longer_allowed: bool,
     /// Whether the tag of the signature is missing from today's client ids of the key.
@@ -29,6 +32,8 @@ pub(super) struct SignatureClaim<'a> {
     pub(super) created: Option<Timestamp>,
     pub(super) time: Timestamp,
     pub(super) operation: Option<Operation<'a>>,
+    /// The purpose that a key has to state ([`Profile::key_purpose`](crate::profile::Profile)).
+    pub(super) purpose: Option<&'static str>,
 }
 
 /// Looks a key up in `registry`; `None` if the registry lacks it.
@@ -49,6 +54,7 @@ pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<KeyS
         name: entry.name().map(str::to_owned),
         revoked_at: entry.revoked_at(),
         not_then,
+        lacks_of_purpose: claim.purpose.and_then(|purpose| entry.lacks_of_purpose(purpose)),
         no_longer_allowed: !allowed,
         tag_not_listed: claim.tag.is_some_and(|tag| !entry.may_use_tag(tag)),
     })

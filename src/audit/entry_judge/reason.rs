@@ -8,6 +8,8 @@ pub enum Reason {
     Signer,
     /// By the auditor's trust files, the key was revoked or not valid at that time.
     NotTrustedThen,
+    /// By the auditor's trust files, the key does not state the purpose that the profile demands.
+    Purpose,
     /// A signature covers data that is not kept.
     Base,
     /// The signature does not cover the method, the target or the digest of the content.
@@ -35,6 +37,7 @@ impl Reason {
     pub const ALL: &'static [Reason] = &[
         Reason::Signer,
         Reason::NotTrustedThen,
+        Reason::Purpose,
         Reason::Base,
         Reason::PartlySigned,
         Reason::LaxRules,
@@ -52,6 +55,7 @@ impl Reason {
         match self {
             Reason::Signer => "signer",
             Reason::NotTrustedThen => "not_trusted_then",
+            Reason::Purpose => "purpose",
             Reason::Base => "base",
             Reason::PartlySigned => "partly_signed",
             Reason::LaxRules => "lax",
@@ -70,6 +74,7 @@ impl Reason {
         match self {
             Reason::Signer => "no trust file that was given has the key",
             Reason::NotTrustedThen => "by the trust files the key was revoked or not valid then",
+            Reason::Purpose => "by the trust files the key is not published for signing requests",
             Reason::Base => "a signature covers what is not kept, and cannot be verified again",
             Reason::PartlySigned => "method, target or content are not covered by the signature",
             Reason::LaxRules => "the log's window is above that of the profile",

@@ -302,6 +302,9 @@ impl EvidencePage<'_> {
         if let Some(why) = known.not_then {
             add("then", format!("by the trust file {why} at that time"));
         }
+        if let Some(lacks) = &known.lacks_of_purpose {
+            add("purpose", format!("the key is not published for this: {lacks}"));
+        }
         if known.no_longer_allowed {
             add("allowed", "no longer: the key's allow of today does not grant this".to_owned());
         }
