@@ -2,6 +2,9 @@
 //!
 //! A store in a file or on a server cannot count the nonces of a key in one step with a claim. So
 //! each process counts and limits the nonces that it claimed itself.
+//!
+//! One lock serves all keys. A request takes it twice, for about 0.1 µs together, beside the 30 µs
+//! or more of its verification: the lock does not limit a server below a hundred cores.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
