@@ -33,6 +33,7 @@ mod framing;
 mod location;
 pub mod log;
 mod metrics;
+mod normal_target;
 mod proxy;
 mod record;
 mod remedy;

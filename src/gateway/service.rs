@@ -21,7 +21,7 @@ use crate::message::target::TargetForm;
 use crate::net::{DialRoute, Dialer, Peer, RefusedRawHead};
 use crate::tower::{
     Budget, Handle, LayerError, RefusalReason, RefuseWith, RefusedRequest, Route, SessionBindings,
-    SessionEvent, VerifyLayer, VerifyService, normalise_target,
+    SessionEvent, VerifyLayer, VerifyService,
 };
 use crate::verify::{Code, Verifier};
 
@@ -32,6 +32,7 @@ use super::config::{Config, GatewayRole};
 use super::framing::{self, GatewayFault};
 use super::log::{LogText, LoggedOutcome, MAX_TEXT_CHARS};
 use super::metrics::Metrics;
+use super::normal_target::normalise_target;
 use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamTarget, own_answer};
 use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
 use super::remedy::remedy;
@@ -323,12 +324,13 @@ impl GatewayParts {
     /// signed spelling. Open paths are compared as on the wire, because they are not signed. An
     /// authorizer compares all paths as on the wire, because the proxy sends the request unchanged.
     fn route(&self, parts: &mut Parts) -> Route {
-        let SharedParts { config, handle, layer, .. } = &self.shared;
+        let SharedParts { config, handle, .. } = &self.shared;
         let paths = &config.paths;
         let sends_on = self.application.protocol().is_none();
-        if sends_on && layer.target_form() == TargetForm::Rfc3986 {
+        let verifier = handle.verifier();
+        if sends_on && verifier.profile().target == TargetForm::Rfc3986 {
             let mut normal = parts.clone();
-            normalise_target(&mut normal, handle.verifier().origins());
+            normalise_target(&mut normal, verifier.origins());
             if paths.route(normal.method.as_str(), normal.uri.path()) == Route::Endpoint {
                 *parts = normal;
                 return Route::Endpoint;

@@ -11,7 +11,7 @@ pub(super) fn client_message(code: Code) -> &'static str {
             "the signature fields, or others that must stand once, cannot be read"
         }
         Code::TargetMismatch => "the request is for another host",
-        Code::TargetMalformed => "the target of the request has no normal form",
+        Code::TargetMalformed => "the target of the request is not in its normal form",
         Code::SignatureMissing => {
             "this server wants requests to be signed: mcpid connect URL signs for any MCP client"
         }

@@ -1,10 +1,8 @@
 //! Converts requests of the `http` crate to a [`Head`].
 
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri, Version, header};
+use http::{Uri, Version};
 
-use crate::message::target::{Origins, TargetForm};
 use crate::message::{Head, HeadError, RequestTarget};
 
 /// Returns the target that `uri` represents, in a request with the HTTP version of `parts`.
@@ -60,34 +58,6 @@ pub fn received_head<'a>(
     }
     fields(&mut head, parts)?;
     Ok(head)
-}
-
-/// Replaces target and host of a request by their normal form (RFC 3986), so that the service uses
-/// the signed target and no other spelling. A request for which `origins` have no target in normal
-/// form stays unchanged; a verifier refuses it.
-pub(crate) fn normalise_target(parts: &mut Parts, origins: &Origins) {
-    if let Some((uri, host)) = normal_parts(parts, origins) {
-        parts.uri = uri;
-        if parts.headers.contains_key(header::HOST) {
-            parts.headers.insert(header::HOST, host);
-        }
-    }
-}
-
-fn normal_parts(parts: &Parts, origins: &Origins) -> Option<(Uri, HeaderValue)> {
-    let head = received_head(parts, wire_target(parts, &parts.uri)).ok()?;
-    let target = origins.resolve_as(&head, TargetForm::Rfc3986).ok()?;
-    let path = target.path()?;
-    let path_and_query = match target.query() {
-        Some(query) => PathAndQuery::try_from([path, "?", query].concat()),
-        None => PathAndQuery::try_from(path),
-    };
-    let mut uri = parts.uri.clone().into_parts();
-    uri.path_and_query = Some(path_and_query.ok()?);
-    if uri.authority.is_some() {
-        uri.authority = Some(target.authority().parse().ok()?);
-    }
-    Some((Uri::from_parts(uri).ok()?, HeaderValue::try_from(target.authority()).ok()?))
 }
 
 /// Returns the head of a request that a client is about to send.

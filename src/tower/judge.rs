@@ -89,7 +89,6 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut parts, body) = request.into_parts();
-    settings.normalise_target(&mut parts);
     let decision = match head::received_head(&parts, settings.wire_target(&parts)) {
         Ok(head) => {
             // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.

@@ -10,8 +10,6 @@ use http_body::Body;
 use tower_layer::Layer;
 
 use crate::key::KeyId;
-#[cfg(feature = "gateway")]
-use crate::message::target::TargetForm;
 use crate::message::{Head, HeadError, RequestTarget};
 use crate::verify::Verifier;
 
@@ -44,12 +42,10 @@ impl VerifyLayer {
     /// [`LayerError`] if `verifier` would accept requests that were signed for other servers, or
     /// replays.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
-        let target = verifier.profile().target;
         let verifier = Handle::new(verifier)?;
         Ok(VerifyLayer {
             settings: Arc::new(VerifySettings {
                 verifier,
-                target,
                 policy: Arc::new(Modes::strict()),
                 learning: None,
                 sessions: None,
@@ -213,12 +209,6 @@ impl VerifyLayer {
         extensions: &Extensions,
     ) -> Response<Bytes> {
         judge::refuse_head(&self.settings, error, (method, path), extensions)
-    }
-
-    /// How the profile of this layer signs targets.
-    #[cfg(feature = "gateway")]
-    pub(crate) fn target_form(&self) -> TargetForm {
-        self.settings.target
     }
 
     /// Returns a handle that replaces the verifier while the layer is in use.

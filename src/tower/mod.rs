@@ -52,10 +52,10 @@
 //! [`UnseenParts`] to the layer.
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
-//! Responses are not changed. Under a profile that signs targets in normal form, the service gets
-//! the target and `Host` in that form, unless [`VerifyLayer::with_wire_target`] is used. The layer
-//! has no timeouts: the server has to limit how long a body may take. A body that arrives after its
-//! signature has expired is refused as `expired`.
+//! Responses are not changed. Under a profile that signs targets in normal form, a path in another
+//! form is refused: a router around the layer has read that path already. The layer has no timeouts:
+//! the server has to limit how long a body may take. A body that arrives after its signature has
+//! expired is refused as `expired`.
 //!
 //! The layer judges the request as the server parsed it. So the server has to refuse bad framing
 //! (lengths, chunks, repeated or folded header lines, HTTP/1.0, upgrades). Other layers around this
@@ -94,8 +94,6 @@ pub use content::{RequestBody, ResponseBody};
 pub use echoed_id::EchoedId;
 pub use error_response::error_response;
 pub use handle::{Handle, LayerError};
-#[cfg(feature = "gateway")]
-pub(crate) use head::normalise_target;
 pub use head::{received_head, wire_target};
 pub use judge::{Decision, ID_LIMIT, PassedRequest};
 pub use layer::VerifyLayer;

@@ -7,7 +7,6 @@ use http::Response;
 use http::request::Parts;
 
 use crate::key::KeyId;
-use crate::message::target::TargetForm;
 use crate::message::{Head, RequestTarget};
 use crate::verify::{JudgedBody, Verifier};
 
@@ -27,8 +26,6 @@ type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>>
 #[derive(Clone)]
 pub(super) struct VerifySettings {
     pub(super) verifier: Handle,
-    /// How the profile of the verifier signs targets.
-    pub(super) target: TargetForm,
     pub(super) policy: Arc<dyn ModePolicy>,
     /// The same value as `policy`, if that policy learns from the server's answers.
     pub(super) learning: Option<LearningModes>,
@@ -46,15 +43,6 @@ pub(super) struct VerifySettings {
 impl VerifySettings {
     pub(super) fn verifier(&self) -> Arc<Verifier> {
         self.verifier.verifier()
-    }
-
-    /// Replaces the target of a request by its normal form, if the profile signs targets in that
-    /// form. If a hook supplies the target on the wire, the URI of the request may be shortened,
-    /// and stays unchanged.
-    pub(super) fn normalise_target(&self, parts: &mut Parts) {
-        if self.target == TargetForm::Rfc3986 && self.wire_target.is_none() {
-            head::normalise_target(parts, self.verifier().origins());
-        }
     }
 
     pub(super) fn wire_target<'p>(&self, parts: &'p Parts) -> RequestTarget<'p> {

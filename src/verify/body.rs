@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::base::params::SignatureParams;
 use crate::key::trust::TrustEntry;
-use crate::mcp::body::{self, AmbiguousBody, Reading};
+use crate::mcp::body::{self, AmbiguousBody, Reading, Scope};
 use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
@@ -154,7 +154,11 @@ impl Verifier {
         if self.profile.judge_json && !body.is_empty() {
             body::check_json(body).map_err(|error| ambiguous(&error))?;
         }
-        if let (true, Ok(reading)) = (self.profile.judge_mcp, reading) {
+        // The profile `adcp` covers no `Mcp-*` field. Where a server acts on them, they are bound by
+        // their agreement with the body, which is signed.
+        let compares =
+            self.profile.judge_mcp || (self.profile.judge_json && self.scope == Scope::Endpoint);
+        if let (true, Ok(reading)) = (compares, reading) {
             headers::check(head, reading).map_err(|mismatch| {
                 let side = |value: Option<&str>| match value {
                     Some(value) => format!("{value:?}"),

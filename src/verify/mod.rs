@@ -181,6 +181,8 @@ impl Verifier {
     }
 
     /// Sets whether requests are for an MCP endpoint, where every body must be a JSON-RPC message.
+    /// Under a profile that signs the normal form of targets, a path in another form is then
+    /// refused.
     #[must_use]
     pub fn at(mut self, scope: Scope) -> Self {
         self.scope = scope;
@@ -369,13 +371,22 @@ impl Verifier {
                 format!("{name} stands on more than one line"),
             ));
         }
-        self.origins.resolve_as(head, self.profile.target).map_err(|e| {
+        let target = self.origins.resolve_as(head, self.profile.target).map_err(|e| {
             let code = match (&e, self.profile.target) {
                 (TargetError::NotOurs { .. }, _) | (_, TargetForm::Exact) => Code::TargetMismatch,
                 _ => Code::TargetMalformed,
             };
             Rejection::new(Step::Limits, code, rejection::chain(&e))
-        })
+        })?;
+        // A server acts on the path on the wire: a signature for `/mcp` must not be good for
+        // `/admin/../mcp`. Where a profile signs the exact path, the two are equal.
+        match target.path().filter(|normal| *normal != head.target().path()) {
+            Some(normal) if self.scope == Scope::Endpoint => {
+                let message = format!("the path is not in its normal form, {normal:?}");
+                Err(Rejection::new(Step::Limits, Code::TargetMalformed, message))
+            }
+            _ => Ok(target),
+        }
     }
 }
 

@@ -102,7 +102,8 @@ codes! {
     SignatureMalformed = "signature_malformed",
     /// The request was sent to an authority that is not one of this server.
     TargetMismatch = "target_mismatch",
-    /// The profile signs targets in a normal form, and this one has none.
+    /// The profile signs targets in a normal form, and this one has none, or a server received its
+    /// path in another form.
     TargetMalformed = "target_malformed",
     /// The request is unsigned.
     SignatureMissing = "signature_missing",

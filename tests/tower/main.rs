@@ -8,6 +8,7 @@ mod audit;
 mod bodies;
 mod examples;
 mod modes;
+mod normal_targets;
 mod readiness;
 mod refusals;
 mod replays;

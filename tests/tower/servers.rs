@@ -124,6 +124,16 @@ pub(crate) async fn sign_by(
     at: &HandClock,
     request: Request<Full<Bytes>>,
 ) -> Request<Full<Bytes>> {
+    sign_as(&Profile::mcp(), key, at, request).await
+}
+
+/// Signs any `request` by the rules of `profile`.
+pub(crate) async fn sign_as(
+    profile: &Profile,
+    key: SecretKey,
+    at: &HandClock,
+    request: Request<Full<Bytes>>,
+) -> Request<Full<Bytes>> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let target = parts.uri.path_and_query().unwrap().as_str().to_owned();
@@ -131,7 +141,7 @@ pub(crate) async fn sign_by(
     for (name, value) in &parts.headers {
         head.push(name.as_str(), value.as_bytes()).unwrap();
     }
-    let signer = Signer::new(Arc::new(key), &Profile::mcp()).unwrap();
+    let signer = Signer::new(Arc::new(key), profile).unwrap();
     let nonce = Nonce::generate(&mut SysRng).unwrap();
     let signed = signer.sign(&head, &origins(), &body, at.now(), &nonce).unwrap();
     drop(head);

@@ -135,8 +135,8 @@ impl RefusalCause {
                  what `Accept-Signature` asks for."
             }
             Code::TargetMalformed => {
-                "The client sends a host or path that has no normal form, such as a host outside \
-                 ASCII. It has to send the form that it signs."
+                "The client sends a host or path that is not in its normal form, such as a host \
+                 outside ASCII. It has to send the form that it signs."
             }
             Code::KeyPurposeInvalid => {
                 "The key is trusted, but its JWK is not published for signing requests: `use`, \
