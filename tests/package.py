@@ -1,13 +1,20 @@
 """Installs the Debian package, uses it, and purges it without a trace. Runs as root, on a machine where mcpid
-is not installed: python3 tests/package.py FILE.deb. The last line is `package: N passed, N failed`.
+is not installed. The last line is `package: N passed, N failed`.
+
+    python3 tests/package.py FILE.deb        a package that `cargo deb` made (tests/long)
+    python3 tests/package.py PROGRAM         makes the package of this program, by dpkg-deb and from the
+                                             metadata that `cargo deb` reads (tests/all: cargo-deb takes
+                                             minutes to build)
 """
 
+import glob
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import traceback
 from pathlib import Path
 
@@ -51,6 +58,45 @@ def as_service(*command, code: int = 0) -> str:
                    "LC_ALL": "C.UTF-8"}
     return run("setpriv", "--reuid=mcpid", "--regid=mcpid", "--clear-groups", "--no-new-privs", *command,
                code=code, env=environment, umask=0o077, cwd="/")
+
+
+def packed(program: Path, folder: Path) -> Path:
+    """Makes a package of `program` as `[package.metadata.deb]` of Cargo.toml says."""
+    package = tomllib.loads(Path("Cargo.toml").read_text())["package"]
+    deb, root = package["metadata"]["deb"], folder / "root"
+    for source, target, mode in deb["assets"]:
+        found = [str(program)] if source == "target/release/mcpid" else glob.glob(source)
+        assert found, source
+        for path in found:
+            into = root / target / Path(path).name if target.endswith("/") else root / target
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, into)
+            into.chmod(int(mode, 8))
+            if "share/man" in target:
+                run("gzip", "-9n", into)
+    (root / "usr/share/doc/mcpid/copyright").write_text(deb["copyright"] + "\n")
+    run("strip", root / "usr/bin/mcpid")
+    # dpkg-shlibdeps reads which package is made from debian/control.
+    (folder / "debian").mkdir()
+    (folder / "debian/control").write_text("Source: mcpid\n\nPackage: mcpid\nArchitecture: any\n")
+    needed = run("dpkg-shlibdeps", "-O", root / "usr/bin/mcpid", cwd=folder)
+    needed = re.search(r"^shlibs:Depends=(.*)$", needed, re.M)[1]
+    control = root / "DEBIAN"
+    control.mkdir()
+    (control / "control").write_text(
+        f"Package: mcpid\nVersion: {package['version']}-1\nArchitecture: {run('dpkg', '--print-architecture').strip()}\n"
+        f"Section: {deb['section']}\nPriority: {deb['priority']}\nMaintainer: {deb['maintainer']}\n"
+        f"Depends: {deb['depends'].replace('$auto', needed)}\nDescription: {package['description']}\n")
+    (control / "conffiles").write_text("".join(f"{name}\n" for name in deb["conf-files"]))
+    for script in Path(deb["maintainer-scripts"]).iterdir():
+        shutil.copy(script, control)
+        (control / script.name).chmod(0o755)
+    for path in root.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)
+    file = folder / "mcpid.deb"
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", root, file)
+    return file
 
 
 def content(deb: Path) -> None:
@@ -131,11 +177,14 @@ def removed(_: Path) -> None:
 
 
 def main() -> int:
-    deb = Path(sys.argv[1]).absolute()
+    os.umask(0o022)
+    folder = tempfile.TemporaryDirectory()
+    given = Path(sys.argv[1]).absolute()
     if os.getuid() != 0 or subprocess.run(["dpkg", "-s", "mcpid"], capture_output=True).returncode == 0 or ETC.exists():
         print("package: this test installs and purges the package mcpid: it needs root, and a machine without mcpid")
         print("package: 0 passed, 1 failed")
         return 1
+    deb = given if given.suffix == ".deb" else packed(given, Path(folder.name))
     before, users = files(), accounts()
     passed = failed = 0
 
