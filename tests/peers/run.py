@@ -40,6 +40,7 @@ import faults
 import framing
 import http2
 import matrix
+import monitoring
 import proxies
 import refusing
 import resources
@@ -63,6 +64,7 @@ def cases(stand: Stand):
     yield from crowd.cases(stand)
     yield from envoy.cases(stand)
     yield from proxies.cases(stand)
+    yield from monitoring.cases(stand)
     for step in shared_nonces.STEPS:
         yield f"redis: {step}", lambda step=step: redis.step(step)
 
