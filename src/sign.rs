@@ -258,6 +258,11 @@ impl Signer {
         &*self.key
     }
 
+    /// Returns the seconds from `created` to `expires`; `None` if no `expires` is sent.
+    pub fn ttl(&self) -> Option<i64> {
+        self.ttl
+    }
+
     /// Returns the profile that this signer was made with, without later changes to the covered
     /// components.
     pub fn profile(&self) -> &Profile {

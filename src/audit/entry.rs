@@ -166,6 +166,9 @@ pub struct Rules {
     /// The origins to which requests must be sent. Empty: any origin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<String>,
+    /// Patterns of requests that need the touch of a security key, and `destructive`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touch: Vec<String>,
 }
 
 /// The MCP operation that a request asks for.

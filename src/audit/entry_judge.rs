@@ -16,7 +16,6 @@ use crate::base::header::{self, Candidate};
 use crate::clock::Timestamp;
 use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
-use crate::mcp::pattern::Operation;
 use crate::message::{Body, Head, line};
 use crate::verify::rejection::chain;
 use crate::verify::{JudgedBody, VerifiedHead};
@@ -30,18 +29,21 @@ mod nonces;
 mod reason;
 mod rules;
 mod signatures;
+mod touch;
 mod verifiers;
 
 pub use entry_findings::{EntryFindings, JudgedEntry};
 pub use key_status::KeyStatus;
 pub use reason::{Reason, Reasons};
 pub use rules::PinnedRules;
+pub use touch::JudgedTouch;
 
 pub(super) use entry_findings::Notice;
 pub(super) use nonces::{NonceId, NonceUse, nonces_of};
 
 use nonces::nonce_id;
 use signatures::JudgedSignature;
+use touch::TouchContext;
 use verifiers::{EntryVerifier, EntryVerifiers};
 
 /// The keys and rules that the auditor trusts. The holder of the log's key cannot change them.
@@ -214,6 +216,11 @@ impl EntryJudge {
             judged.operation_claimed = signatures::claimed(request, verifier, head, &signed)?;
         }
         self.stand(request, (&signed, time), &mut judged);
+        if touch::check(request, judged.touch.as_ref(), &self.trust.rules.touch)?
+            && !judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
+        {
+            judged.reasons.add(Reason::Touch);
+        }
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
         judged.reasons.join(rules::lax(request.rules.as_ref(), &demanded, pinned));
@@ -265,9 +272,14 @@ impl EntryJudge {
                     let created = params.created().value().map(Timestamp::from_unix);
                     let (nonce, tag) = (params.nonce().value(), params.tag().value());
                     let mirror = facts::MirroredMembers::default();
+                    let names = params.components().iter().map(|component| component.name());
+                    let covers_another = touch::covers_another(names);
+                    let label = &*told.label;
                     let (base, whole, entry) = (false, false, None);
+                    let (presence, joins) = (None, None);
                     return Ok(JudgedSignature {
                         id,
+                        label,
                         base,
                         created,
                         nonce,
@@ -275,6 +287,9 @@ impl EntryJudge {
                         whole,
                         mirror,
                         entry,
+                        presence,
+                        joins,
+                        covers_another,
                     });
                 }
                 // `judge_kept` has checked that the valid signatures have the same number and
@@ -290,6 +305,7 @@ impl EntryJudge {
                 };
                 Ok(JudgedSignature {
                     id,
+                    label: one.label,
                     base: true,
                     created: one.created,
                     nonce: one.nonce,
@@ -297,6 +313,9 @@ impl EntryJudge {
                     whole: rules::is_whole(&covered, &demanded, pinned),
                     mirror,
                     entry: Some(one.entry),
+                    presence: one.presence,
+                    joins: one.joins,
+                    covers_another: touch::covers_another(rules::names_of_base(one.base)),
                 })
             })
             .collect()
@@ -310,9 +329,7 @@ impl EntryJudge {
         (signed, time): (&[JudgedSignature<'_>], Timestamp),
         judged: &mut JudgedEntry,
     ) {
-        let operation = request.mcp.as_ref();
-        let operation =
-            operation.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() });
+        let operation = facts::operation(request);
         // A signer's own entry is checked against its signature only.
         let demanded = rules::demanded(request.rules.as_ref(), &self.trust.rules);
         let purpose = demanded.key_purpose.filter(|_| request.verdict != Verdict::Signed);
@@ -321,7 +338,9 @@ impl EntryJudge {
             let claim = key_status::SignatureClaim { key, tag, created, time, operation, purpose };
             key_status::of(self.trust.registry.as_deref()?, &claim)
         };
-        let all = signed.iter().enumerate().map(|(place, one)| (place, one, known(one)));
+        // A touch, or another signature over a signature, never names the request.
+        let signers = signed.iter().enumerate().filter(|(_, one)| one.is_of_signer());
+        let all = signers.map(|(place, one)| (place, one, known(one)));
         // Prefers, in this order: a key in the auditor's trust files; a key that was valid at that
         // time; a verified base; full coverage. Among equal signatures, the first one is taken.
         let best = all.min_by_key(|(_, one, known)| {
@@ -329,7 +348,9 @@ impl EntryJudge {
             let fits = known.as_ref().is_some_and(|known| known.lacks_of_purpose.is_none());
             (known.is_none(), !then, !fits, !one.base, !one.whole)
         });
-        let Some((place, one, known)) = best else { return };
+        let Some((place, one, known)) = best else {
+            return judged.reasons.add(Reason::Signer);
+        };
         judged.key = Some(one.id.clone());
         match &known {
             None => judged.reasons.add(Reason::Signer),
@@ -340,6 +361,8 @@ impl EntryJudge {
         if one.base && !one.whole {
             judged.reasons.add(Reason::PartlySigned);
         }
+        let registry = self.trust.registry.as_deref();
+        judged.touch = TouchContext { registry, operation, time }.of(signed, one);
         (judged.vouching, judged.known) = (Some(place), known);
     }
 }

@@ -5,6 +5,7 @@
 //! file that is given to others. If a signature covers other fields, only the hash of its base is
 //! kept: the signature cannot be verified again.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -13,8 +14,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Timestamp;
-use crate::key::trust::TrustEntry as Trusted;
-use crate::key::{JwkMembers, PublicKey};
+use crate::key::trust::{SecurityKeyRules, TrustEntry as Trusted};
+use crate::key::{JwkMembers, KeyId, PublicKey, SecurityKey};
 use crate::message::{Head, RequestTarget};
 use crate::profile::{ComponentRules, NamedProfile, Profile};
 use crate::verify::HeldSignature;
@@ -54,7 +55,7 @@ struct RecordedKey<'a> {
     mcpid: Option<RecordedStanding<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct RecordedStanding<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -68,6 +69,8 @@ struct RecordedStanding<'a> {
     revoked_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_key: Option<Cow<'a, SecurityKeyRules>>,
 }
 
 fn jwk(key: &PublicKey) -> RecordedKey<'_> {
@@ -90,6 +93,7 @@ fn standing(entry: &Trusted) -> RecordedStanding<'_> {
         not_after: time(entry.not_after()),
         revoked_at: time(entry.revoked_at()),
         allow,
+        security_key: entry.security_key().map(Cow::Borrowed),
     }
 }
 
@@ -128,6 +132,23 @@ impl Evidence {
         let mut evidence = Evidence::none(profile);
         evidence.add(head, label, jwk(key), base, signature);
         evidence
+    }
+
+    /// Adds the touch of the security key `key` that joins the signature of the key `signer`: its
+    /// `label`, its base, and its signature.
+    #[must_use]
+    pub fn with_touch(
+        mut self,
+        head: &Head<'_>,
+        (key, signer): (&SecurityKey, &KeyId),
+        (label, base, signature): (&str, &str, &[u8]),
+    ) -> Self {
+        let rules = SecurityKeyRules::new(key.application().clone()).touching_for(signer.as_str());
+        let standing =
+            RecordedStanding { security_key: Some(Cow::Owned(rules)), ..Default::default() };
+        let key = RecordedKey { mcpid: Some(standing), ..jwk(key.public()) };
+        self.add(head, label, key, base, signature);
+        self
     }
 
     fn none(profile: &Profile) -> Self {

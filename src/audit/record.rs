@@ -93,10 +93,12 @@ struct RecordRules<'a> {
     allow_uncovered: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     origins: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    touch: &'a [String],
 }
 
 impl<'a> RecordRules<'a> {
-    fn of(verifier: &'a Verifier) -> Self {
+    fn of(verifier: &'a Verifier, touch: &'a [String]) -> Self {
         let profile = verifier.profile();
         RecordRules {
             profile: &profile.name,
@@ -105,6 +107,7 @@ impl<'a> RecordRules<'a> {
             require: &verifier.coverage_overrides().require,
             allow_uncovered: &verifier.coverage_overrides().allow_uncovered,
             origins: verifier.origins().iter().map(ToString::to_string).collect(),
+            touch,
         }
     }
 
@@ -117,6 +120,7 @@ impl<'a> RecordRules<'a> {
             require: &[],
             allow_uncovered: &[],
             origins: Vec::new(),
+            touch: &[],
         }
     }
 }
@@ -142,8 +146,8 @@ struct LeadingMembers<'a> {
 /// Where the rules of an entry come from.
 #[derive(Clone, Copy)]
 pub(super) enum RulesSource<'a> {
-    /// The rules of a verifier.
-    Verifier(&'a Verifier),
+    /// The rules of a verifier, and the patterns of requests that need a touch.
+    Verifier(&'a Verifier, &'a [String]),
     /// The rules of a signer.
     Signer(&'a Profile),
 }
@@ -167,7 +171,7 @@ pub(super) struct RequestFacts<'a, 'h> {
 pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record {
     // Values that are no UTF-8 are left out, so that a line can always be written.
     let profile = match facts.by {
-        RulesSource::Verifier(verifier) => verifier.profile(),
+        RulesSource::Verifier(verifier, _) => verifier.profile(),
         RulesSource::Signer(profile) => profile,
     };
     let fields = KeptFields::of(Some(&profile.name));
@@ -181,7 +185,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
     let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
     let rules = match facts.by {
-        RulesSource::Verifier(verifier) => RecordRules::of(verifier),
+        RulesSource::Verifier(verifier, touch) => RecordRules::of(verifier, touch),
         RulesSource::Signer(profile) => RecordRules::of_profile(profile),
     };
     // Numbers and strings can always be written as JSON.
@@ -212,7 +216,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     }
     out.push(b'}');
     let rules =
-        matches!(facts.by, RulesSource::Verifier(_)).then(|| rules.get().as_bytes().to_vec());
+        matches!(facts.by, RulesSource::Verifier(..)).then(|| rules.get().as_bytes().to_vec());
     Record { members: out, judged: Some(facts.time), rules }
 }
 

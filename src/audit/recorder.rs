@@ -57,18 +57,27 @@ pub struct JudgedRequest<'a, 'h> {
     pub verifier: &'a Verifier,
     /// The time at which the request was judged.
     pub now: Timestamp,
+    /// The patterns of requests that need the touch of a security key.
+    touch_rules: &'a [String],
 }
 
 impl<'a, 'h> JudgedRequest<'a, 'h> {
     /// Starts with the head of a request.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
-        JudgedRequest { head, body: None, reading: None, verifier, now }
+        let touch_rules = &[];
+        JudgedRequest { head, body: None, reading: None, verifier, now, touch_rules }
     }
 
     /// Adds the request's body.
     #[must_use]
     pub fn with_body(self, body: Option<&'a [u8]>) -> Self {
         JudgedRequest { body, ..self }
+    }
+
+    /// Adds the patterns of requests that need a touch, for the rules in the entry.
+    #[must_use]
+    pub fn with_touch_rules(self, touch_rules: &'a [String]) -> Self {
+        JudgedRequest { touch_rules, ..self }
     }
 
     /// Adds the parsed body. With `None`, the body is parsed again.
@@ -180,9 +189,9 @@ impl Recorder {
         verdict: Verdict,
         because: Option<RecordedRefusal<'_>>,
     ) -> Result<(), LogError> {
-        let JudgedRequest { head, body, reading, verifier, now } = *judged;
+        let JudgedRequest { head, body, reading, verifier, now, touch_rules } = *judged;
         let origins = verifier.origins();
-        let by = RulesSource::Verifier(verifier);
+        let by = RulesSource::Verifier(verifier, touch_rules);
         let request = RequestToWrite { head, body, reading, origins, by, now };
         self.write(&request, evidence, verdict, because).await
     }
@@ -222,7 +231,7 @@ impl Recorder {
         // The head was judged, so its target can be resolved.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = match by {
-            RulesSource::Verifier(_) => Scope::Endpoint,
+            RulesSource::Verifier(..) => Scope::Endpoint,
             RulesSource::Signer(_) => Scope::Anywhere,
         };
         let own = match reading {

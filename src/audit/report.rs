@@ -29,6 +29,9 @@ pub struct Report {
     pub ahead_of_clock: u64,
     /// The number of entries about requests whose tool or method only the log claims.
     pub operation_claimed: u64,
+    /// The number of entries with a touch of a security key that the auditor's trust files confirm,
+    /// and of entries with one that they do not confirm.
+    pub touched: (u64, u64),
     /// Number of entries that are not good, for each reason.
     pub unjudged: BTreeMap<&'static str, u64>,
     /// The number of entries that are not good for any reason.
@@ -76,6 +79,11 @@ impl Report {
         self.without_body += u64::from(judged.without_body);
         self.base_not_kept += u64::from(judged.base_not_kept);
         self.operation_claimed += u64::from(judged.operation_claimed);
+        match &judged.touch {
+            Some(touch) if touch.is_confirmed() => self.touched.0 += 1,
+            Some(_) => self.touched.1 += 1,
+            None => {}
+        }
         self.not_good += u64::from(!reasons.is_empty());
         for reason in reasons.iter() {
             *self.unjudged.entry(reason.as_str()).or_default() += 1;

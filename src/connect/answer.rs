@@ -25,6 +25,12 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
+/// The refusal code of a verifier that wants the touch of a security key.
+const TOUCH_REQUIRED: &str = "touch_required";
+/// The hint after that refusal.
+const TOUCH_HINT: &str = "it wants a touch that no --touch rule here asks for: mcpid connect \
+                          --touch METHOD:NAME --touch-key ssh-agent:ID";
+
 /// An answer with a 2xx status.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
@@ -146,6 +152,8 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
             Some(format!("the server's clock says {theirs}, this one {ours}: {how}"))
         }
         (Some(KEY_UNKNOWN), _) => bridge.unknown_key_hint.clone(),
+        // A server's word alone never asks for a touch: the rules of the bridge do.
+        (Some(TOUCH_REQUIRED), _) => Some(TOUCH_HINT.to_owned()),
         (None, _) if status == StatusCode::UNAUTHORIZED && challenge => {
             Some("it wants a token: -H 'Authorization: Bearer ${TOKEN}'".to_owned())
         }

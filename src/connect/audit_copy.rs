@@ -2,6 +2,7 @@
 
 use crate::audit::{Evidence, Recorder};
 use crate::base::header;
+use crate::key::SignByTouch;
 use crate::message::Head;
 use crate::message::target::Origins;
 use crate::sign::{Signed, Signer};
@@ -9,37 +10,43 @@ use crate::verify::rejection::chain;
 
 use super::error::BridgeError;
 
-/// Writes the audit entry for a request whose head, as it was signed, is `head`.
+/// Writes the audit entry for a request whose head, as it was signed, is `head`. `touch` is the
+/// signature that a person's touch added, and `touch_key` its key.
 ///
 /// # Errors
 /// [`BridgeError::NotSigned`] if the audit policy requires an entry and it could not be written:
 /// the request must then not be sent.
 pub(super) async fn keep(
     recorder: &Recorder,
-    signer: &Signer,
+    (signer, touch_key): (&Signer, Option<&dyn SignByTouch>),
     mut head: Head<'static>,
-    signed: &Signed,
+    (signed, touch): (&Signed, Option<&Signed>),
     body: &[u8],
 ) -> Result<(), BridgeError> {
     let failed = |why: &dyn std::error::Error| {
         BridgeError::NotSigned(format!("it could not be written down: {}", chain(why)))
     };
-    for (name, value) in signed.headers() {
+    // The fields of the second signature hold both.
+    for (name, value) in touch.unwrap_or(signed).headers() {
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
     }
     let made = header::read(&head).map_err(|e| failed(&e))?;
-    // The bridge adds one signature to each request, so the first is the only one.
-    let one = made.first().and_then(|one| {
-        let signature: [u8; 64] = one.signature.as_ref().ok()?.as_slice().try_into().ok()?;
-        Some((one.label.clone(), signature))
-    });
-    let Some((label, signature)) = one else {
-        return Err(BridgeError::NotSigned(
-            "the signature that was made cannot be read".to_owned(),
-        ));
+    // The bridge signs a request once, and a touch comes after that signature.
+    let made = |place: usize| {
+        let one = made.get(place)?;
+        Some((&*one.label, one.signature.as_deref().ok()?))
     };
+    let unreadable =
+        || BridgeError::NotSigned("the signature that was made cannot be read".to_owned());
+    let (label, signature) = made(0).ok_or_else(unreadable)?;
     let key = signer.key().public();
-    let evidence = Evidence::signed(signer.profile(), &head, &label, key, &signed.base, &signature);
+    let mut evidence =
+        Evidence::signed(signer.profile(), &head, label, key, &signed.base, signature);
+    if let (Some(touch), Some(touch_key)) = (touch, touch_key) {
+        let (label, signature) = made(1).ok_or_else(unreadable)?;
+        let keys = (touch_key.security_key(), key.id());
+        evidence = evidence.with_touch(&head, keys, (label, &touch.base, signature));
+    }
     let by = (signer.profile(), &Origins::unknown());
     let done = recorder.signed(&head, by, body, &evidence, signed.created).await;
     done.map_err(|e| failed(&e))

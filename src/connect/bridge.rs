@@ -1,7 +1,7 @@
-//! The bridge: its settings, and the consent that a request needs before it is signed.
+//! The bridge and its settings.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,19 +11,19 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::mcp::body::{self, Scope};
+use crate::key::SignByTouch;
 use crate::mcp::tools::Tools;
-use crate::message::{Head, RequestTarget};
 use crate::net::Dialer;
 use crate::sign::Signer;
 use crate::verify::DEFAULT_MAX_BODY;
-use crate::verify::rejection::chain;
 
 use super::answer_budget::AnswerBudget;
-use super::consent::{ConfirmPolicy, Consent, ConsentAnswer, ConsentNeed, NoConsent};
+use super::consent::{ConfirmPolicy, Consent, ConsentNeed};
+use super::endpoint::{EndpointUrl, UrlError};
 use super::error::BridgeError;
 use super::log::LogSink;
-use super::send::{EndpointUrl, OutboundRequest, RedirectPolicy, SigningSender, UrlError};
+use super::send::{OutboundRequest, RedirectPolicy, SigningSender};
+use super::touch::{TouchPrompt, TouchSettings};
 
 /// Default limit of one answer, or of one event of a stream, in bytes.
 pub const DEFAULT_MAX_ANSWER: usize = 64 << 20;
@@ -63,14 +63,14 @@ pub struct Bridge {
     pub(super) silence: Option<Duration>,
     pub(super) drain: Duration,
     pub(super) log: LogSink,
-    key_name: String,
+    pub(super) key_name: String,
     pub(super) unknown_key_hint: Option<String>,
     pub(super) confirm: ConfirmPolicy,
     pub(super) consent_via: ConsentVia,
     /// One permit for each question that waits for an answer.
-    question_slots: Semaphore,
+    pub(super) question_slots: Semaphore,
     /// The tools that the server calls destructive.
-    tools: Mutex<Tools>,
+    pub(super) tools: Mutex<Tools>,
 }
 
 /// How the bridge asks a person for consent.
@@ -231,6 +231,22 @@ impl Bridge {
         self
     }
 
+    /// Makes the bridge ask a person to touch the security key `key`, called `name`, for requests that
+    /// `rules` match: a second signature that joins the first. `prompt` shows what is to be touched.
+    /// The person has the life of the signature ([`Signer::ttl`], at most the window of the profile)
+    /// less ten seconds; with a life of ten seconds or less, no such request is sent.
+    #[must_use]
+    pub fn with_touch(
+        mut self,
+        rules: ConfirmPolicy,
+        (key, name): (Arc<dyn SignByTouch>, String),
+        prompt: Arc<dyn TouchPrompt>,
+    ) -> Self {
+        let settings = TouchSettings { rules, key, key_name: name, prompt };
+        self.sender.touch = Some(settings).filter(|settings| !settings.rules.is_empty());
+        self
+    }
+
     /// Sends one message, or asks for a stream of messages. The caller has already asked for
     /// consent if it was needed.
     pub(super) async fn send(
@@ -240,102 +256,40 @@ impl Bridge {
         body: Bytes,
         redirects: RedirectPolicy,
     ) -> Result<Response<Incoming>, BridgeError> {
-        self.send_noting(method, fields, body, redirects, &|| ()).await
+        let outbound = self.outbound(method, fields, body)?;
+        self.sender.send(&outbound, redirects, &|| ()).await
     }
 
-    /// Does the same as [`Bridge::send`], and calls `before_send` when the request is signed and
-    /// about to be sent.
-    pub(super) async fn send_noting(
+    /// Returns the message as a request to the server, with what a person has to touch for it.
+    ///
+    /// # Errors
+    /// [`BridgeError::Declined`] if it needs a touch and cannot be shown to a person.
+    pub(super) fn outbound(
         &self,
         method: Method,
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-        redirects: RedirectPolicy,
-        before_send: &(dyn Fn() + Sync),
-    ) -> Result<Response<Incoming>, BridgeError> {
+    ) -> Result<OutboundRequest, BridgeError> {
         let fields = with_accept(&method, fields);
-        let outbound = OutboundRequest { method, fields, body };
-        self.sender.send(&outbound, redirects, before_send).await
+        self.outbound_as_is(method, fields, body)
     }
 
-    /// Decides whether a person has to be asked before the request is signed.
-    pub(super) fn need(&self, method: &Method, body: &[u8]) -> ConsentNeed {
-        if self.confirm.is_empty() {
-            return ConsentNeed::Nothing;
-        }
-        let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
-            return ConsentNeed::Refuse;
-        };
-        // The bridge always sends a body as JSON, so consent is judged with this content type.
-        if head.push("content-type", b"application/json".as_slice()).is_err() {
-            return ConsentNeed::Refuse;
-        }
-        let reading = body::read(&head, body, Scope::Endpoint);
-        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.confirm.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools) {
-            ConsentNeed::Ask(question) => {
-                let id = self.sender.signer.key().public().id().to_string();
-                ConsentNeed::Ask(Box::new(question.signed_by(&self.key_name, &id)))
-            }
-            need => need,
-        }
-    }
-
-    /// Asks a person for consent if the request needs it. If the client itself is to ask, the
-    /// question goes to `by_client`.
+    /// Does the same as [`Bridge::outbound`], with no other fields than `fields`.
     ///
     /// # Errors
-    /// [`BridgeError::Declined`] if there is no consent: the request must not be signed.
-    pub(super) async fn agreed(
+    /// As [`Bridge::outbound`].
+    pub(super) fn outbound_as_is(
         &self,
-        method: &Method,
-        body: &[u8],
-        by_client: Option<&dyn Consent>,
-    ) -> Result<RedirectPolicy, BridgeError> {
-        let question = match self.need(method, body) {
-            ConsentNeed::Nothing => return Ok(RedirectPolicy::FollowOnce),
-            ConsentNeed::Ask(question) => question,
-            _ => {
-                return Err(BridgeError::Declined("it cannot be shown to a person".to_owned()));
-            }
+        method: Method,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Result<OutboundRequest, BridgeError> {
+        let touch = match self.needs_touch(&method, &body) {
+            ConsentNeed::Nothing => None,
+            ConsentNeed::Ask(question) => Some(question),
+            _ => return Err(BridgeError::cannot_be_shown()),
         };
-        let asker = match (&self.consent_via, by_client) {
-            (ConsentVia::Person(person), _) => Some(&**person),
-            (ConsentVia::Client(_), by_client) => by_client,
-            (ConsentVia::None, _) => None,
-        };
-        let answer = match (asker, self.question_slots.try_acquire()) {
-            (Some(asker), Ok(_slot)) => asker.ask(&question).await,
-            (Some(_), Err(_)) => {
-                ConsentAnswer::No(NoConsent::NoWay(format!("{QUESTIONS} questions wait already")))
-            }
-            (None, _) => {
-                ConsentAnswer::No(NoConsent::NoWay("no person can be asked here".to_owned()))
-            }
-        };
-        match answer {
-            // The person agreed to exactly this body.
-            ConsentAnswer::Yes if question.is_about(body) => Ok(RedirectPolicy::Never),
-            ConsentAnswer::Yes => {
-                Err(BridgeError::Declined("the yes was for another request".to_owned()))
-            }
-            ConsentAnswer::No(why) => {
-                let what = question.operation().printed();
-                Err(BridgeError::Declined(format!("{what} was not agreed to: {why}")))
-            }
-        }
-    }
-
-    /// Records which tools in the server's list are destructive.
-    pub(super) fn learn(&self, answer: &str) {
-        if !self.confirm.is_empty() {
-            let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = tools.learn(answer.as_bytes()) {
-                let words = "nothing is learned from it, and tools that no other list has named \
-                             count as destructive";
-                self.log.warn(&format!("{}: {words}", chain(&error)));
-            }
-        }
+        Ok(OutboundRequest { method, fields, body, touch, again: None })
     }
 }
 

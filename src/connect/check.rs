@@ -148,7 +148,8 @@ impl Bridge {
         let body = probe(method, revision);
         let Ok(message) = reading::read(&body) else { return false };
         let fields = with_accept(&Method::POST, McpSession::default().fields(&message).0);
-        let outbound = OutboundRequest { method: Method::POST, fields, body: body.clone() };
+        let (touch, again) = (None, None);
+        let outbound = OutboundRequest { method: Method::POST, fields, body, touch, again };
         let Ok(response) = self.sender.send_unsigned(&outbound).await else { return false };
         if response.status().is_success() {
             return false;

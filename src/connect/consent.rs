@@ -164,6 +164,8 @@ pub struct ConsentQuestion {
     because: String,
     /// Name and id of the key that signs after a yes.
     signer: Option<(String, String)>,
+    /// Name and id of the security key that is to be touched.
+    touch_key: Option<(String, String)>,
 }
 
 /// A member of the body, with its JSON exactly as it was written.
@@ -192,6 +194,7 @@ impl ConsentQuestion {
             size: body.len(),
             because: String::new(),
             signer: None,
+            touch_key: None,
         })
     }
 
@@ -200,6 +203,19 @@ impl ConsentQuestion {
     pub fn signed_by(mut self, name: &str, id: &str) -> Self {
         self.signer = Some((name.to_owned(), id.to_owned()));
         self
+    }
+
+    /// Sets the security key that a person touches for this request. `name` may be any text; `id` is
+    /// the key id.
+    #[must_use]
+    pub fn touched_by(mut self, name: &str, id: &str) -> Self {
+        self.touch_key = Some((name.to_owned(), id.to_owned()));
+        self
+    }
+
+    /// Returns the question about the same request to another URL, after a redirect.
+    pub(super) fn at(&self, target: &str) -> Self {
+        ConsentQuestion { target: target.to_owned(), ..self.clone() }
     }
 
     /// Returns the absolute URL of the request, as it is signed.

@@ -89,6 +89,11 @@ pub(super) struct ServerRefusal {
 }
 
 impl BridgeError {
+    /// The refusal of a request that a person would have to see, and that cannot be shown.
+    pub(super) fn cannot_be_shown() -> Self {
+        BridgeError::Declined("it cannot be shown to a person".to_owned())
+    }
+
     /// Returns a stable name for the kind of error, which is `data.reason` of the JSON-RPC error.
     pub(super) fn code(&self) -> &'static str {
         match self {

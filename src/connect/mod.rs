@@ -16,7 +16,8 @@
 //! - Every request gets an answer: the server's answer, or a JSON-RPC error that says why there is
 //!   none ([`UNANSWERED`], [`NOT_SENT`], or the error of the server).
 //! - A message that two parsers could understand differently is refused and not signed.
-//! - A person can be asked before a request is signed: see [`consent`].
+//! - A person can be asked before a request is signed: see [`consent`]. A person can be asked to
+//!   touch a security key: see [`touch`].
 //! - The bridge passes access tokens on, and requests none.
 //!
 //! A bridge on stdin and stdout, with a key in memory:
@@ -43,12 +44,14 @@
 //! # }
 //! ```
 
+mod agreement;
 mod answer;
 mod answer_budget;
 mod audit_copy;
 mod bridge;
 mod check;
 pub mod consent;
+mod endpoint;
 mod error;
 mod events;
 mod json_rpc;
@@ -60,13 +63,14 @@ mod send;
 mod session;
 mod stdio;
 mod timing;
+pub mod touch;
 
 pub use bridge::{
     Bridge, ConsentVia, DEFAULT_DRAIN, DEFAULT_MAX_ANSWER, DEFAULT_MAX_HELD, DEFAULT_SILENCE,
     StdioEnd,
 };
 pub use check::{CheckOutcome, ServerCheck};
+pub use endpoint::{EndpointUrl, UrlError};
 pub use error::{NOT_SENT, UNANSWERED};
 pub use log::{LogLevel, LogSink};
 pub use loopback::LoopbackAccess;
-pub use send::{EndpointUrl, UrlError};

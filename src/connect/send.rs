@@ -5,22 +5,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::audit::Recorder;
 use crate::clock::Clock;
-use crate::message::target::{Origin, Origins, UriError, is_loopback};
+use crate::message::target::Origins;
 use crate::message::{Head, RequestTarget};
 use crate::net::Dialer;
 use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
 use super::audit_copy;
+use super::consent::ConsentQuestion;
+use super::endpoint::EndpointUrl;
 use super::error::{BridgeError, of_sending};
 use super::log::LogSink;
 use super::timing::{RetryDecision, RetryWaits, within};
+use super::touch::TouchSettings;
 
 /// The `User-Agent`, unless the client or a flag sets one. Some firewalls refuse requests without
 /// this field.
@@ -32,96 +35,6 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 
-/// The URL of an MCP endpoint, checked so that the sent bytes are the signed bytes.
-///
-/// ```
-/// use mcpid::connect::EndpointUrl;
-///
-/// let url = EndpointUrl::parse("https://mcp.example.com/mcp")?;
-/// assert_eq!(url.host(), "mcp.example.com");
-/// assert!(url.is_https());
-/// assert!(EndpointUrl::parse("ftp://mcp.example.com/mcp").is_err());
-/// # Ok::<(), mcpid::connect::UrlError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct EndpointUrl {
-    /// The URL as it is signed.
-    pub(super) url: String,
-    /// The URL as the HTTP library sends it. [`EndpointUrl::parse`] has checked that its bytes are
-    /// those of `url`.
-    uri: Uri,
-    /// Host and port, for the field `Host` and for messages.
-    pub(super) host: String,
-    host_value: HeaderValue,
-    origin: Origin,
-}
-
-/// Why a text cannot be used as the URL of an endpoint.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UrlError {
-    /// The text is not an HTTP URL.
-    #[error(transparent)]
-    Uri(#[from] UriError),
-    /// The HTTP library would send this URL in other bytes than those that are signed.
-    #[error("it has a character that has to be percent-encoded")]
-    Wire,
-}
-
-impl EndpointUrl {
-    /// Parses an absolute HTTP URL.
-    ///
-    /// # Errors
-    /// [`UrlError`] if the text is not a URL, or cannot be sent exactly as it is signed.
-    pub fn parse(url: &str) -> Result<Self, UrlError> {
-        let target = RequestTarget::from_url(url.to_owned())?;
-        let RequestTarget::Uri(url) = &target else { return Err(UrlError::Wire) };
-        let url = url.clone().into_owned();
-        let head = Head::new("POST", target).map_err(|_| UrlError::Wire)?;
-        let origins = Origins::unknown();
-        // The URL names its authority, so no `Host` field is needed here.
-        let target = origins.resolve(&head).map_err(|_| UrlError::Wire)?;
-        let uri: Uri = url.parse().map_err(|_| UrlError::Wire)?;
-        if uri.path_and_query().map(|sent| sent.as_str()) != Some(target.request_target()) {
-            return Err(UrlError::Wire);
-        }
-        let host = target.authority().to_owned();
-        let host_value = HeaderValue::from_str(&host).map_err(|_| UrlError::Wire)?;
-        let origin = target.origin();
-        Ok(EndpointUrl { url, uri, host, host_value, origin })
-    }
-
-    /// Returns the host, with the port if the URL names one.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Returns the URL.
-    pub fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
-    /// Returns whether requests are sent with TLS.
-    pub fn is_https(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
-    }
-
-    /// Returns true if requests leave this machine without TLS.
-    pub fn is_open_to_all(&self) -> bool {
-        let host = self.uri.host().unwrap_or_default();
-        !self.is_https() && !is_loopback(host)
-    }
-
-    /// Returns the URL of a redirect to `location`, or None if its origin differs.
-    fn moved(&self, location: &str) -> Option<EndpointUrl> {
-        let url = match location.strip_prefix('/') {
-            Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),
-            _ => location.to_owned(),
-        };
-        EndpointUrl::parse(&url).ok().filter(|there| there.origin == self.origin)
-    }
-}
-
 /// Whether to follow a server's redirect to another URL of the same origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedirectPolicy {
@@ -132,11 +45,15 @@ pub(super) enum RedirectPolicy {
 }
 
 /// A request before it is signed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct OutboundRequest {
     pub(super) method: Method,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+    /// What a person has to touch a security key for, if the request needs a touch.
+    pub(super) touch: Option<Box<ConsentQuestion>>,
+    /// Why another touch is needed, if the request was sent before.
+    pub(super) again: Option<&'static str>,
 }
 
 /// Signs requests and sends them to one server.
@@ -146,6 +63,8 @@ pub(super) struct SigningSender {
     pub(super) signer: Arc<Signer>,
     /// Whether signing may take long, for example because an agent asks a person.
     pub(super) is_slow_key: bool,
+    /// The security key and its rules, if a person has to touch for some requests.
+    pub(super) touch: Option<TouchSettings>,
     pub(super) clock: Arc<dyn Clock>,
     make_nonce: Arc<MakeNonce>,
     /// Maximum time until the head of an answer arrives.
@@ -182,13 +101,14 @@ impl SigningSender {
             let mut random = random.lock().unwrap_or_else(PoisonError::into_inner);
             Nonce::generate(&mut *random).map_err(BoxError::from)
         });
-        let (is_slow_key, silence) = (false, None);
+        let (is_slow_key, touch, silence) = (false, None, None);
         let (fixed, log, audit) = (Vec::new(), LogSink::silent(), None);
         SigningSender {
             endpoint,
             dialer,
             signer,
             is_slow_key,
+            touch,
             clock,
             make_nonce,
             silence,
@@ -210,9 +130,10 @@ impl SigningSender {
         before_send: &(dyn Fn() + Sync),
     ) -> Result<Response<Incoming>, BridgeError> {
         let (mut followed, mut waits) = (None, RetryWaits::default());
+        let mut again = outbound.again.map(str::to_owned);
         loop {
             let endpoint = followed.as_ref().unwrap_or(&self.endpoint);
-            let request = self.signed(endpoint, outbound).await?;
+            let request = self.signed(endpoint, outbound, again.as_deref()).await?;
             before_send();
             let response = self.dispatch(request, endpoint).await?;
             let status = response.status();
@@ -226,6 +147,7 @@ impl SigningSender {
                         "{host} answers {status}: trying again in {seconds} s, signed anew"
                     ));
                     drop(response);
+                    again = Some(format!("{host} answered {status}, and asked for {seconds} s"));
                     tokio::time::sleep(wait).await;
                     continue;
                 }
@@ -252,6 +174,7 @@ impl SigningSender {
                             && followed.is_none()
                             && redirects == RedirectPolicy::FollowOnce =>
                     {
+                        again = Some(format!("{host} answered {status}, to {}", there.url));
                         followed = Some(there);
                     }
                     _ => return Err(BridgeError::Redirected { status, to }),
@@ -311,6 +234,7 @@ impl SigningSender {
         &self,
         endpoint: &EndpointUrl,
         outbound: &OutboundRequest,
+        again: Option<&str>,
     ) -> Result<Request<Full<Bytes>>, BridgeError> {
         let failed = |error: &dyn std::error::Error| BridgeError::NotSigned(error.to_string());
         let target = RequestTarget::Uri(endpoint.url.clone().into());
@@ -323,18 +247,37 @@ impl SigningSender {
             request = request.header(name, value);
         }
         let nonce = self.nonce()?;
+        let touch = match (&outbound.touch, &self.touch) {
+            (Some(request), Some(touch)) => {
+                Some(touch.show(&request.at(&endpoint.url), again, &self.signer).await?)
+            }
+            // Cannot happen: only the rules of `touch` make a request need a touch.
+            (Some(_), None) => {
+                return Err(BridgeError::NotSigned("there is no security key".to_owned()));
+            }
+            (None, _) => None,
+        };
         // The time is read last, so that `created` is close to the moment of sending.
         let (created, origins) = (self.clock.now(), Origins::unknown());
-        let sent = self.audit.as_ref().map(|recorder| (recorder, head.clone()));
-        let signed = if self.is_slow_key {
+        let unsigned = (self.audit.is_some() || touch.is_some()).then(|| head.clone());
+        let mut signed = if self.is_slow_key {
             let (signer, body) = (Arc::clone(&self.signer), outbound.body.clone());
             let sign = move || signer.sign(&head, &origins, &body, created, &nonce);
             tokio::task::spawn_blocking(sign).await.map_err(|e| failed(&e))?
         } else {
             self.signer.sign(&head, &origins, &outbound.body, created, &nonce)
         }?;
-        if let Some((recorder, head)) = sent {
-            audit_copy::keep(recorder, &self.signer, head, &signed, &outbound.body).await?;
+        let mut first = None;
+        if let (Some(touch), Some(head)) = (touch, &unsigned) {
+            let now = || self.clock.now();
+            let touched = touch.touch(&self.signer, head.clone(), &signed, now).await?;
+            first = Some(std::mem::replace(&mut signed, touched));
+        }
+        if let (Some(recorder), Some(head)) = (&self.audit, unsigned) {
+            let touch = first.as_ref().map(|_| &signed);
+            let made = (first.as_ref().unwrap_or(&signed), touch);
+            let keys = (&*self.signer, self.touch.as_ref().map(|touch| &*touch.key));
+            audit_copy::keep(recorder, keys, head, made, &outbound.body).await?;
         }
         for (name, value) in signed.headers() {
             request = request.header(name, value);
@@ -347,29 +290,4 @@ impl SigningSender {
 fn request(endpoint: &EndpointUrl, outbound: &OutboundRequest) -> http::request::Builder {
     let request = Request::builder().method(outbound.method.clone()).uri(endpoint.uri.clone());
     request.header(header::HOST, endpoint.host_value.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn redirects_are_followed_within_the_origin() {
-        let here = EndpointUrl::parse("https://h.example/mcp?x=1").unwrap();
-        let moved = |to: &str| here.moved(to).map(|there| there.url);
-        assert_eq!(moved("/mcp/").as_deref(), Some("https://h.example/mcp/"));
-        assert_eq!(moved("https://H.example:443/b").as_deref(), Some("https://H.example:443/b"));
-        for to in [
-            "http://h.example/mcp",
-            "https://h.example:8443/mcp",
-            "https://other.example/mcp",
-            "//other.example/mcp",
-            "https://h.example@other.example/",
-            "mcp/",
-            "",
-        ] {
-            assert_eq!(moved(to), None, "{to}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::audit::Recorder;
 use crate::message::target::{Origin, Scheme, UriError, is_loopback};
 use crate::message::{HeadError, RequestTarget};
-use crate::tower::{LearningModes, Paths, RefuseWith, SessionBindings};
+use crate::tower::{LearningModes, Paths, RefuseWith, SessionBindings, TouchRules};
 
 use super::authz::AuthzProtocol;
 use super::client_address::TrustedProxy;
@@ -136,6 +136,8 @@ pub struct Config {
     pub paths: Paths,
     /// Which requests must be verified.
     pub modes: LearningModes,
+    /// Which requests need a person's touch of a security key.
+    pub touch: TouchRules,
     /// The status of refusals.
     pub refuse_with: RefuseWith,
     /// Web origins whose pages may send requests, in addition to the public origins of the gateway.
@@ -182,6 +184,7 @@ impl Config {
             role,
             paths,
             modes: LearningModes::strict(),
+            touch: TouchRules::new(),
             refuse_with: RefuseWith::Forbidden,
             allow_origins: Vec::new(),
             preserve_host: false,

@@ -114,14 +114,14 @@ pub(super) fn status_fields(status: Option<&Status>) -> [(&'static str, Option<H
     });
     // Only a verified signature proves the key.
     let verified = status.and_then(Status::verified);
+    let touch = verified.and_then(Verified::touch);
     [
         ("mcpid-status", status.map(|status| HeaderValue::from_static(status.as_str()))),
         ("mcpid-reason", reason.map(HeaderValue::from_static)),
         ("mcpid-key-id", verified.and_then(|verified| field_value(verified.key().as_str()))),
         ("mcpid-name", verified.and_then(Verified::name).and_then(field_value)),
         ("mcpid-tag", verified.and_then(Verified::tag).and_then(field_value)),
-        // No version sets this field yet, but a client must not be able to set it.
-        ("mcpid-touch", None),
+        ("mcpid-touch", touch.map(|touch| HeaderValue::from_static(touch.as_str()))),
     ]
 }
 

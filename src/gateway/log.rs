@@ -7,9 +7,9 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (This is one line; `via`, `hint` and `traceparent` are left out if they are empty.) The line
-//! holds no secrets: no query, no body, and no header but `traceparent`. Texts that a client chose
-//! are cut at [`MAX_TEXT_CHARS`] characters. Characters that could break a line or control a
+//! (This is one line; `touch`, `via`, `hint` and `traceparent` are left out if they are empty.) The
+//! line holds no secrets: no query, no body, and no header but `traceparent`. Texts that a client
+//! chose are cut at [`MAX_TEXT_CHARS`] characters. Characters that could break a line or control a
 //! terminal are written as JSON escapes, so that no request can forge, break or hide a line.
 //!
 //! Members may be added; a reader ignores members that it does not know. `version` changes only if
@@ -28,9 +28,11 @@ use crate::tower::{Mode, Status};
 use crate::verify::{Code, Rejection, Verified};
 
 mod lines;
+mod touch;
 mod traceparent;
 
 pub use lines::LogLines;
+pub use touch::LoggedTouch;
 use traceparent::is_traceparent;
 
 /// The version of the format, which is the first member of every line.
@@ -40,9 +42,9 @@ pub const VERSION: u8 = 1;
 /// beginning of its SHA-256 ([`shown::capped`]).
 pub const MAX_TEXT_CHARS: usize = 128;
 
-/// An upper bound of the length of a line in bytes: eleven texts in which every character is an
+/// An upper bound of the length of a line in bytes: thirteen texts in which every character is an
 /// escape of twelve bytes, and the other members.
-pub const LONGEST_LINE: usize = 20 * 1024;
+pub const LONGEST_LINE: usize = 24 * 1024;
 
 /// The memory that most lines need, in bytes.
 const TYPICAL_LINE_BYTES: usize = 640;
@@ -237,6 +239,9 @@ pub struct LogLine {
     /// The key, of a verified request only.
     #[serde(default)]
     pub key: Option<LoggedKey>,
+    /// The touch of a security key that joins the signature, of a verified request only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touch: Option<LoggedTouch>,
     /// The client id, of a verified request only.
     #[serde(default)]
     pub tag: Option<LogText>,
@@ -288,6 +293,7 @@ impl LogLine {
             mode: None,
             outcome: LoggedOutcome::Failed,
             key: None,
+            touch: None,
             tag: None,
             answer: None,
             upstream: None,
@@ -307,6 +313,7 @@ impl LogLine {
         self.code = status.code();
         let verified = status.verified();
         self.key = verified.map(LoggedKey::from);
+        self.touch = verified.and_then(Verified::touch).map(LoggedTouch::from);
         self.tag = verified.and_then(Verified::tag).map(LogText::new);
         if let Some(ids) = status.rejection().and_then(Rejection::kid_of) {
             let note = format!("keyid is the kid of {ids}; here a key is named by its thumbprint");

@@ -52,6 +52,9 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
         }
         "path_prefix" => "--path-prefix is what the proxy puts before the path",
         "forwarded" => "Traefik has to set X-Forwarded-Method, -Host and -Uri; is --dialect right?",
+        "touch_required" => {
+            "the client has to add a touch: mcpid connect --touch; whose key may: security_key in the trust file"
+        }
         "not_allowed" => "the trust entry says what the key may do: mcpid trust list",
         _ => return None,
     })

@@ -31,8 +31,9 @@ mod reason;
 mod scale;
 mod summary;
 mod text;
+mod touches;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use addresses::{AddressReason, MOST_ADDRESSES, ReportedAddress};
 pub use html::{MARK, content_security_policy};
@@ -45,7 +46,9 @@ pub use summary::{
 
 use crate::clock::Timestamp;
 
-use super::log::{LogLine, LogText, LoggedKey, LoggedOperation, LoggedOutcome, LoggedStatus};
+use super::log::{
+    LogLine, LogText, LoggedKey, LoggedOperation, LoggedOutcome, LoggedStatus, LoggedTouch,
+};
 use addresses::Addresses;
 use scale::{Scale, Series};
 
@@ -55,6 +58,9 @@ pub const MOST_OPERATIONS: usize = 1000;
 
 /// The most keys that are counted separately.
 pub const MOST_KEYS: usize = 1000;
+
+/// The most security keys that the report names for one signer.
+const MOST_TOUCH_KEYS: usize = 8;
 
 /// What strict mode does, or would do, with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,8 @@ struct VerdictCounts {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     last_unverified: Option<Timestamp>,
+    /// Verified requests that a security key touched.
+    touched: u64,
     series: Series,
 }
 
@@ -125,6 +133,7 @@ impl VerdictCounts {
             self.seen(first, last);
         }
         self.last_unverified = self.last_unverified.max(other.last_unverified);
+        self.touched += other.touched;
         for (why, cell, last) in &other.reasons {
             self.reason(*why, cell, *last);
         }
@@ -136,8 +145,24 @@ impl VerdictCounts {
 struct SignerCounts {
     name: Option<LogText>,
     requests: u64,
+    /// Requests with a touch.
+    touched: u64,
+    /// The security keys that touched, by name or else by id.
+    touch_keys: BTreeSet<LogText>,
     first: Timestamp,
     last: Timestamp,
+}
+
+impl SignerCounts {
+    /// Counts the touch of a request, if it has one.
+    fn touched_by(&mut self, touch: Option<&LoggedTouch>) {
+        let Some(LoggedTouch { id, name, .. }) = touch else { return };
+        self.touched += 1;
+        let key = name.as_ref().unwrap_or(id);
+        if self.touch_keys.len() < MOST_TOUCH_KEYS && !self.touch_keys.contains(key) {
+            self.touch_keys.insert(key.clone());
+        }
+    }
 }
 
 /// The counts of log lines.
@@ -256,9 +281,13 @@ impl RolloutTally {
         }
         self.all.add(verdict, line.time, bucket);
         let verified = verdict == RolloutVerdict::Verified;
-        self.operation(&line.mcp, verified).add(verdict, line.time, bucket);
+        let touched = u64::from(verified && line.touch.is_some());
+        self.all.touched += touched;
+        let operation = self.operation(&line.mcp, verified);
+        operation.add(verdict, line.time, bucket);
+        operation.touched += touched;
         if let (LoggedStatus::Verified, Some(key)) = (standing, &line.key) {
-            self.signed_by(key, line.time);
+            self.signed_by(key, line.touch.as_ref(), line.time);
         }
     }
 
@@ -293,10 +322,11 @@ impl RolloutTally {
         true
     }
 
-    fn signed_by(&mut self, key: &LoggedKey, time: Timestamp) {
+    fn signed_by(&mut self, key: &LoggedKey, touch: Option<&LoggedTouch>, time: Timestamp) {
         let full = self.keys.len() >= MOST_KEYS;
         if let Some(known) = self.keys.get_mut(&key.id) {
             known.requests += 1;
+            known.touched_by(touch);
             if time >= known.last {
                 // The name of a key can change; the report shows the latest one.
                 known.name.clone_from(&key.name);
@@ -306,13 +336,18 @@ impl RolloutTally {
             self.other_keys += 1;
         } else {
             let name = key.name.clone();
-            let signs = SignerCounts { name, requests: 1, first: time, last: time };
+            let (touched, touch_keys) = (0, BTreeSet::new());
+            let mut signs =
+                SignerCounts { name, requests: 1, touched, touch_keys, first: time, last: time };
+            signs.touched_by(touch);
             self.keys.insert(key.id.clone(), signs);
         }
     }
 
     /// Returns the report of these counts.
     pub fn report(&self) -> RolloutReport {
-        RolloutReport::of(self)
+        let mut report = RolloutReport::of(self);
+        report.touch_next = touches::touch_next(&report.operations);
+        report
     }
 }

@@ -96,8 +96,8 @@ impl Gateway {
     /// its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] if `verifier` is not fit for a server, if the realm cannot be sent in a
-    /// header, or if an authorizer refuses with status 200.
+    /// [`LayerError`] if `verifier` is not fit for a server or for the touch rules, if the realm
+    /// cannot be sent in a header, or if an authorizer refuses with status 200.
     pub fn new(
         mut config: Config,
         verifier: Verifier,
@@ -124,6 +124,7 @@ impl Gateway {
         };
         let layer = VerifyLayer::new(verifier)?
             .with_learning_modes(learning)
+            .with_touch(config.touch.clone())?
             .with_refusals(config.refuse_with.clone())?
             .with_budget(Arc::new(Budget::new(config.budget)))
             .with_observer(RecordVerdict)

@@ -24,6 +24,8 @@ use super::settings::VerifySettings;
 pub struct AnswerCheck {
     session: Option<SessionCheck>,
     learning: Option<LearningModes>,
+    /// Whether a rule depends on the list of tools in the answer.
+    is_learning: bool,
 }
 
 /// What the answer to a verified request can change in the table of sessions.
@@ -97,7 +99,8 @@ impl AnswerCheck {
             _ => None,
         };
         let learning = settings.learning.as_ref().filter(|_| does("tools/list")).cloned();
-        AnswerCheck { session, learning }
+        let is_learning = learning.is_some() && settings.is_learning();
+        AnswerCheck { session, learning, is_learning }
     }
 
     /// Returns true if every answer passes unchanged, so that the server need not check the answer.
@@ -108,7 +111,7 @@ impl AnswerCheck {
     /// Returns true if the server must send its answer without a content coding, so that the layer
     /// can read it. The request then has to reach the server with `Accept-Encoding: identity`.
     pub fn wants_identity(&self) -> bool {
-        self.learning.as_ref().is_some_and(LearningModes::is_learning)
+        self.is_learning
     }
 
     /// Decides about the answer with this `status` and these `headers`.

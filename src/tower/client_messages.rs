@@ -40,7 +40,9 @@ pub(super) fn client_message(code: Code) -> &'static str {
         Code::BodyAmbiguous => "the body can be read in more than one way",
         Code::HeaderBodyMismatch => "an mcp header says something else than the body",
         Code::NotAllowed => "this key may not do this",
-        Code::TouchRequired => "this needs the touch of a security key",
+        Code::TouchRequired => {
+            "this needs the touch of a security key: mcpid connect --touch, with --touch-key"
+        }
         Code::NonceReplayed => "the nonce was used before, sign again",
         Code::NonceQuota => "too many requests of this key, try again later",
     }

@@ -63,8 +63,10 @@ mod on {
     ) -> Findings {
         let Some(recorder) = &settings.recorder else { return findings };
         let signatures = evidence.as_ref().map(|evidence| &evidence.signatures);
-        let judged =
-            |now| audit::JudgedRequest::new(head, verifier, now).with_body(body).read(reading);
+        let judged = |now| {
+            let judged = audit::JudgedRequest::new(head, verifier, now).with_body(body);
+            judged.read(reading).with_touch_rules(settings.touch.described())
+        };
         let done = match (&findings.status, &findings.refusal, signatures) {
             (Some(Status::Verified(verified)), None, Some(signatures)) => {
                 recorder.verified(&judged(verified.now()), signatures).await

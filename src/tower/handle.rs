@@ -21,6 +21,9 @@ pub enum LayerError {
     /// text is the name of the profile, the second says why a server cannot rely on that profile.
     #[error("the profile {0:?} is not for servers: {1}")]
     Profile(String, &'static str),
+    /// The profile, whose name this is, knows no security keys, so that no touch could count.
+    #[error("the profile {0:?} knows no security keys, so no request could be touched")]
+    Touch(String),
     /// The realm cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,

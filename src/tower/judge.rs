@@ -10,8 +10,9 @@ use http::{Extensions, HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 
 use crate::mcp::body::{self, AmbiguousBody, Message, Reading, Scope};
+use crate::mcp::pattern::Operation;
 use crate::message::{Head, HeadError};
-use crate::verify::{Refusal, Rejection, VerifiedHead, Verifier};
+use crate::verify::{Code, Refusal, Rejection, VerifiedHead, Verifier};
 
 use super::BoxError;
 use super::answer::AnswerCheck;
@@ -253,7 +254,7 @@ where
     let judged_head = verifier.judge_head_for(head, !body.is_end_stream());
     if let Some(why) = unseen::unjudged(extensions, head, &judged_head) {
         return HeadOutcome::Decided(
-            Findings::unavailable(why, mode(settings, None)),
+            Findings::unavailable(why, settings.mode(None)),
             BodyState::Unread(body),
         );
     }
@@ -264,7 +265,7 @@ where
         Err(rejection) if rejection.is_refused_in_every_mode() => {
             return HeadOutcome::Decided(refuse_in_every_mode(rejection), BodyState::Unread(body));
         }
-        Err(rejection) => match settings.policy.uniform() {
+        Err(rejection) => match settings.uniform_mode() {
             // The mode does not depend on the operation, so the body is not read. Strict mode
             // refuses the request. Permissive mode passes it on, unless the announced length is
             // over the limit.
@@ -321,20 +322,20 @@ async fn judge_body<'h>(
     };
     let judged_body =
         judged_head.and_then(|verified| verifier.judge_parsed_body(verified, bytes, || reading));
+    let operation = reading.as_ref().ok().and_then(Reading::operation);
     let mut session = None;
     let judged = match judged_body {
         // The application is not called for a request that is refused after its nonce is claimed.
         Ok(body) if body.is_refused() => verifier.claim(body).await,
-        Ok(body) => match settings.admit(head, &body) {
+        Ok(body) => match settings.admit(head, &body, operation) {
             Ok(named) => {
                 session = named;
                 verifier.claim(body).await
             }
-            Err(why) => Err(Refusal::Rejected(body.not_allowed(head, why))),
+            Err(rejection) => Err(Refusal::Rejected(rejection)),
         },
         Err(rejection) => Err(Refusal::Rejected(rejection)),
     };
-    let reading = reading.as_ref().ok();
     match judged {
         Ok(verified) => Findings {
             status: Some(Status::Verified(Arc::new(verified))),
@@ -345,8 +346,8 @@ async fn judge_body<'h>(
         Err(Refusal::Rejected(rejection)) if rejection.is_refused_in_every_mode() => {
             refuse_in_every_mode(rejection)
         }
-        Err(Refusal::Rejected(rejection)) => apply_mode(settings, rejection, reading),
-        Err(Refusal::Unavailable(why)) => Findings::unavailable(why, mode(settings, reading)),
+        Err(Refusal::Rejected(rejection)) => apply_mode(settings, rejection, operation),
+        Err(Refusal::Unavailable(why)) => Findings::unavailable(why, settings.mode(operation)),
     }
 }
 
@@ -358,24 +359,22 @@ fn refuse_in_every_mode(rejection: Rejection) -> Findings {
     Findings { status, mode: None, refusal, session: None }
 }
 
-/// Applies the mode to a request that was judged and rejected. `reading` is its parsed body, if the
-/// mode depends on the body and it could be parsed.
+/// Applies the mode to a request that was judged and rejected. `operation` is that of its body, if
+/// the body was read and is not ambiguous.
 fn apply_mode(
     settings: &VerifySettings,
     rejection: Rejection,
-    reading: Option<&Reading<'_>>,
+    operation: Option<Operation<'_>>,
 ) -> Findings {
+    let mode = match rejection.code() {
+        // The list of tools, on which the mode depends, may have changed since.
+        Code::TouchRequired => Mode::Strict,
+        _ => settings.mode(operation),
+    };
     let rejection = Arc::new(rejection);
-    let mode = mode(settings, reading);
     let refusal = (mode == Mode::Strict).then(|| RefusalReason::Rejected(Arc::clone(&rejection)));
     let status = Some(Status::rejected(rejection));
     Findings { status, mode: Some(mode), refusal, session: None }
-}
-
-/// Returns the mode that applies to a request that is not verified.
-fn mode(settings: &VerifySettings, reading: Option<&Reading<'_>>) -> Mode {
-    let decided = settings.policy.uniform();
-    decided.unwrap_or_else(|| settings.policy.mode(reading.and_then(Reading::operation)))
 }
 
 /// Reads the beginning of the body of a refused request, to find its JSON-RPC id.

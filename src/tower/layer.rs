@@ -24,6 +24,7 @@ use super::refusal::{self, RefuseWith, RefusedRequest};
 use super::service::VerifyService;
 use super::sessions::SessionBindings;
 use super::settings::VerifySettings;
+use super::touch::TouchRules;
 
 /// Verifies the requests to a service; see [the module](super).
 ///
@@ -48,6 +49,7 @@ impl VerifyLayer {
                 verifier,
                 policy: Arc::new(Modes::strict()),
                 learning: None,
+                touch: TouchRules::new(),
                 sessions: None,
                 refuse_with: RefuseWith::Forbidden,
                 budget: Arc::new(Budget::new(Budget::DEFAULT)),
@@ -79,6 +81,20 @@ impl VerifyLayer {
             settings.policy = Arc::new(modes.clone());
             settings.learning = Some(modes);
         })
+    }
+
+    /// Demands a person's touch of a security key for the requests that `rules` name. Without a
+    /// touch that counts, such a request is refused at step 11 as `touch_required`, in every mode.
+    ///
+    /// # Errors
+    /// [`LayerError::Touch`] if the profile of the verifier knows no security keys.
+    pub fn with_touch(self, rules: TouchRules) -> Result<Self, LayerError> {
+        let verifier = self.settings.verifier();
+        let profile = verifier.profile();
+        if !rules.is_empty() && profile.security_keys.is_empty() {
+            return Err(LayerError::Touch(profile.name.to_string()));
+        }
+        Ok(self.with(|settings| settings.touch = rules))
     }
 
     /// Binds each session (`Mcp-Session-Id`) to the key that opened it, and refuses verified

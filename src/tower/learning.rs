@@ -99,12 +99,12 @@ impl LearningModes {
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
         // A response of the client can approve a call that the server asked back about. So it is
         // judged like a destructive call.
-        operation.may_approve_call()
-            || self
-                .tools
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .calls_destructive(operation)
+        operation.may_approve_call() || self.calls_destructive(operation)
+    }
+
+    /// Returns true if `operation` calls a tool that the server has not listed as harmless.
+    pub(super) fn calls_destructive(&self, operation: Operation<'_>) -> bool {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner).calls_destructive(operation)
     }
 }
 

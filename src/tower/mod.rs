@@ -45,8 +45,9 @@
 //! # }
 //! ```
 //!
-//! The layer also binds MCP sessions to keys ([`SessionBindings`]), and learns from the service
-//! which tools are destructive ([`LearningModes`]). [`Paths`] separates the endpoint from paths
+//! The layer also binds MCP sessions to keys ([`SessionBindings`]), learns from the service which
+//! tools are destructive ([`LearningModes`]), and can demand a person's touch of a security key
+//! ([`TouchRules`]). [`Paths`] separates the endpoint from paths
 //! that are open to unsigned requests. A front that is not a tower service uses the same layer
 //! through [`VerifyLayer::judge`]. If such a front cannot see a part of a request, it passes
 //! [`UnseenParts`] to the layer.
@@ -86,6 +87,7 @@ mod sessions;
 mod settings;
 mod signing;
 mod status;
+mod touch;
 mod unseen;
 
 pub use answer::{AnswerCheck, AnswerDecision, SessionEvent};
@@ -108,6 +110,7 @@ pub use service::{ResponseFuture, VerifyService};
 pub use sessions::SessionBindings;
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
+pub use touch::TouchRules;
 pub use unseen::UnseenParts;
 
 /// Any error that can be sent to another thread.

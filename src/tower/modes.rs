@@ -88,7 +88,9 @@ impl Modes {
         self
     }
 
-    fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
+    /// Returns true if a strict pattern matches. `answers` is true for an operation that may approve a
+    /// call, which a pattern for calls restricts too.
+    pub(super) fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
         // If the operation has no name, it could be any of its method, so each pattern for the
         // method applies.
         let any_call = Operation { method: "tools/call", name: None }.forms();

@@ -42,8 +42,8 @@ pub enum RefuseWith {
     /// 403, the default. MCP clients show it as a refusal.
     Forbidden,
     /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients would
-    /// look for an OAuth server. `not_allowed` still gives 403, because signing again would not
-    /// help.
+    /// look for an OAuth server. `not_allowed` and `touch_required` still give 403, because signing
+    /// again would not help.
     Unauthorized {
         /// The realm of the challenge.
         realm: String,
@@ -229,8 +229,11 @@ fn status_of(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             code => match with {
-                // Signing again would not help (RFC 9110 section 15.5.4).
-                RefuseWith::Unauthorized { .. } if code == Code::NotAllowed => {
+                // Signing again would not help (RFC 9110 section 15.5.4), without another program or
+                // another key.
+                RefuseWith::Unauthorized { .. }
+                    if matches!(code, Code::NotAllowed | Code::TouchRequired) =>
+                {
                     StatusCode::FORBIDDEN
                 }
                 RefuseWith::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
@@ -289,10 +292,11 @@ pub(super) fn response(
         }
         _ => {}
     }
-    // After `not_allowed`, or if a part was not shown, signing again would not help.
+    // After `not_allowed` or `touch_required`, or if a part was not shown, the same signature again
+    // would not help.
     let again = match refused.reason() {
         RefusalReason::Unavailable(why) => !why.is_unseen(),
-        _ => public_code != Code::NotAllowed.as_str(),
+        _ => ![Code::NotAllowed, Code::TouchRequired].map(Code::as_str).contains(&public_code),
     };
     if again && let Some(value) = head.and_then(|head| accept_signature(verifier, head)) {
         headers.insert(accept::ACCEPT_SIGNATURE, value);

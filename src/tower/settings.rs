@@ -7,17 +7,19 @@ use http::Response;
 use http::request::Parts;
 
 use crate::key::KeyId;
+use crate::mcp::pattern::Operation;
 use crate::message::{Head, RequestTarget};
-use crate::verify::{JudgedBody, Verifier};
+use crate::verify::{JudgedBody, Rejection, Verifier};
 
 use super::budget::Budget;
 use super::handle::Handle;
 use super::head;
 use super::learning::LearningModes;
-use super::modes::ModePolicy;
+use super::modes::{Mode, ModePolicy};
 use super::observe::{Observer, RequestEvent};
 use super::refusal::{RefuseWith, RefusedRequest};
 use super::sessions::{SESSION_ID, SessionBindings, SessionDigest};
+use super::touch::{self, TouchRules};
 
 type AnswerHook = Arc<dyn Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
@@ -29,6 +31,7 @@ pub(super) struct VerifySettings {
     pub(super) policy: Arc<dyn ModePolicy>,
     /// The same value as `policy`, if that policy learns from the server's answers.
     pub(super) learning: Option<LearningModes>,
+    pub(super) touch: TouchRules,
     pub(super) sessions: Option<Arc<SessionBindings>>,
     pub(super) refuse_with: RefuseWith,
     pub(super) budget: Arc<Budget>,
@@ -50,24 +53,58 @@ impl VerifySettings {
         found.unwrap_or_else(|| head::wire_target(parts, &parts.uri))
     }
 
-    /// Checks that the request's session belongs to its key, and calls the application's admission
-    /// hook. Returns the session that the request names. A request that names several sessions was
-    /// refused at step 1.
+    /// Returns the mode that all requests have that are not verified, or `None` if the mode depends
+    /// on the operation.
+    pub(super) fn uniform_mode(&self) -> Option<Mode> {
+        let uniform = self.policy.uniform();
+        uniform.filter(|mode| *mode == Mode::Strict || self.touch.is_empty())
+    }
+
+    /// Returns the mode of a request with this `operation`. `None` stands for a body that was not
+    /// read, or that is ambiguous.
+    pub(super) fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
+        if self.touch.is_strict(operation, self.learning.as_ref()) {
+            return Mode::Strict;
+        }
+        self.policy.uniform().unwrap_or_else(|| self.policy.mode(operation))
+    }
+
+    /// Returns true if a request with this `operation` needs a touch.
+    pub(super) fn needs_touch(&self, operation: Option<Operation<'_>>) -> bool {
+        self.touch.needs_touch(operation, self.learning.as_ref())
+    }
+
+    /// Returns true if the layer reads the server's list of tools because a rule depends on it.
+    pub(super) fn is_learning(&self) -> bool {
+        self.learning.as_ref().is_some_and(LearningModes::is_learning) || self.touch.is_learning()
+    }
+
+    /// Ends step 11: checks the touch, checks that the request's session belongs to its key, and
+    /// calls the application's admission hook. Returns the session that the request names. A request
+    /// that names several sessions was refused at step 1.
     pub(super) fn admit(
         &self,
         head: &Head<'_>,
         held: &JudgedBody,
-    ) -> Result<Option<SessionDigest>, String> {
+        operation: Option<Operation<'_>>,
+    ) -> Result<Option<SessionDigest>, Rejection> {
+        if self.needs_touch(operation) && held.touch().is_none() {
+            return Err(held.touch_required(head, touch::why_missing(head, held)));
+        }
         let mut session = None;
         if let Some(bindings) = &self.sessions {
             for id in head.values(SESSION_ID) {
                 let digest = SessionDigest::of(id);
-                bindings.check(&digest, held.key()).map_err(str::to_owned)?;
+                let bound = bindings.check(&digest, held.key());
+                bound.map_err(|why| held.not_allowed(head, why))?;
                 session = Some(digest);
             }
         }
         match &self.admission {
-            Some(admission) => admission(head, held.key()).map(|()| session),
+            Some(admission) => {
+                let admitted = admission(head, held.key()).map(|()| session);
+                admitted.map_err(|why| held.not_allowed(head, why))
+            }
             None => Ok(session),
         }
     }

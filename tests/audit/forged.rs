@@ -258,10 +258,19 @@ pub(crate) fn check_line(
     fixture: &LogFixture,
     line: &Value,
 ) -> Result<CheckedEvidence, ProofError> {
+    check_line_by(fixture, line, fixture.trust())
+}
+
+/// Does the same with the keys and rules that an auditor trusts.
+pub(crate) fn check_line_by(
+    fixture: &LogFixture,
+    line: &Value,
+    trust: AuditorTrust,
+) -> Result<CheckedEvidence, ProofError> {
     let mut line = line.clone();
     line["n"] = json!(0);
     let evidence = evidence_of(fixture, &line.to_string());
-    check::check(evidence.as_bytes(), &inputs(fixture), fixture.trust(), None)
+    check::check(evidence.as_bytes(), &inputs(fixture), trust, None)
 }
 
 /// The log's operator made a key and called it alice. The auditor's trust file does not know it.

@@ -19,6 +19,9 @@ mod notes;
 #[cfg(feature = "p256")]
 mod p256;
 mod profiles;
+#[path = "../engine/touch/software_key.rs"]
+mod software_key;
 mod tamper;
+mod touches;
 mod trees;
 mod unsigned_tail;

@@ -125,12 +125,12 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "sign",
         "-k --key --profile --client-id --keyid --cover --no-cover --label --ttl --at --format --url \
-         --method -H --header --origin --replace --passphrase-file --passphrase-fd",
+         --method -H --header --origin --replace --touch --passphrase-file --passphrase-fd",
     ),
     (
         "verify",
         "-r --trust --profile --window --ahead --require --allow-uncovered --max-body --origin \
-         --at --nonces --allow-evicting-store --raise-retention --only --html",
+         --at --nonces --allow-evicting-store --raise-retention --touch --only --html",
     ),
     ("inspect", "--base --label --at --nonces --allow-evicting-store"),
     ("export", "-k --key --format --jwk-alg"),
@@ -139,7 +139,11 @@ const GRAMMAR: &[(&str, &str)] = &[
         "-k --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd \
          --no-passphrase --weak",
     ),
-    ("trust add", "-r --trust --kid --name --client-id --not-before --not-after --allow"),
+    (
+        "trust add",
+        "-r --trust --kid --name --client-id --not-before --not-after --allow --for --alone \
+         --require-verified",
+    ),
     ("trust list", "-r --trust"),
     ("trust revoke", "-r --trust --at"),
     ("trust remove", "-r --trust"),
@@ -149,7 +153,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "gateway",
         "--config --check-config --upstream --listen -r --trust --profile --window --ahead \
          --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store \
-         --raise-retention --mode --strict --permissive --refuse-with --realm --path --open \
+         --raise-retention --mode --strict --permissive --touch --refuse-with --realm --path --open \
          --allow-origin --preserve-host --trusted-proxy --tls-cert --tls-key --upstream-ca \
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
@@ -161,7 +165,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "connect",
         "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
          --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin \
-         --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies \
+         --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-policy --audit-bodies \
          --audit-redact --audit-sync --witness-policy",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
@@ -169,7 +173,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "authz",
         "--listen --allow-remote --dialect --path-prefix --config --check-config -r --trust --profile \
          --window --ahead --require --allow-uncovered --max-body --origin --nonces \
-         --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm \
+         --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm \
          --tools --path --open --allow-origin --trusted-proxy --tls-cert --tls-key --log --admin \
          --allow-remote-admin --max-connections --budget --head-timeout --body-timeout \
          --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact \
@@ -179,19 +183,19 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "audit verify",
         "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
-         --allow-uncovered --allow-erased --archive --origin --allow-clock --predecessor --all",
+         --allow-uncovered --allow-erased --archive --origin --touch --allow-clock --predecessor --all",
     ),
     (
         "audit report",
         "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
-         --allow-uncovered --allow-erased --archive --origin --allow-clock --predecessor --all --html",
+         --allow-uncovered --allow-erased --archive --origin --touch --allow-clock --predecessor --all --html",
     ),
     ("audit show", "--archive --audit --key --tool --status --since --until --format"),
     ("audit prove", "--archive --audit --checkpoint --format -o --output"),
     (
         "audit check",
         "--log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
-         --allow-uncovered --origin --allow-clock --body --html",
+         --allow-uncovered --origin --touch --allow-clock --body --html",
     ),
     ("audit archive", "--audit --before --to"),
     ("audit erase", "--archive --audit --reason"),

@@ -24,4 +24,7 @@ mod proxy;
 mod rounds;
 mod server;
 mod sessions;
+#[path = "../engine/touch/software_key.rs"]
+mod software_key;
 mod stateless;
+mod touch;

@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::software_key::SoftwareKey;
+
 /// The host name that the test's proxy resolves to this machine.
 pub(crate) const NAME: &str = "mcp.example.test";
 
@@ -42,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     pub(crate) raw: Bytes,
     pub(crate) body: Value,
+    /// Whether a security key was touched for the request.
+    pub(crate) touched: bool,
 }
 
 impl Seen {
@@ -152,8 +156,16 @@ pub(crate) fn key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x5a)))
 }
 
+/// The security key whose touch may join the signatures of [`key`].
+pub(crate) fn touch_key() -> SoftwareKey {
+    SoftwareKey::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x3c)))
+}
+
 fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
-    let trusted = TrustFile::parse(format::jwk(key().public(), None).as_bytes()).unwrap();
+    let signer: Value = serde_json::from_str(&format::jwk(key().public(), None)).unwrap();
+    let touching = json!({ "for": [key().public().id().as_str()] });
+    let keys = json!({ "keys": [signer, touch_key().entry("security key", &touching)] });
+    let trusted = TrustFile::parse(keys.to_string().as_bytes()).unwrap();
     let named = format!("http://{NAME}:{}", address.port());
     let origins = [format!("http://{address}"), named].map(|text| Origin::parse(&text).unwrap());
     let origins = Origins::new(origins);
@@ -274,17 +286,21 @@ impl Stage {
         for (name, value) in &parts.headers {
             head.push(name.as_str(), value.as_bytes()).unwrap();
         }
-        if let Err(refusal) = self.verifier.verify(&head, &raw).await {
-            // A panic would only end the connection, so the whole test is aborted.
-            let words = mcpid::verify::rejection::chain(&refusal);
-            let reply = Reply::status(599).bytes(format!("not verified: {words}"));
-            return self.respond(reply).await;
-        }
+        let touched = match self.verifier.verify(&head, &raw).await {
+            Ok(verified) => verified.touch().is_some(),
+            Err(refusal) => {
+                // A panic would only end the connection, so the whole test is aborted.
+                let words = mcpid::verify::rejection::chain(&refusal);
+                let reply = Reply::status(599).bytes(format!("not verified: {words}"));
+                return self.respond(reply).await;
+            }
+        };
         let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
         let seen = {
             let mut all = self.seen.lock().unwrap();
             let (method, headers) = (parts.method.to_string(), parts.headers);
-            let seen = Seen { n: all.len(), method, path, headers, raw, body };
+            let n = all.len();
+            let seen = Seen { n, method, path, headers, raw, body, touched };
             all.push(seen.clone());
             seen
         };

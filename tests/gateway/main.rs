@@ -30,9 +30,12 @@ mod servers;
 #[cfg(target_os = "linux")]
 mod service;
 mod sessions;
+#[path = "../engine/touch/software_key.rs"]
+mod software_key;
 mod stalls;
 mod streams;
 mod tls;
+mod touches;
 mod traces;
 mod upstream_fields;
 #[cfg(feature = "cli")]

@@ -1,7 +1,7 @@
 //! Tests of the report's counts, and of their limited memory.
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::log::{LogLine, LoggedOutcome, LoggedStatus};
+use mcpid::gateway::log::{LogLine, LogText, LoggedOutcome, LoggedStatus, LoggedTouch};
 use mcpid::gateway::report::{
     MOST_BUCKETS, MOST_KEYS, MOST_OPERATIONS, RolloutReport, RolloutTally,
 };
@@ -328,4 +328,64 @@ fn names_of_keys_may_change_and_the_last_one_counts() {
     assert_eq!(report.keys.len(), 1);
     assert_eq!(report.keys[0].name.as_deref(), Some("k1's name"));
     assert_eq!(report.keys[0].first, "2026-11-23T10:00:00Z");
+}
+
+/// Returns the line of a verified request that a security key of this name was touched for.
+fn touched(seconds: i64, operation: &str, key: &str, by: &str) -> LogLine {
+    let mut line = verified(seconds, operation, key);
+    line.touch = Some(LoggedTouch {
+        id: LogText::new(&format!("id of {by}")),
+        name: Some(LogText::new(by)),
+        verified: false,
+        counter: 7,
+    });
+    line
+}
+
+#[test]
+fn touches_are_counted_by_key_and_by_operation() {
+    let quiet = tally(vec![verified(0, "ping", "k1")]).report();
+    assert_eq!((quiet.touch_line(), quiet.touch_next.len()), (None, 0));
+    assert!(!quiet.to_text().contains("TOUCHED"), "{}", quiet.to_text());
+
+    let lines = vec![
+        touched(0, "tools/call:drop", "k1", "key-a"),
+        touched(1, "tools/call:drop", "k1", "key-b"),
+        touched(2, "tools/call:pay", "k1", "key-a"),
+        verified(3, "tools/call:pay", "k2"),
+        verified(4, "ping", "k2"),
+        refused(5, "tools/call:burn", Code::TouchRequired),
+    ];
+    let report = tally(lines).report();
+    assert_eq!(
+        report.touch_line().as_deref(),
+        Some(
+            "3 of 5 verified requests had the touch of a security key; a touch rule for everything \
+             would refuse 3"
+        )
+    );
+    // Only of these all requests were touched.
+    assert_eq!(report.touch_next, ["tools/call:drop"]);
+    let text = report.to_text();
+    for row in [
+        "by \"k1's name\"            3        0  key-a, key-b\n",
+        "by \"k2's name\"            0        2  none yet\n",
+        "tools/call:pay            1        1\n",
+        "tools/call:drop           2        0\n",
+    ] {
+        assert!(text.contains(row), "{row:?} is not in {text}");
+    }
+    let json = json(&report);
+    assert_eq!((&json["all"]["touched"], &json["keys"][0]["touched"]), (&json!(3), &json!(3)));
+    assert_eq!(json["keys"][0]["touch_keys"], json!(["key-a", "key-b"]));
+    let page = report.to_html(Timestamp::from_unix(TEN));
+    assert!(page.contains("<h2>Who touches a security key</h2>"), "{page}");
+    assert!(page.contains("key-a, key-b"));
+}
+
+#[test]
+fn a_log_names_at_most_eight_security_keys_for_a_signer() {
+    let lines = (0..100).map(|n| touched(n, "ping", "k1", &format!("key {n}")));
+    let report = tally(lines).report();
+    assert_eq!((report.keys[0].touched, report.keys[0].touch_keys.len()), (100, 8));
 }

@@ -14,5 +14,10 @@ mod refusals;
 mod replays;
 mod servers;
 mod signing;
+#[allow(dead_code, reason = "the entries of these tests have other names")]
+#[path = "../engine/touch/software_key.rs"]
+mod software_key;
 mod targets;
+mod touched;
+mod touches;
 mod unavailable;

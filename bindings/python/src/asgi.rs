@@ -54,7 +54,7 @@ pub(crate) struct Layer {
 impl Layer {
     #[new]
     #[pyo3(signature = (
-        *, trust, origin, nonce_store, mode, strict, permissive, profile, path, max_body,
+        *, trust, origin, nonce_store, mode, strict, permissive, touch, profile, path, max_body,
         refuse_with, realm, audit, window, ahead, target_prefix, dev, budget,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a setting of the middleware")]
@@ -66,6 +66,7 @@ impl Layer {
         mode: &str,
         strict: Vec<String>,
         permissive: Vec<String>,
+        touch: Vec<String>,
         profile: &str,
         path: Option<&str>,
         max_body: Option<usize>,
@@ -80,6 +81,8 @@ impl Layer {
     ) -> PyResult<Self> {
         let wrong = |why: String| PyValueError::new_err(why);
         let (modes, mut remarks) = policy::modes(mode, &strict, &permissive)?;
+        let (touch, of_touch) = policy::touch(&touch, &strict, &permissive)?;
+        remarks.extend(of_touch);
         let refuse_with = policy::refuse_with(refuse_with, realm)?;
         let endpoint = path.map(EndpointPath::new).transpose()?;
         policy::target_prefix(&target_prefix)?;
@@ -115,6 +118,8 @@ impl Layer {
         let mut layer = VerifyLayer::new(verifier)
             .map_err(|error| wrong(chain(&error)))?
             .with_learning_modes(modes)
+            .with_touch(touch)
+            .map_err(|error| wrong(format!("touch: {}", chain(&error))))?
             .with_sessions(Arc::new(SessionBindings::default()))
             .with_refusals(refuse_with)
             .map_err(|error| wrong(format!("realm: {}", chain(&error))))?

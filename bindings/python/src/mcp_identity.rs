@@ -61,6 +61,13 @@ impl MCPIdentity {
         self.verified().and_then(Verified::created).map(|created| created.unix())
     }
 
+    /// `present` if a person touched a security key for this request, `verified` if that key also
+    /// verified its user, for example by a PIN; `None` without a touch.
+    #[getter]
+    fn touch(&self) -> Option<&'static str> {
+        self.verified().and_then(Verified::touch).map(|touch| touch.as_str())
+    }
+
     /// Why the request is not verified, such as `expired`; `None` if it is.
     #[getter]
     fn reason(&self) -> Option<&'static str> {
@@ -87,6 +94,9 @@ impl MCPIdentity {
             text.push_str(&format!(" key_id={}", verified.key()));
             if let Some(name) = verified.name() {
                 text.push_str(&format!(" name={name:?}"));
+            }
+            if let Some(touch) = verified.touch() {
+                text.push_str(&format!(" touch={}", touch.as_str()));
             }
         }
         text + ">"

@@ -2,7 +2,7 @@
 //! of the gateway mean.
 
 use mcpid::mcp::pattern::{Pattern, PatternError};
-use mcpid::tower::{LearningModes, Modes, OpenPath, Paths, RefuseWith, Route};
+use mcpid::tower::{LearningModes, Modes, OpenPath, Paths, RefuseWith, Route, TouchRules};
 use mcpid::verify::rejection::chain;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -59,6 +59,36 @@ pub(crate) fn modes(
     without_effect(mode, strict, permissive)?;
     let modes = LearningModes::new(modes);
     Ok((if destructive { modes.with_destructive() } else { modes }, remarks))
+}
+
+/// Returns the rules about touches, and the remarks on their patterns.
+///
+/// # Errors
+/// `ValueError` for a pattern that can match nothing, and for one that makes a pattern of `strict` or
+/// `permissive` useless.
+pub(crate) fn touch(
+    touch: &[String],
+    strict: &[String],
+    permissive: &[String],
+) -> PyResult<(TouchRules, Vec<String>)> {
+    let (mut rules, mut remarks) = (TouchRules::new(), Vec::new());
+    for text in touch {
+        if text == "destructive" {
+            rules = rules.with_destructive();
+            continue;
+        }
+        let pattern = Pattern::parse(text).map_err(|error| refused("touch", text, &error, true))?;
+        remarks.extend(pattern.remark().map(|remark| format!("touch: {remark}")));
+        rules = rules.with_pattern(pattern);
+    }
+    for (name, texts) in [("strict", strict), ("permissive", permissive)] {
+        if let Some(both) = texts.iter().find(|text| touch.contains(text)) {
+            return Err(wrong(format!(
+                "{name}=[{both:?}] would change nothing: it is touch too, which wins"
+            )));
+        }
+    }
+    Ok((rules, remarks))
 }
 
 /// Refuses patterns that would change nothing, since their author expects a change.

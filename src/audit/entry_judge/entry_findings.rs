@@ -6,6 +6,7 @@ use super::super::tree::Hash;
 use super::key_status::KeyStatus;
 use super::nonces::NonceUse;
 use super::reason::Reasons;
+use super::touch::JudgedTouch;
 use crate::clock::Timestamp;
 
 /// The findings on one entry.
@@ -73,6 +74,8 @@ pub struct JudgedEntry {
     pub key: Option<String>,
     /// What the auditor's trust files say about the key of that signature.
     pub known: Option<KeyStatus>,
+    /// The touch of a security key that joins that signature.
+    pub touch: Option<JudgedTouch>,
     /// Whether the recorded operation is only a claim of the log: no signed data that was kept
     /// states it.
     pub operation_claimed: bool,

@@ -98,6 +98,12 @@ const NOT_REPEATABLE: &[&str] = &[
     "body_broken",
 ];
 
+/// Returns the operation that an entry names.
+pub(super) fn operation<'r>(request: &'r Request<'_>) -> Option<Operation<'r>> {
+    let mcp = request.mcp.as_ref();
+    mcp.map(|mcp| Operation { method: &mcp.method, name: mcp.name.as_deref() })
+}
+
 /// Checks that verdict, step and code match.
 pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     let said = request.verdict.as_str();

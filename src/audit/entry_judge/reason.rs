@@ -28,6 +28,8 @@ pub enum Reason {
     NotErased,
     /// The entry is archived, and the archive was not given.
     Archived,
+    /// A rule demands the touch of a security key, and the auditor's trust files confirm none.
+    Touch,
     /// The demanded quorum of witnesses has not cosigned the checkpoint.
     Quorum,
 }
@@ -47,6 +49,7 @@ impl Reason {
         Reason::Erased,
         Reason::NotErased,
         Reason::Archived,
+        Reason::Touch,
         Reason::Quorum,
     ];
 
@@ -65,6 +68,7 @@ impl Reason {
             Reason::Erased => "erased",
             Reason::NotErased => "not_erased",
             Reason::Archived => "archived",
+            Reason::Touch => "touch",
             Reason::Quorum => "quorum",
         }
     }
@@ -84,6 +88,7 @@ impl Reason {
             Reason::Erased => "erased, as a later entry says: what was in it cannot be judged",
             Reason::NotErased => "it tells of an erasure, and the other entry is still there",
             Reason::Archived => "archived, and not seen: --archive names the folder",
+            Reason::Touch => "a touch rule holds, and the trust files confirm no touch for it",
             Reason::Quorum => "the quorum of witnesses has not cosigned its checkpoint",
         }
     }

@@ -5,6 +5,7 @@
 use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
 use super::reason::{Reason, Reasons};
+use crate::mcp::pattern::Pattern;
 use crate::message::target::{Origin, Origins};
 use crate::profile::{ComponentRules, Presence, Profile, TagRule, Window};
 use crate::verify::coverage::CoverageOverrides;
@@ -22,6 +23,8 @@ pub struct PinnedRules {
     pub changes: CoverageOverrides,
     /// The origins to which requests must be sent. Empty: any origin.
     pub origins: Origins,
+    /// Requests that must have a touch that the auditor's trust files confirm.
+    pub touch: Vec<Pattern>,
 }
 
 impl PinnedRules {
@@ -150,6 +153,11 @@ pub(super) fn is_whole(
         .chain(pinned_ones)
         .chain(of_profile)
         .all(|name| waived(name) || bound(name))
+}
+
+/// Returns the names of all components in a verified base, also of those with parameters.
+pub(super) fn names_of_base(base: &str) -> impl Iterator<Item = &str> {
+    base.lines().filter_map(|line| Some(line.strip_prefix('"')?.split_once('"')?.0))
 }
 
 /// The components of a signature base, without those that have parameters.

@@ -8,6 +8,7 @@ use super::super::entry::{Mcp, Request, Signature};
 use super::super::record::Verdict;
 use super::facts;
 use crate::clock::Timestamp;
+use crate::key::PresenceProof;
 use crate::key::trust::TrustEntry as Trusted;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
@@ -114,6 +115,7 @@ fn is_json_of(json: &str, text: &str) -> bool {
 /// The findings on one signature of an entry.
 pub(super) struct JudgedSignature<'a> {
     pub(super) id: String,
+    pub(super) label: &'a str,
     /// Whether the base of the signature is kept and was verified.
     pub(super) base: bool,
     pub(super) created: Option<Timestamp>,
@@ -125,6 +127,20 @@ pub(super) struct JudgedSignature<'a> {
     pub(super) mirror: facts::MirroredMembers,
     /// The key as the log records it, if the signature was verified.
     pub(super) entry: Option<&'a Trusted>,
+    /// What a security key said about the touch, if the signature is one of a security key.
+    pub(super) presence: Option<PresenceProof>,
+    /// The label of the signature for which this touch counts, by the keys in the entry.
+    pub(super) joins: Option<&'a str>,
+    /// Whether the signature covers another one.
+    pub(super) covers_another: bool,
+}
+
+impl JudgedSignature<'_> {
+    /// Returns true if the signature can name the signer of the request: it covers no other
+    /// signature, and a security key made it only if that key may sign alone.
+    pub(super) fn is_of_signer(&self) -> bool {
+        !self.covers_another && (self.presence.is_none() || self.joins == Some(self.label))
+    }
 }
 
 /// Returns true if only the log claims which operation a request without a body asks for.

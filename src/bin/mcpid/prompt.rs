@@ -5,4 +5,5 @@ pub(crate) mod consent;
 pub(crate) mod consent_terminal;
 pub(crate) mod passphrase;
 pub(crate) mod terminal;
+mod touch;
 mod wait;

@@ -108,3 +108,23 @@ pub(super) fn mixed_words(text: &str) -> impl Iterator<Item = &str> {
             && word.chars().any(passes_for_latin)
     })
 }
+
+/// Splits `text` into a part that fits into `room` columns, and the rest. The part has at least one
+/// character or escape; an escape is never split.
+pub(super) fn split(text: &str, room: usize) -> (&str, &str) {
+    let mut columns = 0;
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let length = match &text[at..] {
+            rest if rest.starts_with("\\u{") => rest.find('}').map_or(1, |end| end + 1),
+            rest if first == '\\' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            _ => first.len_utf8(),
+        };
+        columns += text[at..at + length].chars().map(width).sum::<usize>();
+        if columns > room && at > 0 {
+            return text.split_at(at);
+        }
+        at += length;
+    }
+    (text, "")
+}

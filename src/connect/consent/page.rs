@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::escape::{mixed_words, quoted, spelt_out, width};
+use super::escape::{mixed_words, quoted, spelt_out, split, width};
 use super::members::{BESIDE, JsonMembers};
 use super::{BodyMember, ConsentQuestion};
 use crate::mcp::body::name_member;
@@ -84,10 +84,16 @@ pub(super) fn page(question: &ConsentQuestion, limits: &PageLimits) -> ShownPage
     if let Some(name) = &question.name {
         page.field(name_member(&question.method).unwrap_or("name"), name);
     }
-    if let Some((name, id)) = &question.signer {
-        let name = page.string(name);
-        page.remark("signed by the key:");
-        page.lines(0, &format!("{name} {id}"));
+    let keys = [
+        ("signed by the key:", &question.signer),
+        ("touched with the security key:", &question.touch_key),
+    ];
+    for (label, key) in keys {
+        if let Some((name, id)) = key {
+            let name = page.string(name);
+            page.remark(label);
+            page.lines(0, &format!("{name} {id}"));
+        }
     }
     for (n, part) in question.parts.iter().enumerate() {
         if page.is_full() {
@@ -377,24 +383,4 @@ fn each_text(json: &str, look: &mut impl FnMut(&str)) {
     } else if let Ok(text) = serde_json::from_str::<Cow<'_, str>>(json) {
         look(&text);
     }
-}
-
-/// Splits `text` into a part that fits into `room` columns, and the rest. The part has at least one
-/// character or escape; an escape is never split.
-fn split(text: &str, room: usize) -> (&str, &str) {
-    let mut columns = 0;
-    let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        let length = match &text[at..] {
-            rest if rest.starts_with("\\u{") => rest.find('}').map_or(1, |end| end + 1),
-            rest if first == '\\' => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
-            _ => first.len_utf8(),
-        };
-        columns += text[at..at + length].chars().map(width).sum::<usize>();
-        if columns > room && at > 0 {
-            return text.split_at(at);
-        }
-        at += length;
-    }
-    (text, "")
 }

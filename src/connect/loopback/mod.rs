@@ -23,7 +23,6 @@ use super::answer_budget;
 use super::bridge::Bridge;
 use super::error::{BridgeError, NOT_SENT};
 use super::json_rpc::{self, JsonRpcError};
-use super::send::OutboundRequest;
 use access::AccessDenied;
 use mirror_check::{bodiless, contradicted};
 
@@ -130,10 +129,10 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         match message(&parts.headers, &body) {
             Ok(message) => {
                 id = message.id().map(str::to_owned);
-                learns = message.method() == Some("tools/list") && !bridge.confirm.is_empty();
+                learns = message.method() == Some("tools/list") && bridge.has_rules();
                 // If a field contradicts the body, the request is not signed, because the signature
                 // would confirm the field.
-                let asks = !bridge.confirm.is_empty();
+                let asks = bridge.has_rules();
                 if let Some(why) = contradicted(&passed, &message, &body, asks) {
                     return error_response(bridge, &BridgeError::Contradicted(why), id.as_deref());
                 }
@@ -151,7 +150,10 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         Ok(redirects) => redirects,
         Err(error) => return error_response(bridge, &error, id.as_deref()),
     };
-    let outbound = OutboundRequest { method: parts.method, fields: passed, body };
+    let outbound = match bridge.outbound_as_is(parts.method, passed, body) {
+        Ok(outbound) => outbound,
+        Err(error) => return error_response(bridge, &error, id.as_deref()),
+    };
     let response = match bridge.sender.send(&outbound, redirects, &|| ()).await {
         Ok(response) => response,
         Err(error) => return error_response(bridge, &error, id.as_deref()),

@@ -198,9 +198,11 @@ impl StdioSession {
                 let _ = tokio::time::timeout(END_TIMEOUT, self.out.line(answer)).await;
             }
         }
-        // At the end of a session, a person is not asked any more. A DELETE that would need consent
-        // is not sent.
-        let unasked = matches!(self.bridge.need(&Method::DELETE, &[]), ConsentNeed::Nothing);
+        // At the end of a session, a person is not asked any more. A DELETE that would need consent or
+        // a touch is not sent.
+        let needs =
+            [self.bridge.need(&Method::DELETE, &[]), self.bridge.needs_touch(&Method::DELETE, &[])];
+        let unasked = needs.iter().all(|need| matches!(need, ConsentNeed::Nothing));
         if self.mcp_session.has_id() && unasked {
             let (fields, _) = self.mcp_session.bare_fields();
             let closing =

@@ -46,6 +46,7 @@ impl StdioSession {
             _ => self.bridge.agreed(&Method::POST, &pending.body, Some(self)).await?,
         };
         let (mut renewed, mut refreshed) = (false, false);
+        let mut again = None;
         loop {
             let mut fields = pending.fields.clone();
             if let ("tools/call", true, Some(tool)) =
@@ -55,8 +56,9 @@ impl StdioSession {
             }
             let body = pending.body.clone();
             let note_sent = || self.in_flight.note_sent(&pending.id);
-            let sent = self.bridge.send_noting(Method::POST, fields, body, redirects, &note_sent);
-            let response = sent.await?;
+            let mut outbound = self.bridge.outbound(Method::POST, fields, body)?;
+            outbound.again = again;
+            let response = self.bridge.sender.send(&outbound, redirects, &note_sent).await?;
             if response.status().is_success() {
                 return self.answered(&pending, response).await;
             }
@@ -66,9 +68,11 @@ impl StdioSession {
                 // The server's schemas have changed since the client listed its tools, so the call
                 // lacked header fields.
                 refreshed = true;
+                again = Some("the server wants other header fields");
                 self.refresh(&pending).await?;
             } else if self.session_is_lost(&pending, &error) && !renewed {
                 renewed = true;
+                again = Some("the server had lost the session, and it was opened again");
                 self.renew(pending.number).await?;
                 if let Ok(message) = read(&pending.body) {
                     (pending.fields, pending.number) = self.mcp_session.fields(&message);

@@ -127,9 +127,7 @@ impl StdioSession {
                 return Ok(RoundOutcome::Go(RedirectPolicy::FollowOnce));
             }
             consent::ConsentNeed::Ask(question) => question,
-            _ => {
-                return Err(BridgeError::Declined("it cannot be shown to a person".to_owned()));
-            }
+            _ => return Err(BridgeError::cannot_be_shown()),
         };
         let can = call.is_some_and(|call| {
             call.params.meta.capabilities.elicitation.as_ref().is_some_and(can_elicit)

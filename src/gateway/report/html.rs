@@ -51,6 +51,7 @@ impl RolloutReport {
             self.advice(&mut page);
             self.shares(&mut page);
             self.signers(&mut page);
+            self.touches(&mut page);
             self.others(&mut page);
         }
         self.foot(&mut page, made);

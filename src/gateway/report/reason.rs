@@ -74,7 +74,7 @@ impl RefusalCause {
             Code::BodyAmbiguous => "with an ambiguous body",
             Code::HeaderBodyMismatch => "with headers against their body",
             Code::NotAllowed => "not allowed",
-            Code::TouchRequired => "without the touch that is needed",
+            Code::TouchRequired => "without a touch",
             Code::NonceReplayed => "replayed",
             Code::NonceQuota => "over the quota",
         }
@@ -171,8 +171,9 @@ impl RefusalCause {
                  another key’s. If it should, add `--allow` to the entry."
             }
             Code::TouchRequired => {
-                "The operation needs the touch of a security key. Let the client sign with a touch, \
-                 or look at the `for` list in the trust entry of the security key."
+                "A `--touch` rule wants a person’s touch of a security key, and none came, or the \
+                 key may not touch for this signer: let the client use `mcpid connect --touch`, and \
+                 look at `security_key` in the trust file."
             }
             Code::NonceReplayed => {
                 "The same signed request came twice: a client or proxy that retries without \

@@ -61,6 +61,9 @@ pub struct RolloutReport {
     /// The patterns that must stay permissive if all others become strict; `None` if one of these
     /// operations has no pattern of its own.
     pub still_permissive: Option<Vec<String>>,
+    /// Patterns of operations whose requests all had a touch. The operator can make these `--touch`
+    /// without a refusal.
+    pub touch_next: Vec<String>,
     #[serde(skip)]
     pub(super) ends: Option<(Timestamp, Timestamp)>,
 }
@@ -73,6 +76,9 @@ pub struct RequestCounts {
     pub requests: u64,
     /// Requests that were verified and got through.
     pub verified: u64,
+    /// Verified requests that a person touched a security key for. A `--touch` rule would refuse all
+    /// other requests.
+    pub touched: u64,
     /// Requests that got through, and that strict mode would refuse.
     pub would_refuse: u64,
     /// Requests that were refused.
@@ -150,6 +156,10 @@ pub struct ReportedSigner {
     pub name: Option<String>,
     /// Requests that the key signed.
     pub requests: u64,
+    /// Requests with a touch of a security key.
+    pub touched: u64,
+    /// The security keys that touched for this key, by name or else by id: at most eight.
+    pub touch_keys: Vec<String>,
     /// The time of the first request.
     pub first: String,
     /// The time of the last request.
@@ -185,6 +195,8 @@ impl RolloutReport {
             id: id.as_str().to_owned(),
             name: signs.name.as_ref().map(|name| name.as_str().to_owned()),
             requests: signs.requests,
+            touched: signs.touched,
+            touch_keys: signs.touch_keys.iter().map(|key| key.as_str().to_owned()).collect(),
             first: signs.first.to_string(),
             last: signs.last.to_string(),
         });
@@ -212,6 +224,7 @@ impl RolloutReport {
             failed: tally.failed,
             strict_next: strict_next(&operations, &all),
             still_permissive: still_permissive(&operations, other.as_ref(), &all),
+            touch_next: Vec::new(),
             all,
             operations,
             other_operations: other,
@@ -298,6 +311,7 @@ impl RequestCounts {
         RequestCounts {
             requests: total.requests(),
             verified: total.verified,
+            touched: counts.touched,
             would_refuse: total.would_refuse,
             refused: total.refused,
             reasons: reasons.collect(),
@@ -320,7 +334,7 @@ impl OperationCounts {
         }
     }
 
-    fn operation(&self) -> Option<pattern::Operation<'_>> {
+    pub(super) fn operation(&self) -> Option<pattern::Operation<'_>> {
         let LoggedOperation { method, name } = self.does.as_ref()?;
         let name = name.as_ref().map(LogText::as_str);
         Some(pattern::Operation { method: method.as_str(), name })
@@ -328,7 +342,7 @@ impl OperationCounts {
 
     /// Returns the pattern that matches this operation only. Returns `None` for a name that is no
     /// literal in a pattern, has invisible characters, or was cut.
-    fn pattern(&self) -> Option<Pattern> {
+    pub(super) fn pattern(&self) -> Option<Pattern> {
         let operation = self.operation()?;
         let text = operation.to_string();
         let does = self.does.as_ref()?;

@@ -11,7 +11,7 @@ use super::summary::{ReasonCount, RequestCounts, RolloutReport};
 const MAX_NAME_WIDTH: usize = 60;
 
 /// The most rows of a table. The JSON report and the page have more.
-const MOST_ROWS: usize = 50;
+pub(super) const MOST_ROWS: usize = 50;
 
 impl RolloutReport {
     /// Returns the report as plain text, with a line feed after each line. Every character of a
@@ -33,6 +33,10 @@ impl RolloutReport {
             text.push('\n');
             table(&mut text, &self.key_rows(), &[2]);
         }
+        if self.touch_line().is_some() {
+            text.push('\n');
+            table(&mut text, &self.touch_rows(), &[1, 2]);
+        }
         if !self.not_verified_by.is_empty() {
             text.push('\n');
             table(&mut text, &self.address_rows(), &[1]);
@@ -51,6 +55,9 @@ impl RolloutReport {
             known.map(|share| format!("{} {}", grouped(share.requests), share.status)).collect();
         if !known.is_empty() {
             facts.push(("status", known.join(", ")));
+        }
+        if let Some(touch) = self.touch_line() {
+            facts.push(("touch", touch));
         }
         if let Some(last) = &self.all.last_unverified {
             facts.push(("last", format!("not verified {last}")));
@@ -135,7 +142,7 @@ impl RolloutReport {
     }
 }
 
-fn cut(name: &str) -> String {
+pub(super) fn cut(name: &str) -> String {
     capped(name, MAX_NAME_WIDTH).into_owned()
 }
 

@@ -321,6 +321,10 @@ class MCPIdentity:
         """When the signature was made, in Unix seconds."""
 
     @property
+    def touch(self) -> Literal["present", "verified"] | None:
+        """Whether a person touched a security key for this request; None if not."""
+
+    @property
     def reason(self) -> str | None:
         """Why the request is not verified, such as "expired"; None if it is."""
 
@@ -363,6 +367,7 @@ class Layer:
         mode: str,
         strict: list[str],
         permissive: list[str],
+        touch: list[str],
         profile: str,
         path: str | None,
         max_body: int | None,

@@ -75,8 +75,8 @@ class MCPIdentityMiddleware:
     """Verifies the signature of each request to an MCP server, and says who signed it.
 
     The application finds the verdict in ``scope["mcp_identity"]``: ``.status``, ``.did``, ``.key_id``,
-    ``.name``, ``.tag``, ``.reason``, ``.created`` and ``.would_refuse``. In strict mode, only requests
-    whose status is ``verified`` reach the application. The settings mean what the flags of
+    ``.name``, ``.tag``, ``.touch``, ``.reason``, ``.created`` and ``.would_refuse``. In strict mode, only
+    requests whose status is ``verified`` reach the application. The settings mean what the flags of
     ``mcpid gateway`` mean, and refusals are the same bytes.
 
     :param app: The ASGI application.
@@ -92,6 +92,8 @@ class MCPIdentityMiddleware:
     :param strict: Patterns ``METHOD[:NAME]`` of what is strict in permissive mode, or
         ``destructive``: all tools that the application's own list does not call harmless.
     :param permissive: Patterns of what is permissive in strict mode.
+    :param touch: Patterns of what needs a person's touch of a security key, in every mode, or
+        ``destructive``. Needs a profile that knows security keys (``mcp``).
     :param profile: The rules to judge by.
     :param path: The path of the endpoint. Requests to other paths then pass unjudged, with
         ``scope["mcp_identity"]`` as None. Without it, every path is judged.
@@ -120,6 +122,7 @@ class MCPIdentityMiddleware:
         mode: Literal["strict", "permissive"] = "strict",
         strict: Iterable[str] = (),
         permissive: Iterable[str] = (),
+        touch: Iterable[str] = (),
         profile: str = "mcp",
         path: str | None = None,
         max_body: int | None = None,
@@ -152,6 +155,7 @@ class MCPIdentityMiddleware:
             mode=mode,
             strict=_patterns("strict", strict),
             permissive=_patterns("permissive", permissive),
+            touch=_patterns("touch", touch),
             profile=profile,
             path=path,
             max_body=max_body,

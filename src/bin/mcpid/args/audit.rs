@@ -155,6 +155,10 @@ pub(crate) struct AuditPins {
     /// Accept only requests to this origin; may be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Rules")]
     pub(crate) origin: Vec<String>,
+    /// Demand that your trust files confirm a touch of a security key for METHOD[:NAME]; may be
+    /// repeated
+    #[arg(long = "touch", value_name = "P", help_heading = "Rules")]
+    pub(crate) touch_rule: Vec<String>,
     /// Accept entries whose time is uncertain because the log's clock stepped
     #[arg(long, help_heading = "Rules")]
     pub(crate) allow_clock: bool,

@@ -69,7 +69,8 @@ pub(crate) struct AuthzArgs {
     #[command(flatten)]
     pub(crate) front: FrontFlags,
 
-    /// The server's answer to tools/list, as JSON, for --strict destructive; read at the start
+    /// The server's answer to tools/list, as JSON, for --strict destructive and
+    /// --touch destructive; read at the start
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub(crate) tools: Option<PathBuf>,
 

@@ -53,6 +53,7 @@ Examples:
   mcpid connect --check https://mcp.example.com/mcp
   mcpid connect --print-config claude https://mcp.example.com/mcp
   mcpid connect --confirm 'tools/call:delete_*' https://mcp.example.com/mcp
+  mcpid connect --touch 'tools/call:delete_*' --touch-key ssh-agent:me https://mcp.example.com/mcp
   mcpid connect -H 'Authorization: Bearer ${TOKEN}' https://mcp.example.com/mcp
   mcpid connect --listen 127.0.0.1:4000 https://mcp.example.com/mcp")]
 pub(crate) struct ConnectArgs {
@@ -123,6 +124,19 @@ pub(crate) struct ConnectArgs {
         help_heading = "Consent"
     )]
     pub(crate) confirm_timeout: Option<u32>,
+    /// Ask a person to touch a security key for a request that this pattern matches, or for a call of
+    /// a destructive tool; what is to be touched is shown, after consent, and each attempt to send
+    /// needs a touch of its own
+    #[arg(
+        long,
+        value_name = "P|destructive",
+        requires = "touch_key",
+        help_heading = "Touch of a security key"
+    )]
+    pub(crate) touch: Vec<String>,
+    /// The security key that is touched: ssh-agent:ID of a key that ssh-keygen -t ed25519-sk made
+    #[arg(long, value_name = "KEY", requires = "touch", help_heading = "Touch of a security key")]
+    pub(crate) touch_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) audit: AuditArgs,
 }

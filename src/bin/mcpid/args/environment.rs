@@ -66,14 +66,14 @@ const VARIABLES: [Variable; 15] = [
     },
     Variable {
         name: "MCPID_ASKPASS",
-        what: "the program that asks for passphrases and for consent, in place of the terminal",
-        beside: &["confirm", "passphrase_file"],
+        what: "the program that asks for passphrases, for consent and for touches, in place of the terminal",
+        beside: &["confirm", "touch_key", "passphrase_file"],
         only: &[],
     },
     Variable {
         name: "SSH_ASKPASS",
         what: "the same, where there is neither that nor a terminal; SSH_ASKPASS_REQUIRE counts",
-        beside: &["confirm", "passphrase_file"],
+        beside: &["confirm", "touch_key", "passphrase_file"],
         only: &[],
     },
     Variable {

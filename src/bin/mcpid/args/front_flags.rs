@@ -65,6 +65,11 @@ pub(crate) struct FrontFlags {
     /// repeated
     #[arg(long, value_name = "P", help_heading = "Policy")]
     pub(crate) permissive: Vec<String>,
+    /// Refuse requests for METHOD[:NAME], or for all tools that the server's own list does not call
+    /// harmless (destructive), unless a person touched a security key for them; strict in every
+    /// mode; may be repeated
+    #[arg(long, value_name = "P|destructive", help_heading = "Policy")]
+    pub(crate) touch: Vec<String>,
     /// The HTTP status of refusals
     #[arg(long, value_name = "STATUS", default_value = "403", help_heading = "Policy")]
     pub(crate) refuse_with: RefusalStatus,

@@ -6,7 +6,7 @@ use mcpid::mcp::pattern::{Pattern, PatternError};
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, shell_word};
 
-/// The value of a flag that restricts: `--strict` or `--confirm`.
+/// The value of a flag that restricts: `--strict`, `--confirm` or `--touch`.
 pub(crate) enum Restricted {
     /// The word `destructive`.
     Destructive,

@@ -13,8 +13,9 @@ const FORMS: [(&str, &str, &[&str]); 5] = [
 ];
 
 /// The arguments that also take the word `destructive`.
-const RESTRICTING: [&str; 2] = ["strict", "confirm"];
-const ALL: [&str; 5] = ["strict", "permissive", "confirm", "allow", "audit_redact"];
+const RESTRICTING: [&str; 3] = ["strict", "confirm", "touch"];
+const ALL: [&str; 7] =
+    ["strict", "permissive", "confirm", "touch", "touch_rule", "allow", "audit_redact"];
 
 /// Adds a section on patterns to the long help of `command`, if it or one of its subcommands takes
 /// patterns.

@@ -67,6 +67,7 @@ impl CommandLine {
             .flag("--require", &args.require)
             .flag("--allow-uncovered", &args.allow_uncovered)
             .flag("--origin", &args.origin)
+            .flag("--touch", &args.touch_rule)
             .bare("--allow-clock", args.allow_clock)
     }
 }

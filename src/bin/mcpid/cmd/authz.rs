@@ -74,16 +74,18 @@ fn read(args: &AuthzArgs, ui: &mut Ui) -> Result<GatewaySettings, Failure> {
         config.paths = endpoint(path)?;
     }
     allow_origins(&mut config, &args.allow_origin)?;
-    let is_destructive = args.front.strict.iter().any(|text| text == "destructive");
-    match (&args.tools, is_destructive) {
-        (None, true) => {
-            return Err(Failure::usage(
-                "--strict destructive needs --tools: answers of the server are not seen here",
-            )
+    let is_destructive = |texts: &[String]| texts.iter().any(|text| text == "destructive");
+    let flags = [("--strict", &args.front.strict), ("--touch", &args.front.touch)];
+    let destructive = flags.into_iter().find(|(_, texts)| is_destructive(texts));
+    match (&args.tools, destructive) {
+        (None, Some((flag, _))) => {
+            return Err(Failure::usage(format!(
+                "{flag} destructive needs --tools: answers of the server are not seen here"
+            ))
             .hint("--tools FILE, which holds the server's answer to tools/list"));
         }
-        (Some(_), false) => {
-            let why = "no mode depends on the list of tools";
+        (Some(_), None) => {
+            let why = "no rule depends on the list of tools";
             return Err(without_effect("--tools", why).hint("--strict destructive"));
         }
         _ => {}

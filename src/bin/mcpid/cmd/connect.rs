@@ -6,6 +6,7 @@ mod config;
 mod headers;
 pub(crate) mod network;
 mod streams;
+mod touch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ use crate::output::ui::{Ui, shell_word};
 use crate::prompt::consent::{self, ConsentAsker, ConsentWay};
 use crate::prompt::terminal;
 use bridge_log::BridgeLog;
+use touch::TouchFlags;
 
 /// Maximum time to establish a connection: name lookup, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,7 +44,8 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     // Flags, keyfile, log file and TLS roots are checked before a person is asked for a passphrase.
     // The audit log and the witnesses are opened after that.
     let plan = ConnectPlan::of(args)?;
-    let confirm = confirm(args, ui)?;
+    let confirm = restricting("--confirm", &args.confirm, ui)?;
+    let touch = TouchFlags::read(args, ui)?;
     let signing_key = SigningKey::find(args.key.as_deref())?;
     signing_key.check_kind(&args.profile.profile())?;
     if let Some(client) = args.print_config {
@@ -76,13 +79,17 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     let unknown = unknown_key_hint(args, &*key, &name)?;
     let id = key.public().id().to_string();
     let signer = Arc::new(signer(args, key)?);
+    let (consent, asker) = asking(args);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
         .map_err(|e| bad_url(&args.url, &chain(&e)))?
         .with_log(log_writer.log())
         .with_fields(fields)
         .with_key_name(name)
         .with_unknown_key_hint(unknown)
-        .with_consent(confirm, asking(args));
+        .with_consent(confirm, consent);
+    if let Some(touch) = touch {
+        bridge = touch.apply(bridge, asker);
+    }
     if in_agent {
         bridge = bridge.with_slow_key();
     }
@@ -225,15 +232,16 @@ fn bad_url(url: &str, why: &str) -> Failure {
     }
 }
 
-fn confirm(args: &ConnectArgs, ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
-    let mut confirm = ConfirmPolicy::default();
-    for text in &args.confirm {
-        match pattern_flag::restricting("--confirm", text, ui)? {
-            Restricted::Destructive => confirm.add_destructive(),
-            Restricted::Pattern(pattern) => confirm.add_pattern(pattern),
+/// Reads the patterns of `--confirm` or `--touch`.
+fn restricting(flag: &str, texts: &[String], ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
+    let mut rules = ConfirmPolicy::default();
+    for text in texts {
+        match pattern_flag::restricting(flag, text, ui)? {
+            Restricted::Destructive => rules.add_destructive(),
+            Restricted::Pattern(pattern) => rules.add_pattern(pattern),
         }
     }
-    Ok(confirm)
+    Ok(rules)
 }
 
 /// Returns the commands with which the server's operator can add the key.
@@ -250,16 +258,22 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
     ))
 }
 
-fn asking(args: &ConnectArgs) -> ConsentVia {
+/// Returns how a person is asked for consent, and the asker that shows what is to be touched: one
+/// for both, so that only one question is on the screen at a time.
+fn asking(args: &ConnectArgs) -> (ConsentVia, Arc<ConsentAsker>) {
     let timeout = args.confirm_timeout.unwrap_or(consent::DEFAULT_ANSWER_SECONDS);
     let timeout = Duration::from_secs(timeout.into());
-    let person = |way| ConsentVia::Person(Arc::new(ConsentAsker::new(way, timeout)));
-    match args.confirm_via {
+    let way = match args.confirm_via {
+        Some(ConfirmVia::Terminal) => ConsentWay::Terminal,
+        Some(ConfirmVia::Askpass) => ConsentWay::Askpass,
+        Some(ConfirmVia::Client) | None => ConsentWay::Any,
+    };
+    let asker = Arc::new(ConsentAsker::new(way, timeout));
+    let via = match args.confirm_via {
         Some(ConfirmVia::Client) => ConsentVia::Client(timeout),
-        Some(ConfirmVia::Terminal) => person(ConsentWay::Terminal),
-        Some(ConfirmVia::Askpass) => person(ConsentWay::Askpass),
-        None => person(ConsentWay::Any),
-    }
+        _ => ConsentVia::Person(asker.clone()),
+    };
+    (via, asker)
 }
 
 fn signer(args: &ConnectArgs, key: Arc<dyn Sign>) -> Result<Signer, Failure> {

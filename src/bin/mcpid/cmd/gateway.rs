@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod log_writer;
+mod policy;
 mod report;
 mod serve;
 pub(crate) mod settings;

@@ -54,10 +54,8 @@ fn set(variable: &str) -> Option<PathBuf> {
 
 /// Asks for consent through `program`. The program is stopped when `wait` is over.
 pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
-    let mut limits = PageLimits::default().with_width(72);
-    (limits.lines, limits.text) = (30, 300);
-    let text =
-        format!("mcpid: may this request be signed and sent?\n\n{}", asked.shown(&limits).text);
+    let text = asked.shown(&limits()).text;
+    let text = format!("mcpid: may this request be signed and sent?\n\n{text}");
     let mut command = Command::new(program);
     command.arg(text).env("SSH_ASKPASS_PROMPT", "confirm");
     let ran = run(command, MAX_ANSWER_BYTES, || wait.ended());
@@ -66,6 +64,28 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) ->
         AskpassEnd::Stopped(refused) => Ok(ConsentAnswer::No(refused)),
     });
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
+}
+
+/// Returns the limits of a request that an askpass program shows.
+pub(super) fn limits() -> PageLimits {
+    let mut limits = PageLimits::default().with_width(72);
+    (limits.lines, limits.text) = (30, 300);
+    limits
+}
+
+/// A notice that an askpass program shows until this value is dropped.
+pub(super) struct AskpassNotice(#[expect(dead_code, reason = "it is only held")] AskpassProcess);
+
+/// Shows `text` through `program`, without a question (`SSH_ASKPASS_PROMPT=none`, as OpenSSH asks for
+/// a touch).
+///
+/// # Errors
+/// The program cannot be started.
+pub(super) fn notice(program: &Path, text: String) -> Result<AskpassNotice, String> {
+    let mut command = Command::new(program);
+    command.arg(text).env("SSH_ASKPASS_PROMPT", "none");
+    command.stdout(Stdio::null());
+    AskpassProcess::start(command).map(AskpassNotice).map_err(|error| failed(program, &error))
 }
 
 /// Asks for a passphrase through `program`, as ssh-add does. Returns the first line of its output.
@@ -124,16 +144,11 @@ fn run<E>(
     longest: usize,
     stop: impl Fn() -> Option<E>,
 ) -> Result<AskpassEnd<E>, String> {
-    for name in SECRET_VARIABLES {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    // Processes that the askpass program starts are stopped together with it.
-    let (child, group) = terminal::start_asker(&mut command).map_err(|error| reason(&error).1)?;
+    command.stdout(Stdio::piped());
+    let mut running = AskpassProcess::start(command)?;
     // The whole capacity is allocated at once, because a growing vector leaves copies of a secret
     // in memory.
-    let said = Zeroizing::new(Vec::with_capacity(longest));
-    let mut running = AskpassProcess { child, group, stdout: None, said };
+    running.said = Zeroizing::new(Vec::with_capacity(longest));
     running.listen().map_err(|error| reason(&error).1)?;
     let status = loop {
         // The output is read while the program runs. Otherwise a program with much output would
@@ -178,6 +193,18 @@ struct AskpassProcess {
 }
 
 impl AskpassProcess {
+    /// Starts the program without a stdin, and without the variables that hold secrets.
+    fn start(mut command: Command) -> Result<Self, String> {
+        for name in SECRET_VARIABLES {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        // Processes that the askpass program starts are stopped together with it.
+        let started = terminal::start_asker(&mut command);
+        let (child, group) = started.map_err(|error| reason(&error).1)?;
+        Ok(AskpassProcess { child, group, stdout: None, said: Zeroizing::default() })
+    }
+
     /// Makes the program's stdout non-blocking, so that [`Self::read`] does not wait.
     fn listen(&mut self) -> io::Result<()> {
         self.stdout = self.child.stdout.take();

@@ -4,7 +4,7 @@
 //! yes in time counts as no.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::{BoxFuture, Consent, ConsentAnswer, ConsentQuestion, NoConsent};
@@ -35,13 +35,36 @@ pub(crate) enum ConsentWay {
 pub(crate) struct ConsentAsker {
     way: ConsentWay,
     timeout: Duration,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Whether the last question for a touch was shown on the terminal.
+    on_terminal: AtomicBool,
 }
 
 impl ConsentAsker {
     /// Returns an asker that uses `way`. No answer within `timeout` counts as no.
     pub(crate) fn new(way: ConsentWay, timeout: Duration) -> Self {
-        ConsentAsker { way, timeout, turn: tokio::sync::Mutex::new(()) }
+        let (turn, on_terminal) = (Arc::default(), AtomicBool::new(false));
+        ConsentAsker { way, timeout, turn, on_terminal }
+    }
+
+    /// Returns how a person is asked.
+    pub(super) fn way(&self) -> ConsentWay {
+        self.way
+    }
+
+    /// Returns the lock that a question holds while it is on the screen.
+    pub(super) fn turn(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.turn)
+    }
+
+    /// Records whether the question for a touch is on the terminal.
+    pub(super) fn shows_on_terminal(&self, on_terminal: bool) {
+        self.on_terminal.store(on_terminal, Ordering::SeqCst);
+    }
+
+    /// Returns true if the last question for a touch was on the terminal.
+    pub(super) fn is_on_terminal(&self) -> bool {
+        self.on_terminal.load(Ordering::SeqCst)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::gateway::report::summary::{ReasonCount, RequestCounts, RolloutReport}
 use crate::message::shown::printed;
 
 use super::name;
-use crate::page::text;
+use crate::page::{capital, text};
 
 /// The most addresses in the table; the JSON report has more.
 const MOST_ADDRESSES: usize = 50;
@@ -72,6 +72,37 @@ impl RolloutReport {
             let _ = writeln!(page, "<p class=\"note\">{requests} more by keys not told apart.</p>");
         }
         page.push_str("</section>\n");
+    }
+
+    /// Writes who touches a security key, if any request was touched or refused for want of a touch.
+    pub(super) fn touches(&self, page: &mut String) {
+        let Some(line) = self.touch_line() else { return };
+        let _ = write!(
+            page,
+            "<section>\n<h2>Who touches a security key</h2>\n<p class=\"note\">{}.</p>\n\
+             <div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Signer or operation\
+             <th class=\"n\">With touch<th class=\"n\">Without<th>Security keys</tr></thead><tbody>\n",
+            text(&capital(&line))
+        );
+        let mut row = |name: &str, touched: u64, requests: u64, keys: &str| {
+            let _ = writeln!(
+                page,
+                "<tr><td class=\"wide\">{name}<td class=\"n\" data-l=\"With touch\">{}\
+                 <td class=\"n\" data-l=\"Without\">{}<td class=\"wide\">{keys}</tr>",
+                grouped(touched),
+                grouped(requests.saturating_sub(touched))
+            );
+        };
+        for key in &self.keys {
+            let name = text(&printed(key.name.as_deref().unwrap_or(&key.id))).into_owned();
+            let keys = key.touch_keys.iter().map(|key| text(&printed(key)).into_owned());
+            let keys = keys.collect::<Vec<_>>().join(", ");
+            row(&format!("<bdi class=\"name\">{name}</bdi>"), key.touched, key.requests, &keys);
+        }
+        for operation in &self.operations {
+            row(&name(operation), operation.count.touched, operation.count.requests, "");
+        }
+        page.push_str("</tbody></table></div>\n</section>\n");
     }
 
     pub(super) fn others(&self, page: &mut String) {

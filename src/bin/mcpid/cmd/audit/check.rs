@@ -1,5 +1,6 @@
 //! `mcpid audit check`: checks the evidence of one entry, without the log.
 
+mod by_hand;
 mod page;
 
 use mcpid::audit::check::{self, CheckedEvidence};
@@ -193,7 +194,15 @@ impl EvidencePage<'_> {
             "revoked_at": time(known.and_then(|known| known.revoked_at)),
             "no_longer_allowed": known.is_some_and(|known| known.no_longer_allowed),
             "tag": about.tag,
-            "touch": null,
+            "touch": checked.judged.touch.as_ref().map(|touch| serde_json::json!({
+                "key": touch.key,
+                "name": touch.name,
+                "application": touch.application,
+                "verified": touch.verified,
+                "counter": touch.counter,
+                "confirmed": touch.is_confirmed(),
+                "doubt": touch.doubt,
+            })),
             "method": self.member("/request/method"),
             "target": self.member("/request/target"),
             "mcp": self.member("/mcp"),
@@ -256,7 +265,8 @@ impl EvidencePage<'_> {
                     );
                 }
             }
-            add("touch", "none".to_owned());
+            let touch = checked.judged.touch.as_ref();
+            add("touch", touch.map_or("none".to_owned(), entry_text::touch));
             for reason in checked.judged.reasons.iter() {
                 add("unjudged", reason.text().to_owned());
             }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::entry::{Request, Rules};
+use mcpid::audit::entry_judge::JudgedTouch;
 use mcpid::audit::explain::explain;
 use mcpid::message::shown::printed;
 use mcpid::message::{Body, line};
@@ -15,12 +16,38 @@ pub(super) fn rules(rules: &Rules) -> String {
         ("required too", &rules.require),
         ("may be uncovered", &rules.allow_uncovered),
         ("sent to", &rules.origins),
+        ("touched", &rules.touch),
     ] {
         if !names.is_empty() {
             text.push_str(&format!(", {what}: {}", names.join(" ")));
         }
     }
     text
+}
+
+/// Returns what an auditor's trust files say about the touch of an entry, in one line.
+pub(super) fn touch(touch: &JudgedTouch) -> String {
+    let name = touch.name.as_deref().map(|name| format!(" ({})", printed(name)));
+    let how = if touch.verified { "present and verified" } else { "present" };
+    let text = format!("{}{}, {how}", touch.key, name.unwrap_or_default());
+    match touch.doubt {
+        None => format!("{text}, counter {}", touch.counter),
+        Some(doubt) => format!("{text}, NOT CONFIRMED: {doubt}"),
+    }
+}
+
+/// Returns how many entries have a touch that the auditor's trust files confirm, and how many one
+/// that they do not confirm; `None` if no entry has a touch.
+pub(super) fn touched((confirmed, doubted): (u64, u64)) -> Option<String> {
+    let all = confirmed.saturating_add(doubted);
+    let entries = if all == 1 { "entry" } else { "entries" };
+    match doubted {
+        _ if all == 0 => None,
+        0 => Some(format!("{all} {entries}, by security keys of the trust files")),
+        _ => {
+            Some(format!("{all} {entries}, and {doubted} of them NOT CONFIRMED by the trust files"))
+        }
+    }
 }
 
 /// Adds what the signature at index `place` covers and states.

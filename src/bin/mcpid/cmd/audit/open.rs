@@ -9,10 +9,11 @@ use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
 use mcpid::audit::note::{MAX_NOTE, Note, NoteKey, NoteKeyKind};
 use mcpid::audit::{Durability, Folder, Log, LogError, Policy, Recorder, Settings};
 use mcpid::clock::Clock;
+use mcpid::mcp::pattern::Pattern;
 use mcpid::verify::coverage::CoverageOverrides;
 
 use crate::args::coverage_flags;
-use crate::args::pattern_flag;
+use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
 use crate::cmd::audit::policy;
 use crate::cmd::verify::verifier;
@@ -139,12 +140,26 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
             allow_uncovered: coverage_flags::names("--allow-uncovered", &args.allow_uncovered)?,
         },
         origins: verifier::origins(&args.origin)?,
+        touch: touched(&args.touch_rule, ui)?,
     };
     let trust = match args.trust.as_slice() {
         [] => AuditorTrust::of_the_log(),
         paths => AuditorTrust::pinned(Arc::new(trust_file::registry(paths, ui)?)),
     };
     Ok(trust.with_rules(rules))
+}
+
+/// Reads the patterns of requests that must have a touch. Which tools are destructive is not in a
+/// log.
+fn touched(texts: &[String], ui: &mut Ui) -> Result<Vec<Pattern>, Failure> {
+    let read = |text: &String| match pattern_flag::restricting("--touch", text, ui)? {
+        Restricted::Pattern(pattern) => Ok(pattern),
+        Restricted::Destructive => {
+            let message = "--touch destructive: a log does not hold the list of tools";
+            Err(Failure::usage(message).hint("--touch 'tools/call:delete_*'"))
+        }
+    };
+    texts.iter().map(read).collect()
 }
 
 /// Reads a public key of a log or a witness. `text` is the key itself, or the path of a file with

@@ -27,6 +27,8 @@ struct EntryJwk {
 #[derive(Default, Deserialize)]
 struct KeyMember {
     name: Option<String>,
+    /// Set for a security key, whose touch joins the signature of another key.
+    security_key: Option<serde::de::IgnoredAny>,
 }
 
 /// The filters on entries.
@@ -144,9 +146,12 @@ impl EntryFilter<'_> {
     }
 }
 
+/// Returns the first key of an entry that is no security key, or else the first.
 fn key(request: &Request<'_>) -> EntryJwk {
-    let first = request.signatures.first();
-    first.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default()
+    let keys = request.signatures.iter().map(|signature| signature.key.get());
+    let mut keys: Vec<EntryJwk> = keys.filter_map(|key| serde_json::from_str(key).ok()).collect();
+    let signer = keys.iter().position(|key| key.mcpid.security_key.is_none()).unwrap_or(0);
+    if keys.is_empty() { EntryJwk::default() } else { keys.swap_remove(signer) }
 }
 
 fn asked(request: &Request<'_>) -> String {
@@ -227,7 +232,8 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
                 let key: EntryJwk = serde_json::from_str(signature.key.get()).unwrap_or_default();
                 let name =
                     key.mcpid.name.map(|name| format!(" (the log calls it {})", printed(&name)));
-                add("key", format!("{}{}", printed(&key.kid), name.unwrap_or_default()));
+                let label = if key.mcpid.security_key.is_some() { "touch key" } else { "key" };
+                add(label, format!("{}{}", printed(&key.kid), name.unwrap_or_default()));
                 entry_text::signature(request, place, &mut add);
             }
             entry_text::request(request, &mut add);

@@ -10,11 +10,11 @@ use mcpid::audit::entry_judge::{AuditorTrust, EntryFindings, EntryJudge, Reason}
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
-use super::erasure_list;
 use super::log_verdict::LogVerdict;
 use super::page::CLOCK_ALLOWED;
 use super::predecessors::{self, PredecessorsOutcome};
 use super::report::summary::{LogSummary, SummaryRow};
+use super::{entry_text, erasure_list};
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open::{self, log_failure};
@@ -277,6 +277,8 @@ fn words(
             "without_body": report.without_body,
             "opaque": report.base_not_kept,
             "claimed": report.operation_claimed,
+            "touched": report.touched.0,
+            "touches_not_confirmed": report.touched.1,
             "under_clock_offset": report.ahead_of_clock,
             "checkpoints": report.checkpoints,
             "unfinished": report.unfinished,
@@ -355,6 +357,7 @@ fn words(
         let count = plural(report.without_body, "body was", "bodies were");
         numbers.push(("bodies", format!("{count} not kept: steps 9 to 11 rest on the log's word")));
     }
+    numbers.extend(entry_text::touched(report.touched).map(|text| ("touched", text)));
     if report.operation_claimed > 0 {
         let count = plural(report.operation_claimed, "entry asks", "entries ask");
         numbers.push(("claimed", format!("{count} for what only the log's word says")));

@@ -139,6 +139,12 @@ fn arguments(
     if let Some(seconds) = args.confirm_timeout {
         flag("--confirm-timeout", format!("{seconds}s"));
     }
+    for pattern in &args.touch {
+        flag("--touch", pattern.clone());
+    }
+    if let Some(key) = &args.touch_key {
+        flag("--touch-key", key_path(key)?);
+    }
     if let Some(policy) = args.audit.audit_policy {
         flag("--audit-policy", word_of(&policy));
     }

@@ -2,6 +2,7 @@
 //! listen.
 
 use mcpid::audit::witness::WitnessPolicy;
+use mcpid::key::trust::TrustEntry;
 use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
@@ -40,6 +41,7 @@ struct ConfigCheck<'a> {
     origins: &'a [String],
     strict: Vec<Matched<'a>>,
     permissive: Vec<Matched<'a>>,
+    touch: Vec<Matched<'a>>,
     nonces: String,
     admin: Option<String>,
     /// The first trusted keys, each with its id and name.
@@ -73,6 +75,9 @@ struct AskedWitness<'a> {
 struct TrustedKey<'a> {
     id: &'a str,
     name: Option<&'a str>,
+    /// For a security key: the names or ids of the keys whose signatures its touch may join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    touches_for: Option<Vec<String>>,
 }
 
 /// Reports that the settings can be used, and prints them.
@@ -86,6 +91,11 @@ pub(crate) fn report(
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
     let trusted = settings.judging.trusted().take(MAX_KEYS_SHOWN);
+    let touches_for = |key: &'_ TrustEntry| {
+        let signers = settings.judging.trusted().filter(|signer| key.may_touch_for(signer));
+        let signers = signers.map(|signer| signer.name().unwrap_or(signer.key().id().as_str()));
+        signers.take(MAX_KEYS_SHOWN).map(str::to_owned).collect::<Vec<_>>()
+    };
     let checked = ConfigCheck {
         version: 1,
         ok: true,
@@ -105,10 +115,15 @@ pub(crate) fn report(
         origins: &args.judging.origin,
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
+        touch: args.touch.iter().map(|text| matched(text)).collect(),
         nonces: nonce_store::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
         admin: settings.admin.as_ref().map(ToString::to_string),
         trusted: trusted
-            .map(|entry| TrustedKey { id: entry.key().id().as_str(), name: entry.name() })
+            .map(|entry| TrustedKey {
+                id: entry.key().id().as_str(),
+                name: entry.name(),
+                touches_for: entry.security_key().map(|_| touches_for(entry)),
+            })
             .collect(),
     };
     if ui.json() {
@@ -162,18 +177,20 @@ impl ConfigCheck<'_> {
         ))?;
         let mut rows: Vec<(&str, String)> = Vec::new();
         rows.push(("origins", self.origins.join(" ")));
-        for strict in &self.strict {
-            let what = match strict.pattern {
-                "destructive" => {
-                    "tools/call, unless the upstream's list calls the tool harmless".to_owned()
-                }
-                _ => strict.described(),
-            };
-            rows.push(("strict", format!("{}: {what}", strict.pattern)));
+        for (label, rules) in [("strict", &self.strict), ("touch", &self.touch)] {
+            for rule in rules {
+                let what = match rule.pattern {
+                    "destructive" => {
+                        "tools/call, unless the upstream's list calls the tool harmless".to_owned()
+                    }
+                    _ => rule.described(),
+                };
+                rows.push((label, format!("{}: {what}", rule.pattern)));
+            }
         }
         // In permissive mode, an unsigned answer could approve what a signed call asked back.
         if self.mode == "permissive"
-            && self.strict.iter().any(|s| s.methods.contains(&"tools/call"))
+            && self.strict.iter().chain(&self.touch).any(|s| s.methods.contains(&"tools/call"))
         {
             rows.push((
                 "strict",
@@ -201,7 +218,14 @@ impl ConfigCheck<'_> {
         }
         for key in &self.trusted {
             let name = key.name.map(|name| format!(" ({})", ui.shown(name))).unwrap_or_default();
-            rows.push(("key", format!("{}{name}", key.id)));
+            let touches = match &key.touches_for {
+                Some(signers) if signers.is_empty() => ", a security key for no signer".to_owned(),
+                Some(signers) => {
+                    format!(", a security key for {}", ui.shown(&signers.join(", ")))
+                }
+                None => String::new(),
+            };
+            rows.push(("key", format!("{}{name}{touches}", key.id)));
         }
         if self.keys > self.trusted.len() {
             rows.push(("key", format!("and {} more", self.keys - self.trusted.len())));

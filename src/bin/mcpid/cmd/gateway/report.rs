@@ -108,17 +108,20 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
 
 /// Prints two possible changes of the gateway's flags, as hints.
 fn hints(report: &RolloutReport, ui: &mut Ui) {
+    let few = |patterns: &&[String]| (1..=4).contains(&patterns.len());
+    let flags = |flag: &str, patterns: &[String]| {
+        let flags = patterns.iter().map(|pattern| format!(" {flag} {}", shell_word(pattern)));
+        flags.collect::<String>()
+    };
+    if let Some(touched) = Some(report.touch_next.as_slice()).filter(few) {
+        ui.hint(&format!("a touch where all were touched: add{}", flags("--touch", touched)));
+    }
     if report.all.requests == 0 || report.all.would_refuse == 0 {
         if report.all.requests > 0 && report.all.refused == 0 {
             ui.hint("the gateway can go strict for everything: add --mode strict");
         }
         return;
     }
-    let flags = |flag: &str, patterns: &[String]| {
-        let flags = patterns.iter().map(|pattern| format!(" {flag} {}", shell_word(pattern)));
-        flags.collect::<String>()
-    };
-    let few = |patterns: &&[String]| (1..=4).contains(&patterns.len());
     if let Some(ready) = Some(report.strict_next.as_slice()).filter(few) {
         ui.hint(&format!("strict where all was verified: add{}", flags("--strict", ready)));
     }

@@ -9,16 +9,17 @@ use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::{Origin, TargetForm, normal_path_and_query};
 use mcpid::net::{ListenAddress, ServerLimits, tls};
 use mcpid::profile::Profile;
-use mcpid::tower::{LearningModes, Modes, Paths, RefuseWith};
+use mcpid::tower::Paths;
 use rustls::{ClientConfig, ServerConfig};
 
-use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{FrontFlags, GatewayFlags, ModeName, RefusalStatus};
+use crate::args::{FrontFlags, GatewayFlags, ModeName};
 use crate::cmd::verify::verifier::VerifierSettings;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
+
+use super::policy;
 
 /// The largest file of certificates, in bytes.
 const MAX_PEM_BYTES: u32 = 4 << 20;
@@ -121,8 +122,7 @@ impl GatewaySettings {
             .hint(format!("--trusted-proxy {proxy}")));
         }
         endpoint_is_normal(&profile, config.paths.endpoint())?;
-        policy(args, command, &mut config, ui)?;
-        patterns_have_effect(args)?;
+        policy::apply(args, (command, &profile), &mut config, ui)?;
         if args.allow_remote_admin && args.admin.is_none() {
             let failure = without_effect("--allow-remote-admin", "there is no --admin");
             return Err(failure.hint("--admin 127.0.0.1:9090"));
@@ -134,6 +134,11 @@ impl GatewaySettings {
             _ => None,
         };
         let judging = VerifierSettings::read(&args.judging, ui)?;
+        if !config.touch.is_empty() && !judging.trusted().any(|key| key.security_key().is_some()) {
+            ui.warning(
+                "--touch: no trusted key is a security key, so every such request is refused",
+            );
+        }
         let mut limits = ServerLimits::default();
         let seconds = |given: Option<u32>, into: &mut Duration| {
             if let Some(seconds) = given {
@@ -228,91 +233,10 @@ pub(crate) fn allow_origins(config: &mut Config, origins: &[String]) -> Result<(
     Ok(())
 }
 
-/// Applies the shared flags about paths, modes and refusals.
-fn policy(
-    args: &FrontFlags,
-    command: &str,
-    config: &mut Config,
-    ui: &mut Ui,
-) -> Result<(), Failure> {
-    for open in &args.open {
-        let paths = config.paths.clone().with_open(open.clone());
-        config.paths = paths.map_err(|e| Failure::usage(format!("--open: {}", chain(&e))))?;
-    }
-    config.modes = modes(args, command, ui)?;
-    let realm = args.realm.clone().unwrap_or_else(|| "mcp".to_owned());
-    if args.realm.is_some() && args.refuse_with != RefusalStatus::Unauthorized {
-        return Err(Failure::usage("--realm is for --refuse-with 401")
-            .hint(format!("mcpid {command} --refuse-with 401 --realm mcp")));
-    }
-    config.refuse_with = match args.refuse_with {
-        RefusalStatus::Forbidden => RefuseWith::Forbidden,
-        RefusalStatus::Unauthorized => RefuseWith::Unauthorized { realm },
-        RefusalStatus::Ok => RefuseWith::Ok,
-    };
-    config.trusted_proxies.clone_from(&args.trusted_proxy);
-    if let Some(seconds) = args.body_timeout {
-        config.body_time = Duration::from_secs(seconds.into());
-    }
-    if let Some(budget) = args.budget {
-        config.budget = usize::try_from(budget).unwrap_or(usize::MAX);
-    }
-    Ok(())
-}
-
 /// Returns the failure for a flag that would have no effect, because a user who sets one expects an
 /// effect.
 pub(crate) fn without_effect(flag: &str, why: &str) -> Failure {
     Failure::usage(format!("{flag} would change nothing: {why}"))
-}
-
-/// Refuses patterns that would change nothing.
-fn patterns_have_effect(args: &FrontFlags) -> Result<(), Failure> {
-    let flag = |flag: &str, text: &str| format!("{flag} {}", shell_word(text));
-    match (args.mode, args.strict.first(), args.permissive.first()) {
-        (ModeName::Permissive, _, Some(text)) => {
-            let permissive = flag("--permissive", text);
-            let why = "--mode permissive lets everything through that is not strict";
-            let hint = format!("--mode strict {permissive}");
-            return Err(without_effect(&permissive, why).hint(hint));
-        }
-        (ModeName::Strict, Some(text), None) => {
-            let strict = flag("--strict", text);
-            let why = "--mode strict refuses everything that is not verified";
-            let hint = format!("--mode permissive {strict}");
-            return Err(without_effect(&strict, why).hint(hint));
-        }
-        _ => {}
-    }
-    match args.permissive.iter().find(|text| args.strict.contains(text)) {
-        Some(both) => {
-            Err(without_effect(&flag("--permissive", both), "it is --strict too, which wins"))
-        }
-        None => Ok(()),
-    }
-}
-
-fn modes(args: &FrontFlags, command: &str, ui: &mut Ui) -> Result<LearningModes, Failure> {
-    let mut modes = match args.mode {
-        ModeName::Strict => Modes::strict(),
-        ModeName::Permissive => Modes::permissive(),
-    };
-    let mut destructive = false;
-    for text in &args.strict {
-        match pattern_flag::restricting("--strict", text, ui)? {
-            Restricted::Destructive => destructive = true,
-            Restricted::Pattern(pattern) => modes = modes.with_strict(pattern),
-        }
-    }
-    for text in &args.permissive {
-        if text == "destructive" {
-            return Err(Failure::usage("--permissive destructive: that is what strict is for")
-                .hint(format!("mcpid {command} --mode permissive --strict destructive")));
-        }
-        modes = modes.with_permissive(pattern_flag::granting("--permissive", text, ui)?);
-    }
-    let modes = LearningModes::new(modes);
-    Ok(if destructive { modes.with_destructive() } else { modes })
 }
 
 /// Checks that requests can reach the endpoint under a profile that signs paths in normal form.

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use mcpid::audit::Verdict;
 use mcpid::audit::entry::Entry;
-use mcpid::audit::entry_judge::Reason;
+use mcpid::audit::entry_judge::{JudgedTouch, Reason};
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, short_name, text};
 
 use super::super::page::{CLOCK_ALLOWED, KEEPERS_WORD, NEVER_WRITTEN};
 use super::EvidencePage;
+use super::by_hand::by_hand;
 use crate::args::{AuditCheckArgs, rerun_hint};
 use crate::output::page::PageKind;
 use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
@@ -25,10 +26,6 @@ pub(super) const KIND: PageKind = PageKind {
 
 /// Maximum number of characters of a name in the headline.
 const MOST_IN_HEADLINE: usize = 60;
-
-/// A shell script that checks an evidence file without this program. `@EVIDENCE@` and `@LOG_KEY@`
-/// are replaced by words.
-const BY_HAND: &str = include_str!("by-hand.sh");
 
 /// Begins the part of the script that needs one signature with its base.
 const SIGNATURE_BY_HAND: &str = "# The request is signed";
@@ -146,6 +143,9 @@ impl EvidencePage<'_> {
         let who = self.signer();
         let code = request.code.as_deref().unwrap_or_default();
         let h1 = match (self.checked.is_good(), request.verdict) {
+            (true, Verdict::Verified) if self.is_touched() => {
+                format!("{who} authorised {asked}, with the touch of a security key.")
+            }
             (true, Verdict::Verified) => format!("{who} authorised {asked}."),
             (true, Verdict::Signed) => format!("{who} signed {asked}."),
             (true, Verdict::Refused) => {
@@ -173,6 +173,11 @@ impl EvidencePage<'_> {
             text(request.verdict.as_str())
         );
         (h1, lede)
+    }
+
+    /// Returns true if the given trust file confirms a touch.
+    fn is_touched(&self) -> bool {
+        self.checked.judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
     }
 
     /// Describes a request that was not found good. The text is HTML.
@@ -286,6 +291,16 @@ impl EvidencePage<'_> {
                 held("Rules", "not laxer than their profile, or than the rules that were given")
             }
         });
+        match (&judged.touch, without(Reason::Touch)) {
+            (Some(touch), _) if touch.is_confirmed() => list.push(held(
+                "Touch",
+                "a security key signed over the signer's signature, with its presence flag set; by the \
+                 given trust file it may touch for this signer",
+            )),
+            (Some(touch), _) => list.push(open("Touch", touch.doubt.unwrap_or_default())),
+            (None, Some(why)) => list.push(open("Touch", why)),
+            (None, None) => {}
+        }
         list.push(match without(Reason::Clock) {
             Some(why) => open("Times", why),
             None if !checked.times_fit => open("Times", CLOCK_ALLOWED),
@@ -317,6 +332,7 @@ impl EvidencePage<'_> {
             Reason::LaxRules,
             Reason::Rules,
             Reason::Origin,
+            Reason::Touch,
             Reason::Clock,
         ];
         let rest = judged.reasons.iter().filter(|reason| !shown.contains(reason));
@@ -374,27 +390,10 @@ impl EvidencePage<'_> {
     }
 }
 
-/// Returns the script with both words filled in. The result of one replacement is not searched for
-/// the other mark, because a log may be named `@EVIDENCE@`.
-fn by_hand(key: &str, file: &str) -> String {
-    let parts = BY_HAND.split("@LOG_KEY@").map(|part| part.replace("@EVIDENCE@", file));
-    parts.collect::<Vec<_>>().join(key)
-}
-
 /// Returns a value of the text output as HTML. Ids and targets are in a monospaced font.
 fn html_of(name: &str, value: &str) -> String {
     match name {
         "target" | "mcp" | "content" | "covered" | "tag" => parts::id(value),
         _ => parts::value(value),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_name_is_never_taken_for_a_mark_of_the_script() {
-        let script = super::by_hand("'a;@EVIDENCE@+k'", "'$(x) @LOG_KEY@.json'");
-        assert!(script.contains("log_key='a;@EVIDENCE@+k'\n"), "{script}");
-        assert!(script.contains("evidence=$(realpath '$(x) @LOG_KEY@.json')\n"), "{script}");
     }
 }

@@ -157,27 +157,31 @@ fn entries(page: &mut String, summary: &LogSummary) {
         let who = who.unwrap_or_else(|| "<i class=\"soft\">in no given trust file</i>".to_owned());
         format!(
             "<tr><td class=\"wide\">{who}<td class=\"wide\">{}<td class=\"n\" data-l=\"Entries\">{}\
-             <td class=\"t wide\" data-l=\"First\">{}<td class=\"t wide\" data-l=\"Last\">{}</tr>",
+             <td class=\"n\" data-l=\"Touched\">{}<td class=\"t wide\" data-l=\"First\">{}<td class=\"t wide\" data-l=\"Last\">{}</tr>",
             parts::id(key),
             count.entries,
+            count.touched,
             text(&count.first),
             text(&count.last)
         )
     });
-    let heads = "<th>Signed by<th>Key<th class=\"n\">Entries<th>First<th>Last";
+    let heads =
+        "<th>Signed by<th>Key<th class=\"n\">Entries<th class=\"n\">Touched<th>First<th>Last";
     table(page, heads, keys.collect(), other_keys);
     let operations = summary.operations().into_iter().map(|(asked, count)| {
         format!(
             "<tr><td class=\"wide\">{}<td class=\"n\" data-l=\"Entries\">{}<td class=\"n\" \
-             data-l=\"Verified\">{}<td class=\"n\" data-l=\"Only claimed\">{}</tr>",
+             data-l=\"Verified\">{}<td class=\"n\" data-l=\"Touched\">{}\
+             <td class=\"n\" data-l=\"Only claimed\">{}</tr>",
             parts::id(asked),
             count.entries,
             count.verified,
+            count.touched,
             count.claimed
         )
     });
-    let heads =
-        "<th>Asked for<th class=\"n\">Entries<th class=\"n\">Verified<th class=\"n\">Only claimed";
+    let heads = "<th>Asked for<th class=\"n\">Entries<th class=\"n\">Verified\
+                 <th class=\"n\">Touched<th class=\"n\">Only claimed";
     table(page, heads, operations.collect(), other_operations);
     parts::end(page);
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use mcpid::audit::entry::{self, Event};
-use mcpid::audit::entry_judge::EntryFindings;
+use mcpid::audit::entry_judge::{EntryFindings, JudgedTouch};
 use mcpid::mcp::pattern::Operation;
 use mcpid::message::shown::printed;
 
@@ -21,6 +21,8 @@ pub(in crate::cmd::audit) struct SummaryRow {
     key: Option<(String, Option<String>)>,
     /// The operation, and whether only the log claims it.
     asked: Option<(String, bool)>,
+    /// Whether the auditor's trust files confirm a touch.
+    touched: bool,
     time: String,
 }
 
@@ -32,7 +34,8 @@ impl SummaryRow {
         let time = entry.time.to_string();
         let Event::Request(request) = &entry.event else {
             let verdict = entry.event.as_str();
-            return Some(SummaryRow { verdict, code: None, key: None, asked: None, time });
+            let touched = false;
+            return Some(SummaryRow { verdict, code: None, key: None, asked: None, touched, time });
         };
         let judged = &looked.judged;
         let name = judged.known.as_ref().and_then(|known| known.name.clone());
@@ -46,6 +49,7 @@ impl SummaryRow {
             code: request.code.as_deref().map(|code| printed(code).into_owned()),
             key: judged.key.as_deref().map(|key| (printed(key).into_owned(), name)),
             asked,
+            touched: judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed),
             time,
         })
     }
@@ -68,6 +72,8 @@ pub(in crate::cmd::audit) struct LogSummary {
 pub(super) struct CountOfKey {
     pub(super) name: Option<String>,
     pub(super) entries: u64,
+    /// The number of entries with a confirmed touch.
+    pub(super) touched: u64,
     pub(super) first: String,
     pub(super) last: String,
 }
@@ -77,6 +83,8 @@ pub(super) struct CountOfKey {
 pub(super) struct CountOfOperation {
     pub(super) entries: u64,
     pub(super) verified: u64,
+    /// The number of entries with a confirmed touch.
+    pub(super) touched: u64,
     /// The number of entries whose operation only the log claims.
     pub(super) claimed: u64,
 }
@@ -84,7 +92,7 @@ pub(super) struct CountOfOperation {
 impl LogSummary {
     /// Counts one entry.
     pub(in crate::cmd::audit) fn add(&mut self, row: SummaryRow) {
-        let SummaryRow { verdict, code, key, asked, time } = row;
+        let SummaryRow { verdict, code, key, asked, touched, time } = row;
         // Codes come from a fixed list. A line with any other code makes the log bad, and then
         // nothing is summarised.
         let code = code.filter(|_| self.verdicts.len() < MAX_COUNTED_SEPARATELY);
@@ -99,6 +107,7 @@ impl LogSummary {
                 }
                 (count.entries, count.last) = (count.entries + 1, time);
                 count.name = name.or(count.name.take());
+                count.touched += u64::from(touched);
             }
         }
         if let Some((asked, claimed)) = asked {
@@ -110,6 +119,7 @@ impl LogSummary {
                 count.entries += 1;
                 count.verified += u64::from(verdict == "verified");
                 count.claimed += u64::from(claimed);
+                count.touched += u64::from(touched);
             }
         }
     }
@@ -153,13 +163,13 @@ impl LogSummary {
         let keys = self.keys().into_iter().map(|(key, count)| {
             serde_json::json!({
                 "key": key, "name": count.name, "entries": count.entries,
-                "first": count.first, "last": count.last,
+                "touched": count.touched, "first": count.first, "last": count.last,
             })
         });
         let operations = self.operations().into_iter().map(|(asked, count)| {
             serde_json::json!({
                 "asked": asked, "entries": count.entries, "verified": count.verified,
-                "claimed": count.claimed,
+                "touched": count.touched, "claimed": count.claimed,
             })
         });
         serde_json::json!({
@@ -188,10 +198,14 @@ impl LogSummary {
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
             (count, format!("{verdict}{code}"))
         });
+        let touched = |count: u64| match count {
+            0 => String::new(),
+            count => format!(", {count} touched"),
+        };
         table("BY VERDICT OF THE LOG", verdicts.collect(), 0);
         let keys = self.keys().into_iter().map(|(key, count)| {
             let name = count.name.as_deref().unwrap_or("in no trust file that was given");
-            (count.entries, format!("{key} ({name})"))
+            (count.entries, format!("{key} ({name}){}", touched(count.touched)))
         });
         table("BY KEY", keys.collect(), self.other_keys);
         let operations = self.operations().into_iter().map(|(asked, count)| {
@@ -200,7 +214,7 @@ impl LogSummary {
                 n if n == count.entries => " (claimed)".to_owned(),
                 n => format!(" ({n} of them claimed)"),
             };
-            (count.entries, format!("{asked}{claimed}"))
+            (count.entries, format!("{asked}{claimed}{}", touched(count.touched)))
         });
         table("BY WHAT WAS ASKED FOR", operations.collect(), self.other_operations);
         lines

@@ -1,0 +1,234 @@
+//! Tests that an auditor finds out, months later and without the log, who touched what and when, and
+//! that touches that were made up or taken out are named.
+
+use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, Reason};
+use mcpid::audit::{Evidence, JudgedRequest, Recorder};
+use mcpid::clock::{Clock as _, Timestamp};
+use mcpid::key::{Sign as _, SignByTouch as _};
+use mcpid::profile::Profile;
+use mcpid::sign::{Nonce, Signer};
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use crate::fixtures::{Call, LogFixture, body, call, entry, key, origins, registry, wait};
+use crate::forged::check_line_by;
+use crate::software_key::SoftwareKey;
+
+const RULE: &str = "tools/call:pay";
+
+fn touch_key() -> SoftwareKey {
+    SoftwareKey::new(key(21))
+}
+
+/// Returns the keys of the server: key 1, key 2, and the security key of key 1 with `rules`.
+fn keys(rules: &Value) -> Vec<Value> {
+    vec![
+        entry(1, json!({})),
+        entry(2, json!({})),
+        touch_key().entry("security key of alice", rules),
+    ]
+}
+
+fn fixture() -> LogFixture {
+    let mut fixture = LogFixture::new();
+    fixture.registry = registry(keys(&json!({"for": ["key 1"]})));
+    fixture
+}
+
+/// Returns a call of `pay` by key 1 with the touch of `toucher`.
+fn touched(at: i64, toucher: &SoftwareKey) -> Call {
+    let mut call = call(1, at, &body(1), &[("mcp-method", "tools/call"), ("mcp-name", "pay")]);
+    call.fields.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("signature"));
+    let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
+    let nonce = Nonce::generate(&mut SysRng).unwrap();
+    let (head, at) = (call.head(), Timestamp::from_unix(at));
+    let first = signer.sign(&head, &origins(), &call.body, at, &nonce).unwrap();
+    let both = signer.sign_touch(toucher, &head, &origins(), &first).unwrap();
+    let fields: Vec<_> = both.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    drop(head);
+    call.fields.extend(fields);
+    call
+}
+
+/// Records `call` as a verified request under the touch rule, and returns its entry.
+fn recorded(fixture: &LogFixture, call: &Call) -> Value {
+    let recorder = Recorder::new(fixture.open());
+    let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
+    let head = call.head();
+    let judged = JudgedRequest::new(&head, &verifier, fixture.clock.now())
+        .with_body(Some(&call.body))
+        .with_touch_rules(&rules);
+    let held = verifier.judge_head(&head).unwrap();
+    let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
+    wait(recorder.verified(&judged, &evidence)).unwrap();
+    drop(recorder);
+    let lines = fixture.lines();
+    serde_json::from_str(lines.last().unwrap()).unwrap()
+}
+
+fn demanding() -> PinnedRules {
+    let touch = vec![RULE.parse().unwrap()];
+    PinnedRules { touch, ..PinnedRules::default() }
+}
+
+#[test]
+fn an_auditor_learns_who_touched_what_and_when_from_the_own_trust_file() {
+    let fixture = fixture();
+    let line = recorded(&fixture, &touched(fixture.clock.now().unix(), &touch_key()));
+    assert_eq!(line["rules"]["touch"], json!([RULE]));
+    assert_eq!(line["signatures"].as_array().unwrap().len(), 2);
+    for trust in [fixture.trust(), fixture.trust().with_rules(demanding())] {
+        let checked = check_line_by(&fixture, &line, trust).unwrap();
+        assert_eq!(checked.fault, None);
+        assert!(checked.is_good(), "{:?}", checked.judged);
+        let judged = &checked.judged;
+        assert_eq!(judged.key.as_deref(), Some(key(1).public().id().as_str()));
+        assert_eq!(judged.known.as_ref().unwrap().name.as_deref(), Some("key 1"));
+        let touch: &JudgedTouch = judged.touch.as_ref().unwrap();
+        assert_eq!(touch.key, key(21).public().id().as_str());
+        assert_eq!(touch.name.as_deref(), Some("security key of alice"));
+        assert_eq!(touch.application.as_deref(), Some("ssh:mcpid"));
+        assert_eq!((touch.verified, touch.counter, touch.doubt), (false, 7, None));
+    }
+    // The whole log says the same.
+    let report = fixture.audit(&[]);
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!(report.touched, (1, 0));
+}
+
+#[test]
+fn what_the_log_says_of_a_security_key_confirms_no_touch() {
+    let fixture = fixture();
+    let line = recorded(&fixture, &touched(fixture.clock.now().unix(), &touch_key()));
+    let past = json!("2026-11-22T00:00:00Z");
+    let doubt = |keys: Vec<Value>, words: &str| {
+        let trust = AuditorTrust::pinned(registry(keys));
+        let checked = check_line_by(&fixture, &line, trust).unwrap();
+        assert_eq!(checked.fault, None, "{words}");
+        let touch = checked.judged.touch.as_ref().unwrap();
+        assert!(touch.doubt.unwrap().contains(words), "{words:?}: {:?}", touch.doubt);
+        // A rule of the log wants a touch, so the entry is not good.
+        assert!(checked.judged.reasons.has(Reason::Touch), "{words}");
+    };
+    let known = |rules: Value| keys(&rules);
+    doubt(keys(&json!({}))[..2].to_vec(), "no trust file that was given has its key");
+    let mut plain = known(json!({"for": ["key 1"]}));
+    plain[2]["mcpid"].as_object_mut().unwrap().remove("security_key");
+    doubt(plain, "no security key");
+    doubt(known(json!({"for": ["key 2"]})), "may not touch for this signer");
+    doubt(known(json!({"for": []})), "may not touch for this signer");
+    doubt(known(json!({"for": ["key 1"], "application": "ssh:x"})), "another application");
+    doubt(known(json!({"for": ["key 1"], "require": "verified"})), "a PIN or a finger");
+    for member in ["revoked_at", "not_after"] {
+        let mut ended = known(json!({"for": ["key 1"]}));
+        ended[2]["mcpid"][member] = past.clone();
+        doubt(ended, "revoked or not valid then");
+    }
+    // Without a trust file, nothing is known of signer and touch.
+    let checked = check_line_by(&fixture, &line, AuditorTrust::of_the_log()).unwrap();
+    assert!(!checked.is_good() && checked.judged.touch.unwrap().doubt.is_some());
+}
+
+/// Returns the entry without the touch, in the entry and in its request.
+fn stripped(line: &Value) -> Value {
+    let mut line = line.clone();
+    let all = line["signatures"].as_array_mut().unwrap();
+    all.retain(|one| one["label"] != "touch");
+    for field in line["request"]["headers"].as_array_mut().unwrap() {
+        let name = field[0].as_str().unwrap().to_ascii_lowercase();
+        if name.starts_with("signature") {
+            let value = field[1].as_str().unwrap().split(", touch=").next().unwrap().to_owned();
+            field[1] = json!(value);
+        }
+    }
+    line
+}
+
+#[test]
+fn a_touch_that_was_taken_out_or_made_up_is_named() {
+    let fixture = fixture();
+    let line = recorded(&fixture, &touched(fixture.clock.now().unix(), &touch_key()));
+    let fault = |line: &Value| {
+        let checked = check_line_by(&fixture, line, fixture.trust()).unwrap();
+        checked.fault.unwrap_or_else(|| panic!("no fault: {:?}", checked.judged))
+    };
+    // Only the entry lost its touch, only the request, or both.
+    let both = stripped(&line);
+    let mut only_entry = line.clone();
+    only_entry["signatures"] = both["signatures"].clone();
+    let mut only_request = line.clone();
+    only_request["request"] = both["request"].clone();
+    fault(&only_entry);
+    fault(&only_request);
+    assert!(fault(&both).contains("touch of a security key"), "{}", fault(&both));
+    // The keeper took the rule out too: the auditor's own rule notices.
+    let mut ruleless = both.clone();
+    ruleless["rules"].as_object_mut().unwrap().remove("touch");
+    let checked = check_line_by(&fixture, &ruleless, fixture.trust()).unwrap();
+    assert!(checked.is_good() && checked.judged.touch.is_none());
+    let trust = fixture.trust().with_rules(demanding());
+    let checked = check_line_by(&fixture, &ruleless, trust).unwrap();
+    assert!(checked.fault.is_none() && checked.judged.reasons.has(Reason::Touch));
+    // Another counter, or the flag of a PIN, in a signature that is otherwise the same.
+    for at in [64, 68] {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        let told = line["signatures"][1]["signature"].as_str().unwrap();
+        let mut bytes = STANDARD.decode(told).unwrap();
+        assert_eq!(bytes.len(), 69);
+        bytes[at] ^= 0x04;
+        let other = STANDARD.encode(bytes);
+        let text = line.to_string().replace(told, &other);
+        fault(&serde_json::from_str(&text).unwrap());
+    }
+    // It was refused for want of a touch, and it has one.
+    let mut refused = line.clone();
+    (refused["verdict"], refused["code"], refused["step"]) =
+        (json!("refused"), json!("touch_required"), json!(11));
+    assert!(fault(&refused).contains("touch_required"));
+    // An honest refusal holds.
+    (refused["signatures"], refused["request"]) =
+        (both["signatures"].clone(), both["request"].clone());
+    let checked = check_line_by(&fixture, &refused, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+}
+
+#[test]
+fn a_security_key_never_names_the_signer_of_an_entry() {
+    let fixture = fixture();
+    let line = recorded(&fixture, &touched(fixture.clock.now().unix(), &touch_key()));
+    // The auditor knows only the security key.
+    let trust = AuditorTrust::pinned(registry(keys(&json!({"for": ["key 1"]})).split_off(2)));
+    let checked = check_line_by(&fixture, &line, trust).unwrap();
+    assert_eq!(checked.judged.key.as_deref(), Some(key(1).public().id().as_str()));
+    assert!(checked.judged.reasons.has(Reason::Signer));
+    assert!(checked.judged.touch.unwrap().doubt.is_some());
+}
+
+#[test]
+fn a_signers_own_copy_holds_its_touch() {
+    let fixture = fixture();
+    let sent = touched(fixture.clock.now().unix(), &touch_key());
+    let (head, verifier) = (sent.head(), fixture.verifier());
+    let held = verifier.judge_head(&head).unwrap();
+    let one = held.signatures().find(|one| one.label == "mcp").unwrap();
+    let touch = held.signatures().find(|one| one.label == "touch").unwrap();
+    let signer = key(1);
+    let evidence =
+        Evidence::signed(&Profile::mcp(), &head, "mcp", signer.public(), one.base, one.signature)
+            .with_touch(
+                &head,
+                (touch_key().security_key(), signer.public().id()),
+                ("touch", touch.base, touch.signature),
+            );
+    let recorder = Recorder::new(fixture.open());
+    let by = (&Profile::mcp(), &origins());
+    wait(recorder.signed(&head, by, &sent.body, &evidence, fixture.clock.now())).unwrap();
+    drop(recorder);
+    let line: Value = serde_json::from_str(fixture.lines().last().unwrap()).unwrap();
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+    assert!(checked.is_good(), "{:?}", checked.judged);
+    assert!(checked.judged.touch.unwrap().is_confirmed());
+}
