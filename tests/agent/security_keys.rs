@@ -64,7 +64,7 @@ fn security_keys_and_other_keys_are_chosen_apart() {
         let (plain, touch) =
             (client.choose(name).unwrap(), client.choose_security_key(name).unwrap());
         assert_ne!(plain.public(), touch.security_key().public());
-        // Each is found by its id, and only as what it is.
+        // The id of a plain key does not find a security key, and the other way round.
         let (id, other) = (plain.public().id().as_str(), touch.security_key().public().id());
         assert!(matches!(client.choose_security_key(id), Err(ChooseError::NoSecurityKey { .. })));
         assert!(matches!(client.choose(other.as_str()), Err(ChooseError::Unfit(_))));
@@ -256,7 +256,8 @@ fn numbers_of_ecdsa_are_padded_and_longer_ones_refused() {
         let chosen = agent.client().choose_security_key("ours").unwrap();
         chosen.sign_by_touch(b"message").map_err(agent_error)
     };
-    // In the form of RFC 4251: no zeros in front, but one before a high bit.
+    // The number in the form of RFC 4251: without leading zeros, but with one zero byte before a
+    // high bit.
     let mpint = |number: &[u8]| {
         let zeros = number.iter().take_while(|byte| **byte == 0).count();
         let number = &number[zeros..];

@@ -76,7 +76,7 @@ fn an_untouched_request_is_refused_where_a_touch_is_demanded() {
         serde_json::from_str(&out(&agent.verifies(&["--touch", "p*", "--json"]))).unwrap();
     assert_eq!((&json["code"], &json["step"]), (&Value::from("touch_required"), &Value::from(11)));
     ends(&agent.verifies(&["--touch", "tools/call:delete_*"]), 0, "");
-    // A revoked security key touches for nobody.
+    // A revoked security key joins no signature.
     agent.signs(&["--touch", "ssh-agent:"]);
     ends(&agent.verifies(&["--touch", "ping"]), 0, "");
     ends(

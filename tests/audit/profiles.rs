@@ -83,7 +83,7 @@ fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
 }
 
 /// A verifier demands that a key was published for signing requests. An auditor demands the same of
-/// the own trust file.
+/// the keys in the auditor's trust file.
 #[test]
 fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
     let mut fixture = LogFixture::new();

@@ -138,7 +138,7 @@ fn the_state_folder_of_a_service_holds_the_nonces() {
         assert_eq!(exit, 2, "{value}: {said}");
         assert!(said.contains("does not begin with an absolute path"), "{value}: {said}");
     }
-    // Names are stronger than the folder.
+    // A flag that names the store is used, and the wrong variable does not matter.
     let more = ["--check-config", "--nonces", "memory:"];
     let (exit, said) = with_variable(&folder, "STATE_DIRECTORY", "state", &more);
     assert_eq!(exit, 0, "{said}");
@@ -161,7 +161,8 @@ fn the_unit_is_correct_and_hardened() {
     let unit = unit(folder.path());
     for arguments in [
         &["verify", "--man=no", &unit][..],
-        // 10 is open, 0 is closed. --threshold is in tenths.
+        // systemd-analyze rates the exposure of the unit from 0 (closed) to 10 (open). --threshold
+        // takes tenths.
         &["security", "--offline=true", "--threshold=15", &unit],
     ] {
         let output = Command::new("systemd-analyze").args(arguments).output();
