@@ -71,8 +71,8 @@ pub(crate) fn various() -> LogFixture {
     fixture.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
     fixture.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
     fixture.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
-    // Requests that are refused after their signature was verified, because of another body, which
-    // is kept or not.
+    // These requests have another body than the signed one. They are refused after their signature
+    // was verified. One recorder keeps the body, and the other does not.
     for recorder in [&plain, &bodies] {
         let mut other = call(1, now(), &body(3), &[]);
         other.body = body(4).into_bytes();

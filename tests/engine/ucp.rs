@@ -215,7 +215,8 @@ fn a_body_that_the_head_does_not_announce_must_be_covered_too() {
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
     call.push("transfer-encoding", "chunked");
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
-    // This signature does not cover the body. Beside one that does, it does not count.
+    // The second signature does not cover the body. It does not count beside the first one, which
+    // does.
     let mut both = signed(
         |c| {
             c.remove("content-length");

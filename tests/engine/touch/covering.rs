@@ -115,7 +115,7 @@ fn a_security_key_signs_alone_only_if_its_entry_says_so() {
     // The signature itself shows the touch.
     let touch = accepted.touch().unwrap();
     assert_eq!((touch.label, touch.key), ("mcp", touch_key.secret.public().id()));
-    // Without a touch, it does not hold.
+    // Without a touch, the signature of the security key is refused.
     let untouched = SoftwareKey { flags: 0, ..security_key() };
     let refused = judge(json!({"alone": true})).refusal(&alone(&untouched));
     assert_eq!(refused, (8, Code::SignatureInvalid));

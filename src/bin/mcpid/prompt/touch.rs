@@ -35,7 +35,8 @@ impl TouchPrompt for ConsentAsker {
             let (way, timeout, question) = (self.way(), question.time_limit(), question.clone());
             let over = Arc::new(AtomicBool::new(false));
             let wait = AnswerWait { until: Instant::now() + timeout, timeout, over: over.clone() };
-            // If this future is dropped while the terminal is taken, the thread gives up.
+            // If the caller drops this future while another question uses the terminal, the thread
+            // ends without showing the message.
             let withdrawal = Withdrawn(over);
             let showing = tokio::task::spawn_blocking(move || put(way, &question, &wait));
             let shown = match showing.await {

@@ -179,8 +179,7 @@ fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failur
     match KeyRef::parse(key) {
         // A text that is not a valid reference may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}
-        // Every other reference, also to a source that is added later, names a signing key and not
-        // a file.
+        // A reference to any other source of keys names a signing key, and not a file to read.
         Ok(_) if kid.is_some() => return Err(no_set()),
         Ok(_) => return of_source(key),
     }
