@@ -6,9 +6,8 @@ use mcpid::tower::Paths;
 
 use crate::args::{AuthzArgs, Command, RefusalStatus};
 use crate::cmd::gateway;
-use crate::cmd::gateway::settings::{
-    GatewaySettings, allow_origins, endpoint, origin_given, without_effect,
-};
+use crate::cmd::gateway::policy::without_effect;
+use crate::cmd::gateway::settings::{GatewaySettings, allow_origins, endpoint, origin_given};
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};

@@ -3,7 +3,7 @@
 mod check;
 mod file;
 mod log_writer;
-mod policy;
+pub(crate) mod policy;
 mod report;
 mod serve;
 pub(crate) mod settings;

@@ -12,8 +12,6 @@ use crate::args::{FrontFlags, ModeName, RefusalStatus};
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-use super::settings::without_effect;
-
 /// Applies the flags about paths, modes, touches and refusals to `config`. `command` is the name of
 /// the command, for hints.
 ///
@@ -125,4 +123,10 @@ fn touch(
         return Err(Failure::usage(message).hint(format!("mcpid {command} --profile mcp")));
     }
     Ok(rules)
+}
+
+/// Returns the failure for a flag that would have no effect, because a user who sets one expects an
+/// effect.
+pub(crate) fn without_effect(flag: &str, why: &str) -> Failure {
+    Failure::usage(format!("{flag} would change nothing: {why}"))
 }

@@ -19,7 +19,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-use super::policy;
+use super::policy::{self, without_effect};
 
 /// The largest file of certificates, in bytes.
 const MAX_PEM_BYTES: u32 = 4 << 20;
@@ -231,12 +231,6 @@ pub(crate) fn allow_origins(config: &mut Config, origins: &[String]) -> Result<(
         config.allow_origins.push(origin.clone());
     }
     Ok(())
-}
-
-/// Returns the failure for a flag that would have no effect, because a user who sets one expects an
-/// effect.
-pub(crate) fn without_effect(flag: &str, why: &str) -> Failure {
-    Failure::usage(format!("{flag} would change nothing: {why}"))
 }
 
 /// Checks that requests can reach the endpoint under a profile that signs paths in normal form.
