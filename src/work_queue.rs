@@ -122,7 +122,7 @@ struct QueueState<W: Work> {
     /// Whether the worker has ended, so that no further task is accepted.
     ended: bool,
     /// Whether the tasks that the ended worker left have been answered.
-    settled: bool,
+    answered: bool,
 }
 
 impl<W: Work> WorkQueue<W> {
@@ -137,7 +137,7 @@ impl<W: Work> WorkQueue<W> {
             watch_sleeps: false,
             closed: false,
             ended: false,
-            settled: false,
+            answered: false,
         };
         WorkQueue {
             work,
@@ -234,7 +234,7 @@ impl<W: Work> WorkQueue<W> {
         state.closed = true;
         self.to_worker.notify_one();
         let until = Instant::now() + self.limits.budget;
-        while !state.settled {
+        while !state.answered {
             let wait = until.saturating_duration_since(Instant::now());
             if wait.is_zero() {
                 return;

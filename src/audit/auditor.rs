@@ -304,7 +304,7 @@ impl Auditor {
     fn compare_checkpoints(&mut self) {
         let size = self.frontier.size();
         let mut faults = Vec::new();
-        let held = self.checkpoints.over(size, |why| faults.push(why));
+        let held = self.checkpoints.over_size(size, |why| faults.push(why));
         for why in faults {
             self.find(FindingKind::Checkpoint, None, why);
         }
@@ -317,7 +317,7 @@ impl Auditor {
                 self.report_other_root(one, size);
                 return;
             }
-            self.report.checkpoints += u64::from(one.own);
+            self.report.checkpoints += u64::from(one.from_log);
             if one.is_external() {
                 self.report.anchored = Some(size);
             }

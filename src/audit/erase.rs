@@ -147,7 +147,7 @@ pub fn erase(
         }
     };
     for copy in &copies {
-        put(copy, &erasure)?;
+        write_tombstone(copy, &erasure)?;
     }
     // Dropping the writer releases the log, so that other processes can write again.
     drop(writer);
@@ -193,7 +193,7 @@ fn check(
 }
 
 /// Writes a file of entries again, with a tombstone in place of the erased entry.
-fn put(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
+fn write_tombstone(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", &file.path, e);
     let mut read = Ok(());
     files::replace(&file.path, Some(&file.path), |out, _| {

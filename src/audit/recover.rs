@@ -32,7 +32,7 @@ struct LatestCheckpoint {
     to_rewrite: bool,
     /// The length, in bytes, to which the file of all checkpoints has to be cut because an
     /// incomplete note follows.
-    cut: Option<u64>,
+    cut_to: Option<u64>,
 }
 
 /// What was read from the files of entries.
@@ -86,7 +86,7 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
     }
     // An incomplete note at the end must be the beginning of a checkpoint of this log.
     let origin = key.public().name().as_bytes();
-    let torn = notes.rest.as_slice();
+    let torn = notes.incomplete.as_slice();
     if !torn.starts_with(origin) && !origin.starts_with(torn) {
         return Err(changed("what stands behind its checkpoints is none of them".to_owned()));
     }
@@ -103,9 +103,9 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
             return Err(changed("its checkpoint is not among all of them".to_owned()));
         }
     }
-    let cut = (!torn.is_empty()).then_some(notes.length);
+    let cut_to = (!torn.is_empty()).then_some(notes.length);
     let to_rewrite = alone.as_ref() != Some(&note);
-    Ok(LatestCheckpoint { checkpoint, note, to_rewrite, cut })
+    Ok(LatestCheckpoint { checkpoint, note, to_rewrite, cut_to })
 }
 
 /// Returns the frontier of the tree before the last file of entries, if the stored hashes suffice.
@@ -339,7 +339,7 @@ fn take_up(
             Some(OpenSegment { file, path, length, day })
         }
     };
-    if let Some(length) = latest.cut {
+    if let Some(length) = latest.cut_to {
         let path = folder.checkpoints();
         let file = files::open(&path, OpenOptions::new().write(true))?;
         file.set_len(length).map_err(|e| LogError::io("write", &path, e))?;

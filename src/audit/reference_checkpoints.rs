@@ -18,7 +18,7 @@ pub(super) struct ReferenceCheckpoint {
     /// Whether the auditor kept the checkpoint, and the log's key signed it.
     pub(super) kept: bool,
     /// Whether the checkpoint is in the log's own file.
-    pub(super) own: bool,
+    pub(super) from_log: bool,
     /// The time at which enough witnesses had cosigned the checkpoint.
     pub(super) witnessed: Option<Timestamp>,
 }
@@ -77,8 +77,11 @@ impl Checkpoints {
                 Ok(held) => {
                     // Without a pinned log key, nothing proves that the kept checkpoint belongs to
                     // this log.
-                    let held =
-                        ReferenceCheckpoint { kept: inputs.log_key.is_some(), own: false, ..held };
+                    let held = ReferenceCheckpoint {
+                        kept: inputs.log_key.is_some(),
+                        from_log: false,
+                        ..held
+                    };
                     checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
                 }
                 Err(why) => {
@@ -111,7 +114,7 @@ impl Checkpoints {
         };
         match read {
             Ok(held) if held.witnessed.is_some() => {
-                let held = ReferenceCheckpoint { own: false, ..held };
+                let held = ReferenceCheckpoint { from_log: false, ..held };
                 self.kept.entry(held.checkpoint.size).or_default().push(held);
             }
             Ok(_) => {}
@@ -149,7 +152,7 @@ impl Checkpoints {
     }
 
     /// Returns the checkpoints over exactly `size` entries.
-    pub(super) fn over(
+    pub(super) fn over_size(
         &mut self,
         size: u64,
         mut fault: impl FnMut(String),
@@ -164,7 +167,7 @@ impl Checkpoints {
     }
 
     /// Returns the largest size among the kept checkpoints and those that were read so far.
-    pub(super) fn most(&self) -> u64 {
+    pub(super) fn largest_size(&self) -> u64 {
         let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
         let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);
         self.latest_size.max(next).max(kept)
@@ -172,7 +175,7 @@ impl Checkpoints {
 
     /// Reads all remaining checkpoints. Returns the largest size that was not compared with the
     /// tree, and whether the auditor kept that checkpoint.
-    pub(super) fn rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
+    pub(super) fn read_rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
         let mut most = self.latest_size;
         while let Some(next) = self.next.take() {
             most = most.max(next.checkpoint.size);
@@ -192,7 +195,7 @@ impl Checkpoints {
 
     /// Returns true if the last checkpoint in the file is incomplete.
     pub(super) fn is_unfinished(&self) -> bool {
-        !self.notes.rest.is_empty()
+        !self.notes.incomplete.is_empty()
     }
 }
 
@@ -214,5 +217,5 @@ fn read(inputs: &AuditorInputs, bytes: &[u8]) -> Result<ReferenceCheckpoint, Str
     };
     let (checkpoint, note) = read.map_err(|error| chain(&error))?;
     let witnessed = inputs.witnessed(&note);
-    Ok(ReferenceCheckpoint { checkpoint, kept: false, own: true, witnessed })
+    Ok(ReferenceCheckpoint { checkpoint, kept: false, from_log: true, witnessed })
 }

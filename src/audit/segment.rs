@@ -47,7 +47,7 @@ pub(super) struct EntryLines {
     /// True after a line that is longer than any entry. The rest of the file is then not read.
     length: usize,
     /// Set after a line that is longer than any entry: the rest of the file is not read.
-    over: bool,
+    ended: bool,
     /// Number of lines so far that are too short for an entry.
     short: u32,
 }
@@ -64,7 +64,7 @@ impl EntryLines {
             true => Box::new(BufReader::with_capacity(256 * 1024, Unpacker::new(opened))),
             false => Box::new(BufReader::with_capacity(256 * 1024, opened)),
         };
-        Ok(EntryLines { reader, path, packed, n, offset: 0, length: 0, over: false, short: 0 })
+        Ok(EntryLines { reader, path, packed, n, offset: 0, length: 0, ended: false, short: 0 })
     }
 
     /// Opens a file that is not packed at the line of entry `n`, `offset` bytes from its begin.
@@ -73,15 +73,17 @@ impl EntryLines {
         opened.seek(SeekFrom::Start(offset)).map_err(|e| LogError::io("read", path, e))?;
         let reader = Box::new(BufReader::with_capacity(64 * 1024, opened));
         let path = path.to_owned();
-        Ok(EntryLines { reader, path, packed: false, n, offset, length: 0, over: false, short: 0 })
+        Ok(EntryLines { reader, path, packed: false, n, offset, length: 0, ended: false, short: 0 })
     }
 
     fn read(&mut self) -> io::Result<Option<EntryLine>> {
-        if self.over {
+        if self.ended {
             return Ok(None);
         }
         if self.short > MAX_SHORT_LINES {
-            return Ok(Some(self.cut("has over 1000 lines that are too short for an entry")));
+            return Ok(Some(
+                self.end_with_fault("has over 1000 lines that are too short for an entry"),
+            ));
         }
         let mut bytes = Vec::with_capacity(self.length.min(64 * 1024) + 64);
         let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
@@ -94,7 +96,7 @@ impl EntryLines {
         if whole {
             bytes.pop();
         } else if read >= MAX_LINE {
-            self.over = true;
+            self.ended = true;
         }
         self.short += u32::from(bytes.len() < MIN_LINE_BYTES);
         let (n, offset) = (self.n, self.offset);
@@ -105,8 +107,8 @@ impl EntryLines {
 
     /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why`
     /// says what the file is or has.
-    fn cut(&mut self, why: &str) -> EntryLine {
-        self.over = true;
+    fn end_with_fault(&mut self, why: &str) -> EntryLine {
+        self.ended = true;
         let (n, offset) = (self.n, self.offset);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let kind = if self.packed { "archive" } else { "file" };
@@ -121,7 +123,7 @@ impl Iterator for EntryLines {
     fn next(&mut self) -> Option<Self::Item> {
         match self.read() {
             Err(error) if self.packed => {
-                Some(Ok(self.cut(&format!("cannot be unpacked: {error}"))))
+                Some(Ok(self.end_with_fault(&format!("cannot be unpacked: {error}"))))
             }
             read => read.map_err(|e| LogError::io("read", &self.path, e)).transpose(),
         }
@@ -247,7 +249,7 @@ pub(super) struct Notes {
     /// The length of the notes that were read so far, in bytes.
     pub(super) length: u64,
     /// The bytes after the last complete note, from an interrupted write.
-    pub(super) rest: Vec<u8>,
+    pub(super) incomplete: Vec<u8>,
 }
 
 impl Notes {
@@ -259,7 +261,7 @@ impl Notes {
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
         };
-        Ok(Notes { reader, path, length: 0, rest: Vec::new() })
+        Ok(Notes { reader, path, length: 0, incomplete: Vec::new() })
     }
 
     fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
@@ -277,7 +279,7 @@ impl Notes {
             }
             if read == 0 || note.last() != Some(&b'\n') {
                 self.reader = None;
-                self.rest = note;
+                self.incomplete = note;
                 return Ok(None);
             }
         }

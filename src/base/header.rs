@@ -219,8 +219,8 @@ pub fn add(
     let unwritable = |source| AddError::Unwritable { label: label.to_owned(), source };
     let bytes = BareItem::Bytes(signature.to_vec());
     let member = Member::Item(Item { value: bytes, params: Parameters::default() });
-    let mut input = others(head, SIGNATURE_INPUT, label, existing)?;
-    let mut output = others(head, SIGNATURE, label, existing)?;
+    let mut input = other_labels(head, SIGNATURE_INPUT, label, existing)?;
+    let mut output = other_labels(head, SIGNATURE, label, existing)?;
     if let Some(missing) = unlike(&input.labels, &output.labels) {
         return Err(missing.into());
     }
@@ -237,7 +237,7 @@ struct OtherLabels {
     labels: Vec<String>,
 }
 
-fn others(
+fn other_labels(
     head: &Head<'_>,
     field: &'static str,
     label: &str,

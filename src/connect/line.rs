@@ -29,7 +29,7 @@ pub(super) async fn read<R: AsyncBufRead + Unpin>(
     loop {
         let chunk = input.fill_buf().await?;
         if chunk.is_empty() {
-            return Ok((bytes > 0).then(|| whole(line, bytes, most)));
+            return Ok((bytes > 0).then(|| finish_line(line, bytes, most)));
         }
         let end = chunk.iter().position(|&b| b == b'\n');
         let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
@@ -42,12 +42,12 @@ pub(super) async fn read<R: AsyncBufRead + Unpin>(
         let used = part.len() + usize::from(end.is_some());
         input.consume(used);
         if end.is_some() {
-            return Ok(Some(whole(line, bytes, most)));
+            return Ok(Some(finish_line(line, bytes, most)));
         }
     }
 }
 
-fn whole(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
+fn finish_line(line: Vec<u8>, bytes: usize, most: usize) -> ClientLine {
     if bytes > most { ClientLine::TooLong(bytes) } else { ClientLine::Whole(line) }
 }
 

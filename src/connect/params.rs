@@ -152,7 +152,7 @@ impl AnnotatedTools {
             let text = match value {
                 Value::String(text) => text.clone(),
                 Value::Bool(is) => is.to_string(),
-                Value::Number(number) => whole(number)?.to_string(),
+                Value::Number(number) => whole_number(number)?.to_string(),
                 _ => return None,
             };
             let value = HeaderValue::from_str(&encode(&text)).ok()?;
@@ -164,7 +164,7 @@ impl AnnotatedTools {
 
 /// Returns the value of `number` if it is a whole number in the safe range, written as `42` or
 /// `42.0`. Returns None for any other number.
-fn whole(number: &serde_json::Number) -> Option<i64> {
+fn whole_number(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
         // Beyond the safe range, several whole numbers are rounded to the same float, so the sent

@@ -159,7 +159,7 @@ mod tests {
         chosen.map(|proxy| proxy.map(|proxy| proxy.host()))
     }
 
-    fn all(value: &str, no: &str) -> ProxySettings {
+    fn settings_for_all(value: &str, no: &str) -> ProxySettings {
         ProxySettings { all: value.to_owned(), no: no.to_owned(), ..ProxySettings::default() }
     }
 
@@ -177,7 +177,10 @@ mod tests {
         let settings = ProxySettings { https: " ".to_owned(), ..settings };
         assert_eq!(host(&settings, "https://m.example/").as_deref(), Some("a:3"));
         assert_eq!(host(&ProxySettings::default(), "https://m.example/"), None);
-        assert_eq!(host(&all("HTTP://p", ""), "https://m.example/").as_deref(), Some("p:80"));
+        assert_eq!(
+            host(&settings_for_all("HTTP://p", ""), "https://m.example/").as_deref(),
+            Some("p:80")
+        );
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
             ("", "http://[::1]/", true),
             ("", "http://localhost.example/", false),
         ] {
-            let host = chosen(&all("http://p:1", no), target).unwrap();
+            let host = chosen(&settings_for_all("http://p:1", no), target).unwrap();
             assert_eq!(host.is_none(), direct, "{no:?} {target}");
         }
     }
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn a_configured_proxy_is_never_bypassed_silently() {
         for value in ["socks5://p:1", "socks5h://u:p4ss@p:1", "https://p:1", "ftp://p:1"] {
-            let error = chosen(&all(value, ""), "https://m.example/").unwrap_err();
+            let error = chosen(&settings_for_all(value, ""), "https://m.example/").unwrap_err();
             assert_eq!(error, ProxyError::Scheme { variable: "ALL_PROXY" }, "{value}");
         }
         for value in [
@@ -221,19 +224,23 @@ mod tests {
             "http://u:p4ss@:1",
             "ü",
         ] {
-            let error = chosen(&all(value, ""), "https://m.example/").unwrap_err();
+            let error = chosen(&settings_for_all(value, ""), "https://m.example/").unwrap_err();
             assert_eq!(error, ProxyError::Form { variable: "ALL_PROXY" }, "{value}");
             assert!(!error.to_string().contains("p4ss"));
         }
         // A variable that does not apply to the target is not read, even if its value is wrong.
-        let other = ProxySettings { http: "socks5://p:1".to_owned(), ..all("http://p:1", "") };
+        let other =
+            ProxySettings { http: "socks5://p:1".to_owned(), ..settings_for_all("http://p:1", "") };
         assert_eq!(chosen(&other, "https://m.example/").unwrap().as_deref(), Some("p:1"));
-        assert_eq!(chosen(&all("socks5://p:1", "m.example"), "https://m.example/"), Ok(None));
+        assert_eq!(
+            chosen(&settings_for_all("socks5://p:1", "m.example"), "https://m.example/"),
+            Ok(None)
+        );
     }
 
     #[test]
     fn a_proxy_password_is_never_shown() {
-        let settings = all("http://user:p4ss%21@p.example:8080", "");
+        let settings = settings_for_all("http://user:p4ss%21@p.example:8080", "");
         let proxy = Proxy::choose(&settings, &"https://m.example/".parse().unwrap());
         let proxy = proxy.unwrap().unwrap();
         assert_eq!(proxy.host(), "p.example:8080");

@@ -29,7 +29,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 pub struct Workers {
     runtimes: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
-    over: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
 }
 
 impl Workers {
@@ -38,13 +38,13 @@ impl Workers {
     /// # Errors
     /// Errors of the operating system, for example if there are no more threads or descriptors.
     pub fn new(size: usize) -> io::Result<Self> {
-        let (over, stopped) = watch::channel(false);
-        let mut workers = Workers { runtimes: Vec::new(), threads: Vec::new(), over };
+        let (stop, stopped) = watch::channel(false);
+        let mut workers = Workers { runtimes: Vec::new(), threads: Vec::new(), stop };
         for number in 0..size.max(1) {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (handle, mut stopped) = (runtime.handle().clone(), stopped.clone());
             let work = move || {
-                let _ = runtime.block_on(stopped.wait_for(|over| *over));
+                let _ = runtime.block_on(stopped.wait_for(|stop| *stop));
                 runtime.shutdown_timeout(SHUTDOWN_GRACE);
             };
             let thread = thread::Builder::new().name(format!("serve-{number}")).spawn(work)?;
@@ -71,7 +71,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        let _ = self.over.send(true);
+        let _ = self.stop.send(true);
         for thread in self.threads.drain(..) {
             // A thread that panicked: the panic hook has already reported it.
             let _ = thread.join();

@@ -42,7 +42,7 @@ pub struct Memory {
     max: usize,
     quota: usize,
     /// The number of nonces in all shards, including ended ones that were not swept yet.
-    held: AtomicUsize,
+    count: AtomicUsize,
     retention: Mutex<Retention>,
     /// `length` and `keep` of the retention, in seconds, as atomics: a claim reads them without a
     /// lock.
@@ -78,7 +78,7 @@ impl Memory {
             base: start,
             max: 0,
             quota: 0,
-            held: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
             retention: Mutex::new(retention),
             length: AtomicI64::new(retention.length()),
             keep: AtomicI64::new(retention.keep()),
@@ -204,7 +204,7 @@ impl Memory {
         }
         if old.is_none() {
             let more = |held: usize| (held < self.max).then_some(held.saturating_add(1));
-            if self.held.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
+            if self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
                 return Ok(Inserted::Full);
             }
         }
@@ -227,7 +227,7 @@ impl Memory {
 
     fn let_go(&self, removed: usize) {
         if removed > 0 {
-            self.held.fetch_sub(removed, Ordering::SeqCst);
+            self.count.fetch_sub(removed, Ordering::SeqCst);
         }
     }
 
@@ -308,7 +308,7 @@ impl NonceStore for Memory {
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.held.load(Ordering::SeqCst);
+        let held = self.count.load(Ordering::SeqCst);
         f.debug_struct("Memory")
             .field("held", &held)
             .field("max", &self.max)

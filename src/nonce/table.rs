@@ -84,7 +84,7 @@ const _: () = assert!(size_of::<TableLine>() == 64, "a line of the table is one 
 pub(super) struct Shard {
     /// The lines of the table; their number is a power of two.
     lines: Vec<TableLine>,
-    held: usize,
+    count: usize,
     /// Index of the line at which the next step of sweeping begins.
     next_line: usize,
     insertions: u32,
@@ -99,7 +99,7 @@ impl Default for Shard {
     fn default() -> Self {
         let lines = vec![FREE_LINE; FIRST_LINES];
         let (earliest, next_earliest) = (i32::MAX, i32::MAX);
-        Shard { lines, held: 0, next_line: 0, insertions: 0, earliest, next_earliest }
+        Shard { lines, count: 0, next_line: 0, insertions: 0, earliest, next_earliest }
     }
 }
 
@@ -146,11 +146,11 @@ impl Shard {
         }
         // Up to three quarters full, most lines have a free slot, and few nonces are far from their
         // own line.
-        if 4 * (self.held + 1) > 3 * PLACES * self.lines.len() {
+        if 4 * (self.count + 1) > 3 * PLACES * self.lines.len() {
             self.grow();
         }
         self.put(id.0, entry);
-        self.held += 1;
+        self.count += 1;
     }
 
     /// Puts an entry into the first free slot. The caller has checked that the table has room.
@@ -189,7 +189,7 @@ impl Shard {
             at = self.after(at);
         }
         self.lines[line].clear(place);
-        self.held -= 1;
+        self.count -= 1;
     }
 
     /// Removes some ended nonces if a step of sweeping is due, and returns how many.

@@ -23,7 +23,7 @@ pub(crate) struct Gather {
 /// When batches were begun, and how large they were.
 #[derive(Default)]
 pub(super) struct BatchPace {
-    begun: Option<Instant>,
+    batch_begun_at: Option<Instant>,
     /// Number of batches of a single task since the last larger batch.
     alone: u32,
     /// Number of tasks in the largest recent batch. It decreases with every smaller batch.
@@ -33,13 +33,13 @@ pub(super) struct BatchPace {
 impl BatchPace {
     /// Returns for how many tasks to wait and until when, or `None` if the worker should not wait.
     pub(super) fn gather(&self, how: Gather) -> Option<(usize, Instant)> {
-        let until = self.begun? + how.time;
+        let until = self.batch_begun_at? + how.time;
         self.alone.is_multiple_of(how.probe).then(|| (self.most.clamp(2, how.most), until))
     }
 
     /// Records that a batch of `tasks` begins now.
     pub(super) fn begin(&mut self, tasks: usize) {
-        self.begun = Some(Instant::now());
+        self.batch_begun_at = Some(Instant::now());
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
         self.most = tasks.max(self.most - self.most.div_ceil(8));
     }

@@ -105,7 +105,7 @@ impl<W: Work> Drop for QueueWorker<W> {
         drop(state);
         left.iter().for_each(|task| queue.answer(task, queue.work.closed()));
         queue.work.ended();
-        lock(&queue.state).settled = true;
+        lock(&queue.state).answered = true;
         queue.to_watch.notify_one();
         queue.to_closing.notify_all();
     }

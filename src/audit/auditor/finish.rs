@@ -32,7 +32,7 @@ impl Auditor {
         }
         let size = self.frontier.size();
         let mut faults = Vec::new();
-        let rest = self.checkpoints.rest(|why| faults.push(why));
+        let rest = self.checkpoints.read_rest(|why| faults.push(why));
         for why in faults {
             self.find(FindingKind::Checkpoint, None, why);
         }

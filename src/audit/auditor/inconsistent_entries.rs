@@ -76,7 +76,7 @@ impl Auditor {
     pub(super) fn take_incomplete(&mut self, entry: &EntryFindings) {
         if let Some(why) = &entry.fault {
             self.find(FindingKind::Archive, Some(self.next_number), why.clone());
-        } else if self.checkpoints.most() > self.frontier.size() {
+        } else if self.checkpoints.largest_size() > self.frontier.size() {
             let why = format!("its line breaks off after {} bytes", entry.bytes);
             self.find(FindingKind::Truncated, Some(self.next_number), why);
         } else if entry.bytes > 16 * 1024 * 1024 && entry.bytes as usize >= MAX_LINE {

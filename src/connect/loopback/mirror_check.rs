@@ -39,7 +39,7 @@ pub(super) fn contradicted(
             name if name.starts_with(PARAM) => said.as_deref().is_some_and(|said| {
                 let body: Option<Value> = serde_json::from_slice(body).ok();
                 body.is_some_and(|body| {
-                    body.pointer("/params/arguments").is_some_and(|within| holds(within, said))
+                    body.pointer("/params/arguments").is_some_and(|within| has_value(within, said))
                 })
             }),
             _ => true,
@@ -60,7 +60,7 @@ pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
 /// Returns true if a string, number or boolean somewhere in `arguments` equals `said`. The schema,
 /// which names the repeated argument, is not known here. That is enough, because the person who is
 /// asked for consent sees every value in the body.
-fn holds(arguments: &Value, said: &str) -> bool {
+fn has_value(arguments: &Value, said: &str) -> bool {
     match arguments {
         Value::String(text) => text == said,
         Value::Bool(is) => is.to_string() == said,
@@ -68,8 +68,8 @@ fn holds(arguments: &Value, said: &str) -> bool {
             let text = number.to_string();
             text == said || text.strip_suffix(".0") == Some(said)
         }
-        Value::Array(items) => items.iter().any(|item| holds(item, said)),
-        Value::Object(members) => members.values().any(|member| holds(member, said)),
+        Value::Array(items) => items.iter().any(|item| has_value(item, said)),
+        Value::Object(members) => members.values().any(|member| has_value(member, said)),
         Value::Null => false,
     }
 }

@@ -183,7 +183,7 @@ impl StdioSession {
         let Some(first) = self.rounds.take(state) else {
             return Err(declined("the question is not open any more"));
         };
-        if !same(&first, &pending.body) {
+        if !is_same_call(&first, &pending.body) {
             return Err(declined("it is not the request that was asked about"));
         }
         let answer = call.params.input_responses.as_ref().and_then(|all| all.get(state));
@@ -209,7 +209,7 @@ impl StdioSession {
 
 /// Returns true if two rounds belong to the same call: all members are equal, except those that a
 /// round adds.
-fn same(first: &[u8], second: &[u8]) -> bool {
+fn is_same_call(first: &[u8], second: &[u8]) -> bool {
     let bare = |body: &[u8]| {
         let mut call: Value = serde_json::from_slice(body).ok()?;
         call.as_object_mut()?.remove("id");

@@ -53,20 +53,20 @@ struct ExchangeTimeout {
 }
 
 impl ExchangeTimeout {
-    fn left(&self) -> Result<Duration, AgentError> {
+    fn remaining(&self) -> Result<Duration, AgentError> {
         match self.until.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(self.over()),
+            Duration::ZERO => Err(self.timed_out()),
             left => Ok(left),
         }
     }
 
-    fn over(&self) -> AgentError {
+    fn timed_out(&self) -> AgentError {
         AgentError::TimedOut(self.within)
     }
 
     fn failed(&self, error: io::Error) -> AgentError {
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.over(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.timed_out(),
             _ => AgentError::Broken(error),
         }
     }
@@ -82,11 +82,11 @@ fn connect(socket: &Path, wait: &ExchangeTimeout) -> Result<UnixStream, AgentErr
         .name("ssh-agent".to_owned())
         .spawn(move || drop(sender.send(UnixStream::connect(path))))
         .map_err(AgentError::Broken)?;
-    match receiver.recv_timeout(wait.left()?) {
+    match receiver.recv_timeout(wait.remaining()?) {
         Ok(stream) => {
             stream.map_err(|source| AgentError::Gone { socket: socket.to_owned(), source })
         }
-        Err(_) => Err(wait.over()),
+        Err(_) => Err(wait.timed_out()),
     }
 }
 
@@ -96,7 +96,7 @@ fn send(
     wait: &ExchangeTimeout,
 ) -> Result<(), AgentError> {
     while !bytes.is_empty() {
-        stream.set_write_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;
+        stream.set_write_timeout(Some(wait.remaining()?)).map_err(AgentError::Broken)?;
         match stream.write(bytes) {
             Ok(0) => return Err(AgentError::Broken(io::ErrorKind::WriteZero.into())),
             Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
@@ -114,7 +114,7 @@ fn receive(
 ) -> Result<(), AgentError> {
     let mut filled = 0;
     while filled < buffer.len() {
-        stream.set_read_timeout(Some(wait.left()?)).map_err(AgentError::Broken)?;
+        stream.set_read_timeout(Some(wait.remaining()?)).map_err(AgentError::Broken)?;
         match stream.read(&mut buffer[filled..]) {
             Ok(0) => return Err(AgentError::Broken(io::ErrorKind::UnexpectedEof.into())),
             Ok(n) => filled += n,

@@ -211,7 +211,7 @@ fn binary(jwk: &StrictObject, name: &str) -> Result<Zeroizing<[u8; 32]>, String>
     <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new).map_err(wrong)
 }
 
-fn bad(why: String) -> FormatError {
+fn unusable_key(why: String) -> FormatError {
     malformed("JWK", why)
 }
 
@@ -223,26 +223,26 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     if !jwk.has("kty") {
         return Err(FormatError::Unrecognised);
     }
-    let kind = match JwkKind::of(jwk).map_err(bad)? {
+    let kind = match JwkKind::of(jwk).map_err(unusable_key)? {
         JwkKind::Ours(kind) => kind,
         JwkKind::Other(other) => return Err(instead(other, SIGNING)),
     };
     if !jwk.has("d") {
         return Err(instead(PUBLIC, PRIVATE));
     }
-    if let Some(why) = unfit(jwk, kind, "sign").map_err(bad)? {
-        return Err(bad(why));
+    if let Some(why) = unfit(jwk, kind, "sign").map_err(unusable_key)? {
+        return Err(unusable_key(why));
     }
-    let secret = SecretKey::of_kind(kind, &*binary(jwk, "d").map_err(bad)?);
-    let secret = secret.map_err(|e| bad(format!("\"d\" is {e}")))?;
+    let secret = SecretKey::of_kind(kind, &*binary(jwk, "d").map_err(unusable_key)?);
+    let secret = secret.map_err(|e| unusable_key(format!("\"d\" is {e}")))?;
     // RFC 8037 section 2 and RFC 7518 section 6.2.2 demand the public key beside `d`. If the two do
     // not belong together, the file holds two keys.
-    if point(jwk, kind).map_err(bad)? != secret.public().as_bytes() {
+    if point(jwk, kind).map_err(unusable_key)? != secret.public().as_bytes() {
         let members = match kind {
             KeyKind::Ed25519 => "\"x\" is",
             KeyKind::P256 => "\"x\" and \"y\" are",
         };
-        return Err(bad(format!("{members} not the public key of \"d\"")));
+        return Err(unusable_key(format!("{members} not the public key of \"d\"")));
     }
     Ok(secret)
 }
@@ -254,13 +254,13 @@ pub(super) fn import(object: &StrictObject) -> Result<KeyImport, FormatError> {
         if !object.has("kty") {
             return Err(FormatError::Unrecognised);
         }
-        return match one(object)? {
+        return match read_jwk(object)? {
             Ok(key) => Ok(KeyImport { keys: vec![key], skipped: Vec::new() }),
             Err(Unusable::NotForUs(why)) => match why.strip_prefix("it is ") {
                 Some(kind) => Err(instead(kind.to_owned(), SIGNING)),
-                None => Err(bad(why)),
+                None => Err(unusable_key(why)),
             },
-            Err(Unusable::Broken(why)) => Err(bad(why)),
+            Err(Unusable::Broken(why)) => Err(unusable_key(why)),
         };
     }
     misplaced::beside_keys(object).map_err(|why| malformed("JWK set", why))?;
@@ -271,7 +271,7 @@ pub(super) fn import(object: &StrictObject) -> Result<KeyImport, FormatError> {
     let mut import = KeyImport { keys: Vec::new(), skipped: Vec::new() };
     for (at, key) in keys.iter().enumerate() {
         let read = match key.as_object() {
-            Some(jwk) => one(jwk)?,
+            Some(jwk) => read_jwk(jwk)?,
             None => Err(Unusable::Broken(format!("it is {}, not an object", key.kind()))),
         };
         match read {
@@ -295,7 +295,7 @@ fn application(jwk: &StrictObject) -> Option<KeyApplication> {
     KeyApplication::parse(rules.get("application")?.as_str()?).ok()
 }
 
-fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError> {
+fn read_jwk(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError> {
     if holds_secret(jwk) {
         return Err(instead(PRIVATE, PUBLIC));
     }
@@ -304,7 +304,7 @@ fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError>
         // The import would lose the entry's limits and its revocation.
         return Err(instead("an entry of a trust file, with settings of its own", PUBLIC));
     }
-    misplaced::in_key(jwk).map_err(bad)?;
+    misplaced::in_key(jwk).map_err(unusable_key)?;
     let key = match usable(jwk, "verify") {
         Ok(key) => key,
         Err(why) => return Ok(Err(why)),
@@ -313,7 +313,7 @@ fn one(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatError>
     if let Some(why) = unreadable.or(revoked_at.map(|at| format!("it is revoked since {at}"))) {
         return Ok(Err(Unusable::Broken(why)));
     }
-    let kid = jwk.string("kid").map_err(bad)?;
+    let kid = jwk.string("kid").map_err(unusable_key)?;
     if kid.and_then(KeyId::from_text).is_some_and(|named| named != *key.id()) {
         return Ok(Err(Unusable::Broken("its \"kid\" is the id of another key".to_owned())));
     }

@@ -33,11 +33,11 @@ struct ActivityState {
     /// Requests whose response is not complete.
     in_flight: Vec<OpenRequest>,
     /// The number of requests so far.
-    asked: u64,
+    request_count: u64,
     /// The time since which no request is in flight.
     quiet: Instant,
     /// The time at which the first byte after `quiet` arrived.
-    begun: Option<Instant>,
+    head_begun_at: Option<Instant>,
     /// Whether requests are multiplexed (HTTP/2). In HTTP/2, bytes that arrive need not be the
     /// start of a head.
     multiplexed: bool,
@@ -45,7 +45,7 @@ struct ActivityState {
     new: bool,
     /// Whether a response broke off that has no length, so that a normal close would make it look
     /// complete.
-    cut: bool,
+    broken_off: bool,
 }
 
 /// A request whose response is not complete.
@@ -68,12 +68,12 @@ impl Activity {
         Activity {
             state: Mutex::new(ActivityState {
                 in_flight: Vec::new(),
-                asked: 0,
+                request_count: 0,
                 quiet: now,
-                begun: None,
+                head_begun_at: None,
                 multiplexed: false,
                 new: true,
-                cut: false,
+                broken_off: false,
             }),
         }
     }
@@ -101,7 +101,9 @@ impl Activity {
                 .map_or(now + head_time + idle, |since| since + idle)
             }
             ActivityState { new: true, quiet, .. } => *quiet + head_time,
-            ActivityState { begun: Some(begun), multiplexed: false, .. } => *begun + head_time,
+            ActivityState { head_begun_at: Some(begun), multiplexed: false, .. } => {
+                *begun + head_time
+            }
             ActivityState { quiet, .. } => *quiet + idle,
         };
         // A new head may begin before `end`, and its time limit is shorter; so the next check comes
@@ -111,17 +113,17 @@ impl Activity {
 
     fn received(&self) {
         let mut state = self.state();
-        if state.in_flight.is_empty() && state.begun.is_none() {
-            state.begun = Some(Instant::now());
+        if state.in_flight.is_empty() && state.head_begun_at.is_none() {
+            state.head_begun_at = Some(Instant::now());
         }
     }
 
-    fn asked(self: &Arc<Self>, multiplexed: bool, ends_by_closing: bool) -> InFlight {
+    fn begin_request(self: &Arc<Self>, multiplexed: bool, ends_by_closing: bool) -> InFlight {
         let mut state = self.state();
-        state.asked += 1;
-        let number = state.asked;
+        state.request_count += 1;
+        let number = state.request_count;
         state.in_flight.push(OpenRequest { number, since: None, ends_by_closing });
-        state.begun = None;
+        state.head_begun_at = None;
         state.new = false;
         state.multiplexed = multiplexed;
         drop(state);
@@ -153,7 +155,7 @@ impl Drop for InFlight {
         let mut state = self.activity.state();
         if let Some(at) = state.in_flight.iter().position(|open| open.number == self.number) {
             let open = state.in_flight.swap_remove(at);
-            state.cut |= open.ends_by_closing;
+            state.broken_off |= open.ends_by_closing;
         }
         state.quiet = Instant::now();
     }
@@ -175,7 +177,7 @@ impl WatchedStream {
 impl Drop for WatchedStream {
     fn drop(&mut self) {
         let state = self.activity.state();
-        if state.cut || state.in_flight.iter().any(|open| open.ends_by_closing) {
+        if state.broken_off || state.in_flight.iter().any(|open| open.ends_by_closing) {
             self.io.reset_when_dropped();
         }
     }
@@ -265,7 +267,7 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let version = request.version();
         let ends_by_closing = version <= Version::HTTP_10 && request.method() != Method::HEAD;
-        let in_flight = self.activity.asked(version >= Version::HTTP_2, ends_by_closing);
+        let in_flight = self.activity.begin_request(version >= Version::HTTP_2, ends_by_closing);
         let refusal = match self.refused.get() {
             Some((number, head)) if *number == in_flight.number => {
                 Some((self.answer)(head, self.peer))

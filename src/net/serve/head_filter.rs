@@ -49,7 +49,7 @@ pub(super) struct HeadFilter<I> {
     io: I,
     state: FilterState,
     /// Bytes that were read and not forwarded yet; the first `checked` of them are valid.
-    held: Vec<u8>,
+    unread: Vec<u8>,
     checked: usize,
     /// Number of heads so far.
     heads: u64,
@@ -63,7 +63,7 @@ impl<I> HeadFilter<I> {
         HeadFilter {
             io,
             state: FilterState::Head(HeadEnd::default()),
-            held: Vec::new(),
+            unread: Vec::new(),
             checked: 0,
             heads: 0,
             head_bytes,
@@ -123,23 +123,23 @@ impl<I> HeadFilter<I> {
 
     /// Checks the bytes that were held back.
     fn check_held(&mut self) {
-        let mut held = std::mem::take(&mut self.held);
-        let outcome = self.check(&held, self.checked);
+        let mut unread = std::mem::take(&mut self.unread);
+        let outcome = self.check(&unread, self.checked);
         let checked = match outcome {
             Ok(checked) | Err((checked, _)) => checked,
         };
         self.checked = checked;
         match outcome {
-            Ok(_) if matches!(self.state, FilterState::Broken) => held.truncate(checked),
+            Ok(_) if matches!(self.state, FilterState::Broken) => unread.truncate(checked),
             Ok(_) => {}
             Err((_, fault)) => {
-                let replacement = self.refuse(fault, held.get(checked..).unwrap_or_default());
-                held.truncate(checked);
-                held.extend_from_slice(replacement);
-                self.checked = held.len();
+                let replacement = self.refuse(fault, unread.get(checked..).unwrap_or_default());
+                unread.truncate(checked);
+                unread.extend_from_slice(replacement);
+                self.checked = unread.len();
             }
         }
-        self.held = held;
+        self.unread = unread;
     }
 
     /// Records why the head at the start of `bytes` is refused. Returns the harmless head that
@@ -162,11 +162,11 @@ impl<I> HeadFilter<I> {
         if length == 0 {
             return false;
         }
-        buf.put_slice(self.held.get(..length).unwrap_or_default());
-        self.held.drain(..length);
+        buf.put_slice(self.unread.get(..length).unwrap_or_default());
+        self.unread.drain(..length);
         self.checked -= length;
-        if self.held.is_empty() {
-            self.held = Vec::new();
+        if self.unread.is_empty() {
+            self.unread = Vec::new();
         }
         true
     }
@@ -208,7 +208,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 FilterState::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 FilterState::Head(_) | FilterState::Body(_) | FilterState::Chunked(_) => {}
             }
-            if this.held.is_empty() && buf.remaining() >= LEAST_ROOM {
+            if this.unread.is_empty() && buf.remaining() >= LEAST_ROOM {
                 // Most reads end with a complete request, which is passed on without copying it.
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
@@ -223,10 +223,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 let rest = read.get(checked..).unwrap_or_default();
                 match outcome {
                     Ok(_) if matches!(this.state, FilterState::Broken) => {}
-                    Ok(_) => this.held.extend_from_slice(rest),
+                    Ok(_) => this.unread.extend_from_slice(rest),
                     Err((_, fault)) => {
                         let replacement = this.refuse(fault, rest);
-                        this.held.extend_from_slice(replacement);
+                        this.unread.extend_from_slice(replacement);
                         this.checked = replacement.len();
                     }
                 }
@@ -235,12 +235,12 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                let start = this.held.len();
-                this.held.resize(start + READ_SIZE, 0);
-                let mut piece = ReadBuf::new(this.held.get_mut(start..).unwrap_or_default());
+                let start = this.unread.len();
+                this.unread.resize(start + READ_SIZE, 0);
+                let mut piece = ReadBuf::new(this.unread.get_mut(start..).unwrap_or_default());
                 let polled = Pin::new(&mut this.io).poll_read(cx, &mut piece);
                 let read = piece.filled().len();
-                this.held.truncate(start + read);
+                this.unread.truncate(start + read);
                 ready!(polled)?;
                 if read == 0 {
                     return Poll::Ready(Ok(()));

@@ -116,7 +116,7 @@ pub(super) async fn alone(
     let Ok(answers) = timeout_at(job.due, link.ask(&pipeline)).await else {
         node.drop_link();
         engine.nodes.forget(&map);
-        return Some(Err(late(engine)));
+        return Some(Err(over_budget(engine)));
     };
     let answers = answers.ok()?;
     let [set, epoch, time, counters] = answers.as_slice() else { return None };
@@ -134,7 +134,7 @@ async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let map = match timeout_at(due, engine.nodes.map()).await {
         Ok(Ok(map)) => map,
         Ok(Err(fault)) => return repeat(&engine, jobs, &fault),
-        Err(_) => return repeat(&engine, jobs, &late(&engine)),
+        Err(_) => return repeat(&engine, jobs, &over_budget(&engine)),
     };
     let mut parts: Vec<(Arc<Node>, Vec<PendingClaim>)> = Vec::new();
     for job in jobs {
@@ -180,7 +180,7 @@ async fn attempt(
             // claim looks for the present primary.
             node.drop_link();
             engine.nodes.forget(&map);
-            return repeat(&engine, jobs, &late(&engine));
+            return repeat(&engine, jobs, &over_budget(&engine));
         }
     };
     for (job, outcome) in jobs.into_iter().zip(outcomes) {
@@ -196,7 +196,7 @@ async fn attempt(
                 repeat(&engine, vec![job], &longer);
             }
             ClaimOutcome::Unsettled => {
-                tokio::spawn(settle(Arc::clone(&engine), Arc::clone(&node), job));
+                tokio::spawn(finish_claim(Arc::clone(&engine), Arc::clone(&node), job));
             }
             ClaimOutcome::Failed(fault) => {
                 if fault.then == FaultRemedy::Reconnect {
@@ -255,7 +255,7 @@ async fn try_once(
     let asked = std::time::Instant::now();
     let answers = link.ask(&pipeline).await?;
     let [.., time, counters] = answers.as_slice() else {
-        return Err(RedisFault::odd(&link.place, "to claims"));
+        return Err(RedisFault::malformed(&link.place, "to claims"));
     };
     if whole {
         link.apply_info(counters, &engine.settings)?;
@@ -265,7 +265,7 @@ async fn try_once(
     engine.notice(&link, node, &look, latest).await?;
     let epochs: BTreeMap<Tag, &Value> = tags.into_iter().zip(&answers[first..]).collect();
     let lost = epochs.values().any(|epoch| {
-        let standing = engine.standing(&link, epoch, look.evicted);
+        let standing = engine.judge_epoch(&link, epoch, look.evicted);
         standing.is_ok_and(|standing| matches!(standing, EpochStanding::Lost))
     });
     let judge = |(job, at): (&PendingClaim, Option<usize>)| {
@@ -302,9 +302,9 @@ fn judge(
             return Ok(ClaimOutcome::Done(Claim::Replayed { first: first(held) }));
         }
         Value::ServerError(error) => return Err(RedisFault::refused(&link.place, error)),
-        _ => return Err(RedisFault::odd(&link.place, "to a claim")),
+        _ => return Err(RedisFault::malformed(&link.place, "to a claim")),
     }
-    Ok(match engine.standing(link, epoch, evicted)? {
+    Ok(match engine.judge_epoch(link, epoch, evicted)? {
         EpochStanding::Other | EpochStanding::Lost => ClaimOutcome::Unsettled,
         EpochStanding::Good(epoch) if epoch.retention.keep() > keep => ClaimOutcome::KeptTooShort,
         EpochStanding::Good(epoch) => {
@@ -316,7 +316,7 @@ fn judge(
 
 /// Writes new epochs for the tags of `node`, then answers the claim that found no valid epoch with
 /// an error. The next request of the client is judged by the new floors.
-async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
+async fn finish_claim(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;
         engine.settle_node(&link, &node, job.now, false).await
@@ -327,7 +327,7 @@ async fn settle(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
             "the store may have forgotten nonces; it has a new floor now",
         ),
         Ok(Err(fault)) => fault,
-        Err(_) => late(&engine),
+        Err(_) => over_budget(&engine),
     };
     let _gone = job.reply.send(Err(fault.error()));
 }
@@ -361,7 +361,7 @@ fn repeat(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault
     }
 }
 
-fn late(engine: &RedisEngine) -> RedisFault {
+fn over_budget(engine: &RedisEngine) -> RedisFault {
     let budget = engine.settings.budget.as_millis();
     RedisFault::new(FaultRemedy::GiveUp, format!("no answer within {budget} ms"))
 }

@@ -30,7 +30,7 @@ const LONGEST_UNASKED: i64 = 600;
 pub(super) struct RedisEngine {
     pub(super) settings: Arc<RedisSettings>,
     pub(super) nodes: Arc<NodeFinder>,
-    kept: Mutex<KnownRetention>,
+    retention: Mutex<KnownRetention>,
     registering: tokio::sync::Mutex<()>,
     /// Wakes the task that keeps the epochs alive, once a user has registered.
     pub(super) registered: tokio::sync::Notify,
@@ -47,7 +47,7 @@ struct KnownRetention {
     known: Retention,
 }
 
-/// What [`RedisEngine::settle`] demands of epochs.
+/// What [`RedisEngine::replace_invalid`] demands of epochs.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
@@ -79,25 +79,25 @@ impl RedisEngine {
     pub(super) fn new(settings: RedisSettings) -> Self {
         let settings = Arc::new(settings);
         let nodes = Arc::new(NodeFinder::new(Arc::clone(&settings)));
-        let kept = Mutex::new(KnownRetention { own: None, known: Retention::new(0, 0) });
+        let retention = Mutex::new(KnownRetention { own: None, known: Retention::new(0, 0) });
         let latest_time = Mutex::new((Timestamp::from_unix(i64::MIN), Instant::now()));
         let (registering, registered) = Default::default();
-        RedisEngine { settings, nodes, kept, registering, registered, latest_time }
+        RedisEngine { settings, nodes, retention, registering, registered, latest_time }
     }
 
-    fn kept(&self) -> MutexGuard<'_, KnownRetention> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_retention(&self) -> MutexGuard<'_, KnownRetention> {
+        self.retention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the retention granted to users of this handle. Returning a copy releases the lock at
     /// once, so that no caller takes it twice.
-    pub(super) fn own(&self) -> Option<Retention> {
-        self.kept().own
+    pub(super) fn own_retention(&self) -> Option<Retention> {
+        self.known_retention().own
     }
 
     /// Returns for how many seconds claims are kept, or an error if no user has registered yet.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
-        let kept = *self.kept();
+        let kept = *self.known_retention();
         let unregistered = || {
             RedisFault::new(FaultRemedy::GiveUp, "no verifier has set how long claims must be kept")
         };
@@ -122,17 +122,17 @@ impl RedisEngine {
     /// created at least one retention length before the latest time.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
-        latest.plus(self.kept().known.length().saturating_neg())
+        latest.plus(self.known_retention().known.length().saturating_neg())
     }
 
     /// Judges the epoch that was read on `link`, when the server had evicted `evicted` keys.
-    pub(super) fn standing(
+    pub(super) fn judge_epoch(
         &self,
         link: &ServerLink,
         answer: &Value,
         evicted: u64,
     ) -> Result<EpochStanding, RedisFault> {
-        let own = self.own();
+        let own = self.own_retention();
         self.standing_for(link, answer, evicted, own)
     }
 
@@ -151,7 +151,7 @@ impl RedisEngine {
         if epoch.evicted != evicted && !self.settings.evicting_allowed {
             return Ok(EpochStanding::Lost);
         }
-        let mut kept = self.kept();
+        let mut kept = self.known_retention();
         kept.known = kept.known.united(epoch.retention);
         let own = own.unwrap_or(epoch.retention);
         let long_enough = epoch.retention.united(own) == epoch.retention;
@@ -168,7 +168,7 @@ impl RedisEngine {
         retention: Retention,
     ) -> Result<(), RedisFault> {
         let _one = self.registering.lock().await;
-        let own = self.own();
+        let own = self.own_retention();
         let wanted = own.map_or(retention, |own| own.united(retention));
         let raising = self.settings.raising_allowed || own == Some(wanted);
         if !raising {
@@ -186,11 +186,11 @@ impl RedisEngine {
         let want = EpochRequest { retention: Some(wanted), raising, all: false };
         self.everywhere(move |link, tags| {
             let engine = Arc::clone(&engine);
-            async move { engine.settle(&link, tags, now, want).await }
+            async move { engine.replace_invalid(&link, tags, now, want).await }
         })
         .await?;
         self.note_time(now);
-        let mut kept = self.kept();
+        let mut kept = self.known_retention();
         kept.own = Some(wanted);
         kept.known = kept.known.united(wanted);
         self.registered.notify_one();
@@ -205,7 +205,7 @@ impl RedisEngine {
 
     /// Returns the longest retention known to this handle, in seconds.
     pub(super) fn longest(&self) -> i64 {
-        self.kept().known.keep()
+        self.known_retention().known.keep()
     }
 
     /// Runs `ask` on all primaries at once, each with the tags that it holds.
@@ -258,7 +258,7 @@ impl RedisEngine {
     }
 
     /// Replaces the epochs of `tags` that are not valid.
-    async fn settle(
+    async fn replace_invalid(
         &self,
         link: &ServerLink,
         tags: Vec<Tag>,
@@ -311,7 +311,7 @@ impl RedisEngine {
                     Value::ServerError(error) => {
                         return Err(RedisFault::refused(&link.place, &error));
                     }
-                    _ => return Err(RedisFault::odd(&link.place, "to a script")),
+                    _ => return Err(RedisFault::malformed(&link.place, "to a script")),
                 }
             }
             left = missed;
@@ -336,8 +336,8 @@ impl RedisEngine {
         // under this lock, and the others then find them valid.
         let _settling = node.settling.lock().await;
         let tags = self.nodes.map().await?.tags(node);
-        let want = EpochRequest { retention: self.own(), raising: true, all };
-        self.settle(link, tags, now, want).await
+        let want = EpochRequest { retention: self.own_retention(), raising: true, all };
+        self.replace_invalid(link, tags, now, want).await
     }
 
     /// Returns the replacement of the epoch in `answer`, for a user that needs the retention `own`.
@@ -370,7 +370,7 @@ impl RedisEngine {
     ) -> Result<(), RedisFault> {
         let Err(loss) = node.notice(link, look) else { return Ok(()) };
         self.settle_node(link, node, now, true).await?;
-        node.settled(link, look);
+        node.floors_raised(link, look);
         let reason = format!("{} may have forgotten nonces: {loss}", link.place);
         Err(RedisFault::new(FaultRemedy::GiveUp, reason))
     }
@@ -381,7 +381,7 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
         Value::BulkString(text) => Ok(Epoch::read(text)),
         Value::Nil => Ok(None),
         Value::ServerError(error) => Err(RedisFault::refused(&link.place, error)),
-        _ => Err(RedisFault::odd(&link.place, "an epoch that is no text")),
+        _ => Err(RedisFault::malformed(&link.place, "an epoch that is no text")),
     }
 }
 

@@ -45,7 +45,7 @@ impl RedisFault {
     }
 
     /// The server at `place` could not be reached, or the connection to it failed.
-    pub(super) fn lost(place: &ServerAddress, error: RedisError) -> Self {
+    pub(super) fn unreachable(place: &ServerAddress, error: RedisError) -> Self {
         let (reason, then) = match error.kind() {
             ErrorKind::AuthenticationFailed => ("did not let us in", FaultRemedy::GiveUp),
             ErrorKind::InvalidClientConfig => ("cannot be asked like this", FaultRemedy::GiveUp),
@@ -89,7 +89,7 @@ impl RedisFault {
     }
 
     /// The server at `place` gave an answer of the wrong shape; `what` names it.
-    pub(super) fn odd(place: &ServerAddress, what: &str) -> Self {
+    pub(super) fn malformed(place: &ServerAddress, what: &str) -> Self {
         RedisFault::new(FaultRemedy::Reconnect, format!("{place} gave an odd answer: {what}"))
     }
 

@@ -55,7 +55,7 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
                 let _ended = beat.await;
             }
         }
-        let lifetime = engine.own().map_or(0, Epoch::lifetime);
+        let lifetime = engine.own_retention().map_or(0, Epoch::lifetime);
         let pause = Duration::from_millis(u64::try_from(lifetime).unwrap_or(0) / BEATS);
         sleep(pause.clamp(Duration::from_secs(1), MAX_RENEWAL_INTERVAL)).await;
     }
@@ -84,7 +84,7 @@ async fn renew(
     engine.notice(&link, node, &look, now).await?;
     let mut pipeline = Pipeline::with_capacity(tags.len());
     for (tag, epoch) in tags.iter().zip(epochs) {
-        if let EpochStanding::Lost = engine.standing(&link, epoch, look.evicted)? {
+        if let EpochStanding::Lost = engine.judge_epoch(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
         // An epoch of another term has moved to this server with its slot. No nonce is lost, but

@@ -32,7 +32,7 @@ pub(super) struct ServerLink {
 struct LinkState {
     term: Arc<str>,
     /// When `INFO` was sent for the last time.
-    asked: Instant,
+    identity_read_at: Instant,
 }
 
 impl ServerLink {
@@ -53,7 +53,7 @@ impl ServerLink {
         for warning in primary.warnings(place, sentinel) {
             (settings.warn)(warning);
         }
-        let state = LinkState { term: primary.term.into(), asked };
+        let state = LinkState { term: primary.term.into(), identity_read_at: asked };
         let (state, dead) = (Mutex::new(state), AtomicBool::new(false));
         Ok(ServerLink { place: place.clone(), connection, state, dead })
     }
@@ -86,7 +86,7 @@ impl ServerLink {
 
     /// Returns true if the server's identity was read within [`IDENTITY_LIFETIME`].
     pub(super) fn is_identity_fresh(&self) -> bool {
-        self.state().asked.elapsed() < IDENTITY_LIFETIME
+        self.state().identity_read_at.elapsed() < IDENTITY_LIFETIME
     }
 
     /// Returns true if the identity of the server is older than [`IDENTITY_LIFETIME`], and counts
@@ -94,9 +94,9 @@ impl ServerLink {
     pub(super) fn begin_identity_check(&self) -> bool {
         let mut state = self.state();
         let now = Instant::now();
-        let due = now.saturating_duration_since(state.asked) >= IDENTITY_LIFETIME;
+        let due = now.saturating_duration_since(state.identity_read_at) >= IDENTITY_LIFETIME;
         if due {
-            state.asked = now;
+            state.identity_read_at = now;
         }
         due
     }
@@ -144,10 +144,10 @@ fn read_info(
     match info {
         Value::BulkString(text) => match std::str::from_utf8(text) {
             Ok(text) => Primary::read(place, text, settings.url.database),
-            Err(_) => Err(RedisFault::odd(place, "INFO that is no text")),
+            Err(_) => Err(RedisFault::malformed(place, "INFO that is no text")),
         },
         Value::ServerError(error) => Err(RedisFault::refused(place, error)),
-        _ => Err(RedisFault::odd(place, "no INFO")),
+        _ => Err(RedisFault::malformed(place, "no INFO")),
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn ask_once(
     match answers.into_iter().next() {
         Some(Value::ServerError(error)) => Err(RedisFault::refused(place, &error)),
         Some(value) => Ok(value),
-        None => Err(RedisFault::odd(place, "nothing")),
+        None => Err(RedisFault::malformed(place, "nothing")),
     }
 }
 
@@ -179,11 +179,11 @@ async fn ask(
     let mut connection = connection.clone();
     let count = pipeline.len();
     let answers = connection.send_packed_commands(pipeline, 0, count).await;
-    let answers = answers.map_err(|e| RedisFault::lost(place, e))?;
+    let answers = answers.map_err(|e| RedisFault::unreachable(place, e))?;
     if answers.len() == count {
         Ok(answers)
     } else {
-        Err(RedisFault::odd(place, "another number of answers than of questions"))
+        Err(RedisFault::malformed(place, "another number of answers than of questions"))
     }
 }
 
@@ -193,7 +193,7 @@ async fn open(
     settings: &RedisSettings,
     known: bool,
 ) -> Result<MultiplexedConnection, RedisFault> {
-    let lost = |e| RedisFault::lost(place, e);
+    let lost = |e| RedisFault::unreachable(place, e);
     let (host, port) = (place.host.clone(), place.port);
     let address = if settings.url.tls {
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }

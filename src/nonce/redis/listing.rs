@@ -8,7 +8,7 @@ use super::engine::{EpochStanding, Epochs, MAX_TRIES, RedisEngine, read_epoch};
 use super::fault::{FaultRemedy, RedisFault};
 use super::link::ServerLink;
 use super::nodes::Node;
-use super::wire::{Tag, seen};
+use super::wire::{Tag, parse_listed};
 use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::nonce::{KeptNonce, ListCursor, NoncePage, StoreAdmin, StoreState};
@@ -74,9 +74,9 @@ impl RedisEngine {
         let (mut floor, mut retention) = (Timestamp::from_unix(i64::MIN), None);
         let Epochs { answers, evicted } = self.epochs(link, tags).await?;
         for answer in answers {
-            floor = floor.max(match self.standing(link, &answer, evicted)? {
+            floor = floor.max(match self.judge_epoch(link, &answer, evicted)? {
                 EpochStanding::Good(epoch) => epoch.floor,
-                _ => self.replacement(link, &answer, evicted, now, self.own()).floor,
+                _ => self.replacement(link, &answer, evicted, now, self.own_retention()).floor,
             });
             if let Some(epoch) = read_epoch(link, &answer)? {
                 let known = retention.unwrap_or(epoch.retention);
@@ -109,10 +109,10 @@ impl RedisEngine {
                     return Err(RedisFault::refused(&link.place, error));
                 }
                 let read = match answers.as_slice() {
-                    [value, ttl] => seen(now, value, ttl, keep),
+                    [value, ttl] => parse_listed(now, value, ttl, keep),
                     _ => None,
                 };
-                read.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))
+                read.ok_or_else(|| RedisFault::malformed(&link.place, "a claim"))
             };
             match once.await {
                 Err(fault) if fault.then != FaultRemedy::GiveUp && tries < MAX_TRIES => {
@@ -141,7 +141,7 @@ impl RedisEngine {
             return Ok(NoncePage { kept: Vec::new(), next: None });
         };
         let link = node.link(&self.settings).await?;
-        let odd = || RedisFault::odd(&link.place, "to SCAN");
+        let odd = || RedisFault::malformed(&link.place, "to SCAN");
         let mut pipeline = Pipeline::new();
         let pattern = self.settings.keys.claims();
         pipeline.cmd("SCAN").arg(&scan).arg("MATCH").arg(pattern).arg("COUNT").arg(limit);
@@ -175,8 +175,8 @@ impl RedisEngine {
                     return Err(RedisFault::refused(&link.place, error));
                 }
             }
-            let seen = seen(now, value, ttl, self.longest());
-            let seen = seen.ok_or_else(|| RedisFault::odd(&link.place, "a claim"))?;
+            let seen = parse_listed(now, value, ttl, self.longest());
+            let seen = seen.ok_or_else(|| RedisFault::malformed(&link.place, "a claim"))?;
             // The claim may have ended after `SCAN` returned its key.
             if let Some(seen) = seen {
                 kept.push(KeptNonce { id, first: seen.first, until: seen.until });

@@ -82,7 +82,7 @@ impl Node {
     }
 
     /// Records that all floors have risen above the loss that `look` showed.
-    pub(super) fn settled(&self, link: &ServerLink, look: &ServerReading) {
+    pub(super) fn floors_raised(&self, link: &ServerLink, look: &ServerReading) {
         *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
 
@@ -106,7 +106,7 @@ pub(super) struct TagMap {
 }
 
 impl TagMap {
-    fn one(node: Arc<Node>) -> Self {
+    fn single(node: Arc<Node>) -> Self {
         TagMap { nodes: vec![node], of: vec![Some(0); 256], found: Instant::now() }
     }
 
@@ -170,7 +170,7 @@ impl NodeFinder {
         if let Some(map) = self.current_map() {
             return Ok(map);
         }
-        Ok(self.put(self.find().await?))
+        Ok(self.store_map(self.find().await?))
     }
 
     /// Returns the map if it is known. Behind Sentinel, the map must also be recent: otherwise the
@@ -207,7 +207,7 @@ impl NodeFinder {
     }
 
     /// Stores `map` as the present map. Nodes that are not in it any more lose their connections.
-    fn put(&self, map: TagMap) -> Arc<TagMap> {
+    fn store_map(&self, map: TagMap) -> Arc<TagMap> {
         let mut nodes = lock(&self.nodes);
         for gone in nodes.iter().filter(|old| !map.nodes.iter().any(|new| Arc::ptr_eq(old, new))) {
             gone.drop_link();
@@ -221,12 +221,12 @@ impl NodeFinder {
     async fn find(&self) -> Result<TagMap, RedisFault> {
         match &self.settings.url.topology {
             Topology::Single => match self.settings.url.addresses.as_slice() {
-                [address, ..] => Ok(TagMap::one(self.node(address))),
+                [address, ..] => Ok(TagMap::single(self.node(address))),
                 [] => Err(RedisFault::new(FaultRemedy::GiveUp, "no server is named")),
             },
             Topology::Sentinel { master } => {
                 let address = ask_sentinels(&self.settings, master).await?;
-                Ok(TagMap::one(self.node(&address)))
+                Ok(TagMap::single(self.node(&address)))
             }
             Topology::Cluster => self.ask_cluster().await,
         }
@@ -247,7 +247,7 @@ impl NodeFinder {
             if let Some(address) = found
                 && nodes.current_map().is_some_and(|known| Arc::ptr_eq(&known, &map))
             {
-                nodes.put(TagMap::one(nodes.node(&address)));
+                nodes.store_map(TagMap::single(nodes.node(&address)));
             }
             nodes.checking.store(false, Ordering::SeqCst);
         });
@@ -265,7 +265,7 @@ impl NodeFinder {
                 let answer = ask_once(&address, &settings, true, &command).await;
                 answer.and_then(|slots| {
                     slots_of(&address, &slots)
-                        .ok_or_else(|| RedisFault::odd(&address, "CLUSTER SLOTS"))
+                        .ok_or_else(|| RedisFault::malformed(&address, "CLUSTER SLOTS"))
                 })
             });
         }
@@ -316,7 +316,7 @@ async fn ask_sentinels(
                 answer => answer,
             };
             answer.and_then(|of| {
-                primary_of(&of).ok_or_else(|| RedisFault::odd(&sentinel, "SENTINEL MASTER"))
+                primary_of(&of).ok_or_else(|| RedisFault::malformed(&sentinel, "SENTINEL MASTER"))
             })
         });
     }

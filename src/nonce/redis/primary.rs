@@ -82,7 +82,7 @@ impl Primary {
     ) -> Result<Self, RedisFault> {
         let get = |name: &str| field(info, name).map(str::to_owned);
         let need = |name: &'static str| {
-            get(name).ok_or_else(|| RedisFault::odd(place, &format!("INFO without {name}")))
+            get(name).ok_or_else(|| RedisFault::malformed(place, &format!("INFO without {name}")))
         };
         // Valkey reports under this name the version of Redis that it is compatible with.
         let version = need("redis_version")?;
@@ -109,7 +109,7 @@ impl Primary {
             .join("-");
         let plain = |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
         if run_id.is_empty() || !plain(&run_id) || !plain(&promoted) || !plain(&loaded) {
-            return Err(RedisFault::odd(place, "a run_id that is none"));
+            return Err(RedisFault::malformed(place, "a run_id that is none"));
         }
         Ok(Primary {
             term: format!("{run_id}/{promoted}/{loaded}/{database}"),

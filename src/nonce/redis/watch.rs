@@ -184,7 +184,7 @@ fn read_time(place: &ServerAddress, time: &Value) -> Result<i64, RedisFault> {
         Value::ServerError(error) => return Err(RedisFault::refused(place, error)),
         _ => None,
     };
-    server.ok_or_else(|| RedisFault::odd(place, "no TIME"))
+    server.ok_or_else(|| RedisFault::malformed(place, "no TIME"))
 }
 
 /// Returns the number of evicted keys in an answer to `INFO stats`.
@@ -198,10 +198,10 @@ fn read_counters(place: &ServerAddress, info: &Value) -> Result<(u64, u64), Redi
         Value::ServerError(error) => return Err(RedisFault::refused(place, error)),
         _ => None,
     };
-    let text = text.ok_or_else(|| RedisFault::odd(place, "no INFO"))?;
+    let text = text.ok_or_else(|| RedisFault::malformed(place, "no INFO"))?;
     let count = |name: &'static str| {
         let count = field(text, name).and_then(|count| count.parse().ok());
-        count.ok_or_else(|| RedisFault::odd(place, &format!("INFO without {name}")))
+        count.ok_or_else(|| RedisFault::malformed(place, &format!("INFO without {name}")))
     };
     Ok((count("total_commands_processed")?, count("evicted_keys")?))
 }

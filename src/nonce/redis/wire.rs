@@ -81,7 +81,7 @@ pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
 }
 
 /// Parses the answers to `GET` and `PTTL` of a claim, read at `now`.
-pub(super) fn seen(
+pub(super) fn parse_listed(
     now: Timestamp,
     value: &Value,
     ttl: &Value,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::SqliteFault;
-use super::last_claim::{Claimed, FileVersion, LastClaim, beside};
+use super::last_claim::{Claimed, FileVersion, LastClaim, sibling_path};
 use super::state::{self, OpeningState};
 use super::{Retention, SqliteOptions};
 
@@ -68,14 +68,14 @@ impl FileOpener {
         self.granted = Some(self.granted.map_or(retention, |known| known.united(retention)));
     }
 
-    /// Opens the file at `now`, for users who ask for `asked` and for earlier users.
+    /// Opens the file at `now`, for users who ask for `requested` and for earlier users.
     ///
     /// # Errors
     /// See [`SqliteOptions::open_for_claims`].
     pub(super) fn open(
         &mut self,
         now: i64,
-        asked: Option<Retention>,
+        requested: Option<Retention>,
     ) -> Result<OpenFile, SqliteFault> {
         let path = self.find()?;
         if !self.read_only {
@@ -114,14 +114,14 @@ impl FileOpener {
                 "max_page_count",
                 i64::try_from(pages).unwrap_or(i64::MAX),
             )?;
-            state::settle(
+            state::bring_up_to_date(
                 &connection,
                 &OpeningState {
                     now,
                     boot: self.options.boot.as_deref(),
                     trusted: !self.opened && note.is_some(),
                     last: note.flatten(),
-                    asked,
+                    requested,
                     granted: self.granted,
                     application: APPLICATION,
                     version: VERSION,
@@ -358,7 +358,7 @@ impl FileIdentity {
         }
         // SQLite's files have these suffixes. If one of them is removed, nonces in it are lost.
         let known = |suffix: &str| {
-            fs::symlink_metadata(beside(path, suffix)).ok().map(|about| device_inode(&about))
+            fs::symlink_metadata(sibling_path(path, suffix)).ok().map(|about| device_inode(&about))
         };
         Ok(FileIdentity { file: device_inode(&about), log: known("-wal"), index: known("-shm") })
     }

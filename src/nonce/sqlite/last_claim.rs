@@ -49,7 +49,7 @@ impl LastClaim {
     /// [`SqliteFault`] if the file cannot be opened or created.
     pub(super) fn open(store: &Path) -> Result<Self, SqliteFault> {
         let failed = |e: io::Error| SqliteFault::io("the file beside it cannot be opened", &e);
-        let path = beside(store, "-last");
+        let path = sibling_path(store, "-last");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -137,7 +137,7 @@ impl LastClaimNote {
 }
 
 /// Returns the path of a file that belongs to the store: its name plus `suffix`.
-pub(super) fn beside(store: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sibling_path(store: &Path, suffix: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -43,7 +43,7 @@ pub(super) struct OpeningState<'a> {
     /// be missing too.
     pub(super) last: Option<Claimed>,
     /// The retention that a new file records from the start.
-    pub(super) asked: Option<Retention>,
+    pub(super) requested: Option<Retention>,
     /// The retention granted to users of this handle before. A file that records less is raised to
     /// it.
     pub(super) granted: Option<Retention>,
@@ -62,7 +62,7 @@ struct StateRow {
 /// Creates the tables of a new file, and sets the floor if nonces may be missing: in a new file, in
 /// a file that was last opened under another boot id or none, and in a file that does not match
 /// `NAME-last`. All of this is one transaction.
-pub(super) fn settle(
+pub(super) fn bring_up_to_date(
     connection: &Connection,
     opening: &OpeningState<'_>,
 ) -> Result<(), SqliteFault> {
@@ -75,7 +75,7 @@ pub(super) fn settle(
         change.execute_batch(TABLES)?;
         change.pragma_update(None, "application_id", opening.application)?;
         change.pragma_update(None, "user_version", opening.version)?;
-        let retention = opening.asked.unwrap_or(Retention::new(0, 0));
+        let retention = opening.requested.unwrap_or(Retention::new(0, 0));
         let floor = opening.now.saturating_add(retention.ahead());
         let row = StateRow {
             boot: opening.boot.map(str::to_owned),
@@ -89,7 +89,7 @@ pub(super) fn settle(
         let known = opening.trusted
             && row.boot.is_some()
             && row.boot.as_deref() == opening.boot
-            && row.holds(&change, opening.last)?;
+            && row.has_claim(&change, opening.last)?;
         if !known {
             let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
             // The clock of a machine that has just booted may still be late. The latest claim in
@@ -175,7 +175,11 @@ impl StateRow {
     }
 
     /// Returns true if `last` is in the file, or was swept after its end.
-    fn holds(&self, connection: &Connection, last: Option<Claimed>) -> Result<bool, SqliteFault> {
+    fn has_claim(
+        &self,
+        connection: &Connection,
+        last: Option<Claimed>,
+    ) -> Result<bool, SqliteFault> {
         let Some((id, until)) = last else { return Ok(true) };
         let sql = "SELECT count(*) FROM used WHERE id = ?1";
         let found: i64 = connection.query_row(sql, params![id], |row| row.get(0))?;

@@ -25,7 +25,7 @@ impl SeededNumbers {
 /// Checks that the table holds exactly the entries of the model, that each can be found, and that
 /// every count is right.
 fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
-    assert_eq!(shard.held, model.len());
+    assert_eq!(shard.count, model.len());
     let mut passed = vec![0_u32; shard.lines.len()];
     let mut found = 0;
     for (at, line) in shard.lines.iter().enumerate() {
@@ -124,7 +124,7 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
         assert!(removed <= PLACES * LINES_PER_STEP);
         let id = [numbers.next(), numbers.next()].map(|n| (n & 0xffff_ffff) as u32);
         shard.insert(NonceHash(id), HeldNonce { first: now, kept: now + lifetime });
-        most = most.max(shard.held);
+        most = most.max(shard.count);
     }
     // The table holds the live nonces, and at most a quarter more that wait to be swept.
     let live = usize::try_from(a_second * lifetime).unwrap();

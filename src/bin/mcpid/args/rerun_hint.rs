@@ -30,7 +30,7 @@ impl CommandLine {
         self
     }
 
-    fn bare(mut self, name: &str, given: bool) -> Self {
+    fn switch(mut self, name: &str, given: bool) -> Self {
         self.0.extend(given.then(|| name.to_owned()));
         self
     }
@@ -68,7 +68,7 @@ impl CommandLine {
             .flag("--allow-uncovered", &args.allow_uncovered)
             .flag("--origin", &args.origin)
             .flag("--touch", &args.touch_rule)
-            .bare("--allow-clock", args.allow_clock)
+            .switch("--allow-clock", args.allow_clock)
     }
 }
 
@@ -111,8 +111,8 @@ fn verify_in(
         .flag("--at", at.map(time))
         .flag("--nonces", &args.nonces)
         .flag("--touch", &args.touch)
-        .bare("--allow-evicting-store", claiming.opening.allow_evicting_store)
-        .bare("--raise-retention", claiming.raise_retention)
+        .switch("--allow-evicting-store", claiming.opening.allow_evicting_store)
+        .switch("--raise-retention", claiming.raise_retention)
         .flag("--only", &args.only)
         .flag("--html", html.map(text))
         .inputs(args.inputs.iter().cloned())
@@ -121,11 +121,11 @@ fn verify_in(
 /// Returns `mcpid inspect` with the flags of `args`.
 pub(crate) fn inspect(args: &InspectArgs) -> String {
     CommandLine::of("inspect")
-        .bare("--base", args.base)
+        .switch("--base", args.base)
         .flag("--label", &args.label)
         .flag("--at", args.at.map(time))
         .flag("--nonces", &args.nonces)
-        .bare("--allow-evicting-store", args.opening.allow_evicting_store)
+        .switch("--allow-evicting-store", args.opening.allow_evicting_store)
         .inputs(args.inputs.iter().cloned())
 }
 
@@ -153,8 +153,8 @@ fn audit_whole(
     let again = again.pins(&args.pins, log_key);
     let again = again.flag("--archive", args.archives.archive.iter().map(|path| text(path)));
     let again = again.flag("--predecessor", args.predecessor.iter().map(|path| text(path)));
-    let again = again.bare("--allow-erased", args.allow_erased);
-    again.bare("--all", args.all).flag("--html", html.map(text)).inputs(std::iter::empty())
+    let again = again.switch("--allow-erased", args.allow_erased);
+    again.switch("--all", args.all).flag("--html", html.map(text)).inputs(std::iter::empty())
 }
 
 /// Returns `mcpid audit check` with the key of the log added, and with this target for its page.
@@ -207,6 +207,6 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<Strin
         .flag("--method", &args.method)
         .flag("-H", &args.header)
         .flag("--origin", otherwise.origin.or(args.origin.as_deref()))
-        .bare("--replace", args.replace || otherwise.replace);
+        .switch("--replace", args.replace || otherwise.replace);
     Some(again.inputs(args.input.iter().cloned()))
 }

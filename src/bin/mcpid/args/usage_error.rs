@@ -77,9 +77,14 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         }
         ErrorKind::InvalidValue => match list(error, ContextKind::ValidValue) {
             Some(known) if !known.is_empty() => {
-                format!("{} cannot be {}, only {}", flag(&arg), given(&value), known.join(", "))
+                format!(
+                    "{} cannot be {}, only {}",
+                    flag(&arg),
+                    value_or_description(&value),
+                    known.join(", ")
+                )
             }
-            _ => format!("{} cannot be {}", flag(&arg), given(&value)),
+            _ => format!("{} cannot be {}", flag(&arg), value_or_description(&value)),
         },
         ErrorKind::ValueValidation => {
             let why =
@@ -90,7 +95,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             }
             let why =
                 if description(&value).is_some() && overlaps(&value, &why) { "" } else { &why };
-            format!("{} cannot be {}{why}", flag(&arg), given(&value))
+            format!("{} cannot be {}{why}", flag(&arg), value_or_description(&value))
         }
         ErrorKind::ArgumentConflict => {
             let prior = list(error, ContextKind::PriorArg).unwrap_or_default();
@@ -137,7 +142,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
 }
 
 /// Returns the value in quotes, or a description if it may be a secret.
-fn given(value: &str) -> String {
+fn value_or_description(value: &str) -> String {
     match description(value) {
         None => format!("'{value}'"),
         Some(description) => format!("what was given {description}"),

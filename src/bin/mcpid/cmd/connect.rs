@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         }
         return Ok(Exit::Ok);
     }
-    let fields = headers::given(&args.header)?;
+    let fields = headers::from_flags(&args.header)?;
     let log_writer = BridgeLog::open(args.log_file.as_deref(), mode, ui.secret_filter().clone())?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let roots = network::roots(args, plan.is_https)?;

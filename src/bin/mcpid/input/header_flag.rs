@@ -15,7 +15,7 @@ use crate::output::failure::Failure;
 ///
 /// # Errors
 /// A file cannot be read, or `read` refuses a header.
-pub(crate) fn given<T>(
+pub(crate) fn read_headers<T>(
     flags: &[String],
     example: &str,
     read: impl Fn(&str) -> Result<T, Failure>,

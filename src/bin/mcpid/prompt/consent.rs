@@ -78,7 +78,7 @@ impl Consent for ConsentAsker {
             // Withdraws the question when this future ends, even if it is dropped before there is
             // an answer.
             let withdrawal = Withdrawal(wait.clone());
-            let asking = tokio::task::spawn_blocking(move || put(way, &asked, &wait));
+            let asking = tokio::task::spawn_blocking(move || ask_and_wait(way, &asked, &wait));
             let answer = match tokio::time::timeout(timeout + GRACE, asking).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => {
@@ -105,7 +105,7 @@ impl Drop for Withdrawal {
 }
 
 /// Asks, and blocks until there is an answer or `wait` is over.
-fn put(way: ConsentWay, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
+fn ask_and_wait(way: ConsentWay, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let refused = match way {
         ConsentWay::Terminal => match by_terminal(asked, wait) {
             Ok(answer) => return answer,

@@ -18,7 +18,7 @@ pub(super) fn ask(
     asked: &ConsentQuestion,
     wait: &AnswerWait,
 ) -> ConsentAnswer {
-    let answer = match put(terminal, asked, wait) {
+    let answer = match show_and_read(terminal, asked, wait) {
         Ok(answer) => answer,
         Err(error) => {
             ConsentAnswer::No(NoConsent::Failed(format!("the terminal: {}", reason(&error).1)))
@@ -43,7 +43,7 @@ pub(super) fn ask(
     answer
 }
 
-fn put(
+fn show_and_read(
     terminal: &Terminal,
     asked: &ConsentQuestion,
     wait: &AnswerWait,

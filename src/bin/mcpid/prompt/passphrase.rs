@@ -69,7 +69,7 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
     .filter_map(|(name, given)| given.then_some(name))
     .collect();
     match given[..] {
-        [first, second, ..] => Err(two(first, second)),
+        [first, second, ..] => Err(two_sources_failure(first, second)),
         _ => Ok(()),
     }
 }
@@ -108,7 +108,7 @@ pub(crate) fn new_source(
     ui: &mut Ui,
 ) -> Result<PassphraseSource, Failure> {
     if file.is_some() && fd.is_some() {
-        return Err(two("--new-passphrase-file", "--new-passphrase-fd"));
+        return Err(two_sources_failure("--new-passphrase-file", "--new-passphrase-fd"));
     }
     keep_out_of_dumps();
     if let Some(given) = from_flags(file, fd, "--new-passphrase", ui)? {
@@ -220,7 +220,7 @@ fn differ() -> Failure {
     Failure::new(Exit::Key, "passphrases_differ", message)
 }
 
-fn two(first: &str, second: &str) -> Failure {
+fn two_sources_failure(first: &str, second: &str) -> Failure {
     let failure = Failure::usage(format!("two passphrases are given: {first} and {second}"));
     match second {
         VARIABLE => failure.hint(format!("unset {VARIABLE}")),

@@ -154,14 +154,14 @@ fn key(request: &Request<'_>) -> EntryJwk {
     if keys.is_empty() { EntryJwk::default() } else { keys.swap_remove(signer) }
 }
 
-fn asked(request: &Request<'_>) -> String {
+fn operation_text(request: &Request<'_>) -> String {
     request.mcp.as_ref().map_or_else(String::new, |mcp| {
         Operation { method: &mcp.method, name: mcp.name.as_deref() }.printed()
     })
 }
 
 /// Returns the text of an entry that is not about a request.
-fn said(event: &Event<'_>) -> String {
+fn event_text(event: &Event<'_>) -> String {
     match event {
         Event::Dropped(dropped) => {
             let codes: Vec<String> =
@@ -202,9 +202,9 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
             let key = key(request);
             let key = key.mcpid.name.unwrap_or(key.kid);
             let code = printed(request.code.as_deref().unwrap_or("-"));
-            row(&n, &time, verdict, &code, &printed(&key), &asked(request))
+            row(&n, &time, verdict, &code, &printed(&key), &operation_text(request))
         }
-        other => row(&n, &time, verdict, "-", "-", &said(other)),
+        other => row(&n, &time, verdict, "-", "-", &event_text(other)),
     };
     let line = ui.shown(&line).into_owned();
     ui.line(&line)
@@ -241,7 +241,7 @@ fn page(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
                 add("rules", entry_text::rules(rules));
             }
         }
-        other => add("says", said(other)),
+        other => add("says", event_text(other)),
     }
     for line in lines {
         let line = ui.shown(&line).into_owned();
@@ -275,6 +275,6 @@ fn csv(entry: &Entry<'_>) -> String {
                 text(mcp.and_then(|mcp| mcp.name.as_deref()).unwrap_or_default()),
             )
         }
-        other => format!("{n},{time},{verdict},,,,,,,{}\r\n", text(&said(other))),
+        other => format!("{n},{time},{verdict},,,,,,,{}\r\n", text(&event_text(other))),
     }
 }

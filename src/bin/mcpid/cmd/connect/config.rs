@@ -127,7 +127,7 @@ fn arguments(
         ("--witness-policy", &args.audit.witness_policy),
     ] {
         if let Some(file) = file {
-            flag(name, whole(file));
+            flag(name, absolute_path(file));
         }
     }
     for pattern in &args.confirm {
@@ -174,10 +174,10 @@ pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let text = key.to_str().ok_or_else(|| {
         Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")
     })?;
-    Ok(if text.starts_with(SSH_AGENT) { text.to_owned() } else { whole(key) })
+    Ok(if text.starts_with(SSH_AGENT) { text.to_owned() } else { absolute_path(key) })
 }
 
-fn whole(path: &Path) -> String {
+fn absolute_path(path: &Path) -> String {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     whole.to_string_lossy().into_owned()
 }

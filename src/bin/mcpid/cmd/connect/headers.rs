@@ -15,8 +15,8 @@ const AGAIN: &str = "mcpid connect -H 'Authorization: Bearer ${TOKEN}' URL";
 /// # Errors
 /// A file cannot be read, a text is not a header, a header is reserved for the bridge, or a
 /// variable is not set.
-pub(super) fn given(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    header_flag::given(flags, "mcpid connect -H @headers.txt URL", |line| {
+pub(super) fn from_flags(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    header_flag::read_headers(flags, "mcpid connect -H @headers.txt URL", |line| {
         header(line, |name| env::var_os(name).map(|value| value.into_string().unwrap_or_default()))
     })
 }

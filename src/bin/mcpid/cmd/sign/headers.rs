@@ -12,8 +12,8 @@ use crate::output::failure::{Failure, chain};
 ///
 /// # Errors
 /// A file cannot be read, or a text is not a header.
-pub(super) fn given(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    header_flag::given(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
+pub(super) fn from_flags(flags: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    header_flag::read_headers(flags, "mcpid sign -H @headers.txt --url URL body.json", header)
 }
 
 fn header(line: &str) -> Result<(String, String), Failure> {

@@ -196,7 +196,7 @@ impl SignPlan {
         }
         let mut head = Head::new(method.to_owned(), target)
             .map_err(|e| Failure::usage(format!("--method {method:?}: {}", chain(&e))))?;
-        let given = super::headers::given(&args.header)?;
+        let given = super::headers::from_flags(&args.header)?;
         for (name, value) in &given {
             head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }

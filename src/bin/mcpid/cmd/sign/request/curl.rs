@@ -74,7 +74,7 @@ pub(super) fn command(
 }
 
 fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
-    if let Some(path) = file.and_then(kept) {
+    if let Some(path) = file.and_then(lasting_path) {
         return CurlBody::Flag("--data-binary", format!("@{path}"));
     }
     if body.len() > MAX_INLINE_BYTES {
@@ -91,7 +91,7 @@ fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
 
 /// Returns the path of the body's file if curl can read it again. That excludes pipes, and paths in
 /// /dev or /proc, which belong to this process.
-fn kept(path: &Path) -> Option<&str> {
+fn lasting_path(path: &Path) -> Option<&str> {
     let own = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
     let regular = std::fs::metadata(path).is_ok_and(|about| about.is_file());
     path.to_str().filter(|name| regular && !own && !name.contains(is_unsafe))
