@@ -1,7 +1,7 @@
 //! An open log: a handle that many requests share, and the thread that writes entries.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::record::{Record, RecordedRefusal, Verdict};
 use super::refused::RefusalFile;
 use super::writer::{LogWriter, Settings};
 use crate::block_on::block_on;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::key::Sign;
 use crate::message::Head;
 use crate::verify::Statement;
@@ -50,8 +50,20 @@ struct LogCounters {
     /// Number of refused requests without a valid signature that are not even in the file of
     /// refused requests.
     refusals_not_logged: AtomicU64,
+    /// Number of entries under the last checkpoint.
+    checkpointed: AtomicU64,
+    /// When the last checkpoint was signed, in seconds since 1970.
+    checkpoint_time: AtomicI64,
     /// Why no more entries are appended.
     halted: OnceLock<LogError>,
+}
+
+impl LogCounters {
+    fn note_checkpoint(&self, writer: &LogWriter) {
+        let (entries, time) = writer.last_checkpoint();
+        self.checkpointed.store(entries, Ordering::Relaxed);
+        self.checkpoint_time.store(time.unix(), Ordering::Relaxed);
+    }
 }
 
 impl Log {
@@ -74,6 +86,7 @@ impl Log {
         let path = folder.path().to_owned();
         let writer = LogWriter::open(folder, key.clone(), settings, Arc::clone(&clock))?;
         counters.size.store(writer.size(), Ordering::Relaxed);
+        counters.note_checkpoint(&writer);
         let writing = LogWriting {
             refused: Arc::clone(&refused),
             counters: Arc::clone(&counters),
@@ -169,6 +182,14 @@ impl Log {
         self.shared.counters.size.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of entries under the last checkpoint, and when this process signed it. If
+    /// it has signed none, the time is that when the log was opened.
+    pub fn last_checkpoint(&self) -> (u64, Timestamp) {
+        let counters = &self.shared.counters;
+        let time = Timestamp::from_unix(counters.checkpoint_time.load(Ordering::Relaxed));
+        (counters.checkpointed.load(Ordering::Relaxed), time)
+    }
+
     /// Returns the number of entries that were not written, or not in time. Their requests may have
     /// been forwarded (`best-effort`) or refused (`required`).
     pub fn failed(&self) -> u64 {
@@ -248,6 +269,7 @@ impl LogWriting {
                 // entry, which is then refused.
                 let _ = writer.checkpoint();
             }
+            self.counters.note_checkpoint(&writer);
         }
         self.count(&mut writer);
         let _ = writer.checkpoint();

@@ -81,6 +81,8 @@ pub(super) struct LogWriter {
     /// Before the next write, the files are then read again.
     state: Option<LogState>,
     last_checkpoint: Instant,
+    /// When this writer last signed a checkpoint, or was opened.
+    signed_at: Timestamp,
     /// The folder of the log, locked.
     lock: File,
 }
@@ -98,8 +100,14 @@ impl LogWriter {
         if let Some(successor) = state.successor {
             return Err(LogError::Followed { path: folder.path().to_owned(), successor });
         }
-        let (state, last_checkpoint) = (Some(state), Instant::now());
-        Ok(LogWriter { folder, key, settings, clock, state, last_checkpoint, lock })
+        let (state, last_checkpoint, signed_at) = (Some(state), Instant::now(), clock.now());
+        Ok(LogWriter { folder, key, settings, clock, state, last_checkpoint, signed_at, lock })
+    }
+
+    /// Returns the number of entries under the last checkpoint, and when this writer signed it, or
+    /// when this writer was opened.
+    pub(super) fn last_checkpoint(&self) -> (u64, Timestamp) {
+        (self.state.as_ref().map_or(0, |state| state.checkpointed), self.signed_at)
     }
 
     /// Returns the number of entries in the log.
@@ -256,7 +264,7 @@ impl LogWriter {
         remember(&self.folder, &note)?;
         show(&self.folder, note.as_bytes())?;
         state.checkpointed = size;
-        self.last_checkpoint = Instant::now();
+        (self.last_checkpoint, self.signed_at) = (Instant::now(), self.clock.now());
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,9 +17,11 @@ use prometheus_client::registry::Registry;
 use crate::audit;
 use crate::audit::witness::WitnessStatus;
 use crate::clock::{Clock, Timestamp};
+use crate::mcp::tools::Tools;
 use crate::tower::SessionBindings;
 
 use super::log::{LogLine, LoggedOutcome, LoggedStatus};
+use super::process_collector;
 use super::witness_collector::WitnessCollector;
 
 type Labels<const N: usize> = [(&'static str, Word); N];
@@ -72,15 +74,21 @@ const BUCKETS: [f64; 12] =
 /// ```
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// Metrics whose names do not begin with `mcpid`.
+    process: Registry,
     requests: Family<Labels<4>, Counter>,
     would_refuse: Family<Labels<3>, Counter>,
     seconds: Histogram,
+    in_flight: Gauge,
     store_errors: Counter,
     live_nonces: Gauge,
     keys: Gauge,
     sessions: Gauge,
     reload_failures: Counter,
     lost_lines: Counter,
+    known_tools: Gauge,
+    tools_query_failures: Counter,
+    certificate: OnceLock<Gauge>,
     audit: OnceLock<Audit>,
     bindings: OnceLock<Arc<SessionBindings>>,
     tools: Mutex<Vec<Box<str>>>,
@@ -91,15 +99,20 @@ impl Default for Metrics {
     fn default() -> Self {
         let metrics = Metrics {
             registry: Mutex::new(Registry::with_prefix("mcpid")),
+            process: process_collector::registry(),
             requests: Family::default(),
             would_refuse: Family::default(),
             seconds: Histogram::new(BUCKETS),
+            in_flight: Gauge::default(),
             store_errors: Counter::<u64, AtomicU64>::default(),
             live_nonces: Gauge::default(),
             keys: Gauge::default(),
             sessions: Gauge::default(),
             reload_failures: Counter::default(),
             lost_lines: Counter::default(),
+            known_tools: Gauge::default(),
+            tools_query_failures: Counter::default(),
+            certificate: OnceLock::new(),
             audit: OnceLock::new(),
             bindings: OnceLock::new(),
             tools: Mutex::default(),
@@ -130,6 +143,8 @@ impl Metrics {
         registry.register("would_refuse", would, self.would_refuse.clone());
         let seconds = "Seconds from the head of a request to the head of its answer";
         registry.register("answer_seconds", seconds, self.seconds.clone());
+        let in_flight = "Requests whose answer has not ended";
+        registry.register("requests_in_flight", in_flight, self.in_flight.clone());
         let errors = "Claims that the nonce store could not answer";
         registry.register("store_errors", errors, self.store_errors.clone());
         let live = "Nonces that this gateway has claimed and that are still kept";
@@ -143,10 +158,20 @@ impl Metrics {
         registry.register("build", "The version of the program", version);
         let lost = "Log lines that could not be written in time";
         registry.register("log_lines_lost", lost, self.lost_lines.clone());
+        let tools = "Tools that the upstream has listed";
+        registry.register("known_tools", tools, self.known_tools.clone());
+        let failures = "How often the upstream did not list its tools to the gateway";
+        registry.register("tools_query_failures", failures, self.tools_query_failures.clone());
     }
 
-    /// Counts a request that has ended.
+    /// Counts a request that begins.
+    pub(super) fn begin(&self) {
+        self.in_flight.inc();
+    }
+
+    /// Counts a request that has ended, after [`Metrics::begin`].
     pub(super) fn count(&self, line: &LogLine, answered: Option<Duration>) {
+        self.in_flight.dec();
         let outcome = match line.outcome {
             LoggedOutcome::Passed => "passed",
             LoggedOutcome::Refused => "refused",
@@ -193,10 +218,16 @@ impl Metrics {
         }
     }
 
-    /// Adds the names of tools that the upstream has listed.
-    pub(super) fn learn_tools<'a>(&self, names: impl Iterator<Item = &'a str>) {
+    /// Counts a question for the upstream's tools that was not answered.
+    pub(super) fn tools_query_failed(&self) {
+        self.tools_query_failures.inc();
+    }
+
+    /// Sets the number of tools that the upstream has listed, and adds their names.
+    pub(super) fn learn_tools(&self, known: &Tools) {
+        self.known_tools.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in names {
+        for name in known.names() {
             if tools.len() >= MOST_TOOLS {
                 return;
             }
@@ -214,6 +245,19 @@ impl Metrics {
     /// Adds the number of bound sessions, which is read whenever the text is made.
     pub(super) fn watch_sessions(&self, bindings: Arc<SessionBindings>) {
         let _ = self.bindings.set(bindings);
+    }
+
+    /// Sets when the first of the gateway's certificates expires
+    /// ([`net::tls::expiry`](crate::net::tls::expiry)).
+    pub fn certificate_expires(&self, time: Timestamp) {
+        let gauge = self.certificate.get_or_init(|| {
+            let gauge = Gauge::default();
+            let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            let help = "When the first certificate of --tls-cert expires, as unix time";
+            registry.register("certificate_expiry_timestamp_seconds", help, gauge.clone());
+            gauge
+        });
+        gauge.set(time.unix());
     }
 
     /// Counts a change of a trust file or certificate that could not be used.
@@ -246,7 +290,7 @@ impl Metrics {
     pub fn text(&self, now: Timestamp) -> String {
         self.live_nonces.set(i64::try_from(self.live(now)).unwrap_or(i64::MAX));
         if let Some(audit) = self.audit.get() {
-            audit.read_log();
+            audit.read_log(now);
         }
         if let Some(bindings) = self.bindings.get() {
             self.sessions.set(i64::try_from(bindings.len()).unwrap_or(i64::MAX));
@@ -254,7 +298,9 @@ impl Metrics {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &registry);
+        let _ = encode_registry(&mut text, &registry)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 
@@ -293,6 +339,8 @@ struct Audit {
     failures: Counter,
     gaps: Counter,
     refusals_not_logged: Counter,
+    checkpoint_age: Gauge,
+    checkpoint_entries: Gauge,
 }
 
 impl Audit {
@@ -303,6 +351,8 @@ impl Audit {
             failures: Counter::default(),
             gaps: Counter::default(),
             refusals_not_logged: Counter::default(),
+            checkpoint_age: Gauge::default(),
+            checkpoint_entries: Gauge::default(),
         }
     }
 
@@ -314,9 +364,16 @@ impl Audit {
         registry.register("audit_gaps", gaps, self.gaps.clone());
         let refusals_not_logged = "Refused requests that the audit log only counts";
         registry.register("audit_unnoted", refusals_not_logged, self.refusals_not_logged.clone());
+        let age = "Seconds since the last checkpoint, or since the start if there was none";
+        registry.register("audit_checkpoint_age_seconds", age, self.checkpoint_age.clone());
+        let entries = "Entries under the last checkpoint";
+        registry.register("audit_checkpoint_entries", entries, self.checkpoint_entries.clone());
     }
 
-    fn read_log(&self) {
+    fn read_log(&self, now: Timestamp) {
+        let (entries, time) = self.log.last_checkpoint();
+        self.checkpoint_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.checkpoint_age.set(now.since(time).max(0));
         self.entries.set(i64::try_from(self.log.size()).unwrap_or(i64::MAX));
         self.failures.inner().store(self.log.failed(), Ordering::Relaxed);
         self.gaps.inner().store(self.log.gaps(), Ordering::Relaxed);

@@ -19,9 +19,11 @@
 //! - [`log`]: one line for each request, for programs and for the report.
 //! - [`report`]: the roll-out report, which is made from these lines. An operator reads it before
 //!   turning strict mode on.
+//! - [`ToolsQuery`]: the gateway's own question for the upstream's list of tools.
 //! - [`Metrics`]: metrics for Prometheus. [`Admin`]: the service for operators, which shows them.
 
 mod admin;
+mod admin_host;
 mod application;
 mod authz;
 mod body;
@@ -34,18 +36,21 @@ mod location;
 pub mod log;
 mod metrics;
 mod normal_target;
+mod process_collector;
 mod proxy;
 mod record;
 mod remedy;
 pub mod report;
 mod run;
 mod service;
+mod tools_query;
 mod upstream_permits;
 mod watched_store;
 mod web_origins;
 mod witness_collector;
 
 pub use admin::{Admin, Readiness};
+pub use admin_host::{AdminHost, AdminHostError};
 pub use authz::{AuthzDialect, AuthzProtocol};
 pub use body::GatewayBody;
 pub use client_address::{TrustedProxy, TrustedProxyError};
@@ -54,3 +59,4 @@ pub use metrics::Metrics;
 pub use record::AccessLog;
 pub use run::GatewayServer;
 pub use service::Gateway;
+pub use tools_query::{ToolsQuery, ToolsQueryError};

@@ -45,7 +45,7 @@ pub(super) struct UpstreamTarget {
     authority: Authority,
     endpoint: PathAndQuery,
     /// The value of `Host`.
-    host: HeaderValue,
+    pub(super) host: HeaderValue,
 }
 
 impl UpstreamTarget {
@@ -61,7 +61,7 @@ impl UpstreamTarget {
     }
 
     /// Returns the URI of a request to `path`, or to the endpoint.
-    fn uri(&self, path: Option<&str>, query: Option<&str>) -> Option<Uri> {
+    pub(super) fn uri(&self, path: Option<&str>, query: Option<&str>) -> Option<Uri> {
         let path_and_query = match (path, query) {
             (None, None) => self.endpoint.clone(),
             (Some(path), None) => PathAndQuery::try_from(path).ok()?,
@@ -158,6 +158,8 @@ impl UpstreamProxy {
         };
         let upstream_host = target.map(|target| &target.host).filter(|_| !config.preserve_host);
         let mut fields = forward::request_fields(&parts, sender, self.scheme, upstream_host);
+        let trace = record.and_then(|record| record.trace());
+        forward::set_trace(&mut fields, trace.as_ref().map(|(text, head)| (text.as_str(), *head)));
         if let Some(status) = status {
             forward::add_status(&mut fields, status);
         }

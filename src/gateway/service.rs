@@ -36,6 +36,7 @@ use super::normal_target::normalise_target;
 use super::proxy::{TOO_LARGE, UpstreamProxy, UpstreamTarget, own_answer};
 use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
 use super::remedy::remedy;
+use super::tools_query::{ToolsLearning, ToolsQuery};
 use super::upstream_permits::UpstreamPermits;
 use super::web_origins::{PageOrigin, WebOrigins};
 
@@ -78,6 +79,7 @@ struct SharedParts {
     web_origins: Arc<WebOrigins>,
     records: Arc<RequestRecords>,
     handle: Handle,
+    learning: ToolsLearning,
 }
 
 const NOT_FOUND: GatewayFault = GatewayFault {
@@ -118,12 +120,9 @@ impl Gateway {
         }
         let public = verifier.origins().clone();
         let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
-        let learning = {
-            let metrics = Arc::clone(&metrics);
-            config.modes.clone().with_learned(move |tools| metrics.learn_tools(tools.names()))
-        };
+        let learning = ToolsLearning::new(&config, &metrics, &clock);
         let layer = VerifyLayer::new(verifier)?
-            .with_learning_modes(learning)
+            .with_learning_modes(learning.modes())
             .with_touch(config.touch.clone())?
             .with_refusals(config.refuse_with.clone())?
             .with_budget(Arc::new(Budget::new(config.budget)))
@@ -176,7 +175,7 @@ impl Gateway {
             }
             GatewayRole::Authorizer(protocol) => Application::Authorizer(protocol.clone()),
         };
-        let shared = SharedParts { layer, config, web_origins, records, handle };
+        let shared = SharedParts { layer, config, web_origins, records, handle, learning };
         Ok(Gateway::assemble(application, shared))
     }
 
@@ -198,6 +197,15 @@ impl Gateway {
     /// [`Gateway::for_another_runtime`].
     pub fn trust(&self, tls: ClientConfig) {
         self.parts.application.trust(tls);
+    }
+
+    /// Returns the gateway's own question for the upstream's list of tools, with connections of its
+    /// own. `None` if no mode depends on that list, or if there is no upstream.
+    pub fn tools_query(&self) -> Option<ToolsQuery> {
+        let SharedParts { learning, handle, .. } = &self.parts.shared;
+        let Application::Proxy(proxy) = &self.parts.application else { return None };
+        let public = handle.verifier().origins().iter().next()?.authority().parse().ok()?;
+        learning.query(proxy, public)
     }
 
     /// Answers a head that the server refused before parsing, and logs it. Pass this to

@@ -36,7 +36,7 @@ pub const MAX_NAME: usize = 512;
 /// assert!(tools.is_destructive("drop") && tools.is_destructive("never-listed"));
 /// # Ok::<(), mcpid::mcp::tools::ToolsError>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tools {
     /// For each name, whether any answer described the tool as other than harmless.
     destructive: HashMap<Box<str>, bool>,
@@ -102,15 +102,30 @@ impl Tools {
         for tool in list {
             let harmless = tool.is_harmless();
             learned.harmless += usize::from(harmless);
-            if let Some(destructive) = self.destructive.get_mut(&*tool.name) {
-                *destructive |= !harmless;
-            } else if self.destructive.len() < MAX_TOOLS && tool.name.len() <= MAX_NAME {
-                self.destructive.insert(tool.name.into(), !harmless);
-            } else {
+            if !self.note(&tool.name, !harmless) {
                 learned.left_out += 1;
             }
         }
         Ok(learned)
+    }
+
+    /// Adds one listing of the tool `name`. A tool that was listed as destructive before stays
+    /// destructive. Returns false if the tool is not stored, because there are too many tools or its
+    /// name is too long.
+    pub fn note(&mut self, name: &str, destructive: bool) -> bool {
+        if let Some(known) = self.destructive.get_mut(name) {
+            *known |= destructive;
+        } else if self.destructive.len() < MAX_TOOLS && name.len() <= MAX_NAME {
+            self.destructive.insert(name.into(), destructive);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Adds all listings of `other`. Returns how many of its tools are not stored.
+    pub fn merge(&mut self, other: &Tools) -> usize {
+        other.iter().filter(|(name, destructive)| !self.note(name, *destructive)).count()
     }
 
     /// Returns true if the tool with exactly this name counts as destructive: it does unless every
@@ -141,6 +156,16 @@ impl Tools {
         self.destructive.contains_key(name)
     }
 
+    /// Returns each stored tool, and whether it counts as destructive, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.destructive.iter().map(|(name, destructive)| (&**name, *destructive))
+    }
+
+    /// Returns the number of stored tools that count as destructive.
+    pub fn destructive(&self) -> usize {
+        self.destructive.values().filter(|&&destructive| destructive).count()
+    }
+
     /// Returns the names of the stored tools, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.destructive.keys().map(|name| &**name)
@@ -159,8 +184,7 @@ impl Tools {
 
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let destructive = self.destructive.values().filter(|&&destructive| destructive).count();
-        write!(f, "Tools({} known, {destructive} of them destructive)", self.len())
+        write!(f, "Tools({} known, {} of them destructive)", self.len(), self.destructive())
     }
 }
 

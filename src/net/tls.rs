@@ -3,10 +3,14 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Decode as _, SliceReader, Tag, Tagged as _};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::clock::Timestamp;
 
 /// Why certificates or a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +150,46 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .collect::<Result<_, _>>()
         .map_err(|error| TlsError::Certificates(PemFault::of(pem, &error)))?;
     if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
+}
+
+/// Returns the last second at which all certificates in `pem` are valid: the earliest `notAfter`
+/// (RFC 5280 section 4.1.2.5).
+///
+/// # Errors
+/// [`TlsError`] if `pem` holds no certificate, or one that is not X.509.
+pub fn expiry(pem: &[u8]) -> Result<Timestamp, TlsError> {
+    let unusable = || {
+        TlsError::Unusable(rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding))
+    };
+    let mut first: Option<Timestamp> = None;
+    for certificate in certificates(pem)? {
+        let end = not_after(&certificate).map_err(|_| unusable())?;
+        first = Some(first.map_or(end, |first| first.min(end)));
+    }
+    first.ok_or_else(unusable)
+}
+
+/// Reads `notAfter`, the end of validity (inclusive) of a certificate.
+fn not_after(certificate: &[u8]) -> der::Result<Timestamp> {
+    let whole = AnyRef::from_der(certificate)?;
+    let mut whole = SliceReader::new(whole.value())?;
+    let to_be_signed = AnyRef::decode(&mut whole)?;
+    let mut fields = SliceReader::new(to_be_signed.value())?;
+    // The version may be left out; then the serial number comes first. After it come the algorithm
+    // and the issuer.
+    let skipped = if AnyRef::decode(&mut fields)?.tag().is_context_specific() { 3 } else { 2 };
+    for _ in 0..skipped {
+        AnyRef::decode(&mut fields)?;
+    }
+    let validity = AnyRef::decode(&mut fields)?;
+    let mut times = SliceReader::new(validity.value())?;
+    AnyRef::decode(&mut times)?;
+    let end = AnyRef::decode(&mut times)?;
+    let since_1970 = match end.tag() {
+        Tag::UtcTime => end.decode_as::<UtcTime>()?.to_unix_duration(),
+        _ => end.decode_as::<GeneralizedTime>()?.to_unix_duration(),
+    };
+    Ok(Timestamp::from_unix(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)))
 }
 
 /// The certificates of a server, which can be replaced while it runs.

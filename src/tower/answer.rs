@@ -23,9 +23,22 @@ use super::settings::VerifySettings;
 /// The check of the server's answer to one request that passed the layer.
 pub struct AnswerCheck {
     session: Option<SessionCheck>,
+    /// Set if the answer may be a list of tools, or an event stream that is watched.
     learning: Option<LearningModes>,
-    /// Whether a rule depends on the list of tools in the answer.
+    /// Whether a rule depends on the list of tools.
     is_learning: bool,
+    answered: AnsweredOperation,
+}
+
+/// What kind of answer an operation has, as far as lists of tools are concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AnsweredOperation {
+    /// A list of tools.
+    ToolsList,
+    /// A stream of the server's notifications.
+    Notifications,
+    /// Another answer, which can be an event stream.
+    Other,
 }
 
 /// What the answer to a verified request can change in the table of sessions.
@@ -98,9 +111,19 @@ impl AnswerCheck {
             }
             _ => None,
         };
-        let learning = settings.learning.as_ref().filter(|_| does("tools/list")).cloned();
-        let is_learning = learning.is_some() && settings.is_learning();
-        AnswerCheck { session, learning, is_learning }
+        let answered = if does("tools/list") {
+            AnsweredOperation::ToolsList
+        } else if does("@get") || does("subscriptions/listen") {
+            AnsweredOperation::Notifications
+        } else {
+            AnsweredOperation::Other
+        };
+        let is_learning = settings.is_learning();
+        let learns = |modes: &&LearningModes| {
+            answered == AnsweredOperation::ToolsList || (is_learning && modes.is_watching())
+        };
+        let learning = settings.learning.as_ref().filter(learns).cloned();
+        AnswerCheck { session, learning, is_learning, answered }
     }
 
     /// Returns true if every answer passes unchanged, so that the server need not check the answer.
@@ -112,6 +135,8 @@ impl AnswerCheck {
     /// can read it. The request then has to reach the server with `Accept-Encoding: identity`.
     pub fn wants_identity(&self) -> bool {
         self.is_learning
+            && self.learning.is_some()
+            && self.answered != AnsweredOperation::Other
     }
 
     /// Decides about the answer with this `status` and these `headers`.
@@ -124,7 +149,8 @@ impl AnswerCheck {
             }
         };
         let learning = self.learning.filter(|_| status == StatusCode::OK);
-        let listener = learning.and_then(|modes| ToolsListener::new(headers, &modes));
+        let lists = self.answered == AnsweredOperation::ToolsList;
+        let listener = learning.and_then(|modes| ToolsListener::new(headers, &modes, lists));
         AnswerDecision::Pass { event, listener }
     }
 

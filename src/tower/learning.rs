@@ -21,6 +21,7 @@ use super::modes::{Mode, ModePolicy, Modes};
 const LONGEST_LIST: usize = 4 * 1024 * 1024;
 
 type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
+type ListChangedHook = Arc<dyn Fn() + Send + Sync>;
 
 /// Decides as [`Modes`] do. With [`with_destructive`](LearningModes::with_destructive), calls of
 /// tools that the server does not describe as harmless are strict too. Cloning is cheap; all clones
@@ -43,6 +44,7 @@ pub struct LearningModes {
     destructive: bool,
     tools: Arc<Mutex<Tools>>,
     learned: Option<LearnedHook>,
+    list_changed: Option<ListChangedHook>,
 }
 
 impl LearningModes {
@@ -54,7 +56,8 @@ impl LearningModes {
     /// Creates modes that decide by `modes` alone.
     pub fn new(modes: Modes) -> Self {
         let modes = Arc::new(modes);
-        LearningModes { modes, destructive: false, tools: Arc::default(), learned: None }
+        let (tools, learned, list_changed) = (Arc::default(), None, None);
+        LearningModes { modes, destructive: false, tools, learned, list_changed }
     }
 
     /// Makes calls strict if the server's own `tools/list` does not describe the tool as harmless,
@@ -71,6 +74,36 @@ impl LearningModes {
     pub fn with_learned(mut self, learned: impl Fn(&Tools) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
         self
+    }
+
+    /// Calls `changed` whenever an event stream that passes may hold the server's notification
+    /// `notifications/tools/list_changed`, so that the application can ask for the list again. It
+    /// runs on the task of the request, so it must not block. If no rule depends on the list of
+    /// tools, it is never called.
+    #[must_use]
+    pub fn with_list_changed(mut self, changed: impl Fn() + Send + Sync + 'static) -> Self {
+        self.list_changed = Some(Arc::new(changed));
+        self
+    }
+
+    /// Returns true if a hook waits for the notification that the list has changed.
+    pub(super) fn is_watching(&self) -> bool {
+        self.list_changed.is_some()
+    }
+
+    /// Calls `read` with all known tools, under a lock, so `read` must not block.
+    pub fn read_tools<T>(&self, read: impl FnOnce(&Tools) -> T) -> T {
+        read(&self.tools.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds the listings of `tools`, for example those that were stored before a restart
+    /// ([`ToolsFile`](super::ToolsFile)). A tool that is known as destructive stays destructive.
+    pub fn add_tools(&self, tools: &Tools) {
+        let mut known = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        known.merge(tools);
+        if let Some(learned) = &self.learned {
+            learned(&known);
+        }
     }
 
     /// Returns true if the mode of a tool depends on the server's list. The list must then not be
@@ -132,44 +165,71 @@ impl ModePolicy for LearningModes {
     }
 }
 
-/// Copies one answer to `tools/list` while it passes, and learns from it when it is complete.
+/// Reads one answer while it passes: learns from a list of tools, or finds out in an event stream
+/// that the list has changed.
 pub struct ToolsListener {
     modes: LearningModes,
-    is_event_stream: bool,
-    /// The bytes so far; `None` after the answer exceeded the limit.
-    copy: Option<Vec<u8>>,
+    kind: ListenerKind,
 }
+
+enum ListenerKind {
+    /// Copies the answer to `tools/list`; `copy` is `None` after the answer exceeded the limit.
+    List { is_event_stream: bool, copy: Option<Vec<u8>> },
+    /// Searches an event stream for the notification, across the limits of its pieces.
+    Changes { tail: Vec<u8> },
+}
+
+/// The end of the name of `notifications/tools/list_changed`. Some libraries write a slash in JSON
+/// as `\/`, so the search begins after the last slash. The notifications about resources and
+/// prompts end in the same way, and only cause a question too many.
+const LIST_CHANGED: &[u8] = b"list_changed";
 
 impl ToolsListener {
     /// Returns a listener for an answer with the fields `headers`, or `None` if the answer is
-    /// compressed, or neither JSON nor an event stream.
-    pub(super) fn new(headers: &HeaderMap, modes: &LearningModes) -> Option<Self> {
+    /// compressed, or of a media type that holds neither. `lists` is true for an answer to
+    /// `tools/list`.
+    pub(super) fn new(headers: &HeaderMap, modes: &LearningModes, lists: bool) -> Option<Self> {
         if headers.contains_key(CONTENT_ENCODING) {
             return None;
         }
         let media = headers.get(CONTENT_TYPE)?.as_bytes();
         let is_event_stream = media::is(media, "text/event-stream");
-        if !is_event_stream && !media::is(media, "application/json") {
+        let kind = if lists && (is_event_stream || media::is(media, "application/json")) {
+            ListenerKind::List { is_event_stream, copy: Some(Vec::new()) }
+        } else if is_event_stream && modes.is_watching() {
+            ListenerKind::Changes { tail: Vec::new() }
+        } else {
             return None;
-        }
-        Some(ToolsListener { modes: modes.clone(), is_event_stream, copy: Some(Vec::new()) })
+        };
+        Some(ToolsListener { modes: modes.clone(), kind })
     }
 
-    /// Appends the next bytes of the answer.
+    /// Takes the next bytes of the answer.
     pub fn push_bytes(&mut self, data: &[u8]) {
-        let Some(copy) = &mut self.copy else { return };
-        if copy.len().saturating_add(data.len()) > LONGEST_LIST {
-            self.copy = None;
-        } else {
-            copy.extend_from_slice(data);
+        match &mut self.kind {
+            ListenerKind::List { copy, .. } => {
+                let Some(bytes) = copy else { return };
+                if bytes.len().saturating_add(data.len()) > LONGEST_LIST {
+                    *copy = None;
+                } else {
+                    bytes.extend_from_slice(data);
+                }
+            }
+            ListenerKind::Changes { tail } => {
+                if let (true, Some(changed)) =
+                    (finds_list_changed(tail, data), &self.modes.list_changed)
+                {
+                    changed();
+                }
+            }
         }
     }
 
     /// Learns from the answer, which must be complete. If the answer broke off, drop the listener
     /// instead.
     pub fn finish(self) {
-        let Some(copy) = self.copy else { return };
-        if self.is_event_stream {
+        let ListenerKind::List { is_event_stream, copy: Some(copy) } = self.kind else { return };
+        if is_event_stream {
             self.modes.learn_each(event_stream::data(Bytes::from(copy)));
         } else {
             self.modes.learn(&copy);
@@ -177,8 +237,46 @@ impl ToolsListener {
     }
 }
 
+/// Returns true if [`LIST_CHANGED`] ends in `data`, which follows on `tail`. Replaces `tail` by the
+/// last bytes, which may be the beginning of the word.
+fn finds_list_changed(tail: &mut Vec<u8>, data: &[u8]) -> bool {
+    let most = LIST_CHANGED.len() - 1;
+    let is_in = |bytes: &[u8]| bytes.windows(LIST_CHANGED.len()).any(|word| word == LIST_CHANGED);
+    tail.extend_from_slice(data.get(..most).unwrap_or(data));
+    let found = is_in(tail) || is_in(data);
+    if data.len() >= most {
+        tail.clear();
+        tail.extend_from_slice(&data[data.len() - most..]);
+    } else {
+        tail.drain(..tail.len().saturating_sub(most));
+    }
+    found
+}
+
 impl fmt::Debug for ToolsListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolsListener").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notification_is_found_once_however_its_stream_is_cut() {
+        let notification = br#"data: {"method":"notifications\/tools\/list_changed"}"#;
+        for size in 1..=notification.len() {
+            let mut tail = Vec::new();
+            let found = notification.chunks(size).filter(|c| finds_list_changed(&mut tail, c));
+            assert_eq!(found.count(), 1, "pieces of {size} bytes");
+            assert!(tail.len() < LIST_CHANGED.len());
+        }
+        for other in ["list_change", "list-changed", "ist_changed", ""] {
+            let mut tail = Vec::new();
+            let pieces = other.as_bytes().chunks(3);
+            let mut found = pieces.map(|c| finds_list_changed(&mut tail, c));
+            assert!(!found.any(|found| found), "{other}");
+        }
     }
 }

@@ -47,10 +47,10 @@
 //!
 //! The layer also binds MCP sessions to keys ([`SessionBindings`]), learns from the service which
 //! tools are destructive ([`LearningModes`]), and can demand a person's touch of a security key
-//! ([`TouchRules`]). [`Paths`] separates the endpoint from paths
-//! that are open to unsigned requests. A front that is not a tower service uses the same layer
-//! through [`VerifyLayer::judge`]. If such a front cannot see a part of a request, it passes
-//! [`UnseenParts`] to the layer.
+//! ([`TouchRules`]). [`ToolsFile`] keeps the known tools over a restart. [`Paths`] separates the
+//! endpoint from paths that are open to unsigned requests. A front that is not a tower service uses
+//! the same layer through [`VerifyLayer::judge`]. If such a front cannot see a part of a request,
+//! it passes [`UnseenParts`] to the layer.
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.
 //! Responses are not changed. Under a profile that signs targets in normal form, a path in another
@@ -87,6 +87,7 @@ mod sessions;
 mod settings;
 mod signing;
 mod status;
+mod tools_file;
 mod touch;
 mod unseen;
 
@@ -110,6 +111,7 @@ pub use service::{ResponseFuture, VerifyService};
 pub use sessions::SessionBindings;
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};
 pub use status::Status;
+pub use tools_file::{ToolsFile, ToolsFileError};
 pub use touch::TouchRules;
 pub use unseen::UnseenParts;
 

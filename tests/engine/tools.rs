@@ -228,3 +228,22 @@ fn debug_shows_numbers_and_no_names() {
     let tools = learned(&[&one(r#"{"readOnlyHint":true}"#), r#"{"tools":[{"name":"secret"}]}"#]);
     assert_eq!(format!("{tools:?}"), "Tools(2 known, 1 of them destructive)");
 }
+
+#[test]
+fn merged_tools_keep_the_more_restrictive_listing() {
+    let mut tools = Tools::new();
+    assert!(tools.note("a", false) && tools.note("b", true));
+    let mut other = Tools::new();
+    assert!(other.note("a", true) && other.note("b", false) && other.note("c", false));
+    assert_eq!(tools.merge(&other), 0);
+    let destructive: Vec<bool> = ["a", "b", "c"].map(|name| tools.is_destructive(name)).into();
+    assert_eq!(destructive, [true, true, false]);
+    assert_eq!((tools.len(), tools.destructive()), (3, 2));
+    assert!(!tools.note(&"x".repeat(MAX_NAME + 1), false), "a name that is too long");
+    let mut full = Tools::new();
+    for number in 0..MAX_TOOLS {
+        assert!(full.note(&number.to_string(), false));
+    }
+    assert_eq!(full.merge(&tools), 3);
+    assert!(full.is_destructive("c") && !full.knows("c"));
+}

@@ -14,6 +14,7 @@ mod fake;
 mod framing;
 mod front;
 mod http2;
+mod known_tools;
 mod locations;
 mod metrics_format;
 mod nginx;

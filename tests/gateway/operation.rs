@@ -15,14 +15,19 @@ use crate::program::{free_port, program, trust};
 use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
 /// A gateway that is killed at the end of the test.
-struct Started {
-    child: Child,
-    address: String,
+pub(crate) struct Started {
+    pub(crate) child: Child,
+    pub(crate) address: String,
     err: std::path::PathBuf,
 }
 
 impl Started {
-    fn new(folder: &TempDir, behind: &TestUpstream, stdout: Stdio, args: &[&str]) -> Self {
+    pub(crate) fn new(
+        folder: &TempDir,
+        behind: &TestUpstream,
+        stdout: Stdio,
+        args: &[&str],
+    ) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let err = folder.path().join("err");
         let child = program()
@@ -38,11 +43,11 @@ impl Started {
         Started { child, address, err }
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         let begun = Instant::now();
         loop {
             if let Ok(stream) = TcpStream::connect(&self.address).await {
@@ -69,7 +74,7 @@ impl Drop for Started {
     }
 }
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(12), "{what}");

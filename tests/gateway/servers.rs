@@ -171,6 +171,7 @@ pub(crate) struct TestGateway {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
     pub(crate) handle: Handle,
+    pub(crate) gateway: Gateway,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) ended: tokio::task::JoinHandle<usize>,
 }
@@ -214,12 +215,12 @@ impl TestGateway {
             Gateway::new(config, verifier, no_tls, clock, Arc::clone(&metrics), log).unwrap();
         let handle = gateway.handle();
         let (stop, mut stopped) = watch::channel(false);
-        let server = GatewayServer::new(gateway, listener, limits);
+        let server = GatewayServer::new(gateway.clone(), listener, limits);
         let workers = Workers::new(2).unwrap();
         let ended = tokio::spawn(server.run(workers, async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }));
-        TestGateway { address, metrics, lines, handle, stop, ended }
+        TestGateway { address, metrics, lines, handle, gateway, stop, ended }
     }
 
     /// Returns the log lines, as soon as there are `count` of them.

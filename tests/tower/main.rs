@@ -18,6 +18,7 @@ mod signing;
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
 mod targets;
+mod tools_file;
 mod touched;
 mod touches;
 mod unavailable;

@@ -79,8 +79,8 @@ const VARIABLES: [Variable; 15] = [
     Variable {
         name: "SSH_AUTH_SOCK",
         what: "where the ssh-agent listens, for a key named ssh-agent:ID",
-        beside: &["key"],
-        only: &["mcpid sign", "mcpid export", "mcpid connect", "mcpid agent add"],
+        beside: &["key", "tools_key"],
+        only: &["mcpid sign", "mcpid export", "mcpid connect", "mcpid gateway", "mcpid agent add"],
     },
     Variable {
         name: "HTTPS_PROXY",

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use mcpid::gateway::TrustedProxy;
+use mcpid::gateway::{AdminHost, TrustedProxy};
 use mcpid::net::ListenAddress;
 use mcpid::tower::OpenPath;
 
@@ -99,9 +99,13 @@ pub(crate) struct FrontFlags {
     /// The address at which to serve /healthz, /readyz and /metrics
     #[arg(long, value_name = "ADDR|unix:PATH", help_heading = "Operation")]
     pub(crate) admin: Option<ListenAddress>,
-    /// Allow an --admin address that other machines can reach
+    /// Allow an --admin address that other machines can reach, also by names that exist only in
+    /// private networks, such as gateway and gateway.monitoring.svc
     #[arg(long, help_heading = "Operation")]
     pub(crate) allow_remote_admin: bool,
+    /// A further host name by which --admin may be asked; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Operation")]
+    pub(crate) admin_host: Vec<AdminHost>,
     /// The most connections at the same time, and the most requests that wait for the server
     /// [default: 10000, or what the limit on open files allows]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Operation")]

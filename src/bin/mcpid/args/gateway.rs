@@ -59,11 +59,12 @@ pub(crate) enum GatewayAct {
 #[command(after_long_help = "\
 Examples:
   mcpid gateway report gateway.log
-  mcpid gateway report --html report.html gateway.log.1 gateway.log
+  mcpid gateway report --html report.html gateway.log*
   mcpid gateway report --since 2026-11-23 --json gateway.log
   journalctl -u mcpid -o cat | mcpid gateway report --html report.html")]
 pub(crate) struct GatewayReportArgs {
-    /// Log files, in any order, or - for stdin [default: stdin]
+    /// Log files, plain or compressed with gzip, in any order: they are read in the order of their
+    /// times; - is stdin [default: stdin]
     #[arg(value_name = "LOG")]
     pub(crate) logs: Vec<PathBuf>,
     /// Write one self-contained page to this file, or to stdout for -; only an older report is

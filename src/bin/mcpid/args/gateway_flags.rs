@@ -6,8 +6,8 @@ use clap::Args;
 use mcpid::gateway::Upstream;
 use mcpid::net::ListenAddress;
 
-use super::FrontFlags;
 use super::values::duration;
+use super::{FrontFlags, PassphraseArgs};
 
 /// The flags of `gateway`.
 #[derive(Args, Debug)]
@@ -20,6 +20,17 @@ pub(crate) struct GatewayFlags {
     pub(crate) listen: Option<ListenAddress>,
     #[command(flatten)]
     pub(crate) front: FrontFlags,
+
+    /// Where the tools are stored that the server has listed, for --strict destructive after a
+    /// restart [default: a file of this user]
+    #[arg(long, value_name = "FILE", help_heading = "Policy")]
+    pub(crate) learned_tools: Option<PathBuf>,
+    /// The key with which the gateway signs its own question for the list of tools, if the server
+    /// verifies signatures too: a keyfile, or ssh-agent:ID
+    #[arg(long, value_name = "KEY", help_heading = "Policy")]
+    pub(crate) tools_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
 
     /// The path of the endpoint [default: that of the upstream]
     #[arg(long, value_name = "PATH", help_heading = "Paths and pages")]

@@ -1,10 +1,14 @@
 //! `mcpid gateway`: verifies requests in front of any MCP server.
 
 mod check;
+mod event;
 mod file;
+mod known_tools;
+mod limits;
 mod log_writer;
 pub(crate) mod policy;
 mod report;
+mod report_input;
 mod serve;
 pub(crate) mod settings;
 mod supervisor;

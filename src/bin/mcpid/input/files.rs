@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::args::misplaced_secret::check_path;
@@ -46,11 +47,21 @@ impl NamedPath {
         }
     }
 
-    /// Creates the default folder, accessible only by its owner, if the path is the default.
+    /// Adds `hint`, which names the flag for another path, to the failure that the default path cannot
+    /// be used.
+    pub(crate) fn suggest(&self, failure: Failure, hint: &str) -> Failure {
+        match self.named {
+            NamedBy::Default => failure.hint(hint),
+            NamedBy::Flag | NamedBy::Variable => failure,
+        }
+    }
+
+    /// Creates the default folder, accessible only by its owner, if the path is the default. `hint`
+    /// names the flag that makes the folder unnecessary.
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub(crate) fn make_default_folder(&self) -> Result<(), Failure> {
+    pub(crate) fn make_default_folder(&self, hint: &str) -> Result<(), Failure> {
         let (NamedBy::Default, Some(folder)) = (self.named, self.path.parent()) else {
             return Ok(());
         };
@@ -58,7 +69,7 @@ impl NamedPath {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(|e| Failure::write(folder, &e))
+        builder.create(folder).map_err(|e| Failure::write(folder, &e).hint(hint))
     }
 }
 
@@ -127,7 +138,7 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<NonceStoreName, Failure> {
         }
         return Ok(NonceStoreName::Named(text, NamedBy::Variable));
     }
-    let path = state_folder("name the store: --nonces sqlite:FILE")?.join("nonces.db");
+    let path = state_folder(NAME_THE_STORE)?.join("nonces.db");
     Ok(NonceStoreName::Default(NamedPath { path, named: NamedBy::Default }))
 }
 
@@ -166,7 +177,32 @@ pub(crate) fn audit(flag: Option<&Path>) -> Result<NamedPath, Failure> {
         }
         return Ok(NamedPath { path: path.to_owned(), named: NamedBy::Flag });
     }
-    let path = state_folder("name the folder: --audit DIR")?.join("audit");
+    let path = state_folder(NAME_THE_LOG)?.join("audit");
+    Ok(NamedPath { path, named: NamedBy::Default })
+}
+
+/// The hint for a log that cannot be made in the default folder.
+pub(crate) const NAME_THE_LOG: &str = "name the folder: --audit DIR";
+/// The hint for a store that cannot be made in the default folder.
+pub(crate) const NAME_THE_STORE: &str = "name the store: --nonces sqlite:FILE";
+/// The hint for a file of tools that cannot be made in the default folder.
+pub(crate) const NAME_THE_TOOLS: &str = "name the file: --learned-tools FILE";
+
+/// Returns the path of the file with the tools of the server `upstream`: from the flag, or else a
+/// file in the state folder whose name depends on the server.
+///
+/// # Errors
+/// The flag is empty, or there is no state folder.
+pub(crate) fn learned_tools(flag: Option<&Path>, upstream: &str) -> Result<NamedPath, Failure> {
+    if let Some(path) = flag {
+        if path.as_os_str().is_empty() {
+            return Err(Failure::usage("--learned-tools is empty"));
+        }
+        return Ok(NamedPath { path: path.to_owned(), named: NamedBy::Flag });
+    }
+    let digest = Sha256::digest(upstream);
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let path = state_folder(NAME_THE_TOOLS)?.join(format!("tools-{name}.json"));
     Ok(NamedPath { path, named: NamedBy::Default })
 }
 
@@ -244,14 +280,22 @@ pub(crate) fn open_quietly(path: Option<&Path>) -> Result<OpenedInput, Failure> 
     let Some(path) = path else {
         return Ok(OpenedInput { name: "stdin".to_owned(), reader: Box::new(io::stdin()) });
     };
-    let name = path.display().to_string();
+    let (name, file) = open_file(path)?;
+    Ok(OpenedInput { name, reader: Box::new(file) })
+}
+
+/// Opens a file. Returns its name in messages too.
+///
+/// # Errors
+/// As for [`open`].
+pub(crate) fn open_file(path: &Path) -> Result<(String, File), Failure> {
     let opened = File::open(path).and_then(|file| {
         // On Unix a folder can be opened, and only reading it fails.
         let is_folder = file.metadata()?.is_dir();
         if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
     let file = opened.map_err(|e| look_there(Failure::read(path, &e), path))?;
-    Ok(OpenedInput { name, reader: Box::new(file) })
+    Ok((path.display().to_string(), file))
 }
 
 impl OpenedInput {

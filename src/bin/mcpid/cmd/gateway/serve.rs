@@ -14,12 +14,15 @@ use mcpid::gateway::report::RolloutTally;
 use mcpid::gateway::{Admin, Gateway, GatewayServer, Metrics, Readiness, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::net::tls::ReloadableCertificates;
-use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers};
+use mcpid::net::{ListenAddress, Listener, Workers};
 use mcpid::verify::ReplayCheck;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::event::GatewayEvent;
+use super::known_tools::KnownTools;
+use super::limits::fitted;
 use super::log_writer::GatewayLogWriter;
 use super::settings::{GatewaySettings, certificates, to_upstream};
 use super::supervisor::Supervisor;
@@ -33,21 +36,8 @@ use crate::output::ui::Ui;
 
 /// How often watched files are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Number of descriptors for listeners, stores, logs and operators, in addition to those for
-/// clients.
-const OTHER_FILES: u64 = 96;
 /// Maximum time to write the last log lines.
 const LOG_GRACE: Duration = Duration::from_secs(2);
-
-/// An event that other threads report to the main thread.
-enum GatewayEvent {
-    Note(String),
-    Warning(String),
-    Reload,
-    /// Serving has ended; the number of connections that were cut.
-    Over(usize),
-    Interrupted,
-}
 
 /// Serves until a signal stops the gateway.
 pub(crate) fn run(
@@ -111,7 +101,10 @@ pub(crate) fn run(
     let readiness = Arc::new(readiness);
     let place = settings.described();
     let roots = settings.roots();
-    let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, .. } = settings;
+    let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, tools, .. } =
+        settings;
+    let mut known_tools =
+        tools.map(|tools| KnownTools::open(tools, &config.modes, ui)).transpose()?;
     // Each connection of a client may need one to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
@@ -124,7 +117,10 @@ pub(crate) fn run(
         Arc::new(lines),
     )
     .map_err(|error| Failure::usage(chain(&error)))?;
-    let tls = tls.map(ReloadableCertificates::new);
+    let tls = tls.map(|served| {
+        metrics.certificate_expires(served.expiry);
+        ReloadableCertificates::new(served.config)
+    });
     let no_threads = |e| no_listener("start threads", &e);
     // This runtime accepts connections, receives signals and answers operators. The workers serve
     // requests.
@@ -146,7 +142,11 @@ pub(crate) fn run(
     if let Some(address) = &admin {
         let listener = bind(&runtime, address)?;
         ui.note(&format!("operators are answered at {}", listener.address()));
-        let mut admin = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics));
+        let mut admin = Admin::new(Arc::clone(&readiness), Arc::clone(&metrics))
+            .with_hosts(args.admin_host.iter().cloned());
+        if args.allow_remote_admin {
+            admin = admin.with_private_names();
+        }
         if let Some(tally) = tally {
             let clock = Arc::clone(&clock);
             admin = admin.with_page(move || {
@@ -157,6 +157,9 @@ pub(crate) fn run(
         server = server.with_admin(listener, admin);
     }
     ui.note(&format!("listening at {to}, {place}"));
+    if let (Some(known), Some(query)) = (&mut known_tools, gateway.tools_query()) {
+        known.ask(query, &runtime, &events);
+    }
 
     {
         let events = events.clone();
@@ -189,6 +192,7 @@ pub(crate) fn run(
         opened,
         watch,
         witnesses,
+        known_tools,
     };
     let ended = console.work(&received, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -226,35 +230,6 @@ fn no_listener(act: &str, error: &io::Error) -> Failure {
         _ => reason(error).1,
     };
     Failure::new(Exit::Unavailable, "listener", format!("cannot {act}: {why}"))
-}
-
-/// Reduces the limits to what the operating system's limit on open files allows. That limit is
-/// first raised as far as possible. Each client connection also needs a connection to the upstream.
-fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLimits {
-    let mut limits = limits.clone();
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut files = getrlimit(Resource::Nofile);
-        if files.current != files.maximum {
-            let raised = rustix::process::Rlimit { current: files.maximum, ..files };
-            if setrlimit(Resource::Nofile, raised).is_ok() {
-                files = raised;
-            }
-        }
-        let most = files.current.map_or(u64::MAX, |most| most.saturating_sub(OTHER_FILES) / 2);
-        let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
-        if limits.connections > most {
-            if asked.is_some() {
-                ui.warning(&format!(
-                    "the limit on open files allows {most} connections, not {}",
-                    limits.connections
-                ));
-            }
-            limits.connections = most;
-        }
-    }
-    limits
 }
 
 fn signals(
@@ -309,6 +284,7 @@ struct GatewayConsole<'a> {
     opened: OpenedStore,
     watch: FileWatch,
     witnesses: Option<WitnessService>,
+    known_tools: Option<KnownTools>,
 }
 
 impl GatewayConsole<'_> {
@@ -339,6 +315,7 @@ impl GatewayConsole<'_> {
             if checked.elapsed() >= CHECK_INTERVAL {
                 checked = Instant::now();
                 self.opened.print_warnings(ui);
+                self.save_tools(ui);
                 if self.watch.changed() {
                     self.reload(ui);
                 }
@@ -346,7 +323,14 @@ impl GatewayConsole<'_> {
         }
     }
 
-    fn end_log(&self, ui: &mut Ui) {
+    fn save_tools(&mut self, ui: &mut Ui) {
+        if let Some(tools) = &mut self.known_tools {
+            tools.save(ui);
+        }
+    }
+
+    fn end_log(&mut self, ui: &mut Ui) {
+        self.save_tools(ui);
         if !self.log_writer.end(LOG_GRACE) {
             ui.warning("log lines are lost: they could not be written in time");
         }
@@ -373,7 +357,10 @@ impl GatewayConsole<'_> {
             (&self.tls, &self.args.tls_cert, &self.args.tls_key)
         {
             match certificates(chain, key) {
-                Ok(config) => tls.replace(config),
+                Ok(served) => {
+                    self.metrics.certificate_expires(served.expiry);
+                    tls.replace(served.config);
+                }
                 Err(failure) => broken = Some(failure.message),
             }
         }

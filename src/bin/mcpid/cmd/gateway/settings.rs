@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcpid::clock::Timestamp;
 use mcpid::gateway::{AuthzDialect, Config, GatewayRole, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::{Origin, TargetForm, normal_path_and_query};
@@ -19,6 +20,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
+use super::known_tools::KnownToolsSettings;
 use super::policy::{self, without_effect};
 
 /// The largest file of certificates, in bytes.
@@ -32,9 +34,11 @@ pub(crate) struct GatewaySettings {
     pub(crate) admin: Option<ListenAddress>,
     pub(crate) limits: ServerLimits,
     pub(crate) to_upstream: ClientConfig,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<ServedCertificates>,
     pub(crate) watch: FileWatch,
     pub(crate) mode: ModeName,
+    /// How the upstream's tools are known, if a mode depends on them.
+    pub(crate) tools: Option<KnownToolsSettings>,
     /// The file of authorities for connections to the upstream.
     upstream_ca: Option<PathBuf>,
 }
@@ -79,6 +83,7 @@ impl GatewaySettings {
         let mut settings =
             GatewaySettings::front(&args.front, "gateway", (config, listen), roots, ui)?;
         settings.to_upstream = to_upstream(roots, &upstream)?;
+        settings.tools = KnownToolsSettings::read(args, &upstream, ui)?;
         Ok(settings)
     }
 
@@ -123,9 +128,13 @@ impl GatewaySettings {
         }
         endpoint_is_normal(&profile, config.paths.endpoint())?;
         policy::apply(args, (command, &profile), &mut config, ui)?;
-        if args.allow_remote_admin && args.admin.is_none() {
-            let failure = without_effect("--allow-remote-admin", "there is no --admin");
-            return Err(failure.hint("--admin 127.0.0.1:9090"));
+        let needs_admin = [
+            ("--allow-remote-admin", args.allow_remote_admin),
+            ("--admin-host", !args.admin_host.is_empty()),
+        ];
+        if let (None, Some((flag, _))) = (&args.admin, needs_admin.iter().find(|(_, given)| *given))
+        {
+            return Err(without_effect(flag, "there is no --admin").hint("--admin 127.0.0.1:9090"));
         }
         // Watching begins before the files are read, so that no change is missed in between.
         let watch = FileWatch::new(watched(args, upstream_ca)?);
@@ -165,6 +174,7 @@ impl GatewaySettings {
             tls,
             watch,
             mode,
+            tools: None,
             upstream_ca,
         })
     }
@@ -253,15 +263,23 @@ fn endpoint_is_normal(profile: &Profile, endpoint: &str) -> Result<(), Failure> 
 ///
 /// # Errors
 /// The files cannot be read, or do not belong together.
-pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
+pub(crate) fn certificates(chain_file: &Path, key: &Path) -> Result<ServedCertificates, Failure> {
     let (certificates, secret) = (pem(chain_file)?, pem(key)?);
-    tls::server(&certificates, &secret).map_err(|error| {
+    let served = tls::server(&certificates, &secret)
+        .and_then(|config| Ok(ServedCertificates { config, expiry: tls::expiry(&certificates)? }));
+    served.map_err(|error| {
         let about = match error {
             tls::TlsError::Key(_) => key,
             _ => chain_file,
         };
         Failure::new(Exit::Key, "certificate", format!("{}: {}", about.display(), chain(&error)))
     })
+}
+
+/// Certificates that the gateway presents, and when the first of them expires.
+pub(crate) struct ServedCertificates {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) expiry: Timestamp,
 }
 
 /// Returns the TLS settings for connections to the upstream.

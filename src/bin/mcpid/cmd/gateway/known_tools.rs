@@ -1,0 +1,298 @@
+//! What the gateway knows of the upstream's tools, for `--strict destructive`: it asks the upstream
+//! itself, and stores what it has learned in a file, for the next start.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use mcpid::gateway::{ToolsQuery, ToolsQueryError, Upstream};
+use mcpid::mcp::tools::Tools;
+use mcpid::message::shown::printed;
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use mcpid::tower::{LearningModes, ToolsFile, ToolsFileError};
+use tokio::runtime::Runtime;
+
+use super::event::GatewayEvent;
+use super::policy::without_effect;
+use crate::args::GatewayFlags;
+use crate::input::files::{self, NAME_THE_TOOLS, NamedBy, NamedPath};
+use crate::keys::signing_key::SigningKey;
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+use crate::output::ui::{Ui, path_word};
+use crate::prompt::passphrase::PassphraseSource;
+
+/// The pause after the file could not be written.
+const RETRY: Duration = Duration::from_secs(60);
+/// Maximum number of tools that a message names.
+const MAX_TOOLS_SHOWN: usize = 5;
+
+/// How the upstream's tools are known.
+pub(crate) struct KnownToolsSettings {
+    /// The file; `None` if there is no folder for it.
+    file: Option<(NamedPath, ToolsFile)>,
+    /// The key of the gateway's own question.
+    key: Option<(SigningKey, Option<PassphraseSource>, Profile)>,
+}
+
+impl KnownToolsSettings {
+    /// Reads the flags about tools. Returns `None` if no rule depends on the upstream's tools.
+    ///
+    /// # Errors
+    /// A flag would have no effect, or the key cannot be found.
+    pub(super) fn read(
+        args: &GatewayFlags,
+        upstream: &Upstream,
+        ui: &mut Ui,
+    ) -> Result<Option<Self>, Failure> {
+        let given = [
+            ("--learned-tools", args.learned_tools.is_some()),
+            ("--tools-key", args.tools_key.is_some()),
+            ("--passphrase-file", args.passphrase.passphrase_file.is_some()),
+            ("--passphrase-fd", args.passphrase.passphrase_fd.is_some()),
+        ];
+        let mut rules = args.front.strict.iter().chain(&args.front.touch);
+        if !rules.any(|text| text == "destructive") {
+            return match given.into_iter().find(|(_, given)| *given) {
+                Some((flag, _)) => {
+                    let why = "no rule depends on the list of tools";
+                    Err(without_effect(flag, why).hint("--strict destructive"))
+                }
+                None => Ok(None),
+            };
+        }
+        let passphrase = &args.passphrase;
+        let has_passphrase =
+            passphrase.passphrase_file.is_some() || passphrase.passphrase_fd.is_some();
+        if has_passphrase && args.tools_key.is_none() {
+            let flag = match passphrase.passphrase_file {
+                Some(_) => "--passphrase-file",
+                None => "--passphrase-fd",
+            };
+            return Err(without_effect(flag, "there is no --tools-key"));
+        }
+        let server = upstream.to_string();
+        let file = match files::learned_tools(args.learned_tools.as_deref(), &server) {
+            Ok(place) => {
+                let file = ToolsFile::new(&place.path, server);
+                Some((place, file))
+            }
+            // Only this file needs the folder, and the upstream is asked too.
+            Err(failure) if args.learned_tools.is_none() => {
+                ui.warning(&format!("tools are not stored: {}", failure.message));
+                ui.hint(NAME_THE_TOOLS);
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        let key = match &args.tools_key {
+            None => None,
+            Some(path) => {
+                let key = SigningKey::find(Some(path))?;
+                let profile = args.front.judging.profile.profile();
+                key.check_kind(&profile)?;
+                let source = key.source(&args.passphrase, ui)?;
+                Some((key, source, profile))
+            }
+        };
+        Ok(Some(KnownToolsSettings { file, key }))
+    }
+
+    /// Returns in words how the tools are known, for `--check-config`.
+    pub(super) fn described(&self) -> String {
+        let asked = match &self.key {
+            Some((key, ..)) => format!("asked of the upstream, signed by {}", key.public().id()),
+            None => "asked of the upstream".to_owned(),
+        };
+        match &self.file {
+            Some((place, _)) => format!("{asked}; stored in {}", place.name()),
+            None => format!("{asked}; not stored"),
+        }
+    }
+}
+
+/// The tools of a running gateway.
+pub(super) struct KnownTools {
+    settings: KnownToolsSettings,
+    signer: Option<Arc<Signer>>,
+    modes: LearningModes,
+    /// Number of tools, and of destructive ones, that the file holds. Both only grow.
+    saved: (usize, usize),
+    /// The end of the pause after a failure.
+    paused: Option<Instant>,
+}
+
+impl KnownTools {
+    /// Reads the file, and opens the key, which may ask for its passphrase.
+    ///
+    /// # Errors
+    /// The key cannot be opened, or a file that a flag names cannot be used.
+    pub(super) fn open(
+        mut settings: KnownToolsSettings,
+        modes: &LearningModes,
+        ui: &mut Ui,
+    ) -> Result<Self, Failure> {
+        let signer = match settings.key.take() {
+            None => None,
+            Some((key, source, profile)) => {
+                let signer = Signer::new(key.open(source)?, &profile).map_err(|error| {
+                    Failure::new(Exit::Key, "unfit_key", format!("--tools-key: {}", chain(&error)))
+                })?;
+                Some(Arc::new(signer))
+            }
+        };
+        let mut saved = (0, 0);
+        if let Some((place, file)) = &settings.file {
+            match stored(place, file) {
+                Ok(tools) => {
+                    saved = (tools.len(), tools.destructive());
+                    if saved.0 > 0 {
+                        let (tools, destructive) = saved;
+                        ui.note(&format!(
+                            "{tools} tools are known from {}, {destructive} of them destructive",
+                            place.name()
+                        ));
+                    }
+                    modes.add_tools(&tools);
+                }
+                Err(failure) if failure.code == DAMAGED => {
+                    ui.warning(&format!(
+                        "{}; every tool counts as destructive until the upstream lists it",
+                        failure.message
+                    ));
+                }
+                Err(failure) if place.named == NamedBy::Default => {
+                    ui.warning(&format!("tools are not stored: {}", failure.message));
+                    ui.hint(NAME_THE_TOOLS);
+                    settings.file = None;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(KnownTools { settings, signer, modes: modes.clone(), saved, paused: None })
+    }
+
+    /// Asks the upstream from now on. Each news is told once.
+    pub(super) fn ask(
+        &mut self,
+        query: ToolsQuery,
+        runtime: &Runtime,
+        events: &Sender<GatewayEvent>,
+    ) {
+        let query = match self.signer.take() {
+            Some(signer) => query.with_signer(signer),
+            None => query,
+        };
+        let (events, modes) = (events.clone(), self.modes.clone());
+        let stored = self.settings.file.as_ref().map(|(place, _)| place.path.clone());
+        let told = std::sync::Mutex::new(String::new());
+        runtime.spawn(query.run(move |outcome| {
+            let words = match outcome {
+                Ok(listed) => listing(listed, &modes, stored.as_deref().map(path_word)),
+                Err(error) => not_listed(error),
+            };
+            let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if *told != words {
+                told.clone_from(&words);
+                let _ = events.send(match outcome {
+                    Ok(_) => GatewayEvent::Note(words),
+                    Err(_) => GatewayEvent::Warning(words),
+                });
+            }
+        }));
+    }
+
+    /// Stores the tools if more of them are known than the file holds.
+    pub(super) fn save(&mut self, ui: &mut Ui) {
+        let Some((place, file)) = &self.settings.file else { return };
+        let counts = |tools: &Tools| (tools.len(), tools.destructive());
+        if self.paused.is_some_and(|end| Instant::now() < end)
+            || self.modes.read_tools(counts) == self.saved
+        {
+            return;
+        }
+        let tools = self.modes.read_tools(Clone::clone);
+        match file.save(&tools) {
+            Ok(()) => (self.saved, self.paused) = (counts(&tools), None),
+            Err(error) => {
+                if self.paused.is_none() {
+                    ui.warning(&format!("tools are not stored: {}", about(place, &error).message));
+                    ui.hint(NAME_THE_TOOLS);
+                }
+                self.paused = Some(Instant::now() + RETRY);
+            }
+        }
+    }
+}
+
+/// The code of the failure for a damaged file, which does not stop the start.
+const DAMAGED: &str = "damaged_tools";
+
+/// Returns the tools in the file, after a check that the file can be written.
+fn stored(place: &NamedPath, file: &ToolsFile) -> Result<Tools, Failure> {
+    place.make_default_folder(NAME_THE_TOOLS)?;
+    files::check_folder(&place.path)?;
+    file.load().map_err(|error| about(place, &error))
+}
+
+fn about(place: &NamedPath, error: &ToolsFileError) -> Failure {
+    let message = match error {
+        ToolsFileError::File(error) => error.about(&place.path),
+        other => format!("{}: {}", place.name(), chain(other)),
+    };
+    let code = match error {
+        ToolsFileError::Damaged(_) => DAMAGED,
+        _ => "learned_tools",
+    };
+    let failure = Failure::new(Exit::Input, code, message);
+    match error {
+        ToolsFileError::TooOpen { .. } => {
+            failure.hint(format!("chmod 600 {}", path_word(&place.path)))
+        }
+        ToolsFileError::OtherServer(_) => failure.hint("each upstream needs a file of its own"),
+        _ => failure,
+    }
+}
+
+/// Returns the news of a list that the upstream has sent.
+fn listing(listed: &Tools, modes: &LearningModes, file: Option<impl std::fmt::Display>) -> String {
+    let mut words = format!(
+        "the upstream lists {} tools, {} of them destructive",
+        listed.len(),
+        listed.destructive()
+    );
+    // The most restrictive list holds. An operator who has changed a tool must learn why that has
+    // no effect.
+    let mut stricter: Vec<String> = modes.read_tools(|known| {
+        let harmless = listed.iter().filter(|(_, destructive)| !destructive);
+        let kept = harmless.filter(|(name, _)| known.is_destructive(name));
+        kept.map(|(name, _)| printed(name).into_owned()).collect()
+    });
+    stricter.sort_unstable();
+    if !stricter.is_empty() {
+        let more = stricter.len().saturating_sub(MAX_TOOLS_SHOWN);
+        stricter.truncate(MAX_TOOLS_SHOWN);
+        words += &format!(", and {}", stricter.join(" "));
+        if more > 0 {
+            words += &format!(" and {more} more");
+        }
+        words += " still count as destructive, because an earlier list says so";
+        if let Some(file) = file {
+            words += &format!("; to forget that: stop the gateway, rm {file}");
+        }
+    }
+    words
+}
+
+/// Returns the news that the upstream sent no list.
+fn not_listed(error: &ToolsQueryError) -> String {
+    let why = chain(error);
+    match error {
+        ToolsQueryError::Status(401 | 403) => format!(
+            "asked for its tools, {why}; they are learned from answers to clients; \
+             if the upstream verifies signatures: --tools-key KEY"
+        ),
+        _ => format!("asked for its tools, {why}; it will ask again"),
+    }
+}

@@ -1,0 +1,206 @@
+//! A file that stores the tools of a server, so that a restart does not forget which of them the
+//! server described as harmless.
+//!
+//! ```text
+//! {"mcpid":"tools/1","server":"http://127.0.0.1:8000/mcp","sha256":"…"}
+//! {"destructive":["drop"],"harmless":["get","list"]}
+//! ```
+//!
+//! The hash is that of the server's name, a line feed and the second line with its line feed. A file
+//! with another hash is damaged, and none of its tools is used: they count as destructive.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::key::store::{self, FileError};
+use crate::mcp::tools::{MAX_NAME, MAX_TOOLS, Tools};
+
+const FORMAT: &str = "tools/1";
+
+/// The largest file, in bytes: each name may need six times its length as JSON.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// How long [`ToolsFile::save`] waits for another process that saves in the same folder.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
+
+/// The file in which the tools of one server are stored.
+///
+/// ```
+/// use mcpid::tower::{LearningModes, Modes, ToolsFile};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let modes = LearningModes::new(Modes::permissive()).with_destructive();
+/// let file = ToolsFile::new(folder.path().join("tools.json"), "https://mcp.example.com/mcp");
+/// modes.add_tools(&file.load()?);
+/// // Later, and whenever the known tools have changed:
+/// file.save(&modes.read_tools(Clone::clone))?;
+/// # Ok::<(), mcpid::tower::ToolsFileError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ToolsFile {
+    path: PathBuf,
+    server: String,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolsFileError {
+    /// The file cannot be read or written, or is not a regular file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Other users could have changed the file: the text names its mode.
+    #[error("its mode {mode:04o} lets others than its owner write to it")]
+    TooOpen {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// The content is not what [`ToolsFile::save`] wrote.
+    #[error("it is damaged: {0}")]
+    Damaged(&'static str),
+    /// The file belongs to another server.
+    #[error("it holds the tools of {0}")]
+    OtherServer(String),
+    /// Another process has held the folder's lock for too long.
+    #[error("another process is writing there")]
+    Busy,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileHead {
+    mcpid: String,
+    server: String,
+    sha256: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTools {
+    destructive: Vec<String>,
+    harmless: Vec<String>,
+}
+
+impl ToolsFile {
+    /// Names the file at `path` for the tools of `server`, for example its URL. The folder must
+    /// exist, and other users must not be able to write to it.
+    pub fn new(path: impl Into<PathBuf>, server: impl Into<String>) -> Self {
+        ToolsFile { path: path.into(), server: server.into() }
+    }
+
+    /// Returns the path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the tools. A file that does not exist holds none.
+    ///
+    /// # Errors
+    /// [`ToolsFileError`]. No tool of the file may be used then.
+    pub fn load(&self) -> Result<Tools, ToolsFileError> {
+        let metadata = match fs::symlink_metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tools::new()),
+            other => other.map_err(FileError::from)?,
+        };
+        store::regular(&metadata)?;
+        let (bytes, metadata) = store::read_regular(&self.path, MAX_BYTES)?;
+        if let Some(mode) = store::mode_of(&metadata)
+            && mode & 0o022 != 0
+        {
+            return Err(ToolsFileError::TooOpen { mode });
+        }
+        self.parse(&bytes)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Tools, ToolsFileError> {
+        let damaged = ToolsFileError::Damaged;
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8"))?;
+        let (head, body) = text.split_once('\n').ok_or(damaged("it is cut off"))?;
+        let head: FileHead =
+            serde_json::from_str(head).map_err(|_| damaged("its first line cannot be read"))?;
+        if head.mcpid != FORMAT {
+            return Err(damaged("it has another format"));
+        }
+        if head.sha256 != hash(&head.server, body) {
+            return Err(damaged("its hash does not match its content"));
+        }
+        if head.server != self.server {
+            return Err(ToolsFileError::OtherServer(head.server));
+        }
+        let stored: StoredTools =
+            serde_json::from_str(body).map_err(|_| damaged("its tools cannot be read"))?;
+        let (mut tools, mut names) = (Tools::new(), HashSet::new());
+        for (list, destructive) in [(&stored.destructive, true), (&stored.harmless, false)] {
+            for name in list {
+                if !names.insert(name) {
+                    return Err(damaged("a tool is listed twice"));
+                }
+                if name.len() > MAX_NAME || names.len() > MAX_TOOLS {
+                    return Err(damaged("it holds too much"));
+                }
+                tools.note(name, destructive);
+            }
+        }
+        Ok(tools)
+    }
+
+    /// Adds `tools` to the file, which is replaced as a whole, with mode 0600. A tool that the file
+    /// has as destructive stays destructive, even if another process has written it meanwhile. A
+    /// damaged file is replaced. This blocks while the disk writes.
+    ///
+    /// # Errors
+    /// [`ToolsFileError`]. The old file is then unchanged.
+    pub fn save(&self, tools: &Tools) -> Result<(), ToolsFileError> {
+        let _lock = self.lock()?;
+        let mut all = match self.load() {
+            Ok(stored) => stored,
+            Err(ToolsFileError::Damaged(_)) => Tools::new(),
+            Err(error) => return Err(error),
+        };
+        all.merge(tools);
+        let mut stored = StoredTools { destructive: Vec::new(), harmless: Vec::new() };
+        for (name, destructive) in all.iter() {
+            let list = if destructive { &mut stored.destructive } else { &mut stored.harmless };
+            list.push(name.to_owned());
+        }
+        stored.destructive.sort_unstable();
+        stored.harmless.sort_unstable();
+        // Lists of strings can always be written as JSON.
+        let body = serde_json::to_string(&stored).unwrap_or_default() + "\n";
+        let sha256 = hash(&self.server, &body);
+        let head = FileHead { mcpid: FORMAT.to_owned(), server: self.server.clone(), sha256 };
+        let text = serde_json::to_string(&head).unwrap_or_default() + "\n" + &body;
+        Ok(store::replace(&self.path, text.as_bytes(), 0o600, None)?)
+    }
+
+    /// Locks the folder until the returned file is dropped.
+    fn lock(&self) -> Result<File, ToolsFileError> {
+        let folder = File::open(store::folder_of(&self.path)).map_err(FileError::from)?;
+        let begun = Instant::now();
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                    return Ok(folder);
+                }
+                Err(TryLockError::Error(error)) => return Err(FileError::from(error).into()),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => return Err(ToolsFileError::Busy),
+            }
+        }
+    }
+}
+
+/// Returns the hash that is stored for `body`, as 64 hexadecimal digits.
+fn hash(server: &str, body: &str) -> String {
+    let digest = Sha256::new().chain_update(server).chain_update("\n").chain_update(body);
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,197 @@
+//! Tests of the file that stores a server's tools: what is read back, and that no changed file is
+//! used.
+
+use std::fs;
+use std::path::Path;
+
+use mcpid::mcp::tools::{MAX_NAME, MAX_TOOLS, Tools};
+use mcpid::tower::{LearningModes, Mode, ModePolicy as _, Modes, ToolsFile, ToolsFileError};
+
+const SERVER: &str = "https://mcp.example.com/mcp";
+
+fn tools(list: &[(&str, bool)]) -> Tools {
+    let mut tools = Tools::new();
+    for (name, destructive) in list {
+        assert!(tools.note(name, *destructive));
+    }
+    tools
+}
+
+fn file(folder: &Path) -> ToolsFile {
+    ToolsFile::new(folder.join("tools.json"), SERVER)
+}
+
+#[test]
+fn what_was_saved_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    assert_eq!(file.load().unwrap(), Tools::new());
+    let odd = "\u{202e}\"\\\n{}\u{0}é";
+    let saved = tools(&[("read", false), ("drop", true), (odd, false), ("", false)]);
+    file.save(&saved).unwrap();
+    assert_eq!(file.load().unwrap(), saved);
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["tools.json"], "nothing else is left");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(file.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+    }
+    let modes = LearningModes::new(Modes::permissive()).with_destructive();
+    modes.add_tools(&file.load().unwrap());
+    let mode = |name| {
+        modes.mode(Some(mcpid::mcp::pattern::Operation { method: "tools/call", name: Some(name) }))
+    };
+    let found = [mode("read"), mode("drop"), mode("other")];
+    assert_eq!(found, [Mode::Permissive, Mode::Strict, Mode::Strict]);
+}
+
+#[test]
+fn the_largest_set_of_tools_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    let mut most = Tools::new();
+    for number in 0..MAX_TOOLS {
+        // Each of these characters needs six bytes as JSON.
+        assert!(
+            most.note(&format!("{number:04}{}", "\u{1}".repeat(MAX_NAME - 4)), number % 2 == 0)
+        );
+    }
+    file.save(&most).unwrap();
+    assert_eq!(file.load().unwrap(), most);
+    // The stored tools leave no room for others.
+    file.save(&tools(&[("more", false)])).unwrap();
+    assert_eq!(file.load().unwrap(), most);
+}
+
+/// Two processes share the file, and each saves what it knows.
+#[test]
+fn saving_adds_to_the_file_and_never_makes_a_tool_harmless() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    file.save(&tools(&[("a", true), ("b", false)])).unwrap();
+    file.save(&tools(&[("a", false), ("b", true), ("c", false)])).unwrap();
+    assert_eq!(file.load().unwrap(), tools(&[("a", true), ("b", true), ("c", false)]));
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let file = &file;
+            scope.spawn(move || file.save(&tools(&[(&format!("t{number}"), true)])).unwrap());
+        }
+    });
+    assert_eq!(file.load().unwrap().len(), 11);
+}
+
+#[test]
+fn no_changed_byte_and_no_cut_goes_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    let saved = tools(&[("read", false), ("drop", true)]);
+    file.save(&saved).unwrap();
+    let good = fs::read(file.path()).unwrap();
+    for at in 0..good.len() {
+        for change in [1, 0x20, 0x80] {
+            let mut bytes = good.clone();
+            bytes[at] ^= change;
+            fs::write(file.path(), &bytes).unwrap();
+            let loaded = file.load();
+            assert!(loaded.is_err(), "byte {at} ^ {change}: {loaded:?}");
+        }
+        fs::write(file.path(), &good[..at]).unwrap();
+        assert!(file.load().is_err(), "cut at {at}");
+    }
+    for (what, bytes) in [
+        ("a byte more", [&good[..], b" "].concat()),
+        ("twice", [&good[..], &good[..]].concat()),
+        ("a byte order mark", [b"\xef\xbb\xbf", &good[..]].concat()),
+        ("another format", String::from_utf8_lossy(&good).replace("tools/1", "tools/2").into()),
+        ("an older list", br#"{"tools":[{"name":"drop"}]}"#.to_vec()),
+    ] {
+        fs::write(file.path(), bytes).unwrap();
+        assert!(matches!(file.load(), Err(ToolsFileError::Damaged(_))), "{what}");
+    }
+    // A damaged file is replaced.
+    file.save(&saved).unwrap();
+    assert_eq!(fs::read(file.path()).unwrap(), good);
+}
+
+/// Returns a file with a right hash over `body`.
+fn sealed(body: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::digest(format!("{SERVER}\n{body}"));
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{\"mcpid\":\"tools/1\",\"server\":\"{SERVER}\",\"sha256\":\"{hex}\"}}\n{body}")
+}
+
+#[test]
+fn a_file_with_a_right_hash_is_validated_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    fs::write(file.path(), sealed("{\"destructive\":[\"a\"],\"harmless\":[\"b\"]}\n")).unwrap();
+    assert_eq!(file.load().unwrap(), tools(&[("a", true), ("b", false)]));
+    let long = "x".repeat(MAX_NAME + 1);
+    let many: Vec<String> = (0..=MAX_TOOLS).map(|n| format!("\"{n}\"")).collect();
+    for body in [
+        "{\"destructive\":[\"a\"],\"harmless\":[\"a\"]}".to_owned(),
+        "{\"destructive\":[],\"harmless\":[\"b\",\"b\"]}".to_owned(),
+        "{\"destructive\":[],\"destructive\":[],\"harmless\":[]}".to_owned(),
+        "{\"destructive\":[],\"harmless\":[],\"more\":1}".to_owned(),
+        "{\"destructive\":[]}".to_owned(),
+        "{\"destructive\":[1],\"harmless\":[]}".to_owned(),
+        "{\"destructive\":[],\"harmless\":[]}{}".to_owned(),
+        format!("{{\"destructive\":[],\"harmless\":[\"{long}\"]}}"),
+        format!("{{\"destructive\":[],\"harmless\":[{}]}}", many.join(",")),
+        String::new(),
+    ] {
+        fs::write(file.path(), sealed(&body)).unwrap();
+        let short: String = body.chars().take(80).collect();
+        assert!(matches!(file.load(), Err(ToolsFileError::Damaged(_))), "{short}");
+    }
+}
+
+#[test]
+fn the_file_of_another_server_is_neither_used_nor_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = file(folder.path());
+    ours.save(&tools(&[("read", false)])).unwrap();
+    let other = ToolsFile::new(ours.path(), "http://127.0.0.1:8000/mcp");
+    for error in [other.load().unwrap_err(), other.save(&Tools::new()).unwrap_err()] {
+        assert_eq!(error.to_string(), format!("it holds the tools of {SERVER}"));
+    }
+    assert_eq!(ours.load().unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_a_regular_file_that_others_cannot_write_is_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let ours = file(folder.path());
+    ours.save(&tools(&[("read", false)])).unwrap();
+    for (mode, usable) in [
+        (0o600, true),
+        (0o644, true),
+        (0o400, true),
+        (0o620, false),
+        (0o602, false),
+        (0o666, false),
+    ] {
+        fs::set_permissions(ours.path(), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(ours.load().is_ok(), usable, "{mode:o}");
+    }
+    let at = |name: &str| ToolsFile::new(folder.path().join(name), SERVER);
+    std::os::unix::fs::symlink("tools.json", folder.path().join("link")).unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    let sparse = fs::File::create(folder.path().join("sparse")).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    for name in ["link", "folder", "fifo", "sparse", "missing/file"] {
+        if name != "missing/file" {
+            assert!(at(name).load().is_err(), "{name}");
+        }
+        assert!(at(name).save(&Tools::new()).is_err(), "{name}");
+    }
+}
