@@ -32,6 +32,9 @@ const HOP_BY_HOP: [&str; 12] = [
     "expect",
 ];
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// Returns true if a field of the client is passed on to the upstream.
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
@@ -80,6 +83,20 @@ pub(super) fn request_fields(
         }
     }
     fields
+}
+
+/// Passes on the trace that is in the log line, and no other (W3C Trace Context section 3.2): a
+/// malformed `traceparent` is dropped, and `tracestate` with it. `trace` also says whether it is from
+/// the head.
+pub(super) fn set_trace(fields: &mut HeaderMap, trace: Option<(&str, bool)>) {
+    let is_from_head = trace.is_some_and(|(_, is_from_head)| is_from_head);
+    if !is_from_head {
+        fields.remove(TRACESTATE);
+    }
+    match trace.and_then(|(text, _)| HeaderValue::from_str(text).ok()) {
+        Some(value) => _ = fields.insert(TRACEPARENT, value),
+        None => _ = fields.remove(TRACEPARENT),
+    }
 }
 
 /// Joins `Cookie` lines into one: HTTP/2 clients may send several (RFC 9113 section 8.2.3).

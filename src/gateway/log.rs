@@ -33,7 +33,6 @@ mod traceparent;
 
 pub use lines::LogLines;
 pub use touch::LoggedTouch;
-use traceparent::is_traceparent;
 
 /// The version of the format, which is the first member of every line.
 pub const VERSION: u8 = 1;
@@ -321,10 +320,11 @@ impl LogLine {
         }
     }
 
-    /// Sets the trace to `text` if it has the form of a `traceparent`, and none is set yet.
+    /// Sets the trace to `text` if it has the form of a `traceparent`, and none is set yet. A trace of
+    /// a later version is set in the form of version 00.
     pub fn traced(&mut self, text: &str) {
-        if self.traceparent.is_none() && is_traceparent(text) {
-            self.traceparent = Some(LogText::new(text));
+        if self.traceparent.is_none() {
+            self.traceparent = traceparent::parse(text).map(|trace| LogText::new(&trace));
         }
     }
 

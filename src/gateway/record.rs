@@ -80,7 +80,9 @@ impl RequestRecords {
         }
         let mut traces = parts.headers.get_all("traceparent").iter();
         if let (Some(trace), None) = (traces.next(), traces.next()) {
-            record.note(|line| line.traced(trace.to_str().unwrap_or_default()));
+            let mut state = record.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.line.traced(trace.to_str().unwrap_or_default());
+            state.is_traced_by_head = state.line.traceparent.is_some();
         }
         record
     }
@@ -103,10 +105,12 @@ impl RequestRecords {
         version: &'static str,
     ) -> Arc<RequestRecord> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
+        self.metrics.begin();
         let mut line = LogLine::new(self.clock.now(), number, method, path);
         line.peer = peer.map(|peer| LogText::new(&peer.to_string()));
         line.http = Some(LogText::word(version));
-        let state = Mutex::new(RecordState { line, id: None, answered: None });
+        let state =
+            Mutex::new(RecordState { line, id: None, answered: None, is_traced_by_head: false });
         Arc::new(RequestRecord { records: Arc::clone(self), begun: Instant::now(), state })
     }
 }
@@ -124,6 +128,8 @@ struct RecordState {
     id: Option<EchoedId>,
     /// The time from the head of the request to the head of the answer.
     answered: Option<Duration>,
+    /// Whether the trace is from the field `traceparent`, and not from the body.
+    is_traced_by_head: bool,
 }
 
 impl RequestRecord {
@@ -135,6 +141,13 @@ impl RequestRecord {
     /// Returns the id of the JSON-RPC request.
     pub(super) fn id(&self) -> Option<EchoedId> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
+    }
+
+    /// Returns the trace of the request (W3C Trace Context), and whether it is from the head.
+    pub(super) fn trace(&self) -> Option<(LogText, bool)> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let trace = state.line.traceparent.clone()?;
+        Some((trace, state.is_traced_by_head))
     }
 
     /// Records that the head of the answer is sent now.
