@@ -21,6 +21,7 @@ use crate::nonce::{Claim, NonceStore, StoreError};
 use crate::sign::Nonce;
 use crate::verify::rejection::chain;
 
+use super::admin_host::{AdminHost, AdminHosts};
 use super::body::{AnswerBody, GatewayBody};
 use super::exposition::Exposition;
 use super::metrics::Metrics;
@@ -166,13 +167,31 @@ pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     page: Option<ReportPage>,
+    hosts: AdminHosts,
 }
 
 impl Admin {
-    /// Makes the service. A request over TCP must name an address or `localhost` as its host.
-    /// Otherwise a web page could reach the service through a host name of its own (DNS rebinding).
+    /// Makes the service. A request over TCP must name an address or `localhost` as its host, or an
+    /// accepted name. Otherwise a web page could reach the service through a host name of its own
+    /// (DNS rebinding).
     pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Self {
-        Admin { readiness, metrics, page: None }
+        Admin { readiness, metrics, page: None, hosts: AdminHosts::default() }
+    }
+
+    /// Also accepts host names that exist only in private networks: names without a full stop, as of
+    /// containers, and those below `svc`, `local`, `internal`, `localhost`, `home.arpa`, `lan` and
+    /// `consul`. No web page can have such a name.
+    #[must_use]
+    pub fn with_private_names(mut self) -> Self {
+        self.hosts.private = true;
+        self
+    }
+
+    /// Also accepts these host names, with any port.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = AdminHost>) -> Self {
+        self.hosts.named.extend(hosts);
+        self
     }
 
     pub(super) fn readiness(&self) -> Arc<Readiness> {
@@ -191,8 +210,9 @@ impl Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
         }
-        if !Admin::is_asked_by_address(request) {
-            let words = "ask by address or as localhost\n";
+        let is_local = request.extensions().get::<Peer>() == Some(&Peer::Unix);
+        if !is_local && !self.hosts.accept(request.uri(), request.headers()) {
+            let words = "ask by address, as localhost, or by a name that --admin-host gives\n";
             return text(StatusCode::MISDIRECTED_REQUEST, words.to_owned());
         }
         match (request.uri().path(), &self.page) {
@@ -232,24 +252,6 @@ impl Admin {
             }
             _ => text(StatusCode::NOT_FOUND, "there is nothing at this path\n".to_owned()),
         }
-    }
-
-    /// Returns true if `Host` is an address or `localhost`. Any other name could belong to an
-    /// attacker, who lets it resolve to this machine.
-    fn is_asked_by_address(request: &Request<Incoming>) -> bool {
-        if request.extensions().get::<Peer>() == Some(&Peer::Unix) {
-            return true;
-        }
-        let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let Some(named) = named.or(request.uri().authority().map(|a| a.as_str())) else {
-            return false;
-        };
-        let host = match named.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => host,
-            _ => named,
-        };
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        host.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
     }
 }
 

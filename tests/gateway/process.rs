@@ -39,6 +39,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     assert_eq!(get(&admin, "/readyz", &admin).await.body, b"ready\n");
     assert_eq!(get(&admin, "/readyz", "localhost").await.status, 200);
     assert_eq!(get(&admin, "/readyz", "rebound.example").await.status, 421);
+    assert_eq!(get(&admin, "/readyz", "gateway.monitoring.svc").await.status, 421);
     assert_eq!(get(&admin, "/nothing", &admin).await.status, 404);
     let numbers = String::from_utf8(get(&admin, "/metrics", &admin).await.body).unwrap();
     for line in [
@@ -190,6 +191,8 @@ fn a_wrong_configuration_file_is_reported() {
         "    strict       resources/*: resources/directory/read resources/list resources/read ",
         "    nonces       redis://127.0.0.1:1\n",
         "    admin        none\n",
+        "    log          stdout\n",
+        "    tools        asked of the upstream; stored in ",
     ] {
         assert!(result.contains(line), "no {line:?} in {result}");
     }
@@ -236,6 +239,10 @@ fn a_wrong_configuration_file_is_reported() {
         ("[gateway]\nmode = \"strict\"", "there is no setting \"gateway\""),
         ("upstream = \"a\"\nupstream = \"b\"", "duplicate key"),
         ("tls-cert = \"x\"", "--tls-key is missing"),
+        (
+            "upstream = \"http://127.0.0.1/mcp\"\norigin = \"https://h\"\nopen = [\"/a\", \"/mcp/b\"]",
+            "line 3: --open",
+        ),
         ("mode = false", "\"mode\" cannot be true or false"),
         ("upstream = \"http://me:s3cr3t@h/mcp\"", "user information"),
     ] {
@@ -244,6 +251,11 @@ fn a_wrong_configuration_file_is_reported() {
         assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
         assert!(!said.contains("s3cr3t"), "{said}");
     }
+    // A file that a setting names cannot be used.
+    let files = "tls-key = \"k.pem\"\ntls-cert = \"none/c.pem\"\n";
+    let (code, said, _) = check(&format!("{good}{files}"), &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("g.toml: line 4: cannot read none/c.pem"), "{said}");
     // Faults that show only when all options are combined.
     for (more, words) in [
         (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),
@@ -257,6 +269,12 @@ fn a_wrong_configuration_file_is_reported() {
         (&["--allow-origin", "https://APP.example.com"], "not an origin as browsers write it"),
         (&["--upstream", "http://192.0.2.1/mcp"], "can forge Mcpid-Status"),
         (&["--admin", "0.0.0.0:9"], "shows which client calls which tool"),
+        (
+            &["--allow-remote-admin"],
+            "--allow-remote-admin would change nothing: there is no --admin",
+        ),
+        (&["--admin-host", "a.example"], "--admin-host would change nothing: there is no --admin"),
+        (&["--admin-host", "a.example:9090"], "not a host name such as gateway.example.com"),
         (&["--origin", "https://mcp.example.com/"], "an origin has no path"),
     ] {
         let (code, said, _) = check(good, more);
@@ -267,4 +285,28 @@ fn a_wrong_configuration_file_is_reported() {
         check(good, &["--upstream", "http://192.0.2.1/mcp", "--allow-remote-upstream"]).0,
         0
     );
+}
+
+/// Prometheus asks by the name of a service. A name that a web page can have is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_ask_by_the_name_of_a_service_if_that_is_allowed() {
+    let behind = TestUpstream::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let admin = format!("0.0.0.0:{}", free_port());
+    let args = ["--admin", &admin, "--allow-remote-admin", "--admin-host", "Metrics.example.com"];
+    let gateway = crate::operation::Started::new(&folder, &behind, Stdio::null(), &args);
+    drop(gateway.connect().await);
+    let admin = admin.replace("0.0.0.0", "127.0.0.1");
+    for (host, status) in [
+        ("127.0.0.1", 200),
+        ("gateway", 200),
+        ("gateway:9090", 200),
+        ("gateway.monitoring.svc.cluster.local:9090", 200),
+        ("metrics.example.com", 200),
+        ("rebound.example", 421),
+        ("metrics.example.com.rebound.example", 421),
+        ("gateway, rebound.example", 421),
+    ] {
+        assert_eq!(get(&admin, "/metrics", host).await.status, status, "{host}");
+    }
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::program::Running;
+use crate::program::{Running, free_port, get};
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 
 pub(crate) type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
@@ -165,10 +165,13 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
         ],
     );
     let upstream = format!("{origin}/mcp");
+    let admin = format!("127.0.0.1:{}", free_port());
     let outer = Running::start_for_own_address(
         &folder,
         "https",
         &[
+            "--admin",
+            &admin,
             "--upstream",
             &upstream,
             "--upstream-ca",
@@ -197,6 +200,15 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let plain = curl(&[&url.replace("https", "http")], &signed());
     assert!(plain.contains("000"), "{plain}");
 
+    // Operators see when the certificate expires.
+    let expiry = async |of: &Path| {
+        let numbers = get(&admin, "/metrics", &admin).await.body;
+        let expiry = mcpid::net::tls::expiry(&fs::read(of).unwrap()).unwrap().unix();
+        let line = format!("mcpid_certificate_expiry_timestamp_seconds {expiry}\n");
+        assert!(String::from_utf8(numbers).unwrap().contains(&line), "no {line}");
+    };
+    expiry(&cert).await;
+
     // A new certificate is used without a restart. A broken file changes nothing.
     fs::write(&cert, "no certificate").unwrap();
     outer.wait_for("what was read before stays in use");
@@ -212,6 +224,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     assert!(output.contains("200"), "{output}");
+    expiry(&next).await;
     // An upstream with an untrusted certificate gets no request.
     let reached = behind.got().len();
     let doubtful = Running::start_for_own_address(

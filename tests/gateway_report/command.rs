@@ -118,3 +118,61 @@ fn a_file_that_is_no_report_is_not_replaced_and_a_failure_leaves_the_old_page() 
         assert_eq!(fs::read_to_string(&page).unwrap(), format!("{MARK}old"));
     }
 }
+
+fn gzip(folder: &Path, name: &str) {
+    let output = Command::new("gzip").arg(name).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn rotated_logs_are_unpacked() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let all = out(&report(folder.path(), &[], &log()));
+    let text = log();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for (name, line) in [("log.2", lines[0]), ("log.1", lines[1]), ("log", lines[2])] {
+        fs::write(at(name), line).unwrap();
+    }
+    gzip(folder.path(), "log.2");
+    gzip(folder.path(), "log.1");
+    for order in [["log", "log.1.gz", "log.2.gz"], ["log.2.gz", "log", "log.1.gz"]] {
+        assert_eq!(out(&report(folder.path(), &order, "")), all, "{order:?}");
+    }
+    // Several packed files in one, as `cat` joins them, and under any name.
+    let [older, newer] = ["log.2.gz", "log.1.gz"].map(|name| fs::read(at(name)).unwrap());
+    fs::write(at("joined"), [&older[..], &newer[..]].concat()).unwrap();
+    assert_eq!(out(&report(folder.path(), &["joined", "log"], "")), all);
+    // A packed log that was cut off is no shorter log.
+    for cut in [&newer[..newer.len() - 1], &newer[..newer.len() / 2], &newer[..12]] {
+        fs::write(at("cut"), cut).unwrap();
+        let output = report(folder.path(), &["log", "cut"], "");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("cannot read cut: "), "{said}");
+    }
+    for (start, packer) in
+        [(&b"\x28\xb5\x2f\xfd\0\0\0"[..], "zstd"), (b"\xfd7zXZ\0\0", "xz"), (b"BZh91AY", "bzip2")]
+    {
+        fs::write(at("other log"), start).unwrap();
+        let output = report(folder.path(), &["other log"], "");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let hint = format!("hint: {packer} -dc 'other log' | mcpid gateway report\n");
+        assert!(said.contains(&hint), "{said}");
+    }
+}
+
+#[test]
+fn no_log_counts_twice() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("log"), log()).unwrap();
+    fs::hard_link(folder.path().join("log"), folder.path().join("linked")).unwrap();
+    symlink("log", folder.path().join("link")).unwrap();
+    for other in ["log", "./log", "linked", "link"] {
+        let output = report(folder.path(), &["log", other], "");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&format!("log and {other} are the same file")), "{said}");
+    }
+}

@@ -56,7 +56,8 @@ pub(crate) fn run(act: &AuditAct, ui: &mut Ui) -> Result<Exit, Failure> {
 /// Creates a log, and prints the public key that auditors pin.
 fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::audit(args.log.audit.as_deref())?;
-    place.make_default_folder()?;
+    place.make_default_folder(files::NAME_THE_LOG)?;
+    files::check_folder(&place.path).map_err(|f| place.suggest(f, files::NAME_THE_LOG))?;
     passphrase::keep_out_of_dumps();
     let secret = SecretKey::generate(&mut SysRng).map_err(|error| {
         let message = format!("the operating system gives no random numbers: {error}");

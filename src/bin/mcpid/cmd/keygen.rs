@@ -65,8 +65,10 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// Checks that the keyfile can be written, before a person is asked anything.
 fn check_output(place: &NamedPath) -> Result<(), Failure> {
-    place.make_default_folder()?;
+    let elsewhere = "name the file: mcpid keygen -o FILE";
+    place.make_default_folder(elsewhere)?;
     files::check_free(&place.path).map_err(|failure| match failure.code {
+        "permission" | "read_only" => place.suggest(failure, elsewhere),
         "is_folder" => {
             let inside = place.path.join("key.json");
             failure.hint(format!("mcpid keygen -o {}", path_word(&inside)))

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::args::misplaced_secret::check_path;
 use crate::args::{ClaimingArgs, OpeningArgs};
-use crate::input::files::{self, NamedBy};
+use crate::input::files::{self, NAME_THE_STORE, NamedBy};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
@@ -129,11 +129,19 @@ pub(crate) fn open_to_serve(
     allowed: ClaimingArgs,
     ui: &mut Ui,
 ) -> Result<OpenedStore, Failure> {
-    if let files::NonceStoreName::Default(place) = files::nonces(flag)? {
-        place.make_default_folder()?;
+    let default = match files::nonces(flag)? {
+        files::NonceStoreName::Default(place) => Some(place),
+        files::NonceStoreName::Named(..) => None,
+    };
+    if let Some(place) = &default {
+        place.make_default_folder(NAME_THE_STORE)?;
+        files::check_folder(&place.path).map_err(|f| place.suggest(f, NAME_THE_STORE))?;
     }
     let url = named_to_serve(flag, ui)?;
-    open_at(&url, retention, allowed, ui)
+    open_at(&url, retention, allowed, ui).map_err(|failure| match default {
+        Some(place) if failure.code != TOO_SHORT => place.suggest(failure, NAME_THE_STORE),
+        _ => failure,
+    })
 }
 
 fn open_at(

@@ -7,6 +7,7 @@ use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
 
+use super::known_tools::KnownToolsSettings;
 use super::settings::GatewaySettings;
 use crate::args::{FrontFlags, ModeName};
 use crate::cmd::audit::open::ExistingLog;
@@ -34,6 +35,13 @@ struct ConfigCheck<'a> {
     /// The number of trusted keys.
     keys: usize,
     tls: bool,
+    /// The last second at which all certificates are valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_expiry: Option<String>,
+    /// Paths that need no signature, besides the documents for OAuth clients.
+    open: Vec<String>,
+    /// The file of the log; `None` if it goes to stdout.
+    log: Option<String>,
     audit: Option<String>,
     audit_in_use: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +50,9 @@ struct ConfigCheck<'a> {
     strict: Vec<Matched<'a>>,
     permissive: Vec<Matched<'a>>,
     touch: Vec<Matched<'a>>,
+    /// How the upstream's tools are known, for `--strict destructive`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<String>,
     nonces: String,
     admin: Option<String>,
     /// The first trusted keys, each with its id and name.
@@ -109,6 +120,9 @@ pub(crate) fn report(
         },
         keys: settings.judging.keys(),
         tls: settings.tls.is_some(),
+        certificate_expiry: settings.tls.as_ref().map(|served| served.expiry.to_string()),
+        open: args.open.iter().map(ToString::to_string).collect(),
+        log: args.log.as_ref().map(|path| path.display().to_string()),
         audit: audit.map(|audit| audit.place.name()),
         audit_in_use: audit.map(|audit| audit.in_use),
         witnesses: witnesses.map(understood),
@@ -116,6 +130,7 @@ pub(crate) fn report(
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
         touch: args.touch.iter().map(|text| matched(text)).collect(),
+        tools: settings.tools.as_ref().map(KnownToolsSettings::described),
         nonces: nonce_store::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
         admin: settings.admin.as_ref().map(ToString::to_string),
         trusted: trusted
@@ -203,9 +218,19 @@ impl ConfigCheck<'_> {
                 format!("{}: {}", permissive.pattern, permissive.described()),
             ));
         }
+        for open in &self.open {
+            rows.push(("open", format!("{open}, without a signature")));
+        }
+        if let Some(expiry) = &self.certificate_expiry {
+            rows.push(("certificate", format!("valid until {expiry}")));
+        }
         let none = || "none".to_owned();
+        if let Some(tools) = &self.tools {
+            rows.push(("tools", tools.clone()));
+        }
         rows.push(("nonces", self.nonces.clone()));
         rows.push(("admin", self.admin.clone().unwrap_or_else(none)));
+        rows.push(("log", self.log.clone().unwrap_or_else(|| "stdout".to_owned())));
         rows.push(("audit", self.audit.clone().unwrap_or_else(none)));
         if let Some(witnesses) = &self.witnesses {
             rows.push(("quorum", ui.shown(&witnesses.quorum).into_owned()));

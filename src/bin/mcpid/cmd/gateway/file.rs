@@ -23,6 +23,9 @@ use crate::output::ui::path_word;
 /// The largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// The shortest value of a setting by which a message is recognised, in bytes.
+const MIN_VALUE_NAMED: usize = 4;
+
 /// Flags that a file cannot set.
 const NOT_IN_FILES: [&str; 7] =
     ["config", "check-config", "help", "json", "quiet", "verbose", "version"];
@@ -42,6 +45,23 @@ struct FileSetting {
     line: usize,
     /// The flag with the same name and its values, as words of a command line.
     words: Vec<OsString>,
+}
+
+impl FileSetting {
+    /// Returns the length of the longest value of this setting that `message` names as a whole word;
+    /// `None` if it names none. Short values, such as numbers, can stand in a message by chance.
+    fn named_in(&self, message: &str) -> Option<usize> {
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
+        let values = self.words.iter().filter_map(|word| Some(word.to_str()?.split_once('=')?.1));
+        let named = values.filter(|value| {
+            value.len() >= MIN_VALUE_NAMED
+                && message.match_indices(value).any(|(at, _)| {
+                    let (before, after) = (&message[..at], &message[at + value.len()..]);
+                    !before.ends_with(is_part) && !after.starts_with(is_part)
+                })
+        });
+        named.map(str::len).max()
+    }
 }
 
 impl ConfigFile {
@@ -114,24 +134,34 @@ impl ConfigFile {
         Ok(whole)
     }
 
-    /// If the message of `failure` begins with a flag that is set in this file and not in `argv`,
-    /// adds the file and line.
+    /// Adds the file and line of the setting that `failure` is about, if that setting is not
+    /// overridden in `argv`: its message begins with the flag of the same name, or else names the
+    /// longest value.
     pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
-        let flag = |setting: &FileSetting| format!("--{}", setting.key);
-        let is_about = |setting: &&FileSetting| {
-            failure.message.strip_prefix(&flag(setting)).is_some_and(|rest| {
+        let by_flag = |setting: &&FileSetting| {
+            argv.iter().filter_map(|word| word.to_str()).any(|word| {
+                let flag = word.split('=').next().and_then(|flag| flag.strip_prefix("--"));
+                flag == Some(setting.key.as_str())
+            })
+        };
+        let is_named = |setting: &&FileSetting| {
+            let rest = failure.message.strip_prefix("--");
+            rest.and_then(|rest| rest.strip_prefix(setting.key.as_str())).is_some_and(|rest| {
                 !rest.starts_with(|next: char| next == '-' || next.is_ascii_alphanumeric())
             })
         };
-        if let Some(setting) = self.settings.iter().find(is_about) {
-            let on_the_line = argv
-                .iter()
-                .filter_map(|word| word.to_str())
-                .any(|word| word.split('=').next() == Some(flag(setting).as_str()));
-            if !on_the_line {
-                failure.message =
-                    format!("{}: line {}: {}", self.name, setting.line, failure.message);
-            }
+        let mut settings = self.settings.iter().filter(|setting| !by_flag(setting));
+        let named = settings.clone().find(is_named).map(|setting| setting.line);
+        let valued = || {
+            let length = |setting: &FileSetting| setting.named_in(&failure.message);
+            let (_, setting) = settings
+                .by_ref()
+                .filter_map(|s| Some((length(s)?, s)))
+                .max_by_key(|(length, _)| *length)?;
+            Some(setting.line)
+        };
+        if let Some(line) = named.or_else(valued) {
+            failure.message = format!("{}: line {line}: {}", self.name, failure.message);
         }
         failure
     }

@@ -1,17 +1,15 @@
 //! `mcpid gateway report`: reads logs of the gateway, and prints what an operator needs to know
 //! before enabling strict mode.
 
-use std::io::BufReader;
 use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::gateway::log::LogLines;
 use mcpid::gateway::report::{MARK, RolloutReport, RolloutTally};
 
+use super::report_input;
 use crate::args::GatewayReportArgs;
-use crate::input::files;
 use crate::output::exit::Exit;
-use crate::output::failure::{Failure, reason};
+use crate::output::failure::Failure;
 use crate::output::page::{PageKind, PageOutput};
 use crate::output::ui::{Ui, path_word, shell_word};
 
@@ -65,13 +63,10 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
     let (mut apart, mut lines) = (0_u64, 0_u64);
     let stdin = [Path::new("-").to_owned()];
     let logs = if args.logs.is_empty() { &stdin[..] } else { &args.logs };
-    for path in logs {
-        let files::OpenedInput { name, reader } = files::open(Some(path), ui)?;
-        for line in LogLines::new(BufReader::with_capacity(256 * 1024, reader)) {
-            let line = line.map_err(|e| {
-                let (code, why) = reason(&e);
-                Failure::new(Exit::Input, code, format!("cannot read {name}: {why}"))
-            })?;
+    for input in report_input::open(logs, ui)? {
+        let (name, input_lines) = input.lines()?;
+        for line in input_lines {
+            let line = line.map_err(|e| report_input::broken(&name, &e))?;
             lines += 1;
             if lines.is_multiple_of(PROGRESS_LINES) {
                 ui.progress(&format!("{lines} lines"));

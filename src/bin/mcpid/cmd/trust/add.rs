@@ -54,9 +54,10 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     new.not_after = args.not_after.into_iter().chain(found.not_after).min();
     new.allow = (!patterns.is_empty()).then_some(patterns);
 
-    place.make_default_folder()?;
+    let elsewhere = "name the file: --trust FILE";
+    place.make_default_folder(elsewhere)?;
     if std::fs::symlink_metadata(&place.path).is_err() {
-        files::check_folder(&place.path)?;
+        files::check_folder(&place.path).map_err(|f| place.suggest(f, elsewhere))?;
     }
     let mut namesakes = 0;
     let added = trust::create_or_edit(&place.path, |document| {
