@@ -674,7 +674,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__authz)
-            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
+            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -777,6 +777,10 @@ _mcpid() {
                     return 0
                     ;;
                 --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin-host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -998,7 +1002,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
+            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --learned-tools --tools-key --passphrase-file --passphrase-fd --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1100,6 +1104,10 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --admin-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-connections)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1141,6 +1149,22 @@ _mcpid() {
                     return 0
                     ;;
                 --witness-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --learned-tools)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tools-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --passphrase-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -234,6 +234,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tls-key -d 'A PEM file of the private key that belongs to --tls-cert' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l admin-host -d 'A further host name by which --admin may be asked; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l max-connections -d 'The most connections at the same time, and the most requests that wait for the server [default: 10000, or what the limit on open files allows]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l budget -d 'The memory for bodies that wait for their verdict, for all requests together; a quarter of it is reserved for valid signatures [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
@@ -247,6 +248,10 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait at the same time share one fdatasync'
 checkpoint\t'When the system has it; a power cut can lose entries since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l witness-policy -d 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l learned-tools -d 'Where the tools are stored that the server has listed, for --strict destructive after a restart [default: a file of this user]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tools-key -d 'The key with which the gateway signs its own question for the list of tools, if the server verifies signatures too: a keyfile, or ssh-agent:ID' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l path -d 'The path of the endpoint [default: that of the upstream]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; turns on answers to browsers (CORS); may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l upstream-ca -d 'A PEM file of the authorities to trust for an https upstream, in place of those of this machine' -r -F
@@ -255,7 +260,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; all users of the store then refuse requests for about that window'
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach, also by names that exist only in private networks, such as gateway and gateway.monitoring.svc'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-bodies -d 'Keep bodies as well as their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l preserve-host -d 'Pass on Host and Origin as the client sent them'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l allow-remote-upstream -d 'Allow a plain http upstream on another machine, although an attacker on the network can forge Mcpid-Status'
@@ -357,6 +362,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-cert -d 'A PEM
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tls-key -d 'A PEM file of the private key that belongs to --tls-cert' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l log -d 'Append one JSON line for each request to this file, not to stdout; opened anew on SIGHUP' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l admin -d 'The address at which to serve /healthz, /readyz and /metrics' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l admin-host -d 'A further host name by which --admin may be asked; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l max-connections -d 'The most connections at the same time, and the most requests that wait for the server [default: 10000, or what the limit on open files allows]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l budget -d 'The memory for bodies that wait for their verdict, for all requests together; a quarter of it is reserved for valid signatures [default: 256MiB]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l head-timeout -d 'How long a client may take to send a request\'s head [default: 10s]' -r
@@ -377,7 +383,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote -d 'A
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l check-config -d 'Check flags, configuration, trust files and certificates, and exit'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-evicting-store -d 'Use Redis servers that evict keys when full, although a nonce can then be used twice without notice'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l raise-retention -d 'Make the store keep nonces for longer, if this window needs it; all users of the store then refuse requests for about that window'
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach'
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote-admin -d 'Allow an --admin address that other machines can reach, also by names that exist only in private networks, such as gateway and gateway.monitoring.svc'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-bodies -d 'Keep bodies as well as their digests'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -s q -l quiet -d 'Print only failures and warnings on stderr'
