@@ -62,11 +62,7 @@ pub(super) struct ToolsLearning {
 
 impl ToolsLearning {
     /// Makes the modes of `config` count what they learn, and watch for changes of the list.
-    pub(super) fn new(
-        config: &Config,
-        metrics: &Arc<Metrics>,
-        clock: &Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Self {
         let changed = Arc::new(Notify::new());
         let (metrics, clock) = (Arc::clone(metrics), Arc::clone(clock));
         let modes = &config.modes;
