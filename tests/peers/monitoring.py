@@ -160,3 +160,4 @@ def resolved(stand: Stand) -> None:
 
 def cases(stand: Stand):
     yield "alerts: each fires for its own reason", lambda: fires(stand)
+    yield "dashboard and alerts: Prometheus resolves every query", lambda: resolved(stand)
