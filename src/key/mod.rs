@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
-//! key.json | ssh-agent ─ source ─► Sign, wherever the private half is
+//! key.json | ssh-agent | exec: ─ source ─► Sign, wherever the private half is
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 #[cfg(unix)]
 pub mod agent;
 mod ecdsa;
+pub mod exec;
 pub mod file_watch;
 pub mod format;
 mod json;

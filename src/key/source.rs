@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `PATH` | a keyfile |
 //! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
+//! | `exec:PROGRAM [ARG…]` | a program that signs ([`super::exec`]) |
 //!
 //! A new source is a variant of [`KeyRef`] and of [`FoundKey`], and a type that implements
 //! [`Sign`]. Callers use only that trait.
@@ -13,12 +14,17 @@ use std::sync::Arc;
 
 #[cfg(unix)]
 use super::agent::{Agent, AgentKey, AgentSecurityKey, ChooseError};
+#[cfg(unix)]
+use super::exec::ExecKey;
+use super::exec::{ExecCommand, ExecCommandError};
 use super::keyfile::{Keyfile, KeyfileError};
 use super::store::{self, FileError};
-use super::{PublicKey, Sign};
+use super::{KeyId, PublicKey, Sign};
 
 /// The prefix of an `ssh-agent:` reference.
 pub const SSH_AGENT: &str = "ssh-agent:";
+/// The prefix of an `exec:` reference.
+pub const EXEC: &str = "exec:";
 
 /// A reference to a signing key, as given in a flag or variable.
 ///
@@ -30,9 +36,10 @@ pub const SSH_AGENT: &str = "ssh-agent:";
 /// let parse = |text: &str| KeyRef::parse(Path::new(text));
 /// assert_eq!(parse("keys/alice.json")?, KeyRef::File("keys/alice.json".into()));
 /// assert_eq!(parse("ssh-agent:alice")?, KeyRef::Agent("alice".to_owned()));
-/// // Not a file of that name: that is ./pkcs11:token.
-/// assert!(parse("pkcs11:token").is_err());
-/// assert_eq!(parse("./pkcs11:token")?, KeyRef::File("./pkcs11:token".into()));
+/// assert!(matches!(parse("exec:sign-by-kms alias/agent")?, KeyRef::Exec(_)));
+/// // Not a file of that name: that is ./keychain:alice.
+/// assert!(parse("keychain:alice").is_err());
+/// assert_eq!(parse("./keychain:alice")?, KeyRef::File("./keychain:alice".into()));
 /// # Ok::<(), mcpid::key::source::KeyRefError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +50,59 @@ pub enum KeyRef {
     /// The key in the ssh-agent that has this fingerprint, key id or comment. An empty text names
     /// the agent's only key.
     Agent(String),
+    /// The key that this program keeps.
+    Exec(ExecCommand),
 }
 
-/// A reference with a scheme that names no source of keys.
+/// A text that is no reference to a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{scheme}: is no source of keys; a key is a file or {SSH_AGENT}ID")]
 #[non_exhaustive]
-pub struct KeyRefError {
-    /// The scheme, without its colon: at most 32 ASCII characters.
-    pub scheme: String,
+pub enum KeyRefError {
+    /// The scheme names no source of keys.
+    #[error("{scheme}: is no source of keys; a key is a file, {SSH_AGENT}ID or {EXEC}PROGRAM")]
+    UnknownScheme {
+        /// The scheme, without its colon: at most 32 ASCII characters.
+        scheme: String,
+    },
+    /// `exec:` without a usable command.
+    #[error(transparent)]
+    Exec(#[from] ExecCommandError),
+}
+
+/// What a source may need beside the reference, to find a key.
+///
+/// ```
+/// use mcpid::key::source::FindOptions;
+///
+/// let options = FindOptions::default().with_agent("/run/user/1000/ssh-agent");
+/// assert!(options.public_key().is_none());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FindOptions {
+    agent: Option<PathBuf>,
+    public_key: Option<PublicKey>,
+}
+
+impl FindOptions {
+    /// Sets the socket of the user's ssh-agent.
+    #[must_use]
+    pub fn with_agent(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.agent = Some(socket.into());
+        self
+    }
+
+    /// Pins the public key. A source that cannot tell the public half uses this one, and the key of
+    /// any other source must be this one.
+    #[must_use]
+    pub fn with_public_key(mut self, key: PublicKey) -> Self {
+        self.public_key = Some(key);
+        self
+    }
+
+    /// Returns the pinned public key.
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        self.public_key.as_ref()
+    }
 }
 
 impl KeyRef {
@@ -60,7 +111,7 @@ impl KeyRef {
     /// 3986 section 3.1). All other texts are paths, so `./ssh-agent:x` is a file.
     ///
     /// # Errors
-    /// [`KeyRefError`] for a scheme that is not known.
+    /// [`KeyRefError`] for a scheme that is not known, and a command without a program.
     pub fn parse(text: &Path) -> Result<Self, KeyRefError> {
         let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once(':')) else {
             return Ok(KeyRef::File(text.to_owned()));
@@ -73,28 +124,42 @@ impl KeyRef {
         match scheme {
             _ if !is_scheme => Ok(KeyRef::File(text.to_owned())),
             "ssh-agent" => Ok(KeyRef::Agent(rest.to_owned())),
-            _ => Err(KeyRefError { scheme: scheme.to_owned() }),
+            "exec" => Ok(KeyRef::Exec(ExecCommand::split(rest)?)),
+            _ => Err(KeyRefError::UnknownScheme { scheme: scheme.to_owned() }),
         }
     }
 
-    /// Finds the key without reading its secret: a keyfile stays sealed, and an agent is only asked
-    /// for its list. `agent` is the socket of the user's ssh-agent, if there is one.
+    /// Finds the key without reading its secret: a keyfile stays sealed, an agent is only asked for
+    /// its list, and a program is not started.
     ///
     /// # Errors
     /// [`FindKeyError`].
-    pub fn find(&self, agent: Option<&Path>) -> Result<FoundKey, FindKeyError> {
-        match self {
-            KeyRef::File(path) => Ok(FoundKey::File(Box::new(store::load_keyfile(path)?))),
+    pub fn find(&self, options: &FindOptions) -> Result<FoundKey, FindKeyError> {
+        let found = match self {
+            KeyRef::File(path) => FoundKey::File(Box::new(store::load_keyfile(path)?)),
             #[cfg(unix)]
             KeyRef::Agent(wanted) => {
-                let socket = agent.ok_or(FindKeyError::NoAgent)?;
-                Ok(FoundKey::Agent(Arc::new(Agent::at(socket).choose(wanted)?)))
+                let socket = options.agent.as_ref().ok_or(FindKeyError::NoAgent)?;
+                FoundKey::Agent(Arc::new(Agent::at(socket).choose(wanted)?))
+            }
+            #[cfg(unix)]
+            KeyRef::Exec(command) => {
+                let public = options.public_key.clone().ok_or(FindKeyError::NoPublicKey)?;
+                if public.is_weak() {
+                    return Err(FindKeyError::Weak);
+                }
+                FoundKey::Exec(Arc::new(ExecKey::new(command.clone(), public)))
             }
             #[cfg(not(unix))]
-            KeyRef::Agent(_) => {
-                let _ = agent;
-                Err(FindKeyError::NoAgent)
+            KeyRef::Agent(_) => return Err(FindKeyError::NoAgent),
+            #[cfg(not(unix))]
+            KeyRef::Exec(_) => return Err(FindKeyError::NoPrograms),
+        };
+        match options.public_key() {
+            Some(pinned) if pinned != found.public() => {
+                Err(FindKeyError::AnotherKey { pinned: *pinned.id(), found: *found.public().id() })
             }
+            _ => Ok(found),
         }
     }
 }
@@ -137,6 +202,24 @@ pub enum FindKeyError {
     #[cfg(unix)]
     #[error(transparent)]
     Agent(#[from] ChooseError),
+    /// The source cannot tell the public half of the key, and no public key is pinned.
+    #[error("the public key is not given")]
+    NoPublicKey,
+    /// The pinned public key is weak: signatures under it prove nothing.
+    #[error("the public key is weak: signatures under it prove nothing")]
+    Weak,
+    /// The source has another key than the pinned one.
+    #[error("the key is {found}, and the public key that was given is {pinned}")]
+    AnotherKey {
+        /// The id of the pinned public key.
+        pinned: KeyId,
+        /// The id of the key that was found.
+        found: KeyId,
+    },
+    /// This build starts no programs.
+    #[cfg(not(unix))]
+    #[error("programs that sign are supported on Unix only")]
+    NoPrograms,
 }
 
 /// A key that can sign. Its secret has not been read yet.
@@ -148,6 +231,9 @@ pub enum FoundKey {
     /// The key is in an ssh-agent, and its secret stays there.
     #[cfg(unix)]
     Agent(Arc<AgentKey>),
+    /// A program keeps the key.
+    #[cfg(unix)]
+    Exec(Arc<ExecKey>),
 }
 
 impl FoundKey {
@@ -156,7 +242,7 @@ impl FoundKey {
         match self {
             FoundKey::File(keyfile) => !keyfile.is_plain(),
             #[cfg(unix)]
-            FoundKey::Agent(_) => false,
+            FoundKey::Agent(_) | FoundKey::Exec(_) => false,
         }
     }
 
@@ -172,20 +258,25 @@ impl FoundKey {
             FoundKey::File(keyfile) => keyfile.public(),
             #[cfg(unix)]
             FoundKey::Agent(key) => key.public(),
+            #[cfg(unix)]
+            FoundKey::Exec(key) => key.public(),
         }
     }
 
-    /// Returns the keyfile's name or the agent's comment. Either can be any text.
+    /// Returns the keyfile's name, the agent's comment, or the file name of the program. Each can
+    /// be any text.
     pub fn name(&self) -> &str {
         match self {
             FoundKey::File(keyfile) => keyfile.name(),
             #[cfg(unix)]
             FoundKey::Agent(key) => key.comment(),
+            #[cfg(unix)]
+            FoundKey::Exec(key) => key.name(),
         }
     }
 
-    /// Opens the key, with the passphrase of a sealed keyfile. Signing with a key in an agent
-    /// blocks the thread until the agent has answered.
+    /// Opens the key, with the passphrase of a sealed keyfile. Signing with a key in an agent or
+    /// behind a program blocks the thread until that has answered.
     ///
     /// # Errors
     /// As [`Keyfile::open`].
@@ -194,6 +285,8 @@ impl FoundKey {
             FoundKey::File(keyfile) => Ok(Arc::new(keyfile.open(passphrase)?)),
             #[cfg(unix)]
             FoundKey::Agent(key) => Ok(key),
+            #[cfg(unix)]
+            FoundKey::Exec(key) => Ok(key),
         }
     }
 }

@@ -242,21 +242,21 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
 fn a_key_source_that_does_not_exist_is_refused() {
     let (agent, _) = with_keyfile();
     let folder = agent.folder.path();
-    let message = "pkcs11: is no source of keys; a key is a file or ssh-agent:ID\n";
+    let message = "keychain: is no source of keys; a key is a file, ssh-agent:ID or exec:PROGRAM\n";
     for args in [
-        &[SIGN, &["-k", "pkcs11:token"]].concat()[..],
-        &["export", "-k", "pkcs11:token"],
-        &["passwd", "-k", "pkcs11:token"],
-        &["agent", "add", "-k", "pkcs11:token"],
-        &["keygen", "--no-passphrase", "-o", "pkcs11:token"],
+        &[SIGN, &["-k", "keychain:alice"]].concat()[..],
+        &["export", "-k", "keychain:alice"],
+        &["passwd", "-k", "keychain:alice"],
+        &["agent", "add", "-k", "keychain:alice"],
+        &["keygen", "--no-passphrase", "-o", "keychain:alice"],
     ] {
         ends(&mcpid(folder, None, args), 2, message);
-        ends(&mcpid(folder, None, args), 2, "-k ./pkcs11:token");
+        ends(&mcpid(folder, None, args), 2, "-k ./keychain:alice");
     }
-    assert!(!folder.join("pkcs11:token").exists());
-    // A file with such a name can be used, as `./pkcs11:token`.
-    fs::copy(folder.join("key.json"), folder.join("pkcs11:token")).unwrap();
-    let signed = mcpid(folder, None, &[SIGN, &["-k", "./pkcs11:token"]].concat());
+    assert!(!folder.join("keychain:alice").exists());
+    // A file with such a name can be used, as `./keychain:alice`.
+    fs::copy(folder.join("key.json"), folder.join("keychain:alice")).unwrap();
+    let signed = mcpid(folder, None, &[SIGN, &["-k", "./keychain:alice"]].concat());
     assert_eq!(signed.status.code(), Some(0), "{}", String::from_utf8_lossy(&signed.stderr));
 }
 

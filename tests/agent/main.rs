@@ -1,9 +1,13 @@
-//! Tests of keys in an ssh-agent: with OpenSSH's agent, and with agents that fail or lie.
+//! Tests of keys that another program keeps: OpenSSH's agent, programs behind `exec:`, and agents
+//! and programs that fail or lie.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 #[cfg(feature = "cli")]
 mod cli;
+mod exec;
+#[cfg(feature = "cli")]
+mod exec_cli;
 mod faults;
 mod openssh;
 #[cfg(feature = "p256")]

@@ -124,7 +124,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     ),
     (
         "sign",
-        "-k --key --profile --client-id --keyid --cover --no-cover --label --ttl --at --format --url \
+        "-k --key --public-key --profile --client-id --keyid --cover --no-cover --label --ttl --at --format --url \
          --method -H --header --origin --replace --touch --passphrase-file --passphrase-fd",
     ),
     (
@@ -133,7 +133,7 @@ const GRAMMAR: &[(&str, &str)] = &[
          --at --nonces --allow-evicting-store --raise-retention --touch --only --html",
     ),
     ("inspect", "--base --label --at --nonces --allow-evicting-store"),
-    ("export", "-k --key --format --jwk-alg"),
+    ("export", "-k --key --public-key --format --jwk-alg"),
     (
         "passwd",
         "-k --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd \
@@ -141,7 +141,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     ),
     (
         "trust add",
-        "-r --trust --kid --name --client-id --not-before --not-after --allow --for --alone \
+        "-r --trust --public-key --kid --name --client-id --not-before --not-after --allow --for --alone \
          --require-verified",
     ),
     ("trust list", "-r --trust"),
@@ -163,7 +163,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("gateway report", "--html --since --until"),
     (
         "connect",
-        "-k --key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
+        "-k --key --public-key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
          --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin \
          --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-policy --audit-bodies \
          --audit-redact --audit-sync --witness-policy",
@@ -201,7 +201,10 @@ const GRAMMAR: &[(&str, &str)] = &[
     ("audit erase", "--archive --audit --reason"),
     ("audit consistency", "--audit --log-key --print"),
     ("audit witness", "--witness-policy"),
-    ("audit cosign", "--log-key --state --first -k --key --name --passphrase-file --passphrase-fd"),
+    (
+        "audit cosign",
+        "--log-key --state --first -k --key --public-key --name --passphrase-file --passphrase-fd",
+    ),
     ("help", ""),
     ("version", ""),
     ("generate man", ""),

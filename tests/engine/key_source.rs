@@ -6,13 +6,17 @@ use std::path::Path;
 
 use mcpid::clock::Timestamp;
 use mcpid::key::keyfile::{KdfCost, Keyfile, KeyfileError};
-use mcpid::key::source::{FindKeyError, KeyRef};
+use mcpid::key::source::{FindKeyError, FindOptions, KeyRef, KeyRefError};
 use mcpid::key::store::{FileError, create_keyfile};
-use mcpid::key::{SecretKey, Sign as _};
+use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use rand::rngs::SysRng;
 
+/// Parses a reference, or returns the scheme that is not known.
 fn parse(text: &str) -> Result<KeyRef, String> {
-    KeyRef::parse(Path::new(text)).map_err(|error| error.scheme)
+    KeyRef::parse(Path::new(text)).map_err(|error| match error {
+        KeyRefError::UnknownScheme { scheme } => scheme,
+        other => other.to_string(),
+    })
 }
 
 #[test]
@@ -56,9 +60,9 @@ fn an_agent_is_named_with_any_text() {
 #[test]
 fn an_unknown_scheme_is_refused() {
     for (text, scheme) in [
-        ("exec:gpg --sign", "exec"),
-        ("pkcs11:token=x", "pkcs11"),
-        ("pkcs11:", "pkcs11"),
+        ("execs:gpg --sign", "execs"),
+        ("exec+sh:gpg --sign", "exec+sh"),
+        ("pkcs12:token=x", "pkcs12"),
         ("keychain:alice", "keychain"),
         ("file:///home/alice/key.json", "file"),
         ("https://example.com/key.json", "https"),
@@ -71,8 +75,75 @@ fn an_unknown_scheme_is_refused() {
     ] {
         assert_eq!(parse(text), Err(scheme.to_owned()), "{text:?}");
     }
-    let error = KeyRef::parse(Path::new("exec:secret words")).unwrap_err().to_string();
-    assert_eq!(error, "exec: is no source of keys; a key is a file or ssh-agent:ID");
+    let error = KeyRef::parse(Path::new("vault:secret words")).unwrap_err().to_string();
+    let words = "vault: is no source of keys; a key is a file, ssh-agent:ID or exec:PROGRAM";
+    assert_eq!(error, words);
+}
+
+#[test]
+fn a_program_is_split_at_blanks_only() {
+    let words = |text: &str| match KeyRef::parse(Path::new(text)) {
+        Ok(KeyRef::Exec(command)) => {
+            let words =
+                [command.program()].into_iter().chain(command.arguments().iter().map(|a| &**a));
+            words.map(|word| word.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(words("exec:sign"), ["sign"]);
+    assert_eq!(words("exec: \t./sign  alias/agent\t-v "), ["./sign", "alias/agent", "-v"]);
+    // Nothing but a blank has a meaning.
+    let verbatim = r"exec:sign $HOME a\ b *;|>& a'b c=d #e `f` exec:g";
+    let expected = ["sign", "$HOME", r"a\", "b", "*;|>&", "a'b", "c=d", "#e", "`f`", "exec:g"];
+    assert_eq!(words(verbatim), expected);
+    assert_eq!(words("exec:a\nb"), ["a\nb"]);
+    for text in ["exec:", "exec: ", "exec:\t \t"] {
+        let empty = "exec: names no program; it is exec:PROGRAM [ARG…]";
+        assert_eq!(parse(text), Err(empty.to_owned()), "{text:?}");
+    }
+    for text in ["exec:sh -c \"sign it\"", "exec:'my program'", "exec:sign '' x", "exec:\"a b\""] {
+        let quoted = "exec: is split at blanks only, and knows no quotation marks";
+        assert_eq!(parse(text), Err(quoted.to_owned()), "{text:?}");
+    }
+}
+
+#[test]
+fn no_text_about_a_program_shows_its_arguments() {
+    let reference = KeyRef::parse(Path::new("exec:/opt/sign --token swordfish")).unwrap();
+    assert_eq!(format!("{reference:?}"), r#"Exec(ExecCommand("/opt/sign", 2 arguments))"#);
+}
+
+#[test]
+fn a_program_needs_a_public_key_that_is_not_weak() {
+    let reference = KeyRef::parse(Path::new("exec:/nonexistent")).unwrap();
+    let none = reference.find(&FindOptions::default());
+    assert!(matches!(none, Err(FindKeyError::NoPublicKey)));
+    let mut bytes = [0; 32];
+    bytes[0] = 1;
+    let weak = PublicKey::from_bytes(&bytes).unwrap();
+    assert!(weak.is_weak());
+    let found = reference.find(&FindOptions::default().with_public_key(weak));
+    assert!(matches!(found, Err(FindKeyError::Weak)));
+    // The program is not started to find its key.
+    let public = SecretKey::generate(&mut SysRng).unwrap().public().clone();
+    let found = reference.find(&FindOptions::default().with_public_key(public.clone())).unwrap();
+    assert!(found.signs_elsewhere() && !found.is_sealed());
+    assert_eq!((found.name(), found.public()), ("nonexistent", &public));
+}
+
+#[test]
+fn a_keyfile_is_not_found_with_another_pinned_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let [secret, other] = [(); 2].map(|()| SecretKey::generate(&mut SysRng).unwrap());
+    let plain = Keyfile::plain(&secret, "bob", Timestamp::from_unix(0)).unwrap();
+    create_keyfile(&folder.path().join("key.json"), &plain).unwrap();
+    let reference = KeyRef::File(folder.path().join("key.json"));
+    let lookup = |key: &SecretKey| FindOptions::default().with_public_key(key.public().clone());
+    assert_eq!(reference.find(&lookup(&secret)).unwrap().public(), secret.public());
+    let error = reference.find(&lookup(&other)).unwrap_err();
+    let (found, pinned) = (secret.public().id(), other.public().id());
+    let words = format!("the key is {found}, and the public key that was given is {pinned}");
+    assert_eq!(error.to_string(), words);
 }
 
 #[test]
@@ -85,7 +156,7 @@ fn a_keyfile_is_found_sealed_and_opened_with_its_passphrase() {
     for (name, file) in [("sealed.json", &sealed), ("plain.json", &plain)] {
         create_keyfile(&folder.path().join(name), file).unwrap();
     }
-    let find = |name: &str| KeyRef::File(folder.path().join(name)).find(None);
+    let find = |name: &str| KeyRef::File(folder.path().join(name)).find(&FindOptions::default());
     let found = find("sealed.json").unwrap();
     assert!(found.is_sealed() && !found.signs_elsewhere());
     assert_eq!((found.name(), found.public()), ("alice", secret.public()));
@@ -104,9 +175,10 @@ fn a_keyfile_is_found_sealed_and_opened_with_its_passphrase() {
 #[test]
 fn a_key_in_an_agent_needs_an_agent() {
     let alice = KeyRef::Agent("alice".to_owned());
-    assert!(matches!(alice.find(None), Err(FindKeyError::NoAgent)));
+    assert!(matches!(alice.find(&FindOptions::default()), Err(FindKeyError::NoAgent)));
     let folder = tempfile::tempdir().unwrap();
-    let gone = alice.find(Some(&folder.path().join("agent"))).unwrap_err();
+    let gone =
+        alice.find(&FindOptions::default().with_agent(folder.path().join("agent"))).unwrap_err();
     assert!(matches!(gone, FindKeyError::Agent(_)), "{gone}");
     assert!(gone.to_string().starts_with("there is no ssh-agent at "), "{gone}");
 }

@@ -70,6 +70,7 @@ pages! {
     captures_runs = "docs/captures.md",
     connect_runs = "docs/connect.md",
     gateway_runs = "docs/gateway.md",
+    keys_runs = "docs/keys.md",
     patterns_runs = "docs/patterns.md",
     proxies_runs = "docs/proxies.md",
     profiles_runs = "docs/profiles.md",

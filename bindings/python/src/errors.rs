@@ -7,6 +7,8 @@ use std::path::Path;
 
 #[cfg(unix)]
 use mcpid::key::agent::{AgentError, ChooseError};
+#[cfg(unix)]
+use mcpid::key::exec::ExecError;
 use mcpid::key::keyfile::KeyfileError;
 use mcpid::key::source::FindKeyError;
 use mcpid::key::store::FileError;
@@ -180,6 +182,18 @@ pub(crate) fn signing_error(error: &SigningError) -> PyErr {
         && let Some(error) = why.0.downcast_ref::<AgentError>()
     {
         return agent_error(error);
+    }
+    #[cfg(unix)]
+    if let SigningError::Key(why) = error
+        && let Some(error) = why.0.downcast_ref::<ExecError>()
+    {
+        return match error {
+            ExecError::Start { .. } | ExecError::Broken { .. } => {
+                PyConnectionError::new_err(chain(error))
+            }
+            ExecError::TimedOut { .. } => PyTimeoutError::new_err(chain(error)),
+            other => value_error(other),
+        };
     }
     value_error(error)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::source::{FoundKey, KeyRef};
+use mcpid::key::source::{FindOptions, FoundKey, KeyRef};
 use mcpid::key::{self, KeyKind, SecretKey, Sign, format, store};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -108,26 +108,33 @@ impl SigningKey {
         Ok(SigningKey::in_memory(secret, name))
     }
 
-    /// Loads the key that `path` names: a keyfile, or `ssh-agent:ID`.
+    /// Loads the key that `path` names: a keyfile, `ssh-agent:ID`, or `exec:PROGRAM ARG…`. The key
+    /// must be `public_key`, if that is given; a program needs it.
     #[staticmethod]
-    #[pyo3(signature = (path, *, passphrase=None))]
+    #[pyo3(signature = (path, *, passphrase=None, public_key=None))]
     fn load(
         py: Python<'_>,
         path: PathBuf,
         passphrase: Option<&Bound<'_, PyAny>>,
+        public_key: Option<&Bound<'_, PublicKey>>,
     ) -> PyResult<Self> {
+        let public_key = public_key.map(|key| key.get().key.clone());
         let passphrase = passphrase.map(|given| Bytes::of("passphrase", given)).transpose()?;
         let reference = KeyRef::parse(&path).map_err(|error| value_error(&error))?;
         // The hash of a passphrase takes a tenth of a second and 64 MiB.
         py.detach(|| match &reference {
             KeyRef::File(path) => {
                 let keyfile = store::load_keyfile(path).map_err(|e| file_error(path, &e))?;
+                if public_key.as_ref().is_some_and(|pinned| pinned != keyfile.public()) {
+                    let message = format!("{}: not the key of public_key", path.display());
+                    return Err(PyValueError::new_err(message));
+                }
                 let secret = keyfile
                     .open(passphrase.as_ref().map(Bytes::as_slice))
                     .map_err(|error| keyfile_error(path, &error))?;
                 Ok(SigningKey::in_memory(secret, Some(keyfile.name().to_owned())))
             }
-            other => elsewhere(other, &path),
+            other => elsewhere(other, &path, public_key.as_ref()),
         })
     }
 
@@ -136,7 +143,7 @@ impl SigningKey {
     #[staticmethod]
     #[pyo3(signature = (id=""))]
     fn from_agent(py: Python<'_>, id: &str) -> PyResult<Self> {
-        py.detach(|| elsewhere(&KeyRef::Agent(id.to_owned()), Path::new("ssh-agent")))
+        py.detach(|| elsewhere(&KeyRef::Agent(id.to_owned()), Path::new("ssh-agent"), None))
     }
 
     /// Reads a private key of another program: a JWK, PKCS#8 PEM, an OpenSSH key file, or a seed in
@@ -258,11 +265,21 @@ impl SigningKey {
 }
 
 /// Finds a key whose secret another program keeps.
-fn elsewhere(reference: &KeyRef, path: &Path) -> PyResult<SigningKey> {
-    let socket = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty());
-    let found = reference
-        .find(socket.as_deref().map(Path::new))
-        .map_err(|error| find_error(path, &error))?;
+///
+/// `public_key` pins the public half, which a program is not asked for.
+fn elsewhere(
+    reference: &KeyRef,
+    path: &Path,
+    public_key: Option<&key::PublicKey>,
+) -> PyResult<SigningKey> {
+    let mut options = FindOptions::default();
+    if let Some(socket) = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()) {
+        options = options.with_agent(socket);
+    }
+    if let Some(key) = public_key {
+        options = options.with_public_key(key.clone());
+    }
+    let found = reference.find(&options).map_err(|error| find_error(path, &error))?;
     let name = Some(found.name().to_owned()).filter(|name| !name.is_empty());
     match found {
         FoundKey::File(_) => Err(PyValueError::new_err("a key of another program is needed here")),

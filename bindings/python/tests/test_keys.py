@@ -218,10 +218,50 @@ def test_every_changed_byte_of_a_keyfile_is_noticed(tmp_path: Path, key: Signing
             SigningKey.load(path)
 
 
-@pytest.mark.parametrize("scheme", ["exec:true", "pkcs99:token"])
+@pytest.mark.parametrize("scheme", ["keychain:alice", "pkcs99:token"])
 def test_an_unknown_source_of_keys_is_no_file(scheme: str) -> None:
     with pytest.raises(ValueError, match="is no source of keys"):
         SigningKey.load(scheme)
+
+
+SIGN = """\
+import base64, json, subprocess, sys
+asked = json.load(sys.stdin)
+open("base", "wb").write(base64.b64decode(asked["payload"]))
+sign = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", "key.pem", "-in", "base"]
+signature = subprocess.run(sign, check=True, capture_output=True).stdout
+print(json.dumps({"signature": base64.b64encode(signature).decode()}))
+"""
+
+
+def test_a_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sign.py").write_text(SIGN)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", "key.pem"], check=True)
+    public = ["openssl", "pkey", "-in", "key.pem", "-pubout"]
+    pem = subprocess.run(public, check=True, capture_output=True).stdout
+    pinned = PublicKey.parse(pem.decode())
+    command = f"exec:{sys.executable} sign.py"
+    key = SigningKey.load(command, public_key=pinned)
+    assert key.public_key == pinned and key.signs_elsewhere
+    headers = mcpid_attest.sign_request(key, "GET", "https://mcp.example.com/mcp")
+    request = mcpid_attest.Request("GET", "https://mcp.example.com/mcp", headers)
+    verifier = mcpid_attest.Verifier(trust=pinned, origin="https://mcp.example.com")
+    assert verifier.verify(request).key_id == key.key_id
+    with pytest.raises(ValueError, match="the public key is not given"):
+        SigningKey.load(command)
+    other = SigningKey.generate().public_key
+    with pytest.raises(ValueError, match="does not hold for these bytes and this key"):
+        lying = SigningKey.load(command, public_key=other)
+        mcpid_attest.sign_request(lying, "GET", "https://mcp.example.com/mcp")
+
+
+def test_a_pinned_key_is_that_of_the_keyfile(tmp_path: Path, key: SigningKey) -> None:
+    key.save(tmp_path / "key.json", encrypt=False)
+    loaded = SigningKey.load(tmp_path / "key.json", public_key=key.public_key)
+    assert loaded.key_id == key.key_id
+    with pytest.raises(ValueError, match="not the key of public_key"):
+        SigningKey.load(tmp_path / "key.json", public_key=SigningKey.generate().public_key)
 
 
 def test_no_text_about_a_key_shows_its_secret(key: SigningKey) -> None:

@@ -45,7 +45,9 @@ pub(crate) use connect::{ClientName, ConfirmVia, ConnectArgs};
 pub(crate) use front_flags::{FrontFlags, ModeName, RefusalStatus};
 pub(crate) use gateway::{GatewayAct, GatewayArgs, GatewayReportArgs};
 pub(crate) use gateway_flags::GatewayFlags;
-pub(crate) use key::{ExportArgs, JwkAlgName, KeyAlgorithm, KeyFormat, KeygenArgs, PasswdArgs};
+pub(crate) use key::{
+    ExportArgs, JwkAlgName, KeyAlgorithm, KeyFormat, KeygenArgs, PasswdArgs, SigningKeyArgs,
+};
 pub(crate) use nonce::{ClaimingArgs, NonceAct, NonceArgs, NonceStoreArgs, OpeningArgs};
 pub(crate) use request::{
     InspectArgs, ProfileName, SignArgs, SignFormat, VerifierArgs, VerifyArgs,

@@ -107,8 +107,16 @@ class SigningKey:
         """Makes a new key from the operating system's random numbers."""
 
     @staticmethod
-    def load(path: _Path, *, passphrase: _Bytes | None = None) -> SigningKey:
-        """Loads the key that path names: a keyfile, or ssh-agent:ID."""
+    def load(
+        path: _Path,
+        *,
+        passphrase: _Bytes | None = None,
+        public_key: PublicKey | None = None,
+    ) -> SigningKey:
+        """Loads the key that path names: a keyfile, ssh-agent:ID, or exec:PROGRAM ARG....
+
+        The key must be public_key, if that is given; a program needs it.
+        """
 
     @staticmethod
     def from_agent(id: str = "") -> SigningKey:

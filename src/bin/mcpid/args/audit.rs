@@ -9,7 +9,7 @@ use super::audit_show::AuditShowArgs;
 use super::audit_witness::AuditWitnessArgs;
 use super::values::{duration, entry_number};
 use super::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
-use super::{PassphraseArgs, ProfileName};
+use super::{PassphraseArgs, ProfileName, SigningKeyArgs};
 
 /// What happens to a request that cannot be written to the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -338,9 +338,8 @@ pub(crate) struct AuditCosignArgs {
     /// Allow a log of which this witness has signed nothing yet, and only such a log
     #[arg(long)]
     pub(crate) first: bool,
-    /// The witness's keyfile
-    #[arg(short, long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing_key: SigningKeyArgs,
     /// The witness's name [default: the name of its key]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

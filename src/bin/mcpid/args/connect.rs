@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::values::{Ttl, duration, size, ttl};
-use super::{AuditArgs, PassphraseArgs, ProfileName};
+use super::{AuditArgs, PassphraseArgs, ProfileName, SigningKeyArgs};
 
 /// Clients whose configuration can be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,9 +60,8 @@ pub(crate) struct ConnectArgs {
     /// The server's MCP endpoint
     #[arg(value_name = "URL")]
     pub(crate) url: String,
-    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]
-    #[arg(short, long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing_key: SigningKeyArgs,
     /// The rules to sign by
     #[arg(long, value_name = "P", default_value = mcpid::profile::Profile::DEFAULT)]
     pub(crate) profile: ProfileName,

@@ -20,7 +20,7 @@ struct Variable {
 const VARIABLES: [Variable; 15] = [
     Variable {
         name: "MCPID_KEY",
-        what: "the keyfile or ssh-agent:ID, where no --key is given",
+        what: "the keyfile, ssh-agent:ID or exec:PROGRAM, where no --key is given",
         beside: &["key", "keyfile"],
         only: &[
             "mcpid sign",

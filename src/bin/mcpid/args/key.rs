@@ -8,6 +8,18 @@ use mcpid::key::KeyKind;
 use super::PassphraseArgs;
 use super::values::{descriptor, name};
 
+/// The flags that name a key to sign with, wherever it is.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SigningKeyArgs {
+    /// The keyfile, ssh-agent:ID for a key in the ssh-agent, or 'exec:PROGRAM ARG...' for a program
+    /// that signs [env: MCPID_KEY]
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// The public key of KEY, which each signature must fit; needed for exec:
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
+}
+
 /// Make a key, or import one
 ///
 /// Writes an encrypted keyfile that only you can read, and prints the key's id. A file that exists
@@ -112,9 +124,8 @@ Examples:
   mcpid export --format jwks --jwk-alg EdDSA
   mcpid export --format thumbprint")]
 pub(crate) struct ExportArgs {
-    /// The keyfile, or ssh-agent:ID [env: MCPID_KEY]
-    #[arg(short, long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing_key: SigningKeyArgs,
     /// The form of the key
     #[arg(long, value_name = "FORMAT", default_value = "jwk")]
     pub(crate) format: KeyFormat,

@@ -9,7 +9,7 @@ use mcpid::clock::Timestamp;
 use mcpid::profile::{NamedProfile, Profile};
 
 use super::values::{JudgeTime, Ttl, duration, judge_time, size, target_prefix, time, ttl};
-use super::{ClaimingArgs, OpeningArgs, PassphraseArgs};
+use super::{ClaimingArgs, OpeningArgs, PassphraseArgs, SigningKeyArgs};
 
 /// A profile, by its row in the library's table.
 #[derive(Clone, Copy, Debug)]
@@ -64,14 +64,14 @@ Examples:
   mcpid sign --url https://mcp.example.com/mcp --format curl body.json
   mcpid sign --url https://mcp.example.com/mcp -H 'Mcp-Session-Id: 42' --passphrase-file pass body.json
   mcpid sign --touch ssh-agent: request.http > touched.http
+  mcpid sign -k 'exec:sign-by-kms agent' --public-key agent.pem request.http
   mcpid sign request.http > signed.http")]
 pub(crate) struct SignArgs {
     /// The payload or HTTP request, or - for stdin [default: stdin]
     #[arg(value_name = "BODY|REQUEST")]
     pub(crate) input: Option<PathBuf>,
-    /// The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]
-    #[arg(short, long, value_name = "KEY")]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing_key: SigningKeyArgs,
     /// The rules to sign by
     #[arg(long, value_name = "P", default_value = Profile::DEFAULT)]
     pub(crate) profile: ProfileName,

@@ -190,7 +190,8 @@ pub(crate) fn sign(args: &SignArgs, otherwise: &SignChanges<'_>) -> Option<Strin
     });
     let format = args.format.and_then(|format| clap::ValueEnum::to_possible_value(&format));
     let again = CommandLine::of("sign")
-        .flag("-k", args.key.as_deref().map(text))
+        .flag("-k", args.signing_key.key.as_deref().map(text))
+        .flag("--public-key", args.signing_key.public_key.as_deref().map(text))
         .flag("--profile", args.profile.unless_default())
         .flag("--client-id", &args.client_id)
         .flag("--keyid", &args.keyid)

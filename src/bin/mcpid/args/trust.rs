@@ -43,10 +43,13 @@ Examples:
   ssh-keygen -y -f id_ed25519 | mcpid trust add --name bob -
   mcpid trust add --for alice id_ed25519_sk.pub")]
 pub(crate) struct TrustAddArgs {
-    /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, a did:key, or
-    /// ssh-agent:ID
+    /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, a did:key,
+    /// ssh-agent:ID, or exec:PROGRAM
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
+    /// The public key of a KEY that is in an agent or behind a program; needed for exec:
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
     /// The key with this kid, of a set of several
     #[arg(long, value_name = "KID")]
     pub(crate) kid: Option<String>,

@@ -16,6 +16,7 @@ use mcpid::audit::witness::WitnessNews;
 use mcpid::clock::SystemClock;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
+use mcpid::key::source::EXEC;
 use mcpid::key::{Sign, format, trust};
 use mcpid::message::target::Origin;
 use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits};
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     let plan = ConnectPlan::of(args)?;
     let confirm = restricting("--confirm", &args.confirm, ui)?;
     let touch = TouchFlags::read(args, ui)?;
-    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let signing_key = SigningKey::find(&args.signing_key)?;
     signing_key.check_kind(&args.profile.profile())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
             plan.host
         ));
     }
-    let (name, in_agent) = (signing_key.name().to_owned(), signing_key.signs_elsewhere());
+    let (name, is_slow) = (signing_key.name().to_owned(), signing_key.signs_elsewhere());
     let key = signing_key.open(source)?;
     ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
 
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     if let Some(touch) = touch {
         bridge = touch.apply(bridge, asker);
     }
-    if in_agent {
+    if is_slow {
         bridge = bridge.with_slow_key();
     }
     open::remark(&args.audit, ui);
@@ -249,13 +250,16 @@ fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<St
     let did = format::did_key(key.public());
     let name =
         if values::name(name).is_ok() { shell_word(name).into_owned() } else { "NAME".into() };
-    let place = files::key(args.key.as_deref())?;
+    let place = files::key(args.signing_key.key.as_deref())?;
     let path = config::key_path(&place.path)?;
-    Ok(format!(
-        "send this line to the server's operator: mcpid trust add --name {name} {did} (or the key \
-         itself: mcpid export -k {} --format jwk)",
-        shell_word(&path)
-    ))
+    let line =
+        format!("send this line to the server's operator: mcpid trust add --name {name} {did}");
+    // The command of a program is left out: its arguments may hold a secret.
+    if path.starts_with(EXEC) {
+        return Ok(line);
+    }
+    let path = shell_word(&path);
+    Ok(format!("{line} (or the key itself: mcpid export -k {path} --format jwk)"))
 }
 
 /// Returns how a person is asked for consent, and the asker that shows what is to be touched: one

@@ -18,8 +18,10 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Err(Failure::usage("--jwk-alg goes with --format jwk and jwks only")
             .hint("mcpid export --format jwk --jwk-alg EdDSA"));
     }
-    let signing_key = match SigningKey::find(args.key.as_deref()) {
+    let signing_key = match SigningKey::find(&args.signing_key) {
         Ok(signing_key) => signing_key,
+        // A pinned key is that of a source that signs without a touch.
+        Err(unfit) if args.signing_key.public_key.is_some() => return Err(unfit),
         Err(unfit) => return of_security_key(args, unfit, ui),
     };
     let key = signing_key.public();
@@ -62,7 +64,8 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// Prints the public half of a security key. Only formats that can say that it is one are printed.
 /// `unfit` is the failure if the flag names no security key.
 fn of_security_key(args: &ExportArgs, unfit: Failure, ui: &mut Ui) -> Result<Exit, Failure> {
-    let Some(found) = args.key.as_deref().and_then(|key| touch_key::find(key).ok()) else {
+    let Some(found) = args.signing_key.key.as_deref().and_then(|key| touch_key::find(key).ok())
+    else {
         return Err(unfit);
     };
     let key = found.security_key();

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // the files, then signing with a placeholder key.
     check(args)?;
     let plan = SignPlan::of(args, &profile, ui)?;
-    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let signing_key = SigningKey::find(&args.signing_key)?;
     signing_key.check_kind(&profile)?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
@@ -259,10 +259,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
             }
             again(failure, "to add a second signature", second)
         }
-        SigningError::Key(why) => match why.0.downcast_ref() {
-            Some(error) => signing_key::agent_failure(error),
-            None => Failure::new(Exit::Key, "key", message),
-        },
+        SigningError::Key(why) => signing_key::sign_failure(why, message),
         _ => Failure::new(Exit::Input, "not_signable", message),
     }
 }

@@ -1,21 +1,24 @@
-//! Finds and opens the key that signs: in a keyfile, or in an ssh-agent by `-k ssh-agent:ID`.
+//! Finds and opens the key that signs: in a keyfile, in an ssh-agent by `-k ssh-agent:ID`, or behind
+//! a program by `-k exec:PROGRAM`.
 
 use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
 use mcpid::key::agent::{Agent, AgentError, AgentIdentity, ChooseError};
-use mcpid::key::source::{FindKeyError, FoundKey, KeyRef, SSH_AGENT};
-use mcpid::key::{KeyKind, PublicKey, Sign};
+use mcpid::key::exec::ExecError;
+use mcpid::key::source::{FindKeyError, FindOptions, FoundKey, KeyRef, SSH_AGENT};
+use mcpid::key::{KeyKind, PublicKey, Sign, SignError};
 use mcpid::profile::Profile;
 
-use crate::args::PassphraseArgs;
+use crate::args::{PassphraseArgs, SigningKeyArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
-use crate::keys::keyfile;
+use crate::keys::{keyfile, public_key};
 use crate::output::exit::Exit;
-use crate::output::failure::{Failure, reason};
+use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
+use crate::prompt::terminal;
 
 pub(super) const SOCKET: &str = "SSH_AUTH_SOCK";
 
@@ -26,42 +29,52 @@ const MAX_KEYS_SHOWN: usize = 5;
 pub(crate) struct SigningKey {
     key: FoundKey,
     place: NamedPath,
+    /// The reference, which says where the key is.
+    reference: KeyRef,
 }
 
 impl SigningKey {
     /// Finds the key that `--key`, `MCPID_KEY` or the default names.
     ///
     /// # Errors
-    /// The keyfile cannot be read, or the agent does not have exactly one such key.
-    pub(crate) fn find(flag: Option<&Path>) -> Result<SigningKey, Failure> {
-        SigningKey::at(files::key(flag)?)
-    }
-
-    /// Finds the key that `place` names.
-    ///
-    /// # Errors
-    /// As [`SigningKey::find`].
-    pub(crate) fn at(place: NamedPath) -> Result<SigningKey, Failure> {
+    /// The keyfile cannot be read, the agent does not have exactly one such key, or the key is not
+    /// that of `--public-key`.
+    pub(crate) fn find(args: &SigningKeyArgs) -> Result<SigningKey, Failure> {
+        let place = files::key(args.key.as_deref())?;
         let reference = key_ref(&place.path)?;
         // A keyfile without a passphrase puts the secret into memory as soon as it is read.
         passphrase::keep_out_of_dumps();
-        let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
-        let key =
-            reference.find(socket.as_deref().map(Path::new)).map_err(|error| match error {
-                FindKeyError::File(error) => {
-                    let failure = keyfile::load_failure(&place, error);
-                    let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
-                    let hint = format!("a key in the ssh-agent: -k {SSH_AGENT}");
-                    if meant { Failure { hints: vec![hint], ..failure } } else { failure }
-                }
-                FindKeyError::NoAgent => no_agent(),
-                FindKeyError::Agent(error) => match &reference {
-                    KeyRef::Agent(wanted) => choose_failure(error, wanted),
-                    _ => choose_failure(error, ""),
-                },
-                other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
-            })?;
-        Ok(SigningKey { key, place })
+        let mut options = FindOptions::default();
+        if let Some(socket) = env::var_os(SOCKET).filter(|socket| !socket.is_empty()) {
+            options = options.with_agent(socket);
+        }
+        if let Some(path) = &args.public_key {
+            options = options.with_public_key(public_key::pinned(path)?);
+        }
+        let key = reference.find(&options).map_err(|error| match error {
+            FindKeyError::File(error) => {
+                let failure = keyfile::load_failure(&place, error);
+                let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
+                let hint = format!("a key in the ssh-agent: -k {SSH_AGENT}");
+                if meant { Failure { hints: vec![hint], ..failure } } else { failure }
+            }
+            FindKeyError::NoAgent => no_agent(),
+            FindKeyError::Agent(error) => match &reference {
+                KeyRef::Agent(wanted) => choose_failure(error, wanted),
+                _ => choose_failure(error, ""),
+            },
+            FindKeyError::NoPublicKey => {
+                let message = "a program is not asked which key it has: exec: needs --public-key";
+                Failure::usage(message).hint("add it: --public-key FILE")
+            }
+            FindKeyError::Weak => Failure::new(Exit::Key, "weak_key", error.to_string()),
+            FindKeyError::AnotherKey { .. } => {
+                Failure::new(Exit::Key, "another_key", error.to_string())
+                    .hint("--public-key pins the key; leave it out, or name the file of that key")
+            }
+            other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
+        })?;
+        Ok(SigningKey { key, place, reference })
     }
 
     /// Checks before the question for a passphrase that a key of this kind signs by `profile`.
@@ -76,7 +89,7 @@ impl SigningKey {
         let serves = |profile: Profile| profile.key_kinds.contains(&kind);
         let profiles = Profile::NAMED.iter().filter(|named| serves(named.profile()));
         let profiles: Vec<_> = profiles.map(|named| named.name).collect();
-        let (described, place) = (kind.described(), self.place.name());
+        let (described, place) = (kind.described(), self.described());
         let message =
             format!("{place} is {described}, which cannot sign by the profile {}", profile.name);
         Err(Failure::new(Exit::Key, "unfit_key", message)
@@ -89,7 +102,16 @@ impl SigningKey {
         self.key.is_sealed()
     }
 
-    /// Returns true if an agent signs. An agent may ask a person for each signature.
+    /// Returns the keyfile's path, or what has the key. The arguments of a program are left out: they
+    /// may hold a secret.
+    fn described(&self) -> String {
+        match &self.reference {
+            KeyRef::Exec(command) => format!("the key of the program {}", command.name()),
+            _ => self.place.name(),
+        }
+    }
+
+    /// Returns true if an agent or program signs, which may ask a person for each signature.
     pub(crate) fn signs_elsewhere(&self) -> bool {
         self.key.signs_elsewhere()
     }
@@ -99,7 +121,8 @@ impl SigningKey {
         self.key.public()
     }
 
-    /// Returns the name in the keyfile or the comment in the agent, which can be any text.
+    /// Returns the name in the keyfile, the comment in the agent or the name of the program, which
+    /// can be any text.
     pub(crate) fn name(&self) -> &str {
         self.key.name()
     }
@@ -119,18 +142,22 @@ impl SigningKey {
         }
         passphrase::check(args)?;
         if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
-            ui.note("the key is in the ssh-agent; the passphrase is not used");
+            let place = elsewhere(&self.reference);
+            ui.note(&format!("the key is {place}; the passphrase is not used"));
         }
         Ok(None)
     }
 
     /// Opens the key for signing. For a keyfile, this may ask for the passphrase. A key in an agent
-    /// blocks at each signature until the agent has answered.
+    /// or behind a program blocks at each signature until that has answered.
     ///
     /// # Errors
     /// As for [`keyfile::open`].
     pub(crate) fn open(self, source: Option<PassphraseSource>) -> Result<Arc<dyn Sign>, Failure> {
-        let SigningKey { key, place } = self;
+        let SigningKey { key, place, .. } = self;
+        if let FoundKey::Exec(_) = &key {
+            terminal::stop_programs_on_signals();
+        }
         let given = source.map(|source| source.existing(&place.name())).transpose()?;
         let passphrase = given.as_ref().map(|bytes| bytes.as_slice());
         key.open(passphrase).map_err(|error| keyfile::keyfile_failure(&place.path, &error))
@@ -154,15 +181,25 @@ pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
 /// As for [`files::key`], and if the reference names a key in an agent, which has no keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
-    if let KeyRef::File(_) = key_ref(&place.path)? {
+    let reference = key_ref(&place.path)?;
+    if let KeyRef::File(_) = reference {
         return Ok(place);
     }
+    let elsewhere = elsewhere(&reference);
     let by = match place.named {
         NamedBy::Variable => "MCPID_KEY",
         NamedBy::Flag | NamedBy::Default => name,
     };
-    Err(Failure::usage(format!("{by} names a key in the ssh-agent; a keyfile is needed here"))
+    Err(Failure::usage(format!("{by} names a key {elsewhere}; a keyfile is needed here"))
         .hint(format!("name a file: {name} FILE")))
+}
+
+/// Returns where a key is that is in no keyfile.
+fn elsewhere(reference: &KeyRef) -> &'static str {
+    match reference {
+        KeyRef::Exec(_) => "behind a program",
+        _ => "in the ssh-agent",
+    }
 }
 
 /// Connects to the agent of the user's session.
@@ -255,6 +292,30 @@ fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
         more => format!(" and {more} more"),
     };
     format!("{} {named}{more}", if keys.len() == 1 { one } else { many })
+}
+
+/// Returns the failure for a key that did not sign. `message` is the whole error, for a source that
+/// is not known here.
+pub(crate) fn sign_failure(why: &SignError, message: String) -> Failure {
+    if let Some(error) = why.0.downcast_ref::<AgentError>() {
+        return agent_failure(error);
+    }
+    let Some(error) = why.0.downcast_ref::<ExecError>() else {
+        return Failure::new(Exit::Key, "key", message);
+    };
+    let failure = |code, message| Failure::new(Exit::Key, code, message);
+    match error {
+        ExecError::Start { source, .. } => {
+            failure("program_not_started", format!("{error}: {}", reason(source).1))
+                .hint("a program in the present folder needs a path: exec:./PROGRAM")
+        }
+        ExecError::TimedOut { .. } => failure("program_timeout", error.to_string()),
+        ExecError::WrongSignature { .. } => failure("program_lied", error.to_string())
+            .hint("is it another key? --public-key names the one that is expected"),
+        ExecError::Failed { .. } => failure("program_failed", error.to_string())
+            .hint("its stderr is not shown: run it by hand, with the JSON of the manual on stdin"),
+        _ => failure("program", chain(error)),
+    }
 }
 
 /// Returns the failure for an error of the agent.

@@ -12,6 +12,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use mcpid::connect::consent::{ConsentAnswer, ConsentQuestion, NoConsent, PageLimits};
+use mcpid::key::exec::SECRET_VARIABLES;
 use mcpid::secret::description;
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
@@ -25,9 +26,6 @@ use crate::prompt::terminal;
 const MAX_ANSWER_BYTES: usize = 64;
 /// Maximum time to wait for a passphrase. MCP clients that started this program give up sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// Variables with secrets. The askpass program does not inherit them.
-const SECRET_VARIABLES: [&str; 3] = ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// Returns the program in `MCPID_ASKPASS`.
 pub(crate) fn own() -> Option<PathBuf> {

@@ -205,11 +205,19 @@ pub(crate) fn end_by_hangup() {
     }
 }
 
-/// Restores the terminal for the last time. The program is ending, and threads that still run
-/// cannot ask any more.
+/// Restores the terminal for the last time, and ends the programs that are signing. This program is
+/// ending, and threads that still run cannot ask any more.
 pub(crate) fn close() {
     IS_CLOSED.store(true, Ordering::SeqCst);
     restore();
+    mcpid::key::exec::stop_all();
+}
+
+/// Makes a signal that ends this process also end the programs that are signing. They have process
+/// groups of their own, which Ctrl-C does not reach.
+pub(crate) fn stop_programs_on_signals() {
+    // Without the thread, such a program only runs on until its time is over.
+    let _ = watch_signals();
 }
 
 /// Whether questions are no longer allowed.
@@ -331,6 +339,7 @@ fn watch_signals() -> io::Result<()> {
                     continue;
                 }
             }
+            mcpid::key::exec::stop_all();
             if was_open && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }

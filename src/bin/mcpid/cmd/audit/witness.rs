@@ -61,7 +61,7 @@ pub(crate) fn consistency(args: &AuditConsistencyArgs, ui: &mut Ui) -> Result<Ex
 /// Signs a checkpoint as a witness.
 pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let key = note_key("--log-key", &args.log_key, NoteKeyKind::Log)?;
-    let signing_key = SigningKey::find(args.key.as_deref())?;
+    let signing_key = SigningKey::find(&args.signing_key)?;
     let name = args.name.clone().unwrap_or_else(|| signing_key.name().to_owned());
     if !note::is_name(&name) {
         return Err(Failure::usage(format!(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcpid::key::source::SSH_AGENT;
+use mcpid::key::source::{EXEC, SSH_AGENT};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, Ttl};
@@ -92,9 +92,12 @@ fn arguments(
 ) -> Result<Vec<String>, Failure> {
     let mut words = vec!["connect".to_owned()];
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    let key = files::key(args.key.as_deref())?;
+    let key = files::key(args.signing_key.key.as_deref())?;
     if !matches!(key.named, NamedBy::Default) {
         flag("--key", key_path(&key.path)?);
+    }
+    if let Some(file) = &args.signing_key.public_key {
+        flag("--public-key", absolute_path(file));
     }
     if let Some(profile) = args.profile.unless_default() {
         flag("--profile", profile.to_owned());
@@ -166,15 +169,40 @@ fn word_of(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Returns the absolute path of a keyfile. A reference to a key in an agent is returned unchanged.
+/// Returns the absolute path of a keyfile. A reference to a key in an agent is returned unchanged,
+/// and in one to a program, the path of the program is made absolute.
 ///
 /// # Errors
-/// The path is not UTF-8, so it cannot be written into a configuration.
+/// The path is not UTF-8, so it cannot be written into a configuration. The path of the program
+/// has a blank, at which `exec:` would be split.
 pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let text = key.to_str().ok_or_else(|| {
         Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")
     })?;
+    if let Some(command) = text.strip_prefix(EXEC) {
+        return exec(command.trim_start_matches([' ', '\t']));
+    }
     Ok(if text.starts_with(SSH_AGENT) { text.to_owned() } else { absolute_path(key) })
+}
+
+/// Returns `exec:` with the absolute path of the program, and the arguments as they are. Arguments
+/// that are relative paths are not recognised as such.
+fn exec(command: &str) -> Result<String, Failure> {
+    let end = command.find([' ', '\t']).unwrap_or(command.len());
+    let (program, arguments) = command.split_at(end);
+    let found = match program.contains('/') {
+        true => Some(PathBuf::from(program)),
+        // A client may start its servers with another PATH.
+        false => std::env::var_os("PATH").and_then(|path| {
+            std::env::split_paths(&path).map(|folder| folder.join(program)).find(|p| p.is_file())
+        }),
+    };
+    let program = found.map_or_else(|| program.to_owned(), |program| absolute_path(&program));
+    if program.contains([' ', '\t']) {
+        let message = "the path of the program that signs has a blank, at which exec: is split";
+        return Err(Failure::usage(message).hint("name a program in a folder without blanks"));
+    }
+    Ok(format!("{EXEC}{program}{arguments}"))
 }
 
 fn absolute_path(path: &Path) -> String {

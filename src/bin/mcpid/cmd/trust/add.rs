@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::format::{self, FormatError, ImportedKey, KeyImport};
-use mcpid::key::source::KeyRef;
+use mcpid::key::source::{KeyRef, KeyRefError};
 use mcpid::key::store::{self, FileError};
 use mcpid::key::trust::{self, NewEntry, SecurityKeyRules, TrustEntry};
 use mcpid::key::{KeyApplication, PublicKey, SignByTouch as _};
@@ -12,7 +12,7 @@ use mcpid::mcp::pattern::Pattern;
 
 use super::report;
 use crate::args::pattern_flag;
-use crate::args::{TrustAddArgs, values};
+use crate::args::{SigningKeyArgs, TrustAddArgs, values};
 use crate::input::files;
 use crate::keys::keyfile::store_failure;
 use crate::keys::signing_key::SigningKey;
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let kid = args.kid.as_deref();
     let found = match &args.key {
         None if kid.is_some() => return Err(no_set()),
-        None => default_key()?,
-        Some(key) => read(key, kid, ui)?,
+        None => default_key(args)?,
+        Some(key) => read(key, args, ui)?,
     };
     let mut new = NewEntry::new(found.key);
     new.kid = found.kid;
@@ -143,15 +143,22 @@ impl KeyToTrust {
 
 /// Returns the public key of the default keyfile, so that a key made by `keygen` can be trusted
 /// without a flag.
-fn default_key() -> Result<KeyToTrust, Failure> {
-    SigningKey::find(None).map(KeyToTrust::held)
+fn default_key(args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
+    signing_key(None, args)
+}
+
+/// Returns the public half of a key that signs, wherever that key is.
+fn signing_key(key: Option<&Path>, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
+    let (key, public_key) = (key.map(Path::to_owned), args.public_key.clone());
+    SigningKey::find(&SigningKeyArgs { key, public_key }).map(KeyToTrust::held)
 }
 
 /// Returns the public key of a source of signing keys, such as an agent. It may be a security key.
-fn of_source(key: &Path) -> Result<KeyToTrust, Failure> {
-    let unfit = match SigningKey::find(Some(key)) {
-        Ok(signing_key) => return Ok(KeyToTrust::held(signing_key)),
-        Err(failure) => failure,
+fn of_source(key: &Path, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
+    let unfit = match signing_key(Some(key), args) {
+        // A pinned key is that of a source that signs without a touch.
+        Err(failure) if args.public_key.is_none() => failure,
+        found => return found,
     };
     let touch_key = touch_key::find(key).map_err(|_| unfit)?;
     let security_key = touch_key.security_key();
@@ -171,18 +178,26 @@ fn no_set() -> Failure {
         .hint("mcpid trust add --kid KID keys.json")
 }
 
-fn read(key: &Path, kid: Option<&str>, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
+fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
+    let kid = args.kid.as_deref();
+    let is_elsewhere = |found: &KeyRef| !matches!(found, KeyRef::File(_));
+    if args.public_key.is_some() && !KeyRef::parse(key).as_ref().is_ok_and(is_elsewhere) {
+        let message = "--public-key goes with a key in an agent or behind a program";
+        return Err(Failure::usage(message)
+            .hint("a public key file is a KEY by itself: mcpid trust add FILE"));
+    }
     if let Some(did) = key.to_str().filter(|text| text.starts_with("did:")) {
         let import = format::read_public(did.as_bytes());
         let import = import.map_err(|e| not_a_key("that DID", None, e))?;
         return one(import, "that DID", kid, ui);
     }
     match KeyRef::parse(key) {
-        // A text that is not a valid reference may still be a file name.
+        Err(KeyRefError::Exec(why)) => return Err(Failure::usage(why.to_string())),
+        // A text with another scheme may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}
         // A reference to any other source of keys names a signing key, and not a file to read.
         Ok(_) if kid.is_some() => return Err(no_set()),
-        Ok(_) => return of_source(key),
+        Ok(_) => return of_source(key, args),
     }
     // The file may contain a secret: it may be a keyfile without passphrase, or a private key by
     // mistake.

@@ -1,0 +1,313 @@
+//! Tests of `-k exec:` on the command line, with programs that sign by openssl.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::exec::is_running;
+use crate::servers::within_ten_seconds;
+
+const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+const URL: &str = "https://mcp.example.com/mcp";
+
+/// A program that signs with the private key in its first argument. The ECDSA signature of openssl
+/// is DER, of which the two numbers are taken.
+const SIGN_BY_OPENSSL: &str = r#"
+set -eu
+folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+sed 's/.*"payload":"\([^"]*\)".*/\1/' | base64 -d > "$folder/base"
+openssl pkeyutl -sign -rawin -inkey "$1" -in "$folder/base" -out "$folder/signature"
+if openssl asn1parse -inform DER -in "$folder/signature" > "$folder/numbers" 2> /dev/null; then
+    for number in $(sed -n 's/.*INTEGER *://p' "$folder/numbers"); do
+        printf '%64s' "$number" | tr ' ' 0
+    done | sed 's/../\\x&/g' > "$folder/hex"
+    printf "$(cat "$folder/hex")" > "$folder/signature"
+fi
+printf '{"signature":"%s"}\n' "$(base64 -w0 "$folder/signature")"
+"#;
+
+/// A folder that is also the home, with `sign`, `body.json`, and keys of openssl.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Home(tempfile::tempdir().unwrap());
+        home.write("sign", SIGN_BY_OPENSSL);
+        home.write("body.json", BODY);
+        home.openssl("genpkey -algorithm ed25519 -out key.pem");
+        home.openssl("pkey -in key.pem -pubout -out public.pem");
+        home
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    fn openssl(&self, args: &str) {
+        let mut command = Command::new("openssl");
+        let done = command.current_dir(self.path()).args(args.split(' ')).output().unwrap();
+        assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
+        command.current_dir(self.path()).env("HOME", self.path()).stdin(Stdio::null()).args(args);
+        for name in
+            ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"]
+        {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn mcpid(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Signs with a script of `sh` in the file `script`.
+    fn sign_by(&self, script: &str) -> Command {
+        self.write("script", script);
+        let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
+        self.command(&[&["sign", "--url", URL, "body.json"], &key[..]].concat())
+    }
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+fn ends(output: &Output, code: i32, words: &str) {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
+    assert!(err.contains(words), "{words:?} is not in {err}");
+    if code != 0 {
+        assert!(output.stdout.is_empty(), "{}", out(output));
+    }
+}
+
+const BY_OPENSSL: [&str; 4] = ["-k", "exec:bash sign key.pem", "--public-key", "public.pem"];
+
+#[test]
+fn openssl_signs_what_verify_accepts() {
+    let home = Home::new();
+    let sign = ["sign", "--url", URL, "--format", "http", "body.json"];
+    for (profile, genpkey) in [
+        ("mcp", None),
+        ("rfc9421", Some("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem")),
+    ] {
+        if let Some(genpkey) = genpkey {
+            home.openssl(genpkey);
+            home.openssl("pkey -in key.pem -pubout -out public.pem");
+        }
+        let trust = format!("{profile}.json");
+        let added =
+            home.mcpid(&["trust", "add", "-r", &trust, "exec:bash", "--public-key", "public.pem"]);
+        ends(&added, 0, "");
+        let exported = home.mcpid(&[&["export", "--format", "pem"], &BY_OPENSSL[..]].concat());
+        assert_eq!(out(&exported).trim_end(), home.read("public.pem").trim_end());
+        // A number with a zero at the front is shorter in DER: one of 128 signatures has one.
+        for _ in 0..3 {
+            let profile = ["--profile", profile];
+            let signed = home.mcpid(&[&sign[..], &BY_OPENSSL, &profile].concat());
+            ends(&signed, 0, "");
+            home.write("signed.http", &out(&signed));
+            let verify = ["verify", "-r", &trust, "signed.http"];
+            let verified = home.mcpid(&[&verify[..], &profile].concat());
+            assert!(out(&verified).starts_with("accepted"), "{}", out(&verified));
+        }
+    }
+    // A profile that leaves this kind of key out is named before the program is started.
+    let refused = home.mcpid(&[&sign[..], &BY_OPENSSL].concat());
+    ends(&refused, 4, "the key of the program bash is an ECDSA P-256 key, which cannot sign by");
+}
+
+#[test]
+fn the_variable_names_a_program_too() {
+    let home = Home::new();
+    let mut command =
+        home.command(&["sign", "--url", URL, "--public-key", "public.pem", "body.json"]);
+    let signed = command.env("MCPID_KEY", "exec:bash sign key.pem").output().unwrap();
+    ends(&signed, 0, "");
+    for act in [&["keygen"][..], &["passwd"], &["agent", "add"]] {
+        let refused = home.command(act).env("MCPID_KEY", "exec:bash sign").output().unwrap();
+        ends(
+            &refused,
+            2,
+            "mcpid: MCPID_KEY names a key behind a program; a keyfile is needed here",
+        );
+    }
+    let refused = home.mcpid(&["keygen", "-o", "exec:x", "--no-passphrase"]);
+    ends(&refused, 2, "--output names a key behind a program; a keyfile is needed here");
+    assert!(!home.path().join("exec:x").exists());
+}
+
+#[test]
+fn a_program_without_its_public_key_is_refused() {
+    let home = Home::new();
+    let sign = ["sign", "--url", URL, "body.json", "-k"];
+    let needed = "a program is not asked which key it has: exec: needs --public-key";
+    ends(&home.mcpid(&[&sign[..], &["exec:bash sign key.pem"]].concat()), 2, needed);
+    ends(&home.mcpid(&["export", "-k", "exec:bash sign key.pem"]), 2, needed);
+    ends(&home.mcpid(&["trust", "add", "exec:bash sign key.pem"]), 2, needed);
+    for (key, words) in [
+        ("exec:", "exec: names no program; it is exec:PROGRAM [ARG…]"),
+        ("exec:sh -c 'x'", "exec: is split at blanks only, and knows no quotation marks"),
+    ] {
+        let pinned = ["--public-key", "public.pem"];
+        ends(&home.mcpid(&[&sign[..], &[key], &pinned].concat()), 2, words);
+        ends(&home.mcpid(&[&["trust", "add", key], &pinned[..]].concat()), 2, words);
+    }
+    home.write("two.jwks", "");
+    home.openssl("genpkey -algorithm ed25519 -out other.pem");
+    home.openssl("pkey -in other.pem -pubout -out other-public.pem");
+    let keys = home.read("public.pem") + &home.read("other-public.pem");
+    home.write("two.pem", &keys);
+    for (file, code, words) in [
+        ("absent.pem", 3, "absent.pem"),
+        (".", 3, ""),
+        ("-", 2, "--public-key cannot be -: stdin is for what is signed"),
+        ("two.jwks", 4, "--public-key two.jwks: "),
+        ("two.pem", 4, "--public-key two.pem: holds 2 keys; one is wanted"),
+        ("body.json", 4, "--public-key body.json: "),
+        ("key.pem", 4, "private key"),
+    ] {
+        let args = [&sign[..], &["exec:bash sign key.pem", "--public-key", file]].concat();
+        ends(&home.mcpid(&args), code, words);
+    }
+    // The public key of another program.
+    let args = [&sign[..], &["exec:bash sign other.pem", "--public-key", "public.pem"]].concat();
+    let lied =
+        "the program bash returned a signature that does not hold for these bytes and this key";
+    ends(&home.mcpid(&args), 4, lied);
+    let file = ["trust", "add", "public.pem", "--public-key", "public.pem"];
+    ends(&home.mcpid(&file), 2, "--public-key goes with a key in an agent or behind a program");
+}
+
+#[test]
+fn a_pinned_public_key_holds_for_a_keyfile_too() {
+    let home = Home::new();
+    ends(
+        &home.mcpid(&["keygen", "-o", "key.json", "--import", "key.pem", "--no-passphrase"]),
+        0,
+        "",
+    );
+    let sign = ["sign", "--url", URL, "body.json", "-k", "key.json", "--public-key"];
+    ends(&home.mcpid(&[&sign[..], &["public.pem"]].concat()), 0, "");
+    ends(&home.mcpid(&["keygen", "-o", "other.json", "--no-passphrase"]), 0, "");
+    let other = home.mcpid(&[&sign[..], &["other.json"]].concat());
+    ends(&other, 4, ", and the public key that was given is ");
+}
+
+#[test]
+fn what_a_program_writes_to_stderr_is_not_shown() {
+    let home = Home::new();
+    for flags in [&[][..], &["--json"], &["-v"]] {
+        let mut command = home.sign_by("echo swordfish >&2; echo swordfish; exit 1");
+        let output = command.args(flags).output().unwrap();
+        ends(&output, 4, "the program sh did not sign: exit code 1");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("swordfish"));
+    }
+    let output = home.sign_by("echo swordfish").output().unwrap();
+    ends(&output, 4, r#"the program sh printed something else than {"signature":"BASE64"}"#);
+    let args = ["-k", "exec:./absent --token swordfish", "--public-key", "public.pem"];
+    let absent = home.mcpid(&[&["sign", "--url", URL, "body.json"], &args[..]].concat());
+    ends(&absent, 4, "the program absent cannot be started: no such file");
+    assert!(!String::from_utf8_lossy(&absent.stderr).contains("swordfish"));
+}
+
+#[test]
+fn passphrases_are_not_in_the_environment_of_a_program() {
+    let home = Home::new();
+    let mut command = home.sign_by("env > seen; exit 1");
+    command.env("MCPID_PASSPHRASE", "swordfish").env("MCPID_NONCES", "redis://:swordfish@h/");
+    command.env("MCPID_NONCES_PASSWORD", "swordfish").env("AWS_PROFILE", "agents");
+    ends(&command.output().unwrap(), 4, "exit code 1");
+    let seen = home.read("seen");
+    assert!(!seen.contains("swordfish"), "{seen}");
+    assert!(seen.contains("AWS_PROFILE=agents"), "{seen}");
+    let noted = home.sign_by("cat > /dev/null").args(["--passphrase-file", "body.json"]).output();
+    ends(&noted.unwrap(), 4, "the key is behind a program; the passphrase is not used");
+}
+
+#[test]
+fn an_interrupt_ends_the_program_too() {
+    let home = Home::new();
+    let mut command = home.sign_by("echo $$ > pid.new; mv pid.new pid; sleep 600");
+    let mut signing = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    within_ten_seconds("the program runs", || home.path().join("pid").exists());
+    let pid = home.read("pid");
+    assert!(is_running(&pid));
+    let signing_pid = signing.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &signing_pid]).status().unwrap().success());
+    assert_eq!(signing.wait().unwrap().signal(), Some(2));
+    within_ten_seconds("the program ends", || !is_running(&pid));
+}
+
+#[test]
+fn a_bridge_signs_each_request_by_the_program() {
+    let home = Home::new();
+    home.write("script", "echo x >> count; test -e broken && exit 1; exec bash sign key.pem");
+    let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
+    // No server listens at this address. A request that was signed fails when it connects; one that
+    // cannot be signed fails before.
+    let mut command = home.command(&[&["connect", "http://127.0.0.1:9/mcp"], &key[..]].concat());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut bridge = command.spawn().unwrap();
+    let mut client = bridge.stdin.take().unwrap();
+    let mut answers = BufReader::new(bridge.stdout.take().unwrap()).lines();
+    let mut ask = |id: u32| {
+        writeln!(client, r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], id);
+        answer["error"]["message"].as_str().unwrap().to_owned()
+    };
+    for id in 1..10 {
+        let message = ask(id);
+        assert!(message.contains("connection refused"), "{message}");
+    }
+    assert!(home.read("count").lines().count() >= 9);
+    home.write("broken", "");
+    let message = ask(10);
+    assert!(message.contains("the program sh did not sign: exit code 1"), "{message}");
+    fs::remove_file(home.path().join("broken")).unwrap();
+    let message = ask(11);
+    assert!(message.contains("connection refused"), "{message}");
+    drop(client);
+    assert!(bridge.wait().unwrap().success());
+}
+
+#[test]
+fn a_printed_configuration_starts_the_same_program() {
+    let home = Home::new();
+    let url = "https://mcp.example.com/mcp";
+    let print = |key: &str| {
+        let key = ["-k", key, "--public-key", "public.pem"];
+        home.mcpid(&[&["connect", "--print-config", "generic"], &key[..], &[url]].concat())
+    };
+    let printed = print("exec:./sign key.pem");
+    ends(&printed, 0, "");
+    let json: serde_json::Value = serde_json::from_str(&out(&printed)).unwrap();
+    let folder = home.path().canonicalize().unwrap();
+    let args: Vec<_> =
+        json["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    let sign = args[2].strip_prefix("exec:").unwrap();
+    assert!(sign.starts_with('/') && sign.ends_with("sign key.pem"), "{sign}");
+    let pinned = Path::new(args[4]).canonicalize().unwrap();
+    assert_eq!((args[1], args[3], pinned), ("--key", "--public-key", folder.join("public.pem")));
+    let printed = out(&print("exec:sh sign"));
+    assert!(printed.contains("/sh sign\""), "{printed}");
+}
