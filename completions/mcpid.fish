@@ -62,7 +62,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print re
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
@@ -122,7 +123,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'The form of the key' -r -f -a "jwk\t'A JSON Web Key (RFC 7517)'
 jwks\t'A JSON Web Key Set with this one key'
 pem\t'SubjectPublicKeyInfo in PEM'
@@ -144,6 +146,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l new-passphrase-fi
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l new-passphrase-fd -d 'Read the new passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l no-passphrase -d 'Do not encrypt any more: every program that can read the file can sign'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l weak -d 'Accept a new passphrase of under 8 characters'
+complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l remember -d 'Have the Secret Service of this session remember the present passphrase'
+complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l forget -d 'Have the Secret Service forget the passphrase'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand passwd" -s v -l verbose -d 'Print more on stderr'
@@ -156,6 +160,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_s
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "list" -d 'Show the keys of a trust file'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "revoke" -d 'Revoke a key, so that its signatures count no more'
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and not __fish_seen_subcommand_from add list revoke remove" -f -a "remove" -d 'Remove a key, so that it is unknown'
+complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l public-key -d 'The public key of a KEY that is in an agent or behind a program; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l kid -d 'The key with this kid, of a set of several' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -s r -l trust -d 'The trust file [env: MCPID_TRUST]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand trust; and __fish_seen_subcommand_from add" -l name -d 'The name of the key [default: the name in the keyfile]' -r
@@ -276,7 +281,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
 rfc9421\t'Any signature of RFC 9421, for audits and interoperability'
@@ -518,7 +524,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l state -d 'The file that records, for each log, what this witness has signed; made if it is missing' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The witness\'s keyfile' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l name -d 'The witness\'s name [default: the name of its key]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r

@@ -131,7 +131,7 @@ fn openssl_signs_what_verify_accepts() {
     }
     // A profile that leaves this kind of key out is named before the program is started.
     let refused = home.mcpid(&[&sign[..], &BY_OPENSSL].concat());
-    ends(&refused, 4, "the key of the program bash is an ECDSA P-256 key, which cannot sign by");
+    ends(&refused, 4, "the key of the program bash is a P-256 key, which cannot sign by");
 }
 
 #[test]

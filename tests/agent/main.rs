@@ -1,4 +1,4 @@
-//! Tests of keys that another program keeps: OpenSSH's agent, programs behind `exec:`, and agents
+//! Tests of keys that another program keeps: OpenSSH's agent, programs behind `exec:`, agents
 //! and programs that fail or lie.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
@@ -12,6 +12,8 @@ mod faults;
 mod openssh;
 #[cfg(feature = "p256")]
 mod p256;
+#[cfg(feature = "cli")]
+mod secret_service;
 mod security_keys;
 mod servers;
 // Only some of its items are used here.

@@ -137,7 +137,7 @@ const GRAMMAR: &[(&str, &str)] = &[
     (
         "passwd",
         "-k --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd \
-         --no-passphrase --weak",
+         --no-passphrase --weak --remember --forget",
     ),
     (
         "trust add",

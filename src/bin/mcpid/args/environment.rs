@@ -17,7 +17,7 @@ struct Variable {
     only: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 15] = [
+const VARIABLES: [Variable; 16] = [
     Variable {
         name: "MCPID_KEY",
         what: "the keyfile, ssh-agent:ID or exec:PROGRAM, where no --key is given",
@@ -81,6 +81,18 @@ const VARIABLES: [Variable; 15] = [
         what: "where the ssh-agent listens, for a key named ssh-agent:ID",
         beside: &["key", "tools_key"],
         only: &["mcpid sign", "mcpid export", "mcpid connect", "mcpid gateway", "mcpid agent add"],
+    },
+    Variable {
+        name: "DBUS_SESSION_BUS_ADDRESS",
+        what: "the D-Bus of the Secret Service, which may remember the passphrase",
+        beside: &["passphrase_file"],
+        only: &[
+            "mcpid sign",
+            "mcpid passwd",
+            "mcpid connect",
+            "mcpid agent add",
+            "mcpid audit cosign",
+        ],
     },
     Variable {
         name: "HTTPS_PROXY",

@@ -139,13 +139,19 @@ pub(crate) struct ExportArgs {
 /// Asks for the present passphrase, then twice for the new one. It needs 8 characters or more, or
 /// --weak. The file is replaced in one step: after a crash too, either the old or the new file is
 /// there.
+///
+/// --remember changes nothing in the keyfile. It gives the passphrase to the Secret Service of your
+/// session, such as GNOME's keyring, by the program secret-tool. Commands then find it there, and ask
+/// no more. Every program of your session can read it while the keyring is unlocked.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid passwd
   mcpid passwd -k agent.json
   mcpid passwd -k ci.json --passphrase-file old.pass --new-passphrase-file new.pass
-  mcpid passwd -k agent.json --no-passphrase")]
+  mcpid passwd -k agent.json --no-passphrase
+  mcpid passwd --remember
+  mcpid passwd --forget")]
 pub(crate) struct PasswdArgs {
     /// The keyfile [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
@@ -164,4 +170,21 @@ pub(crate) struct PasswdArgs {
     /// Accept a new passphrase of under 8 characters
     #[arg(long, conflicts_with = "no_passphrase", help_heading = "Passphrase")]
     pub(crate) weak: bool,
+    /// Have the Secret Service of this session remember the present passphrase
+    #[arg(
+        long,
+        conflicts_with_all = ["new_passphrase_file", "new_passphrase_fd", "no_passphrase", "weak", "forget"],
+        help_heading = "Secret Service"
+    )]
+    pub(crate) remember: bool,
+    /// Have the Secret Service forget the passphrase
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "new_passphrase_file", "new_passphrase_fd", "no_passphrase", "weak", "passphrase_file",
+            "passphrase_fd"
+        ],
+        help_heading = "Secret Service"
+    )]
+    pub(crate) forget: bool,
 }

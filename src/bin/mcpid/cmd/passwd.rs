@@ -8,18 +8,25 @@ use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
 use crate::cmd::keygen::KeyfileJson;
-use crate::input::files;
+use crate::input::files::{self, NamedPath};
 use crate::keys::keyfile::{self, keyfile_failure, store_failure};
 use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::prompt::passphrase;
+use crate::prompt::passphrase::{self, Passphrase};
+use crate::prompt::secret_service;
 
 /// Replaces the keyfile by one with the new passphrase.
 pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;
+    if args.forget {
+        return forget(&keyfile, &place, ui);
+    }
+    if args.remember {
+        return remember(args, &keyfile, &place, ui);
+    }
     // Everything that can fail is checked before a person is asked for passphrases.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
@@ -47,18 +54,17 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         ),
     };
     let secret = keyfile::open(&keyfile, &place, old)?;
-    let replaced = match new {
+    let given = new.map(|new| new.fresh(&place.name(), args.weak)).transpose()?;
+    let replaced = match &given {
         None => keyfile.plain_again(&secret),
-        Some(new) => {
-            let given = new.fresh(&place.name(), args.weak)?;
-            keyfile.sealed_again(&secret, &given, cost(&keyfile), &mut SysRng)
-        }
+        Some(given) => keyfile.sealed_again(&secret, given, cost(&keyfile), &mut SysRng),
     };
     let replaced = replaced.map_err(|e| keyfile_failure(&place.path, &e))?;
     store::replace_keyfile(&place.path, &replaced).map_err(|error| match error {
         store::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
     })?;
+    remember_change(&replaced, given.as_ref(), ui);
     if ui.json() {
         ui.json_line(&KeyfileJson::of(&place, &replaced))?;
     } else if replaced.is_plain() {
@@ -70,6 +76,78 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         ui.note(&format!("{} has a new passphrase", place.name()));
     }
     Ok(Exit::Ok)
+}
+
+/// Gives the passphrase to the Secret Service, after it has opened the keyfile.
+fn remember(
+    args: &PasswdArgs,
+    keyfile: &Keyfile,
+    place: &NamedPath,
+    ui: &mut Ui,
+) -> Result<Exit, Failure> {
+    if keyfile.is_plain() {
+        let message = format!("{} is not encrypted: it has no passphrase", place.name());
+        return Err(Failure::new(Exit::Key, "no_passphrase", message));
+    }
+    let source = passphrase::source(&args.passphrase, ui)?;
+    let given = source.existing(&place.name())?;
+    keyfile.open(Some(&given)).map_err(|error| keyfile_failure(&place.path, &error))?;
+    secret_service::store(keyfile.public().id(), keyfile.name(), &given)?;
+    report_remembered(keyfile, place, true, ui)?;
+    ui.note(&format!("the Secret Service remembers the passphrase of {}", place.name()));
+    Ok(Exit::Ok)
+}
+
+/// Makes the Secret Service forget the passphrase.
+fn forget(keyfile: &Keyfile, place: &NamedPath, ui: &mut Ui) -> Result<Exit, Failure> {
+    let was_there = secret_service::clear(keyfile.public().id())?;
+    report_remembered(keyfile, place, false, ui)?;
+    let words = if was_there { "has forgotten" } else { "did not remember" };
+    ui.note(&format!("the Secret Service {words} the passphrase of {}", place.name()));
+    Ok(Exit::Ok)
+}
+
+fn report_remembered(
+    keyfile: &Keyfile,
+    place: &NamedPath,
+    is_remembered: bool,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    if !ui.json() {
+        return Ok(());
+    }
+    let id = keyfile.public().id().to_string();
+    ui.json_line(&RememberedJson { version: 1, id, file: place.name(), remembered: is_remembered })
+}
+
+/// Whether a passphrase is remembered, as `--json` prints it.
+#[derive(serde::Serialize)]
+struct RememberedJson {
+    version: u8,
+    id: String,
+    file: String,
+    remembered: bool,
+}
+
+/// Replaces a remembered passphrase by the new one, or forgets it if there is none any more.
+fn remember_change(keyfile: &Keyfile, given: Option<&Passphrase>, ui: &mut Ui) {
+    let id = keyfile.public().id();
+    if secret_service::lookup(id).is_none() {
+        return;
+    }
+    let (changed, done) = match given {
+        Some(given) => {
+            (secret_service::store(id, keyfile.name(), given), "remembers the new passphrase")
+        }
+        None => (secret_service::clear(id).map(|_| ()), "has forgotten the passphrase"),
+    };
+    match changed {
+        Ok(()) => ui.note(&format!("the Secret Service {done}")),
+        Err(failure) => ui.warning(&format!(
+            "the Secret Service remembers the old passphrase: {}",
+            failure.message
+        )),
+    }
 }
 
 /// Refuses one descriptor for both passphrases, because the second read would find nothing.

@@ -11,7 +11,7 @@ use crate::input::files::{NamedBy, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
-use crate::prompt::passphrase::{self, PassphraseSource};
+use crate::prompt::passphrase::{self, Passphrase, PassphraseSource};
 
 /// Reads the keyfile at `place`. The secret in it stays encrypted.
 ///
@@ -47,7 +47,7 @@ pub(crate) fn source(
 ) -> Result<Option<PassphraseSource>, Failure> {
     passphrase::check(args)?;
     if !keyfile.is_plain() {
-        return passphrase::source(args, ui).map(Some);
+        return passphrase::source_of(keyfile.public().id(), args, ui).map(Some);
     }
     if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
         ui.note(&format!("{} is not encrypted; the passphrase is not used", place.name()));
@@ -64,10 +64,43 @@ pub(crate) fn open(
     place: &NamedPath,
     source: Option<PassphraseSource>,
 ) -> Result<SecretKey, Failure> {
-    let given = source.map(|source| source.existing(&place.name())).transpose()?;
+    let (given, is_remembered) = read(source, place)?;
     keyfile
         .open(given.as_ref().map(|bytes| bytes.as_slice()))
-        .map_err(|error| keyfile_failure(&place.path, &error))
+        .map_err(|error| open_failure(place, &error, is_remembered))
+}
+
+/// Reads the passphrase from its source. Returns also whether the Secret Service remembered it.
+///
+/// # Errors
+/// As for [`PassphraseSource::existing`].
+pub(crate) fn read(
+    source: Option<PassphraseSource>,
+    place: &NamedPath,
+) -> Result<(Option<Passphrase>, bool), Failure> {
+    let is_remembered = matches!(source, Some(PassphraseSource::Remembered(_)));
+    let given = source.map(|source| source.existing(&place.name())).transpose()?;
+    Ok((given, is_remembered))
+}
+
+/// Returns the failure for a keyfile that the passphrase did not open.
+pub(crate) fn open_failure(
+    place: &NamedPath,
+    error: &KeyfileError,
+    is_remembered: bool,
+) -> Failure {
+    let failure = keyfile_failure(&place.path, error);
+    match error {
+        KeyfileError::WrongPassphrase if is_remembered => {
+            let flag = place.as_flag("-k");
+            let name = place.name();
+            let message =
+                format!("the passphrase that the Secret Service remembers does not open {name}");
+            Failure { message, hints: Vec::new(), ..failure }
+                .hint(format!("to remember the right one: mcpid passwd --forget{flag} && mcpid passwd --remember{flag}"))
+        }
+        _ => failure,
+    }
 }
 
 /// Returns the failure for a keyfile or trust file that cannot be read or written.

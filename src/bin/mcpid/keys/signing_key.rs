@@ -158,9 +158,9 @@ impl SigningKey {
         if let FoundKey::Exec(_) = &key {
             terminal::stop_programs_on_signals();
         }
-        let given = source.map(|source| source.existing(&place.name())).transpose()?;
+        let (given, is_remembered) = keyfile::read(source, &place)?;
         let passphrase = given.as_ref().map(|bytes| bytes.as_slice());
-        key.open(passphrase).map_err(|error| keyfile::keyfile_failure(&place.path, &error))
+        key.open(passphrase).map_err(|error| keyfile::open_failure(&place, &error, is_remembered))
     }
 }
 

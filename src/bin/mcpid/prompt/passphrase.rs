@@ -1,5 +1,5 @@
-//! Finds and reads passphrases: from a file, a descriptor or a variable; or from a person, through
-//! an askpass program or on the terminal.
+//! Finds and reads passphrases: from a file, a descriptor or a variable; from the Secret Service; or
+//! from a person, through an askpass program or on the terminal.
 //!
 //! A passphrase is never read from an argument, which every process can see. It is not read from
 //! stdin by default, because stdin is for data.
@@ -7,6 +7,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use mcpid::key::KeyId;
 use rand::TryRng as _;
 use zeroize::Zeroizing;
 
@@ -16,6 +17,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, visible};
 use crate::prompt::askpass;
+use crate::prompt::secret_service;
 use crate::prompt::terminal::Terminal;
 
 /// Maximum length of a passphrase, in bytes. A person types less, and a longer file is the wrong
@@ -35,6 +37,8 @@ pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 pub(crate) enum PassphraseSource {
     /// A flag or variable gave the passphrase.
     Given(Passphrase),
+    /// The Secret Service of the session remembered the passphrase.
+    Remembered(Passphrase),
     /// The passphrase will be asked for on this terminal.
     Ask(Terminal),
     /// The passphrase will be asked for through this program.
@@ -80,16 +84,47 @@ pub(crate) fn check(args: &PassphraseArgs) -> Result<(), Failure> {
 /// # Errors
 /// Two passphrases are given, the given one cannot be read or is empty, or there is no source.
 pub(crate) fn source(args: &PassphraseArgs, ui: &mut Ui) -> Result<PassphraseSource, Failure> {
+    match given(args, ui)? {
+        Some(given) => Ok(PassphraseSource::Given(given)),
+        None => asked(),
+    }
+}
+
+/// Determines where the passphrase of the existing key `key` comes from: as [`source`] does, but
+/// one that the Secret Service remembers comes before a person.
+///
+/// # Errors
+/// As for [`source`].
+pub(crate) fn source_of(
+    key: &KeyId,
+    args: &PassphraseArgs,
+    ui: &mut Ui,
+) -> Result<PassphraseSource, Failure> {
+    if let Some(given) = given(args, ui)? {
+        return Ok(PassphraseSource::Given(given));
+    }
+    match secret_service::lookup(key) {
+        Some(remembered) => {
+            ui.detail("the passphrase is the one that the Secret Service remembers");
+            Ok(PassphraseSource::Remembered(remembered))
+        }
+        None => asked(),
+    }
+}
+
+/// Reads the passphrase that a flag or variable gives, if one does.
+fn given(args: &PassphraseArgs, ui: &mut Ui) -> Result<Option<Passphrase>, Failure> {
     check(args)?;
     keep_out_of_dumps();
     if let Some(variable) = env::var_os(VARIABLE) {
         let bytes = Zeroizing::new(variable.into_encoded_bytes());
-        return checked(bytes, VARIABLE).map(PassphraseSource::Given);
+        return checked(bytes, VARIABLE).map(Some);
     }
     let file = args.passphrase_file.as_deref();
-    if let Some(given) = from_flags(file, args.passphrase_fd, "--passphrase", ui)? {
-        return Ok(PassphraseSource::Given(given));
-    }
+    from_flags(file, args.passphrase_fd, "--passphrase", ui)
+}
+
+fn asked() -> Result<PassphraseSource, Failure> {
     person().ok_or_else(|| {
         let message = "no passphrase: there is no terminal to ask on, and none of \
                        --passphrase-file, --passphrase-fd, MCPID_PASSPHRASE, MCPID_ASKPASS and \
@@ -140,7 +175,7 @@ impl PassphraseSource {
     /// The answer is empty, or the person pressed Ctrl-D or Ctrl-C.
     pub(crate) fn existing(self, whose: &str) -> Result<Passphrase, Failure> {
         match self {
-            PassphraseSource::Given(given) => Ok(given),
+            PassphraseSource::Given(given) | PassphraseSource::Remembered(given) => Ok(given),
             PassphraseSource::Ask(terminal) => {
                 let answer = terminal.ask(&format!("passphrase for {}: ", visible(whose)))?;
                 checked(answer, "the passphrase")
@@ -163,7 +198,9 @@ impl PassphraseSource {
     /// the person pressed Ctrl-D or Ctrl-C.
     pub(crate) fn fresh(self, whose: &str, weak: bool) -> Result<Passphrase, Failure> {
         let terminal = match self {
-            PassphraseSource::Given(given) => return Ok(given),
+            PassphraseSource::Given(given) | PassphraseSource::Remembered(given) => {
+                return Ok(given);
+            }
             PassphraseSource::Ask(terminal) => terminal,
             PassphraseSource::Askpass(program) => {
                 let ask = |question: &str| {

@@ -180,8 +180,10 @@ fn no_set() -> Failure {
 
 fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Failure> {
     let kid = args.kid.as_deref();
-    let is_elsewhere = |found: &KeyRef| !matches!(found, KeyRef::File(_));
-    if args.public_key.is_some() && !KeyRef::parse(key).as_ref().is_ok_and(is_elsewhere) {
+    let reference = KeyRef::parse(key);
+    let is_file =
+        matches!(&reference, Ok(KeyRef::File(_)) | Err(KeyRefError::UnknownScheme { .. }));
+    if args.public_key.is_some() && is_file {
         let message = "--public-key goes with a key in an agent or behind a program";
         return Err(Failure::usage(message)
             .hint("a public key file is a KEY by itself: mcpid trust add FILE"));
@@ -191,7 +193,7 @@ fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Fail
         let import = import.map_err(|e| not_a_key("that DID", None, e))?;
         return one(import, "that DID", kid, ui);
     }
-    match KeyRef::parse(key) {
+    match reference {
         Err(KeyRefError::Exec(why)) => return Err(Failure::usage(why.to_string())),
         // A text with another scheme may still be a file name.
         Ok(KeyRef::File(_)) | Err(_) => {}

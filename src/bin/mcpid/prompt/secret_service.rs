@@ -1,0 +1,107 @@
+//! Passphrases in the Secret Service of the user's session (the D-Bus interface of keyring daemons,
+//! such as that of GNOME), through the program `secret-tool` of libsecret.
+//!
+//! A passphrase is found by the id of the key that it opens. It goes to `secret-tool` on stdin, and
+//! never on its command line, which every user of the machine can see.
+
+use std::env;
+use std::path::Path;
+use std::time::Duration;
+
+use mcpid::key::KeyId;
+use mcpid::key::exec::{ExecCommand, ExecError};
+use zeroize::Zeroizing;
+
+use crate::output::exit::Exit;
+use crate::output::failure::{Failure, chain};
+
+const PROGRAM: &str = "secret-tool";
+/// Maximum time for one act. A locked keyring asks the person for its own password first.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Returns the passphrase that is remembered for a key. Returns None if there is none, and if the
+/// session has no Secret Service or no `secret-tool`.
+pub(crate) fn lookup(key: &KeyId) -> Option<Zeroizing<Vec<u8>>> {
+    if !has_bus() {
+        return None;
+    }
+    let found = command("lookup", None, key).run(b"", TIMEOUT).ok()?;
+    (!found.is_empty()).then_some(found)
+}
+
+/// Remembers a passphrase, and replaces an earlier one of the same key. The secret is read back,
+/// because `secret-tool` changes some texts.
+///
+/// # Errors
+/// The Secret Service did not take the passphrase, or gives another one back.
+pub(crate) fn store(
+    key: &KeyId,
+    name: &str,
+    passphrase: &Zeroizing<Vec<u8>>,
+) -> Result<(), Failure> {
+    if std::str::from_utf8(passphrase).is_err() {
+        let message = "the passphrase is not UTF-8, and the Secret Service takes only text";
+        return Err(Failure::new(Exit::Key, "not_remembered", message));
+    }
+    check_bus()?;
+    let label = format!("--label=mcpid passphrase of {name}");
+    command("store", Some(label), key).run(passphrase, TIMEOUT).map_err(|e| failed(&e))?;
+    if lookup(key).is_some_and(|kept| kept == *passphrase) {
+        return Ok(());
+    }
+    // A different text must not stay there.
+    let _ = command("clear", None, key).run(b"", TIMEOUT);
+    let message = "the Secret Service gave the passphrase back changed; it is not remembered";
+    Err(Failure::new(Exit::Key, "not_remembered", message))
+}
+
+/// Forgets the passphrase of a key. Returns false if none was remembered.
+///
+/// # Errors
+/// The session has no Secret Service, or it still has the passphrase.
+pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
+    check_bus()?;
+    let was_there = lookup(key).is_some();
+    let cleared = command("clear", None, key).run(b"", TIMEOUT);
+    match cleared {
+        Ok(_) => Ok(was_there),
+        // This is also the exit code if there was nothing to clear.
+        Err(ExecError::Failed { code: 1, .. }) if !was_there => Ok(false),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+fn command(act: &str, label: Option<String>, key: &KeyId) -> ExecCommand {
+    let attributes = ["application", "mcpid", "key", key.as_str()].map(str::to_owned);
+    let arguments = [act.to_owned()].into_iter().chain(label).chain(attributes);
+    ExecCommand::new(PROGRAM, arguments)
+}
+
+/// Returns true if the session has a D-Bus. Without one, `secret-tool` may start a bus of its own.
+fn has_bus() -> bool {
+    let is_set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    is_set("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || is_set("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("bus").exists())
+}
+
+fn check_bus() -> Result<(), Failure> {
+    if has_bus() {
+        return Ok(());
+    }
+    let message = "there is no Secret Service: this session has no D-Bus";
+    Err(Failure::new(Exit::Key, "no_secret_service", message))
+}
+
+fn failed(error: &ExecError) -> Failure {
+    let failure = |message: String| Failure::new(Exit::Key, "no_secret_service", message);
+    match error {
+        ExecError::Start { .. } => failure(chain(error))
+            .hint("it is in the package libsecret-tools of Debian, libsecret of Fedora"),
+        ExecError::TimedOut { within, .. } => {
+            failure(format!("the Secret Service did not answer within {} s", within.as_secs()))
+        }
+        _ => failure(format!("the Secret Service refused: {PROGRAM} failed")).hint(
+            "is a keyring daemon running, and unlocked? secret-tool search application mcpid",
+        ),
+    }
+}
