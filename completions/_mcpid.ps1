@@ -78,8 +78,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;sign' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'The public key of KEY, which each signature must fit; needed for exec:')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to sign by')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The stable client id to send as tag, in place of the key id')
             [CompletionResult]::new('--cover', '--cover', [CompletionResultType]::ParameterName, 'Cover one more component, such as x-request-id or ''@authority''')
@@ -149,8 +150,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;export' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'The public key of KEY, which each signature must fit; needed for exec:')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The form of the key')
             [CompletionResult]::new('--jwk-alg', '--jwk-alg', [CompletionResultType]::ParameterName, 'Give the JWK an alg member, for programs that require it')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
@@ -171,6 +173,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             [CompletionResult]::new('--new-passphrase-fd', '--new-passphrase-fd', [CompletionResultType]::ParameterName, 'Read the new passphrase from this open file descriptor; one trailing newline is dropped')
             [CompletionResult]::new('--no-passphrase', '--no-passphrase', [CompletionResultType]::ParameterName, 'Do not encrypt any more: every program that can read the file can sign')
             [CompletionResult]::new('--weak', '--weak', [CompletionResultType]::ParameterName, 'Accept a new passphrase of under 8 characters')
+            [CompletionResult]::new('--remember', '--remember', [CompletionResultType]::ParameterName, 'Have the Secret Service of this session remember the present passphrase')
+            [CompletionResult]::new('--forget', '--forget', [CompletionResultType]::ParameterName, 'Have the Secret Service forget the passphrase')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print results, and failures on stderr, as JSON')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print only failures and warnings on stderr')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print only failures and warnings on stderr')
@@ -195,6 +199,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;trust;add' {
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'The public key of a KEY that is in an agent or behind a program; needed for exec:')
             [CompletionResult]::new('--kid', '--kid', [CompletionResultType]::ParameterName, 'The key with this kid, of a set of several')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'The trust file [env: MCPID_TRUST]')
@@ -365,8 +370,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
             break
         }
         'mcpid;connect' {
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'The public key of KEY, which each signature must fit; needed for exec:')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'The rules to sign by')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'The stable client id to send as tag, in place of the key id')
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'After how long a signature expires, or none; 30s under the profile mcp')
@@ -651,8 +657,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcpid' -ScriptBlock {
         'mcpid;audit;cosign' {
             [CompletionResult]::new('--log-key', '--log-key', [CompletionResultType]::ParameterName, 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The file that records, for each log, what this witness has signed; made if it is missing')
-            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The witness''s keyfile')
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The witness''s keyfile')
+            [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]')
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'The public key of KEY, which each signature must fit; needed for exec:')
             [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The witness''s name [default: the name of its key]')
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from this file; one trailing newline is dropped')
             [CompletionResult]::new('--passphrase-fd', '--passphrase-fd', [CompletionResultType]::ParameterName, 'Read the passphrase from this open file descriptor; one trailing newline is dropped')

@@ -322,7 +322,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__cosign)
-            opts="-k -q -v -h --log-key --state --first --key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
+            opts="-k -q -v -h --log-key --state --first --key --public-key --name --passphrase-file --passphrase-fd --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -341,6 +341,10 @@ _mcpid() {
                     return 0
                     ;;
                 -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --public-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -848,7 +852,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --public-key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -859,6 +863,10 @@ _mcpid() {
                     return 0
                     ;;
                 -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --public-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -972,7 +980,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__export)
-            opts="-k -q -v -h --key --format --jwk-alg --json --quiet --verbose --help"
+            opts="-k -q -v -h --key --public-key --format --jwk-alg --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -983,6 +991,10 @@ _mcpid() {
                     return 0
                     ;;
                 -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --public-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1354,7 +1366,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__passwd)
-            opts="-k -q -v -h --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd --no-passphrase --weak --json --quiet --verbose --help"
+            opts="-k -q -v -h --key --passphrase-file --passphrase-fd --new-passphrase-file --new-passphrase-fd --no-passphrase --weak --remember --forget --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1392,7 +1404,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__sign)
-            opts="-k -H -q -v -h --key --profile --client-id --cover --no-cover --keyid --label --ttl --at --format --touch --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --public-key --profile --client-id --cover --no-cover --keyid --label --ttl --at --format --touch --passphrase-file --passphrase-fd --url --method --header --origin --replace --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1403,6 +1415,10 @@ _mcpid() {
                     return 0
                     ;;
                 -k)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --public-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1496,12 +1512,16 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__trust__subcmd__add)
-            opts="-r -q -v -h --kid --trust --name --client-id --not-before --not-after --allow --for --alone --require-verified --json --quiet --verbose --help"
+            opts="-r -q -v -h --public-key --kid --trust --name --client-id --not-before --not-after --allow --for --alone --require-verified --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --public-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --kid)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -72,8 +72,9 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mcpid;sign'= {
-            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
-            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
+            cand -k 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --key 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --public-key 'The public key of KEY, which each signature must fit; needed for exec:'
             cand --profile 'The rules to sign by'
             cand --client-id 'The stable client id to send as tag, in place of the key id'
             cand --cover 'Cover one more component, such as x-request-id or ''@authority'''
@@ -140,8 +141,9 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help'
         }
         &'mcpid;export'= {
-            cand -k 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]'
-            cand --key 'The keyfile, or ssh-agent:ID [env: MCPID_KEY]'
+            cand -k 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --key 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --public-key 'The public key of KEY, which each signature must fit; needed for exec:'
             cand --format 'The form of the key'
             cand --jwk-alg 'Give the JWK an alg member, for programs that require it'
             cand --json 'Print results, and failures on stderr, as JSON'
@@ -161,6 +163,8 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --new-passphrase-fd 'Read the new passphrase from this open file descriptor; one trailing newline is dropped'
             cand --no-passphrase 'Do not encrypt any more: every program that can read the file can sign'
             cand --weak 'Accept a new passphrase of under 8 characters'
+            cand --remember 'Have the Secret Service of this session remember the present passphrase'
+            cand --forget 'Have the Secret Service forget the passphrase'
             cand --json 'Print results, and failures on stderr, as JSON'
             cand -q 'Print only failures and warnings on stderr'
             cand --quiet 'Print only failures and warnings on stderr'
@@ -183,6 +187,7 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand remove 'Remove a key, so that it is unknown'
         }
         &'mcpid;trust;add'= {
+            cand --public-key 'The public key of a KEY that is in an agent or behind a program; needed for exec:'
             cand --kid 'The key with this kid, of a set of several'
             cand -r 'The trust file [env: MCPID_TRUST]'
             cand --trust 'The trust file [env: MCPID_TRUST]'
@@ -344,8 +349,9 @@ set edit:completion:arg-completer[mcpid] = {|@words|
             cand --help 'Print help'
         }
         &'mcpid;connect'= {
-            cand -k 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
-            cand --key 'The keyfile, or ssh-agent:ID for a key in the ssh-agent [env: MCPID_KEY]'
+            cand -k 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --key 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --public-key 'The public key of KEY, which each signature must fit; needed for exec:'
             cand --profile 'The rules to sign by'
             cand --client-id 'The stable client id to send as tag, in place of the key id'
             cand --ttl 'After how long a signature expires, or none; 30s under the profile mcp'
@@ -618,8 +624,9 @@ set edit:completion:arg-completer[mcpid] = {|@words|
         &'mcpid;audit;cosign'= {
             cand --log-key 'The log''s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log'
             cand --state 'The file that records, for each log, what this witness has signed; made if it is missing'
-            cand -k 'The witness''s keyfile'
-            cand --key 'The witness''s keyfile'
+            cand -k 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --key 'The keyfile, ssh-agent:ID for a key in the ssh-agent, ''exec:PROGRAM ARG...'' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]'
+            cand --public-key 'The public key of KEY, which each signature must fit; needed for exec:'
             cand --name 'The witness''s name [default: the name of its key]'
             cand --passphrase-file 'Read the passphrase from this file; one trailing newline is dropped'
             cand --passphrase-fd 'Read the passphrase from this open file descriptor; one trailing newline is dropped'

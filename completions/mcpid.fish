@@ -62,7 +62,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -l json -d 'Print re
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, \'exec:PROGRAM ARG...\' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand sign" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
@@ -123,7 +123,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -l json -d 'Print r
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand inspect" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand export" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, \'exec:PROGRAM ARG...\' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand export" -l format -d 'The form of the key' -r -f -a "jwk\t'A JSON Web Key (RFC 7517)'
 jwks\t'A JSON Web Key Set with this one key'
@@ -281,7 +281,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_sub
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s q -l quiet -d 'Print only failures and warnings on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help'
-complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, \'exec:PROGRAM ARG...\' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l profile -d 'The rules to sign by' -r -f -a "mcp\t'All of mcpid\'s rules'
 sep2752\t'The rules of the draft SEP-2752, and no more'
@@ -524,7 +524,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from consistency" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l log-key -d 'The log\'s public key, NAME+HASH+KEY, or a file that holds it; never taken from the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l state -d 'The file that records, for each log, what this witness has signed; made if it is missing' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, or \'exec:PROGRAM ARG...\' for a program that signs [env: MCPID_KEY]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s k -l key -d 'The keyfile, ssh-agent:ID for a key in the ssh-agent, \'exec:PROGRAM ARG...\' for a program that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l public-key -d 'The public key of KEY, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l name -d 'The witness\'s name [default: the name of its key]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F

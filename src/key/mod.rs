@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! elsewhere ─ format ─► SecretKey ─ keyfile ─ store ─► key.json      the signer's side
-//! key.json | ssh-agent | exec: ─ source ─► Sign, wherever the private half is
+//! key.json | ssh-agent | exec: | pkcs11: ─ source ─► Sign, wherever the private half is
 //! elsewhere ─ format ─► PublicKey ─ trust ─── store ─► trust.json    the verifier's side
 //! ```
 //!
@@ -26,6 +26,8 @@ mod json;
 pub mod keyfile;
 mod kind;
 mod misplaced;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 mod public_key;
 mod published;
 mod secret_key;

@@ -5,6 +5,7 @@
 //! | `PATH` | a keyfile |
 //! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
 //! | `exec:PROGRAM [ARG…]` | a program that signs ([`super::exec`]) |
+//! | `pkcs11:…` (RFC 7512) | a key in a PKCS #11 token (feature `pkcs11`) |
 //!
 //! A new source is a variant of [`KeyRef`] and of [`FoundKey`], and a type that implements
 //! [`Sign`]. Callers use only that trait.
@@ -18,6 +19,8 @@ use super::agent::{Agent, AgentKey, AgentSecurityKey, ChooseError};
 use super::exec::ExecKey;
 use super::exec::{ExecCommand, ExecCommandError};
 use super::keyfile::{Keyfile, KeyfileError};
+#[cfg(feature = "pkcs11")]
+use super::pkcs11::{Pkcs11Error, Pkcs11Key, Pkcs11Uri, Pkcs11UriError};
 use super::store::{self, FileError};
 use super::{KeyId, PublicKey, Sign};
 
@@ -25,6 +28,8 @@ use super::{KeyId, PublicKey, Sign};
 pub const SSH_AGENT: &str = "ssh-agent:";
 /// The prefix of an `exec:` reference.
 pub const EXEC: &str = "exec:";
+/// The prefix of a `pkcs11:` reference.
+pub const PKCS11: &str = "pkcs11:";
 
 /// A reference to a signing key, as given in a flag or variable.
 ///
@@ -52,6 +57,9 @@ pub enum KeyRef {
     Agent(String),
     /// The key that this program keeps.
     Exec(ExecCommand),
+    /// The key in a PKCS #11 token that this URI names.
+    #[cfg(feature = "pkcs11")]
+    Pkcs11(Pkcs11Uri),
 }
 
 /// A text that is no reference to a key.
@@ -59,7 +67,9 @@ pub enum KeyRef {
 #[non_exhaustive]
 pub enum KeyRefError {
     /// The scheme names no source of keys.
-    #[error("{scheme}: is no source of keys; a key is a file, {SSH_AGENT}ID or {EXEC}PROGRAM")]
+    #[error(
+        "{scheme}: is no source of keys; a key is a file, {SSH_AGENT}ID, {EXEC}PROGRAM or {PKCS11}URI"
+    )]
     UnknownScheme {
         /// The scheme, without its colon: at most 32 ASCII characters.
         scheme: String,
@@ -67,6 +77,10 @@ pub enum KeyRefError {
     /// `exec:` without a usable command.
     #[error(transparent)]
     Exec(#[from] ExecCommandError),
+    /// `pkcs11:` without a URI of a key.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11UriError),
 }
 
 /// What a source may need beside the reference, to find a key.
@@ -81,6 +95,8 @@ pub enum KeyRefError {
 pub struct FindOptions {
     agent: Option<PathBuf>,
     public_key: Option<PublicKey>,
+    #[cfg(feature = "pkcs11")]
+    pkcs11_module: Option<PathBuf>,
 }
 
 impl FindOptions {
@@ -99,6 +115,14 @@ impl FindOptions {
         self
     }
 
+    /// Sets the PKCS #11 module for a URI that names none. The path must be absolute.
+    #[cfg(feature = "pkcs11")]
+    #[must_use]
+    pub fn with_pkcs11_module(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pkcs11_module = Some(path.into());
+        self
+    }
+
     /// Returns the pinned public key.
     pub fn public_key(&self) -> Option<&PublicKey> {
         self.public_key.as_ref()
@@ -111,7 +135,7 @@ impl KeyRef {
     /// 3986 section 3.1). All other texts are paths, so `./ssh-agent:x` is a file.
     ///
     /// # Errors
-    /// [`KeyRefError`] for a scheme that is not known, and a command without a program.
+    /// [`KeyRefError`] for a scheme that is not known, and a text that its scheme does not allow.
     pub fn parse(text: &Path) -> Result<Self, KeyRefError> {
         let Some((scheme, rest)) = text.to_str().and_then(|text| text.split_once(':')) else {
             return Ok(KeyRef::File(text.to_owned()));
@@ -125,6 +149,8 @@ impl KeyRef {
             _ if !is_scheme => Ok(KeyRef::File(text.to_owned())),
             "ssh-agent" => Ok(KeyRef::Agent(rest.to_owned())),
             "exec" => Ok(KeyRef::Exec(ExecCommand::split(rest)?)),
+            #[cfg(feature = "pkcs11")]
+            "pkcs11" => Ok(KeyRef::Pkcs11(Pkcs11Uri::parse(rest)?)),
             _ => Err(KeyRefError::UnknownScheme { scheme: scheme.to_owned() }),
         }
     }
@@ -149,6 +175,11 @@ impl KeyRef {
                     return Err(FindKeyError::Weak);
                 }
                 FoundKey::Exec(Arc::new(ExecKey::new(command.clone(), public)))
+            }
+            #[cfg(feature = "pkcs11")]
+            KeyRef::Pkcs11(uri) => {
+                let module = options.pkcs11_module.as_deref();
+                FoundKey::Pkcs11(Box::new(Pkcs11Key::find(uri, module, options.public_key())?))
             }
             #[cfg(not(unix))]
             KeyRef::Agent(_) => return Err(FindKeyError::NoAgent),
@@ -202,6 +233,10 @@ pub enum FindKeyError {
     #[cfg(unix)]
     #[error(transparent)]
     Agent(#[from] ChooseError),
+    /// The token has no such key, or its module failed.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11Error),
     /// The source cannot tell the public half of the key, and no public key is pinned.
     #[error("the public key is not given")]
     NoPublicKey,
@@ -234,15 +269,33 @@ pub enum FoundKey {
     /// A program keeps the key.
     #[cfg(unix)]
     Exec(Arc<ExecKey>),
+    /// The key is in a PKCS #11 token.
+    #[cfg(feature = "pkcs11")]
+    Pkcs11(Box<Pkcs11Key>),
+}
+
+/// The reason why a key was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenKeyError {
+    /// The keyfile was not opened.
+    #[error(transparent)]
+    Keyfile(#[from] KeyfileError),
+    /// The token was not opened.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11Error),
 }
 
 impl FoundKey {
-    /// Returns true if opening the key needs a passphrase.
+    /// Returns true if opening the key needs a passphrase, or the PIN of a token.
     pub fn is_sealed(&self) -> bool {
         match self {
             FoundKey::File(keyfile) => !keyfile.is_plain(),
             #[cfg(unix)]
             FoundKey::Agent(_) | FoundKey::Exec(_) => false,
+            #[cfg(feature = "pkcs11")]
+            FoundKey::Pkcs11(key) => key.needs_pin(),
         }
     }
 
@@ -260,11 +313,13 @@ impl FoundKey {
             FoundKey::Agent(key) => key.public(),
             #[cfg(unix)]
             FoundKey::Exec(key) => key.public(),
+            #[cfg(feature = "pkcs11")]
+            FoundKey::Pkcs11(key) => key.public(),
         }
     }
 
-    /// Returns the keyfile's name, the agent's comment, or the file name of the program. Each can
-    /// be any text.
+    /// Returns the keyfile's name, the agent's comment, the file name of the program, or
+    /// the label of the key in a token. Each can be any text.
     pub fn name(&self) -> &str {
         match self {
             FoundKey::File(keyfile) => keyfile.name(),
@@ -272,21 +327,25 @@ impl FoundKey {
             FoundKey::Agent(key) => key.comment(),
             #[cfg(unix)]
             FoundKey::Exec(key) => key.name(),
+            #[cfg(feature = "pkcs11")]
+            FoundKey::Pkcs11(key) => key.name(),
         }
     }
 
-    /// Opens the key, with the passphrase of a sealed keyfile. Signing with a key in an agent or
-    /// behind a program blocks the thread until that has answered.
+    /// Opens the key, with the passphrase of a sealed keyfile or the PIN of a token. Signing with
+    /// any other key than that of a keyfile blocks the thread until the other side has answered.
     ///
     /// # Errors
-    /// As [`Keyfile::open`].
-    pub fn open(self, passphrase: Option<&[u8]>) -> Result<Arc<dyn Sign>, KeyfileError> {
+    /// [`OpenKeyError`].
+    pub fn open(self, passphrase: Option<&[u8]>) -> Result<Arc<dyn Sign>, OpenKeyError> {
         match self {
             FoundKey::File(keyfile) => Ok(Arc::new(keyfile.open(passphrase)?)),
             #[cfg(unix)]
             FoundKey::Agent(key) => Ok(key),
             #[cfg(unix)]
             FoundKey::Exec(key) => Ok(key),
+            #[cfg(feature = "pkcs11")]
+            FoundKey::Pkcs11(key) => Ok(Arc::new(key.open(passphrase)?)),
         }
     }
 }

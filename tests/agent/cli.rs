@@ -242,7 +242,7 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
 fn a_key_source_that_does_not_exist_is_refused() {
     let (agent, _) = with_keyfile();
     let folder = agent.folder.path();
-    let message = "keychain: is no source of keys; a key is a file, ssh-agent:ID or exec:PROGRAM\n";
+    let message = "keychain: is no source of keys; a key is a file, ssh-agent:ID, exec:PROGRAM or pkcs11:URI\n";
     for args in [
         &[SIGN, &["-k", "keychain:alice"]].concat()[..],
         &["export", "-k", "keychain:alice"],

@@ -12,6 +12,10 @@ mod faults;
 mod openssh;
 #[cfg(feature = "p256")]
 mod p256;
+#[cfg(all(feature = "cli", feature = "pkcs11"))]
+mod pkcs11;
+#[cfg(feature = "pkcs11")]
+mod pkcs11_uri;
 #[cfg(feature = "cli")]
 mod secret_service;
 mod security_keys;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mcpid::clock::Timestamp;
 use mcpid::key::keyfile::{KdfCost, Keyfile, KeyfileError};
-use mcpid::key::source::{FindKeyError, FindOptions, KeyRef, KeyRefError};
+use mcpid::key::source::{FindKeyError, FindOptions, KeyRef, KeyRefError, OpenKeyError};
 use mcpid::key::store::{FileError, create_keyfile};
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use rand::rngs::SysRng;
@@ -76,7 +76,8 @@ fn an_unknown_scheme_is_refused() {
         assert_eq!(parse(text), Err(scheme.to_owned()), "{text:?}");
     }
     let error = KeyRef::parse(Path::new("vault:secret words")).unwrap_err().to_string();
-    let words = "vault: is no source of keys; a key is a file, ssh-agent:ID or exec:PROGRAM";
+    let words =
+        "vault: is no source of keys; a key is a file, ssh-agent:ID, exec:PROGRAM or pkcs11:URI";
     assert_eq!(error, words);
 }
 
@@ -163,7 +164,7 @@ fn a_keyfile_is_found_sealed_and_opened_with_its_passphrase() {
     let signer = found.open(Some(b"a passphrase")).unwrap();
     assert_eq!(signer.sign(b"message").unwrap(), secret.sign(b"message").unwrap());
     let wrong = find("sealed.json").unwrap().open(Some(b"another"));
-    assert!(matches!(wrong.err(), Some(KeyfileError::WrongPassphrase)));
+    assert!(matches!(wrong.err(), Some(OpenKeyError::Keyfile(KeyfileError::WrongPassphrase))));
     assert!(find("sealed.json").unwrap().open(None).is_err());
     let found = find("plain.json").unwrap();
     assert!(!found.is_sealed());

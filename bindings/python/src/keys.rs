@@ -284,7 +284,7 @@ fn elsewhere(
     match found {
         FoundKey::File(_) => Err(PyValueError::new_err("a key of another program is needed here")),
         found => {
-            let key = found.open(None).map_err(|error| keyfile_error(path, &error))?;
+            let key = found.open(None).map_err(|error| value_error(&error))?;
             Ok(SigningKey { place: KeyPlace::Elsewhere(key), name })
         }
     }

@@ -17,10 +17,10 @@ struct Variable {
     only: &'static [&'static str],
 }
 
-const VARIABLES: [Variable; 16] = [
+const VARIABLES: [Variable; 17] = [
     Variable {
         name: "MCPID_KEY",
-        what: "the keyfile, ssh-agent:ID or exec:PROGRAM, where no --key is given",
+        what: "the keyfile, ssh-agent:ID, exec:PROGRAM or pkcs11: URI, where no --key is given",
         beside: &["key", "keyfile"],
         only: &[
             "mcpid sign",
@@ -93,6 +93,12 @@ const VARIABLES: [Variable; 16] = [
             "mcpid agent add",
             "mcpid audit cosign",
         ],
+    },
+    Variable {
+        name: "MCPID_PKCS11_MODULE",
+        what: "the absolute path of the PKCS #11 module, for a pkcs11: URI without module-path",
+        beside: &["public_key"],
+        only: &[],
     },
     Variable {
         name: "HTTPS_PROXY",

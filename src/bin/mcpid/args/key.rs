@@ -11,8 +11,8 @@ use super::values::{descriptor, name};
 /// The flags that name a key to sign with, wherever it is.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SigningKeyArgs {
-    /// The keyfile, ssh-agent:ID for a key in the ssh-agent, or 'exec:PROGRAM ARG...' for a program
-    /// that signs [env: MCPID_KEY]
+    /// The keyfile, ssh-agent:ID for a key in the ssh-agent, 'exec:PROGRAM ARG...' for a program
+    /// that signs, or a pkcs11: URI for a key in a token [env: MCPID_KEY]
     #[arg(short, long, value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The public key of KEY, which each signature must fit; needed for exec:

@@ -44,7 +44,7 @@ Examples:
   mcpid trust add --for alice id_ed25519_sk.pub")]
 pub(crate) struct TrustAddArgs {
     /// The key: a keyfile, JWK, PEM or OpenSSH public key file, - for stdin, a did:key,
-    /// ssh-agent:ID, or exec:PROGRAM
+    /// ssh-agent:ID, exec:PROGRAM, or a pkcs11: URI
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
     /// The public key of a KEY that is in an agent or behind a program; needed for exec:

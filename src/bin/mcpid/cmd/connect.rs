@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
         if signing_key.needs_passphrase() && args.passphrase.passphrase_file.is_none() {
-            let hint = "the keyfile is encrypted: let the client set MCPID_ASKPASS, add \
+            let hint = "the key needs a passphrase or PIN: let the client set MCPID_ASKPASS, add \
                         --passphrase-file FILE, or keep the key in the ssh-agent (mcpid agent add) \
                         and use -k ssh-agent:";
             ui.hint(hint);

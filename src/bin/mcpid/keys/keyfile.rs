@@ -64,7 +64,7 @@ pub(crate) fn open(
     place: &NamedPath,
     source: Option<PassphraseSource>,
 ) -> Result<SecretKey, Failure> {
-    let (given, is_remembered) = read(source, place)?;
+    let (given, is_remembered) = read(source, &place.name())?;
     keyfile
         .open(given.as_ref().map(|bytes| bytes.as_slice()))
         .map_err(|error| open_failure(place, &error, is_remembered))
@@ -76,10 +76,10 @@ pub(crate) fn open(
 /// As for [`PassphraseSource::existing`].
 pub(crate) fn read(
     source: Option<PassphraseSource>,
-    place: &NamedPath,
+    whose: &str,
 ) -> Result<(Option<Passphrase>, bool), Failure> {
     let is_remembered = matches!(source, Some(PassphraseSource::Remembered(_)));
-    let given = source.map(|source| source.existing(&place.name())).transpose()?;
+    let given = source.map(|source| source.existing(whose)).transpose()?;
     Ok((given, is_remembered))
 }
 

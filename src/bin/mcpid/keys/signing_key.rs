@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use mcpid::key::agent::{Agent, AgentError, AgentIdentity, ChooseError};
 use mcpid::key::exec::ExecError;
-use mcpid::key::source::{FindKeyError, FindOptions, FoundKey, KeyRef, SSH_AGENT};
+use mcpid::key::pkcs11::Pkcs11Error;
+use mcpid::key::source::{
+    FindKeyError, FindOptions, FoundKey, KeyRef, KeyRefError, OpenKeyError, SSH_AGENT,
+};
 use mcpid::key::{KeyKind, PublicKey, Sign, SignError};
 use mcpid::profile::Profile;
 
 use crate::args::{PassphraseArgs, SigningKeyArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
+use crate::keys::program_failure::{MODULE, program_failure, token_failure};
 use crate::keys::{keyfile, public_key};
 use crate::output::exit::Exit;
-use crate::output::failure::{Failure, chain, reason};
+use crate::output::failure::{Failure, reason};
 use crate::output::ui::{Ui, path_word, shell_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 use crate::prompt::terminal;
@@ -48,6 +52,9 @@ impl SigningKey {
         if let Some(socket) = env::var_os(SOCKET).filter(|socket| !socket.is_empty()) {
             options = options.with_agent(socket);
         }
+        if let Some(module) = env::var_os(MODULE).filter(|module| !module.is_empty()) {
+            options = options.with_pkcs11_module(module);
+        }
         if let Some(path) = &args.public_key {
             options = options.with_public_key(public_key::pinned(path)?);
         }
@@ -63,6 +70,7 @@ impl SigningKey {
                 KeyRef::Agent(wanted) => choose_failure(error, wanted),
                 _ => choose_failure(error, ""),
             },
+            FindKeyError::Pkcs11(error) => token_failure(&error),
             FindKeyError::NoPublicKey => {
                 let message = "a program is not asked which key it has: exec: needs --public-key";
                 Failure::usage(message).hint("add it: --public-key FILE")
@@ -107,6 +115,7 @@ impl SigningKey {
     fn described(&self) -> String {
         match &self.reference {
             KeyRef::Exec(command) => format!("the key of the program {}", command.name()),
+            KeyRef::Pkcs11(_) => format!("the key {} in the token", self.key.name()),
             _ => self.place.name(),
         }
     }
@@ -140,6 +149,9 @@ impl SigningKey {
         if let FoundKey::File(keyfile) = &self.key {
             return keyfile::source(keyfile, &self.place, args, ui);
         }
+        if self.key.is_sealed() {
+            return passphrase::source(args, ui).map(Some);
+        }
         passphrase::check(args)?;
         if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
             let place = elsewhere(&self.reference);
@@ -154,13 +166,18 @@ impl SigningKey {
     /// # Errors
     /// As for [`keyfile::open`].
     pub(crate) fn open(self, source: Option<PassphraseSource>) -> Result<Arc<dyn Sign>, Failure> {
+        let described = self.described();
         let SigningKey { key, place, .. } = self;
         if let FoundKey::Exec(_) = &key {
             terminal::stop_programs_on_signals();
         }
-        let (given, is_remembered) = keyfile::read(source, &place)?;
+        let (given, is_remembered) = keyfile::read(source, &described)?;
         let passphrase = given.as_ref().map(|bytes| bytes.as_slice());
-        key.open(passphrase).map_err(|error| keyfile::open_failure(&place, &error, is_remembered))
+        key.open(passphrase).map_err(|error| match error {
+            OpenKeyError::Keyfile(error) => keyfile::open_failure(&place, &error, is_remembered),
+            OpenKeyError::Pkcs11(error) => token_failure(&error),
+            other => Failure::new(Exit::Key, "key", other.to_string()),
+        })
     }
 }
 
@@ -170,8 +187,14 @@ impl SigningKey {
 /// The reference begins with an unknown scheme.
 pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
     KeyRef::parse(path).map_err(|error| {
-        let file = path_word(&Path::new(".").join(path));
-        Failure::usage(error.to_string()).hint(format!("a file of that name: -k {file}"))
+        let failure = Failure::usage(error.to_string());
+        match error {
+            KeyRefError::UnknownScheme { .. } => {
+                let file = path_word(&Path::new(".").join(path));
+                failure.hint(format!("a file of that name: -k {file}"))
+            }
+            _ => failure.hint("mcpid sign --help"),
+        }
     })
 }
 
@@ -198,6 +221,7 @@ pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath
 fn elsewhere(reference: &KeyRef) -> &'static str {
     match reference {
         KeyRef::Exec(_) => "behind a program",
+        KeyRef::Pkcs11(_) => "in a token",
         _ => "in the ssh-agent",
     }
 }
@@ -300,21 +324,12 @@ pub(crate) fn sign_failure(why: &SignError, message: String) -> Failure {
     if let Some(error) = why.0.downcast_ref::<AgentError>() {
         return agent_failure(error);
     }
-    let Some(error) = why.0.downcast_ref::<ExecError>() else {
-        return Failure::new(Exit::Key, "key", message);
-    };
-    let failure = |code, message| Failure::new(Exit::Key, code, message);
-    match error {
-        ExecError::Start { source, .. } => {
-            failure("program_not_started", format!("{error}: {}", reason(source).1))
-                .hint("a program in the present folder needs a path: exec:./PROGRAM")
-        }
-        ExecError::TimedOut { .. } => failure("program_timeout", error.to_string()),
-        ExecError::WrongSignature { .. } => failure("program_lied", error.to_string())
-            .hint("is it another key? --public-key names the one that is expected"),
-        ExecError::Failed { .. } => failure("program_failed", error.to_string())
-            .hint("its stderr is not shown: run it by hand, with the JSON of the manual on stdin"),
-        _ => failure("program", chain(error)),
+    if let Some(error) = why.0.downcast_ref::<Pkcs11Error>() {
+        return token_failure(error);
+    }
+    match why.0.downcast_ref::<ExecError>() {
+        Some(error) => program_failure(error),
+        None => Failure::new(Exit::Key, "key", message),
     }
 }
 

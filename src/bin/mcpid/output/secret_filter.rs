@@ -17,12 +17,13 @@ use crate::output::ui::shell_word;
 
 /// Variables that name files, programs and stores. If a secret was put into one by mistake,
 /// messages must not repeat it.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "HOME",
     "MCPID_ASKPASS",
     "MCPID_KEY",
     "MCPID_NONCES",
     "MCPID_NONCES_PASSWORD_FILE",
+    "MCPID_PKCS11_MODULE",
     "MCPID_TRUST",
     "SSH_ASKPASS",
     "SSH_AUTH_SOCK",

@@ -194,9 +194,9 @@ fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Fail
         return one(import, "that DID", kid, ui);
     }
     match reference {
-        Err(KeyRefError::Exec(why)) => return Err(Failure::usage(why.to_string())),
-        // A text with another scheme may still be a file name.
-        Ok(KeyRef::File(_)) | Err(_) => {}
+        // A text with an unknown scheme may still be a file name.
+        Ok(KeyRef::File(_)) | Err(KeyRefError::UnknownScheme { .. }) => {}
+        Err(error) => return Err(Failure::usage(error.to_string())),
         // A reference to any other source of keys names a signing key, and not a file to read.
         Ok(_) if kid.is_some() => return Err(no_set()),
         Ok(_) => return of_source(key, args),

@@ -1,0 +1,73 @@
+//! The thread that calls a PKCS #11 module. A call that hangs cannot be ended, so the thread is
+//! given up: it is left behind, and the module is not asked again.
+
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::Pkcs11Error;
+use super::session::{FoundToken, TokenSession};
+
+type Call = Box<dyn FnOnce(&TokenSession) + Send>;
+
+/// The thread of one session with a token.
+pub(super) struct TokenThread {
+    /// Where calls are put. `None` after a call did not return in time, or the thread has ended.
+    calls: Mutex<Option<SyncSender<Call>>>,
+    timeout: Duration,
+}
+
+impl TokenThread {
+    /// Starts the thread, which opens the session by `open`, within `timeout`.
+    pub(super) fn start(
+        timeout: Duration,
+        open: impl FnOnce() -> Result<(TokenSession, FoundToken), Pkcs11Error> + Send + 'static,
+    ) -> Result<(Self, FoundToken), Pkcs11Error> {
+        let (calls, queue) = mpsc::sync_channel::<Call>(0);
+        let (opened, found) = mpsc::sync_channel(1);
+        let run = move || {
+            let session = match open() {
+                Ok((session, found)) => {
+                    let _ = opened.send(Ok(found));
+                    session
+                }
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            for call in queue {
+                call(&session);
+            }
+        };
+        let thread = thread::Builder::new().name("pkcs11".to_owned());
+        thread.spawn(run).map_err(|error| Pkcs11Error::Module(error.to_string()))?;
+        let found = received(found.recv_timeout(timeout), timeout)??;
+        Ok((TokenThread { calls: Mutex::new(Some(calls)), timeout }, found))
+    }
+
+    /// Makes `call` on the thread, and returns what it returned. Calls are made one after another.
+    pub(super) fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&TokenSession) -> Result<T, Pkcs11Error> + Send + 'static,
+    ) -> Result<T, Pkcs11Error> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = calls.as_ref().ok_or(Pkcs11Error::GivenUp)?;
+        let (returned, answer) = mpsc::sync_channel(1);
+        let call: Call = Box::new(move |session| drop(returned.send(call(session))));
+        // The thread is idle, because the lock is held over each call.
+        let answer = match sender.send(call) {
+            Ok(()) => received(answer.recv_timeout(self.timeout), self.timeout),
+            Err(_) => Err(Pkcs11Error::GivenUp),
+        };
+        if answer.is_err() {
+            *calls = None;
+        }
+        answer?
+    }
+}
+
+fn received<T>(answer: Result<T, RecvTimeoutError>, timeout: Duration) -> Result<T, Pkcs11Error> {
+    answer.map_err(|error| match error {
+        RecvTimeoutError::Timeout => Pkcs11Error::TimedOut(timeout),
+        RecvTimeoutError::Disconnected => Pkcs11Error::Module("its thread has ended".to_owned()),
+    })
+}
