@@ -323,13 +323,15 @@ fn reporting_is_not_quadratic() {
     let names: Vec<_> = (0..1_200).map(|n| format!("\"{n:x}z\"")).collect();
     let id = *key(1).public().id();
     call.attach("mcp", &format!("({});keyid=\"{id}\"", names.join(" ")), &[0; 64]);
-    let begun = std::time::Instant::now();
     let judge = Judge::mcp();
-    for _ in 0..60 {
+    // The fastest of many rounds is measured, because other programs can slow a round down.
+    let rounds = (0..60).map(|_| {
+        let begun = std::time::Instant::now();
         assert_eq!(judge.refusal(&call), (1, Code::TooLarge));
-    }
-    let spent = begun.elapsed();
-    assert!(spent < std::time::Duration::from_secs(5), "{spent:?}");
+        begun.elapsed()
+    });
+    let fastest = rounds.min().unwrap();
+    assert!(fastest < std::time::Duration::from_millis(80), "{fastest:?}");
 }
 
 /// CGI and WSGI map both names to one variable, and servers differ in which value it gets.
