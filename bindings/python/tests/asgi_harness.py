@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,29 @@ URL = ORIGIN + "/mcp"
 CALL = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"delete_db"}}'
 LIST = b'{"jsonrpc":"2.0","id":8,"method":"tools/list"}'
 INITIALIZE = b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}'
+
+
+_ports: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A port for a server in another process.
+
+    The system gives none of these ports to a connection, and no other run of these tests gets the same
+    one: this process holds a name of Linux's abstract namespace for each.
+    """
+    for port in random.sample(range(10_000, 32_000), 1_000):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0mcpid-test-port-{port}")
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+        except OSError:
+            held.close()
+            continue
+        _ports.append(held)
+        return port
+    raise OSError("no port is free")
 
 
 def call(name: str) -> bytes:

@@ -1,6 +1,7 @@
 """What the tests share: a key, a signed request, and the time at which it was signed."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,22 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def key() -> SigningKey:
     return SigningKey.generate(name="alice")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_store(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> tuple[str, float]:
+    """A store in a file, made when the tests begin: a new store refuses for some seconds."""
+    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'nonces.db'}"
+    Verifier(trust=key.public_key, origin=ORIGIN, nonce_store=url)
+    return url, time.monotonic()
+
+
+@pytest.fixture(scope="session")
+def settled_store(new_store: tuple[str, float]) -> str:
+    """The URL of a store that accepts requests from its first second on. Tests may share it."""
+    url, made = new_store
+    time.sleep(max(0.0, made + 6.5 - time.monotonic()))
+    return url
 
 
 @pytest.fixture

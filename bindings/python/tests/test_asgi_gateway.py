@@ -12,7 +12,18 @@ import threading
 import time
 
 import pytest
-from asgi_harness import CALL, INITIALIZE, LIST, ORIGIN, Wire, ask, call, guarded, mcp_server
+from asgi_harness import (
+    CALL,
+    INITIALIZE,
+    LIST,
+    ORIGIN,
+    Wire,
+    ask,
+    call,
+    free_port,
+    guarded,
+    mcp_server,
+)
 from test_asgi_requests import refused_requests
 
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
@@ -65,34 +76,32 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 class Gateway:
     """A gateway at a free port, in front of an upstream."""
 
-    def __init__(self, folder, keys, *flags):
+    def __init__(self, folder, store, keys, *flags):
         program = os.environ.get("MCPID_PROGRAM")
         if not program:
             pytest.skip("MCPID_PROGRAM does not name the program mcpid")
         self.upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-        threading.Thread(target=self.upstream.serve_forever, daemon=True).start()
+        serve = self.upstream.serve_forever
+        threading.Thread(target=serve, args=(0.02,), daemon=True).start()
         trust = folder / "trust"
         trust.mkdir()
         for number, key in enumerate(keys):
             (trust / f"{number}.json").write_text(key.public_key.jwks())
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         upstream = f"http://127.0.0.1:{self.upstream.server_port}/mcp"
         command = [program, "gateway", "--upstream", upstream, "--origin", ORIGIN]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--trust", trust, "--nonces", "memory:"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--trust", trust, "--nonces", store]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen([*command, *flags], stdout=quiet, stderr=quiet)
         until = time.monotonic() + 30
         while True:
             try:
-                # A store in memory waits for some seconds after its start.
                 if self.ask(Wire().signed(keys[0]))[0] == 200:
                     return
             except OSError:
                 pass
             assert time.monotonic() < until and self.process.poll() is None
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     def ask(self, wire):
         target = wire.path + ("?" + wire.query.decode() if wire.query else "")
@@ -127,8 +136,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(tmp_path, key, other, request):
-    gateway = Gateway(tmp_path, [key, other], *getattr(request, "param", ()))
+def gateway(tmp_path, settled_store, key, other, request):
+    gateway = Gateway(tmp_path, settled_store, [key, other], *getattr(request, "param", ()))
     yield gateway
     gateway.close()
 

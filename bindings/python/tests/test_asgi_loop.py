@@ -17,22 +17,10 @@ from asgi_harness import Wire, ask, echo, exchange, guarded
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
 
 
-@pytest.fixture(scope="module")
-def settled(key, tmp_path_factory):
-    """The URL of a store whose claims wait for a file, and whose floor has passed."""
-    url = f"sqlite:{tmp_path_factory.mktemp('store') / 'nonces.db'}"
-    app = guarded(key, nonce_store=url)
-    until = time.monotonic() + 30
-    while ask(app, Wire().signed(key)).status == 503:
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    return url
-
-
 @pytest.fixture
-def waiting(key, settled):
-    """A middleware with that store."""
-    return guarded(key, nonce_store=settled)
+def waiting(key, settled_store):
+    """A middleware with a store whose claims wait for a file."""
+    return guarded(key, nonce_store=settled_store)
 
 
 def run_with(loop_factory, coroutine):

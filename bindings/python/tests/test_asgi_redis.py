@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from asgi_harness import Wire, exchange, guarded
+from asgi_harness import Wire, exchange, free_port, guarded
 
 if shutil.which("redis-server") is None:
     pytest.skip("there is no redis-server", allow_module_level=True)
@@ -15,9 +15,7 @@ if shutil.which("redis-server") is None:
 
 @pytest.fixture
 def redis(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)]
     command += ["--save", "", "--maxmemory-policy", "noeviction"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
