@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgi_harness import free_port
 from fastmcp import Client as FastMCPClient
 from fastmcp.client.transports import StreamableHttpTransport
 
@@ -42,11 +43,6 @@ VARIANTS = ["stateful-sse", "stateful-json", "stateless-sse", "stateless-json"]
 LONG = "пять ☃ 字 𝄞 " * 4546
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
 @dataclass
 class Server:
     """A real MCP server in four variants, and a strict gateway before each."""
@@ -62,7 +58,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterator[Server]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, key: SigningKey, settled_store: str
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("mcp")
     trust, record = folder / "trust.json", folder / "record"
     trust.write_text(key.public_key.jwks())
@@ -84,16 +82,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, key: SigningKey) -> Iterato
             urls[variant] = f"http://127.0.0.1:{port}/mcp"
             start(variant, os.environ["MCPID_PROGRAM"], "gateway", "--listen", f"127.0.0.1:{port}",
                   "--upstream", upstreams[variant], "--origin", f"http://127.0.0.1:{port}",
-                  "-r", trust, "--nonces", f"sqlite:{folder}/{variant}.db", stdout=subprocess.DEVNULL)
-        # A new store refuses for some seconds: it cannot know what was used before.
-        ready = time.monotonic() + 7
+                  "-r", trust, "--nonces", settled_store, stdout=subprocess.DEVNULL)
         for url in urls.values():
             for _ in range(200):
                 with contextlib.suppress(OSError):
                     socket.create_connection(("127.0.0.1", int(url.split(":")[2].split("/")[0]))).close()
                     break
                 time.sleep(0.05)
-        time.sleep(max(0.0, ready - time.monotonic()))
         yield Server(urls, record)
 
 
