@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http::{Extensions, StatusCode};
 use mcpid::clock::SystemClock;
 use mcpid::message::RequestTarget;
-use mcpid::message::target::{Origins, TargetForm, is_loopback, normal_path_and_query};
+use mcpid::message::target::{Origins, is_loopback};
 use mcpid::tower::{Budget, REFUSED, SessionBindings, VerifyLayer, error_response};
 use mcpid::verify::ReplayCheck;
 use mcpid::verify::rejection::chain;
@@ -27,7 +27,7 @@ use crate::scope::{
     ReadHead, bytes_of_scope, header_lines, poses_as_ours, read_head, required_text, text_of_scope,
     without_ours,
 };
-use crate::settings::{Trust, VerifierSettings};
+use crate::settings::{RuleChanges, Trust, VerifierSettings};
 use crate::store;
 use crate::trust_watch::{self, TrustWatch};
 
@@ -38,8 +38,6 @@ pub(crate) struct Layer {
     /// `None`: all paths are the endpoint.
     endpoint: Option<EndpointPath>,
     target_prefix: String,
-    /// How the profile signs targets.
-    target_form: TargetForm,
     trust: TrustWatch,
     audit: Option<AuditLog>,
     /// Whether the log was told of MCP requests to another path.
@@ -55,7 +53,7 @@ impl Layer {
     #[new]
     #[pyo3(signature = (
         *, trust, origin, nonce_store, mode, strict, permissive, touch, profile, path, max_body,
-        refuse_with, realm, audit, window, ahead, target_prefix, dev, budget,
+        refuse_with, realm, audit, window, ahead, require, allow_uncovered, target_prefix, dev, budget,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a setting of the middleware")]
     fn new(
@@ -75,6 +73,8 @@ impl Layer {
         audit: Option<PathBuf>,
         window: Option<i64>,
         ahead: Option<i64>,
+        require: Vec<String>,
+        allow_uncovered: Vec<String>,
         target_prefix: String,
         dev: bool,
         budget: Option<usize>,
@@ -90,7 +90,8 @@ impl Layer {
         let trust = Trust::of(trust)?;
         // The watch begins before the files are read, so that a change from here on is noticed.
         let watch = trust_watch::begin(&trust);
-        let read = |trust| VerifierSettings::read(trust, origin, profile, window, ahead, max_body);
+        let changes = RuleChanges { window, ahead, max_body, require, allow_uncovered };
+        let read = |trust| VerifierSettings::read(trust, origin, profile, &changes);
         let settings = match read(&trust) {
             // Without a trust file of this user, permissive mode can only tell who signs.
             Err(error) if is_default && mode == "permissive" && is_missing(py, &error) => {
@@ -132,20 +133,9 @@ impl Layer {
             layer = layer.with_audit(Arc::clone(audit.recorder()));
         }
         let news = Arc::new(Mutex::new(remarks));
-        let target_form = settings.target_form();
         let trust = TrustWatch::new(watch, settings, replay, layer.handle(), Arc::clone(&news));
         let warned = AtomicBool::new(false);
-        Ok(Layer {
-            layer,
-            endpoint,
-            target_prefix,
-            target_form,
-            trust,
-            audit,
-            warned,
-            news,
-            store_warnings,
-        })
+        Ok(Layer { layer, endpoint, target_prefix, trust, audit, warned, news, store_warnings })
     }
 
     /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
@@ -165,13 +155,12 @@ impl Layer {
         let target = self.target(scope)?;
         let read = match RequestTarget::from_bytes(&target) {
             Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
-            Ok(target) if !self.is_signed_form(&target) => {
-                return Ok(Some(bad_target("the target of the request is not in its normal form")));
-            }
             Ok(target) => read_head(scope, &method, target)?,
             Err(_) => {
                 let message = "the target of the request cannot be read, or has a fragment";
-                return Ok(Some(bad_target(message)));
+                let response =
+                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
+                return Ok(Some(Judgement::refused(response)));
             }
         };
         let ReadHead { head, announced, poses } = match read {
@@ -262,18 +251,6 @@ impl Layer {
         Ok(target)
     }
 
-    /// Whether the path has the form in which the profile signs it. Under a profile that signs the
-    /// normal form, a signature for `/mcp` is also good for `/x/../mcp`, and the application would
-    /// get that path, which it may read otherwise.
-    fn is_signed_form(&self, target: &RequestTarget<'_>) -> bool {
-        match self.target_form {
-            TargetForm::Rfc3986 => {
-                normal_path_and_query(target.path()).is_ok_and(|normal| normal == target.path())
-            }
-            _ => true,
-        }
-    }
-
     /// Whether no reading of the path leads to the endpoint: as on the wire, as the server decoded
     /// it, and as an application sees it below `root_path`.
     fn is_elsewhere(&self, scope: &Bound<'_, PyDict>, method: &str, wire: &str) -> PyResult<bool> {
@@ -287,11 +264,6 @@ impl Layer {
         let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
         Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
     }
-}
-
-/// Returns the refusal of a request whose target cannot be judged.
-fn bad_target(message: &str) -> Judgement {
-    Judgement::refused(error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None))
 }
 
 fn is_missing(py: Python<'_>, error: &PyErr) -> bool {

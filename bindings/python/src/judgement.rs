@@ -17,8 +17,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
 use mcpid::tower::{
-    AnswerCheck, AnswerDecision, Decision, PassedRequest, RefusedRequest, RequestBody, Status,
-    ToolsListener,
+    AnswerCheck, AnswerDecision, Decision, PassedRequest, RefusedRequest, RequestBody,
+    SessionEvent, Status, ToolsListener,
 };
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -289,26 +289,29 @@ impl Judgement {
     }
 
     /// Decides about the answer of the application, which begins with `status` and `headers`.
-    /// Returns the refusal that takes its place, or `None` if the answer goes to the client.
+    /// Returns the refusal that takes its place, or `None` if the answer goes to the client; and
+    /// what a log should say about the session of the request.
     fn start(
         &self,
         py: Python<'_>,
         status: u16,
         headers: &Bound<'_, PyAny>,
-    ) -> PyResult<Option<RefusalParts>> {
+    ) -> PyResult<(Option<RefusalParts>, Option<&'static str>)> {
         let status = StatusCode::from_u16(status)
             .map_err(|_| PyValueError::new_err(format!("the application's status is {status}")))?;
         let fields = answer_fields(headers)?;
         let mut progress = lock(&self.progress);
-        let Progress::Passed(passed) = &mut *progress else { return Ok(None) };
-        let Some(answer) = passed.answer.take() else { return Ok(None) };
-        match answer.check(status, &fields) {
-            AnswerDecision::Pass { listener, .. } => {
+        let Progress::Passed(passed) = &mut *progress else { return Ok((None, None)) };
+        let Some(answer) = passed.answer.take() else { return Ok((None, None)) };
+        Ok(match answer.check(status, &fields) {
+            AnswerDecision::Pass { listener, event } => {
                 passed.listener = listener;
-                Ok(None)
+                (None, event.map(SessionEvent::as_str))
             }
-            AnswerDecision::Refuse { response, .. } => Ok(Some(refusal_parts(py, &response))),
-        }
+            AnswerDecision::Refuse { response, event } => {
+                (Some(refusal_parts(py, &response)), Some(event.as_str()))
+            }
+        })
     }
 
     /// Whether `listen` wants the body of the answer.

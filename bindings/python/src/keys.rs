@@ -7,6 +7,7 @@ use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::source::{FindOptions, FoundKey, KeyRef};
 use mcpid::key::{self, KeyKind, SecretKey, Sign, format, store};
+use mcpid::secret::quoted;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use rand::rngs::SysRng;
@@ -98,7 +99,7 @@ impl SigningKey {
             Some(KeyKind::P256) => SecretKey::generate_p256(&mut SysRng),
             _ => {
                 let known: Vec<&str> = KeyKind::ALL.iter().map(|kind| kind.as_str()).collect();
-                let message = format!("kind {kind:?}: there are {}", known.join(", "));
+                let message = format!("kind {}: there are {}", quoted(kind), known.join(", "));
                 return Err(PyValueError::new_err(message));
             }
         };

@@ -32,6 +32,7 @@ mod scope;
 mod settings;
 mod sign;
 mod store;
+mod store_password;
 mod trust_watch;
 mod verify;
 

@@ -2,7 +2,10 @@
 //! of the gateway mean.
 
 use mcpid::mcp::pattern::{Pattern, PatternError};
-use mcpid::tower::{LearningModes, Modes, OpenPath, Paths, RefuseWith, Route, TouchRules};
+use mcpid::secret::{description, quoted};
+use mcpid::tower::{
+    LearningModes, Modes, OpenPath, PathError, Paths, RefuseWith, Route, TouchRules,
+};
 use mcpid::verify::rejection::chain;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -24,7 +27,10 @@ pub(crate) fn modes(
     let mut modes = match mode {
         "strict" => Modes::strict(),
         "permissive" => Modes::permissive(),
-        _ => return Err(wrong(format!("mode: {mode:?} is neither \"strict\" nor \"permissive\""))),
+        _ => {
+            let mode = quoted(mode);
+            return Err(wrong(format!("mode: {mode} is neither \"strict\" nor \"permissive\"")));
+        }
     };
     let mut remarks = Vec::new();
     let mut remark = |name: &str, pattern: &Pattern| {
@@ -94,7 +100,7 @@ pub(crate) fn touch(
 /// Refuses patterns that would change nothing, since their author expects a change.
 fn without_effect(mode: &str, strict: &[String], permissive: &[String]) -> PyResult<()> {
     let nothing = |name: &str, text: &str, why: &str| {
-        Err(wrong(format!("{name}=[{text:?}] would change nothing: {why}")))
+        Err(wrong(format!("{name}=[{}] would change nothing: {why}", quoted(text))))
     };
     match (mode, strict.first(), permissive.first()) {
         ("permissive", _, Some(text)) => {
@@ -112,9 +118,12 @@ fn without_effect(mode: &str, strict: &[String], permissive: &[String]) -> PyRes
     }
 }
 
-/// Returns the error for a pattern. `word` says whether the setting also takes `destructive`.
+/// Returns the error for a pattern. `word` says whether the setting also takes `destructive`. A text
+/// that may be a secret, such as a key in the wrong setting, is described.
 fn refused(name: &str, text: &str, error: &PatternError, word: bool) -> PyErr {
-    let text: String = text.chars().take(64).collect();
+    if let Some(described) = description(text) {
+        return wrong(format!("{name} cannot be {described}: a pattern is METHOD or METHOD:NAME"));
+    }
     let why = match error {
         PatternError::NoMethod
         | PatternError::NoName
@@ -167,7 +176,7 @@ impl EndpointPath {
             // The root is another path, unless it is the endpoint.
             paths.clone().with_open(root).unwrap_or(paths).with_open(all)
         });
-        paths.map(EndpointPath).map_err(|error| wrong(format!("path: {}", chain(&error))))
+        paths.map(EndpointPath).map_err(|error| not_a_path("path", path, &error))
     }
 
     /// Whether a request to `path`, as on the wire and without query, is for another path.
@@ -179,6 +188,14 @@ impl EndpointPath {
     pub(crate) fn is_elsewhere_decoded(&self, method: &str, path: &str) -> bool {
         self.is_elsewhere(method, &encoded(path))
     }
+}
+
+/// Returns the error for a text that is not a path. A text that may be a secret is described.
+fn not_a_path(name: &str, text: &str, error: &PathError) -> PyErr {
+    wrong(match description(text) {
+        Some(described) => format!("{name}: {described} is not a path such as /mcp"),
+        None => format!("{name}: {}", chain(error)),
+    })
 }
 
 /// Returns `path` with each byte percent-encoded that cannot stand in a request line.
@@ -203,6 +220,6 @@ pub(crate) fn target_prefix(prefix: &str) -> PyResult<()> {
         _ if prefix.is_empty() => Ok(()),
         Ok(_) if !prefix.ends_with('/') => Ok(()),
         Ok(_) => Err(wrong("target_prefix ends with a slash: the path behind it begins with one")),
-        Err(error) => Err(wrong(format!("target_prefix: {}", chain(&error)))),
+        Err(error) => Err(not_a_path("target_prefix", prefix, &error)),
     }
 }

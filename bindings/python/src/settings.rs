@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mcpid::base::Component;
 use mcpid::clock::Clock;
 use mcpid::key::format;
 use mcpid::key::trust::{Registry, TrustFile};
-use mcpid::message::target::{Origin, Origins, TargetForm};
+use mcpid::message::target::{Origin, Origins};
 use mcpid::nonce::Retention;
 use mcpid::profile::Profile;
 use mcpid::secret::{description, quoted};
+use mcpid::verify::coverage::{CoverageOverrides, OverrideError};
 use mcpid::verify::rejection::chain;
 use mcpid::verify::{DEFAULT_MAX_BODY, ReplayCheck, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -130,6 +132,51 @@ fn several<'py>(
     }
 }
 
+/// Returns the components that are to be covered too, and those that need not be.
+fn overrides(profile: &Profile, changes: &RuleChanges) -> PyResult<CoverageOverrides> {
+    let overrides = CoverageOverrides {
+        require: names("require", &changes.require)?,
+        allow_uncovered: names("allow_uncovered", &changes.allow_uncovered)?,
+    };
+    overrides.check(profile).map_err(|error| {
+        let (setting, name) = match &error {
+            OverrideError::RequiredAnyway { name, .. } => ("require", name),
+            OverrideError::Essential { name }
+            | OverrideError::Contradicted { name }
+            | OverrideError::NotRequired { name, .. } => ("allow_uncovered", name),
+            other => return value_error(other),
+        };
+        PyValueError::new_err(format!("{setting}=[{}] cannot be used: {error}", quoted(name)))
+    })?;
+    Ok(overrides)
+}
+
+/// Reads names of components. An identifier with parameters covers only a part of its component.
+fn names(setting: &str, texts: &[String]) -> PyResult<Vec<String>> {
+    let wrong = |text: &str, why: &str| {
+        PyValueError::new_err(match description(text) {
+            Some(described) => format!("{setting}: {described} is no component"),
+            None => format!("{setting} {text:?}: {why}"),
+        })
+    };
+    let name = |text: &String| {
+        // The names of components reach logs and clients.
+        if description(text).is_some() {
+            return Err(wrong(text, ""));
+        }
+        let component = Component::parse(text).and_then(|component| {
+            component.check()?;
+            Ok(component.into_owned())
+        });
+        let component = component.map_err(|error| wrong(text, &chain(&error)))?;
+        match component.is_plain() && !component.name().contains('*') {
+            true => Ok(component.name().to_owned()),
+            false => Err(wrong(text, "one name is wanted, without parameters and without *")),
+        }
+    };
+    texts.iter().map(name).collect()
+}
+
 /// The settings of a verifier, except its clock and its nonce store.
 #[derive(Clone)]
 pub(crate) struct VerifierSettings {
@@ -137,20 +184,34 @@ pub(crate) struct VerifierSettings {
     profile: Profile,
     registry: Arc<Registry>,
     origins: Origins,
+    overrides: CoverageOverrides,
     max_body: usize,
 }
 
+/// Changes of the rules of a profile; `None` and empty lists change nothing.
+#[derive(Default)]
+pub(crate) struct RuleChanges {
+    /// Seconds, in place of the profile's.
+    pub(crate) window: Option<i64>,
+    /// Seconds, in place of the profile's.
+    pub(crate) ahead: Option<i64>,
+    /// Bytes.
+    pub(crate) max_body: Option<usize>,
+    /// Components that a signature has to cover too.
+    pub(crate) require: Vec<String>,
+    /// Components that a request may carry without a signature over them.
+    pub(crate) allow_uncovered: Vec<String>,
+}
+
 impl VerifierSettings {
-    /// Reads the arguments and the trust files. `window` and `ahead` are in seconds and replace
-    /// those of the profile; `max_body` is in bytes.
+    /// Reads the arguments and the trust files.
     pub(crate) fn read(
         trust: &Trust,
         origin: &Bound<'_, PyAny>,
         profile: &str,
-        window: Option<i64>,
-        ahead: Option<i64>,
-        max_body: Option<usize>,
+        changes: &RuleChanges,
     ) -> PyResult<Self> {
+        let &RuleChanges { window, ahead, max_body, .. } = changes;
         let mut profile = self::profile(profile)?;
         for (name, seconds) in [("timestamp_window_seconds", window), ("ahead_seconds", ahead)] {
             if let Some(seconds) = seconds
@@ -162,6 +223,7 @@ impl VerifierSettings {
         }
         profile.window.back = window.or(profile.window.back);
         profile.window.ahead = ahead.unwrap_or(profile.window.ahead);
+        let overrides = overrides(&profile, changes)?;
         let origins = origins(origin)?;
         let registry = Arc::new(trust.load()?);
         let max_body = max_body.unwrap_or(DEFAULT_MAX_BODY);
@@ -169,13 +231,14 @@ impl VerifierSettings {
             Trust::Paths(paths) => paths.clone(),
             Trust::Keys(_) => Vec::new(),
         };
-        Ok(VerifierSettings { trust_paths, profile, registry, origins, max_body })
+        Ok(VerifierSettings { trust_paths, profile, registry, origins, overrides, max_body })
     }
 
     /// Returns a verifier with this clock and this nonce check.
     pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: ReplayCheck) -> Verifier {
         let (profile, registry) = (self.profile.clone(), Arc::clone(&self.registry));
         Verifier::new(profile, registry, self.origins.clone(), clock, replay)
+            .with_coverage_overrides(self.overrides.clone())
             .with_max_body(self.max_body)
     }
 
@@ -187,11 +250,6 @@ impl VerifierSettings {
     /// Returns the same settings with other trusted keys.
     pub(crate) fn with_registry(&self, registry: Arc<Registry>) -> Self {
         VerifierSettings { registry, ..self.clone() }
-    }
-
-    /// Returns how the profile signs targets.
-    pub(crate) fn target_form(&self) -> TargetForm {
-        self.profile.target
     }
 
     /// Returns the origins of this server.

@@ -4,6 +4,7 @@ use mcpid::base::header::check_label;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::trust::check_client_id;
 use mcpid::message::target::Origins;
+use mcpid::secret::description;
 use mcpid::sign::{self, Nonce};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -49,12 +50,11 @@ impl Signer {
         let mut signer =
             sign::Signer::new(key.signer(), &profile).map_err(|error| signing_error(&error))?;
         if let Some(label) = label {
-            check_label(label).map_err(|error| PyValueError::new_err(format!("label {error}")))?;
+            check_label(label).map_err(|error| refused("label", label, &error))?;
             signer = signer.with_label(label);
         }
         if let Some(id) = client_id {
-            check_client_id(id)
-                .map_err(|error| PyValueError::new_err(format!("client_id {error}")))?;
+            check_client_id(id).map_err(|error| refused("client_id", id, &error))?;
             signer = signer.with_client_id(id);
         }
         if let Some(ttl) = ttl {
@@ -127,6 +127,14 @@ fn sign_request<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     Signer::new(key, profile, client_id, ttl, label, replace)?
         .sign(py, method, url, headers, body, created)
+}
+
+/// Returns the error for a text that cannot be used. A text that may be a secret is described.
+fn refused(name: &str, text: &str, error: &dyn std::error::Error) -> PyErr {
+    PyValueError::new_err(match description(text) {
+        Some(described) => format!("{name} cannot be {described}"),
+        None => format!("{name} {error}"),
+    })
 }
 
 /// Reads `ttl`: seconds, or the word `none` for a signature without `expires`.

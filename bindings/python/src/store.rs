@@ -4,7 +4,6 @@
 //! be kept.
 
 use std::env;
-use std::fs;
 use std::sync::{Arc, Mutex};
 
 use mcpid::block_on;
@@ -19,15 +18,10 @@ use pyo3::exceptions::{PyConnectionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 use rand::rngs::SysRng;
-use zeroize::Zeroizing;
 
+use crate::errors::shown_path;
 use crate::future::lock;
-
-/// The variable with the password of a Redis store. With `_FILE` at its end, the variable names a
-/// file that holds the password.
-const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
-/// The longest password in a file, in bytes, so that a wrong file does not fill the memory.
-const MAX_PASSWORD_BYTES: u64 = 4096;
+use crate::store_password::password;
 
 /// A store of used nonces, by its URL: `memory:`, `sqlite:PATH`, `redis://HOST…`.
 ///
@@ -93,7 +87,7 @@ impl NonceStore {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         // The URL never shows a password.
-        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().url))
+        Ok(format!("<{} {}>", slf.get_type().name()?, slf.get().shown()))
     }
 
     fn __reduce__(&self) -> PyResult<Py<PyAny>> {
@@ -174,7 +168,8 @@ impl NonceStore {
                 }
             });
         if let StoreUrl::Redis(servers) = &self.url
-            && let Some(password) = password(servers.password.is_some())?
+            && let Some(password) =
+                password(servers.password.is_some()).map_err(StoreFailure::Setting)?
         {
             options = options.password(password);
         }
@@ -182,8 +177,16 @@ impl NonceStore {
         opened.map_err(|error| self.unavailable(&error))
     }
 
+    /// Returns the URL as a message may show it: a path that may be a secret is described.
+    fn shown(&self) -> String {
+        match &self.url {
+            StoreUrl::Sqlite { path } => format!("sqlite:{}", shown_path(path).display()),
+            url => url.to_string(),
+        }
+    }
+
     fn unavailable(&self, error: &StoreError) -> StoreFailure {
-        let why = format!("the nonce store {}: {}", self.url, chain(error));
+        let why = format!("the nonce store {}: {}", self.shown(), chain(error));
         match error.retention_too_short() {
             Some(_) => StoreFailure::Setting(format!(
                 "{why}; all its users can wait for so long? NonceStore.open(url, \
@@ -283,41 +286,6 @@ fn one_process() -> Result<(), StoreFailure> {
              of them would accept a request once; such as nonce_store=\"sqlite:nonces.db\""
         ))),
         _ => Ok(()),
-    }
-}
-
-/// Returns the password of Redis servers that a variable gives. `in_url` says whether the URL has
-/// one already.
-fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, StoreFailure> {
-    let setting = |why: String| Err(StoreFailure::Setting(why));
-    let file_variable = format!("{PASSWORD}_FILE");
-    let (direct, path) = (env::var_os(PASSWORD), env::var_os(&file_variable));
-    let given = [
-        (direct.is_some(), PASSWORD),
-        (path.is_some(), file_variable.as_str()),
-        (in_url, "the store's own name"),
-    ];
-    let given: Vec<&str> =
-        given.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
-    if let [one, other, ..] = given.as_slice() {
-        return setting(format!("{one} and {other} both give a password"));
-    }
-    let text = match (direct, path) {
-        (Some(text), _) => text.into_string().ok().map(Zeroizing::new),
-        (None, Some(path)) => match fs::metadata(&path) {
-            Ok(about) if about.is_file() && about.len() <= MAX_PASSWORD_BYTES => {
-                let text = fs::read_to_string(&path).map(Zeroizing::new).ok();
-                text.map(|text| Zeroizing::new(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
-            }
-            _ => return setting(format!("the file that {file_variable} names cannot be read")),
-        },
-        (None, None) => return Ok(None),
-    };
-    let name = given.first().copied().unwrap_or(PASSWORD);
-    match text {
-        Some(text) if text.is_empty() => setting(format!("{name} gives an empty password")),
-        Some(text) => Ok(Some(text)),
-        None => setting(format!("{name} gives no text in UTF-8")),
     }
 }
 

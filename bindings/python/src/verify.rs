@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 
 use crate::errors::{refusal, value_error};
 use crate::request::Judged;
-use crate::settings::{Trust, VerifierSettings};
+use crate::settings::{RuleChanges, Trust, VerifierSettings};
 use crate::store;
 
 /// Most signatures of one request that are shown, as by `mcpid inspect`.
@@ -42,7 +42,8 @@ impl Verifier {
     /// Makes a verifier for requests to `origin`, signed by keys that `trust` names.
     #[new]
     #[pyo3(signature = (*, origin, trust=None, nonce_store=None, profile="mcp",
-                        timestamp_window_seconds=None, ahead_seconds=None, max_body=None, now=None))]
+                        timestamp_window_seconds=None, ahead_seconds=None, require=None,
+                        allow_uncovered=None, max_body=None, now=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn new(
         py: Python<'_>,
@@ -52,12 +53,17 @@ impl Verifier {
         profile: &str,
         timestamp_window_seconds: Option<i64>,
         ahead_seconds: Option<i64>,
+        require: Option<Vec<String>>,
+        allow_uncovered: Option<Vec<String>>,
         max_body: Option<usize>,
         now: Option<i64>,
     ) -> PyResult<Self> {
         let (window, ahead) = (timestamp_window_seconds, ahead_seconds);
         let trust = Trust::of(trust)?;
-        let settings = VerifierSettings::read(&trust, origin, profile, window, ahead, max_body)?;
+        let (require, allow_uncovered) =
+            (require.unwrap_or_default(), allow_uncovered.unwrap_or_default());
+        let changes = RuleChanges { window, ahead, max_body, require, allow_uncovered };
+        let settings = VerifierSettings::read(&trust, origin, profile, &changes)?;
         let clock: Arc<dyn Clock> = match now {
             None => Arc::new(SystemClock),
             Some(now) => Arc::new(FixedClock(Timestamp::from_unix(now))),
@@ -81,6 +87,15 @@ impl Verifier {
         let Judged { head, body } = Judged::of(request)?;
         let judged = py.detach(|| self.verifier.verify_blocking(&head, &body));
         judged.map(|verified| Verified { verified }).map_err(|error| refusal(py, &error))
+    }
+
+    /// As `verify`, as a coroutine of asyncio: a thread of its pool waits for the nonce store.
+    fn verify_async<'py>(
+        slf: &Bound<'py, Self>,
+        request: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        py.import("asyncio")?.call_method1("to_thread", (slf.getattr("verify")?, request))
     }
 
     fn __repr__(&self) -> String {

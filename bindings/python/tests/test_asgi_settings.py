@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from asgi_harness import CALL, ORIGIN, URL, Wire, ask, echo, guarded
+from asgi_harness import CALL, INITIALIZE, ORIGIN, URL, Wire, ask, echo, guarded, mcp_server
 
 from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware, SigningKey
 
@@ -55,6 +55,15 @@ LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
         ({"origin": [ORIGIN, "http://192.168.0.7"]}, "dev=True is for servers on loopback"),
         ({"origin": "d4ee72dbf913584ad5b6d8f1f769f8ad"}, "origin (32 characters, looks like a key"),
         ({"nonce_store": "sqlite:nonces.db", "dev": True}, "dev=True would change nothing"),
+        ({"require": ["@method"]}, 'require=["@method"] cannot be used: the profile mcp always'),
+        ({"require": ["mcp-*"]}, 'require "mcp-*": one name is wanted'),
+        ({"require": ["a b"]}, 'require "a b": '),
+        ({"allow_uncovered": ["@target-uri"]}, "without it a signature says nothing"),
+        ({"allow_uncovered": ["date"]}, "the profile mcp does not require it"),
+        (
+            {"require": ["mcp-name"], "allow_uncovered": ["mcp-name"]},
+            "it is required too",
+        ),
     ],
 )
 @LOUD
@@ -63,6 +72,48 @@ def test_a_wrong_setting_is_a_value_error(key, settings, words, tmp_path, monkey
     with pytest.raises(ValueError) as caught:
         guarded(key, **settings)
     assert words in str(caught.value)
+
+
+SECRET = "d4ee72dbf913584ad5b6d8f1f769f8ad55c1e1a0"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *({name: SECRET} for name in ("mode", "profile", "origin", "path", "target_prefix")),
+        *({name: [SECRET]} for name in ("strict", "permissive", "require", "allow_uncovered")),
+        {"mode": "permissive", "strict": [SECRET]},
+        {"mode": "permissive", "permissive": [SECRET]},
+        {"strict": [f"tools/cal:{SECRET}"], "mode": "permissive"},
+        {"nonce_store": SECRET},
+        {"nonce_store": f"sqlite:/nowhere/{SECRET}"},
+        {"nonce_store": f"redis://user:{SECRET}@127.0.0.1:1"},
+        {"trust": SECRET},
+        {"audit": SECRET},
+        {"realm": SECRET},
+        {"strict": SECRET},
+        {"require": SECRET},
+    ],
+    ids=lambda setting: "-".join(setting),
+)
+@LOUD
+def test_no_error_repeats_a_value_that_may_be_a_secret(key, setting, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, TypeError, OSError)) as caught:
+        guarded(key, **setting)
+    assert SECRET not in f"{caught.value} {caught.value!r}", caught.value
+
+
+@LOUD
+def test_coverage_can_be_widened_and_relaxed(key):
+    app = guarded(key, require=["date"])
+    assert ask(app, Wire().signed(key)).reason == "coverage_insufficient"
+    late = Wire().signed(key).having("mcp-name", "delete_db")
+    assert ask(guarded(key), late).reason == "coverage_insufficient"
+    late = Wire().signed(key).having("mcp-name", "delete_db")
+    assert ask(guarded(key, allow_uncovered=["mcp-name"]), late).status == 200
+    late = Wire().signed(key).having("mcp-method", "tools/call")
+    assert ask(guarded(key, allow_uncovered=["mcp-name"]), late).reason == "coverage_insufficient"
 
 
 @pytest.mark.parametrize(
@@ -329,3 +380,75 @@ def test_what_the_program_signs_is_verified(key, tmp_path):
         wire.having(name, value)
     answer = ask(guarded(key), wire)
     assert (answer.status, answer.scope["mcp_identity"].key_id) == (200, key.key_id)
+
+
+def test_an_adopted_session_is_logged(key, other, caplog):
+    caplog.set_level("INFO", logger="mcpid_attest")
+    with pytest.warns(RuntimeWarning):
+        app = guarded([key, other], mcp_server)
+    # The session is older than this process.
+    assert ask(app, Wire().having("mcp-session-id", "old").signed(key)).status == 200
+    adopted = "a session that was opened before is bound to the first key that uses it"
+    assert [r.levelname for r in caplog.records if adopted in r.getMessage()] == ["INFO"]
+    caplog.clear()
+    assert ask(app, Wire().having("mcp-session-id", "old").signed(key)).status == 200
+    assert adopted not in caplog.text
+    # A server that opens a session that is another key's is refused, and that is logged too.
+    assert ask(app, Wire(body=INITIALIZE).signed(key)).status == 200
+    assert ask(app, Wire(body=INITIALIZE).signed(other)).status == 403
+    assert "session of 'POST' '/mcp': not_allowed" in caplog.text
+
+
+def test_trio_is_refused_with_a_clear_error(key):
+    trio = pytest.importorskip("trio")
+    called = []
+
+    async def app(scope, receive, send):
+        called.append(scope["type"])
+
+    with pytest.warns(RuntimeWarning):
+        guard = guarded(key, app)
+    for scope in (Wire().signed(key).scope(), {"type": "lifespan"}, Wire().scope(type="websocket")):
+        with pytest.raises(RuntimeError, match="trio is not supported"):
+            trio.run(guard, scope, None, None)
+    assert called == []
+
+
+LEASE = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@LOUD
+@pytest.mark.skipif(sys.platform != "linux", reason="leases of files are Linux's")
+def test_requests_are_not_judged_by_old_keys_while_reading_takes_too_long(key, tmp_path):
+    path = tmp_path / "trust.json"
+    path.write_text(key.public_key.jwks())
+    app = guarded(key, trust=[path], mode="permissive")
+    assert ask(app, Wire().signed(key)).status == 200
+    path.write_text(path.read_text() + " ")
+    # With this lease of another process, opening the file waits until the lease is given up.
+    command = [sys.executable, "-c", LEASE, path]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        time.sleep(1.1)
+        with ThreadPoolExecutor(2) as threads:
+            reads = threads.submit(ask, app, Wire().signed(key))
+            while not reads.running():
+                time.sleep(0.01)
+            time.sleep(0.3)
+            waits = ask(app, Wire().signed(key))
+            assert (waits.status, waits.reason) == (503, "unavailable")
+            assert not reads.done()
+            holder.stdin.close()
+            assert reads.result(60).status == 200
+    finally:
+        holder.kill()
+        holder.wait()
+    assert ask(app, Wire().signed(key)).status == 200

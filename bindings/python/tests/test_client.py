@@ -304,7 +304,7 @@ def sites() -> Iterator[list[Any]]:
     for server in servers:
         server.seen, server.redirects = [], {}
         server.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield servers
     for server in servers:
         server.shutdown()
@@ -429,3 +429,26 @@ def test_a_wrong_setting_is_refused_at_once(library: Any, key: SigningKey) -> No
     with pytest.raises(TypeError):
         SignatureAuth("key.json")  # type: ignore[arg-type]
     assert key.key_id in repr(SignatureAuth(key))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "mcp.example.com",
+        "d4ee72dbf913584ad5b6d8f1f769f8ad55c1e1a0",
+        "https://user:d4ee72dbf913584a@mcp.example.com",
+        "https://mcp.example.com/mcp",
+        "https://mcp.example.com?a",
+        "ftp://mcp.example.com",
+        "https://",
+        "https://mcp.example.com:port",
+        "",
+    ],
+)
+def test_a_text_that_is_no_origin_is_refused_and_not_repeated(
+    library: Any, key: SigningKey, origin: str
+) -> None:
+    # Such a transport would sign nothing, unnoticed.
+    with pytest.raises(ValueError, match="such as origin=") as caught:
+        SigningTransport(Recorder(library).transport, key, origin=origin)
+    assert "d4ee72dbf913584a" not in f"{caught.value!r} {caught.value.__context__!r}"

@@ -1,5 +1,6 @@
 """Verifying: one accepted request, and refusals that each change one thing."""
 
+import asyncio
 import pickle
 import re
 import threading
@@ -285,3 +286,31 @@ def test_objects_of_one_module_are_used_by_many_threads(trust: Path, key: Signin
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def test_a_request_can_be_judged_without_blocking_the_loop(key: SigningKey, trust: Path) -> None:
+    verifier = Verifier(trust=trust, origin=ORIGIN, now=NOW + 2)
+
+    async def run() -> None:
+        one, two = signed(key), signed(key)
+        first, second = await asyncio.gather(*(verifier.verify_async(one) for one in (one, two)))
+        assert first.did == second.did == key.did
+        with pytest.raises(Rejected, match="step 12"):
+            await verifier.verify_async(one)
+        with pytest.raises(TypeError):
+            await verifier.verify_async(7)  # type: ignore[arg-type]
+
+    asyncio.run(run())
+
+
+def test_a_verifier_can_demand_more_and_less(key: SigningKey, trust: Path) -> None:
+    more = Verifier(trust=trust, origin=ORIGIN, now=NOW + 2, require=["date"])
+    with pytest.raises(Rejected, match="date is not covered"):
+        more.verify(signed(key))
+    less = Verifier(trust=trust, origin=ORIGIN, now=NOW + 2, allow_uncovered=("mcp-name",))
+    request = signed(key)
+    headers = [*request.headers, ("mcp-name", b"pay")]
+    added = Request("POST", URL, headers, BODY)
+    assert less.verify(added).did == key.did
+    with pytest.raises(ValueError, match="cannot be used"):
+        Verifier(trust=trust, origin=ORIGIN, allow_uncovered=["date"])

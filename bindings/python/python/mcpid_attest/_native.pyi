@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -243,11 +243,18 @@ class Verifier:
         profile: str = "mcp",
         timestamp_window_seconds: int | None = None,
         ahead_seconds: int | None = None,
+        require: Sequence[str] | None = None,
+        allow_uncovered: Sequence[str] | None = None,
         max_body: int | None = None,
         now: int | None = None,
     ) -> Verifier: ...
     def verify(self, request: Request | _Bytes | _HttpxRequest) -> Verified:
         """Judges a request, and returns what was proven. Raises Rejected or Unavailable."""
+
+    def verify_async(
+        self, request: Request | _Bytes | _HttpxRequest
+    ) -> Coroutine[Any, Any, Verified]:
+        """As verify, for asyncio: a thread of its pool waits for the nonce store."""
 
 @final
 class Verified:
@@ -384,6 +391,8 @@ class Layer:
         audit: _Path | None,
         window: int | None,
         ahead: int | None,
+        require: list[str],
+        allow_uncovered: list[str],
         target_prefix: str,
         dev: bool,
         budget: int | None,
@@ -449,8 +458,8 @@ class Judgement:
     def body(self) -> dict[str, Any] | None:
         """The next message with the body; None if all of it was handed on."""
 
-    def start(self, status: int, headers: Any) -> _RefusalParts | None:
-        """Decides about the application's answer."""
+    def start(self, status: int, headers: Any) -> tuple[_RefusalParts | None, str | None]:
+        """Decides about the application's answer, and says what became of its session."""
 
     def listen(self, body: bytes, more: bool) -> None:
         """Reads a part of the answer as it passes."""

@@ -103,6 +103,8 @@ class MCPIdentityMiddleware:
     :param audit: The folder of an audit log that ``mcpid audit init`` has made.
     :param timestamp_window_seconds: How old a signature may be; 30 by default.
     :param ahead_seconds: How far the signer's clock may be ahead; 5 by default.
+    :param require: Components that a signature has to cover too, such as ``date``.
+    :param allow_uncovered: Fields that a request may carry without a signature over them.
     :param target_prefix: The part of the path that a proxy removes, such as ``/api``.
     :param dev: Lets a store in memory work at once after a start, for servers on loopback.
     :param budget: Bytes of bodies that may wait for their verdict, of all requests together.
@@ -131,6 +133,8 @@ class MCPIdentityMiddleware:
         audit: _Path | None = None,
         timestamp_window_seconds: int | None = None,
         ahead_seconds: int | None = None,
+        require: Iterable[str] = (),
+        allow_uncovered: Iterable[str] = (),
         target_prefix: str = "",
         dev: bool = False,
         budget: int | None = None,
@@ -153,9 +157,9 @@ class MCPIdentityMiddleware:
             origin=origin,
             nonce_store=named_store,
             mode=mode,
-            strict=_patterns("strict", strict),
-            permissive=_patterns("permissive", permissive),
-            touch=_patterns("touch", touch),
+            strict=_several("strict", strict),
+            permissive=_several("permissive", permissive),
+            touch=_several("touch", touch),
             profile=profile,
             path=path,
             max_body=max_body,
@@ -164,6 +168,8 @@ class MCPIdentityMiddleware:
             audit=audit,
             window=timestamp_window_seconds,
             ahead=ahead_seconds,
+            require=_several("require", require),
+            allow_uncovered=_several("allow_uncovered", allow_uncovered),
             target_prefix=target_prefix,
             dev=bool(dev),
             budget=budget,
@@ -186,6 +192,12 @@ class MCPIdentityMiddleware:
         return f"<MCPIdentityMiddleware of {self.app!r}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "the middleware needs the event loop of asyncio or uvloop: trio is not supported"
+            ) from None
         kind = scope["type"]
         if kind == "http":
             await self._http(scope, receive, send)
@@ -265,7 +277,11 @@ class MCPIdentityMiddleware:
             if is_refused:
                 return
             if kind == "http.response.start" and judgement.checks_answer:
-                refusal = judgement.start(message["status"], message.get("headers", ()))
+                refusal, event = judgement.start(message["status"], message.get("headers", ()))
+                if event is not None:
+                    path = str(scope.get("path", ""))[:128]
+                    level = logging.INFO if refusal is None else logging.WARNING
+                    logger.log(level, "session of %r %r: %s", scope["method"], path, event)
                 if refusal is not None:
                     is_refused = True
                     await _respond(scope, refusal, send)
@@ -423,10 +439,10 @@ def _checked_store(store: Any) -> NonceStoreProtocol:
     return store  # type: ignore[no-any-return]
 
 
-def _patterns(name: str, patterns: Iterable[str]) -> list[str]:
-    if isinstance(patterns, str):
-        raise TypeError(f"{name} is a list of patterns, such as {name}=[{patterns!r}]")
-    return list(patterns)
+def _several(name: str, texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError(f"{name} is a list: {name}=[...]")
+    return list(texts)
 
 
 def _close(middleware: weakref.ref[MCPIdentityMiddleware]) -> None:

@@ -207,7 +207,7 @@ class SigningTransport(_Transport):
         self._signing = _Signing(key, profile, client_id, ttl)
         self._origin: tuple[str, str, int | None] | None = None
         if origin is not None:
-            self._origin = _origin(_library_of(transport).URL(origin))
+            self._origin = _parsed_origin(_library_of(transport), origin)
 
     def _is_signed(self, request: Any) -> bool:
         """Returns whether the request is to be signed. Refuses a redirect to or from its origin."""
@@ -282,6 +282,21 @@ def _origin(url: Any) -> tuple[str, str, int | None]:
     """Returns scheme, host and port of a URL of httpx or httpx2, the default port as a number."""
     port = url.port or {"http": 80, "https": 443}.get(url.scheme)
     return url.scheme, url.host, port
+
+
+def _parsed_origin(library: Any, text: str) -> tuple[str, str, int | None]:
+    """Returns the origin that a setting names. The error does not repeat it: it may be a key."""
+    try:
+        url = library.URL(text)
+        is_origin = url.scheme in ("http", "https") and bool(url.host)
+        is_origin = is_origin and not url.userinfo and url.raw_path == b"/" and not url.fragment
+    except library.InvalidURL:
+        is_origin = False
+    if is_origin:
+        return _origin(url)
+    raise ValueError(
+        'origin is scheme and host of a server, such as origin="https://mcp.example.com"'
+    )
 
 
 def _library_of(transport: object) -> Any:
