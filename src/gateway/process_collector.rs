@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 /// Clock ticks a second in `/proc`. Linux fixes this number for user space on all processors that
-/// Rust supports, whatever the kernel's own rate is.
+/// Rust supports; the rate of the kernel itself does not matter.
 const USER_HZ: f64 = 100.0;
 
 #[derive(Debug)]
