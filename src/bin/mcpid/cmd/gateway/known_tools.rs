@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::event::GatewayEvent;
 use super::policy::without_effect;
-use crate::args::GatewayFlags;
+use crate::args::{GatewayFlags, SigningKeyArgs};
 use crate::input::files::{self, NAME_THE_TOOLS, NamedBy, NamedPath};
 use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
@@ -89,7 +89,8 @@ impl KnownToolsSettings {
         let key = match &args.tools_key {
             None => None,
             Some(path) => {
-                let key = SigningKey::find(Some(path))?;
+                let named = SigningKeyArgs { key: Some(path.clone()), public_key: None };
+                let key = SigningKey::find(&named)?;
                 let profile = args.front.judging.profile.profile();
                 key.check_kind(&profile)?;
                 let source = key.source(&args.passphrase, ui)?;
