@@ -137,7 +137,7 @@ def check(found: dict, name: str, is_rewritten: bool) -> None:
     elif not is_rewritten and kind == "negative" and vector in COUNTED:
         assert (passed, status, code) == (True, 401, COUNTED[vector]), (passed, status, code)
     elif not is_rewritten:
-        # Its signature is base64url: that alone is judged, whatever else the vector changes.
+        # Its signature is base64url: that is found before the change of the vector.
         assert (status, code) == (401, MALFORMED), (status, code)
         assert not passed or expected == MALFORMED, (status, code)
     elif name in OTHERWISE:
