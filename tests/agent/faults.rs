@@ -209,7 +209,7 @@ fn keys_of_other_kinds_are_named_by_their_kind() {
     for (blob, kind) in [
         (
             [string(b"sk-ssh-ed25519@openssh.com"), string(key), string(b"ssh:")].concat(),
-            "a security key (FIDO) that is broken or for another application",
+            "a security key (FIDO), whose touch joins another key's signature",
         ),
         ([string(b"ssh-rsa"), string(b"\x01\0\x01"), string(&[1; 256])].concat(), "an RSA key"),
         ([string(b"ecdsa-sha2-nistp256"), string(b"nistp256")].concat(), "a broken P-256 key"),
