@@ -111,6 +111,18 @@ impl StrictObject {
         }
     }
 
+    /// Returns the member `name`, an array of strings, if it is present.
+    ///
+    /// # Errors
+    /// The fault as a fragment, if the member is anything else.
+    pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, String> {
+        let Some(json) = self.get(name) else { return Ok(None) };
+        let wrong = || format!("{name:?} is not an array of strings");
+        let items = json.as_array().ok_or_else(wrong)?;
+        let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong));
+        texts.collect::<Result<Vec<_>, _>>().map(Some)
+    }
+
     /// Returns this object without its member `without`, in the form of RFC 8785 (JCS). `None` if
     /// the object has values other than strings, unsigned integers and objects of these.
     pub(crate) fn canonical_without(&self, without: &str) -> Option<String> {

@@ -15,11 +15,11 @@ use crate::nonce::NonceStore;
 use crate::profile::{KeyLookup, Profile, TagRule};
 
 use super::coverage::{self, CoverageOverrides};
+use super::covered_signatures::{self, CoveredSignatures};
 use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, KID_OF, Rejection, Step, chain};
 use super::standing::KeyCheckInput;
 use super::statement::Statement;
-use super::touch::{self, CoveredSignatures};
 use super::{MAX_COMPONENTS, client, standing, window};
 
 /// The context in which all signatures of a request are judged.
@@ -137,7 +137,7 @@ impl JudgeContext<'_> {
         // 1. The limit on components, before any work on each of them.
         let mut count = params.components().len();
         if !self.profile.security_keys.is_empty() {
-            count -= touch::uncounted_components(params);
+            count -= covered_signatures::uncounted_components(params);
         }
         if count > MAX_COMPONENTS {
             let message = format!("{count} components are covered, {MAX_COMPONENTS} at most");

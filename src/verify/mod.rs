@@ -26,11 +26,13 @@ mod claim;
 mod client;
 pub mod coverage;
 pub mod covered;
+mod covered_signatures;
 pub mod parameters;
 mod present;
 pub mod profile_fit;
 pub mod rejection;
 pub mod report;
+mod signature_roles;
 mod standing;
 mod statement;
 mod touch;
@@ -311,7 +313,7 @@ impl Verifier {
                 Err(rejection) => failed.push(rejection.told_by(profile)),
             }
         }
-        failed.extend(touch::settle(head, &mut held));
+        failed.extend(signature_roles::settle(head, &mut held));
         if !held.iter().any(|one| one.counts) {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
             let empty = || present::empty_signature_fields(profile);

@@ -45,7 +45,7 @@ impl TrustSettings {
         if let Some((name, _)) = ours.iter().find(|(name, _)| !Self::NAMES.contains(name)) {
             return Err(format!("the member {name:?} of \"mcpid\" is not known"));
         }
-        let allow = strings(ours, "allow")?.map(|list| {
+        let allow = ours.strings("allow")?.map(|list| {
             let parse = |text: &String| {
                 Pattern::read(text).map_err(|e| format!("\"allow\" holds {text:?}: {e}"))
             };
@@ -64,7 +64,7 @@ impl TrustSettings {
         }
         Ok(TrustSettings {
             name: name.map(str::to_owned),
-            client_ids: strings(ours, "client_ids")?.unwrap_or_default(),
+            client_ids: ours.strings("client_ids")?.unwrap_or_default(),
             limits,
         })
     }
@@ -105,12 +105,4 @@ impl TrustSettings {
 fn time(object: &StrictObject, name: &str) -> Result<Option<Timestamp>, String> {
     let parse = |text| Timestamp::parse_rfc3339(text).map_err(|e| format!("{name:?} is {e}"));
     object.string(name)?.map(parse).transpose()
-}
-
-pub(super) fn strings(object: &StrictObject, name: &str) -> Result<Option<Vec<String>>, String> {
-    let Some(json) = object.get(name) else { return Ok(None) };
-    let wrong = || format!("{name:?} is not an array of strings");
-    let items = json.as_array().ok_or_else(wrong)?;
-    let texts = items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong));
-    texts.collect::<Result<Vec<_>, _>>().map(Some)
 }

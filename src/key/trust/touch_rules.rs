@@ -4,7 +4,6 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
-use super::settings::strings;
 use crate::key::json::{StrictJson, StrictObject};
 use crate::key::{
     KeyApplication, PRESENCE_SIGNATURE_BYTES, PresenceError, PresenceProof, PublicKey,
@@ -93,7 +92,7 @@ impl SecurityKeyRules {
         };
         let application = KeyApplication::parse(application)
             .map_err(|error| wrong(format!("{application:?}: {error}")))?;
-        let listed = strings(members, "for").map_err(wrong)?;
+        let listed = members.strings("for").map_err(wrong)?;
         let joins = listed.or_else(|| name.map(|name| vec![name.to_owned()]));
         let verified = match members.get("require") {
             None => false,
