@@ -283,8 +283,7 @@ impl Verifier {
         // 2. Present: without both signature fields, the request is unsigned.
         present::judge(&self.profile, head)?;
 
-        // 3. Parse. A fault of the dictionaries refuses the request. A fault inside a member
-        //    refuses only that candidate, below.
+        // 3. Parse. A fault of the dictionaries refuses all, one of a member only that candidate.
         let candidates = header::read(head).map_err(|fault| match fault {
             // Empty fields count as absent (RFC 9651 section 3.2).
             HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
@@ -319,8 +318,7 @@ impl Verifier {
             let empty = || present::empty_signature_fields(profile);
             return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
-        // The verdict is about a signature that can authorise the request, with a touch if there is
-        // one.
+        // The verdict is about a signature that can authorise the request, a touched one first.
         touch::assign(&mut held, |_| true);
         held.sort_by_key(|one| (!one.counts, one.touched_by.is_none()));
         Ok(VerifiedHead { head, held, failed, now })
