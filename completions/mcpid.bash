@@ -230,7 +230,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__check)
-            opts="-r -q -v -h --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --body --html --json --quiet --verbose --help"
+            opts="-r -q -v -h --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --touch --allow-clock --body --html --json --quiet --verbose --help"
             if [[ ${cur} == -* ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -281,6 +281,10 @@ _mcpid() {
                     return 0
                     ;;
                 --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -462,7 +466,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__report)
-            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --html --json --quiet --verbose --help"
+            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --touch --allow-clock --predecessor --allow-erased --all --html --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -521,6 +525,10 @@ _mcpid() {
                     return 0
                     ;;
                 --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -586,7 +594,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__verify)
-            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --allow-clock --predecessor --allow-erased --all --json --quiet --verbose --help"
+            opts="-r -q -v -h --audit --archive --log-key --checkpoint --witness --witness-policy --trust --profile --window --ahead --require --allow-uncovered --origin --touch --allow-clock --predecessor --allow-erased --all --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -648,6 +656,10 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --touch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --predecessor)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -678,7 +690,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__authz)
-            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
+            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -749,6 +761,10 @@ _mcpid() {
                     return 0
                     ;;
                 --permissive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -852,7 +868,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --public-key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --public-key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -938,6 +954,14 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --touch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --audit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1014,7 +1038,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --learned-tools --tools-key --passphrase-file --passphrase-fd --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
+            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --learned-tools --tools-key --passphrase-file --passphrase-fd --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1081,6 +1105,10 @@ _mcpid() {
                     return 0
                     ;;
                 --permissive)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --touch)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -229,6 +229,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 permissive\t'It is passed on, with a label'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l strict -d 'Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l permissive -d 'Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l touch -d 'Refuse requests for METHOD[:NAME], or for all tools that the server\'s own list does not call harmless (destructive), unless a person touched a security key for them; strict in every mode; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l refuse-with -d 'The HTTP status of refusals' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
 200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
@@ -308,6 +309,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-via -d '
 askpass\t'The program that `MCPID_ASKPASS` or `SSH_ASKPASS` names'
 client\t'The client, by an elicitation; the client could answer in place of its user'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout -d 'How long the person has to answer; no answer counts as no [default: 60s]' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l touch -d 'Ask a person to touch a security key for a request that this pattern matches, or for a call of a destructive tool; what is to be touched is shown, after consent, and each attempt to send needs a touch of its own' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l touch-key -d 'The security key that is touched: ssh-agent:ID of a key that ssh-keygen -t ed25519-sk made' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
@@ -358,6 +361,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l mode -d 'What to d
 permissive\t'It is passed on, with a label'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l strict -d 'Refuse unverified requests for METHOD[:NAME], where * stands for any text, or for all tools that the server\'s own list does not call harmless (destructive); may be repeated' -r -f -a "destructive\t''"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l permissive -d 'Let unverified requests for METHOD[:NAME] through, except where --strict applies; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l touch -d 'Refuse requests for METHOD[:NAME], or for all tools that the server\'s own list does not call harmless (destructive), unless a person touched a security key for them; strict in every mode; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l refuse-with -d 'The HTTP status of refusals' -r -f -a "403\t'Forbidden, which MCP clients report as a refusal'
 401\t'Unauthorized, with WWW-Authenticate: HTTPSig; some clients then start an OAuth login'
 200\t'OK with a JSON-RPC error, for clients that hide the text of an error status'"
@@ -382,7 +386,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-redact -d 'K
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-sync -d 'When an entry counts as written [default: batch]' -r -f -a "batch\t'When it is on the disk; entries that wait at the same time share one fdatasync'
 checkpoint\t'When the system has it; a power cut can lose entries since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l witness-policy -d 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tools -d 'The server\'s answer to tools/list, as JSON, for --strict destructive; read at the start' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l tools -d 'The server\'s answer to tools/list, as JSON, for --strict destructive and --touch destructive; read at the start' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l path -d 'The path of the endpoint [default: /mcp]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-origin -d 'A web origin beside --origin whose pages may send requests; answers to browsers (CORS) are those of the proxy; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l allow-remote -d 'Allow a --listen address that other machines can reach, although an attacker between the proxy and this address can let any request through'
@@ -435,6 +439,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l origin -d 'Accept only requests to this origin; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l touch -d 'Demand that your trust files confirm a touch of a security key for METHOD[:NAME]; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l predecessor -d 'A predecessor of this log, to be checked too, against its checkpoints among those that are given; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from verify" -l allow-erased -d 'Count an erased entry as good if the log records its erasure'
@@ -474,6 +479,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l origin -d 'Accept only requests to this origin; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l touch -d 'Demand that your trust files confirm a touch of a security key for METHOD[:NAME]; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l predecessor -d 'A predecessor of this log, to be checked too, against its checkpoints among those that are given; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l html -d 'Write the result as one self-contained page to this file too, or only that page to stdout for -; no file but an older page is replaced' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from report" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
@@ -508,6 +514,7 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l require -d 'Require this component to be covered too; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-uncovered -d 'Do not require this component to be covered; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l origin -d 'Accept only requests to this origin; may be repeated' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l touch -d 'Demand that your trust files confirm a touch of a security key for METHOD[:NAME]; may be repeated' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l body -d 'The request\'s body, if the log does not have all of it' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l html -d 'Write the result as one self-contained page to this file too, or only that page to stdout for -; no file but an older page is replaced' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from check" -l allow-clock -d 'Accept entries whose time is uncertain because the log\'s clock stepped'
