@@ -158,7 +158,8 @@ const GRAMMAR: &[(&str, &str)] = &[
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
          --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync \
-         --witness-policy",
+         --witness-policy --admin-host --learned-tools --tools-key --passphrase-file \
+         --passphrase-fd",
     ),
     ("gateway report", "--html --since --until"),
     (
@@ -175,7 +176,7 @@ const GRAMMAR: &[(&str, &str)] = &[
          --window --ahead --require --allow-uncovered --max-body --origin --nonces \
          --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm \
          --tools --path --open --allow-origin --trusted-proxy --tls-cert --tls-key --log --admin \
-         --allow-remote-admin --max-connections --budget --head-timeout --body-timeout \
+         --admin-host --allow-remote-admin --max-connections --budget --head-timeout --body-timeout \
          --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact \
          --audit-sync --witness-policy",
     ),
