@@ -1,7 +1,7 @@
 //! The thread that calls a PKCS #11 module. A call that hangs cannot be ended, so the thread is
 //! given up: it is left behind, and the module is not asked again.
 
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -11,11 +11,16 @@ use super::session::{FoundToken, TokenSession};
 
 type Call = Box<dyn FnOnce(&TokenSession) + Send>;
 
+/// Maximum time for which dropping a [`TokenThread`] waits until the module is finalized.
+const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The thread of one session with a token.
 pub(super) struct TokenThread {
     /// Where calls are put. `None` after a call did not return in time, or the thread has ended.
     calls: Mutex<Option<SyncSender<Call>>>,
     timeout: Duration,
+    /// Disconnected when the thread has closed its session and finalized the module.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl TokenThread {
@@ -26,6 +31,7 @@ impl TokenThread {
     ) -> Result<(Self, FoundToken), Pkcs11Error> {
         let (calls, queue) = mpsc::sync_channel::<Call>(0);
         let (opened, found) = mpsc::sync_channel(1);
+        let (running, ended) = mpsc::sync_channel::<()>(0);
         let run = move || {
             let session = match open() {
                 Ok((session, found)) => {
@@ -37,11 +43,14 @@ impl TokenThread {
             for call in queue {
                 call(&session);
             }
+            drop(session);
+            drop(running);
         };
         let thread = thread::Builder::new().name("pkcs11".to_owned());
         thread.spawn(run).map_err(|error| Pkcs11Error::Module(error.to_string()))?;
         let found = received(found.recv_timeout(timeout), timeout)??;
-        Ok((TokenThread { calls: Mutex::new(Some(calls)), timeout }, found))
+        let (calls, ended) = (Mutex::new(Some(calls)), Mutex::new(ended));
+        Ok((TokenThread { calls, timeout, ended }, found))
     }
 
     /// Makes `call` on the thread, and returns what it returned. Calls are made one after another.
@@ -62,6 +71,18 @@ impl TokenThread {
             *calls = None;
         }
         answer?
+    }
+}
+
+/// Waits until the module is finalized. If the process ended at the same time, the module could
+/// crash it, because both use the data of the module's libraries.
+impl Drop for TokenThread {
+    fn drop(&mut self) {
+        let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if calls.take().is_some() {
+            let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let _ = ended.recv_timeout(FINALIZE_TIMEOUT);
+        }
     }
 }
 
