@@ -7,7 +7,6 @@ use mcpid::mcp::methods::KNOWN;
 use mcpid::mcp::pattern::{Operation, Pattern};
 use serde::Serialize;
 
-use super::known_tools::KnownToolsSettings;
 use super::settings::GatewaySettings;
 use crate::args::{FrontFlags, ModeName};
 use crate::cmd::audit::open::ExistingLog;
@@ -107,6 +106,7 @@ pub(crate) fn report(
         let signers = signers.map(|signer| signer.name().unwrap_or(signer.key().id().as_str()));
         signers.take(MAX_KEYS_SHOWN).map(str::to_owned).collect::<Vec<_>>()
     };
+    let path_shown = |path: String| ui.secret_filter().message(&path).into_owned();
     let checked = ConfigCheck {
         version: 1,
         ok: true,
@@ -122,15 +122,15 @@ pub(crate) fn report(
         tls: settings.tls.is_some(),
         certificate_expiry: settings.tls.as_ref().map(|served| served.expiry.to_string()),
         open: args.open.iter().map(ToString::to_string).collect(),
-        log: args.log.as_ref().map(|path| path.display().to_string()),
-        audit: audit.map(|audit| audit.place.name()),
+        log: args.log.as_ref().map(|path| path_shown(path.display().to_string())),
+        audit: audit.map(|audit| path_shown(audit.place.name())),
         audit_in_use: audit.map(|audit| audit.in_use),
         witnesses: witnesses.map(understood),
         origins: &args.judging.origin,
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
         touch: args.touch.iter().map(|text| matched(text)).collect(),
-        tools: settings.tools.as_ref().map(KnownToolsSettings::described),
+        tools: settings.tools.as_ref().map(|tools| path_shown(tools.described())),
         nonces: nonce_store::named_to_serve(args.nonces.as_deref(), ui)?.to_string(),
         admin: settings.admin.as_ref().map(ToString::to_string),
         trusted: trusted
