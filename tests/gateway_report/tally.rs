@@ -115,7 +115,7 @@ fn the_schema_is_the_documented_one() {
     tally.count_other_line();
     let count = |verified, would, reasons: Value, first: &str, last: &str, unverified: Value| {
         json!({"requests": verified + would, "verified": verified, "would_refuse": would,
-            "refused": 0, "reasons": reasons, "first": first, "last": last,
+            "refused": 0, "touched": 0, "reasons": reasons, "first": first, "last": last,
             "last_unverified": unverified})
     };
     let with = |mut base: Value, more: Value| {
@@ -143,7 +143,8 @@ fn the_schema_is_the_documented_one() {
                 with(json!({"method":"tools/call","name":"pay","over_time":[cell(0, 1, 0), cell(60, 1, 0)]}),
                     count(2, 0, json!([]), at[0], at[2], json!(null)))],
             "other_operations": null,
-            "keys": [{"id":"k1","name":"k1's name","requests":2,"first":at[0],"last":at[2]}],
+            "keys": [{"id":"k1","name":"k1's name","requests":2,"touched":0,"touch_keys":[],
+                "first":at[0],"last":at[2]}],
             "other_keys": 0,
             "not_verified_by": [{"address": null, "requests": 1,
                 "reasons": [{"code": "expired", "requests": 1}], "first": at[1], "last": at[1]}],
@@ -151,6 +152,7 @@ fn the_schema_is_the_documented_one() {
             "over_time": {"seconds": 60, "buckets": [cell(0, 1, 0), cell(60, 1, 1)]},
             "strict_next": ["tools/call:pay"],
             "still_permissive": ["tools/list"],
+            "touch_next": [],
         })
     );
 }
