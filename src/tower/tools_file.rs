@@ -40,7 +40,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// modes.add_tools(&file.load()?);
 /// // Later, and whenever the known tools have changed:
 /// file.save(&modes.read_tools(Clone::clone))?;
-/// # Ok::<(), mcpid::tower::ToolsFileError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ToolsFile {
