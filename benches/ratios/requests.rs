@@ -31,7 +31,8 @@ pub(crate) enum Kind {
     ToolsCall,
 }
 
-/// One key with its signer, the registry that trusts it, and the server's own origins.
+/// One key with its signer, the verifier that trusts it, the server's own origins, and the same key
+/// for the library whose bare verification is the measure.
 pub(crate) struct World {
     pub(crate) public: PublicKey,
     bare: Bare,

@@ -26,9 +26,10 @@ pub(super) struct NonceUses {
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
-/// How many seconds a request may be older than an earlier request in the log before the log is
-/// searched. Requests get their entries within moments, so a larger difference means that the clock
-/// stepped. Nonces are kept in memory for this time and the window.
+/// Maximum number of seconds by which a request may be older than an earlier request in the log, if
+/// only the nonces in memory are searched for its nonce. For an older request, the log is searched.
+/// Requests get their entries within moments, so a larger difference means that the clock stepped. A
+/// nonce stays in memory for this time plus the validity window.
 const MAX_ENTRY_DELAY: i64 = 10;
 
 /// Seconds of the log's time between two removals of nonces.

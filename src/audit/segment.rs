@@ -31,7 +31,8 @@ pub struct EntryLine {
     pub whole: bool,
     /// The position of the line in its file, in bytes.
     pub offset: u64,
-    /// The position of the line, counted from the number in the name of its file.
+    /// The position of the line by the name of its file: the number in the name, plus the lines
+    /// before it in the file. It differs from `n` if entries are missing.
     pub named: u64,
     /// The damage, if the file cannot be read completely.
     pub fault: Option<String>,
@@ -44,7 +45,7 @@ pub(super) struct EntryLines {
     packed: bool,
     n: u64,
     offset: u64,
-    /// True after a line that is longer than any entry. The rest of the file is then not read.
+    /// Length of the last line in bytes, which is the capacity reserved for the next line.
     length: usize,
     /// Set after a line that is longer than any entry: the rest of the file is not read.
     ended: bool,

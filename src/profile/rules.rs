@@ -147,7 +147,7 @@ pub enum SentParameter {
     KeyId,
     /// `alg`.
     Alg,
-    /// `tag`, if the rule for tags has one.
+    /// `tag`, if signatures of this profile have one.
     Tag,
 }
 

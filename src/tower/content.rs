@@ -89,8 +89,9 @@ pin_project! {
     /// The body of a request after the layer: the same bytes, but without trailers, because no
     /// signature covers them.
     ///
-    /// The layer has read the body completely, unless it passed the request on without its body. In
-    /// that case, reading fails with [`LengthLimitError`] beyond the limit.
+    /// The layer has read the body completely, unless it passed the request on before the body was
+    /// read. The body is then streamed, and reading it beyond the limit fails with
+    /// [`LengthLimitError`].
     pub struct RequestBody<B> {
         #[pin]
         shape: RequestShape<B>,

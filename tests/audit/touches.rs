@@ -1,5 +1,6 @@
-//! Tests that an auditor finds out, months later and without the log, who touched what and when, and
-//! that touches that were made up or taken out are named.
+//! Tests of the touches of security keys in evidence. An auditor who has only the evidence files, and
+//! not the log, learns which request was approved by which security key and when. A touch that was
+//! made up or taken out is reported.
 
 use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, Reason};
 use mcpid::audit::{Evidence, JudgedRequest, Recorder};

@@ -125,7 +125,8 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
         thread::sleep(Duration::from_millis(60 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // The last line may be incomplete. Its claim was not answered.
+        // The victim prints each nonce after its claim. The kill may have cut the last line off;
+        // what has no hyphen is no whole nonce.
         claimed.extend(listening.join().unwrap().into_iter().filter(|line| line.contains('-')));
         // This process opens the file as the killed process left it.
         let store = folder.store();

@@ -10,7 +10,7 @@ pub enum Reason {
     NotTrustedThen,
     /// By the auditor's trust files, the key does not state the purpose that the profile demands.
     Purpose,
-    /// A signature covers data that is not kept.
+    /// A signature covers data that the entry does not contain, so it cannot be verified again.
     Base,
     /// The signature does not cover the method, the target or the digest of the content.
     PartlySigned,

@@ -249,6 +249,7 @@ fn stream_error(error: BoxError) -> io::Error {
 ///
 /// # Errors
 /// [`ToolsQueryError::Error`] if it is an error response to that question, or to none.
+/// [`ToolsQueryError::Answer`] if it is no JSON-RPC message.
 fn is_answer_to(id: u64, text: &str) -> Result<bool, ToolsQueryError> {
     let unreadable = |_| ToolsQueryError::Answer("it is no JSON-RPC response");
     let envelope: AnswerEnvelope<'_> = serde_json::from_str(text).map_err(unreadable)?;

@@ -95,12 +95,13 @@ pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<SshKey, PublicKe
     wire.0.is_empty().then(|| key.map(|key| SshKey { key, application }))
 }
 
-/// Returns a plain `key` in the encoding that lines, key files and agents share.
+/// Returns a key that is no security key as an SSH public key (RFC 4253 section 6.6). `.pub` lines,
+/// key files and agents contain this encoding.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     encode(type_of(key.kind()), key)
 }
 
-/// Returns a security key in that encoding.
+/// Returns a security key as an SSH public key, with its application at the end.
 pub(in crate::key) fn encode_security_key(key: &SecurityKey) -> Vec<u8> {
     let mut blob = encode(security_type_of(key.public().kind()), key.public());
     push_string(&mut blob, key.application().as_str().as_bytes());

@@ -66,7 +66,8 @@ pub enum TrustError {
         /// The fault in the key.
         why: String,
     },
-    /// A member beside `keys` would restrict a key if it stood inside one.
+    /// A restriction, such as `mcpid`, stands beside `keys`, where it restricts no key. It belongs
+    /// into a key.
     #[error("{0}")]
     Misplaced(String),
     /// The file contains one key twice.

@@ -102,7 +102,9 @@ impl<'c> Statements<'c> {
         }
     }
 
-    /// Inserts a nonce. Returns the floor, or `None` if the nonce is in the table already.
+    /// Inserts a nonce. Returns the floor of the store, or `None` if the nonce is in the table
+    /// already. Nonces of requests that were created until the floor may be lost
+    /// ([`crate::nonce`]).
     fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, SqliteFault> {
         let mut rows = self.claim.query(params![id, now, until])?;
         let floor = match rows.next()? {

@@ -1,4 +1,5 @@
-//! Parses the values of flags: times, durations, sizes, counts and names. Each kind has one format.
+//! Parses the values of flags: times, durations, sizes, counts and names. Each kind of value has one
+//! parser, which all flags use.
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::MAX_NAME_BYTES;

@@ -1,5 +1,5 @@
-//! Finds and opens the key that signs: in a keyfile, in an ssh-agent by `-k ssh-agent:ID`, or behind
-//! a program by `-k exec:PROGRAM`.
+//! Finds and opens the key that signs: in a keyfile, in an ssh-agent by `-k ssh-agent:ID`, behind a
+//! program by `-k exec:PROGRAM`, or in a token by `-k pkcs11:URI`.
 
 use std::env;
 use std::path::Path;
@@ -201,7 +201,7 @@ pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
 /// Returns the path of a keyfile that is to be created, changed or read as a file.
 ///
 /// # Errors
-/// As for [`files::key`], and if the reference names a key in an agent, which has no keyfile.
+/// As for [`files::key`], and if the reference names a key that has no keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
     let reference = key_ref(&place.path)?;

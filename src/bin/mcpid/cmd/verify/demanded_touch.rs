@@ -18,7 +18,7 @@ impl DemandedTouch {
     /// Reads the patterns of the flag.
     ///
     /// # Errors
-    /// A pattern can match nothing, or the profile knows no touches.
+    /// No operation could match a pattern, or the profile accepts no security keys.
     pub(super) fn of(patterns: &[String], profile: &Profile, ui: &mut Ui) -> Result<Self, Failure> {
         if !patterns.is_empty() && profile.security_keys.is_empty() {
             let knows = |named: &&NamedProfile| !named.profile().security_keys.is_empty();
