@@ -7,6 +7,7 @@ import pickle
 import re
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
