@@ -61,6 +61,12 @@ pub enum ToolsFileError {
         /// The permission bits.
         mode: u32,
     },
+    /// The file belongs to a user who is neither root nor the user of this process.
+    #[error("it belongs to the user with the id {owner}, not to the user of this program")]
+    OtherOwner {
+        /// The user id.
+        owner: u32,
+    },
     /// The content is not what [`ToolsFile::save`] wrote.
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
@@ -89,7 +95,7 @@ struct StoredTools {
 
 impl ToolsFile {
     /// Names the file at `path` for the tools of `server`, for example its URL. The folder must
-    /// exist, and other users must not be able to write to it.
+    /// exist.
     pub fn new(path: impl Into<PathBuf>, server: impl Into<String>) -> Self {
         ToolsFile { path: path.into(), server: server.into() }
     }
@@ -114,6 +120,14 @@ impl ToolsFile {
             && mode & 0o022 != 0
         {
             return Err(ToolsFileError::TooOpen { mode });
+        }
+        // In a folder that all users may write to, such as /tmp, another user can make the file.
+        #[cfg(unix)]
+        {
+            let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
+            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                return Err(ToolsFileError::OtherOwner { owner });
+            }
         }
         self.parse(&bytes)
     }

@@ -77,10 +77,39 @@ fn saving_adds_to_the_file_and_never_makes_a_tool_harmless() {
     std::thread::scope(|scope| {
         for number in 0..8 {
             let file = &file;
-            scope.spawn(move || file.save(&tools(&[(&format!("t{number}"), true)])).unwrap());
+            // On a slow disk, the threads wait for each other longer than a save waits.
+            scope.spawn(move || {
+                let tool = tools(&[(&format!("t{number}"), true)]);
+                while let Err(error) = file.save(&tool) {
+                    assert!(matches!(error, ToolsFileError::Busy), "{error}");
+                }
+            });
         }
     });
     assert_eq!(file.load().unwrap().len(), 11);
+}
+
+/// Only root can give a file away, so another user sees that the system refuses it.
+#[cfg(unix)]
+#[test]
+fn a_file_of_another_user_is_not_used_and_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    let saved = tools(&[("drop", false)]);
+    file.save(&saved).unwrap();
+    match std::os::unix::fs::chown(file.path(), Some(65_534), None) {
+        Ok(()) => {
+            let refused = file.load().unwrap_err();
+            assert!(matches!(refused, ToolsFileError::OtherOwner { owner: 65_534 }), "{refused}");
+            let bytes = fs::read(file.path()).unwrap();
+            assert!(file.save(&tools(&[("read", false)])).is_err());
+            assert_eq!(fs::read(file.path()).unwrap(), bytes);
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+            assert_eq!(file.load().unwrap(), saved);
+        }
+    }
 }
 
 #[test]

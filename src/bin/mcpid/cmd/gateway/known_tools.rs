@@ -251,6 +251,9 @@ fn about(place: &NamedPath, error: &ToolsFileError) -> Failure {
         ToolsFileError::TooOpen { .. } => {
             failure.hint(format!("chmod 600 {}", path_word(&place.path)))
         }
+        ToolsFileError::OtherOwner { .. } => {
+            failure.hint("name a file of your own: --learned-tools FILE")
+        }
         ToolsFileError::OtherServer(_) => failure.hint("each upstream needs a file of its own"),
         _ => failure,
     }
