@@ -2,6 +2,7 @@
 //! tests check what reached the upstream.
 #![allow(clippy::unwrap_used)]
 
+mod asked_passphrase;
 mod audited;
 mod authz;
 mod bodies;

@@ -197,6 +197,12 @@ pub(crate) fn leave_signals() {
     SIGNALS_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
+/// Declares the same, also for SIGHUP, which tells a server to read its files again.
+pub(crate) fn leave_signals_and_hangup() {
+    HANGUP_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
+    leave_signals();
+}
+
 /// Ends this process by SIGHUP if its terminal was closed during a question. Call this after the
 /// orderly shutdown, if [`leave_signals`] was called.
 pub(crate) fn end_by_hangup() {
@@ -225,6 +231,9 @@ static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether another part of the program handles SIGINT and SIGTERM.
 static SIGNALS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
+
+/// Whether another part of the program handles SIGHUP.
+static HANGUP_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 
 /// Whether a SIGHUP was replaced by a SIGTERM, for an orderly shutdown.
 static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
@@ -330,6 +339,9 @@ fn watch_signals() -> io::Result<()> {
             if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst)
                 && matches!(signal, SIGINT | SIGTERM)
             {
+                continue;
+            }
+            if HANGUP_HANDLED_ELSEWHERE.load(Ordering::SeqCst) && signal == SIGHUP {
                 continue;
             }
             if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst) && signal == SIGHUP {

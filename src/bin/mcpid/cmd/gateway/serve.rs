@@ -33,6 +33,7 @@ use crate::input::nonce_store::{self, OpenedStore};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::Ui;
+use crate::prompt::terminal;
 
 /// How often watched files are checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -244,6 +245,8 @@ fn signals(
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
     );
+    // A question for the passphrase of --tools-key has started a thread that would end the process.
+    terminal::leave_signals_and_hangup();
     let events = events.clone();
     runtime.spawn(async move {
         let mut ending = false;
