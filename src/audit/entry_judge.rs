@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
 use crate::message::{Body, Head, line};
+use crate::verify::coverage;
 use crate::verify::rejection::chain;
 use crate::verify::{JudgedBody, VerifiedHead};
 
@@ -216,7 +217,12 @@ impl EntryJudge {
             judged.operation_claimed = signatures::claimed(request, verifier, head, &signed)?;
         }
         self.stand(request, (&signed, time), &mut judged);
-        if touch::check(request, judged.touch.as_ref(), &self.trust.rules.touch)?
+        let nameless = request.mcp.is_none() && coverage::says_body_follows(head);
+        let unseen = touch::Unseen {
+            base: judged.base_not_kept,
+            operation: judged.operation_claimed || (judged.without_body && nameless),
+        };
+        if touch::check(request, judged.touch.as_ref(), &self.trust.rules.touch, unseen)?
             && !judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
         {
             judged.reasons.add(Reason::Touch);

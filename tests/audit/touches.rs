@@ -4,6 +4,7 @@
 
 use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, Reason};
 use mcpid::audit::{Evidence, JudgedRequest, Recorder};
+use mcpid::base::Component;
 use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::{Sign as _, SignByTouch as _};
 use mcpid::profile::Profile;
@@ -39,9 +40,13 @@ fn fixture() -> LogFixture {
 
 /// Returns a call of `pay` by key 1 with the touch of `toucher`.
 fn touched(at: i64, toucher: &SoftwareKey) -> Call {
+    touched_by(Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap(), at, toucher)
+}
+
+fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call {
     let mut call = call(1, at, &body(1), &[("mcp-method", "tools/call"), ("mcp-name", "pay")]);
     call.fields.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("signature"));
-    let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
+    call.fields.push(("user-agent".to_owned(), "agent/1".to_owned()));
     let nonce = Nonce::generate(&mut SysRng).unwrap();
     let (head, at) = (call.head(), Timestamp::from_unix(at));
     let first = signer.sign(&head, &origins(), &call.body, at, &nonce).unwrap();
@@ -193,6 +198,56 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
         (both["signatures"].clone(), both["request"].clone());
     let checked = check_line_by(&fixture, &refused, fixture.trust()).unwrap();
     assert_eq!(checked.fault, None);
+}
+
+/// The log does not keep `user-agent`, so neither signature over it can be verified again.
+#[test]
+fn a_touch_over_a_field_that_is_not_kept_makes_no_honest_entry_bad() {
+    let fixture = fixture();
+    let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
+    let signer = signer.cover(Component::new("user-agent").unwrap());
+    let call = touched_by(signer, fixture.clock.now().unix(), &touch_key());
+    let line = recorded(&fixture, &call);
+    assert!(line["signatures"][1].get("base_sha256").is_some(), "{line}");
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+    let reasons = &checked.judged.reasons;
+    assert!(reasons.has(Reason::Base) && reasons.has(Reason::Touch) && !checked.is_good());
+    // A signature of another length belongs to no key.
+    let told = line["signatures"][1]["signature"].as_str().unwrap().to_owned();
+    let short = line.to_string().replace(&told, &told[..88]);
+    let checked = check_line_by(&fixture, &serde_json::from_str(&short).unwrap(), fixture.trust());
+    assert!(checked.unwrap().fault.is_some());
+}
+
+/// A keeper who took the touch and the body out could also state another operation.
+#[test]
+fn an_operation_that_only_the_log_names_does_not_evade_the_auditors_rule() {
+    let fixture = fixture();
+    let at = fixture.clock.now().unix();
+    let head = [("mcp-method", "tools/call"), ("mcp-name", "pay")];
+    for (fields, is_covered) in [(&head[..], true), (&[], false)] {
+        let call = call(1, at, &body(1), fields);
+        let recorder = Recorder::new(fixture.open());
+        let (head, verifier) = (call.head(), fixture.verifier());
+        let judged = JudgedRequest::new(&head, &verifier, fixture.clock.now());
+        let judged = judged.with_body(Some(&call.body));
+        let held = verifier.judge_head(&head).unwrap();
+        let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
+        wait(recorder.verified(&judged, &evidence)).unwrap();
+        drop(recorder);
+        let line: Value = serde_json::from_str(fixture.lines().last().unwrap()).unwrap();
+        let rule = |text: &str| {
+            let touch = vec![text.parse().unwrap()];
+            let rules = PinnedRules { touch, ..PinnedRules::default() };
+            let trust = fixture.trust().with_rules(rules);
+            let checked = check_line_by(&fixture, &line, trust).unwrap();
+            assert_eq!(checked.fault, None);
+            checked.judged.reasons.has(Reason::Touch)
+        };
+        assert!(rule(RULE));
+        assert_eq!(rule("tools/call:delete_db"), !is_covered);
+    }
 }
 
 #[test]

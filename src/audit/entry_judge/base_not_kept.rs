@@ -9,6 +9,7 @@ use super::super::evidence::KeptFields;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
+use crate::key::PRESENCE_SIGNATURE_BYTES;
 use crate::message::Head;
 use crate::profile::Profile;
 use crate::verify::coverage::{self, CoverageOverrides};
@@ -31,7 +32,9 @@ pub(super) fn check<'c>(
     let candidate = candidates.iter().find(|candidate| candidate.label == *label);
     let candidate = candidate.ok_or(format!("its request has no signature {label:?}"))?;
     let signature = candidate.signature.as_ref().map_err(|e| e.to_string())?;
-    if signature.len() != 64 || STANDARD.encode(signature) != told.signature {
+    // A security key's signature is longer than others.
+    let fits = matches!(signature.len(), 64 | PRESENCE_SIGNATURE_BYTES);
+    if !fits || STANDARD.encode(signature) != told.signature {
         return Err("its signature is not that of its request".to_owned());
     }
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;

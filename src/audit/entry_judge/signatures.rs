@@ -161,7 +161,8 @@ pub(super) fn claimed(
     // An accepted request needs a key whose recorded limits allow the operation.
     let may = |mcp: &Mcp| {
         let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
-        signed.iter().any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))
+        let mut signers = signed.iter().filter(|one| one.is_of_signer());
+        signers.any(|one| one.entry.is_none_or(|entry| entry.allows(operation)))
     };
     if request.verdict == Verdict::Verified && request.mcp.as_ref().is_some_and(|mcp| !may(mcp)) {
         return Err("it says verified, and what it says of its key does not allow that".to_owned());

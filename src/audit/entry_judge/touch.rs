@@ -117,8 +117,19 @@ pub(super) fn covers_another<'n>(mut names: impl Iterator<Item = &'n str>) -> bo
     names.any(|name| matches!(name, "signature" | "signature-input"))
 }
 
+/// What the auditor could not read from an entry about its touch.
+#[derive(Clone, Copy)]
+pub(super) struct Unseen {
+    /// A signature cannot be verified again, so it may be a touch.
+    pub(super) base: bool,
+    /// Only the log's word names the operation.
+    pub(super) operation: bool,
+}
+
 /// Checks the verdict of an entry against the touch that it has. `touch` is the one that counts by
-/// the log's own keys. Returns true if a rule of the log, or one of `pinned`, demands a touch.
+/// the log's own keys. Returns true if a rule of the log, or one of `pinned`, demands a touch. The
+/// auditor's own patterns, `pinned`, also demand one if only the log's word names the operation, and
+/// of a request that was passed on although strict mode would have refused it.
 ///
 /// # Errors
 /// The entry contradicts itself: a rule of its own demands a touch that is not there, or it was
@@ -127,16 +138,18 @@ pub(super) fn check(
     request: &Request<'_>,
     touch: Option<&JudgedTouch>,
     pinned: &[Pattern],
+    unseen: Unseen,
 ) -> Result<bool, String> {
     if touch.is_some() && request.code.as_deref() == Some("touch_required") {
         return Err("it says touch_required, and it has a touch that counts".to_owned());
     }
-    if !matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
+    if request.verdict == Verdict::Refused {
         return Ok(false);
     }
     let operation = facts::operation(request);
     let matches = |pattern: &Pattern| operation.is_some_and(|o| pattern.restricts(o));
-    let own = request.rules.iter().flat_map(|rules| &rules.touch);
+    let passed_by_mode = request.verdict == Verdict::WouldRefuse;
+    let own = request.rules.iter().filter(|_| !passed_by_mode).flat_map(|rules| &rules.touch);
     let mut demanded = false;
     for text in own {
         // The list of tools, by which a tool is destructive, is not in the log.
@@ -147,8 +160,8 @@ pub(super) fn check(
             Pattern::parse(text).map_err(|error| format!("its rule about touches: {error}"))?;
         demanded |= matches(&pattern);
     }
-    if demanded && touch.is_none() && request.verdict == Verdict::Verified {
+    if demanded && touch.is_none() && request.verdict == Verdict::Verified && !unseen.base {
         return Err("its rules want the touch of a security key, and none counts".to_owned());
     }
-    Ok(demanded || pinned.iter().any(matches))
+    Ok(demanded || pinned.iter().any(|pattern| unseen.operation || matches(pattern)))
 }
