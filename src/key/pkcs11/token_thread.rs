@@ -11,15 +11,15 @@ use super::session::{FoundToken, TokenSession};
 
 type Call = Box<dyn FnOnce(&TokenSession) + Send>;
 
-/// Maximum time for which dropping a [`TokenThread`] waits until the module is finalized.
-const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time for which dropping a [`TokenThread`] waits until its thread has ended.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The thread of one session with a token.
 pub(super) struct TokenThread {
     /// Where calls are put. `None` after a call did not return in time, or the thread has ended.
     calls: Mutex<Option<SyncSender<Call>>>,
     timeout: Duration,
-    /// Disconnected when the thread has closed its session and finalized the module.
+    /// Disconnected when the thread has closed its session and unloaded the module.
     ended: Mutex<Receiver<()>>,
 }
 
@@ -74,14 +74,14 @@ impl TokenThread {
     }
 }
 
-/// Waits until the module is finalized. If the process ended at the same time, the module could
-/// crash it, because both use the data of the module's libraries.
+/// Waits until the session is closed and the module unloaded. If the process ended at the same time,
+/// the module could crash it, because both use the data of the module's libraries.
 impl Drop for TokenThread {
     fn drop(&mut self) {
         let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);
         if calls.take().is_some() {
             let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let _ = ended.recv_timeout(FINALIZE_TIMEOUT);
+            let _ = ended.recv_timeout(END_TIMEOUT);
         }
     }
 }
