@@ -76,7 +76,7 @@ fn a_touch_with_one_thing_changed_counts_for_nothing() {
         ("for another key", |it| {
             it.rule("for", json!([key(2).public().id().as_str()]));
         }),
-        ("for nobody", |it| {
+        ("for no signer", |it| {
             it.rule("for", json!([]));
         }),
         ("without verification", |it| {
@@ -264,7 +264,7 @@ fn a_touch_alone_is_refused() {
     // The touch of a security key that may sign alone joins no other key's signature by that.
     let mut it = TouchedCall::new();
     it.rule("alone", json!(true)).rule("for", json!([]));
-    it.counts_for_nothing("for nobody, and alone");
+    it.counts_for_nothing("for no signer, and alone");
 }
 
 #[test]
