@@ -342,7 +342,10 @@ impl EntryJudge {
         let known = |one: &JudgedSignature<'_>| {
             let (key, tag, created) = (&*one.id, one.tag, one.created);
             let claim = key_status::SignatureClaim { key, tag, created, time, operation, purpose };
-            key_status::of(self.trust.registry.as_deref()?, &claim)
+            let registry = self.trust.registry.as_deref()?;
+            let mut status = key_status::of(registry, &claim)?;
+            status.not_then = status.not_then.or(touch::misused(registry, one));
+            Some(status)
         };
         // A touch, or another signature over a signature, never names the request.
         let signers = signed.iter().enumerate().filter(|(_, one)| one.is_of_signer());

@@ -200,6 +200,53 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
     assert_eq!(checked.fault, None);
 }
 
+/// The keeper may write `alone` into the entry, so the auditor's own entry of the key decides.
+#[test]
+fn a_security_key_that_the_auditor_does_not_let_sign_alone_makes_no_entry_good() {
+    let mut fixture = fixture();
+    let lets = json!({"for": [], "alone": true});
+    fixture.registry = registry(keys(&lets));
+    let at = fixture.clock.now().unix();
+    // The touch of key 1's call is signed again without covering that call's signature.
+    let mut call = touched(at, &touch_key());
+    let verifier = fixture.verifier();
+    let head = call.head();
+    let held = verifier.judge_head(&head).unwrap();
+    let first = held.signatures().find(|one| one.label == "mcp").unwrap();
+    let id = key(1).public().id().as_str().to_owned();
+    let base = first.base.replace(&id, key(21).public().id().as_str());
+    let params = base.rsplit_once("\"@signature-params\": ").unwrap().1.to_owned();
+    let signature = touch_key().sign(base.as_bytes());
+    drop(held);
+    drop(head);
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(signature);
+    call.fields.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("signature"));
+    call.fields.push(("signature-input".to_owned(), format!("mcp={params}")));
+    call.fields.push(("signature".to_owned(), format!("mcp=:{text}:")));
+    let line = recorded(&fixture, &call);
+    let judged = |rules: Option<Value>| {
+        let mut own = keys(&rules.clone().unwrap_or_else(|| lets.clone()));
+        if rules.is_none() {
+            own[2]["mcpid"].as_object_mut().unwrap().remove("security_key");
+        }
+        let trust = AuditorTrust::pinned(registry(own));
+        let checked = check_line_by(&fixture, &line, trust).unwrap();
+        assert_eq!(checked.fault, None);
+        checked
+    };
+    assert!(judged(Some(lets.clone())).is_good());
+    for rules in [
+        Some(json!({"for": []})),
+        Some(json!({"for": [], "alone": true, "application": "ssh:x"})),
+        Some(json!({"for": [], "alone": true, "require": "verified"})),
+        None,
+    ] {
+        let checked = judged(rules.clone());
+        assert!(checked.judged.reasons.has(Reason::NotTrustedThen), "{rules:?}");
+    }
+}
+
 /// The log does not keep `user-agent`, so neither signature over it can be verified again.
 #[test]
 fn a_touch_over_a_field_that_is_not_kept_makes_no_honest_entry_bad() {

@@ -112,6 +112,23 @@ impl TouchContext<'_> {
     }
 }
 
+/// Returns why the auditor's entry of the key of `one`, which stands alone, does not let the key sign
+/// so: it is a security key there and not in the log, or the reverse, or other rules hold for it.
+pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<&'static str> {
+    let rules = registry.by_id(&one.id)?.security_key();
+    let logged = one.entry.and_then(|entry| entry.security_key()?.application());
+    let fits = match (rules, one.presence) {
+        (None, None) => true,
+        (Some(rules), Some(proof)) => {
+            rules.may_sign_alone()
+                && rules.application().is_some_and(|ours| logged == Some(ours))
+                && (proof.verified || !rules.demands_verification())
+        }
+        _ => false,
+    };
+    (!fits).then_some("its rules as a security key do not allow this signature")
+}
+
 /// Returns true if one of the covered components, by their `names`, is a signature field.
 pub(super) fn covers_another<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
     names.any(|name| matches!(name, "signature" | "signature-input"))
