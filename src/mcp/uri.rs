@@ -194,11 +194,9 @@ fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
             }
         }
     }
-    // Before a dot segment, the crate `url` treats `C|` otherwise than the specification says, so
-    // such a path is not supported.
-    let segments = || path.split('/');
-    if segments().any(|s| s.ends_with('|') && is_drive(s)) && segments().any(|s| dots(s).is_some())
-    {
+    // The crate `url` does not write every `C|` with a colon, as the specification says it should
+    // (not before a dot segment or a query, for example), so such a path is not supported.
+    if path.split('/').any(|segment| segment.ends_with('|') && is_drive(segment)) {
         return None;
     }
     let mut written = String::with_capacity(path.len() + 1);
@@ -224,8 +222,7 @@ fn is_drive(segment: &str) -> bool {
 }
 
 /// Writes the segments of a path, each after a slash, with dot segments removed. In a `file:` URL,
-/// a drive letter at the beginning is written with a colon, and `..` does not remove it; the result
-/// is then true.
+/// `..` does not remove a drive letter at the beginning; the result is then true.
 fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> bool {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').peekable();
@@ -248,13 +245,9 @@ fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> boo
     }
     let drive = file && kept.first().is_some_and(|first| is_drive(first));
     let set = if dialect == Dialect::Current { escaped::CURRENT_PATH } else { escaped::PATH };
-    for (at, segment) in kept.iter().enumerate() {
+    for segment in &kept {
         out.push('/');
-        if drive && at == 0 {
-            out.extend(segment.chars().next().into_iter().chain([':']));
-        } else {
-            encode(out, segment, set);
-        }
+        encode(out, segment, set);
     }
     drive
 }
