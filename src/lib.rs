@@ -15,7 +15,7 @@
 //! ```text
 //!   bytes ─► message ─► mcp ─► base ─► key ─► nonce ─► profile ─┬─► sign    ─► Signed
 //!            what was   what    the     who   seen      by      └─► verify  ─► Verified
-//!            sent       the     exact         before?   which                  or a Refusal
+//!            sent       the     exact         before?   which                  or VerifyError
 //!                       body    bytes                   rules
 //!                       says    signed            (clock: what time is it)
 //! ```
@@ -134,7 +134,7 @@ pub use message::{Head, RequestTarget};
 pub use nonce::NonceStore;
 pub use profile::Profile;
 pub use sign::{Nonce, Signed, Signer};
-pub use verify::{Refusal, Rejection, ReplayCheck, Verified, Verifier};
+pub use verify::{Rejection, ReplayCheck, Verified, Verifier, VerifyError};
 
 /// The Rust blocks of the page for library users are compiled with the other examples.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use http_body::Body;
 use crate::mcp::body::{self, AmbiguousBody, Message, Reading, Scope};
 use crate::mcp::pattern::Operation;
 use crate::message::{Head, HeadError};
-use crate::verify::{Code, Refusal, Rejection, VerifiedHead, Verifier};
+use crate::verify::{Code, Rejection, VerifiedHead, Verifier, VerifyError};
 
 use super::BoxError;
 use super::answer::AnswerCheck;
@@ -332,9 +332,9 @@ async fn judge_body<'h>(
                 session = named;
                 verifier.claim(body).await
             }
-            Err(rejection) => Err(Refusal::Rejected(rejection)),
+            Err(rejection) => Err(VerifyError::Rejected(rejection)),
         },
-        Err(rejection) => Err(Refusal::Rejected(rejection)),
+        Err(rejection) => Err(VerifyError::Rejected(rejection)),
     };
     match judged {
         Ok(verified) => Findings {
@@ -343,11 +343,11 @@ async fn judge_body<'h>(
             refusal: None,
             session,
         },
-        Err(Refusal::Rejected(rejection)) if rejection.is_refused_in_every_mode() => {
+        Err(VerifyError::Rejected(rejection)) if rejection.is_refused_in_every_mode() => {
             refuse_in_every_mode(rejection)
         }
-        Err(Refusal::Rejected(rejection)) => apply_mode(settings, rejection, operation),
-        Err(Refusal::Unavailable(why)) => Findings::unavailable(why, settings.mode(operation)),
+        Err(VerifyError::Rejected(rejection)) => apply_mode(settings, rejection, operation),
+        Err(VerifyError::Unavailable(why)) => Findings::unavailable(why, settings.mode(operation)),
     }
 }
 

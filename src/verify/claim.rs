@@ -6,7 +6,7 @@ use crate::nonce::{Claim, NonceStore, Retention};
 use crate::profile::Presence;
 
 use super::candidate::VerifiedSignature;
-use super::rejection::{Code, Refusal, Rejection, Step, Unavailable};
+use super::rejection::{Code, Rejection, Step, Unavailable, VerifyError};
 use super::window::span;
 use super::{JudgedBody, NonceOutcome, ReplayCheck, UnreadRequest, Verified, Verifier};
 
@@ -23,14 +23,14 @@ impl Verifier {
     /// the signature of that pair and replay the request with the other signatures.
     ///
     /// # Errors
-    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`Refusal::Unavailable`]. The rejection has
-    /// no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it reads
-    /// the body, the refusals of steps 10 and 11 are returned here too.
-    pub async fn claim(&self, request: JudgedBody) -> Result<Verified, Refusal> {
+    /// `nonce_replayed`, `nonce_quota`, `expired`, or [`VerifyError::Unavailable`]. The rejection
+    /// has no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it
+    /// reads the body, the refusals of steps 10 and 11 are returned here too.
+    pub async fn claim(&self, request: JudgedBody) -> Result<Verified, VerifyError> {
         let JudgedBody { held, now, refused, .. } = request;
         let seen = self.claim_pairs(&held, now).await?;
         match refused {
-            Some(refused) => Err(Refusal::Rejected(*refused)),
+            Some(refused) => Err(VerifyError::Rejected(*refused)),
             None => Ok(Verified { held, now, nonce_outcome: seen }),
         }
     }
@@ -40,7 +40,7 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::claim`].
-    pub async fn claim_unread(&self, request: UnreadRequest) -> Result<NonceOutcome, Refusal> {
+    pub async fn claim_unread(&self, request: UnreadRequest) -> Result<NonceOutcome, VerifyError> {
         self.claim_pairs(&request.held, request.now).await
     }
 
@@ -48,9 +48,11 @@ impl Verifier {
         &self,
         held: &[VerifiedSignature],
         now: Timestamp,
-    ) -> Result<NonceOutcome, Refusal> {
-        self.claim_each(held, now).await.map_err(|refusal| match refusal {
-            Refusal::Rejected(rejection) => Refusal::Rejected(rejection.told_by(&self.profile)),
+    ) -> Result<NonceOutcome, VerifyError> {
+        self.claim_each(held, now).await.map_err(|error| match error {
+            VerifyError::Rejected(rejection) => {
+                VerifyError::Rejected(rejection.told_by(&self.profile))
+            }
             other => other,
         })
     }
@@ -59,7 +61,7 @@ impl Verifier {
         &self,
         held: &[VerifiedSignature],
         now: Timestamp,
-    ) -> Result<NonceOutcome, Refusal> {
+    ) -> Result<NonceOutcome, VerifyError> {
         let mut seen = NonceOutcome::Unchecked;
         for NoncePair { key, nonce, until, created } in self.pairs(held, now) {
             let outcome = match &self.replay {
@@ -153,11 +155,11 @@ impl Verifier {
         created: Option<Timestamp>,
         floor: Timestamp,
         now: Timestamp,
-    ) -> Result<NonceOutcome, Refusal> {
+    ) -> Result<NonceOutcome, VerifyError> {
         match created {
             Some(created) if created > floor => Ok(NonceOutcome::Fresh),
             _ if matches!(self.replay, ReplayCheck::ClaimOnce(_)) => Ok(NonceOutcome::BelowFloor),
-            _ => Err(Refusal::Unavailable(Unavailable::BelowFloor {
+            _ => Err(VerifyError::Unavailable(Unavailable::BelowFloor {
                 floor,
                 created,
                 retry_after: floor.since(now).saturating_add(1).max(1),
@@ -180,11 +182,11 @@ async fn claim(
     key: &KeyId,
     nonce: &str,
     until: Timestamp,
-) -> Result<Timestamp, Refusal> {
+) -> Result<Timestamp, VerifyError> {
     let refuse = |code, message: String| {
         Rejection::new(Step::Nonce, code, message).after_signature(true).with("key", key)
     };
-    Err(Refusal::Rejected(match store.claim(now, key, nonce, until).await {
+    Err(VerifyError::Rejected(match store.claim(now, key, nonce, until).await {
         Ok(Claim::Fresh { floor }) => return Ok(floor),
         Ok(Claim::Replayed { first }) => {
             let message = match first {
@@ -202,7 +204,7 @@ async fn claim(
                 .with("until", until)
                 .with("now", now)
         }
-        Err(error) => return Err(Refusal::Unavailable(Unavailable::Store(error))),
+        Err(error) => return Err(VerifyError::Unavailable(Unavailable::Store(error))),
     }))
 }
 
@@ -212,8 +214,8 @@ async fn look_up(
     key: &KeyId,
     nonce: &str,
     created: Option<Timestamp>,
-) -> Result<NonceOutcome, Refusal> {
-    let unavailable = |error| Refusal::Unavailable(Unavailable::Store(error));
+) -> Result<NonceOutcome, VerifyError> {
+    let unavailable = |error| VerifyError::Unavailable(Unavailable::Store(error));
     if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
         return Ok(NonceOutcome::Replayed);
     }

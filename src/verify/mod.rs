@@ -44,7 +44,7 @@ use candidate::{JudgeContext, VerifiedSignature};
 use coverage::CoverageOverrides;
 
 pub use crate::message::capture::MAX_HEAD;
-pub use rejection::{Code, Refusal, Rejection, Step, Unavailable};
+pub use rejection::{Code, Rejection, Step, Unavailable, VerifyError};
 pub use statement::Statement;
 pub use touch::Touch;
 pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead};
@@ -226,16 +226,16 @@ impl Verifier {
     /// Judges a whole request, steps 1 to 12.
     ///
     /// # Errors
-    /// [`Refusal::Rejected`] with step, code and numbers, or [`Refusal::Unavailable`] if the nonce
-    /// store could not answer.
-    pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
+    /// [`VerifyError::Rejected`] with step, code and numbers, or [`VerifyError::Unavailable`] if
+    /// the nonce store could not answer.
+    pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, VerifyError> {
         let head_held = self.judge_head_for(head, !body.is_empty())?;
         let JudgedBody { held, now, refused, .. } = self.judge_body(head_held, body)?;
         match (self.claim_pairs(&held, now).await, refused) {
             (Ok(seen), None) => Ok(Verified { held, now, nonce_outcome: seen }),
-            (Ok(_), Some(refused)) => Err(Refusal::Rejected(*refused)),
-            (Err(Refusal::Rejected(r)), _) => {
-                Err(Refusal::Rejected(r.stating(verdict::of(head, &held))))
+            (Ok(_), Some(refused)) => Err(VerifyError::Rejected(*refused)),
+            (Err(VerifyError::Rejected(r)), _) => {
+                Err(VerifyError::Rejected(r.stating(verdict::of(head, &held))))
             }
             (Err(other), _) => Err(other),
         }
@@ -246,7 +246,7 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::verify`].
-    pub fn verify_blocking(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, Refusal> {
+    pub fn verify_blocking(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, VerifyError> {
         block_on(self.verify(head, body))
     }
 

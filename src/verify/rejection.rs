@@ -1,4 +1,4 @@
-//! Refusals as data: the step, the code and the numbers.
+//! Rejections as data: the step, the code and the numbers; and the error of verification.
 //!
 //! Steps and codes are a public interface, because JSON reports, logs and test vectors contain
 //! them. Codes are never removed.
@@ -169,7 +169,10 @@ impl fmt::Display for Code {
 /// The name of the detail that [`Rejection::kid_of`] returns.
 pub(super) const KID_OF: &str = "thumbprint";
 
-/// The refusal of a request that was judged.
+/// The negative verdict of one step of verification: the step, the code and the numbers.
+///
+/// A verifier rejects a request; the server behind it then refuses the request, or passes it on in
+/// permissive mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     step: Step,
@@ -323,10 +326,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Why a request is not verified.
+/// The error of verification: the request is not verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum VerifyError {
     /// The request was judged and refused.
     #[error("rejected at {0}")]
     Rejected(#[from] Rejection),

@@ -9,7 +9,7 @@ use mcpid::key::{SecretKey, Sign as _};
 use mcpid::mcp::body::Scope;
 use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::{Profile, Window};
-use mcpid::verify::{Code, NonceOutcome, Refusal, Rejection, ReplayCheck, Unavailable};
+use mcpid::verify::{Code, NonceOutcome, Rejection, ReplayCheck, Unavailable, VerifyError};
 use serde_json::json;
 
 use crate::fixtures::{

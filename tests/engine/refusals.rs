@@ -185,7 +185,7 @@ fn one_change_leads_to_each_code() {
     for case in &cases {
         let play = case.play();
         match play.judge.judge(&play.call) {
-            Err(mcpid::verify::Refusal::Rejected(r)) => {
+            Err(mcpid::verify::VerifyError::Rejected(r)) => {
                 if (r.step().number(), r.code()) != (case.step, case.code) {
                     wrong.push(format!("{}: {} instead of {}: {r}", case.why, r.code(), case.code));
                 }

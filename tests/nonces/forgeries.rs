@@ -12,7 +12,7 @@ use mcpid::nonce::contract::{StorePlace, at};
 use mcpid::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Code, Refusal, ReplayCheck, Verifier};
+use mcpid::verify::{Code, ReplayCheck, Verifier, VerifyError};
 use rand::rngs::SysRng;
 
 use crate::wait;
@@ -117,13 +117,13 @@ pub(crate) fn forgeries_never_reach_the_store(place: &dyn StorePlace) {
         ("too late", 131, good.clone(), BODY),
         ("no signature", 100, changed(&good, "signature", |_| String::new()), BODY),
     ] {
-        assert!(matches!(judge(now, &head, body), Err(Refusal::Rejected(_))), "{what}");
+        assert!(matches!(judge(now, &head, body), Err(VerifyError::Rejected(_))), "{what}");
         assert_eq!(counting.claims.load(Ordering::SeqCst), 0, "{what}");
     }
     judge(100, &good, BODY).unwrap();
     assert_eq!(counting.claims.load(Ordering::SeqCst), 1);
     match judge(100, &good, BODY) {
-        Err(Refusal::Rejected(r)) => assert_eq!(r.code(), Code::NonceReplayed),
+        Err(VerifyError::Rejected(r)) => assert_eq!(r.code(), Code::NonceReplayed),
         other => panic!("{other:?}"),
     }
 }

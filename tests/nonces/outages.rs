@@ -30,7 +30,7 @@ use mcpid::nonce::sqlite;
 use mcpid::nonce::{NonceStore, Retention};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Refusal, ReplayCheck, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier, VerifyError};
 use rand::rngs::SysRng;
 use tempfile::TempDir;
 
@@ -98,7 +98,7 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
     let mut verifier = world.verifier(&store);
     let accepts = |verifier: &Verifier, head: &Head<'_>| match wait(verifier.verify(head, BODY)) {
         Ok(_) => Ok(()),
-        Err(refusal) => Err(matches!(refusal, Refusal::Unavailable(_))),
+        Err(refusal) => Err(matches!(refusal, VerifyError::Unavailable(_))),
     };
     let mut last = world.signed();
     for _ in 0..10 {

@@ -16,7 +16,7 @@ use mcpid::key::trust::{LoadError, LoadErrorKind};
 use mcpid::secret::{SecretKind, quoted};
 use mcpid::sign::SigningError;
 use mcpid::verify::rejection::chain;
-use mcpid::verify::{Refusal, Rejection, Unavailable as WhyUnavailable};
+use mcpid::verify::{Rejection, Unavailable as WhyUnavailable, VerifyError};
 use pyo3::create_exception;
 use pyo3::exceptions::{
     PyConnectionError, PyException, PyFileExistsError, PyIsADirectoryError, PyOSError,
@@ -62,10 +62,10 @@ pub(crate) fn value_error(error: &dyn Error) -> PyErr {
 }
 
 /// Returns the exception for a request that is not verified.
-pub(crate) fn refusal(py: Python<'_>, refusal: &Refusal) -> PyErr {
-    let built = match refusal {
-        Refusal::Rejected(rejection) => rejected(py, rejection),
-        Refusal::Unavailable(why) => unavailable(py, why),
+pub(crate) fn not_verified(py: Python<'_>, error: &VerifyError) -> PyErr {
+    let built = match error {
+        VerifyError::Rejected(rejection) => rejected(py, rejection),
+        VerifyError::Unavailable(why) => unavailable(py, why),
         other => Ok(NotVerified::new_err(chain(other))),
     };
     built.unwrap_or_else(|error| error)
@@ -103,9 +103,9 @@ fn unavailable(py: Python<'_>, why: &WhyUnavailable) -> PyResult<PyErr> {
     Ok(error)
 }
 
-/// Returns `path` as a message may name it: a path that looks like a secret, and is no
-/// file, is described. Callers may give a key in place of its path, such as the value of a variable,
-/// and exceptions are logged.
+/// Returns `path` as a message may name it: a path that looks like a secret, and is no file, is
+/// described. Callers may give a key in place of its path, such as the value of a variable, and
+/// exceptions are logged.
 pub(crate) fn shown_path(path: &Path) -> Cow<'_, Path> {
     let text = path.to_string_lossy();
     match SecretKind::of(&text) {

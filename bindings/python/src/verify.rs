@@ -16,7 +16,7 @@ use mcpid::verify::{self, MAX_HEAD, ReplayCheck, Statement};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::errors::{refusal, value_error};
+use crate::errors::{not_verified, value_error};
 use crate::request::Judged;
 use crate::settings::{RuleChanges, Trust, VerifierSettings};
 use crate::store;
@@ -86,7 +86,7 @@ impl Verifier {
     fn verify(&self, py: Python<'_>, request: &Bound<'_, PyAny>) -> PyResult<Verified> {
         let Judged { head, body } = Judged::of(request)?;
         let judged = py.detach(|| self.verifier.verify_blocking(&head, &body));
-        judged.map(|verified| Verified { verified }).map_err(|error| refusal(py, &error))
+        judged.map(|verified| Verified { verified }).map_err(|error| not_verified(py, &error))
     }
 
     /// As `verify`, as a coroutine of asyncio: a thread of its pool waits for the nonce store.
@@ -160,8 +160,8 @@ impl Verified {
         self.verified.now().unix()
     }
 
-    /// What the nonce store said: `fresh`, `unchecked`, `replayed` or `below_floor`. Only `fresh` of
-    /// a verifier with a nonce store proves the first use.
+    /// What the nonce store said: `fresh`, `unchecked`, `replayed` or `below_floor`. Only `fresh`
+    /// of a verifier with a nonce store proves the first use.
     #[getter]
     fn replay(&self) -> &'static str {
         self.verified.nonce_outcome().as_str()

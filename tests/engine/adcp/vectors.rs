@@ -13,7 +13,7 @@ use mcpid::message::{Head, RequestTarget};
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::{NonceStore as _, Retention};
 use mcpid::profile::Profile;
-use mcpid::verify::{Refusal, ReplayCheck, Verifier};
+use mcpid::verify::{ReplayCheck, Verifier, VerifyError};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
@@ -88,7 +88,9 @@ fn judge(vector: &Value, keys: &Value) -> Option<String> {
             assert_eq!(verified.label(), label);
             None
         }
-        Err(Refusal::Rejected(r)) => Some(r.profile_code().unwrap_or(r.code().as_str()).to_owned()),
+        Err(VerifyError::Rejected(r)) => {
+            Some(r.profile_code().unwrap_or(r.code().as_str()).to_owned())
+        }
         Err(other) => panic!("{other:?}"),
     }
 }

@@ -54,7 +54,7 @@ fn judging_in_three_calls_equals_verify() {
     assert_eq!(verified.created(), Some(time(CREATED)));
     // If the body was not kept, the request is never verified, but a replay is found.
     let held = verifier.judge_head(&head).unwrap().unread();
-    let Err(Refusal::Rejected(again)) = ready(verifier.claim_unread(held)) else {
+    let Err(VerifyError::Rejected(again)) = ready(verifier.claim_unread(held)) else {
         panic!("a replay")
     };
     assert_eq!((again.step().number(), again.code()), (12, Code::NonceReplayed));
@@ -72,7 +72,7 @@ fn unread_and_read_requests_share_their_nonces() {
 
 fn unavailable(judge: &Judge, call: &Call) -> Unavailable {
     match judge.judge(call) {
-        Err(Refusal::Unavailable(why)) => why,
+        Err(VerifyError::Unavailable(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -189,7 +189,7 @@ fn one_of_many_parallel_copies_is_verified() {
         for thread in threads {
             match thread.join().unwrap() {
                 Ok(_) => verified += 1,
-                Err(Refusal::Rejected(r)) if r.code() == Code::NonceReplayed => replayed += 1,
+                Err(VerifyError::Rejected(r)) if r.code() == Code::NonceReplayed => replayed += 1,
                 Err(other) => panic!("{other:?}"),
             }
         }

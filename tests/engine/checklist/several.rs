@@ -226,7 +226,8 @@ fn a_shared_nonce_is_as_old_as_its_first_signature() {
             call.sign(&key(1), label, input.set("created", created).unset("expires"));
         }
         let judge = Judge::mcp().at(NOW + 4).replay(ReplayCheck::Claim(Arc::new(memory())));
-        let Err(Refusal::Unavailable(Unavailable::BelowFloor { created, .. })) = judge.judge(&call)
+        let Err(VerifyError::Unavailable(Unavailable::BelowFloor { created, .. })) =
+            judge.judge(&call)
         else {
             panic!("the store may have forgotten it")
         };

@@ -8,7 +8,7 @@ use mcpid::key::SecretKey;
 use mcpid::message::RequestTarget;
 use mcpid::profile::{Profile, Window};
 use mcpid::sign::{Nonce, Signer};
-use mcpid::verify::{Code, NonceOutcome, Refusal};
+use mcpid::verify::{Code, NonceOutcome, VerifyError};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
@@ -142,5 +142,5 @@ fn a_second_signature_shares_the_nonce() {
         Some(nonce.as_str())
     );
     let _: &SecretKey = &key(2);
-    assert!(matches!(judge.at(NOW + 60).judge(&call), Err(Refusal::Rejected(_))));
+    assert!(matches!(judge.at(NOW + 60).judge(&call), Err(VerifyError::Rejected(_))));
 }

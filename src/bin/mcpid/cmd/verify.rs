@@ -17,7 +17,9 @@ use mcpid::message::target::TargetForm;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::report::{TimeSource, VerdictReport};
-use mcpid::verify::{DEFAULT_MAX_BODY, JudgedBody, Refusal, ReplayCheck, UnreadRequest, Verifier};
+use mcpid::verify::{
+    DEFAULT_MAX_BODY, JudgedBody, ReplayCheck, UnreadRequest, Verifier, VerifyError,
+};
 use serde_json::value::RawValue;
 
 use crate::args::rerun_hint;
@@ -205,9 +207,9 @@ impl VerifyContext {
         })
     }
 
-    /// Whether a request can be judged only after the nonces of all requests before it were claimed:
-    /// under a profile that checks the key first, the number of its live nonces comes before the
-    /// signature.
+    /// Whether a request can be judged only after the nonces of all requests before it were
+    /// claimed: under a profile that checks the key first, the number of its live nonces comes
+    /// before the signature.
     fn judges_in_turn(&self) -> bool {
         self.judging.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))
     }
@@ -338,13 +340,13 @@ impl VerifyContext {
             JudgedUnit::Done(verdict) => *verdict,
             JudgedUnit::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
                 Ok(verified) => verdict.accepted(verified.nonce_outcome()),
-                Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
+                Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
                 Err(error) => return Err(unavailable(&verdict, &error)),
             },
             JudgedUnit::ClaimUnread(verdict, unread, why) => {
                 match block_on(self.verifier.claim_unread(unread)) {
                     Ok(seen) => verdict.without_body(&why, seen),
-                    Err(Refusal::Rejected(rejection)) => verdict.rejected(rejection),
+                    Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
                     Err(error) => return Err(unavailable(&verdict, &error)),
                 }
             }
