@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::message::target::TargetForm;
 use crate::net::{DialRoute, Dialer, Peer, RefusedRawHead};
 use crate::tower::{
-    Budget, Handle, LayerError, RefusalReason, RefuseWith, RefusedRequest, Route, SessionBindings,
+    Budget, Handle, LayerError, Refusal, RefusalReason, RefuseWith, Route, SessionBindings,
     SessionEvent, VerifyLayer, VerifyService,
 };
 use crate::verify::{Code, Verifier};
@@ -299,7 +299,7 @@ impl GatewayParts {
                 Err(never) => match never {},
             };
             if response.status() == StatusCode::MISDIRECTED_REQUEST
-                && response.extensions().get::<RefusedRequest>().is_some()
+                && response.extensions().get::<Refusal>().is_some()
             {
                 self.note_host(&record, host.as_ref());
             }

@@ -24,7 +24,7 @@ use super::findings::Findings;
 use super::head;
 use super::modes::Mode;
 use super::observe::RequestEvent;
-use super::refusal::{self, RefusalReason, RefusedRequest};
+use super::refusal::{self, Refusal, RefusalReason};
 use super::settings::VerifySettings;
 use super::status::Status;
 use super::unseen;
@@ -124,7 +124,7 @@ pub(super) fn refuse_head(
     extensions: &Extensions,
 ) -> Response<Bytes> {
     let with = &settings.refuse_with;
-    let refused = RefusedRequest::new(RefusalReason::Head(error), None, false, with);
+    let refused = Refusal::new(RefusalReason::Head(error), None, false, with);
     let response = refusal::response(&refused, None, &settings.verifier(), None, with);
     settings.observe(&RequestEvent {
         extensions,
@@ -193,7 +193,7 @@ where
     let id = reading.as_ref().and_then(id_to_echo);
     let with = &settings.refuse_with;
     let refused = refusal.map(|reason| {
-        let refused = RefusedRequest::new(reason, Some(head), id.is_some(), with);
+        let refused = Refusal::new(reason, Some(head), id.is_some(), with);
         let response = refusal::response(&refused, Some(head), &verifier, id, with);
         (refused, response)
     });

@@ -20,7 +20,7 @@ use super::judge::{self, Decision};
 use super::learning::LearningModes;
 use super::modes::{ModePolicy, Modes};
 use super::observe::Observer;
-use super::refusal::{self, RefuseWith, RefusedRequest};
+use super::refusal::{self, Refusal, RefuseWith};
 use super::service::VerifyService;
 use super::sessions::SessionBindings;
 use super::settings::VerifySettings;
@@ -137,7 +137,7 @@ impl VerifyLayer {
     #[must_use]
     pub fn with_answers<F>(self, answer: F) -> Self
     where
-        F: Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+        F: Fn(&Refusal, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
     {
         self.with(|settings| settings.answer = Some(Arc::new(answer)))
     }

@@ -104,9 +104,7 @@ pub use learning::{LearningModes, ToolsListener};
 pub use modes::{Mode, ModePolicy, Modes};
 pub use observe::{Counters, Observer, RequestEvent};
 pub use paths::{OpenPath, PathError, Paths, Route};
-pub use refusal::{
-    HEADER_MISMATCH, INTERNAL_ERROR, REFUSED, RefusalReason, RefuseWith, RefusedRequest,
-};
+pub use refusal::{HEADER_MISMATCH, INTERNAL_ERROR, REFUSED, Refusal, RefusalReason, RefuseWith};
 pub use service::{ResponseFuture, VerifyService};
 pub use sessions::SessionBindings;
 pub use signing::{NotSigned, SignLayer, SignService, SignedFuture};

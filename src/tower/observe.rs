@@ -7,7 +7,7 @@ use crate::mcp::pattern::Operation;
 use crate::verify::Code;
 
 use super::modes::Mode;
-use super::refusal::RefusedRequest;
+use super::refusal::Refusal;
 use super::status::Status;
 
 /// The result of one request. `Display` writes one line for a log, which contains no secrets; text
@@ -33,7 +33,7 @@ pub struct RequestEvent<'a> {
     /// The mode that applied to a request that is not verified.
     pub mode: Option<Mode>,
     /// The refusal; `None` if the request passed the layer.
-    pub refused: Option<&'a RefusedRequest>,
+    pub refused: Option<&'a Refusal>,
 }
 
 /// A callback for every request, called before the request is passed on or answered. It runs on the

@@ -35,7 +35,7 @@ const NOT_NOW: &str = "the request could not be judged now, try again later";
 
 /// The status of refusals of requests that are unsigned or have an invalid signature.
 ///
-/// Other faults have their own status; see [`RefusedRequest::status`].
+/// Other faults have their own status; see [`Refusal::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseWith {
@@ -53,7 +53,7 @@ pub enum RefuseWith {
     Ok,
 }
 
-/// Why a request is refused.
+/// Why a server refuses a request: a [`Rejection`] of the verifier, or a reason of its own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RefusalReason {
@@ -78,14 +78,15 @@ pub enum RefusalReason {
     BodyBroken(BoxError),
 }
 
-/// A refusal, which hooks receive and the extensions of the response hold.
+/// The answer of a server that does not pass a request on: the reason and the status. Hooks
+/// receive it, and the extensions of the response hold it.
 #[derive(Clone, Debug)]
-pub struct RefusedRequest {
+pub struct Refusal {
     reason: Arc<RefusalReason>,
     status: StatusCode,
 }
 
-impl RefusedRequest {
+impl Refusal {
     pub(super) fn new(
         reason: RefusalReason,
         head: Option<&Head<'_>>,
@@ -93,7 +94,7 @@ impl RefusedRequest {
         with: &RefuseWith,
     ) -> Self {
         let status = status_of(&reason, head, has_id, with);
-        RefusedRequest { reason: Arc::new(reason), status }
+        Refusal { reason: Arc::new(reason), status }
     }
 
     /// Returns the true reason. The client must not see it.
@@ -185,7 +186,7 @@ impl RefusedRequest {
     }
 }
 
-impl fmt::Display for RefusedRequest {
+impl fmt::Display for Refusal {
     /// Writes one line for a log, with the true code and its numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.code())?;
@@ -256,7 +257,7 @@ fn status_of(
 
 /// Returns the response to a refusal. `id` is JSON, as in the request.
 pub(super) fn response(
-    refused: &RefusedRequest,
+    refused: &Refusal,
     head: Option<&Head<'_>>,
     verifier: &Verifier,
     id: Option<&str>,

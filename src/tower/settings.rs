@@ -17,11 +17,11 @@ use super::head;
 use super::learning::LearningModes;
 use super::modes::{Mode, ModePolicy};
 use super::observe::{Observer, RequestEvent};
-use super::refusal::{RefuseWith, RefusedRequest};
+use super::refusal::{Refusal, RefuseWith};
 use super::sessions::{SESSION_ID, SessionBindings, SessionDigest};
 use super::touch::{self, TouchRules};
 
-type AnswerHook = Arc<dyn Fn(&RefusedRequest, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
+type AnswerHook = Arc<dyn Fn(&Refusal, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
 type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>> + Send + Sync>;
 
@@ -116,11 +116,7 @@ impl VerifySettings {
     }
 
     /// Returns the response to a refused request; the hook of the application may change it.
-    pub(super) fn answer(
-        &self,
-        refused: RefusedRequest,
-        response: Response<Bytes>,
-    ) -> Response<Bytes> {
+    pub(super) fn answer(&self, refused: Refusal, response: Response<Bytes>) -> Response<Bytes> {
         let mut response = match &self.answer {
             Some(answer) => answer(&refused, response),
             None => response,

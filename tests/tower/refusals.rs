@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use mcpid::profile::Profile;
-use mcpid::tower::{Counters, LayerError, Modes, RefuseWith, RefusedRequest, VerifyLayer};
+use mcpid::tower::{Counters, LayerError, Modes, Refusal, RefuseWith, VerifyLayer};
 use mcpid::verify::coverage::CoverageOverrides;
 use mcpid::verify::{Code, ReplayCheck, Verifier};
 use serde_json::json;
@@ -388,11 +388,11 @@ async fn a_replaced_verifier_judges_the_next_request() {
     assert_eq!(refused(&layer, signed(&clock, CALL).await).await.reason(), "key_unknown");
 }
 
-/// A `RefusedRequest` must be usable in other threads and cheap to clone, because logs keep it.
+/// A `Refusal` must be usable in other threads and cheap to clone, because logs keep it.
 #[test]
 fn a_refusal_can_be_kept_after_its_request() {
     fn keep<T: Clone + Send + Sync + 'static>() {}
-    keep::<RefusedRequest>();
+    keep::<Refusal>();
     keep::<mcpid::tower::Status>();
     keep::<VerifyLayer>();
 }

@@ -23,7 +23,7 @@ use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::tower::{BoxError, RefusedRequest, RequestBody, ResponseBody, Status, VerifyLayer};
+use mcpid::tower::{BoxError, Refusal, RequestBody, ResponseBody, Status, VerifyLayer};
 use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
@@ -209,7 +209,7 @@ where
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
-    pub(crate) refused: Option<RefusedRequest>,
+    pub(crate) refused: Option<Refusal>,
     pub(crate) json: Value,
     pub(crate) text: String,
 }
@@ -242,7 +242,7 @@ where
     let text = String::from_utf8(text.to_vec()).unwrap();
     Answer {
         status: parts.status.as_u16(),
-        refused: parts.extensions.get::<RefusedRequest>().cloned(),
+        refused: parts.extensions.get::<Refusal>().cloned(),
         headers: parts.headers,
         json: serde_json::from_str(&text).unwrap_or_default(),
         text,

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::Body;
 use mcpid::tower::{
-    AnswerCheck, AnswerDecision, Decision, PassedRequest, RefusedRequest, RequestBody,
-    SessionEvent, Status, ToolsListener,
+    AnswerCheck, AnswerDecision, Decision, PassedRequest, Refusal, RequestBody, SessionEvent,
+    Status, ToolsListener,
 };
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -340,7 +340,7 @@ impl Judgement {
         let Progress::Refused(response) = &*progress else {
             return Err(PyRuntimeError::new_err("the request is not refused"));
         };
-        let refused = response.extensions().get::<RefusedRequest>();
+        let refused = response.extensions().get::<Refusal>();
         let unavailable = refused.is_some_and(|refused| refused.code() == "unavailable");
         let line = refused.map(ToString::to_string);
         Ok((refusal_parts(py, response), line, unavailable))
