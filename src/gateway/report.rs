@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use addresses::{AddressReason, MOST_ADDRESSES, ReportedAddress};
 pub use html::{MARK, content_security_policy};
-pub use reason::RefusalCause;
+pub use reason::RefusalCode;
 pub use scale::{Cell, MOST_BUCKETS};
 pub use summary::{
     OperationCounts, ReasonCount, ReportedSigner, RequestCounts, RequestsOverTime, RolloutReport,
@@ -67,16 +67,16 @@ const MOST_TOUCH_KEYS: usize = 8;
 enum RolloutVerdict {
     Verified,
     /// The request was forwarded, and strict mode would have refused it.
-    Passed(RefusalCause),
+    Passed(RefusalCode),
     /// The request was refused.
-    Refused(RefusalCause),
+    Refused(RefusalCode),
 }
 
 /// Counts of one operation, or of all of them.
 #[derive(Clone, Debug, Default)]
 struct VerdictCounts {
     total: Cell,
-    reasons: Vec<(RefusalCause, Cell, Timestamp)>,
+    reasons: Vec<(RefusalCode, Cell, Timestamp)>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     last_unverified: Option<Timestamp>,
@@ -111,7 +111,7 @@ impl VerdictCounts {
         }
     }
 
-    fn reason(&mut self, why: RefusalCause, counted: &Cell, last: Timestamp) {
+    fn reason(&mut self, why: RefusalCode, counted: &Cell, last: Timestamp) {
         match self.reasons.iter_mut().find(|(known, ..)| *known == why) {
             Some((_, cell, time)) => {
                 cell.take(counted);
@@ -264,9 +264,9 @@ impl RolloutTally {
         }
         let bucket = self.scale.bucket(line.time);
         let why = match (line.code, standing) {
-            (Some(code), _) => RefusalCause::Code(code),
-            (None, LoggedStatus::Unavailable) => RefusalCause::Unavailable,
-            (None, _) => RefusalCause::Other,
+            (Some(code), _) => RefusalCode::Code(code),
+            (None, LoggedStatus::Unavailable) => RefusalCode::Unavailable,
+            (None, _) => RefusalCode::Other,
         };
         let verdict = match (line.outcome, line.code, standing) {
             (LoggedOutcome::Refused, ..) => RolloutVerdict::Refused(why),

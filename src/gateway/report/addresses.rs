@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::reason::RefusalCause;
+use super::reason::RefusalCode;
 use crate::clock::Timestamp;
 use crate::gateway::log::{LogLine, LogText};
 
@@ -36,7 +36,7 @@ pub struct ReportedAddress {
 #[non_exhaustive]
 pub struct AddressReason {
     /// The code, or `unavailable`, or `other`.
-    pub code: RefusalCause,
+    pub code: RefusalCode,
     /// The number of requests.
     pub requests: u64,
 }
@@ -59,7 +59,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Counts one request that was not verified.
-    pub(super) fn add(&mut self, line: &LogLine, why: RefusalCause) {
+    pub(super) fn add(&mut self, line: &LogLine, why: RefusalCode) {
         let address = line.peer.as_ref().map(without_port);
         if !self.seen.contains_key(&address) && self.seen.len() >= MOST_ADDRESSES {
             let rarest = self.seen.iter().min_by_key(|(_, seen)| (seen.requests, seen.last));
@@ -127,12 +127,12 @@ mod tests {
     #[test]
     fn ports_are_no_part_of_an_address() {
         let mut addresses = Addresses::default();
-        let unsigned = RefusalCause::Code(Code::SignatureMissing);
+        let unsigned = RefusalCode::Code(Code::SignatureMissing);
         for (peer, at) in [("10.0.0.9:1", 2), ("10.0.0.9:2", 1), ("[2001:db8::1]:4", 3)] {
             addresses.add(&line(peer, at), unsigned);
         }
         for peer in ["unix", "10.0.0.9", "10.0.0.9:99999", "<b>"] {
-            addresses.add(&line(peer, 4), RefusalCause::Code(Code::Expired));
+            addresses.add(&line(peer, 4), RefusalCode::Code(Code::Expired));
         }
         let report = addresses.report();
         let shown: Vec<_> =
@@ -142,10 +142,7 @@ mod tests {
             [("10.0.0.9", 3), ("10.0.0.9:99999", 1), ("2001:db8::1", 1), ("<b>", 1), ("unix", 1)]
         );
         let why = |code, requests| AddressReason { code, requests };
-        assert_eq!(
-            report[0].reasons,
-            [why(unsigned, 2), why(RefusalCause::Code(Code::Expired), 1)]
-        );
+        assert_eq!(report[0].reasons, [why(unsigned, 2), why(RefusalCode::Code(Code::Expired), 1)]);
         assert_eq!(
             (&*report[0].first, &*report[0].last),
             ("1970-01-01T00:00:01Z", "1970-01-01T00:00:04Z")
@@ -156,8 +153,8 @@ mod tests {
     fn many_addresses_do_not_displace_a_client_that_sends_again() {
         let mut addresses = Addresses::default();
         for n in 0..20_000_u32 {
-            addresses.add(&line("10.0.0.9:1", 0), RefusalCause::Other);
-            addresses.add(&line(&format!("stranger {n}"), i64::from(n)), RefusalCause::Other);
+            addresses.add(&line("10.0.0.9:1", 0), RefusalCode::Other);
+            addresses.add(&line(&format!("stranger {n}"), i64::from(n)), RefusalCode::Other);
         }
         let report = addresses.report();
         assert_eq!((report.len(), report[0].requests), (MOST_ADDRESSES, 20_000));

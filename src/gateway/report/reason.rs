@@ -1,4 +1,4 @@
-//! The reasons of refusals, and advice for the operator.
+//! The codes of refusals in the log, and advice for the operator.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Serialize, Serializer};
 
 use crate::verify::Code;
 
-/// The reason why strict mode refuses a request, or would refuse it.
+/// The code for which strict mode refuses a request, or would refuse it, as the log holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefusalCause {
+pub enum RefusalCode {
     /// The request was judged and rejected.
     Code(Code),
     /// The request could not be judged.
@@ -17,33 +17,33 @@ pub enum RefusalCause {
     Other,
 }
 
-impl Serialize for RefusalCause {
+impl Serialize for RefusalCode {
     fn serialize<S: Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
         into.serialize_str(self.as_str())
     }
 }
 
-impl fmt::Display for RefusalCause {
+impl fmt::Display for RefusalCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl RefusalCause {
+impl RefusalCode {
     /// Returns the refusal code, or `unavailable`, or `other`.
     pub fn as_str(self) -> &'static str {
         match self {
-            RefusalCause::Code(code) => code.as_str(),
-            RefusalCause::Unavailable => "unavailable",
-            RefusalCause::Other => "other",
+            RefusalCode::Code(code) => code.as_str(),
+            RefusalCode::Unavailable => "unavailable",
+            RefusalCode::Other => "other",
         }
     }
 
     /// Returns a phrase for requests with this reason, which is printed after their number.
     pub(super) fn phrase(self) -> &'static str {
-        let RefusalCause::Code(code) = self else {
+        let RefusalCode::Code(code) = self else {
             return match self {
-                RefusalCause::Unavailable => "not judged",
+                RefusalCode::Unavailable => "not judged",
                 _ => "for other reasons",
             };
         };
@@ -83,9 +83,9 @@ impl RefusalCause {
     /// Returns advice for the operator, with commands and names between backticks. The advice
     /// contains no text from a log.
     pub fn advice(self) -> &'static str {
-        let RefusalCause::Code(code) = self else {
+        let RefusalCode::Code(code) = self else {
             return match self {
-                RefusalCause::Unavailable => {
+                RefusalCode::Unavailable => {
                     "The nonce store did not answer, or may have forgotten: strict answers 503 \
                      then, so make the store dependable first; see `/readyz`. Or a proxy did not show \
                      `mcpid authz` the whole request: see `hint` in the log."

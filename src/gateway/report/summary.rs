@@ -10,7 +10,7 @@ use crate::tower::{Mode, ModePolicy as _, Modes};
 
 use super::addresses::ReportedAddress;
 use super::figures::{count, grouped, percent};
-use super::reason::RefusalCause;
+use super::reason::RefusalCode;
 use super::scale::Cell;
 use super::{RolloutTally, VerdictCounts};
 
@@ -100,7 +100,7 @@ pub struct RequestCounts {
 #[non_exhaustive]
 pub struct ReasonCount {
     /// The code, or `unavailable`, or `other`.
-    pub code: RefusalCause,
+    pub code: RefusalCode,
     /// Requests that got through in permissive mode.
     pub would_refuse: u64,
     /// Requests that were refused for this reason.

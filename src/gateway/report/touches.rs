@@ -6,7 +6,7 @@ use crate::message::shown::printed;
 use crate::verify::Code;
 
 use super::figures::{self, count, grouped};
-use super::reason::RefusalCause;
+use super::reason::RefusalCode;
 use super::summary::{OperationCounts, RequestCounts, RolloutReport};
 use super::text::{MOST_ROWS, cut};
 
@@ -15,7 +15,7 @@ impl RolloutReport {
     /// Returns `None` if no request was touched, and none was refused for want of a touch.
     pub fn touch_line(&self) -> Option<String> {
         let RequestCounts { requests, verified, touched, reasons, .. } = &self.all;
-        let wanted = RefusalCause::Code(Code::TouchRequired);
+        let wanted = RefusalCode::Code(Code::TouchRequired);
         let refused = reasons.iter().filter(|why| why.code == wanted).map(|why| why.refused);
         let refused: u64 = refused.sum();
         (*touched > 0 || refused > 0).then(|| {
