@@ -22,7 +22,7 @@ use crate::tower::{Status, UnseenParts};
 
 use super::body::AnswerBody;
 use super::forward;
-use super::framing::{GatewayFault, fault};
+use super::framing::GatewayError;
 use super::log::LoggedOutcome;
 use super::record;
 
@@ -35,17 +35,17 @@ const FORWARDED_METHOD: &str = "x-forwarded-method";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_URI: &str = "x-forwarded-uri";
 
-const PATH_PREFIX: GatewayFault = fault(
+const PATH_PREFIX: GatewayError = GatewayError::new(
     StatusCode::NOT_FOUND,
     "path_prefix",
     "the path does not begin with the configured prefix",
 );
-const FORWARDED: GatewayFault = fault(
+const FORWARDED: GatewayError = GatewayError::new(
     StatusCode::BAD_REQUEST,
     "forwarded",
     "the proxy must name method, host and target of the request once each",
 );
-const TARGET: GatewayFault = fault(
+const TARGET: GatewayError = GatewayError::new(
     StatusCode::BAD_REQUEST,
     "target",
     "the target of the request cannot be read, or has a fragment",
@@ -108,7 +108,7 @@ impl AuthzProtocol {
     /// # Errors
     /// The description breaks the rules of the dialect, or the request has a field that the
     /// authorizer would have to drop.
-    pub(super) fn describe(&self, parts: &mut Parts, is_empty: bool) -> Result<(), GatewayFault> {
+    pub(super) fn describe(&self, parts: &mut Parts, is_empty: bool) -> Result<(), GatewayError> {
         match self.dialect {
             AuthzDialect::Envoy => self.strip_prefix(parts)?,
             AuthzDialect::Traefik => read_forwarded(parts)?,
@@ -133,7 +133,7 @@ impl AuthzProtocol {
     }
 
     /// Removes the path prefix from the target.
-    fn strip_prefix(&self, parts: &mut Parts) -> Result<(), GatewayFault> {
+    fn strip_prefix(&self, parts: &mut Parts) -> Result<(), GatewayError> {
         if self.path_prefix.is_empty() {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl AuthzProtocol {
 }
 
 /// Changes `parts` to the request that the `X-Forwarded-*` fields describe.
-fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayFault> {
+fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayError> {
     let once = |name| {
         let mut lines = parts.headers.get_all(name).iter();
         match (lines.next(), lines.next()) {

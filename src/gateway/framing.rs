@@ -10,9 +10,9 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::net::HeadFault;
 
-/// A request that the gateway answers with an error of its own, without a verdict of the layer.
+/// An error with which the gateway itself answers a request, without a verdict of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct GatewayFault {
+pub(super) struct GatewayError {
     pub(super) status: StatusCode,
     /// A stable code for JSON and logs.
     pub(super) reason: &'static str,
@@ -20,32 +20,34 @@ pub(super) struct GatewayFault {
     pub(super) message: &'static str,
 }
 
-/// Makes a fault.
-pub(super) const fn fault(
-    status: StatusCode,
-    reason: &'static str,
-    message: &'static str,
-) -> GatewayFault {
-    GatewayFault { status, reason, message }
+impl GatewayError {
+    pub(super) const fn new(
+        status: StatusCode,
+        reason: &'static str,
+        message: &'static str,
+    ) -> Self {
+        GatewayError { status, reason, message }
+    }
 }
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
-impl From<HeadFault> for GatewayFault {
+impl From<HeadFault> for GatewayError {
     fn from(fault: HeadFault) -> Self {
-        self::fault(fault.status(), fault.reason(), fault.message())
+        GatewayError::new(fault.status(), fault.reason(), fault.message())
     }
 }
 
-const VERSION: GatewayFault = fault(
+const VERSION: GatewayError = GatewayError::new(
     StatusCode::HTTP_VERSION_NOT_SUPPORTED,
     "http_version",
     "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
 );
-const HOST: GatewayFault =
-    fault(BAD, "host", "the request must name its host once, and nowhere differently");
-const USER_INFO: GatewayFault = fault(BAD, "user_information", "the target holds user information");
-const CONNECTION: GatewayFault = fault(
+const HOST: GatewayError =
+    GatewayError::new(BAD, "host", "the request must name its host once, and nowhere differently");
+const USER_INFO: GatewayError =
+    GatewayError::new(BAD, "user_information", "the target holds user information");
+const CONNECTION: GatewayError = GatewayError::new(
     BAD,
     "connection",
     "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
@@ -57,7 +59,7 @@ const CONNECTION: GatewayFault = fault(
 const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
 /// Checks version, method, host and connection options of a request.
-pub(super) fn check(parts: &Parts) -> Result<(), GatewayFault> {
+pub(super) fn check(parts: &Parts) -> Result<(), GatewayError> {
     let multiplexed = match parts.version {
         Version::HTTP_10 | Version::HTTP_11 => false,
         Version::HTTP_2 => true,
@@ -71,7 +73,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), GatewayFault> {
     if options(&parts.headers).all(known) { Ok(()) } else { Err(CONNECTION) }
 }
 
-fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), GatewayFault> {
+fn check_host(parts: &Parts, multiplexed: bool) -> Result<(), GatewayError> {
     let authority = parts.uri.authority();
     if authority.is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(USER_INFO);

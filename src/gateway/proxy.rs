@@ -18,7 +18,7 @@ use super::body::{AnswerBody, BodyTooSlow};
 use super::client_address::Client;
 use super::config::{Config, Upstream};
 use super::forward;
-use super::framing::GatewayFault;
+use super::framing::GatewayError;
 use super::location::{self, Locations};
 use super::log::{LogText, LoggedOutcome};
 use super::record::RequestRecord;
@@ -78,37 +78,37 @@ impl UpstreamTarget {
     }
 }
 
-const GATEWAY_TIMEOUT: GatewayFault = GatewayFault {
+const GATEWAY_TIMEOUT: GatewayError = GatewayError {
     status: StatusCode::GATEWAY_TIMEOUT,
     reason: "upstream_timeout",
     message: "the server behind did not answer in time",
 };
-const UNREACHABLE: GatewayFault = GatewayFault {
+const UNREACHABLE: GatewayError = GatewayError {
     status: StatusCode::BAD_GATEWAY,
     reason: "upstream_unreachable",
     message: "the server behind cannot be reached",
 };
-const BROKEN: GatewayFault = GatewayFault {
+const BROKEN: GatewayError = GatewayError {
     status: StatusCode::BAD_GATEWAY,
     reason: "upstream_broken",
     message: "the server behind did not answer with HTTP that can be passed on",
 };
-const TARGET: GatewayFault = GatewayFault {
+const TARGET: GatewayError = GatewayError {
     status: StatusCode::BAD_REQUEST,
     reason: "target",
     message: "the target cannot be passed on",
 };
-const BUSY: GatewayFault = GatewayFault {
+const BUSY: GatewayError = GatewayError {
     status: StatusCode::SERVICE_UNAVAILABLE,
     reason: "unavailable",
     message: "too many requests are with the server behind, try again later",
 };
-pub(super) const TOO_LARGE: GatewayFault = GatewayFault {
+pub(super) const TOO_LARGE: GatewayError = GatewayError {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     reason: "too_large",
     message: "the request is too large",
 };
-const TOO_SLOW: GatewayFault = GatewayFault {
+const TOO_SLOW: GatewayError = GatewayError {
     status: StatusCode::REQUEST_TIMEOUT,
     reason: "body_broken",
     message: "the body of the request broke off",
@@ -133,7 +133,7 @@ impl UpstreamProxy {
         let (parts, body) = request.into_parts();
         let status = parts.extensions.get::<Status>();
         let record = parts.extensions.get::<Arc<RequestRecord>>();
-        let fail = |fault: GatewayFault, note: Option<String>| {
+        let fail = |fault: GatewayError, note: Option<String>| {
             if let Some(record) = record {
                 record.note(|line| {
                     let note = note.map(|note| LogText::new(&note));
@@ -227,7 +227,7 @@ impl UpstreamProxy {
 }
 
 /// Returns the fault of the client, if its body is the reason for `error`.
-fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault> {
+fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
@@ -242,7 +242,7 @@ fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayFault>
 }
 
 /// Returns an answer of the gateway: a JSON-RPC error.
-pub(super) fn own_answer(fault: GatewayFault, id: Option<&EchoedId>) -> Response<Bytes> {
+pub(super) fn own_answer(fault: GatewayError, id: Option<&EchoedId>) -> Response<Bytes> {
     let code = match fault.status {
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,
         _ => REFUSED,

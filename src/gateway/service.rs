@@ -29,7 +29,7 @@ use super::application::Application;
 use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::Client;
 use super::config::{Config, GatewayRole};
-use super::framing::{self, GatewayFault};
+use super::framing::{self, GatewayError};
 use super::log::{LogText, LoggedOutcome, MAX_TEXT_CHARS};
 use super::metrics::Metrics;
 use super::normal_target::normalise_target;
@@ -82,12 +82,12 @@ struct SharedParts {
     learning: ToolsLearning,
 }
 
-const NOT_FOUND: GatewayFault = GatewayFault {
+const NOT_FOUND: GatewayError = GatewayError {
     status: StatusCode::NOT_FOUND,
     reason: "not_found",
     message: "there is nothing at this path",
 };
-const NOT_OURS: GatewayFault = GatewayFault {
+const NOT_OURS: GatewayError = GatewayError {
     status: StatusCode::MISDIRECTED_REQUEST,
     reason: "target_mismatch",
     message: "the request is for another host",
@@ -212,7 +212,7 @@ impl Gateway {
     /// [`Server::with_refused_heads`](crate::net::Server::with_refused_heads).
     pub fn refuse_head(&self, head: &RefusedRawHead, peer: Peer) -> Response<Bytes> {
         let record = self.parts.shared.records.open_refused(head, peer);
-        let fault = GatewayFault::from(head.fault());
+        let fault = GatewayError::from(head.fault());
         note_refusal(&record, fault);
         let answer = own_answer(fault, None);
         record.note(|line| line.received = answer.body().len() as u64);
@@ -350,7 +350,7 @@ impl GatewayParts {
 
     fn refuse(
         &self,
-        fault: GatewayFault,
+        fault: GatewayError,
         page: PageOrigin,
         record: Arc<RequestRecord>,
     ) -> Response<GatewayBody> {
@@ -383,7 +383,7 @@ fn note_session(record: &RequestRecord, event: SessionEvent) {
 }
 
 /// Completes the log line of a request that was refused without a verdict.
-fn note_refusal(record: &RequestRecord, fault: GatewayFault) {
+fn note_refusal(record: &RequestRecord, fault: GatewayError) {
     record.note(|line| {
         line.outcome = LoggedOutcome::Refused;
         line.note.get_or_insert(LogText::word(fault.reason));

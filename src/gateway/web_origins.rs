@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use crate::message::target::{Origin, Origins};
 use crate::message::{Head, RequestTarget};
 
-use super::framing::GatewayFault;
+use super::framing::GatewayError;
 
-const REFUSED: GatewayFault = GatewayFault {
+const REFUSED: GatewayError = GatewayError {
     status: StatusCode::FORBIDDEN,
     reason: "origin",
     message: "pages of this origin may not ask here",
@@ -61,7 +61,7 @@ impl WebOrigins {
 
     /// Checks whether the page that sent the request may do so. Returns `None` if the request was
     /// not sent by a page.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<PageOrigin, GatewayFault> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<PageOrigin, GatewayError> {
         let mut lines = headers.get_all(header::ORIGIN).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         let text = line.to_str().map_err(|_| REFUSED)?;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use crate::gateway::framing::{GatewayFault, fault};
+use crate::gateway::framing::GatewayError;
 use crate::message::is_override;
 use crate::verify::is_singleton;
 
@@ -10,19 +10,22 @@ use super::AuthzDialect;
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;
 
-const MCPID: GatewayFault =
-    fault(BAD, "mcpid_field", "a client must not send fields that begin with mcpid-");
-const NAME: GatewayFault = fault(
+const MCPID: GatewayError =
+    GatewayError::new(BAD, "mcpid_field", "a client must not send fields that begin with mcpid-");
+const NAME: GatewayError = GatewayError::new(
     BAD,
     "field_name",
     "the name of a field holds other characters than letters, digits and hyphens",
 );
-const OVERRIDE: GatewayFault =
-    fault(BAD, "override_field", "a field names another method or target than the request");
-const REPEATED: GatewayFault =
-    fault(BAD, "repeated_field", "a field that must stand once holds a comma");
-const UPGRADE: GatewayFault =
-    fault(BAD, "upgrade", "a change of the protocol cannot be authorized");
+const OVERRIDE: GatewayError = GatewayError::new(
+    BAD,
+    "override_field",
+    "a field names another method or target than the request",
+);
+const REPEATED: GatewayError =
+    GatewayError::new(BAD, "repeated_field", "a field that must stand once holds a comma");
+const UPGRADE: GatewayError =
+    GatewayError::new(BAD, "upgrade", "a change of the protocol cannot be authorized");
 
 /// Returns true if Envoy must drop the field `name` of a client before it passes the request on:
 /// servers take the field for the client's address or port, or the field makes Envoy itself send
@@ -41,7 +44,7 @@ pub(super) fn is_for_envoy_to_drop(name: &str) -> bool {
 ///
 /// # Errors
 /// The server could read a field differently from the verifier.
-pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayFault> {
+pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayError> {
     for name in headers.keys().map(|name| name.as_str()) {
         // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a
         // hyphen.
