@@ -192,9 +192,10 @@ impl EntryJudge {
         let engine = self.verifiers.of(request, (version, scope))?;
         let verifier = &engine.verifier;
         self.verifiers.set_time(time);
-        let held = signatures::judge_kept(verifier, &engine.ids, request, head)?;
+        let verified_head = signatures::judge_kept(verifier, &engine.ids, request, head)?;
         let candidates = header::read(head).unwrap_or_default();
-        let signed = self.signed(&engine, request, (head, time), (held.as_ref(), &candidates))?;
+        let signed =
+            self.signed(&engine, request, (head, time), (verified_head.as_ref(), &candidates))?;
         if matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
             nonces.extend(signed.iter().filter_map(|one| {
                 let id = nonce_id(&one.id, one.nonce?);
@@ -238,9 +239,9 @@ impl EntryJudge {
             judged.reasons.add(Reason::Base);
         }
         drop(signed);
-        let found = match (body, &reading, held) {
-            (Some(body), Some(reading), Some(held)) => {
-                let judged = verifier.judge_parsed_body(held, body, || reading);
+        let found = match (body, &reading, verified_head) {
+            (Some(body), Some(reading), Some(verified_head)) => {
+                let judged = verifier.judge_parsed_body(verified_head, body, || reading);
                 Some(judged.and_then(JudgedBody::into_refusal))
             }
             _ => None,
@@ -255,11 +256,11 @@ impl EntryJudge {
         engine: &EntryVerifier,
         request: &'s Request<'_>,
         (head, time): (&'s Head<'_>, Timestamp),
-        (held, candidates): (Option<&'s VerifiedHead<'_>>, &'s [Candidate<'_>]),
+        (verified_head, candidates): (Option<&'s VerifiedHead<'_>>, &'s [Candidate<'_>]),
     ) -> Result<Vec<JudgedSignature<'s>>, String> {
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
-        let mut holding = held.into_iter().flat_map(VerifiedHead::signatures);
+        let mut holding = verified_head.into_iter().flat_map(VerifiedHead::signatures);
         let rules = (engine.verifier.profile(), engine.verifier.coverage_overrides());
         request
             .signatures

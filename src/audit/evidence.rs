@@ -102,10 +102,10 @@ impl Evidence {
     pub fn of<'a>(
         profile: &Profile,
         head: &Head<'_>,
-        held: impl Iterator<Item = HeldSignature<'a>>,
+        signatures: impl Iterator<Item = HeldSignature<'a>>,
     ) -> Self {
         let mut evidence = Evidence::none(profile);
-        for one in held {
+        for one in signatures {
             let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
             // If the verifier looked the key up by another name than its thumbprint, the entry
             // keeps that name as `kid`, so that an auditor's verifier finds the key in the same

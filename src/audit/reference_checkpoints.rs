@@ -67,22 +67,22 @@ impl Checkpoints {
         match &latest {
             None => fault("the latest checkpoint is missing".to_owned()),
             Some(note) => match read(inputs, note) {
-                Ok(held) => checkpoints.latest_size = held.checkpoint.size,
+                Ok(reference) => checkpoints.latest_size = reference.checkpoint.size,
                 Err(why) => fault(format!("the latest checkpoint: {why}")),
             },
         }
         checkpoints.latest = latest;
         for (at, bytes) in inputs.kept.iter().enumerate() {
             match read(inputs, bytes) {
-                Ok(held) => {
+                Ok(reference) => {
                     // Without a pinned log key, nothing proves that the kept checkpoint belongs to
                     // this log.
-                    let held = ReferenceCheckpoint {
+                    let reference = ReferenceCheckpoint {
                         kept: inputs.log_key.is_some(),
                         from_log: false,
-                        ..held
+                        ..reference
                     };
-                    checkpoints.kept.entry(held.checkpoint.size).or_default().push(held);
+                    checkpoints.kept.entry(reference.checkpoint.size).or_default().push(reference);
                 }
                 Err(why) => {
                     fault(format!("the checkpoint that was kept, number {}: {why}", at + 1));
@@ -113,9 +113,9 @@ impl Checkpoints {
             Err(error) => Err(chain(&error)),
         };
         match read {
-            Ok(held) if held.witnessed.is_some() => {
-                let held = ReferenceCheckpoint { from_log: false, ..held };
-                self.kept.entry(held.checkpoint.size).or_default().push(held);
+            Ok(reference) if reference.witnessed.is_some() => {
+                let reference = ReferenceCheckpoint { from_log: false, ..reference };
+                self.kept.entry(reference.checkpoint.size).or_default().push(reference);
             }
             Ok(_) => {}
             Err(why) => fault(format!("the cosigned checkpoint: {why}")),
@@ -136,10 +136,10 @@ impl Checkpoints {
             }
             let place = format!("checkpoint {} in the log", self.count);
             match read(&self.inputs, &note) {
-                Ok(held) if held.checkpoint.size < least => {
+                Ok(reference) if reference.checkpoint.size < least => {
                     fault(format!("{place} is over less than the one before"));
                 }
-                Ok(held) => self.next = Some(held),
+                Ok(reference) => self.next = Some(reference),
                 // Only one fault is reported: a file of unreadable notes can have any length.
                 Err(why) => fault(format!("{place}: {why}")),
             }
@@ -157,13 +157,13 @@ impl Checkpoints {
         size: u64,
         mut fault: impl FnMut(String),
     ) -> Vec<ReferenceCheckpoint> {
-        let mut held = self.kept.remove(&size).unwrap_or_default();
+        let mut found = self.kept.remove(&size).unwrap_or_default();
         while let Some(next) = self.next.take_if(|next| next.checkpoint.size <= size) {
             let least = next.checkpoint.size;
-            held.extend((next.checkpoint.size == size).then_some(next));
+            found.extend((next.checkpoint.size == size).then_some(next));
             self.step(least, &mut fault);
         }
-        held
+        found
     }
 
     /// Returns the largest size among the kept checkpoints and those that were read so far.
@@ -187,7 +187,9 @@ impl Checkpoints {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
         let kept = self.kept.last_key_value();
-        match kept.map(|(size, held)| (*size, held.iter().any(ReferenceCheckpoint::is_external))) {
+        match kept.map(|(size, checkpoints)| {
+            (*size, checkpoints.iter().any(ReferenceCheckpoint::is_external))
+        }) {
             Some((size, kept)) if size >= most => Some((size, kept)),
             _ => Some((most, false)),
         }

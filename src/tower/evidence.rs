@@ -40,11 +40,11 @@ mod on {
         settings: &VerifySettings,
         profile: &Profile,
         head: &Head<'_>,
-        held: &VerifiedHead<'_>,
+        verified_head: &VerifiedHead<'_>,
     ) -> Option<HeadEvidence> {
         settings.recorder.as_ref()?;
-        let signatures = audit::Evidence::of(profile, head, held.signatures());
-        Some(HeadEvidence { signatures, now: held.now() })
+        let signatures = audit::Evidence::of(profile, head, verified_head.signatures());
+        Some(HeadEvidence { signatures, now: verified_head.now() })
     }
 
     /// Counts a request whose head could not be judged.

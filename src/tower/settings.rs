@@ -85,25 +85,25 @@ impl VerifySettings {
     pub(super) fn admit(
         &self,
         head: &Head<'_>,
-        held: &JudgedBody,
+        judged: &JudgedBody,
         operation: Option<Operation<'_>>,
     ) -> Result<Option<SessionDigest>, Rejection> {
-        if self.needs_touch(operation) && held.touch().is_none() {
-            return Err(held.touch_required(head, touch::why_missing(head, held)));
+        if self.needs_touch(operation) && judged.touch().is_none() {
+            return Err(judged.touch_required(head, touch::why_missing(head, judged)));
         }
         let mut session = None;
         if let Some(bindings) = &self.sessions {
             for id in head.values(SESSION_ID) {
                 let digest = SessionDigest::of(id);
-                let bound = bindings.check(&digest, held.key());
-                bound.map_err(|why| held.not_allowed(head, why))?;
+                let bound = bindings.check(&digest, judged.key());
+                bound.map_err(|why| judged.not_allowed(head, why))?;
                 session = Some(digest);
             }
         }
         match &self.admission {
             Some(admission) => {
-                let admitted = admission(head, held.key()).map(|()| session);
-                admitted.map_err(|why| held.not_allowed(head, why))
+                let admitted = admission(head, judged.key()).map(|()| session);
+                admitted.map_err(|why| judged.not_allowed(head, why))
             }
             None => Ok(session),
         }

@@ -116,7 +116,7 @@ fn is_destructive(operation: Operation<'_>, learned: Option<&LearningModes>) -> 
 
 /// Returns why no touch counts for a request whose signature holds, as a lower-case fragment for the
 /// log.
-pub(super) fn why_missing(head: &Head<'_>, held: &JudgedBody) -> String {
+pub(super) fn why_missing(head: &Head<'_>, judged: &JudgedBody) -> String {
     let candidates = header::read(head).unwrap_or_default();
     // The label that a touch joins (RFC 9421 section 2.1.2): `"signature";key="mcp"`.
     let joined = candidates.iter().find_map(|candidate| {
@@ -126,7 +126,7 @@ pub(super) fn why_missing(head: &Head<'_>, held: &JudgedBody) -> String {
         Some((&*candidate.label, label.to_owned()))
     });
     let refused = |label: &str| {
-        held.failed().iter().find(|no| no.statement().is_some_and(|said| said.label == label))
+        judged.failed().iter().find(|no| no.statement().is_some_and(|said| said.label == label))
     };
     match joined {
         None => "no security key has touched this request".to_owned(),

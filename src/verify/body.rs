@@ -56,11 +56,11 @@ impl Verifier {
         body: &[u8],
         reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
     ) -> Result<JudgedBody, Rejection> {
-        let VerifiedHead { head, mut held, mut failed, .. } = request;
+        let VerifiedHead { head, mut signatures, mut failed, .. } = request;
         let now = self.clock.now();
         // A refusal of the whole request is reported with the claims of its first signature.
         let whole = |rejection: Rejection| {
-            rejection.after_signature(true).stating(verdict::of(head, &held))
+            rejection.after_signature(true).stating(verdict::of(head, &signatures))
         };
 
         // 1. The limit on the body.
@@ -75,22 +75,22 @@ impl Verifier {
             let (created, expires) = times(one);
             window::judge(&self.profile, created, expires, now).err()
         };
-        let mut counting = held.iter().filter(|one| one.counts);
+        let mut counting = signatures.iter().filter(|one| one.counts);
         if counting.all(|one| late(one).is_some()) {
-            let first = held.first().and_then(late);
+            let first = signatures.first().and_then(late);
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
 
         // 6. Coverage, again: the head may not state that a body follows.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
-            let open = self.drop_uncovered(head, &mut held);
-            if let (false, Some(first)) = (held.iter().any(|one| one.counts), open.first()) {
+            let open = self.drop_uncovered(head, &mut signatures);
+            if let (false, Some(first)) = (signatures.iter().any(|one| one.counts), open.first()) {
                 return Err(first.clone());
             }
             failed.extend(open);
         }
         let whole = |rejection: Rejection| {
-            rejection.after_signature(true).stating(verdict::of(head, &held))
+            rejection.after_signature(true).stating(verdict::of(head, &signatures))
         };
 
         // 9. Digest.
@@ -111,8 +111,8 @@ impl Verifier {
             None => !one.entry.is_limited(),
         };
         let allowed = |one: &VerifiedSignature| one.counts && late(one).is_none() && may(one);
-        if refused.is_none() && !held.iter().any(allowed) {
-            let first = held.first().map(|one| not_allowed(operation, &one.entry));
+        if refused.is_none() && !signatures.iter().any(allowed) {
+            let first = signatures.first().map(|one| not_allowed(operation, &one.entry));
             let first = whole(first.unwrap_or_else(unsigned));
             if !nonce_first {
                 return Err(first);
@@ -121,7 +121,7 @@ impl Verifier {
         }
         // Beside an authorised signature, signatures that are not allowed only appear in the
         // report.
-        for one in held.iter().filter(|_| held.len() > 1) {
+        for one in signatures.iter().filter(|_| signatures.len() > 1) {
             let rejection = match late(one) {
                 None if may(one) => continue,
                 None => not_allowed(operation, &one.entry),
@@ -133,12 +133,12 @@ impl Verifier {
 
         // The verdict names the first signature whose key is authorised for this operation, with a
         // touch if there is one. The others stay in the list, because their nonces are claimed too.
-        held.retain(|one| late(one).is_none());
+        signatures.retain(|one| late(one).is_none());
         // The key of a touch has to be authorised for the operation too.
-        touch::assign(&mut held, may);
-        held.sort_by_key(|one| (!one.counts, !may(one), one.touched_by.is_none()));
+        touch::assign(&mut signatures, may);
+        signatures.sort_by_key(|one| (!one.counts, !may(one), one.touched_by.is_none()));
         let refused = refused.map(|refused| Box::new(refused.told_by(&self.profile)));
-        Ok(JudgedBody { held, failed, now, refused })
+        Ok(JudgedBody { signatures, failed, now, refused })
     }
 
     /// Judges step 10.
@@ -175,9 +175,13 @@ impl Verifier {
 
     /// Removes the signatures that do not cover the components required for a request with a body,
     /// and returns their refusals.
-    fn drop_uncovered(&self, head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<Rejection> {
+    fn drop_uncovered(
+        &self,
+        head: &Head<'_>,
+        signatures: &mut Vec<VerifiedSignature>,
+    ) -> Vec<Rejection> {
         let mut open = Vec::new();
-        held.retain(|one| {
+        signatures.retain(|one| {
             let params = verdict::params_of(head, one);
             let covered = params.as_ref().map(SignatureParams::components).unwrap_or_default();
             let signature = (one.label.as_str(), covered);

@@ -178,7 +178,7 @@ impl JudgeContext<'_> {
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, claims, signature) {
                 Ok(proof) => return Ok((Arc::clone(entry), proof)),
-                Err(r) if r.signature_held() => return Err((r, Some(Arc::clone(entry)))),
+                Err(r) if r.signature_is_valid() => return Err((r, Some(Arc::clone(entry)))),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
                     furthest = Some((r, Arc::clone(entry)));
                 }

@@ -27,11 +27,11 @@ impl Verifier {
     /// has no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it
     /// reads the body, the refusals of steps 10 and 11 are returned here too.
     pub async fn claim(&self, request: JudgedBody) -> Result<Verified, VerifyError> {
-        let JudgedBody { held, now, refused, .. } = request;
-        let seen = self.claim_pairs(&held, now).await?;
+        let JudgedBody { signatures, now, refused, .. } = request;
+        let seen = self.claim_pairs(&signatures, now).await?;
         match refused {
             Some(refused) => Err(VerifyError::Rejected(*refused)),
-            None => Ok(Verified { held, now, nonce_outcome: seen }),
+            None => Ok(Verified { signatures, now, nonce_outcome: seen }),
         }
     }
 
@@ -41,15 +41,15 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::claim`].
     pub async fn claim_unread(&self, request: UnreadRequest) -> Result<NonceOutcome, VerifyError> {
-        self.claim_pairs(&request.held, request.now).await
+        self.claim_pairs(&request.signatures, request.now).await
     }
 
     pub(super) async fn claim_pairs(
         &self,
-        held: &[VerifiedSignature],
+        signatures: &[VerifiedSignature],
         now: Timestamp,
     ) -> Result<NonceOutcome, VerifyError> {
-        self.claim_each(held, now).await.map_err(|error| match error {
+        self.claim_each(signatures, now).await.map_err(|error| match error {
             VerifyError::Rejected(rejection) => {
                 VerifyError::Rejected(rejection.told_by(&self.profile))
             }
@@ -59,11 +59,11 @@ impl Verifier {
 
     async fn claim_each(
         &self,
-        held: &[VerifiedSignature],
+        signatures: &[VerifiedSignature],
         now: Timestamp,
     ) -> Result<NonceOutcome, VerifyError> {
         let mut seen = NonceOutcome::Unchecked;
-        for NoncePair { key, nonce, until, created } in self.pairs(held, now) {
+        for NoncePair { key, nonce, until, created } in self.pairs(signatures, now) {
             let outcome = match &self.replay {
                 ReplayCheck::Unchecked => NonceOutcome::Unchecked,
                 ReplayCheck::WithinRun(run) => {
@@ -88,11 +88,11 @@ impl Verifier {
     /// nonce are one pair. The pair is kept until the last of these signatures has expired. Its
     /// `created` is the earliest of these signatures, because the earliest may have been used
     /// before.
-    fn pairs<'v>(&self, held: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
-        if let [one] = held {
+    fn pairs<'v>(&self, signatures: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
+        if let [one] = signatures {
             return self.pair(one, now).into_iter().collect();
         }
-        let mut order: Vec<&VerifiedSignature> = held.iter().collect();
+        let mut order: Vec<&VerifiedSignature> = signatures.iter().collect();
         order.sort_by_key(|one| one.place);
         let mut pairs: Vec<NoncePair<'v>> = Vec::with_capacity(1);
         for one in order {

@@ -229,13 +229,13 @@ impl Verifier {
     /// [`VerifyError::Rejected`] with step, code and numbers, or [`VerifyError::Unavailable`] if
     /// the nonce store could not answer.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, VerifyError> {
-        let head_held = self.judge_head_for(head, !body.is_empty())?;
-        let JudgedBody { held, now, refused, .. } = self.judge_body(head_held, body)?;
-        match (self.claim_pairs(&held, now).await, refused) {
-            (Ok(seen), None) => Ok(Verified { held, now, nonce_outcome: seen }),
+        let verified_head = self.judge_head_for(head, !body.is_empty())?;
+        let JudgedBody { signatures, now, refused, .. } = self.judge_body(verified_head, body)?;
+        match (self.claim_pairs(&signatures, now).await, refused) {
+            (Ok(seen), None) => Ok(Verified { signatures, now, nonce_outcome: seen }),
             (Ok(_), Some(refused)) => Err(VerifyError::Rejected(*refused)),
             (Err(VerifyError::Rejected(r)), _) => {
-                Err(VerifyError::Rejected(r.stating(verdict::of(head, &held))))
+                Err(VerifyError::Rejected(r.stating(verdict::of(head, &signatures))))
             }
             (Err(other), _) => Err(other),
         }
@@ -300,11 +300,11 @@ impl Verifier {
         let context =
             JudgeContext { profile, changes, registry, head, has_body, target, now, store };
         let decides = self.decides(&candidates);
-        let mut held = Vec::with_capacity(1);
+        let mut signatures = Vec::with_capacity(1);
         let mut failed = Vec::new();
         for (place, candidate) in candidates.into_iter().enumerate() {
             match context.judge(place, candidate) {
-                Ok(one) => held.push(VerifiedSignature {
+                Ok(one) => signatures.push(VerifiedSignature {
                     counts: decides.is_none_or(|decides| decides == place),
                     ..one
                 }),
@@ -312,16 +312,16 @@ impl Verifier {
                 Err(rejection) => failed.push(rejection.told_by(profile)),
             }
         }
-        failed.extend(signature_roles::settle(head, &mut held));
-        if !held.iter().any(|one| one.counts) {
+        failed.extend(signature_roles::settle(head, &mut signatures));
+        if !signatures.iter().any(|one| one.counts) {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
             let empty = || present::empty_signature_fields(profile);
             return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
         }
         // The verdict is about a signature that can authorise the request, a touched one first.
-        touch::assign(&mut held, |_| true);
-        held.sort_by_key(|one| (!one.counts, one.touched_by.is_none()));
-        Ok(VerifiedHead { head, held, failed, now })
+        touch::assign(&mut signatures, |_| true);
+        signatures.sort_by_key(|one| (!one.counts, one.touched_by.is_none()));
+        Ok(VerifiedHead { head, signatures, failed, now })
     }
 
     /// Returns the index of the signature that alone decides, if the profile has such a rule.

@@ -179,7 +179,7 @@ pub struct Rejection {
     code: Code,
     message: String,
     details: Vec<(&'static str, String)>,
-    signature_held: bool,
+    signature_is_valid: bool,
     /// The name that the profile has for the code.
     profile_code: Option<&'static str>,
     refused_in_every_mode: bool,
@@ -194,7 +194,7 @@ impl Rejection {
             code,
             message,
             details,
-            signature_held: false,
+            signature_is_valid: false,
             profile_code: None,
             refused_in_every_mode: step == Step::Limits,
             statement: None,
@@ -218,16 +218,16 @@ impl Rejection {
         self
     }
 
-    /// Records whether the signature itself is valid (`held`). Only the sender of a valid signature
-    /// may learn the true code of step 7.
-    pub(super) fn after_signature(mut self, held: bool) -> Self {
-        self.signature_held = held;
+    /// Records whether the signature itself is valid (`is_valid`). Only the sender of a valid
+    /// signature may learn the true code of step 7.
+    pub(super) fn after_signature(mut self, is_valid: bool) -> Self {
+        self.signature_is_valid = is_valid;
         self
     }
 
     /// Returns true if the signature itself is valid.
-    pub(super) fn signature_held(&self) -> bool {
-        self.signature_held
+    pub(super) fn signature_is_valid(&self) -> bool {
+        self.signature_is_valid
     }
 
     /// Adds the claims of the signature.
@@ -265,7 +265,7 @@ impl Rejection {
     /// the signature itself verified.
     pub fn public_code(&self) -> Code {
         match self.step {
-            Step::Key | Step::Signature if !self.signature_held => Code::KeyUnknown,
+            Step::Key | Step::Signature if !self.signature_is_valid => Code::KeyUnknown,
             _ => self.code,
         }
     }

@@ -14,12 +14,12 @@ use super::verdict;
 
 /// Decides which verified signatures can authorise the request. Removes the signatures that cover
 /// another one which does not hold, and returns the refusals of those that do not count.
-pub(super) fn settle(head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<Rejection> {
-    if held.iter().all(|one| one.covered_signatures.is_none() && one.presence.is_none()) {
+pub(super) fn settle(head: &Head<'_>, signatures: &mut Vec<VerifiedSignature>) -> Vec<Rejection> {
+    if signatures.iter().all(|one| one.covered_signatures.is_none() && one.presence.is_none()) {
         return Vec::new();
     }
     let mut failed = Vec::new();
-    for one in held.iter_mut() {
+    for one in signatures.iter_mut() {
         if one.covered_signatures.is_some() {
             one.counts = false;
         } else if one.presence.is_some()
@@ -34,17 +34,17 @@ pub(super) fn settle(head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<
     }
     // A signature over another one holds only if that one holds by itself, or over one that does.
     let mut standing: Vec<String> =
-        held.iter().filter(|one| one.counts).map(|one| one.label.clone()).collect();
+        signatures.iter().filter(|one| one.counts).map(|one| one.label.clone()).collect();
     let holds = |covered: &CoveredSignatures, standing: &[String]| {
         !covered.in_another_form && covered.labels.iter().all(|label| standing.contains(label))
     };
-    while let Some(next) = held.iter().find(|one| {
+    while let Some(next) = signatures.iter().find(|one| {
         let covered = one.covered_signatures.as_ref();
         covered.is_some_and(|covered| holds(covered, &standing)) && !standing.contains(&one.label)
     }) {
         standing.push(next.label.clone());
     }
-    held.retain(|one| {
+    signatures.retain(|one| {
         let stays = one.covered_signatures.is_none() || standing.contains(&one.label);
         if !stays {
             let message = "the signature covers another signature, which does not hold";
@@ -53,8 +53,9 @@ pub(super) fn settle(head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<
         }
         stays
     });
-    let joins: Vec<Option<String>> = held.iter().map(|one| joined(head, one, held)).collect();
-    for (one, joins) in held.iter_mut().zip(joins) {
+    let joins: Vec<Option<String>> =
+        signatures.iter().map(|one| joined(head, one, signatures)).collect();
+    for (one, joins) in signatures.iter_mut().zip(joins) {
         one.joins = joins;
     }
     failed
@@ -64,7 +65,7 @@ pub(super) fn settle(head: &Head<'_>, held: &mut Vec<VerifiedSignature>) -> Vec<
 fn joined(
     head: &Head<'_>,
     touch: &VerifiedSignature,
-    held: &[VerifiedSignature],
+    signatures: &[VerifiedSignature],
 ) -> Option<String> {
     touch.presence?;
     let Some(covered) = &touch.covered_signatures else {
@@ -72,7 +73,7 @@ fn joined(
         return touch.counts.then(|| touch.label.clone());
     };
     let label = covered.joined.as_ref()?;
-    let signature = held.iter().find(|one| one.counts && one.label == *label)?;
+    let signature = signatures.iter().find(|one| one.counts && one.label == *label)?;
     let of = |one: &VerifiedSignature| (one.created, one.expires, one.nonce.clone());
     if of(touch) != of(signature) || !touch.entry.may_touch_for(&signature.entry) {
         return None;

@@ -31,24 +31,27 @@ impl Touch<'_> {
 
 /// Records for each signature which touch counts for it. Of several, one that verified the person
 /// comes first, then the first in the request. A touch counts only if it `is_good`.
-pub(super) fn assign(held: &mut [VerifiedSignature], is_good: impl Fn(&VerifiedSignature) -> bool) {
+pub(super) fn assign(
+    signatures: &mut [VerifiedSignature],
+    is_good: impl Fn(&VerifiedSignature) -> bool,
+) {
     let touch_of = |signature: &VerifiedSignature| {
-        let touches = held.iter().filter(|one| {
+        let touches = signatures.iter().filter(|one| {
             one.joins.as_ref().is_some_and(|label| *label == signature.label) && is_good(one)
         });
         let verified = |one: &VerifiedSignature| one.presence.is_some_and(|proof| proof.verified);
         touches.min_by_key(|one| (!verified(one), one.place)).map(|one| one.place)
     };
-    let touches: Vec<Option<usize>> = held.iter().map(touch_of).collect();
-    for (one, touch) in held.iter_mut().zip(touches) {
+    let touches: Vec<Option<usize>> = signatures.iter().map(touch_of).collect();
+    for (one, touch) in signatures.iter_mut().zip(touches) {
         one.touched_by = touch;
     }
 }
 
 /// Returns the touch that counts for the first signature, which names the request.
-pub(super) fn of(held: &[VerifiedSignature]) -> Option<Touch<'_>> {
-    let place = held.first()?.touched_by?;
-    let touch = held.iter().find(|one| one.place == place)?;
+pub(super) fn of(signatures: &[VerifiedSignature]) -> Option<Touch<'_>> {
+    let place = signatures.first()?.touched_by?;
+    let touch = signatures.iter().find(|one| one.place == place)?;
     let proof = touch.presence?;
     Some(Touch {
         key: touch.entry.key().id(),

@@ -16,7 +16,7 @@ use super::touch::{self, Touch};
 #[derive(Debug)]
 pub struct VerifiedHead<'h> {
     pub(super) head: &'h Head<'h>,
-    pub(super) held: Vec<VerifiedSignature>,
+    pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
 }
@@ -26,7 +26,7 @@ pub struct VerifiedHead<'h> {
 #[derive(Debug)]
 pub struct JudgedBody {
     /// The valid signatures. The verdict is about the first.
-    pub(super) held: Vec<VerifiedSignature>,
+    pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
     /// The refusal of step 10 or 11 that follows after the claim.
@@ -36,7 +36,7 @@ pub struct JudgedBody {
 /// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
 #[derive(Debug)]
 pub struct UnreadRequest {
-    pub(super) held: Vec<VerifiedSignature>,
+    pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) now: Timestamp,
 }
 
@@ -67,7 +67,7 @@ impl VerifiedHead<'_> {
     /// first, and of these the ones with a touch; equal ones are in the order of the request. The
     /// body decides later which of them the verdict names.
     pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
-        self.held.iter().map(|one| HeldSignature {
+        self.signatures.iter().map(|one| HeldSignature {
             label: &one.label,
             entry: &one.entry,
             base: &one.base,
@@ -81,7 +81,7 @@ impl VerifiedHead<'_> {
 
     /// Returns the statements of the first verified signature.
     pub fn statement(&self) -> Statement {
-        of(self.head, &self.held)
+        of(self.head, &self.signatures)
     }
 
     /// Returns the invalid signatures beside the valid ones, in the order of the request, each with
@@ -97,7 +97,7 @@ impl VerifiedHead<'_> {
 
     /// Continues without the body, because it was not kept.
     pub fn unread(self) -> UnreadRequest {
-        UnreadRequest { held: self.held, now: self.now }
+        UnreadRequest { signatures: self.signatures, now: self.now }
     }
 }
 
@@ -118,12 +118,12 @@ impl JudgedBody {
     /// Returns the id of the key that the verdict will name.
     pub fn key(&self) -> &KeyId {
         // There is at least one signature.
-        self.held[0].entry.key().id()
+        self.signatures[0].entry.key().id()
     }
 
     /// Returns the touch that counts for the signature which the verdict will name.
     pub fn touch(&self) -> Option<Touch<'_>> {
-        touch::of(&self.held)
+        touch::of(&self.signatures)
     }
 
     /// Makes the refusal of a request that needs a touch, and has none that counts. `why` is a
@@ -154,7 +154,7 @@ impl JudgedBody {
     /// Returns the statements of the signature that the verdict names; `head` is that of the
     /// request.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
-        of(head, &self.held)
+        of(head, &self.signatures)
     }
 
     /// Returns the time at which the request was judged.
@@ -163,9 +163,9 @@ impl JudgedBody {
     }
 }
 
-/// Returns the statements of the first signature of `held`.
-pub(super) fn of(head: &Head<'_>, held: &[VerifiedSignature]) -> Statement {
-    held.first().map(|one| of_one(head, one)).unwrap_or_default()
+/// Returns the statements of the first signature of `signatures`.
+pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement {
+    signatures.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
 
 /// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated
@@ -220,7 +220,7 @@ impl NonceOutcome {
 /// request may also be accepted elsewhere.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    pub(super) held: Vec<VerifiedSignature>,
+    pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) now: Timestamp,
     pub(super) nonce_outcome: NonceOutcome,
 }
@@ -238,28 +238,28 @@ impl Verified {
 
     /// Returns `tag`, the stable client id.
     pub fn tag(&self) -> Option<&str> {
-        self.held[0].tag.as_deref()
+        self.signatures[0].tag.as_deref()
     }
 
     /// Returns the label of the signature.
     pub fn label(&self) -> &str {
-        &self.held[0].label
+        &self.signatures[0].label
     }
 
     /// Returns `created` of the signature.
     pub fn created(&self) -> Option<Timestamp> {
-        self.held[0].created
+        self.signatures[0].created
     }
 
     /// Returns the trust entry of the key.
     pub fn entry(&self) -> &TrustEntry {
         // There is at least one signature.
-        &self.held[0].entry
+        &self.signatures[0].entry
     }
 
     /// Returns the touch that counts for the signature.
     pub fn touch(&self) -> Option<Touch<'_>> {
-        touch::of(&self.held)
+        touch::of(&self.signatures)
     }
 
     /// Returns the moment as of which the request was judged.

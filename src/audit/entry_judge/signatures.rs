@@ -22,7 +22,9 @@ pub(super) fn judge_kept<'h>(
     head: &'h Head<'h>,
 ) -> Result<Option<VerifiedHead<'h>>, String> {
     match verifier.judge_head(head) {
-        Ok(held) => same_signatures(request, ids, &held).map(|()| Some(held)),
+        Ok(verified_head) => {
+            same_signatures(request, ids, &verified_head).map(|()| Some(verified_head))
+        }
         // No base is kept, because the signature covers a field that the log does not keep. Such a
         // signature cannot be verified again, so its refusal here is no fault of the entry.
         Err(no)
@@ -39,10 +41,10 @@ pub(super) fn judge_kept<'h>(
 fn same_signatures(
     request: &Request<'_>,
     ids: &[String],
-    held: &VerifiedHead<'_>,
+    verified_head: &VerifiedHead<'_>,
 ) -> Result<(), String> {
     let mut told = request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
-    for one in held.signatures() {
+    for one in verified_head.signatures() {
         let Some((told, id)) = told.next().filter(|(told, _)| told.label == one.label) else {
             return Err(format!("the signature {:?} holds, and it does not tell", one.label));
         };

@@ -283,20 +283,20 @@ impl VerifyContext {
             Body::Kept(bytes) => verifier.judge_head_for(head, !bytes.is_empty()),
             _ => verifier.judge_head(head),
         };
-        let head_held = match judged {
-            Ok(held) => held,
+        let verified_head = match judged {
+            Ok(verified_head) => verified_head,
             Err(rejection) => return JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         };
         if self.keeps_signatures {
-            signed.extend(head_held.signatures().map(|one| SignedBytes::of(&one)));
+            signed.extend(verified_head.signatures().map(|one| SignedBytes::of(&one)));
         }
-        let verdict = verdict.with_failed(head_held.failed());
+        let verdict = verdict.with_failed(verified_head.failed());
         let (bytes, doubt) = match &request.body {
             Body::Kept(bytes) => (bytes, None),
             Body::NotKept => {
-                let verdict = Box::new(verdict.with_statement(head_held.statement()));
+                let verdict = Box::new(verdict.with_statement(verified_head.statement()));
                 let why = "its body was not kept".to_owned();
-                return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
+                return JudgedUnit::ClaimUnread(verdict, verified_head.unread(), why);
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
@@ -305,18 +305,19 @@ impl VerifyContext {
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
         {
-            let verdict = Box::new(verdict.with_statement(head_held.statement()));
-            return JudgedUnit::ClaimUnread(verdict, head_held.unread(), why);
+            let verdict = Box::new(verdict.with_statement(verified_head.statement()));
+            return JudgedUnit::ClaimUnread(verdict, verified_head.unread(), why);
         }
-        match verifier.judge_body(head_held, bytes) {
-            Ok(held) => {
-                if let Some(refused) = self.touch.refusal(head, bytes, &held) {
-                    let verdict = verdict.with_failed(held.failed()).rejected(refused);
+        match verifier.judge_body(verified_head, bytes) {
+            Ok(judged_body) => {
+                if let Some(refused) = self.touch.refusal(head, bytes, &judged_body) {
+                    let verdict = verdict.with_failed(judged_body.failed()).rejected(refused);
                     return JudgedUnit::Done(Box::new(verdict));
                 }
-                let verdict = verdict.with_statement(held.statement(head));
-                let verdict = verdict.with_touch(held.touch()).with_failed(held.failed());
-                JudgedUnit::Claim(Box::new(verdict), held)
+                let verdict = verdict.with_statement(judged_body.statement(head));
+                let verdict =
+                    verdict.with_touch(judged_body.touch()).with_failed(judged_body.failed());
+                JudgedUnit::Claim(Box::new(verdict), judged_body)
             }
             Err(rejection) => JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         }
@@ -338,11 +339,13 @@ impl VerifyContext {
             JudgedUnit::Elsewhere => return Ok(None),
             JudgedUnit::Failed(failure) => return Err(failure),
             JudgedUnit::Done(verdict) => *verdict,
-            JudgedUnit::Claim(verdict, held) => match block_on(self.verifier.claim(held)) {
-                Ok(verified) => verdict.accepted(verified.nonce_outcome()),
-                Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
-                Err(error) => return Err(unavailable(&verdict, &error)),
-            },
+            JudgedUnit::Claim(verdict, judged_body) => {
+                match block_on(self.verifier.claim(judged_body)) {
+                    Ok(verified) => verdict.accepted(verified.nonce_outcome()),
+                    Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
+                    Err(error) => return Err(unavailable(&verdict, &error)),
+                }
+            }
             JudgedUnit::ClaimUnread(verdict, unread, why) => {
                 match block_on(self.verifier.claim_unread(unread)) {
                     Ok(seen) => verdict.without_body(&why, seen),

@@ -128,7 +128,7 @@ struct KeyToTrust {
 }
 
 impl KeyToTrust {
-    fn held(signing_key: SigningKey) -> KeyToTrust {
+    fn of_signer(signing_key: SigningKey) -> KeyToTrust {
         let name = Some(signing_key.name().to_owned());
         KeyToTrust {
             key: signing_key.public().clone(),
@@ -150,7 +150,7 @@ fn default_key(args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
 /// Returns the public half of a key that signs, wherever that key is.
 fn signing_key(key: Option<&Path>, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     let (key, public_key) = (key.map(Path::to_owned), args.public_key.clone());
-    SigningKey::find(&SigningKeyArgs { key, public_key }).map(KeyToTrust::held)
+    SigningKey::find(&SigningKeyArgs { key, public_key }).map(KeyToTrust::of_signer)
 }
 
 /// Returns the public key of a source of signing keys, such as an agent. It may be a security key.

@@ -70,7 +70,7 @@ pub(crate) struct VerdictPage {
     unreadable: u64,
     /// The sentence of the first verdict, and the time as of which it was judged.
     first: Option<(String, Timestamp)>,
-    /// The first signature that held, with the place of its request.
+    /// The first valid signature, with the place of its request.
     signed: Option<(String, SignedBytes)>,
 }
 
@@ -94,7 +94,7 @@ impl VerdictPage {
         self.accepted + self.rejected + self.unjudged + self.unreadable
     }
 
-    /// Adds a verdict. `signed` is the signature that held, if one did.
+    /// Adds a verdict. `signed` is the valid signature, if there is one.
     pub(crate) fn add(&mut self, verdict: &VerdictReport, signed: Option<SignedBytes>) {
         let count = match exit(verdict) {
             Exit::Ok => &mut self.accepted,

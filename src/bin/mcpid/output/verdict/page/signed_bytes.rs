@@ -1,11 +1,11 @@
-//! A signature that held, with all that `openssl` needs in order to verify it.
+//! A valid signature, with all that `openssl` needs in order to verify it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::key::{KeyKind, format};
 use mcpid::verify::HeldSignature;
 
-/// A signature that held.
+/// A valid signature, copied from its request.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedBytes {
     /// The label of the signature.
@@ -22,13 +22,13 @@ pub(crate) struct SignedBytes {
 }
 
 impl SignedBytes {
-    /// Copies a signature that held.
-    pub(crate) fn of(held: &HeldSignature<'_>) -> Self {
-        let key = held.entry.key();
+    /// Copies a valid signature.
+    pub(crate) fn of(signature: &HeldSignature<'_>) -> Self {
+        let key = signature.entry.key();
         SignedBytes {
-            label: held.label.to_owned(),
-            base: held.base.to_owned(),
-            signature: held.signature.to_vec(),
+            label: signature.label.to_owned(),
+            base: signature.base.to_owned(),
+            signature: signature.signature.to_vec(),
             pem: format::spki_pem(key),
             id: key.id().to_string(),
             kind: key.kind(),
