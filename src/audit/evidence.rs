@@ -18,7 +18,7 @@ use crate::key::trust::{SecurityKeyRules, TrustEntry as Trusted};
 use crate::key::{JwkMembers, KeyId, PublicKey, SecurityKey};
 use crate::message::{Head, RequestTarget};
 use crate::profile::{ComponentRules, NamedProfile, Profile};
-use crate::verify::HeldSignature;
+use crate::verify::VerifiedSignatureRef;
 
 /// The valid signatures of a request, recorded before the body is judged.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl Evidence {
     pub fn of<'a>(
         profile: &Profile,
         head: &Head<'_>,
-        signatures: impl Iterator<Item = HeldSignature<'a>>,
+        signatures: impl Iterator<Item = VerifiedSignatureRef<'a>>,
     ) -> Self {
         let mut evidence = Evidence::none(profile);
         for one in signatures {

@@ -47,7 +47,9 @@ pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Rejection, Step, Unavailable, VerifyError};
 pub use statement::Statement;
 pub use touch::Touch;
-pub use verdict::{HeldSignature, JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead};
+pub use verdict::{
+    JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead, VerifiedSignatureRef,
+};
 
 /// The most signatures on one request.
 pub const MAX_LABELS: usize = 4;

@@ -40,10 +40,11 @@ pub struct UnreadRequest {
     pub(super) now: Timestamp,
 }
 
-/// A verified signature, with all that a third party needs to verify it again.
+/// A verified signature of a [`VerifiedHead`], with all that a third party needs to verify it
+/// again.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct HeldSignature<'a> {
+pub struct VerifiedSignatureRef<'a> {
     /// The label. It only distinguishes the signatures of one request.
     pub label: &'a str,
     /// The trust entry of the key, as the registry had it.
@@ -66,8 +67,8 @@ impl VerifiedHead<'_> {
     /// Returns the verified signatures, at least one. Those that can authorise the request come
     /// first, and of these the ones with a touch; equal ones are in the order of the request. The
     /// body decides later which of them the verdict names.
-    pub fn signatures(&self) -> impl Iterator<Item = HeldSignature<'_>> {
-        self.signatures.iter().map(|one| HeldSignature {
+    pub fn signatures(&self) -> impl Iterator<Item = VerifiedSignatureRef<'_>> {
+        self.signatures.iter().map(|one| VerifiedSignatureRef {
             label: &one.label,
             entry: &one.entry,
             base: &one.base,

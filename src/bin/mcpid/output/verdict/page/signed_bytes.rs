@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::key::{KeyKind, format};
-use mcpid::verify::HeldSignature;
+use mcpid::verify::VerifiedSignatureRef;
 
 /// A valid signature, copied from its request.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct SignedBytes {
 
 impl SignedBytes {
     /// Copies a valid signature.
-    pub(crate) fn of(signature: &HeldSignature<'_>) -> Self {
+    pub(crate) fn of(signature: &VerifiedSignatureRef<'_>) -> Self {
         let key = signature.entry.key();
         SignedBytes {
             label: signature.label.to_owned(),
