@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::archived;
 use super::context::Context;
-use super::entry_judge::{EntryFindings, Notice, Reason, Reasons};
+use super::entry_judge::{EntryFindings, Notice, UnjudgedReason, UnjudgedReasons};
 use super::erasure_match::ErasureMatcher;
 use super::fault::LogError;
 use super::folder::Folder;
@@ -224,7 +224,7 @@ impl Auditor {
                 Ok(certain) => {
                     self.report.ahead_of_clock += u64::from(!certain);
                     if !certain && !self.allow_clock && is_request {
-                        reasons.add(Reason::Clock);
+                        reasons.add(UnjudgedReason::Clock);
                     }
                 }
                 Err((what, why)) => {
@@ -254,21 +254,21 @@ impl Auditor {
         &mut self,
         (n, time, leaf): (u64, Timestamp, Hash),
         notice: &Notice,
-        reasons: &mut Reasons,
+        reasons: &mut UnjudgedReasons,
     ) {
         match notice {
             Notice::Tombstone => {
                 self.erasures.add_tombstone(n, time, leaf);
                 self.report.erased += 1;
                 if !self.allow_erased {
-                    reasons.add(Reason::Erased);
+                    reasons.add(UnjudgedReason::Erased);
                 }
             }
             Notice::Erased(erasure) => {
                 let stored = self.stored_leaf(erasure.n).filter(|_| !self.displaced);
                 match self.erasures.add_record((n, time), erasure, (stored, &self.not_given)) {
                     Ok(true) => {}
-                    Ok(false) => reasons.add(Reason::NotErased),
+                    Ok(false) => reasons.add(UnjudgedReason::NotErased),
                     Err((what, n, why)) => self.find(what, Some(n), why),
                 }
             }

@@ -8,7 +8,7 @@ use super::auditor_inputs::AuditorInputs;
 use super::checkpoint::Checkpoint;
 use super::context::CLOCK_LEEWAY;
 use super::entry::{self, Entry, Event, Version};
-use super::entry_judge::{AuditorTrust, EntryJudge, JudgedEntry, Reason};
+use super::entry_judge::{AuditorTrust, EntryJudge, JudgedEntry, UnjudgedReason};
 use super::note::{Note, NoteKey};
 use super::proof::{self, ClockEntry, EvidenceJson, ProofError, VERSION};
 use super::tree::{self, Hash};
@@ -235,10 +235,10 @@ fn judge(
     }
     checked.times_fit = fits && checked.offset == 0;
     if !checked.times_fit && !inputs.allow_clock {
-        judged.reasons.add(Reason::Clock);
+        judged.reasons.add(UnjudgedReason::Clock);
     }
     if inputs.policy.is_some() && checked.witnessed.is_none() {
-        judged.reasons.add(Reason::Quorum);
+        judged.reasons.add(UnjudgedReason::Quorum);
     }
     (checked.judged, checked.asked) = (judged, Some(asked));
     Ok(())

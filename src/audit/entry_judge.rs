@@ -2,9 +2,10 @@
 //! can be judged on all cores at once.
 //!
 //! There are three results. An entry is *bad* if it contradicts itself or a signature is invalid:
-//! it was invented or changed. It is *unjudged*, for a [`Reason`], if nothing contradicts it but
-//! data is missing, for example a key that the auditor trusts. Otherwise it is good. The holder of
-//! the log's key can write any line, but cannot make signatures of a key that the auditor trusts.
+//! it was invented or changed. It is *unjudged*, for a [`UnjudgedReason`], if nothing contradicts
+//! it but data is missing, for example a key that the auditor trusts. Otherwise it is good. The
+//! holder of the log's key can write any line, but cannot make signatures of a key that the auditor
+//! trusts.
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ mod verifiers;
 
 pub use entry_findings::{EntryFindings, JudgedEntry};
 pub use key_status::KeyStatus;
-pub use reason::{Reason, Reasons};
+pub use reason::{UnjudgedReason, UnjudgedReasons};
 pub use rules::PinnedRules;
 pub use touch::JudgedTouch;
 
@@ -226,17 +227,17 @@ impl EntryJudge {
         if touch::check(request, judged.touch.as_ref(), &self.trust.rules.touch, unseen)?
             && !judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
         {
-            judged.reasons.add(Reason::Touch);
+            judged.reasons.add(UnjudgedReason::Touch);
         }
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
         judged.reasons.join(rules::lax(request.rules.as_ref(), &demanded, pinned));
         let form = verifier.profile().target;
         if !pinned.origins.is_empty() && pinned.origins.resolve_as(head, form).is_err() {
-            judged.reasons.add(Reason::Origin);
+            judged.reasons.add(UnjudgedReason::Origin);
         }
         if judged.base_not_kept {
-            judged.reasons.add(Reason::Base);
+            judged.reasons.add(UnjudgedReason::BaseNotKept);
         }
         drop(signed);
         let found = match (body, &reading, verified_head) {
@@ -359,17 +360,21 @@ impl EntryJudge {
             (known.is_none(), !then, !fits, !one.base, !one.whole)
         });
         let Some((place, one, known)) = best else {
-            return judged.reasons.add(Reason::Signer);
+            return judged.reasons.add(UnjudgedReason::Signer);
         };
         judged.key = Some(one.id.clone());
         match &known {
-            None => judged.reasons.add(Reason::Signer),
-            Some(known) if known.not_then.is_some() => judged.reasons.add(Reason::NotTrustedThen),
-            Some(known) if known.lacks_of_purpose.is_some() => judged.reasons.add(Reason::Purpose),
+            None => judged.reasons.add(UnjudgedReason::Signer),
+            Some(known) if known.not_then.is_some() => {
+                judged.reasons.add(UnjudgedReason::NotTrustedThen)
+            }
+            Some(known) if known.lacks_of_purpose.is_some() => {
+                judged.reasons.add(UnjudgedReason::Purpose)
+            }
             Some(_) => {}
         }
         if one.base && !one.whole {
-            judged.reasons.add(Reason::PartlySigned);
+            judged.reasons.add(UnjudgedReason::PartlySigned);
         }
         let registry = self.trust.registry.as_deref();
         judged.touch = TouchContext { registry, operation, time }.of(signed, one);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::PreviousLog;
-use super::entry_judge::{JudgedEntry, Reason, Reasons};
+use super::entry_judge::{JudgedEntry, UnjudgedReason, UnjudgedReasons};
 use super::erasure_match::ReportedErasure;
 use super::finding::Finding;
 use super::tree::Hash;
@@ -72,7 +72,7 @@ impl Report {
     }
 
     /// Counts an entry with these results.
-    pub(super) fn count(&mut self, bytes: u64, judged: &JudgedEntry, reasons: Reasons) {
+    pub(super) fn count(&mut self, bytes: u64, judged: &JudgedEntry, reasons: UnjudgedReasons) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
         self.signatures += judged.signatures;
@@ -95,7 +95,7 @@ impl Report {
         self.entries += count;
         self.not_given += count;
         self.not_good += count;
-        *self.unjudged.entry(Reason::Archived.as_str()).or_default() += count;
+        *self.unjudged.entry(UnjudgedReason::Archived.as_str()).or_default() += count;
     }
 
     /// Returns true if the log contradicts nothing and lacks nothing that a full audit needs.

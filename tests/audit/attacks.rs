@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcpid::audit::Recorder;
 use mcpid::audit::auditor::{AuditorInputs, FindingKind};
 use mcpid::audit::check::{self, CheckedEvidence};
-use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, Reason};
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, UnjudgedReason};
 use mcpid::base::Component;
 use mcpid::clock::Timestamp;
 use mcpid::profile::Profile;
@@ -39,7 +39,7 @@ fn bad(fixture: &LogFixture, line: &Value, words: &str) {
 }
 
 #[track_caller]
-fn unjudged(checked: &CheckedEvidence, reasons: &[Reason]) {
+fn unjudged(checked: &CheckedEvidence, reasons: &[UnjudgedReason]) {
     assert_eq!(checked.fault, None);
     assert_eq!(checked.judged.reasons.iter().collect::<Vec<_>>(), reasons);
 }
@@ -122,10 +122,10 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
         };
         (checked, pinned(PinnedRules { profile: Some(Profile::rfc9421()), ..Default::default() }))
     };
-    let partly = [Reason::PartlySigned, Reason::LaxRules];
+    let partly = [UnjudgedReason::PartlySigned, UnjudgedReason::LaxRules];
     let all = ["@method", "@target-uri", "content-digest"];
     let (checked, by_choice) = record(&all, rfc9421(None));
-    unjudged(&checked, &[Reason::LaxRules]);
+    unjudged(&checked, &[UnjudgedReason::LaxRules]);
     assert!(by_choice, "an auditor may say that these rules are enough");
     for covers in [&["@method"][..], &all[..2], &all[1..], &["@method", "content-digest", "@path"]]
     {
@@ -136,7 +136,7 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
     // Together, the parts of the target cover the whole target.
     let pieces = ["@method", "content-digest", "@scheme", "@authority", "@path", "@query"];
     unjudged(&record(&pieces, rfc9421(Some(30))).0, &[]);
-    unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[Reason::PartlySigned]);
+    unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[UnjudgedReason::PartlySigned]);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_rules_in_a_log_can_only_narrow_those_of_the_auditor() {
         ("/rules/window", Value::Null),
         ("/rules/ahead", json!(3_600)),
     ] {
-        unjudged(&check_line(&fixture, &with(path, value)), &[Reason::LaxRules]);
+        unjudged(&check_line(&fixture, &with(path, value)), &[UnjudgedReason::LaxRules]);
     }
     // The entry names a window of ten years, and the request is a year older than the entry.
     let mut late = with("/rules/window", json!(315_360_000));
@@ -370,10 +370,10 @@ fn an_entry_of_the_first_version_is_read() {
     assert!(check_line(&fixture, &first).is_good());
     let mut signed = first.clone();
     (signed["verdict"], signed["rules"]) = (json!("signed"), Value::Null);
-    unjudged(&check_line(&fixture, &signed), &[Reason::Rules]);
+    unjudged(&check_line(&fixture, &signed), &[UnjudgedReason::NoRules]);
     let mut stepped = first.clone();
     stepped["time"] = json!(Timestamp::from_unix(START + 86_400).to_string());
-    unjudged(&check_line(&fixture, &stepped), &[Reason::Clock]);
+    unjudged(&check_line(&fixture, &stepped), &[UnjudgedReason::Clock]);
     signed["mcpid"] = json!("audit/2");
     bad(&fixture, &signed, "names no rules");
 }

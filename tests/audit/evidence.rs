@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::check::{self, CheckedEvidence};
 use mcpid::audit::cosign::{self, WitnessState};
-use mcpid::audit::entry_judge::{AuditorTrust, Reason};
+use mcpid::audit::entry_judge::{AuditorTrust, UnjudgedReason};
 use mcpid::audit::growth;
 use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::proof::{self, ProofError};
@@ -170,18 +170,18 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
         checked.judged.reasons.iter().collect::<Vec<_>>()
     };
     assert_eq!(reasons(vec![fixtures::entry(1, json!({}))]), []);
-    assert_eq!(reasons(vec![fixtures::entry(2, json!({}))]), [Reason::Signer]);
+    assert_eq!(reasons(vec![fixtures::entry(2, json!({}))]), [UnjudgedReason::Signer]);
     let before = Timestamp::from_unix(START).to_string();
     for then in ["revoked_at", "not_after"] {
         assert_eq!(
             reasons(vec![fixtures::entry(1, json!({then: before}))]),
-            [Reason::NotTrustedThen]
+            [UnjudgedReason::NotTrustedThen]
         );
     }
     let after = Timestamp::from_unix(START + 60).to_string();
     assert_eq!(
         reasons(vec![fixtures::entry(1, json!({"not_before": after}))]),
-        [Reason::NotTrustedThen]
+        [UnjudgedReason::NotTrustedThen]
     );
     // If the request was allowed then and is not today, that is reported, but is not a fault.
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
@@ -190,7 +190,7 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     // Without a trust file no key is known, even if the log gives it a name.
     let checked = by(AuditorTrust::of_the_log());
     assert!(!checked.is_good() && checked.judged.known.is_none());
-    assert!(checked.judged.reasons.has(Reason::Signer));
+    assert!(checked.judged.reasons.has(UnjudgedReason::Signer));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcpid::audit::auditor::AuditorInputs;
-use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, Reason};
+use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, UnjudgedReason};
 use mcpid::audit::{Recorder, Settings, check, proof};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
@@ -117,8 +117,8 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
         // A key that states another purpose is passed over when the file is read.
         let reason = match name {
             "no change" => None,
-            "no use" | "no key_ops" | "no adcp_use" => Some(Reason::Purpose),
-            _ => Some(Reason::Signer),
+            "no use" | "no key_ops" | "no adcp_use" => Some(UnjudgedReason::Purpose),
+            _ => Some(UnjudgedReason::Signer),
         };
         let trust = || AuditorTrust::pinned(registry(vec![changed.clone()]));
         let log = fixture.audit_by(trust());
@@ -126,7 +126,7 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
         assert_eq!(log.unjudged, reasons, "{name}");
         let checked = check::check(evidence.as_bytes(), &pinned, trust(), None);
         let checked = checked.unwrap();
-        let found: Vec<Reason> = checked.judged.reasons.iter().collect();
+        let found: Vec<UnjudgedReason> = checked.judged.reasons.iter().collect();
         assert_eq!(found, reason.into_iter().collect::<Vec<_>>(), "{name}");
         assert_eq!(checked.is_good(), reason.is_none(), "{name}");
     }

@@ -2,7 +2,7 @@
 //! not the log, learns which request was approved by which security key and when. A touch that was
 //! made up or taken out is reported.
 
-use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, Reason};
+use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, UnjudgedReason};
 use mcpid::audit::{Evidence, JudgedRequest, Recorder};
 use mcpid::base::Component;
 use mcpid::clock::{Clock as _, Timestamp};
@@ -115,7 +115,7 @@ fn what_the_log_says_of_a_security_key_confirms_no_touch() {
         let touch = checked.judged.touch.as_ref().unwrap();
         assert!(touch.doubt.unwrap().contains(words), "{words:?}: {:?}", touch.doubt);
         // A rule of the log wants a touch, so the entry is not good.
-        assert!(checked.judged.reasons.has(Reason::Touch), "{words}");
+        assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{words}");
     };
     let known = |rules: Value| keys(&rules);
     doubt(keys(&json!({}))[..2].to_vec(), "no trust file that was given has its key");
@@ -175,7 +175,7 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
     assert!(checked.is_good() && checked.judged.touch.is_none());
     let trust = fixture.trust().with_rules(demanding());
     let checked = check_line_by(&fixture, &ruleless, trust).unwrap();
-    assert!(checked.fault.is_none() && checked.judged.reasons.has(Reason::Touch));
+    assert!(checked.fault.is_none() && checked.judged.reasons.has(UnjudgedReason::Touch));
     // Another counter, or the flag of a PIN, in a signature that is otherwise the same.
     for at in [64, 68] {
         use base64::Engine as _;
@@ -243,7 +243,7 @@ fn a_security_key_that_the_auditor_does_not_let_sign_alone_makes_no_entry_good()
         None,
     ] {
         let checked = judged(rules.clone());
-        assert!(checked.judged.reasons.has(Reason::NotTrustedThen), "{rules:?}");
+        assert!(checked.judged.reasons.has(UnjudgedReason::NotTrustedThen), "{rules:?}");
     }
 }
 
@@ -259,7 +259,11 @@ fn a_touch_over_a_field_that_is_not_kept_makes_no_honest_entry_bad() {
     let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
     assert_eq!(checked.fault, None);
     let reasons = &checked.judged.reasons;
-    assert!(reasons.has(Reason::Base) && reasons.has(Reason::Touch) && !checked.is_good());
+    assert!(
+        reasons.has(UnjudgedReason::BaseNotKept)
+            && reasons.has(UnjudgedReason::Touch)
+            && !checked.is_good()
+    );
     // A signature of another length belongs to no key.
     let told = line["signatures"][1]["signature"].as_str().unwrap().to_owned();
     let short = line.to_string().replace(&told, &told[..88]);
@@ -290,7 +294,7 @@ fn an_operation_that_only_the_log_names_does_not_evade_the_auditors_rule() {
             let trust = fixture.trust().with_rules(rules);
             let checked = check_line_by(&fixture, &line, trust).unwrap();
             assert_eq!(checked.fault, None);
-            checked.judged.reasons.has(Reason::Touch)
+            checked.judged.reasons.has(UnjudgedReason::Touch)
         };
         assert!(rule(RULE));
         assert_eq!(rule("tools/call:delete_db"), !is_covered);
@@ -305,7 +309,7 @@ fn a_security_key_never_names_the_signer_of_an_entry() {
     let trust = AuditorTrust::pinned(registry(keys(&json!({"for": ["key 1"]})).split_off(2)));
     let checked = check_line_by(&fixture, &line, trust).unwrap();
     assert_eq!(checked.judged.key.as_deref(), Some(key(1).public().id().as_str()));
-    assert!(checked.judged.reasons.has(Reason::Signer));
+    assert!(checked.judged.reasons.has(UnjudgedReason::Signer));
     assert!(checked.judged.touch.unwrap().doubt.is_some());
 }
 

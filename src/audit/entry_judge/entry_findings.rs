@@ -5,7 +5,7 @@ use super::super::erasure_record::Erasure;
 use super::super::tree::Hash;
 use super::key_status::KeyStatus;
 use super::nonces::NonceUse;
-use super::reason::Reasons;
+use super::reason::UnjudgedReasons;
 use super::touch::JudgedTouch;
 use crate::clock::Timestamp;
 
@@ -67,7 +67,7 @@ pub struct JudgedEntry {
     /// Whether a signature covers data that is not kept, so that it cannot be verified again.
     pub base_not_kept: bool,
     /// Why the entry is not good, although nothing contradicts it.
-    pub reasons: Reasons,
+    pub reasons: UnjudgedReasons,
     /// The index of the signature on which the verdict rests.
     pub vouching: Option<usize>,
     /// The thumbprint of the key of that signature.

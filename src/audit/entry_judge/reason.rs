@@ -3,7 +3,7 @@
 /// Data that an auditor lacks to judge an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum UnjudgedReason {
     /// No trust file of the auditor has the key: an attacker could have created it under any name.
     Signer,
     /// By the auditor's trust files, the key was revoked or not valid at that time.
@@ -11,13 +11,13 @@ pub enum Reason {
     /// By the auditor's trust files, the key does not state the purpose that the profile demands.
     Purpose,
     /// A signature covers data that the entry does not contain, so it cannot be verified again.
-    Base,
+    BaseNotKept,
     /// The signature does not cover the method, the target or the digest of the content.
     PartlySigned,
     /// The window or the clock tolerance is larger than that of the profile.
     LaxRules,
     /// The entry has the format `audit/1` and names no rules.
-    Rules,
+    NoRules,
     /// The request was sent to an origin that is not one of the auditor's.
     Origin,
     /// The clock of the log stepped, so the time of the entry is uncertain.
@@ -34,62 +34,76 @@ pub enum Reason {
     Quorum,
 }
 
-impl Reason {
+impl UnjudgedReason {
     /// All reasons.
-    pub const ALL: &'static [Reason] = &[
-        Reason::Signer,
-        Reason::NotTrustedThen,
-        Reason::Purpose,
-        Reason::Base,
-        Reason::PartlySigned,
-        Reason::LaxRules,
-        Reason::Rules,
-        Reason::Origin,
-        Reason::Clock,
-        Reason::Erased,
-        Reason::NotErased,
-        Reason::Archived,
-        Reason::Touch,
-        Reason::Quorum,
+    pub const ALL: &'static [UnjudgedReason] = &[
+        UnjudgedReason::Signer,
+        UnjudgedReason::NotTrustedThen,
+        UnjudgedReason::Purpose,
+        UnjudgedReason::BaseNotKept,
+        UnjudgedReason::PartlySigned,
+        UnjudgedReason::LaxRules,
+        UnjudgedReason::NoRules,
+        UnjudgedReason::Origin,
+        UnjudgedReason::Clock,
+        UnjudgedReason::Erased,
+        UnjudgedReason::NotErased,
+        UnjudgedReason::Archived,
+        UnjudgedReason::Touch,
+        UnjudgedReason::Quorum,
     ];
 
     /// Returns a stable identifier for programs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::Signer => "signer",
-            Reason::NotTrustedThen => "not_trusted_then",
-            Reason::Purpose => "purpose",
-            Reason::Base => "base",
-            Reason::PartlySigned => "partly_signed",
-            Reason::LaxRules => "lax",
-            Reason::Rules => "rules",
-            Reason::Origin => "origin",
-            Reason::Clock => "clock",
-            Reason::Erased => "erased",
-            Reason::NotErased => "not_erased",
-            Reason::Archived => "archived",
-            Reason::Touch => "touch",
-            Reason::Quorum => "quorum",
+            UnjudgedReason::Signer => "signer",
+            UnjudgedReason::NotTrustedThen => "not_trusted_then",
+            UnjudgedReason::Purpose => "purpose",
+            UnjudgedReason::BaseNotKept => "base",
+            UnjudgedReason::PartlySigned => "partly_signed",
+            UnjudgedReason::LaxRules => "lax",
+            UnjudgedReason::NoRules => "rules",
+            UnjudgedReason::Origin => "origin",
+            UnjudgedReason::Clock => "clock",
+            UnjudgedReason::Erased => "erased",
+            UnjudgedReason::NotErased => "not_erased",
+            UnjudgedReason::Archived => "archived",
+            UnjudgedReason::Touch => "touch",
+            UnjudgedReason::Quorum => "quorum",
         }
     }
 
     /// Returns a sentence for people.
     pub fn text(self) -> &'static str {
         match self {
-            Reason::Signer => "no trust file that was given has the key",
-            Reason::NotTrustedThen => "by the trust files the key was revoked or not valid then",
-            Reason::Purpose => "by the trust files the key is not published for signing requests",
-            Reason::Base => "a signature covers what is not kept, and cannot be verified again",
-            Reason::PartlySigned => "method, target or content are not covered by the signature",
-            Reason::LaxRules => "the log's window is above that of the profile",
-            Reason::Rules => "an entry of the format audit/1, which names no rules",
-            Reason::Origin => "it was sent to an origin that was not named",
-            Reason::Clock => "the log's clock stepped, so that the time is not certain",
-            Reason::Erased => "erased, as a later entry says: what was in it cannot be judged",
-            Reason::NotErased => "it tells of an erasure, and the other entry is still there",
-            Reason::Archived => "archived, and not seen: --archive names the folder",
-            Reason::Touch => "a touch rule holds, and the trust files confirm no touch for it",
-            Reason::Quorum => "the quorum of witnesses has not cosigned its checkpoint",
+            UnjudgedReason::Signer => "no trust file that was given has the key",
+            UnjudgedReason::NotTrustedThen => {
+                "by the trust files the key was revoked or not valid then"
+            }
+            UnjudgedReason::Purpose => {
+                "by the trust files the key is not published for signing requests"
+            }
+            UnjudgedReason::BaseNotKept => {
+                "a signature covers what is not kept, and cannot be verified again"
+            }
+            UnjudgedReason::PartlySigned => {
+                "method, target or content are not covered by the signature"
+            }
+            UnjudgedReason::LaxRules => "the log's window is above that of the profile",
+            UnjudgedReason::NoRules => "an entry of the format audit/1, which names no rules",
+            UnjudgedReason::Origin => "it was sent to an origin that was not named",
+            UnjudgedReason::Clock => "the log's clock stepped, so that the time is not certain",
+            UnjudgedReason::Erased => {
+                "erased, as a later entry says: what was in it cannot be judged"
+            }
+            UnjudgedReason::NotErased => {
+                "it tells of an erasure, and the other entry is still there"
+            }
+            UnjudgedReason::Archived => "archived, and not seen: --archive names the folder",
+            UnjudgedReason::Touch => {
+                "a touch rule holds, and the trust files confirm no touch for it"
+            }
+            UnjudgedReason::Quorum => "the quorum of witnesses has not cosigned its checkpoint",
         }
     }
 
@@ -101,24 +115,24 @@ impl Reason {
 /// A set of reasons.
 ///
 /// ```
-/// use mcpid::audit::entry_judge::{Reason, Reasons};
+/// use mcpid::audit::entry_judge::{UnjudgedReason, UnjudgedReasons};
 ///
-/// let mut reasons = Reasons::default();
+/// let mut reasons = UnjudgedReasons::default();
 /// assert!(reasons.is_empty(), "the entry is good");
-/// reasons.add(Reason::Signer);
-/// assert!(reasons.has(Reason::Signer) && !reasons.has(Reason::Clock));
+/// reasons.add(UnjudgedReason::Signer);
+/// assert!(reasons.has(UnjudgedReason::Signer) && !reasons.has(UnjudgedReason::Clock));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reasons(u16);
+pub struct UnjudgedReasons(u16);
 
-impl Reasons {
+impl UnjudgedReasons {
     /// Adds one reason.
-    pub fn add(&mut self, reason: Reason) {
+    pub fn add(&mut self, reason: UnjudgedReason) {
         self.0 |= reason.bit();
     }
 
     /// Adds all of `others`.
-    pub fn join(&mut self, others: Reasons) {
+    pub fn join(&mut self, others: UnjudgedReasons) {
         self.0 |= others.0;
     }
 
@@ -128,12 +142,12 @@ impl Reasons {
     }
 
     /// Returns true if `reason` is in the set.
-    pub fn has(self, reason: Reason) -> bool {
+    pub fn has(self, reason: UnjudgedReason) -> bool {
         self.0 & reason.bit() != 0
     }
 
     /// Returns an iterator over the reasons.
-    pub fn iter(self) -> impl Iterator<Item = Reason> {
-        Reason::ALL.iter().copied().filter(move |reason| self.has(*reason))
+    pub fn iter(self) -> impl Iterator<Item = UnjudgedReason> {
+        UnjudgedReason::ALL.iter().copied().filter(move |reason| self.has(*reason))
     }
 }

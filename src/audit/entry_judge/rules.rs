@@ -4,7 +4,7 @@
 
 use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
-use super::reason::{Reason, Reasons};
+use super::reason::{UnjudgedReason, UnjudgedReasons};
 use crate::mcp::pattern::Pattern;
 use crate::message::target::{Origin, Origins};
 use crate::profile::{ComponentRules, Presence, Profile, TagRule, Window};
@@ -88,10 +88,14 @@ pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
 }
 
 /// Returns the reasons why the rules of an entry are laxer than the auditor's rules.
-pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRules) -> Reasons {
-    let mut reasons = Reasons::default();
+pub(super) fn lax(
+    rules: Option<&Rules>,
+    demanded: &Profile,
+    pinned: &PinnedRules,
+) -> UnjudgedReasons {
+    let mut reasons = UnjudgedReasons::default();
     let Some(rules) = rules else {
-        reasons.add(Reason::Rules);
+        reasons.add(UnjudgedReason::NoRules);
         return reasons;
     };
     let back = match (rules.window, demanded.window.back) {
@@ -109,7 +113,7 @@ pub(super) fn lax(rules: Option<&Rules>, demanded: &Profile, pinned: &PinnedRule
         is_laxer(&Profile { window, ..named }, pinned)
     });
     if back || laxer || rules.ahead > demanded.window.ahead {
-        reasons.add(Reason::LaxRules);
+        reasons.add(UnjudgedReason::LaxRules);
     }
     reasons
 }

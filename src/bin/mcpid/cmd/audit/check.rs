@@ -5,7 +5,7 @@ mod page;
 
 use mcpid::audit::check::{self, CheckedEvidence};
 use mcpid::audit::entry::{Event, Request};
-use mcpid::audit::entry_judge::Reason;
+use mcpid::audit::entry_judge::UnjudgedReason;
 use mcpid::audit::explain::{Explanation, explain};
 use mcpid::audit::{Verdict, proof};
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
@@ -123,7 +123,7 @@ struct EvidencePage<'a> {
 
 impl EvidencePage<'_> {
     fn reasons(&self) -> Vec<&'static str> {
-        self.checked.judged.reasons.iter().map(Reason::as_str).collect()
+        self.checked.judged.reasons.iter().map(UnjudgedReason::as_str).collect()
     }
 
     /// Returns the steps of verification that could not be repeated.

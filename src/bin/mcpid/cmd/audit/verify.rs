@@ -6,7 +6,7 @@ use std::time::Instant;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcpid::audit::auditor::{self, Auditor, AuditorInputs, EntryLine, Report, UsedNonces};
-use mcpid::audit::entry_judge::{AuditorTrust, EntryFindings, EntryJudge, Reason};
+use mcpid::audit::entry_judge::{AuditorTrust, EntryFindings, EntryJudge, UnjudgedReason};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
@@ -328,7 +328,7 @@ fn words(
             });
         }
     }
-    for reason in Reason::ALL {
+    for reason in UnjudgedReason::ALL {
         if let Some(n) = report.unjudged.get(reason.as_str()) {
             let n = plural(*n, "entry", "entries");
             numbers.push(("unjudged", format!("{n}: {}", reason.text())));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mcpid::audit::Verdict;
 use mcpid::audit::entry::Entry;
-use mcpid::audit::entry_judge::{JudgedTouch, Reason};
+use mcpid::audit::entry_judge::{JudgedTouch, UnjudgedReason};
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, short_name, text};
 
@@ -183,11 +183,12 @@ impl EvidencePage<'_> {
     /// Describes a request that was not found good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
         let reasons = self.checked.judged.reasons;
-        let of_the_key = [Reason::Signer, Reason::NotTrustedThen, Reason::Base];
+        let of_the_key =
+            [UnjudgedReason::Signer, UnjudgedReason::NotTrustedThen, UnjudgedReason::BaseNotKept];
         if of_the_key.into_iter().any(|reason| reasons.has(reason)) {
             return format!("It is not shown who signed {asked}.");
         }
-        match reasons.has(Reason::PartlySigned) {
+        match reasons.has(UnjudgedReason::PartlySigned) {
             true => format!("{who} signed parts of {asked}; the rest is only claimed."),
             false => format!("{who} signed {asked}, but it cannot be called good."),
         }
@@ -238,7 +239,7 @@ impl EvidencePage<'_> {
     fn checks(&self, args: &AuditCheckArgs) -> Vec<PageCheck> {
         let (checked, held, open) = (self.checked, PageCheck::held, PageCheck::open);
         let judged = &checked.judged;
-        let without = |reason: Reason| judged.reasons.has(reason).then(|| reason.text());
+        let without = |reason: UnjudgedReason| judged.reasons.has(reason).then(|| reason.text());
         let size = checked.checkpoint.size;
         let mut list = vec![
             held(
@@ -258,7 +259,7 @@ impl EvidencePage<'_> {
                  key, client id, nonce, digest, verdict and code",
             ),
         ];
-        list.push(match without(Reason::Base) {
+        list.push(match without(UnjudgedReason::BaseNotKept) {
             Some(why) => open("Signature", why),
             None => {
                 let of_ec = |key: &str| key.contains("\"kty\":\"EC\"");
@@ -272,26 +273,28 @@ impl EvidencePage<'_> {
                 held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
             }
         });
-        list.push(match (without(Reason::Signer), without(Reason::NotTrustedThen)) {
-            (Some(why), _) | (_, Some(why)) => open("Key", why),
-            _ => held("Key", "in the given trust file, valid then, and not revoked then"),
-        });
-        list.push(match without(Reason::PartlySigned) {
+        list.push(
+            match (without(UnjudgedReason::Signer), without(UnjudgedReason::NotTrustedThen)) {
+                (Some(why), _) | (_, Some(why)) => open("Key", why),
+                _ => held("Key", "in the given trust file, valid then, and not revoked then"),
+            },
+        );
+        list.push(match without(UnjudgedReason::PartlySigned) {
             Some(why) => open("Coverage", why),
-            None if judged.base_not_kept => open("Coverage", Reason::Base.text()),
+            None if judged.base_not_kept => open("Coverage", UnjudgedReason::BaseNotKept.text()),
             None if args.pins.allow_uncovered.is_empty() && args.pins.profile.is_none() => {
                 held("Coverage", "method, target and the digest of the content are signed")
             }
             None => held("Coverage", "what the given rules demand is signed"),
         });
-        let rules = [Reason::LaxRules, Reason::Rules, Reason::Origin];
+        let rules = [UnjudgedReason::LaxRules, UnjudgedReason::NoRules, UnjudgedReason::Origin];
         list.push(match rules.into_iter().find_map(without) {
             Some(why) => open("Rules", why),
             None => {
                 held("Rules", "not laxer than their profile, or than the rules that were given")
             }
         });
-        match (&judged.touch, without(Reason::Touch)) {
+        match (&judged.touch, without(UnjudgedReason::Touch)) {
             (Some(touch), _) if touch.is_confirmed() => list.push(held(
                 "Touch",
                 "a security key signed over the signer's signature, with its presence flag set; by the \
@@ -301,7 +304,7 @@ impl EvidencePage<'_> {
             (None, Some(why)) => list.push(open("Touch", why)),
             (None, None) => {}
         }
-        list.push(match without(Reason::Clock) {
+        list.push(match without(UnjudgedReason::Clock) {
             Some(why) => open("Times", why),
             None if !checked.times_fit => open("Times", CLOCK_ALLOWED),
             None => held("Times", "those of signing, judging and appending fit each other"),
@@ -325,15 +328,15 @@ impl EvidencePage<'_> {
         });
         // The reasons in `shown` have a line above. Each other reason gets a line here.
         let shown = [
-            Reason::Base,
-            Reason::Signer,
-            Reason::NotTrustedThen,
-            Reason::PartlySigned,
-            Reason::LaxRules,
-            Reason::Rules,
-            Reason::Origin,
-            Reason::Touch,
-            Reason::Clock,
+            UnjudgedReason::BaseNotKept,
+            UnjudgedReason::Signer,
+            UnjudgedReason::NotTrustedThen,
+            UnjudgedReason::PartlySigned,
+            UnjudgedReason::LaxRules,
+            UnjudgedReason::NoRules,
+            UnjudgedReason::Origin,
+            UnjudgedReason::Touch,
+            UnjudgedReason::Clock,
         ];
         let rest = judged.reasons.iter().filter(|reason| !shown.contains(reason));
         list.extend(rest.map(|reason| open("Besides", reason.text())));
@@ -343,7 +346,7 @@ impl EvidencePage<'_> {
     fn not_proven(&self, page: &mut String) {
         parts::section(page, "What is not proven", "");
         let mut list: Vec<String> = self.open.clone();
-        let reasons = self.checked.judged.reasons.iter().map(Reason::text);
+        let reasons = self.checked.judged.reasons.iter().map(UnjudgedReason::text);
         list.extend(reasons.map(str::to_owned).filter(|_| self.checked.fault.is_none()));
         // For a refused request, the list of open points already says this.
         let refused = usize::from(self.tone() == Tone::Refused);

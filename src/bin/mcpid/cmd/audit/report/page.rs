@@ -5,7 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::entry_judge::Reason;
+use mcpid::audit::entry_judge::UnjudgedReason;
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, text};
 
@@ -267,7 +267,7 @@ fn checks(verdict: &LogVerdict) -> Vec<PageCheck> {
             "no nonce of the verified requests that were read was used twice by its key",
         ),
     ];
-    for reason in Reason::ALL {
+    for reason in UnjudgedReason::ALL {
         if let Some(n) = report.unjudged.get(reason.as_str()) {
             list.push(open(
                 "Entries not judged",
