@@ -277,8 +277,8 @@ fn check(
         if let Some(why) = line.fault {
             return Err(LogError::Archive { path: file.path.clone(), why });
         }
-        if !line.whole || line.n >= next {
-            return Err(changed(format!("entry {} is not what was written", line.n)));
+        if !line.whole || line.position >= next {
+            return Err(changed(format!("entry {} is not what was written", line.position)));
         }
         let mut same = true;
         frontier.push(entry::leaf(&line.bytes), |hash| {
@@ -286,9 +286,12 @@ fn check(
             same &= stored.read_exact(&mut other).is_ok() && other == *hash;
         });
         if !same {
-            return Err(changed(format!("entry {} is not the one whose hash is stored", line.n)));
+            return Err(changed(format!(
+                "entry {} is not the one whose hash is stored",
+                line.position
+            )));
         }
-        if line.n == 0
+        if line.position == 0
             && let Ok(entry) = entry::parse(&line.bytes)
             && let Event::After(after) = entry.event
         {

@@ -175,8 +175,8 @@ impl Auditor {
         if self.frontier.size() == 0 && self.report.entries == 0 {
             self.compare_checkpoints();
         }
-        if entry.named > self.position {
-            self.skip_archived(entry.named);
+        if entry.position_by_name > self.position {
+            self.skip_archived(entry.position_by_name);
         }
         if let Some(suspect) = self.suspect.take() {
             self.conclude(suspect, entry.stamp.map(|(n, _)| n));
@@ -196,8 +196,8 @@ impl Auditor {
                 Some(SuspectEntry { place, n, why: Some(why), what: FindingKind::Changed });
         } else if n != Some(place) {
             self.suspect = Some(SuspectEntry { place, n, why: None, what: FindingKind::Changed });
-        } else if entry.named != position && !self.displaced {
-            let why = format!("by its name it would begin with entry {}", entry.named);
+        } else if entry.position_by_name != position && !self.displaced {
+            let why = format!("by its name it would begin with entry {}", entry.position_by_name);
             self.find(FindingKind::File, Some(place), why);
         } else if let Some(time) = entry.stamp.map(|(_, time)| time) {
             match self.time {

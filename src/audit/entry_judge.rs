@@ -94,8 +94,8 @@ impl EntryJudge {
     pub fn judge_line(&mut self, line: &EntryLine) -> EntryFindings {
         let bytes = u64::try_from(line.bytes.len()).unwrap_or(u64::MAX);
         let mut looked = EntryFindings {
-            n: line.n,
-            named: line.named,
+            position: line.position,
+            position_by_name: line.position_by_name,
             leaf: tree::leaf(&line.bytes),
             whole: line.whole,
             stamp: None,

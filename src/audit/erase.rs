@@ -205,7 +205,9 @@ fn write_tombstone(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> 
                         read = Err(LogError::Archive { path: file.path.clone(), why });
                         return Ok(());
                     }
-                    Ok(line) if line.n == erasure.n => out.write_all(&erasure.tombstone())?,
+                    Ok(line) if line.position == erasure.n => {
+                        out.write_all(&erasure.tombstone())?
+                    }
                     Ok(mut line) => {
                         line.bytes.push(b'\n');
                         out.write_all(&line.bytes)?;

@@ -147,7 +147,7 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
     let keys = keys_of(request);
     let clock = clock.filter(|line| offset_of(&line.bytes) != Some(0));
     let clock = clock.map(|line| {
-        let (n, entry) = (line.n, STANDARD.encode(&line.bytes));
+        let (n, entry) = (line.position, STANDARD.encode(&line.bytes));
         inclusion(&nodes, &line, &checkpoint).map(|proof| ClockEntry { n, entry, proof })
     });
     let json = EvidenceJson {
@@ -219,10 +219,12 @@ fn inclusion(
     line: &EntryLine,
     checkpoint: &Checkpoint,
 ) -> Result<Vec<String>, ProofError> {
-    let proof = tree::inclusion(nodes, line.n, checkpoint.size)?;
+    let proof = tree::inclusion(nodes, line.position, checkpoint.size)?;
     let leaf = tree::leaf(&line.bytes);
-    if tree::root_of_inclusion(&leaf, line.n, checkpoint.size, &proof) != Some(checkpoint.root) {
-        let why = format!("entry {} is not under the root of the checkpoint", line.n);
+    if tree::root_of_inclusion(&leaf, line.position, checkpoint.size, &proof)
+        != Some(checkpoint.root)
+    {
+        let why = format!("entry {} is not under the root of the checkpoint", line.position);
         return Err(ProofError::Damaged(why));
     }
     Ok(proof.iter().map(|hash| STANDARD.encode(hash)).collect())

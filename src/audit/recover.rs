@@ -159,24 +159,26 @@ fn replay(
         for line in EntryLines::open(path, *first)? {
             let line = line?;
             let torn = !line.whole || line.bytes.contains(&0);
-            if torn && is_last && checkpoint.size <= line.n {
+            if torn && is_last && checkpoint.size <= line.position {
                 break;
             }
-            if is_last && line.n == checkpoint.size && is_unfinished_statement(path, &line)? {
+            if is_last && line.position == checkpoint.size && is_unfinished_statement(path, &line)?
+            {
                 break;
             }
             let entry = entry::parse(&line.bytes).ok().filter(|_| line.whole);
-            let Some(entry) = entry.filter(|e| e.n == line.n && e.time >= time) else {
-                return Err(changed(format!("entry {} is not what was written", line.n)));
+            let Some(entry) = entry.filter(|e| e.n == line.position && e.time >= time) else {
+                return Err(changed(format!("entry {} is not what was written", line.position)));
             };
             if successor.is_some() {
-                return Err(changed(format!("entry {} stands behind its end", line.n)));
+                return Err(changed(format!("entry {} stands behind its end", line.position)));
             }
             if let Event::Erased(_) | Event::Closed(_) = entry.event
-                && line.n >= checkpoint.size
+                && line.position >= checkpoint.size
             {
                 let event = entry.event.as_str();
-                let why = format!("entry {} is about {event:?}, and under no checkpoint", line.n);
+                let why =
+                    format!("entry {} is about {event:?}, and under no checkpoint", line.position);
                 return Err(changed(why));
             }
             match &entry.event {
@@ -191,8 +193,9 @@ fn replay(
             let leaf = match entry.event {
                 // An entry is erased only after a checkpoint over the record of its erasure, and
                 // such a checkpoint also covers the entry.
-                Event::Tombstone(_) if line.n >= checkpoint.size => {
-                    let why = format!("entry {} is a tombstone, and under no checkpoint", line.n);
+                Event::Tombstone(_) if line.position >= checkpoint.size => {
+                    let why =
+                        format!("entry {} is a tombstone, and under no checkpoint", line.position);
                     return Err(changed(why));
                 }
                 Event::Tombstone(tombstone) => {
@@ -233,7 +236,7 @@ fn replay(
 /// would sign the forgery.
 fn is_unfinished_statement(path: &Path, line: &EntryLine) -> Result<bool, LogError> {
     let rest: Vec<EntryLine> =
-        EntryLines::open_at(path, line.n, line.offset)?.take(3).collect::<Result<_, _>>()?;
+        EntryLines::open_at(path, line.position, line.offset)?.take(3).collect::<Result<_, _>>()?;
     let events: Vec<_> = rest
         .iter()
         .map(|line| entry::parse(&line.bytes).ok().filter(|_| line.whole))

@@ -24,7 +24,7 @@ const MAX_SHORT_LINES: u32 = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryLine {
     /// The position of the line in the log, counted from the first line of the first file.
-    pub n: u64,
+    pub position: u64,
     /// The line's bytes, without the line feed.
     pub bytes: Vec<u8>,
     /// Whether the line ends with a line feed.
@@ -33,7 +33,7 @@ pub struct EntryLine {
     pub offset: u64,
     /// The position of the line by the name of its file: the number in the name, plus the lines
     /// before it in the file. It differs from `n` if entries are missing.
-    pub named: u64,
+    pub position_by_name: u64,
     /// The damage, if the file cannot be read completely.
     pub fault: Option<String>,
 }
@@ -43,7 +43,7 @@ pub(super) struct EntryLines {
     reader: Box<dyn BufRead + Send>,
     path: PathBuf,
     packed: bool,
-    n: u64,
+    position: u64,
     offset: u64,
     /// Length of the last line in bytes, which is the capacity reserved for the next line.
     length: usize,
@@ -59,22 +59,41 @@ impl EntryLines {
     }
 
     pub(super) fn of(file: &EntryFile) -> Result<Self, LogError> {
-        let EntryFile { first: n, path, packed } = file.clone();
+        let EntryFile { first: position, path, packed } = file.clone();
         let opened = files::read(&path)?;
         let reader: Box<dyn BufRead + Send> = match packed {
             true => Box::new(BufReader::with_capacity(256 * 1024, Unpacker::new(opened))),
             false => Box::new(BufReader::with_capacity(256 * 1024, opened)),
         };
-        Ok(EntryLines { reader, path, packed, n, offset: 0, length: 0, ended: false, short: 0 })
+        Ok(EntryLines {
+            reader,
+            path,
+            packed,
+            position,
+            offset: 0,
+            length: 0,
+            ended: false,
+            short: 0,
+        })
     }
 
-    /// Opens a file that is not packed at the line of entry `n`, `offset` bytes from its begin.
-    pub(super) fn open_at(path: &Path, n: u64, offset: u64) -> Result<Self, LogError> {
+    /// Opens a file that is not packed at the line with this `position`, `offset` bytes after the
+    /// beginning of the file.
+    pub(super) fn open_at(path: &Path, position: u64, offset: u64) -> Result<Self, LogError> {
         let mut opened = files::read(path)?;
         opened.seek(SeekFrom::Start(offset)).map_err(|e| LogError::io("read", path, e))?;
         let reader = Box::new(BufReader::with_capacity(64 * 1024, opened));
         let path = path.to_owned();
-        Ok(EntryLines { reader, path, packed: false, n, offset, length: 0, ended: false, short: 0 })
+        Ok(EntryLines {
+            reader,
+            path,
+            packed: false,
+            position,
+            offset,
+            length: 0,
+            ended: false,
+            short: 0,
+        })
     }
 
     fn read(&mut self) -> io::Result<Option<EntryLine>> {
@@ -100,21 +119,35 @@ impl EntryLines {
             self.ended = true;
         }
         self.short += u32::from(bytes.len() < MIN_LINE_BYTES);
-        let (n, offset) = (self.n, self.offset);
-        self.n = self.n.saturating_add(1);
+        let (position, offset) = (self.position, self.offset);
+        self.position = self.position.saturating_add(1);
         self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(Some(EntryLine { n, bytes, whole, offset, named: n, fault: None }))
+        Ok(Some(EntryLine {
+            position,
+            bytes,
+            whole,
+            offset,
+            position_by_name: position,
+            fault: None,
+        }))
     }
 
     /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why`
     /// says what the file is or has.
     fn end_with_fault(&mut self, why: &str) -> EntryLine {
         self.ended = true;
-        let (n, offset) = (self.n, self.offset);
+        let (position, offset) = (self.position, self.offset);
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let kind = if self.packed { "archive" } else { "file" };
         let fault = Some(format!("its {kind} {name} {why}"));
-        EntryLine { n, bytes: Vec::new(), whole: false, offset, named: n, fault }
+        EntryLine {
+            position,
+            bytes: Vec::new(),
+            whole: false,
+            offset,
+            position_by_name: position,
+            fault,
+        }
     }
 }
 
@@ -139,7 +172,7 @@ impl Iterator for EntryLines {
 pub fn lines(
     folder: &Folder,
 ) -> Result<impl Iterator<Item = Result<EntryLine, LogError>>, LogError> {
-    let mut place = 0_u64;
+    let mut position = 0_u64;
     Ok(archived::entry_files(folder)?
         .into_iter()
         .flat_map(|file| match EntryLines::of(&file) {
@@ -148,8 +181,8 @@ pub fn lines(
         })
         .map(move |line| {
             line.map(|line| {
-                let line = EntryLine { n: place, ..line };
-                place = place.saturating_add(1);
+                let line = EntryLine { position, ..line };
+                position = position.saturating_add(1);
                 line
             })
         }))
@@ -176,7 +209,7 @@ pub(super) fn line(
     let mut picked = None;
     for line in EntryLines::of(file)? {
         let line = line?;
-        if line.n == n {
+        if line.position == n {
             return Ok(line.whole.then_some((line, picked)));
         }
         if wanted(&line) {
@@ -196,7 +229,7 @@ pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<EntryLine>, Log
         if let Some(why) = line.fault {
             return Err(LogError::Archive { path: file.path.clone(), why });
         }
-        if line.n == n {
+        if line.position == n {
             return Ok(line.whole.then_some(line));
         }
     }

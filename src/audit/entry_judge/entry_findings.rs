@@ -14,9 +14,9 @@ use crate::clock::Timestamp;
 #[non_exhaustive]
 pub struct EntryFindings {
     /// The entry's position in the log, counted from the first line of the first file.
-    pub n: u64,
+    pub position: u64,
     /// The entry's position, counted from the number in the name of its file.
-    pub(in crate::audit) named: u64,
+    pub(in crate::audit) position_by_name: u64,
     /// The leaf hash of the entry.
     pub leaf: Hash,
     /// Whether the line ends with a line feed.
