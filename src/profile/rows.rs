@@ -111,7 +111,7 @@ impl Profile {
             key_lookup: KeyLookup::Thumbprint,
             key_purpose: None,
             refuse_published: true,
-            tag: TagRule::Bound,
+            tag: TagRule::KeyIdOrClientId,
             client_field: None,
             target: TargetForm::Exact,
             digest: Presence::Required,

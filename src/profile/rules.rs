@@ -68,7 +68,7 @@ pub enum KeyLookup {
 #[non_exhaustive]
 pub enum TagRule {
     /// `tag` must be the key id or a client id that the trust entry lists.
-    Bound,
+    KeyIdOrClientId,
     /// `tag` must be exactly this text.
     Exactly(&'static str),
     /// `tag` must be absent or this text. With this text, `keyid` must be a thumbprint. A signature

@@ -22,7 +22,7 @@ impl Signer {
         let fixed = match self.profile.tag {
             TagRule::Exactly(text) => Some(text),
             TagRule::UntaggedOr(text) => self.tag.as_ref().map(|_| text),
-            TagRule::Bound | TagRule::AnyText | TagRule::Ignored => {
+            TagRule::KeyIdOrClientId | TagRule::AnyText | TagRule::Ignored => {
                 return Ok(Some(self.tag.as_deref().unwrap_or(id)));
             }
         };

@@ -37,7 +37,7 @@ pub fn profiles(
         let by_tag = match profile.tag {
             TagRule::Exactly(text) => tag == Some(text),
             TagRule::UntaggedOr(text) => tag == Some(text) && client::named(&profile, head).is_ok(),
-            TagRule::Bound | TagRule::AnyText | TagRule::Ignored => false,
+            TagRule::KeyIdOrClientId | TagRule::AnyText | TagRule::Ignored => false,
         };
         let lacks = lacking(&profile, (head, has_body), (label, params));
         ProfileFit {

@@ -83,7 +83,7 @@ pub(super) fn judge(
                 .with("revoked_at", revoked));
         }
     }
-    if profile.tag == TagRule::Bound {
+    if profile.tag == TagRule::KeyIdOrClientId {
         let tag = parameters.tag.unwrap_or_default();
         if !entry.may_use_tag(tag) {
             return Err(refuse(

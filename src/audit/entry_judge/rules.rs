@@ -128,7 +128,8 @@ fn is_laxer(named: &Profile, pinned: &Profile) -> bool {
         || less(named.nonce, pinned.nonce)
         || less(named.expiry.presence, pinned.expiry.presence)
         || named.key_kinds.iter().any(|kind| !pinned.key_kinds.contains(kind))
-        || (pinned.tag != named.tag && matches!(pinned.tag, TagRule::Bound | TagRule::Exactly(_)))
+        || (pinned.tag != named.tag
+            && matches!(pinned.tag, TagRule::KeyIdOrClientId | TagRule::Exactly(_)))
         || (pinned.lifetime().is_some() && named.lifetime().is_none())
 }
 
