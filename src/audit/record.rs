@@ -102,8 +102,8 @@ impl<'a> RecordRules<'a> {
         let profile = verifier.profile();
         RecordRules {
             profile: &profile.name,
-            window: profile.window.back,
-            ahead: profile.window.ahead,
+            window: profile.window.max_age,
+            ahead: profile.window.max_skew,
             require: &verifier.coverage_overrides().require,
             allow_uncovered: &verifier.coverage_overrides().allow_uncovered,
             origins: verifier.origins().iter().map(ToString::to_string).collect(),
@@ -115,8 +115,8 @@ impl<'a> RecordRules<'a> {
     fn of_profile(profile: &'a Profile) -> Self {
         RecordRules {
             profile: &profile.name,
-            window: profile.window.back,
-            ahead: profile.window.ahead,
+            window: profile.window.max_age,
+            ahead: profile.window.max_skew,
             require: &[],
             allow_uncovered: &[],
             origins: Vec::new(),

@@ -32,7 +32,7 @@ pub struct EntryLine {
     /// The position of the line in its file, in bytes.
     pub offset: u64,
     /// The position of the line by the name of its file: the number in the name, plus the lines
-    /// before it in the file. It differs from `n` if entries are missing.
+    /// before it in the file. It differs from `position` if entries are missing.
     pub position_by_name: u64,
     /// The damage, if the file cannot be read completely.
     pub fault: Option<String>,

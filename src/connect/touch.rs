@@ -97,7 +97,7 @@ impl fmt::Debug for TouchSettings {
 
 /// Returns how long a person has for a touch beside the signatures of `signer`.
 pub(super) fn time_limit(signer: &Signer) -> Duration {
-    let window = signer.profile().window.back;
+    let window = signer.profile().window.max_age;
     let life = signer.ttl().into_iter().chain(window).min().unwrap_or(0);
     Duration::from_secs(u64::try_from(life.saturating_sub(FOR_SENDING)).unwrap_or(0))
 }

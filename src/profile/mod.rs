@@ -42,7 +42,7 @@ impl NamedProfile {
 /// ```
 /// use mcpid::profile::{Profile, Window};
 ///
-/// let slower = Profile { window: Window { back: Some(120), ahead: 5 }, ..Profile::mcp() };
+/// let slower = Profile { window: Window { max_age: Some(120), max_skew: 5 }, ..Profile::mcp() };
 /// assert!(slower.components.covers_if_carried("mcp-session-id"));
 /// assert!(slower.components.covers_if_carried("mcp-param-region"));
 /// assert!(!slower.components.covers_if_carried("user-agent"));
@@ -163,7 +163,7 @@ impl Profile {
         let Expiry { presence, longest, last } = self.expiry;
         let by_expiry = longest.filter(|_| presence == Presence::Required);
         let by_expiry = by_expiry.map(|longest| longest.saturating_add(last));
-        match (self.window.back, by_expiry) {
+        match (self.window.max_age, by_expiry) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }

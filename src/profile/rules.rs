@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use crate::message::{Head, RequestTarget};
 
-/// How long before and after its creation a request is valid, in seconds.
+/// The seconds around `created` in which a request is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The most seconds that may have passed since `created`. `None`: only `expires` ends the
-    /// validity.
-    pub back: Option<i64>,
-    /// The most seconds by which `created` may lie in the future, because clocks differ.
-    pub ahead: i64,
+    /// The most seconds that may have passed since `created` (`--window`). `None`: only `expires`
+    /// ends the validity.
+    pub max_age: Option<i64>,
+    /// The most seconds by which `created` may lie in the future, because clocks differ
+    /// (`--ahead`).
+    pub max_skew: i64,
 }
 
 /// The rules for `expires`.

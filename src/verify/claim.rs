@@ -122,7 +122,7 @@ impl Verifier {
     pub fn retention(&self) -> Retention {
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
         let lifetime = self.profile.lifetime().unwrap_or(0);
-        Retention::new(whole(lifetime), whole(self.profile.window.ahead))
+        Retention::new(whole(lifetime), whole(self.profile.window.max_skew))
     }
 
     /// Returns until when a nonce has to be kept: as long as a verifier whose clock differs by the
@@ -130,10 +130,10 @@ impl Verifier {
     /// nonce and neither window nor `expires` ends within a day.
     fn until(&self, one: &VerifiedSignature, now: Timestamp) -> Option<Timestamp> {
         let VerifiedSignature { created, expires, .. } = *one;
-        match (self.profile.window.back, created, expires) {
+        match (self.profile.window.max_age, created, expires) {
             // A profile that demands a nonce needs each one kept, also for more than a day.
-            (Some(back), Some(created), _)
-                if back <= MAX_OPTIONAL_NONCE_SECONDS
+            (Some(max_age), Some(created), _)
+                if max_age <= MAX_OPTIONAL_NONCE_SECONDS
                     || self.profile.nonce == Presence::Required =>
             {
                 Some(self.retention().until(created))

@@ -113,7 +113,7 @@ pub(super) fn absent(
     present: [bool; NAMES.len()],
 ) -> impl Iterator<Item = &'static str> {
     // The window begins at `created`, so `created` is needed.
-    let counted = profile.window.back.is_some();
+    let counted = profile.window.max_age.is_some();
     let demanded = [
         profile.created == Presence::Required || counted,
         profile.expiry.presence == Presence::Required,

@@ -1,7 +1,7 @@
 //! Step 5: compares `created` and `expires` with the current time.
 //!
-//! A request is valid from `created − ahead` to `created + back` (both inclusive), and to the last
-//! second that the profile allows at or after `expires`. All sums saturate, because the client
+//! A request is valid from `created − max_skew` to `created + max_age` (both inclusive), and to the
+//! last second that the profile allows at or after `expires`. All sums saturate, because the client
 //! chooses the numbers.
 
 use crate::clock::Timestamp;
@@ -35,14 +35,14 @@ pub fn judge(
     let (window, Expiry { longest, last, .. }) = (profile.window, profile.expiry);
     if let Some(created) = created {
         let early = created.since(now);
-        if early > window.ahead {
+        if early > window.max_skew {
             return Err(Rejection::new(
                 Step::Window,
                 Code::NotYetValid,
                 format!("created {} from now", span(early)),
             )
             .with("created", created)
-            .with("now", format!("{now}, {} s ahead allowed", window.ahead)));
+            .with("now", format!("{now}, {} s ahead allowed", window.max_skew)));
         }
     }
     if let Some(expires) = expires
@@ -69,13 +69,17 @@ pub fn judge(
             .with("created", created)
             .with("expires", expires));
     }
-    if let (Some(created), Some(back)) = (created, window.back) {
+    if let (Some(created), Some(max_age)) = (created, window.max_age) {
         let age = now.since(created);
-        if age > back {
+        if age > max_age {
             return Err(Rejection::new(
                 Step::Window,
                 Code::Expired,
-                format!("created {} ago, {} too long", span(age), span(age.saturating_sub(back))),
+                format!(
+                    "created {} ago, {} too long",
+                    span(age),
+                    span(age.saturating_sub(max_age))
+                ),
             )
             .with("created", created)
             .with("now", now_and(now, window)));
@@ -85,8 +89,8 @@ pub fn judge(
 }
 
 fn now_and(now: Timestamp, window: Window) -> String {
-    match window.back {
-        Some(back) => format!("{now}, window {back} s"),
+    match window.max_age {
+        Some(max_age) => format!("{now}, window {max_age} s"),
         None => format!("{now}, no window"),
     }
 }

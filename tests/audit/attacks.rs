@@ -94,7 +94,7 @@ fn a_signature_without_its_base_vouches_for_nothing() {
 #[test]
 fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_them_good() {
     let rfc9421 = |window| Profile {
-        window: mcpid::profile::Window { back: window, ahead: 5 },
+        window: mcpid::profile::Window { max_age: window, max_skew: 5 },
         ..Profile::rfc9421()
     };
     let record = |covers: &[&str], profile: Profile| {

@@ -38,7 +38,9 @@ fn one(seed: u64) {
             ]),
         ];
         let profile = match wide {
-            true => Profile { window: Window { back: Some(120), ahead: 60 }, ..Profile::mcp() },
+            true => {
+                Profile { window: Window { max_age: Some(120), max_skew: 60 }, ..Profile::mcp() }
+            }
             false => Profile::mcp(),
         };
         let verifier = fixture.verifier_by(profile);

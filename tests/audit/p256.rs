@@ -19,7 +19,7 @@ fn secret() -> SecretKey {
 }
 
 fn profile() -> Profile {
-    Profile { window: Window { back: Some(30), ahead: 5 }, ..Profile::rfc9421() }
+    Profile { window: Window { max_age: Some(30), max_skew: 5 }, ..Profile::rfc9421() }
 }
 
 /// Returns a log with one verified entry, and its line.

@@ -6,7 +6,7 @@ use mcpid::verify::window::{judge, span};
 
 use crate::fixtures::{CREATED, Call, Input, Judge, key, time};
 
-const MCP: Window = Window { back: Some(30), ahead: 5 };
+const MCP: Window = Window { max_age: Some(30), max_skew: 5 };
 
 fn at(
     window: Window,
@@ -50,7 +50,7 @@ fn expires_is_excluded() {
     assert_eq!(at(MCP, Some(1_000), Some(1_031), 1_030), Ok(()));
     assert_eq!(at(MCP, Some(1_000), Some(9_999), 1_031), LATE);
     // `expires` is also judged without `created`.
-    let none = Window { back: None, ahead: 5 };
+    let none = Window { max_age: None, max_skew: 5 };
     assert_eq!(at(none, None, Some(1_010), 1_009), Ok(()));
     assert_eq!(at(none, None, Some(1_010), 1_010), LATE);
 }
@@ -62,7 +62,7 @@ fn a_request_both_early_and_late_is_called_early() {
 
 #[test]
 fn a_window_of_nothing_is_one_second() {
-    let nothing = Window { back: Some(0), ahead: 0 };
+    let nothing = Window { max_age: Some(0), max_skew: 0 };
     for (now, expected) in [(999, EARLY), (1_000, Ok(())), (1_001, LATE)] {
         assert_eq!(at(nothing, Some(1_000), None, now), expected, "{now}");
     }
@@ -70,7 +70,7 @@ fn a_window_of_nothing_is_one_second() {
 
 #[test]
 fn without_a_window_only_the_future_and_expires_count() {
-    let none = Window { back: None, ahead: 0 };
+    let none = Window { max_age: None, max_skew: 0 };
     assert_eq!(at(none, Some(1_000), None, i64::MAX), Ok(()));
     assert_eq!(at(none, Some(1_001), None, 1_000), EARLY);
     assert_eq!(at(none, None, None, 0), Ok(()));
@@ -90,7 +90,7 @@ fn no_number_wraps_around() {
     assert_eq!(at(MCP, Some(i64::MIN), None, i64::MAX), LATE);
     assert_eq!(at(MCP, Some(i64::MAX), None, i64::MAX), Ok(()));
     assert_eq!(at(MCP, Some(i64::MIN), None, i64::MIN), Ok(()));
-    let wide = Window { back: Some(i64::MAX), ahead: i64::MAX };
+    let wide = Window { max_age: Some(i64::MAX), max_skew: i64::MAX };
     for now in [0, i64::MIN, i64::MAX] {
         assert_eq!(at(wide, Some(0), None, now), Ok(()), "{now}");
     }

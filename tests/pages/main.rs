@@ -127,7 +127,7 @@ fn lax_world() -> World {
     let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
     let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
     let mut profile = Profile::mcp();
-    profile.window.back = Some(86_400);
+    profile.window.max_age = Some(86_400);
     fixture
         .record_by(
             &recorder,

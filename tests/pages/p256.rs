@@ -24,7 +24,8 @@ fn world() -> World {
     fs::write(folder.path().join("trust.json"), json!({"keys": [jwk.clone()]}).to_string())
         .unwrap();
     fixture.registry = fixtures::registry(vec![jwk]);
-    let profile = Profile { window: Window { back: Some(30), ahead: 5 }, ..Profile::rfc9421() };
+    let profile =
+        Profile { window: Window { max_age: Some(30), max_skew: 5 }, ..Profile::rfc9421() };
     let signer = Signer::new(Arc::new(secret), &profile).unwrap();
     let fields = [("host", "mcp.example.com"), ("content-type", "application/json")];
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();

@@ -362,7 +362,7 @@ fn a_verifier_that_servers_may_not_rely_on_makes_no_layer() {
         Err(LayerError::Profile("rfc9421".to_owned(), "a request that it accepts can be replayed"))
     );
     let mut endless = Profile::mcp();
-    endless.window.back = None;
+    endless.window.max_age = None;
     assert!(build(endless, origins(), claim()).is_err());
     let mut blind = Profile::mcp();
     blind.components.always.retain(|c| c != "content-digest");

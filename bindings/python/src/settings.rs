@@ -221,8 +221,8 @@ impl VerifierSettings {
                 return Err(PyValueError::new_err(message));
             }
         }
-        profile.window.back = window.or(profile.window.back);
-        profile.window.ahead = ahead.unwrap_or(profile.window.ahead);
+        profile.window.max_age = window.or(profile.window.max_age);
+        profile.window.max_skew = ahead.unwrap_or(profile.window.max_skew);
         let overrides = overrides(&profile, changes)?;
         let origins = origins(origin)?;
         let registry = Arc::new(trust.load()?);

@@ -63,7 +63,7 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<AppliedRules
     };
     let profile = Profile::named(&rules.profile);
     let profile = profile.ok_or(format!("there is no profile {:?}", rules.profile))?;
-    let window = Window { back: rules.window, ahead: rules.ahead };
+    let window = Window { max_age: rules.window, max_skew: rules.ahead };
     let origins = rules.origins.iter().map(|origin| Origin::parse(origin));
     let origins = origins.collect::<Result<_, _>>().map_err(|e| format!("its origins: {e}"))?;
     let changes = CoverageOverrides {
@@ -81,8 +81,8 @@ pub(super) fn demanded(rules: Option<&Rules>, pinned: &PinnedRules) -> Profile {
     let named = rules.and_then(|rules| Profile::named(&rules.profile));
     let profile = pinned.profile.clone().or(named).unwrap_or_else(Profile::mcp);
     let window = Window {
-        back: pinned.window.or(profile.window.back),
-        ahead: pinned.ahead.unwrap_or(profile.window.ahead),
+        max_age: pinned.window.or(profile.window.max_age),
+        max_skew: pinned.ahead.unwrap_or(profile.window.max_skew),
     };
     Profile { window, ..profile }
 }
@@ -98,7 +98,7 @@ pub(super) fn lax(
         reasons.add(UnjudgedReason::NoRules);
         return reasons;
     };
-    let back = match (rules.window, demanded.window.back) {
+    let is_longer = match (rules.window, demanded.window.max_age) {
         (Some(said), Some(most)) => said > most,
         // Without a window, a signature of any age is accepted, unless the profile limits the
         // lifetime of each signature. Such rules are lax, unless the auditor chose a profile
@@ -109,10 +109,10 @@ pub(super) fn lax(
     };
     let named = Profile::named(&rules.profile);
     let laxer = named.zip(pinned.profile.as_ref()).is_some_and(|(named, pinned)| {
-        let window = Window { back: rules.window, ahead: rules.ahead };
+        let window = Window { max_age: rules.window, max_skew: rules.ahead };
         is_laxer(&Profile { window, ..named }, pinned)
     });
-    if back || laxer || rules.ahead > demanded.window.ahead {
+    if is_longer || laxer || rules.ahead > demanded.window.max_skew {
         reasons.add(UnjudgedReason::LaxRules);
     }
     reasons

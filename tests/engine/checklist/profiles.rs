@@ -129,7 +129,7 @@ fn rfc9421_accepts_any_valid_signature() {
     }
     assert_eq!(judge().at(CREATED + 30).refusal(&rfc(|_| ())), (5, Code::Expired));
     // A window can be configured. Then `created` is required.
-    let window = Window { back: Some(30), ahead: 5 };
+    let window = Window { max_age: Some(30), max_skew: 5 };
     let windowed = Judge::by(Profile { window, ..Profile::rfc9421() });
     assert_eq!(windowed.refusal(&bare), (4, Code::ParameterMissing));
     // This profile checks the digest of a body only if the request carries `Content-Digest`.
@@ -246,28 +246,28 @@ fn rfc9421_finds_keys_by_kid() {
 #[test]
 fn a_window_of_days_is_judged_like_a_short_window() {
     let day = 86_400;
-    for (profile, back, seen) in [
+    for (profile, max_age, seen) in [
         (Profile::rfc9421(), day, NonceOutcome::Fresh),
         (Profile::rfc9421(), day + 1, NonceOutcome::Unchecked),
         (Profile::mcp(), day, NonceOutcome::Fresh),
         (Profile::mcp(), day + 1, NonceOutcome::Fresh),
         (Profile::mcp(), 30 * day, NonceOutcome::Fresh),
     ] {
-        let window = Window { back: Some(back), ahead: 5 };
+        let window = Window { max_age: Some(max_age), max_skew: 5 };
         let judge = Judge::by(Profile { window, ..profile });
         let call = rfc(|i| {
             i.unset("expires");
         });
-        assert_eq!(judge.accepts(&call).nonce_outcome(), seen, "{back}");
+        assert_eq!(judge.accepts(&call).nonce_outcome(), seen, "{max_age}");
         match seen {
             NonceOutcome::Fresh => {
-                assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{back}")
+                assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "{max_age}")
             }
             _ => assert_eq!(judge.accepts(&call).nonce_outcome(), seen),
         }
     }
     // `expires` limits the life of a request whose window is long.
-    let window = Window { back: Some(day + 1), ahead: 5 };
+    let window = Window { max_age: Some(day + 1), max_skew: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());
     assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Fresh);

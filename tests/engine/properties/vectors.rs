@@ -32,7 +32,7 @@ fn our_vectors_hold_until_one_part_is_changed() {
         for (name, value) in vector["headers"].as_object().unwrap() {
             call.push(&name.to_lowercase(), value.as_str().unwrap());
         }
-        let window = Window { back: Some(300), ahead: 5 };
+        let window = Window { max_age: Some(300), max_skew: 5 };
         let for_tests = Profile { refuse_published: false, window, ..Profile::mcp() };
         let judge = Judge::by(for_tests)
             .at(file["now"].as_i64().unwrap())

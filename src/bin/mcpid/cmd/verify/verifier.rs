@@ -35,10 +35,10 @@ impl VerifierSettings {
     /// A flag or a trust file cannot be used.
     pub(crate) fn read(args: &VerifierArgs, ui: &mut Ui) -> Result<Self, Failure> {
         let mut profile = args.profile.profile();
-        let Window { back, ahead } = profile.window;
+        let Window { max_age, max_skew } = profile.window;
         profile.window = Window {
-            back: args.window.map(i64::from).or(back),
-            ahead: args.ahead.map_or(ahead, i64::from),
+            max_age: args.window.map(i64::from).or(max_age),
+            max_skew: args.ahead.map_or(max_skew, i64::from),
         };
         let changes = coverage_flags::demands(&profile, &args.require, &args.allow_uncovered)?;
         let origins = origins(&args.origin)?;
