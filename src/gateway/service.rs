@@ -273,7 +273,7 @@ impl GatewayParts {
             Err(fault) => return self.refuse(fault, None, record),
         };
         let route = self.route(&mut parts);
-        if route == Route::Nothing {
+        if route == Route::NotFound {
             return self.refuse(NOT_FOUND, page, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)

@@ -16,7 +16,7 @@ pub enum Route {
     /// An open path, whose requests need no signature.
     Open,
     /// Any other path. The server answers 404.
-    Nothing,
+    NotFound,
 }
 
 /// The paths that a front serves.
@@ -28,7 +28,7 @@ pub enum Route {
 /// assert_eq!(paths.route("POST", "/mcp"), Route::Endpoint);
 /// assert_eq!(paths.route("GET", "/healthz"), Route::Open);
 /// // Some servers would decode this to the endpoint.
-/// assert_eq!(paths.route("GET", "/%6dcp"), Route::Nothing);
+/// assert_eq!(paths.route("GET", "/%6dcp"), Route::NotFound);
 /// # Ok::<(), mcpid::tower::PathError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl Paths {
         } else if path == self.endpoint {
             Route::Endpoint
         } else {
-            Route::Nothing
+            Route::NotFound
         }
     }
 

@@ -58,7 +58,7 @@ impl BytesFront {
             let message = "the target of the request cannot be read, or has a fragment";
             return error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
         };
-        if self.paths.route(method, target.path()) == Route::Nothing {
+        if self.paths.route(method, target.path()) == Route::NotFound {
             let message = "there is nothing at this path";
             return error_response(StatusCode::NOT_FOUND, REFUSED, message, "not_found", None);
         }
