@@ -81,8 +81,8 @@ pub enum AnswerDecision {
     },
     /// The client receives `response` instead of the answer.
     Refuse {
-        /// The reason.
-        event: SessionEvent,
+        /// Why the answer is refused.
+        reason: SessionEvent,
         /// A JSON-RPC error.
         response: Response<Bytes>,
     },
@@ -143,7 +143,7 @@ impl AnswerCheck {
             Ok(event) => event,
             Err(event) => {
                 let id = self.session.as_ref().and_then(|session| session.id.as_ref());
-                return AnswerDecision::Refuse { event, response: event.response(id) };
+                return AnswerDecision::Refuse { reason: event, response: event.response(id) };
             }
         };
         let learning = self.learning.filter(|_| status == StatusCode::OK);
@@ -165,9 +165,9 @@ impl AnswerCheck {
                 }
                 response
             }
-            AnswerDecision::Refuse { event, response } => {
+            AnswerDecision::Refuse { reason, response } => {
                 let mut response = response.map(ResponseBody::refusal);
-                response.extensions_mut().insert(event);
+                response.extensions_mut().insert(reason);
                 response
             }
         }
@@ -258,7 +258,7 @@ impl fmt::Debug for AnswerDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AnswerDecision::Pass { event, .. } => write!(f, "Pass({event:?})"),
-            AnswerDecision::Refuse { event, .. } => write!(f, "Refuse({event:?})"),
+            AnswerDecision::Refuse { reason, .. } => write!(f, "Refuse({reason:?})"),
         }
     }
 }

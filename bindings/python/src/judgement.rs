@@ -308,8 +308,8 @@ impl Judgement {
                 passed.listener = listener;
                 (None, event.map(SessionEvent::as_str))
             }
-            AnswerDecision::Refuse { response, event } => {
-                (Some(refusal_parts(py, &response)), Some(event.as_str()))
+            AnswerDecision::Refuse { response, reason } => {
+                (Some(refusal_parts(py, &response)), Some(reason.as_str()))
             }
         })
     }
