@@ -135,21 +135,21 @@ impl TrustedProxy {
 
 /// The address of a client, which is stored in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client {
+pub(super) struct ClientAddress {
     /// `None` for a client of a Unix socket.
     pub(super) address: Option<IpAddr>,
     /// Whether trusted proxies reported the address.
     pub(super) is_forwarded: bool,
 }
 
-impl Client {
+impl ClientAddress {
     pub(super) fn of(proxies: &[TrustedProxy], peer: Option<Peer>, headers: &HeaderMap) -> Self {
         let forwarded = forwarded_for(proxies, peer, headers);
         let own = match peer {
             Some(Peer::Tcp(address)) => Some(address.ip().to_canonical()),
             _ => None,
         };
-        Client { address: forwarded.or(own), is_forwarded: forwarded.is_some() }
+        ClientAddress { address: forwarded.or(own), is_forwarded: forwarded.is_some() }
     }
 }
 

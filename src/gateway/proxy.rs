@@ -15,7 +15,7 @@ use crate::net::Dialer;
 use crate::tower::{BoxError, EchoedId, INTERNAL_ERROR, REFUSED, Status, error_response};
 
 use super::body::{AnswerBody, BodyTooSlow};
-use super::client_address::Client;
+use super::client_address::ClientAddress;
 use super::config::{Config, Upstream};
 use super::forward;
 use super::framing::GatewayError;
@@ -149,7 +149,7 @@ impl UpstreamProxy {
         let Some(permit) = self.permits.take(is_open) else {
             return fail(BUSY, None);
         };
-        let sender = parts.extensions.get::<Client>().and_then(|client| client.address);
+        let sender = parts.extensions.get::<ClientAddress>().and_then(|client| client.address);
         let config = &self.config;
         let path = is_open.then(|| parts.uri.path());
         let target = self.target.as_deref();

@@ -14,7 +14,7 @@ use crate::tower::{EchoedId, Observer, RequestEvent, Status};
 use crate::verify::Unavailable;
 use crate::verify::rejection::chain;
 
-use super::client_address::Client;
+use super::client_address::ClientAddress;
 use super::log::{LogLine, LogText, LoggedOperation, LoggedOutcome};
 use super::metrics::Metrics;
 use super::remedy::remedy;
@@ -64,7 +64,7 @@ impl RequestRecords {
         self: &Arc<Self>,
         parts: &Parts,
         peer: Option<Peer>,
-        client: Client,
+        client: ClientAddress,
     ) -> Arc<RequestRecord> {
         let version = match parts.version {
             Version::HTTP_2 => "2",

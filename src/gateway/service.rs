@@ -27,7 +27,7 @@ use crate::verify::{Code, Verifier};
 
 use super::application::Application;
 use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
-use super::client_address::Client;
+use super::client_address::ClientAddress;
 use super::config::{Config, GatewayRole};
 use super::framing::{self, GatewayError};
 use super::log::{LogText, LoggedOutcome, MAX_TEXT_CHARS};
@@ -260,7 +260,7 @@ impl GatewayParts {
         let (mut parts, body) = request.into_parts();
         let SharedParts { config, web_origins, .. } = &self.shared;
         let peer = parts.extensions.get::<Peer>().copied();
-        let client = Client::of(&config.trusted_proxies, peer, &parts.headers);
+        let client = ClientAddress::of(&config.trusted_proxies, peer, &parts.headers);
         let protocol = self.application.protocol();
         let described = protocol.map_or(Ok(()), |p| p.describe(&mut parts, body.is_end_stream()));
         parts.extensions.insert(client);
