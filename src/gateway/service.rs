@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::message::target::TargetForm;
 use crate::net::{DialRoute, Dialer, Peer, RefusedRawHead};
 use crate::tower::{
-    Budget, Handle, LayerError, Refusal, RefusalReason, RefuseWith, Route, SessionBindings,
-    SessionEvent, VerifyLayer, VerifyService,
+    Budget, LayerError, Refusal, RefusalReason, RefuseWith, Route, SessionBindings, SessionEvent,
+    VerifierHandle, VerifyLayer, VerifyService,
 };
 use crate::verify::{Code, Verifier};
 
@@ -78,7 +78,7 @@ struct SharedParts {
     config: Arc<Config>,
     web_origins: Arc<WebOrigins>,
     records: Arc<RequestRecords>,
-    handle: Handle,
+    handle: VerifierHandle,
     learning: ToolsLearning,
 }
 
@@ -220,7 +220,7 @@ impl Gateway {
     }
 
     /// Returns a handle that replaces the verifier while the gateway runs.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> VerifierHandle {
         self.parts.shared.handle.clone()
     }
 }

@@ -34,14 +34,14 @@ pub enum LayerError {
 
 /// Replaces the verifier of a running layer, for example after a trust file has changed.
 #[derive(Clone)]
-pub struct Handle {
+pub struct VerifierHandle {
     verifier: Arc<RwLock<Arc<Verifier>>>,
 }
 
-impl Handle {
+impl VerifierHandle {
     /// Creates the handle of a new layer that judges with `verifier`.
     pub(super) fn new(verifier: Verifier) -> Result<Self, LayerError> {
-        Ok(Handle { verifier: Arc::new(RwLock::new(Arc::new(fit(verifier)?))) })
+        Ok(VerifierHandle { verifier: Arc::new(RwLock::new(Arc::new(fit(verifier)?))) })
     }
 
     /// Judges with `verifier` from now on. This includes requests whose body is not complete yet,
@@ -58,7 +58,7 @@ impl Handle {
     }
 
     /// Returns true if `verifier` is still in use. This is cheaper than comparing with
-    /// [`Handle::verifier`], which increments a reference count.
+    /// [`VerifierHandle::verifier`], which increments a reference count.
     pub(super) fn is_current(&self, verifier: &Arc<Verifier>) -> bool {
         Arc::ptr_eq(verifier, &self.verifier.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -69,9 +69,9 @@ impl Handle {
     }
 }
 
-impl fmt::Debug for Handle {
+impl fmt::Debug for VerifierHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
+        f.debug_struct("VerifierHandle").finish_non_exhaustive()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::verify::Verifier;
 
 use super::BoxError;
 use super::budget::Budget;
-use super::handle::{Handle, LayerError};
+use super::handle::{LayerError, VerifierHandle};
 use super::judge::{self, Decision};
 use super::learning::LearningModes;
 use super::modes::{ModePolicy, Modes};
@@ -43,7 +43,7 @@ impl VerifyLayer {
     /// [`LayerError`] if `verifier` would accept requests that were signed for other servers, or
     /// replays.
     pub fn new(verifier: Verifier) -> Result<Self, LayerError> {
-        let verifier = Handle::new(verifier)?;
+        let verifier = VerifierHandle::new(verifier)?;
         Ok(VerifyLayer {
             settings: Arc::new(VerifySettings {
                 verifier,
@@ -228,7 +228,7 @@ impl VerifyLayer {
     }
 
     /// Returns a handle that replaces the verifier while the layer is in use.
-    pub fn handle(&self) -> Handle {
+    pub fn handle(&self) -> VerifierHandle {
         self.settings.verifier.clone()
     }
 

@@ -96,7 +96,7 @@ pub use budget::Budget;
 pub use content::{RequestBody, ResponseBody};
 pub use echoed_id::EchoedId;
 pub use error_response::error_response;
-pub use handle::{Handle, LayerError};
+pub use handle::{LayerError, VerifierHandle};
 pub use head::{received_head, wire_target};
 pub use judge::{Decision, ID_LIMIT, PassedRequest};
 pub use layer::VerifyLayer;

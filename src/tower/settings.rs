@@ -12,7 +12,7 @@ use crate::message::{Head, RequestTarget};
 use crate::verify::{JudgedBody, Rejection, Verifier};
 
 use super::budget::Budget;
-use super::handle::Handle;
+use super::handle::VerifierHandle;
 use super::head;
 use super::learning::LearningModes;
 use super::modes::{Mode, ModePolicy};
@@ -27,7 +27,7 @@ type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>>
 
 #[derive(Clone)]
 pub(super) struct VerifySettings {
-    pub(super) verifier: Handle,
+    pub(super) verifier: VerifierHandle,
     pub(super) policy: Arc<dyn ModePolicy>,
     /// The same value as `policy`, if that policy learns from the server's answers.
     pub(super) learning: Option<LearningModes>,

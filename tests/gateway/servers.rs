@@ -25,7 +25,7 @@ use mcpid::net::{ListenAddress, Listener, ServerLimits, Workers, tls};
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
-use mcpid::tower::Handle;
+use mcpid::tower::VerifierHandle;
 use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ pub(crate) struct TestGateway {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) lines: Arc<Mutex<Vec<LogLine>>>,
-    pub(crate) handle: Handle,
+    pub(crate) handle: VerifierHandle,
     pub(crate) gateway: Gateway,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) ended: tokio::task::JoinHandle<usize>,

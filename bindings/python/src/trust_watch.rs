@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mcpid::clock::SystemClock;
 use mcpid::key::file_watch::FileWatch;
 use mcpid::key::trust::Registry;
-use mcpid::tower::Handle;
+use mcpid::tower::VerifierHandle;
 use mcpid::verify::ReplayCheck;
 use mcpid::verify::rejection::chain;
 use pyo3::prelude::*;
@@ -38,7 +38,7 @@ pub(crate) struct TrustWatch {
     last: Mutex<LastLook>,
     settings: VerifierSettings,
     replay: ReplayCheck,
-    handle: Handle,
+    handle: VerifierHandle,
     news: Arc<Mutex<Vec<String>>>,
 }
 
@@ -89,7 +89,7 @@ impl TrustWatch {
         watch: FileWatch,
         settings: VerifierSettings,
         replay: ReplayCheck,
-        handle: Handle,
+        handle: VerifierHandle,
         news: Arc<Mutex<Vec<String>>>,
     ) -> Self {
         let last = LastLook { at: Instant::now(), looking: None, watch: Some(watch) };
