@@ -38,9 +38,9 @@ impl Application {
     }
 
     /// Uses `tls` for new connections to the upstream.
-    pub(super) fn trust(&self, tls: ClientConfig) {
+    pub(super) fn replace_tls(&self, tls: ClientConfig) {
         if let Application::Proxy(proxy) = self {
-            proxy.dialer.trust(tls);
+            proxy.dialer.replace_tls(tls);
         }
     }
 

@@ -195,8 +195,8 @@ impl Gateway {
 
     /// Uses `tls` for new connections to the upstream, also in gateways that were made with
     /// [`Gateway::for_another_runtime`].
-    pub fn trust(&self, tls: ClientConfig) {
-        self.parts.application.trust(tls);
+    pub fn replace_tls(&self, tls: ClientConfig) {
+        self.parts.application.replace_tls(tls);
     }
 
     /// Returns the gateway's own question for the upstream's list of tools, with connections of its

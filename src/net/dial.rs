@@ -75,7 +75,7 @@ where
 
     /// Uses the TLS settings `tls` for new connections, also in all clients that
     /// [`Dialer::with_own_pool`] made from this one. Open connections do not change.
-    pub fn trust(&self, tls: ClientConfig) {
+    pub fn replace_tls(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
         // No code that can panic runs under the lock.
         *self.connector.inner.write().unwrap_or_else(PoisonError::into_inner) = fresh;

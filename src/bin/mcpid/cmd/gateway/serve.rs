@@ -369,7 +369,7 @@ impl GatewayConsole<'_> {
         }
         if let Some((roots, upstream)) = &self.roots {
             match to_upstream(Some(roots), upstream) {
-                Ok(config) => self.gateway.trust(config),
+                Ok(config) => self.gateway.replace_tls(config),
                 Err(failure) => broken = Some(failure.message),
             }
         }
