@@ -24,6 +24,7 @@
 
 mod admin;
 mod admin_host;
+mod allowed_origins;
 mod application;
 mod authz;
 mod body;
@@ -46,7 +47,6 @@ mod service;
 mod tools_query;
 mod upstream_permits;
 mod watched_store;
-mod web_origins;
 mod witness_collector;
 
 pub use admin::{Admin, Readiness};

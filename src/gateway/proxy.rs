@@ -14,6 +14,7 @@ use crate::message::target::Origin;
 use crate::net::Dialer;
 use crate::tower::{BoxError, EchoedId, INTERNAL_ERROR, REFUSED, Status, error_response};
 
+use super::allowed_origins::AllowedOrigins;
 use super::body::{AnswerBody, BodyTooSlow};
 use super::client_address::ClientAddress;
 use super::config::{Config, Upstream};
@@ -23,7 +24,6 @@ use super::location::{self, Locations};
 use super::log::{LogText, LoggedOutcome};
 use super::record::RequestRecord;
 use super::upstream_permits::UpstreamPermits;
-use super::web_origins::WebOrigins;
 
 /// The data that all requests share. Only the dialer is separate for each thread.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(super) struct UpstreamProxy {
     pub(super) config: Arc<Config>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
-    pub(super) web_origins: Arc<WebOrigins>,
+    pub(super) allowed_origins: Arc<AllowedOrigins>,
     pub(super) permits: UpstreamPermits,
     /// The scheme of the public origin.
     pub(super) scheme: &'static str,
@@ -201,7 +201,7 @@ impl UpstreamProxy {
         if location::has_location(&head.headers) {
             self.rewrite_locations(&parts, &mut head.headers);
         }
-        self.web_origins.drop_upstream_cors(&mut head.headers);
+        self.allowed_origins.drop_upstream_cors(&mut head.headers);
         // The HTTP version of the answer depends on the connection to the client.
         let body = AnswerBody::Upstream { body: Box::new(body), _permit: permit };
         let mut answer = Response::new(body);
@@ -212,7 +212,7 @@ impl UpstreamProxy {
 
     /// Replaces URLs of the upstream in `Location` and `Content-Location` by those of the gateway.
     fn rewrite_locations(&self, parts: &Parts, fields: &mut HeaderMap) {
-        let Some(public) = self.web_origins.public_origin(parts) else { return };
+        let Some(public) = self.allowed_origins.public_origin(parts) else { return };
         let upstream = &self.upstream;
         let mut known_as = vec![upstream.origin.clone()];
         // If the upstream receives the client's `Host`, it uses that host and its own scheme in its

@@ -25,6 +25,7 @@ use crate::tower::{
 };
 use crate::verify::{Code, Verifier};
 
+use super::allowed_origins::{AllowedOrigins, OriginHeader};
 use super::application::Application;
 use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::ClientAddress;
@@ -38,7 +39,6 @@ use super::record::{AccessLog, RecordVerdict, RequestRecord, RequestRecords};
 use super::remedy::remedy;
 use super::tools_query::{ToolsLearning, ToolsQuery};
 use super::upstream_permits::UpstreamPermits;
-use super::web_origins::{PageOrigin, WebOrigins};
 
 /// Judges requests and passes them on; see [the module](super). Cloning is cheap.
 ///
@@ -76,7 +76,7 @@ struct GatewayParts {
 struct SharedParts {
     layer: VerifyLayer,
     config: Arc<Config>,
-    web_origins: Arc<WebOrigins>,
+    allowed_origins: Arc<AllowedOrigins>,
     records: Arc<RequestRecords>,
     handle: VerifierHandle,
     learning: ToolsLearning,
@@ -156,8 +156,8 @@ impl Gateway {
             false => layer,
         };
         let handle = layer.handle();
-        let web_origins = WebOrigins::new(public, config.allow_origins.clone(), is_proxy);
-        let web_origins = Arc::new(web_origins);
+        let allowed_origins = AllowedOrigins::new(public, config.allow_origins.clone(), is_proxy);
+        let allowed_origins = Arc::new(allowed_origins);
         let records = Arc::new(RequestRecords::new(clock, Arc::clone(&metrics), log));
         let config = Arc::new(config);
         let application = match &config.role {
@@ -165,7 +165,7 @@ impl Gateway {
                 let via = upstream.unix.clone().map_or(DialRoute::Direct, DialRoute::Unix);
                 Application::Proxy(Arc::new(UpstreamProxy {
                     dialer: Dialer::new(tls, via, config.connect_time),
-                    web_origins: Arc::clone(&web_origins),
+                    allowed_origins: Arc::clone(&allowed_origins),
                     permits: UpstreamPermits::new(config.exchanges),
                     scheme,
                     target: UpstreamTarget::new(upstream).map(Arc::new),
@@ -175,7 +175,7 @@ impl Gateway {
             }
             GatewayRole::Authorizer(protocol) => Application::Authorizer(protocol.clone()),
         };
-        let shared = SharedParts { layer, config, web_origins, records, handle, learning };
+        let shared = SharedParts { layer, config, allowed_origins, records, handle, learning };
         Ok(Gateway::assemble(application, shared))
     }
 
@@ -258,7 +258,7 @@ impl GatewayParts {
 
     async fn answer_any(&self, request: Request<Incoming>) -> Response<GatewayBody> {
         let (mut parts, body) = request.into_parts();
-        let SharedParts { config, web_origins, .. } = &self.shared;
+        let SharedParts { config, allowed_origins, .. } = &self.shared;
         let peer = parts.extensions.get::<Peer>().copied();
         let client = ClientAddress::of(&config.trusted_proxies, peer, &parts.headers);
         let protocol = self.application.protocol();
@@ -268,7 +268,7 @@ impl GatewayParts {
         parts.extensions.insert(Arc::clone(&record));
 
         let checked = described.and_then(|()| framing::check(&parts));
-        let page = match checked.and_then(|()| web_origins.check(&parts.headers)) {
+        let page = match checked.and_then(|()| allowed_origins.check(&parts.headers)) {
             Ok(page) => page,
             Err(fault) => return self.refuse(fault, None, record),
         };
@@ -277,12 +277,12 @@ impl GatewayParts {
             return self.refuse(NOT_FOUND, page, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)
-            && web_origins.public_origin(&parts).is_none()
+            && allowed_origins.public_origin(&parts).is_none()
         {
             self.note_host(&record, parts.headers.get(header::HOST));
             return self.refuse(NOT_OURS, page, record);
         }
-        if let Some(response) = web_origins.preflight::<AnswerBody>(&parts, &page) {
+        if let Some(response) = allowed_origins.preflight::<AnswerBody>(&parts, &page) {
             record.note(|line| line.outcome = LoggedOutcome::Open);
             record.answered(response.status().as_u16());
             return response.map(|body| GatewayBody::own(body, Some(record)));
@@ -323,7 +323,7 @@ impl GatewayParts {
             let response = self.application.answer(request, LoggedOutcome::Open).await;
             response.map(|body| GatewayBody::own(body, Some(Arc::clone(&record))))
         };
-        web_origins.add_cors(&page, response.headers_mut());
+        allowed_origins.add_cors(&page, response.headers_mut());
         record.answered(response.status().as_u16());
         response
     }
@@ -351,11 +351,11 @@ impl GatewayParts {
     fn refuse(
         &self,
         fault: GatewayError,
-        page: PageOrigin,
+        page: OriginHeader,
         record: Arc<RequestRecord>,
     ) -> Response<GatewayBody> {
         let mut response = own_answer(fault, None);
-        self.shared.web_origins.add_cors(&page, response.headers_mut());
+        self.shared.allowed_origins.add_cors(&page, response.headers_mut());
         note_refusal(&record, fault);
         response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }

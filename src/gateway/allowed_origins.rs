@@ -28,22 +28,22 @@ const LONGEST_LIST: usize = 4096;
 
 /// The origins whose pages may send requests.
 #[derive(Clone, Debug)]
-pub(super) struct WebOrigins {
+pub(super) struct AllowedOrigins {
     public: Origins,
     allowed: Vec<String>,
     /// Whether the gateway answers preflights and adds CORS fields itself.
     answers_cors: bool,
 }
 
-/// The `Origin` of a request that a page sent.
-pub(super) type PageOrigin = Option<HeaderValue>;
+/// The value of the `Origin` field; `None` if no page sent the request.
+pub(super) type OriginHeader = Option<HeaderValue>;
 
-impl WebOrigins {
+impl AllowedOrigins {
     /// Creates the list of the origins `public` and `allowed`. The gateway answers the CORS
     /// protocol if it is a proxy and `allowed` is not empty.
     pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
         let answers_cors = is_proxy && !allowed.is_empty();
-        WebOrigins { public, allowed, answers_cors }
+        AllowedOrigins { public, allowed, answers_cors }
     }
 
     /// Returns the public origin that a request names, or `None` if its host is not one of ours.
@@ -61,7 +61,7 @@ impl WebOrigins {
 
     /// Checks whether the page that sent the request may do so. Returns `None` if the request was
     /// not sent by a page.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<PageOrigin, GatewayError> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<OriginHeader, GatewayError> {
         let mut lines = headers.get_all(header::ORIGIN).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         let text = line.to_str().map_err(|_| REFUSED)?;
@@ -82,7 +82,7 @@ impl WebOrigins {
     pub(super) fn preflight<B: Default>(
         &self,
         parts: &Parts,
-        page: &PageOrigin,
+        page: &OriginHeader,
     ) -> Option<Response<B>> {
         let is_preflight = parts.method == Method::OPTIONS
             && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -109,7 +109,7 @@ impl WebOrigins {
     }
 
     /// Adds the CORS fields of an answer.
-    pub(super) fn add_cors(&self, page: &PageOrigin, headers: &mut HeaderMap) {
+    pub(super) fn add_cors(&self, page: &OriginHeader, headers: &mut HeaderMap) {
         if !self.answers_cors {
             return;
         }
