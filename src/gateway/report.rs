@@ -169,7 +169,7 @@ impl SignerCounts {
 #[derive(Clone, Debug)]
 pub struct RolloutTally {
     lines: u64,
-    passed_over: u64,
+    other_lines: u64,
     ends: Option<(Timestamp, Timestamp)>,
     scale: Scale,
     all: VerdictCounts,
@@ -181,7 +181,7 @@ pub struct RolloutTally {
     keys: HashMap<LogText, SignerCounts>,
     other_keys: u64,
     addresses: Addresses,
-    on_sight: BTreeMap<Option<u16>, u64>,
+    refused_unjudged: BTreeMap<Option<u16>, u64>,
     open: u64,
     failed: u64,
 }
@@ -197,7 +197,7 @@ impl RolloutTally {
     pub fn new() -> Self {
         RolloutTally {
             lines: 0,
-            passed_over: 0,
+            other_lines: 0,
             ends: None,
             scale: Scale::new(),
             all: VerdictCounts::default(),
@@ -208,7 +208,7 @@ impl RolloutTally {
             keys: HashMap::new(),
             other_keys: 0,
             addresses: Addresses::default(),
-            on_sight: BTreeMap::new(),
+            refused_unjudged: BTreeMap::new(),
             open: 0,
             failed: 0,
         }
@@ -216,12 +216,12 @@ impl RolloutTally {
 
     /// Counts a line of the input that is not a log line.
     pub fn count_other_line(&mut self) {
-        self.passed_over += 1;
+        self.other_lines += 1;
     }
 
     /// Returns the number of input lines that are not log lines.
-    pub fn passed_over(&self) -> u64 {
-        self.passed_over
+    pub fn other_lines(&self) -> u64 {
+        self.other_lines
     }
 
     /// Returns the number of log lines.
@@ -244,7 +244,7 @@ impl RolloutTally {
                 // Other numbers than status codes of HTTP are not counted, because a log file can
                 // hold anything.
                 let answer = line.answer.filter(|status| (100..600).contains(status));
-                *self.on_sight.entry(answer).or_default() += 1;
+                *self.refused_unjudged.entry(answer).or_default() += 1;
             }
             // A line without a status and without a refusal: the request ended before it was
             // judged.

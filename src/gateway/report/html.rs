@@ -124,12 +124,13 @@ impl RolloutReport {
                 besides.push(words);
             }
         };
-        let other = count(self.passed_over, "other line", "other lines");
-        add(self.passed_over, format!("{other} passed over"));
-        for sight in &self.on_sight {
-            let answer = sight.answer.map_or("no answer".to_owned(), |status| status.to_string());
-            let n = grouped(sight.requests);
-            add(sight.requests, format!("{n} refused on sight in either mode ({answer})"));
+        let other = count(self.other_lines, "other line", "other lines");
+        add(self.other_lines, format!("{other} passed over"));
+        for refusals in &self.refused_unjudged {
+            let answer =
+                refusals.answer.map_or("no answer".to_owned(), |status| status.to_string());
+            let n = grouped(refusals.requests);
+            add(refusals.requests, format!("{n} refused on sight in either mode ({answer})"));
         }
         add(self.open, format!("{} on open paths", grouped(self.open)));
         add(self.failed, format!("{} failed at the upstream or here", grouped(self.failed)));

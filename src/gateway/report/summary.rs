@@ -30,13 +30,15 @@ pub struct RolloutReport {
     /// The number of log lines that were counted.
     pub lines: u64,
     /// The number of lines that are not log lines.
-    pub passed_over: u64,
+    #[serde(rename = "passed_over")]
+    pub other_lines: u64,
     /// All requests that were judged.
     pub all: RequestCounts,
     /// The judged requests by verification status.
     pub by_status: Vec<StatusCount>,
     /// Requests that were refused before they were judged, in either mode, by status of the answer.
-    pub on_sight: Vec<UnjudgedRefusals>,
+    #[serde(rename = "on_sight")]
+    pub refused_unjudged: Vec<UnjudgedRefusals>,
     /// Requests to open paths.
     pub open: u64,
     /// Requests that the upstream or the gateway failed to answer.
@@ -201,12 +203,12 @@ impl RolloutReport {
             last: signs.last.to_string(),
         });
         let shares = LoggedStatus::ALL.iter().zip(tally.standings);
-        let mut on_sight: Vec<_> = tally
-            .on_sight
+        let mut refused_unjudged: Vec<_> = tally
+            .refused_unjudged
             .iter()
             .map(|(a, n)| UnjudgedRefusals { answer: *a, requests: *n })
             .collect();
-        on_sight.sort_by_key(|sight| std::cmp::Reverse(sight.requests));
+        refused_unjudged.sort_by_key(|refusals| std::cmp::Reverse(refusals.requests));
         let other =
             Some(RequestCounts::of(&tally.other_operations)).filter(|count| count.requests > 0);
         RolloutReport {
@@ -215,11 +217,11 @@ impl RolloutReport {
             from: tally.ends.map(|(from, _)| from.to_string()),
             to: tally.ends.map(|(_, to)| to.to_string()),
             lines: tally.lines,
-            passed_over: tally.passed_over,
+            other_lines: tally.other_lines,
             by_status: shares
                 .map(|(standing, requests)| StatusCount { status: standing.as_str(), requests })
                 .collect(),
-            on_sight,
+            refused_unjudged,
             open: tally.open,
             failed: tally.failed,
             strict_next: strict_next(&operations, &all),

@@ -63,9 +63,10 @@ impl RolloutReport {
             facts.push(("last", format!("not verified {last}")));
         }
         let mut besides = Vec::new();
-        for sight in &self.on_sight {
-            let answer = sight.answer.map_or("no answer".to_owned(), |status| status.to_string());
-            besides.push(format!("{} refused on sight ({answer})", grouped(sight.requests)));
+        for refusals in &self.refused_unjudged {
+            let answer =
+                refusals.answer.map_or("no answer".to_owned(), |status| status.to_string());
+            besides.push(format!("{} refused on sight ({answer})", grouped(refusals.requests)));
         }
         if self.open > 0 {
             besides.push(format!("{} on open paths", grouped(self.open)));

@@ -81,8 +81,8 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
             }
         }
     }
-    if tally.lines() == 0 && apart == 0 && tally.passed_over() > 0 {
-        let message = match tally.passed_over() {
+    if tally.lines() == 0 && apart == 0 && tally.other_lines() > 0 {
+        let message = match tally.other_lines() {
             1 => "the one line is no log line of a gateway".to_owned(),
             lines => format!("none of {lines} lines is a log line of a gateway"),
         };
@@ -92,8 +92,8 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
             _ => failure,
         });
     }
-    if tally.passed_over() > 0 {
-        ui.note(&format!("lines passed over that are no log lines: {}", tally.passed_over()));
+    if tally.other_lines() > 0 {
+        ui.note(&format!("lines passed over that are no log lines: {}", tally.other_lines()));
     }
     if apart > 0 {
         ui.note(&format!("log lines left out, of another time: {apart}"));
