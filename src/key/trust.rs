@@ -224,7 +224,7 @@ pub struct Registry {
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
     /// Why an entry with this `kid` was skipped, if no other entry has the `kid`.
-    passed_over: HashMap<String, String>,
+    skipped_kids: HashMap<String, String>,
     notes: Vec<TrustNote>,
     sources: Vec<TrustSource>,
 }
@@ -264,10 +264,11 @@ impl Registry {
             if let (Some(path), Some(sha256)) = (&path, file.sha256) {
                 registry.sources.push(TrustSource { path: path.clone(), sha256 });
             }
-            let TrustFileParts { entries, passed_over, skipped_kids, notes } = file.into_parts();
+            let TrustFileParts { entries, restrictions: of_skipped, skipped_kids, notes } =
+                file.into_parts();
             registry.notes.extend(notes);
-            restrictions.extend(passed_over);
-            registry.passed_over.extend(skipped_kids);
+            restrictions.extend(of_skipped);
+            registry.skipped_kids.extend(skipped_kids);
             for entry in entries {
                 registry.take(entry, path.as_deref());
             }
@@ -344,8 +345,8 @@ impl Registry {
 
     /// Returns why an entry with this `kid` or id is not used: its `use`, `key_ops`, `adcp_use` or
     /// `alg`, or a fault of the entry. `None` if there is no such entry.
-    pub fn passed_over(&self, kid: &str) -> Option<&str> {
-        self.passed_over.get(kid).map(String::as_str)
+    pub fn why_skipped(&self, kid: &str) -> Option<&str> {
+        self.skipped_kids.get(kid).map(String::as_str)
     }
 
     /// Returns all entries, in the order in which the files first name their keys.

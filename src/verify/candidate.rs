@@ -211,7 +211,7 @@ impl JudgeContext<'_> {
             [] => "no trusted key has this id",
             _ => "the id is the kid of a trusted key, and here a key is named by its thumbprint",
         };
-        if let (Some(_), Some(why)) = (self.profile.key_purpose, self.registry.passed_over(keyid)) {
+        if let (Some(_), Some(why)) = (self.profile.key_purpose, self.registry.why_skipped(keyid)) {
             return purpose_invalid(why).with("keyid", format!("{keyid:?}"));
         }
         let rejection = Rejection::new(Step::Key, Code::KeyUnknown, message)

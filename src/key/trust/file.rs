@@ -17,8 +17,9 @@ use crate::key::{JsonError, KeyId, misplaced};
 #[derive(Clone, Debug, Default)]
 pub struct TrustFile {
     entries: Vec<TrustEntry>,
-    passed_over: Vec<Restriction>,
-    /// The `kid`s and ids of entries that are not used, and why.
+    /// The restrictions of skipped entries.
+    restrictions: Vec<Restriction>,
+    /// The `kid`s and ids of skipped entries, and why each is skipped.
     skipped_kids: Vec<(String, String)>,
     /// The index of each entry in the file's `keys`.
     positions: Vec<usize>,
@@ -37,7 +38,7 @@ pub(super) struct Restriction {
 /// The parts of a trust file.
 pub(super) struct TrustFileParts {
     pub(super) entries: Vec<TrustEntry>,
-    pub(super) passed_over: Vec<Restriction>,
+    pub(super) restrictions: Vec<Restriction>,
     pub(super) skipped_kids: Vec<(String, String)>,
     pub(super) notes: Vec<TrustNote>,
 }
@@ -221,7 +222,7 @@ impl TrustFile {
                     // The ids are computed from the bytes of the key, even if the entry names
                     // another key type.
                     let ids = jwk::ids(jwk).chain(named);
-                    self.passed_over
+                    self.restrictions
                         .extend(ids.map(|key| Restriction { key, limits: limits.clone() }));
                 }
             }
@@ -268,7 +269,7 @@ impl TrustFile {
     }
 
     pub(super) fn into_parts(self) -> TrustFileParts {
-        let TrustFile { entries, passed_over, skipped_kids, notes, .. } = self;
-        TrustFileParts { entries, passed_over, skipped_kids, notes }
+        let TrustFile { entries, restrictions, skipped_kids, notes, .. } = self;
+        TrustFileParts { entries, restrictions, skipped_kids, notes }
     }
 }

@@ -30,14 +30,14 @@ fn a_mixed_key_set_gives_the_keys_for_requests_and_a_note_about_each_other_key()
     assert_eq!(kids, ["plain", "requests", "known"]);
     for kid in ["governance", "list", "null", "encryption", "signing", "other-alg", "rsa", "later"]
     {
-        assert!(registry.passed_over(kid).is_some(), "{kid}");
+        assert!(registry.why_skipped(kid).is_some(), "{kid}");
         assert_eq!(registry.by_kid(kid).count(), 0, "{kid}");
     }
     assert_eq!(notes(&registry).matches("is passed over").count(), 8);
     let id = key(4).id().to_string();
-    let why = registry.passed_over(&id).unwrap();
+    let why = registry.why_skipped(&id).unwrap();
     assert!(why.contains("adcp_use"), "{why}");
-    assert_eq!(registry.passed_over("plain"), None);
+    assert_eq!(registry.why_skipped("plain"), None);
 }
 
 #[test]

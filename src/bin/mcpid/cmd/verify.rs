@@ -100,12 +100,12 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     )?;
     // If requests were skipped, the only verdict is printed with its name, and the skipped requests
     // are counted.
-    let passed_over = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
+    let skipped = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
-        print(only, passed_over, ui)?;
+        print(only, skipped, ui)?;
         hints(args, only, ui);
     }
-    if passed_over || inputs.many() || tally.verdicts + tally.failures != 1 {
+    if skipped || inputs.many() || tally.verdicts + tally.failures != 1 {
         ui.note(&tally.summary(&counts));
     }
     if tally.on_revoked > 0 {
