@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::key::store::load_keyfile;
+use mcpid::key::file_io::load_keyfile;
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;

@@ -12,7 +12,7 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use mcpid::clock::{Clock, SystemClock};
-use mcpid::key::store::load_keyfile;
+use mcpid::key::file_io::load_keyfile;
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget, line};
 use mcpid::profile::Profile;

@@ -23,7 +23,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpid::clock::SystemClock;
-use mcpid::key::store::load_keyfile;
+use mcpid::key::file_io::load_keyfile;
 use mcpid::message::target::Origin;
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;

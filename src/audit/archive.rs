@@ -25,7 +25,7 @@ use super::segment::{EntryLines, TreeFile};
 use super::tree::{self, HASH};
 use super::unpack::MAX_UNPACKED;
 use crate::clock::Timestamp;
-use crate::key::store;
+use crate::key::file_io;
 
 /// The files that [`archive`] moved, and their entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,10 +155,10 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     // After the move, the archive is the only place of the entries, so the names of all new folders
     // must be on the disk.
     for made in missing {
-        files::sync_folder(store::folder_of(made))?;
+        files::sync_folder(file_io::folder_of(made))?;
     }
     let about = fs::metadata(to).map_err(wrong)?;
-    if let Some(mode) = store::mode_of(&about).filter(|mode| mode & 0o022 != 0) {
+    if let Some(mode) = file_io::mode_of(&about).filter(|mode| mode & 0o022 != 0) {
         return Err(LogError::TooOpen { path: to.to_owned(), mode });
     }
     let real = |path: &Path| fs::canonicalize(path).map_err(wrong);

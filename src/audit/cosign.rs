@@ -23,7 +23,7 @@ use super::proof::ProofError;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::key::Sign;
-use crate::key::store::{self, FileError};
+use crate::key::file_io::{self, FileError};
 
 /// Maximum number of hashes in a proof (C2SP `tlog-witness`).
 const MAX_PROOF: usize = 63;
@@ -120,7 +120,7 @@ impl WitnessState {
     /// [`ProofError::Log`] if the file cannot be read or another process has locked it;
     /// [`ProofError::Form`] if it is not a state file.
     pub fn open(path: &Path) -> Result<Self, ProofError> {
-        let folder = store::folder_of(path);
+        let folder = file_io::folder_of(path);
         let lock = File::open(folder).map_err(|e| LogError::io("read", folder, e))?;
         if !files::lock(&lock, folder)? {
             return Err(LogError::Locked(path.to_owned()).into());
@@ -156,7 +156,7 @@ impl WitnessState {
         let logs = self.logs.iter().map(|(origin, log)| (origin.clone(), signed(log))).collect();
         let json = WitnessStateJson { mcpid: VERSION.to_owned(), logs };
         let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
-        store::replace(&self.path, text.as_bytes(), 0o600, None).map_err(|error| {
+        file_io::replace(&self.path, text.as_bytes(), 0o600, None).map_err(|error| {
             ProofError::Log(match error {
                 FileError::Io(e) => LogError::io("write", &self.path, e),
                 other => LogError::Key(Arc::new(other)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::key::SignError;
-use crate::key::store::FileError;
+use crate::key::file_io::FileError;
 
 /// Maximum size of one entry with its line feed, in bytes: enough for the largest usual body in
 /// base64.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fault::LogError;
-use crate::key::store;
+use crate::key::file_io;
 
 /// Maximum time to wait for the lock of another writer.
 const LOCK_WAIT: Duration = Duration::from_millis(500);
@@ -96,7 +96,7 @@ pub(super) fn replace(
     write: impl FnOnce(&mut File, &Path) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", path, e);
-    let folder = store::folder_of(path);
+    let folder = file_io::folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // The temporary name is always the same, so that the next call replaces what a killed process
     // left.
@@ -107,7 +107,7 @@ pub(super) fn replace(
     }
     let mut file = open(&temporary, OpenOptions::new().write(true).create_new(true))?;
     let owner = like.map(fs::symlink_metadata).transpose().map_err(wrong)?;
-    store::keep_owner(&file, 0o600, owner.as_ref()).map_err(wrong)?;
+    file_io::keep_owner(&file, 0o600, owner.as_ref()).map_err(wrong)?;
     let written = write(&mut file, &temporary)
         .and_then(|()| file.sync_all().map_err(wrong))
         .and_then(|()| fs::rename(&temporary, path).map_err(wrong));

@@ -27,8 +27,8 @@ use super::files;
 use super::note::{self, NoteKey, NoteKeyError, NoteKeyKind};
 use super::tree;
 use crate::clock::Timestamp;
+use crate::key::file_io::{self, FileError};
 use crate::key::keyfile::Keyfile;
-use crate::key::store::{self, FileError};
 use crate::key::{SecretKey, Sign};
 
 const KEY_FILE: &str = "log-key.json";
@@ -162,17 +162,17 @@ impl Folder {
             }
         };
         let path = folder.file(KEY_FILE);
-        store::create_keyfile(&path, &keyfile).map_err(wrong(&path))?;
+        file_io::create_keyfile(&path, &keyfile).map_err(wrong(&path))?;
         let path = folder.file(PUBLIC);
-        store::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
-        store::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
+        file_io::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
+        file_io::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
         // Each log begins with a checkpoint over no entries. So a log without any checkpoint was
         // damaged by an attacker.
         let origin = key.name().to_owned();
         let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
         let note = checkpoint.sign(&key, secret)?;
         for path in [folder.checkpoints(), folder.checkpoint()] {
-            store::write_new(&path, note.as_bytes(), 0o600).map_err(wrong(&path))?;
+            file_io::write_new(&path, note.as_bytes(), 0o600).map_err(wrong(&path))?;
         }
         Ok(key)
     }
@@ -200,7 +200,7 @@ impl Folder {
     /// [`LogError::NotALog`], [`LogError::Key`] or [`LogError::KeyUnfit`] if the key is missing or
     /// cannot be used.
     pub fn key(&self) -> Result<LogKey, LogError> {
-        let keyfile = store::load_keyfile(&self.file(KEY_FILE)).map_err(|error| match error {
+        let keyfile = file_io::load_keyfile(&self.file(KEY_FILE)).map_err(|error| match error {
             FileError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
                 LogError::NotALog(self.path.clone())
             }
@@ -237,7 +237,7 @@ impl Folder {
     /// [`LogError::TooOpen`] if other users can.
     pub(super) fn check(&self) -> Result<(), LogError> {
         let about = fs::metadata(&self.path).map_err(|e| LogError::io("read", &self.path, e))?;
-        match store::mode_of(&about) {
+        match file_io::mode_of(&about) {
             Some(mode) if mode & 0o022 != 0 => {
                 Err(LogError::TooOpen { path: self.path.clone(), mode })
             }

@@ -10,7 +10,7 @@ use super::files;
 use super::folder::Folder;
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
-use crate::key::store::{self, FileError};
+use crate::key::file_io::{self, FileError};
 
 /// The file to which entries are appended.
 pub(super) struct OpenSegment {
@@ -141,7 +141,7 @@ impl HashFile {
 /// Writes the file of the latest checkpoint.
 pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
     let path = folder.checkpoint();
-    store::replace(&path, note, 0o600, None).map_err(|error| match error {
+    file_io::replace(&path, note, 0o600, None).map_err(|error| match error {
         FileError::Io(e) => LogError::io("write", &path, e),
         other => LogError::io("write", &path, std::io::Error::other(other)),
     })

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 pub mod agent;
 mod ecdsa;
 pub mod exec;
+pub mod file_io;
 pub mod file_watch;
 pub mod format;
 mod json;
@@ -33,7 +34,6 @@ mod published;
 mod secret_key;
 mod security_key;
 pub mod source;
-pub mod store;
 pub mod trust;
 
 pub use json::JsonError;

@@ -18,10 +18,10 @@ use super::agent::{Agent, AgentKey, AgentSecurityKey, ChooseError};
 #[cfg(unix)]
 use super::exec::ExecKey;
 use super::exec::{ExecCommand, ExecCommandError};
+use super::file_io::{self, FileError};
 use super::keyfile::{Keyfile, KeyfileError};
 #[cfg(feature = "pkcs11")]
 use super::pkcs11::{Pkcs11Error, Pkcs11Key, Pkcs11Uri, Pkcs11UriError};
-use super::store::{self, FileError};
 use super::{KeyId, PublicKey, Sign};
 
 /// The prefix of an `ssh-agent:` reference.
@@ -162,7 +162,7 @@ impl KeyRef {
     /// [`FindKeyError`].
     pub fn find(&self, options: &FindOptions) -> Result<FoundKey, FindKeyError> {
         let found = match self {
-            KeyRef::File(path) => FoundKey::File(Box::new(store::load_keyfile(path)?)),
+            KeyRef::File(path) => FoundKey::File(Box::new(file_io::load_keyfile(path)?)),
             #[cfg(unix)]
             KeyRef::Agent(wanted) => {
                 let socket = options.agent.as_ref().ok_or(FindKeyError::NoAgent)?;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::key::store::{self, FileError};
+use crate::key::file_io::{self, FileError};
 use crate::mcp::tools::{MAX_NAME, MAX_TOOLS, Tools};
 
 const FORMAT: &str = "tools/1";
@@ -114,9 +114,9 @@ impl ToolsFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tools::new()),
             other => other.map_err(FileError::from)?,
         };
-        store::regular(&metadata)?;
-        let (bytes, metadata) = store::read_regular(&self.path, MAX_BYTES)?;
-        if let Some(mode) = store::mode_of(&metadata)
+        file_io::regular(&metadata)?;
+        let (bytes, metadata) = file_io::read_regular(&self.path, MAX_BYTES)?;
+        if let Some(mode) = file_io::mode_of(&metadata)
             && mode & 0o022 != 0
         {
             return Err(ToolsFileError::TooOpen { mode });
@@ -190,12 +190,12 @@ impl ToolsFile {
         let sha256 = hash(&self.server, &body);
         let head = FileHead { mcpid: FORMAT.to_owned(), server: self.server.clone(), sha256 };
         let text = serde_json::to_string(&head).unwrap_or_default() + "\n" + &body;
-        Ok(store::replace(&self.path, text.as_bytes(), 0o600, None)?)
+        Ok(file_io::replace(&self.path, text.as_bytes(), 0o600, None)?)
     }
 
     /// Locks the folder until the returned file is dropped.
     fn lock(&self) -> Result<File, ToolsFileError> {
-        let folder = File::open(store::folder_of(&self.path)).map_err(FileError::from)?;
+        let folder = File::open(file_io::folder_of(&self.path)).map_err(FileError::from)?;
         let begun = Instant::now();
         loop {
             match folder.try_lock() {

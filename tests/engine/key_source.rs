@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use mcpid::clock::Timestamp;
+use mcpid::key::file_io::{FileError, create_keyfile};
 use mcpid::key::keyfile::{KdfCost, Keyfile, KeyfileError};
 use mcpid::key::source::{FindKeyError, FindOptions, KeyRef, KeyRefError, OpenKeyError};
-use mcpid::key::store::{FileError, create_keyfile};
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use rand::rngs::SysRng;
 

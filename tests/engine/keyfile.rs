@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use mcpid::clock::Timestamp;
+use mcpid::key::file_io::{FileError, create_keyfile, load_keyfile, replace_keyfile};
 use mcpid::key::keyfile::{KdfCost, Keyfile, KeyfileError, MAX_BYTES};
-use mcpid::key::store::{FileError, create_keyfile, load_keyfile, replace_keyfile};
 use mcpid::key::{SecretKey, Sign as _};
 use rand::rngs::SysRng;
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpid::clock::Timestamp;
+use mcpid::key::file_io::FileError;
 use mcpid::key::format;
 use mcpid::key::keyfile::Keyfile;
-use mcpid::key::store::FileError;
 use mcpid::key::trust::{
     Document, EditError, LoadErrorKind, NewEntry, Registry, TrustError, TrustFile, create_or_edit,
     edit,

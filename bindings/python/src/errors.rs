@@ -9,9 +9,9 @@ use std::path::Path;
 use mcpid::key::agent::{AgentError, ChooseError};
 #[cfg(unix)]
 use mcpid::key::exec::ExecError;
+use mcpid::key::file_io::FileError;
 use mcpid::key::keyfile::KeyfileError;
 use mcpid::key::source::FindKeyError;
-use mcpid::key::store::FileError;
 use mcpid::key::trust::{LoadError, LoadErrorKind};
 use mcpid::secret::{SecretKind, quoted};
 use mcpid::sign::SigningError;

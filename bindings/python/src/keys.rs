@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::source::{FindOptions, FoundKey, KeyRef};
-use mcpid::key::{self, KeyKind, SecretKey, Sign, format, store};
+use mcpid::key::{self, KeyKind, SecretKey, Sign, file_io, format};
 use mcpid::secret::quoted;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -125,7 +125,7 @@ impl SigningKey {
         // The hash of a passphrase takes a tenth of a second and 64 MiB.
         py.detach(|| match &reference {
             KeyRef::File(path) => {
-                let keyfile = store::load_keyfile(path).map_err(|e| file_error(path, &e))?;
+                let keyfile = file_io::load_keyfile(path).map_err(|e| file_error(path, &e))?;
                 if public_key.as_ref().is_some_and(|pinned| pinned != keyfile.public()) {
                     let message = format!("{}: not the key of public_key", path.display());
                     return Err(PyValueError::new_err(message));
@@ -207,8 +207,8 @@ impl SigningKey {
             };
             let is_new = std::fs::symlink_metadata(&path).is_err();
             let written = match replace && !is_new {
-                true => store::replace_keyfile(&path, &keyfile),
-                false => store::create_keyfile(&path, &keyfile),
+                true => file_io::replace_keyfile(&path, &keyfile),
+                false => file_io::create_keyfile(&path, &keyfile),
             };
             written.map_err(|error| file_error(&path, &error))
         })

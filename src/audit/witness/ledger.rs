@@ -21,7 +21,7 @@ use super::super::folder::Folder;
 use super::super::note::NoteKey;
 use super::super::tree::Hash;
 use crate::clock::Timestamp;
-use crate::key::store::{self, FileError};
+use crate::key::file_io::{self, FileError};
 
 const VERSION: &str = "witnesses/1";
 
@@ -129,7 +129,7 @@ fn read(json: &LedgerEntry) -> Option<SignedTree> {
 
 /// Replaces the content of a file of the log by `bytes`.
 pub(super) fn replace(path: &std::path::Path, bytes: &[u8]) -> Result<(), LogError> {
-    store::replace(path, bytes, 0o600, None).map_err(|error| match error {
+    file_io::replace(path, bytes, 0o600, None).map_err(|error| match error {
         FileError::Io(e) => LogError::io("write", path, e),
         other => LogError::Key(Arc::new(other)),
     })

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use super::splice::{RawObject, revoked};
 use super::{LoadError, MAX_BYTES, SecurityKeyRules, TrustEntry, TrustError, TrustFile};
 use crate::clock::Timestamp;
+use crate::key::file_io::{self, FileError};
 use crate::key::format::jwk_with_kid;
 use crate::key::json::{self, quote};
 use crate::key::keyfile::{MAX_NAME_BYTES, is_name};
-use crate::key::store::{self, FileError};
 use crate::key::{KeyId, PublicKey};
 use crate::mcp::pattern::Pattern;
 
@@ -376,17 +376,17 @@ fn change_file<T>(
         && matches!(fs::symlink_metadata(path), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
     let path =
         if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(FileError::Io)? };
-    let folder = store::folder_of(&path);
+    let folder = file_io::folder_of(&path);
     // The lock is held until the end of this function. File systems without locks are accepted.
     let lock = File::open(folder).map_err(FileError::Io)?;
     let _ = lock.lock();
     if is_new && fs::symlink_metadata(&path).is_err() {
         let mut document = Document::empty()?;
         let result = change(&mut document)?;
-        store::write_new(&path, document.to_json().as_bytes(), 0o644)?;
+        file_io::write_new(&path, document.to_json().as_bytes(), 0o644)?;
         return Ok(result);
     }
-    let (bytes, metadata) = store::read_regular(&path, MAX_BYTES)?;
+    let (bytes, metadata) = file_io::read_regular(&path, MAX_BYTES)?;
     super::load::check_writers(&path, &metadata)?;
     let mut document = Document::parse(&bytes)?;
     let result = change(&mut document)?;
@@ -394,7 +394,7 @@ fn change_file<T>(
     if u64::try_from(json.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(FileError::TooLarge { limit: MAX_BYTES }.into());
     }
-    let mode = store::mode_of(&metadata).unwrap_or(0o644) & 0o777;
-    store::replace(&path, json.as_bytes(), mode, Some(&metadata))?;
+    let mode = file_io::mode_of(&metadata).unwrap_or(0o644) & 0o777;
+    file_io::replace(&path, json.as_bytes(), mode, Some(&metadata))?;
     Ok(result)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::{Registry, TrustError, TrustFile};
-use crate::key::store::{self, FileError};
+use crate::key::file_io::{self, FileError};
 
 /// Maximum size of one trust file, in bytes; room for some 300,000 keys.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -105,7 +105,7 @@ impl TrustFile {
     /// gets a note.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let (bytes, metadata) =
-            store::read_regular(path, MAX_BYTES).map_err(|e| LoadError::new(path, e))?;
+            file_io::read_regular(path, MAX_BYTES).map_err(|e| LoadError::new(path, e))?;
         let note = check_writers(path, &metadata)?;
         let file = TrustFile::parse(&bytes).map_err(|e| LoadError::new(path, e))?;
         let mut file = file.at(path, note);
@@ -119,7 +119,7 @@ pub(super) fn check_writers(
     path: &Path,
     metadata: &fs::Metadata,
 ) -> Result<Option<String>, LoadError> {
-    match store::mode_of(metadata) {
+    match file_io::mode_of(metadata) {
         Some(mode) if mode & 0o002 != 0 => {
             Err(LoadError::new(path, LoadErrorKind::OthersCanWrite { mode }))
         }

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
 use mcpid::key::trust::{self, NewEntry, Registry};
-use mcpid::key::{SecretKey, Sign, store};
+use mcpid::key::{SecretKey, Sign, file_io};
 use mcpid::message::target::Origins;
 use mcpid::message::{Head, RequestTarget};
 use mcpid::profile::Profile;
@@ -41,8 +41,8 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let sealed = Keyfile::seal(&made, "alice", now, passphrase, KdfCost::DEFAULT, &mut SysRng)
         .map_err(|e| failed(&e))?;
-    store::create_keyfile(&keyfile, &sealed).map_err(|e| failed(&e))?;
-    let opened = store::load_keyfile(&keyfile).map_err(|e| failed(&e))?;
+    file_io::create_keyfile(&keyfile, &sealed).map_err(|e| failed(&e))?;
+    let opened = file_io::load_keyfile(&keyfile).map_err(|e| failed(&e))?;
     let key = Arc::new(opened.open(Some(passphrase)).map_err(|e| failed(&e))?);
     let mut steps = DemoSteps { steps: Vec::new(), as_expected: true };
     steps.made("a key", &format!("sealed in an encrypted keyfile: {}", key.public().id()), ui)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::{KeyKind, SecretKey, format, store};
+use mcpid::key::{KeyKind, SecretKey, file_io, format};
 use rand::rngs::SysRng;
 
 use crate::args::{KeyAlgorithm, KeygenArgs};
@@ -141,8 +141,8 @@ fn name_of(path: &Path) -> String {
 }
 
 fn create(place: &NamedPath, keyfile: &Keyfile) -> Result<(), Failure> {
-    store::create_keyfile(&place.path, keyfile).map_err(|error| match error {
-        store::FileError::Io(e) => Failure::write(&place.path, &e),
+    file_io::create_keyfile(&place.path, keyfile).map_err(|error| match error {
+        file_io::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
     })
 }

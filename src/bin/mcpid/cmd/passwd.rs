@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use mcpid::key::file_io;
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::store;
 use rand::rngs::SysRng;
 
 use crate::args::PasswdArgs;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // Everything that can fail is checked before a person is asked for passphrases.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
-        let error = store::FileError::NotRegular("a symbolic link");
+        let error = file_io::FileError::NotRegular("a symbolic link");
         // Replacing the file would replace the link and not its target.
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         Some(given) => keyfile.sealed_again(&secret, given, cost(&keyfile), &mut SysRng),
     };
     let replaced = replaced.map_err(|e| keyfile_failure(&place.path, &e))?;
-    store::replace_keyfile(&place.path, &replaced).map_err(|error| match error {
-        store::FileError::Io(e) => Failure::write(&place.path, &e),
+    file_io::replace_keyfile(&place.path, &replaced).map_err(|error| match error {
+        file_io::FileError::Io(e) => Failure::write(&place.path, &e),
         other => store_failure(&place.path, other),
     })?;
     remember_change(&replaced, given.as_ref(), ui);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use mcpid::key::SecretKey;
+use mcpid::key::file_io::{self, FileError};
 use mcpid::key::keyfile::{Keyfile, KeyfileError};
-use mcpid::key::store::{self, FileError};
 
 use crate::args::PassphraseArgs;
 use crate::input::files::{NamedBy, NamedPath};
@@ -20,7 +20,7 @@ use crate::prompt::passphrase::{self, Passphrase, PassphraseSource};
 pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
     // The secret in a keyfile without a passphrase is not encrypted.
     passphrase::keep_out_of_dumps();
-    store::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
+    file_io::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
 
 /// Returns the failure for a keyfile at `place` that cannot be read.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mcpid::key::store::FileError;
+use mcpid::key::file_io::FileError;
 use mcpid::key::trust::{
     EditError, LoadError, LoadErrorKind, Registry, TrustError, TrustFile, TrustNote,
 };

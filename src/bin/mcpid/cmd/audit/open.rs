@@ -294,9 +294,9 @@ pub(crate) fn log_failure(error: &LogError, place: &NamedPath) -> Failure {
         LogError::Key(store) => {
             let path = place.path.join("log-key.json");
             match &**store {
-                mcpid::key::store::FileError::TooOpen { mode } => keyfile::store_failure(
+                mcpid::key::file_io::FileError::TooOpen { mode } => keyfile::store_failure(
                     &path,
-                    mcpid::key::store::FileError::TooOpen { mode: *mode },
+                    mcpid::key::file_io::FileError::TooOpen { mode: *mode },
                 ),
                 other => Failure::new(Exit::Key, "damaged", format!("{}: {other}", path.display())),
             }

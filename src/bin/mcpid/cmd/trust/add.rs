@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
+use mcpid::key::file_io::{self, FileError};
 use mcpid::key::format::{self, FormatError, ImportedKey, KeyImport};
 use mcpid::key::source::{KeyRef, KeyRefError};
-use mcpid::key::store::{self, FileError};
 use mcpid::key::trust::{self, NewEntry, SecurityKeyRules, TrustEntry};
 use mcpid::key::{KeyApplication, PublicKey, SignByTouch as _};
 use mcpid::mcp::pattern::Pattern;
@@ -208,7 +208,7 @@ fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Fail
     let name = input.name.clone();
     let bytes = input.read_secret(MAX_KEY_FILE_BYTES)?;
     // Other users can read this private key and sign with it, so the key must not be trusted.
-    if let Err(error @ FileError::TooOpen { .. }) = store::load_keyfile(key) {
+    if let Err(error @ FileError::TooOpen { .. }) = file_io::load_keyfile(key) {
         return Err(store_failure(key, error));
     }
     let file = (name != "stdin").then_some(name.as_str());
