@@ -20,7 +20,7 @@ use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, KID_OF, Rejection, Step, chain};
 use super::standing::KeyCheckInput;
 use super::statement::Statement;
-use super::{MAX_COMPONENTS, client, standing, window};
+use super::{MAX_COMPONENTS, client_field, standing, window};
 
 /// The context in which all signatures of a request are judged.
 pub(super) struct JudgeContext<'a> {
@@ -145,7 +145,7 @@ impl JudgeContext<'_> {
         }
         // 4. Parameters.
         let parameters = parameters::judge(self.profile, params)?;
-        let client = client::named(self.profile, self.head)?;
+        let client = client_field::client_named_by(self.profile, self.head)?;
         // 5. Window.
         window::judge(self.profile, parameters.created, parameters.expires, self.now)?;
         // 6. Coverage.

@@ -23,7 +23,7 @@ use crate::profile::{Profile, SeveralSignatures, TagRule, TargetForm};
 mod body;
 mod candidate;
 mod claim;
-mod client;
+mod client_field;
 pub mod coverage;
 pub mod covered;
 mod covered_signatures;

@@ -6,7 +6,7 @@ use crate::message::Head;
 use crate::profile::{NamedProfile, Profile, TagRule};
 
 use super::coverage::{self, CoverageOverrides};
-use super::{client, parameters};
+use super::{client_field, parameters};
 
 /// A profile, and the requirements of the profile that a signature does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,9 @@ pub fn profiles(
         let tag = params.tag().value();
         let by_tag = match profile.tag {
             TagRule::Exactly(text) => tag == Some(text),
-            TagRule::UntaggedOr(text) => tag == Some(text) && client::named(&profile, head).is_ok(),
+            TagRule::UntaggedOr(text) => {
+                tag == Some(text) && client_field::client_named_by(&profile, head).is_ok()
+            }
             TagRule::KeyIdOrClientId | TagRule::AnyText | TagRule::Ignored => false,
         };
         let lacks = lacking(&profile, (head, has_body), (label, params));
@@ -67,6 +69,7 @@ fn lacking(
     if parameters::absent(profile, present).next().is_none() {
         lacks.extend(parameters::judge(profile, params).err().map(|r| r.message().to_owned()));
     }
-    lacks.extend(client::named(profile, head).err().map(|r| r.message().to_owned()));
+    lacks
+        .extend(client_field::client_named_by(profile, head).err().map(|r| r.message().to_owned()));
     lacks
 }

@@ -13,7 +13,10 @@ use super::rejection::{Rejection, chain};
 /// # Errors
 /// `signature_missing` if the field is absent, is no dictionary of RFC 9651 with each member once,
 /// or names no `https` URL. Without the URL, the client of the signature is unknown.
-pub(super) fn named(profile: &Profile, head: &Head<'_>) -> Result<Option<String>, Rejection> {
+pub(super) fn client_named_by(
+    profile: &Profile,
+    head: &Head<'_>,
+) -> Result<Option<String>, Rejection> {
     let Some(ClientField { field, member }) = profile.client_field else { return Ok(None) };
     let Some(value) = structured::combine(head.values(field)) else {
         return Err(not_read(profile, format!("the request has no {field}")));
