@@ -14,7 +14,7 @@ use std::sync::Arc;
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::key::file_io::load_keyfile;
 use mcpid::message::target::Origins;
-use mcpid::message::{Head, RequestTarget, line};
+use mcpid::message::{Head, RequestTarget, json_line};
 use mcpid::profile::Profile;
 use mcpid::sign::{Nonce, Signer};
 
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (name, value) in signed.headers() {
             head.push(name, value.as_bytes())?;
         }
-        writeln!(out, "{}", line::write(&head, URL, Some(body.as_bytes()), Some(now))?)?;
+        writeln!(out, "{}", json_line::write(&head, URL, Some(body.as_bytes()), Some(now))?)?;
     }
     out.flush()?;
     Ok(())

@@ -10,7 +10,7 @@ use super::record::{FIRST_VERSION, RefusalCounts, VERSION, Verdict};
 use super::redact::Redacted;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
-use crate::message::line::{self, Text};
+use crate::message::json_line::{self, Text};
 use crate::secret::quoted;
 
 /// Why a line is not an entry.
@@ -252,7 +252,7 @@ struct EntryMembers<'a> {
 /// # Errors
 /// [`EntryError`] if the line is not an entry.
 pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
-    let json: EntryMembers<'_> = line::json(line)?;
+    let json: EntryMembers<'_> = json_line::json(line)?;
     let version = match &*json.mcpid {
         VERSION => Version::Second,
         FIRST_VERSION => Version::First,

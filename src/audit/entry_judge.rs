@@ -17,7 +17,7 @@ use crate::base::header::{self, Candidate};
 use crate::clock::Timestamp;
 use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
-use crate::message::{Body, Head, line};
+use crate::message::{Body, Head, json_line};
 use crate::verify::coverage;
 use crate::verify::rejection::chain;
 use crate::verify::{JudgedBody, VerifiedHead};
@@ -169,7 +169,7 @@ impl EntryJudge {
         if request.signatures.is_empty() {
             return Err("it holds no signature".to_owned());
         }
-        let line = line::read(request.request.get().as_bytes());
+        let line = json_line::read(request.request.get().as_bytes());
         let line = line.map_err(|e| format!("its request cannot be read: {}", chain(&e)))?;
         let (head, time) = (&line.head, line.time.ok_or("its request bears no time")?);
         facts::check_head(request, head)?;

@@ -4,7 +4,7 @@
 use super::entry::Request;
 use crate::base::header;
 use crate::clock::Timestamp;
-use crate::message::line;
+use crate::message::json_line;
 use crate::verify::covered;
 
 /// What the signature behind an entry covers and states.
@@ -30,7 +30,7 @@ pub struct Explanation {
 /// Parses the signature at index `place` of an entry; `None` if there is none. Nothing is verified.
 pub fn explain(request: &Request<'_>, place: usize) -> Option<Explanation> {
     let told = request.signatures.get(place)?;
-    let line = line::read(request.request.get().as_bytes()).ok()?;
+    let line = json_line::read(request.request.get().as_bytes()).ok()?;
     let candidates = header::read(&line.head).ok()?;
     let candidate = candidates.into_iter().find(|candidate| candidate.label == told.label)?;
     let params = candidate.params.ok()?;

@@ -19,7 +19,7 @@ use super::entry::{Entry, Event, Request};
 use super::explain::{Explanation, explain};
 use super::record::Verdict;
 use crate::clock::Timestamp;
-use crate::message::line;
+use crate::message::json_line;
 use crate::message::shown::capped;
 
 /// The version of the schema.
@@ -138,7 +138,7 @@ fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
         key.and_then(|s| serde_json::from_str(s.key.get()).ok()).unwrap_or_default();
     let sent: SentTarget = serde_json::from_str(request.request.get()).unwrap_or_default();
     let about = explain(request, 0).unwrap_or_default();
-    let asked = line::read(request.request.get().as_bytes()).ok().and_then(|line| line.time);
+    let asked = json_line::read(request.request.get().as_bytes()).ok().and_then(|line| line.time);
     let operation = request.mcp.as_ref().map_or("unknown", |mcp| &mcp.method);
     let (severity, status) = match request.verdict {
         Verdict::Verified => ((1, "Informational"), (1, "Success")),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::evidence::{Evidence, KeptFields, write_json};
 use crate::clock::Timestamp;
 use crate::mcp::body::Reading;
-use crate::message::{Head, line};
+use crate::message::{Head, json_line};
 use crate::profile::Profile;
 use crate::verify::Verifier;
 
@@ -209,7 +209,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     out.extend_from_slice(&evidence.signatures);
     out.extend_from_slice(b"],\"request\":");
     let (method, time) = (facts.head.method(), Some(facts.time));
-    line::write_to(&mut out, method, facts.target_uri, headers, facts.body, time);
+    json_line::write_to(&mut out, method, facts.target_uri, headers, facts.body, time);
     if let Some(redacted) = facts.redacted {
         out.extend_from_slice(b",\"redacted\":");
         write_json(&mut out, redacted);

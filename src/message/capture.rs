@@ -8,14 +8,14 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::capture_lines::{CaptureLines, split_field};
 use super::framing::Framing;
-use super::lines::{CaptureLines, split_field};
 use super::target::TargetError;
 use super::uri::shown;
 use super::{Body, Field, Head, HeadError, InputRequest, RequestTarget};
 
+pub use super::capture_lines::{LineEnd, MAX_HEAD};
 pub use super::fault::{CaptureError, CaptureFault};
-pub use super::lines::{LineEnd, MAX_HEAD};
 
 /// A parsed request together with the bytes from which it was parsed.
 ///

@@ -24,7 +24,7 @@ pub enum Capture {
     Raw(InputRequest<'static>),
     /// An entry of an archive.
     Entry(HarEntry),
-    /// A request line, still to be parsed by [`line::parse`](super::line::parse).
+    /// A request line, still to be parsed by [`json_line::parse`](super::json_line::parse).
     Line(Vec<u8>),
 }
 
@@ -72,14 +72,14 @@ pub enum CapturesError {
 /// use std::ops::ControlFlow;
 ///
 /// use mcpid::message::captures::{Capture, Captures};
-/// use mcpid::message::{InputKind, line};
+/// use mcpid::message::{InputKind, json_line};
 ///
 /// let lines = br#"{"method":"GET","target":"https://mcp.example.com/mcp","headers":[]}"#;
 /// let captures = Captures::open(&lines[..], 4096)?;
 /// assert_eq!(captures.kind(), InputKind::Lines);
 /// let _ = captures.each(&mut |index, capture| {
 ///     let Capture::Line(text) = capture else { return ControlFlow::Break(()) };
-///     assert_eq!((index, line::parse(&text).unwrap().head.method()), (0, "GET"));
+///     assert_eq!((index, json_line::parse(&text).unwrap().head.method()), (0, "GET"));
 ///     ControlFlow::Continue(())
 /// })?;
 /// # Ok::<(), mcpid::message::captures::CapturesError>(())

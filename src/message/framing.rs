@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::Field;
+use super::capture_lines::{CaptureLines, MAX_HEAD, split_field};
 use super::fault::{CaptureError, CaptureFault};
-use super::lines::{CaptureLines, MAX_HEAD, split_field};
 use super::uri::{Authority, UriError, shown};
 
 /// The most hexadecimal digits of a chunk size, which make 64 bits.

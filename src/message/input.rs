@@ -153,7 +153,7 @@ pub enum InputKind {
     Raw,
     /// An HTTP archive; see [`har`](super::har).
     Har,
-    /// Request lines or audit entries; see [`line`](super::line).
+    /// Request lines or audit entries; see [`json_line`](super::json_line).
     Lines,
 }
 

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 
 pub mod amend;
 pub mod capture;
+mod capture_lines;
 pub mod captures;
 pub mod digest;
 mod fault;
 mod framing;
 pub mod har;
 mod input;
-pub mod line;
-mod lines;
+pub mod json_line;
 pub mod shown;
 pub mod structured;
 pub mod target;

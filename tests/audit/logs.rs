@@ -48,7 +48,7 @@ fn an_audit_entry_is_a_request_line_for_verify() {
     let fixture = LogFixture::new();
     fixture.fill(1, settings());
     let line = fixture.lines().remove(0);
-    let request = mcpid::message::line::parse(line.as_bytes()).unwrap();
+    let request = mcpid::message::json_line::parse(line.as_bytes()).unwrap();
     assert_eq!(request.time, Some(Timestamp::from_unix(START + 1)));
     let held = fixture.verifier().judge_head(&request.head).map(|_| ());
     assert_eq!(held, Ok(()));
@@ -61,7 +61,7 @@ fn bodies_are_kept_if_the_log_keeps_bodies_and_are_judged_again() {
     fixture.record(&recorder, &call(1, START, &body(7), &[])).unwrap();
     drop(recorder);
     let request = fixture.lines().remove(0);
-    let request = mcpid::message::line::parse(request.as_bytes()).unwrap();
+    let request = mcpid::message::json_line::parse(request.as_bytes()).unwrap();
     assert_eq!(request.body, mcpid::message::Body::Kept(body(7).into_bytes().into()));
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.without_body), (None, 0));

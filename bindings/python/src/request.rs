@@ -1,7 +1,7 @@
 //! Requests as Python programs hold them: method, URL or target, headers, body.
 
 use mcpid::message::capture::Captured;
-use mcpid::message::{Head, RequestTarget, line};
+use mcpid::message::{Head, RequestTarget, json_line};
 use mcpid::verify::DEFAULT_MAX_BODY;
 use mcpid::verify::rejection::chain;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -183,7 +183,7 @@ fn source_of<'a>(request: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
 /// Reads an HTTP/1.1 request, or a request line.
 fn captured(source: &[u8]) -> PyResult<Judged> {
     let parsed = if source.trim_ascii_start().starts_with(b"{") {
-        line::parse(source).map_err(|error| value_error(&error))?
+        json_line::parse(source).map_err(|error| value_error(&error))?
     } else {
         let limit = DEFAULT_MAX_BODY as u64;
         Captured::parse(source, limit).map_err(|error| value_error(&error))?.into_request()

@@ -7,7 +7,7 @@ use super::super::record::Verdict;
 use super::keys;
 use crate::base::header;
 use crate::clock::Timestamp;
-use crate::message::line;
+use crate::message::json_line;
 use crate::nonce::Retention;
 use crate::profile::Profile;
 
@@ -41,7 +41,7 @@ pub(in crate::audit) fn nonces_of(entry: &Entry<'_>) -> Vec<NonceUse> {
     if !matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
         return Vec::new();
     }
-    let Ok(line) = line::read(request.request.get().as_bytes()) else { return Vec::new() };
+    let Ok(line) = json_line::read(request.request.get().as_bytes()) else { return Vec::new() };
     let (Some(time), Ok(candidates)) = (line.time, header::read(&line.head)) else {
         return Vec::new();
     };

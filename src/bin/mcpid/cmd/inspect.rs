@@ -12,7 +12,7 @@ use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::{KeyId, PRESENCE_SIGNATURE_BYTES};
 use mcpid::message::InputRequest;
 use mcpid::message::har::TimeFault;
-use mcpid::message::line;
+use mcpid::message::json_line;
 use mcpid::message::shown::quoted;
 use mcpid::message::target::Origins;
 use mcpid::nonce::NonceStore;
@@ -142,10 +142,12 @@ impl Inspector<'_> {
         let request = match content {
             UnitContent::Failed(failure) => return vec![Err(*failure)],
             UnitContent::Request(request) => *request,
-            UnitContent::Line(bytes) => match line::parse(&bytes).map(InputRequest::into_owned) {
-                Ok(request) => request,
-                Err(error) => return vec![Err(bad_line(&input, index, &error))],
-            },
+            UnitContent::Line(bytes) => {
+                match json_line::parse(&bytes).map(InputRequest::into_owned) {
+                    Ok(request) => request,
+                    Err(error) => return vec![Err(bad_line(&input, index, &error))],
+                }
+            }
         };
         let time = match self.args.at {
             None => (SystemClock.now(), TimeSource::Clock),

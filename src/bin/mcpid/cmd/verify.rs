@@ -12,7 +12,7 @@ use std::sync::Arc;
 use mcpid::block_on;
 use mcpid::clock::{Clock, FixedClock, SystemClock};
 use mcpid::message::har::TimeFault;
-use mcpid::message::line::{self, LineError};
+use mcpid::message::json_line::{self, LineError};
 use mcpid::message::target::TargetForm;
 use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
@@ -188,8 +188,8 @@ impl VerifyContext {
         let trust = if ui.json() { Some(judging.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
         let parse_line = match judging.profile().target {
-            TargetForm::Rfc3986 => line::parse_with_any_target,
-            _ => line::parse,
+            TargetForm::Rfc3986 => json_line::parse_with_any_target,
+            _ => json_line::parse,
         };
         let keeps_signatures = args.html.is_some();
         let touch = DemandedTouch::of(&args.touch, judging.profile(), ui)?;

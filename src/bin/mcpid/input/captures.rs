@@ -12,7 +12,7 @@ use mcpid::message::InputRequest;
 use mcpid::message::capture::{CaptureError, CaptureFault, Captured};
 use mcpid::message::captures::{Capture, Captures, CapturesError, MAX_WHOLE};
 use mcpid::message::har::TimeFault;
-use mcpid::message::line::LineError;
+use mcpid::message::json_line::LineError;
 use sha2::{Digest as _, Sha256};
 
 use crate::input::files;

@@ -6,7 +6,7 @@ use mcpid::audit::entry::{Request, Rules};
 use mcpid::audit::entry_judge::JudgedTouch;
 use mcpid::audit::explain::explain;
 use mcpid::message::shown::printed;
-use mcpid::message::{Body, line};
+use mcpid::message::{Body, json_line};
 
 /// Returns the rules of an entry in one line.
 pub(super) fn rules(rules: &Rules) -> String {
@@ -73,7 +73,7 @@ pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMu
 
 /// Adds the request: when it was judged, its target, its operation and its body.
 pub(super) fn request(request: &Request<'_>, add: &mut impl FnMut(&str, String)) {
-    let Ok(line) = line::parse(request.request.get().as_bytes()) else { return };
+    let Ok(line) = json_line::parse(request.request.get().as_bytes()) else { return };
     if let Some(time) = line.time {
         add("judged", time.to_string());
     }

@@ -1,4 +1,5 @@
-//! Request lines: one request per line, as JSON. Logs keep requests in this form.
+//! Request lines: one request per line, as JSON (not the request line of HTTP/1.1). Logs keep
+//! requests in this form.
 //!
 //! ```json
 //! {"time":"2026-11-23T10:00:00Z","method":"POST","target":"https://mcp.example.com/mcp",
@@ -116,13 +117,13 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result
 /// [`LineError`] if the line is neither.
 ///
 /// ```
-/// use mcpid::message::line;
+/// use mcpid::message::json_line;
 ///
 /// let text = br#"{"method":"GET","target":"https://mcp.example.com/mcp","headers":[]}"#;
-/// let request = line::parse(text)?;
+/// let request = json_line::parse(text)?;
 /// assert_eq!(request.head.method(), "GET");
 /// assert_eq!(request.time, None);
-/// # Ok::<(), line::LineError>(())
+/// # Ok::<(), json_line::LineError>(())
 /// ```
 pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
     let outer: LineEnvelope<'_> = object(line)?;

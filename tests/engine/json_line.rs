@@ -1,7 +1,7 @@
 //! Tests of request lines: one JSON object on each line.
 
 use mcpid::clock::Timestamp;
-use mcpid::message::line::{LineError, parse, write};
+use mcpid::message::json_line::{LineError, parse, write};
 use mcpid::message::target::Origins;
 use mcpid::message::{Body, Head, RequestTarget};
 use proptest::prelude::*;
