@@ -21,7 +21,7 @@ use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::entry_judge::{AuditorTrust, EntryJudge};
 use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::tree::{self, Frontier};
-use mcpid::audit::{Durability, Evidence, Folder, JudgedRequest, Log, Recorder, Settings};
+use mcpid::audit::{Durability, Evidence, Folder, JudgedRequest, Log, LogSettings, Recorder};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
 use mcpid::key::trust::{Registry, TrustFile};
@@ -132,7 +132,7 @@ fn append(small: u64, large: u64, rounds: usize) {
         path
     });
     let open = |path: &Path| {
-        let mut settings = Settings::default();
+        let mut settings = LogSettings::default();
         (settings.durability, settings.every) = (Durability::Checkpoint, 1_000);
         let folder = Folder::at(path).unwrap();
         Recorder::new(Log::open(folder, settings, Arc::new(SystemClock)).unwrap())
@@ -242,7 +242,7 @@ fn audit(entries: u64) {
     let world = World::new();
     let key = SecretKey::generate(&mut SysRng).unwrap();
     let log_key = Folder::init(&path, NAME, &key, world.now).unwrap();
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     settings.durability = Durability::Checkpoint;
     let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
@@ -317,7 +317,7 @@ fn throughput(time: Duration) {
         let key = SecretKey::generate(&mut SysRng).unwrap();
         Folder::init(&path, NAME, &key, world.now).unwrap();
         let folder_of_log = Folder::at(&path).unwrap();
-        let log = Log::open(folder_of_log, Settings::default(), Arc::new(SystemClock)).unwrap();
+        let log = Log::open(folder_of_log, LogSettings::default(), Arc::new(SystemClock)).unwrap();
         let recorder = Arc::new(Recorder::new(log));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let signed: Vec<_> = (0..connections).map(|_| Arc::new(world.signed())).collect();

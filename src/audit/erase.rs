@@ -17,7 +17,7 @@ use super::files;
 use super::folder::{Folder, PACKED, file_name};
 use super::segment::{self, EntryLines, TreeFile};
 use super::tree;
-use super::writer::{LogWriter, Settings};
+use super::writer::{LogSettings, LogWriter};
 use crate::clock::Clock;
 
 /// An entry that was erased.
@@ -84,7 +84,7 @@ pub fn erase(
     erasure_record::check_reason(reason).map_err(EraseError::Reason)?;
     let key = folder.key()?;
     let _lock = folder.lock_maintenance()?;
-    let mut writer = LogWriter::open(folder.clone(), key.clone(), Settings::default(), clock)?;
+    let mut writer = LogWriter::open(folder.clone(), key.clone(), LogSettings::default(), clock)?;
     if n >= writer.size() {
         return Err(EraseError::NoEntry(n));
     }

@@ -11,7 +11,7 @@ use super::folder::{Folder, LogKey};
 use super::note::NoteKey;
 use super::record::{Record, RecordedRefusal, Verdict};
 use super::refused::RefusalFile;
-use super::writer::{LogWriter, Settings};
+use super::writer::{LogSettings, LogWriter};
 use crate::block_on::block_on;
 use crate::clock::{Clock, Timestamp};
 use crate::key::Sign;
@@ -74,7 +74,7 @@ impl Log {
     /// if other users can change them.
     pub fn open(
         folder: Folder,
-        settings: Settings,
+        settings: LogSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
         let key = folder.key()?;

@@ -70,4 +70,4 @@ pub use folder::{Folder, LogKey};
 pub use log::Log;
 pub use record::{Record, RecordedRefusal, RefusalCounts, Verdict};
 pub use recorder::{JudgedRequest, Policy, Recorder};
-pub use writer::{Durability, Settings};
+pub use writer::{Durability, LogSettings};

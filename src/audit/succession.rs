@@ -17,7 +17,7 @@ use super::note::NoteKey;
 use super::record::Record;
 use super::report::Report;
 use super::segment;
-use super::writer::{LogWriter, Settings};
+use super::writer::{LogSettings, LogWriter};
 use crate::clock::Clock;
 
 /// Closes the log in `old`, and makes the new, empty log in `new` its successor. If a call was
@@ -62,8 +62,8 @@ pub fn follow_abandoned(
     begin(new, key, &PreviousLog { log_key, checkpoint, closed: false, predecessors: 1 }, clock)
 }
 
-fn settings() -> Settings {
-    Settings::default()
+fn settings() -> LogSettings {
+    LogSettings::default()
 }
 
 /// Checks that the logs have different origins: two logs of one origin would look like two

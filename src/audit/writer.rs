@@ -37,7 +37,7 @@ pub enum Durability {
 /// The settings for writing a log.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct LogSettings {
     /// When an entry counts as written.
     pub durability: Durability,
     /// Size in bytes after which a new file of entries is begun; 64 MiB by default. Each day (UTC)
@@ -54,9 +54,9 @@ pub struct Settings {
     pub refused_size: u64,
 }
 
-impl Default for Settings {
+impl Default for LogSettings {
     fn default() -> Self {
-        Settings {
+        LogSettings {
             durability: Durability::default(),
             file_size: 64 * 1024 * 1024,
             every: 1_000,
@@ -75,7 +75,7 @@ const CLOCK_LEEWAY: i64 = 240;
 pub(super) struct LogWriter {
     folder: Folder,
     key: LogKey,
-    settings: Settings,
+    settings: LogSettings,
     clock: Arc<dyn Clock>,
     /// The state of the open files; `None` after a failed write whose bytes could not be cut off.
     /// Before the next write, the files are then read again.
@@ -91,7 +91,7 @@ impl LogWriter {
     pub(super) fn open(
         folder: Folder,
         key: LogKey,
-        settings: Settings,
+        settings: LogSettings,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
         folder.check()?;

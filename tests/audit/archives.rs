@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mcpid::audit::archive::{self, Archived};
 use mcpid::audit::auditor::{self, AuditorInputs, Report};
 use mcpid::audit::proof::{self, ProofError};
-use mcpid::audit::{Folder, LogError, Recorder, Settings, check, growth, succession};
+use mcpid::audit::{Folder, LogError, LogSettings, Recorder, check, growth, succession};
 use mcpid::clock::{Clock, Timestamp};
 
 use crate::fixtures::{LogFixture, NAME, START, audit_folder, body, call, key};
@@ -20,8 +20,8 @@ pub(crate) fn later() -> Timestamp {
     Timestamp::from_unix(START + 1_000_000)
 }
 
-pub(crate) fn small() -> Settings {
-    let mut settings = Settings::default();
+pub(crate) fn small() -> LogSettings {
+    let mut settings = LogSettings::default();
     settings.file_size = 5_000;
     settings
 }
@@ -124,7 +124,7 @@ fn only_complete_and_old_enough_files_are_archived() {
     let to = fixture.path().with_file_name("archive");
     assert_eq!(archived(&fixture, &to).files, 0);
     for _ in 0..4 {
-        fixture.fill(2, Settings::default());
+        fixture.fill(2, LogSettings::default());
         fixture.clock.forward(24 * 60 * 60);
     }
     assert_eq!(fixture.segments().len(), 4);

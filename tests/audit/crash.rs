@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mcpid::audit::{Folder, Log, LogError, Policy, Recorder, Settings};
+use mcpid::audit::{Folder, Log, LogError, LogSettings, Policy, Recorder};
 use mcpid::clock::SystemClock;
 use rand::rngs::SysRng;
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
@@ -66,7 +66,7 @@ fn child_process_of_a_crash_test() {
 
 /// Appends entries from several threads, and prints the number of each when it is acknowledged.
 fn victim(path: &Path) {
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     (settings.every, settings.file_size) = (7, 40_000);
     let log = Log::open(Folder::at(path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
 use mcpid::audit::erase::{self, EraseError, ErasedEntry};
 use mcpid::audit::proof::{self, ProofError};
-use mcpid::audit::{Folder, LogError, Recorder, Settings, archive, check, entry, succession};
+use mcpid::audit::{Folder, LogError, LogSettings, Recorder, archive, check, entry, succession};
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn erased(fixture: &LogFixture, n: u64) -> u64 {
 
 pub(crate) fn filled(count: u64) -> LogFixture {
     let fixture = LogFixture::new();
-    fixture.fill(count, Settings::default());
+    fixture.fill(count, LogSettings::default());
     fixture
 }
 
@@ -87,7 +87,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     let fault = checked(&forged.to_string()).fault.unwrap();
     assert!(fault.contains("was erased"), "{fault}");
     // The log can be continued, and further entries can be erased.
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     assert_eq!(erased(&fixture, 0), 8);
     assert_eq!(erased(&fixture, 7), 9);
     let report = allowing(&fixture, &fixture.files());
@@ -159,7 +159,7 @@ fn a_changed_entry_cannot_be_erased() {
     assert_eq!(fs::read(&path).unwrap(), before);
     // In an older file the writer does not notice the change, but the tree does.
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(12, small);
     let path = fixture.segments().remove(0);
@@ -198,7 +198,7 @@ fn an_interrupted_erasure_is_reported_and_can_be_repeated() {
 
 fn archived() -> (LogFixture, PathBuf) {
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(12, small);
     let to = fixture.path().with_file_name("archive");
@@ -259,7 +259,7 @@ fn an_entry_is_erased_in_its_archive_too() {
 #[test]
 fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(12, small);
     let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
@@ -282,7 +282,7 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
 #[test]
 fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(12, small);
     let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
@@ -323,7 +323,7 @@ fn entries_can_be_appended_after_a_tombstone() {
         erased(&fixture, n);
         // The tombstone is also tested as the last line of the newest file.
         if n == 2 {
-            fixture.fill(1, Settings::default());
+            fixture.fill(1, LogSettings::default());
             erased(&fixture, 4);
         }
         fixture.clock.forward(24 * 60 * 60);

@@ -12,7 +12,7 @@ use mcpid::audit::entry_judge::{AuditorTrust, UnjudgedReason};
 use mcpid::audit::growth;
 use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::proof::{self, ProofError};
-use mcpid::audit::{Evidence, Recorder, Settings, redact};
+use mcpid::audit::{Evidence, LogSettings, Recorder, redact};
 use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
@@ -32,7 +32,7 @@ fn check(fixture: &LogFixture, evidence: &str) -> CheckedEvidence {
 fn every_entry_of_every_size_can_be_proved() {
     let fixture = LogFixture::new();
     for size in 1..=9 {
-        fixture.fill(1, Settings::default());
+        fixture.fill(1, LogSettings::default());
         for n in 0..size {
             let evidence = proof::prove(&fixture.files(), n, None).unwrap();
             let checked = check(&fixture, &evidence);
@@ -61,7 +61,7 @@ fn an_entry_waits_for_its_checkpoint() {
 #[test]
 fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
     let fixture = LogFixture::new();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let evidence = proof::prove(&fixture.files(), 1, None).unwrap();
     let json: Value = serde_json::from_str(&evidence).unwrap();
     let entry = STANDARD.decode(json["entry"].as_str().unwrap()).unwrap();
@@ -84,14 +84,14 @@ fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
 #[test]
 fn evidence_with_one_changed_member_fails_the_check() {
     let fixture = LogFixture::new();
-    fixture.fill(5, Settings::default());
+    fixture.fill(5, LogSettings::default());
     let good = proof::prove(&fixture.files(), 2, None).unwrap();
     let json: Value = serde_json::from_str(&good).unwrap();
     let other: Value =
         serde_json::from_str(&proof::prove(&fixture.files(), 3, None).unwrap()).unwrap();
     let strange = {
         let fixture = LogFixture::new();
-        fixture.fill(5, Settings::default());
+        fixture.fill(5, LogSettings::default());
         serde_json::from_str::<Value>(&proof::prove(&fixture.files(), 2, None).unwrap()).unwrap()
     };
     let with = |path: &str, value: Value| {
@@ -159,7 +159,7 @@ fn evidence_with_one_changed_member_fails_the_check() {
 #[test]
 fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
     let fixture = LogFixture::new();
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let good = proof::prove(&fixture.files(), 1, None).unwrap();
     let by = |trust: AuditorTrust| {
         check::check(good.as_bytes(), &pinned(&fixture), trust, None).unwrap()
@@ -196,7 +196,7 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
 #[test]
 fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     let fixture = LogFixture::new();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("witness.state");
     let sign = |bytes: &[u8], first: bool| {
@@ -215,9 +215,9 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     assert!(damaged(&first, true).contains("were signed for already"));
     // The holder of the log's key makes another history of the same length.
     let other = LogFixture::new();
-    other.fill(3, Settings::default());
+    other.fill(3, LogSettings::default());
     assert!(damaged(&other.checkpoint(), false).contains("another root"));
-    fixture.fill(4, Settings::default());
+    fixture.fill(4, LogSettings::default());
     let second = fixture.checkpoint();
     assert!(damaged(&second, false).contains("no proof"));
     let growth = growth::consistent(&fixture.files(), &fixture.log_key, &first, &second).unwrap();
@@ -241,7 +241,7 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     assert!(checked.anchored && checked.fault.is_none());
     assert_eq!(checked.witnessed, Some(fixture.clock.now()));
     let split = LogFixture::new();
-    split.fill(7, Settings::default());
+    split.fill(7, LogSettings::default());
     let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&fixture) };
     let checked = check::check(evidence.as_bytes(), &kept, fixture.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));

@@ -12,7 +12,7 @@ use mcpid::audit::auditor::{self, Auditor, AuditorInputs, Report};
 use mcpid::audit::entry_judge::{AuditorTrust, EntryJudge};
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{
-    Evidence, Folder, JudgedRequest, Log, LogError, RecordedRefusal, Recorder, Settings,
+    Evidence, Folder, JudgedRequest, Log, LogError, LogSettings, RecordedRefusal, Recorder,
 };
 pub(crate) use mcpid::block_on as wait;
 use mcpid::clock::{Clock, Timestamp};
@@ -159,12 +159,12 @@ impl LogFixture {
         Folder::at(self.path()).unwrap()
     }
 
-    pub(crate) fn try_open(&self, settings: Settings) -> Result<Log, LogError> {
+    pub(crate) fn try_open(&self, settings: LogSettings) -> Result<Log, LogError> {
         Log::open(self.files(), settings, self.clock.clone())
     }
 
     pub(crate) fn open(&self) -> Log {
-        self.try_open(Settings::default()).unwrap()
+        self.try_open(LogSettings::default()).unwrap()
     }
 
     pub(crate) fn verifier(&self) -> Verifier {
@@ -214,7 +214,7 @@ impl LogFixture {
     }
 
     /// Appends `count` verified requests, a second apart, and closes the log.
-    pub(crate) fn fill(&self, count: u64, settings: Settings) {
+    pub(crate) fn fill(&self, count: u64, settings: LogSettings) {
         let recorder = Recorder::new(self.try_open(settings).unwrap());
         for n in 0..count {
             self.clock.forward(1);

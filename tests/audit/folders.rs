@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mcpid::audit::auditor::{self, Auditor, FindingKind};
 use mcpid::audit::entry_judge::EntryJudge;
 use mcpid::audit::note::{NoteKey, NoteKeyKind};
-use mcpid::audit::{Folder, LogError, Recorder, Settings, succession};
+use mcpid::audit::{Folder, LogError, LogSettings, Recorder, succession};
 use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::Sign as _;
 
@@ -34,7 +34,7 @@ fn all(path: &Path) -> Vec<(String, Vec<u8>)> {
 /// Returns a log of eight entries in several files.
 fn several() -> LogFixture {
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(8, small);
     assert!(fixture.segments().len() >= 3);
@@ -130,7 +130,7 @@ fn a_log_with_files_removed_renamed_or_emptied_is_not_continued() {
             continue;
         }
         let before = all(&fixture.path());
-        match fixture.try_open(Settings::default()) {
+        match fixture.try_open(LogSettings::default()) {
             // Lost hashes are computed again from entries under a checkpoint, and a lost copy of
             // the latest checkpoint is written again.
             Ok(log) => {
@@ -181,7 +181,7 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
     fs::write(&last, renumbered.join("\n") + "\n").unwrap();
     fs::remove_file(fixture.path().join("tree")).unwrap();
     let before = all(&fixture.path());
-    let error = fixture.try_open(Settings::default()).unwrap_err();
+    let error = fixture.try_open(LogSettings::default()).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     assert_eq!(all(&fixture.path()), before);
 }
@@ -191,7 +191,7 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
     let begun = Instant::now();
     for name in ["checkpoint", "checkpoints", "tree", "entries-000000000000.jsonl", "log-key.pub"] {
         let fixture = LogFixture::new();
-        fixture.fill(2, Settings::default());
+        fixture.fill(2, LogSettings::default());
         let path = fixture.path().join(name);
         fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -212,7 +212,7 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
                 audited().is_ok_and(|report| !report.is_good()) || audited().is_err(),
                 "{name}"
             );
-            assert!(fixture.try_open(Settings::default()).is_err(), "{name}");
+            assert!(fixture.try_open(LogSettings::default()).is_err(), "{name}");
         }
         let _ = mcpid::audit::proof::prove(&fixture.files(), 0, None);
         let _ = fixture.files().check_writable();
@@ -224,17 +224,17 @@ fn nothing_but_regular_files_is_opened_and_nothing_hangs() {
 #[test]
 fn a_file_of_any_length_takes_no_memory() {
     let fixture = LogFixture::new();
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let good = fs::read(fixture.path().join("checkpoints")).unwrap();
     let sparse =
         |name: &str| File::create(fixture.path().join(name)).unwrap().set_len(1 << 30).unwrap();
     sparse("checkpoint");
     assert_eq!(what(&fixture), Some(FindingKind::Checkpoint));
-    assert!(fixture.try_open(Settings::default()).is_err());
+    assert!(fixture.try_open(LogSettings::default()).is_err());
     fs::write(fixture.path().join("checkpoint"), &good[good.len() / 2..]).unwrap();
     fs::write(fixture.path().join("checkpoints"), vec![b'\n'; 60_000_000]).unwrap();
     assert_eq!(what(&fixture), Some(FindingKind::Checkpoint));
-    assert!(fixture.try_open(Settings::default()).is_err());
+    assert!(fixture.try_open(LogSettings::default()).is_err());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -257,7 +257,7 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
         let inode = fs::metadata(&path).unwrap().ino();
         fs::rename(&aside, &path).unwrap();
         assert_ne!(fs::metadata(&path).unwrap().ino(), inode);
-        let second = fixture.try_open(Settings::default());
+        let second = fixture.try_open(LogSettings::default());
         assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
     }
     // The open file is not in the folder any more. The writer reports that, and reads the folder
@@ -290,7 +290,7 @@ fn a_log_begins_with_a_checkpoint_over_nothing() {
     drop(fixture.open());
     fs::write(fixture.path().join("checkpoints"), "").unwrap();
     fs::remove_file(fixture.path().join("checkpoint")).unwrap();
-    assert!(matches!(fixture.try_open(Settings::default()), Err(LogError::Changed { .. })));
+    assert!(matches!(fixture.try_open(LogSettings::default()), Err(LogError::Changed { .. })));
 }
 
 fn second(fixture: &LogFixture, number: u8, name: &str) -> (Folder, NoteKey) {
@@ -302,7 +302,7 @@ fn second(fixture: &LogFixture, number: u8, name: &str) -> (Folder, NoteKey) {
 #[test]
 fn a_log_follows_another_and_both_say_so() {
     let fixture = LogFixture::new();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let clock: Arc<dyn Clock> = fixture.clock.clone();
     let (next, next_key) = second(&fixture, 201, "example.com/next");
     succession::follow(&next, &fixture.files(), &clock).unwrap();
@@ -320,7 +320,7 @@ fn a_log_follows_another_and_both_say_so() {
     let key_of = &fixture.log_key;
     assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
     // The log is closed, and stays closed.
-    let closed = fixture.try_open(Settings::default()).unwrap_err();
+    let closed = fixture.try_open(LogSettings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
     let looked = fixture.files().check_writable().unwrap_err();
     assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
@@ -340,7 +340,7 @@ fn a_log_follows_another_and_both_say_so() {
     assert!(finding.why.contains("names another successor"), "{finding}");
     // The log before this one was abandoned, so its end is uncertain.
     let lost = LogFixture::new();
-    lost.fill(2, Settings::default());
+    lost.fill(2, LogSettings::default());
     let (next, next_key) = second(&lost, 203, "example.com/after");
     succession::follow_abandoned(&next, (&lost.log_key, &lost.checkpoint()), &clock).unwrap();
     let (new, old) = (at(&next, &next_key), lost.audit(&[]));
@@ -359,7 +359,7 @@ fn a_log_follows_another_and_both_say_so() {
 #[test]
 fn a_successor_shows_what_was_cut_from_the_log_before() {
     let fixture = LogFixture::new();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let clock: Arc<dyn Clock> = fixture.clock.clone();
     let (next, next_key) = second(&fixture, 201, "example.com/next");
     succession::follow(&next, &fixture.files(), &clock).unwrap();

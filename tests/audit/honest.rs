@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
 use mcpid::audit::erase::{self, EraseError};
-use mcpid::audit::{Folder, Recorder, Settings, archive, proof};
+use mcpid::audit::{Folder, LogSettings, Recorder, archive, proof};
 use mcpid::clock::Clock;
 use mcpid::message::Head;
 use mcpid::profile::{Profile, Window};
@@ -22,7 +22,7 @@ const LOGS: u64 = 500;
 fn one(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let fixture = LogFixture::new();
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     settings.file_size = random.random_range(1_000..20_000);
     settings.every = random.random_range(1..6);
     let wide = random.random_range(0..4) == 0;

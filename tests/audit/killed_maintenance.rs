@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mcpid::audit::auditor::{AuditorInputs, Report};
 use mcpid::audit::erase::{self, EraseError};
-use mcpid::audit::{Folder, LogError, Settings, archive};
+use mcpid::audit::{Folder, LogError, LogSettings, archive};
 use mcpid::clock::{SystemClock, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -21,7 +21,7 @@ const ENTRIES: u64 = 24;
 
 fn filled() -> LogFixture {
     let fixture = LogFixture::new();
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(ENTRIES, small);
     fixture

@@ -6,14 +6,14 @@ mod damage;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use mcpid::audit::{Folder, LogError, Recorder, Settings};
+use mcpid::audit::{Folder, LogError, LogSettings, Recorder};
 use mcpid::clock::Timestamp;
 use serde_json::Value;
 
 use crate::fixtures::{self, LogFixture, NAME, START, body, call, key};
 
-fn settings() -> Settings {
-    Settings::default()
+fn settings() -> LogSettings {
+    LogSettings::default()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules, UnjudgedReason};
-use mcpid::audit::{Recorder, Settings, check, proof};
+use mcpid::audit::{LogSettings, Recorder, check, proof};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn call(fixture: &LogFixture, profile: &Profile, body: &str) -> Call {
 fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     let mut fixture = LogFixture::new();
     fixture.registry = registry(vec![entry(1, json!({"client_ids": [AGENT]}))]);
-    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
     let recorder = recorder.with_bodies(Vec::new());
     let ucp = Profile::ucp();
     fixture
@@ -70,7 +70,7 @@ fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
         buyer["key_ops"] = json!(["verify"]);
         buyer["adcp_use"] = json!("request-signing");
         fixture.registry = registry(vec![buyer]);
-        let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+        let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
         let recorder = recorder.with_bodies(Vec::new());
         let adcp = Profile::adcp();
         let call = call(&fixture, &adcp, &text);
@@ -92,7 +92,7 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
     buyer["key_ops"] = json!(["verify"]);
     buyer["adcp_use"] = json!("request-signing");
     fixture.registry = registry(vec![buyer.clone()]);
-    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
     let recorder = recorder.with_bodies(Vec::new());
     let adcp = Profile::adcp();
     let call = call(&fixture, &adcp, &body(1));
@@ -132,7 +132,7 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
     }
     // Under a profile that demands no purpose, a key need not state one.
     let fixture = LogFixture::new();
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     assert!(fixture.audit_by(fixture.trust()).unjudged.is_empty());
 }
 
@@ -141,7 +141,7 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
 #[test]
 fn an_entry_of_a_laxer_profile_is_not_good_for_an_auditor_who_demands_mcp() {
     let fixture = LogFixture::new();
-    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
     let window = Profile::mcp().window;
     let lax = Profile { window, ..Profile::rfc9421() };
     fixture

@@ -6,7 +6,7 @@ use std::fs;
 use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
 use mcpid::audit::entry_judge::AuditorTrust;
 use mcpid::audit::note::{Note, NoteKey, NoteKeyKind};
-use mcpid::audit::{Recorder, Settings};
+use mcpid::audit::{LogSettings, Recorder};
 use mcpid::clock::{Clock as _, Timestamp};
 use mcpid::key::Sign as _;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::forger::{forge, write_lines};
 fn small() -> (LogFixture, Vec<u8>) {
     let fixture = LogFixture::new();
     for _ in 0..3 {
-        fixture.fill(2, Settings::default());
+        fixture.fill(2, LogSettings::default());
     }
     let kept = fixture.checkpoint();
     (fixture, kept)
@@ -48,7 +48,7 @@ fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
     assert_eq!((report.entries, report.signatures), (6, 6));
     assert_eq!((report.checkpoints, report.anchored), (4, Some(6)));
     // An older checkpoint covers fewer entries.
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let second: String = notes.split_inclusive('\n').skip(10).take(5).collect();
     assert_eq!(fixture.audit(&[second.into_bytes()]).anchored, Some(4));
@@ -59,7 +59,7 @@ fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
 fn every_flipped_byte_of_the_entries_is_found() {
     let fixture = LogFixture::new();
     for _ in 0..3 {
-        fixture.fill(1, Settings::default());
+        fixture.fill(1, LogSettings::default());
     }
     let kept = fixture.checkpoint();
     let path = fixture.only_segment();
@@ -231,7 +231,7 @@ fn a_roll_back_to_an_older_checkpoint_is_found() {
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let kept = fixture.checkpoint();
     for (path, bytes) in old {
         fs::write(path, bytes).unwrap();
@@ -251,7 +251,7 @@ fn a_kept_cosignature_anchors_the_entries_under_it() {
     let note = Note::parse(&fixture.checkpoint()).unwrap();
     let time = fixture.clock.now();
     let cosigned = note.cosign(&witness, &key(50), time).unwrap();
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     let inputs = |witness: &NoteKey| AuditorInputs {
         log_key: Some(fixture.log_key.clone()),
         kept: vec![cosigned.clone().into_bytes()],
@@ -357,7 +357,7 @@ fn kid(line: &str) -> String {
 #[test]
 fn a_file_of_entries_that_is_missing_or_added_is_found() {
     let fixture = LogFixture::new();
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     settings.file_size = 3_000;
     fixture.fill(8, settings);
     let kept = fixture.checkpoint();

@@ -9,7 +9,7 @@ use mcpid::audit::auditor::FindingKind;
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::erase;
 use mcpid::audit::tree::Frontier;
-use mcpid::audit::{Folder, LogError, Settings, entry, succession};
+use mcpid::audit::{Folder, LogError, LogSettings, entry, succession};
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn a_forged_erasure_or_end_at_the_tail_is_cut_off_and_never_signed() {
             drop(log);
             assert_eq!((fixture.lines(), signed_size(&fixture)), (own.clone(), 5), "{case}");
             assert!(fixture.audit(&[fixture.checkpoint()]).is_good(), "{case}");
-            fixture.fill(2, Settings::default());
+            fixture.fill(2, LogSettings::default());
             assert!(fixture.audit(&[fixture.checkpoint()]).is_good(), "{case}");
         }
     }
@@ -109,7 +109,7 @@ fn a_forged_erasure_does_not_cover_a_tombstone() {
         let finding = (FindingKind::Removed, Some(2));
         assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
         // The gateway starts, writes and signs; the removal is still found.
-        fixture.fill(1, Settings::default());
+        fixture.fill(1, LogSettings::default());
         assert!(!fixture.lines().iter().any(|line| line.contains("\"event\":\"erased\"")));
         assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
     }
@@ -120,7 +120,7 @@ fn a_forged_erasure_does_not_cover_a_tombstone() {
 fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
     let fixture = filled(4);
     let signed = [fixture.checkpoint(), fs::read(fixture.path().join("checkpoints")).unwrap()];
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     let own = fixture.lines();
     let later = |line: &String, n: usize| line.replacen("\"n\":4", &format!("\"n\":{n}"), 1);
     for (case, tail) in [
@@ -136,7 +136,7 @@ fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
             let forged = [own[..4].to_vec(), tail.clone()].concat();
             plant(&fixture, &forged, with_hashes);
             let before = fs::read(fixture.only_segment()).unwrap();
-            let error = fixture.try_open(Settings::default()).unwrap_err();
+            let error = fixture.try_open(LogSettings::default()).unwrap_err();
             assert!(matches!(error, LogError::Changed { .. }), "{case}: {error:?}");
             assert_eq!(fs::read(fixture.only_segment()).unwrap(), before, "{case}");
             assert_eq!(signed_size(&fixture), 4, "{case}");
@@ -148,7 +148,7 @@ fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
     plant(&fixture, &own, true);
     drop(fixture.open());
     assert_eq!(signed_size(&fixture), 5);
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     assert_eq!(signed_size(&fixture), 6);
 }
 

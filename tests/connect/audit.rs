@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-use mcpid::audit::{Folder, Log, Policy, Recorder, Settings};
+use mcpid::audit::{Folder, Log, LogSettings, Policy, Recorder};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::{SecretKey, Sign as _};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn bridge_does_not_start_without_its_log() {
     }
     // Another process is writing to this log.
     assert!(run(at, &["audit", "init", "--audit", "log", "--name", "me/audit"]).status.success());
-    let held = Log::open(Folder::at(at.join("log")).unwrap(), Settings::default(), clock());
+    let held = Log::open(Folder::at(at.join("log")).unwrap(), LogSettings::default(), clock());
     let held = held.unwrap();
     let output = piped(connect(at, &["--audit", "log", &url]), vec![call(1, "t", json!({}))]).await;
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
@@ -146,7 +146,7 @@ async fn unlogged_request_is_not_sent_by_default() {
         let log_key = SecretKey::from_seed(&[9; 32]);
         assert_ne!(log_key.public().id(), key().public().id());
         Folder::init(&path, "me/audit", &log_key, SystemClock.now()).unwrap();
-        let log = Log::open(Folder::at(&path).unwrap(), Settings::default(), clock()).unwrap();
+        let log = Log::open(Folder::at(&path).unwrap(), LogSettings::default(), clock()).unwrap();
         let recorder = Arc::new(Recorder::new(log.clone()).with_policy(policy));
         let (bridge, said) = bridge(&server.url());
         let mut client = Client::by((bridge.with_audit(recorder), said));

@@ -10,7 +10,7 @@ use super::fixtures::{LogFixture, NAME, START, body, call};
 use super::forger::forge;
 use super::texts::{read, same_verdict, sound};
 use super::{World, mcpid, stdout};
-use mcpid::audit::{Recorder, Settings, proof};
+use mcpid::audit::{LogSettings, Recorder, proof};
 use mcpid::clock::{Clock as _, Timestamp};
 
 const WHY: &str = "order of the district court, 12 O 34/26";
@@ -148,7 +148,7 @@ fn a_resumed_erasure_says_which_reason_stands() {
 fn several() -> (TempDir, LogFixture) {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), NAME);
-    let mut small = Settings::default();
+    let mut small = LogSettings::default();
     small.file_size = 5_000;
     fixture.fill(12, small);
     (folder, fixture)

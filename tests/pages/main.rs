@@ -24,7 +24,7 @@ use std::process::{Command, Output};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fixtures::{LogFixture, START, call, key};
-use mcpid::audit::{Recorder, Settings, proof};
+use mcpid::audit::{LogSettings, Recorder, proof};
 use mcpid::clock::Clock as _;
 use mcpid::key::Sign as _;
 use mcpid::profile::Profile;
@@ -125,7 +125,7 @@ fn stdout(output: &Output, code: i32) -> String {
 fn lax_world() -> World {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
-    let recorder = Recorder::new(fixture.try_open(Settings::default()).unwrap());
+    let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
     let mut profile = Profile::mcp();
     profile.window.max_age = Some(86_400);
     fixture

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mcpid::audit::{Folder, Log, Policy, Recorder, Settings};
+use mcpid::audit::{Folder, Log, LogSettings, Policy, Recorder};
 use mcpid::clock::Timestamp;
 use mcpid::tower::{Modes, VerifyLayer};
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn kept() -> Kept {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     Folder::init(&path, "example.com/audit", &key(99), Timestamp::from_unix(START)).unwrap();
-    let log = Log::open(Folder::at(&path).unwrap(), Settings::default(), clock()).unwrap();
+    let log = Log::open(Folder::at(&path).unwrap(), LogSettings::default(), clock()).unwrap();
     Kept { _folder: folder, path, log }
 }
 

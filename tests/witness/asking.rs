@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use mcpid::audit::Settings;
+use mcpid::audit::LogSettings;
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::note::Note;
 use mcpid::audit::witness::{
@@ -39,7 +39,7 @@ pub(crate) fn ask_latest(client: &WitnessClient) -> WitnessOutcome {
 
 pub(crate) fn log(entries: u64) -> LogFixture {
     let fixture = LogFixture::new();
-    fixture.fill(entries, Settings::default());
+    fixture.fill(entries, LogSettings::default());
     fixture
 }
 
@@ -75,7 +75,7 @@ fn two_of_three_witnesses_make_a_quorum_that_grows_with_the_log() {
     assert_eq!(by(&Note::parse(&fs::read(client.cosigned()).unwrap()).unwrap()), [0, 1, 2]);
     assert_eq!(old_and_hashes(&w1.requests()[0]), ("old 0".to_owned(), 0));
 
-    fixture.fill(9, Settings::default());
+    fixture.fill(9, LogSettings::default());
     let latest = client.latest().unwrap();
     assert!(matches!(ask(&client, 0, &latest).outcome, WitnessOutcome::Cosigned(_)));
     let requests = w1.requests();
@@ -99,7 +99,7 @@ fn two_of_three_witnesses_make_a_quorum_that_grows_with_the_log() {
     }
     // The next process knows what each witness has signed.
     drop(client);
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     let client = open(&fixture, &[w1, w2, w3], 2);
     assert_eq!(client.status().figures().quorum.unwrap().0, 14);
     ask_latest(&client);
@@ -158,7 +158,7 @@ fn faults() -> Vec<(Fault, bool)> {
 fn a_wrong_answer_of_a_witness_is_not_counted_as_a_cosignature() {
     for (fault, is_final) in faults() {
         let fixture = LogFixture::new();
-        fixture.fill(3, Settings::default());
+        fixture.fill(3, LogSettings::default());
         let witness = FakeWitness::start(1);
         let client = open(&fixture, &[&witness], 1);
         witness.set(fault.clone());

@@ -9,7 +9,7 @@ use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::witness::{
     WitnessClient, WitnessFigures, WitnessNews, WitnessPolicy, WitnessService,
 };
-use mcpid::audit::{Log, LogError, Policy, Recorder, Settings};
+use mcpid::audit::{Log, LogError, LogSettings, Policy, Recorder};
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::net::{DialRoute, tls};
 
@@ -33,7 +33,7 @@ fn start(
 ) -> Witnessed {
     let text = policy(&fixture.log_key, witnesses, need);
     let parsed = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     settings.every = 1;
     let log = fixture.try_open(settings).unwrap();
     let recorder = Arc::new(Recorder::new(log.clone()).with_policy(required));
@@ -160,7 +160,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
     for (policy, goes_on) in [(Policy::Required, false), (Policy::BestEffort, true)] {
         for fault in [Fault::Holds(9), Fault::Holds(2)] {
             let fixture = LogFixture::new();
-            fixture.fill(2, Settings::default());
+            fixture.fill(2, LogSettings::default());
             let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
             w1.set(fault);
             let one = start(fixture, &[&w1, &w2], 2, policy);
@@ -184,7 +184,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
 #[test]
 fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
     let fixture = LogFixture::new();
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let copy = tempfile::tempdir().unwrap();
     let names: Vec<_> =
         fs::read_dir(fixture.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -212,7 +212,7 @@ fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
 fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
     for fault in [Some(Fault::Holds(9)), Some(Fault::Holds(2)), None] {
         let fixture = LogFixture::new();
-        fixture.fill(2, Settings::default());
+        fixture.fill(2, LogSettings::default());
         let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
         match &fault {
             Some(fault) => w3.set(fault.clone()),
@@ -242,7 +242,7 @@ fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
 #[test]
 fn an_unsigned_answer_stops_a_log_whose_quorum_does_not_come() {
     let fixture = LogFixture::new();
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     w2.set(Fault::Raw(http(500, "text/plain", b"no\n")));
     w3.set(Fault::Holds(9));

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpid::audit::Settings;
+use mcpid::audit::LogSettings;
 use mcpid::audit::checkpoint::Checkpoint;
 use mcpid::audit::tree::{self, Hash};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn witness(log: &Path, policy: &Path, more: &[&str]) -> Output {
 #[test]
 fn the_exit_code_says_whether_there_is_a_quorum() {
     let fixture = LogFixture::new();
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     let (w1, w2) = (FakeWitness::start(1), FakeWitness::start(2));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy");
@@ -126,7 +126,7 @@ struct Log {
 
 fn witnessed(witnesses: &[&FakeWitness], need: usize) -> Log {
     let fixture = LogFixture::new();
-    fixture.fill(4, Settings::default());
+    fixture.fill(4, LogSettings::default());
     let folder = tempfile::tempdir().unwrap();
     let (file, trust) = (folder.path().join("policy"), folder.path().join("trust.json"));
     fs::write(&file, policy(&fixture.log_key, witnesses, need)).unwrap();

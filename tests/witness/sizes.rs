@@ -4,7 +4,7 @@
 use std::fs;
 
 use mcpid::audit::witness::{DisputeOutcome, WitnessClient, WitnessError, WitnessOutcome};
-use mcpid::audit::{LogError, Settings, tree};
+use mcpid::audit::{LogError, LogSettings, tree};
 use mcpid::clock::{Clock as _, SystemClock};
 
 use crate::asking::{ask, ask_latest, log, old_and_hashes, open, try_open};
@@ -18,7 +18,7 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     let client = open(&fixture, &[&witness], 1);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     let (size, root) = witness.signed().unwrap();
-    fixture.fill(6, Settings::default());
+    fixture.fill(6, LogSettings::default());
     // The answer got lost, so the witness has a size that this log does not know.
     witness.set(Fault::Lost);
     ask_latest(&client);
@@ -34,7 +34,7 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
 
     // The witness has lost its state. That is reported once and counted, also by the next process.
     witness.remember(Some((size, root)));
-    fixture.fill(2, Settings::default());
+    fixture.fill(2, LogSettings::default());
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert_eq!(reply.forgot, Some((10, 4)));
     assert!(matches!(reply.outcome, WitnessOutcome::Cosigned(_)));
@@ -49,7 +49,7 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
 
     // The witness states another size each time.
     witness.requests();
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     witness.set(Fault::Holds(7));
     let reply = ask(&client, 0, &client.latest().unwrap());
     assert!(matches!(reply.outcome, WitnessOutcome::Failed(_)), "{reply:?}");
@@ -115,7 +115,7 @@ fn a_witness_that_answers_with_a_larger_size_disputes_the_log() {
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
     is_upheld(&client, why);
     // If the log has grown in the meantime, it was not rolled back.
-    fixture.fill(1, Settings::default());
+    fixture.fill(1, LogSettings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
 }
 
@@ -128,7 +128,7 @@ fn a_kept_checkpoint_shows_a_rollback_and_a_fork_without_a_request() {
     for name in own {
         fs::copy(fixture.path().join(name), copy.path().join(name)).unwrap();
     }
-    fixture.fill(4, Settings::default());
+    fixture.fill(4, LogSettings::default());
     let client = open(&fixture, &[&witness], 1);
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     assert_eq!(client.contradiction().unwrap(), None);
@@ -154,7 +154,7 @@ fn a_kept_checkpoint_shows_a_rollback_and_a_fork_without_a_request() {
     witness.requests();
     let client = open(&fixture, &[&witness], 1);
     assert!(client.contradiction().unwrap().unwrap().contains("forked"));
-    fixture.fill(3, Settings::default());
+    fixture.fill(3, LogSettings::default());
     assert!(client.contradiction().unwrap().unwrap().contains("first 4 entries"));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Contradicted(_)));
     assert!(witness.requests().is_empty());

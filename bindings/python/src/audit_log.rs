@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mcpid::audit::{Folder, Log, LogError, Recorder, Settings};
+use mcpid::audit::{Folder, Log, LogError, LogSettings, Recorder};
 use mcpid::clock::Clock;
 use mcpid::verify::rejection::chain;
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError};
@@ -25,7 +25,8 @@ pub(crate) struct AuditLog {
 pub(crate) fn open(folder: PathBuf, clock: Arc<dyn Clock>) -> PyResult<AuditLog> {
     let name = folder.display().to_string();
     let shown = shown_path(&folder).display().to_string();
-    let log = Folder::at(folder).and_then(|folder| Log::open(folder, Settings::default(), clock));
+    let log =
+        Folder::at(folder).and_then(|folder| Log::open(folder, LogSettings::default(), clock));
     let log = log.map_err(|error| failure(&error, &chain(&error).replace(&name, &shown)))?;
     let recorder = Arc::new(Recorder::new(log));
     Ok(AuditLog { recorder, process: std::process::id() })

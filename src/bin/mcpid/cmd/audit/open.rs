@@ -7,7 +7,7 @@ use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
 use mcpid::audit::note::{MAX_NOTE, Note, NoteKey, NoteKeyKind};
-use mcpid::audit::{Durability, Folder, Log, LogError, Policy, Recorder, Settings};
+use mcpid::audit::{Durability, Folder, Log, LogError, LogSettings, Policy, Recorder};
 use mcpid::clock::Clock;
 use mcpid::mcp::pattern::Pattern;
 use mcpid::verify::coverage::CoverageOverrides;
@@ -35,7 +35,7 @@ pub(crate) fn recorder(
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
     let folder = open(&place)?;
-    let mut settings = Settings::default();
+    let mut settings = LogSettings::default();
     settings.durability = match args.audit_sync.unwrap_or_default() {
         AuditSync::Batch => Durability::Batch,
         AuditSync::Checkpoint => Durability::Checkpoint,
