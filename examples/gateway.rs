@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::{Admin, Config, Gateway, GatewayServer, Metrics, Readiness, Upstream};
+use mcpid::gateway::{Admin, Gateway, GatewayConfig, GatewayServer, Metrics, Readiness, Upstream};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::net::{Listener, ServerLimits, Workers, tls};
@@ -57,7 +57,7 @@ pub async fn run(
     );
     store.register(clock.now(), verifier.retention()).await?;
     let log = Arc::new(|line: &LogLine| println!("{}", line.to_line()));
-    let config = Config::new(Upstream::parse(upstream)?);
+    let config = GatewayConfig::new(Upstream::parse(upstream)?);
     let plain = tls::client_without_roots()?;
     let gateway = Gateway::new(config, verifier, plain, clock.clone(), metrics.clone(), log)?;
 

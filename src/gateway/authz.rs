@@ -82,9 +82,9 @@ impl AuthzDialect {
 /// The protocol in which a proxy describes requests to an authorizer.
 ///
 /// ```
-/// use mcpid::gateway::{AuthzDialect, AuthzProtocol, Config};
+/// use mcpid::gateway::{AuthzDialect, AuthzProtocol, GatewayConfig};
 ///
-/// let config = Config::authorizer(AuthzProtocol::new(AuthzDialect::Envoy));
+/// let config = GatewayConfig::authorizer(AuthzProtocol::new(AuthzDialect::Envoy));
 /// assert_eq!(config.paths.endpoint(), "/mcp");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

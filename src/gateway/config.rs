@@ -115,21 +115,21 @@ pub enum GatewayRole {
     Authorizer(AuthzProtocol),
 }
 
-/// The settings of a gateway. [`Config::new`] and [`Config::authorizer`] give the defaults; change
-/// single fields.
+/// The settings of a gateway. [`GatewayConfig::new`] and [`GatewayConfig::authorizer`] give the
+/// defaults; change single fields.
 ///
 /// ```
-/// use mcpid::gateway::{Config, Upstream};
+/// use mcpid::gateway::{GatewayConfig, Upstream};
 /// use mcpid::tower::{LearningModes, Modes};
 ///
-/// let mut config = Config::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
+/// let mut config = GatewayConfig::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
 /// config.modes = LearningModes::new(Modes::permissive()).with_destructive();
 /// assert_eq!(config.paths.endpoint(), "/mcp");
 /// # Ok::<(), mcpid::gateway::UpstreamError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Config {
+pub struct GatewayConfig {
     /// The action for requests that pass.
     pub role: GatewayRole,
     /// The endpoint and the open paths.
@@ -166,21 +166,21 @@ pub struct Config {
     pub audit: Option<Arc<Recorder>>,
 }
 
-impl Config {
+impl GatewayConfig {
     /// Returns the defaults: strict mode, and the endpoint at the path of the upstream.
     pub fn new(upstream: Upstream) -> Self {
         let paths = Paths::new(upstream.path.clone());
-        Config::with(GatewayRole::Proxy(upstream), paths)
+        GatewayConfig::with(GatewayRole::Proxy(upstream), paths)
     }
 
     /// Returns the defaults of an authorization service for another proxy: strict mode, and the
     /// endpoint `/mcp`. The settings of connections to an upstream and of sessions have no effect.
     pub fn authorizer(protocol: AuthzProtocol) -> Self {
-        Config::with(GatewayRole::Authorizer(protocol), Paths::new("/mcp"))
+        GatewayConfig::with(GatewayRole::Authorizer(protocol), Paths::new("/mcp"))
     }
 
     fn with(role: GatewayRole, paths: Paths) -> Self {
-        Config {
+        GatewayConfig {
             role,
             paths,
             modes: LearningModes::strict(),

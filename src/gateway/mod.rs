@@ -14,8 +14,8 @@
 //! The same service can be an authorizer for an existing proxy ([`AuthzProtocol`]): the proxy
 //! describes each request to the gateway, and passes it on itself.
 //!
-//! - [`Config`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with its
-//!   sockets, for programs that embed a gateway; `examples/gateway.rs` is one.
+//! - [`GatewayConfig`]: the settings. [`Gateway`]: the service. [`GatewayServer`]: the service with
+//!   its sockets, for programs that embed a gateway; `examples/gateway.rs` is one.
 //! - [`log`]: one line for each request, for programs and for the report.
 //! - [`report`]: the roll-out report, which is made from these lines. An operator reads it before
 //!   turning strict mode on.
@@ -54,7 +54,7 @@ pub use admin_host::{AdminHost, AdminHostError};
 pub use authz::{AuthzDialect, AuthzProtocol};
 pub use body::GatewayBody;
 pub use client_address::{TrustedProxy, TrustedProxyError};
-pub use config::{Config, GatewayRole, Upstream, UpstreamError};
+pub use config::{GatewayConfig, GatewayRole, Upstream, UpstreamError};
 pub use metrics::Metrics;
 pub use record::AccessLog;
 pub use run::GatewayServer;

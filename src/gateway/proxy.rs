@@ -17,7 +17,7 @@ use crate::tower::{BoxError, EchoedId, INTERNAL_ERROR, REFUSED, Status, error_re
 use super::allowed_origins::AllowedOrigins;
 use super::body::{AnswerBody, BodyTooSlow};
 use super::client_address::ClientAddress;
-use super::config::{Config, Upstream};
+use super::config::{GatewayConfig, Upstream};
 use super::forward;
 use super::framing::GatewayError;
 use super::location::{self, Locations};
@@ -28,7 +28,7 @@ use super::upstream_permits::UpstreamPermits;
 /// The data that all requests share. Only the dialer is separate for each thread.
 #[derive(Clone)]
 pub(super) struct UpstreamProxy {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Arc<GatewayConfig>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
     pub(super) allowed_origins: Arc<AllowedOrigins>,

@@ -29,7 +29,7 @@ use super::allowed_origins::{AllowedOrigins, OriginHeader};
 use super::application::Application;
 use super::body::{AnswerBody, BodyTooSlow, GatewayBody, TimedBody};
 use super::client_address::ClientAddress;
-use super::config::{Config, GatewayRole};
+use super::config::{GatewayConfig, GatewayRole};
 use super::framing::{self, GatewayError};
 use super::log::{LogText, LoggedOutcome, MAX_TEXT_CHARS};
 use super::metrics::Metrics;
@@ -49,10 +49,10 @@ use super::upstream_permits::UpstreamPermits;
 /// # use mcpid::gateway::Metrics;
 /// # use mcpid::net::tls;
 /// # use mcpid::verify::Verifier;
-/// use mcpid::gateway::{Config, Gateway, Upstream};
+/// use mcpid::gateway::{GatewayConfig, Gateway, Upstream};
 ///
 /// # fn gateway(verifier: Verifier) -> Result<Gateway, Box<dyn std::error::Error>> {
-/// let config = Config::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
+/// let config = GatewayConfig::new(Upstream::parse("http://127.0.0.1:8000/mcp")?);
 /// let clock = Arc::new(SystemClock);
 /// let (tls, metrics) = (tls::client_without_roots()?, Arc::new(Metrics::new()));
 /// let log = Arc::new(|line: &LogLine| println!("{}", line.to_line()));
@@ -75,7 +75,7 @@ struct GatewayParts {
 #[derive(Clone)]
 struct SharedParts {
     layer: VerifyLayer,
-    config: Arc<Config>,
+    config: Arc<GatewayConfig>,
     allowed_origins: Arc<AllowedOrigins>,
     records: Arc<RequestRecords>,
     handle: VerifierHandle,
@@ -101,7 +101,7 @@ impl Gateway {
     /// [`LayerError`] if `verifier` is not fit for a server or for the touch rules, if the realm
     /// cannot be sent in a header, or if an authorizer refuses with status 200.
     pub fn new(
-        mut config: Config,
+        mut config: GatewayConfig,
         verifier: Verifier,
         tls: ClientConfig,
         clock: Arc<dyn Clock>,

@@ -27,7 +27,7 @@ use crate::mcp::tools::{Tools, ToolsError};
 use crate::sign::Signer;
 use crate::tower::{BoxError, LearningModes};
 
-use super::config::Config;
+use super::config::GatewayConfig;
 use super::metrics::Metrics;
 use super::proxy::UpstreamProxy;
 use exchange::ToolsExchange;
@@ -62,7 +62,11 @@ pub(super) struct ToolsLearning {
 
 impl ToolsLearning {
     /// Makes the modes of `config` count what they learn, and watch for changes of the list.
-    pub(super) fn new(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        config: &GatewayConfig,
+        metrics: &Arc<Metrics>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let changed = Arc::new(Notify::new());
         let (metrics, clock) = (Arc::clone(metrics), Arc::clone(clock));
         let modes = &config.modes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcpid::clock::{Clock, SystemClock};
 use mcpid::gateway::log::{LogLine, LoggedOutcome};
-use mcpid::gateway::{AuthzDialect, AuthzProtocol, Config, Gateway, Metrics};
+use mcpid::gateway::{AuthzDialect, AuthzProtocol, Gateway, GatewayConfig, Metrics};
 use mcpid::net::{ServerLimits, tls};
 use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
@@ -23,18 +23,18 @@ const FIELDS: [&str; 6] =
 const PARTIAL: &str = "X-Envoy-Auth-Partial-Body";
 
 /// Starts an authorizer for Envoy, with the settings changed by `change`.
-pub(crate) async fn envoy(change: impl FnOnce(&mut Config)) -> TestGateway {
+pub(crate) async fn envoy(change: impl FnOnce(&mut GatewayConfig)) -> TestGateway {
     speaking(AuthzProtocol::new(AuthzDialect::Envoy), change).await
 }
 
 pub(crate) async fn speaking(
     protocol: AuthzProtocol,
-    change: impl FnOnce(&mut Config),
+    change: impl FnOnce(&mut GatewayConfig),
 ) -> TestGateway {
     // An authorizer has no upstream, so this server receives no requests.
     let none = TestUpstream::new().await;
     TestGateway::with(&none, ServerLimits::default(), |_| {
-        let mut config = Config::authorizer(protocol);
+        let mut config = GatewayConfig::authorizer(protocol);
         change(&mut config);
         config
     })
@@ -266,7 +266,7 @@ async fn fields_that_cannot_be_dropped_are_refused_in_every_mode() {
 fn an_authorizer_never_refuses_with_200() {
     // A proxy lets the request through if the answer is 200.
     for dialect in [AuthzDialect::Envoy, AuthzDialect::Traefik] {
-        let mut config = Config::authorizer(AuthzProtocol::new(dialect));
+        let mut config = GatewayConfig::authorizer(AuthzProtocol::new(dialect));
         config.refuse_with = RefuseWith::Ok;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Memory::new(clock.now(), Retention::new(30, 5), &mut SysRng).unwrap();

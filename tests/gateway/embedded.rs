@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::{Admin, Config, Gateway, GatewayServer, Metrics, Readiness, Upstream};
+use mcpid::gateway::{Admin, Gateway, GatewayConfig, GatewayServer, Metrics, Readiness, Upstream};
 use mcpid::net::{Listener, ServerLimits, Workers, tls};
 use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
@@ -128,7 +128,7 @@ async fn slow_gateway(line: Duration, page: Duration) -> (SocketAddr, SocketAddr
     let store = Arc::new(store);
     let verifier = rules(public, &[("alice", 1)], ReplayCheck::Claim(store.clone()));
     let log = Arc::new(move |_: &LogLine| std::thread::sleep(line));
-    let config = Config::new(Upstream::parse("http://127.0.0.1:9/mcp").unwrap());
+    let config = GatewayConfig::new(Upstream::parse("http://127.0.0.1:9/mcp").unwrap());
     let plain = tls::client_without_roots().unwrap();
     let gateway =
         Gateway::new(config, verifier, plain, clock.clone(), metrics.clone(), log).unwrap();

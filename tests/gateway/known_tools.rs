@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Response;
 use mcpid::clock::Timestamp;
-use mcpid::gateway::{Config, Upstream};
+use mcpid::gateway::{GatewayConfig, Upstream};
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use mcpid::tower::{LearningModes, Modes};
@@ -222,7 +222,7 @@ async fn the_question_is_signed_if_the_upstream_wants_that() {
     let upstream = TestGateway::before(&behind).await;
     let url = upstream.url("/mcp");
     let gateway = TestGateway::with(&behind, Default::default(), |_| {
-        let mut config = Config::new(Upstream::parse(&url).unwrap());
+        let mut config = GatewayConfig::new(Upstream::parse(&url).unwrap());
         config.modes = learning();
         config
     })

@@ -12,7 +12,7 @@ use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 /// Starts a gateway with the endpoint `/public`, in front of an upstream with the endpoint `/mcp`,
 /// which answers with the `Location` that was set last.
 async fn redirecting(
-    change: impl FnOnce(mcpid::gateway::Config) -> mcpid::gateway::Config,
+    change: impl FnOnce(mcpid::gateway::GatewayConfig) -> mcpid::gateway::GatewayConfig,
 ) -> (TestUpstream, TestGateway, Arc<Mutex<Vec<u8>>>) {
     let location: Arc<Mutex<Vec<u8>>> = Arc::default();
     let shown = Arc::clone(&location);

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use mcpid::clock::{Clock, SystemClock, Timestamp};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::{Config, Gateway, GatewayServer, Metrics, Upstream};
+use mcpid::gateway::{Gateway, GatewayConfig, GatewayServer, Metrics, Upstream};
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::message::target::{Origin, Origins};
@@ -185,7 +185,7 @@ impl TestGateway {
     pub(crate) async fn with(
         behind: &TestUpstream,
         limits: ServerLimits,
-        change: impl FnOnce(Config) -> Config,
+        change: impl FnOnce(GatewayConfig) -> GatewayConfig,
     ) -> Self {
         TestGateway::by_clock(Arc::new(SystemClock), behind, limits, change).await
     }
@@ -195,11 +195,11 @@ impl TestGateway {
         clock: Arc<dyn Clock>,
         behind: &TestUpstream,
         limits: ServerLimits,
-        change: impl FnOnce(Config) -> Config,
+        change: impl FnOnce(GatewayConfig) -> GatewayConfig,
     ) -> Self {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
-        let config = change(Config::new(Upstream::parse(&behind.url()).unwrap()));
+        let config = change(GatewayConfig::new(Upstream::parse(&behind.url()).unwrap()));
         let metrics = Arc::new(Metrics::new());
         let names = [("alice", 1), ("Zoë", 2)];
         let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);

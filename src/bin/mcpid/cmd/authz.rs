@@ -1,6 +1,6 @@
 //! `mcpid authz`: answers an existing proxy whether to pass a request on.
 
-use mcpid::gateway::{AuthzDialect, AuthzProtocol, Config};
+use mcpid::gateway::{AuthzDialect, AuthzProtocol, GatewayConfig};
 use mcpid::mcp::tools::Tools;
 use mcpid::tower::Paths;
 
@@ -68,7 +68,7 @@ fn read(args: &AuthzArgs, ui: &mut Ui) -> Result<GatewaySettings, Failure> {
         path.map_err(Failure::usage)?;
         protocol.path_prefix.clone_from(prefix);
     }
-    let mut config = Config::authorizer(protocol);
+    let mut config = GatewayConfig::authorizer(protocol);
     if let Some(path) = &args.path {
         config.paths = endpoint(path)?;
     }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::gateway::log::LogLine;
-use mcpid::gateway::{Config, Gateway, GatewayServer, Metrics, Upstream};
+use mcpid::gateway::{Gateway, GatewayConfig, GatewayServer, Metrics, Upstream};
 use mcpid::key::trust::Registry;
 use mcpid::message::target::{Origin, Origins};
 use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits, Workers, tls};
@@ -94,7 +94,7 @@ fn gateway_before(
     let retention = verifier(ReplayCheck::Unchecked).retention();
     let store = Memory::new(clock.now(), retention, &mut SysRng)?.without_floor();
     let verifier = verifier(ReplayCheck::Claim(Arc::new(store)));
-    let (config, tls) = (Config::new(upstream), tls::client_without_roots()?);
+    let (config, tls) = (GatewayConfig::new(upstream), tls::client_without_roots()?);
     let (metrics, log) = (Arc::new(Metrics::new()), Arc::new(|_: &LogLine| {}));
     Ok(Gateway::new(config, verifier, tls, clock, metrics, log)?)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mcpid::gateway::Config;
+use mcpid::gateway::GatewayConfig;
 use mcpid::profile::Profile;
 use mcpid::tower::{LearningModes, Modes, RefuseWith, TouchRules};
 
@@ -20,7 +20,7 @@ use crate::output::ui::{Ui, shell_word};
 pub(super) fn apply(
     args: &FrontFlags,
     (command, profile): (&str, &Profile),
-    config: &mut Config,
+    config: &mut GatewayConfig,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     for open in &args.open {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcpid::clock::Timestamp;
-use mcpid::gateway::{AuthzDialect, Config, GatewayRole, Upstream};
+use mcpid::gateway::{AuthzDialect, GatewayConfig, GatewayRole, Upstream};
 use mcpid::key::file_watch::FileWatch;
 use mcpid::message::target::{Origin, TargetForm, normal_path_and_query};
 use mcpid::net::{ListenAddress, ServerLimits, tls};
@@ -28,7 +28,7 @@ const MAX_PEM_BYTES: u32 = 4 << 20;
 
 /// The settings of a gateway, read and checked.
 pub(crate) struct GatewaySettings {
-    pub(crate) config: Config,
+    pub(crate) config: GatewayConfig,
     pub(crate) judging: VerifierSettings,
     pub(crate) listen: ListenAddress,
     pub(crate) admin: Option<ListenAddress>,
@@ -64,7 +64,7 @@ impl GatewaySettings {
         }
         let listen =
             args.listen.clone().unwrap_or(ListenAddress::Tcp(([127, 0, 0, 1], 8080).into()));
-        let mut config = Config::new(upstream.clone());
+        let mut config = GatewayConfig::new(upstream.clone());
         if let Some(path) = &args.path {
             config.paths = endpoint(path)?;
         }
@@ -95,7 +95,7 @@ impl GatewaySettings {
     pub(crate) fn front(
         args: &FrontFlags,
         command: &str,
-        (mut config, listen): (Config, ListenAddress),
+        (mut config, listen): (GatewayConfig, ListenAddress),
         upstream_ca: Option<&Path>,
         ui: &mut Ui,
     ) -> Result<Self, Failure> {
@@ -228,7 +228,7 @@ pub(crate) fn endpoint(path: &str) -> Result<Paths, Failure> {
 
 /// Adds web origins. They must be written as browsers write them, because the two are compared as
 /// text.
-pub(crate) fn allow_origins(config: &mut Config, origins: &[String]) -> Result<(), Failure> {
+pub(crate) fn allow_origins(config: &mut GatewayConfig, origins: &[String]) -> Result<(), Failure> {
     for origin in origins {
         let web = origin.starts_with("http://") || origin.starts_with("https://");
         let as_browsers = Origin::parse(origin).is_ok_and(|o| o.to_string() == *origin);
