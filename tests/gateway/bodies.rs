@@ -28,18 +28,18 @@ async fn left_open(stream: &mut TcpStream) -> Duration {
 #[tokio::test]
 async fn slow_heads_and_idle_connections_are_closed() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, quick(), |config| config).await;
+    let gateway = TestGateway::with(&behind, quick(), |config| config).await;
     // The client sends nothing, or only a part of a head.
     for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let open = left_open(&mut stream).await;
         assert!(open >= Duration::from_millis(300), "{bytes:?}: {open:?}");
         assert!(open < Duration::from_secs(6), "{bytes:?}: {open:?}");
     }
     // Single bytes that arrive slowly do not restart the time limit for the head.
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
         if stream.write_all(b"X").await.is_err() {
@@ -49,11 +49,11 @@ async fn slow_heads_and_idle_connections_are_closed() {
     }
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     // The limit between two requests is longer, and it applies again after each request.
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
     tokio::time::sleep(Duration::from_millis(600)).await;
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
     let open = left_open(&mut stream).await;
     assert!(open >= Duration::from_millis(700) && open < Duration::from_secs(6), "{open:?}");
@@ -62,13 +62,13 @@ async fn slow_heads_and_idle_connections_are_closed() {
 #[tokio::test]
 async fn a_slow_body_is_refused_at_its_time_limit() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.body_time = Duration::from_millis(500);
         config
     })
     .await;
-    let bytes = stand.signed(1, CALL).bytes();
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    let bytes = gateway.signed(1, CALL).bytes();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(&bytes[..bytes.len() - 5]).await.unwrap();
     let reply = Reply::read(&mut stream).await;
     assert_eq!((reply.status, reply.reason().as_str()), (408, "body_broken"), "{reply:?}");
@@ -78,27 +78,27 @@ async fn a_slow_body_is_refused_at_its_time_limit() {
 #[tokio::test]
 async fn sizes_of_heads_and_bodies_are_bounded() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     let pad = |size: usize| {
         let text = CALL.trim_end_matches('}').to_owned() + "}";
         format!("{text}{}{}", " ".repeat(size - CALL.len()), "}")
     };
     // A body of exactly 4 MiB is judged, and one more byte is too long.
-    assert_eq!(stand.send(&stand.signed(1, &pad(4 << 20))).await.status, 200);
+    assert_eq!(gateway.send(&gateway.signed(1, &pad(4 << 20))).await.status, 200);
     let long = pad((4 << 20) + 1);
-    let reply = stand.send(&stand.signed(1, &long)).await;
+    let reply = gateway.send(&gateway.signed(1, &long)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (413, "too_large"));
     // The limit applies to chunked bodies too, which announce no length.
-    let mut chunked = stand.signed(1, &long).with("Transfer-Encoding", "chunked");
+    let mut chunked = gateway.signed(1, &long).with("Transfer-Encoding", "chunked");
     chunked.body = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).into_bytes();
-    let reply = stand.send(&chunked).await;
+    let reply = gateway.send(&chunked).await;
     assert!(matches!(reply.status, 413 | 0), "{reply:?}");
     // A head of almost 64 KiB is accepted. A longer one, which hyper still passes to the service,
     // is refused.
-    let wide = |size: usize| stand.signed(1, CALL).with("X-Wide", &"x".repeat(size));
-    assert_eq!(stand.send(&wide(60_000)).await.status, 200);
-    assert_eq!(stand.send(&wide(66_000)).await.status, 431);
-    assert!(matches!(stand.send(&wide(200_000)).await.status, 431 | 0));
+    let wide = |size: usize| gateway.signed(1, CALL).with("X-Wide", &"x".repeat(size));
+    assert_eq!(gateway.send(&wide(60_000)).await.status, 200);
+    assert_eq!(gateway.send(&wide(66_000)).await.status, 431);
+    assert!(matches!(gateway.send(&wide(200_000)).await.status, 431 | 0));
     assert_eq!(behind.got().len(), 2);
 }
 
@@ -107,16 +107,16 @@ async fn sizes_of_heads_and_bodies_are_bounded() {
 #[tokio::test]
 async fn unverified_bodies_share_a_budget() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.budget = 1 << 20;
         config
     })
     .await;
     let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat((1 << 20) + 10));
-    let reply = stand.send(&stand.signed(1, &long)).await;
+    let reply = gateway.send(&gateway.signed(1, &long)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"));
     assert!(reply.header("retry-after").is_some());
-    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 200);
+    assert_eq!(gateway.send(&gateway.signed(1, CALL)).await.status, 200);
 }
 
 #[tokio::test]
@@ -124,13 +124,13 @@ async fn connections_are_limited_and_a_waiting_connection_is_served_later() {
     let behind = TestUpstream::new().await;
     let mut limits = quick();
     limits.connections = 3;
-    let stand = TestGateway::with(&behind, limits, |config| config).await;
+    let gateway = TestGateway::with(&behind, limits, |config| config).await;
     let mut idle = Vec::new();
     for _ in 0..20 {
-        idle.push(TcpStream::connect(stand.address).await.unwrap());
+        idle.push(TcpStream::connect(gateway.address).await.unwrap());
     }
     // Clients that hold budget and send nothing more lose it in the end.
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
@@ -158,28 +158,28 @@ async fn before_a_slow_server(behind: &TestUpstream, time: Duration) -> TestGate
 #[tokio::test]
 async fn open_requests_may_finish_within_the_drain_timeout() {
     let behind = TestUpstream::new().await;
-    let stand = before_a_slow_server(&behind, Duration::from_millis(300)).await;
-    let mut busy = TcpStream::connect(stand.address).await.unwrap();
-    busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
-    let mut idle = TcpStream::connect(stand.address).await.unwrap();
+    let gateway = before_a_slow_server(&behind, Duration::from_millis(300)).await;
+    let mut busy = TcpStream::connect(gateway.address).await.unwrap();
+    busy.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     idle.write_all(b"GET").await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let _ = stand.stop.send(true);
+    let _ = gateway.stop.send(true);
     assert_eq!(Reply::read(&mut busy).await.status, 200);
-    let ended = tokio::time::timeout(Duration::from_secs(10), stand.ended).await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), gateway.ended).await;
     assert!(ended.unwrap().unwrap() <= 1);
-    assert!(TcpStream::connect(stand.address).await.is_err(), "it still listens");
+    assert!(TcpStream::connect(gateway.address).await.is_err(), "it still listens");
 }
 
 /// A request that does not end during the drain is cut off, and is counted.
 #[tokio::test]
 async fn request_is_cut_off_at_the_end_of_a_drain() {
     let behind = TestUpstream::new().await;
-    let stand = before_a_slow_server(&behind, Duration::from_secs(30)).await;
-    let mut busy = TcpStream::connect(stand.address).await.unwrap();
-    busy.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let gateway = before_a_slow_server(&behind, Duration::from_secs(30)).await;
+    let mut busy = TcpStream::connect(gateway.address).await.unwrap();
+    busy.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let _ = stand.stop.send(true);
-    let cut = tokio::time::timeout(Duration::from_secs(10), stand.ended).await.unwrap().unwrap();
+    let _ = gateway.stop.send(true);
+    let cut = tokio::time::timeout(Duration::from_secs(10), gateway.ended).await.unwrap().unwrap();
     assert_eq!(cut, 1);
 }

@@ -22,30 +22,30 @@ impl Clock for Stepped {
 const HOUR: i64 = 3_600;
 
 /// Returns a request that was signed by a client whose clock is `off` seconds ahead.
-fn signed(stand: &TestGateway, off: i64) -> Wire {
+fn signed(gateway: &TestGateway, off: i64) -> Wire {
     let now = SystemClock.now().plus(off);
-    stand.plain(CALL).sign_at(now, 1, &stand.url("/mcp"))
+    gateway.plain(CALL).sign_at(now, 1, &gateway.url("/mcp"))
 }
 
 async fn start(behind: &TestUpstream) -> (Arc<Stepped>, TestGateway) {
     let clock = Arc::new(Stepped::default());
     let by: Arc<dyn Clock> = clock.clone();
-    let stand = TestGateway::by_clock(by, behind, ServerLimits::default(), |config| config).await;
-    (clock, stand)
+    let gateway = TestGateway::by_clock(by, behind, ServerLimits::default(), |config| config).await;
+    (clock, gateway)
 }
 
 #[tokio::test]
 async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
-    let (clock, stand) = start(&behind).await;
+    let (clock, gateway) = start(&behind).await;
     let answer = async |wire: &Wire| {
-        let reply = stand.send(wire).await;
+        let reply = gateway.send(wire).await;
         (reply.status, if reply.status == 200 { String::new() } else { reply.reason() })
     };
     let no = |status: u16, reason: &str| (status, reason.to_owned());
     let yes = (200, String::new());
 
-    let first = signed(&stand, 0);
+    let first = signed(&gateway, 0);
     assert_eq!(answer(&first).await, yes);
     assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
 
@@ -53,11 +53,11 @@ async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
     // requests let the store sweep the first nonce.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&first).await, no(403, "expired"));
-    assert_eq!(answer(&signed(&stand, 0)).await, no(403, "expired"));
-    let ahead = signed(&stand, HOUR);
+    assert_eq!(answer(&signed(&gateway, 0)).await, no(403, "expired"));
+    let ahead = signed(&gateway, HOUR);
     assert_eq!(answer(&ahead).await, yes);
     for _ in 0..64 {
-        assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
+        assert_eq!(answer(&signed(&gateway, HOUR)).await, yes);
     }
 
     // After the clock has stepped back, no earlier request is accepted again. The store cannot tell
@@ -66,27 +66,27 @@ async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
     let (status, reason) = answer(&first).await;
     assert!([403, 503].contains(&status), "{status} {reason}");
     assert_eq!(answer(&ahead).await, no(403, "not_yet_valid"));
-    assert_eq!(answer(&signed(&stand, 0)).await, no(503, "unavailable"));
+    assert_eq!(answer(&signed(&gateway, 0)).await, no(503, "unavailable"));
 
     // At the later time, the store works as before.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&ahead).await, no(403, "nonce_replayed"));
-    assert_eq!(answer(&signed(&stand, HOUR)).await, yes);
+    assert_eq!(answer(&signed(&gateway, HOUR)).await, yes);
     assert_eq!(behind.got().len(), 67, "one for each that was accepted");
 }
 
 #[tokio::test]
 async fn a_clock_step_back_within_the_margin_refuses_no_new_request_and_accepts_no_replay() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
-    let (clock, stand) = start(&behind).await;
+    let (clock, gateway) = start(&behind).await;
     let mut accepted = Vec::new();
     for off in [0, 3, 0, -3, 0, 4, -2] {
         clock.0.store(off, Ordering::SeqCst);
-        let wire = signed(&stand, 0);
-        assert_eq!(stand.send(&wire).await.status, 200, "{off} s off");
+        let wire = signed(&gateway, 0);
+        assert_eq!(gateway.send(&wire).await.status, 200, "{off} s off");
         accepted.push(wire);
         for wire in &accepted {
-            let reply = stand.send(wire).await;
+            let reply = gateway.send(wire).await;
             assert_eq!((reply.status, reply.reason().as_str()), (403, "nonce_replayed"));
         }
     }

@@ -138,25 +138,25 @@ fn cases() -> Vec<Case> {
 #[tokio::test]
 async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let accepted = stand.raw(&changed(stand.signed(1, CALL), |head| head, CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let accepted = gateway.raw(&changed(gateway.signed(1, CALL), |head| head, CALL)).await;
     assert_eq!(accepted.status, 200, "{accepted:?}");
     let mut count = 1;
     for (what, status, reason, change) in cases() {
         // A second request after the refused head is never read.
-        let body = format!("{CALL}GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", stand.address);
-        let reply = stand.raw(&changed(stand.signed(1, CALL), change, &body)).await;
+        let body = format!("{CALL}GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address);
+        let reply = gateway.raw(&changed(gateway.signed(1, CALL), change, &body)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
         assert_eq!(reply.json()["error"]["code"], -31401, "{what}");
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
         assert_eq!(reply.header("content-type"), Some("application/json"), "{what}");
         count += 1;
-        let line = stand.lines(count).await.pop().unwrap();
+        let line = gateway.lines(count).await.pop().unwrap();
         assert_eq!(line.answer, Some(status), "{what}: {line:?}");
         assert_eq!(line.note.as_ref().unwrap().as_str(), reason, "{what}");
         assert!(line.peer.unwrap().as_str().starts_with("127.0.0.1:"), "{what}");
     }
-    assert_eq!(stand.lines(count).await.len(), count, "one line a request");
+    assert_eq!(gateway.lines(count).await.len(), count, "one line a request");
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
 
@@ -164,7 +164,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
 #[tokio::test]
 async fn well_formed_request_passes_in_any_chunks() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     let filled = |to: usize| {
         move |head: String| {
             let lines = head.matches("\r\n").count() - 2;
@@ -172,20 +172,20 @@ async fn well_formed_request_passes_in_any_chunks() {
             format!("{}{more}\r\n", head.strip_suffix("\r\n").unwrap())
         }
     };
-    let reply = stand.raw(&changed(stand.signed(1, CALL), filled(80), CALL)).await;
+    let reply = gateway.raw(&changed(gateway.signed(1, CALL), filled(80), CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     // Together with the lines that the gateway adds, these are too many for the upstream, which
     // refuses them itself.
-    let reply = stand.raw(&changed(stand.signed(1, CALL), filled(100), CALL)).await;
-    let line = stand.lines(2).await.pop().unwrap();
+    let reply = gateway.raw(&changed(gateway.signed(1, CALL), filled(100), CALL)).await;
+    let line = gateway.lines(2).await.pop().unwrap();
     assert_eq!((reply.status, line.upstream, line.hint), (431, Some(431), None));
     let empty_line = |head: String| format!("\r\n{head}");
-    let reply = stand.raw(&changed(stand.signed(1, CALL), empty_line, CALL)).await;
+    let reply = gateway.raw(&changed(gateway.signed(1, CALL), empty_line, CALL)).await;
     assert_eq!(reply.status, 200, "RFC 9112 section 2.2: {reply:?}");
     for piece in [1, 3, 700] {
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        for part in stand.signed(1, CALL).bytes().chunks(piece) {
+        for part in gateway.signed(1, CALL).bytes().chunks(piece) {
             stream.write_all(part).await.unwrap();
             tokio::task::yield_now().await;
         }
@@ -200,17 +200,17 @@ async fn well_formed_request_passes_in_any_chunks() {
 #[tokio::test]
 async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let bad = changed(stand.signed(1, CALL), |head| head.replacen("\r\n", "\n", 1), CALL);
+    let gateway = TestGateway::before(&behind).await;
+    let bad = changed(gateway.signed(1, CALL), |head| head.replacen("\r\n", "\n", 1), CALL);
     for chunked in [false, true] {
-        let mut good = stand.signed(1, CALL);
+        let mut good = gateway.signed(1, CALL);
         if chunked {
             good = good.with("Transfer-Encoding", "chunked");
             good.body = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n", CALL.len()).into_bytes();
         }
-        let other = stand.signed(1, CALL).bytes();
-        let all = [&good.bytes()[..], &other, &bad, &stand.signed(1, CALL).bytes()].concat();
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        let other = gateway.signed(1, CALL).bytes();
+        let all = [&good.bytes()[..], &other, &bad, &gateway.signed(1, CALL).bytes()].concat();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(&all).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
@@ -228,13 +228,13 @@ async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
 #[tokio::test]
 async fn chunks_that_can_be_read_in_two_ways_are_refused() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     let whole = |size: &str, end: &str| format!("{size}\r\n{CALL}{end}0\r\n\r\n");
     let size = format!("{:x}", CALL.len());
     let send = async |body: String| {
-        let mut wire = stand.signed(1, CALL).with("Transfer-Encoding", "chunked");
+        let mut wire = gateway.signed(1, CALL).with("Transfer-Encoding", "chunked");
         wire.body = body.into_bytes();
-        stand.send(&wire).await
+        gateway.send(&wire).await
     };
     for (what, body) in [
         ("plain", whole(&size, "\r\n")),
@@ -285,9 +285,9 @@ async fn chunks_that_can_be_read_in_two_ways_are_refused() {
         ("identity", 400),
         ("", 400),
     ] {
-        let mut wire = stand.signed(1, CALL).with("Transfer-Encoding", coding);
+        let mut wire = gateway.signed(1, CALL).with("Transfer-Encoding", coding);
         wire.body = whole(&size, "\r\n").into_bytes();
-        let reply = stand.send(&wire).await;
+        let reply = gateway.send(&wire).await;
         assert_eq!(
             (reply.status, reply.reason().as_str()),
             (status, "transfer_coding"),

@@ -11,11 +11,11 @@ use crate::tls::{answer, connect, multiplexed};
 #[tokio::test]
 async fn a_header_list_that_is_too_long_is_refused_and_logged() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let url = stand.url("/mcp");
-    let mut client = connect(&stand).await;
+    let gateway = TestGateway::before(&behind).await;
+    let url = gateway.url("/mcp");
+    let mut client = connect(&gateway).await;
     let wide = |fields: usize, bytes: usize| {
-        let mut wire = stand.signed(1, CALL);
+        let mut wire = gateway.signed(1, CALL);
         for number in 0..fields {
             wire = wire.with(&format!("X-Wide-{number}"), &"x".repeat(bytes));
         }
@@ -29,7 +29,7 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
         assert_eq!(status, 431, "{fields} of {bytes}: {body}");
         assert!(body.contains(r#""reason":"too_large""#), "{fields} of {bytes}: {body}");
     }
-    let lines = stand.lines(1 + refused.len()).await;
+    let lines = gateway.lines(1 + refused.len()).await;
     for line in &lines[1..] {
         assert_eq!(
             (line.answer, line.code.map(|code| code.as_str())),
@@ -43,13 +43,13 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
     // The connection still serves other requests.
     assert_eq!(answer(&mut client, wide(0, 0)).await.0, 200);
     // A list of sixteen times the limit ends the connection.
-    let mut client = connect(&stand).await;
+    let mut client = connect(&gateway).await;
     let ended = client.send_request(wide(60, 20_000));
     let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     assert!(ended.is_err());
-    assert_eq!(stand.lines(2 + refused.len()).await.len(), 2 + refused.len());
+    assert_eq!(gateway.lines(2 + refused.len()).await.len(), 2 + refused.len());
     assert_eq!(behind.got().len(), 2);
-    let numbers = stand.metrics.text(mcpid::clock::Timestamp::default());
+    let numbers = gateway.metrics.text(mcpid::clock::Timestamp::default());
     let count = format!(
         r#"mcpid_requests_total{{outcome="refused",status="invalid",code="too_large",answer="4xx"}} {}"#,
         refused.len()

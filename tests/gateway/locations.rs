@@ -22,21 +22,21 @@ async fn redirecting(
         builder.header("content-location", location).body(body("")).unwrap()
     })
     .await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = "/open".parse().unwrap();
         config.paths = Paths::at("/public").unwrap().with_open(open).unwrap();
         change(config)
     })
     .await;
-    (behind, stand, location)
+    (behind, gateway, location)
 }
 
 #[tokio::test]
 async fn upstream_address_is_rewritten_to_the_requested_origin() {
-    let (behind, stand, location) = redirecting(|config| config).await;
+    let (behind, gateway, location) = redirecting(|config| config).await;
     let up = behind.address.to_string();
     let port = behind.address.port();
-    let public = format!("http://{}", stand.address);
+    let public = format!("http://{}", gateway.address);
     let mapped = |path: &str| format!("{public}{path}");
     let cases = [
         (format!("http://{up}/mcp"), mapped("/public")),
@@ -79,10 +79,10 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
     ];
     for (given, wanted) in cases {
         *location.lock().unwrap() = given.clone().into_bytes();
-        let host = stand.address.to_string();
-        let signed = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
+        let host = gateway.address.to_string();
+        let signed = Wire::post(&host, "/public", CALL).sign(1, &gateway.url("/public"));
         for wire in [signed, Wire::get(&host, "/open")] {
-            let reply = stand.send(&wire).await;
+            let reply = gateway.send(&wire).await;
             assert_eq!(reply.status, 307, "{reply:?}");
             for name in ["location", "content-location"] {
                 assert_eq!(reply.header(name), Some(wanted.as_str()), "{given:?}");
@@ -94,16 +94,16 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
 /// An upstream that receives the client's host uses it in its URLs, with its own scheme.
 #[tokio::test]
 async fn an_upstream_that_sees_the_public_host_names_it() {
-    let (_, stand, location) = redirecting(|mut config| {
+    let (_, gateway, location) = redirecting(|mut config| {
         config.preserve_host = true;
         config
     })
     .await;
-    let public = format!("http://{}", stand.address);
+    let public = format!("http://{}", gateway.address);
     *location.lock().unwrap() = format!("{public}/mcp/").into_bytes();
-    let host = stand.address.to_string();
-    let wire = Wire::post(&host, "/public", CALL).sign(1, &stand.url("/public"));
-    let reply = stand.send(&wire).await;
+    let host = gateway.address.to_string();
+    let wire = Wire::post(&host, "/public", CALL).sign(1, &gateway.url("/public"));
+    let reply = gateway.send(&wire).await;
     assert_eq!(reply.header("location"), Some(format!("{public}/public/").as_str()));
 }
 
@@ -115,24 +115,24 @@ async fn alternative_services_are_not_passed_on() {
         builder.header("x-own", "kept").body(body("{}")).unwrap()
     })
     .await;
-    let stand = TestGateway::before(&behind).await;
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!((reply.header("alt-svc"), reply.header("x-own")), (None, Some("kept")));
 }
 
 /// The whole path of a redirect, with curl as the client.
 #[tokio::test]
 async fn curl_that_follows_a_redirect_stays_at_the_gateway() {
-    let (behind, stand, location) = redirecting(|config| config).await;
+    let (behind, gateway, location) = redirecting(|config| config).await;
     for given in [format!("http://{}/mcp", behind.address), format!("//{}/mcp", behind.address)] {
         *location.lock().unwrap() = given.into_bytes();
         let before = behind.got().len();
         let mut curl = std::process::Command::new("curl");
         curl.args(["-sSL", "--max-redirs", "3", "-o", "/dev/null", "-w", "%{url_effective}"]);
-        curl.arg(stand.url("/open")).stderr(Stdio::null());
+        curl.arg(gateway.url("/open")).stderr(Stdio::null());
         let output = tokio::task::spawn_blocking(move || curl.output()).await.unwrap().unwrap();
         let last = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(last, stand.url("/public"), "{last}");
+        assert_eq!(last, gateway.url("/public"), "{last}");
         for got in behind.got().iter().skip(before) {
             assert!(got.header("x-forwarded-host").is_some(), "past the gateway: {got:?}");
         }
@@ -179,14 +179,14 @@ async fn an_answer_with_two_lengths_is_whole_or_refused() {
         let bytes = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{tail}");
         let address = raw(bytes.leak()).await;
         let behind = TestUpstream::new().await;
-        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
             config.role =
                 mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
             config
         })
         .await;
-        let reply = stand.send(&stand.signed(1, CALL)).await;
+        let reply = gateway.send(&gateway.signed(1, CALL)).await;
         assert_eq!(reply.status, status, "{head}: {reply:?}");
         if status == 200 {
             let text = String::from_utf8_lossy(&reply.body);

@@ -16,13 +16,13 @@ use tokio::time::Sleep;
 use crate::servers::{Answered, CALL, Reply, TestGateway, TestUpstream, Wire, ok};
 
 /// A signed request in HTTP/1.0.
-fn old(stand: &TestGateway) -> Wire {
-    stand.signed(1, CALL).line("POST /mcp HTTP/1.0")
+fn old(gateway: &TestGateway) -> Wire {
+    gateway.signed(1, CALL).line("POST /mcp HTTP/1.0")
 }
 
 /// Returns all bytes until the connection ends, and how it ended.
-async fn all(stand: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+async fn all(gateway: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut text = Vec::new();
     let ended = stream.read_to_end(&mut text).await.map(drop);
@@ -64,11 +64,11 @@ fn streamed(pieces: Vec<Piece>) -> Answered {
 #[tokio::test]
 async fn an_http_1_0_request_gets_an_http_1_0_answer() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let expecting = old(&stand).with("Expect", "100-continue").with("Connection", "keep-alive");
-    let miracle = old(&stand).with("Expect", "a miracle").with("Upgrade", "h2c");
-    for wire in [old(&stand), expecting, miracle] {
-        let (text, ended) = all(&stand, &wire.bytes()).await;
+    let gateway = TestGateway::before(&behind).await;
+    let expecting = old(&gateway).with("Expect", "100-continue").with("Connection", "keep-alive");
+    let miracle = old(&gateway).with("Expect", "a miracle").with("Upgrade", "h2c");
+    for wire in [old(&gateway), expecting, miracle] {
+        let (text, ended) = all(&gateway, &wire.bytes()).await;
         ended.unwrap();
         assert!(text.starts_with("HTTP/1.0 200 "), "{text}");
         assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
@@ -82,30 +82,30 @@ async fn an_http_1_0_request_gets_an_http_1_0_answer() {
         assert_eq!((got.header("expect"), got.header("upgrade")), (None, None));
     }
     assert_eq!(behind.got().len(), 3);
-    let line = stand.lines(1).await.remove(0);
+    let line = gateway.lines(1).await.remove(0);
     assert_eq!(line.http.unwrap().as_str(), "1.0");
     // Only in HTTP/1.1, an expectation that cannot be met is an error.
-    let reply = stand.send(&stand.signed(1, CALL).with("Expect", "a miracle")).await;
+    let reply = gateway.send(&gateway.signed(1, CALL).with("Expect", "a miracle")).await;
     assert_eq!(reply.status, 417);
     // A refusal takes the same form; its id is found although the client sends `Expect`.
-    let unsigned = Wire::post(&stand.address.to_string(), "/mcp", CALL)
+    let unsigned = Wire::post(&gateway.address.to_string(), "/mcp", CALL)
         .line("POST /mcp HTTP/1.0")
         .with("Expect", "100-continue");
-    let (text, _) = all(&stand, &unsigned.bytes()).await;
+    let (text, _) = all(&gateway, &unsigned.bytes()).await;
     assert!(text.starts_with("HTTP/1.0 403 "), "{text}");
     assert!(text.contains("\"id\":7"), "{text}");
     let no_host = {
-        let mut wire = old(&stand);
+        let mut wire = old(&gateway);
         wire.fields.remove(0);
         wire
     };
     let chunked = {
-        let mut wire = old(&stand).with("Transfer-Encoding", "chunked");
+        let mut wire = old(&gateway).with("Transfer-Encoding", "chunked");
         wire.body = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n", CALL.len()).into_bytes();
         wire
     };
     for (wire, reason) in [(no_host, "host"), (chunked, "transfer_coding")] {
-        let (text, _) = all(&stand, &wire.bytes()).await;
+        let (text, _) = all(&gateway, &wire.bytes()).await;
         assert!(text.starts_with("HTTP/1.0 400 "), "{text}");
         assert!(text.contains(reason), "{text}");
     }
@@ -123,12 +123,12 @@ async fn an_http_1_0_stream_is_closed_orderly_only_if_it_is_complete() {
         }
     })
     .await;
-    let stand = TestGateway::before(&behind).await;
-    let (text, ended) = all(&stand, &old(&stand).bytes()).await;
+    let gateway = TestGateway::before(&behind).await;
+    let (text, ended) = all(&gateway, &old(&gateway).bytes()).await;
     ended.unwrap();
     assert!(text.ends_with("\r\n\r\ndata: 1\n\ndata: 2\n\n"), "{text}");
     assert!(!text.to_lowercase().contains("content-length"), "{text}");
-    let (text, ended) = all(&stand, &old(&stand).with("X-Break", "1").bytes()).await;
+    let (text, ended) = all(&gateway, &old(&gateway).with("X-Break", "1").bytes()).await;
     let error = ended.expect_err(&format!("a reset behind {text}"));
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
@@ -143,12 +143,12 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     .await;
     let mut limits = mcpid::net::ServerLimits::default();
     limits.drain = Duration::from_millis(300);
-    let stand = TestGateway::with(&behind, limits, |config| config).await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&old(&stand).bytes()).await.unwrap();
+    let gateway = TestGateway::with(&behind, limits, |config| config).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&old(&gateway).bytes()).await.unwrap();
     let mut piece = [0; 512];
     assert!(stream.read(&mut piece).await.unwrap() > 0);
-    stand.stop.send(true).unwrap();
+    gateway.stop.send(true).unwrap();
     let mut rest = Vec::new();
     let ended = stream.read_to_end(&mut rest).await;
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -158,7 +158,7 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
 #[tokio::test]
 async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     // The offers of OpenJDK's default client, of nginx's recommended configuration with and without
     // an offer, of a browser, and an offer in several parts.
     let offers: [&[(&str, &str)]; 6] = [
@@ -177,9 +177,9 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
             ("Upgrade", "foo/2"),
         ],
     ];
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     for offer in offers {
-        let mut wire = stand.signed(1, CALL);
+        let mut wire = gateway.signed(1, CALL);
         for (name, value) in offer {
             wire = wire.with(name, value);
         }
@@ -197,7 +197,7 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     for option in
         ["x", "signature", "close, mcp-session-id", "content-length", "upgrade, host", "\"te\""]
     {
-        let reply = stand.send(&stand.signed(1, CALL).with("Connection", option)).await;
+        let reply = gateway.send(&gateway.signed(1, CALL).with("Connection", option)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (400, "connection"), "{option}");
     }
     assert_eq!(behind.got().len(), offers.len());
@@ -207,10 +207,10 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
 #[tokio::test]
 async fn a_connection_does_not_become_http_2() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let both = [&stand.signed(1, CALL).bytes()[..], preface].concat();
-    let (text, _) = all(&stand, &both).await;
+    let both = [&gateway.signed(1, CALL).bytes()[..], preface].concat();
+    let (text, _) = all(&gateway, &both).await;
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
     assert!(text.contains("HTTP/1.1 400 ") && text.contains("head_invalid"), "{text}");
 }

@@ -15,10 +15,10 @@ async fn with_app(behind: &TestUpstream) -> TestGateway {
 #[tokio::test]
 async fn only_pages_of_allowed_origins_get_an_answer() {
     let behind = TestUpstream::new().await;
-    let stand = with_app(&behind).await;
-    let own = stand.url("");
+    let gateway = with_app(&behind).await;
+    let own = gateway.url("");
     for origin in [own.as_str(), APP, "vscode-webview://abc"] {
-        let reply = stand.send(&stand.signed(1, CALL).with("Origin", origin)).await;
+        let reply = gateway.send(&gateway.signed(1, CALL).with("Origin", origin)).await;
         assert_eq!(reply.status, 200, "{origin}: {reply:?}");
         // Python servers answer 403 to an unknown origin, so the gateway does not pass it on.
         assert_eq!(behind.got().pop().unwrap().header("origin"), None);
@@ -36,12 +36,12 @@ async fn only_pages_of_allowed_origins_get_an_answer() {
         "vscode-webview://abd",
         "https://app.example.com, https://evil.example",
     ] {
-        let reply = stand.send(&stand.signed(1, CALL).with("Origin", origin)).await;
+        let reply = gateway.send(&gateway.signed(1, CALL).with("Origin", origin)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (403, "origin"), "{origin}");
         assert_eq!(reply.header("access-control-allow-origin"), None);
     }
-    let twice = stand.signed(1, CALL).with("Origin", APP).with("Origin", APP);
-    assert_eq!(stand.send(&twice).await.status, 403);
+    let twice = gateway.signed(1, CALL).with("Origin", APP).with("Origin", APP);
+    assert_eq!(gateway.send(&twice).await.status, 403);
     assert_eq!(behind.got().len(), reached);
 }
 
@@ -56,8 +56,8 @@ async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_header
             .unwrap()
     })
     .await;
-    let stand = with_app(&behind).await;
-    let host = stand.address.to_string();
+    let gateway = with_app(&behind).await;
+    let host = gateway.address.to_string();
     let preflight = |path: &str, origin: &str| {
         Wire::get(&host, path)
             .line(&format!("OPTIONS {path} HTTP/1.1"))
@@ -65,30 +65,30 @@ async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_header
             .with("Access-Control-Request-Method", "POST")
             .with("Access-Control-Request-Headers", "content-type,signature,mcp-param-region")
     };
-    let reply = stand.send(&preflight("/mcp", APP)).await;
+    let reply = gateway.send(&preflight("/mcp", APP)).await;
     assert_eq!(reply.status, 204, "{reply:?}");
     assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
     let asked = Some("content-type,signature,mcp-param-region");
     assert_eq!(reply.header("access-control-allow-headers"), asked);
     assert!(reply.header("access-control-allow-methods").unwrap().contains("DELETE"));
-    assert_eq!(stand.send(&preflight("/mcp", "https://evil.example")).await.status, 403);
-    assert_eq!(stand.send(&preflight("/elsewhere", APP)).await.status, 404);
+    assert_eq!(gateway.send(&preflight("/mcp", "https://evil.example")).await.status, 403);
+    assert_eq!(gateway.send(&preflight("/elsewhere", APP)).await.status, 404);
     assert!(behind.got().is_empty());
 
     // The page can read all three answers: refused, passed on, and not found.
     for wire in [
-        stand.plain(CALL).with("Origin", APP),
-        stand.signed(1, CALL).with("Origin", APP),
+        gateway.plain(CALL).with("Origin", APP),
+        gateway.signed(1, CALL).with("Origin", APP),
         Wire::get(&host, "/elsewhere").with("Origin", APP),
     ] {
-        let reply = stand.send(&wire).await;
+        let reply = gateway.send(&wire).await;
         assert_eq!(reply.header("access-control-allow-origin"), Some(APP), "{reply:?}");
         assert_eq!(reply.header("access-control-allow-credentials"), None);
         assert!(reply.header("access-control-expose-headers").unwrap().contains("mcp-session-id"));
         assert!(reply.head.to_lowercase().contains("vary: origin"), "{}", reply.head);
     }
     // A client that is not a web page gets no origin.
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.header("access-control-allow-origin"), None);
 }
 
@@ -99,14 +99,14 @@ async fn without_allowed_origins_the_cors_fields_of_the_upstream_pass() {
         builder.body(body("{}")).unwrap()
     })
     .await;
-    let stand = TestGateway::before(&behind).await;
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-    let host = stand.address.to_string();
+    let host = gateway.address.to_string();
     let preflight = Wire::get(&host, "/mcp")
         .line("OPTIONS /mcp HTTP/1.1")
-        .with("Origin", &stand.url(""))
+        .with("Origin", &gateway.url(""))
         .with("Access-Control-Request-Method", "POST");
     // A preflight is never signed, so strict mode passes none on.
-    assert_eq!(stand.send(&preflight).await.status, 403);
+    assert_eq!(gateway.send(&preflight).await.status, 403);
 }

@@ -7,7 +7,7 @@ use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 #[tokio::test]
 async fn only_the_endpoint_and_open_paths_are_served() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         let open = ["/status", "POST /hooks", "/docs/*", "GET /login/*"];
         for path in open {
             config.paths = config.paths.with_open(path.parse().unwrap()).unwrap();
@@ -15,7 +15,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
         config
     })
     .await;
-    let host = stand.address.to_string();
+    let host = gateway.address.to_string();
     let ask = |method: &str, path: &str| {
         // This client needs the end of the connection to know that an answer to HEAD has ended.
         let wire = Wire::get(&host, path).line(&format!("{method} {path} HTTP/1.1"));
@@ -33,7 +33,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
         ("GET", "/docs/a/b"),
         ("GET", "/login/start"),
     ] {
-        let reply = stand.send(&ask(method, path)).await;
+        let reply = gateway.send(&ask(method, path)).await;
         assert_eq!(reply.status, 200, "{method} {path}: {reply:?}");
         let got = behind.got().pop().unwrap();
         assert_eq!((got.method.as_str(), got.target.as_str()), (method, path));
@@ -72,50 +72,50 @@ async fn only_the_endpoint_and_open_paths_are_served() {
         ("GET", "/.well-known/oauth-protected-resource/%2e%2e/%2e%2e/mcp"),
         ("GET", "/.well-known/security.txt"),
     ] {
-        let reply = stand.send(&ask(method, path)).await;
+        let reply = gateway.send(&ask(method, path)).await;
         assert_eq!(reply.status, 404, "{method} {path}: {reply:?}");
         assert_eq!(reply.reason(), "not_found");
     }
     assert_eq!(behind.got().len(), before + reached);
     // An open path also exists only under the hosts of this server.
     let foreign = Wire::get("other.example", "/status");
-    assert_eq!(stand.send(&foreign).await.status, 421);
+    assert_eq!(gateway.send(&foreign).await.status, 421);
     assert_eq!(behind.got().len(), before + reached);
 }
 
 #[tokio::test]
 async fn an_open_prefix_of_all_paths_leaves_out_the_endpoint() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = config.paths.with_open("/*".parse().unwrap()).unwrap();
         config
     })
     .await;
-    let host = stand.address.to_string();
+    let host = gateway.address.to_string();
     for path in ["/mcp", "/mcp/", "/Mcp", "/MCP/x", "/mcp%20", "/m%63p", "/mcp/%20/"] {
-        let reply = stand.send(&Wire::post(&host, path, CALL)).await;
+        let reply = gateway.send(&Wire::post(&host, path, CALL)).await;
         assert!(matches!(reply.status, 403 | 404), "{path}: {reply:?}");
     }
     assert!(behind.got().is_empty());
-    assert_eq!(stand.send(&Wire::get(&host, "/anything")).await.status, 200);
-    assert_eq!(stand.send(&Wire::get(&host, "/mcpx")).await.status, 200);
+    assert_eq!(gateway.send(&Wire::get(&host, "/anything")).await.status, 200);
+    assert_eq!(gateway.send(&Wire::get(&host, "/mcpx")).await.status, 200);
 }
 
 #[tokio::test]
 async fn an_endpoint_at_the_root_has_nothing_below_it() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.paths = Paths::at("/").unwrap().with_open("/status".parse().unwrap()).unwrap();
         config
     })
     .await;
-    let host = stand.address.to_string();
-    assert_eq!(stand.send(&Wire::get(&host, "/status")).await.status, 200);
+    let host = gateway.address.to_string();
+    assert_eq!(gateway.send(&Wire::get(&host, "/status")).await.status, 200);
     let well_known = "/.well-known/oauth-protected-resource";
-    assert_eq!(stand.send(&Wire::get(&host, well_known)).await.status, 200);
-    assert_eq!(stand.send(&Wire::post(&host, "/", CALL)).await.status, 403);
-    let signed = Wire::post(&host, "/", CALL).sign(1, &stand.url("/"));
-    assert_eq!(stand.send(&signed).await.status, 200);
+    assert_eq!(gateway.send(&Wire::get(&host, well_known)).await.status, 200);
+    assert_eq!(gateway.send(&Wire::post(&host, "/", CALL)).await.status, 403);
+    let signed = Wire::post(&host, "/", CALL).sign(1, &gateway.url("/"));
+    assert_eq!(gateway.send(&signed).await.status, 200);
     // The public path differs from the upstream's path. The request reaches the upstream's path.
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
@@ -124,15 +124,15 @@ async fn an_endpoint_at_the_root_has_nothing_below_it() {
 #[tokio::test]
 async fn the_query_is_the_signed_one() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let host = stand.address.to_string();
+    let gateway = TestGateway::before(&behind).await;
+    let host = gateway.address.to_string();
     let target = "/mcp?a=%2F+b&a=%2f&c=%C3%A9;d";
-    let wire = Wire::post(&host, target, CALL).sign(1, &stand.url(target));
-    assert_eq!(stand.send(&wire).await.status, 200);
+    let wire = Wire::post(&host, target, CALL).sign(1, &gateway.url(target));
+    assert_eq!(gateway.send(&wire).await.status, 200);
     assert_eq!(behind.got()[0].target, target);
     for other in ["/mcp", "/mcp?", "/mcp?a=%2F+b&a=%2F&c=%C3%A9;d", "/mcp?a=%2F+b&a=%2f&c=%C3%A9"] {
-        let signed = Wire::post(&host, target, CALL).sign(1, &stand.url(target));
-        let reply = stand.send(&signed.line(&format!("POST {other} HTTP/1.1"))).await;
+        let signed = Wire::post(&host, target, CALL).sign(1, &gateway.url(target));
+        let reply = gateway.send(&signed.line(&format!("POST {other} HTTP/1.1"))).await;
         assert_eq!((reply.status, reply.reason().as_str()), (403, "key_unknown"), "{other}");
     }
     assert_eq!(behind.got().len(), 1);

@@ -11,7 +11,7 @@ fn pattern(text: &str) -> mcpid::mcp::pattern::Pattern {
     text.parse().unwrap()
 }
 
-async fn stand(behind: &TestUpstream, modes: LearningModes) -> TestGateway {
+async fn start_gateway(behind: &TestUpstream, modes: LearningModes) -> TestGateway {
     TestGateway::with(behind, Default::default(), |mut config| {
         config.modes = modes;
         config
@@ -27,9 +27,9 @@ fn call(tool: &str) -> String {
 async fn strict_for_some_tools_on_top_of_permissive() {
     let behind = TestUpstream::new().await;
     let modes = Modes::permissive().with_strict(pattern("tools/call:delete_*"));
-    let stand = stand(&behind, LearningModes::new(modes)).await;
+    let gateway = start_gateway(&behind, LearningModes::new(modes)).await;
     for passes in [call("get_weather"), LIST.to_owned(), call("Delete_db"), call("undelete_db")] {
-        assert_eq!(stand.send(&stand.plain(&passes)).await.status, 200, "{passes}");
+        assert_eq!(gateway.send(&gateway.plain(&passes)).await.status, 200, "{passes}");
     }
     let reached = behind.got().len();
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
@@ -47,38 +47,38 @@ async fn strict_for_some_tools_on_top_of_permissive() {
         "\u{feff}{}",
         r#"{"jsonrpc":"2.0","id":NaN,"method":"ping"}"#,
     ] {
-        let reply = stand.send(&stand.plain(refused)).await;
+        let reply = gateway.send(&gateway.plain(refused)).await;
         assert_eq!(reply.status, 403, "{refused}: {reply:?}");
     }
     // The mode does not depend on a header field.
-    let lie = stand.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
-    assert_eq!(stand.send(&lie).await.status, 403);
-    let mut utf7 = stand.plain(&call("get_weather"));
+    let lie = gateway.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
+    assert_eq!(gateway.send(&lie).await.status, 403);
+    let mut utf7 = gateway.plain(&call("get_weather"));
     utf7.fields[1].1 = "application/json; charset=utf-7".to_owned();
-    assert_eq!(stand.send(&utf7).await.status, 403);
-    let gzip = stand.plain(&call("get_weather")).with("Content-Encoding", "gzip");
-    assert_eq!(stand.send(&gzip).await.status, 403);
-    let gzip = stand.plain(CALL).with("Content-Encoding", "gzip").sign(1, &stand.url("/mcp"));
-    assert_eq!(stand.send(&gzip).await.status, 415);
-    let mut put = stand.plain(&call("get_weather"));
+    assert_eq!(gateway.send(&utf7).await.status, 403);
+    let gzip = gateway.plain(&call("get_weather")).with("Content-Encoding", "gzip");
+    assert_eq!(gateway.send(&gzip).await.status, 403);
+    let gzip = gateway.plain(CALL).with("Content-Encoding", "gzip").sign(1, &gateway.url("/mcp"));
+    assert_eq!(gateway.send(&gzip).await.status, 415);
+    let mut put = gateway.plain(&call("get_weather"));
     put.line = "PUT /mcp HTTP/1.1".to_owned();
-    assert_eq!(stand.send(&put).await.status, 403);
+    assert_eq!(gateway.send(&put).await.status, 403);
     assert_eq!(behind.got().len(), reached);
-    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 200);
+    assert_eq!(gateway.send(&gateway.signed(1, CALL)).await.status, 200);
 }
 
 #[tokio::test]
 async fn permissive_for_some_methods_on_top_of_strict() {
     let behind = TestUpstream::new().await;
     let modes = Modes::strict().with_permissive(pattern("tools/list"));
-    let stand = stand(&behind, LearningModes::new(modes)).await;
-    assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
+    let gateway = start_gateway(&behind, LearningModes::new(modes)).await;
+    assert_eq!(gateway.send(&gateway.plain(LIST)).await.status, 200);
     assert_eq!(behind.got()[0].header("mcpid-status"), Some("unsigned"));
     for refused in [CALL, r#"{"jsonrpc":"2.0","id":8,"method":"tools/list ","params":{}}"#, "[]"] {
-        assert_eq!(stand.send(&stand.plain(refused)).await.status, 403, "{refused}");
+        assert_eq!(gateway.send(&gateway.plain(refused)).await.status, 403, "{refused}");
     }
-    let get = Wire::get(&stand.address.to_string(), "/mcp");
-    assert_eq!(stand.send(&get).await.status, 403);
+    let get = Wire::get(&gateway.address.to_string(), "/mcp");
+    assert_eq!(gateway.send(&get).await.status, 403);
     assert_eq!(behind.got().len(), 1);
 }
 
@@ -105,29 +105,33 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
     .await;
     let policies = || LearningModes::new(Modes::permissive()).with_destructive();
     for how in ["json", "events"] {
-        let stand = stand(&behind, policies()).await;
+        let gateway = start_gateway(&behind, policies()).await;
         for tool in ["read", "add", "drop", "plain", "unknown"] {
-            assert_eq!(stand.send(&stand.plain(&call(tool))).await.status, 403, "{tool} before");
+            assert_eq!(
+                gateway.send(&gateway.plain(&call(tool))).await.status,
+                403,
+                "{tool} before"
+            );
         }
-        let asked = stand.plain(LIST).with("X-Test", how).with("Accept-Encoding", "gzip");
-        assert_eq!(stand.send(&asked).await.status, 200);
+        let asked = gateway.plain(LIST).with("X-Test", how).with("Accept-Encoding", "gzip");
+        assert_eq!(gateway.send(&asked).await.status, 200);
         // A compressed list could not be read.
         assert_eq!(behind.got().pop().unwrap().header("accept-encoding"), Some("identity"));
         for (tool, status) in
             [("read", 200), ("add", 200), ("drop", 403), ("plain", 403), ("unknown", 403)]
         {
-            let reply = stand.send(&stand.plain(&call(tool))).await;
+            let reply = gateway.send(&gateway.plain(&call(tool))).await;
             assert_eq!(reply.status, status, "{tool} {how}");
         }
         // If two lists disagree, the more restrictive one counts.
         for (asked, status) in [("second", 403), (how, 403)] {
-            assert_eq!(stand.send(&stand.plain(LIST).with("X-Test", asked)).await.status, 200);
-            assert_eq!(stand.send(&stand.plain(&call("add"))).await.status, status);
+            assert_eq!(gateway.send(&gateway.plain(LIST).with("X-Test", asked)).await.status, 200);
+            assert_eq!(gateway.send(&gateway.plain(&call("add"))).await.status, status);
         }
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-        assert_eq!(stand.send(&stand.plain(answer)).await.status, 403);
-        assert_eq!(stand.send(&stand.plain("[]")).await.status, 403);
-        assert_eq!(stand.send(&stand.signed(1, &call("drop"))).await.status, 200);
+        assert_eq!(gateway.send(&gateway.plain(answer)).await.status, 403);
+        assert_eq!(gateway.send(&gateway.plain("[]")).await.status, 403);
+        assert_eq!(gateway.send(&gateway.signed(1, &call("drop"))).await.status, 200);
     }
 }
 
@@ -136,15 +140,15 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
 async fn no_client_can_make_the_number_of_metrics_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
     let behind = TestUpstream::with(move |_| crate::servers::ok(list)).await;
-    let stand = stand(&behind, LearningModes::new(Modes::permissive())).await;
-    assert_eq!(stand.send(&stand.plain(LIST)).await.status, 200);
+    let gateway = start_gateway(&behind, LearningModes::new(Modes::permissive())).await;
+    assert_eq!(gateway.send(&gateway.plain(LIST)).await.status, 200);
     for tool in ["known", "made_up_1", "made_up_2"] {
-        assert_eq!(stand.send(&stand.plain(&call(tool))).await.status, 200);
+        assert_eq!(gateway.send(&gateway.plain(&call(tool))).await.status, 200);
     }
     let odd = r#"{"jsonrpc":"2.0","id":8,"method":"made/up"}"#;
-    assert_eq!(stand.send(&stand.plain(odd)).await.status, 200);
-    let _ = stand.lines(5).await;
-    let text = stand.metrics.text(mcpid::clock::Timestamp::from_unix(0));
+    assert_eq!(gateway.send(&gateway.plain(odd)).await.status, 200);
+    let _ = gateway.lines(5).await;
+    let text = gateway.metrics.text(mcpid::clock::Timestamp::from_unix(0));
     assert!(text.contains(r#"tool="known""#), "{text}");
     assert!(text.contains(r#"tool="other",code="signature_missing"} 2"#), "{text}");
     assert!(text.contains(r#"method="other""#), "{text}");
@@ -160,17 +164,17 @@ async fn refusals_take_another_status_where_clients_want_it() {
         (RefuseWith::Unauthorized { realm: "mcp".into() }, 401, 401),
         (RefuseWith::Ok, 200, 403),
     ] {
-        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
             config.refuse_with = with.clone();
             config
         })
         .await;
-        let reply = stand.send(&stand.plain(CALL)).await;
+        let reply = gateway.send(&gateway.plain(CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (post, "signature_missing"));
         assert_eq!(reply.json()["id"], 7);
         let challenge = reply.header("www-authenticate").is_some();
         assert_eq!(challenge, post == 401);
-        let reply = stand.send(&Wire::get(&stand.address.to_string(), "/mcp")).await;
+        let reply = gateway.send(&Wire::get(&gateway.address.to_string(), "/mcp")).await;
         assert_eq!(reply.status, get);
     }
     assert!(behind.got().is_empty());
@@ -188,16 +192,16 @@ async fn metric_labels_are_bounded() {
         builder.body(body(list.clone())).unwrap()
     })
     .await;
-    let stand = stand(&behind, LearningModes::new(Modes::permissive())).await;
-    let mut stream = tokio::net::TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.plain(LIST).bytes()).await.unwrap();
+    let gateway = start_gateway(&behind, LearningModes::new(Modes::permissive())).await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.plain(LIST).bytes()).await.unwrap();
     assert_eq!(crate::servers::Reply::read(&mut stream).await.status, 200);
     for number in 0..1_100 {
-        stream.write_all(&stand.plain(&call(&format!("t{number}"))).bytes()).await.unwrap();
+        stream.write_all(&gateway.plain(&call(&format!("t{number}"))).bytes()).await.unwrap();
         assert_eq!(crate::servers::Reply::read(&mut stream).await.status, 200);
     }
-    let _ = stand.lines(1_101).await;
-    let text = stand.metrics.text(mcpid::clock::Timestamp::from_unix(0));
+    let _ = gateway.lines(1_101).await;
+    let text = gateway.metrics.text(mcpid::clock::Timestamp::from_unix(0));
     assert_eq!(text.matches("tool=\"t").count(), 1_000);
     assert!(text.contains(r#"tool="other",code="signature_missing"} 100"#), "{text}");
 }

@@ -15,22 +15,22 @@ async fn trusting(behind: &TestUpstream, proxies: &[&str]) -> TestGateway {
 
 /// Returns the client's address, as the log and the upstream see it.
 async fn address(
-    stand: &TestGateway,
+    gateway: &TestGateway,
     behind: &TestUpstream,
     lines: &[&str],
     count: usize,
 ) -> (String, Option<String>) {
-    let mut wire = stand.signed(1, CALL);
+    let mut wire = gateway.signed(1, CALL);
     for line in lines {
         wire = wire.with("X-Forwarded-For", line);
     }
-    let reply = stand.send(&wire).await;
+    let reply = gateway.send(&wire).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let got = behind.got().pop().unwrap();
     let told: Vec<_> = got.headers.get_all("x-forwarded-for").iter().collect();
     assert_eq!(told.len(), 1, "{told:?}");
     let told = told[0].to_str().unwrap().to_owned();
-    let line = stand.lines(count).await.pop().unwrap();
+    let line = gateway.lines(count).await.pop().unwrap();
     let peer = line.peer.unwrap().as_str().to_owned();
     match line.via {
         Some(via) => {
@@ -48,7 +48,7 @@ async fn address(
 #[tokio::test]
 async fn the_address_is_read_from_the_right_past_trusted_proxies() {
     let behind = TestUpstream::new().await;
-    let stand = trusting(&behind, &["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]).await;
+    let gateway = trusting(&behind, &["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]).await;
     for (at, (lines, wanted)) in [
         (&["203.0.113.7"][..], "203.0.113.7"),
         (&["198.51.100.1, 203.0.113.7"], "203.0.113.7"),
@@ -82,7 +82,7 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
     .into_iter()
     .enumerate()
     {
-        let (told, via) = address(&stand, &behind, lines, at + 1).await;
+        let (told, via) = address(&gateway, &behind, lines, at + 1).await;
         match wanted {
             "" => assert_eq!((told.as_str(), via), ("127.0.0.1", None), "{lines:?}"),
             wanted => {
@@ -91,9 +91,11 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
             }
         }
     }
-    let forged =
-        stand.signed(1, CALL).with("Forwarded", "for=203.0.113.9").with("X-Real-IP", "203.0.113.9");
-    assert_eq!(stand.send(&forged).await.status, 200);
+    let forged = gateway
+        .signed(1, CALL)
+        .with("Forwarded", "for=203.0.113.9")
+        .with("X-Real-IP", "203.0.113.9");
+    assert_eq!(gateway.send(&forged).await.status, 200);
     assert_eq!(behind.got().pop().unwrap().header("x-forwarded-for"), Some("127.0.0.1"));
 }
 
@@ -102,15 +104,15 @@ async fn forwarded_addresses_of_an_untrusted_peer_are_ignored() {
     let behind = TestUpstream::new().await;
     for proxies in [&[][..], &["127.0.0.2"], &["10.0.0.0/8"], &["::1"], &["unix"], &["128.0.0.0/1"]]
     {
-        let stand = trusting(&behind, proxies).await;
-        let (told, via) = address(&stand, &behind, &["203.0.113.7"], 1).await;
+        let gateway = trusting(&behind, proxies).await;
+        let (told, via) = address(&gateway, &behind, &["203.0.113.7"], 1).await;
         assert_eq!((told.as_str(), via), ("127.0.0.1", None), "{proxies:?}");
     }
     for proxy in
         ["127.0.0.0/8", "0.0.0.0/1", "127.0.0.1/32", "::ffff:127.0.0.1", "::ffff:127.0.0.0/104"]
     {
-        let stand = trusting(&behind, &[proxy]).await;
-        let (told, via) = address(&stand, &behind, &["203.0.113.7"], 1).await;
+        let gateway = trusting(&behind, &[proxy]).await;
+        let (told, via) = address(&gateway, &behind, &["203.0.113.7"], 1).await;
         assert_eq!((told.as_str(), via.is_some()), ("203.0.113.7", true), "{proxy}");
     }
 }

@@ -7,13 +7,13 @@ use crate::servers::{CALL, TestGateway, TestUpstream};
 #[tokio::test]
 async fn ambiguous_framing_or_target_is_refused() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let host = stand.address.to_string();
-    let accepted = stand.send(&stand.signed(1, CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let host = gateway.address.to_string();
+    let accepted = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(accepted.status, 200, "{accepted:?}");
     assert_eq!(behind.got().len(), 1);
 
-    let signed = || stand.signed(1, CALL);
+    let signed = || gateway.signed(1, CALL);
     let length = CALL.len();
     let chunked = format!("{:x}\r\n{CALL}\r\n0\r\n\r\n", length);
     let chunks = |coding: &str| {
@@ -54,7 +54,7 @@ async fn ambiguous_framing_or_target_is_refused() {
         ("expect", signed().with("Expect", "a miracle"), 417, "expectation_failed"),
     ];
     for (what, wire, status, reason) in cases {
-        let reply = stand.send(&wire).await;
+        let reply = gateway.send(&wire).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{what}");
     }
@@ -66,14 +66,14 @@ async fn ambiguous_framing_or_target_is_refused() {
 #[tokio::test]
 async fn a_fresh_head_is_built_for_the_upstream() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     let mut wire =
-        stand.signed(1, CALL).with("Transfer-Encoding", "chunked").with("TE", "trailers");
+        gateway.signed(1, CALL).with("Transfer-Encoding", "chunked").with("TE", "trailers");
     let (first, rest) = CALL.split_at(10);
     wire.body =
         format!("a;x=1\r\n{first}\r\n{:x}\r\n{rest}\r\n0\r\nMcp-Name: other\r\n\r\n", rest.len())
             .into_bytes();
-    let reply = stand.send(&wire).await;
+    let reply = gateway.send(&wire).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let got = behind.got().remove(0);
     assert_eq!(got.body, CALL);
@@ -87,26 +87,26 @@ async fn a_fresh_head_is_built_for_the_upstream() {
 #[tokio::test]
 async fn permissive_mode_waives_no_check_of_framing_host_or_size() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = mcpid::tower::LearningModes::new(mcpid::tower::Modes::permissive());
         config
     })
     .await;
-    assert_eq!(stand.send(&stand.plain(CALL)).await.status, 200);
-    let host = stand.address.to_string();
-    let other = |line: &str| stand.plain(CALL).line(line);
+    assert_eq!(gateway.send(&gateway.plain(CALL)).await.status, 200);
+    let host = gateway.address.to_string();
+    let other = |line: &str| gateway.plain(CALL).line(line);
     for (wire, status) in [
-        (stand.plain(CALL).with("Host", &host), 400),
+        (gateway.plain(CALL).with("Host", &host), 400),
         (other("POST http://other.example/mcp HTTP/1.1"), 400),
         (other("POST /mcp#x HTTP/1.1"), 400),
-        (stand.plain(CALL).with("Content-Length", "1").with("Content-Length", "1"), 400),
+        (gateway.plain(CALL).with("Content-Length", "1").with("Content-Length", "1"), 400),
         (other("POST /elsewhere HTTP/1.1"), 404),
-        (stand.plain(CALL).with("Connection", "x"), 400),
-        (stand.plain(CALL).with("Origin", "https://evil.example"), 403),
-        (stand.plain(&" ".repeat((4 << 20) + 1)), 413),
-        (stand.plain(CALL).with("X", &"x".repeat(65 * 1024)), 431),
+        (gateway.plain(CALL).with("Connection", "x"), 400),
+        (gateway.plain(CALL).with("Origin", "https://evil.example"), 403),
+        (gateway.plain(&" ".repeat((4 << 20) + 1)), 413),
+        (gateway.plain(CALL).with("X", &"x".repeat(65 * 1024)), 431),
     ] {
-        let reply = stand.send(&wire).await;
+        let reply = gateway.send(&wire).await;
         assert_eq!(reply.status, status, "{}: {}", wire.line, reply.head);
     }
     assert_eq!(behind.got().len(), 1);

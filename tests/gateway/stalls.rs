@@ -26,11 +26,11 @@ async fn talkative() -> TestUpstream {
 #[tokio::test]
 async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
     let behind = talkative().await;
-    let stand = TestGateway::with(&behind, quick(), |config| config).await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let gateway = TestGateway::with(&behind, quick(), |config| config).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     // The log line is written when the body of the request is dropped.
-    let line = stand.lines(1).await.remove(0);
+    let line = gateway.lines(1).await.remove(0);
     assert_eq!(line.answer, Some(200));
     assert!(line.received < 32 << 20, "{}", line.received);
     drop(stream);
@@ -39,8 +39,8 @@ async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
 #[tokio::test]
 async fn an_http2_client_that_opens_no_window_is_cut_off() {
     let behind = talkative().await;
-    let stand = TestGateway::with(&behind, quick(), |config| config).await;
-    let stream = TcpStream::connect(stand.address).await.unwrap();
+    let gateway = TestGateway::with(&behind, quick(), |config| config).await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut client, connection) =
         hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .initial_stream_window_size(100)
@@ -49,10 +49,10 @@ async fn an_http2_client_that_opens_no_window_is_cut_off() {
             .unwrap();
     tokio::spawn(connection);
     let request: Request<Full<Bytes>> =
-        crate::tls::multiplexed(&stand.signed(1, CALL), &stand.url("/mcp"));
+        crate::tls::multiplexed(&gateway.signed(1, CALL), &gateway.url("/mcp"));
     let response = client.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200);
-    let line = stand.lines(1).await.remove(0);
+    let line = gateway.lines(1).await.remove(0);
     assert!(line.received < 32 << 20, "{}", line.received);
     drop(response);
 }
@@ -62,9 +62,9 @@ async fn an_http2_client_that_opens_no_window_is_cut_off() {
 #[tokio::test]
 async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     let behind = TestUpstream::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
-    let stand = TestGateway::with(&behind, quick(), |config| config).await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let gateway = TestGateway::with(&behind, quick(), |config| config).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     let (mut piece, mut read) = (vec![0_u8; 512 << 10], 0);
     while read < 8 << 20 {
         let n = stream.read(&mut piece).await.unwrap();
@@ -84,14 +84,14 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
         tokio::time::sleep(Duration::from_secs(4)).await;
         let _ = stream.write_all(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n").await;
     });
-    let stand = TestGateway::with(&behind, quick(), |mut config| {
+    let gateway = TestGateway::with(&behind, quick(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.role =
             mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert!(String::from_utf8_lossy(&reply.body).contains("data: 2"), "{reply:?}");
 }
 
@@ -99,36 +99,36 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
 #[tokio::test]
 async fn open_paths_take_only_a_part_of_the_connections() {
     let behind = talkative().await;
-    let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
         config.exchanges = 8;
         config
     })
     .await;
-    let host = stand.address.to_string();
+    let host = gateway.address.to_string();
     let well_known = Wire::get(&host, "/.well-known/oauth-protected-resource");
     let mut held = Vec::new();
     for _ in 0..2 {
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(&well_known.bytes()).await.unwrap();
         stream.read_exact(&mut [0_u8; 12]).await.unwrap();
         held.push(stream);
     }
-    let reply = stand.send(&well_known).await;
+    let reply = gateway.send(&well_known).await;
     assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"), "{reply:?}");
     assert!(reply.header("retry-after").is_some());
     // Signed requests still get permits, until all are taken.
     for _ in 0..6 {
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
-        stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
         let mut line = [0_u8; 12];
         stream.read_exact(&mut line).await.unwrap();
         assert_eq!(&line, b"HTTP/1.1 200");
         held.push(stream);
     }
-    assert_eq!(stand.send(&stand.signed(1, CALL)).await.status, 503);
+    assert_eq!(gateway.send(&gateway.signed(1, CALL)).await.status, 503);
     drop(held);
     for _ in 0..200 {
-        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(&well_known.bytes()).await.unwrap();
         let mut line = [0_u8; 12];
         stream.read_exact(&mut line).await.unwrap();
@@ -152,7 +152,7 @@ async fn unsigned_bodies_leave_room_for_signed_bodies() {
     let pattern = || "tools/call:delete_*".parse().unwrap();
     // The gateway reads these bodies for the id, or for the operation.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
-        let stand = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
+        let gateway = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;
             config.modes = LearningModes::new(modes);
             config
@@ -160,14 +160,14 @@ async fn unsigned_bodies_leave_room_for_signed_bodies() {
         .await;
         let mut held = Vec::new();
         for _ in 0..24 {
-            let mut wire = stand.plain("").with("Content-Length", &(60 << 10).to_string());
+            let mut wire = gateway.plain("").with("Content-Length", &(60 << 10).to_string());
             wire.body = vec![b' '; 50 << 10];
-            let mut stream = TcpStream::connect(stand.address).await.unwrap();
+            let mut stream = TcpStream::connect(gateway.address).await.unwrap();
             stream.write_all(&wire.bytes()).await.unwrap();
             held.push(stream);
         }
         tokio::time::sleep(Duration::from_millis(400)).await;
-        let reply = stand.send(&stand.signed(1, &long)).await;
+        let reply = gateway.send(&gateway.signed(1, &long)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         drop(held);
     }

@@ -65,9 +65,9 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
         builder.body(http_body_util::combinators::BoxBody::new(silent)).unwrap()
     })
     .await;
-    let stand = TestGateway::before(&behind).await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let gateway = TestGateway::before(&behind).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     let (mut bytes, mut piece) = (Vec::new(), [0_u8; 4096]);
     let begun = Instant::now();
     while !bytes.windows(9).any(|w| w == b"data: 1\n\n") {
@@ -78,7 +78,7 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
     assert!(!dropped.load(Ordering::SeqCst));
     drop(stream);
     assert!(until(&dropped).await, "the upstream was not told within 3 s");
-    let line = stand.lines(1).await.remove(0);
+    let line = gateway.lines(1).await.remove(0);
     assert_eq!((line.outcome, line.answer), (LoggedOutcome::Passed, Some(200)));
 }
 
@@ -97,20 +97,20 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
         flag.store(true, Ordering::SeqCst);
     });
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.role =
             mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!closed.load(Ordering::SeqCst));
     drop(stream);
     assert!(until(&closed).await, "the upstream was not told within 3 s");
-    let line = stand.lines(1).await.remove(0);
+    let line = gateway.lines(1).await.remove(0);
     assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, None));
     assert_eq!(line.note.unwrap().as_str(), "the client went away");
 }
@@ -155,7 +155,7 @@ async fn the_failure_of_an_upstream_is_reported() {
     cases.push(("is silent", silent.local_addr().unwrap(), 504, "upstream_timeout"));
     let behind = TestUpstream::new().await;
     for (what, address, status, reason) in cases {
-        let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+        let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
             let url = format!("http://{address}/mcp");
             config.role =
                 mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
@@ -163,14 +163,14 @@ async fn the_failure_of_an_upstream_is_reported() {
             config
         })
         .await;
-        let reply = stand.send(&stand.signed(1, CALL)).await;
+        let reply = gateway.send(&gateway.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
         // The upstream may have executed the call, so the client must not be told to repeat it.
         let again = reply.header("retry-after").is_some();
         assert_eq!(again, reason == "upstream_unreachable", "{what}: {reply:?}");
         // The answer has the id of the request for which the client waits.
         assert_eq!(reply.json()["id"], 7, "{what}");
-        let line = stand.lines(1).await.remove(0);
+        let line = gateway.lines(1).await.remove(0);
         assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, Some(status)), "{what}");
     }
 }
@@ -191,15 +191,15 @@ async fn an_incomplete_answer_stays_incomplete_for_the_client() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     });
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         let url = format!("http://{address}/mcp");
         config.role =
             mcpid::gateway::GatewayRole::Proxy(mcpid::gateway::Upstream::parse(&url).unwrap());
         config
     })
     .await;
-    let mut stream = TcpStream::connect(stand.address).await.unwrap();
-    stream.write_all(&stand.signed(1, CALL).bytes()).await.unwrap();
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await;
     let _ = read.expect("the connection was left open");

@@ -17,8 +17,8 @@ use crate::servers::{CALL, TestGateway, TestUpstream, Wire};
 
 pub(crate) type Client = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
-pub(crate) async fn connect(stand: &TestGateway) -> Client {
-    let stream = TcpStream::connect(stand.address).await.unwrap();
+pub(crate) async fn connect(gateway: &TestGateway) -> Client {
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
     let io = TokioIo::new(stream);
     let (client, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
@@ -45,17 +45,17 @@ pub(crate) async fn answer(client: &mut Client, request: Request<Full<Bytes>>) -
 #[tokio::test]
 async fn requests_over_http2_are_judged_like_those_over_http1() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let url = stand.url("/mcp");
-    let mut client = connect(&stand).await;
-    let signed = || multiplexed(&stand.signed(1, CALL), &url);
+    let gateway = TestGateway::before(&behind).await;
+    let url = gateway.url("/mcp");
+    let mut client = connect(&gateway).await;
+    let signed = || multiplexed(&gateway.signed(1, CALL), &url);
     assert_eq!(answer(&mut client, signed()).await.0, 200);
     let got = behind.got().remove(0);
     assert_eq!(got.header("host"), Some(behind.address.to_string().as_str()));
     assert_eq!(got.header("mcpid-name"), Some("alice"));
-    assert_eq!(got.header("x-forwarded-host"), Some(stand.address.to_string().as_str()));
+    assert_eq!(got.header("x-forwarded-host"), Some(gateway.address.to_string().as_str()));
 
-    let host = stand.address.to_string();
+    let host = gateway.address.to_string();
     let mut repeated = signed();
     repeated.headers_mut().insert("host", host.parse().unwrap());
     assert_eq!(answer(&mut client, repeated).await.0, 200);
@@ -77,12 +77,12 @@ async fn requests_over_http2_are_judged_like_those_over_http1() {
     let (status, body) = answer(&mut client, changed).await;
     assert_eq!(status, 403, "{body}");
     assert!(body.contains("digest_mismatch"), "{body}");
-    let unsigned = multiplexed(&stand.plain(CALL), &url);
+    let unsigned = multiplexed(&gateway.plain(CALL), &url);
     let (status, body) = answer(&mut client, unsigned).await;
     assert_eq!(status, 403);
     assert!(body.contains(r#""id":7"#), "{body}");
     assert_eq!(behind.got().len(), 2);
-    let lines = stand.lines(7).await;
+    let lines = gateway.lines(7).await;
     assert_eq!(lines[0].http.as_ref().unwrap().as_str(), "2");
 }
 

@@ -42,13 +42,13 @@ fn trusted() -> Vec<u8> {
 }
 
 /// Lets the gateway judge by [`trusted`].
-fn trusting(stand: &TestGateway) {
-    let old = stand.handle.verifier();
-    let origins = Origins::new([Origin::parse(&format!("http://{}", stand.address)).unwrap()]);
+fn trusting(gateway: &TestGateway) {
+    let old = gateway.handle.verifier();
+    let origins = Origins::new([Origin::parse(&format!("http://{}", gateway.address)).unwrap()]);
     let registry = Arc::new(Registry::merge([TrustFile::parse(&trusted()).unwrap()]));
     let replay = old.replay().clone();
     let verifier = Verifier::new(Profile::mcp(), registry, origins, Arc::new(SystemClock), replay);
-    stand.handle.replace(verifier).unwrap();
+    gateway.handle.replace(verifier).unwrap();
 }
 
 /// Signs `wire` for `url` with key `number`, and adds the touch of `toucher`.
@@ -65,52 +65,52 @@ fn touched(wire: Wire, url: &str, number: u8, toucher: &SoftwareKey) -> Wire {
     Wire { fields: [wire.fields, fields].concat(), ..wire }
 }
 
-async fn stand(behind: &TestUpstream, modes: Modes) -> TestGateway {
-    let stand = TestGateway::with(behind, Default::default(), |mut config| {
+async fn start_gateway(behind: &TestUpstream, modes: Modes) -> TestGateway {
+    let gateway = TestGateway::with(behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(modes);
         config.touch = rules();
         config
     })
     .await;
-    trusting(&stand);
-    stand
+    trusting(&gateway);
+    gateway
 }
 
 #[tokio::test]
 async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
     let behind = TestUpstream::new().await;
     for modes in [Modes::strict(), Modes::permissive()] {
-        let stand = stand(&behind, modes).await;
-        let url = stand.url("/mcp");
-        let wire = stand.plain(CALL).with("Mcpid-Touch", "verified");
-        let reply = stand.send(&touched(wire, &url, 1, &touch_key())).await;
+        let gateway = start_gateway(&behind, modes).await;
+        let url = gateway.url("/mcp");
+        let wire = gateway.plain(CALL).with("Mcpid-Touch", "verified");
+        let reply = gateway.send(&touched(wire, &url, 1, &touch_key())).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let got = behind.got().pop().unwrap();
         assert_eq!(got.header("mcpid-touch"), Some("present"));
         assert_eq!(got.header("mcpid-name"), Some("alice"));
         let mut by_pin = touch_key();
         by_pin.flags = 0x05;
-        let reply = stand.send(&touched(stand.plain(CALL), &url, 1, &by_pin)).await;
+        let reply = gateway.send(&touched(gateway.plain(CALL), &url, 1, &by_pin)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), Some("verified"));
         // Without a touch nothing is told, even if the client claims one.
-        let list = stand.plain(LIST).with("Mcpid-Touch", "present").sign(1, &url);
-        assert_eq!(stand.send(&list).await.status, 200);
+        let list = gateway.plain(LIST).with("Mcpid-Touch", "present").sign(1, &url);
+        assert_eq!(gateway.send(&list).await.status, 200);
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), None);
 
         let reached = behind.got().len();
         for (what, wire) in [
-            ("untouched", stand.signed(1, CALL)),
-            ("of bob", touched(stand.plain(CALL), &url, 2, &touch_key())),
+            ("untouched", gateway.signed(1, CALL)),
+            ("of bob", touched(gateway.plain(CALL), &url, 2, &touch_key())),
         ] {
-            let reply = stand.send(&wire).await;
+            let reply = gateway.send(&wire).await;
             assert_eq!((reply.status, reply.reason().as_str()), (403, "touch_required"), "{what}");
             assert!(!reply.head.to_lowercase().contains("accept-signature"), "{reply:?}");
         }
-        assert_eq!(stand.send(&stand.plain(CALL)).await.reason(), "signature_missing");
+        assert_eq!(gateway.send(&gateway.plain(CALL)).await.reason(), "signature_missing");
         assert_eq!(behind.got().len(), reached);
 
-        let lines = stand.lines(6).await;
+        let lines = gateway.lines(6).await;
         let touch = lines[0].touch.as_ref().unwrap();
         assert_eq!(touch.id.as_str(), touch_key().secret.public().id().as_str());
         assert_eq!(touch.name.as_ref().unwrap().as_str(), "security key");

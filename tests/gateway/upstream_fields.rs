@@ -36,12 +36,12 @@ const FORGED: [(&str, &str); 20] = [
 #[tokio::test]
 async fn the_upstream_learns_the_verified_key_and_clients_cannot_forge_the_field() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let mut wire = stand.signed(1, CALL).with("Authorization", "Bearer t").with("X-Own", "kept");
+    let gateway = TestGateway::before(&behind).await;
+    let mut wire = gateway.signed(1, CALL).with("Authorization", "Bearer t").with("X-Own", "kept");
     for (name, value) in FORGED {
         wire = wire.with(name, value);
     }
-    let reply = stand.send(&wire).await;
+    let reply = gateway.send(&wire).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let got = behind.got().remove(0);
     let id = key(1).public().id().to_string();
@@ -52,7 +52,7 @@ async fn the_upstream_learns_the_verified_key_and_clients_cannot_forge_the_field
         ("mcpid-tag", id.as_str()),
         ("host", behind.address.to_string().as_str()),
         ("x-forwarded-for", "127.0.0.1"),
-        ("x-forwarded-host", stand.address.to_string().as_str()),
+        ("x-forwarded-host", gateway.address.to_string().as_str()),
         ("x-forwarded-proto", "http"),
         ("authorization", "Bearer t"),
         ("x-own", "kept"),
@@ -89,8 +89,8 @@ async fn the_upstream_learns_the_verified_key_and_clients_cannot_forge_the_field
 #[tokio::test]
 async fn a_name_that_no_field_can_hold_is_encoded() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    assert_eq!(stand.send(&stand.signed(2, CALL)).await.status, 200);
+    let gateway = TestGateway::before(&behind).await;
+    assert_eq!(gateway.send(&gateway.signed(2, CALL)).await.status, 200);
     let got = behind.got().remove(0);
     let encoded = format!("=?base64?{}?=", STANDARD.encode("Zoë"));
     assert_eq!(got.header("mcpid-name"), Some(encoded.as_str()));
@@ -101,22 +101,22 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
 #[tokio::test]
 async fn the_upstream_gets_the_refusal_code_and_never_an_unverified_key() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(Modes::permissive());
         config
     })
     .await;
-    let mut changed = stand.signed(1, CALL);
+    let mut changed = gateway.signed(1, CALL);
     changed.body = CALL.replace('7', "8").into_bytes();
-    let twice = stand.signed(1, CALL);
-    assert_eq!(stand.send(&twice).await.status, 200);
+    let twice = gateway.signed(1, CALL);
+    assert_eq!(gateway.send(&twice).await.status, 200);
     for (wire, status, reason) in [
-        (stand.plain(CALL), "unsigned", "signature_missing"),
-        (stand.signed(9, CALL), "unknown_key", "key_unknown"),
+        (gateway.plain(CALL), "unsigned", "signature_missing"),
+        (gateway.signed(9, CALL), "unknown_key", "key_unknown"),
         (changed, "invalid", "digest_mismatch"),
         (twice, "invalid", "nonce_replayed"),
     ] {
-        let reply = stand.send(&wire.with("Mcpid-Name", "alice")).await;
+        let reply = gateway.send(&wire.with("Mcpid-Name", "alice")).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let got = behind.got().pop().unwrap();
         assert_eq!(got.header("mcpid-status"), Some(status));
@@ -130,15 +130,15 @@ async fn the_upstream_gets_the_refusal_code_and_never_an_unverified_key() {
 #[tokio::test]
 async fn the_host_and_origin_fields_can_be_kept() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.preserve_host = true;
         config
     })
     .await;
-    let own = stand.url("");
-    assert_eq!(stand.send(&stand.signed(1, CALL).with("Origin", &own)).await.status, 200);
+    let own = gateway.url("");
+    assert_eq!(gateway.send(&gateway.signed(1, CALL).with("Origin", &own)).await.status, 200);
     let got = behind.got().remove(0);
-    assert_eq!(got.header("host"), Some(stand.address.to_string().as_str()));
+    assert_eq!(got.header("host"), Some(gateway.address.to_string().as_str()));
     assert_eq!(got.header("origin"), Some(own.as_str()));
 }
 
@@ -161,8 +161,8 @@ async fn answers_of_the_upstream_pass_unchanged() {
             .unwrap()
     })
     .await;
-    let stand = TestGateway::before(&behind).await;
-    let reply = stand.send(&stand.signed(1, CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.status, 401);
     assert_eq!(reply.header("www-authenticate"), Some("Bearer resource_metadata=\"https://x\""));
     assert_eq!(reply.header("content-encoding"), Some("gzip"));
@@ -176,8 +176,8 @@ async fn answers_of_the_upstream_pass_unchanged() {
 #[tokio::test]
 async fn refusals_carry_the_id_and_say_how_to_sign() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::before(&behind).await;
-    let reply = stand.send(&stand.plain(CALL)).await;
+    let gateway = TestGateway::before(&behind).await;
+    let reply = gateway.send(&gateway.plain(CALL)).await;
     assert_eq!(reply.status, 403);
     let json = reply.json();
     assert_eq!(json["id"], 7);
@@ -186,7 +186,7 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     assert!(reply.header("accept-signature").unwrap().contains("\"content-digest\""));
     assert!(behind.got().is_empty());
-    let lines = stand.lines(1).await;
+    let lines = gateway.lines(1).await;
     assert_eq!(lines[0].answer, Some(403));
     assert_eq!(lines[0].mcp.as_ref().unwrap().method.as_str(), "tools/call");
 }
@@ -195,22 +195,22 @@ async fn refusals_carry_the_id_and_say_how_to_sign() {
 #[tokio::test]
 async fn the_log_holds_no_secrets() {
     let behind = TestUpstream::new().await;
-    let stand = TestGateway::with(&behind, Default::default(), |mut config| {
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(Modes::permissive());
         config
     })
     .await;
     let text = CALL.replace("delete_db\"", "delete_db\",\"arguments\":{\"pw\":\"s3cr3t\"}");
     for target in ["/mcp?token=s3cr3t", "/elsewhere?token=s3cr3t", "/mcp#s3cr3t"] {
-        let wire = stand
+        let wire = gateway
             .plain(&text)
             .line(&format!("POST {target} HTTP/1.1"))
             .with("Authorization", "Bearer s3cr3t")
             .with("Cookie", "sid=s3cr3t")
             .with("Mcp-Session-Id", "s3cr3t");
-        let _ = stand.send(&wire).await;
+        let _ = gateway.send(&wire).await;
     }
-    for line in stand.lines(3).await {
+    for line in gateway.lines(3).await {
         assert!(!line.to_line().contains("s3cr3t"), "{}", line.to_line());
     }
 }

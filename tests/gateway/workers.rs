@@ -110,13 +110,13 @@ async fn all_threads_share_one_bound_on_connections() {
 #[tokio::test]
 async fn a_replay_on_another_thread_is_refused() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
-    let stand = TestGateway::before(&behind).await;
+    let gateway = TestGateway::before(&behind).await;
     for _ in 0..8 {
-        let wire = stand.signed(1, CALL).bytes();
+        let wire = gateway.signed(1, CALL).bytes();
         // Two connections that are open at the same time are on two threads.
         let mut streams = Vec::new();
         for _ in 0..2 {
-            streams.push(TcpStream::connect(stand.address).await.unwrap());
+            streams.push(TcpStream::connect(gateway.address).await.unwrap());
         }
         let [one, other] = &mut streams[..] else { unreachable!() };
         let both = async {
