@@ -58,7 +58,7 @@ fn main() {
     throughput(if real { Duration::from_secs(20) } else { Duration::from_millis(60) });
 }
 
-struct World {
+struct BenchSetup {
     key: Arc<SecretKey>,
     verifier: Verifier,
     signer: Signer,
@@ -66,7 +66,7 @@ struct World {
     now: Timestamp,
 }
 
-impl World {
+impl BenchSetup {
     fn new() -> Self {
         let key = Arc::new(SecretKey::generate(&mut SysRng).unwrap());
         let file = TrustFile::parse(format::jwk(key.public(), None).as_bytes()).unwrap();
@@ -83,7 +83,7 @@ impl World {
             ReplayCheck::Unchecked,
         );
         let signer = Signer::new(key.clone(), &profile).unwrap();
-        World { key, verifier, signer, origins, now }
+        BenchSetup { key, verifier, signer, origins, now }
     }
 
     fn head<'a>(&self, signed: Option<&'a Signed>) -> Head<'a> {
@@ -121,13 +121,13 @@ impl World {
 /// takes the same time for both logs and far longer than all else.
 fn append(small: u64, large: u64, rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::new();
+    let setup = BenchSetup::new();
     let logs = [("small", small), ("large", large)].map(|(name, entries)| {
         let path = folder.path().join(name);
         let key = SecretKey::generate(&mut SysRng).unwrap();
-        Folder::init(&path, NAME, &key, world.now).unwrap();
+        Folder::init(&path, NAME, &key, setup.now).unwrap();
         let started = Instant::now();
-        fill(&path, &key, entries, world.now);
+        fill(&path, &key, entries, setup.now);
         println!("made {entries} entries in {:.1} s", started.elapsed().as_secs_f64());
         path
     });
@@ -148,13 +148,13 @@ fn append(small: u64, large: u64, rounds: usize) {
         let logs = logs.each_ref().map(|path| open(path));
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds.div_ceil(PLACES) {
-            let signed = world.signed();
+            let signed = setup.signed();
             for turn in 0..2 {
                 let which = (round + turn) % 2;
-                let head = world.head(Some(&signed));
-                let held = world.verifier.judge_head(&head).unwrap();
+                let head = setup.head(Some(&signed));
+                let held = setup.verifier.judge_head(&head).unwrap();
                 let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                let judged = JudgedRequest::new(&head, &world.verifier, world.now);
+                let judged = JudgedRequest::new(&head, &setup.verifier, setup.now);
                 let started = Instant::now();
                 block_on(logs[which].verified(&judged, &evidence)).unwrap();
                 times[which].push(started.elapsed().as_secs_f64() * 1e6);
@@ -239,19 +239,19 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
 fn audit(entries: u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let world = World::new();
+    let setup = BenchSetup::new();
     let key = SecretKey::generate(&mut SysRng).unwrap();
-    let log_key = Folder::init(&path, NAME, &key, world.now).unwrap();
+    let log_key = Folder::init(&path, NAME, &key, setup.now).unwrap();
     let mut settings = LogSettings::default();
     settings.durability = Durability::Checkpoint;
     let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
     let mut bases = Vec::new();
     for n in 0..entries {
-        let signed = world.signed();
-        block_on(world.record(&recorder, &signed));
+        let signed = setup.signed();
+        block_on(setup.record(&recorder, &signed));
         if n < 20_000 {
-            let signature = world.key.sign(signed.base.as_bytes()).unwrap();
+            let signature = setup.key.sign(signed.base.as_bytes()).unwrap();
             bases.push((signed.base.clone(), Signature::from_bytes(&signature)));
         }
     }
@@ -270,7 +270,7 @@ fn audit(entries: u64) {
     // The two are measured in short rounds that alternate, so that other load of the machine
     // affects both alike.
     let mut times = [Vec::new(), Vec::new()];
-    let library = VerifyingKey::try_from(world.key.public().as_bytes()).unwrap();
+    let library = VerifyingKey::try_from(setup.key.public().as_bytes()).unwrap();
     let mut bare = bases.iter().cycle();
     for round in 0..entries.div_ceil(ROUND) {
         let started = Instant::now();
@@ -313,15 +313,15 @@ fn throughput(time: Duration) {
     for connections in [16, 64, 256] {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = folder.path().join("log");
-        let world = Arc::new(World::new());
+        let setup = Arc::new(BenchSetup::new());
         let key = SecretKey::generate(&mut SysRng).unwrap();
-        Folder::init(&path, NAME, &key, world.now).unwrap();
+        Folder::init(&path, NAME, &key, setup.now).unwrap();
         let folder_of_log = Folder::at(&path).unwrap();
         let log = Log::open(folder_of_log, LogSettings::default(), Arc::new(SystemClock)).unwrap();
         let recorder = Arc::new(Recorder::new(log));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let signed: Vec<_> = (0..connections).map(|_| Arc::new(world.signed())).collect();
-        block_on(world.record(&recorder, &signed[0]));
+        let signed: Vec<_> = (0..connections).map(|_| Arc::new(setup.signed())).collect();
+        block_on(setup.record(&recorder, &signed[0]));
         let line = newest_line(&path);
         let batch = [&line[..], b"\n"].concat().repeat(connections);
         let mut bare = File::create(folder.path().join("bare")).unwrap();
@@ -333,13 +333,13 @@ fn throughput(time: Duration) {
             runtime.block_on(async {
                 let mut tasks = tokio::task::JoinSet::new();
                 for signed in &signed {
-                    let (world, recorder) = (Arc::clone(&world), Arc::clone(&recorder));
+                    let (setup, recorder) = (Arc::clone(&setup), Arc::clone(&recorder));
                     let signed = Arc::clone(signed);
                     tasks.spawn(async move {
-                        let head = world.head(Some(&signed));
-                        let held = world.verifier.judge_head(&head).unwrap();
+                        let head = setup.head(Some(&signed));
+                        let held = setup.verifier.judge_head(&head).unwrap();
                         let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                        let judged = JudgedRequest::new(&head, &world.verifier, world.now);
+                        let judged = JudgedRequest::new(&head, &setup.verifier, setup.now);
                         while started.elapsed() < turn {
                             recorder.verified(&judged, &evidence).await.unwrap();
                         }

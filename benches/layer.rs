@@ -45,18 +45,18 @@ fn main() {
     println!(
         "medians of {rounds} alternating rounds; 1.00 is ed25519-dalek's verify_strict of the base"
     );
-    let world = World::new();
+    let setup = BenchSetup::new();
     let mut bare_service = tower::service_fn(echo::<Full<Bytes>>);
-    let mut strict = world.layer().layer(tower::service_fn(echo::<_>));
+    let mut strict = setup.layer().layer(tower::service_fn(echo::<_>));
     let mut open =
-        world.layer().with_modes(Modes::permissive()).layer(tower::service_fn(echo::<_>));
+        setup.layer().with_modes(Modes::permissive()).layer(tower::service_fn(echo::<_>));
     let mut table = [const { Vec::new() }; 4];
     for round in 0..rounds {
-        let signed: Vec<Signed> = (0..REQUESTS).map(|_| world.signed()).collect();
+        let signed: Vec<Signed> = (0..REQUESTS).map(|_| setup.signed()).collect();
         let bare = time(|| {
             for one in &signed {
                 let base = black_box(one.base.as_bytes());
-                world.bare.verify_strict(base, &Signature::from_bytes(&one.signature)).unwrap();
+                setup.bare.verify_strict(base, &Signature::from_bytes(&one.signature)).unwrap();
             }
         });
         let copies =
@@ -117,7 +117,7 @@ where
     })
 }
 
-struct World {
+struct BenchSetup {
     public: PublicKey,
     bare: VerifyingKey,
     origins: Origins,
@@ -130,14 +130,14 @@ struct Signed {
     signature: [u8; 64],
 }
 
-impl World {
+impl BenchSetup {
     fn new() -> Self {
         let secret = SecretKey::generate(&mut SysRng).unwrap();
         let public = secret.public().clone();
         let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
         let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
         let bare = VerifyingKey::try_from(public.as_bytes()).unwrap();
-        World { public, bare, origins, signer }
+        BenchSetup { public, bare, origins, signer }
     }
 
     fn layer(&self) -> VerifyLayer {

@@ -20,7 +20,7 @@ use rand::rngs::SysRng;
 
 mod requests;
 
-use requests::{Kind, Request, TOOLS_CALL, World, polled};
+use requests::{BenchSetup, Kind, Request, TOOLS_CALL, polled};
 
 /// The same allocator as the program's.
 #[global_allocator]
@@ -39,18 +39,18 @@ fn main() {
         "medians of {rounds} alternating rounds; 1.00 is ed25519-dalek's verify_strict of the base, \
          and ring's verify where P-256 is named"
     );
-    let world = World::new(SecretKey::generate(&mut SysRng).unwrap());
-    verifying(&world, rounds);
-    verifying(&World::new(SecretKey::generate_p256(&mut SysRng).unwrap()), rounds);
-    signing(&world, rounds);
+    let setup = BenchSetup::new(SecretKey::generate(&mut SysRng).unwrap());
+    verifying(&setup, rounds);
+    verifying(&BenchSetup::new(SecretKey::generate_p256(&mut SysRng).unwrap()), rounds);
+    signing(&setup, rounds);
     if rounds == ROUNDS {
-        unlocking(&world);
-        claiming(&world);
+        unlocking(&setup);
+        claiming(&setup);
     }
 }
 
 /// Measures the steps of a verification, compared with the bare verification of the same bases.
-fn verifying(world: &World, rounds: usize) {
+fn verifying(setup: &BenchSetup, rounds: usize) {
     println!();
     println!("whole verify: from a parsed head and the body bytes to Verified, that is limits,");
     println!("target, signature fields, parameters, window, coverage, key, base, verify_strict,");
@@ -62,28 +62,28 @@ fn verifying(world: &World, rounds: usize) {
         for round in 0..rounds {
             // Each round signs new requests, so that the nonces are fresh and the requests are new
             // in the caches.
-            let fresh: Vec<Request> = (0..REQUESTS).map(|_| world.signed(kind)).collect();
+            let fresh: Vec<Request> = (0..REQUESTS).map(|_| setup.signed(kind)).collect();
             let read: Vec<_> = fresh
                 .iter()
                 .map(|r| {
                     let params = header::read(&r.head).unwrap().remove(0).params.unwrap();
-                    (params, world.origins.resolve(&r.head).unwrap())
+                    (params, setup.origins.resolve(&r.head).unwrap())
                 })
                 .collect();
             // The two candidates alternate with each request, so that each finds the processor's
             // caches as the other left them. A server does not verify the same base in a tight loop
             // either.
-            let (mut bare, mut whole) = (Duration::ZERO, Duration::ZERO);
+            let (mut baseline, mut whole) = (Duration::ZERO, Duration::ZERO);
             for (at, r) in fresh.iter().enumerate() {
                 let mut one = || {
-                    bare += time(|| {
+                    baseline += time(|| {
                         let (base, signature) = (black_box(r.base.as_bytes()), &r.signature);
-                        world.verify_bare(base, signature);
+                        setup.verify_baseline(base, signature);
                     });
                 };
                 let mut other = || {
                     whole += time(|| {
-                        black_box(world.verify(black_box(r)));
+                        black_box(setup.verify(black_box(r)));
                     });
                 };
                 // The order changes too.
@@ -95,31 +95,31 @@ fn verifying(world: &World, rounds: usize) {
                     one();
                 }
             }
-            table.add("whole", whole, bare);
+            table.add("whole", whole, baseline);
             let head = time(|| {
                 for r in &fresh {
-                    black_box(world.verifier.judge_head(black_box(&r.head)).unwrap());
+                    black_box(setup.verifier.judge_head(black_box(&r.head)).unwrap());
                 }
             });
-            table.add("head", head, bare);
+            table.add("head", head, baseline);
             let fields = time(|| {
                 for r in &fresh {
                     black_box(header::read(black_box(&r.head)).unwrap());
                 }
             });
-            table.add("fields", fields, bare);
+            table.add("fields", fields, baseline);
             let base = time(|| {
                 for (r, (params, target)) in fresh.iter().zip(&read) {
                     black_box(signature_base(black_box(params), &r.head, target).unwrap());
                 }
             });
-            table.add("base", base, bare);
+            table.add("base", base, baseline);
             let digest = time(|| {
                 for r in &fresh {
                     ContentDigest::read(&r.head).unwrap().check(black_box(TOOLS_CALL)).unwrap();
                 }
             });
-            table.add("digest", digest, bare);
+            table.add("digest", digest, baseline);
         }
         let (what, target) = match kind {
             Kind::Opaque => ("opaque body", 1.15),
@@ -130,7 +130,7 @@ fn verifying(world: &World, rounds: usize) {
         let met = if whole <= target { "met" } else { "MISSED" };
         println!(
             "whole verify, {what}: {whole:.3} × {} (target {target:.2}: {met})",
-            world.bare_name()
+            setup.baseline_name()
         );
         println!("  of which steps 1 to 8: {:.3}", table.median("head"));
         println!("  of which reading the signature fields: {:.3}", table.median("fields"));
@@ -139,10 +139,10 @@ fn verifying(world: &World, rounds: usize) {
     }
 }
 
-fn signing(world: &World, rounds: usize) {
+fn signing(setup: &BenchSetup, rounds: usize) {
     let mut table = Table::default();
-    let head = world.unsigned(Kind::ToolsCall);
-    let request = world.signed(Kind::ToolsCall);
+    let head = setup.unsigned(Kind::ToolsCall);
+    let request = setup.signed(Kind::ToolsCall);
     for _ in 0..rounds {
         let nonce = Nonce::generate(&mut SysRng).unwrap();
         let now = SystemClock.now();
@@ -150,49 +150,49 @@ fn signing(world: &World, rounds: usize) {
             for _ in 0..REQUESTS {
                 let head = black_box(&head);
                 black_box(
-                    world.signer.sign(head, &world.origins, TOOLS_CALL, now, &nonce).unwrap(),
+                    setup.signer.sign(head, &setup.origins, TOOLS_CALL, now, &nonce).unwrap(),
                 );
             }
         });
-        let bare = time(|| {
+        let baseline = time(|| {
             for _ in 0..REQUESTS {
                 let base = black_box(request.base.as_bytes());
-                world.verify_bare(base, &request.signature);
+                setup.verify_baseline(base, &request.signature);
             }
         });
-        table.add("sign", sign, bare);
+        table.add("sign", sign, baseline);
     }
     println!();
     println!("sign, whole, the same tools/call: {:.3}", table.median("sign"));
 }
 
 /// Measures the opening of a keyfile. Its time is long by design: three passes over 64 MiB.
-fn unlocking(world: &World) {
+fn unlocking(setup: &BenchSetup) {
     let secret = SecretKey::generate(&mut SysRng).unwrap();
     let (now, cost) = (SystemClock.now(), KdfCost::new(65_536, 3, 1).unwrap());
     let sealed = Keyfile::seal(&secret, "bench", now, b"passphrase", cost, &mut SysRng).unwrap();
-    let request = world.signed(Kind::Opaque);
+    let request = setup.signed(Kind::Opaque);
     let mut table = Table::default();
     for _ in 0..5 {
-        let bare = time(|| {
+        let baseline = time(|| {
             for _ in 0..1_000 {
                 let base = black_box(request.base.as_bytes());
-                world.verify_bare(base, &request.signature);
+                setup.verify_baseline(base, &request.signature);
             }
         });
         let unlock = time(|| {
             black_box(sealed.open(Some(b"passphrase")).unwrap());
         });
-        table.add("unlock", unlock, bare / 1_000);
+        table.add("unlock", unlock, baseline / 1_000);
     }
     println!("keyfile unlock, 64 MiB and 3 passes: {:.0}", table.median("unlock"));
 }
 
 /// Checks that a claim takes the same time for any number of live nonces.
-fn claiming(world: &World) {
+fn claiming(setup: &BenchSetup) {
     const FEW: u64 = 1_000;
     const MANY: u64 = 10_000_000;
-    let key = *world.public.id();
+    let key = *setup.public.id();
     let start = Timestamp::from_unix(1_700_000_000);
     let retention = Retention::new(30, 5);
     let filled = |count: u64| {
@@ -207,7 +207,7 @@ fn claiming(world: &World) {
     let before = resident();
     let many = filled(MANY);
     let bytes = resident().saturating_sub(before) / MANY;
-    let request = world.signed(Kind::Opaque);
+    let request = setup.signed(Kind::Opaque);
     let mut table = Table::default();
     // The small store stays small: 200 rounds add 64 nonces each.
     for round in 0..200_u64 {
@@ -220,14 +220,14 @@ fn claiming(world: &World) {
             })
         };
         let (small, large) = (batch(&few), batch(&many));
-        let bare = time(|| {
+        let baseline = time(|| {
             for _ in 0..64 {
                 let base = black_box(request.base.as_bytes());
-                world.verify_bare(base, &request.signature);
+                setup.verify_baseline(base, &request.signature);
             }
         });
-        table.add("few", small, bare);
-        table.add("many", large, bare);
+        table.add("few", small, baseline);
+        table.add("many", large, baseline);
         table.add("growth", large, small);
     }
     println!("memory claim at 1 thousand live nonces: {:.4}", table.median("few"));

@@ -33,16 +33,16 @@ pub(crate) enum Kind {
 
 /// One key with its signer, the verifier that trusts it, the server's own origins, and the same key
 /// for the library whose bare verification is the measure.
-pub(crate) struct World {
+pub(crate) struct BenchSetup {
     pub(crate) public: PublicKey,
-    bare: Bare,
+    baseline: BaselineKey,
     pub(crate) origins: Origins,
     pub(crate) verifier: Verifier,
     pub(crate) signer: Signer,
 }
 
 /// A key in the form of the library that verifies with it.
-enum Bare {
+enum BaselineKey {
     Ed25519(VerifyingKey),
     P256(UnparsedPublicKey<Vec<u8>>),
 }
@@ -54,7 +54,7 @@ pub(crate) struct Request {
     pub(crate) signature: [u8; 64],
 }
 
-impl World {
+impl BenchSetup {
     /// Creates a verifier for requests that `secret` signs, by the profile `mcp` for keys of both kinds.
     pub(crate) fn new(secret: SecretKey) -> Self {
         let public = secret.public().clone();
@@ -72,14 +72,16 @@ impl World {
             ReplayCheck::Claim(Arc::new(store)),
         );
         let signer = Signer::new(Arc::new(secret), &profile).unwrap();
-        let bare = match public.kind() {
-            KeyKind::Ed25519 => Bare::Ed25519(VerifyingKey::try_from(public.as_bytes()).unwrap()),
+        let baseline = match public.kind() {
+            KeyKind::Ed25519 => {
+                BaselineKey::Ed25519(VerifyingKey::try_from(public.as_bytes()).unwrap())
+            }
             _ => {
                 let point = public.as_bytes().to_vec();
-                Bare::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))
+                BaselineKey::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))
             }
         };
-        World { public, bare, origins, verifier, signer }
+        BenchSetup { public, baseline, origins, verifier, signer }
     }
 
     /// Returns the head of a request without a signature.
@@ -119,20 +121,20 @@ impl World {
 
     /// Verifies as the curve library does: Ed25519 strictly and with a decoded key, P-256 with a key
     /// that is decoded each time. The ratio 1.00 is the time of this function.
-    pub(crate) fn verify_bare(&self, base: &[u8], signature: &[u8; 64]) {
-        match &self.bare {
-            Bare::Ed25519(key) => {
+    pub(crate) fn verify_baseline(&self, base: &[u8], signature: &[u8; 64]) {
+        match &self.baseline {
+            BaselineKey::Ed25519(key) => {
                 key.verify_strict(base, &Signature::from_bytes(signature)).unwrap()
             }
-            Bare::P256(key) => key.verify(base, signature).unwrap(),
+            BaselineKey::P256(key) => key.verify(base, signature).unwrap(),
         }
     }
 
     /// Returns the name of the verification whose time is the ratio 1.00.
-    pub(crate) fn bare_name(&self) -> &'static str {
-        match self.bare {
-            Bare::Ed25519(_) => "bare verify_strict",
-            Bare::P256(_) => "ring's bare verify of P-256",
+    pub(crate) fn baseline_name(&self) -> &'static str {
+        match self.baseline {
+            BaselineKey::Ed25519(_) => "bare verify_strict",
+            BaselineKey::P256(_) => "ring's bare verify of P-256",
         }
     }
 

@@ -28,7 +28,7 @@ fn program(args: &[&str]) -> Command {
 }
 
 /// A gateway with a trusted key, and an upstream that counts requests.
-struct World {
+struct GatewayWithUpstream {
     folder: TempDir,
     upstream: u16,
     passed: Arc<AtomicUsize>,
@@ -37,7 +37,7 @@ struct World {
     gateway: Option<Child>,
 }
 
-impl World {
+impl GatewayWithUpstream {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -60,8 +60,8 @@ impl World {
             }
         });
         let (listen, admin) = (free_port(), free_port());
-        let world = World { folder, upstream, passed, listen, admin, gateway: None };
-        let (key, trust) = (world.path("key.json"), world.path("trust.json"));
+        let setup = GatewayWithUpstream { folder, upstream, passed, listen, admin, gateway: None };
+        let (key, trust) = (setup.path("key.json"), setup.path("trust.json"));
         for args in [
             &["keygen", "--no-passphrase", "--name", "alice", "-o", &key][..],
             &["trust", "add", "-r", &trust, &key],
@@ -69,8 +69,8 @@ impl World {
             let done = program(args).output().unwrap();
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
-        fs::write(world.path("body"), BODY).unwrap();
-        world
+        fs::write(setup.path("body"), BODY).unwrap();
+        setup
     }
 
     fn path(&self, name: &str) -> String {
@@ -162,7 +162,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for GatewayWithUpstream {
     fn drop(&mut self) {
         self.kill();
     }
@@ -214,22 +214,22 @@ fn a_replay_is_refused_after_redis_has_evicted_or_its_clock_has_stepped() {
         for attack in attacks {
             scope.spawn(move || {
                 let server = Server::start_with_clock(&[]);
-                let mut world = World::new();
-                world.start(&server.url());
-                let request = world.signed();
-                assert_eq!(world.send(&request), 200);
+                let mut setup = GatewayWithUpstream::new();
+                setup.start(&server.url());
+                let request = setup.signed();
+                assert_eq!(setup.send(&request), 200);
                 attack(&server);
-                world.refuses(&request);
+                setup.refuses(&request);
                 // `/readyz` reuses its last claim for a second, so the new state may show late.
                 let said = (0..30).any(|_| {
                     sleep(Duration::from_millis(100));
-                    world.get("/readyz").contains("may have forgotten")
+                    setup.get("/readyz").contains("may have forgotten")
                 });
-                assert!(said, "{}", world.get("/readyz"));
+                assert!(said, "{}", setup.get("/readyz"));
                 // A new gateway process cannot know that the nonce was used either.
-                world.kill();
-                world.spawn(&server.url());
-                world.refuses(&request);
+                setup.kill();
+                setup.spawn(&server.url());
+                setup.refuses(&request);
             });
         }
     });
@@ -237,20 +237,20 @@ fn a_replay_is_refused_after_redis_has_evicted_or_its_clock_has_stepped() {
 
 #[test]
 fn a_replay_is_refused_after_a_copy_was_put_back() {
-    let mut world = World::new();
-    let (store, copy) = (world.path("nonces.db"), world.path("copy.db"));
+    let mut setup = GatewayWithUpstream::new();
+    let (store, copy) = (setup.path("nonces.db"), setup.path("copy.db"));
     let url = format!("sqlite:{store}");
-    world.start(&url);
-    world.kill();
+    setup.start(&url);
+    setup.kill();
     Connection::open(&store).unwrap().execute("VACUUM INTO ?1", [&copy]).unwrap();
-    world.start(&url);
-    let request = world.signed();
-    assert_eq!(world.send(&request), 200);
-    world.kill();
+    setup.start(&url);
+    let request = setup.signed();
+    assert_eq!(setup.send(&request), 200);
+    setup.kill();
     fs::copy(&copy, &store).unwrap();
-    remove_log(world.folder.path());
-    world.start(&url);
-    world.refuses(&request);
+    remove_log(setup.folder.path());
+    setup.start(&url);
+    setup.refuses(&request);
 }
 
 fn remove_log(folder: &Path) {
@@ -263,31 +263,31 @@ fn remove_log(folder: &Path) {
 fn a_locked_or_replaced_file_is_reported() {
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut world = World::new();
-            let store = world.path("nonces.db");
-            world.start(&format!("sqlite:{store}"));
+            let mut setup = GatewayWithUpstream::new();
+            let store = setup.path("nonces.db");
+            setup.start(&format!("sqlite:{store}"));
             let other = Connection::open(&store).unwrap();
             other.execute_batch("BEGIN IMMEDIATE").unwrap();
-            world.says("locked by another program");
+            setup.says("locked by another program");
             drop(other);
-            until("it is ready again", || world.get("/readyz").starts_with("HTTP/1.1 200"));
-            assert_eq!(world.send(&world.signed()), 200);
+            until("it is ready again", || setup.get("/readyz").starts_with("HTTP/1.1 200"));
+            assert_eq!(setup.send(&setup.signed()), 200);
         });
         scope.spawn(|| {
-            let mut world = World::new();
-            let store = world.path("nonces.db");
-            world.start(&format!("sqlite:{store}"));
-            fs::copy(&store, world.path("copy.db")).unwrap();
-            fs::rename(world.path("copy.db"), &store).unwrap();
-            assert_eq!(world.send(&world.signed()), 503);
-            until("it says why", || world.read("err").contains("the nonce store: the file was "));
+            let mut setup = GatewayWithUpstream::new();
+            let store = setup.path("nonces.db");
+            setup.start(&format!("sqlite:{store}"));
+            fs::copy(&store, setup.path("copy.db")).unwrap();
+            fs::rename(setup.path("copy.db"), &store).unwrap();
+            assert_eq!(setup.send(&setup.signed()), 503);
+            until("it says why", || setup.read("err").contains("the nonce store: the file was "));
             until("the log says why", || {
-                world.read("log").contains("the nonce store: the file was ")
+                setup.read("log").contains("the nonce store: the file was ")
             });
             // The floor of the new file is in the past after some seconds. `/readyz` may be a
             // second late.
-            until("it takes requests again", || world.send(&world.signed()) == 200);
-            assert!(world.get("/readyz").starts_with("HTTP/1.1 200"));
+            until("it takes requests again", || setup.send(&setup.signed()) == 200);
+            assert!(setup.get("/readyz").starts_with("HTTP/1.1 200"));
         });
     });
 }
@@ -295,19 +295,19 @@ fn a_locked_or_replaced_file_is_reported() {
 #[test]
 fn a_full_or_unreachable_redis_is_reported() {
     let server = Server::start(&[]);
-    let mut world = World::new();
-    world.start(&server.url());
+    let mut setup = GatewayWithUpstream::new();
+    setup.start(&server.url());
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    world.says("has no memory left");
+    setup.says("has no memory left");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    until("it is ready again", || world.get("/readyz").starts_with("HTTP/1.1 200"));
+    until("it is ready again", || setup.get("/readyz").starts_with("HTTP/1.1 200"));
     server.cli(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
-    until("a replica shows", || world.get("/readyz").contains("is a replica"));
-    assert_eq!(world.send(&world.signed()), 503);
+    until("a replica shows", || setup.get("/readyz").contains("is a replica"));
+    assert_eq!(setup.send(&setup.signed()), 503);
     server.kill();
-    until("that it is gone shows", || world.get("/readyz").contains("could not be reached"));
-    assert_eq!(world.send(&world.signed()), 503);
-    until("the log says why", || world.read("log").contains("could not be reached"));
+    until("that it is gone shows", || setup.get("/readyz").contains("could not be reached"));
+    assert_eq!(setup.send(&setup.signed()), 503);
+    until("the log says why", || setup.read("log").contains("could not be reached"));
 }
 
 /// A small file system in memory, which is unmounted when the test ends.
@@ -323,8 +323,8 @@ impl Drop for SmallDisk {
 /// with a limit on file sizes.
 #[test]
 fn a_full_disk_is_reported() {
-    let mut world = World::new();
-    let folder = world.folder.path().join("disk");
+    let mut setup = GatewayWithUpstream::new();
+    let folder = setup.folder.path().join("disk");
     fs::create_dir(&folder).unwrap();
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(&folder).stderr(Stdio::null());
@@ -332,15 +332,15 @@ fn a_full_disk_is_reported() {
         return;
     }
     let disk = SmallDisk(folder);
-    world.start(&format!("sqlite:{}", disk.0.join("nonces.db").display()));
+    setup.start(&format!("sqlite:{}", disk.0.join("nonces.db").display()));
     // The disk is full; then SQLite's log needs more space.
     let mut rest = File::create(disk.0.join("rest")).unwrap();
     while rest.write_all(&[0; 4096]).is_ok() {}
-    until("it is full", || world.send(&world.signed()) == 503);
-    world.says("full");
+    until("it is full", || setup.send(&setup.signed()) == 503);
+    setup.says("full");
     drop(rest);
     fs::remove_file(disk.0.join("rest")).unwrap();
-    until("it is ready again", || world.get("/readyz").starts_with("HTTP/1.1 200"));
-    assert_eq!(world.send(&world.signed()), 200);
-    world.kill();
+    until("it is ready again", || setup.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert_eq!(setup.send(&setup.signed()), 200);
+    setup.kill();
 }

@@ -28,14 +28,15 @@ use crate::redis_servers::{Server, options};
 const BODY: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"pay"}}"#;
 const URL: &str = "https://mcp.example.com/mcp";
 
-struct World(Signer, Arc<Registry>);
+/// A signer, and the registry that trusts it.
+struct TrustedSigner(Signer, Arc<Registry>);
 
-impl World {
+impl TrustedSigner {
     fn new() -> Self {
         let secret = SecretKey::generate(&mut SysRng).unwrap();
         let jwks = format::jwks(secret.public(), None);
         let registry = Registry::merge([TrustFile::parse(jwks.as_bytes()).unwrap()]);
-        World(Signer::new(Arc::new(secret), &Profile::mcp()).unwrap(), Arc::new(registry))
+        TrustedSigner(Signer::new(Arc::new(secret), &Profile::mcp()).unwrap(), Arc::new(registry))
     }
 
     fn layer(&self, store: Arc<dyn NonceStore>) -> VerifyLayer {
@@ -71,9 +72,9 @@ async fn answer(layer: &VerifyLayer, request: Request<Full<Bytes>>) -> (u16, Opt
 }
 
 /// Sends 32 copies of each request to two servers that share a store: one copy is accepted.
-async fn one_of_all_copies_passes(world: &World, layers: &[VerifyLayer]) {
+async fn one_of_all_copies_passes(signer: &TrustedSigner, layers: &[VerifyLayer]) {
     for _ in 0..8 {
-        let request = world.signed();
+        let request = signer.signed();
         let mut all = JoinSet::new();
         for i in 0..32 {
             let (layer, request) = (layers[i % layers.len()].clone(), request.clone());
@@ -89,22 +90,22 @@ async fn one_of_all_copies_passes(world: &World, layers: &[VerifyLayer]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn layers_that_share_servers_let_a_request_in_once() {
     let server = Server::start(&[]);
-    let world = World::new();
+    let signer = TrustedSigner::new();
     let open = || {
         let long_ago = SystemClock.now().plus(-100);
-        world
+        signer
             .layer(Arc::new(options(&server.url()).open_for_claims(long_ago, retention()).unwrap()))
     };
     let layers = [open(), open()];
-    one_of_all_copies_passes(&world, &layers).await;
+    one_of_all_copies_passes(&signer, &layers).await;
     // A request that was accepted before the loss, and a new request: both get 503 with
     // `Retry-After`.
-    let old = world.signed();
+    let old = signer.signed();
     assert_eq!(answer(&layers[0], old.clone()).await.0, 200);
     server.cli(&["FLUSHALL"]);
     let mut told = None;
     for layer in layers.iter().cycle().take(20) {
-        let (status, after, body) = answer(layer, world.signed()).await;
+        let (status, after, body) = answer(layer, signer.signed()).await;
         assert_eq!(status, 503, "{body}");
         assert!(body.contains("unavailable") && !body.contains("redis"), "{body}");
         told = told.max(after);
@@ -115,25 +116,25 @@ async fn layers_that_share_servers_let_a_request_in_once() {
     }
     assert!(told.is_some_and(|seconds| (30..=36).contains(&seconds)), "{told:?}");
     server.kill();
-    let (status, after, _) = answer(&layers[0], world.signed()).await;
+    let (status, after, _) = answer(&layers[0], signer.signed()).await;
     assert!(status == 503 && after.is_some(), "{status} {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn layers_that_share_a_file_let_a_request_in_once() {
     let folder = TempDir::new().unwrap();
-    let world = World::new();
+    let signer = TrustedSigner::new();
     let open = |boot: &str, start| {
         let path = folder.path().join("nonces.db");
         let options = mcpid::nonce::sqlite::SqliteOptions::new(path, Some(boot.to_owned()));
-        world.layer(Arc::new(options.open_for_claims(start, retention()).unwrap()))
+        signer.layer(Arc::new(options.open_for_claims(start, retention()).unwrap()))
     };
     let long_ago = SystemClock.now().plus(-100);
     let layers = [open("this boot", long_ago), open("this boot", long_ago)];
-    one_of_all_copies_passes(&world, &layers).await;
+    one_of_all_copies_passes(&signer, &layers).await;
     drop(layers);
     let next = open("the next boot", SystemClock.now());
-    let (status, after, body) = answer(&next, world.signed()).await;
+    let (status, after, body) = answer(&next, signer.signed()).await;
     assert_eq!(status, 503, "{body}");
     assert!(after.is_some_and(|seconds| (4..=6).contains(&seconds)), "{after:?}");
 }

@@ -45,18 +45,18 @@ const LONGEST: Duration = Duration::from_secs(120);
 type Store = Arc<dyn NonceStore>;
 
 /// A signer, and a verifier that trusts it.
-struct World {
+struct TrustedSigner {
     signer: Signer,
     registry: Arc<Registry>,
 }
 
-impl World {
+impl TrustedSigner {
     fn new() -> Self {
         let secret = SecretKey::generate(&mut SysRng).unwrap();
         let jwks = format::jwks(secret.public(), None);
         let registry = Registry::merge([TrustFile::parse(jwks.as_bytes()).unwrap()]);
         let signer = Signer::new(Arc::new(secret), &Profile::mcp()).unwrap();
-        World { signer, registry: Arc::new(registry) }
+        TrustedSigner { signer, registry: Arc::new(registry) }
     }
 
     fn verifier(&self, store: &Store) -> Verifier {
@@ -94,27 +94,27 @@ type Fault<'a> = Box<dyn FnOnce(Store) -> Store + Send + 'a>;
 /// Causes one fault, and returns how many seconds it took until a new request was accepted, and
 /// until all were.
 fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
-    let world = World::new();
-    let mut verifier = world.verifier(&store);
+    let signer = TrustedSigner::new();
+    let mut verifier = signer.verifier(&store);
     let accepts = |verifier: &Verifier, head: &Head<'_>| match wait(verifier.verify(head, BODY)) {
         Ok(_) => Ok(()),
         Err(refusal) => Err(matches!(refusal, VerifyError::Unavailable(_))),
     };
-    let mut last = world.signed();
+    let mut last = signer.signed();
     for _ in 0..10 {
-        last = world.signed();
+        last = signer.signed();
         assert_eq!(accepts(&verifier, &last), Ok(()), "{name}: before the fault");
         thread::sleep(PAUSE);
     }
     let begun = Instant::now();
     // Causing the fault is quick. Waiting for servers here would delay the requests.
     let after = fault(store);
-    verifier = world.verifier(&after);
+    verifier = signer.verifier(&after);
     let (mut refused, mut good, mut first, mut end) = (0_u32, 0_u32, None, Duration::ZERO);
     while good < OVER {
         assert!(begun.elapsed() < LONGEST, "{name}: it does not end");
         assert!(accepts(&verifier, &last).is_err(), "{name}: a replay was accepted");
-        match accepts(&verifier, &world.signed()) {
+        match accepts(&verifier, &signer.signed()) {
             Ok(()) => {
                 if refused > 0 && first.is_none() {
                     first = Some(begun.elapsed());

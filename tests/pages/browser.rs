@@ -2,19 +2,19 @@
 
 use super::page_server::PageServer;
 use super::verdicts::{AT, Signed};
-use super::{HOSTILE, World, stdout};
+use super::{AuditFolder, HOSTILE, stdout};
 
 /// Returns each kind of page, with hostile names.
 fn pages(address: &str) -> Vec<(&'static str, String)> {
     let mut tools: Vec<String> = HOSTILE.iter().map(|t| t.replace("ADDRESS", address)).collect();
     tools.push("w".repeat(400));
-    let world = World::new(&tools, &HOSTILE[1].replace("ADDRESS", address));
+    let audit = AuditFolder::new(&tools, &HOSTILE[1].replace("ADDRESS", address));
     let trust = ["-r", "trust.json", "--html", "-"];
     let mut pages = vec![
-        ("report", stdout(&world.report(&trust), 0)),
-        ("unjudged", stdout(&world.check(0, &["--html", "-"]), 5)),
+        ("report", stdout(&audit.report(&trust), 0)),
+        ("unjudged", stdout(&audit.check(0, &["--html", "-"]), 5)),
     ];
-    let evidence = (0..tools.len()).map(|n| ("check", stdout(&world.check(n, &trust), 0)));
+    let evidence = (0..tools.len()).map(|n| ("check", stdout(&audit.check(n, &trust), 0)));
     pages.extend(evidence);
     let signed = Signed::new(&HOSTILE[1].replace("ADDRESS", address));
     for tool in tools[1..3].iter().chain(tools.last()) {

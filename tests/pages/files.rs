@@ -4,31 +4,31 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
-use super::{World, stdout};
+use super::{AuditFolder, stdout};
 
 #[test]
 fn an_older_page_is_replaced_and_no_other_file_is() {
-    let world = World::honest();
-    let page = |name: &str| world.check(0, &["-r", "trust.json", "--html", name]);
+    let audit = AuditFolder::honest();
+    let page = |name: &str| audit.check(0, &["-r", "trust.json", "--html", name]);
     stdout(&page("page.html"), 0);
-    let mode = |name: &str| fs::metadata(world.path(name)).unwrap().permissions().mode() & 0o777;
+    let mode = |name: &str| fs::metadata(audit.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("page.html"), 0o600);
-    let first = world.read("page.html");
+    let first = audit.read("page.html");
     // The page is replaced. The new page keeps the mode that its owner set.
-    fs::set_permissions(world.path("page.html"), fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(world.path("page.html"), first.replace("alice", "mallory")).unwrap();
+    fs::set_permissions(audit.path("page.html"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(audit.path("page.html"), first.replace("alice", "mallory")).unwrap();
     stdout(&page("page.html"), 0);
-    assert!(world.read("page.html").contains("alice") && mode("page.html") == 0o644);
+    assert!(audit.read("page.html").contains("alice") && mode("page.html") == 0o644);
     // If the path is a link to a page, the page is replaced and the link stays.
-    symlink("page.html", world.path("link.html")).unwrap();
+    symlink("page.html", audit.path("link.html")).unwrap();
     stdout(&page("link.html"), 0);
-    assert!(fs::symlink_metadata(world.path("link.html")).unwrap().is_symlink());
+    assert!(fs::symlink_metadata(audit.path("link.html")).unwrap().is_symlink());
     // A page of another kind is not replaced, and neither is any other file.
-    stdout(&world.report(&["-r", "trust.json", "--html", "log.html"]), 0);
-    fs::write(world.path("empty"), "").unwrap();
-    fs::create_dir(world.path("folder")).unwrap();
-    symlink("nowhere", world.path("dangling")).unwrap();
-    let fifo = Command::new("mkfifo").arg(world.path("fifo")).status().unwrap();
+    stdout(&audit.report(&["-r", "trust.json", "--html", "log.html"]), 0);
+    fs::write(audit.path("empty"), "").unwrap();
+    fs::create_dir(audit.path("folder")).unwrap();
+    symlink("nowhere", audit.path("dangling")).unwrap();
+    let fifo = Command::new("mkfifo").arg(audit.path("fifo")).status().unwrap();
     assert!(fifo.success());
     let others = [
         "trust.json",
@@ -42,7 +42,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
     ];
     for name in others {
         // A FIFO is not read, because that would wait for a writer.
-        let bytes = || (name != "fifo").then(|| fs::read(world.path(name)).ok()).flatten();
+        let bytes = || (name != "fifo").then(|| fs::read(audit.path(name)).ok()).flatten();
         let before = bytes();
         let output = page(name);
         assert_eq!(output.status.code(), Some(3), "{name}: {output:?}");
@@ -52,7 +52,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
     let said = String::from_utf8(page("trust.json").stderr).unwrap();
     assert!(said.contains("output exists, and is not a page of audit check: trust.json"), "{said}");
     assert!(said.contains("--html page.html evidence-0.json"), "{said}");
-    let left = fs::read_dir(world.folder.path()).unwrap();
+    let left = fs::read_dir(audit.folder.path()).unwrap();
     let left = left
         .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with(".mcpid-"));
     assert_eq!(left.count(), 0);
@@ -60,23 +60,23 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
 
 #[test]
 fn a_page_on_stdout_excludes_other_output_there() {
-    let world = World::honest();
-    let page = stdout(&world.check(0, &["-r", "trust.json", "--html", "-"]), 0);
+    let audit = AuditFolder::honest();
+    let page = stdout(&audit.check(0, &["-r", "trust.json", "--html", "-"]), 0);
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     for output in [
-        world.check(0, &["-r", "trust.json", "--html", "-", "--json"]),
-        world.report(&["-r", "trust.json", "--html", "-", "--json"]),
+        audit.check(0, &["-r", "trust.json", "--html", "-", "--json"]),
+        audit.report(&["-r", "trust.json", "--html", "-", "--json"]),
     ] {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty());
     }
     // JSON on stdout and a page in a file can be combined.
-    let json = world.check(0, &["-r", "trust.json", "--html", "page.html", "--json"]);
-    assert!(stdout(&json, 0).starts_with('{') && world.path("page.html").exists());
+    let json = audit.check(0, &["-r", "trust.json", "--html", "page.html", "--json"]);
+    assert!(stdout(&json, 0).starts_with('{') && audit.path("page.html").exists());
     // `--log-key` is required for a page too.
-    let output = world.run(&["audit", "check", "--html", "none.html", "evidence-0.json"]);
+    let output = audit.run(&["audit", "check", "--html", "none.html", "evidence-0.json"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(!world.path("none.html").exists());
+    assert!(!audit.path("none.html").exists());
     assert!(String::from_utf8(output.stderr).unwrap().contains("--html none.html evidence-0.json"));
 }
 
@@ -93,28 +93,28 @@ pub(super) fn commands(page: &str) -> Vec<String> {
 #[test]
 fn every_command_on_a_page_of_evidence_does_what_is_said_above_it() {
     let tools: Vec<String> = (0..5).map(|n| format!("tool-{n} \"quoted\"")).collect();
-    let world = World::new(&tools, "alice");
+    let audit = AuditFolder::new(&tools, "alice");
     for n in 0..tools.len() {
-        let page = stdout(&world.check(n, &["-r", "trust.json", "--html", "-"]), 0);
+        let page = stdout(&audit.check(n, &["-r", "trust.json", "--html", "-"]), 0);
         let commands = commands(&page);
         assert_eq!(commands.len(), 3);
         let run = |command: &str| {
             let bin = std::path::Path::new(env!("CARGO_BIN_EXE_mcpid")).parent().unwrap();
             let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
             let mut bash = Command::new("bash");
-            bash.args(["-c", command]).current_dir(world.folder.path()).env("PATH", path);
+            bash.args(["-c", command]).current_dir(audit.folder.path()).env("PATH", path);
             bash.output().unwrap()
         };
         assert_eq!(stdout(&run(&commands[0]), 0), format!("evidence-{n}.json: OK\n"));
         assert_eq!(
             stdout(&run(&commands[1]), 0),
-            stdout(&world.check(n, &["-r", "trust.json"]), 0)
+            stdout(&audit.check(n, &["-r", "trust.json"]), 0)
         );
         let by_hand = "the entry is under the checkpoint\nthe key is the log's\n\
                        Signature Verified Successfully\nSignature Verified Successfully\n";
         assert_eq!(stdout(&run(&commands[2]), 0), by_hand);
         // With one byte of the entry changed, checking by hand finds the change too.
-        let file = world.path(&format!("evidence-{n}.json"));
+        let file = audit.path(&format!("evidence-{n}.json"));
         let evidence = fs::read_to_string(&file).unwrap();
         let at = evidence.find("\"entry\": \"").unwrap() + 60;
         let other = if evidence.as_bytes()[at] == b'A' { "B" } else { "A" };

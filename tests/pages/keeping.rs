@@ -9,41 +9,41 @@ use tempfile::TempDir;
 use super::fixtures::{LogFixture, NAME, START, body, call};
 use super::forger::forge;
 use super::texts::{read, same_verdict, sound};
-use super::{World, mcpid, stdout};
+use super::{AuditFolder, mcpid, stdout};
 use mcpid::audit::{LogSettings, Recorder, proof};
 use mcpid::clock::{Clock as _, Timestamp};
 
 const WHY: &str = "order of the district court, 12 O 34/26";
 
 /// A log of three requests, of which entry 1 was erased for this reason.
-fn erased(reason: &str) -> World {
-    let world = World::new(&["pay", "refund", "pay"].map(str::to_owned), "alice");
+fn erased(reason: &str) -> AuditFolder {
+    let audit = AuditFolder::new(&["pay", "refund", "pay"].map(str::to_owned), "alice");
     let erase = ["audit", "erase", "--audit", "log", "--reason", reason, "1"];
-    assert_eq!(stdout(&world.run(&erase), 0), "erased entry 1, as entry 3 says\n");
-    fs::copy(world.path("log/checkpoint"), world.path("kept")).unwrap();
-    world
+    assert_eq!(stdout(&audit.run(&erase), 0), "erased entry 1, as entry 3 says\n");
+    fs::copy(audit.path("log/checkpoint"), audit.path("kept")).unwrap();
+    audit
 }
 
-fn verify(world: &World, more: &[&str]) -> Output {
-    let verify = ["audit", "verify", "--audit", "log", "--log-key", &world.log_key];
+fn verify(audit: &AuditFolder, more: &[&str]) -> Output {
+    let verify = ["audit", "verify", "--audit", "log", "--log-key", &audit.log_key];
     let trust = ["-r", "trust.json", "--checkpoint", "kept", "--allow-clock"];
-    world.run(&[&verify[..], &trust, more].concat())
+    audit.run(&[&verify[..], &trust, more].concat())
 }
 
 #[test]
 fn an_erasure_is_named_with_its_record_time_and_reason() {
-    let world = erased(WHY);
+    let audit = erased(WHY);
     // The record is of another day than the entries, and so it is in another file.
-    let record = fs::read_to_string(world.path("log/entries-000000000003.jsonl")).unwrap();
+    let record = fs::read_to_string(audit.path("log/entries-000000000003.jsonl")).unwrap();
     let record: Value = serde_json::from_str(record.trim_end()).unwrap();
     let (time, of) = (record["time"].as_str().unwrap(), &record["erased"]["time"]);
     for (more, code) in [(&["--allow-erased"][..], 0), (&[], 5)] {
-        let text = stdout(&verify(&world, more), code);
+        let text = stdout(&verify(&audit, more), code);
         assert!(text.contains("\n    erased       1 entry, as the log says\n"), "{text}");
         let named = format!("\n    erased       entry 1, as entry 3 says at {time}: \"{WHY}\"\n");
         assert!(text.contains(&named), "{text}");
         let json: Value =
-            serde_json::from_str(&stdout(&verify(&world, &[more, &["--json"][..]].concat()), code))
+            serde_json::from_str(&stdout(&verify(&audit, &[more, &["--json"][..]].concat()), code))
                 .unwrap();
         assert_eq!(
             json["erasures"],
@@ -51,15 +51,15 @@ fn an_erasure_is_named_with_its_record_time_and_reason() {
         );
     }
     // The text for a log without erasures does not mention any.
-    let text = stdout(&verify(&World::honest(), &[]), 0);
+    let text = stdout(&verify(&AuditFolder::honest(), &[]), 0);
     assert!(!text.contains("erased"), "{text}");
 }
 
 #[test]
 fn a_page_of_a_log_with_erasures_says_so() {
-    let world = erased("<script>alert(1)</script> \u{202e} \"why\"");
+    let audit = erased("<script>alert(1)</script> \u{202e} \"why\"");
     let report = ["-r", "trust.json", "--checkpoint", "kept", "--allow-clock", "--html", "-"];
-    let page = stdout(&world.report(&[&report[..], &["--allow-erased"]].concat()), 0);
+    let page = stdout(&audit.report(&[&report[..], &["--allow-erased"]].concat()), 0);
     sound(&page);
     let text = read(&page);
     for said in [
@@ -74,7 +74,7 @@ fn a_page_of_a_log_with_erasures_says_so() {
         assert!(text.contains(said), "{said:?} in {text}");
     }
     assert!(!text.contains("All 4 entries of the log are good"));
-    let page = stdout(&world.report(&report), 5);
+    let page = stdout(&audit.report(&report), 5);
     sound(&page);
     assert!(page.contains("<h1>1 of 4 entries cannot be called good.</h1>"), "{page}");
     assert!(read(&page).contains("erased, as a later entry says"));
@@ -82,13 +82,13 @@ fn a_page_of_a_log_with_erasures_says_so() {
 
 #[test]
 fn an_erasure_in_a_log_before_is_named_too() {
-    let world = erased(WHY);
+    let audit = erased(WHY);
     let init = ["audit", "init", "-q", "--audit", "next", "--name", "example.com/next"];
-    let key = stdout(&world.run(&[&init[..], &["--after", "log"]].concat()), 0);
+    let key = stdout(&audit.run(&[&init[..], &["--after", "log"]].concat()), 0);
     let verify = ["audit", "verify", "--audit", "next", "--log-key", key.trim_end()];
     let trust = ["-r", "trust.json", "--allow-clock", "--predecessor", "log", "--allow-erased"];
     let all = [&verify[..], &trust].concat();
-    let output = world.run(&all);
+    let output = audit.run(&all);
     let text = stdout(&output, 0);
     assert!(text.contains("\n    erased       entry 1 of log, as entry 3 says at 20"), "{text}");
     assert!(text.contains(&format!(": \"{WHY}\"\n")), "{text}");
@@ -96,29 +96,29 @@ fn an_erasure_in_a_log_before_is_named_too() {
                     were used again";
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains(sentence), "{said}");
-    let json = stdout(&world.run(&[&all[..], &["--json"]].concat()), 0);
+    let json = stdout(&audit.run(&[&all[..], &["--json"]].concat()), 0);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["erasures"], &json["erased"]), (&json!([]), &json!(0)));
     let before = &json["predecessor_logs"][0];
     assert_eq!((&before["erased"], &before["erasures"][0]["reason"]), (&json!(1), &json!(WHY)));
     assert!(json["not_excluded"].as_array().unwrap().iter().any(|one| one == sentence));
     // For a log whose predecessors have no erasures, the output does not mention erasures.
-    let world = World::honest();
-    let key = stdout(&world.run(&[&init[..], &["--after", "log"]].concat()), 0);
+    let audit = AuditFolder::honest();
+    let key = stdout(&audit.run(&[&init[..], &["--after", "log"]].concat()), 0);
     let verify = ["audit", "verify", "--audit", "next", "--log-key", key.trim_end()];
-    let output = world.run(&[&verify[..], &trust].concat());
+    let output = audit.run(&[&verify[..], &trust].concat());
     assert!(!stdout(&output, 0).contains("erased"));
     assert!(!String::from_utf8(output.stderr).unwrap().contains("erased"));
 }
 
 #[test]
 fn a_resumed_erasure_says_which_reason_stands() {
-    let world = World::honest();
-    let file = world.path("log/entries-000000000000.jsonl");
+    let audit = AuditFolder::honest();
+    let file = audit.path("log/entries-000000000000.jsonl");
     let before = fs::read_to_string(&file).unwrap();
     let erase = |reason: &str, more: &[&str]| {
         let erase = ["audit", "erase", "--audit", "log", "--reason", reason, "0"];
-        world.run(&[&erase[..], more].concat())
+        audit.run(&[&erase[..], more].concat())
     };
     // Simulates a process that ended after it wrote the record of the erasure, and before it erased
     // the entry. The record is in the file of a later day, so only the file with the entry is
@@ -216,12 +216,12 @@ fn the_name_of_each_new_folder_is_forced_to_the_disk() {
 }
 
 /// Checks the evidence of entry `n`, whose times are uncertain, with and without `--allow-clock`.
-fn times_are_not_said_to_fit(world: &World, fixture: &LogFixture, n: u64) {
+fn times_are_not_said_to_fit(audit: &AuditFolder, fixture: &LogFixture, n: u64) {
     let evidence = proof::prove(&fixture.files(), n, None).unwrap();
-    fs::write(world.path("uncertain.json"), evidence).unwrap();
+    fs::write(audit.path("uncertain.json"), evidence).unwrap();
     let key = fixture.log_key.to_string();
     let check = ["audit", "check", "--log-key", &key, "-r", "trust.json", "uncertain.json"];
-    let run = |more: &[&str]| world.run(&[&check[..], more].concat());
+    let run = |more: &[&str]| audit.run(&[&check[..], more].concat());
     let fit = "Those of signing, judging and appending fit each other";
     let page = stdout(&run(&["--html", "-"]), 5);
     sound(&page);
@@ -239,16 +239,16 @@ fn times_are_not_said_to_fit(world: &World, fixture: &LogFixture, n: u64) {
 #[test]
 fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
     // The times of an honest entry fit, with the flag too.
-    let world = World::honest();
+    let audit = AuditFolder::honest();
     let allowed = ["-r", "trust.json", "--allow-clock"];
-    let json = stdout(&world.check(0, &[&allowed[..], &["--json"]].concat()), 0);
+    let json = stdout(&audit.check(0, &[&allowed[..], &["--json"]].concat()), 0);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["times_fit"], json!(true));
-    let page = stdout(&world.check(0, &[&allowed[..], &["--html", "-"]].concat()), 0);
+    let page = stdout(&audit.check(0, &[&allowed[..], &["--html", "-"]].concat()), 0);
     assert!(page.contains("Those of signing, judging and appending fit each other"));
     assert!(!page.contains("allowed by --allow-clock"));
     // The clock of the log stepped.
-    let fixture = LogFixture::at(world.path("stepped"), NAME);
+    let fixture = LogFixture::at(audit.path("stepped"), NAME);
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     let record = |n: u64| {
         let at = fixture.clock.now().unix();
@@ -260,9 +260,9 @@ fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
     record(2);
     drop(recorder);
     let last = fixture.lines().len() as u64 - 1;
-    times_are_not_said_to_fit(&world, &fixture, last);
+    times_are_not_said_to_fit(&audit, &fixture, last);
     // An entry of the format `audit/1`, which has no entries about the clock.
-    let fixture = LogFixture::at(world.path("first"), NAME);
+    let fixture = LogFixture::at(audit.path("first"), NAME);
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     fixture.record(&recorder, &call(1, START, &body(1), &[])).unwrap();
     drop(recorder);
@@ -273,5 +273,5 @@ fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
     line["rules"].as_object_mut().unwrap().remove("origins");
     line["time"] = json!(Timestamp::from_unix(START + 86_400).to_string());
     forge(&fixture, &[line.to_string()], 200);
-    times_are_not_said_to_fit(&world, &fixture, 0);
+    times_are_not_said_to_fit(&audit, &fixture, 0);
 }

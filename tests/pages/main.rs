@@ -45,12 +45,12 @@ const HOSTILE: &[&str] = &[
 ];
 
 /// A folder with a log, the auditor's trust file, and the evidence of each entry.
-struct World {
+struct AuditFolder {
     folder: TempDir,
     log_key: String,
 }
 
-impl World {
+impl AuditFolder {
     /// Makes a log with calls of these tools. The signing keys are named after `name`.
     fn new(tools: &[String], name: &str) -> Self {
         let folder = TempDir::new().unwrap();
@@ -73,12 +73,12 @@ impl World {
             std::fs::write(folder.path().join(format!("evidence-{n}.json")), evidence).unwrap();
         }
         std::fs::write(folder.path().join("kept"), fixture.checkpoint()).unwrap();
-        World { folder, log_key: fixture.log_key.to_string() }
+        AuditFolder { folder, log_key: fixture.log_key.to_string() }
     }
 
     /// Makes a log with one honest entry.
     fn honest() -> Self {
-        World::new(&["pay".to_owned()], "alice")
+        AuditFolder::new(&["pay".to_owned()], "alice")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -122,7 +122,7 @@ fn stdout(output: &Output, code: i32) -> String {
 }
 
 /// Returns a log whose rules are laxer than its profile.
-fn lax_world() -> World {
+fn lax_folder() -> AuditFolder {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
     let recorder = Recorder::new(fixture.try_open(LogSettings::default()).unwrap());
@@ -140,5 +140,5 @@ fn lax_world() -> World {
     std::fs::write(folder.path().join("evidence-0.json"), evidence).unwrap();
     let trust = json!({"keys": [fixtures::entry(1, json!({}))]});
     std::fs::write(folder.path().join("trust.json"), trust.to_string()).unwrap();
-    World { folder, log_key: fixture.log_key.to_string() }
+    AuditFolder { folder, log_key: fixture.log_key.to_string() }
 }

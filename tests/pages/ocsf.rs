@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{HOSTILE, World, mcpid, stdout};
+use super::{AuditFolder, HOSTILE, mcpid, stdout};
 
 /// The parts of the schema about the classes and objects that the program writes.
 const SCHEMA: &str = include_str!("ocsf-1.8.0.json");
@@ -95,8 +95,8 @@ fn every_event_has_exactly_the_members_of_the_schema() {
     assert_eq!(kept.len(), 3, "an event for each entry, those about the log included");
     let mut tools: Vec<String> = HOSTILE.iter().map(|name| (*name).to_owned()).collect();
     tools.push("n".repeat(1_000_000));
-    let world = World::new(&tools, "alice");
-    let more = events(&stdout(&world.run(&show), 0));
+    let audit = AuditFolder::new(&tools, "alice");
+    let more = events(&stdout(&audit.run(&show), 0));
     assert_eq!(more.len(), tools.len());
     for event in kept.iter().chain(&more) {
         assert_eq!(faults(event), [""; 0], "{event}");

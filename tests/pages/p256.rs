@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use super::files::commands;
 use super::fixtures::{self, Call, LogFixture, START};
-use super::{World, stdout};
+use super::{AuditFolder, stdout};
 
-fn world() -> World {
+fn audit_folder() -> AuditFolder {
     let folder = TempDir::new().unwrap();
     let mut fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);
     let secret = SecretKey::from_p256_scalar(b"4 scalar that no publication has").unwrap();
@@ -36,24 +36,24 @@ fn world() -> World {
     drop(recorder);
     let evidence = proof::prove(&fixture.files(), 0, None).unwrap();
     fs::write(folder.path().join("evidence-0.json"), evidence).unwrap();
-    World { folder, log_key: fixture.log_key.to_string() }
+    AuditFolder { folder, log_key: fixture.log_key.to_string() }
 }
 
 #[test]
 fn the_script_of_a_page_verifies_by_openssl_what_p256_signed() {
-    let world = world();
-    let page = stdout(&world.check(0, &["-r", "trust.json", "--html", "-"]), 0);
+    let audit = audit_folder();
+    let page = stdout(&audit.check(0, &["-r", "trust.json", "--html", "-"]), 0);
     assert!(page.contains("(RFC 9421, ECDSA on P-256)"), "{page}");
     let script = commands(&page).pop().unwrap();
     let run = || {
         let mut bash = Command::new("bash");
-        bash.args(["-c", &script]).current_dir(world.folder.path()).output().unwrap()
+        bash.args(["-c", &script]).current_dir(audit.folder.path()).output().unwrap()
     };
     let verified = "the entry is under the checkpoint\nthe key is the log's\n\
                     Signature Verified Successfully\nSignature Verified Successfully\n";
     assert_eq!(stdout(&run(), 0), verified);
     // With the key of another request, the last line fails, and nothing before it.
-    let file = world.path("evidence-0.json");
+    let file = audit.path("evidence-0.json");
     let evidence = fs::read_to_string(&file).unwrap();
     let other = SecretKey::from_p256_scalar(b"3 scalar that no publication has").unwrap();
     let pem = |key: &SecretKey| format::spki_pem(key.public()).replace('\n', "\\n");

@@ -3,7 +3,7 @@
 
 use mcpid::message::shown::is_unsafe;
 
-use super::{HOSTILE, World, lax_world, mcpid, stdout};
+use super::{AuditFolder, HOSTILE, lax_folder, mcpid, stdout};
 
 /// The elements that these pages use. Any other element would come from a name.
 const ELEMENTS: &[&str] = &[
@@ -59,11 +59,11 @@ pub(super) fn same_verdict(page: &str, text: &str) {
 
 #[test]
 fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
-    let world = World::honest();
-    let text = stdout(&world.check(0, &["-r", "trust.json", "--checkpoint", "kept"]), 0);
+    let audit = AuditFolder::honest();
+    let text = stdout(&audit.check(0, &["-r", "trust.json", "--checkpoint", "kept"]), 0);
     let html = ["-r", "trust.json", "--checkpoint", "kept", "--html", "page.html"];
-    assert_eq!(stdout(&world.check(0, &html), 0), text, "the text stays as it is");
-    let page = world.read("page.html");
+    assert_eq!(stdout(&audit.check(0, &html), 0), text, "the text stays as it is");
+    let page = audit.read("page.html");
     sound(&page);
     same_verdict(&page, &text);
     let read = read(&page);
@@ -76,7 +76,7 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
     }
     for file in ["evidence-0.json", "trust.json", "kept"] {
         use sha2::{Digest as _, Sha256};
-        let hash = Sha256::digest(std::fs::read(world.path(file)).unwrap());
+        let hash = Sha256::digest(std::fs::read(audit.path(file)).unwrap());
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(read.contains(&hash), "{file}");
     }
@@ -86,7 +86,7 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
         "What is only claimed",
         "Made ",
         concat!("by mcpid ", env!("CARGO_PKG_VERSION")),
-        &world.log_key,
+        &audit.log_key,
     ] {
         assert!(read.contains(said), "{said}");
     }
@@ -94,12 +94,12 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
 
 #[test]
 fn no_page_claims_more_than_the_text_output() {
-    let world = World::honest();
+    let audit = AuditFolder::honest();
     let check = |more: &[&str], code: i32| {
-        let text = stdout(&world.check(0, more), code);
+        let text = stdout(&audit.check(0, more), code);
         let more = [more, &["--html", "page.html"][..]].concat();
-        assert_eq!(world.check(0, &more).status.code(), Some(code));
-        let page = world.read("page.html");
+        assert_eq!(audit.check(0, &more).status.code(), Some(code));
+        let page = audit.read("page.html");
         sound(&page);
         same_verdict(&page, &text);
         page
@@ -112,14 +112,14 @@ fn no_page_claims_more_than_the_text_output() {
     let page = check(&["-r", "trust.json", "--origin", "https://other.example"], 5);
     assert!(page.contains("cannot be called good") && !page.contains("authorised a request"));
     // The evidence contradicts itself, so what it states is not shown.
-    std::fs::write(world.path("other"), "another body").unwrap();
+    std::fs::write(audit.path("other"), "another body").unwrap();
     let page = check(&["-r", "trust.json", "--body", "other"], 1);
     assert!(page.contains("This evidence does not hold."));
     for said in ["alice", "pay", "mcp.example.com", "holds</span>", "authorised a request"] {
         assert!(!page.contains(said), "{said}");
     }
-    let world = lax_world();
-    let output = world.check(0, &["-r", "trust.json", "--html", "-"]);
+    let audit = lax_folder();
+    let output = audit.check(0, &["-r", "trust.json", "--html", "-"]);
     let page = stdout(&output, 5);
     sound(&page);
     assert!(page.contains("unjudged:</b>") && page.contains("cannot be called good"));
@@ -156,14 +156,14 @@ fn a_page_about_a_refusal_says_that_the_request_was_refused() {
 fn hostile_names_are_text_on_every_page() {
     let mut tools: Vec<String> = HOSTILE.iter().map(|name| (*name).to_owned()).collect();
     tools.push("<b>".repeat(1_000_000));
-    let world = World::new(&tools, "<img src=x onerror=\"a\">\u{202e}");
+    let audit = AuditFolder::new(&tools, "<img src=x onerror=\"a\">\u{202e}");
     let trust = ["-r", "trust.json", "--html", "-"];
     for n in 0..tools.len() {
-        let page = stdout(&world.check(n, &trust), 0);
+        let page = stdout(&audit.check(n, &trust), 0);
         sound(&page);
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
     }
-    let page = stdout(&world.report(&trust), 0);
+    let page = stdout(&audit.report(&trust), 0);
     sound(&page);
     assert!(page.contains("evil\\u{202e}gnp") && page.contains("שם עברי"));
     assert!(page.contains("3000000 characters"), "a long name is cut, and says so");
@@ -172,32 +172,32 @@ fn hostile_names_are_text_on_every_page() {
 #[test]
 fn the_page_of_a_log_counts_entries_and_lists_findings() {
     let tools = ["pay", "pay", "refund"].map(str::to_owned);
-    let world = World::new(&tools, "alice");
+    let audit = AuditFolder::new(&tools, "alice");
     let all = ["-r", "trust.json", "--checkpoint", "kept"];
-    let text = stdout(&world.report(&all), 0);
+    let text = stdout(&audit.report(&all), 0);
     for line in ["       3  verified", "       2  tools/call:pay (claimed)", "(alice)"] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
     let html = [&all[..], &["--html", "log.html"]].concat();
-    assert_eq!(stdout(&world.report(&html), 0), text);
-    let page = world.read("log.html");
+    assert_eq!(stdout(&audit.report(&html), 0), text);
+    let page = audit.read("log.html");
     sound(&page);
     same_verdict(&page, &text);
     assert!(page.contains("<h1>All 3 entries of the log are good.</h1>"));
-    let json = stdout(&world.report(&[&all[..], &["--json"]].concat()), 0);
+    let json = stdout(&audit.report(&[&all[..], &["--json"]].concat()), 0);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["summary"]["keys"][0]["name"], "alice");
     assert_eq!(json["summary"]["operations"][0]["entries"], 2);
     // The page contains the words of `audit verify`.
-    let verify = ["audit", "verify", "--audit", "log", "--log-key", &world.log_key];
-    let verify = stdout(&world.run(&[&verify[..], &all].concat()), 0);
+    let verify = ["audit", "verify", "--audit", "log", "--log-key", &audit.log_key];
+    let verify = stdout(&audit.run(&[&verify[..], &all].concat()), 0);
     assert!(text.starts_with(&verify), "{verify}");
     // A changed log is bad, and the exit code says so too.
-    let segment = world.path("log/entries-000000000000.jsonl");
+    let segment = audit.path("log/entries-000000000000.jsonl");
     let entries = std::fs::read_to_string(&segment).unwrap();
     std::fs::write(&segment, entries.replace("refund", "refumd")).unwrap();
-    let text = stdout(&world.report(&all), 1);
-    let page = stdout(&world.report(&[&all[..], &["--html", "-"]].concat()), 1);
+    let text = stdout(&audit.report(&all), 1);
+    let page = stdout(&audit.report(&[&all[..], &["--html", "-"]].concat()), 1);
     sound(&page);
     same_verdict(&page, &text);
     assert!(page.contains("verdict bad") && page.contains("was changed"));
