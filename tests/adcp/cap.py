@@ -10,7 +10,7 @@ import re
 import time
 
 import vectors
-from stand import Request, Signer
+from harness import Request, Signer
 
 VECTOR = "020-rate-abuse"
 
@@ -23,21 +23,21 @@ def made_now(vector: dict) -> dict:
     return vector | {"request": vector["request"] | {"headers": headers}}
 
 
-def check(stand, vector: dict, form: str) -> None:
+def check(harness, vector: dict, form: str) -> None:
     first = Request(Signer(vector["test_harness_state"]["replay_cache_per_keyid_cap_hit"]["keyid"])).sign().raw()
     content = dict(vectors.inputs(made_now(vector)))[form]
-    paths = [stand.file("first", first), stand.file("second", content)]
-    registry = stand.file("trust.json", vectors.trust(vector))
+    paths = [harness.file("first", first), harness.file("second", content)]
+    registry = harness.file("trust.json", vectors.trust(vector))
     # A key may have an eighth of a store in memory: one live nonce, then two.
     for room, code in ((8, vector["expected_outcome"]["error_code"]), (16, "request_signature_invalid")):
-        done = stand.run("verify", "--json", "--profile", "adcp", "--nonces", f"memory:?max={room}", "-r", registry, *paths)
+        done = harness.run("verify", "--json", "--profile", "adcp", "--nonces", f"memory:?max={room}", "-r", registry, *paths)
         accepted, verdict = [json.loads(line) for line in done.stdout.splitlines()]
         assert accepted["verdict"] == "accepted", (form, accepted)
         assert (done.returncode, verdict.get("profile_code")) == (1, code), (form, room, verdict["message"])
 
 
-def cases(stand):
+def cases(harness):
     path = vectors.FOLDER / f"profile-3.2/negative/{VECTOR}.json"
     vector = json.loads(path.read_text())
     for form, _ in vectors.inputs(vector):
-        yield f"vector negative/{VECTOR}, {form}", lambda form=form: check(stand, vector, form)
+        yield f"vector negative/{VECTOR}, {form}", lambda form=form: check(harness, vector, form)

@@ -4,7 +4,7 @@ import base64
 import json
 
 import vectors
-from stand import CALL, COVERED, Gateway, Request, Signer
+from harness import CALL, COVERED, Gateway, Request, Signer
 
 MALFORMED = "request_signature_header_malformed"
 
@@ -151,8 +151,8 @@ def gateway_host(gateway: Gateway) -> str:
     return gateway.upstream_host
 
 
-def replay_and_cap(stand, upstream, registry) -> None:
-    gateway = stand.gateway(upstream, "-r", registry)
+def replay_and_cap(harness, upstream, registry) -> None:
+    gateway = harness.gateway(upstream, "-r", registry)
     raw = Request(Signer()).sign().raw()
     accepted(gateway, raw)
     refused(gateway, raw, "request_signature_replayed")
@@ -162,7 +162,7 @@ def replay_and_cap(stand, upstream, registry) -> None:
     raw = request.sign().raw()
     refused(gateway, raw, "request_body_malformed")
     refused(gateway, raw, "request_signature_replayed")
-    small = stand.gateway(upstream, "-r", registry, "--nonces", "memory:?max=8")
+    small = harness.gateway(upstream, "-r", registry, "--nonces", "memory:?max=8")
     accepted(small, Request(Signer()).sign().raw())
     refused(small, Request(Signer()).sign().raw(), "request_signature_rate_abuse")
     zeros = Request(Signer()).sign()
@@ -170,9 +170,9 @@ def replay_and_cap(stand, upstream, registry) -> None:
     refused(small, zeros.raw(), "request_signature_rate_abuse")
 
 
-def permissive(stand, upstream, registry) -> None:
+def permissive(harness, upstream, registry) -> None:
     """Permissive mode passes what is not verified, but for malformed fields; strict patterns hold for their method only."""
-    gateway = stand.gateway(
+    gateway = harness.gateway(
         upstream, "-r", registry, "--mode", "permissive",
         "--strict", "tools/call:create_media_buy", "--strict", "tools/call:tasks/*", "--strict", "tasks/cancel",
     )
@@ -212,42 +212,42 @@ def permissive(stand, upstream, registry) -> None:
     assert (got["fields"]["mcpid-status"], "mcpid-key-id" in got["fields"]) == ("invalid", False), got
 
 
-def sessions(stand, upstream, registry) -> None:
+def sessions(harness, upstream, registry) -> None:
     """What the profile leaves unbound is passed on, and the verdict of the command line names it."""
     request = Request(Signer())
     capture = request.sign()
     capture.fields["Mcp-Session-Id"] = "s-1"
     capture.fields["Last-Event-ID"] = "7"
-    done = stand.run("verify", "--profile", "adcp", "-r", registry, stand.file("open", capture.raw()))
+    done = harness.run("verify", "--profile", "adcp", "-r", registry, harness.file("open", capture.raw()))
     assert done.returncode == 0, done.stdout + done.stderr
     assert b"open" in done.stdout and b"mcp-session-id last-event-id" in done.stdout, done.stdout
 
 
-def audited(stand, upstream, registry) -> None:
+def audited(harness, upstream, registry) -> None:
     """An audit log of the gateway is good to an auditor who knows the keys."""
-    done = stand.run("audit", "init", "--audit", "log")
+    done = harness.run("audit", "init", "--audit", "log")
     assert done.returncode == 0, done.stderr
-    gateway = stand.gateway(upstream, "-r", registry, "--audit", "log")
+    gateway = harness.gateway(upstream, "-r", registry, "--audit", "log")
     for kid in ("test-ed25519-2026", "test-es256-2026"):
         request = Request(Signer(kid)).sign()
         request.target = "/a/../mcp"
         accepted(gateway, request.raw())
     refused(gateway, Request(Signer("test-gov-2026")).sign().raw(), "request_signature_key_purpose_invalid")
     gateway.close()
-    key = (stand.folder / "log" / "log-key.pub").read_text().split("\n")[0]
-    done = stand.run("audit", "verify", "--audit", "log", "--log-key", key, "-r", registry)
+    key = (harness.folder / "log" / "log-key.pub").read_text().split("\n")[0]
+    done = harness.run("audit", "verify", "--audit", "log", "--log-key", key, "-r", registry)
     assert (done.returncode, done.stdout.split(b":")[0].split(b"\n")[0][:4]) == (0, b"good"), done.stdout + done.stderr
 
 
-def cases(stand):
-    upstream = stand.upstream()
-    registry = stand.file("registry.json", revoke(keys(), "test-revoked-2026"))
+def cases(harness):
+    upstream = harness.upstream()
+    registry = harness.file("registry.json", revoke(keys(), "test-revoked-2026"))
     gateway = None
 
     def running() -> Gateway:
         nonlocal gateway
         if gateway is None:
-            gateway = stand.gateway(upstream, "-r", registry)
+            gateway = harness.gateway(upstream, "-r", registry)
             gateway.upstream_host = upstream.url.removeprefix("http://").removesuffix("/behind")
         return gateway
 
@@ -256,10 +256,10 @@ def cases(stand):
     for name, code, raw in faults(Signer()):
         yield f"gateway, {name}", lambda raw=raw, code=code: refused(running(), raw, code)
     yield "gateway, spellings of a target", lambda: spellings(running())
-    yield "gateway, replays and the cap of a key", lambda: replay_and_cap(stand, upstream, registry)
-    yield "gateway, permissive mode", lambda: permissive(stand, upstream, registry)
-    yield "gateway, an audited log", lambda: audited(stand, upstream, registry)
-    yield "gateway, what the profile leaves open", lambda: sessions(stand, upstream, registry)
+    yield "gateway, replays and the cap of a key", lambda: replay_and_cap(harness, upstream, registry)
+    yield "gateway, permissive mode", lambda: permissive(harness, upstream, registry)
+    yield "gateway, an audited log", lambda: audited(harness, upstream, registry)
+    yield "gateway, what the profile leaves open", lambda: sessions(harness, upstream, registry)
 
 
 def revoke(registry: dict, kid: str) -> dict:

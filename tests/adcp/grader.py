@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from stand import Gateway, Stand, Upstream, free_port
+from harness import Gateway, Harness, Upstream, free_port
 
 PREFIX = "request_signature_"
 REQUIRED, MALFORMED = PREFIX + "required", PREFIX + "header_malformed"
@@ -111,19 +111,19 @@ def report(url: str, npm: Path) -> dict:
     return found
 
 
-def graded(stand: Stand, upstream: Upstream, npm: Path, is_rewritten: bool) -> dict:
+def graded(harness: Harness, upstream: Upstream, npm: Path, is_rewritten: bool) -> dict:
     port = free_port()
     keys = json.loads(next(npm.glob("node_modules/@adcp/sdk/compliance/cache/3.*[0-9]/test-vectors/request-signing/keys.json")).read_text())
     for key in keys["keys"]:
         key.pop("$comment", None)
         if key["kid"] == "test-revoked-2026":
             key["mcpid"] = {"revoked_at": "2026-01-01T00:00:00Z"}
-    registry = stand.file("npm-registry.json", keys)
+    registry = harness.file("npm-registry.json", keys)
     url = f"http://127.0.0.1:{port}/mcp"
     where = {} if is_rewritten else {"port": port}
-    gateway = stand.gateway(upstream, "-r", registry, origin=f"http://127.0.0.1:{port}", **where)
+    gateway = harness.gateway(upstream, "-r", registry, origin=f"http://127.0.0.1:{port}", **where)
     if is_rewritten:
-        stand.closing(Rewriter(port, gateway).server.shutdown)
+        harness.closing(Rewriter(port, gateway).server.shutdown)
     # What is signed 55 seconds ahead lies after the floor of the new store from its sixth second on.
     time.sleep(max(0.0, gateway.begun + 6.5 - time.monotonic()))
     return report(url, npm)
@@ -152,8 +152,8 @@ def check(found: dict, name: str, is_rewritten: bool) -> None:
         assert (passed, status, code) == (True, 401, expected), (passed, status, code, expected)
 
 
-def cases(stand: Stand, npm: Path):
-    upstream = stand.upstream()
+def cases(harness: Harness, npm: Path):
+    upstream = harness.upstream()
     folder = next(npm.glob("node_modules/@adcp/sdk/compliance/cache/3.*[0-9]/test-vectors/request-signing"))
     names = sorted(f"{path.parent.name}/{path.stem}" for path in folder.glob("*itive/*.json")) + sorted(
         f"{path.parent.name}/{path.stem}" for path in folder.glob("negative/*.json")
@@ -163,7 +163,7 @@ def cases(stand: Stand, npm: Path):
 
         def case(name: str, found: dict = found, is_rewritten: bool = is_rewritten) -> None:
             if not found:
-                found.update(graded(stand, upstream, npm, is_rewritten))
+                found.update(graded(harness, upstream, npm, is_rewritten))
                 assert sorted(found) == sorted(names), set(found) ^ set(names)
             check(found, name, is_rewritten)
 

@@ -7,13 +7,13 @@ from adcp.signing import StaticJwksResolver, VerifierCapability, VerifyOptions, 
 from adcp.signing.errors import SignatureVerificationError
 
 import vectors
-from stand import CALL, Signer
+from harness import CALL, Signer
 
 URL = "https://seller.example.com/mcp?b=2&a=1"
 KIDS = ("test-ed25519-2026", "test-es256-2026")
 
 
-def theirs_ours(stand, kid: str) -> None:
+def theirs_ours(harness, kid: str) -> None:
     signer = Signer(kid)
     headers = {"Content-Type": "application/json", "Host": "seller.example.com"}
     signed = sign_request(
@@ -26,10 +26,10 @@ def theirs_ours(stand, kid: str) -> None:
         lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
-    registry = stand.file("jwks.json", {"keys": [{k: v for k, v in signer.jwk.items() if k != "$comment"}]})
+    registry = harness.file("jwks.json", {"keys": [{k: v for k, v in signer.jwk.items() if k != "$comment"}]})
 
     def verdict(content: bytes) -> dict:
-        return json.loads(stand.run("verify", "--json", "--profile", "adcp", "-r", registry, stand.file("theirs", content)).stdout)
+        return json.loads(harness.run("verify", "--json", "--profile", "adcp", "-r", registry, harness.file("theirs", content)).stdout)
 
     assert verdict(capture())["verdict"] == "accepted", verdict(capture())
     assert verdict(capture("/x/../mcp?b=2&a=1"))["verdict"] == "accepted"
@@ -37,14 +37,14 @@ def theirs_ours(stand, kid: str) -> None:
     assert verdict(capture(body=CALL + b" "))["profile_code"] == "request_signature_digest_mismatch"
 
 
-def ours_theirs(stand, kid: str, url: str) -> None:
+def ours_theirs(harness, kid: str, url: str) -> None:
     signer = Signer(kid)
     secret = {k: v for k, v in signer.jwk.items() if k in ("kty", "crv", "x", "y")} | {"d": signer.jwk["_private_d_for_test_only"]}
-    key = stand.folder / f"{kid}.json"
+    key = harness.folder / f"{kid}.json"
     if not key.exists():
-        done = stand.run("keygen", "--no-passphrase", "--import", stand.file(f"{kid}.jwk", secret), "-o", key)
+        done = harness.run("keygen", "--no-passphrase", "--import", harness.file(f"{kid}.jwk", secret), "-o", key)
         assert done.returncode == 0, done.stderr.decode()
-    done = stand.run("sign", "--json", "--profile", "adcp", "--keyid", kid, "-k", key, "--url", url, stand.file("call", CALL))
+    done = harness.run("sign", "--json", "--profile", "adcp", "--keyid", kid, "-k", key, "--url", url, harness.file("call", CALL))
     assert done.returncode == 0, done.stderr.decode()
     signed = json.loads(done.stdout)
     assert signed["covered"] == ["@method", "@target-uri", "@authority", "content-type", "content-digest"], signed
@@ -66,8 +66,8 @@ def ours_theirs(stand, kid: str, url: str) -> None:
         raise AssertionError("their verifier accepted another target")
 
 
-def cases(stand):
+def cases(harness):
     for kid in KIDS:
-        yield f"their signer, our verifier, {kid}", lambda kid=kid: theirs_ours(stand, kid)
+        yield f"their signer, our verifier, {kid}", lambda kid=kid: theirs_ours(harness, kid)
         for url in (URL, "https://Seller.Example.com:443/a/./b/../%7Ec%2fd?x=%7e"):
-            yield f"our signer, their verifier, {kid}, {url}", lambda kid=kid, url=url: ours_theirs(stand, kid, url)
+            yield f"our signer, their verifier, {kid}, {url}", lambda kid=kid, url=url: ours_theirs(harness, kid, url)

@@ -15,16 +15,16 @@ import gateway
 import grader
 import peers
 import vectors
-from stand import Stand
+from harness import Harness
 
 
-def cases(stand: Stand, npm: Path):
+def cases(harness: Harness, npm: Path):
     """All cases: (name, callable that raises where it fails)."""
-    yield from vectors.cases(stand)
-    yield from cap.cases(stand)
-    yield from peers.cases(stand)
-    yield from gateway.cases(stand)
-    yield from grader.cases(stand, npm)
+    yield from vectors.cases(harness)
+    yield from cap.cases(harness)
+    yield from peers.cases(harness)
+    yield from gateway.cases(harness)
+    yield from grader.cases(harness, npm)
 
 
 def main() -> int:
@@ -40,9 +40,9 @@ def main() -> int:
 
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="mcpid-adcp-") as folder:
-        stand = Stand(given.mcpid.resolve(), Path(folder))
+        harness = Harness(given.mcpid.resolve(), Path(folder))
         try:
-            for name, case in cases(stand, given.npm.resolve()):
+            for name, case in cases(harness, given.npm.resolve()):
                 if given.only not in name:
                     continue
                 try:
@@ -56,7 +56,7 @@ def main() -> int:
                     passed += 1
                     print(f"ok {name}", flush=True)
         finally:
-            stand.close()
+            harness.close()
     if passed + failed == 0:
         print(f"no case is named like {given.only!r}")
         failed = 1

@@ -49,14 +49,14 @@ def inputs(vector: dict):
     yield "request line", json.dumps(line).encode() + b"\n"
 
 
-def check(stand, vector: dict, form: str, content: bytes) -> None:
+def check(harness, vector: dict, form: str, content: bytes) -> None:
     expected = vector["expected_outcome"]
-    registry = stand.file("trust.json", trust(vector))
-    paths = [stand.file("one", content)]
+    registry = harness.file("trust.json", trust(vector))
+    paths = [harness.file("one", content)]
     if vector.get("test_harness_state", {}).get("replay_cache_entries"):
         # The vector's own request, once before it: of two equal nonces in one run the second is a replay.
-        paths.append(stand.file("again", content))
-    done = stand.run(
+        paths.append(harness.file("again", content))
+    done = harness.run(
         "verify", "--json", "--profile", "adcp", "--at", f"@{vector['reference_now']}", "-r", registry, *paths
     )
     verdicts = [json.loads(line) for line in done.stdout.splitlines()]
@@ -72,26 +72,26 @@ def check(stand, vector: dict, form: str, content: bytes) -> None:
         assert verdict["code"] and verdict["code"] != found, verdict
 
 
-def cases(stand):
+def cases(harness):
     for kind in ("positive", "negative"):
         for path in sorted((FOLDER / "profile-3.2" / kind).glob("*.json")):
             vector = json.loads(path.read_text())
             if "replay_cache_per_keyid_cap_hit" in vector.get("test_harness_state", {}):
                 continue  # in cap.py
             for form, content in inputs(vector):
-                yield f"vector {kind}/{path.stem}, {form}", lambda v=vector, f=form, c=content: check(stand, v, f, c)
+                yield f"vector {kind}/{path.stem}, {form}", lambda v=vector, f=form, c=content: check(harness, v, f, c)
     canonical = json.loads((FOLDER / "canonicalization.json").read_text())
     for case in canonical["cases"]:
-        yield f"canonicalisation {case['name']}", lambda case=case: check_url(stand, case)
+        yield f"canonicalisation {case['name']}", lambda case=case: check_url(harness, case)
 
 
-def check_url(stand, case: dict) -> None:
-    key = stand.folder / "key.json"
+def check_url(harness, case: dict) -> None:
+    key = harness.folder / "key.json"
     if not key.exists():
-        done = stand.run("keygen", "--no-passphrase", "-o", key)
+        done = harness.run("keygen", "--no-passphrase", "-o", key)
         assert done.returncode == 0, done.stderr
     url = case["input_url"]
-    done = stand.run("sign", "--json", "--profile", "adcp", "-k", key, "--url", url, stdin=b"{}")
+    done = harness.run("sign", "--json", "--profile", "adcp", "-k", key, "--url", url, stdin=b"{}")
     if case.get("reject"):
         assert done.returncode == 2, done.stdout
         return

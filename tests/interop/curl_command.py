@@ -11,7 +11,7 @@ import threading
 
 from request import Request, tampered
 from signatures import CALL
-from servers import Stand
+from servers import Harness
 
 
 class Recorder:
@@ -99,34 +99,34 @@ HEADERS = [
 ]
 
 
-def sent(stand: Stand, recorder: Recorder, *flags, url: str, stdin: bytes = b"") -> tuple[Request, bytes]:
+def sent(harness: Harness, recorder: Recorder, *flags, url: str, stdin: bytes = b"") -> tuple[Request, bytes]:
     """Runs the printed command. Returns the received bytes and the command."""
-    signed = stand.mcpid("sign", "-k", stand.ours.file, "--url", url, "--format", "curl", *flags, stdin=stdin)
+    signed = harness.mcpid("sign", "-k", harness.ours.file, "--url", url, "--format", "curl", *flags, stdin=stdin)
     script = signed.expect(0).out
     before = len(recorder.raw)
     # bash reads the command from a file, so that stdin is free for the body.
-    stand.command("bash", stand.write("send.sh", script), stdin=stdin).expect(0)
+    harness.command("bash", harness.write("send.sh", script), stdin=stdin).expect(0)
     (raw,) = recorder.raw[before:]
     return Request.parse(raw), raw
 
 
-def accepted(stand: Stand, raw: bytes, *flags) -> None:
-    verdict = stand.verify(raw, "-r", stand.trust, *flags)
+def accepted(harness: Harness, raw: bytes, *flags) -> None:
+    verdict = harness.verify(raw, "-r", harness.trust, *flags)
     assert verdict["status"] == "verified", verdict
     for changed, twin in tampered(Request.parse(raw)).items():
-        refused = stand.verify(twin.wire(), "-r", stand.trust, *flags, code=1)
+        refused = harness.verify(twin.wire(), "-r", harness.trust, *flags, code=1)
         assert refused["verdict"] == "rejected", (changed, refused)
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     recorder = Recorder()
     origin = f"http://127.0.0.1:{recorder.port}"
 
     def body_case(content: bytes, name: str):
-        stand.write(name, content)
-        got, raw = sent(stand, recorder, "--", name, url=f"{origin}/mcp")
+        harness.write(name, content)
+        got, raw = sent(harness, recorder, "--", name, url=f"{origin}/mcp")
         assert got.body == content, f"{len(got.body)} bytes arrived"
-        accepted(stand, raw)
+        accepted(harness, raw)
 
     for what, content in BODIES.items():
         name = "body.json" if what in ("a tools/call", "a last newline") else "body.bin"
@@ -135,51 +135,51 @@ def cases(stand: Stand):
         yield f"curl sends a file named {name}", lambda name=name: body_case(CALL, name)
 
     def from_stdin():
-        got, raw = sent(stand, recorder, "-", url=f"{origin}/mcp", stdin=CALL)
+        got, raw = sent(harness, recorder, "-", url=f"{origin}/mcp", stdin=CALL)
         assert got.body == CALL
-        accepted(stand, raw)
+        accepted(harness, raw)
 
     yield "curl sends what it reads from stdin", from_stdin
 
     for target in TARGETS:
 
         def target_case(target=target):
-            stand.write("body.json", CALL)
-            got, raw = sent(stand, recorder, "body.json", url=origin + target)
+            harness.write("body.json", CALL)
+            got, raw = sent(harness, recorder, "body.json", url=origin + target)
             shown = raw.split(b" ")[1].decode()
             # An empty path is sent as "/" (RFC 9110 section 4.2.3).
             expected = target if target.startswith("/") else f"/{target}"
             assert shown == expected, f"{shown} was sent"
-            accepted(stand, raw)
+            accepted(harness, raw)
 
         yield f"curl sends the target {target or 'of no path'}", target_case
 
     for name, value in HEADERS:
 
         def header_case(name=name, value=value):
-            stand.write("body.json", CALL)
+            harness.write("body.json", CALL)
             flags = ("-H", f"{name}: {value}", "--cover", name.lower(), "body.json")
-            got, raw = sent(stand, recorder, *flags, url=f"{origin}/mcp")
+            got, raw = sent(harness, recorder, *flags, url=f"{origin}/mcp")
             lines = [v for n, v in got.headers if n.lower() == name.lower()]
             assert lines == [value], f"{lines} arrived"
-            accepted(stand, raw)
+            accepted(harness, raw)
 
         yield f"curl sends {name}: {value}", header_case
 
     def method_case(method: str):
-        got, raw = sent(stand, recorder, "--method", method, url=f"{origin}/mcp")
+        got, raw = sent(harness, recorder, "--method", method, url=f"{origin}/mcp")
         assert (got.method, got.body) == (method, b""), got
-        accepted(stand, raw)
+        accepted(harness, raw)
 
     for method in ("GET", "HEAD", "DELETE"):
         yield f"curl sends a {method} without a body", lambda method=method: method_case(method)
 
     def replayed():
         """One run judges the recording twice: the second is a replay."""
-        stand.write("body.json", CALL)
-        _, raw = sent(stand, recorder, "body.json", url=f"{origin}/mcp")
-        file = stand.write("recorded.http", raw)
-        done = stand.mcpid("verify", "--json", "-r", stand.trust, file, file).expect(1)
+        harness.write("body.json", CALL)
+        _, raw = sent(harness, recorder, "body.json", url=f"{origin}/mcp")
+        file = harness.write("recorded.http", raw)
+        done = harness.mcpid("verify", "--json", "-r", harness.trust, file, file).expect(1)
         first, second = map(json.loads, done.out.splitlines())
         assert first["status"] == "verified" and second["code"] == "nonce_replayed", (first, second)
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from joserfc.jwk import OKPKey
 
 from signatures import MESSAGES
-from servers import Key, Stand, unbase64url
+from servers import Key, Harness, unbase64url
 
 PASSPHRASE = "korrekt pferd batterie ✓".encode()
 
@@ -59,12 +59,12 @@ def cipher(file: dict, passphrase: bytes) -> tuple[ChaCha20Poly1305, bytes, byte
     return ChaCha20Poly1305(hchacha20(key, nonce[:16])), bytes(4) + nonce[16:], aad
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     def opened():
-        passphrase = stand.write("passphrase", PASSPHRASE + b"\n")
-        path = stand.folder / "sealed.json"
+        passphrase = harness.write("passphrase", PASSPHRASE + b"\n")
+        path = harness.folder / "sealed.json"
         flags = ("--name", "sealed", "--passphrase-file", passphrase, "-o", path)
-        key_id = stand.mcpid("keygen", *flags).expect(0).text
+        key_id = harness.mcpid("keygen", *flags).expect(0).text
         file = json.loads(path.read_bytes())
         assert (file["kdf"]["memory_kib"], file["kdf"]["passes"], file["kdf"]["lanes"]) == (65536, 3, 1), file["kdf"]
         aead, nonce, aad = cipher(file, PASSPHRASE)
@@ -94,17 +94,17 @@ def cases(stand: Stand):
         }
         aead, nonce, aad = cipher(file, PASSPHRASE)
         file["secret"] = base64url(aead.encrypt(nonce, private.private_bytes_raw(), aad))
-        path = stand.write("theirs.json", json.dumps(file, ensure_ascii=False, indent=2).encode())
-        passphrase = stand.write("passphrase", PASSPHRASE)
+        path = harness.write("theirs.json", json.dumps(file, ensure_ascii=False, indent=2).encode())
+        passphrase = harness.write("passphrase", PASSPHRASE)
         key = Key("sealed", path, kid, private)
         message = MESSAGES["bytes"]
         flags = ("--url", message.url, "--passphrase-file", passphrase)
-        signed = stand.sign(key, *flags, body=message.body)
-        trust = stand.write("sealed-trust.json", stand.mcpid("export", "-k", path, "--format", "jwks").expect(0).out)
-        assert stand.verify(signed.wire(), "-r", trust)["status"] == "verified"
+        signed = harness.sign(key, *flags, body=message.body)
+        trust = harness.write("sealed-trust.json", harness.mcpid("export", "-k", path, "--format", "jwks").expect(0).out)
+        assert harness.verify(signed.wire(), "-r", trust)["status"] == "verified"
         # The name is authenticated, so a file with another name does not open.
-        renamed = stand.write("renamed.json", json.dumps({**file, "name": "someone else"}).encode())
+        renamed = harness.write("renamed.json", json.dumps({**file, "name": "someone else"}).encode())
         wrong = ("sign", "-k", renamed, "--passphrase-file", passphrase, "--url", message.url, "-")
-        stand.mcpid(*wrong, stdin=b"x").expect(4)
+        harness.mcpid(*wrong, stdin=b"x").expect(4)
 
     yield "a keyfile that other code sealed is opened, and is what was authenticated", sealed

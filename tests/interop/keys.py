@@ -10,7 +10,7 @@ from joserfc.jwk import KeySet, OKPKey
 from jwcrypto.jwk import JWK, JWKSet
 
 from signatures import MESSAGES
-from servers import Key, Stand, unbase64url
+from servers import Key, Harness, unbase64url
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -22,13 +22,13 @@ def unbase58(text: str) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
-def export(stand: Stand, key: Key, what: str, *flags) -> str:
-    return stand.mcpid("export", "-k", key.file, "--format", what, *flags).expect(0).text
+def export(harness: Harness, key: Key, what: str, *flags) -> str:
+    return harness.mcpid("export", "-k", key.file, "--format", what, *flags).expect(0).text
 
 
-def exports(stand: Stand, key: Key):
+def exports(harness: Harness, key: Key):
     def jwk():
-        text = export(stand, key, "jwk")
+        text = export(harness, key, "jwk")
         members = json.loads(text)
         assert "d" not in members and "alg" not in members, members
         theirs = OKPKey.import_key(members)
@@ -39,13 +39,13 @@ def exports(stand: Stand, key: Key):
     yield "joserfc and jwcrypto read the JWK", jwk
 
     def jwk_alg():
-        members = json.loads(export(stand, key, "jwk", "--jwk-alg", "EdDSA"))
+        members = json.loads(export(harness, key, "jwk", "--jwk-alg", "EdDSA"))
         assert members["alg"] == "EdDSA" and OKPKey.import_key(members).thumbprint() == key.id
 
     yield "joserfc reads the JWK with an alg", jwk_alg
 
     def jwks():
-        text = export(stand, key, "jwks")
+        text = export(harness, key, "jwks")
         (theirs,) = KeySet.import_key_set(json.loads(text)).keys
         assert theirs.kid == key.id and theirs.thumbprint() == key.id
         assert JWKSet.from_json(text).get_key(key.id).thumbprint() == key.id
@@ -53,23 +53,23 @@ def exports(stand: Stand, key: Key):
     yield "joserfc and jwcrypto read the JWKS", jwks
 
     def pem():
-        text = export(stand, key, "pem")
+        text = export(harness, key, "pem")
         assert form.load_pem_public_key(text.encode()).public_bytes_raw() == key.public
-        file = stand.write("exported.pem", text.encode() + b"\n")
-        printed = stand.command("openssl", "pkey", "-pubin", "-in", file, "-noout", "-text").expect(0).text
+        file = harness.write("exported.pem", text.encode() + b"\n")
+        printed = harness.command("openssl", "pkey", "-pubin", "-in", file, "-noout", "-text").expect(0).text
         shown = "".join(printed.split("pub:")[1].split()).replace(":", "")
         assert bytes.fromhex(shown) == key.public, printed
-        again = stand.command("openssl", "pkey", "-pubin", "-in", file).expect(0).text
+        again = harness.command("openssl", "pkey", "-pubin", "-in", file).expect(0).text
         assert again == text, "openssl writes another PEM of it"
         assert JWK.from_pem(text.encode()).thumbprint() == key.id
 
     yield "openssl pkey -pubin and jwcrypto read the PEM", pem
 
     def openssh():
-        text = export(stand, key, "openssh")
+        text = export(harness, key, "openssh")
         assert form.load_ssh_public_key(text.encode()).public_bytes_raw() == key.public
-        file = stand.write("exported.pub", text.encode() + b"\n")
-        printed = stand.command("ssh-keygen", "-l", "-f", file).expect(0).text
+        file = harness.write("exported.pub", text.encode() + b"\n")
+        printed = harness.command("ssh-keygen", "-l", "-f", file).expect(0).text
         blob = base64.b64decode(text.split()[1], validate=True)
         fingerprint = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
         assert printed.startswith(f"256 SHA256:{fingerprint} ") and printed.endswith("(ED25519)"), printed
@@ -77,14 +77,14 @@ def exports(stand: Stand, key: Key):
     yield "ssh-keygen -l reads the OpenSSH line", openssh
 
     def did():
-        text = export(stand, key, "did")
+        text = export(harness, key, "did")
         assert text.startswith("did:key:z") and unbase58(text[9:]) == b"\xed\x01" + key.public, text
 
     yield "the did:key is multicodec ed01 and the key", did
 
     def plain():
-        assert bytes.fromhex(export(stand, key, "hex")) == key.public
-        assert export(stand, key, "thumbprint") == key.id == OKPKey.import_key(key.public_pem).thumbprint()
+        assert bytes.fromhex(export(harness, key, "hex")) == key.public
+        assert export(harness, key, "thumbprint") == key.id == OKPKey.import_key(key.public_pem).thumbprint()
 
     yield "hex and thumbprint are those of the key", plain
 
@@ -92,93 +92,93 @@ def exports(stand: Stand, key: Key):
         seed = key.private.private_bytes_raw()
         secrets = [seed.hex(), base64.b64encode(seed).decode()[:40], base64.urlsafe_b64encode(seed).decode()[:40]]
         for what in ("jwk", "jwks", "pem", "openssh", "did", "hex", "thumbprint"):
-            text = export(stand, key, what)
+            text = export(harness, key, what)
             assert not any(secret in text for secret in secrets), f"{what} shows the seed"
 
     yield "no export shows the private key", nothing_private
 
 
-def imports(stand: Stand):
+def imports(harness: Harness):
     """Checks that an imported key has the public key that its own tool prints."""
 
     def openssl():
-        told = stand.command("openssl", "pkey", "-in", "openssl.pem", "-pubout").expect(0).text
-        assert export(stand, stand.openssls, "pem") == told
+        told = harness.command("openssl", "pkey", "-in", "openssl.pem", "-pubout").expect(0).text
+        assert export(harness, harness.openssls, "pem") == told
 
     yield "a key of openssl genpkey imports", openssl
 
     def ssh():
-        told = stand.command("ssh-keygen", "-y", "-f", "id_ed25519").expect(0).text
-        assert export(stand, stand.sshs, "openssh").split()[:2] == told.split()[:2]
+        told = harness.command("ssh-keygen", "-y", "-f", "id_ed25519").expect(0).text
+        assert export(harness, harness.sshs, "openssh").split()[:2] == told.split()[:2]
 
     yield "a key of ssh-keygen imports", ssh
 
     def jose():
-        told = JWK.from_json((stand.folder / "jose.jwk").read_text())
-        assert stand.joses.id == told.thumbprint()
+        told = JWK.from_json((harness.folder / "jose.jwk").read_text())
+        assert harness.joses.id == told.thumbprint()
 
     yield "a key of jwcrypto imports", jose
 
     def other_kinds():
         # Keys of other kinds are refused, from every tool.
-        stand.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
+        harness.command("openssl", "genpkey", "-algorithm", "x25519", "-out", "x25519.pem").expect(0)
         curve = ("-pkeyopt", "ec_paramgen_curve:P-384")
-        stand.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p384.pem").expect(0)
-        stand.command("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", "id_ecdsa384").expect(0)
-        stand.write("rsa.jwk", JWK.generate(kty="RSA", size=2048).export_private().encode())
+        harness.command("openssl", "genpkey", "-algorithm", "EC", *curve, "-out", "p384.pem").expect(0)
+        harness.command("ssh-keygen", "-q", "-t", "ecdsa", "-b", "384", "-N", "", "-f", "id_ecdsa384").expect(0)
+        harness.write("rsa.jwk", JWK.generate(kty="RSA", size=2048).export_private().encode())
         for source in ("x25519.pem", "p384.pem", "id_ecdsa384", "rsa.jwk"):
-            output = stand.folder / f"{source}.json"
-            done = stand.mcpid("keygen", "--no-passphrase", "-o", output, "--import", source)
+            output = harness.folder / f"{source}.json"
+            done = harness.mcpid("keygen", "--no-passphrase", "-o", output, "--import", source)
             assert done.code in (3, 4) and not output.exists(), (source, done)
 
     yield "keys of other kinds do not import", other_kinds
 
 
-def registry(stand: Stand):
+def registry(harness: Harness):
     def read_by_jose():
-        text = stand.trust.read_text()
-        ids = {k.id for k in stand.keys}
+        text = harness.trust.read_text()
+        ids = {k.id for k in harness.keys}
         assert {k.thumbprint() for k in KeySet.import_key_set(json.loads(text)).keys} == ids
         assert {k.thumbprint() for k in JWKSet.from_json(text)["keys"]} == ids
 
     yield "joserfc and jwcrypto read the trust file", read_by_jose
 
-    key = stand.ours
+    key = harness.ours
     forms = {
         "a keyfile": lambda: key.file,
-        "a JWK of jwcrypto": lambda: stand.write("t.jwk", JWK.from_pem(key.public_pem).export_public().encode()),
-        "a JWKS of joserfc": lambda: stand.write(
+        "a JWK of jwcrypto": lambda: harness.write("t.jwk", JWK.from_pem(key.public_pem).export_public().encode()),
+        "a JWKS of joserfc": lambda: harness.write(
             "t.jwks", json.dumps(KeySet([OKPKey.import_key(key.public_pem)]).as_dict(private=False)).encode()
         ),
-        "a PEM of openssl": lambda: stand.write(
-            "t.pem", stand.command("openssl", "pkey", "-pubout", stdin=key.secret_pem).expect(0).out
+        "a PEM of openssl": lambda: harness.write(
+            "t.pem", harness.command("openssl", "pkey", "-pubout", stdin=key.secret_pem).expect(0).out
         ),
-        "a line of ssh-keygen": lambda: stand.write(
-            "t.pub", stand.command("ssh-keygen", "-y", "-f", ssh_private(stand, key)).expect(0).out
+        "a line of ssh-keygen": lambda: harness.write(
+            "t.pub", harness.command("ssh-keygen", "-y", "-f", ssh_private(harness, key)).expect(0).out
         ),
-        "a did:key": lambda: export(stand, key, "did"),
+        "a did:key": lambda: export(harness, key, "did"),
     }
     for what, make in forms.items():
 
         def case(what=what, make=make):
-            file = stand.folder / f"trust-{what.replace(' ', '-').replace(':', '')}.json"
-            stand.mcpid("trust", "add", "-r", file, "--name", "one", make()).expect(0)
+            file = harness.folder / f"trust-{what.replace(' ', '-').replace(':', '')}.json"
+            harness.mcpid("trust", "add", "-r", file, "--name", "one", make()).expect(0)
             message = MESSAGES["tools/call"]
-            signed = stand.sign(key, "--url", message.url, body=message.body)
-            verdict = stand.verify(signed.wire(), "-r", file)
+            signed = harness.sign(key, "--url", message.url, body=message.body)
+            verdict = harness.verify(signed.wire(), "-r", file)
             assert verdict["key"] == {**verdict["key"], "id": key.id, "name": "one"}, verdict
 
         yield f"{what} can be trusted, and verifies", case
 
 
-def ssh_private(stand: Stand, key: Key):
+def ssh_private(harness: Harness, key: Key):
     text = key.private.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
-    return stand.write("ssh-of-ours", text)
+    return harness.write("ssh-of-ours", text)
 
 
-def cases(stand: Stand):
-    for key in stand.keys:
-        for name, case in exports(stand, key):
+def cases(harness: Harness):
+    for key in harness.keys:
+        for name, case in exports(harness, key):
             yield f"{name}, {key.name}", case
-    yield from imports(stand)
-    yield from registry(stand)
+    yield from imports(harness)
+    yield from registry(harness)

@@ -20,19 +20,19 @@ import signatures
 import ucp
 import witnesses
 from peers import Node, all_peers
-from servers import Stand
+from servers import Harness
 
 
-def cases(stand: Stand, node: Node, aics: Path | None):
+def cases(harness: Harness, node: Node, aics: Path | None):
     """Returns all cases in order: (name, function that raises an error if the case fails)."""
-    yield from keys.cases(stand)
-    yield from keyfile.cases(stand)
-    yield from signatures.cases(stand, all_peers(node))
-    yield from p256.cases(stand, all_peers(node))
-    yield from ucp.cases(stand, all_peers(node)[:2])
-    yield from by_hand.cases(stand)
-    yield from curl_command.cases(stand)
-    yield from witnesses.cases(stand, aics)
+    yield from keys.cases(harness)
+    yield from keyfile.cases(harness)
+    yield from signatures.cases(harness, all_peers(node))
+    yield from p256.cases(harness, all_peers(node))
+    yield from ucp.cases(harness, all_peers(node)[:2])
+    yield from by_hand.cases(harness)
+    yield from curl_command.cases(harness)
+    yield from witnesses.cases(harness, aics)
 
 
 def report(line: str, error: Exception) -> None:
@@ -55,7 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mcpid-interop-") as folder:
         node = Node(given.npm.resolve())
         try:
-            for name, case in cases(Stand(given.mcpid.resolve(), Path(folder)), node, given.aics and given.aics.resolve()):
+            for name, case in cases(Harness(given.mcpid.resolve(), Path(folder)), node, given.aics and given.aics.resolve()):
                 if given.only not in name:
                     continue
                 try:

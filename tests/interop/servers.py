@@ -61,7 +61,7 @@ class Key:
         return self.private.public_key().public_bytes_raw()
 
 
-class Stand:
+class Harness:
     def __init__(self, mcpid: Path, folder: Path):
         self.folder = folder
         self._mcpid = mcpid

@@ -7,7 +7,7 @@ import time
 
 from peers import Refused
 from request import Request, tampered
-from servers import Key, Stand
+from servers import Key, Harness
 
 CALL = json.dumps(
     {
@@ -94,22 +94,22 @@ def identifier(component: str) -> str:
     return f'"{name}";{parameters[0]}' if parameters else name
 
 
-def theirs(stand: Stand, peer, key: Key):
+def theirs(harness: Harness, peer, key: Key):
     """The other implementation signs, and mcpid verifies."""
-    trust = ("-r", stand.trust, "-r", stand.kids)
+    trust = ("-r", harness.trust, "-r", harness.kids)
     for what, message in MESSAGES.items():
         for shape in shapes(key):
 
             def case(message=message, shape=shape):
                 components, parameters = shapes(key)[shape]
                 signed = peer.sign(message.digested(), components, parameters, "sig1", key.secret_pem)
-                verdict = stand.verify(signed.wire(), "--profile", "rfc9421", *trust)
+                verdict = harness.verify(signed.wire(), "--profile", "rfc9421", *trust)
                 assert verdict["verdict"] == "accepted" and verdict["code"] is None, verdict
                 assert verdict["key"]["id"] == key.id and verdict["label"] == "sig1", verdict
                 assert verdict["covered"] == [identifier(c) for c in components], verdict
                 assert (verdict["method"], verdict["target"]) == (message.method, message.url), verdict
                 for changed, twin in tampered(signed).items():
-                    refused = stand.verify(twin.wire(), "--profile", "rfc9421", *trust, code=1)
+                    refused = harness.verify(twin.wire(), "--profile", "rfc9421", *trust, code=1)
                     assert refused["verdict"] == "rejected", (changed, refused)
                     assert refused["code"] == CODES[changed], (changed, refused)
 
@@ -119,10 +119,10 @@ def theirs(stand: Stand, peer, key: Key):
         """Covers all that the profile demands, with a signer that does not know the profile."""
         components, parameters = (*ALWAYS, *MCP_FIELDS), shapes(key)["as mcpid signs"][1]
         signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", key.secret_pem)
-        assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
+        assert harness.verify(signed.wire(), "-r", harness.trust)["status"] == "verified"
         # With one component less, the signature is valid but covers too little.
         bare = peer.sign(MESSAGES["tools/call"].digested(), components[:-1], parameters, "x", key.secret_pem)
-        refused = stand.verify(bare.wire(), "-r", stand.trust, code=1)
+        refused = harness.verify(bare.wire(), "-r", harness.trust, code=1)
         assert refused["code"] == "coverage_insufficient", refused
 
     yield f"{peer.name} signs by the profile mcp, {key.name}", strict
@@ -130,18 +130,18 @@ def theirs(stand: Stand, peer, key: Key):
     def stranger():
         components, parameters = shapes(key)["as mcpid signs"]
         signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", key.secret_pem)
-        other = next(k for k in stand.keys if k.id != key.id)
-        alone = stand.write("alone.json", stand.mcpid("export", "-k", other.file, "--format", "jwks").expect(0).out)
-        refused = stand.verify(signed.wire(), "--profile", "rfc9421", "-r", alone, code=1)
+        other = next(k for k in harness.keys if k.id != key.id)
+        alone = harness.write("alone.json", harness.mcpid("export", "-k", other.file, "--format", "jwks").expect(0).out)
+        refused = harness.verify(signed.wire(), "--profile", "rfc9421", "-r", alone, code=1)
         assert refused["code"] == "key_unknown" and refused["status"] == "unknown_key", refused
 
     yield f"{peer.name} signs with a key we do not know, {key.name}", stranger
 
     def wrong_key():
         components, parameters = shapes(key)["as mcpid signs"]
-        other = next(k for k in stand.keys if k.id != key.id)
+        other = next(k for k in harness.keys if k.id != key.id)
         signed = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "x", other.secret_pem)
-        refused = stand.verify(signed.wire(), "--profile", "rfc9421", *trust, code=1)
+        refused = harness.verify(signed.wire(), "--profile", "rfc9421", *trust, code=1)
         assert refused["code"] == "signature_invalid", refused
 
     yield f"{peer.name} signs with another key than keyid says, {key.name}", wrong_key
@@ -162,24 +162,24 @@ def ways(key: Key) -> dict[str, list[str]]:
     }
 
 
-def ours(stand: Stand, peers, key: Key):
+def ours(harness: Harness, peers, key: Key):
     """mcpid signs, and the other implementation verifies. mcpid must accept the same requests."""
     for what, message in MESSAGES.items():
         for way, flags in ways(key).items():
 
             def case(message=message, flags=flags):
                 url = ("--url", message.url, "--method", message.method)
-                signed = stand.sign(key, *url, *headers_of(message), *flags, body=message.body)
+                signed = harness.sign(key, *url, *headers_of(message), *flags, body=message.body)
                 assert (signed.method, signed.url, signed.body) == (message.method, message.url, message.body)
-                accepted_by_all(stand, peers, key, signed)
+                accepted_by_all(harness, peers, key, signed)
 
             yield f"mcpid signs {what}, {way}, {key.name}", case
 
     def whole_request():
         # The input is a request, and the output is the request with a signature.
-        signed = stand.sign(key, body=MESSAGES["tools/call"].wire())
-        accepted_by_all(stand, peers, key, signed)
-        assert stand.verify(signed.wire(), "-r", stand.trust)["status"] == "verified"
+        signed = harness.sign(key, body=MESSAGES["tools/call"].wire())
+        accepted_by_all(harness, peers, key, signed)
+        assert harness.verify(signed.wire(), "-r", harness.trust)["status"] == "verified"
 
     yield f"mcpid signs a whole request, {key.name}", whole_request
 
@@ -190,7 +190,7 @@ def label_and_tag(signed: Request) -> tuple[str, str | None]:
     return field.split("=")[0], tag
 
 
-def accepted_by_all(stand: Stand, peers, key: Key, signed: Request) -> None:
+def accepted_by_all(harness: Harness, peers, key: Key, signed: Request) -> None:
     label, tag = label_and_tag(signed)
     for peer in peers:
         peer.verify(signed, label, key.public_pem, key.id, tag)
@@ -200,19 +200,19 @@ def accepted_by_all(stand: Stand, peers, key: Key, signed: Request) -> None:
             except Refused:
                 continue
             raise AssertionError(f"{peer.name} accepted another {changed}")
-    verdict = stand.verify(signed.wire(), "--profile", "rfc9421", "-r", stand.trust)
+    verdict = harness.verify(signed.wire(), "--profile", "rfc9421", "-r", harness.trust)
     assert verdict["key"]["id"] == key.id, verdict
 
 
-def together(stand: Stand, peer, key: Key):
+def together(harness: Harness, peer, key: Key):
     """Two signatures of two keys on one request: first the other implementation's, then ours."""
 
     def case():
-        other = next(k for k in stand.keys if k.id != key.id)
+        other = next(k for k in harness.keys if k.id != key.id)
         components, parameters = shapes(other)["as mcpid signs"]
         theirs = peer.sign(MESSAGES["tools/call"].digested(), components, parameters, "peer", other.secret_pem)
-        both = stand.sign(key, body=theirs.wire())
-        labels = stand.verify(both.wire(), "-r", stand.trust)
+        both = harness.sign(key, body=theirs.wire())
+        labels = harness.verify(both.wire(), "-r", harness.trust)
         assert labels["status"] == "verified" and labels["key"]["id"] == key.id, labels
         assert both.header("signature").count(":") == 4, both.header("signature")
         # Without our signature, the other one is still valid. With our signature broken, the profile rfc9421
@@ -221,16 +221,16 @@ def together(stand: Stand, peer, key: Key):
             both.with_headers(("Signature", value))
             for value in [both.header("signature").replace("mcp=:", "mcp=:AAAA", 1)]
         )
-        verdict = stand.verify(ours_broken.wire(), "--profile", "rfc9421", "-r", stand.trust)
+        verdict = harness.verify(ours_broken.wire(), "--profile", "rfc9421", "-r", harness.trust)
         assert verdict["label"] == "peer" and verdict["key"]["id"] == other.id, verdict
 
     yield f"mcpid adds its signature to one of {peer.name}", case
 
 
-def cases(stand: Stand, peers):
+def cases(harness: Harness, peers):
     for peer in peers:
-        yield from theirs(stand, peer, stand.ours)
-    for key in (stand.ours, stand.openssls, stand.sshs):
-        yield from ours(stand, peers, key)
+        yield from theirs(harness, peer, harness.ours)
+    for key in (harness.ours, harness.openssls, harness.sshs):
+        yield from ours(harness, peers, key)
     for peer in peers:
-        yield from together(stand, peer, stand.ours)
+        yield from together(harness, peer, harness.ours)

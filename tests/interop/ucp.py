@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization as form
 
 from peers import Refused
 from request import Request, tampered
-from servers import Key, Stand
+from servers import Key, Harness
 
 AGENT = "https://platform.example/.well-known/ucp"
 CHECKOUT = json.dumps({"line_items": [{"item": {"id": "item_123"}, "quantity": 2}]}).encode()
@@ -28,35 +28,35 @@ COVERED = {
 CODES = {"body": "digest_mismatch"}
 
 
-def keys(stand: Stand) -> dict[str, Key]:
+def keys(harness: Harness) -> dict[str, Key]:
     """A key of each algorithm that the protocol names and that we have."""
-    source = stand.folder / "p256.pem"
-    stand.command(
+    source = harness.folder / "p256.pem"
+    harness.command(
         "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", source
     ).expect(0)
-    p256 = stand.import_key("p256", source, form.load_pem_private_key(source.read_bytes(), None))
-    return {"ed25519": stand.ours, "ecdsa-p256-sha256": p256}
+    p256 = harness.import_key("p256", source, form.load_pem_private_key(source.read_bytes(), None))
+    return {"ed25519": harness.ours, "ecdsa-p256-sha256": p256}
 
 
-def trust(stand: Stand, key: Key, kid: str) -> object:
+def trust(harness: Harness, key: Key, kid: str) -> object:
     """A trust file whose entry has this `kid` and the platform as its client."""
-    jwk = json.loads(stand.mcpid("export", "-k", key.file, "--format", "jwk").expect(0).out)
-    published = stand.write(f"{kid}.jwks.json", json.dumps({"keys": [{**jwk, "kid": kid}]}).encode())
-    file = stand.folder / f"{kid}.trust.json"
-    stand.mcpid("trust", "add", "-r", file, "--kid", kid, "--client-id", AGENT, published).expect(0)
+    jwk = json.loads(harness.mcpid("export", "-k", key.file, "--format", "jwk").expect(0).out)
+    published = harness.write(f"{kid}.jwks.json", json.dumps({"keys": [{**jwk, "kid": kid}]}).encode())
+    file = harness.folder / f"{kid}.trust.json"
+    harness.mcpid("trust", "add", "-r", file, "--kid", kid, "--client-id", AGENT, published).expect(0)
     return file
 
 
-def cases(stand: Stand, peers):
-    for algorithm, key in keys(stand).items():
+def cases(harness: Harness, peers):
+    for algorithm, key in keys(harness).items():
         kid = f"platform-{key.name}"
-        entry = trust(stand, key, kid)
+        entry = trust(harness, key, kid)
         for peer in peers:
-            yield from theirs(stand, peer, key, (algorithm, kid, entry))
-            yield from ours(stand, peer, key, (algorithm, kid, entry))
+            yield from theirs(harness, peer, key, (algorithm, kid, entry))
+            yield from ours(harness, peer, key, (algorithm, kid, entry))
 
 
-def theirs(stand: Stand, peer, key: Key, about):
+def theirs(harness: Harness, peer, key: Key, about):
     """They sign, we verify."""
     algorithm, kid, entry = about
     for message in (POST, GET):
@@ -67,16 +67,16 @@ def theirs(stand: Stand, peer, key: Key, about):
             parameters = {"keyid": kid, "created": int(time.time())}
             signed = peer.sign(digested, covered, parameters, "sig1", key.secret_pem)
             flags = ("--profile", "ucp", "-r", entry)
-            verdict = stand.verify(signed.wire(), *flags)
+            verdict = harness.verify(signed.wire(), *flags)
             assert verdict["verdict"] == "accepted" and verdict["key"]["id"] == key.id, verdict
             for changed, twin in tampered(signed).items():
-                refused = stand.verify(twin.wire(), *flags, code=1)
+                refused = harness.verify(twin.wire(), *flags, code=1)
                 assert refused["code"] == CODES.get(changed, "signature_invalid"), (changed, refused)
 
         yield f"{peer.name} signs a {message.method} by the profile ucp, {algorithm}", case
 
 
-def ours(stand: Stand, peer, key: Key, about):
+def ours(harness: Harness, peer, key: Key, about):
     """We sign, they verify."""
     algorithm, kid, entry = about
     for message in (POST, GET):
@@ -84,8 +84,8 @@ def ours(stand: Stand, peer, key: Key, about):
         def case(message=message):
             headers = [part for name, value in message.headers for part in ("-H", f"{name}: {value}")]
             flags = ("--profile", "ucp", "--keyid", kid, "--url", message.url, "--method", message.method)
-            signed = stand.sign(key, *flags, *headers, body=message.body)
-            assert stand.verify(signed.wire(), "--profile", "ucp", "-r", entry)["verdict"] == "accepted"
+            signed = harness.sign(key, *flags, *headers, body=message.body)
+            assert harness.verify(signed.wire(), "--profile", "ucp", "-r", entry)["verdict"] == "accepted"
             required = COVERED[message.method]
             peer.verify(signed, "sig1", key.public_pem, kid, None, required)
             for changed, twin in tampered(signed).items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-from servers import Done, Stand
+from servers import Done, Harness
 
 ORIGIN = "example.com/audit"
 
@@ -85,11 +85,11 @@ class Witness:
 class Scene:
     """A log, three witnesses that know the log, and a policy that needs two of them."""
 
-    def __init__(self, stand: Stand, aics: Path, name: str):
-        self.stand, self.aics, self.folder = stand, aics, stand.folder / name
+    def __init__(self, harness: Harness, aics: Path, name: str):
+        self.harness, self.aics, self.folder = harness, aics, harness.folder / name
         self.folder.mkdir()
         self.log, self.policy = self.folder / "log", self.folder / "policy"
-        made = stand.mcpid("audit", "init", "--audit", self.log, "--name", ORIGIN).expect(0)
+        made = harness.mcpid("audit", "init", "--audit", self.log, "--name", ORIGIN).expect(0)
         self.log_key = made.text
         self.witnesses = [Witness(aics, self.folder / w, w) for w in ("w1", "w2", "w3")]
         for witness in self.witnesses:
@@ -118,18 +118,18 @@ class Scene:
         url = f"http://127.0.0.1:{port}"
         gateway = subprocess.Popen(
             [
-                self.stand._mcpid, "gateway", "--upstream", f"http://127.0.0.1:{upstream.server_port}/mcp",
+                self.harness._mcpid, "gateway", "--upstream", f"http://127.0.0.1:{upstream.server_port}/mcp",
                 "--listen", f"127.0.0.1:{port}", "--origin", url, "--admin", f"127.0.0.1:{admin}",
-                "--nonces", "memory:", "-r", self.stand.trust, "--audit", log or self.log, *flags,
+                "--nonces", "memory:", "-r", self.harness.trust, "--audit", log or self.log, *flags,
             ],
-            env=self.stand.environment, stdout=subprocess.DEVNULL, stderr=(self.folder / "gateway.err").open("w"),
+            env=self.harness.environment, stdout=subprocess.DEVNULL, stderr=(self.folder / "gateway.err").open("w"),
         )
         try:
             self.until(f"http://127.0.0.1:{admin}/readyz")
             for n in range(count):
                 body = json.dumps({"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": "pay"}})
-                signed = self.stand.sign(
-                    self.stand.ours, "--url", f"{url}/mcp", "-H", "content-type: application/json", body=body.encode()
+                signed = self.harness.sign(
+                    self.harness.ours, "--url", f"{url}/mcp", "-H", "content-type: application/json", body=body.encode()
                 )
                 with socket.create_connection(("127.0.0.1", port)) as connection:
                     connection.sendall(signed.wire())
@@ -154,18 +154,18 @@ class Scene:
         raise AssertionError(f"{url} is not ready")
 
     def ask(self, code: int, log: Path | None = None) -> dict:
-        done = self.stand.mcpid("audit", "witness", log or self.log, "--witness-policy", self.policy, "--json")
+        done = self.harness.mcpid("audit", "witness", log or self.log, "--witness-policy", self.policy, "--json")
         return json.loads(done.expect(code).out)
 
     def outcomes(self, code: int, log: Path | None = None) -> list[str]:
         return [witness["outcome"] for witness in self.ask(code, log)["witnesses"]]
 
     def aics_tlog(self, *arguments) -> Done:
-        return self.stand.command(self.aics / "bin/aics-tlog", *arguments)
+        return self.harness.command(self.aics / "bin/aics-tlog", *arguments)
 
 
-def cosigned_by_the_gateway(stand: Stand, aics: Path):
-    scene = Scene(stand, aics, "witnesses-gateway")
+def cosigned_by_the_gateway(harness: Harness, aics: Path):
+    scene = Scene(harness, aics, "witnesses-gateway")
     with scene.running():
         scene.requests(5, None, "--witness-policy", scene.policy)
         cosigned = scene.log / "checkpoint.cosigned"
@@ -173,8 +173,8 @@ def cosigned_by_the_gateway(stand: Stand, aics: Path):
         assert text.splitlines()[1] == "5" and text.count("\u2014 w") >= 2, text
         scene.ask(0)
         assert cosigned.read_text().count("\u2014 w") == 3
-        done = stand.mcpid(
-            "audit", "verify", "--audit", scene.log, "-r", stand.trust, "--json", "--witness-policy", scene.policy
+        done = harness.mcpid(
+            "audit", "verify", "--audit", scene.log, "-r", harness.trust, "--json", "--witness-policy", scene.policy
         )
         assert json.loads(done.expect(0).out)["witnessed_entries"] == 5
 
@@ -183,12 +183,12 @@ def cosigned_by_the_gateway(stand: Stand, aics: Path):
     for witness in scene.witnesses:
         pins += ["--witness-key", witness.vkey]
     scene.aics_tlog("verify-checkpoint", "--note", cosigned, *pins).expect(0)
-    proof = stand.mcpid("audit", "prove", "--audit", scene.log, "--format", "tlog-proof", "2").expect(0).out.decode()
+    proof = harness.mcpid("audit", "prove", "--audit", scene.log, "--format", "tlog-proof", "2").expect(0).out.decode()
     head, note = proof.split("\n\n", 1)
     magic, extra, index, *hashes = head.splitlines()
     assert (magic, index, note) == ("c2sp.org/tlog-proof@v1", "index 2", cosigned.read_text())
-    leaf = stand.write("leaf", base64.b64decode(extra.removeprefix("extra ")))
-    hashes = stand.write("hashes", "".join(f"{line}\n" for line in hashes).encode())
+    leaf = harness.write("leaf", base64.b64decode(extra.removeprefix("extra ")))
+    hashes = harness.write("hashes", "".join(f"{line}\n" for line in hashes).encode())
     root = note.splitlines()[2]
     inclusion = ("verify-inclusion", "--leaf", leaf, "--size", "5", "--root", root, "--proof", hashes)
     scene.aics_tlog(*inclusion, "--index", "2").expect(0)
@@ -197,14 +197,14 @@ def cosigned_by_the_gateway(stand: Stand, aics: Path):
     tiles = scene.folder / "tiles"
     scene.aics_tlog("build-tiles", "--leaves", entries, "--out", tiles).expect(0)
     for n in range(5):
-        line = stand.write("leaf", entries.read_bytes().split(b"\n")[n])
+        line = harness.write("leaf", entries.read_bytes().split(b"\n")[n])
         in_tiles = ("verify-inclusion", "--tiles", tiles, "--checkpoint", cosigned, *pins, "--leaf", line)
         scene.aics_tlog(*in_tiles, "--index", str(n)).expect(0)
         assert scene.aics_tlog(*in_tiles, "--index", str((n + 1) % 5)).code != 0
 
 
-def killed_and_rolled_back(stand: Stand, aics: Path):
-    scene = Scene(stand, aics, "witnesses-killed")
+def killed_and_rolled_back(harness: Harness, aics: Path):
+    scene = Scene(harness, aics, "witnesses-killed")
     w1, w2, w3 = scene.witnesses
     with scene.running():
         scene.requests(2)
@@ -230,8 +230,8 @@ def killed_and_rolled_back(stand: Stand, aics: Path):
         assert scene.outcomes(5) == ["cosigned", "failed", "failed"]
 
 
-def rolled_back_and_forked(stand: Stand, aics: Path):
-    scene = Scene(stand, aics, "witnesses-forked")
+def rolled_back_and_forked(harness: Harness, aics: Path):
+    scene = Scene(harness, aics, "witnesses-forked")
     with scene.running():
         scene.requests(2)
         copy = scene.folder / "copy"
@@ -249,10 +249,10 @@ def rolled_back_and_forked(stand: Stand, aics: Path):
         assert scene.outcomes(0) == ["cosigned"] * 3
 
 
-def unknown(stand: Stand, aics: Path):
-    scene = Scene(stand, aics, "witnesses-unknown")
+def unknown(harness: Harness, aics: Path):
+    scene = Scene(harness, aics, "witnesses-unknown")
     other = scene.folder / "other"
-    key = stand.mcpid("audit", "init", "--audit", other, "--name", "example.com/other").expect(0).text
+    key = harness.mcpid("audit", "init", "--audit", other, "--name", "example.com/other").expect(0).text
     scene.log_key = key
     scene.write_policy(scene.witnesses)
     with scene.running():
@@ -261,12 +261,12 @@ def unknown(stand: Stand, aics: Path):
 
 
 @contextmanager
-def behind_tls(stand: Stand, witness: Witness):
+def behind_tls(harness: Harness, witness: Witness):
     """Serves TLS for a witness, with a certificate of its own authority."""
     def made(name: str, *more) -> tuple[Path, Path]:
-        chain, secret = stand.folder / f"{name}.pem", stand.folder / f"{name}.key"
+        chain, secret = harness.folder / f"{name}.pem", harness.folder / f"{name}.key"
         new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        stand.command(*new, "-days", "2", "-subj", f"/CN={name}", "-keyout", secret, "-out", chain, *more).expect(0)
+        harness.command(*new, "-days", "2", "-subj", f"/CN={name}", "-keyout", secret, "-out", chain, *more).expect(0)
         return chain, secret
 
     authority, its_key = made("authority")
@@ -298,27 +298,27 @@ def behind_tls(stand: Stand, witness: Witness):
         server.shutdown()
 
 
-def over_tls(stand: Stand, aics: Path):
-    scene = Scene(stand, aics, "witnesses-tls")
+def over_tls(harness: Harness, aics: Path):
+    scene = Scene(harness, aics, "witnesses-tls")
     w1 = scene.witnesses[0]
     w1.start()
     try:
-        with behind_tls(stand, w1) as (port, authority):
+        with behind_tls(harness, w1) as (port, authority):
             scene.policy.write_text(f"log {scene.log_key}\nwitness w1 {w1.vkey} https://localhost:{port}\nquorum w1\n")
             # No authority of this machine signed the certificate.
             assert scene.outcomes(5) == ["failed"]
-            stand.environment["SSL_CERT_FILE"] = str(authority)
+            harness.environment["SSL_CERT_FILE"] = str(authority)
             assert scene.outcomes(0) == ["cosigned"]
     finally:
-        stand.environment.pop("SSL_CERT_FILE", None)
+        harness.environment.pop("SSL_CERT_FILE", None)
         w1.stop()
 
 
-def cases(stand: Stand, aics: Path | None):
+def cases(harness: Harness, aics: Path | None):
     for case in (cosigned_by_the_gateway, killed_and_rolled_back, rolled_back_and_forked, unknown, over_tls):
 
         def run(case=case):
             assert aics, "aics-witness and aics-tlog need Python 3.12 or newer: none in PATH or ~/.pyenv/versions"
-            case(stand, aics)
+            case(harness, aics)
 
         yield f"aics-witness and aics-tlog: {case.__name__.replace('_', ' ')}", run

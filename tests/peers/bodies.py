@@ -8,7 +8,7 @@ import json
 import zlib
 
 from matrix import SERVERS
-from servers import Server, Stand
+from servers import Server, Harness
 from wire import Answer, call, post
 
 POLICY = ["--mode", "permissive", "--strict", "tools/call:delete_*"]
@@ -169,18 +169,18 @@ def ran(server: Server, sent: dict) -> dict[str, str]:
     return {name: calls[token] for name, (token, _) in sent.items() if calls.get(token) == "delete_db"}
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     for name in SERVERS:
 
         def directly(name=name):
-            server = stand.server(name)
+            server = harness.server(name)
             done = ran(server, send_all(server.urls[VARIANT], f"odd-direct-{name}"))
             missing = [body for body in ["as everybody sends it", *RUN[name]] if body not in done]
             assert not missing, f"not run by {name}: {missing}; run: {sorted(done)}"
 
         def behind(name=name):
-            server = stand.server(name)
-            with stand.gateway(server.urls[VARIANT], *POLICY) as gateway:
+            server = harness.server(name)
+            with harness.gateway(server.urls[VARIANT], *POLICY) as gateway:
                 before = server.mark()
                 sent = send_all(gateway.url, f"odd-behind-{name}")
                 done = ran(server, sent)
@@ -195,7 +195,7 @@ def cases(stand: Stand):
                 assert answer.status == 200 and server.calls(f"odd-read-{name}", "read_note"), answer
                 body = plain(f"odd-signed-{name}")
                 fields = [("Host", f"127.0.0.1:{gateway.port}"), ("Content-Type", "application/json")]
-                answer = post(gateway.port, "/mcp", body, fields + stand.key.sign("POST", gateway.url, fields, body))
+                answer = post(gateway.port, "/mcp", body, fields + harness.key.sign("POST", gateway.url, fields, body))
                 assert answer.status == 200 and server.calls(f"odd-signed-{name}", "delete_db"), answer
 
         yield f"odd bodies: some of them run in {name} without a gateway", directly

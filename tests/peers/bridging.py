@@ -14,7 +14,7 @@ from pathlib import Path
 import conformance
 from callers import CLIENTS, inspector, walk
 from matrix import SERVERS, check, direct, in_threads, same, speaks, statuses
-from servers import HERE, VARIANTS, Running, Stand, free_port, listens, until
+from servers import HERE, VARIANTS, Running, Harness, free_port, listens, until
 
 
 META = {
@@ -40,14 +40,14 @@ STEPS = [[1, 3], [2, 3], [3, 3]]
 DISCOVER = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": META}}).encode()
 
 
-def command(stand: Stand, url: str, *flags) -> list[str]:
-    return [str(a) for a in (stand.tools.mcpid, "connect", "-v", "-k", stand.key.file, *flags, url)]
+def command(harness: Harness, url: str, *flags) -> list[str]:
+    return [str(a) for a in (harness.tools.mcpid, "connect", "-v", "-k", harness.key.file, *flags, url)]
 
 
 @contextlib.contextmanager
-def listening(stand: Stand, url: str, *flags, port: int = 0):
+def listening(harness: Harness, url: str, *flags, port: int = 0):
     """Starts the bridge as an HTTP server. Returns the URL that it prints."""
-    running = Running(stand, "connect", command(stand, url, "--listen", f"127.0.0.1:{port}", *flags))
+    running = Running(harness, "connect", command(harness, url, "--listen", f"127.0.0.1:{port}", *flags))
     try:
         yield running.line().strip()
         assert "panicked" not in running.said(), running.said()[-2000:]
@@ -57,29 +57,29 @@ def listening(stand: Stand, url: str, *flags, port: int = 0):
 
 
 @cache
-def redis(stand: Stand) -> str:
+def redis(harness: Harness) -> str:
     """Starts a Redis as a nonce store, and waits until it accepts requests: a new one refuses for half a
     minute."""
     port = free_port()
     flags = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"]
-    Running(stand, "redis", ["redis-server", *flags, "--dir", stand.folder])
+    Running(harness, "redis", ["redis-server", *flags, "--dir", harness.folder])
     until(lambda: listens(port), "redis listens", 10)
-    store, there = f"redis://127.0.0.1:{port}", stand.server("py2").urls["stateless-json"]
-    with stand.gateway(there, nonces=store) as gateway:
+    store, there = f"redis://127.0.0.1:{port}", harness.server("py2").urls["stateless-json"]
+    with harness.gateway(there, nonces=store) as gateway:
         # The server asks the first call to wait, and the bridge waits.
         process = subprocess.run(
-            command(stand, gateway.url), input=DISCOVER, capture_output=True, timeout=90, env=stand.environment
+            command(harness, gateway.url), input=DISCOVER, capture_output=True, timeout=90, env=harness.environment
         )
         assert b'"result"' in process.stdout, process
         assert b"trying again in" in process.stderr, process
     return store
 
 
-def by_stdio(stand: Stand, server: str, variant: str, client: str, url: str, token: str) -> dict:
+def by_stdio(harness: Harness, server: str, variant: str, client: str, url: str, token: str) -> dict:
     process, says = CLIENTS[client]
-    log = stand.log("connect-stdio")
-    job = {**says, "stdio": command(stand, url), "env": stand.environment, "log": str(log)}
-    answer = stand.client(process).do(do="walk", token=token, **job)
+    log = harness.log("connect-stdio")
+    job = {**says, "stdio": command(harness, url), "env": harness.environment, "log": str(log)}
+    answer = harness.client(process).do(do="walk", token=token, **job)
     said = Path(log).read_text(errors="replace") if Path(log).exists() else ""
     assert "ok" in answer, f"{client}: {answer}\n{said[-2000:]}"
     assert "panicked" not in said, said[-2000:]
@@ -90,55 +90,55 @@ def by_stdio(stand: Stand, server: str, variant: str, client: str, url: str, tok
         # If this client reads progress and answer at once, it drops the progress. That happens on a busy
         # machine.
         if found["steps"] == STEPS[: len(found["steps"])]:
-            found["steps"] = ast.literal_eval(direct(stand, server, variant, client)["steps"])
+            found["steps"] = ast.literal_eval(direct(harness, server, variant, client)["steps"])
     return found
 
 
-def both_fronts(stand: Stand, server: str, variant: str, url: str, way: str) -> None:
+def both_fronts(harness: Harness, server: str, variant: str, url: str, way: str) -> None:
     """Runs all clients over stdio and over HTTP against `url`."""
-    with listening(stand, url) as there:
+    with listening(harness, url) as there:
 
         def one(client: str, front: str) -> None:
             token = f"{way}-{front}-{variant}-{client}"
             if front == "stdio":
-                found = by_stdio(stand, server, variant, client, url, token)
+                found = by_stdio(harness, server, variant, client, url, token)
             else:
-                found = walk(stand, client, there, token)
+                found = walk(harness, client, there, token)
             try:
                 check(found, server, variant, client, token)
             except AssertionError as error:
                 raise AssertionError(f"{client} by {front}: {error}") from error
-            found, bare = same(found, token), direct(stand, server, variant, client)
+            found, bare = same(found, token), direct(harness, server, variant, client)
             assert found == bare, f"{client} by {front}: {found}\ndirectly: {bare}"
 
         in_threads([(one, client, front) for client in CLIENTS for front in ("stdio", "http")])
 
 
-def inspected(stand: Stand, url: str, server) -> None:
+def inspected(harness: Harness, url: str, server) -> None:
     """The Inspector's command line starts the bridge as it starts any server, and connects to it by HTTP."""
     call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg"]
-    with listening(stand, url) as there:
-        done = inspector(stand, there, *call, "name=inspected-http")
+    with listening(harness, url) as there:
+        done = inspector(harness, there, *call, "name=inspected-http")
         assert done.returncode == 0 and b"deleted inspected-http" in done.stdout, done
-    launcher = stand.tools.npm / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
-    start = [stand.tools.node, launcher, "--cli", *command(stand, url)]
-    done = stand.command(*start, *call, "name=inspected-stdio", code=None, stdin=subprocess.DEVNULL)
+    launcher = harness.tools.npm / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+    start = [harness.tools.node, launcher, "--cli", *command(harness, url)]
+    done = harness.command(*start, *call, "name=inspected-stdio", code=None, stdin=subprocess.DEVNULL)
     assert done.returncode == 0 and b"deleted inspected-stdio" in done.stdout, done
     for name in ("inspected-http", "inspected-stdio"):
         assert server.calls(name, "delete_db"), name
 
 
-def consented(stand: Stand) -> None:
+def consented(harness: Harness) -> None:
     """Each client is asked for consent in the way of its revision. A yes is executed, a no is not."""
-    server = stand.server("py2")
-    bridge = command(stand, server.urls["stateful-sse"], "--confirm", "tools/call:delete_*", "--confirm-via", "client")
+    server = harness.server("py2")
+    bridge = command(harness, server.urls["stateful-sse"], "--confirm", "tools/call:delete_*", "--confirm-via", "client")
 
     def one(client: str, approve: bool) -> None:
         process, says = CLIENTS[client]
         token = f"asked-{client}-{approve}"
-        log = stand.log("connect-asks")
-        job = {**says, "stdio": bridge, "env": stand.environment, "log": str(log), "tool": "delete_db"}
-        answer = stand.client(process).do(do="try", token=token, approve=approve, **job)
+        log = harness.log("connect-asks")
+        job = {**says, "stdio": bridge, "env": harness.environment, "log": str(log), "tool": "delete_db"}
+        answer = harness.client(process).do(do="try", token=token, approve=approve, **job)
         said = f"{client}: {answer}\n{log.read_text(errors='replace')[-2000:]}"
         if approve:
             assert answer.get("ok", {}).get("answer") == f"deleted {token}", said
@@ -149,28 +149,28 @@ def consented(stand: Stand) -> None:
     in_threads([(one, client, approve) for client in CLIENTS for approve in (True, False)])
 
 
-def scenarios(stand: Stand, suite: str) -> None:
+def scenarios(harness: Harness, suite: str) -> None:
     """Runs the official suite's server scenarios through the proxy and a strict gateway."""
-    with stand.gateway(stand.server("conformance").urls["stateful-sse"]) as gateway:
+    with harness.gateway(harness.server("conformance").urls["stateful-sse"]) as gateway:
         port = free_port()
         # One scenario expects that a page of the server's own origin is accepted.
         own = [word for host in ("127.0.0.1", "localhost") for word in ("--allow-origin", f"http://{host}:{port}")]
-        with listening(stand, gateway.url, *own, port=port) as url:
-            conformance.compare(stand, suite, url)
+        with listening(harness, gateway.url, *own, port=port) as url:
+            conformance.compare(harness, suite, url)
 
 
-def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
+def scenario(harness: Harness, name: str, *bridge) -> tuple[int, int]:
     """Runs a client scenario of the official suite. Returns how many of its checks passed, and how many there
     are."""
-    tools = stand.tools
+    tools = harness.tools
     suite = tools.npm / "node_modules/conformance-2026/dist/index.js"
     client = HERE / "clients/conformant.mjs"
     words = " ".join(str(word) for word in (tools.node, client, tools.npm, *bridge))
     # On a busy machine, the suite sometimes ends with 0 and without output.
     for _ in range(2):
-        done = stand.command(tools.node, suite, "client", "--command", words, "--scenario", name, code=None)
+        done = harness.command(tools.node, suite, "client", "--command", words, "--scenario", name, code=None)
         text = (done.stdout + done.stderr).decode()
-        stand.log(f"scenario-{name}").write_bytes(done.stdout + done.stderr)
+        harness.log(f"scenario-{name}").write_bytes(done.stdout + done.stderr)
         found = re.search(r"Passed: (\d+)/(\d+), (\d+) failed", text)
         if found or text:
             break
@@ -178,43 +178,43 @@ def scenario(stand: Stand, name: str, *bridge) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def clients_scenarios(stand: Stand) -> None:
+def clients_scenarios(harness: Harness) -> None:
     """Runs each scenario without and with the bridge. With the bridge, at least as many checks must pass, and
     most of all checks."""
-    bridge = command(stand, "")[:-1]
+    bridge = command(harness, "")[:-1]
     for name in SCENARIOS:
-        bare, bridged = scenario(stand, name), scenario(stand, name, *bridge)
+        bare, bridged = scenario(harness, name), scenario(harness, name, *bridge)
         assert bridged >= bare, f"{name}: {bare} with nothing between, {bridged} with the bridge"
         assert bridged[0] == bridged[1], f"{name}: {bridged}"
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     for server in SERVERS:
         for variant in VARIANTS:
 
             def directly(server=server, variant=variant):
-                both_fronts(stand, server, variant, stand.server(server).urls[variant], "direct")
+                both_fronts(harness, server, variant, harness.server(server).urls[variant], "direct")
 
             def strict(server=server, variant=variant):
-                there = stand.server(server)
+                there = harness.server(server)
                 # The run without the bridge comes first, because it reaches the server unsigned.
-                in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
-                with stand.gateway(there.urls[variant], "--mode", "strict", nonces=redis(stand)) as gateway:
+                in_threads([(direct, harness, server, variant, client) for client in CLIENTS])
+                with harness.gateway(there.urls[variant], "--mode", "strict", nonces=redis(harness)) as gateway:
                     before = there.mark()
-                    both_fronts(stand, server, variant, gateway.url, "strict")
+                    both_fronts(harness, server, variant, gateway.url, "strict")
                     assert statuses(there, before) == {("verified",)}, statuses(there, before)
 
             yield f"connect, {server} {variant}, both fronts: directly", directly
             yield f"connect, {server} {variant}, both fronts: through a strict gateway with Redis", strict
 
     def inspector_case():
-        there = stand.server("ts1")
-        with stand.gateway(there.urls["stateful-sse"]) as gateway:
-            inspected(stand, gateway.url, there)
+        there = harness.server("ts1")
+        with harness.gateway(there.urls["stateful-sse"]) as gateway:
+            inspected(harness, gateway.url, there)
 
     yield "connect: the Inspector, on stdio and by HTTP", inspector_case
-    yield "connect: every client is asked itself, and its answer counts", lambda: consented(stand)
-    yield "connect: conformance of the client, with the bridge between", lambda: clients_scenarios(stand)
+    yield "connect: every client is asked itself, and its answer counts", lambda: consented(harness)
+    yield "connect: conformance of the client, with the bridge between", lambda: clients_scenarios(harness)
     for suite in conformance.SUITES:
         name = f"connect: conformance of the server, {suite}: the same totals through the proxy and a strict gateway"
-        yield name, lambda suite=suite: scenarios(stand, suite)
+        yield name, lambda suite=suite: scenarios(harness, suite)

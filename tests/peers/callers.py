@@ -2,7 +2,7 @@
 
 import subprocess
 
-from servers import Stand
+from servers import Harness
 
 # By name: (process, additional members of its jobs). py2 and ts2 ask for 2026-07-28 first; the legacy clients
 # do not.
@@ -16,23 +16,23 @@ CLIENTS = {
 }
 
 
-def walk(stand: Stand, client: str, url: str, token: str, **job) -> dict:
+def walk(harness: Harness, client: str, url: str, token: str, **job) -> dict:
     """Returns what `client` got when it called all tools at `url`."""
     process, says = CLIENTS[client]
-    answer = stand.client(process).do(do="walk", url=url, token=token, **{**says, **job})
+    answer = harness.client(process).do(do="walk", url=url, token=token, **{**says, **job})
     if "ok" not in answer:
         raise AssertionError(f"{client} at {url}: {answer}")
     return answer["ok"]
 
 
-def mcp_remote(stand: Stand, url: str) -> dict:
+def mcp_remote(harness: Harness, url: str) -> dict:
     """Returns a job for mcp-remote in place of a URL."""
-    proxy = stand.tools.npm / "node_modules/mcp-remote/dist/proxy.js"
-    command = [stand.tools.node, proxy, url, "--transport", "http-only", "--auth-timeout", "2"]
-    return {"stdio": [str(a) for a in command], "env": stand.environment, "log": str(stand.log("mcp-remote"))}
+    proxy = harness.tools.npm / "node_modules/mcp-remote/dist/proxy.js"
+    command = [harness.tools.node, proxy, url, "--transport", "http-only", "--auth-timeout", "2"]
+    return {"stdio": [str(a) for a in command], "env": harness.environment, "log": str(harness.log("mcp-remote"))}
 
 
-def inspector(stand: Stand, url: str, *more: str) -> subprocess.CompletedProcess:
-    launcher = stand.tools.npm / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
-    command = [stand.tools.node, launcher, "--cli", url, "--transport", "http", *more]
-    return stand.command(*command, code=None, stdin=subprocess.DEVNULL)
+def inspector(harness: Harness, url: str, *more: str) -> subprocess.CompletedProcess:
+    launcher = harness.tools.npm / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+    command = [harness.tools.node, launcher, "--cli", url, "--transport", "http", *more]
+    return harness.command(*command, code=None, stdin=subprocess.DEVNULL)

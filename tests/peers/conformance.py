@@ -5,7 +5,7 @@ scenario must be the same in both runs.
 import re
 from functools import cache
 
-from servers import Stand
+from servers import Harness
 
 # By name: (package, arguments).
 SUITES = {
@@ -15,14 +15,14 @@ SUITES = {
 }
 
 
-def totals(stand: Stand, suite: str, url: str) -> dict[str, tuple[int, int]]:
+def totals(harness: Harness, suite: str, url: str) -> dict[str, tuple[int, int]]:
     """Returns passed and failed checks by scenario, and the sum as "Total"."""
     package, arguments = SUITES[suite]
-    index = stand.tools.npm / "node_modules" / package / "dist/index.js"
+    index = harness.tools.npm / "node_modules" / package / "dist/index.js"
     # The exit code is 1 if any check failed. The failed checks are compared instead.
-    done = stand.command(stand.tools.node, index, "server", "--url", url, *arguments, code=None)
+    done = harness.command(harness.tools.node, index, "server", "--url", url, *arguments, code=None)
     text = done.stdout.decode()
-    stand.log("conformance").write_bytes(done.stdout + done.stderr)
+    harness.log("conformance").write_bytes(done.stdout + done.stderr)
     assert "=== SUMMARY ===" in text, f"exit {done.returncode}: {text[-2000:]}{done.stderr.decode()[-2000:]}"
     summary = text.split("=== SUMMARY ===")[1]
     found = {
@@ -35,28 +35,28 @@ def totals(stand: Stand, suite: str, url: str) -> dict[str, tuple[int, int]]:
 
 
 @cache
-def direct(stand: Stand, suite: str) -> dict[str, tuple[int, int]]:
-    return totals(stand, suite, stand.server("conformance").urls["stateful-sse"])
+def direct(harness: Harness, suite: str) -> dict[str, tuple[int, int]]:
+    return totals(harness, suite, harness.server("conformance").urls["stateful-sse"])
 
 
-def compare(stand: Stand, suite: str, url: str) -> None:
+def compare(harness: Harness, suite: str, url: str) -> None:
     """Runs the suite at `url` in front of the fixture server, and compares the results."""
-    bare, between = direct(stand, suite), totals(stand, suite, url)
+    bare, between = direct(harness, suite), totals(harness, suite, url)
     if bare != between:
         # Some checks fail on a busy machine because of their timing. They run once more, both ways.
-        bare = totals(stand, suite, stand.server("conformance").urls["stateful-sse"])
-        between = totals(stand, suite, url)
+        bare = totals(harness, suite, harness.server("conformance").urls["stateful-sse"])
+        between = totals(harness, suite, url)
     other = [f"{name}: {bare.get(name)} directly, {between.get(name)} here"
              for name in sorted(bare.keys() | between.keys()) if bare.get(name) != between.get(name)]
     assert not other, "\n".join(other)
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     for suite in SUITES:
-        yield f"conformance {suite}: directly", lambda suite=suite: direct(stand, suite)
+        yield f"conformance {suite}: directly", lambda suite=suite: direct(harness, suite)
 
         def permissive(suite=suite):
-            with stand.gateway(stand.server("conformance").urls["stateful-sse"], "--mode", "permissive") as gateway:
-                compare(stand, suite, gateway.url)
+            with harness.gateway(harness.server("conformance").urls["stateful-sse"], "--mode", "permissive") as gateway:
+                compare(harness, suite, gateway.url)
 
         yield f"conformance {suite}: the same totals through a permissive gateway", permissive

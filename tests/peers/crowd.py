@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from faults import READ, request, signed
-from servers import Gateway, Stand, until
+from servers import Gateway, Harness, until
 from upstream import Upstream
 from wire import Connection, ask, call, post
 
@@ -47,11 +47,11 @@ def wave(gateway: Gateway, count: int) -> tuple[int, float]:
             one.close()
 
 
-def idle(stand: Stand) -> None:
+def idle(harness: Harness) -> None:
     count = room_for(IDLE)
     if count < IDLE:
         print(f"    note: {count} connections in place of {IDLE}: the limit on open files allows no more")
-    with Upstream() as upstream, stand.gateway(
+    with Upstream() as upstream, harness.gateway(
         upstream.url, "--max-connections", str(count + 10), "--head-timeout", "60s", "--idle-timeout", "120s"
     ) as gateway:
         assert post(gateway.port, "/mcp", READ).status == 403
@@ -64,13 +64,13 @@ def idle(stand: Stand) -> None:
         assert max(taken) < count * 64 * 1024, taken
         # The allocator keeps its memory in pieces, but the memory does not grow on.
         assert taken[2] < taken[1] * 1.2, taken
-        assert ask(gateway.port, signed(stand, gateway, READ)).status == 200
+        assert ask(gateway.port, signed(harness, gateway, READ)).status == 200
         assert len(upstream.take()) == 1
 
 
-def no_room(stand: Stand) -> None:
+def no_room(harness: Harness) -> None:
     """If more connections than --max-connections are open, the others wait until one is closed."""
-    with Upstream() as upstream, stand.gateway(
+    with Upstream() as upstream, harness.gateway(
         upstream.url, "--mode", "permissive", "--max-connections", "20", "--idle-timeout", "60s"
     ) as gateway:
         crowd = [Connection(gateway.port) for _ in range(20)]
@@ -93,14 +93,14 @@ def served(gateway: Gateway) -> bool:
     return False
 
 
-def same_at_once(stand: Stand) -> None:
+def same_at_once(harness: Harness) -> None:
     """Twenty connections send one signed request to two gateways with one store. It reaches the server
     once."""
-    with Upstream() as upstream, stand.gateway(upstream.url) as one:
+    with Upstream() as upstream, harness.gateway(upstream.url) as one:
         # The second gateway has the same origin, as behind a load balancer.
-        with stand.gateway(upstream.url, "--origin", one.origin) as two:
+        with harness.gateway(upstream.url, "--origin", one.origin) as two:
             for round in range(5):
-                data = signed(stand, one, call("delete_db", f"once-{round}"))
+                data = signed(harness, one, call("delete_db", f"once-{round}"))
                 with ThreadPoolExecutor(20) as pool:
                     ports = [one.port, two.port] * 10
                     answers = list(pool.map(lambda port: ask(port, data), ports))
@@ -108,18 +108,18 @@ def same_at_once(stand: Stand) -> None:
                 assert len(upstream.take()) == 1
 
 
-def flat(stand: Stand) -> None:
+def flat(harness: Harness) -> None:
     """Sends thousands of requests of all kinds. The memory must be that after the first thousands."""
-    with Upstream() as upstream, stand.gateway(upstream.url) as gateway:
+    with Upstream() as upstream, harness.gateway(upstream.url) as gateway:
 
         def some(count: int) -> None:
             with Connection(gateway.port) as client:
                 for number in range(count):
                     kind = number % 4
                     if kind == 0:
-                        data = signed(stand, gateway, call("read_note", "x" * (number % 50)))
+                        data = signed(harness, gateway, call("read_note", "x" * (number % 50)))
                     elif kind == 1:
-                        data = signed(stand, gateway, READ, key=stand.stranger)
+                        data = signed(harness, gateway, READ, key=harness.stranger)
                     elif kind == 2:
                         data = request(gateway.port, call("delete_db", f"{number}"), [("Mcp-Session-Id", f"s{number}")])
                     else:
@@ -140,8 +140,8 @@ def flat(stand: Stand) -> None:
         assert last < first + (6 << 20), f"{last - first} bytes more after 4,800 requests"
 
 
-def cases(stand: Stand):
-    yield f"crowd: {IDLE} idle connections, three times", lambda: idle(stand)
-    yield "crowd: more connections than there is room for", lambda: no_room(stand)
-    yield "crowd: one signed request from all sides at once", lambda: same_at_once(stand)
-    yield "crowd: memory stays as it is", lambda: flat(stand)
+def cases(harness: Harness):
+    yield f"crowd: {IDLE} idle connections, three times", lambda: idle(harness)
+    yield "crowd: more connections than there is room for", lambda: no_room(harness)
+    yield "crowd: one signed request from all sides at once", lambda: same_at_once(harness)
+    yield "crowd: memory stays as it is", lambda: flat(harness)

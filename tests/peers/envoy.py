@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import framing
-from servers import HERE, Running, Stand, free_port, listens, until
+from servers import HERE, Running, Harness, free_port, listens, until
 from wire import ACCEPT, JSON, Answer, Connection, call, head
 
 CONFIGURATION = HERE.parents[1] / "contrib/envoy/envoy.yaml"
@@ -93,12 +93,12 @@ class Handler(BaseHTTPRequestHandler):
 class Authz(Running):
     """`mcpid authz` for clients that know the server by Envoy's port."""
 
-    def __init__(self, stand: Stand, public: int, port: int, *flags):
+    def __init__(self, harness: Harness, public: int, port: int, *flags):
         self.port = port
-        self.requests = stand.log("authz-requests")
-        super().__init__(stand, "authz", [
-            stand.tools.mcpid, "authz", "--listen", f"127.0.0.1:{port}", "--origin", f"http://127.0.0.1:{public}",
-            "-r", stand.trust, "--nonces", f"sqlite:{stand.nonces}", "--trusted-proxy", "127.0.0.1",
+        self.requests = harness.log("authz-requests")
+        super().__init__(harness, "authz", [
+            harness.tools.mcpid, "authz", "--listen", f"127.0.0.1:{port}", "--origin", f"http://127.0.0.1:{public}",
+            "-r", harness.trust, "--nonces", f"sqlite:{harness.nonces}", "--trusted-proxy", "127.0.0.1",
             "--log", self.requests, *flags,
         ])
         until(lambda: self.process.poll() is not None or listens(port), "authz listens", 10)
@@ -115,7 +115,7 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 @contextlib.contextmanager
-def envoy(stand: Stand, ports: dict[int, int], *changes: tuple[str, str]):
+def envoy(harness: Harness, ports: dict[int, int], *changes: tuple[str, str]):
     """Envoy with the shipped configuration: these ports, and these changes."""
     text = CONFIGURATION.read_text()
     for theirs, ours in ports.items():
@@ -123,10 +123,10 @@ def envoy(stand: Stand, ports: dict[int, int], *changes: tuple[str, str]):
     text = replaced(text, "http://127.0.0.1:9001", f"http://127.0.0.1:{ports[9001]}")
     for old, new in changes:
         text = replaced(text, old, new)
-    file = stand.log("envoy-configuration").with_suffix(".yaml")
+    file = harness.log("envoy-configuration").with_suffix(".yaml")
     file.write_text(text)
-    program = Path(stand.tools.python2).parent / "envoy"
-    running = Running(stand, "envoy", [
+    program = Path(harness.tools.python2).parent / "envoy"
+    running = Running(harness, "envoy", [
         program, "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning",
     ])
     try:
@@ -143,17 +143,17 @@ def envoy(stand: Stand, ports: dict[int, int], *changes: tuple[str, str]):
 class Shared:
     """One Envoy with authz, and one gateway with the same rules, each before a server of its own."""
 
-    def __init__(self, stand: Stand, *flags, changes: tuple = ()):
-        self.stand, self.context = stand, contextlib.ExitStack()
+    def __init__(self, harness: Harness, *flags, changes: tuple = ()):
+        self.harness, self.context = harness, contextlib.ExitStack()
         self.server, self.other = Recorder(), Recorder()
         self.port, self.authz_port = free_port(), free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.flags = flags
-        self.authz = Authz(stand, self.port, self.authz_port, *flags)
+        self.authz = Authz(harness, self.port, self.authz_port, *flags)
         ports = {8080: self.port, 9902: free_port(), 8000: self.server.server_port, 9001: self.authz_port}
-        self.context.enter_context(envoy(stand, ports, *changes))
+        self.context.enter_context(envoy(harness, ports, *changes))
         before = f"http://127.0.0.1:{self.other.server_port}/mcp"
-        self.gateway = self.context.enter_context(stand.gateway(before, "--origin", self.origin, *flags))
+        self.gateway = self.context.enter_context(harness.gateway(before, "--origin", self.origin, *flags))
 
     def close(self) -> None:
         self.context.close()
@@ -164,7 +164,7 @@ class Shared:
                key=None, host: str = "", **options) -> list[tuple[str, str]]:
         """The fields of a signed request."""
         fields = [("Host", host or f"127.0.0.1:{self.port}"), *([JSON] if body else []), ACCEPT, *more]
-        key = key or self.stand.key
+        key = key or self.harness.key
         return fields + key.sign(method, self.origin + target, fields, body, **options)
 
     def ask(self, data: bytes, method: str = "POST") -> tuple[Answer, list[Received], dict | None]:
@@ -214,7 +214,7 @@ def requests(there: Shared | None) -> dict:
         "a body of 3 MiB": lambda: written(signed(body := b" " * (3 << 20) + CALL), body),
         "unsigned": lambda: written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT]),
         "an unsigned read": lambda: written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT], READ),
-        "a stranger": lambda: written(signed(key=there.stand.stranger)),
+        "a stranger": lambda: written(signed(key=there.harness.stranger)),
         "another body": lambda: written(signed(), CALL.replace(b"outer", b"inner")),
         "a longer body": lambda: written(signed(), CALL + b" "),
         "another method": lambda: written(signed(), method="PUT"),
@@ -295,8 +295,8 @@ def forged(there: Shared) -> None:
             assert answer.status == 200 and len(behind) == 1, f"{name}, {what}: {answer}"
             told = behind[0].told()
             wanted = {
-                "verified": {"mcpid-status": "verified", "mcpid-name": "alice", "mcpid-tag": there.stand.key.id,
-                             "mcpid-key-id": there.stand.key.id},
+                "verified": {"mcpid-status": "verified", "mcpid-name": "alice", "mcpid-tag": there.harness.key.id,
+                             "mcpid-key-id": there.harness.key.id},
                 "unsigned": {"mcpid-status": "unsigned", "mcpid-reason": "signature_missing"},
                 "open": {},
             }[what]
@@ -322,13 +322,13 @@ def repeated(there: Shared) -> None:
         answer, behind, _ = there.ask(data)
         assert (answer.status, answer.reason, behind) == (status, reason, []), f"{what}: {answer}, {behind}"
     # Two signatures on two lines are one dictionary, and fields that are not covered may be repeated.
-    first, second = there.signed(), there.signed(key=there.stand.stranger)
+    first, second = there.signed(), there.signed(key=there.harness.stranger)
     two = [(n, v.replace("mcp=", "two=", 1)) for n, v in second if n in ("Signature-Input", "Signature")]
     answer, behind, _ = there.ask(written([*first, *two, ("Accept", "text/plain"), ("X-A", "1"), ("X-A", "2")]))
     assert answer.status == 200 and behind[0].told()["mcpid-name"] == "alice", answer
 
 
-def bodies(stand: Stand) -> None:
+def bodies(harness: Harness) -> None:
     """A body that is hidden, cut or too long is never verified."""
     shown = "with_request_body:\n                max_request_bytes: 4194304\n                allow_partial_message: false"
     cases = [
@@ -340,7 +340,7 @@ def bodies(stand: Stand) -> None:
          403, "signature_missing", 'allowed_headers: { patterns: [{ safe_regex: { regex: ".*" } }] }'),
     ]
     for what, changes, status, reason, hint in cases:
-        there = Shared(stand, changes=changes)
+        there = Shared(harness, changes=changes)
         try:
             # Not even if the client says that the body is whole.
             for more in [[], [("X-Envoy-Auth-Partial-Body", "false")]]:
@@ -395,9 +395,9 @@ def upgrades(there: Shared) -> None:
         assert all(name != "upgrade" for request in behind for name, _ in request.fields), behind
 
 
-def without_answer(stand: Stand) -> None:
+def without_answer(harness: Harness) -> None:
     """Authz that is down, slow or broken means no; when it is back, requests pass again."""
-    there = Shared(stand, changes=[("timeout: 5s", "timeout: 1s")])
+    there = Shared(harness, changes=[("timeout: 5s", "timeout: 1s")])
     authz, port = there.authz, there.authz_port
 
     def ends_with(status: int, behind: int, what: str) -> None:
@@ -432,7 +432,7 @@ def without_answer(stand: Stand) -> None:
             assert status != 200 and not there.server.take(), f"{answer}: {status}"
             broken.shutdown(socket.SHUT_RDWR)
             thread.join(5)
-    there.authz = Authz(stand, there.port, port, *there.flags)
+    there.authz = Authz(harness, there.port, port, *there.flags)
 
     def back():
         with Connection(there.port, timeout=30) as connection:
@@ -444,7 +444,7 @@ def without_answer(stand: Stand) -> None:
     data = written(there.signed())
     assert there.ask(data)[0].status == 200
     there.authz.end()
-    there.authz = Authz(stand, there.port, port, *there.flags)
+    there.authz = Authz(harness, there.port, port, *there.flags)
     answer, behind, _ = there.ask(data)
     assert (answer.status, answer.reason, behind) == (403, "nonce_replayed", []), answer
     there.close()
@@ -465,9 +465,9 @@ def attacked(there: Shared, name: str, attack: framing.Attack) -> None:
     assert answers.count(200) <= most, f"{answers}, and the gateway {attack.answers}"
 
 
-def cases(stand: Stand):
-    strict = cache(lambda: Shared(stand))
-    policy = cache(lambda: Shared(stand, *POLICY))
+def cases(harness: Harness):
+    strict = cache(lambda: Shared(harness))
+    policy = cache(lambda: Shared(harness, *POLICY))
     for rules, name in [(strict, "strict"), (policy, "policy")]:
         for request in requests(None):
             yield f"envoy, {name}: {request}", lambda rules=rules, request=request: alike(
@@ -480,6 +480,6 @@ def cases(stand: Stand):
     yield "envoy: offers to upgrade are not passed on", lambda: upgrades(strict())
     for name, attack in framing.attacks().items():
         yield f"envoy, framing: {name}", lambda name=name, attack=attack: attacked(policy(), name, attack)
-    yield "envoy: a body that is not shown whole is never verified", lambda: bodies(stand)
-    yield "envoy: authz without an answer means no", lambda: without_answer(stand)
+    yield "envoy: a body that is not shown whole is never verified", lambda: bodies(harness)
+    yield "envoy: authz without an answer means no", lambda: without_answer(harness)
     yield "envoy: authz lived through all that", lambda: (strict().close(), policy().close())

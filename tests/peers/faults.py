@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from callers import CLIENTS
-from servers import Gateway, Stand, free_port, until
+from servers import Gateway, Harness, free_port, until
 from upstream import EVENTS, OK, Upstream, chunk, event, reset
 from wire import ACCEPT, JSON, Answer, Connection, ask, call, head, post
 
@@ -24,25 +24,25 @@ def request(port: int, body: bytes = READ, more: list = ()) -> bytes:
     return head("POST", "/mcp", fields) + body
 
 
-def signed(stand: Stand, gateway: Gateway, body: bytes, *, key=None, fields: list = (), **how) -> bytes:
+def signed(harness: Harness, gateway: Gateway, body: bytes, *, key=None, fields: list = (), **how) -> bytes:
     """Returns a complete signed request for `gateway`."""
     sent = [("Host", f"127.0.0.1:{gateway.port}"), JSON, ACCEPT, *fields]
-    sent += (key or stand.key).sign("POST", gateway.url, sent, body, **how)
+    sent += (key or harness.key).sign("POST", gateway.url, sent, body, **how)
     return head("POST", "/mcp", [*sent, ("Content-Length", str(len(body)))]) + body
 
 
 # ---- the server behind ------------------------------------------------------------------------
 
 
-def down_and_up(stand: Stand) -> None:
+def down_and_up(harness: Harness) -> None:
     port = free_port()
-    with stand.gateway(f"http://127.0.0.1:{port}/mcp", *PERMISSIVE) as gateway:
+    with harness.gateway(f"http://127.0.0.1:{port}/mcp", *PERMISSIVE) as gateway:
         answer = post(gateway.port, "/mcp", READ)
         assert (answer.status, answer.reason) == (502, "upstream_unreachable"), answer
-        with stand.gateway(f"http://127.0.0.1:{port}/mcp", path="/mcp") as strict:
+        with harness.gateway(f"http://127.0.0.1:{port}/mcp", path="/mcp") as strict:
             # In strict mode, a signed request gets the same answer.
             assert post(strict.port, "/mcp", READ).status == 403
-            assert ask(strict.port, signed(stand, strict, READ)).status == 502
+            assert ask(strict.port, signed(harness, strict, READ)).status == 502
         upstream = Upstream(port=port)
         with upstream:
             assert post(gateway.port, "/mcp", READ).status == 200
@@ -50,9 +50,9 @@ def down_and_up(stand: Stand) -> None:
         time.sleep(0.1)
 
 
-def late(stand: Stand) -> None:
+def late(harness: Harness) -> None:
     with Upstream(lambda *_: time.sleep(5)) as upstream, \
-            stand.gateway(upstream.url, *PERMISSIVE, "--answer-timeout", "1s") as gateway:
+            harness.gateway(upstream.url, *PERMISSIVE, "--answer-timeout", "1s") as gateway:
         before = time.monotonic()
         answer = post(gateway.port, "/mcp", READ)
         took = time.monotonic() - before
@@ -76,14 +76,14 @@ NONSENSE = {
 }
 
 
-def nonsense(stand: Stand) -> None:
+def nonsense(harness: Harness) -> None:
     answers = iter(NONSENSE.values())
 
     def answer_and_close(connection, _):
         connection.sendall(next(answers))
         raise StopIteration
 
-    with Upstream(answer_and_close) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+    with Upstream(answer_and_close) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         wrong = []
         for name in NONSENSE:
             answer = post(gateway.port, "/mcp", READ)
@@ -105,7 +105,7 @@ CUT_SHORT = {
 }
 
 
-def cut_short(stand: Stand) -> None:
+def cut_short(harness: Harness) -> None:
     for name, (answer, hard) in CUT_SHORT.items():
 
         def behave(connection, _, answer=answer, hard=hard):
@@ -115,7 +115,7 @@ def cut_short(stand: Stand) -> None:
                 reset(connection)
             raise StopIteration
 
-        with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway, \
+        with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway, \
                 Connection(gateway.port) as client:
             client.send(request(gateway.port))
             with contextlib.suppress(EOFError):
@@ -124,7 +124,7 @@ def cut_short(stand: Stand) -> None:
             assert len(upstream.take()) == 1, f"{name}: sent again"
 
 
-def kept_connection_dies(stand: Stand) -> None:
+def kept_connection_dies(harness: Harness) -> None:
     """The server closes a connection that the gateway keeps. A later request uses a new connection. A request
     that is sent at that moment may fail with an error, but is never sent twice."""
 
@@ -132,7 +132,7 @@ def kept_connection_dies(stand: Stand) -> None:
         connection.sendall(OK)
         raise StopIteration
 
-    with Upstream(once) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+    with Upstream(once) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         for _ in range(5):
             answer = post(gateway.port, "/mcp", READ)
             assert answer.status == 200, answer
@@ -144,7 +144,7 @@ def kept_connection_dies(stand: Stand) -> None:
         assert told.count(200) <= len(upstream.take()) <= 20, told
 
 
-def kept_too_long(stand: Stand) -> None:
+def kept_too_long(harness: Harness) -> None:
     """Python and Node servers close a connection that is unused for 5 seconds. A request that is sent at that
     moment fails, so the gateway must close the connection earlier."""
     last = {}
@@ -155,14 +155,14 @@ def kept_too_long(stand: Stand) -> None:
         last[id(connection)] = time.monotonic()
         connection.sendall(OK)
 
-    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+    with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         assert post(gateway.port, "/mcp", READ).status == 200
         time.sleep(4)
         assert post(gateway.port, "/mcp", READ).status == 200
         assert len(upstream.take()) == 2
 
 
-def streams_at_once(stand: Stand) -> None:
+def streams_at_once(harness: Harness) -> None:
     """Each event arrives when it is sent, and not with the next. An event of 10 MB arrives too."""
     said = []
 
@@ -174,7 +174,7 @@ def streams_at_once(stand: Stand) -> None:
             connection.sendall(event(f"number {number}"))
         connection.sendall(event("x" * 10_000_000) + chunk(b""))
 
-    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway, \
+    with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway, \
             Connection(gateway.port) as client:
         client.send(request(gateway.port)).answer_head()
         for number in range(4):
@@ -185,7 +185,7 @@ def streams_at_once(stand: Stand) -> None:
         assert len(client.until(b"0\r\n\r\n")) > 10_000_000
 
 
-def slow_reader(stand: Stand) -> None:
+def slow_reader(harness: Harness) -> None:
     """A client does not read 64 MiB. The bytes wait in the server and not in the gateway."""
     sent = []
 
@@ -195,7 +195,7 @@ def slow_reader(stand: Stand) -> None:
             connection.sendall(chunk(b"x" * 65536))
             sent.append(65536)
 
-    with Upstream() as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+    with Upstream() as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         assert post(gateway.port, "/mcp", READ).status == 200
         upstream.behave = behave
         before = gateway.resident()
@@ -210,7 +210,7 @@ def slow_reader(stand: Stand) -> None:
 # ---- its clients ------------------------------------------------------------------------------
 
 
-def vanishing(stand: Stand) -> None:
+def vanishing(harness: Harness) -> None:
     """Clients disconnect during a head, during a body, before the answer, and during a stream."""
     streaming = []
 
@@ -230,7 +230,7 @@ def vanishing(stand: Stand) -> None:
             raise StopIteration
         connection.sendall(OK)
 
-    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE) as gateway:
+    with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         whole = request(gateway.port)
         for part in (whole[:20], whole[: len(whole) - len(READ)], whole[:-1]):
             for way in (Connection.close, Connection.vanish):
@@ -251,20 +251,20 @@ def vanishing(stand: Stand) -> None:
         assert post(gateway.port, "/mcp", READ).status == 200
 
 
-def cancels(stand: Stand, server: str, client: str) -> None:
+def cancels(harness: Harness, server: str, client: str) -> None:
     """If a client cancels a call, the tool in the real server stops."""
-    there, token = stand.server(server), f"cancel-{server}-{client}"
+    there, token = harness.server(server), f"cancel-{server}-{client}"
     process, says = CLIENTS[client]
-    with stand.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
-        answer = stand.client(process).do(do="abandon", url=gateway.url, token=token, stay=1, **says)
+    with harness.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
+        answer = harness.client(process).do(do="abandon", url=gateway.url, token=token, stay=1, **says)
         assert "ok" in answer, answer
         until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled", 10)
         assert not there.calls(token, "slow", "finished")
 
 
-def slow_senders(stand: Stand) -> None:
+def slow_senders(harness: Harness) -> None:
     limits = ["--head-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "2s"]
-    with Upstream() as upstream, stand.gateway(upstream.url, *PERMISSIVE, *limits) as gateway:
+    with Upstream() as upstream, harness.gateway(upstream.url, *PERMISSIVE, *limits) as gateway:
         whole = request(gateway.port)
         body = len(whole) - len(READ)
 
@@ -317,13 +317,13 @@ def slow_senders(stand: Stand) -> None:
 # ---- who signs what ---------------------------------------------------------------------------
 
 
-def only_verified(stand: Stand) -> None:
+def only_verified(harness: Harness) -> None:
     """Strict mode: only the first of these requests reaches the server, and only once."""
-    with Upstream() as upstream, stand.gateway(upstream.url) as gateway:
-        good = signed(stand, gateway, READ)
+    with Upstream() as upstream, harness.gateway(upstream.url) as gateway:
+        good = signed(harness, gateway, READ)
         now = int(time.time())
-        fresh = lambda **how: signed(stand, gateway, READ, **how)  # noqa: E731
-        swapped = signed(stand, gateway, READ)
+        fresh = lambda **how: signed(harness, gateway, READ, **how)  # noqa: E731
+        swapped = signed(harness, gateway, READ)
 
         def without(name: bytes) -> bytes:
             return b"\r\n".join(line for line in fresh().split(b"\r\n") if not line.lower().startswith(name))
@@ -336,7 +336,7 @@ def only_verified(stand: Stand) -> None:
             "another body": (fresh().replace(b"read_note", b"delete_db"), 403, "digest_mismatch"),
             "another digest and body": (
                 swapped.split(b"Content-Digest:")[0] + b"Content-Digest:"
-                + signed(stand, gateway, call("delete_db", "fault")).split(b"Content-Digest:")[1].split(b"\r\n")[0] + b"\r\n"
+                + signed(harness, gateway, call("delete_db", "fault")).split(b"Content-Digest:")[1].split(b"\r\n")[0] + b"\r\n"
                 + swapped.split(b"Content-Digest:")[1].split(b"\r\n", 1)[1].split(b"\r\n\r\n")[0] + b"\r\n\r\n"
                 + call("delete_db", "fault"), 403, "key_unknown"),
             "another method": (fresh().replace(b"POST", b"PUT", 1), 403, None),
@@ -346,7 +346,7 @@ def only_verified(stand: Stand) -> None:
             "a header that steers": (fresh().replace(b"\r\n\r\n", b"\r\nMcp-Name: delete_db\r\n\r\n", 1), 403, "coverage_insufficient"),
             "too old": (fresh(created=now - 40), 403, "expired"),
             "too new": (fresh(created=now + 20), 403, "not_yet_valid"),
-            "a stranger's key": (fresh(key=stand.stranger), 403, "key_unknown"),
+            "a stranger's key": (fresh(key=harness.stranger), 403, "key_unknown"),
             "a short nonce": (fresh(nonce="short"), 403, "parameter_invalid"),
             "the digest in another header": (fresh().replace(b"Content-Digest:", b"X-Digest:"), 403, None),
             "for another gateway": (
@@ -356,7 +356,7 @@ def only_verified(stand: Stand) -> None:
         assert answer.status == 200, answer
         (received,) = upstream.take()
         assert received.all("mcpid-status") == ["verified"], received
-        assert received.all("mcpid-key-id") == [stand.key.id] and received.all("mcpid-name") == ["alice"], received
+        assert received.all("mcpid-key-id") == [harness.key.id] and received.all("mcpid-name") == ["alice"], received
         wrong = []
         for name, (data, status, reason) in bad.items():
             answer = ask(gateway.port, data)
@@ -369,23 +369,23 @@ def only_verified(stand: Stand) -> None:
         assert ask(gateway.port, fresh()).status == 200
 
 
-def sessions(stand: Stand) -> None:
+def sessions(harness: Harness) -> None:
     """A session of 2025-11-25 is bound to the key that opened it."""
-    bob = stand.new_key("bob")
-    trust = stand.folder / "two.json"
-    for name, key in (("alice", stand.key), ("bob", bob)):
-        stand.command(stand.tools.mcpid, "trust", "add", "-r", trust, "--name", name, key.file)
-    there = stand.server("py1")
+    bob = harness.new_key("bob")
+    trust = harness.folder / "two.json"
+    for name, key in (("alice", harness.key), ("bob", bob)):
+        harness.command(harness.tools.mcpid, "trust", "add", "-r", trust, "--name", name, key.file)
+    there = harness.server("py1")
     hello = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}}).encode()
     ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
-    with stand.gateway(there.urls["stateful-json"], trust=trust) as gateway:
-        answer = ask(gateway.port, signed(stand, gateway, hello))
+    with harness.gateway(there.urls["stateful-json"], trust=trust) as gateway:
+        answer = ask(gateway.port, signed(harness, gateway, hello))
         session = [("Mcp-Session-Id", answer.headers["mcp-session-id"]), ("MCP-Protocol-Version", "2025-11-25")]
-        assert ask(gateway.port, signed(stand, gateway, ready, fields=session)).status == 202
+        assert ask(gateway.port, signed(harness, gateway, ready, fields=session)).status == 202
         before = there.mark()
-        for key in (bob, stand.stranger):
-            answer = ask(gateway.port, signed(stand, gateway, call("read_note", "stolen"), fields=session, key=key))
+        for key in (bob, harness.stranger):
+            answer = ask(gateway.port, signed(harness, gateway, call("read_note", "stolen"), fields=session, key=key))
             assert answer.status == 403, answer
         assert post(gateway.port, "/mcp", call("read_note", "stolen"), session).status == 403
         fields = [("Host", f"127.0.0.1:{gateway.port}"), ACCEPT, *session]
@@ -393,18 +393,18 @@ def sessions(stand: Stand) -> None:
             data = head(method, "/mcp", fields + bob.sign(method, gateway.url, fields, b""))
             assert ask(gateway.port, data, method).status == 403, method
         assert not there.record("head", before), there.record("head", before)
-        answer = ask(gateway.port, signed(stand, gateway, call("read_note", "own"), fields=session))
+        answer = ask(gateway.port, signed(harness, gateway, call("read_note", "own"), fields=session))
         assert answer.status == 200 and there.calls("own"), answer
-        data = head("DELETE", "/mcp", fields + stand.key.sign("DELETE", gateway.url, fields, b""))
+        data = head("DELETE", "/mcp", fields + harness.key.sign("DELETE", gateway.url, fields, b""))
         assert ask(gateway.port, data, "DELETE").status == 200
 
 
 # ---- operation --------------------------------------------------------------------------------
 
 
-def trust_deleted(stand: Stand) -> None:
-    trust = stand.folder / "comes-and-goes.json"
-    content = stand.trust.read_bytes()
+def trust_deleted(harness: Harness) -> None:
+    trust = harness.folder / "comes-and-goes.json"
+    content = harness.trust.read_bytes()
     admin = free_port()
     trust.touch(0o600)
     trust.write_bytes(content)
@@ -413,46 +413,46 @@ def trust_deleted(stand: Stand) -> None:
         return ask(admin, head("GET", "/readyz", [("Host", f"127.0.0.1:{admin}")]), "GET").status
 
     with Upstream() as upstream, \
-            stand.gateway(upstream.url, "--admin", f"127.0.0.1:{admin}", trust=trust) as gateway:
+            harness.gateway(upstream.url, "--admin", f"127.0.0.1:{admin}", trust=trust) as gateway:
         until(lambda: readiness() == 200, "the gateway is ready", 10)
         for damage in (trust.unlink, lambda: trust.write_text("{")):
             said = len(gateway.said())
             damage()
             until(lambda: readiness() == 503, "the gateway says that it is not ready", 10)
             until(lambda: "comes-and-goes" in gateway.said()[said:], "it says which file", 5)
-            assert ask(gateway.port, signed(stand, gateway, READ)).status == 200, "the old registry is kept"
-            assert ask(gateway.port, signed(stand, gateway, READ, key=stand.stranger)).status == 403
+            assert ask(gateway.port, signed(harness, gateway, READ)).status == 200, "the old registry is kept"
+            assert ask(gateway.port, signed(harness, gateway, READ, key=harness.stranger)).status == 403
             trust.unlink(missing_ok=True)
             trust.touch(0o600)
             trust.write_bytes(content)
             until(lambda: readiness() == 200, "the gateway is ready again", 10)
         # A trust file with fewer keys has an effect at once.
         trust.write_text('{"keys":[]}')
-        until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 403, "the key is forgotten", 10)
+        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 403, "the key is forgotten", 10)
 
 
-def nonce_file(stand: Stand) -> None:
+def nonce_file(harness: Harness) -> None:
     """Another program locks the file of nonces, and then deletes it. No replay is accepted."""
-    file = Path(shutil.copy(stand.nonces, stand.folder / "locked.db"))
-    with Upstream() as upstream, stand.gateway(upstream.url, nonces=f"sqlite:{file}") as gateway:
-        until(lambda: ask(gateway.port, signed(stand, gateway, READ)).status == 200, "the copy is believed", 15)
+    file = Path(shutil.copy(harness.nonces, harness.folder / "locked.db"))
+    with Upstream() as upstream, harness.gateway(upstream.url, nonces=f"sqlite:{file}") as gateway:
+        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 200, "the copy is believed", 15)
         upstream.take()
         with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            answer = ask(gateway.port, signed(stand, gateway, READ))
+            answer = ask(gateway.port, signed(harness, gateway, READ))
             assert (answer.status, answer.reason) == (503, "unavailable") and "retry-after" in answer.headers, answer
             assert not upstream.take()
             other.execute("ROLLBACK")
-        once = signed(stand, gateway, READ)
+        once = signed(harness, gateway, READ)
         assert ask(gateway.port, once).status == 200
         upstream.take()
-        for part in stand.folder.glob("locked.db*"):
+        for part in harness.folder.glob("locked.db*"):
             part.unlink()
         end = time.monotonic() + 15
         while True:
             replayed = ask(gateway.port, once)
             assert replayed.status in (403, 503) and not upstream.take(), replayed
-            if ask(gateway.port, signed(stand, gateway, READ)).status == 200:
+            if ask(gateway.port, signed(harness, gateway, READ)).status == 200:
                 upstream.take()
                 break
             assert time.monotonic() < end, "a new file is never believed"
@@ -460,7 +460,7 @@ def nonce_file(stand: Stand) -> None:
         assert ask(gateway.port, once).status in (403, 503) and not upstream.take()
 
 
-def drains(stand: Stand) -> None:
+def drains(harness: Harness) -> None:
     """After SIGTERM, requests in flight end normally, and new requests are not accepted."""
 
     def behave(connection, _):
@@ -468,7 +468,7 @@ def drains(stand: Stand) -> None:
         time.sleep(1.5)
         connection.sendall(event("two") + chunk(b""))
 
-    with Upstream(behave) as upstream, stand.gateway(upstream.url, *PERMISSIVE, checked=False) as gateway, \
+    with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE, checked=False) as gateway, \
             Connection(gateway.port) as client:
         client.send(request(gateway.port)).answer_head()
         gateway.process.terminate()
@@ -480,7 +480,7 @@ def drains(stand: Stand) -> None:
         assert gateway.process.wait(5) == 0
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     for name, case in {
         "the server is down, comes up": down_and_up,
         "the server is late": late,
@@ -498,6 +498,6 @@ def cases(stand: Stand):
         "the nonce file is locked, and deleted": nonce_file,
         "SIGTERM lets a stream end": drains,
     }.items():
-        yield f"faults: {name}", lambda case=case: case(stand)
+        yield f"faults: {name}", lambda case=case: case(harness)
     for server, client in [("py1", "py1"), ("ts1", "ts1"), ("py2", "py2"), ("py2", "ts2"), ("ts2", "ts2"), ("ts2", "py2"), ("fastmcp", "py2-legacy")]:
-        yield f"faults: {client} cancels a call in {server}", lambda server=server, client=client: cancels(stand, server, client)
+        yield f"faults: {client} cancels a call in {server}", lambda server=server, client=client: cancels(harness, server, client)

@@ -5,7 +5,7 @@ may receive only complete requests in one form, and never the request hidden in 
 from dataclasses import dataclass
 from functools import cache
 
-from servers import Stand
+from servers import Harness
 from upstream import Upstream
 from wire import ACCEPT, JSON, Connection, call, head
 
@@ -181,10 +181,10 @@ def all_answers(port: int, data: bytes, count: int) -> list:
 class Shared:
     """One gateway gets all attacks. The last case checks that it still works."""
 
-    def __init__(self, stand: Stand):
+    def __init__(self, harness: Harness):
         self.upstream = Upstream()
         limits = ["--head-timeout", "2s", "--body-timeout", "2s"]
-        self._context = stand.gateway(self.upstream.url, *POLICY, *limits)
+        self._context = harness.gateway(self.upstream.url, *POLICY, *limits)
         self.gateway = self._context.__enter__()
         self.port = self.gateway.port
 
@@ -192,8 +192,8 @@ class Shared:
         self._context.__exit__(None, None, None)
 
 
-def cases(stand: Stand):
-    shared = cache(lambda: Shared(stand))
+def cases(harness: Harness):
+    shared = cache(lambda: Shared(harness))
     for name, attack in attacks().items():
 
         def attacked(attack=attack):

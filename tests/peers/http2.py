@@ -10,7 +10,7 @@ import h2.events
 import h2.exceptions
 
 from framing import INNER, POLICY, READ, check
-from servers import Stand
+from servers import Harness
 from upstream import Upstream
 
 CLOSED = "reset"
@@ -88,13 +88,13 @@ def heads(us: str) -> dict[str, tuple]:
     }
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     shared: dict = {}
 
     @cache
     def started():
         shared["upstream"] = Upstream()
-        shared["context"] = stand.gateway(shared["upstream"].url, *POLICY)
+        shared["context"] = harness.gateway(shared["upstream"].url, *POLICY)
         return shared["context"].__enter__()
 
     for name in heads(""):

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callers import mcp_remote
-from servers import Stand, Tools
+from servers import Harness, Tools
 
 ROUND = 100
 INITIALIZE = {
@@ -91,15 +91,15 @@ def main() -> None:
     arguments.add_argument("--calls", type=int, default=2000)
     given = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mcpid-latency-"))
-    stand = Stand(Tools(given.mcpid, given.mcpid, given.python2, given.python2, given.npm), folder)
+    harness = Harness(Tools(given.mcpid, given.mcpid, given.python2, given.python2, given.npm), folder)
     try:
-        url = stand.server("ts1").urls["stateless-json"]
-        remote = mcp_remote(stand, url)
-        ours = [str(word) for word in (given.mcpid, "connect", "-k", stand.key.file, url)]
+        url = harness.server("ts1").urls["stateless-json"]
+        remote = mcp_remote(harness, url)
+        ours = [str(word) for word in (given.mcpid, "connect", "-k", harness.key.file, url)]
         ways = {
             "direct": Direct(url),
-            "mcpid connect": Bridge(ours, stand.log("connect"), stand.environment),
-            "mcp-remote": Bridge(remote["stdio"], Path(remote["log"]), stand.environment),
+            "mcpid connect": Bridge(ours, harness.log("connect"), harness.environment),
+            "mcp-remote": Bridge(remote["stdio"], Path(remote["log"]), harness.environment),
         }
         times: dict[str, list[float]] = {name: [] for name in ways}
         number = 0
@@ -119,7 +119,7 @@ def main() -> None:
         for way in ways.values():
             way.end()
     finally:
-        stand.close()
+        harness.close()
         shutil.rmtree(folder, ignore_errors=True)
     found = {name: (statistics.median(t), statistics.quantiles(t, n=100)[98]) for name, t in times.items()}
     base = found["direct"]

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from callers import CLIENTS, inspector, mcp_remote, walk
-from servers import VARIANTS, Server, Stand
+from servers import VARIANTS, Server, Harness
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
 
@@ -42,10 +42,10 @@ def check(found: dict, server: str, variant: str, client: str, token: str) -> No
 
 
 @cache
-def direct(stand: Stand, server: str, variant: str, client: str) -> dict:
+def direct(harness: Harness, server: str, variant: str, client: str) -> dict:
     """Returns what a client gets without a gateway."""
     token = f"direct-{variant}-{client}"
-    found = walk(stand, client, stand.server(server).urls[variant], token)
+    found = walk(harness, client, harness.server(server).urls[variant], token)
     check(found, server, variant, client, token)
     return same(found, token)
 
@@ -69,29 +69,29 @@ def statuses(server: Server, after: int) -> set:
     return {tuple(v for n, v in line["headers"] if n == "mcpid-status") for line in reached}
 
 
-def through(stand: Stand, server: str, variant: str, url: str) -> None:
+def through(harness: Harness, server: str, variant: str, url: str) -> None:
     """All clients at `url` get the same as directly."""
 
     def one(client: str) -> None:
         token = f"through-{url.split(':')[2].split('/')[0]}-{variant}-{client}"
-        found = walk(stand, client, url, token)
+        found = walk(harness, client, url, token)
         check(found, server, variant, client, token)
-        found, bare = same(found, token), direct(stand, server, variant, client)
+        found, bare = same(found, token), direct(harness, server, variant, client)
         assert found == bare, f"{client}: {found}\ndirectly: {bare}"
 
     in_threads([(one, client) for client in CLIENTS])
 
 
-def bridged(stand: Stand, server: str) -> None:
+def bridged(harness: Harness, server: str) -> None:
     """Runs mcp-remote between a client and the gateway, and the Inspector's command line."""
-    there = stand.server(server)
-    with stand.gateway(there.urls["stateful-sse"]) as gateway, stand.signing(gateway.origin) as origin:
+    there = harness.server(server)
+    with harness.gateway(there.urls["stateful-sse"]) as gateway, harness.signing(gateway.origin) as origin:
         before, url = there.mark(), origin + "/mcp"
 
         def remote(process: str, says: dict) -> None:
             token = f"remote-{process}"
-            job = {**says, **mcp_remote(stand, url)}
-            answer = stand.client(process).do(do="walk", token=token, **job)
+            job = {**says, **mcp_remote(harness, url)}
+            answer = harness.client(process).do(do="walk", token=token, **job)
             assert "ok" in answer, f"{answer}\n{Path(job['log']).read_text()[-2000:]}"
             # mcp-remote chooses the revision itself, and drops progress that comes just before the answer.
             found = {**answer["ok"], "protocol": "2025-11-25"}
@@ -99,7 +99,7 @@ def bridged(stand: Stand, server: str) -> None:
 
         def inspect() -> None:
             call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg", "name=inspected"]
-            done = inspector(stand, url, *call)
+            done = inspector(harness, url, *call)
             assert done.returncode == 0 and b"deleted inspected" in done.stdout, done
 
         in_threads([(remote, "ts", {"sdk": 1}), (remote, "py1", {}), (inspect,)])
@@ -107,30 +107,30 @@ def bridged(stand: Stand, server: str) -> None:
         assert statuses(there, before) == {("verified",)}, statuses(there, before)
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     many = f"{len(CLIENTS)} clients"
     for server in SERVERS:
         for variant in VARIANTS:
 
             def directly(server=server, variant=variant):
-                in_threads([(direct, stand, server, variant, client) for client in CLIENTS])
+                in_threads([(direct, harness, server, variant, client) for client in CLIENTS])
 
             def permissive(server=server, variant=variant):
-                there = stand.server(server)
+                there = harness.server(server)
                 before = there.mark()
-                with stand.gateway(there.urls[variant], "--mode", "permissive") as gateway:
-                    through(stand, server, variant, gateway.url)
+                with harness.gateway(there.urls[variant], "--mode", "permissive") as gateway:
+                    through(harness, server, variant, gateway.url)
                 assert statuses(there, before) == {("unsigned",)}, statuses(there, before)
 
             def strict(server=server, variant=variant):
-                there = stand.server(server)
-                with stand.gateway(there.urls[variant]) as gateway, stand.signing(gateway.origin) as origin:
+                there = harness.server(server)
+                with harness.gateway(there.urls[variant]) as gateway, harness.signing(gateway.origin) as origin:
                     before = there.mark()
-                    through(stand, server, variant, origin + "/mcp")
+                    through(harness, server, variant, origin + "/mcp")
                     # Every request is verified, also those for streams and for the end of a session.
                     assert statuses(there, before) == {("verified",)}, statuses(there, before)
 
             yield f"{server} {variant}, {many}: directly", directly
             yield f"{server} {variant}, {many}: through a permissive gateway", permissive
             yield f"{server} {variant}, {many}: signed, through a strict gateway", strict
-        yield f"{server}: mcp-remote and the Inspector, signed, through a strict gateway", lambda server=server: bridged(stand, server)
+        yield f"{server}: mcp-remote and the Inspector, signed, through a strict gateway", lambda server=server: bridged(harness, server)

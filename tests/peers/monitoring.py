@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxies import TlsConnection, certificate
-from servers import HERE, Running, Stand, free_port, listens, until
+from servers import HERE, Running, Harness, free_port, listens, until
 from upstream import Upstream
 from wire import ACCEPT, JSON, call
 from envoy import written
@@ -57,7 +57,7 @@ ILL = [
 ]
 
 
-def fires(stand: Stand) -> None:
+def fires(harness: Harness) -> None:
     """Each alert fires for its own reason, and none for a gateway that is well."""
     groups = []
     names = {alert for alert, _, _ in ILL}
@@ -80,11 +80,11 @@ def fires(stand: Stand) -> None:
         })
     written_in = re.findall(r"- alert: (\w+)", ALERTS.read_text())
     assert set(written_in) == names, set(written_in) ^ names
-    file = stand.folder / "alerts-test.yml"
+    file = harness.folder / "alerts-test.yml"
     # JSON is YAML.
     file.write_text(json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": groups}))
-    stand.command("promtool", "check", "rules", ALERTS)
-    stand.command("promtool", "test", "rules", file)
+    harness.command("promtool", "check", "rules", ALERTS)
+    harness.command("promtool", "test", "rules", file)
 
 
 def witness_key() -> str:
@@ -94,27 +94,27 @@ def witness_key() -> str:
     return f"w.example+{hashed.hex()}+{base64.b64encode(public).decode()}"
 
 
-def resolved(stand: Stand) -> None:
+def resolved(harness: Harness) -> None:
     """Prometheus answers every query, and every name in it is one that a gateway serves."""
-    pair, log, admin, port = certificate(stand), stand.folder / "monitored", free_port(), free_port()
-    made = stand.command(stand.tools.mcpid, "audit", "init", "--audit", log)
-    policy = stand.folder / "monitored-policy"
+    pair, log, admin, port = certificate(harness), harness.folder / "monitored", free_port(), free_port()
+    made = harness.command(harness.tools.mcpid, "audit", "init", "--audit", log)
+    policy = harness.folder / "monitored-policy"
     policy.write_text(f"log {made.stdout.decode().strip()}\nwitness w {witness_key()} http://127.0.0.1:{free_port()}/\nquorum w\n")
     flags = ["--admin", f"127.0.0.1:{admin}", "--audit", log, "--witness-policy", policy, "--mode", "permissive",
              "--strict", "destructive", "--tls-cert", pair.chain, "--tls-key", pair.key]
     server = Upstream()
-    with stand.gateway(server.url, *flags) as gateway:
+    with harness.gateway(server.url, *flags) as gateway:
         origin = f"https://127.0.0.1:{gateway.port}"
         fields = [("Host", f"127.0.0.1:{gateway.port}"), JSON, ACCEPT]
         for body in [call("read_note", "a"), b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}']:
             with TlsConnection(gateway.port, authority=pair.authority) as connection:
                 connection.send(written(fields, body)).answer()
-        folder = stand.folder / "prometheus"
+        folder = harness.folder / "prometheus"
         folder.mkdir()
         (folder / "prometheus.yml").write_text(
             f"global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [{ALERTS}]\n"
             f"scrape_configs: [{{ job_name: mcpid, static_configs: [{{ targets: ['127.0.0.1:{admin}'] }}] }}]\n")
-        prometheus = Running(stand, "prometheus", [
+        prometheus = Running(harness, "prometheus", [
             "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address=127.0.0.1:{port}",
         ])
@@ -158,6 +158,6 @@ def resolved(stand: Stand) -> None:
     server.__exit__()
 
 
-def cases(stand: Stand):
-    yield "alerts: each fires for its own reason", lambda: fires(stand)
-    yield "dashboard and alerts: Prometheus resolves every query", lambda: resolved(stand)
+def cases(harness: Harness):
+    yield "alerts: each fires for its own reason", lambda: fires(harness)
+    yield "dashboard and alerts: Prometheus resolves every query", lambda: resolved(harness)

@@ -23,7 +23,7 @@ from bridging import command
 from callers import CLIENTS
 from envoy import Recorder, replaced, without, written
 from matrix import check, direct, same, statuses
-from servers import HERE, Running, Stand, free_port, listens, until
+from servers import HERE, Running, Harness, free_port, listens, until
 from upstream import EVENTS, Upstream, event
 from wire import ACCEPT, JSON, Answer, Connection, call, head
 
@@ -49,7 +49,7 @@ class Certificate:
 
 
 @cache
-def certificate(stand: Stand) -> Certificate:
+def certificate(harness: Harness) -> Certificate:
     now = datetime.datetime.now(datetime.timezone.utc)
 
     def signed(subject: str, key, issuer: str, by, more: list) -> x509.Certificate:
@@ -75,7 +75,7 @@ def certificate(stand: Stand) -> Certificate:
                 "authority": authority.public_bytes(pem)}
     files = {}
     for name, content in contents.items():
-        files[name] = stand.folder / f"proxy-{name}.pem"
+        files[name] = harness.folder / f"proxy-{name}.pem"
         files[name].write_bytes(content)
     return Certificate(**files)
 
@@ -83,8 +83,8 @@ def certificate(stand: Stand) -> Certificate:
 # ---- the proxies --------------------------------------------------------------------------
 
 
-def nginx(stand: Stand, folder: Path, port: int, gateway: int) -> list:
-    pair = certificate(stand)
+def nginx(harness: Harness, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(harness)
     text = (CONTRIB / "nginx/mcpid.conf").read_text()
     for old, new in [("listen 443 ", f"listen 127.0.0.1:{port} "), ("server 127.0.0.1:8080;", f"server 127.0.0.1:{gateway};"),
                      ("/etc/ssl/mcp.example.com.pem", str(pair.chain)),
@@ -104,18 +104,18 @@ def nginx_with(folder: Path, servers: str) -> list:
     return ["nginx", "-p", folder, "-e", "stderr", "-c", file]
 
 
-def haproxy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
+def haproxy(harness: Harness, folder: Path, port: int, gateway: int) -> list:
     text = (CONTRIB / "haproxy/haproxy.cfg").read_text()
     for old, new in [("bind :443 ", f"bind 127.0.0.1:{port} "), ("gateway 127.0.0.1:8080", f"gateway 127.0.0.1:{gateway}"),
-                     ("/etc/haproxy/mcp.example.com.pem", str(certificate(stand).both))]:
+                     ("/etc/haproxy/mcp.example.com.pem", str(certificate(harness).both))]:
         text = replaced(text, old, new)
     file = folder / "haproxy.cfg"
     file.write_text(text)
     return ["haproxy", "-db", "-f", file]
 
 
-def caddy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
-    pair = certificate(stand)
+def caddy(harness: Harness, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(harness)
     text = (CONTRIB / "caddy/Caddyfile").read_text()
     # The test has a certificate already.
     text = replaced(text, "\nmcp.example.com {", f"\nhttps://127.0.0.1:{port} {{\n\ttls {pair.chain} {pair.key}")
@@ -129,8 +129,8 @@ def caddy_with(folder: Path, text: str) -> list:
     return ["caddy", "run", "--config", file, "--adapter", "caddyfile"]
 
 
-def envoy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
-    pair = certificate(stand)
+def envoy(harness: Harness, folder: Path, port: int, gateway: int) -> list:
+    pair = certificate(harness)
     text = (CONTRIB / "envoy/gateway.yaml").read_text()
     for old, new in [("address: 0.0.0.0, port_value: 443 ", f"address: 127.0.0.1, port_value: {port} "),
                      ("port_value: 8080 ", f"port_value: {gateway} "),
@@ -139,7 +139,7 @@ def envoy(stand: Stand, folder: Path, port: int, gateway: int) -> list:
         text = replaced(text, old, new)
     file = folder / "gateway.yaml"
     file.write_text(text)
-    program = Path(stand.tools.python2).parent / "envoy"
+    program = Path(harness.tools.python2).parent / "envoy"
     return [program, "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
 
 
@@ -147,11 +147,11 @@ PROXIES = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy, "envoy": envoy}
 
 
 @contextlib.contextmanager
-def running(stand: Stand, name: str, port: int, make):
+def running(harness: Harness, name: str, port: int, make):
     """A proxy that listens at `port`. `make` writes its configuration into a folder and returns its command."""
-    folder = stand.log(f"{name}-files").with_suffix("")
+    folder = harness.log(f"{name}-files").with_suffix("")
     folder.mkdir()
-    process = Running(stand, name, make(folder), env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)})
+    process = Running(harness, name, make(folder), env={"HOME": str(folder), "XDG_DATA_HOME": str(folder)})
     try:
         def starts():
             assert process.process.poll() is None, process.said()[-2000:]
@@ -182,28 +182,28 @@ class TlsConnection(Connection):
 class Front:
     """A proxy, the gateway behind it, and a server that records behind that."""
 
-    stand: Stand
+    harness: Harness
     name: str
     server: Upstream = field(default_factory=Upstream)
 
     def __post_init__(self):
         self.context, self.port = contextlib.ExitStack(), free_port()
         self.origin = f"https://127.0.0.1:{self.port}"
-        self.gateway = self.context.enter_context(self.stand.gateway(
+        self.gateway = self.context.enter_context(self.harness.gateway(
             self.server.url, "--origin", self.origin, "--trusted-proxy", "127.0.0.1"))
-        make = lambda folder: PROXIES[self.name](self.stand, folder, self.port, self.gateway.port)
-        self.context.enter_context(running(self.stand, self.name, self.port, make))
+        make = lambda folder: PROXIES[self.name](self.harness, folder, self.port, self.gateway.port)
+        self.context.enter_context(running(self.harness, self.name, self.port, make))
 
     def close(self) -> None:
         self.context.close()
         self.server.__exit__()
 
     def connect(self) -> TlsConnection:
-        return TlsConnection(self.port, timeout=30, authority=certificate(self.stand).authority)
+        return TlsConnection(self.port, timeout=30, authority=certificate(self.harness).authority)
 
     def signed(self, body: bytes = CALL, *, target: str = "/mcp", method: str = "POST", key=None, more: list = ()):
         fields = [("Host", f"127.0.0.1:{self.port}"), *([JSON] if body else []), ACCEPT, *more]
-        return fields + (key or self.stand.key).sign(method, self.origin + target, fields, body)
+        return fields + (key or self.harness.key).sign(method, self.origin + target, fields, body)
 
     def ask(self, data: bytes, method: str = "POST") -> tuple[Answer, list, dict | None]:
         """The answer, what reached the server, and the line of the gateway's log if the request got there."""
@@ -219,20 +219,20 @@ class Front:
 # ---- the cases ----------------------------------------------------------------------------
 
 
-def both_revisions(stand: Stand, name: str) -> None:
+def both_revisions(harness: Harness, name: str) -> None:
     """Clients of both revisions get the same as without proxy and gateway; each request is verified."""
-    server, port = stand.server("py2"), free_port()
-    bare = {client: direct(stand, "py2", "stateful-sse", client) for client in ("py2", "py2-legacy")}
+    server, port = harness.server("py2"), free_port()
+    bare = {client: direct(harness, "py2", "stateful-sse", client) for client in ("py2", "py2-legacy")}
     flags = ["--origin", f"https://127.0.0.1:{port}", "--trusted-proxy", "127.0.0.1"]
-    with stand.gateway(server.urls["stateful-sse"], *flags) as gateway, \
-            running(stand, name, port, lambda folder: PROXIES[name](stand, folder, port, gateway.port)):
+    with harness.gateway(server.urls["stateful-sse"], *flags) as gateway, \
+            running(harness, name, port, lambda folder: PROXIES[name](harness, folder, port, gateway.port)):
         before = server.mark()
         for client in bare:
             process, says = CLIENTS[client]
             token = f"behind-{name}-{client}"
-            bridge = command(stand, f"https://127.0.0.1:{port}/mcp", "--ca", certificate(stand).authority)
-            job = {**says, "stdio": bridge, "env": stand.environment, "log": str(stand.log(f"connect-{name}"))}
-            answer = stand.client(process).do(do="walk", token=token, **job)
+            bridge = command(harness, f"https://127.0.0.1:{port}/mcp", "--ca", certificate(harness).authority)
+            job = {**says, "stdio": bridge, "env": harness.environment, "log": str(harness.log(f"connect-{name}"))}
+            answer = harness.client(process).do(do="walk", token=token, **job)
             assert "ok" in answer, f"{client}: {answer}\n{Path(job['log']).read_text()[-2000:]}"
             found = answer["ok"]
             check(found, "py2", "stateful-sse", client, token)
@@ -259,7 +259,7 @@ def judged(there: Front) -> None:
         assert behind[0].all("mcpid-name") == ["alice"], f"{what}: {behind}"
     for what, data, code, reason in [
         ("unsigned", written([("Host", f"127.0.0.1:{there.port}"), JSON, ACCEPT]), "signature_missing", "signature_missing"),
-        ("a stranger", written(there.signed(key=there.stand.stranger)), "key_unknown", "key_unknown"),
+        ("a stranger", written(there.signed(key=there.harness.stranger)), "key_unknown", "key_unknown"),
         ("another body", written(there.signed(), CALL.replace(b"outer", b"inner")), "digest_mismatch", "digest_mismatch"),
         ("another query", written(there.signed(), target="/mcp?a"), "signature_invalid", "key_unknown"),
         ("a field less", written(without(there.signed(more=[("Mcp-Param-A", "1")]), "mcp-param-a")),
@@ -356,15 +356,15 @@ def streams(there: Front) -> None:
         seen.set()
 
 
-def outage(stand: Stand, name: str) -> None:
+def outage(harness: Harness, name: str) -> None:
     """A gateway that is down means no, and no request is sent twice when it ends one."""
     def close(connection, request):
         raise StopIteration
 
     port, closing = free_port(), Upstream(behave=close)
-    with running(stand, name, port, lambda folder: PROXIES[name](stand, folder, port, closing.port)):
+    with running(harness, name, port, lambda folder: PROXIES[name](harness, folder, port, closing.port)):
         for what, behind in [("one that closes", 1), ("none", 0)]:
-            with TlsConnection(port, timeout=30, authority=certificate(stand).authority) as connection:
+            with TlsConnection(port, timeout=30, authority=certificate(harness).authority) as connection:
                 answer = connection.send(written([("Host", f"127.0.0.1:{port}"), JSON, ACCEPT])).answer()
             assert answer.status in (502, 503), f"{what}: {answer}"
             found = closing.take()
@@ -372,12 +372,12 @@ def outage(stand: Stand, name: str) -> None:
             closing.__exit__()
 
 
-def mistakes(stand: Stand) -> None:
+def mistakes(harness: Harness) -> None:
     """A line of nginx or a flag that is wrong is named in the gateway's log."""
     server = Upstream()
     ports = [free_port() for _ in range(5)]
     keep = "proxy_set_header Host $http_host;"
-    with stand.gateway(server.url, *(flag for port in ports[:4] for flag in ("--origin", f"http://127.0.0.1:{port}")),
+    with harness.gateway(server.url, *(flag for port in ports[:4] for flag in ("--origin", f"http://127.0.0.1:{port}")),
                        "--origin", f"https://127.0.0.1:{ports[4]}") as gateway:
         # nginx names the group of servers as the host.
         group, to = f"upstream gateways {{ server 127.0.0.1:{gateway.port}; }}\n", "proxy_pass http://gateways"
@@ -391,10 +391,10 @@ def mistakes(stand: Stand) -> None:
             ("/mcp", f"location / {{ {to}; {keep} }}", 403, "signature_invalid", "--origin"),
         ]
         text = group + "\n".join(f"server {{ listen 127.0.0.1:{port}; {lines} }}" for port, (_, lines, *_) in zip(ports, wrong))
-        with running(stand, "nginx", ports[-1], lambda folder: nginx_with(folder, text)):
+        with running(harness, "nginx", ports[-1], lambda folder: nginx_with(folder, text)):
             for port, (target, lines, status, reason, hint) in zip(ports, wrong):
                 fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT]
-                fields += stand.key.sign("POST", f"http://127.0.0.1:{port}{target}", fields, CALL)
+                fields += harness.key.sign("POST", f"http://127.0.0.1:{port}{target}", fields, CALL)
                 before = len(gateway.lines())
                 with Connection(port) as connection:
                     answer = connection.send(written(fields, target=target)).answer()
@@ -404,15 +404,15 @@ def mistakes(stand: Stand) -> None:
                 assert hint in line["hint"], f"{lines}: {line}"
 
 
-def asked(stand: Stand) -> None:
+def asked(harness: Harness) -> None:
     """nginx's auth_request and Caddy's forward_auth show authz no body, so nothing is verified behind them."""
     server = Recorder()
     for name, dialect, status, why in [("nginx", "envoy", 403, "signature_invalid"), ("caddy", "traefik", 403, "did not show the whole body")]:
         port, authz_port = free_port(), free_port()
-        log = stand.log("asked-requests")
-        authz = Running(stand, "authz", [
-            stand.tools.mcpid, "authz", "--listen", f"127.0.0.1:{authz_port}", "--dialect", dialect,
-            "--origin", f"http://127.0.0.1:{port}", "-r", stand.trust, "--nonces", f"sqlite:{stand.nonces}",
+        log = harness.log("asked-requests")
+        authz = Running(harness, "authz", [
+            harness.tools.mcpid, "authz", "--listen", f"127.0.0.1:{authz_port}", "--dialect", dialect,
+            "--origin", f"http://127.0.0.1:{port}", "-r", harness.trust, "--nonces", f"sqlite:{harness.nonces}",
             "--log", log,
         ])
         nginx_lines = (
@@ -424,9 +424,9 @@ def asked(stand: Stand) -> None:
         make = {"nginx": lambda folder: nginx_with(folder, nginx_lines), "caddy": lambda folder: caddy_with(folder, caddy_lines)}
         try:
             until(lambda: listens(authz_port), "authz listens", 10)
-            with running(stand, name, port, make[name]):
+            with running(harness, name, port, make[name]):
                 fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT]
-                fields += stand.key.sign("POST", f"http://127.0.0.1:{port}/mcp", fields, CALL)
+                fields += harness.key.sign("POST", f"http://127.0.0.1:{port}/mcp", fields, CALL)
                 with Connection(port) as connection:
                     answer = connection.send(written(fields)).answer()
                 assert answer.status == status and not server.take(), f"{name}: {answer}"
@@ -446,21 +446,21 @@ def shown() -> None:
         assert lines and set(lines) <= there, set(lines) - there
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     fronts = {}
 
     def front(name: str) -> Front:
         if name not in fronts:
-            fronts[name] = Front(stand, name)
+            fronts[name] = Front(harness, name)
         return fronts[name]
 
     for name in PROXIES:
-        yield f"behind {name}: clients of both revisions", lambda name=name: both_revisions(stand, name)
+        yield f"behind {name}: clients of both revisions", lambda name=name: both_revisions(harness, name)
         yield f"behind {name}: what is signed arrives unchanged", lambda name=name: judged(front(name))
         yield f"behind {name}: a client's lies have no effect", lambda name=name: lies(front(name))
         yield f"behind {name}: streams", lambda name=name: streams(front(name))
-        yield f"behind {name}: the gateway is down", lambda name=name: outage(stand, name)
-    yield "behind nginx: the log names what is wrong", lambda: mistakes(stand)
+        yield f"behind {name}: the gateway is down", lambda name=name: outage(harness, name)
+    yield "behind nginx: the log names what is wrong", lambda: mistakes(harness)
     yield "docs/proxies.md shows the lines of contrib", shown
-    yield "nginx's auth_request and Caddy's forward_auth show no body", lambda: asked(stand)
+    yield "nginx's auth_request and Caddy's forward_auth show no body", lambda: asked(harness)
     yield "behind proxies: the gateways lived through all that", lambda: [front.close() for front in fronts.values()]

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from callers import CLIENTS, inspector, mcp_remote
-from servers import HERE, Stand
+from servers import HERE, Harness
 
 TABLE = HERE / "CLIENTS.md"
 STATUSES = ["403", "401", "200"]
@@ -36,26 +36,26 @@ TITLES = {
 }
 
 
-def seen(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> dict:
+def seen(harness: Harness, client: str, policy: str, status: str, oauth: bool) -> dict:
     """Returns what `client` does when it is refused: where it fails, what it shows, and which other paths it
     requests."""
-    server = stand.server("py2")
+    server = harness.server("py2")
     token = f"refused-{client}-{policy}-{status}-{oauth}"
-    with stand.gateway(server.urls["stateful-sse"], "--refuse-with", status, *POLICIES[policy]) as gateway:
+    with harness.gateway(server.urls["stateful-sse"], "--refuse-with", status, *POLICIES[policy]) as gateway:
         if client == "mcp-remote":
-            job = mcp_remote(stand, gateway.url)
-            answer = stand.client("ts").do(do="try", sdk=1, tool="delete_db", token=token, timeout=20, **job)
+            job = mcp_remote(harness, gateway.url)
+            answer = harness.client("ts").do(do="try", sdk=1, tool="delete_db", token=token, timeout=20, **job)
             # A bridge that cannot connect writes the reason to its log, which the user sees.
             answer["shown"] += "\n" + Path(job["log"]).read_text()
         elif client == "inspector":
             call = ["--method", "tools/call", "--tool-name", "delete_db", "--tool-arg", f"name={token}"]
-            done = inspector(stand, gateway.url, *call)
+            done = inspector(harness, gateway.url, *call)
             assert done.returncode != 0, done
             answer = {"shown": (done.stdout + done.stderr).decode()}
         else:
             process, says = CLIENTS[client]
             job = {"url": gateway.url, "token": token, "oauth": oauth, "tool": "delete_db", **says}
-            answer = stand.client(process).do(do="try", **job)
+            answer = harness.client(process).do(do="try", **job)
     assert "shown" in answer, f"it was not refused: {answer}"
     assert not server.calls(token), "the call ran"
     stage = {"connecting": "connect", "calling": "call"}[policy]
@@ -64,9 +64,9 @@ def seen(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> di
 
 
 @cache
-def verdict(stand: Stand, client: str, policy: str, status: str, oauth: bool) -> str:
+def verdict(harness: Harness, client: str, policy: str, status: str, oauth: bool) -> str:
     """Returns the same in words."""
-    found = seen(stand, client, policy, status, oauth)
+    found = seen(harness, client, policy, status, oauth)
     shown = found["shown"]
     # A client that shows part of the answer's body shows our text.
     ours = WORDS in shown
@@ -84,10 +84,10 @@ def rows() -> list[tuple[str, bool]]:
     return [(client, oauth) for client in CLIENTS for oauth in (False, True)] + [("mcp-remote", True), ("inspector", True)]
 
 
-def table(stand: Stand, policy: str) -> list[str]:
+def table(harness: Harness, policy: str) -> list[str]:
     work = [(client, oauth, status) for client, oauth in rows() for status in STATUSES]
     with ThreadPoolExecutor(3) as pool:
-        cells = list(pool.map(lambda w: verdict(stand, w[0], policy, w[2], w[1]), work))
+        cells = list(pool.map(lambda w: verdict(harness, w[0], policy, w[2], w[1]), work))
     found = dict(zip(work, cells, strict=True))
     lines = ["| client | 403, the default | 401 | 200 |", "|---|---|---|---|"]
     for client, oauth in rows():
@@ -106,7 +106,7 @@ def versions() -> list[str]:
     return [f"With Python `mcp` {one} and {version('mcp')}, and of npm {npm[0]}, {npm[1]},", f"{npm[2]} and {npm[3]}."]
 
 
-def document(stand: Stand) -> str:
+def document(harness: Harness) -> str:
     return "\n".join([
         "# What clients do when a gateway refuses them",
         "",
@@ -122,13 +122,13 @@ def document(stand: Stand) -> str:
         "",
         "## Strict for everything: refused while connecting",
         "",
-        *table(stand, "connecting"),
+        *table(harness, "connecting"),
         "",
         "## Permissive, strict for one tool: refused while calling it",
         "",
         "`--mode permissive --strict 'tools/call:delete_*'`",
         "",
-        *table(stand, "calling"),
+        *table(harness, "calling"),
         "",
         "With 403 no client starts a login. Where a client hides the text of an error status, 200 shows the",
         "text. 401 is for clients that follow SEP-2752; other clients take it for OAuth if they can.",
@@ -136,22 +136,22 @@ def document(stand: Stand) -> str:
     ])
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     def no_login():
         for policy in POLICIES:
-            table(stand, policy)
+            table(harness, policy)
             for client, oauth in rows():
-                words = verdict(stand, client, policy, "403", oauth)
+                words = verdict(harness, client, policy, "403", oauth)
                 assert "login" not in words, f"{client}, {policy}: {words}"
 
     def words_at_200():
         for policy in POLICIES:
             for client, oauth in rows():
-                words = verdict(stand, client, policy, "200", oauth)
+                words = verdict(harness, client, policy, "200", oauth)
                 assert words.startswith("our words") and "login" not in words, f"{client}, {policy}: {words}"
 
     def as_documented():
-        found, kept = document(stand), TABLE.read_text()
+        found, kept = document(harness), TABLE.read_text()
         other = [line for line in found.splitlines() if line not in kept.splitlines()]
         assert found == kept, "CLIENTS.md says otherwise; seen was:\n" + "\n".join(other)
 

@@ -8,7 +8,7 @@ import json
 import subprocess
 
 from bridging import command
-from servers import Server, Stand
+from servers import Server, Harness
 from wire import ACCEPT, JSON, Answer, post
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
@@ -95,18 +95,18 @@ def directly(server: Server, name: str) -> dict[str, list[str]]:
     return found
 
 
-def truth(stand: Stand, name: str) -> None:
+def truth(harness: Harness, name: str) -> None:
     """Checks that the server reads the resource by these spellings."""
-    found = directly(stand.server(name), name)
+    found = directly(harness.server(name), name)
     same = [uri for uri in SPELLINGS if found[uri] == [PROTECTED]]
     assert PROTECTED in same and len(same) >= AT_LEAST.get(name, 1), same
     for uri in honest(name):
         assert found[uri] == [uri], (uri, found[uri])
 
 
-def strict(stand: Stand, name: str) -> None:
-    server = stand.server(name)
-    with stand.gateway(server.urls["stateless-json"], "--mode", "permissive", "--strict", PATTERN) as gateway:
+def strict(harness: Harness, name: str) -> None:
+    server = harness.server(name)
+    with harness.gateway(server.urls["stateless-json"], "--mode", "permissive", "--strict", PATTERN) as gateway:
         mark = server.mark()
         for uri in SPELLINGS:
             answer = sent(gateway.port, uri)
@@ -117,12 +117,12 @@ def strict(stand: Stand, name: str) -> None:
         assert reads(server, mark) == honest(name)
 
 
-def allowed(stand: Stand, name: str) -> None:
-    server, key = stand.server(name), stand.new_key(f"limited-{name}")
-    trust = stand.folder / f"limited-{name}.json"
+def allowed(harness: Harness, name: str) -> None:
+    server, key = harness.server(name), harness.new_key(f"limited-{name}")
+    trust = harness.folder / f"limited-{name}.json"
     allow = [flag for uri in honest(name)[1:] for flag in ("--allow", f"resources/read:{uri}")]
-    stand.command(stand.tools.mcpid, "trust", "add", "-r", trust, "--allow", OTHERS, *allow, key.file)
-    with stand.gateway(server.urls["stateless-json"], trust=trust) as gateway:
+    harness.command(harness.tools.mcpid, "trust", "add", "-r", trust, "--allow", OTHERS, *allow, key.file)
+    with harness.gateway(server.urls["stateless-json"], trust=trust) as gateway:
         mark = server.mark()
         for uri in SPELLINGS:
             answer = sent(gateway.port, uri, (key, gateway.url))
@@ -134,10 +134,10 @@ def allowed(stand: Stand, name: str) -> None:
         assert reads(server, mark) == honest(name)
 
 
-def permissive(stand: Stand, name: str) -> None:
-    server = stand.server(name)
+def permissive(harness: Harness, name: str) -> None:
+    server = harness.server(name)
     flags = [flag for uri in [OTHERS, *(f"resources/read:{uri}" for uri in honest(name)[1:])] for flag in ("--permissive", uri)]
-    with stand.gateway(server.urls["stateless-json"], *flags) as gateway:
+    with harness.gateway(server.urls["stateless-json"], *flags) as gateway:
         mark = server.mark()
         for uri in SPELLINGS:
             assert sent(gateway.port, uri).status == 403, uri
@@ -146,20 +146,20 @@ def permissive(stand: Stand, name: str) -> None:
         assert reads(server, mark) == honest(name)
 
 
-def asked(stand: Stand, name: str) -> None:
+def asked(harness: Harness, name: str) -> None:
     """The bridge asks a person about every spelling, and gets a no. It does not ask about ordinary URIs."""
-    server = stand.server(name)
-    questions = stand.folder / f"asked-{name}"
-    no = stand.folder / f"say-no-{name}.sh"
+    server = harness.server(name)
+    questions = harness.folder / f"asked-{name}"
+    no = harness.folder / f"say-no-{name}.sh"
     no.write_text(f'#!/bin/sh\necho asked >>"{questions}"\nexit 1\n')
     no.chmod(0o700)
     uris = [*SPELLINGS, *honest(name)]
     lines = [json.loads(reading(uri)) | {"id": number} for number, uri in enumerate(uris)]
     mark = server.mark()
     done = subprocess.run(
-        command(stand, server.urls["stateless-json"], "--confirm", PATTERN, "--confirm-via", "askpass"),
+        command(harness, server.urls["stateless-json"], "--confirm", PATTERN, "--confirm-via", "askpass"),
         input="".join(json.dumps(line) + "\n" for line in lines).encode(), capture_output=True, timeout=120,
-        env={**stand.environment, "MCPID_ASKPASS": str(no)},
+        env={**harness.environment, "MCPID_ASKPASS": str(no)},
     )
     answers = {answer["id"]: answer for answer in map(json.loads, done.stdout.splitlines()) if "id" in answer}
     for number, uri in enumerate(uris):
@@ -168,7 +168,7 @@ def asked(stand: Stand, name: str) -> None:
     assert len(questions.read_text().splitlines()) == len(SPELLINGS)
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     for name in SERVERS:
         for case in (truth, strict, allowed, permissive, asked):
-            yield f"resources: {case.__name__} before {name}", lambda case=case, name=name: case(stand, name)
+            yield f"resources: {case.__name__} before {name}", lambda case=case, name=name: case(harness, name)

@@ -7,20 +7,20 @@ line for each case, and the counts. tests/all peers installs the packages and ru
 What there is:
   servers/     each package as a server with the same six tools, in four variants (stateful or
                stateless, SSE or JSON). It records every request and call that reached it; the cases
-               compare with that record, not with what a client believes. Stand.server(NAME).urls
+               compare with that record, not with what a client believes. Harness.server(NAME).urls
   clients/     each package as a client: a process that takes jobs ("walk" calls every tool and tells
-               what came back) and keeps nothing between them. Stand.client(NAME).do(**job)
-  servers.py   the processes, the keys, `mcpid gateway` (Stand.gateway) and a signing proxy
+               what came back) and keeps nothing between them. Harness.client(NAME).do(**job)
+  servers.py   the processes, the keys, `mcpid gateway` (Harness.gateway) and a signing proxy
   signing.py   a signer of our profile that shares no code with the binary
   wire.py      HTTP by hand, for what no client would send
 
-To add a matrix: for each server and variant in matrix.SERVERS and stand.VARIANTS, stand something
-before the URL, send each client of matrix.CLIENTS there with `matrix.walk(stand, client, url, token)`,
-and compare with `matrix.direct(stand, server, variant, client)`, the same walk without it. A stdio
+To add a matrix: for each server and variant in matrix.SERVERS and servers.VARIANTS, put something
+before the URL, send each client of matrix.CLIENTS there with `matrix.walk(harness, client, url, token)`,
+and compare with `matrix.direct(harness, server, variant, client)`, the same walk without it. A stdio
 bridge is a job with "stdio": [COMMAND, …] in place of "url". What reached the server is in
-`stand.server(name).record("request")`, its headers included.
+`harness.server(name).record("request")`, its headers included.
 
-A module of cases has one function `cases(stand)` that yields (name, callable that raises where it
+A module of cases has one function `cases(harness)` that yields (name, callable that raises where it
 fails); list it in `cases` below. The folder with all logs is kept if a case failed, or with --keep.
 """
 
@@ -45,26 +45,26 @@ import proxies
 import refusing
 import resources
 import shared_nonces
-from servers import Stand, Tools
+from servers import Harness, Tools
 
 
-def cases(stand: Stand):
+def cases(harness: Harness):
     """Returns all cases in order: (name, function that raises an error if the case fails)."""
-    redis = shared_nonces.Story(stand)
+    redis = shared_nonces.Story(harness)
     yield "redis: two gateways begin to share a store", redis.begin
-    yield from matrix.cases(stand)
-    yield from conformance.cases(stand)
-    yield from refusing.cases(stand)
-    yield from bodies.cases(stand)
-    yield from resources.cases(stand)
-    yield from framing.cases(stand)
-    yield from bridging.cases(stand)
-    yield from http2.cases(stand)
-    yield from faults.cases(stand)
-    yield from crowd.cases(stand)
-    yield from envoy.cases(stand)
-    yield from proxies.cases(stand)
-    yield from monitoring.cases(stand)
+    yield from matrix.cases(harness)
+    yield from conformance.cases(harness)
+    yield from refusing.cases(harness)
+    yield from bodies.cases(harness)
+    yield from resources.cases(harness)
+    yield from framing.cases(harness)
+    yield from bridging.cases(harness)
+    yield from http2.cases(harness)
+    yield from faults.cases(harness)
+    yield from crowd.cases(harness)
+    yield from envoy.cases(harness)
+    yield from proxies.cases(harness)
+    yield from monitoring.cases(harness)
     for step in shared_nonces.STEPS:
         yield f"redis: {step}", lambda step=step: redis.step(step)
 
@@ -90,12 +90,12 @@ def main() -> int:
     passed = failed = 0
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="mcpid-peers-"))
-    stand = Stand(tools, folder)
+    harness = Harness(tools, folder)
     try:
         if given.write_table:
-            refusing.TABLE.write_text(refusing.document(stand))
+            refusing.TABLE.write_text(refusing.document(harness))
             passed += 1
-        for name, case in [] if given.write_table else cases(stand):
+        for name, case in [] if given.write_table else cases(harness):
             if given.only and not any(part in name for part in given.only):
                 continue
             before = time.monotonic()
@@ -112,7 +112,7 @@ def main() -> int:
         failed += 1
         report("to make the cases", error)
     finally:
-        stand.close()
+        harness.close()
     if passed + failed == 0:
         print(f"no case is named like {' or '.join(given.only)}")
         failed = 1

@@ -63,20 +63,20 @@ class Tools:
 class Running:
     """A process that ends when its stdin is closed, or by SIGTERM. Its stderr goes to a log."""
 
-    def __init__(self, stand: "Stand", name: str, command: list, **options):
+    def __init__(self, harness: "Harness", name: str, command: list, **options):
         self.name = name
-        self.log = stand.log(name)
+        self.log = harness.log(name)
         with open(self.log, "ab") as err:
             self.process = subprocess.Popen(
                 [str(a) for a in command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,
-                cwd=stand.folder,
-                env={**stand.environment, **options.pop("env", {})},
+                cwd=harness.folder,
+                env={**harness.environment, **options.pop("env", {})},
                 **options,
             )
-        stand.running.append(self)
+        harness.running.append(self)
 
     @property
     def pid(self) -> int:
@@ -119,9 +119,9 @@ class Running:
 class Server(Running):
     """A fixture server in its four variants, and the record of the requests that reached it."""
 
-    def __init__(self, stand: "Stand", name: str, command: list):
-        self._record = stand.folder / f"{name}.record"
-        super().__init__(stand, name, [*command, self._record])
+    def __init__(self, harness: "Harness", name: str, command: list):
+        self._record = harness.folder / f"{name}.record"
+        super().__init__(harness, name, [*command, self._record])
         self.urls = json.loads(self.line())
 
     def record(self, kind: str = "", after: int = 0) -> list[dict]:
@@ -150,8 +150,8 @@ class Server(Running):
 class Client(Running):
     """A fixture client, which executes one job at a time."""
 
-    def __init__(self, stand: "Stand", name: str, command: list):
-        super().__init__(stand, name, command)
+    def __init__(self, harness: "Harness", name: str, command: list):
+        super().__init__(harness, name, command)
         self._lock = threading.Lock()
 
     def do(self, **job) -> dict:
@@ -164,13 +164,13 @@ class Client(Running):
 class Gateway(Running):
     """A `mcpid gateway` in front of an upstream."""
 
-    def __init__(self, stand: "Stand", upstream: str, flags: list, port: int, path: str, options: dict):
+    def __init__(self, harness: "Harness", upstream: str, flags: list, port: int, path: str, options: dict):
         self.port = port
         self.origin = f"http://127.0.0.1:{port}"
         self.url = self.origin + path
-        self.requests = stand.log("requests")
-        super().__init__(stand, "gateway", [
-            stand.tools.mcpid, "gateway", "--listen", f"127.0.0.1:{port}", "--upstream", upstream,
+        self.requests = harness.log("requests")
+        super().__init__(harness, "gateway", [
+            harness.tools.mcpid, "gateway", "--listen", f"127.0.0.1:{port}", "--upstream", upstream,
             "--origin", self.origin, "--log", self.requests, *flags,
         ], **options)
 
@@ -196,7 +196,7 @@ class Gateway(Running):
             raise AssertionError(f"the gateway ended with {self.process.returncode}: {said[-2000:]}")
 
 
-class Stand:
+class Harness:
     def __init__(self, tools: Tools, folder: Path):
         self.tools, self.folder = tools, folder
         self.running: list[Running] = []

@@ -7,7 +7,7 @@ import threading
 import time
 
 from faults import READ, signed
-from servers import Gateway, Running, Stand, free_port, listens, until
+from servers import Gateway, Running, Harness, free_port, listens, until
 from upstream import Upstream
 from wire import Answer, ask
 
@@ -15,8 +15,8 @@ from wire import Answer, ask
 class Story:
     """A sequence of steps that runs once, in a thread. Each step is a case."""
 
-    def __init__(self, stand: Stand):
-        self._stand = stand
+    def __init__(self, harness: Harness):
+        self._stand = harness
         self._done: dict[str, BaseException | None] = {}
         self._thread: threading.Thread | None = None
         self._port = free_port()

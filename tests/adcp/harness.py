@@ -1,4 +1,4 @@
-"""What the cases stand on: a temporary folder, the program under test, keys, servers, raw requests."""
+"""The harness of the cases: a temporary folder, the program under test, keys, servers, raw requests."""
 
 import base64
 import contextlib
@@ -17,7 +17,7 @@ from adcp.signing.crypto import private_key_from_jwk
 import vectors
 
 
-class Stand:
+class Harness:
     def __init__(self, mcpid: Path, folder: Path):
         self.folder = folder
         self.mcpid = mcpid
@@ -97,18 +97,18 @@ class Gateway:
 
     ORIGIN = "https://seller.example.com"
 
-    def __init__(self, stand: Stand, upstream: Upstream, flags, origin: str = ORIGIN, port: int | None = None):
+    def __init__(self, harness: Harness, upstream: Upstream, flags, origin: str = ORIGIN, port: int | None = None):
         self.port = port or free_port()
         self.seen = upstream.seen
         command = [
-            stand.mcpid, "gateway", "--profile", "adcp", "--upstream", upstream.url, "--path", "/mcp",
+            harness.mcpid, "gateway", "--profile", "adcp", "--upstream", upstream.url, "--path", "/mcp",
             "--origin", origin, "--listen", f"127.0.0.1:{self.port}", *flags,
         ]
         if "--nonces" not in flags:
             command += ["--nonces", "memory:"]
-        self.errors = open(stand.folder / f"gateway-{self.port}", "wb")
+        self.errors = open(harness.folder / f"gateway-{self.port}", "wb")
         self.process = subprocess.Popen(
-            list(map(str, command)), stdout=self.errors, stderr=self.errors, cwd=stand.folder, env=stand.environment
+            list(map(str, command)), stdout=self.errors, stderr=self.errors, cwd=harness.folder, env=harness.environment
         )
         for _ in range(200):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
