@@ -18,9 +18,9 @@ use crate::verify::{Statement, Verifier};
 /// Maximum number of entries per second, on average, about refused requests with a valid signature.
 /// Without this limit, an attacker who has seen one signed request could fill the log by repeating
 /// that request.
-const HELD_RATE: f64 = 100.0;
+const REFUSED_ENTRIES_PER_SECOND: f64 = 100.0;
 /// Maximum number of entries at once about refused requests with a valid signature.
-const HELD_BURST: f64 = 1_000.0;
+const REFUSED_ENTRIES_BURST: f64 = 1_000.0;
 
 /// What to do if an entry cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Recorder {
     policy: Policy,
     bodies: bool,
     rules: Vec<Rule>,
-    held: Mutex<TokenBucket>,
+    evidence_limit: Mutex<TokenBucket>,
 }
 
 /// What the recorder needs to know about a judged request.
@@ -90,8 +90,9 @@ impl<'a, 'h> JudgedRequest<'a, 'h> {
 impl Recorder {
     /// Creates a recorder with the policy `required`, which keeps no bodies.
     pub fn new(log: Log) -> Self {
-        let held = Mutex::new(TokenBucket::new(HELD_RATE, HELD_BURST));
-        Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), held }
+        let evidence_limit =
+            Mutex::new(TokenBucket::new(REFUSED_ENTRIES_PER_SECOND, REFUSED_ENTRIES_BURST));
+        Recorder { log, policy: Policy::Required, bodies: false, rules: Vec::new(), evidence_limit }
     }
 
     /// Sets the policy for a failed write.
@@ -147,7 +148,7 @@ impl Recorder {
         passes: bool,
     ) -> Result<(), LogError> {
         let verdict = if passes { Verdict::WouldRefuse } else { Verdict::Refused };
-        let room = || self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let room = || self.evidence_limit.lock().unwrap_or_else(PoisonError::into_inner).take();
         match evidence {
             Some(evidence) if room() => self.entry(request, evidence, verdict, Some(because)).await,
             _ => {
