@@ -126,8 +126,8 @@ pub struct Profile {
     pub refuse_malformed: bool,
     /// The names of refusals for clients, as pairs of our code and the name. A code without a pair
     /// keeps its own name.
-    pub told_codes: &'static [(&'static str, &'static str)],
-    /// The HTTP status of refusals that have a name in `told_codes`, if the documents of the
+    pub profile_codes: &'static [(&'static str, &'static str)],
+    /// The HTTP status of refusals that have a name in `profile_codes`, if the documents of the
     /// profile demand one.
     pub refusal_status: Option<u16>,
 }
@@ -171,7 +171,7 @@ impl Profile {
 
     /// Returns the name of a refusal for clients, for our code.
     pub fn told<'c>(&self, code: &'c str) -> &'c str {
-        self.told_codes.iter().find(|(ours, _)| *ours == code).map_or(code, |(_, name)| name)
+        self.profile_codes.iter().find(|(ours, _)| *ours == code).map_or(code, |(_, name)| name)
     }
 
     /// Returns why a server cannot rely on this profile, as a clause for an error message. `None`

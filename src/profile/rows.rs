@@ -122,7 +122,7 @@ impl Profile {
             several: SeveralSignatures::AnyThatHolds,
             key_first: false,
             refuse_malformed: false,
-            told_codes: &[],
+            profile_codes: &[],
             refusal_status: None,
         }
     }
@@ -214,7 +214,7 @@ impl Profile {
             several: SeveralSignatures::FirstTagged,
             key_first: true,
             refuse_malformed: true,
-            told_codes: ADCP_CODES,
+            profile_codes: ADCP_CODES,
             refusal_status: Some(401),
             ..Profile::mcp()
         }
@@ -254,7 +254,7 @@ impl Profile {
             digest: Presence::RequiredWithBody,
             digests: DigestAlgorithms::Sha256,
             judge_mcp: false,
-            told_codes: &[
+            profile_codes: &[
                 ("key_unknown", "key_not_found"),
                 ("alg_not_allowed", "algorithm_unsupported"),
             ],

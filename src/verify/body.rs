@@ -47,7 +47,7 @@ impl Verifier {
         reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
     ) -> Result<JudgedBody, Rejection> {
         let judged = self.judge_content(request, body, reading);
-        judged.map_err(|rejection| rejection.told_by(&self.profile))
+        judged.map_err(|rejection| rejection.with_profile_code(&self.profile))
     }
 
     fn judge_content<'r>(
@@ -128,7 +128,7 @@ impl Verifier {
                 Some(late) => late,
             };
             let rejection = rejection.after_signature(true).stating(verdict::of_one(head, one));
-            failed.push(rejection.told_by(&self.profile));
+            failed.push(rejection.with_profile_code(&self.profile));
         }
 
         // The verdict names the first signature whose key is authorised for this operation, with a
@@ -137,7 +137,7 @@ impl Verifier {
         // The key of a touch has to be authorised for the operation too.
         touch::assign(&mut signatures, may);
         signatures.sort_by_key(|one| (!one.counts, !may(one), one.touched_by.is_none()));
-        let refused = refused.map(|refused| Box::new(refused.told_by(&self.profile)));
+        let refused = refused.map(|refused| Box::new(refused.with_profile_code(&self.profile)));
         Ok(JudgedBody { signatures, failed, now, refused })
     }
 

@@ -51,7 +51,7 @@ impl Verifier {
     ) -> Result<NonceOutcome, VerifyError> {
         self.claim_each(signatures, now).await.map_err(|error| match error {
             VerifyError::Rejected(rejection) => {
-                VerifyError::Rejected(rejection.told_by(&self.profile))
+                VerifyError::Rejected(rejection.with_profile_code(&self.profile))
             }
             other => other,
         })

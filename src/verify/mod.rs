@@ -271,7 +271,7 @@ impl Verifier {
         has_body: bool,
     ) -> Result<VerifiedHead<'h>, Rejection> {
         let judged = self.judge_signatures(head, has_body);
-        judged.map_err(|rejection| rejection.told_by(&self.profile))
+        judged.map_err(|rejection| rejection.with_profile_code(&self.profile))
     }
 
     fn judge_signatures<'h>(
@@ -311,7 +311,7 @@ impl Verifier {
                     ..one
                 }),
                 Err(rejection) if decides == Some(place) => return Err(rejection),
-                Err(rejection) => failed.push(rejection.told_by(profile)),
+                Err(rejection) => failed.push(rejection.with_profile_code(profile)),
             }
         }
         failed.extend(signature_roles::settle(head, &mut signatures));

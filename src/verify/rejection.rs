@@ -203,9 +203,9 @@ impl Rejection {
 
     /// Names the refusal as `profile` does, and records whether it refuses the request in
     /// permissive mode too.
-    pub(super) fn told_by(mut self, profile: &Profile) -> Self {
+    pub(super) fn with_profile_code(mut self, profile: &Profile) -> Self {
         let code = self.code.as_str();
-        let named = profile.told_codes.iter().find(|(ours, _)| *ours == code);
+        let named = profile.profile_codes.iter().find(|(ours, _)| *ours == code);
         self.profile_code = named.map(|(_, name)| *name);
         self.refused_in_every_mode |= profile.refuse_malformed
             && matches!(self.code, Code::SignatureMalformed | Code::ParameterInvalid);

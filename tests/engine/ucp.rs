@@ -356,7 +356,7 @@ fn clients_are_told_of_refusals_by_the_names_of_the_protocol() {
     let ucp = Profile::ucp();
     assert_eq!(ucp.told("key_unknown"), "key_not_found");
     assert_eq!(ucp.told("signature_invalid"), "signature_invalid");
-    for (ours, _) in Profile::NAMED.iter().flat_map(|row| row.profile().told_codes) {
+    for (ours, _) in Profile::NAMED.iter().flat_map(|row| row.profile().profile_codes) {
         assert!(Code::ALL.iter().any(|code| code.as_str() == *ours), "there is no code {ours}");
     }
 }
