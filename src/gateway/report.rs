@@ -173,7 +173,7 @@ pub struct RolloutTally {
     ends: Option<(Timestamp, Timestamp)>,
     scale: Scale,
     all: VerdictCounts,
-    standings: [u64; LoggedStatus::ALL.len()],
+    by_status: [u64; LoggedStatus::ALL.len()],
     operations: HashMap<Option<LoggedOperation>, VerdictCounts>,
     /// The number of operations that were never verified.
     unproven: usize,
@@ -201,7 +201,7 @@ impl RolloutTally {
             ends: None,
             scale: Scale::new(),
             all: VerdictCounts::default(),
-            standings: [0; LoggedStatus::ALL.len()],
+            by_status: [0; LoggedStatus::ALL.len()],
             operations: HashMap::new(),
             unproven: 0,
             other_operations: VerdictCounts::default(),
@@ -249,11 +249,11 @@ impl RolloutTally {
             // A line without a status and without a refusal: the request ended before it was
             // judged.
             (_, None) => {}
-            (_, Some(standing)) => self.judged(line, standing),
+            (_, Some(status)) => self.judged(line, status),
         }
     }
 
-    fn judged(&mut self, line: &LogLine, standing: LoggedStatus) {
+    fn judged(&mut self, line: &LogLine, status: LoggedStatus) {
         if self.scale.cover(line.time) {
             let scale = self.scale;
             for counts in self.operations.values_mut() {
@@ -263,18 +263,18 @@ impl RolloutTally {
             self.all.series.coarsen(&scale);
         }
         let bucket = self.scale.bucket(line.time);
-        let why = match (line.code, standing) {
+        let why = match (line.code, status) {
             (Some(code), _) => RefusalCode::Code(code),
             (None, LoggedStatus::Unavailable) => RefusalCode::Unavailable,
             (None, _) => RefusalCode::Other,
         };
-        let verdict = match (line.outcome, line.code, standing) {
+        let verdict = match (line.outcome, line.code, status) {
             (LoggedOutcome::Refused, ..) => RolloutVerdict::Refused(why),
             (_, None, LoggedStatus::Verified) => RolloutVerdict::Verified,
             _ => RolloutVerdict::Passed(why),
         };
-        for (known, count) in LoggedStatus::ALL.iter().zip(&mut self.standings) {
-            *count += u64::from(*known == standing);
+        for (known, count) in LoggedStatus::ALL.iter().zip(&mut self.by_status) {
+            *count += u64::from(*known == status);
         }
         if verdict != RolloutVerdict::Verified {
             self.addresses.add(line, why);
@@ -286,7 +286,7 @@ impl RolloutTally {
         let operation = self.operation(&line.mcp, verified);
         operation.add(verdict, line.time, bucket);
         operation.touched += touched;
-        if let (LoggedStatus::Verified, Some(key)) = (standing, &line.key) {
+        if let (LoggedStatus::Verified, Some(key)) = (status, &line.key) {
             self.signed_by(key, line.touch.as_ref(), line.time);
         }
     }

@@ -202,7 +202,7 @@ impl RolloutReport {
             first: signs.first.to_string(),
             last: signs.last.to_string(),
         });
-        let shares = LoggedStatus::ALL.iter().zip(tally.standings);
+        let shares = LoggedStatus::ALL.iter().zip(tally.by_status);
         let mut refused_unjudged: Vec<_> = tally
             .refused_unjudged
             .iter()
@@ -219,7 +219,7 @@ impl RolloutReport {
             lines: tally.lines,
             other_lines: tally.other_lines,
             by_status: shares
-                .map(|(standing, requests)| StatusCount { status: standing.as_str(), requests })
+                .map(|(status, requests)| StatusCount { status: status.as_str(), requests })
                 .collect(),
             refused_unjudged,
             open: tally.open,
