@@ -46,7 +46,7 @@ pub(crate) struct FrontFlags {
     #[arg(long)]
     pub(crate) check_config: bool,
     #[command(flatten)]
-    pub(crate) judging: VerifierArgs,
+    pub(crate) verifier: VerifierArgs,
     /// The store of used nonces: memory:, sqlite:PATH, redis://HOST… [env: MCPID_NONCES] [default:
     /// a file of this user]
     #[arg(long, value_name = "STORE")]

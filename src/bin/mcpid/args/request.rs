@@ -187,7 +187,7 @@ pub(crate) struct VerifyArgs {
     #[arg(value_name = "REQUEST")]
     pub(crate) inputs: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) judging: VerifierArgs,
+    pub(crate) verifier: VerifierArgs,
     /// Judge as of this time: RFC 3339, @UNIX, or capture for the time in each request
     #[arg(long, value_name = "TIME", value_parser = judge_time, allow_hyphen_values = true)]
     pub(crate) at: Option<JudgeTime>,

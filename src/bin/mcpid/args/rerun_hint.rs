@@ -44,7 +44,7 @@ impl CommandLine {
         self.0.join(" ")
     }
 
-    fn judging(self, args: &VerifierArgs, max_body: Option<u64>) -> Self {
+    fn verifier(self, args: &VerifierArgs, max_body: Option<u64>) -> Self {
         self.flag("-r", args.trust.iter().map(|path| text(path)))
             .flag("--profile", args.profile.unless_default())
             .flag("--window", args.window.map(|s| format!("{s}s")))
@@ -107,7 +107,7 @@ fn verify_in(
     html: Option<&Path>,
 ) -> String {
     CommandLine::of("verify")
-        .judging(&args.judging, max_body)
+        .verifier(&args.verifier, max_body)
         .flag("--at", at.map(time))
         .flag("--nonces", &args.nonces)
         .flag("--touch", &args.touch)

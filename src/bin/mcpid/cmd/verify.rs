@@ -38,20 +38,20 @@ use verifier::VerifierSettings;
 
 /// Judges the requests in the inputs, and prints the verdicts.
 pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let judging = VerifierSettings::read(&args.judging, ui)?;
+    let settings = VerifierSettings::read(&args.verifier, ui)?;
     let output =
         PageOutput::check(args.html.as_deref(), &page::KIND, || page::with_other_page(args), ui)?;
     let hashed = output.is_wanted() || ui.json();
-    let inputs = InputReader::new(&args.inputs, judging.max_body(), args.only.clone(), ui);
-    let normal = judging.profile().target == TargetForm::Rfc3986;
+    let inputs = InputReader::new(&args.inputs, settings.max_body(), args.only.clone(), ui);
+    let normal = settings.profile().target == TargetForm::Rfc3986;
     let inputs = inputs.hashed_if(hashed).with_any_target(normal);
-    let mut page = VerdictPage::new(judging.trust_files());
+    let mut page = VerdictPage::new(settings.trust_files());
     // A page on stdout stands in the place of the verdicts.
     let print = |verdict: &VerdictReport, named: bool, ui: &mut Ui| match output.is_stdout() {
         true => Ok(()),
         false => verdict::print(verdict, named, ui),
     };
-    let context = VerifyContext::new(args, judging, ui)?;
+    let context = VerifyContext::new(args, settings, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
     // The first verdict is held back until there is a second one, because a single verdict is
@@ -133,7 +133,7 @@ enum JudgedUnit {
 
 /// What all worker threads share.
 struct VerifyContext {
-    judging: VerifierSettings,
+    settings: VerifierSettings,
     verifier: Verifier,
     at: Option<JudgeTime>,
     replay: ReplayCheck,
@@ -151,7 +151,7 @@ struct VerifyContext {
 }
 
 impl VerifyContext {
-    fn new(args: &VerifyArgs, judging: VerifierSettings, ui: &mut Ui) -> Result<Self, Failure> {
+    fn new(args: &VerifyArgs, settings: VerifierSettings, ui: &mut Ui) -> Result<Self, Failure> {
         let ClaimingArgs { opening, raise_retention } = args.claiming;
         let evicting = opening.allow_evicting_store;
         nonce_store::flags_need_a_store(args.nonces.as_deref(), evicting, raise_retention)?;
@@ -165,7 +165,7 @@ impl VerifyContext {
             Some(JudgeTime::At(time)) => Arc::new(FixedClock(time)),
             _ => Arc::new(SystemClock),
         };
-        let retention = judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
+        let retention = settings.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
         let replay = match (&args.nonces, args.at) {
             (None, _) => ReplayCheck::WithinRun(run),
             (Some(text), None) => {
@@ -183,18 +183,18 @@ impl VerifyContext {
                 run,
             },
         };
-        let verifier = judging.verifier(clock, replay.clone());
+        let verifier = settings.verifier(clock, replay.clone());
         let by_the_clock = rerun_hint::verify(args, None, None);
-        let trust = if ui.json() { Some(judging.sources()?) } else { None };
+        let trust = if ui.json() { Some(settings.sources()?) } else { None };
         let (at, only) = (args.at, args.only.clone());
-        let parse_line = match judging.profile().target {
+        let parse_line = match settings.profile().target {
             TargetForm::Rfc3986 => json_line::parse_with_any_target,
             _ => json_line::parse,
         };
         let keeps_signatures = args.html.is_some();
-        let touch = DemandedTouch::of(&args.touch, judging.profile(), ui)?;
+        let touch = DemandedTouch::of(&args.touch, settings.profile(), ui)?;
         Ok(VerifyContext {
-            judging,
+            settings,
             verifier,
             at,
             replay,
@@ -211,7 +211,7 @@ impl VerifyContext {
     /// claimed: under a profile that checks the key first, the number of its live nonces comes
     /// before the signature.
     fn judges_in_turn(&self) -> bool {
-        self.judging.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))
+        self.settings.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))
     }
 
     /// Runs steps 1 to 11, on any thread. Returns the signatures that hold too, if they are kept.
@@ -261,12 +261,12 @@ impl VerifyContext {
                     return JudgedUnit::Failed(self.no_time(place));
                 }
                 let time = request.time.unwrap_or_else(|| SystemClock.now());
-                own = self.judging.verifier(Arc::new(FixedClock(time)), self.replay.clone());
+                own = self.settings.verifier(Arc::new(FixedClock(time)), self.replay.clone());
                 let source = request.time.map_or(TimeSource::Clock, |_| TimeSource::Capture);
                 (&own, time, source)
             }
         };
-        let (origins, profile) = (self.judging.origins(), &self.judging.profile().name);
+        let (origins, profile) = (self.settings.origins(), &self.settings.profile().name);
         let verdict = VerdictReport::new(place, request, origins, profile, (now, source))
             .with_sources(sha256, self.trust.clone());
         if let Some(only) = &self.only
@@ -377,7 +377,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
         "key_unknown" if rejection.kid_of().is_some() => {}
         "key_unknown" => ui.hint(&format!(
             "to trust a key: mcpid trust add{} --name NAME KEYFILE",
-            args.judging.trust.first().map(|t| format!(" -r {}", word(t))).unwrap_or_default()
+            args.verifier.trust.first().map(|t| format!(" -r {}", word(t))).unwrap_or_default()
         )),
         "signature_missing" => {
             let input = args.inputs.first().filter(|path| *path != Path::new("-"));
@@ -385,7 +385,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
             ui.hint(&format!("to sign it: mcpid sign{input}"));
         }
         "too_large"
-            if verdict.body_size > args.judging.max_body.unwrap_or(DEFAULT_MAX_BODY as u64) =>
+            if verdict.body_size > args.verifier.max_body.unwrap_or(DEFAULT_MAX_BODY as u64) =>
         {
             let command = rerun_hint::verify(args, args.at, Some(verdict.body_size));
             ui.hint(&format!("to judge it all the same: {command}"));

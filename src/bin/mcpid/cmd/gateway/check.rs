@@ -100,9 +100,10 @@ pub(crate) fn report(
     (audit, witnesses): (Option<&ExistingLog>, Option<&WitnessPolicy>),
     ui: &mut Ui,
 ) -> Result<Exit, Failure> {
-    let trusted = settings.judging.trusted().take(MAX_KEYS_SHOWN);
+    let trusted = settings.verifier_settings.trusted().take(MAX_KEYS_SHOWN);
     let touches_for = |key: &'_ TrustEntry| {
-        let signers = settings.judging.trusted().filter(|signer| key.may_touch_for(signer));
+        let signers =
+            settings.verifier_settings.trusted().filter(|signer| key.may_touch_for(signer));
         let signers = signers.map(|signer| signer.name().unwrap_or(signer.key().id().as_str()));
         signers.take(MAX_KEYS_SHOWN).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -118,7 +119,7 @@ pub(crate) fn report(
             ModeName::Strict => "strict",
             ModeName::Permissive => "permissive",
         },
-        keys: settings.judging.keys(),
+        keys: settings.verifier_settings.keys(),
         tls: settings.tls.is_some(),
         certificate_expiry: settings.tls.as_ref().map(|served| served.expiry.to_string()),
         open: args.open.iter().map(ToString::to_string).collect(),
@@ -126,7 +127,7 @@ pub(crate) fn report(
         audit: audit.map(|audit| path_shown(audit.place.name())),
         audit_in_use: audit.map(|audit| audit.in_use),
         witnesses: witnesses.map(understood),
-        origins: &args.judging.origin,
+        origins: &args.verifier.origin,
         strict: args.strict.iter().map(|text| matched(text)).collect(),
         permissive: args.permissive.iter().map(|text| matched(text)).collect(),
         touch: args.touch.iter().map(|text| matched(text)).collect(),

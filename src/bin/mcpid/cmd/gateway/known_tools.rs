@@ -91,7 +91,7 @@ impl KnownToolsSettings {
             Some(path) => {
                 let named = SigningKeyArgs { key: Some(path.clone()), public_key: None };
                 let key = SigningKey::find(&named)?;
-                let profile = args.front.judging.profile.profile();
+                let profile = args.front.verifier.profile.profile();
                 key.check_kind(&profile)?;
                 let source = key.source(&args.passphrase, ui)?;
                 Some((key, source, profile))

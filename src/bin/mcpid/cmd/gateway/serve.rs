@@ -50,7 +50,7 @@ pub(crate) fn run(
     let supervisor = Supervisor::of_this_process()?;
     let metrics = Arc::new(Metrics::new());
     let retention =
-        settings.judging.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
+        settings.verifier_settings.verifier(Arc::clone(&clock), ReplayCheck::Unchecked).retention();
     let opened = nonce_store::open_to_serve(args.nonces.as_deref(), retention, args.claiming, ui)
         .map_err(|failure| match failure.code {
         nonce_store::TOO_SHORT => {
@@ -67,8 +67,8 @@ pub(crate) fn run(
         metrics.watch(Arc::clone(&opened.store), warn)
     };
     let replay = ReplayCheck::Claim(store);
-    let verifier = settings.judging.verifier(Arc::clone(&clock), replay.clone());
-    metrics.keys(settings.judging.keys());
+    let verifier = settings.verifier_settings.verifier(Arc::clone(&clock), replay.clone());
+    metrics.keys(settings.verifier_settings.keys());
     let limits = fitted(&settings.limits, args.max_connections, ui);
 
     let (log_writer, log) = {
@@ -343,13 +343,14 @@ impl GatewayConsole<'_> {
     /// the old content stays in use.
     fn reload(&mut self, ui: &mut Ui) {
         let mut broken = None;
-        match VerifierSettings::read(&self.args.judging, ui) {
-            Ok(judging) => {
-                let verifier = judging.verifier(Arc::clone(&self.clock), self.replay.clone());
+        match VerifierSettings::read(&self.args.verifier, ui) {
+            Ok(verifier_settings) => {
+                let verifier =
+                    verifier_settings.verifier(Arc::clone(&self.clock), self.replay.clone());
                 match self.gateway.handle().replace(verifier) {
                     Ok(()) => {
-                        self.metrics.keys(judging.keys());
-                        ui.note(&format!("read again: {} trusted", judging.keys()));
+                        self.metrics.keys(verifier_settings.keys());
+                        ui.note(&format!("read again: {} trusted", verifier_settings.keys()));
                     }
                     Err(error) => broken = Some(chain(&error)),
                 }

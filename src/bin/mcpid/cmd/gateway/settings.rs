@@ -29,7 +29,7 @@ const MAX_PEM_BYTES: u32 = 4 << 20;
 /// The settings of a gateway, read and checked.
 pub(crate) struct GatewaySettings {
     pub(crate) config: GatewayConfig,
-    pub(crate) judging: VerifierSettings,
+    pub(crate) verifier_settings: VerifierSettings,
     pub(crate) listen: ListenAddress,
     pub(crate) admin: Option<ListenAddress>,
     pub(crate) limits: ServerLimits,
@@ -99,7 +99,7 @@ impl GatewaySettings {
         upstream_ca: Option<&Path>,
         ui: &mut Ui,
     ) -> Result<Self, Failure> {
-        let profile = args.judging.profile.profile();
+        let profile = args.verifier.profile.profile();
         if let Some(why) = profile.server_fault() {
             return Err(Failure::usage(format!(
                 "the profile {} is not for servers: {why}",
@@ -142,8 +142,10 @@ impl GatewaySettings {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
             _ => None,
         };
-        let judging = VerifierSettings::read(&args.judging, ui)?;
-        if !config.touch.is_empty() && !judging.trusted().any(|key| key.security_key().is_some()) {
+        let verifier_settings = VerifierSettings::read(&args.verifier, ui)?;
+        if !config.touch.is_empty()
+            && !verifier_settings.trusted().any(|key| key.security_key().is_some())
+        {
             ui.warning(
                 "--touch: no trusted key is a security key, so every such request is refused",
             );
@@ -166,7 +168,7 @@ impl GatewaySettings {
         let upstream_ca = upstream_ca.map(Path::to_owned);
         Ok(GatewaySettings {
             config,
-            judging,
+            verifier_settings,
             listen,
             admin,
             limits,
@@ -214,7 +216,7 @@ impl GatewaySettings {
 
 /// Checks that a public origin is given. `command` is the command so far, for the hint.
 pub(crate) fn origin_given(args: &FrontFlags, command: &str) -> Result<(), Failure> {
-    if !args.judging.origin.is_empty() {
+    if !args.verifier.origin.is_empty() {
         return Ok(());
     }
     Err(Failure::usage("by which URL do clients know this server? --origin is missing")
@@ -310,7 +312,7 @@ fn pem(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
 
 /// Returns the files that are watched for changes.
 fn watched(args: &FrontFlags, upstream_ca: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
-    let trusts = files::trusts(&args.judging.trust)?.into_iter().map(|place| place.path);
+    let trusts = files::trusts(&args.verifier.trust)?.into_iter().map(|place| place.path);
     let others = args.tls_cert.iter().chain(&args.tls_key).chain(&args.audit.witness_policy);
     let others = others.cloned().chain(upstream_ca.map(Path::to_owned));
     Ok(trusts.chain(others).collect())
