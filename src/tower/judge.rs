@@ -157,8 +157,7 @@ where
     let verifier = settings.verifier();
     let mut evidence = None;
     let received = (head, extensions, expects);
-    let outcome =
-        judge_head_and_read_body(settings, &verifier, received, body, &mut evidence).await;
+    let outcome = judge_head_and_read(settings, &verifier, received, body, &mut evidence).await;
     let (decided, content) = match outcome {
         HeadOutcome::Decided(findings, content) => (Ok(findings), content),
         HeadOutcome::BodyRead(judged_head, bytes, share) => {
@@ -171,15 +170,8 @@ where
     let findings = match (decided, &bytes, &reading) {
         (Ok(findings), ..) => findings,
         (Err(judged_head), Some(bytes), Some(reading)) => {
-            judge_body_and_claim(
-                settings,
-                &verifier,
-                head,
-                judged_head,
-                (bytes, reading),
-                &mut evidence,
-            )
-            .await
+            judge_and_claim(settings, &verifier, head, judged_head, (bytes, reading), &mut evidence)
+                .await
         }
         // Cannot happen: a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
@@ -233,7 +225,7 @@ where
     Decision::Pass(PassedRequest { status, body, answer })
 }
 
-/// The result of [`judge_head_and_read_body`].
+/// The result of [`judge_head_and_read`].
 enum HeadOutcome<'h, B> {
     /// The request is decided already.
     Decided(Findings, BodyState<B>),
@@ -242,7 +234,7 @@ enum HeadOutcome<'h, B> {
 }
 
 /// Judges the head, and reads the body if it is needed.
-async fn judge_head_and_read_body<'h, B>(
+async fn judge_head_and_read<'h, B>(
     settings: &VerifySettings,
     verifier: &Verifier,
     (head, extensions, expects): (&'h Head<'h>, &Extensions, bool),
@@ -307,7 +299,7 @@ where
 
 /// Judges steps 9 to 12 of a request whose body is complete, and applies the mode if it is
 /// rejected.
-async fn judge_body_and_claim<'h>(
+async fn judge_and_claim<'h>(
     settings: &VerifySettings,
     verifier: &Arc<Verifier>,
     head: &'h Head<'h>,

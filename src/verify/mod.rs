@@ -243,8 +243,7 @@ impl Verifier {
         }
     }
 
-    /// Judges a whole request as [`Verifier::verify`] does, and blocks this thread until the nonce
-    /// store has answered: for programs without an async runtime.
+    /// As [`Verifier::verify`], but blocks this thread: for programs without an async runtime.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
@@ -270,8 +269,7 @@ impl Verifier {
         head: &'h Head<'h>,
         has_body: bool,
     ) -> Result<VerifiedHead<'h>, Rejection> {
-        let judged = self.judge_signatures(head, has_body);
-        judged.map_err(|rejection| rejection.with_profile_code(&self.profile))
+        self.judge_signatures(head, has_body).map_err(|r| r.with_profile_code(&self.profile))
     }
 
     fn judge_signatures<'h>(

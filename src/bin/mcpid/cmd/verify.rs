@@ -309,15 +309,14 @@ impl VerifyContext {
             return JudgedUnit::ClaimUnread(verdict, verified_head.unread(), why);
         }
         match verifier.judge_body(verified_head, bytes) {
-            Ok(judged_body) => {
-                if let Some(refused) = self.touch.refusal(head, bytes, &judged_body) {
-                    let verdict = verdict.with_failed(judged_body.failed()).rejected(refused);
+            Ok(judged) => {
+                if let Some(refused) = self.touch.refusal(head, bytes, &judged) {
+                    let verdict = verdict.with_failed(judged.failed()).rejected(refused);
                     return JudgedUnit::Done(Box::new(verdict));
                 }
-                let verdict = verdict.with_statement(judged_body.statement(head));
-                let verdict =
-                    verdict.with_touch(judged_body.touch()).with_failed(judged_body.failed());
-                JudgedUnit::Claim(Box::new(verdict), judged_body)
+                let verdict = verdict.with_statement(judged.statement(head));
+                let verdict = verdict.with_touch(judged.touch()).with_failed(judged.failed());
+                JudgedUnit::Claim(Box::new(verdict), judged)
             }
             Err(rejection) => JudgedUnit::Done(Box::new(verdict.rejected(rejection))),
         }
@@ -339,13 +338,11 @@ impl VerifyContext {
             JudgedUnit::Elsewhere => return Ok(None),
             JudgedUnit::Failed(failure) => return Err(failure),
             JudgedUnit::Done(verdict) => *verdict,
-            JudgedUnit::Claim(verdict, judged_body) => {
-                match block_on(self.verifier.claim(judged_body)) {
-                    Ok(verified) => verdict.accepted(verified.nonce_outcome()),
-                    Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
-                    Err(error) => return Err(unavailable(&verdict, &error)),
-                }
-            }
+            JudgedUnit::Claim(verdict, judged) => match block_on(self.verifier.claim(judged)) {
+                Ok(verified) => verdict.accepted(verified.nonce_outcome()),
+                Err(VerifyError::Rejected(rejection)) => verdict.rejected(rejection),
+                Err(error) => return Err(unavailable(&verdict, &error)),
+            },
             JudgedUnit::ClaimUnread(verdict, unread, why) => {
                 match block_on(self.verifier.claim_unread(unread)) {
                     Ok(seen) => verdict.without_body(&why, seen),

@@ -182,13 +182,12 @@ impl EvidencePage<'_> {
 
     /// Describes a request that was not found good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
+        use UnjudgedReason::{BaseNotKept, NotTrustedThen, PartlySigned, Signer};
         let reasons = self.checked.judged.reasons;
-        let of_the_key =
-            [UnjudgedReason::Signer, UnjudgedReason::NotTrustedThen, UnjudgedReason::BaseNotKept];
-        if of_the_key.into_iter().any(|reason| reasons.has(reason)) {
+        if [Signer, NotTrustedThen, BaseNotKept].iter().any(|reason| reasons.has(*reason)) {
             return format!("It is not shown who signed {asked}.");
         }
-        match reasons.has(UnjudgedReason::PartlySigned) {
+        match reasons.has(PartlySigned) {
             true => format!("{who} signed parts of {asked}; the rest is only claimed."),
             false => format!("{who} signed {asked}, but it cannot be called good."),
         }
@@ -273,12 +272,11 @@ impl EvidencePage<'_> {
                 held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
             }
         });
-        list.push(
-            match (without(UnjudgedReason::Signer), without(UnjudgedReason::NotTrustedThen)) {
-                (Some(why), _) | (_, Some(why)) => open("Key", why),
-                _ => held("Key", "in the given trust file, valid then, and not revoked then"),
-            },
-        );
+        let untrusted = without(UnjudgedReason::Signer);
+        list.push(match untrusted.or(without(UnjudgedReason::NotTrustedThen)) {
+            Some(why) => open("Key", why),
+            None => held("Key", "in the given trust file, valid then, and not revoked then"),
+        });
         list.push(match without(UnjudgedReason::PartlySigned) {
             Some(why) => open("Coverage", why),
             None if judged.base_not_kept => open("Coverage", UnjudgedReason::BaseNotKept.text()),
