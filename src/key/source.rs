@@ -155,6 +155,17 @@ impl KeyRef {
         }
     }
 
+    /// Returns where the key is, as messages say it: `in a keyfile`, for example.
+    pub fn place(&self) -> &'static str {
+        match self {
+            KeyRef::File(_) => "in a keyfile",
+            KeyRef::Agent(_) => "in the ssh-agent",
+            KeyRef::Exec(_) => "behind a program",
+            #[cfg(feature = "pkcs11")]
+            KeyRef::Pkcs11(_) => "in a token",
+        }
+    }
+
     /// Finds the key without reading its secret: a keyfile stays sealed, an agent is only asked for
     /// its list, and a program is not started.
     ///

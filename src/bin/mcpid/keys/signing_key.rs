@@ -154,7 +154,7 @@ impl SigningKey {
         }
         passphrase::check(args)?;
         if args.passphrase_file.is_some() || args.passphrase_fd.is_some() {
-            let place = elsewhere(&self.reference);
+            let place = self.reference.place();
             ui.note(&format!("the key is {place}; the passphrase is not used"));
         }
         Ok(None)
@@ -208,22 +208,12 @@ pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath
     if let KeyRef::File(_) = reference {
         return Ok(place);
     }
-    let elsewhere = elsewhere(&reference);
     let by = match place.named {
         NamedBy::Variable => "MCPID_KEY",
         NamedBy::Flag | NamedBy::Default => name,
     };
-    Err(Failure::usage(format!("{by} names a key {elsewhere}; a keyfile is needed here"))
-        .hint(format!("name a file: {name} FILE")))
-}
-
-/// Returns where a key is that is in no keyfile.
-fn elsewhere(reference: &KeyRef) -> &'static str {
-    match reference {
-        KeyRef::Exec(_) => "behind a program",
-        KeyRef::Pkcs11(_) => "in a token",
-        _ => "in the ssh-agent",
-    }
+    let message = format!("{by} names a key {}; a keyfile is needed here", reference.place());
+    Err(Failure::usage(message).hint(format!("name a file: {name} FILE")))
 }
 
 /// Connects to the agent of the user's session.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcpid::key::source::{EXEC, PKCS11, SSH_AGENT};
+use mcpid::key::source::{EXEC, KeyRef};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ClientName, ConnectArgs, Ttl};
@@ -169,9 +169,8 @@ fn word_of(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Returns the absolute path of a keyfile. A reference to a key in an agent or token is returned
-/// unchanged,
-/// and in one to a program, the path of the program is made absolute.
+/// Returns the reference to a key with absolute paths: that of a keyfile, and that of a program
+/// which signs. A reference to another source is returned unchanged.
 ///
 /// # Errors
 /// The path is not UTF-8, so it cannot be written into a configuration. The path of the program
@@ -183,8 +182,10 @@ pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     if let Some(command) = text.strip_prefix(EXEC) {
         return exec(command.trim_start_matches([' ', '\t']));
     }
-    let is_elsewhere = text.starts_with(SSH_AGENT) || text.starts_with(PKCS11);
-    Ok(if is_elsewhere { text.to_owned() } else { absolute_path(key) })
+    match KeyRef::parse(key) {
+        Ok(KeyRef::File(_)) | Err(_) => Ok(absolute_path(key)),
+        Ok(_) => Ok(text.to_owned()),
+    }
 }
 
 /// Returns `exec:` with the absolute path of the program, and the arguments as they are. Arguments
