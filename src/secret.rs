@@ -185,12 +185,12 @@ fn user_info(text: &str) -> Option<&str> {
 fn random_runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
     const BETWEEN: [char; 3] = ['/', '-', '_'];
     let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
-    // A fingerprint or identifier of a public key is marked as such.
+    // These prefixes mark a fingerprint or an identifier of a public key, which is no secret.
     let public = ["SHA256:", "did:key:z"].iter().any(|name| text.contains(name));
     let runs = text.split(move |c| !of_base64(c)).filter(move |_| !public);
     runs.flat_map(|run| {
-        // In base64 these characters come about every 32 characters; in paths and names they are
-        // more frequent.
+        // In base64, a character of `BETWEEN` comes about every 32 characters. In paths and names,
+        // these characters are more frequent.
         let few = run.split(BETWEEN).count() <= 3 + run.len() / 10;
         let whole = run.len() >= BASE64_RUN && few && random(run).is_some();
         let parts: Vec<&str> = if whole { vec![run] } else { run.split(BETWEEN).collect() };

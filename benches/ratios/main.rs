@@ -86,7 +86,8 @@ fn verifying(setup: &BenchSetup, rounds: usize) {
                         black_box(setup.verify(black_box(r)));
                     });
                 };
-                // The order changes too.
+                // The two are measured in alternating order, so that a slow phase of the machine
+                // hits both.
                 if (round + at) % 2 == 0 {
                     one();
                     other();

@@ -163,7 +163,8 @@ impl OpenTouch<'_> {
             why = wait => Err(why),
             () = tokio::time::sleep_until(until) => Err(NoConsent::TimedOut(time_limit)),
             signed = touching => match signed {
-                // The machine may have slept, and timers of this process with it.
+                // While the machine sleeps, the timers of this process stand still. So the clock is
+            // compared too.
                 Ok(Ok(_)) if now().since(created) > whole(time_limit) => {
                     Err(NoConsent::TimedOut(time_limit))
                 }

@@ -43,7 +43,7 @@ const LONGEST_CURSOR: usize = 4096;
 /// The time limit for one list.
 const LIST_TIME: Duration = Duration::from_secs(60);
 
-/// How often the list is read again: servers without event streams do not tell that it has changed.
+/// How often the list is read again: a server without event streams cannot notify of a change.
 const INTERVAL: Duration = Duration::from_secs(300);
 /// The pause after the first failure. It doubles with each further one, up to [`INTERVAL`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -147,8 +147,8 @@ impl ToolsQuery {
         self
     }
 
-    /// Asks once, and learns from the list. Returns the listed tools. Needs the runtime on which
-    /// this value is used first.
+    /// Asks once, and learns from the list. Returns the listed tools. The connections belong to the
+    /// async runtime of the first call, so all calls must be made on that runtime.
     ///
     /// # Errors
     /// [`ToolsQueryError`]. Nothing was learned then.
@@ -198,7 +198,8 @@ impl ToolsQuery {
         let stateless =
             ToolsSession { version: Some(HeaderValue::from_static(STATELESS)), id: None };
         match self.pages(&stateless, true).await {
-            // The upstream did answer, and may only speak the older revision.
+            // The upstream has answered, but did not give a list: it may only speak the older
+            // revision of MCP, which needs a session.
             Err(
                 ToolsQueryError::Status(_)
                 | ToolsQueryError::Error(_)
@@ -264,8 +265,8 @@ fn client() -> Value {
 }
 
 impl ToolsSession {
-    /// Returns the `Mcp-*` fields of a request. `method` is repeated in them if the revision wants
-    /// that.
+    /// Returns the `Mcp-*` fields of a request. `method` is the value of `Mcp-Method`; `None` for a
+    /// revision without that field.
     fn fields(&self, method: Option<&'static str>) -> HeaderMap {
         let mut fields = HeaderMap::new();
         let method = method.map(HeaderValue::from_static);

@@ -42,7 +42,7 @@ pub const SECRET_VARIABLES: [&str; 3] =
 /// Maximum time for one signature.
 #[cfg(unix)]
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum length of what the program may print, in bytes. A signature takes about 110.
+/// Maximum length of what the program may print, in bytes. The JSON of a signature takes about 110.
 #[cfg(unix)]
 const MAX_OUTPUT: usize = 16 * 1024;
 
@@ -69,7 +69,7 @@ pub struct ExecCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecCommandError {
-    /// There is no word.
+    /// The text has no word, so it names no program.
     #[error("exec: names no program; it is exec:PROGRAM [ARG…]")]
     Empty,
     /// A word begins with a quotation mark, which only a shell would remove.
@@ -165,7 +165,7 @@ pub enum ExecError {
     TimedOut {
         /// The name of the program.
         program: String,
-        /// The time that it had.
+        /// The time that the program had.
         within: Duration,
     },
     /// The program exited with another code than 0.

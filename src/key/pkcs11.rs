@@ -18,7 +18,7 @@ use session::TokenSession;
 use token_thread::TokenThread;
 pub use uri::{Pkcs11Uri, Pkcs11UriError};
 
-/// Maximum time for one act of the module.
+/// Maximum time for one call of the module.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a token did not sign.
@@ -66,7 +66,7 @@ pub enum Pkcs11Error {
     /// The token shows no public key, and none was given.
     #[error("the token shows no public key for it, and none is given")]
     NoPublicKey,
-    /// The PIN is wrong. A few wrong ones lock a token.
+    /// The PIN is wrong. A few wrong PINs lock a token.
     #[error("wrong PIN for the token")]
     WrongPin,
     /// The token accepts no PIN any more.
@@ -105,7 +105,7 @@ impl Pkcs11Key {
         Pkcs11Key::find_within(uri, module, pinned, TIMEOUT)
     }
 
-    /// As [`Pkcs11Key::find`], with another maximum time for each act of the module.
+    /// As [`Pkcs11Key::find`], with another maximum time for each call of the module.
     ///
     /// # Errors
     /// [`Pkcs11Error`].
@@ -205,9 +205,10 @@ impl fmt::Debug for Pkcs11Signer {
 /// Returns the public key in the attributes of a public object: CKA_EC_PARAMS and CKA_EC_POINT. The
 /// point is a DER OCTET STRING (PKCS #11 2.40), or raw as some modules have it.
 fn public_key(params: &[u8], point: &[u8]) -> Result<PublicKey, Pkcs11Error> {
-    // 1.2.840.10045.3.1.7 (RFC 5480).
+    // The object identifier of P-256 in DER: 1.2.840.10045.3.1.7 (RFC 5480).
     const P256: &[u8] = &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-    // 1.3.101.112 (RFC 8410), 1.3.6.1.4.1.11591.15.1, and the PrintableString edwards25519.
+    // What modules write for Ed25519, in DER: the object identifiers 1.3.101.112 (RFC 8410) and
+    // 1.3.6.1.4.1.11591.15.1, and the PrintableString edwards25519.
     const ED25519: [&[u8]; 3] = [
         &[0x06, 3, 0x2b, 101, 112],
         &[0x06, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 15, 1],

@@ -30,9 +30,9 @@ const PUBLISHED: &[u64] = &[
     // RFC 8032 section 7.1: TEST 1 (RFC 8037 appendix A too), 2, 3, 1024, SHA(abc).
     0xd75a9801_82b10ab7, 0x3d4017c3_e843895a, 0xfc51cd8e_6218a1a3, 0x278117fc_144c7234,
     0xec172b93_ad5e563b,
-    // RFC 8032 section 7.2.
+    // RFC 8032 section 7.2: the test vectors of Ed25519ctx.
     0xdfc9425e_4f968f7f, 0x0f1d1274_943b9141,
-    // RFC 8410 section 10.
+    // RFC 8410 section 10: the example of a private key.
     0x19bf4409_6984cdfe,
     // The PASETO specification's test vectors.
     0x1eb9dbbb_bc047c03,

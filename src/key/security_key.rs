@@ -84,7 +84,7 @@ impl KeyApplication {
         message: &[u8],
         signature: &[u8; PRESENCE_SIGNATURE_BYTES],
     ) -> Result<PresenceProof, PresenceError> {
-        // 64 and 5 of 69 bytes: both are always there.
+        // The first 64 of 69 bytes, and the last 5: an array of 69 bytes always has both.
         let (Some(raw), Some(rest)) = (signature.first_chunk::<64>(), signature.last_chunk::<5>())
         else {
             return Err(PresenceError::Signature);

@@ -31,11 +31,11 @@ pub struct Expiry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Presence {
-    /// It must be present.
+    /// The item must be present.
     Required,
-    /// It must be present if the request has a body, and is checked if it is present.
+    /// The item must be present if the request has a body. A present item is always checked.
     RequiredWithBody,
-    /// It may be absent; it is checked if it is present.
+    /// The item may be absent. A present item is checked.
     IfPresent,
 }
 

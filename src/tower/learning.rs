@@ -68,8 +68,8 @@ impl LearningModes {
         self
     }
 
-    /// Calls `learned` with all known tools, whenever an answer was read. It runs on the task of
-    /// the request and under a lock, so it must not block.
+    /// Calls `learned` with all known tools, whenever an answer was read. `learned` runs on the
+    /// task of the request and under a lock, so it must not block.
     #[must_use]
     pub fn with_learned(mut self, learned: impl Fn(&Tools) + Send + Sync + 'static) -> Self {
         self.learned = Some(Arc::new(learned));
@@ -130,8 +130,8 @@ impl LearningModes {
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
-        // A response of the client can approve a call that the server asked back about. So it is
-        // judged like a destructive call.
+        // A JSON-RPC response of the client can approve a call, if the server has asked the client
+        // about that call. So a response is judged like a destructive call.
         operation.may_approve_call() || self.calls_destructive(operation)
     }
 
@@ -175,19 +175,19 @@ pub struct ToolsListener {
 enum ListenerKind {
     /// Copies the answer to `tools/list`; `copy` is `None` after the answer exceeded the limit.
     List { is_event_stream: bool, copy: Option<Vec<u8>> },
-    /// Searches an event stream for the notification, across the limits of its pieces.
+    /// Searches an event stream for the notification, which may be split over several pieces.
     Changes { tail: Vec<u8> },
 }
 
 /// The end of the name of `notifications/tools/list_changed`. Some libraries write a slash in JSON
 /// as `\/`, so the search begins after the last slash. The notifications about resources and
-/// prompts end in the same way, and only cause a question too many.
+/// prompts end in the same way; they cause a question that was not needed.
 const LIST_CHANGED: &[u8] = b"list_changed";
 
 impl ToolsListener {
-    /// Returns a listener for an answer with the fields `headers`, or `None` if the answer is
-    /// compressed, or of a media type that holds neither. `lists` is true for an answer to
-    /// `tools/list`.
+    /// Returns a listener for an answer with the fields `headers`. Returns `None` if the answer is
+    /// compressed, or if its media type can hold neither a list of tools nor events. `lists` is
+    /// true for an answer to `tools/list`.
     pub(super) fn new(headers: &HeaderMap, modes: &LearningModes, lists: bool) -> Option<Self> {
         if headers.contains_key(CONTENT_ENCODING) {
             return None;

@@ -191,7 +191,7 @@ fn a_child_that_keeps_the_output_open_delays_nothing_and_is_ended() {
 
 #[test]
 fn a_long_message_reaches_the_program_whole() {
-    // This is longer than a pipe holds.
+    // A pipe holds 64 KiB on Linux, so the program has to read while this message is written.
     let message = vec![b'x'; 1_000_000];
     let text = answer(&message);
     let length = "{\"version\":1,\"key\":\"\",\"payload\":\"\"}\n".len()

@@ -64,7 +64,8 @@ fn security_keys_and_other_keys_are_chosen_apart() {
         let (plain, touch) =
             (client.choose(name).unwrap(), client.choose_security_key(name).unwrap());
         assert_ne!(plain.public(), touch.security_key().public());
-        // The id of a plain key does not find a security key, and the other way round.
+        // The id of a plain key does not find a security key, and the id of a security key does not
+        // find a plain key.
         let (id, other) = (plain.public().id().as_str(), touch.security_key().public().id());
         assert!(matches!(client.choose_security_key(id), Err(ChooseError::NoSecurityKey { .. })));
         assert!(matches!(client.choose(other.as_str()), Err(ChooseError::Unfit(_))));

@@ -188,7 +188,7 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
         let text = line.to_string().replace(told, &other);
         fault(&serde_json::from_str(&text).unwrap());
     }
-    // It was refused for want of a touch, and it has one.
+    // The entry says that the request was refused for want of a touch, and the request has a touch.
     let mut refused = line.clone();
     (refused["verdict"], refused["code"], refused["step"]) =
         (json!("refused"), json!("touch_required"), json!(11));

@@ -278,7 +278,7 @@ fn letters_that_look_like_others_are_named() {
     assert!(page.text.contains("beware: letters that pass for Latin ones in:"), "{}", page.text);
     assert!(page.text.contains(r#"  | "p\u{430}ypal""#), "{}", page.text);
     assert!(page.text.contains(r#"  | "\u{ff47}oogle""#), "{}", page.text);
-    // The warning also applies to keys.
+    // The warning also applies to the keys of JSON objects.
     assert!(shown("{\"p\u{430}th\":1}").text.contains("beware"));
     let many: Vec<String> = (0..9).map(|n| format!("p\u{430}y{n}")).collect();
     let page = shown(&json(&many.join(" ")));

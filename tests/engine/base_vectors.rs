@@ -152,7 +152,8 @@ fn parameters_are_covered_as_they_were_written() {
     ] {
         assert!(!holds(&signed_test_request(&changed, B_2_6_SIGNATURE)), "{changed}");
     }
-    // These are the same value with other white space, which RFC 9651 section 4.2 allows.
+    // Each change writes the same value with other white space or a leading zero, which the parser
+    // of RFC 9651 section 4.2 allows. The signature base does not change.
     for same in [
         input("(\"date\" ", "(  \"date\"   "),
         input(";created", "; created"),

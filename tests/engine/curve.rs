@@ -133,8 +133,9 @@ fn ed25519_speccheck_accepts_at_most_case_3() {
         key.is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     };
     assert_eq!(accepted(strict), [3], "the curve library's own strict verification");
-    // Case 3 is valid with and without cofactor, but its key has mixed order, and so counts as weak
-    // here.
+    // Case 3 is valid by both equations of verification, with the cofactor and without. But its key
+    // is the sum of a point of large order and one of small order, and this crate refuses such keys
+    // as weak.
     assert!(accepted(holds).is_empty());
     let case_3 = bytes(cases[3]["pub_key"].as_str().unwrap());
     assert!(PublicKey::from_bytes(&case_3).unwrap().is_weak());

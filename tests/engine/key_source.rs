@@ -40,7 +40,7 @@ fn a_path_is_a_file() {
         "schlüssel:1",
         "-k:1",
         "under_score:1",
-        // This is longer than any scheme.
+        // The text before the colon is longer than a scheme may be, which is 32 characters.
         "a-very-long-name-of-a-file-with-a-colon:1",
     ] {
         assert_eq!(parse(path), Ok(KeyRef::File(path.into())), "{path:?}");

@@ -82,7 +82,7 @@ fn the_exit_code_says_whether_there_is_a_quorum() {
     assert_eq!((&said["contradicted"], &said["quorum"]), (&json!(true), &json!(false)));
     assert_eq!(said["witnesses"][0]["outcome"], "disputed");
 
-    // One of the two is enough, so the other one's unsigned answer is a warning.
+    // One of the two witnesses is enough, so the unsigned answer of the other witness is a warning.
     fs::write(&file, policy(&fixture.log_key, &[&w1, &w2], 1)).unwrap();
     let done = witness(&log, &file, &[]);
     assert_eq!(done.status.code(), Some(0), "{}", err(&done));

@@ -117,13 +117,13 @@ fn a_malformed_policy_line_is_refused_with_its_number() {
         (format!("{two}quorum a\0\n"), 3, "control character 0x00"),
         (format!("\u{feff}{two}quorum a\n"), 1, "byte order mark"),
         (format!("{two}quorum\u{a0}a\n"), 3, "is none of log"),
-        // Faults of names.
+        // A name is used twice, or is the reserved name `none`.
         (format!("witness a {w1}\nwitness a {w2}\nquorum a\n"), 2, "that of line 1 too"),
         (format!("{two}group a any b\nquorum a\n"), 3, "that of line 1 too"),
         (format!("{two}group g any a\ngroup g any b\nquorum g\n"), 4, "that of line 3 too"),
         (format!("witness none {w1}\nquorum none\n"), 1, "the name none"),
         (format!("{two}group none any a\nquorum none\n"), 3, "the name none"),
-        // Faults of groups.
+        // The threshold or a member of a group is wrong.
         (format!("{two}group g any\nquorum g\n"), 3, "wanted is: group"),
         (format!("{two}group g 0 a b\nquorum g\n"), 3, "the threshold 0 of 2"),
         (format!("{two}group g 3 a b\nquorum g\n"), 3, "the threshold 3 of 2"),
@@ -142,7 +142,7 @@ fn a_malformed_policy_line_is_refused_with_its_number() {
         (format!("{two}group g any a none\nquorum g\n"), 3, "none is no member"),
         (format!("{two}group g any g\nquorum g\n"), 3, "a member of itself"),
         (format!("{two}group g any h\ngroup h any g\nquorum h\n"), 3, "defined on no line above"),
-        // Faults of keys.
+        // Two lines have the same key, or the key of a line is wrong.
         (format!("log {log}\nlog {log}\nquorum none\n"), 2, "the key is that of line 1 too"),
         (
             format!(

@@ -148,7 +148,7 @@ struct ValueFrame<'a> {
     depth: usize,
     /// The key with its colon, or an empty text.
     before: &'a str,
-    /// A comma, or an empty text.
+    /// The comma between two values, or an empty text after the last value.
     after: &'a str,
 }
 

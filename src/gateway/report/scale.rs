@@ -15,8 +15,8 @@ const BUCKET_WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_
 /// The first and last second that RFC 3339 can represent. Only a broken clock is outside.
 const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
-/// The buckets of all series: their width, the beginning of the first, and the beginning of the
-/// last.
+/// The buckets of time in which requests are counted. All counts over time have the same buckets:
+/// their width, the beginning of the first, and the beginning of the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scale {
     width: i64,

@@ -135,7 +135,8 @@ impl ToolsExchange {
         let mut fields = forward::request_fields(&parts, None, proxy.scheme, host);
         match &self.signer {
             Some(signer) => self.sign(signer, &method, &mut fields, &body).await?,
-            // The upstream relies on these fields, and no signature was verified.
+            // The upstream reads the verdict in these fields. The gateway's own question has no
+            // signature, so it is marked as unsigned.
             None => {
                 fields.insert("mcpid-status", HeaderValue::from_static("unsigned"));
                 fields.insert("mcpid-reason", HeaderValue::from_static("signature_missing"));
@@ -154,7 +155,8 @@ impl ToolsExchange {
         }
     }
 
-    /// Signs the request as the upstream gets it. The key may be in an agent, which takes its time.
+    /// Signs the request as the upstream gets it. The key may be in an agent, which may ask a
+    /// person first.
     async fn sign(
         &self,
         signer: &Arc<Signer>,
@@ -230,7 +232,7 @@ async fn answer_to(id: u64, response: Response<Incoming>) -> Result<String, Tool
     loop {
         let next = std::future::poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await;
         let event = next.ok_or_else(broken)?.map_err(|_| broken())?;
-        // Other events are notifications, and questions of the server.
+        // Events without data hold no message.
         let Some(data) = event.data else { continue };
         match is_answer_to(id, &data) {
             Ok(true) => return Ok(data),
@@ -240,7 +242,7 @@ async fn answer_to(id: u64, response: Response<Incoming>) -> Result<String, Tool
     }
 }
 
-/// The parser of events wants an error of a known type.
+/// Converts an error for the event parser, which accepts only `io::Error`.
 fn stream_error(error: BoxError) -> io::Error {
     io::Error::other(error)
 }

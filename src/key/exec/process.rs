@@ -15,8 +15,8 @@ use super::{ExecCommand, ExecError, MAX_OUTPUT, SECRET_VARIABLES};
 
 /// Maximum number of bytes that one read returns.
 const READ_BYTES: usize = 4096;
-/// Maximum time to wait for the end of a killed program. One that the kernel keeps longer is left
-/// to the operating system.
+/// Maximum time to wait for the end of a killed program. A program that the kernel keeps for longer
+/// is left to the operating system.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The process groups of the programs that are running.
@@ -52,7 +52,8 @@ pub(super) fn run(
     let broken = |source| ExecError::Broken { program: program.clone(), source };
     let mut pause = Duration::from_millis(1);
     loop {
-        // This is read before the output, so that no output is lost that came before the exit.
+        // The exit is asked for before the output is read: so all output of an exited program is
+        // read.
         let has_exited = running.has_exited().map_err(broken)?;
         running.write().map_err(broken)?;
         running.read().map_err(broken)?;
@@ -118,8 +119,8 @@ impl<'a> RunningProgram<'a> {
         Ok(program)
     }
 
-    /// Returns true if the program has exited. It stays a zombie, so that the number of its process
-    /// group is not used again before [`Self::end`].
+    /// Returns true if the program has exited. An exited program stays a zombie, so that the number
+    /// of its process group is not used again before [`Self::end`].
     fn has_exited(&self) -> io::Result<bool> {
         let Some(pid) = self.group.and_then(Pid::from_raw) else { return Ok(true) };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;

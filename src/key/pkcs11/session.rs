@@ -20,7 +20,7 @@ use crate::key::{KeyKind, PublicKey};
 /// What a token shows without a PIN.
 pub(super) struct FoundToken {
     pub(super) label: String,
-    /// Whether this program has to give a PIN. A reader with a keypad asks by itself.
+    /// Whether this program has to give a PIN. A reader with a keypad asks the person itself.
     pub(super) needs_pin: bool,
     /// The public key of the URI's key; `None` if the token has no public object for it.
     pub(super) public: Option<PublicKey>,
@@ -53,7 +53,7 @@ impl TokenSession {
         }
         let pkcs11 = Pkcs11::new(module).map_err(load)?;
         match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // Another key of this process uses the module.
+            // Another key of this process has initialized the module already.
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(failed(&error)),
         }
@@ -98,7 +98,7 @@ impl TokenSession {
         }
         match (params, point) {
             (Some(params), Some(point)) => public_key(params, point).map(Some),
-            // A key of another type, such as RSA, has neither.
+            // A key of another type, such as RSA, has no curve and no point.
             _ => Err(Pkcs11Error::Unfit),
         }
     }
@@ -118,7 +118,8 @@ impl TokenSession {
                 None => self.session.login(UserType::User, None),
             };
             match done {
-                // Another session of this process with the same token has logged in.
+                // Another session of this process has logged in, which holds for all sessions with
+                // the same token.
                 Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
                 Err(error) => return Err(failed(&error)),
             }
@@ -154,7 +155,7 @@ impl TokenSession {
                 let pure = EddsaParams::new(EddsaSignatureScheme::Ed25519);
                 self.session.sign(&Mechanism::Eddsa(pure), key, message)
             }
-            // Few tokens hash by themselves.
+            // The hash is computed here, because few tokens have a mechanism that also hashes.
             KeyKind::P256 => self.session.sign(&Mechanism::Ecdsa, key, &Sha256::digest(message)),
         };
         signed.map_err(|error| failed(&error))
@@ -166,7 +167,7 @@ fn token(pkcs11: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Er
     let slots = pkcs11.get_slots_with_initialized_token().map_err(|error| failed(&error))?;
     let (mut fitting, mut labels) = (Vec::new(), Vec::new());
     for slot in slots {
-        // A token that was removed in this moment is not there.
+        // A token that was removed since the list was read is left out.
         let Ok(token) = pkcs11.get_token_info(slot) else { continue };
         let is = |wanted: &Option<String>, there: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted.trim_end_matches(' ') == there)

@@ -33,7 +33,8 @@ const VERIFIED: &str = "verified";
 pub struct SecurityKeyRules {
     /// None if two entries name two applications: then no signature of the key is valid.
     application: Option<KeyApplication>,
-    /// One list of names and key ids for each entry that has one. The signer has to be in each.
+    /// One list of names and key ids for each trust entry that has such a list. A signer has to be
+    /// in every list.
     joins: Vec<Vec<String>>,
     alone: bool,
     verified: bool,
@@ -139,8 +140,8 @@ impl SecurityKeyRules {
         self.verified
     }
 
-    /// Returns the names and key ids whose signatures the touch may join: those that stand in every
-    /// list. Empty if there is no list.
+    /// Returns the names and key ids of the keys whose signatures the touch may join. Each stands
+    /// in every list. Empty if there is no list.
     pub fn signers(&self) -> Vec<&str> {
         let Some((first, others)) = self.joins.split_first() else { return Vec::new() };
         let in_all = |text: &&String| others.iter().all(|list| list.contains(text));

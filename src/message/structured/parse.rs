@@ -153,8 +153,9 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.skip(b" \t");
         if self.peek().is_none() {
-            // A tab at the very end is not part of a separator, nor one of the trailing spaces of
-            // section 4.2 step 6. The algorithm of the RFC drops it with them.
+            // By the grammar, a tab at the end of the value is neither a separator nor one of the
+            // trailing spaces that section 4.2 step 6 drops. But the algorithm of section 4.2.1
+            // skips such a tab, so the value is accepted.
             return Ok(false);
         }
         if !self.eat(b',') {

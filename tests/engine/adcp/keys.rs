@@ -54,7 +54,7 @@ fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_ke
     both.accepts(&call);
     let elsewhere = Judge::by(Profile::adcp()).trusting(vec![other]);
     assert_eq!(name(&elsewhere, &call), "signature_invalid");
-    // The stricter of two files applies.
+    // If two trust files have the same key, the stricter entry applies.
     let plain = Judge::by(Profile::adcp()).trusting(vec![buyer(), trusted(&key(1))]);
     assert_eq!(name(&plain, &call), "signature_key_purpose_invalid");
     // The thumbprint is a key id too.

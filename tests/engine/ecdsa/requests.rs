@@ -183,7 +183,7 @@ fn a_profile_serves_only_the_kinds_of_keys_that_it_lists() {
             input.set("alg", "\"ecdsa-p256-sha256\"");
         });
         assert_eq!(judge.refusal(&named), (4, Code::AlgNotAllowed));
-        // The signer refuses such a profile too.
+        // The signer also refuses a profile that leaves keys of P-256 out.
         let error = Signer::new(Arc::new(key(1)), &profile).err().unwrap();
         assert!(matches!(error, SigningError::KeyKind { kind: KeyKind::P256, .. }));
         assert_eq!(error.to_string(), format!("a P-256 key cannot sign by the profile {name}"));

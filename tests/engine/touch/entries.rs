@@ -47,7 +47,8 @@ fn a_security_key_entry_is_read_strictly() {
         entry["mcpid"]["security_key"] = wrong.clone();
         assert!(parsed(&entry).is_err(), "{wrong}");
     }
-    // Outside of our member, and one edit away, it is an error too.
+    // A `security_key` outside of the member `mcpid` is an error, and so is a name that differs
+    // from `security_key` by one edit.
     for name in ["security_key", "securitykey", "security_kei"] {
         let mut entry = trusted(&key(1));
         entry[name] = json!({"application": "ssh:mcpid"});

@@ -11,7 +11,7 @@ fn files_and_folders_are_loaded() {
     write(&at("b.json"), &jwk(&key(2), r#","mcpid":{"name":"b"}"#), 0o644);
     write(&at("a.jwk"), &jwk(&key(1), ""), 0o600);
     write(&at("c.json"), &jwk(&key(2), r#","mcpid":{"name":"c"}"#), 0o644);
-    // These are not read: a dotfile, files with other extensions, a folder.
+    // A dotfile, files with other extensions and a folder in the trust folder are not read.
     write(&at(".hidden.json"), "not json", 0o644);
     write(&at("README.md"), "not json", 0o644);
     write(&at("d.JSON"), "not json", 0o644);

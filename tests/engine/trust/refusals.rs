@@ -13,7 +13,7 @@ fn a_mistake_in_an_entry_is_an_error() {
         (r#""not_after":"#, r#""Not_after":"#, "is not known"),
         (r#""mcpid":"#, r#""MCPID":"#, "must be spelled \"mcpid\""),
         (r#""mcpid":"#, r#""mcpId":"#, "must be spelled \"mcpid\""),
-        // Types.
+        // A member has a value of a wrong type.
         (r#""name":"alice""#, r#""name":null"#, "\"name\" is null, not a string"),
         (r#""name":"alice""#, r#""name":["alice"]"#, "\"name\" is an array"),
         (r#"["alice-laptop","ci"]"#, r#""ci""#, "\"client_ids\" is not an array of strings"),

@@ -33,7 +33,7 @@ pub(crate) struct NamedPath {
 }
 
 impl NamedPath {
-    /// Returns the path for messages.
+    /// Returns the path as messages show it.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
     }

@@ -65,7 +65,7 @@ pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
     let cleared = command("clear", None, key).run(b"", TIMEOUT);
     match cleared {
         Ok(_) => Ok(was_there),
-        // This is also the exit code if there was nothing to clear.
+        // `secret-tool clear` also exits with 1 if there was nothing to clear.
         Err(ExecError::Failed { code: 1, .. }) if !was_there => Ok(false),
         Err(error) => Err(failed(&error)),
     }

@@ -238,12 +238,12 @@ static HANGUP_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 /// Whether a SIGHUP was replaced by a SIGTERM, for an orderly shutdown.
 static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
-/// How to wait for a key.
+/// How long a read from the terminal waits until a person presses a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyWait {
-    /// Wait until there is a key.
+    /// The read waits until a key is pressed.
     Waiting,
-    /// Wait at most a tenth of a second.
+    /// The read waits for at most a tenth of a second.
     Polling,
 }
 

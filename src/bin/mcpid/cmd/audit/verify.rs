@@ -230,7 +230,8 @@ fn open_ends(
     open
 }
 
-/// The first lines, the numbers, what is not proved, and all of this for programs.
+/// The report of an audit: its first lines, its rows of label and number, the statements that are
+/// not proved, and the same report as JSON.
 type Words = (Vec<String>, Vec<(&'static str, String)>, Vec<String>, serde_json::Value);
 
 fn words(

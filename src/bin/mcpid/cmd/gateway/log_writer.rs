@@ -55,8 +55,8 @@ impl LogSender {
 }
 
 impl GatewayLogWriter {
-    /// Starts a thread that writes to the file at `path`, or to stdout. Later errors are passed to
-    /// `warn`, one until writing works again.
+    /// Starts a thread that writes to the file at `path`, or to stdout. The thread passes an error
+    /// of writing to `warn`, and the next error only after a line was written again.
     ///
     /// # Errors
     /// The file cannot be opened.

@@ -73,7 +73,7 @@ async fn report_ready(socket: &UnixDatagram, readiness: &Readiness) -> io::Resul
     let mut reported = String::new();
     while let Err(why) = readiness.check().await {
         if why != reported {
-            // A line end would begin another variable of the protocol.
+            // In the protocol of `sd_notify`, a line end begins another variable.
             let line = format!("STATUS=not ready: {}", why.replace(['\n', '\0'], " "));
             socket.send(line.as_bytes()).await?;
             reported = why;
