@@ -51,7 +51,7 @@ pub(crate) use mcpid::nonce::contract::{self, key};
 /// tests with forged requests.
 #[macro_export]
 macro_rules! holds_the_contract {
-    ($place:expr $(, $($part:ident)*)?) => {
+    ($place:expr $(, $($part:tt)*)?) => {
         mcpid::test_nonce_store! { $place $(, $($part)*)? }
 
         #[test]
