@@ -15,16 +15,13 @@ around all subjects, so that the other load of the machine falls on each. The ad
 of the medians: gateway − upstream, and authz − envoy. The latter is at most 1.3 times the former.
 """
 
-import argparse
 import os
 import re
 import statistics
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from run import HERE, Processes, free_port, is_ready, listens, nginx, wait_for
+from run import HERE, common_options, free_port, is_ready, listens, measure, nginx, wait_for
 
 CONFIGURATION = HERE.parents[1] / "contrib/envoy/envoy.yaml"
 SUBJECTS = ["upstream", "gateway", "envoy", "null", "authz"]
@@ -127,21 +124,9 @@ def run(options, processes):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mcpid", required=True)
-    parser.add_argument("--load", required=True)
+    parser = common_options(rounds=7, seconds=5, requests=60_000)
     parser.add_argument("--envoy", required=True)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=60_000, help="signed for each run at most")
-    parser.add_argument("--work")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.work) as folder:
-        processes = Processes(Path(folder))
-        try:
-            return run(options, processes)
-        finally:
-            processes.end()
+    return measure(parser, run)
 
 
 if __name__ == "__main__":

@@ -160,18 +160,29 @@ def resident_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
 
 
-def main():
+def common_options(rounds, seconds, requests):
+    """Returns a parser of the options that every measurement has, with these defaults."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mcpid", required=True)
     parser.add_argument("--load", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=6)
-    parser.add_argument("--requests", type=int, default=200_000, help="signed for each run at most")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--seconds", type=int, default=seconds)
+    parser.add_argument("--requests", type=int, default=requests, help="signed for each run at most")
+    parser.add_argument("--work")
+    return parser
+
+
+def main():
+    parser = common_options(rounds=5, seconds=6, requests=200_000)
     parser.add_argument("--soak", type=int, default=600)
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=[name for name in SUBJECTS if name != "audit"])
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--work")
+    return measure(parser, run)
+
+
+def measure(parser, run):
+    """Parses the arguments, and calls `run` with them and with processes that end afterwards."""
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         processes = Processes(Path(folder))
