@@ -128,8 +128,8 @@ async fn bare_claims(mut connection: MultiplexedConnection, name: String, count:
     }
 }
 
-/// Claims with the bare library and the three questions of the store, in one pipeline as the store
-/// sends them.
+/// Claims with the Redis library alone. Each claim is the same three commands that the store sends,
+/// in one pipeline.
 async fn three_questions(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[9; 32]).public().id();
     for i in 0..count {

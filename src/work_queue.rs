@@ -222,7 +222,8 @@ impl<W: Work> WorkQueue<W> {
         Ok(task)
     }
 
-    /// Gives `task` its answer. Only the first answer counts.
+    /// Passes `answer` to the caller that waits for `task`. If a task is answered twice, the caller
+    /// gets the first answer.
     pub(crate) fn answer(&self, task: &QueuedTask<W>, answer: W::Answer) {
         task.answer(answer, |answer| self.work.answered(&task.task, answer));
     }

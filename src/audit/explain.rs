@@ -17,9 +17,9 @@ pub struct Explanation {
     pub covered: Vec<String>,
     /// Parts of the recorded request that the signature does not cover.
     pub claimed: Vec<String>,
-    /// When the signature was made, as it states.
+    /// When the signature was made, by its own parameter `created`.
     pub created: Option<Timestamp>,
-    /// When the signature expires, as it states.
+    /// When the signature expires, by its own parameter `expires`.
     pub expires: Option<Timestamp>,
     /// The signature's `nonce`.
     pub nonce: Option<String>,

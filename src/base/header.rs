@@ -27,7 +27,7 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Copies borrowed text, so that the candidate borrows nothing.
+    /// Returns the same candidate with all borrowed text copied, so that it lives without the head.
     pub fn into_owned(self) -> Candidate<'static> {
         Candidate {
             label: Cow::Owned(self.label.into_owned()),

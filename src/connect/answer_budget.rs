@@ -51,7 +51,7 @@ impl AnswerBudget {
         let bytes = u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX);
         match self.bytes.acquire_many_owned(bytes).await {
             Ok(permit) => Reservation(permit),
-            // The semaphore is never closed.
+            // Cannot happen: only a closed semaphore gives an error, and no code closes this one.
             Err(_) => std::future::pending().await,
         }
     }

@@ -108,7 +108,7 @@ impl std::fmt::Display for Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GatewayRole {
-    /// It passes the request to an MCP server: a reverse proxy.
+    /// The gateway passes the request to an MCP server: a reverse proxy.
     Proxy(Upstream),
     /// The gateway tells the proxy that described the request to pass it on: external
     /// authorization.

@@ -71,7 +71,7 @@ type Shown = (String, String, Option<String>);
 struct Screen {
     shown: Mutex<Vec<Shown>>,
     ended: Mutex<Vec<bool>>,
-    /// Why nothing can be shown.
+    /// The error with which this prompt answers, in place of showing a question.
     broken: Option<NoConsent>,
 }
 

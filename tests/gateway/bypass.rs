@@ -122,7 +122,7 @@ async fn one_key_does_not_fill_the_table_of_sessions() {
     assert_eq!(statuses[..8], [200; 8]);
     assert_eq!(statuses[8..], [403; 4]);
     assert_eq!(gateway.send(&ask(2, "other".into())).await.status, 200);
-    // The key keeps the sessions that it already has.
+    // A key that has opened its most sessions can still use each of them.
     assert_eq!(gateway.send(&ask(1, "made-up-0".into())).await.status, 200);
 }
 

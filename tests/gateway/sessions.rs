@@ -127,8 +127,8 @@ async fn an_unused_session_makes_room_for_a_new_session() {
     assert_eq!(gateway.send(&in_session(&gateway, 1, "session-1", LIST)).await.status, 403);
 }
 
-/// Permissive mode passes the request on and reports it. The upstream does not receive the name of
-/// the other key.
+/// Permissive mode passes on a request in the session of another key, and reports it as invalid.
+/// The upstream does not get the name of the key that signed.
 #[tokio::test]
 async fn permissive_mode_labels_a_request_in_the_session_of_another_key() {
     let behind = with_sessions().await;

@@ -7,7 +7,8 @@ use super::files::commands;
 use super::texts::{read, same_verdict, sound};
 use super::{HOSTILE, mcpid, stdout};
 
-/// A folder with a key, a trust file that calls it `name`, and requests signed at [`AT`].
+/// A folder with a key, a trust file in which the key has the name `name`, and requests that the
+/// key signed at the time [`AT`].
 pub(super) struct Signed {
     folder: tempfile::TempDir,
 }

@@ -81,7 +81,8 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     // Calling a service that is not ready is an error of the caller, and is not hidden.
     let request = signed(&clock, CALL).await;
     assert!(service.call(request).await.is_err());
-    // A refused request gives the readiness back.
+    // The service behind the layer was made ready for a request that the layer then refused. Its
+    // readiness (`tower::Service::poll_ready`) is free for the next request.
     let response = service.ready().await.unwrap().call(plain(CALL)).await.unwrap();
     assert_eq!(response.status(), 403);
     assert_eq!(dropped_ready.load(Ordering::SeqCst), 1);

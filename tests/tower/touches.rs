@@ -259,7 +259,7 @@ async fn permissive_mode_waives_no_touch_rule_and_nothing_else_needs_a_touch() {
     }
     for (body, code) in [
         (DELETE, "signature_missing"),
-        // Servers read these differently, so they could be a call of any tool.
+        // Servers read these two bodies differently, so each could be a call of any tool.
         ("[]", "signature_missing"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#, "signature_missing"),
         // An unsigned answer could approve a touched call.

@@ -57,7 +57,7 @@ impl Auditor {
         }
         let (finding, structural) = finding::of_inconsistent_entry(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
-        // If the finding is not structural, the entries after this one are still at their places.
+        // A finding that is not structural leaves the entries after this one at their places.
         if structural {
             self.continue_at(next);
         }

@@ -86,7 +86,7 @@ fn a_key_id_in_for_names_only_the_key() {
     let mut it = TouchedCall::new();
     it.rule("for", json!([id]));
     assert!(it.accepted().touch().is_some());
-    // A name in the form of a key id names no entry by that name.
+    // In `for`, a text in the form of a key id is always a key id, and never the name of an entry.
     let other = key(2).public().id().to_string();
     let mut it = TouchedCall::new();
     it.judge.trust[0]["mcpid"]["name"] = json!(other);

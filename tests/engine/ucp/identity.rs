@@ -110,7 +110,8 @@ fn the_shape_of_web_bot_auth_names_the_key_by_thumbprint_and_its_own_member() {
     other.remove("signature-input").remove("signature");
     other.sign(&key(1), "sig2", &input);
     assert_eq!(refused(&other), (6, Code::CoverageInsufficient), "the member of another label");
-    // No other field may be covered only in part.
+    // `UCP-Agent` has to be covered as a whole: only `Signature-Agent` may be covered by one
+    // member.
     let part = signed(
         |_| (),
         |i| {
