@@ -19,6 +19,7 @@ use mcpid::sign::Nonce;
 use rand::rngs::SysRng;
 
 mod requests;
+mod touches;
 
 use requests::{BenchSetup, Kind, Request, TOOLS_CALL, polled};
 
@@ -42,6 +43,7 @@ fn main() {
     let setup = BenchSetup::new(SecretKey::generate(&mut SysRng).unwrap());
     verifying(&setup, rounds);
     verifying(&BenchSetup::new(SecretKey::generate_p256(&mut SysRng).unwrap()), rounds);
+    touches::verifying_touched(rounds);
     signing(&setup, rounds);
     if rounds == ROUNDS {
         unlocking(&setup);
@@ -83,7 +85,7 @@ fn verifying(setup: &BenchSetup, rounds: usize) {
                 };
                 let mut other = || {
                     whole += time(|| {
-                        black_box(setup.verify(black_box(r)));
+                        black_box(setup.verify(black_box(&r.head)));
                     });
                 };
                 // The two are measured in alternating order, so that a slow phase of the machine

@@ -14,7 +14,7 @@ use mcpid::message::{Head, RequestTarget};
 use mcpid::nonce::Retention;
 use mcpid::nonce::memory::Memory;
 use mcpid::profile::Profile;
-use mcpid::sign::{Nonce, Signer};
+use mcpid::sign::{Nonce, Signed, Signer};
 use mcpid::verify::{ReplayCheck, Verified, Verifier};
 use rand::rngs::SysRng;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -42,7 +42,7 @@ pub(crate) struct BenchSetup {
 }
 
 /// A key in the form of the library that verifies with it.
-enum BaselineKey {
+pub(crate) enum BaselineKey {
     Ed25519(VerifyingKey),
     P256(UnparsedPublicKey<Vec<u8>>),
 }
@@ -57,9 +57,15 @@ pub(crate) struct Request {
 impl BenchSetup {
     /// Creates a verifier for requests that `secret` signs, by the profile `mcp` for keys of both kinds.
     pub(crate) fn new(secret: SecretKey) -> Self {
+        let trust = format::jwks(secret.public(), None);
+        BenchSetup::trusting(secret, &trust)
+    }
+
+    /// Like [`BenchSetup::new`], with the text of a trust file that contains the key of `secret`.
+    pub(crate) fn trusting(secret: SecretKey, trust: &str) -> Self {
         let public = secret.public().clone();
         let profile = Profile { key_kinds: KeyKind::ALL, ..Profile::mcp() };
-        let trust = TrustFile::parse(format::jwks(&public, None).as_bytes()).unwrap();
+        let trust = TrustFile::parse(trust.as_bytes()).unwrap();
         let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
         let store = Memory::new(SystemClock.now(), Retention::new(30, 5), &mut SysRng)
             .unwrap()
@@ -72,15 +78,7 @@ impl BenchSetup {
             ReplayCheck::Claim(Arc::new(store)),
         );
         let signer = Signer::new(Arc::new(secret), &profile).unwrap();
-        let baseline = match public.kind() {
-            KeyKind::Ed25519 => {
-                BaselineKey::Ed25519(VerifyingKey::try_from(public.as_bytes()).unwrap())
-            }
-            _ => {
-                let point = public.as_bytes().to_vec();
-                BaselineKey::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))
-            }
-        };
+        let baseline = BaselineKey::of(&public);
         BenchSetup { public, baseline, origins, verifier, signer }
     }
 
@@ -108,26 +106,22 @@ impl BenchSetup {
 
     /// Returns a request with a fresh nonce, created now.
     pub(crate) fn signed(&self, kind: Kind) -> Request {
-        let mut head = self.unsigned(kind);
-        let nonce = Nonce::generate(&mut SysRng).unwrap();
-        let now = SystemClock.now();
-        let signed = self.signer.sign(&head, &self.origins, TOOLS_CALL, now, &nonce).unwrap();
-        for (name, value) in signed.headers() {
-            head.push(name, value.as_bytes().to_vec()).unwrap();
-        }
+        let head = self.unsigned(kind);
+        let signed = self.sign(&head);
+        let head = with_fields(head, &signed);
         let signature = header::read(&head).unwrap().remove(0).signature.unwrap();
         Request { head, base: signed.base, signature: signature.try_into().unwrap() }
     }
 
-    /// Verifies as the curve library does: Ed25519 strictly and with a decoded key, P-256 with a key
-    /// that is decoded each time. The ratio 1.00 is the time of this function.
+    /// Signs the request with this head, now and with a fresh nonce.
+    pub(crate) fn sign(&self, head: &Head<'static>) -> Signed {
+        let nonce = Nonce::generate(&mut SysRng).unwrap();
+        self.signer.sign(head, &self.origins, TOOLS_CALL, SystemClock.now(), &nonce).unwrap()
+    }
+
+    /// Verifies as [`BaselineKey::verify`] does. The ratio 1.00 is the time of this function.
     pub(crate) fn verify_baseline(&self, base: &[u8], signature: &[u8; 64]) {
-        match &self.baseline {
-            BaselineKey::Ed25519(key) => {
-                key.verify_strict(base, &Signature::from_bytes(signature)).unwrap()
-            }
-            BaselineKey::P256(key) => key.verify(base, signature).unwrap(),
-        }
+        self.baseline.verify(base, signature);
     }
 
     /// Returns the name of the verification whose time is the ratio 1.00.
@@ -138,10 +132,43 @@ impl BenchSetup {
         }
     }
 
-    /// Runs the whole of [`Verifier::verify`].
-    pub(crate) fn verify(&self, request: &Request) -> Verified {
-        polled(self.verifier.verify(&request.head, TOOLS_CALL)).unwrap()
+    /// Runs the whole of [`Verifier::verify`] for a request with this head.
+    pub(crate) fn verify(&self, head: &Head<'_>) -> Verified {
+        polled(self.verifier.verify(head, TOOLS_CALL)).unwrap()
     }
+}
+
+impl BaselineKey {
+    pub(crate) fn of(public: &PublicKey) -> Self {
+        match public.kind() {
+            KeyKind::Ed25519 => {
+                BaselineKey::Ed25519(VerifyingKey::try_from(public.as_bytes()).unwrap())
+            }
+            _ => {
+                let point = public.as_bytes().to_vec();
+                BaselineKey::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))
+            }
+        }
+    }
+
+    /// Verifies as the curve library does: Ed25519 strictly and with a decoded key, P-256 with a key
+    /// that is decoded each time.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) {
+        match self {
+            BaselineKey::Ed25519(key) => {
+                key.verify_strict(message, &Signature::from_bytes(signature)).unwrap();
+            }
+            BaselineKey::P256(key) => key.verify(message, signature).unwrap(),
+        }
+    }
+}
+
+/// Returns the head with the signature fields added.
+pub(crate) fn with_fields(mut head: Head<'static>, signed: &Signed) -> Head<'static> {
+    for (name, value) in signed.headers() {
+        head.push(name, value.as_bytes().to_vec()).unwrap();
+    }
+    head
 }
 
 /// Returns the result of a future that is ready at once. With a store in memory, every future is.
