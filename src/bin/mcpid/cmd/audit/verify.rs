@@ -230,8 +230,7 @@ fn open_ends(
     open
 }
 
-/// The report of an audit: its first lines, its rows of label and number, the statements that are
-/// not proved, and the same report as JSON.
+/// A report: its first lines, its rows of label and number, what is not proved, and all as JSON.
 type Words = (Vec<String>, Vec<(&'static str, String)>, Vec<String>, serde_json::Value);
 
 fn words(
