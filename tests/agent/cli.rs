@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use mcpid::key::agent::ssh_fingerprint;
 use mcpid::key::{SecretKey, Sign};
 
-use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_ten_seconds};
+use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_a_minute};
 
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
@@ -161,7 +161,7 @@ fn a_key_added_with_a_lifetime_expires_in_the_agent() {
     let (agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json", "--lifetime", "2s"]), 0, "");
     ends(&agent.sign("ssh-agent:alice"), 0, "");
-    within_ten_seconds("the key expires", || agent.list().contains("no identities"));
+    within_a_minute("the key expires", || agent.list().contains("no identities"));
     ends(&agent.sign("ssh-agent:alice"), 4, "the ssh-agent shows no keys: it is empty or locked");
     for (lifetime, words) in [
         ("0s", "a key that is forgotten at once is of no use"),

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 use crate::exec::is_running;
-use crate::servers::within_ten_seconds;
+use crate::servers::within_a_minute;
 
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const URL: &str = "https://mcp.example.com/mcp";
@@ -249,13 +249,13 @@ fn an_interrupt_ends_the_program_too() {
     let home = Home::new();
     let mut command = home.sign_by("echo $$ > pid.new; mv pid.new pid; sleep 600");
     let mut signing = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    within_ten_seconds("the program runs", || home.path().join("pid").exists());
+    within_a_minute("the program runs", || home.path().join("pid").exists());
     let pid = home.read("pid");
     assert!(is_running(&pid));
     let signing_pid = signing.id().to_string();
     assert!(Command::new("kill").args(["-INT", &signing_pid]).status().unwrap().success());
     assert_eq!(signing.wait().unwrap().signal(), Some(2));
-    within_ten_seconds("the program ends", || !is_running(&pid));
+    within_a_minute("the program ends", || !is_running(&pid));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
                     }
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                std::thread::sleep(Duration::from_secs(2));
+                std::thread::sleep(Duration::from_secs(60));
             }
         });
         let start = Instant::now();
@@ -138,16 +138,16 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
             Err(AgentError::Malformed(_)) if long => {}
             other => panic!("{other:?}"),
         }
-        assert!(start.elapsed() < Duration::from_millis(1_800), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     }
 }
 
 #[test]
 fn an_agent_that_sends_single_bytes_is_given_up_at_the_time_limit() {
     let agent = Fake::start(|stream, _| {
-        // 100 bytes, one every 100 ms: each read succeeds, but the whole message is too late.
-        let _ = stream.write_all(&[0, 0, 0, 100]);
-        for _ in 0..100 {
+        // 600 bytes, one every 100 ms: each read succeeds, but the whole message is too late.
+        let _ = stream.write_all(&[0, 0, 2, 88]);
+        for _ in 0..600 {
             if stream.write_all(&[12]).is_err() {
                 return;
             }
@@ -157,7 +157,7 @@ fn an_agent_that_sends_single_bytes_is_given_up_at_the_time_limit() {
     let start = Instant::now();
     let ended = agent.client().identities();
     assert!(matches!(ended, Err(AgentError::TimedOut(_))), "{ended:?}");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn an_agent_that_never_accepts_blocks_no_caller() {
     let start = Instant::now();
     let agent = agent.with_timeout(Duration::from_millis(200));
     assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
-    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

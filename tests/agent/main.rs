@@ -8,6 +8,8 @@ mod cli;
 mod exec;
 #[cfg(feature = "cli")]
 mod exec_cli;
+#[path = "../machine/executable.rs"]
+mod executable;
 mod faults;
 mod openssh;
 #[cfg(feature = "p256")]

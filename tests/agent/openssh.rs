@@ -7,7 +7,7 @@ use mcpid::key::agent::{Agent, AgentError, ChooseError, Constraints, ssh_fingerp
 use mcpid::key::format;
 use mcpid::key::{SecretKey, Sign};
 
-use crate::servers::{OpenSsh, script, within_ten_seconds};
+use crate::servers::{OpenSsh, script, within_a_minute};
 
 fn key(byte: u8) -> SecretKey {
     SecretKey::from_seed(&[byte; 32])
@@ -142,7 +142,7 @@ fn a_key_in_an_agent_ends_with_its_lifetime() {
     client.add(&long, "long", Constraints::default()).unwrap();
     let chosen = client.choose("short").unwrap();
     chosen.sign(b"message").unwrap();
-    within_ten_seconds("the key expires", || !agent.list().contains("short"));
+    within_a_minute("the key expires", || !agent.list().contains("short"));
     assert!(matches!(agent_error(&chosen), AgentError::Removed));
     assert!(matches!(client.choose("short"), Err(ChooseError::Unknown { .. })));
     // After the last key is removed, the agent is empty.

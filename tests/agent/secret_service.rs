@@ -45,7 +45,7 @@ const BEFORE: &str = r#"
 printf swordfish | gnome-keyring-daemon --unlock --components=secrets > /dev/null 2>&1
 n=0
 until printf x | secret-tool store --label=ready is ready 2> /dev/null; do
-    n=$((n + 1)); [ $n -lt 100 ] || { echo "no keyring daemon"; exit 1; }
+    n=$((n + 1)); [ $n -lt 600 ] || { echo "no keyring daemon"; exit 1; }
     sleep 0.1
 done
 url=https://mcp.example.com/mcp

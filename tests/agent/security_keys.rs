@@ -196,14 +196,14 @@ fn a_signature_that_shows_no_touch_of_this_message_is_refused() {
 fn a_touch_that_never_comes_ends_by_our_timeout() {
     let agent = Fake::start(|stream, request| match request[0] {
         11 => reply(stream, &listed(&[(blob(TYPE, b"ssh:mcpid"), "ours")])),
-        _ => std::thread::sleep(Duration::from_secs(20)),
+        _ => std::thread::sleep(Duration::from_secs(120)),
     });
     let chosen = agent.client().choose_security_key("ours").unwrap();
     let chosen = chosen.with_timeout(Duration::from_millis(300));
     let start = Instant::now();
     let error = agent_error(chosen.sign_by_touch(b"message").unwrap_err());
     assert!(matches!(error, AgentError::TimedOut(_)), "{error:?}");
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl OpenSsh {
         configure(&mut command);
         let child = command.spawn().expect("ssh-agent, of openssh-client");
         let agent = OpenSsh { folder, child, askpass: None };
-        within_ten_seconds("the agent listens", || UnixStream::connect(&socket).is_ok());
+        within_a_minute("the agent listens", || UnixStream::connect(&socket).is_ok());
         agent
     }
 
@@ -123,15 +123,13 @@ impl Drop for OpenSsh {
 }
 
 pub(crate) fn script(path: &Path, body: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    crate::executable::executable(path, &format!("#!/bin/sh\n{body}\n"));
 }
 
-pub(crate) fn within_ten_seconds(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn within_a_minute(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not in time: {what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "not in time: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -172,7 +170,7 @@ impl Fake {
     }
 
     pub(crate) fn client(&self) -> Agent {
-        Agent::at(self.folder.path().join("agent")).with_timeout(Duration::from_millis(700))
+        Agent::at(self.folder.path().join("agent")).with_timeout(Duration::from_secs(2))
     }
 }
 

@@ -307,7 +307,7 @@ fn reading_a_file_of_empty_lines_ends_after_a_bounded_number() {
     assert!(report.finding().is_some());
     let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
     assert!(!error.to_string().is_empty());
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
 /// The second file cannot be archived: the first was, and the error says so.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, bridge, call};
 use crate::loopback::proxy_with;
 use crate::program::{connect, err, folder, piped};
-use crate::server::{Reply, Seen, Server};
+use crate::server::{Reply, Seen, Server, free_address};
 use crate::sessions::usual;
 
 async fn check(url: &str, flags: &[&str]) -> Output {
@@ -70,7 +70,7 @@ async fn a_server_of_an_older_revision_is_found_and_its_session_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_failure_has_its_exit_code_and_message() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let output = check(&format!("http://{free}/mcp"), &[]).await;
     assert_eq!(output.status.code(), Some(5), "{output:?}");
     assert!(out(&output).starts_with("unavailable: nothing listens at "), "{}", out(&output));

@@ -84,7 +84,7 @@ impl Client {
     /// Returns the next line, which must be a JSON-RPC message.
     pub(crate) async fn line(&mut self) -> String {
         let mut line = String::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), self.output.read_line(&mut line));
+        let read = tokio::time::timeout(Duration::from_secs(60), self.output.read_line(&mut line));
         let read = read.await.unwrap_or_else(|_| panic!("no line: {:#?}", self.said())).unwrap();
         assert!(read > 0, "the output ended: {:#?}", self.said());
         assert!(line.ends_with('\n'), "{line:?}");
@@ -137,7 +137,7 @@ impl Client {
             left.push(serde_json::from_str(&line).unwrap());
             line.clear();
         }
-        let ended = tokio::time::timeout(Duration::from_secs(20), self.ended).await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.ended).await;
         (left, ended.unwrap().unwrap())
     }
 }

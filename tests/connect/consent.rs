@@ -15,6 +15,7 @@ use mcpid::profile::Profile;
 use mcpid::sign::Signer;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::client::{Client, bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
@@ -25,6 +26,8 @@ struct Person {
     answers: Mutex<Vec<ConsentAnswer>>,
     shown: Mutex<Vec<(String, Option<String>)>>,
     waits: Duration,
+    /// The person answers when the test closes the semaphore.
+    gate: Option<Arc<Semaphore>>,
 }
 
 impl Person {
@@ -35,6 +38,7 @@ impl Person {
             answers: Mutex::new(answers),
             shown: Mutex::default(),
             waits: Duration::ZERO,
+            gate: None,
         })
     }
 
@@ -49,6 +53,9 @@ impl Consent for Person {
             let arguments = asked.arguments().map(str::to_owned);
             self.shown.lock().unwrap().push((asked.operation().to_string(), arguments));
             tokio::time::sleep(self.waits).await;
+            if let Some(gate) = &self.gate {
+                drop(gate.acquire().await);
+            }
             self.answers.lock().unwrap().pop().unwrap()
         })
     }
@@ -138,7 +145,8 @@ async fn the_signature_is_made_after_the_yes() {
 async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
     let server = Server::start(usual).await;
     let mut person = Person::new([ConsentAnswer::Yes]);
-    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(600);
+    let gate = Arc::new(Semaphore::new(0));
+    Arc::get_mut(&mut person).unwrap().gate = Some(Arc::clone(&gate));
     let mut client =
         client(&server, &["tools/call:*"], ConsentVia::Person(Arc::clone(&person) as _));
     open(&mut client).await;
@@ -147,7 +155,11 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
-    tokio::time::sleep(Duration::from_millis(800)).await;
+    // The bridge has read the cancellation when it answers the next request.
+    let mut next = old_call(2, "", json!({}));
+    next["method"] = json!("ping");
+    assert_eq!(client.ask(&next).await["id"], 2);
+    gate.close();
     client.silence().await;
     assert!(server.of("tools/call").is_empty() && server.of("notifications/cancelled").is_empty());
     client.end().await;
@@ -157,17 +169,22 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
 async fn at_most_32_questions_wait() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut person = Person::new((0..33).map(|_| ConsentAnswer::Yes));
-    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(700);
+    let gate = Arc::new(Semaphore::new(0));
+    Arc::get_mut(&mut person).unwrap().gate = Some(Arc::clone(&gate));
     let asking = ConsentVia::Person(Arc::clone(&person) as _);
     let mut client = client(&server, &["tools/call:*"], asking);
     for id in 0..40 {
         client.send(&call(id, "t", json!({}))).await;
     }
     let mut refused = 0;
-    for _ in 0..40 {
+    for n in 0..40 {
         let answer = client.receive().await;
         let why = answer["error"]["message"].as_str().unwrap_or_default();
         refused += usize::from(why.contains("32 questions wait already"));
+        if n == 7 {
+            // Those that were refused are answered first.
+            gate.close();
+        }
     }
     assert_eq!((refused, person.shown().len(), server.seen().len()), (8, 32, 32));
     assert!(client.ask(&call(41, "t", json!({}))).await.get("result").is_some());

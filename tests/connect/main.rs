@@ -12,6 +12,8 @@ mod check;
 mod client;
 mod configuration;
 mod consent;
+#[path = "../machine/executable.rs"]
+mod executable;
 mod faults;
 mod lines;
 mod loopback;
@@ -19,6 +21,8 @@ mod loopback_faults;
 mod loopback_fields;
 mod lost_sessions;
 mod passphrase;
+#[path = "../machine/ports.rs"]
+mod ports;
 mod program;
 mod proxy;
 mod rounds;

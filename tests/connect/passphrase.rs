@@ -2,12 +2,12 @@
 //! does.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::executable::executable;
 use crate::program::{BINARY, command, err, folder};
 
 const PASSPHRASE: &str = "tr0ub4dor & 3";
@@ -25,8 +25,7 @@ fn sealed() -> TempDir {
 
 fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    executable(&path, &format!("#!/bin/sh\n{body}\n"));
     path
 }
 
@@ -139,7 +138,7 @@ fn a_signal_ends_the_asking_program_too() {
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     child.wait().unwrap();
     // An ended process may still be listed until its parent has waited for it.
-    let gone = (0..500).any(|_| {
+    let gone = (0..3_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         state.is_empty() || state.contains(") Z ")

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::client::call;
 use crate::program::{connect, err, folder, messages, piped};
-use crate::server::{NAME, Reply, Server};
+use crate::server::{NAME, Reply, Server, free_address};
 
 /// A proxy that records the heads of CONNECT requests and answers with `answer`. If the answer is
 /// 200, it tunnels to `to`. It ignores the requested target.
@@ -147,7 +147,7 @@ async fn a_proxy_that_makes_no_tunnel_is_named_with_the_reason() {
         assert!(error["message"].as_str().unwrap().starts_with(&words), "{error}");
         assert!(!format!("{output:?}").contains("p4ss"), "{output:?}");
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free_address();
     let output = run(&url, &[("ALL_PROXY", format!("http://{free}"))]).await;
     let error = messages(&output)[0]["error"].clone();
     assert_eq!(error["data"]["reason"], "proxy", "{error}");

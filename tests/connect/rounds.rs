@@ -158,17 +158,17 @@ async fn a_yes_is_valid_once_and_for_the_shown_call_only() {
 #[tokio::test]
 async fn an_unanswered_question_counts_as_no_and_old_questions_are_dropped() {
     let server = server().await;
-    let mut client = client_for(&server, Duration::from_millis(700));
+    let mut client = client_for(&server, Duration::from_secs(4));
     let call = asking(1, "delete_all", json!({}));
     let (state, _) = question(&client.ask(&call).await);
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_millis(4_200)).await;
     declined(&client.ask(&with_answer(&call, 2, &state, yes())).await, "not open any more");
     let mut last = Value::Null;
     for id in 0..33 {
         last = client.ask(&asking(id, "delete_all", json!({}))).await;
     }
     declined(&last, "32 questions wait already");
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_millis(4_200)).await;
     question(&client.ask(&call).await);
     assert!(server.seen().is_empty());
 }

@@ -28,8 +28,9 @@ use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::ports::free_port;
 use crate::software_key::SoftwareKey;
 
 /// The host name that the test's proxy resolves to this machine.
@@ -72,6 +73,8 @@ impl Seen {
 pub(crate) enum Piece {
     Bytes(Bytes),
     Wait(Duration),
+    /// The body goes on when the test closes the semaphore.
+    Until(Arc<Semaphore>),
     /// The body stops, and the connection stays open.
     Hang,
     /// The connection breaks.
@@ -177,6 +180,11 @@ fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     Verifier::new(Profile::mcp(), registry, origins, Arc::new(SystemClock), replay)
 }
 
+/// Returns an address of this machine at which nothing listens.
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
 impl Server {
     pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Server::start_at("127.0.0.1:0".parse().unwrap(), script).await
@@ -208,6 +216,15 @@ impl Server {
         format!("http://{}/mcp", self.address)
     }
 
+    /// Stops the server, and waits until nothing listens at its address any more.
+    pub(crate) async fn end(self) {
+        let address = self.address;
+        drop(self);
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Returns all requests that have arrived.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
@@ -220,7 +237,7 @@ impl Server {
 
     /// Waits until `ready` holds for the requests that have arrived.
     pub(crate) async fn until(&self, ready: impl Fn(&[Seen]) -> bool) {
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             if ready(&self.seen()) {
                 return;
             }
@@ -231,7 +248,7 @@ impl Server {
 
     /// Waits until this many answers were not read to their end.
     pub(crate) async fn until_gone(&self, count: usize) {
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             if self.gone.load(Ordering::SeqCst) >= count {
                 return;
             }
@@ -315,6 +332,7 @@ impl Stage {
             for piece in reply.pieces {
                 match piece {
                     Piece::Wait(time) => tokio::time::sleep(time).await,
+                    Piece::Until(gate) => drop(gate.acquire().await),
                     Piece::Hang => {
                         pieces.closed().await;
                         return;

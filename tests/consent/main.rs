@@ -5,6 +5,9 @@
 
 #[cfg(all(unix, feature = "cli"))]
 mod askpass;
+#[cfg(all(unix, feature = "cli"))]
+#[path = "../machine/executable.rs"]
+mod executable;
 mod needed;
 mod page;
 #[cfg(all(unix, feature = "cli"))]

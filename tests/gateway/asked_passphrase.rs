@@ -2,18 +2,16 @@
 
 use std::fs;
 
+use crate::executable::executable;
 use crate::program::{Running, free_port, program, trust};
 
 /// The question for the passphrase starts a thread that watches the signals that end the program.
 #[test]
 fn a_gateway_that_asked_for_a_passphrase_reads_again_on_sighup_and_ends_in_order() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("words"), "correct horse battery\n").unwrap();
-    fs::write(path("ask"), "#!/bin/sh\necho correct horse battery\n").unwrap();
-    fs::set_permissions(path("ask"), fs::Permissions::from_mode(0o700)).unwrap();
+    executable(&path("ask"), "#!/bin/sh\necho correct horse battery\n");
     let made = program()
         .args(["keygen", "-q", "--passphrase-file"])
         .arg(path("words"))

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mcpid::clock::{Clock as _, SystemClock};
@@ -18,19 +19,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::ports::free_port;
 use crate::servers::{CALL, Reply, Wire, rules, trust_file};
 
 #[path = "../../examples/gateway.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a main of its own")]
 mod gateway_example;
 
-async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 /// Sends `wire` to `address`. Retries until a server listens there.
 async fn send(address: SocketAddr, wire: &Wire) -> Reply {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if let Ok(mut stream) = TcpStream::connect(address).await {
             stream.write_all(&wire.bytes()).await.unwrap();
             return Reply::read(&mut stream).await;
@@ -46,20 +48,20 @@ async fn readiness(operators: SocketAddr) -> (u16, String) {
 }
 
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if is_so().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within 5 s");
+    panic!("not within a minute");
 }
 
 #[tokio::test]
 async fn an_embedded_gateway_judges_and_drains() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
-    let (public, operators) = (free_port().await, free_port().await);
+    let (public, operators) = (free_address(), free_address());
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(async move {
         let addresses = [public.to_string(), operators.to_string()];
@@ -99,7 +101,7 @@ async fn an_embedded_gateway_judges_and_drains() {
 /// If the program drops the gateway's future, all connections are cut.
 #[tokio::test]
 async fn a_gateway_that_is_dropped_listens_no_more() {
-    let (public, operators) = (free_port().await, free_port().await);
+    let (public, operators) = (free_address(), free_address());
     let running = tokio::spawn(async move {
         let addresses = [public.to_string(), operators.to_string()];
         let addresses = addresses.each_ref().map(String::as_str);
@@ -115,10 +117,38 @@ async fn a_gateway_that_is_dropped_listens_no_more() {
     }
 }
 
-/// Starts a gateway whose log line takes `line` to write, with a page for operators that takes
-/// `page` to make. Returns its address and that of the operators.
-async fn slow_gateway(line: Duration, page: Duration) -> (SocketAddr, SocketAddr) {
-    let (public, operators) = (free_port().await, free_port().await);
+/// A step of the gateway that blocks its thread until the test opens the gate.
+#[derive(Default)]
+struct Gate {
+    reached: AtomicBool,
+    open: AtomicBool,
+}
+
+impl Gate {
+    fn closed() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn open() -> Arc<Self> {
+        let gate = Gate::closed();
+        gate.open.store(true, Ordering::SeqCst);
+        gate
+    }
+
+    /// Blocks for at most two minutes, so that a failed test ends.
+    fn pass(&self) {
+        self.reached.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        while !self.open.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(120) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Starts a gateway that writes its log lines behind the gate `line`, with a page for operators that
+/// is made behind the gate `page`. Returns its address and that of the operators.
+async fn slow_gateway(line: Arc<Gate>, page: Arc<Gate>) -> (SocketAddr, SocketAddr) {
+    let (public, operators) = (free_address(), free_address());
     let bind = async |address: SocketAddr| {
         Listener::bind(&address.to_string().parse().unwrap()).await.unwrap()
     };
@@ -127,14 +157,14 @@ async fn slow_gateway(line: Duration, page: Duration) -> (SocketAddr, SocketAddr
     let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
     let store = Arc::new(store);
     let verifier = rules(public, &[("alice", 1)], ReplayCheck::Claim(store.clone()));
-    let log = Arc::new(move |_: &LogLine| std::thread::sleep(line));
+    let log = Arc::new(move |_: &LogLine| line.pass());
     let config = GatewayConfig::new(Upstream::parse("http://127.0.0.1:9/mcp").unwrap());
     let plain = tls::client_without_roots().unwrap();
     let gateway =
         Gateway::new(config, verifier, plain, clock.clone(), metrics.clone(), log).unwrap();
     let admin = Admin::new(Arc::new(Readiness::new(clock, store)), metrics);
     let admin = admin.with_page(move || {
-        std::thread::sleep(page);
+        page.pass();
         "the page".to_owned()
     });
     let server = GatewayServer::new(gateway, bind(public).await, ServerLimits::default())
@@ -143,35 +173,33 @@ async fn slow_gateway(line: Duration, page: Duration) -> (SocketAddr, SocketAddr
     (public, operators)
 }
 
-const SLOW: Duration = Duration::from_secs(3);
-
-/// A page that takes seconds to make holds no request up, and a slow log line no operator.
+/// A page that takes long to make holds no request up, and a slow log line no operator.
 #[tokio::test]
 async fn operators_and_clients_do_not_wait_for_each_other() {
-    let (public, operators) = slow_gateway(Duration::ZERO, SLOW).await;
+    let gate = Gate::closed();
+    let (public, operators) = slow_gateway(Gate::open(), Arc::clone(&gate)).await;
     let host = operators.to_string();
     let page = tokio::spawn(async move { send(operators, &Wire::get(&host, "/")).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let begun = Instant::now();
+    until(async || gate.reached.load(Ordering::SeqCst)).await;
     for _ in 0..3 {
         let reply = send(public, &Wire::post(&public.to_string(), "/mcp", CALL)).await;
         assert_eq!(reply.reason(), "signature_missing");
     }
-    assert!(begun.elapsed() < SLOW / 3, "{:?}", begun.elapsed());
     assert!(!page.is_finished());
+    gate.open.store(true, Ordering::SeqCst);
     assert_eq!(page.await.unwrap().body, b"the page");
 
-    let (public, operators) = slow_gateway(SLOW, Duration::ZERO).await;
+    let gate = Gate::closed();
+    let (public, operators) = slow_gateway(Arc::clone(&gate), Gate::open()).await;
     let call = Wire::post(&public.to_string(), "/mcp", CALL);
     let request = tokio::spawn(async move { send(public, &call).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let begun = Instant::now();
+    until(async || gate.reached.load(Ordering::SeqCst)).await;
     for _ in 0..3 {
         assert_eq!(
             send(operators, &Wire::get(&operators.to_string(), "/healthz")).await.status,
             200
         );
     }
-    assert!(begun.elapsed() < SLOW / 3, "{:?}", begun.elapsed());
+    assert!(!gate.open.swap(true, Ordering::SeqCst));
     request.abort();
 }

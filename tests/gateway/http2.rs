@@ -45,7 +45,7 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
     // A list of sixteen times the limit ends the connection.
     let mut client = connect(&gateway).await;
     let ended = client.send_request(wide(60, 20_000));
-    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
     assert!(ended.is_err());
     assert_eq!(gateway.lines(2 + refused.len()).await.len(), 2 + refused.len());
     assert_eq!(behind.got().len(), 2);

@@ -9,6 +9,8 @@ mod bodies;
 mod bypass;
 mod clocks;
 mod embedded;
+#[path = "../machine/executable.rs"]
+mod executable;
 #[allow(dead_code)]
 #[path = "../witness/fake.rs"]
 mod fake;
@@ -24,6 +26,8 @@ mod operation;
 mod pages;
 mod paths;
 mod policy;
+#[path = "../machine/ports.rs"]
+mod ports;
 mod process;
 mod program;
 mod proxies;

@@ -90,7 +90,7 @@ fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
         let said = fs::read_to_string(folder.join("said")).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(20), "nginx does not start: {said}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "nginx does not start: {said}");
         std::thread::sleep(Duration::from_millis(50));
     }
     nginx
@@ -134,7 +134,7 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
             let reply = Reply::read(&mut stream).await;
             seen += 1;
             let begun = Instant::now();
-            while lines(&running).len() < seen && begun.elapsed() < Duration::from_secs(10) {
+            while lines(&running).len() < seen && begun.elapsed() < Duration::from_secs(60) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let line = lines(&running).pop().unwrap();

@@ -65,7 +65,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
         }
         let begun = Instant::now();
         while get(&admin, "/readyz", &admin).await.status != 503 {
-            assert!(begun.elapsed() < Duration::from_secs(10), "still ready");
+            assert!(begun.elapsed() < Duration::from_secs(60), "still ready");
             sleep(Duration::from_millis(50));
         }
         assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
@@ -86,7 +86,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     gateway.signal("-HUP");
     let begun = Instant::now();
     while !log.exists() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "no new log");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no new log");
         sleep(Duration::from_millis(30));
     }
     assert_eq!(gateway.send(&gateway.plain()).await.status, 403);
@@ -124,7 +124,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
         .unwrap();
     let begun = Instant::now();
     while tokio::net::TcpStream::connect(&admin).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it does not listen");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not listen");
         sleep(Duration::from_millis(20));
     }
     let early = get(&admin, "/readyz", &admin).await;
@@ -143,7 +143,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     assert!(refused.header("retry-after").is_some());
     let begun = Instant::now();
     while get(&admin, "/readyz", &admin).await.status != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(15), "never ready");
+        assert!(begun.elapsed() < Duration::from_secs(60), "never ready");
         sleep(Duration::from_millis(100));
     }
     let wire = Wire::post(&listen, "/mcp", CALL).sign(1, &format!("http://{listen}/mcp"));

@@ -47,11 +47,7 @@ pub(crate) fn trust(folder: &TempDir) -> PathBuf {
 
 static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-/// Returns a port on which no program listened a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+pub(crate) use crate::ports::free_port;
 
 impl Running {
     pub(crate) fn start(folder: &TempDir, args: &[&str]) -> Self {
@@ -116,7 +112,7 @@ impl Running {
         let begun = Instant::now();
         loop {
             let text = fs::read_to_string(&self.out).unwrap();
-            if !text.is_empty() || begun.elapsed() > Duration::from_secs(5) {
+            if !text.is_empty() || begun.elapsed() > Duration::from_secs(30) {
                 return text;
             }
             sleep(Duration::from_millis(50));
@@ -126,7 +122,7 @@ impl Running {
     pub(crate) fn wait_for(&self, words: &str) {
         let begun = Instant::now();
         while !self.said().contains(words) {
-            assert!(begun.elapsed() < Duration::from_secs(15), "no {words:?} in {}", self.said());
+            assert!(begun.elapsed() < Duration::from_secs(60), "no {words:?} in {}", self.said());
             sleep(Duration::from_millis(30));
         }
     }

@@ -364,7 +364,7 @@ impl Reply {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("no answer in 20 s")
+        tokio::time::timeout(Duration::from_secs(60), reading).await.expect("no answer in 60 s")
     }
 
     fn parse(bytes: &[u8], ended: bool) -> Option<Self> {

@@ -25,16 +25,17 @@ impl Drop for Service {
 /// Receives one message of a service.
 fn received(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 4096];
-    let length = socket.recv(&mut bytes).expect("a message within 20 seconds");
+    let length = socket.recv(&mut bytes).expect("a message within 60 seconds");
     String::from_utf8(bytes[..length].to_vec()).unwrap()
 }
 
 /// Starts a gateway under the supervisor `socket`, which is `named` so in `NOTIFY_SOCKET`, and checks
 /// that it tells the truth until its end.
 async fn supervised(folder: &tempfile::TempDir, socket: UnixDatagram, named: &str) {
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let (listen, admin) =
         (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let begun = Instant::now();
     let child = program()
         .args(["gateway", "--nonces", "memory:", "--listen", &listen, "--admin", &admin])
         .args(["--upstream", "http://127.0.0.1:9/mcp", "--origin", "https://mcp.example.com", "-r"])
@@ -45,7 +46,6 @@ async fn supervised(folder: &tempfile::TempDir, socket: UnixDatagram, named: &st
         .spawn()
         .unwrap();
     let mut service = Service(child);
-    let begun = Instant::now();
     let first = received(&socket);
     // A new store may have forgotten the nonces of the seconds before its start.
     assert!(first.starts_with("STATUS=not ready: the nonce store may have forgotten"), "{first}");

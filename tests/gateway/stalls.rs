@@ -127,7 +127,7 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     }
     assert_eq!(gateway.send(&gateway.signed(1, CALL)).await.status, 503);
     drop(held);
-    for _ in 0..200 {
+    for _ in 0..3_000 {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(&well_known.bytes()).await.unwrap();
         let mut line = [0_u8; 12];

@@ -216,7 +216,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     fs::copy(&next_key, &key).unwrap();
     fs::copy(&next, &cert).unwrap();
     let mut output = String::new();
-    for _ in 0..60 {
+    for _ in 0..600 {
         output = curl(&["--cacert", &text(&next), &url], &signed());
         if output.contains("200") {
             break;
@@ -243,7 +243,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     doubtful.wait_for("what was read before stays in use");
     fs::copy(&inner_cert, &next).unwrap();
     let mut output = String::new();
-    for _ in 0..60 {
+    for _ in 0..600 {
         let wire = Wire::post(&doubtful.address.to_string(), "/mcp", CALL).sign(1, &url);
         output = curl(&[&url], &wire);
         if output.contains("200") {

@@ -75,7 +75,7 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
         number += 1;
         !second.contains(&(number - 1))
     });
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert_eq!(asks(&mut stream).await, "serve-1 2");

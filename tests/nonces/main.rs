@@ -15,6 +15,9 @@ mod memory;
 #[cfg(all(feature = "sqlite", unix))]
 mod open;
 #[cfg(all(feature = "redis", unix))]
+#[path = "../machine/ports.rs"]
+mod ports;
+#[cfg(all(feature = "redis", unix))]
 mod redis;
 #[cfg(all(feature = "redis", unix))]
 mod redis_access;

@@ -2,7 +2,7 @@
 //! free ports of loopback, each with its own folder. They are stopped when the test ends.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,24 +16,14 @@ use mcpid::nonce::{NonceStore, StoreError};
 use tempfile::TempDir;
 
 use crate::contract::{StorePlace, at, retention};
+pub(crate) use crate::ports::free_port;
 
-/// Waits until `done` returns true. Fails after 20 seconds.
+/// Waits until `done` returns true. Fails after a minute.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Returns a port on which no program listens, and for which the port of the cluster bus (10000
-/// above) exists.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
     }
 }
 
@@ -97,7 +87,7 @@ impl Server {
     }
 
     fn comes_up(&self) -> bool {
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             if self.child.lock().unwrap().try_wait().unwrap().is_some() {
                 return false;
             }

@@ -1,7 +1,6 @@
 //! Tests of every kind of answer of a witness, and of its effect.
 
 use std::fs;
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use mcpid::audit::LogSettings;
@@ -15,6 +14,7 @@ use mcpid::net::{DialRoute, tls};
 
 use crate::fake::{FakeWitness, Fault, http, policy};
 use crate::fixtures::LogFixture;
+use crate::ports::free_port;
 
 pub(crate) fn try_open(fixture: &LogFixture, text: &str) -> Result<WitnessClient, WitnessError> {
     let policy = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
@@ -206,15 +206,15 @@ fn a_witness_without_an_answer_in_time_is_given_up() {
         let begun = std::time::Instant::now();
         let outcome = ask_latest(&client);
         assert!(matches!(&outcome, WitnessOutcome::Failed(why) if why.contains("within 4 s")));
-        assert!(begun.elapsed().as_secs() < 9, "{:?}", begun.elapsed());
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
         if witness.signed().is_some() {
             witness.remember(None);
         }
     }
     // No process listens at this port any more.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let text = policy(&fixture.log_key, &[&witness], 1)
-        .replace(&witness.address.to_string(), &free.to_string());
+    let free = format!("127.0.0.1:{}", free_port());
+    let text =
+        policy(&fixture.log_key, &[&witness], 1).replace(&witness.address.to_string(), &free);
     drop(client);
     let client = try_open(&fixture, &text).unwrap();
     assert_eq!(

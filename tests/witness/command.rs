@@ -307,7 +307,7 @@ fn the_log_of_a_bridge_is_witnessed_too() {
     let begun = std::time::Instant::now();
     let done = program(&[&flags[..], &[url]].concat());
     assert!(done.status.success(), "{}", err(&done));
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     assert_eq!(w1.signed().unwrap().0, 0);
     assert!(log.join("checkpoint.cosigned").exists());
 

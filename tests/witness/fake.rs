@@ -128,7 +128,7 @@ fn serve(mut stream: TcpStream, shared: &Mutex<Shared>, name: &str, seed: u8) {
         };
         match fault {
             Fault::Hang | Fault::Lost => {
-                thread::sleep(Duration::from_secs(30));
+                thread::sleep(Duration::from_secs(120));
                 return;
             }
             Fault::Slow => {

@@ -9,4 +9,6 @@ mod fake;
 #[path = "../audit/fixtures.rs"]
 mod fixtures;
 mod policies;
+#[path = "../machine/ports.rs"]
+mod ports;
 mod sizes;

@@ -103,7 +103,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     while !String::from_utf8(fixture.checkpoint()).unwrap().contains("\n8\n") {
         std::thread::sleep(Duration::from_millis(50));
         waited += 1;
-        assert!(waited < 100, "no checkpoint in five seconds");
+        assert!(waited < 1_200, "no checkpoint within a minute");
     }
     drop(recorder);
     assert_eq!(fixture.audit(&[]).finding().cloned(), None);

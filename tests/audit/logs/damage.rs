@@ -111,7 +111,7 @@ fn after_a_failed_write_required_refuses_and_best_effort_counts_a_gap() {
     let error = fixture.record(&required, &one()).unwrap_err();
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
     fixture.record(&lax, &one()).unwrap();
-    for _ in 0..100 {
+    for _ in 0..3_000 {
         if log.gaps() == 1 {
             break;
         }
@@ -125,7 +125,7 @@ fn after_a_failed_write_required_refuses_and_best_effort_counts_a_gap() {
     fs::remove_dir(&blocked).unwrap();
     let begun = std::time::Instant::now();
     while log.trouble().is_some() {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(!fixture.path().join("probe").exists());

@@ -176,16 +176,20 @@ fn many_parts_of_one_field_or_query_read_it_once() {
         let list = mcpid::message::structured::List::parse(text.as_bytes()).unwrap();
         let member = list.members.into_iter().next().unwrap();
         let params = SignatureParams::from_member(member).unwrap();
-        let spent = (0..5).map(|_| {
-            let start = std::time::Instant::now();
-            let base = signature_base(&params, &head, &target).unwrap();
-            assert_eq!(base.matches(": 1\n").count(), count);
-            start.elapsed()
-        });
-        spent.min().unwrap()
+        let start = std::time::Instant::now();
+        let base = signature_base(&params, &head, &target).unwrap();
+        assert_eq!(base.matches(": 1\n").count(), count);
+        start.elapsed()
     };
     for component in ["\"x-large\";key", "\"@query-param\";name"] {
-        let (one, many) = (time(component, 1), time(component, 30));
+        // Other programs can slow a round down, but not every round.
+        let (mut one, mut many) = (time(component, 1), time(component, 30));
+        for _ in 0..500 {
+            if many < one * 10 {
+                break;
+            }
+            (one, many) = (one.min(time(component, 1)), many.min(time(component, 30)));
+        }
         assert!(many < one * 10, "{component}: 30 took {many:?}, one {one:?}");
     }
 }

@@ -1,0 +1,45 @@
+//! Free ports, for programs that must be told their port before they listen.
+//!
+//! A port that the kernel chose and that is released again can be given to another test at once. So
+//! these ports lie below those that the kernel chooses from, and each test process hands out ports of
+//! its own block: it listens at the first port of the block for as long as it runs.
+
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+/// The ports of all blocks, and how many ports a block has. The ports ten thousand above, which the
+/// nodes of a Redis Cluster also use, are free too, and below 32768.
+const ALL: std::ops::Range<u16> = 12_000..18_000;
+const BLOCK: u16 = 100;
+
+/// The blocks of this process: the listener that holds the newest one, and its next port.
+static BLOCKS: Mutex<Vec<(TcpListener, u16)>> = Mutex::new(Vec::new());
+
+fn listener(port: u16) -> Option<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).ok()
+}
+
+/// Returns a port of 127.0.0.1 at which no program listens, and which no other test gets.
+pub(crate) fn free_port() -> u16 {
+    let mut blocks = BLOCKS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    loop {
+        match blocks.last_mut() {
+            Some((_held, next)) if *next % BLOCK != 0 => {
+                *next += 1;
+                let port = *next - 1;
+                if listener(port).is_some() && listener(port + 10_000).is_some() {
+                    return port;
+                }
+            }
+            _ => {
+                let count = usize::from(ALL.len() as u16 / BLOCK);
+                let first = std::process::id() as usize % count;
+                let held = (0..count).find_map(|n| {
+                    let port = ALL.start + BLOCK * ((first + n) % count) as u16;
+                    listener(port).map(|held| (held, port + 1))
+                });
+                blocks.push(held.expect("a block of ports that no other test process holds"));
+            }
+        }
+    }
+}
