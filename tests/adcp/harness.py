@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 from adcp.signing.crypto import private_key_from_jwk
 
 import vectors
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "machine"))
+from free_ports import free_port  # noqa: E402
 
 
 class Harness:
@@ -84,12 +88,6 @@ class Upstream:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/behind"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Gateway:

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -20,13 +21,10 @@ from threading import Thread
 
 from servers import Done, Harness
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "machine"))
+from free_ports import free_port  # noqa: E402
+
 ORIGIN = "example.com/audit"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class Upstream(BaseHTTPRequestHandler):

@@ -63,7 +63,7 @@ def redis(harness: Harness) -> str:
     port = free_port()
     flags = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"]
     Running(harness, "redis", ["redis-server", *flags, "--dir", harness.folder])
-    until(lambda: listens(port), "redis listens", 10)
+    until(lambda: listens(port), "redis listens")
     store, there = f"redis://127.0.0.1:{port}", harness.server("py2").urls["stateless-json"]
     with harness.gateway(there, nonces=store) as gateway:
         # The server asks the first call to wait, and the bridge waits.

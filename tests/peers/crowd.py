@@ -60,7 +60,7 @@ def idle(harness: Harness) -> None:
         taken = [size - empty for size, _ in waves]
         print(f"    {count} connections, three times: {', '.join(str(t // count) for t in taken)} bytes each; "
               f"one more waits {max(waited for _, waited in waves) * 1000:.0f} ms")
-        assert max(waited for _, waited in waves) < 3, waves
+        assert max(waited for _, waited in waves) < 15, waves
         assert max(taken) < count * 64 * 1024, taken
         # The allocator keeps its memory in pieces, but the memory does not grow on.
         assert taken[2] < taken[1] * 1.2, taken
@@ -81,7 +81,7 @@ def no_room(harness: Harness) -> None:
             with contextlib.suppress(TimeoutError, EOFError):
                 raise AssertionError(f"one too many was answered: {late.answer()}")
         crowd.pop().close()
-        until(lambda: served(gateway), "there is room again", 5)
+        until(lambda: served(gateway), "there is room again")
         for one in crowd:
             assert one.send(request(gateway.port)).answer().status == 200
             one.close()

