@@ -18,11 +18,13 @@ import tomllib
 import traceback
 from pathlib import Path
 
-# Where a package may leave files. The lists of dpkg itself change with each installation.
-PLACES = ["/bin", "/etc", "/lib/systemd", "/usr/bin", "/usr/lib/systemd", "/usr/share", "/var/lib", "/var/cache/mcpid",
-          "/var/log"]
-CHANGING = re.compile(r"/var/lib/dpkg/|/var/lib/systemd/|/var/lib/ucf|/var/log/|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$"
-                      r"|/etc/ld.so.cache|/usr/share/mime/|/var/lib/apt/|/etc/.pwd.lock")
+# Where a package may leave files. The services of this machine write to /var at any time: there, only what
+# the package could own is compared.
+PLACES = ["/bin", "/etc", "/lib/systemd", "/usr/bin", "/usr/lib/systemd", "/usr/share"]
+OURS = ["/var/cache/mcpid", "/var/lib/mcpid", "/var/lib/dpkg/info/mcpid*", "/var/lib/systemd/*/*mcpid*",
+        "/var/log/mcpid*", "/var/spool/*mcpid*", "/run/mcpid*"]
+CHANGING = re.compile(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?$|/etc/(ld.so.cache|.pwd.lock|resolv.conf|adjtime)$"
+                      r"|/usr/share/mime/")
 UNIT = "/usr/lib/systemd/system/mcpid-gateway.service"
 ETC, STATE = Path("/etc/mcpid"), Path("/var/lib/mcpid")
 
@@ -35,9 +37,13 @@ def run(*command, code: int | None = 0, **options) -> str:
 
 
 def files() -> dict[str, tuple]:
-    """Each file below PLACES, with its mode and owner."""
+    """Each file below PLACES and of OURS, with its mode and owner."""
     found = {}
-    for place in PLACES:
+    ours = [path for pattern in OURS for path in glob.glob(pattern)]
+    for path in ours:
+        about = os.lstat(path)
+        found[path] = (about.st_mode, about.st_uid, about.st_gid)
+    for place in PLACES + ours:
         for folder, folders, names in os.walk(place):
             for name in [*folders, *names]:
                 path = os.path.join(folder, name)
@@ -50,6 +56,16 @@ def files() -> dict[str, tuple]:
 def accounts() -> list[set[str]]:
     """The lines of the lists of users and groups."""
     return [set(Path(file).read_text().splitlines()) for file in ("/etc/passwd", "/etc/group", "/etc/shadow")]
+
+
+def present() -> list[str]:
+    """What this machine has of mcpid already. This test would change or delete it."""
+    found = [f"the package {name}" for name in ["mcpid"]
+             if subprocess.run(["dpkg", "-s", name], capture_output=True).returncode == 0]
+    found += [f"the {what} mcpid" for what, database in [("user", "passwd"), ("group", "group")]
+              if subprocess.run(["getent", database, "mcpid"], capture_output=True).returncode == 0]
+    places = [str(ETC), "/usr/bin/mcpid", UNIT, "/etc/systemd/system/mcpid-gateway.service*", *OURS]
+    return found + [path for pattern in places for path in sorted(glob.glob(pattern))]
 
 
 def as_service(*command, code: int = 0) -> str:
@@ -180,8 +196,10 @@ def main() -> int:
     os.umask(0o022)
     folder = tempfile.TemporaryDirectory()
     given = Path(sys.argv[1]).absolute()
-    if os.getuid() != 0 or subprocess.run(["dpkg", "-s", "mcpid"], capture_output=True).returncode == 0 or ETC.exists():
-        print("package: this test installs and purges the package mcpid: it needs root, and a machine without mcpid")
+    there = ["a user that is not root"] if os.getuid() != 0 else present()
+    if there:
+        print("FAILED package: this test installs and purges the package mcpid, as root, on a machine without mcpid.")
+        print(f"    Nothing was touched. In the way: {', '.join(there)}")
         print("package: 0 passed, 1 failed")
         return 1
     deb = given if given.suffix == ".deb" else packed(given, Path(folder.name))
