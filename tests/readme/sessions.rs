@@ -1,6 +1,7 @@
 //! Runs the sessions of a page. Each page has its own home.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -80,6 +81,19 @@ pages! {
     trust_runs = "docs/trust.md",
 }
 
+/// Waits until no other test process uses the documented ports. The lock is a port too: it holds for
+/// all users of a machine, and ends with the process.
+fn documented_ports() -> TcpListener {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind("127.0.0.1:11999") {
+            Ok(lock) => return lock,
+            Err(error) => assert!(begun.elapsed() < 5 * LONGEST, "port 11999: {error}"),
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
+
 fn run_page(name: &str) {
     let text = document(name);
     let mut home = Home::new(name == "README.md");
@@ -87,11 +101,7 @@ fn run_page(name: &str) {
         home.add_security_key();
     }
     // Pages with servers use fixed ports, so only one of them can run at a time on a machine.
-    let lock = std::env::temp_dir().join("mcpid-documented-ports.lock");
-    let lock = text.contains("127.0.0.1:8080").then(|| fs::File::create(lock).unwrap());
-    if let Some(lock) = &lock {
-        lock.lock().unwrap();
-    }
+    let _lock = text.contains("127.0.0.1:8080").then(documented_ports);
     let (blocks, _) = blocks(&text).unwrap();
     let wrong: Vec<_> =
         blocks.iter().filter_map(|b| home.run(b).err()).map(|e| format!("{name}, {e}")).collect();
