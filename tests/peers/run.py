@@ -21,7 +21,7 @@ bridge is a job with "stdio": [COMMAND, …] in place of "url". What reached the
 `harness.server(name).record("request")`, its headers included.
 
 A module of cases has one function `cases(harness)` that yields (name, callable that raises where it
-fails); list it in `cases` below. The folder with all logs is kept if a case failed, or with --keep.
+fails); list it in a part below. The folder with all logs is kept if a case failed, or with --keep.
 """
 
 import argparse
@@ -48,25 +48,27 @@ import shared_nonces
 from servers import Harness, Tools
 
 
-def cases(harness: Harness):
-    """Returns all cases in order: (name, function that raises an error if the case fails)."""
+def gateways(harness: Harness):
+    """The cases of the gateway and `authz`."""
     redis = shared_nonces.Story(harness)
     yield "redis: two gateways begin to share a store", redis.begin
-    yield from matrix.cases(harness)
-    yield from conformance.cases(harness)
-    yield from refusing.cases(harness)
-    yield from bodies.cases(harness)
-    yield from resources.cases(harness)
-    yield from framing.cases(harness)
-    yield from bridging.cases(harness)
-    yield from http2.cases(harness)
-    yield from faults.cases(harness)
-    yield from crowd.cases(harness)
-    yield from envoy.cases(harness)
-    yield from proxies.cases(harness)
-    yield from monitoring.cases(harness)
+    for module in (
+        matrix, conformance, refusing, bodies, resources, framing, http2, faults, crowd, envoy, proxies, monitoring,
+    ):
+        yield from module.cases(harness)
     for step in shared_nonces.STEPS:
         yield f"redis: {step}", lambda step=step: redis.step(step)
+
+
+# The two parts of the cases, which may run at the same time and take about as long.
+PARTS = {"1": gateways, "2": bridging.cases}
+
+
+def cases(harness: Harness, part: str | None):
+    """Returns the cases in order: (name, function that raises an error if the case fails)."""
+    for name, all_of_part in PARTS.items():
+        if part in (None, name):
+            yield from all_of_part(harness)
 
 
 def report(name: str, error: BaseException) -> None:
@@ -82,6 +84,7 @@ def main() -> int:
         # The path is not resolved: the python of a virtual environment is a link, and must stay one.
         arguments.add_argument(f"--{name}", type=lambda path: Path(path).absolute(), required=True)
     arguments.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    arguments.add_argument("--part", choices=PARTS, help="run one half of the cases")
     arguments.add_argument("--write-table", action="store_true", help="write CLIENTS.md from what is seen, and end")
     arguments.add_argument("only", nargs="*", help="run the cases whose name holds one of these")
     given = arguments.parse_args()
@@ -95,7 +98,7 @@ def main() -> int:
         if given.write_table:
             refusing.TABLE.write_text(refusing.document(harness))
             passed += 1
-        for name, case in [] if given.write_table else cases(harness):
+        for name, case in [] if given.write_table else cases(harness, given.part):
             if given.only and not any(part in name for part in given.only):
                 continue
             before = time.monotonic()
