@@ -9,14 +9,17 @@ use tempfile::TempDir;
 
 use crate::servers::script;
 
-/// A folder that is also the home, with `pass`, the keyfile `k.json` and `body.json`.
+/// A folder that is also the home, with `pass`, the keyfile `k.json` and `body.json`. The id of the
+/// key begins with a hyphen, which `secret-tool` could take for an option.
 fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("pass"), "correct horse ü\n").unwrap();
     fs::write(home.path().join("body.json"), r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
         .unwrap();
+    fs::write(home.path().join("seed"), "0c".repeat(32)).unwrap();
     let args = ["keygen", "-q", "-o", "k.json", "--name", "alice", "--passphrase-file", "pass"];
-    let made = isolated(home.path(), env!("CARGO_BIN_EXE_mcpid")).args(args).output().unwrap();
+    let mut command = isolated(home.path(), env!("CARGO_BIN_EXE_mcpid"));
+    let made = command.args(args).args(["--import", "seed"]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     home
 }
@@ -79,14 +82,14 @@ try sign -k k.json --url $url body.json
 echo incorrect > wrong
 try passwd --remember -k k.json --passphrase-file wrong
 try passwd --remember -k k.json --passphrase-file pass
-secret-tool lookup application mcpid key "$ID" | od -An -c
+secret-tool lookup -- application mcpid key "$ID" | od -An -c
 try sign -v -k k.json --url $url body.json
 try sign -k k.json --url $url --passphrase-file wrong body.json
 try passwd --json --remember -k k.json --passphrase-file pass; cat out
 echo "another horse" > new
 try passwd -k k.json --new-passphrase-file new
 try sign -k k.json --url $url body.json
-printf "stale horse" | secret-tool store --label=x application mcpid key "$ID"
+printf "stale horse" | secret-tool store --label=x -- application mcpid key "$ID"
 try sign -k k.json --url $url body.json
 try passwd --forget -k k.json
 try passwd --forget -k k.json
@@ -97,7 +100,7 @@ try passwd --remember -k k.json --passphrase-file bytes
 try passwd -k k.json --passphrase-file bytes --new-passphrase-file new
 try passwd --remember -k k.json --passphrase-file new
 try passwd -k k.json --no-passphrase
-secret-tool lookup application mcpid key "$ID" || echo "nothing is left"
+secret-tool lookup -- application mcpid key "$ID" || echo "nothing is left"
 try passwd --remember -k k.json
 "#;
     let told = in_session(home.path(), &steps.replace("$ID", &id));
@@ -223,7 +226,7 @@ fn a_tool_that_fails_remembers_nothing_and_is_named() {
     ends(&with_tool(home.path(), Some(noting), &remember), 0, "remembers the passphrase");
     let args = fs::read_to_string(home.path().join("args")).unwrap();
     assert!(
-        args.starts_with("store\n--label=mcpid passphrase of alice\napplication\nmcpid\nkey\n")
+        args.starts_with("store\n--label=mcpid passphrase of alice\n--\napplication\nmcpid\nkey\n")
     );
     assert!(!args.contains("horse"), "{args}");
     assert_eq!(fs::read_to_string(home.path().join("stored")).unwrap(), "correct horse ü");

@@ -51,7 +51,7 @@ pub(crate) struct TrustAddArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) public_key: Option<PathBuf>,
     /// The key with this kid, of a set of several
-    #[arg(long, value_name = "KID")]
+    #[arg(long, value_name = "KID", allow_hyphen_values = true)]
     pub(crate) kid: Option<String>,
     /// The trust file [env: MCPID_TRUST]
     #[arg(short = 'r', long, value_name = "TRUST")]
@@ -74,7 +74,13 @@ pub(crate) struct TrustAddArgs {
     pub(crate) allow: Vec<String>,
     /// Whose signatures the touch may join; may be repeated [default: those of the keys with the
     /// name of this entry]
-    #[arg(long = "for", value_name = "NAME|KEYID", value_parser = name, help_heading = "For a security key")]
+    #[arg(
+        long = "for",
+        value_name = "NAME|KEYID",
+        value_parser = name,
+        allow_hyphen_values = true,
+        help_heading = "For a security key"
+    )]
     pub(crate) joins: Vec<String>,
     /// Let the security key sign requests alone, without a signature of another key
     #[arg(long, help_heading = "For a security key")]

@@ -72,7 +72,8 @@ pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
 }
 
 fn command(act: &str, label: Option<String>, key: &KeyId) -> ExecCommand {
-    let attributes = ["application", "mcpid", "key", key.as_str()].map(str::to_owned);
+    // The id of one key in 64 begins with a hyphen.
+    let attributes = ["--", "application", "mcpid", "key", key.as_str()].map(str::to_owned);
     let arguments = [act.to_owned()].into_iter().chain(label).chain(attributes);
     ExecCommand::new(PROGRAM, arguments)
 }
