@@ -26,7 +26,7 @@ fn start(folder: &TempDir, script: &str) -> PtySession {
     for variable in ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE"] {
         shell.env_remove(variable);
     }
-    spawn_command(shell, Some(20_000)).unwrap()
+    spawn_command(shell, Some(120_000)).unwrap()
 }
 
 /// Checks the exit code of the command and the state of the terminal. Returns the rest of the

@@ -156,7 +156,7 @@ pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySe
     );
     shell.args(["-c", &script]);
     settings(&mut shell, folder.path());
-    spawn_command(shell, Some(20_000)).unwrap()
+    spawn_command(shell, Some(120_000)).unwrap()
 }
 
 /// POSTs `body` to `url` and returns the whole answer.
@@ -187,7 +187,7 @@ fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str
     );
     shell.args(["-c", &script]);
     settings(&mut shell, folder.path());
-    spawn_command(shell, Some(20_000)).unwrap()
+    spawn_command(shell, Some(120_000)).unwrap()
 }
 
 /// Checks the exit code and the state of the terminal. Returns the remaining output.

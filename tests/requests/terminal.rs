@@ -12,7 +12,7 @@ fn on_terminal(home: &Home, script: &str) -> String {
     shell.args(["-c", &format!("mcpid() {{ '{BINARY}' \"$@\"; }}\n{script}")]);
     shell.stdin(Stdio::inherit());
     shell.env("TERM", "xterm");
-    spawn_command(shell, Some(30_000)).unwrap().exp_eof().unwrap()
+    spawn_command(shell, Some(120_000)).unwrap().exp_eof().unwrap()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_command_that_waits_for_a_person_says_so() {
     for command in ["verify", "inspect", "sign", "sign --url https://a.com/"] {
         let mut shell = home.command(BINARY);
         shell.args(command.split(' ')).stdin(Stdio::inherit());
-        let mut session = spawn_command(shell, Some(10_000)).unwrap();
+        let mut session = spawn_command(shell, Some(120_000)).unwrap();
         session.exp_string("mcpid: reading from the terminal; end with Ctrl-D").unwrap();
         session.send_control('d').unwrap();
         session.exp_eof().unwrap();
