@@ -324,14 +324,17 @@ fn reporting_is_not_quadratic() {
     let id = *key(1).public().id();
     call.attach("mcp", &format!("({});keyid=\"{id}\"", names.join(" ")), &[0; 64]);
     let judge = Judge::mcp();
-    // The fastest of many rounds is measured, because other programs can slow a round down.
-    let rounds = (0..60).map(|_| {
+    // Other programs can slow a round down, but not every round.
+    let mut fastest = std::time::Duration::MAX;
+    for _ in 0..600 {
         let begun = std::time::Instant::now();
         assert_eq!(judge.refusal(&call), (1, Code::TooLarge));
-        begun.elapsed()
-    });
-    let fastest = rounds.min().unwrap();
-    assert!(fastest < std::time::Duration::from_millis(80), "{fastest:?}");
+        fastest = fastest.min(begun.elapsed());
+        if fastest < std::time::Duration::from_millis(80) {
+            return;
+        }
+    }
+    panic!("no round took less than 80 ms: {fastest:?}");
 }
 
 /// CGI and WSGI map both names to one variable, and servers differ in which value it gets.
