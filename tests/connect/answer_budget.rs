@@ -62,8 +62,8 @@ async fn answers_that_are_not_read_wait_at_the_server_and_none_is_lost() {
 async fn answers_without_room_are_reported() {
     for way in 0..3 {
         let server = Server::start(move |seen| long(seen, way)).await;
-        let mut client = client(&server, 4).await;
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        let mut client = client(&server, 8).await;
+        tokio::time::sleep(Duration::from_millis(11_500)).await;
         let (good, bad) = answers(&mut client).await;
         // Two answers fit. A third may begin while the first is being written to the pipe.
         assert!((1..=3).contains(&good), "way {way}: {good}");
