@@ -8,10 +8,11 @@ use std::sync::Arc;
 use mcpid::audit::auditor::{AuditorInputs, FindingKind, Report};
 use mcpid::audit::erase::{self, EraseError, ErasedEntry};
 use mcpid::audit::proof::{self, ProofError};
-use mcpid::audit::{Folder, LogError, LogSettings, Recorder, archive, check, entry, succession};
+use mcpid::audit::{Folder, LogError, LogSettings, Recorder, check, entry, succession};
 use mcpid::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
+use crate::archives::{self, several};
 use crate::fixtures::{LogFixture, START, audit_folder, body, call, key};
 use crate::forger::{various, write_lines};
 
@@ -158,10 +159,7 @@ fn a_changed_entry_cannot_be_erased() {
     assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
     // In an older file the writer does not notice the change, but the tree does.
-    let fixture = LogFixture::new();
-    let mut small = LogSettings::default();
-    small.file_size = 5_000;
-    fixture.fill(12, small);
+    let (fixture, _) = several();
     let path = fixture.segments().remove(0);
     let text = fs::read_to_string(&path).unwrap().replacen("verified", "refused", 1);
     fs::write(&path, &text).unwrap();
@@ -197,13 +195,8 @@ fn an_interrupted_erasure_is_reported_and_can_be_repeated() {
 }
 
 fn archived() -> (LogFixture, PathBuf) {
-    let fixture = LogFixture::new();
-    let mut small = LogSettings::default();
-    small.file_size = 5_000;
-    fixture.fill(12, small);
-    let to = fixture.path().with_file_name("archive");
-    let later = Timestamp::from_unix(START + 1_000_000);
-    assert!(archive::archive(&fixture.files(), later, &to).unwrap().files > 1);
+    let (fixture, to) = several();
+    assert!(archives::archived(&fixture, &to).files > 1);
     (fixture, to)
 }
 
@@ -238,10 +231,9 @@ fn an_entry_is_erased_in_its_archive_too() {
     // An older copy of the archive still has the entry. The audit reports that, and a second call
     // erases it there too.
     let second = to.with_file_name("second");
-    let later = Timestamp::from_unix(START + 1_000_000);
     let (other, copy) = archived();
     fs::rename(&copy, &second).unwrap();
-    assert_eq!(archive::archive(&other.files(), later, &second).unwrap().files, 0);
+    assert_eq!(archives::archived(&other, &second).files, 0);
     let backup = other.path().with_file_name("backup");
     fs::create_dir(&backup).unwrap();
     for entry in fs::read_dir(&second).unwrap() {
@@ -255,24 +247,27 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(allowing(&other, &with(&other, &backup)).is_good());
 }
 
+/// Returns a log of 12 entries whose first files are archived, and the folder of the archive. Also
+/// the path that the first file of entries had, and its content.
+fn archived_log() -> (LogFixture, PathBuf, PathBuf, Vec<u8>) {
+    let (fixture, to) = several();
+    let first = fixture.segments().remove(0);
+    let bytes = fs::read(&first).unwrap();
+    archives::archived(&fixture, &to);
+    (fixture, to, first, bytes)
+}
+
 /// An entry was erased while an interrupted process had left a copy of its file in the archive.
 #[test]
 fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
-    let fixture = LogFixture::new();
-    let mut small = LogSettings::default();
-    small.file_size = 5_000;
-    fixture.fill(12, small);
-    let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
-    let later = Timestamp::from_unix(START + 1_000_000);
-    let bytes = fs::read(&first).unwrap();
-    archive::archive(&fixture.files(), later, &to).unwrap();
+    let (fixture, to, first, bytes) = archived_log();
     fs::remove_file(fixture.path().join("entries-000000000000.archived")).unwrap();
     fs::write(&first, &bytes).unwrap();
     let left = fs::read(to.join("entries-000000000000.jsonl.gz")).unwrap();
     let done = try_erase(&fixture, &with(&fixture, &to), 1).unwrap();
     assert_eq!(done.files, 2);
     fs::write(to.join("entries-000000000000.jsonl.gz"), left).unwrap();
-    assert_eq!(archive::archive(&fixture.files(), later, &to).unwrap().files, 1);
+    assert_eq!(archives::archived(&fixture, &to).files, 1);
     let report = allowing(&fixture, &with(&fixture, &to));
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
@@ -281,14 +276,7 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
 /// three files.
 #[test]
 fn erasing_finds_every_copy_that_a_killed_archiving_left() {
-    let fixture = LogFixture::new();
-    let mut small = LogSettings::default();
-    small.file_size = 5_000;
-    fixture.fill(12, small);
-    let (first, to) = (fixture.segments().remove(0), fixture.path().with_file_name("archive"));
-    let later = Timestamp::from_unix(START + 1_000_000);
-    let bytes = fs::read(&first).unwrap();
-    archive::archive(&fixture.files(), later, &to).unwrap();
+    let (fixture, to, first, bytes) = archived_log();
     fs::write(&first, &bytes).unwrap();
     let rest = [
         to.join(".entries-000000000000.jsonl.gz.tmp"),
