@@ -7,16 +7,8 @@ use curve25519_dalek::traits::Identity as _;
 use mcpid::key::{KeyId, PublicKey, SecretKey, Sign as _};
 use sha2::{Digest as _, Sha512};
 
+use crate::fixtures::{any_bytes, bytes, obvious_secrets};
 use crate::structured::cases::vectors;
-
-fn bytes<const N: usize>(hex: &str) -> [u8; N] {
-    assert_eq!(hex.len(), 2 * N, "{hex}");
-    std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
-}
-
-fn any_bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
-}
 
 /// Returns true if the library accepts raw bytes as a key and a signature.
 fn holds(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
@@ -355,19 +347,7 @@ fn any_flipped_bit_spoils_a_signature() {
 #[test]
 fn published_keys_are_recognised() {
     // The keys in every row of the table of published keys, from their seeds.
-    let mut seeds: Vec<[u8; 32]> = (0..=255).map(|byte| [byte; 32]).collect();
-    for n in 1..=16 {
-        let (mut first, mut last) = ([0; 32], [0; 32]);
-        (first[0], last[31]) = (n, n);
-        seeds.extend([first, last]);
-    }
-    let from =
-        |start: u8| -> [u8; 32] { std::array::from_fn(|i| start + u8::try_from(i).unwrap()) };
-    for mut counting in [from(0), from(1)] {
-        seeds.push(counting);
-        counting.reverse();
-        seeds.push(counting);
-    }
+    let mut seeds = obvious_secrets(0..=255);
     seeds.extend(
         [
             "9f8362f87a484a954e6e740c5b4c0e84229139a20aa8ab56ff66586f6a7d29c5", // RFC 9421 B.1.4

