@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{KeyKind, PublicKey, Sign, SignError};
 
+mod module;
 mod session;
 mod token_thread;
 mod uri;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -14,6 +14,7 @@ use cryptoki::types::RawAuthPin;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::module::{LoadedModule, failed};
 use super::{Pkcs11Error, Pkcs11Uri, public_key};
 use crate::key::{KeyKind, PublicKey};
 
@@ -29,6 +30,9 @@ pub(super) struct FoundToken {
 /// A session with a token.
 pub(super) struct TokenSession {
     session: Session,
+    /// Finalized after the session is closed, because fields are dropped in the order that they
+    /// stand in.
+    _module: LoadedModule,
     /// The attributes by which the URI chooses the key.
     wanted: Vec<Attribute>,
     login_required: bool,
@@ -39,32 +43,16 @@ pub(super) struct TokenSession {
 impl TokenSession {
     /// Loads the module, and opens a session with the only token that fits the URI.
     pub(super) fn open(uri: &Pkcs11Uri, module: &Path) -> Result<(Self, FoundToken), Pkcs11Error> {
-        let load = |error: Error| Pkcs11Error::Load {
-            module: module.to_owned(),
-            why: match error {
-                Error::LibraryLoading(_) => "it is no shared library of this system".to_owned(),
-                other => other.to_string(),
-            },
-        };
-        if let Err(error) = std::fs::metadata(module) {
-            let why =
-                error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase();
-            return Err(Pkcs11Error::Load { module: module.to_owned(), why });
-        }
-        let pkcs11 = Pkcs11::new(module).map_err(load)?;
-        match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // Another key of this process has initialized the module already.
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(failed(&error)),
-        }
-        let (slot, token) = token(&pkcs11, uri)?;
-        let session = pkcs11.open_ro_session(slot).map_err(|error| failed(&error))?;
+        let module = LoadedModule::load(module)?;
+        let (slot, token) = token(module.pkcs11(), uri)?;
+        let session = module.pkcs11().open_ro_session(slot).map_err(|error| failed(&error))?;
         let mut wanted = Vec::new();
         wanted
             .extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
         wanted.extend(uri.id.as_ref().map(|id| Attribute::Id(id.clone())));
         let login_required = token.login_required();
-        let opened = TokenSession { session, wanted, login_required, key: Cell::new(None) };
+        let key = Cell::new(None);
+        let opened = TokenSession { session, _module: module, wanted, login_required, key };
         let found = FoundToken {
             label: token.label().to_owned(),
             needs_pin: login_required && !token.protected_authentication_path(),
@@ -190,16 +178,5 @@ fn token(pkcs11: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Er
             1..=5 => format!("it has {}", labels.join(", ")),
             more => format!("it has {more} others"),
         })),
-    }
-}
-
-fn failed(error: &Error) -> Pkcs11Error {
-    match error {
-        Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {
-            Pkcs11Error::WrongPin
-        }
-        Error::Pkcs11(RvError::PinLocked, _) => Pkcs11Error::PinLocked,
-        Error::Pkcs11(code, function) => Pkcs11Error::Module(format!("{function}: {code:?}")),
-        other => Pkcs11Error::Module(other.to_string()),
     }
 }
