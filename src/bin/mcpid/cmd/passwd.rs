@@ -132,7 +132,7 @@ struct RememberedJson {
 /// Replaces a remembered passphrase by the new one, or forgets it if there is none any more.
 fn remember_change(keyfile: &Keyfile, given: Option<&Passphrase>, ui: &mut Ui) {
     let id = keyfile.public().id();
-    if secret_service::lookup(id).is_none() {
+    if secret_service::lookup(id, ui).is_none() {
         return;
     }
     let (changed, done) = match given {

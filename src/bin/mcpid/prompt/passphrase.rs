@@ -103,13 +103,41 @@ pub(crate) fn source_of(
     if let Some(given) = given(args, ui)? {
         return Ok(PassphraseSource::Given(given));
     }
-    match secret_service::lookup(key) {
+    match secret_service::lookup(key, ui) {
         Some(remembered) => {
             ui.detail("the passphrase is the one that the Secret Service remembers");
             Ok(PassphraseSource::Remembered(remembered))
         }
         None => asked(),
     }
+}
+
+/// Determines where the passphrase of an audit log's key comes from: the file, or else a person.
+/// One that the Secret Service remembers for `key` comes before a person. `flag` is the flag that
+/// names the file, without `-file`.
+///
+/// # Errors
+/// The file cannot be read or is empty, or there is no source.
+pub(crate) fn source_of_log_key(
+    key: Option<&KeyId>,
+    file: Option<&Path>,
+    flag: &str,
+    ui: &mut Ui,
+) -> Result<PassphraseSource, Failure> {
+    keep_out_of_dumps();
+    if let Some(given) = from_flags(file, None, flag, ui)? {
+        return Ok(PassphraseSource::Given(given));
+    }
+    if let Some(remembered) = key.and_then(|key| secret_service::lookup(key, ui)) {
+        return Ok(PassphraseSource::Remembered(remembered));
+    }
+    person().ok_or_else(|| {
+        let message = format!(
+            "no passphrase for the audit log's key: there is no terminal to ask on, and none of \
+             {flag}-file, MCPID_ASKPASS and SSH_ASKPASS is given"
+        );
+        Failure::new(Exit::Key, "no_passphrase", message)
+    })
 }
 
 /// Reads the passphrase that a flag or variable gives, if one does.

@@ -5,6 +5,7 @@
 //! never on its command line, which every user of the machine can see.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,19 +15,39 @@ use zeroize::Zeroizing;
 
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
+use crate::output::ui::Ui;
+use crate::prompt::terminal;
 
 const PROGRAM: &str = "secret-tool";
-/// Maximum time for one act. A locked keyring asks the person for its own password first.
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// Maximum time for one act of a session without a screen, where no keyring can ask for anything.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time for one act of a session with a screen: a locked keyring asks the person there for
+/// its own password first.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Returns the passphrase that is remembered for a key. Returns None if there is none, and if the
-/// session has no Secret Service or no `secret-tool`.
-pub(crate) fn lookup(key: &KeyId) -> Option<Zeroizing<Vec<u8>>> {
+/// session has no Secret Service or no `secret-tool`. Says so if the Secret Service does not answer.
+pub(crate) fn lookup(key: &KeyId, ui: &mut Ui) -> Option<Zeroizing<Vec<u8>>> {
     if !has_bus() {
         return None;
     }
-    let found = command("lookup", None, key).run(b"", TIMEOUT).ok()?;
-    (!found.is_empty()).then_some(found)
+    match remembered(key) {
+        Ok(found) => found,
+        Err(ExecError::TimedOut { within, .. }) => {
+            ui.note(&format!(
+                "the Secret Service did not answer within {} s, so it is not asked for the \
+                 passphrase",
+                within.as_secs()
+            ));
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn remembered(key: &KeyId) -> Result<Option<Zeroizing<Vec<u8>>>, ExecError> {
+    let found = run("lookup", None, key, b"")?;
+    Ok((!found.is_empty()).then_some(found))
 }
 
 /// Remembers a passphrase, and replaces an earlier one of the same key. The secret is read back,
@@ -45,12 +66,12 @@ pub(crate) fn store(
     }
     check_bus()?;
     let label = format!("--label=mcpid passphrase of {name}");
-    command("store", Some(label), key).run(passphrase, TIMEOUT).map_err(|e| failed(&e))?;
-    if lookup(key).is_some_and(|kept| kept == *passphrase) {
+    run("store", Some(label), key, passphrase).map_err(|e| failed(&e))?;
+    if remembered(key).ok().flatten().is_some_and(|kept| kept == *passphrase) {
         return Ok(());
     }
     // A different text must not stay there.
-    let _ = command("clear", None, key).run(b"", TIMEOUT);
+    let _ = run("clear", None, key, b"");
     let message = "the Secret Service gave the passphrase back changed; it is not remembered";
     Err(Failure::new(Exit::Key, "not_remembered", message))
 }
@@ -61,8 +82,8 @@ pub(crate) fn store(
 /// The session has no Secret Service, or it still has the passphrase.
 pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
     check_bus()?;
-    let was_there = lookup(key).is_some();
-    let cleared = command("clear", None, key).run(b"", TIMEOUT);
+    let was_there = remembered(key).ok().flatten().is_some();
+    let cleared = run("clear", None, key, b"");
     match cleared {
         Ok(_) => Ok(was_there),
         // `secret-tool clear` also exits with 1 if there was nothing to clear.
@@ -71,16 +92,28 @@ pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
     }
 }
 
-fn command(act: &str, label: Option<String>, key: &KeyId) -> ExecCommand {
+/// Runs `secret-tool` once. A signal that ends this process ends it too.
+fn run(
+    act: &str,
+    label: Option<String>,
+    key: &KeyId,
+    input: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, ExecError> {
+    terminal::stop_programs_on_signals();
     // The id of one key in 64 begins with a hyphen.
     let attributes = ["--", "application", "mcpid", "key", key.as_str()].map(str::to_owned);
     let arguments = [act.to_owned()].into_iter().chain(label).chain(attributes);
-    ExecCommand::new(PROGRAM, arguments)
+    let has_screen = is_set("DISPLAY").is_some() || is_set("WAYLAND_DISPLAY").is_some();
+    let within = if has_screen { UNLOCK_TIMEOUT } else { TIMEOUT };
+    ExecCommand::new(PROGRAM, arguments).run(input, within)
+}
+
+fn is_set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Returns true if the session has a D-Bus. Without one, `secret-tool` may start a bus of its own.
 fn has_bus() -> bool {
-    let is_set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     is_set("DBUS_SESSION_BUS_ADDRESS").is_some()
         || is_set("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("bus").exists())
 }
