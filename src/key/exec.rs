@@ -69,12 +69,18 @@ pub struct ExecCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecCommandError {
-    /// The text has no word, so it names no program.
+    /// There is no word, or the first text of a list is empty.
     #[error("exec: names no program; it is exec:PROGRAM [ARG…]")]
     Empty,
     /// A word begins with a quotation mark, which only a shell would remove.
     #[error("exec: is split at blanks only, and knows no quotation marks")]
     Quoted,
+    /// The text begins as a list does, and is no list of texts.
+    #[error(r#"exec: with [ is a list of texts in JSON: exec:["PROGRAM","ARG"]"#)]
+    NotAList,
+    /// A text of a list has a NUL character, which ends each argument of a program.
+    #[error("exec: has a NUL character, which no argument of a program can have")]
+    Nul,
 }
 
 impl ExecCommand {
@@ -86,6 +92,46 @@ impl ExecCommand {
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
         ExecCommand { program: program.into(), arguments }
+    }
+
+    /// Reads the text after `exec:`. It is split at blanks, as by [`ExecCommand::split`], or is a
+    /// list of texts in JSON, whose items may have blanks in them.
+    ///
+    /// ```
+    /// use mcpid::key::exec::ExecCommand;
+    ///
+    /// let command = ExecCommand::parse(r#"["/opt/key tools/sign", "my key"]"#)?;
+    /// assert_eq!(command.program(), "/opt/key tools/sign");
+    /// assert_eq!(command.arguments(), ["my key"]);
+    /// assert_eq!(ExecCommand::parse(&command.to_list().unwrap())?, command);
+    /// # Ok::<(), mcpid::key::exec::ExecCommandError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ExecCommandError`].
+    pub fn parse(text: &str) -> Result<Self, ExecCommandError> {
+        if !text.trim_start_matches([' ', '\t']).starts_with('[') {
+            return ExecCommand::split(text);
+        }
+        // The error of the parser is dropped, because it may quote an argument.
+        let words: Vec<String> =
+            serde_json::from_str(text).map_err(|_| ExecCommandError::NotAList)?;
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(ExecCommandError::Nul);
+        }
+        let mut words = words.into_iter();
+        match words.next() {
+            Some(program) if !program.is_empty() => Ok(ExecCommand::new(program, words)),
+            _ => Err(ExecCommandError::Empty),
+        }
+    }
+
+    /// Returns the program and its arguments as a list in JSON, which [`ExecCommand::parse`] reads.
+    /// Returns None if one of them is not UTF-8.
+    pub fn to_list(&self) -> Option<String> {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        let words: Option<Vec<&str>> = words.map(|word| word.to_str()).collect();
+        serde_json::to_string(&words?).ok()
     }
 
     /// Splits a text at blanks (spaces and tabs). Nothing else has a meaning: neither backslashes

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `PATH` | a keyfile |
 //! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
-//! | `exec:PROGRAM [ARG…]` | a program that signs ([`super::exec`]) |
+//! | `exec:PROGRAM [ARG…]`, or a list in JSON | a program that signs ([`super::exec`]) |
 //! | `pkcs11:…` (RFC 7512) | a key in a PKCS #11 token (feature `pkcs11`) |
 //!
 //! A new source is a variant of [`KeyRef`] and of [`FoundKey`], and a type that implements
@@ -148,7 +148,7 @@ impl KeyRef {
         match scheme {
             _ if !is_scheme => Ok(KeyRef::File(text.to_owned())),
             "ssh-agent" => Ok(KeyRef::Agent(rest.to_owned())),
-            "exec" => Ok(KeyRef::Exec(ExecCommand::split(rest)?)),
+            "exec" => Ok(KeyRef::Exec(ExecCommand::parse(rest)?)),
             #[cfg(feature = "pkcs11")]
             "pkcs11" => Ok(KeyRef::Pkcs11(Pkcs11Uri::parse(rest)?)),
             _ => Err(KeyRefError::UnknownScheme { scheme: scheme.to_owned() }),

@@ -10,8 +10,11 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, CommandFactory as _, Parser as _};
+use mcpid::key::exec::ExecCommand;
+use mcpid::key::source::EXEC;
 use mcpid::secret::quoted;
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::args::Cli;
 use crate::args::usage_error;
@@ -240,12 +243,47 @@ fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, Stri
         DeValue::Boolean(true) => Ok(vec![OsString::from(format!("--{key}"))]),
         DeValue::Boolean(false) => Ok(Vec::new()),
         _ if !takes_value => Err(format!("{key:?} is true or false, without quotes")),
+        DeValue::Array(values) if is_key(arg) => {
+            let command = program(values).map_err(|why| format!("{key:?} {why}"))?;
+            Ok(vec![OsString::from(format!("--{key}={EXEC}{command}"))])
+        }
         DeValue::Array(_) if !matches!(arg.get_action(), ArgAction::Append) => {
             Err(format!("{key:?} takes one value, not a list"))
         }
         DeValue::Array(values) => values.iter().map(|value| one(value.get_ref())).collect(),
         value => Ok(vec![one(value)?]),
     }
+}
+
+/// Returns true if the flag takes one reference to a key.
+fn is_key(arg: &Arg) -> bool {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.first().is_some_and(|name| *name == "KEY") && matches!(arg.get_action(), ArgAction::Set)
+}
+
+/// Returns the command of a program that signs, `["exec", "PROGRAM", "ARG"…]`, as the list of
+/// `exec:` in JSON. No argument is repeated in a message, because it may hold a secret.
+fn program(values: &DeArray<'_>) -> Result<String, String> {
+    const FORM: &str = r#"["exec", "/PATH/PROGRAM", "ARG"]"#;
+    let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        _ => Err(format!("is a list of texts in quotes: {FORM}")),
+    };
+    let words: Vec<String> = values.iter().map(text).collect::<Result<_, _>>()?;
+    let (program, arguments) = match words.as_slice() {
+        [exec, program, arguments @ ..] if exec == "exec" => (program, arguments),
+        [exec] if exec == "exec" => return Err(format!("names no program; it is {FORM}")),
+        [] => return Err(format!("is an empty list; it is {FORM}, or a text")),
+        _ => return Err(format!("is a list that does not begin with \"exec\"; it is {FORM}")),
+    };
+    if program.contains('/') && !program.starts_with('/') {
+        return Err("names a program by a relative path: the present folder would choose what is \
+                    started"
+            .to_owned());
+    }
+    let command = ExecCommand::new(program, arguments).to_list().unwrap_or_default();
+    ExecCommand::parse(&command).map_err(|error| format!("cannot be this: {error}"))?;
+    Ok(command)
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
