@@ -204,13 +204,21 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__archive)
-            opts="-q -v -h --audit --before --to --json --quiet --verbose --help"
+            opts="-q -v -h --audit --audit-key --audit-passphrase-file --before --to --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -372,13 +380,21 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__erase)
-            opts="-q -v -h --audit --archive --reason --json --quiet --verbose --help"
+            opts="-q -v -h --audit --audit-key --audit-passphrase-file --archive --reason --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --audit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -398,7 +414,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__audit__subcmd__init)
-            opts="-q -v -h --audit --name --after --log-key --json --quiet --verbose --help"
+            opts="-q -v -h --audit --name --audit-key --audit-passphrase-file --public-key --after --after-key --after-passphrase-file --log-key --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,7 +428,27 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --public-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after-passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -690,7 +726,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__authz)
-            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
+            opts="-r -q -v -h --listen --allow-remote --dialect --path-prefix --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-key --audit-passphrase-file --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --tools --path --allow-origin --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -832,6 +868,14 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --audit-policy)
                     COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
                     return 0
@@ -868,7 +912,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__connect)
-            opts="-k -H -q -v -h --key --public-key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
+            opts="-k -H -q -v -h --key --public-key --profile --client-id --ttl --header --max-body --timeout --ca --log-file --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-key --audit-passphrase-file --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -966,6 +1010,14 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --audit-policy)
                     COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
                     return 0
@@ -1038,7 +1090,7 @@ _mcpid() {
             return 0
             ;;
         mcpid__subcmd__gateway)
-            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --learned-tools --tools-key --passphrase-file --passphrase-fd --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
+            opts="-r -q -v -h --upstream --listen --config --check-config --trust --profile --window --ahead --require --allow-uncovered --max-body --origin --nonces --allow-evicting-store --raise-retention --mode --strict --permissive --touch --refuse-with --realm --open --trusted-proxy --tls-cert --tls-key --log --admin --allow-remote-admin --admin-host --max-connections --budget --head-timeout --body-timeout --idle-timeout --drain-timeout --audit --audit-key --audit-passphrase-file --audit-policy --audit-bodies --audit-redact --audit-sync --witness-policy --learned-tools --tools-key --tools-public-key --passphrase-file --passphrase-fd --path --allow-origin --preserve-host --upstream-ca --allow-remote-upstream --connect-timeout --answer-timeout --json --quiet --verbose --help report"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1176,6 +1228,14 @@ _mcpid() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --audit-policy)
                     COMPREPLY=($(compgen -W "required best-effort" -- "${cur}"))
                     return 0
@@ -1197,6 +1257,10 @@ _mcpid() {
                     return 0
                     ;;
                 --tools-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tools-public-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -248,6 +248,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l idle-timeout -d 'How long a connection may be idle, and how long its client may read nothing of a response [default: 75s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-key -d 'The log\'s private key, if it is not in DIR (see mcpid audit init --audit-key): a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l audit-redact -d 'Keep a salted hash in place of the part of a body that METHOD:NAME:PATH names, such as tools/call:*:arguments.password; may be repeated' -r
@@ -255,7 +257,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen
 checkpoint\t'When the system has it; a power cut can lose entries since the last checkpoint'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l witness-policy -d 'Let the witnesses of this policy (C2SP tlog-policy) cosign each checkpoint of the log' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l learned-tools -d 'Where the tools are stored that the server has listed, for --strict destructive after a restart [default: a file of this user]' -r -F
-complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tools-key -d 'The key with which the gateway signs its own question for the list of tools, if the server verifies signatures too: a keyfile, or ssh-agent:ID' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tools-key -d 'The key with which the gateway signs its own question for the list of tools, if the server verifies signatures too: a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l tools-public-key -d 'The public key of --tools-key, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l passphrase-file -d 'Read the passphrase from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l passphrase-fd -d 'Read the passphrase from this open file descriptor; one trailing newline is dropped' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand gateway; and not __fish_seen_subcommand_from report" -l path -d 'The path of the endpoint [default: that of the upstream]' -r
@@ -312,6 +315,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l confirm-timeout 
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l touch -d 'Ask a person to touch a security key for a request that this pattern matches, or for a call of a destructive tool; what is to be touched is shown, after consent, and each attempt to send needs a touch of its own' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l touch-key -d 'The security key that is touched: ssh-agent:ID of a key that ssh-keygen -t ed25519-sk made' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-key -d 'The log\'s private key, if it is not in DIR (see mcpid audit init --audit-key): a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand connect" -l audit-redact -d 'Keep a salted hash in place of the part of a body that METHOD:NAME:PATH names, such as tools/call:*:arguments.password; may be repeated' -r
@@ -380,6 +385,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l body-timeout -d 'H
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l idle-timeout -d 'How long a connection may be idle, and how long its client may read nothing of a response [default: 75s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l drain-timeout -d 'How long requests in flight may take after the process was told to stop [default: 30s]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit -d 'Write every request to the audit log in this folder (see mcpid audit init)' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-key -d 'The log\'s private key, if it is not in DIR (see mcpid audit init --audit-key): a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-policy -d 'What happens to a request that cannot be written to the log [default: required]' -r -f -a "required\t'The request is not passed on'
 best-effort\t'The request is passed on, and counted as a gap'"
 complete -c mcpid -n "__fish_mcpid_using_subcommand authz" -l audit-redact -d 'Keep a salted hash in place of the part of a body that METHOD:NAME:PATH names, such as tools/call:*:arguments.password; may be repeated' -r
@@ -416,7 +423,12 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_s
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and not __fish_seen_subcommand_from init verify show report prove check consistency cosign archive erase witness" -f -a "witness" -d 'Let witnesses cosign the latest checkpoint of a log'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l name -d 'The name of the log, which stands in each of its checkpoints; no white space, no plus signs' -r
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit-key -d 'The private key of the log, if it is not to be made in the folder: a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI, of Ed25519' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l public-key -d 'The public key of --audit-key, which each signature must fit; needed for exec:' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l after -d 'The log that this one follows: the folder of a log whose last entry names this one, or a checkpoint of a log that is lost or damaged and therefore abandoned' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l after-key -d 'The private key of the log that this one follows, if it is not in that folder' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l after-passphrase-file -d 'Read the passphrase or PIN of --after-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l log-key -d 'The public key of an abandoned log [default: log-key.pub beside the checkpoint]' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -l json -d 'Print results, and failures on stderr, as JSON'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print only failures and warnings on stderr'
@@ -542,6 +554,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from cosign" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l audit-key -d 'The log\'s private key, if it is not in the folder: a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l before -d 'Move files whose entries are all from before this time: RFC 3339, @UNIX, a date (its begin, UTC), or an age such as 90d' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l to -d 'The folder to move the files to; it is made if it does not exist' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -l json -d 'Print results, and failures on stderr, as JSON'
@@ -549,6 +563,8 @@ complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subco
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -s v -l verbose -d 'Print more on stderr'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from archive" -s h -l help -d 'Print help'
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l audit -d 'The folder of the log [default: a folder of this user]' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l audit-key -d 'The log\'s private key, if it is not in the folder: a keyfile, ssh-agent:ID, \'exec:PROGRAM ARG...\' or a pkcs11: URI' -r -F
+complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l audit-passphrase-file -d 'Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l archive -d 'A folder with entries that mcpid audit archive has moved out of the log; may be repeated' -r -F
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l reason -d 'The reason, in at most 1000 bytes; it stays in the log' -r
 complete -c mcpid -n "__fish_mcpid_using_subcommand audit; and __fish_seen_subcommand_from erase" -l json -d 'Print results, and failures on stderr, as JSON'

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::key::SignError;
 use crate::key::file_io::FileError;
+use crate::key::{KeyId, SignError};
 
 /// Maximum size of one entry with its line feed, in bytes: enough for the largest usual body in
 /// base64.
@@ -63,6 +63,17 @@ pub enum LogError {
     /// The log's key has a passphrase, or a name that is not allowed in a signed note.
     #[error("the key of the log cannot be used: {0}")]
     KeyUnfit(&'static str),
+    /// The log's private key is not in its folder, and was not given either.
+    #[error("the private key of the log in {} is not in its folder", .0.display())]
+    NoKey(PathBuf),
+    /// The key that was given for the log is not the log's key.
+    #[error("the key of the log is {log}, and the key that was given is {given}")]
+    AnotherKey {
+        /// The id of the log's key.
+        log: Box<KeyId>,
+        /// The id of the key that was given.
+        given: Box<KeyId>,
+    },
     /// Signing with the log's key failed.
     #[error("the key of the log does not sign")]
     Sign(#[source] Arc<SignError>),

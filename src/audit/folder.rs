@@ -1,7 +1,8 @@
-//! The folder of a log: its files, its permissions, and its creation.
+//! The folder of a log: its files and their permissions.
 //!
 //! ```text
-//! log-key.json               the log's private key, a keyfile whose name is the log's origin
+//! log-key.json               the log's private key, a keyfile whose name is the log's origin; not
+//!                            there if the key is elsewhere
 //! log-key.pub                its public key, as NAME+HASH+KEY: to be kept elsewhere
 //! entries-000000000000.jsonl entries, one a line; the number is that of the first one inside
 //! entries-….archived         in the place of such a file: a signed note that it was archived
@@ -16,27 +17,21 @@
 //! The writing process holds a lock on the folder and on the newest file of entries. There is no
 //! separate lock file, which another process could remove.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint::Checkpoint;
 use super::fault::LogError;
 use super::files;
-use super::note::{self, NoteKey, NoteKeyError, NoteKeyKind};
-use super::tree;
-use crate::clock::Timestamp;
-use crate::key::file_io::{self, FileError};
-use crate::key::keyfile::Keyfile;
-use crate::key::{SecretKey, Sign};
+use super::note::{self, NoteKey};
+use crate::key::Sign;
+use crate::key::file_io;
 
-const KEY_FILE: &str = "log-key.json";
 pub(super) const PUBLIC: &str = "log-key.pub";
 /// The extension of a file of entries.
 const SEGMENT: &str = ".jsonl";
-/// The error text for a log key of another kind: C2SP checkpoints are signed with Ed25519.
-const NOT_ED25519: &str = "it is not an Ed25519 key";
 /// The extension of a packed file of entries.
 pub(super) const PACKED: &str = ".jsonl.gz";
 /// The extension of the note that replaces an archived file of entries.
@@ -80,30 +75,19 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
 /// let nowhere = Folder::at("/nowhere/at/all");
 /// assert!(matches!(nowhere, Err(LogError::NotALog(_))));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Folder {
     path: PathBuf,
     /// Folders of archives, with packed files of the log's entries.
     archives: Vec<PathBuf>,
+    /// The private key of the log, if it is not in the folder.
+    key_elsewhere: Option<Arc<dyn Sign>>,
 }
 
-/// The key of a log, which signs its checkpoints.
-#[derive(Clone)]
-pub struct LogKey {
-    pub(super) note: NoteKey,
-    pub(super) secret: Arc<dyn Sign>,
-}
-
-impl LogKey {
-    /// Returns the public key, which auditors pin.
-    pub fn public(&self) -> &NoteKey {
-        &self.note
-    }
-}
-
-impl std::fmt::Debug for LogKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "LogKey({})", self.note)
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Folder");
+        shown.field("path", &self.path).field("archives", &self.archives).finish_non_exhaustive()
     }
 }
 
@@ -115,66 +99,28 @@ impl Folder {
     pub fn at(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path = path.into();
         match fs::metadata(&path) {
-            Ok(about) if about.is_dir() => Ok(Folder { path, archives: Vec::new() }),
+            Ok(about) if about.is_dir() => Ok(Folder::new(path)),
             Ok(_) => Err(LogError::NotALog(path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(LogError::NotALog(path)),
             Err(e) => Err(LogError::io("read", &path, e)),
         }
     }
 
-    /// Creates a log with the name `name`, whose checkpoints are signed by `secret`. The key is
-    /// stored without a passphrase, so that a server can start without a person; only the owner can
-    /// read it.
-    ///
-    /// # Errors
-    /// [`LogError::Exists`] if the folder has a log, [`LogError::KeyUnfit`] if the name is not
-    /// allowed, [`LogError::Io`] if a file cannot be written.
-    pub fn init(
-        path: impl Into<PathBuf>,
-        name: &str,
-        secret: &SecretKey,
-        created: Timestamp,
-    ) -> Result<NoteKey, LogError> {
-        let folder = Folder { path: path.into(), archives: Vec::new() };
-        let public = secret.public().clone();
-        let unfit = |error| match error {
-            NoteKeyError::Key => LogError::KeyUnfit(NOT_ED25519),
-            _ => LogError::KeyUnfit("its name has white space, a plus sign, or no length"),
-        };
-        let key = NoteKey::new(name, NoteKeyKind::Log, public).map_err(unfit)?;
-        let keyfile = Keyfile::plain(secret, name, created)
-            .map_err(|_| LogError::KeyUnfit("its name has a control character or is too long"))?;
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder.path).map_err(|e| LogError::io("make", &folder.path, e))?;
-        folder.check()?;
-        if !folder.segments()?.is_empty() {
-            return Err(LogError::Exists(folder.path));
-        }
-        let wrong = |path: &Path| {
-            let (path, whole) = (path.to_owned(), folder.path.clone());
-            move |error| match error {
-                FileError::Exists => LogError::Exists(whole),
-                FileError::Io(e) => LogError::io("write", &path, e),
-                other => LogError::Key(Arc::new(other)),
-            }
-        };
-        let path = folder.file(KEY_FILE);
-        file_io::create_keyfile(&path, &keyfile).map_err(wrong(&path))?;
-        let path = folder.file(PUBLIC);
-        file_io::write_new(&path, format!("{key}\n").as_bytes(), 0o644).map_err(wrong(&path))?;
-        file_io::write_new(&folder.tree(), b"", 0o600).map_err(wrong(&folder.tree()))?;
-        // Each log begins with a checkpoint over no entries. So a log without any checkpoint was
-        // damaged by an attacker.
-        let origin = key.name().to_owned();
-        let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
-        let note = checkpoint.sign(&key, secret)?;
-        for path in [folder.checkpoints(), folder.checkpoint()] {
-            file_io::write_new(&path, note.as_bytes(), 0o600).map_err(wrong(&path))?;
-        }
-        Ok(key)
+    /// Refers to the log in a folder that may not exist yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Folder { path, archives: Vec::new(), key_elsewhere: None }
+    }
+
+    /// Signs by `key`, which is not in the folder, but for example in a token. It must be the key
+    /// of `log-key.pub`.
+    #[must_use]
+    pub fn with_key(self, key: Arc<dyn Sign>) -> Self {
+        Folder { key_elsewhere: Some(key), ..self }
+    }
+
+    /// Returns the private key that was given for the log, if one was.
+    pub(super) fn key_elsewhere(&self) -> Option<&Arc<dyn Sign>> {
+        self.key_elsewhere.as_ref()
     }
 
     /// Adds archives to the log: folders into which [`archive`](super::archive::archive) has moved
@@ -194,35 +140,11 @@ impl Folder {
         &self.path
     }
 
-    /// Reads the log's key from the folder.
-    ///
-    /// # Errors
-    /// [`LogError::NotALog`], [`LogError::Key`] or [`LogError::KeyUnfit`] if the key is missing or
-    /// cannot be used.
-    pub fn key(&self) -> Result<LogKey, LogError> {
-        let keyfile = file_io::load_keyfile(&self.file(KEY_FILE)).map_err(|error| match error {
-            FileError::Io(e) if e.kind() == io::ErrorKind::NotFound => {
-                LogError::NotALog(self.path.clone())
-            }
-            other => LogError::Key(Arc::new(other)),
-        })?;
-        if !keyfile.is_plain() {
-            return Err(LogError::KeyUnfit("it has a passphrase, which a server cannot ask for"));
-        }
-        if !note::is_name(keyfile.name()) {
-            return Err(LogError::KeyUnfit("its name is none for a signed note"));
-        }
-        let secret = keyfile.open(None).map_err(|e| LogError::Key(Arc::new(e.into())))?;
-        let note = NoteKey::new(keyfile.name(), NoteKeyKind::Log, secret.public().clone())
-            .map_err(|_| LogError::KeyUnfit(NOT_ED25519))?;
-        Ok(LogKey { note, secret: Arc::new(secret) })
-    }
-
     /// Reads the public key from the folder. This suffices to make proofs. An auditor must not use
     /// it, because an attacker could have replaced it.
     ///
     /// # Errors
-    /// As [`Folder::key`].
+    /// [`LogError::NotALog`] if there is none, [`LogError::KeyUnfit`] if the file holds no key.
     pub fn public(&self) -> Result<NoteKey, LogError> {
         let path = self.file(PUBLIC);
         let bytes = files::small(&path, note::MAX_NOTE)?;
@@ -327,7 +249,7 @@ impl Folder {
         self.file(if old { "refused.old.jsonl" } else { "refused.jsonl" })
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 

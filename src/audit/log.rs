@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::entry_queue::{self, EntryQueue, EntryWork};
 use super::fault::LogError;
-use super::folder::{Folder, LogKey};
+use super::folder::Folder;
 use super::note::NoteKey;
 use super::record::{Record, RecordedRefusal, Verdict};
+use super::redact::SaltSecret;
 use super::refused::RefusalFile;
 use super::writer::{LogSettings, LogWriter};
 use crate::block_on::block_on;
 use crate::clock::{Clock, Timestamp};
-use crate::key::Sign;
 use crate::message::Head;
 use crate::verify::Statement;
 use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
@@ -35,7 +35,8 @@ struct SharedLog {
     queue: Arc<EntryQueue>,
     refused: Arc<Mutex<RefusalFile>>,
     counters: Arc<LogCounters>,
-    key: LogKey,
+    key: NoteKey,
+    salts: SaltSecret,
     clock: Arc<dyn Clock>,
     path: PathBuf,
 }
@@ -67,11 +68,13 @@ impl LogCounters {
 }
 
 impl Log {
-    /// Opens the log in `folder` for writing. Only one process can have a log open for writing.
+    /// Opens the log in `folder` for writing. Only one process can have a log open for writing. Its
+    /// key signs once, so that a key in a token or behind a program that does not sign is found
+    /// before the first request.
     ///
     /// # Errors
-    /// [`LogError`] if there is no log, if another process writes it, if its files were changed, or
-    /// if other users can change them.
+    /// [`LogError`] if there is no log, if another process writes it, if its files were changed, if
+    /// other users can change them, or if its key does not sign.
     pub fn open(
         folder: Folder,
         settings: LogSettings,
@@ -84,7 +87,9 @@ impl Log {
         let counters = Arc::new(LogCounters::default());
         let interval = settings.interval;
         let path = folder.path().to_owned();
-        let writer = LogWriter::open(folder, key.clone(), settings, Arc::clone(&clock))?;
+        let (public, secret) = (key.public().clone(), Arc::clone(&key.secret));
+        let writer = LogWriter::open(folder, key, settings, Arc::clone(&clock))?;
+        let salts = SaltSecret::of(&*secret)?;
         counters.size.store(writer.size(), Ordering::Relaxed);
         counters.note_checkpoint(&writer);
         let writing = LogWriting {
@@ -97,7 +102,9 @@ impl Log {
         };
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
-        Ok(Log { shared: Arc::new(SharedLog { queue, refused, counters, key, clock, path }) })
+        let key = public;
+        let shared = SharedLog { queue, refused, counters, key, salts, clock, path };
+        Ok(Log { shared: Arc::new(shared) })
     }
 
     /// Appends an entry, and waits without blocking until it is safely written. Returns the number
@@ -148,11 +155,6 @@ impl Log {
         }
     }
 
-    /// Counts a gap for a forwarded request whose entry could not be created.
-    pub(super) fn gap(&self) {
-        self.shared.counters.gaps.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Records a refused request without a valid signature.
     pub(super) fn note_refused(
         &self,
@@ -170,11 +172,11 @@ impl Log {
 
     /// Returns the public key of the log.
     pub fn key(&self) -> &NoteKey {
-        &self.shared.key.note
+        &self.shared.key
     }
 
-    pub(super) fn secret(&self) -> &dyn Sign {
-        &*self.shared.key.secret
+    pub(super) fn salts(&self) -> &SaltSecret {
+        &self.shared.salts
     }
 
     /// Returns the number of entries in the log.
@@ -264,10 +266,12 @@ impl LogWriting {
             if self.last_count.elapsed() >= self.interval {
                 self.count(&mut writer);
             }
-            if writer.is_checkpoint_due() {
-                // An error is ignored: if it persists, the checkpoint fails again before the next
-                // entry, which is then refused.
-                let _ = writer.checkpoint();
+            if writer.is_checkpoint_due()
+                && let Err(error) = writer.checkpoint()
+            {
+                // If the error persists, the checkpoint fails again before the next entry, which is
+                // then refused.
+                worker.queue().work().set_trouble(Err(error));
             }
             self.counters.note_checkpoint(&writer);
         }

@@ -44,6 +44,7 @@ mod finding;
 mod folder;
 pub mod growth;
 mod log;
+mod log_key;
 pub mod note;
 pub mod ocsf;
 pub mod proof;
@@ -66,8 +67,9 @@ mod writer;
 
 pub use evidence::Evidence;
 pub use fault::LogError;
-pub use folder::{Folder, LogKey};
+pub use folder::Folder;
 pub use log::Log;
+pub use log_key::LogKey;
 pub use record::{Record, RecordedRefusal, RefusalCounts, Verdict};
 pub use recorder::{JudgedRequest, Policy, Recorder};
 pub use writer::{Durability, LogSettings};

@@ -205,20 +205,12 @@ impl Recorder {
         because: Option<RecordedRefusal<'_>>,
     ) -> Result<(), LogError> {
         let waits = self.policy == Policy::Required && verdict != Verdict::Refused;
-        match self.record(request, evidence, verdict, because) {
-            Ok(record) if waits => self.log.append(record).await.map(drop),
-            Ok(record) => {
-                self.log.post(record, verdict != Verdict::Refused);
-                Ok(())
-            }
-            Err(error) if waits => Err(error),
-            Err(_) => {
-                if verdict != Verdict::Refused {
-                    self.log.gap();
-                }
-                Ok(())
-            }
+        let record = self.record(request, evidence, verdict, because);
+        if waits {
+            return self.log.append(record).await.map(drop);
         }
+        self.log.post(record, verdict != Verdict::Refused);
+        Ok(())
     }
 
     fn record(
@@ -227,7 +219,7 @@ impl Recorder {
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<RecordedRefusal<'_>>,
-    ) -> Result<record::Record, LogError> {
+    ) -> record::Record {
         let RequestToWrite { head, body, reading, origins, by, now } = *request;
         // The head was judged, so its target can be resolved.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
@@ -242,7 +234,7 @@ impl Recorder {
         let reading = reading.or(own.as_ref());
         let keep = match body.filter(|_| self.bodies) {
             Some(body) => {
-                redact::apply(&self.rules, body, reading, &evidence.binding(), self.log.secret())?
+                redact::apply(&self.rules, body, reading, &evidence.binding(), self.log.salts())
             }
             None => KeptBody::Nothing,
         };
@@ -262,7 +254,7 @@ impl Recorder {
             redacted,
             time: now,
         };
-        Ok(record::write(&facts, evidence))
+        record::write(&facts, evidence)
     }
 }
 

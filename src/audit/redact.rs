@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::key::{Sign, SignError};
 use crate::mcp::body::Reading;
@@ -176,24 +177,21 @@ pub(super) enum KeptBody {
     Nothing,
 }
 
-/// Applies `rules` to a body, which was parsed as `reading`. `key` is the log's key.
-///
-/// # Errors
-/// [`SignError`] if the log's key cannot sign.
+/// Applies `rules` to a body, which was parsed as `reading`.
 pub(super) fn apply(
     rules: &[Rule],
     body: &[u8],
     reading: Option<&Reading<'_>>,
     binding: &str,
-    key: &dyn Sign,
-) -> Result<KeptBody, SignError> {
+    salts: &SaltSecret,
+) -> KeptBody {
     if rules.is_empty() || body.is_empty() {
-        return Ok(KeptBody::Whole);
+        return KeptBody::Whole;
     }
     let (Some(operation), Ok(text)) =
         (reading.and_then(Reading::operation), std::str::from_utf8(body))
     else {
-        return Ok(KeptBody::Nothing);
+        return KeptBody::Nothing;
     };
     // If the message has no name, rules for any name apply too. This can hide more than necessary,
     // but never less.
@@ -201,7 +199,7 @@ pub(super) fn apply(
     let mine: Vec<&Rule> =
         rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();
     if mine.is_empty() {
-        return Ok(KeptBody::Whole);
+        return KeptBody::Whole;
     }
     let mut cuts: Vec<(Range<usize>, String)> = Vec::new();
     let params = serde_json::from_str::<BTreeMap<String, &RawValue>>(text)
@@ -211,13 +209,13 @@ pub(super) fn apply(
         if let Some(params) = params
             && find(text, params, &rule.path, "/params", &mut cuts).is_none()
         {
-            return Ok(KeptBody::Nothing);
+            return KeptBody::Nothing;
         }
     }
     // Of nested values, the outermost comes first, and the values inside it are dropped.
     cuts.sort_by(|(a, _), (b, _)| (a.start, b.end).cmp(&(b.start, a.end)));
     if cuts.len() > MAX_CUTS {
-        return Ok(KeptBody::Nothing);
+        return KeptBody::Nothing;
     }
     let mut redacted = Redacted { rest: Vec::new(), cuts: Vec::new() };
     let mut from = 0;
@@ -227,15 +225,15 @@ pub(super) fn apply(
         }
         let (Some(before), Some(value)) = (text.get(from..span.start), text.get(span.clone()))
         else {
-            return Ok(KeptBody::Nothing);
+            return KeptBody::Nothing;
         };
         redacted.rest.push(before.to_owned());
-        let sha256 = commitment(&salt(key, binding, &at)?, value);
+        let sha256 = commitment(&salts.salt(binding, &at), value);
         redacted.cuts.push(RedactedValue { at, sha256 });
         from = span.end;
     }
     redacted.rest.push(text.get(from..).unwrap_or_default().to_owned());
-    Ok(if redacted.cuts.is_empty() { KeptBody::Whole } else { KeptBody::Redacted(redacted) })
+    if redacted.cuts.is_empty() { KeptBody::Whole } else { KeptBody::Redacted(redacted) }
 }
 
 /// Finds the values below `value` that `path` names; `None` if there are too many to follow.
@@ -276,15 +274,39 @@ fn pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// The secret from which the salts of a log are made. It is the hash of an Ed25519 signature of the
+/// log's key, which is always the same and which only the holder of the key can make. The key signs
+/// once for all salts: a key in a token or behind a program would be too slow for one a value.
+#[derive(Clone)]
+pub(super) struct SaltSecret(Zeroizing<[u8; 32]>);
+
+impl SaltSecret {
+    /// Makes the secret by one signature of the log's key.
+    ///
+    /// # Errors
+    /// [`SignError`] if the key does not sign.
+    pub(super) fn of(key: &dyn Sign) -> Result<Self, SignError> {
+        let signature = Zeroizing::new(key.sign(b"mcpid audit salt/2\n")?);
+        Ok(SaltSecret(Zeroizing::new(Sha256::digest(&signature[..]).into())))
+    }
+
+    /// Returns the salt of the value at `at`, in the request whose first signature is `binding`. It
+    /// is hashed twice, because a hash of one pass can be continued behind its end.
+    fn salt(&self, binding: &str, at: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(&self.0[..]);
+        hash.update(format!("{binding}\n{at}"));
+        Sha256::digest(hash.finalize()).into()
+    }
+}
+
 /// Returns the 32-byte salt of the value at `at`, in the request whose first signature is `binding`
-/// (base64). The salt is derived from an Ed25519 signature of the log's key, which is always the
-/// same and which only the holder of the key can make.
+/// (base64). Only the holder of the log's key `key` can make it.
 ///
 /// # Errors
 /// [`SignError`] if the log's key cannot sign.
 pub fn salt(key: &dyn Sign, binding: &str, at: &str) -> Result<[u8; 32], SignError> {
-    let signature = key.sign(format!("mcpid audit salt/1\n{binding}\n{at}").as_bytes())?;
-    Ok(Sha256::digest(signature).into())
+    Ok(SaltSecret::of(key)?.salt(binding, at))
 }
 
 /// Returns the salted hash of `value`, which must have the exact bytes of the body.

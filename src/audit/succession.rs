@@ -12,7 +12,8 @@ use super::checkpoint::Checkpoint;
 use super::entry::{self, Event, PreviousLog};
 use super::fault::LogError;
 use super::finding::{Finding, FindingKind};
-use super::folder::{Folder, LogKey};
+use super::folder::Folder;
+use super::log_key::LogKey;
 use super::note::NoteKey;
 use super::record::Record;
 use super::report::Report;
@@ -85,11 +86,16 @@ fn predecessors(old: &Folder) -> Result<u64, LogError> {
         })?;
         return Ok(note.predecessors.saturating_add(1));
     }
-    let first = segment::lines(old)?.next().transpose()?;
+    Ok(previous(old)?.map_or(1, |after| after.predecessors.saturating_add(1)))
+}
+
+/// Returns the predecessor that the first entry of a log names, if it names one.
+fn previous(folder: &Folder) -> Result<Option<PreviousLog>, LogError> {
+    let first = segment::lines(folder)?.next().transpose()?;
     let entry = first.as_ref().and_then(|line| entry::parse(&line.bytes).ok());
     Ok(match entry.map(|entry| entry.event) {
-        Some(Event::After(after)) => after.predecessors.saturating_add(1),
-        _ => 1,
+        Some(Event::After(after)) => Some(after),
+        _ => None,
     })
 }
 
@@ -101,7 +107,12 @@ fn begin(
 ) -> Result<(), LogError> {
     let mut writer = LogWriter::open(new.clone(), key, settings(), Arc::clone(clock))?;
     if writer.size() > 0 {
-        return Err(LogError::Exists(new.path().to_owned()));
+        // An earlier call may have written the entry, and no checkpoint: the key did not sign it.
+        let covered = writer.last_checkpoint().0;
+        return match (previous(new)?, writer.size(), covered) {
+            (Some(said), 1, 0) if said == *after => writer.checkpoint(),
+            _ => Err(LogError::Exists(new.path().to_owned())),
+        };
     }
     writer.append(std::iter::once(&Record::event("after", after)))?;
     writer.checkpoint()

@@ -12,7 +12,8 @@ use super::checkpoint::Checkpoint;
 use super::entry::{ClockStep, Closed};
 use super::fault::{LogError, MAX_LINE};
 use super::files;
-use super::folder::{Folder, LogKey};
+use super::folder::Folder;
+use super::log_key::LogKey;
 use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
@@ -71,6 +72,9 @@ impl Default for LogSettings {
 /// was judged. Beyond it, the log records a clock step. An auditor allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
+/// Pause after the key did not sign. Each try may start a program or ask a token.
+const SIGN_PAUSE: Duration = Duration::from_secs(2);
+
 /// Writes one log. While this value exists, no other process can write the log.
 pub(super) struct LogWriter {
     folder: Folder,
@@ -83,6 +87,8 @@ pub(super) struct LogWriter {
     last_checkpoint: Instant,
     /// When this writer last signed a checkpoint, or was opened.
     signed_at: Timestamp,
+    /// When the key last did not sign, and why; `None` after it has signed.
+    unsigned: Option<(Instant, LogError)>,
     /// The folder of the log, locked.
     lock: File,
 }
@@ -100,8 +106,19 @@ impl LogWriter {
         if let Some(successor) = state.successor {
             return Err(LogError::Followed { path: folder.path().to_owned(), successor });
         }
-        let (state, last_checkpoint, signed_at) = (Some(state), Instant::now(), clock.now());
-        Ok(LogWriter { folder, key, settings, clock, state, last_checkpoint, signed_at, lock })
+        let (state, unsigned) = (Some(state), None);
+        let (last_checkpoint, signed_at) = (Instant::now(), clock.now());
+        Ok(LogWriter {
+            folder,
+            key,
+            settings,
+            clock,
+            state,
+            last_checkpoint,
+            signed_at,
+            unsigned,
+            lock,
+        })
     }
 
     /// Returns the number of entries under the last checkpoint, and when this writer signed it, or
@@ -251,6 +268,11 @@ impl LogWriter {
             self.last_checkpoint = Instant::now();
             return Ok(());
         }
+        if let Some((since, error)) = &self.unsigned
+            && since.elapsed() < SIGN_PAUSE
+        {
+            return Err(error.clone());
+        }
         state.check_files(&self.folder)?;
         if let Some(segment) = &state.segment {
             let wrong = |e| LogError::io("write", &segment.path, e);
@@ -260,7 +282,9 @@ impl LogWriter {
         state.tree.file.sync_data().map_err(|e| LogError::io("write", &state.tree.path, e))?;
         let origin = self.key.note.name().to_owned();
         let checkpoint = Checkpoint { origin, size, root: state.frontier.root() };
-        let note = checkpoint.sign(&self.key.note, &*self.key.secret)?;
+        let signed = checkpoint.sign(&self.key.note, &*self.key.secret).map_err(LogError::from);
+        self.unsigned = signed.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        let note = signed?;
         remember(&self.folder, &note)?;
         show(&self.folder, note.as_bytes())?;
         state.checkpointed = size;

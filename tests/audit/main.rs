@@ -13,6 +13,7 @@ mod folders;
 mod forged;
 mod forger;
 mod honest;
+mod keys_elsewhere;
 mod killed_maintenance;
 mod logs;
 mod notes;

@@ -158,8 +158,8 @@ const GRAMMAR: &[(&str, &str)] = &[
          --allow-remote-upstream --log --admin --allow-remote-admin --max-connections --budget \
          --head-timeout --body-timeout --idle-timeout --connect-timeout --answer-timeout \
          --drain-timeout --audit --audit-policy --audit-bodies --audit-redact --audit-sync \
-         --witness-policy --admin-host --learned-tools --tools-key --passphrase-file \
-         --passphrase-fd",
+         --witness-policy --admin-host --learned-tools --tools-key --tools-public-key \
+         --audit-key --audit-passphrase-file --passphrase-file --passphrase-fd",
     ),
     ("gateway report", "--html --since --until"),
     (
@@ -167,7 +167,7 @@ const GRAMMAR: &[(&str, &str)] = &[
         "-k --key --public-key --profile --client-id --ttl -H --header --max-body --timeout --ca --log-file \
          --print-config --check --passphrase-file --passphrase-fd --listen --allow-origin \
          --allow-remote --confirm --confirm-via --confirm-timeout --touch --touch-key --audit --audit-policy --audit-bodies \
-         --audit-redact --audit-sync --witness-policy",
+         --audit-redact --audit-sync --audit-key --audit-passphrase-file --witness-policy",
     ),
     ("agent add", "-k --key --lifetime --ask --passphrase-file --passphrase-fd"),
     (
@@ -178,9 +178,13 @@ const GRAMMAR: &[(&str, &str)] = &[
          --tools --path --open --allow-origin --trusted-proxy --tls-cert --tls-key --log --admin \
          --admin-host --allow-remote-admin --max-connections --budget --head-timeout --body-timeout \
          --idle-timeout --drain-timeout --audit --audit-policy --audit-bodies --audit-redact \
-         --audit-sync --witness-policy",
+         --audit-sync --audit-key --audit-passphrase-file --witness-policy",
     ),
-    ("audit init", "--audit --name --after --log-key"),
+    (
+        "audit init",
+        "--audit --audit-key --audit-passphrase-file --public-key --name --after --after-key \
+         --after-passphrase-file --log-key",
+    ),
     (
         "audit verify",
         "--audit --log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
@@ -198,8 +202,8 @@ const GRAMMAR: &[(&str, &str)] = &[
         "--log-key --checkpoint --witness --witness-policy -r --trust --profile --window --ahead --require \
          --allow-uncovered --origin --touch --allow-clock --body --html",
     ),
-    ("audit archive", "--audit --before --to"),
-    ("audit erase", "--archive --audit --reason"),
+    ("audit archive", "--audit --audit-key --audit-passphrase-file --before --to"),
+    ("audit erase", "--archive --audit --audit-key --audit-passphrase-file --reason"),
     ("audit consistency", "--audit --log-key --print"),
     ("audit witness", "--witness-policy"),
     (

@@ -37,7 +37,9 @@ pub(crate) use audit::{
     AuditInitArgs, AuditPins, AuditPolicy, AuditProveArgs, AuditReportArgs, AuditSync,
     AuditVerifyArgs, ProofFormat,
 };
-pub(crate) use audit_archive::{AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder};
+pub(crate) use audit_archive::{
+    AuditArchiveArgs, AuditArchives, AuditEraseArgs, AuditFolder, AuditKeyArgs,
+};
 pub(crate) use audit_show::{AuditFormat, AuditShowArgs};
 pub(crate) use audit_witness::AuditWitnessArgs;
 pub(crate) use authz::AuthzArgs;

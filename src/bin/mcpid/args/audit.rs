@@ -37,6 +37,13 @@ pub(crate) struct AuditArgs {
     /// Write every request to the audit log in this folder (see mcpid audit init)
     #[arg(long, value_name = "DIR", help_heading = "Audit log")]
     pub(crate) audit: Option<PathBuf>,
+    /// The log's private key, if it is not in DIR (see mcpid audit init --audit-key): a keyfile,
+    /// ssh-agent:ID, 'exec:PROGRAM ARG...' or a pkcs11: URI
+    #[arg(long, value_name = "KEY", requires = "audit", help_heading = "Audit log")]
+    pub(crate) audit_key: Option<PathBuf>,
+    /// Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", requires = "audit_key", help_heading = "Audit log")]
+    pub(crate) audit_passphrase_file: Option<PathBuf>,
     /// What happens to a request that cannot be written to the log [default: required]
     #[arg(long, value_name = "POLICY", requires = "audit", help_heading = "Audit log")]
     pub(crate) audit_policy: Option<AuditPolicy>,
@@ -94,10 +101,18 @@ pub(crate) enum AuditAct {
 /// Prints the public key of the log, NAME+HASH+KEY. Keep that line elsewhere: an auditor pins it.
 /// The private key stays in the folder without a passphrase, since a server has to start without a
 /// person. Every program that can read that file can sign checkpoints.
+///
+/// With --audit-key, the log is signed by a key that is elsewhere: in a token or HSM, in an
+/// ssh-agent, behind a program, or in a keyfile with a passphrase. No private key is written into
+/// the folder then, and the folder does not say where the key is: give --audit-key to gateway,
+/// authz, connect, audit archive and audit erase too. It signs once when a log is opened, and for
+/// each checkpoint.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:
   mcpid audit init
+  mcpid audit init --audit log --audit-key 'pkcs11:token=hsm;object=audit'
+  mcpid audit init --audit log --audit-key 'exec:sign-by-kms audit' --public-key audit.pem
   mcpid audit init --audit /var/lib/mcpid/audit --name mcp.example.com/audit > log-key.pub
   mcpid audit init --audit log-2 --name example.com/audit-2 --after log
   mcpid audit init --audit log-2 --name example.com/audit-2 --after kept --log-key log-key.pub")]
@@ -107,10 +122,26 @@ pub(crate) struct AuditInitArgs {
     /// The name of the log, which stands in each of its checkpoints; no white space, no plus signs
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// The private key of the log, if it is not to be made in the folder: a keyfile, ssh-agent:ID,
+    /// 'exec:PROGRAM ARG...' or a pkcs11: URI, of Ed25519
+    #[arg(long, value_name = "KEY")]
+    pub(crate) audit_key: Option<PathBuf>,
+    /// Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", requires = "audit_key")]
+    pub(crate) audit_passphrase_file: Option<PathBuf>,
+    /// The public key of --audit-key, which each signature must fit; needed for exec:
+    #[arg(long, value_name = "FILE", requires = "audit_key")]
+    pub(crate) public_key: Option<PathBuf>,
     /// The log that this one follows: the folder of a log whose last entry names this one, or a
     /// checkpoint of a log that is lost or damaged and therefore abandoned
     #[arg(long, value_name = "DIR|CHECKPOINT")]
     pub(crate) after: Option<PathBuf>,
+    /// The private key of the log that this one follows, if it is not in that folder
+    #[arg(long, value_name = "KEY", requires = "after", conflicts_with = "log_key")]
+    pub(crate) after_key: Option<PathBuf>,
+    /// Read the passphrase or PIN of --after-key from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", requires = "after_key")]
+    pub(crate) after_passphrase_file: Option<PathBuf>,
     /// The public key of an abandoned log [default: log-key.pub beside the checkpoint]
     #[arg(long, value_name = "KEY|FILE", requires = "after")]
     pub(crate) log_key: Option<String>,

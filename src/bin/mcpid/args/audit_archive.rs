@@ -15,6 +15,18 @@ pub(crate) struct AuditFolder {
     pub(crate) audit: Option<PathBuf>,
 }
 
+/// Where the private key of a log is, if it is not in the log's folder.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AuditKeyArgs {
+    /// The log's private key, if it is not in the folder: a keyfile, ssh-agent:ID,
+    /// 'exec:PROGRAM ARG...' or a pkcs11: URI
+    #[arg(long, value_name = "KEY")]
+    pub(crate) audit_key: Option<PathBuf>,
+    /// Read the passphrase or PIN of --audit-key from this file; one trailing newline is dropped
+    #[arg(long, value_name = "FILE", requires = "audit_key")]
+    pub(crate) audit_passphrase_file: Option<PathBuf>,
+}
+
 /// The archives of a log.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AuditArchives {
@@ -41,6 +53,8 @@ Examples:
 pub(crate) struct AuditArchiveArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
+    #[command(flatten)]
+    pub(crate) key: AuditKeyArgs,
     /// Move files whose entries are all from before this time: RFC 3339, @UNIX, a date (its begin,
     /// UTC), or an age such as 90d
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
@@ -67,6 +81,8 @@ Examples:
 pub(crate) struct AuditEraseArgs {
     #[command(flatten)]
     pub(crate) log: AuditFolder,
+    #[command(flatten)]
+    pub(crate) key: AuditKeyArgs,
     #[command(flatten)]
     pub(crate) archives: AuditArchives,
     /// The number of the entry, from 0

@@ -26,9 +26,12 @@ pub(crate) struct GatewayFlags {
     #[arg(long, value_name = "FILE", help_heading = "Policy")]
     pub(crate) learned_tools: Option<PathBuf>,
     /// The key with which the gateway signs its own question for the list of tools, if the server
-    /// verifies signatures too: a keyfile, or ssh-agent:ID
+    /// verifies signatures too: a keyfile, ssh-agent:ID, 'exec:PROGRAM ARG...' or a pkcs11: URI
     #[arg(long, value_name = "KEY", help_heading = "Policy")]
     pub(crate) tools_key: Option<PathBuf>,
+    /// The public key of --tools-key, which each signature must fit; needed for exec:
+    #[arg(long, value_name = "FILE", requires = "tools_key", help_heading = "Policy")]
+    pub(crate) tools_public_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
 

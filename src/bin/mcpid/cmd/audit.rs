@@ -5,6 +5,8 @@ mod ask;
 mod check;
 mod entry_text;
 mod erasure_list;
+mod log_failure;
+pub(crate) mod log_key;
 mod log_verdict;
 pub(crate) mod open;
 mod page;
@@ -23,17 +25,18 @@ use std::sync::Arc;
 use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::{Folder, LogError, succession};
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::key::SecretKey;
-use mcpid::key::Sign as _;
+use mcpid::key::{KeyKind, PublicKey, SecretKey, Sign};
 use mcpid::secret::{SecretKind, description};
 use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
 use crate::input::files::{self, NamedPath};
+use crate::keys::public_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 use crate::prompt::passphrase;
+use log_key::LogKeyFlags;
 use open::{log_failure, note_key};
 
 /// Runs the subcommand.
@@ -59,12 +62,10 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     place.make_default_folder(files::NAME_THE_LOG)?;
     files::check_folder(&place.path).map_err(|f| place.suggest(f, files::NAME_THE_LOG))?;
     passphrase::keep_out_of_dumps();
-    let secret = SecretKey::generate(&mut SysRng).map_err(|error| {
-        let message = format!("the operating system gives no random numbers: {error}");
-        Failure::new(Exit::Unavailable, "no_random", message)
-    })?;
+    let before = args.after.as_deref().map(|path| before(path, args, ui)).transpose()?;
+    let key = NewLogKey::of(args, ui)?;
     // The default name contains a part of the key id, so that it is unique.
-    let id = secret.public().id().as_str();
+    let id = key.public().id().as_str();
     let name = match &args.name {
         Some(name) => name.clone(),
         None => format!("mcpid-audit-{}", id.get(..12).unwrap_or(id)),
@@ -76,8 +77,11 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
         other => log_failure(&other, &place),
     };
-    let before = args.after.as_deref().map(|path| before(path, args)).transpose()?;
-    let key = match (Folder::init(&place.path, &name, &secret, now), &before) {
+    let made = match &key {
+        NewLogKey::Made(secret) => Folder::init(&place.path, &name, secret, now),
+        NewLogKey::Elsewhere(key) => Folder::init_with_key(&place.path, &name, &**key),
+    };
+    let public = match (made, &before) {
         // An earlier run ended after it created the new log and before it closed the old one. This
         // run completes it, with the same key.
         (Err(LogError::Exists(_)), Some(EarlierLog::Log(..))) => {
@@ -87,7 +91,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         (made, _) => made.map_err(wrong)?,
     };
     if let Some(before) = &before {
-        let new = Folder::at(&place.path).map_err(wrong)?;
+        let new = key.apply(Folder::at(&place.path).map_err(wrong)?);
         let clock: Arc<dyn mcpid::clock::Clock> = Arc::new(SystemClock);
         match before {
             EarlierLog::Log(old, old_place) => {
@@ -105,17 +109,60 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let folder = place.name();
         let folder = SecretKind::of(&folder).and_then(|_| description(&folder)).unwrap_or(folder);
         ui.json_line(&serde_json::json!({
-            "version": 1, "audit": folder, "name": name, "log_key": key.to_string(),
+            "version": 1, "audit": folder, "name": name, "log_key": public.to_string(),
             "created": now.to_string(),
         }))?;
         return Ok(Exit::Ok);
     }
-    ui.line(&key.to_string())?;
+    ui.line(&public.to_string())?;
     ui.detail(&format!("made {}", place.name()));
     ui.note("keep this line elsewhere: by it an auditor knows the log's checkpoints");
     let folder = crate::output::ui::path_word(&place.path);
-    ui.hint(&format!("mcpid gateway --audit {folder} --upstream URL --origin ORIGIN"));
+    let flag = if args.audit_key.is_some() { " --audit-key KEY" } else { "" };
+    ui.hint(&format!("mcpid gateway --audit {folder}{flag} --upstream URL --origin ORIGIN"));
     Ok(Exit::Ok)
+}
+
+/// The private key of a new log.
+enum NewLogKey {
+    /// A new key, which is to be in the folder.
+    Made(SecretKey),
+    /// The key of `--audit-key`, which stays where it is.
+    Elsewhere(Arc<dyn Sign>),
+}
+
+impl NewLogKey {
+    fn of(args: &AuditInitArgs, ui: &mut Ui) -> Result<Self, Failure> {
+        let file = args.audit_passphrase_file.as_deref();
+        let flags = LogKeyFlags::of(args.audit_key.as_deref(), file);
+        let pinned = args.public_key.as_deref().map(public_key::pinned).transpose()?;
+        if let Some(key) = flags.find(pinned)? {
+            if key.public().kind() != KeyKind::Ed25519 {
+                let message = "--audit-key: it is not an Ed25519 key, as checkpoints need (C2SP)";
+                return Err(Failure::new(Exit::Key, "unfit_key", message));
+            }
+            return Ok(NewLogKey::Elsewhere(flags.open(key, ui)?));
+        }
+        SecretKey::generate(&mut SysRng).map(NewLogKey::Made).map_err(|error| {
+            let message = format!("the operating system gives no random numbers: {error}");
+            Failure::new(Exit::Unavailable, "no_random", message)
+        })
+    }
+
+    fn public(&self) -> &PublicKey {
+        match self {
+            NewLogKey::Made(secret) => secret.public(),
+            NewLogKey::Elsewhere(key) => key.public(),
+        }
+    }
+
+    /// Returns the log with this key.
+    fn apply(&self, folder: Folder) -> Folder {
+        match self {
+            NewLogKey::Made(_) => folder,
+            NewLogKey::Elsewhere(key) => folder.with_key(Arc::clone(key)),
+        }
+    }
 }
 
 /// The log that a new log succeeds.
@@ -127,11 +174,23 @@ enum EarlierLog {
 }
 
 /// Reads the folder or the checkpoint in `--after`.
-fn before(path: &Path, args: &AuditInitArgs) -> Result<EarlierLog, Failure> {
+fn before(path: &Path, args: &AuditInitArgs, ui: &mut Ui) -> Result<EarlierLog, Failure> {
     if path.is_dir() {
         let place = files::audit(Some(path))?;
         let folder = Folder::at(path).map_err(|e| log_failure(&e, &place))?;
-        return Ok(EarlierLog::Log(folder, place));
+        if args.after_key.is_none() && !folder.has_private_key() {
+            // This also names a folder that is no log.
+            folder.public().map_err(|e| log_failure(&e, &place))?;
+            let message = LogError::NoKey(path.to_owned()).to_string();
+            return Err(log_failure::not_given(message, "--after-key"));
+        }
+        let file = args.after_passphrase_file.as_deref();
+        let key = LogKeyFlags::of_predecessor(args.after_key.as_deref(), file);
+        return Ok(EarlierLog::Log(key.apply(folder, &place, ui)?, place));
+    }
+    if args.after_key.is_some() {
+        let message = "--after-key would change nothing: an abandoned log gets no last entry";
+        return Err(Failure::usage(message).hint("leave --after-key out"));
     }
     let note = open::checkpoint(path)?;
     let beside = path.with_file_name("log-key.pub");

@@ -1,5 +1,6 @@
 //! `mcpid gateway`: verifies requests in front of any MCP server.
 
+mod audit_watch;
 mod check;
 mod event;
 mod file;

@@ -19,7 +19,7 @@ use crate::output::ui::{Ui, path_word};
 
 /// Moves old entries out of a log.
 pub(crate) fn archive(args: &AuditArchiveArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = open::folder(&args.log)?;
+    let (folder, place) = open::folder_with_key(&args.log, &args.key, ui)?;
     let done = archive::archive(&folder, args.before, &args.to)
         .map_err(|error| archive_failure(&error, &place, &args.to))?;
     if ui.json() {
@@ -78,7 +78,7 @@ fn archive_failure(error: &ArchiveError, place: &NamedPath, to: &Path) -> Failur
 
 /// Erases one entry.
 pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure> {
-    let (folder, place) = open::folder(&args.log)?;
+    let (folder, place) = open::folder_with_key(&args.log, &args.key, ui)?;
     let folder = with_archives(folder, &place, &args.archives.archive)?;
     let done = erase::erase(&folder, args.n, &args.reason, Arc::new(SystemClock))
         .map_err(|e| erase_failure(&e, &place))?;

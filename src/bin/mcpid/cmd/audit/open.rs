@@ -1,4 +1,4 @@
-//! Opens audit logs, reads what an auditor pins, and words the failures of both.
+//! Opens audit logs, and reads what an auditor pins.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,21 +7,24 @@ use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
 use mcpid::audit::note::{MAX_NOTE, Note, NoteKey, NoteKeyKind};
-use mcpid::audit::{Durability, Folder, Log, LogError, LogSettings, Policy, Recorder};
+use mcpid::audit::{Durability, Folder, Log, LogSettings, Policy, Recorder};
 use mcpid::clock::Clock;
 use mcpid::mcp::pattern::Pattern;
 use mcpid::verify::coverage::CoverageOverrides;
 
 use crate::args::coverage_flags;
 use crate::args::pattern_flag::{self, Restricted};
-use crate::args::{AuditArgs, AuditFolder, AuditPins, AuditPolicy, AuditSync, ProfileName};
+use crate::args::{
+    AuditArgs, AuditFolder, AuditKeyArgs, AuditPins, AuditPolicy, AuditSync, ProfileName,
+};
+pub(crate) use crate::cmd::audit::log_failure::log_failure;
+use crate::cmd::audit::log_key::LogKeyFlags;
 use crate::cmd::audit::policy;
 use crate::cmd::verify::verifier;
 use crate::input::files::{self, NamedPath};
-use crate::keys::keyfile;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
-use crate::output::failure::{Failure, chain, reason};
+use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
 
 /// Opens the log that the flags name for writing. Returns None if the flags name no log.
@@ -31,10 +34,11 @@ use crate::output::ui::{Ui, path_word};
 pub(crate) fn recorder(
     args: &AuditArgs,
     clock: Arc<dyn Clock>,
+    ui: &mut Ui,
 ) -> Result<Option<Arc<Recorder>>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
-    let folder = open(&place)?;
+    let folder = key_flags(args).apply(open(&place)?, &place, ui)?;
     let mut settings = LogSettings::default();
     settings.durability = match args.audit_sync.unwrap_or_default() {
         AuditSync::Batch => Durability::Batch,
@@ -50,6 +54,10 @@ pub(crate) fn recorder(
         recorder = recorder.with_bodies(args.audit_redact.clone());
     }
     Ok(Some(Arc::new(recorder)))
+}
+
+fn key_flags(args: &AuditArgs) -> LogKeyFlags<'_> {
+    LogKeyFlags::of(args.audit_key.as_deref(), args.audit_passphrase_file.as_deref())
 }
 
 /// Prints the library's remarks on the redaction rules.
@@ -73,12 +81,27 @@ pub(crate) struct ExistingLog {
 pub(crate) fn check_writable(args: &AuditArgs) -> Result<Option<ExistingLog>, Failure> {
     let Some(path) = &args.audit else { return Ok(None) };
     let place = files::audit(Some(path))?;
-    let in_use = open(&place)?.check_writable().map_err(|e| log_failure(&e, &place))?;
+    let folder = key_flags(args).look_up(open(&place)?, &place)?;
+    let in_use = folder.check_writable().map_err(|e| log_failure(&e, &place))?;
     // The log creates files in its folder, so the folder must be writable.
     #[cfg(unix)]
     rustix::fs::access(&place.path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| Failure::write(&place.path, &e.into()))?;
     Ok(Some(ExistingLog { place, in_use }))
+}
+
+/// Opens the folder of an existing log, with the key of `--audit-key`, to write into it.
+///
+/// # Errors
+/// The folder does not contain a log, or the key cannot be used.
+pub(crate) fn folder_with_key(
+    args: &AuditFolder,
+    key: &AuditKeyArgs,
+    ui: &mut Ui,
+) -> Result<(Folder, NamedPath), Failure> {
+    let (folder, place) = folder(args)?;
+    let flags = LogKeyFlags::of(key.audit_key.as_deref(), key.audit_passphrase_file.as_deref());
+    Ok((flags.apply(folder, &place, ui)?, place))
 }
 
 /// Opens the folder of an existing log.
@@ -252,60 +275,5 @@ pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
         [0xef, 0xbb, 0xbf, ..] => Err("begins with a byte order mark, which was not there"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err("was changed into UTF-16"),
         _ => Ok(()),
-    }
-}
-
-/// Returns text about the process that writes a log, to follow "another process"; empty if that is
-/// unknown.
-fn writer_of(place: &NamedPath) -> String {
-    let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
-    let Some(pid) = writer else { return String::new() };
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    match mcpid::message::shown::printed(name.trim_end()) {
-        name if name.is_empty() || name == "\"\"" => format!(": process {pid}"),
-        name => format!(": process {pid} ({name})"),
-    }
-}
-
-/// Returns the failure for a log that cannot be used.
-pub(crate) fn log_failure(error: &LogError, place: &NamedPath) -> Failure {
-    let flag = place.as_flag("--audit");
-    let line = chain(error);
-    match error {
-        LogError::Io { act, path, source } => {
-            let (code, why) = reason(source);
-            let message = format!("cannot {act} {}: {why}", path.display());
-            Failure::new(Exit::Input, code, message)
-        }
-        LogError::NotALog(_) => {
-            Failure::new(Exit::Input, "not_a_log", line).hint(format!("mcpid audit init{flag}"))
-        }
-        LogError::Exists(_) => Failure::new(Exit::Input, "exists", line)
-            .hint(format!("mcpid audit verify{flag} --log-key log-key.pub")),
-        LogError::TooOpen { path, .. } => Failure::new(Exit::Key, "too_open", line)
-            .hint(format!("chmod go-w {}", path_word(path))),
-        LogError::Locked(_) => {
-            Failure::new(Exit::Unavailable, "locked", format!("{line}{}", writer_of(place)))
-        }
-        LogError::Maintained(_) => Failure::new(Exit::Unavailable, "locked", line),
-        LogError::Archived(_) => Failure::new(Exit::Input, "archived", line)
-            .hint("--archive DIR: the folder that mcpid audit archive has moved it to"),
-        LogError::Archive { .. } => Failure::new(Exit::Input, "archive", line),
-        LogError::Key(store) => {
-            let path = place.path.join("log-key.json");
-            match &**store {
-                mcpid::key::file_io::FileError::TooOpen { mode } => keyfile::store_failure(
-                    &path,
-                    mcpid::key::file_io::FileError::TooOpen { mode: *mode },
-                ),
-                other => Failure::new(Exit::Key, "damaged", format!("{}: {other}", path.display())),
-            }
-        }
-        LogError::Followed { .. } => Failure::new(Exit::Unavailable, "closed", line),
-        LogError::KeyUnfit(_) | LogError::Sign(_) => Failure::new(Exit::Key, "unfit_key", line),
-        LogError::Changed { .. } => Failure::new(Exit::Unavailable, "changed", line)
-            .hint(format!("what was done to it: mcpid audit verify{flag} --log-key log-key.pub"))
-            .hint("to go on in a new log: mcpid audit init --audit NEW --name NAME --after CHECKPOINT"),
-        _ => Failure::new(Exit::Unavailable, "unavailable", line),
     }
 }

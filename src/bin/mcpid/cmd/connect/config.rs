@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mcpid::key::exec::ExecCommand;
 use mcpid::key::source::{EXEC, KeyRef};
 use serde_json::{Map, Value, json};
 
@@ -127,6 +128,7 @@ fn arguments(
         ("--log-file", &args.log_file),
         ("--passphrase-file", &args.passphrase.passphrase_file),
         ("--audit", &args.audit.audit),
+        ("--audit-passphrase-file", &args.audit.audit_passphrase_file),
         ("--witness-policy", &args.audit.witness_policy),
     ] {
         if let Some(file) = file {
@@ -147,6 +149,9 @@ fn arguments(
     }
     if let Some(key) = &args.touch_key {
         flag("--touch-key", key_path(key)?);
+    }
+    if let Some(key) = &args.audit.audit_key {
+        flag("--audit-key", key_path(key)?);
     }
     if let Some(policy) = args.audit.audit_policy {
         flag("--audit-policy", word_of(&policy));
@@ -173,14 +178,14 @@ fn word_of(value: &impl clap::ValueEnum) -> String {
 /// which signs. A reference to another source is returned unchanged.
 ///
 /// # Errors
-/// The path is not UTF-8, so it cannot be written into a configuration. The path of the program
-/// has a blank, at which `exec:` would be split.
+/// The path is not UTF-8, so it cannot be written into a configuration; or it is no command of a
+/// program.
 pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
-    let text = key.to_str().ok_or_else(|| {
-        Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8")
-    })?;
+    let not_text = || Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8");
+    let text = key.to_str().ok_or_else(not_text)?;
     if let Some(command) = text.strip_prefix(EXEC) {
-        return exec(command.trim_start_matches([' ', '\t']));
+        let command = ExecCommand::parse(command).map_err(|e| Failure::usage(e.to_string()))?;
+        return exec(&command).ok_or_else(not_text);
     }
     match KeyRef::parse(key) {
         Ok(KeyRef::File(_)) | Err(_) => Ok(absolute_path(key)),
@@ -189,23 +194,31 @@ pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
 }
 
 /// Returns `exec:` with the absolute path of the program, and the arguments as they are. Arguments
-/// that are relative paths are not recognised as such.
-fn exec(command: &str) -> Result<String, Failure> {
-    let end = command.find([' ', '\t']).unwrap_or(command.len());
-    let (program, arguments) = command.split_at(end);
-    let found = match program.contains('/') {
-        true => Some(PathBuf::from(program)),
+/// that are relative paths are not recognised as such. A list is written only if a word has a blank,
+/// at which `exec:` would be split.
+fn exec(command: &ExecCommand) -> Option<String> {
+    let program = Path::new(command.program());
+    let found = match command.program().to_str()?.contains('/') {
+        true => Some(program.to_owned()),
         // A client may start its servers with another PATH.
         false => std::env::var_os("PATH").and_then(|path| {
             std::env::split_paths(&path).map(|folder| folder.join(program)).find(|p| p.is_file())
         }),
     };
-    let program = found.map_or_else(|| program.to_owned(), |program| absolute_path(&program));
-    if program.contains([' ', '\t']) {
-        let message = "the path of the program that signs has a blank, at which exec: is split";
-        return Err(Failure::usage(message).hint("name a program in a folder without blanks"));
+    let mut words = vec![match found {
+        Some(found) => absolute_path(&found),
+        None => program.to_str()?.to_owned(),
+    }];
+    for argument in command.arguments() {
+        words.push(argument.to_str()?.to_owned());
     }
-    Ok(format!("{EXEC}{program}{arguments}"))
+    let plain = words.join(" ");
+    let mut words = words.into_iter();
+    let command = ExecCommand::new(words.next()?, words);
+    match ExecCommand::parse(&plain).is_ok_and(|read| read == command) {
+        true => Some(format!("{EXEC}{plain}")),
+        false => command.to_list().map(|list| format!("{EXEC}{list}")),
+    }
 }
 
 fn absolute_path(path: &Path) -> String {

@@ -15,8 +15,9 @@ use tokio::runtime::Runtime;
 
 use super::event::GatewayEvent;
 use super::policy::without_effect;
-use crate::args::{GatewayFlags, SigningKeyArgs};
+use crate::args::GatewayFlags;
 use crate::input::files::{self, NAME_THE_TOOLS, NamedBy, NamedPath};
+use crate::keys::public_key;
 use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -49,6 +50,7 @@ impl KnownToolsSettings {
         let given = [
             ("--learned-tools", args.learned_tools.is_some()),
             ("--tools-key", args.tools_key.is_some()),
+            ("--tools-public-key", args.tools_public_key.is_some()),
             ("--passphrase-file", args.passphrase.passphrase_file.is_some()),
             ("--passphrase-fd", args.passphrase.passphrase_fd.is_some()),
         ];
@@ -89,8 +91,9 @@ impl KnownToolsSettings {
         let key = match &args.tools_key {
             None => None,
             Some(path) => {
-                let named = SigningKeyArgs { key: Some(path.clone()), public_key: None };
-                let key = SigningKey::find(&named)?;
+                let pinned =
+                    args.tools_public_key.as_deref().map(public_key::pinned).transpose()?;
+                let key = SigningKey::find_by("--tools-key", (path, "--tools-public-key"), pinned)?;
                 let profile = args.front.verifier.profile.profile();
                 key.check_kind(&profile)?;
                 let source = key.source(&args.passphrase, ui)?;

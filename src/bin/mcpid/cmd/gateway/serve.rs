@@ -20,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::audit_watch::AuditWatch;
 use super::event::GatewayEvent;
 use super::known_tools::KnownTools;
 use super::limits::fitted;
@@ -87,7 +88,7 @@ pub(crate) fn run(
             log.take(line.to_line());
         }
     };
-    let recorder = open::recorder(&args.audit, Arc::clone(&clock))?;
+    let recorder = open::recorder(&args.audit, Arc::clone(&clock), ui)?;
     let witnesses = {
         let events = events.clone();
         let say = move |news| drop(events.send(event_of(news)));
@@ -194,6 +195,7 @@ pub(crate) fn run(
         watch,
         witnesses,
         known_tools,
+        audit: AuditWatch::new(recorder.clone()),
     };
     let ended = console.work(&received, ui);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -203,6 +205,8 @@ pub(crate) fn run(
     }
     // The witnesses get the last checkpoint too.
     drop(console.witnesses);
+    // A program that has not signed the last checkpoint by now must not outlive this process.
+    terminal::close();
     ended
 }
 
@@ -288,6 +292,7 @@ struct GatewayConsole<'a> {
     watch: FileWatch,
     witnesses: Option<WitnessService>,
     known_tools: Option<KnownTools>,
+    audit: AuditWatch,
 }
 
 impl GatewayConsole<'_> {
@@ -318,6 +323,7 @@ impl GatewayConsole<'_> {
             if checked.elapsed() >= CHECK_INTERVAL {
                 checked = Instant::now();
                 self.opened.print_warnings(ui);
+                self.audit.check(ui);
                 self.save_tools(ui);
                 if self.watch.changed() {
                     self.reload(ui);

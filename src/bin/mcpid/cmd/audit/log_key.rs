@@ -1,0 +1,123 @@
+//! Finds and opens the private key of an audit log that is not in the log's folder (`--audit-key`).
+//!
+//! The public key is that of `log-key.pub` in the folder, so the key that is given must be the log's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcpid::audit::Folder;
+use mcpid::key::{PublicKey, Sign, SignError};
+
+use super::log_failure::log_failure;
+use crate::input::files::NamedPath;
+use crate::keys::signing_key::SigningKey;
+use crate::output::failure::Failure;
+use crate::output::ui::Ui;
+
+/// The flags that name a key of a log, and the file of its passphrase.
+#[derive(Clone, Copy)]
+pub(crate) struct LogKeyFlags<'a> {
+    key: &'static str,
+    passphrase: &'static str,
+    path: Option<&'a Path>,
+    passphrase_file: Option<&'a Path>,
+}
+
+impl<'a> LogKeyFlags<'a> {
+    /// The flags `--audit-key` and `--audit-passphrase-file`.
+    pub(crate) fn of(key: Option<&'a Path>, passphrase_file: Option<&'a Path>) -> Self {
+        let (flag, passphrase) = ("--audit-key", "--audit-passphrase");
+        LogKeyFlags { key: flag, passphrase, path: key, passphrase_file }
+    }
+
+    /// The flags `--after-key` and `--after-passphrase-file`.
+    pub(super) fn of_predecessor(key: Option<&'a Path>, file: Option<&'a Path>) -> Self {
+        let flags = LogKeyFlags::of(key, file);
+        LogKeyFlags { key: "--after-key", passphrase: "--after-passphrase", ..flags }
+    }
+
+    /// Returns the log with the key of the flags, opened. This may ask for its passphrase or PIN.
+    ///
+    /// # Errors
+    /// The key is not found, is not that of the log, or cannot be opened.
+    pub(crate) fn apply(
+        self,
+        folder: Folder,
+        place: &NamedPath,
+        ui: &mut Ui,
+    ) -> Result<Folder, Failure> {
+        let Some(key) = self.find_in(&folder, place)? else { return Ok(folder) };
+        if folder.has_private_key() {
+            ui.warning(&format!(
+                "{} has a private key of the log too: every program that can read it can sign",
+                place.path.join("log-key.json").display()
+            ));
+        }
+        Ok(folder.with_key(self.open(key, ui)?))
+    }
+
+    /// Returns the log with the key of the flags, which is found, but not opened, and cannot sign.
+    ///
+    /// # Errors
+    /// The key is not found, or is not that of the log.
+    pub(super) fn look_up(self, folder: Folder, place: &NamedPath) -> Result<Folder, Failure> {
+        Ok(match self.find_in(&folder, place)? {
+            Some(key) => folder.with_key(Arc::new(UnopenedKey(key.public().clone()))),
+            None => folder,
+        })
+    }
+
+    fn find_in(self, folder: &Folder, place: &NamedPath) -> Result<Option<SigningKey>, Failure> {
+        if self.path.is_none() {
+            return Ok(None);
+        }
+        let public = folder.public().map_err(|e| log_failure(&e, place))?;
+        self.find(Some(public.public().clone())).map_err(|failure| match failure.code {
+            "another_key" => Failure {
+                message: failure
+                    .message
+                    .replace("the public key that was given is", "the key of the log is"),
+                hints: vec![format!(
+                    "the log's key: cat {}",
+                    place.path.join("log-key.pub").display()
+                )],
+                ..failure
+            },
+            _ => failure,
+        })
+    }
+
+    /// Finds the key of the flags, without opening it. `pinned` is its public key, if that is known.
+    ///
+    /// # Errors
+    /// As for [`SigningKey::find_by`].
+    pub(super) fn find(self, pinned: Option<PublicKey>) -> Result<Option<SigningKey>, Failure> {
+        let Some(path) = self.path else { return Ok(None) };
+        SigningKey::find_by(self.key, (path, "--public-key"), pinned).map(Some)
+    }
+
+    /// Opens a key that was found.
+    ///
+    /// # Errors
+    /// There is no passphrase or PIN, or a wrong one.
+    pub(super) fn open(self, key: SigningKey, ui: &mut Ui) -> Result<Arc<dyn Sign>, Failure> {
+        let source = key.log_source(self.passphrase_file, self.passphrase, ui)?;
+        key.open(source).map_err(|failure| Failure {
+            message: format!("{}: {}", self.key, failure.message),
+            ..failure
+        })
+    }
+}
+
+/// A key that was found but not opened.
+struct UnopenedKey(PublicKey);
+
+impl Sign for UnopenedKey {
+    fn public(&self) -> &PublicKey {
+        &self.0
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<[u8; 64], SignError> {
+        Err(SignError::new("the key was not opened"))
+    }
+}
