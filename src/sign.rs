@@ -9,16 +9,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::base::header::{self, AddError, HeaderError, LabelConflict};
 use crate::base::{self, BaseError, Component, ParamsError, SignatureParams, StatedParameters};
 use crate::clock::Timestamp;
-use crate::key::{KeyKind, Sign, SignError};
+use crate::key::{KeyKind, PublicKey, Sign, SignError};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError, content_digest};
 use crate::message::target::{Origins, Target, TargetError};
 use crate::profile::{DigestAlgorithms, KeyLookup, Presence, Profile, SentParameter};
 
 mod by_touch;
+mod private_half;
 mod sent;
 
 pub use by_touch::TOUCH_LABEL;
+use private_half::PrivateHalf;
 
 const CONTENT_DIGEST: &str = "content-digest";
 
@@ -80,7 +82,7 @@ impl fmt::Debug for Nonce {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Signer {
-    key: Arc<dyn Sign>,
+    key: PrivateHalf,
     profile: Profile,
     added: Vec<Component<'static>>,
     dropped: Vec<Component<'static>>,
@@ -184,6 +186,10 @@ impl Signer {
         if !profile.key_kinds.contains(&kind) {
             return Err(SigningError::KeyKind { kind, profile: profile.name.clone().into_owned() });
         }
+        Signer::of(PrivateHalf::Plain(key), profile)
+    }
+
+    fn of(key: PrivateHalf, profile: &Profile) -> Result<Self, SigningError> {
         Signer::check_rules(profile.signer_components())?;
         let (added, dropped, label) = (Vec::new(), Vec::new(), profile.label.to_owned());
         let (keyid, tag, ttl, existing) = (None, None, profile.ttl, LabelConflict::Refuse);
@@ -253,9 +259,9 @@ impl Signer {
         self
     }
 
-    /// Returns the key that signs.
-    pub fn key(&self) -> &dyn Sign {
-        &*self.key
+    /// Returns the public half of the key that signs.
+    pub fn public(&self) -> &PublicKey {
+        self.key.public()
     }
 
     /// Returns the seconds from `created` to `expires`; `None` if no `expires` is sent.
@@ -365,8 +371,8 @@ impl Signer {
                 return None;
             }
             let base = base::signature_base(&params, head, target).ok()?;
-            key.verify_strict(base.as_bytes(), signature.as_slice().try_into().ok()?).ok()?;
-            params.nonce().value().map(str::to_owned)
+            let is_valid = self.key.has_signed(base.as_bytes(), &signature);
+            is_valid.then(|| params.nonce().value().map(str::to_owned))?
         };
         let kept = |c: &header::Candidate<'_>| {
             self.existing == LabelConflict::Refuse || c.label != self.label

@@ -134,6 +134,23 @@ impl Evidence {
         evidence
     }
 
+    /// Records the signature that a client made with the security key `key` alone: its `label`, its
+    /// base, and its signature.
+    pub fn signed_by_touch(
+        profile: &Profile,
+        head: &Head<'_>,
+        key: &SecurityKey,
+        (label, base, signature): (&str, &str, &[u8]),
+    ) -> Self {
+        let rules = SecurityKeyRules::new(key.application().clone()).alone();
+        let standing =
+            RecordedStanding { security_key: Some(Cow::Owned(rules)), ..Default::default() };
+        let recorded = RecordedKey { mcpid: Some(standing), ..jwk(key.public()) };
+        let mut evidence = Evidence::none(profile);
+        evidence.add(head, label, recorded, base, signature);
+        evidence
+    }
+
     /// Adds the touch of the security key `key` that joins the signature of the key `signer`: its
     /// `label`, its base, and its signature.
     #[must_use]

@@ -42,7 +42,7 @@ impl Bridge {
         let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         match rules.judge(&self.sender.endpoint.url, reading.as_ref(), body, &tools) {
             ConsentNeed::Ask(question) => {
-                let id = self.sender.signer.key().public().id().to_string();
+                let id = self.sender.signer.public().id().to_string();
                 ConsentNeed::Ask(Box::new(question.signed_by(&self.key_name, &id)))
             }
             need => need,

@@ -39,9 +39,11 @@ pub(super) async fn keep(
     let unreadable =
         || BridgeError::NotSigned("the signature that was made cannot be read".to_owned());
     let (label, signature) = made(0).ok_or_else(unreadable)?;
-    let key = signer.key().public();
-    let mut evidence =
-        Evidence::signed(signer.profile(), &head, label, key, &signed.base, signature);
+    let (key, one) = (signer.public(), (label, &*signed.base, signature));
+    let mut evidence = match signer.security_key() {
+        Some(key) => Evidence::signed_by_touch(signer.profile(), &head, key, one),
+        None => Evidence::signed(signer.profile(), &head, label, key, one.1, signature),
+    };
     if let (Some(touch), Some(touch_key)) = (touch, touch_key) {
         let (label, signature) = made(1).ok_or_else(unreadable)?;
         let keys = (touch_key.security_key(), key.id());

@@ -1,17 +1,44 @@
-//! The touch: a second signature, by a security key, that joins the first one.
+//! Signatures of security keys: the touch, a second signature that joins the first one; and the
+//! signature of a security key alone.
+
+use std::sync::Arc;
 
 use crate::base::header::{self, SignatureFields};
 use crate::base::{self, Component, ParamsError, SignatureParams, StatedParameters};
-use crate::key::SignByTouch;
+use crate::key::{SecurityKey, SignByTouch};
 use crate::message::Head;
 use crate::message::target::Origins;
+use crate::profile::Profile;
 
+use super::private_half::PrivateHalf;
 use super::{Signed, Signer, SigningError};
 
 /// The label of a touch.
 pub const TOUCH_LABEL: &str = "touch";
 
 impl Signer {
+    /// Makes a signer with a security key alone, which signs each request by a touch. The value of
+    /// such a signature has 69 bytes. A verifier accepts it only if the key's trust entry says
+    /// `"alone": true`. [`Signer::sign`] blocks until the key was touched.
+    ///
+    /// # Errors
+    /// As [`Signer::new`]; [`SigningError::Touch`] if the profile knows no security keys of this
+    /// kind.
+    pub fn by_security_key(
+        key: Arc<dyn SignByTouch>,
+        profile: &Profile,
+    ) -> Result<Self, SigningError> {
+        if !profile.security_keys.contains(&key.security_key().public().kind()) {
+            return Err(SigningError::Touch(profile.name.to_string()));
+        }
+        Signer::of(PrivateHalf::SecurityKey(key), profile)
+    }
+
+    /// Returns the security key of this signer, if it signs with one alone.
+    pub fn security_key(&self) -> Option<&SecurityKey> {
+        self.key.security_key()
+    }
+
     /// Adds the touch of a security key to `first`, the signature that this signer made for `head`.
     /// `head` is the request without that signature.
     ///

@@ -100,7 +100,7 @@ impl Signer {
     }
 
     fn __repr__(&self) -> String {
-        let (key, profile) = (self.signer.key().public().id(), &self.signer.profile().name);
+        let (key, profile) = (self.signer.public().id(), &self.signer.profile().name);
         format!("Signer({key}, {profile})")
     }
 }

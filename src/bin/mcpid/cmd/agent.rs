@@ -5,6 +5,7 @@ use mcpid::key::agent::{Constraints, ssh_fingerprint};
 use mcpid::key::source::SSH_AGENT;
 
 use crate::args::{AgentAct, AgentAddArgs, AgentArgs};
+use crate::keys::agent_failure::agent_failure;
 use crate::keys::keyfile;
 use crate::keys::signing_key;
 use crate::output::exit::Exit;
@@ -24,13 +25,11 @@ fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let keyfile = keyfile::load(&place)?;
     let agent = signing_key::agent()?;
     // The connection to the agent is tested before a person is asked for a passphrase.
-    agent.identities().map_err(|error| signing_key::agent_failure(&error))?;
+    agent.identities().map_err(|error| agent_failure(&error))?;
     let source = keyfile::source(&keyfile, &place, &args.passphrase, ui)?;
     let key = keyfile::open(&keyfile, &place, source)?;
     let constraints = Constraints { lifetime: args.lifetime, confirm: args.ask };
-    agent
-        .add(&key, keyfile.name(), constraints)
-        .map_err(|error| signing_key::agent_failure(&error))?;
+    agent.add(&key, keyfile.name(), constraints).map_err(|error| agent_failure(&error))?;
 
     let (id, fingerprint) = (key.public().id().as_str(), ssh_fingerprint(key.public()));
     ui.note(&format!("it can sign from now on: -k {SSH_AGENT}{fingerprint}"));

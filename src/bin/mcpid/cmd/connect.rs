@@ -17,7 +17,7 @@ use mcpid::clock::SystemClock;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
 use mcpid::key::source::EXEC;
-use mcpid::key::{Sign, format, trust};
+use mcpid::key::{PublicKey, format, trust};
 use mcpid::message::target::Origin;
 use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits};
 use mcpid::sign::{Nonce, Signer};
@@ -28,7 +28,7 @@ use crate::args::pattern_flag::{self, Restricted};
 use crate::args::{ConfirmVia, ConnectArgs, OutputArgs, Ttl, values};
 use crate::cmd::audit::{open, witnessing};
 use crate::input::files;
-use crate::keys::signing_key::SigningKey;
+use crate::keys::request_key::{self, OpenedKey, RequestKey};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, shell_word};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     let plan = ConnectPlan::of(args)?;
     let confirm = restricting("--confirm", &args.confirm, ui)?;
     let touch = TouchFlags::read(args, ui)?;
-    let signing_key = SigningKey::find(&args.signing_key)?;
+    let signing_key = RequestKey::find(&args.signing_key)?;
     signing_key.check_kind(&args.profile.profile())?;
     if let Some(client) = args.print_config {
         config::print(client, args, &plan.host, ui)?;
@@ -70,15 +70,24 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         ));
     }
     let (name, is_slow) = (signing_key.name().to_owned(), signing_key.signs_elsewhere());
-    let key = signing_key.open(source)?;
-    ui.detail(&format!("{} ({name}) signs for {}", key.public().id(), plan.host));
+    let is_touched = signing_key.security_key().is_some();
+    if is_touched && touch.is_some() {
+        let message = "--touch joins the signatures of a key that is no security key";
+        return Err(Failure::usage(message).hint("leave --touch out, or name another -k KEY"));
+    }
+    let unknown = unknown_key_hint(args, (signing_key.public(), is_touched), &name)?;
+    let id = signing_key.public().id().to_string();
+    ui.detail(&format!("{id} ({name}) signs for {}", plan.host));
+    let within = if is_touched { touch::seconds(args)? } else { 0 };
+    let key = signing_key.open(source, Duration::from_secs(within))?;
+    if is_touched {
+        request_key::note_alone(within, ", for each request", ui);
+    }
 
     if let DialRoute::Proxy(proxy) = &plan.via {
         ui.detail(&format!("connections go through the proxy {}", proxy.host()));
     }
     let dialer = Dialer::new(roots, plan.via.clone(), CONNECT_TIMEOUT);
-    let unknown = unknown_key_hint(args, &*key, &name)?;
-    let id = key.public().id().to_string();
     let signer = Arc::new(signer(args, key)?);
     let (consent, asker) = asking(args);
     let mut bridge = Bridge::new(&args.url, dialer, signer, Arc::new(SystemClock), SysRng)
@@ -95,7 +104,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         bridge = bridge.with_slow_key();
     }
     open::remark(&args.audit, ui);
-    let recorder = open::recorder(&args.audit, Arc::new(SystemClock))?;
+    let recorder = open::recorder(&args.audit, Arc::new(SystemClock), ui)?;
     if let Some(recorder) = &recorder {
         bridge = bridge.with_audit(Arc::clone(recorder));
     }
@@ -155,6 +164,8 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     }
     // The witnesses get the last checkpoint too.
     drop(witnesses);
+    // A program that has not signed the last checkpoint by now must not outlive this process.
+    mcpid::key::exec::stop_all();
     log_writer.finish();
     terminal::end_by_hangup();
     ended
@@ -246,12 +257,24 @@ fn restricting(flag: &str, texts: &[String], ui: &mut Ui) -> Result<ConfirmPolic
 }
 
 /// Returns the commands with which the server's operator can add the key.
-fn unknown_key_hint(args: &ConnectArgs, key: &dyn Sign, name: &str) -> Result<String, Failure> {
-    let did = format::did_key(key.public());
+fn unknown_key_hint(
+    args: &ConnectArgs,
+    (key, is_touched): (&PublicKey, bool),
+    name: &str,
+) -> Result<String, Failure> {
+    let did = format::did_key(key);
     let name =
         if values::name(name).is_ok() { shell_word(name).into_owned() } else { "NAME".into() };
     let place = files::key(args.signing_key.key.as_deref())?;
     let path = config::key_path(&place.path)?;
+    if is_touched {
+        // A did:key does not say that the key is a security key.
+        let path = shell_word(&path);
+        return Ok(format!(
+            "send the server's operator what mcpid export -k {path} --format openssh prints, for \
+             mcpid trust add --name {name} --alone FILE"
+        ));
+    }
     let line =
         format!("send this line to the server's operator: mcpid trust add --name {name} {did}");
     // The command of a program is left out: its arguments may hold a secret.
@@ -280,10 +303,9 @@ fn asking(args: &ConnectArgs) -> (ConsentVia, Arc<ConsentAsker>) {
     (via, asker)
 }
 
-fn signer(args: &ConnectArgs, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
+fn signer(args: &ConnectArgs, key: OpenedKey) -> Result<Signer, Failure> {
     let profile = args.profile.profile();
-    let mut signer =
-        Signer::new(key, &profile).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))?;
+    let mut signer = key.signer(&profile).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))?;
     if let Some(id) = &args.client_id {
         trust::check_client_id(id).map_err(|e| Failure::usage(format!("--client-id {e}")))?;
         signer = signer.with_client_id(id);

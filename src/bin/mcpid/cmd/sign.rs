@@ -2,16 +2,18 @@
 
 pub(crate) mod headers;
 mod normal;
+mod placeholder;
 pub(crate) mod request;
 mod touched;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcpid::base::Component;
 use mcpid::base::header::{self, AddError};
 use mcpid::clock::{Clock as _, SystemClock};
-use mcpid::key::{PublicKey, Sign, SignError, trust};
+use mcpid::key::{SignByTouch as _, trust};
 use mcpid::mcp::body::{self, Scope};
 use mcpid::mcp::headers as mcp_headers;
 use mcpid::message::Head;
@@ -27,10 +29,12 @@ use crate::args::coverage_flags;
 use crate::args::rerun_hint::{self, SignChanges};
 use crate::args::{SignArgs, Ttl};
 use crate::cmd::sign::request::{RequestToSign, SignPlan};
-use crate::keys::signing_key::{self, SigningKey};
+use crate::keys::request_key::{self, OpenedKey, RequestKey};
+use crate::keys::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word, shell_word};
+use placeholder::{PlaceholderKey, PlaceholderSigner};
 use touched::{TouchJson, TouchPlan};
 
 /// Signs, and prints the result.
@@ -40,11 +44,19 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // the files, then signing with a placeholder key.
     check(args)?;
     let plan = SignPlan::of(args, &profile, ui)?;
-    let signing_key = SigningKey::find(&args.signing_key)?;
+    let signing_key = RequestKey::find(&args.signing_key)?;
     signing_key.check_kind(&profile)?;
     let source = signing_key.source(&args.passphrase, ui)?;
     let outgoing = plan.read(args, ui)?;
     let touch = TouchPlan::of(args, &profile)?;
+    let touch_seconds = match signing_key.security_key() {
+        Some(_) if touch.is_some() => {
+            let message = "--touch joins the signature of a key that is no security key";
+            return Err(Failure::usage(message).hint("leave --touch out, or name another -k KEY"));
+        }
+        Some(_) => touched::seconds(args, &profile, "a security key")?,
+        None => 0,
+    };
     let nonce = Nonce::generate(&mut SysRng)
         .map_err(|e| Failure::new(Exit::Key, "no_random", format!("no random numbers: {e}")))?;
     let (head, origins, body) = (outgoing.head(), outgoing.origins(), outgoing.body());
@@ -53,13 +65,20 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let created = args.at.unwrap_or_else(|| SystemClock.now());
         signer.sign(head, origins, body, created, &nonce).map_err(|error| failed(&error))
     };
-    let placeholder = Arc::new(PlaceholderSigner(signing_key.public().clone()));
+    let placeholder = match signing_key.security_key() {
+        Some(key) => OpenedKey::SecurityKey(Arc::new(PlaceholderKey(key.security_key().clone()))),
+        None => OpenedKey::Plain(Arc::new(PlaceholderSigner(signing_key.public().clone()))),
+    };
     let blank = sign(&signer(args, &profile, placeholder)?)?;
     let label = label(args, &profile);
     warn(&profile, (head, body), (label, &blank), ui);
 
     let name = signing_key.name().to_owned();
-    let signer = signer(args, &profile, signing_key.open(source)?)?;
+    if signing_key.security_key().is_some() {
+        request_key::note_alone(touch_seconds, "", ui);
+    }
+    let key = signing_key.open(source, Duration::from_secs(touch_seconds))?;
+    let signer = signer(args, &profile, key)?;
     let signed = sign(&signer)?;
     let touched = match &touch {
         Some(touch) => {
@@ -90,9 +109,9 @@ fn check(args: &SignArgs) -> Result<(), Failure> {
         .map_err(|e| Failure::usage(format!("--client-id {e}")))
 }
 
-fn signer(args: &SignArgs, profile: &Profile, key: Arc<dyn Sign>) -> Result<Signer, Failure> {
+fn signer(args: &SignArgs, profile: &Profile, key: OpenedKey) -> Result<Signer, Failure> {
     let bug = |error: &SigningError| Failure::new(Exit::Bug, "bug", chain(error));
-    let mut signer = Signer::new(key, profile).map_err(|e| bug(&e))?;
+    let mut signer = key.signer(profile).map_err(|e| bug(&e))?;
     if let Some(label) = &args.label {
         signer = signer.with_label(label);
     }
@@ -315,19 +334,5 @@ fn json<'a>(
         target: outgoing.target(),
         headers: outgoing.headers(touched.unwrap_or(signed)),
         base: &signed.base,
-    }
-}
-
-/// A placeholder key whose signatures are empty. It is used to try everything else before the real
-/// key is opened.
-struct PlaceholderSigner(PublicKey);
-
-impl Sign for PlaceholderSigner {
-    fn public(&self) -> &PublicKey {
-        &self.0
-    }
-
-    fn sign(&self, _message: &[u8]) -> Result<[u8; 64], SignError> {
-        Ok([0; 64])
     }
 }

@@ -9,6 +9,9 @@ use crate::output::failure::{Failure, chain, reason};
 /// The variable that names the PKCS #11 module.
 pub(super) const MODULE: &str = "MCPID_PKCS11_MODULE";
 
+/// The code of a key that cannot sign here.
+pub(super) const UNFIT_KEY: &str = "unfit_key";
+
 /// Returns the failure for a program that did not sign.
 pub(super) fn program_failure(error: &ExecError) -> Failure {
     let failure = |code, message| Failure::new(Exit::Key, code, message);

@@ -5,29 +5,25 @@ use std::env;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpid::key::agent::{Agent, AgentError, AgentIdentity, ChooseError};
+use mcpid::key::agent::{Agent, AgentError};
 use mcpid::key::exec::ExecError;
 use mcpid::key::pkcs11::Pkcs11Error;
 use mcpid::key::source::{
     FindKeyError, FindOptions, FoundKey, KeyRef, KeyRefError, OpenKeyError, SSH_AGENT,
 };
-use mcpid::key::{KeyKind, PublicKey, Sign, SignError};
+use mcpid::key::{PublicKey, Sign, SignError};
 use mcpid::profile::Profile;
 
 use crate::args::{PassphraseArgs, SigningKeyArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
-use crate::keys::program_failure::{MODULE, program_failure, token_failure};
+use crate::keys::agent_failure::{SOCKET, agent_failure, choose_failure, no_agent};
+use crate::keys::program_failure::{MODULE, UNFIT_KEY, program_failure, token_failure};
 use crate::keys::{keyfile, public_key};
 use crate::output::exit::Exit;
-use crate::output::failure::{Failure, reason};
-use crate::output::ui::{Ui, path_word, shell_word};
+use crate::output::failure::Failure;
+use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 use crate::prompt::terminal;
-
-pub(super) const SOCKET: &str = "SSH_AUTH_SOCK";
-
-/// Maximum number of keys of an agent that one line names. Further keys are only counted.
-const MAX_KEYS_SHOWN: usize = 5;
 
 /// A key that can sign, and the flag or variable that names it. Its secret is not opened yet.
 pub(crate) struct SigningKey {
@@ -44,7 +40,32 @@ impl SigningKey {
     /// The keyfile cannot be read, the agent does not have exactly one such key, or the key is not
     /// that of `--public-key`.
     pub(crate) fn find(args: &SigningKeyArgs) -> Result<SigningKey, Failure> {
-        let place = files::key(args.key.as_deref())?;
+        let pinned = args.public_key.as_deref().map(public_key::pinned).transpose()?;
+        SigningKey::find_at(files::key(args.key.as_deref())?, pinned)
+    }
+
+    /// Finds the key that another flag than `--key` names, such as the audit log's. `public` is the
+    /// flag that pins its public key.
+    ///
+    /// # Errors
+    /// As for [`SigningKey::find`]. The message begins with the flag.
+    pub(crate) fn find_by(
+        flag: &str,
+        (path, public): (&Path, &str),
+        pinned: Option<PublicKey>,
+    ) -> Result<SigningKey, Failure> {
+        let place = NamedPath { path: path.to_owned(), named: NamedBy::Flag };
+        SigningKey::find_at(place, pinned).map_err(|failure| {
+            let own = |text: &str| {
+                text.replace(": -k ", &format!(": {flag} ")).replace("--public-key", public)
+            };
+            let message = format!("{flag}: {}", own(&failure.message));
+            let hints = failure.hints.iter().map(|hint| own(hint)).collect();
+            Failure { message, hints, ..failure }
+        })
+    }
+
+    fn find_at(place: NamedPath, pinned: Option<PublicKey>) -> Result<SigningKey, Failure> {
         let reference = key_ref(&place.path)?;
         // A keyfile without a passphrase puts the secret into memory as soon as it is read.
         passphrase::keep_out_of_dumps();
@@ -55,8 +76,8 @@ impl SigningKey {
         if let Some(module) = env::var_os(MODULE).filter(|module| !module.is_empty()) {
             options = options.with_pkcs11_module(module);
         }
-        if let Some(path) = &args.public_key {
-            options = options.with_public_key(public_key::pinned(path)?);
+        if let Some(pinned) = pinned {
+            options = options.with_public_key(pinned);
         }
         let key = reference.find(&options).map_err(|error| match error {
             FindKeyError::File(error) => {
@@ -100,7 +121,7 @@ impl SigningKey {
         let (described, place) = (kind.described(), self.described());
         let message =
             format!("{place} is {described}, which cannot sign by the profile {}", profile.name);
-        Err(Failure::new(Exit::Key, "unfit_key", message)
+        Err(Failure::new(Exit::Key, UNFIT_KEY, message)
             .hint(format!("such keys sign with --profile {}", profiles.join(" or ")))
             .hint("to make a key for this profile: mcpid keygen -o another.json"))
     }
@@ -121,7 +142,7 @@ impl SigningKey {
     }
 
     /// Returns true if an agent or program signs, which may ask a person for each signature.
-    pub(crate) fn signs_elsewhere(&self) -> bool {
+    pub(super) fn signs_elsewhere(&self) -> bool {
         self.key.signs_elsewhere()
     }
 
@@ -158,6 +179,28 @@ impl SigningKey {
             ui.note(&format!("the key is {place}; the passphrase is not used"));
         }
         Ok(None)
+    }
+
+    /// Determines where the passphrase of an audit log's key comes from: the file that `flag` names,
+    /// or else the Secret Service or a person. `MCPID_PASSPHRASE` is not used: it may be that of
+    /// another key, and a few wrong PINs lock a token.
+    ///
+    /// # Errors
+    /// As for [`passphrase::source_of_log_key`].
+    pub(crate) fn log_source(
+        &self,
+        file: Option<&Path>,
+        flag: &str,
+        ui: &mut Ui,
+    ) -> Result<Option<PassphraseSource>, Failure> {
+        if !self.key.is_sealed() {
+            if file.is_some() {
+                ui.note(&format!("{flag}-file is not used: the key needs no passphrase"));
+            }
+            return Ok(None);
+        }
+        let remembered = matches!(self.key, FoundKey::File(_)).then(|| self.public().id());
+        passphrase::source_of_log_key(remembered, file, flag, ui).map(Some)
     }
 
     /// Opens the key for signing. For a keyfile, this may ask for the passphrase. A key in an agent
@@ -227,87 +270,6 @@ pub(crate) fn agent() -> Result<Agent, Failure> {
     }
 }
 
-pub(super) fn no_agent() -> Failure {
-    let message = format!("there is no ssh-agent: {SOCKET} is not set");
-    Failure::new(Exit::Key, "no_agent", message)
-        .hint("to start one for this shell: eval \"$(ssh-agent)\"")
-}
-
-pub(super) fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
-    let called = match wanted {
-        "" => String::new(),
-        _ => format!(" called {}", shell_word(wanted)),
-    };
-    match error {
-        ChooseError::Agent(error) => agent_failure(&error),
-        ChooseError::Unknown { there } => {
-            let there = list(&there, "there is", "there are");
-            let message = format!("the ssh-agent has no Ed25519 or P-256 key{called}; {there}");
-            Failure::new(Exit::Key, "no_such_key", message)
-                .hint("to add one that mcpid keeps: mcpid agent add")
-        }
-        ChooseError::Several { which } => {
-            let count = which.len();
-            let there = list(&which, "it is", "they are");
-            let first = which.first();
-            let kind = match first.and_then(AgentIdentity::key).map(PublicKey::kind) {
-                _ if first.is_some_and(|key| key.security_key().is_some()) => "security",
-                Some(KeyKind::P256) => "P-256",
-                _ => "Ed25519",
-            };
-            let message = format!("the ssh-agent has {count} {kind} keys{called}; {there}");
-            let failure = Failure::new(Exit::Key, "several_keys", message);
-            match which.first() {
-                Some(first) => failure
-                    .hint(format!("name one, such as: -k {SSH_AGENT}{}", first.fingerprint())),
-                None => failure,
-            }
-        }
-        ChooseError::Unfit(found) => {
-            let message = format!("the key in the ssh-agent{called} is {}", found.kind());
-            let failure = Failure::new(Exit::Key, "unfit_key", message);
-            let failure = match found.security_key() {
-                Some(_) => failure.hint(format!(
-                    "to sign with its touch: mcpid sign -k KEY --touch {SSH_AGENT}{}",
-                    found.fingerprint()
-                )),
-                None => failure,
-            };
-            failure.hint("an Ed25519 key that mcpid keeps: mcpid agent add")
-        }
-        ChooseError::NoSecurityKey { there } => {
-            let there = list(&there, "there is", "there are");
-            let message = format!("the ssh-agent has no security key{called}; {there}");
-            Failure::new(Exit::Key, "no_such_key", message)
-                .hint("to make one: ssh-keygen -t ed25519-sk -O application=ssh:mcpid")
-        }
-        other => Failure::new(Exit::Key, "agent", other.to_string()),
-    }
-}
-
-/// Lists the first few keys of an agent in one line.
-fn list(keys: &[AgentIdentity], one: &str, many: &str) -> String {
-    let named = keys.iter().take(MAX_KEYS_SHOWN).map(|identity| {
-        let comment: String = match identity.comment() {
-            "" => "no comment".to_owned(),
-            comment => comment.chars().take(40).collect(),
-        };
-        let kind = match identity.key().map(PublicKey::kind) {
-            Some(KeyKind::Ed25519) => "",
-            Some(_) => ", P-256",
-            None if identity.security_key().is_some() => ", a security key",
-            None => ", of another type",
-        };
-        format!("{} ({comment}{kind})", identity.fingerprint())
-    });
-    let named = named.collect::<Vec<_>>().join(", ");
-    let more = match keys.len().saturating_sub(MAX_KEYS_SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{} {named}{more}", if keys.len() == 1 { one } else { many })
-}
-
 /// Returns the failure for a key that did not sign. `message` is the whole error, for a source that
 /// is not known here.
 pub(crate) fn sign_failure(why: &SignError, message: String) -> Failure {
@@ -320,35 +282,5 @@ pub(crate) fn sign_failure(why: &SignError, message: String) -> Failure {
     match why.0.downcast_ref::<ExecError>() {
         Some(error) => program_failure(error),
         None => Failure::new(Exit::Key, "key", message),
-    }
-}
-
-/// Returns the failure for an error of the agent.
-pub(crate) fn agent_failure(error: &AgentError) -> Failure {
-    let failure = |code, message| Failure::new(Exit::Key, code, message);
-    match error {
-        AgentError::Gone { source, .. } => {
-            let (_, why) = reason(source);
-            failure("no_agent", format!("{error}: {why}"))
-                .hint("to start one for this shell: eval \"$(ssh-agent)\"")
-        }
-        AgentError::Broken(source) => {
-            failure("agent_broken", format!("{error}: {}", reason(source).1))
-        }
-        AgentError::Empty => failure("agent_empty", error.to_string())
-            .hint("if it is empty: mcpid agent add")
-            .hint("if it is locked: ssh-add -X"),
-        AgentError::Removed => {
-            failure("agent_removed", error.to_string()).hint("to add it again: mcpid agent add")
-        }
-        AgentError::Declined => failure("agent_declined", error.to_string())
-            .hint("a key that is to be confirmed needs an askpass program where the agent runs"),
-        AgentError::NotTaken => {
-            failure("agent_refused", error.to_string()).hint("if it is locked: ssh-add -X")
-        }
-        AgentError::TimedOut(_) => failure("agent_timeout", error.to_string()),
-        AgentError::WrongSignature => failure("agent_lied", error.to_string()),
-        AgentError::NotTouched(why) => failure("agent_lied", format!("{error}: {why}")),
-        _ => failure("agent", error.to_string()),
     }
 }

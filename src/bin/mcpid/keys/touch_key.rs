@@ -6,7 +6,8 @@ use std::path::Path;
 use mcpid::key::agent::AgentSecurityKey;
 use mcpid::key::source::{FindKeyError, KeyRef, SSH_AGENT};
 
-use super::signing_key::{self, SOCKET};
+use super::agent_failure::{SOCKET, choose_failure, no_agent};
+use super::signing_key;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 
@@ -18,10 +19,10 @@ pub(crate) fn find(text: &Path) -> Result<AgentSecurityKey, Failure> {
     let reference = signing_key::key_ref(text)?;
     let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
     reference.find_security_key(socket.as_deref().map(Path::new)).map_err(|error| match error {
-        FindKeyError::NoAgent => signing_key::no_agent(),
+        FindKeyError::NoAgent => no_agent(),
         FindKeyError::Agent(error) => match &reference {
-            KeyRef::Agent(wanted) => signing_key::choose_failure(error, wanted),
-            _ => signing_key::choose_failure(error, ""),
+            KeyRef::Agent(wanted) => choose_failure(error, wanted),
+            _ => choose_failure(error, ""),
         },
         FindKeyError::NoSecurityKey => Failure::usage(error.to_string())
             .hint(format!("the only security key of the ssh-agent: {SSH_AGENT}")),

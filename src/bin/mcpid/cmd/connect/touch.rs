@@ -18,6 +18,39 @@ use crate::prompt::consent::ConsentAsker;
 /// The seconds of a signature's life that stay for sending it, after the touch.
 const FOR_SENDING: u32 = 10;
 
+/// The longest wait for the touch of a security key that signs alone, in seconds.
+const LONGEST_WAIT: u64 = 60;
+
+/// Returns the seconds that a security key that signs alone has for each touch.
+///
+/// # Errors
+/// No time would be left for a touch.
+pub(super) fn seconds(args: &ConnectArgs) -> Result<u64, Failure> {
+    check_life(args)?;
+    Ok(match args.ttl {
+        Some(Ttl::Seconds(life)) => u64::from(life.saturating_sub(FOR_SENDING)),
+        Some(Ttl::None) => LONGEST_WAIT,
+        None => {
+            let life = args.profile.profile().ttl.and_then(|life| u64::try_from(life).ok());
+            life.map_or(LONGEST_WAIT, |life| life.saturating_sub(u64::from(FOR_SENDING)))
+        }
+    }
+    .min(LONGEST_WAIT))
+}
+
+/// Checks that the life of signatures leaves time for a touch.
+fn check_life(args: &ConnectArgs) -> Result<(), Failure> {
+    match args.ttl {
+        Some(Ttl::Seconds(life)) if life <= FOR_SENDING => {
+            let message = format!(
+                "--ttl {life}s leaves no time for a touch: {FOR_SENDING} s of it are for sending"
+            );
+            Err(Failure::usage(message).hint("--ttl 30s gives 20 s for a touch"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The rules about touches, and the security key with its comment in the agent.
 pub(super) struct TouchFlags {
     rules: ConfirmPolicy,
@@ -41,14 +74,7 @@ impl TouchFlags {
             let message = format!("--touch: the profile {} knows no security keys", profile.name);
             return Err(Failure::usage(message).hint("--profile mcp"));
         }
-        if let Some(Ttl::Seconds(life)) = args.ttl
-            && life <= FOR_SENDING
-        {
-            let message = format!(
-                "--ttl {life}s leaves no time for a touch: {FOR_SENDING} s of it are for sending"
-            );
-            return Err(Failure::usage(message).hint("--ttl 30s gives 20 s for a touch"));
-        }
+        check_life(args)?;
         // `--touch` requires this flag.
         let key = touch_key::find(args.touch_key.as_deref().unwrap_or(Path::new(SSH_AGENT)))?;
         let name = key.comment().to_owned();

@@ -45,19 +45,7 @@ impl TouchPlan {
             let message = format!("--label {TOUCH_LABEL} is the label of the touch itself");
             return Err(Failure::usage(message).hint("leave --label out"));
         }
-        let ttl = match args.ttl {
-            Some(Ttl::Seconds(seconds)) => Some(seconds),
-            Some(Ttl::None) => None,
-            None => profile.ttl.and_then(|ttl| u32::try_from(ttl).ok()),
-        };
-        let seconds = match ttl.map(|ttl| ttl.saturating_sub(TIME_TO_SEND)) {
-            Some(0) => {
-                let message = format!("--touch needs a --ttl of over {TIME_TO_SEND}s");
-                return Err(Failure::usage(message).hint("--ttl 30s"));
-            }
-            Some(seconds) => u64::from(seconds).min(LONGEST_WAIT),
-            None => LONGEST_WAIT,
-        };
+        let seconds = seconds(args, profile, "--touch")?;
         let key = touch_key::find(flag)?.with_timeout(Duration::from_secs(seconds));
         Ok(Some(TouchPlan { key, seconds }))
     }
@@ -75,6 +63,27 @@ impl TouchPlan {
     ) -> Result<Signed, SigningError> {
         ui.note(&format!("touch the security key within {} s", self.seconds));
         signer.sign_touch(&self.key, head, origins, first)
+    }
+}
+
+/// Returns the seconds in which a touch has to come: some of the signature's life is left for sending
+/// the request. `what` needs the touch.
+///
+/// # Errors
+/// The life of the signature is too short.
+pub(super) fn seconds(args: &SignArgs, profile: &Profile, what: &str) -> Result<u64, Failure> {
+    let ttl = match args.ttl {
+        Some(Ttl::Seconds(seconds)) => Some(seconds),
+        Some(Ttl::None) => None,
+        None => profile.ttl.and_then(|ttl| u32::try_from(ttl).ok()),
+    };
+    match ttl.map(|ttl| ttl.saturating_sub(TIME_TO_SEND)) {
+        Some(0) => {
+            let message = format!("{what} needs a --ttl of over {TIME_TO_SEND}s");
+            Err(Failure::usage(message).hint("--ttl 30s"))
+        }
+        Some(seconds) => Ok(u64::from(seconds).min(LONGEST_WAIT)),
+        None => Ok(LONGEST_WAIT),
     }
 }
 
