@@ -16,11 +16,11 @@ use crate::message::target::{Origins, Target, TargetError};
 use crate::profile::{DigestAlgorithms, KeyLookup, Presence, Profile, SentParameter};
 
 mod by_touch;
-mod private_half;
 mod sent;
+mod signer_key;
 
 pub use by_touch::TOUCH_LABEL;
-use private_half::PrivateHalf;
+use signer_key::SignerKey;
 
 const CONTENT_DIGEST: &str = "content-digest";
 
@@ -82,7 +82,7 @@ impl fmt::Debug for Nonce {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Signer {
-    key: PrivateHalf,
+    key: SignerKey,
     profile: Profile,
     added: Vec<Component<'static>>,
     dropped: Vec<Component<'static>>,
@@ -186,10 +186,10 @@ impl Signer {
         if !profile.key_kinds.contains(&kind) {
             return Err(SigningError::KeyKind { kind, profile: profile.name.clone().into_owned() });
         }
-        Signer::of(PrivateHalf::Plain(key), profile)
+        Signer::of(SignerKey::Plain(key), profile)
     }
 
-    fn of(key: PrivateHalf, profile: &Profile) -> Result<Self, SigningError> {
+    fn of(key: SignerKey, profile: &Profile) -> Result<Self, SigningError> {
         Signer::check_rules(profile.signer_components())?;
         let (added, dropped, label) = (Vec::new(), Vec::new(), profile.label.to_owned());
         let (keyid, tag, ttl, existing) = (None, None, profile.ttl, LabelConflict::Refuse);

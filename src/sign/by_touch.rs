@@ -10,7 +10,7 @@ use crate::message::Head;
 use crate::message::target::Origins;
 use crate::profile::Profile;
 
-use super::private_half::PrivateHalf;
+use super::signer_key::SignerKey;
 use super::{Signed, Signer, SigningError};
 
 /// The label of a touch.
@@ -31,7 +31,7 @@ impl Signer {
         if !profile.security_keys.contains(&key.security_key().public().kind()) {
             return Err(SigningError::Touch(profile.name.to_string()));
         }
-        Signer::of(PrivateHalf::SecurityKey(key), profile)
+        Signer::of(SignerKey::SecurityKey(key), profile)
     }
 
     /// Returns the security key of this signer, if it signs with one alone.

@@ -1,45 +1,27 @@
 //! Tests of `-k ssh-agent:` and `mcpid agent` on the command line.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use mcpid::key::agent::ssh_fingerprint;
 use mcpid::key::{SecretKey, Sign};
 
+use crate::bridge::RunningBridge;
+use crate::home::{BODY, command_in};
+pub(crate) use crate::home::{ends, out};
 use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_a_minute};
 
-const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
 
 /// Runs `mcpid` in `folder`, which is also its home, with the agent at `socket`.
 pub(crate) fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
     fs::write(folder.join("body.json"), BODY).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
-    command.current_dir(folder).env("HOME", folder).stdin(Stdio::null()).args(args);
-    for name in ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"]
-    {
-        command.env_remove(name);
-    }
+    let mut command = command_in(folder, args);
     if let Some(socket) = socket {
         command.env("SSH_AUTH_SOCK", socket);
     }
     command.output().unwrap()
-}
-
-pub(crate) fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-#[track_caller]
-pub(crate) fn ends(output: &Output, code: i32, words: &str) {
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
-    assert!(err.contains(words), "{words:?} is not in {err}");
-    if code != 0 {
-        assert!(output.stdout.is_empty(), "{}", out(output));
-    }
 }
 
 /// Starts an agent. Its folder contains `key.json`, a keyfile without a passphrase, with the name
@@ -283,26 +265,12 @@ fn a_false_signature_of_an_agent_is_refused() {
 fn a_bridge_outlives_its_agent() {
     let (mut agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
-    let mut bridge = Command::new(env!("CARGO_BIN_EXE_mcpid"))
-        // No server listens at this address. A request that was signed fails when it connects; one
-        // that cannot be signed fails before.
-        .args(["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"])
-        .env("SSH_AUTH_SOCK", agent.socket())
-        .env("HOME", agent.folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut client = bridge.stdin.take().unwrap();
-    let mut answers = BufReader::new(bridge.stdout.take().unwrap()).lines();
-    let mut ask = |id: u32| {
-        writeln!(client, r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).unwrap();
-        let answer: serde_json::Value =
-            serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
-        assert_eq!(answer["id"], id);
-        answer["error"]["message"].as_str().unwrap().to_owned()
-    };
+    // No server listens at this address. A request that was signed fails when it connects; one that
+    // cannot be signed fails before.
+    let connect = ["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"];
+    let mut command = command_in(agent.folder.path(), &connect);
+    let mut bridge = RunningBridge::start(command.env("SSH_AUTH_SOCK", agent.socket()));
+    let mut ask = |id: u32| bridge.error_of(id);
     let refused = "connection refused";
     assert!(ask(1).contains(refused));
     agent.lock("-x");
@@ -317,6 +285,5 @@ fn a_bridge_outlives_its_agent() {
     agent.kill();
     let gone = ask(5);
     assert!(gone.contains("there is no ssh-agent at"), "{gone}");
-    drop(client);
-    assert!(bridge.wait().unwrap().success());
+    bridge.ends_well();
 }

@@ -1,106 +1,10 @@
 //! Tests of `-k exec:` on the command line, with programs that sign by openssl.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
-use tempfile::TempDir;
-
-use crate::exec::is_running;
-use crate::servers::within_a_minute;
-
-const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-const URL: &str = "https://mcp.example.com/mcp";
-
-/// A program that signs with the private key in its first argument. A signature of Ed25519 has 64
-/// bytes. The ECDSA signature of openssl is longer, because it is DER, of which the two numbers are
-/// taken.
-const SIGN_BY_OPENSSL: &str = r#"
-set -eu
-folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
-sed 's/.*"payload":"\([^"]*\)".*/\1/' | base64 -d > "$folder/base"
-openssl pkeyutl -sign -rawin -inkey "$1" -in "$folder/base" -out "$folder/signature"
-if [ "$(wc -c < "$folder/signature")" -ne 64 ]; then
-    openssl asn1parse -inform DER -in "$folder/signature" > "$folder/numbers"
-    for number in $(sed -n 's/.*INTEGER *://p' "$folder/numbers"); do
-        printf '%64s' "$number" | tr ' ' 0
-    done | sed 's/../\\x&/g' > "$folder/hex"
-    printf "$(cat "$folder/hex")" > "$folder/signature"
-fi
-printf '{"signature":"%s"}\n' "$(base64 -w0 "$folder/signature")"
-"#;
-
-/// A folder that is also the home, with `sign`, `body.json`, and keys of openssl.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        let home = Home(tempfile::tempdir().unwrap());
-        home.write("sign", SIGN_BY_OPENSSL);
-        home.write("body.json", BODY);
-        home.openssl("genpkey -algorithm ed25519 -out key.pem");
-        home.openssl("pkey -in key.pem -pubout -out public.pem");
-        home
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join(name)).unwrap()
-    }
-
-    fn openssl(&self, args: &str) {
-        let mut command = Command::new("openssl");
-        let done = command.current_dir(self.path()).args(args.split(' ')).output().unwrap();
-        assert!(done.status.success(), "{args}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
-        command.current_dir(self.path()).env("HOME", self.path()).stdin(Stdio::null()).args(args);
-        for name in
-            ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK"]
-        {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn mcpid(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Signs with a script of `sh` in the file `script`.
-    fn sign_by(&self, script: &str) -> Command {
-        self.write("script", script);
-        let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
-        self.command(&[&["sign", "--url", URL, "body.json"], &key[..]].concat())
-    }
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-#[track_caller]
-fn ends(output: &Output, code: i32, words: &str) {
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
-    assert!(err.contains(words), "{words:?} is not in {err}");
-    if code != 0 {
-        assert!(output.stdout.is_empty(), "{}", out(output));
-    }
-}
-
-const BY_OPENSSL: [&str; 4] = ["-k", "exec:bash sign key.pem", "--public-key", "public.pem"];
+use crate::bridge::RunningBridge;
+use crate::home::{BY_OPENSSL, Home, URL, ends, out};
 
 #[test]
 fn openssl_signs_what_verify_accepts() {
@@ -137,6 +41,19 @@ fn openssl_signs_what_verify_accepts() {
 }
 
 #[test]
+fn a_list_gives_arguments_with_blanks() {
+    let home = Home::new();
+    fs::rename(home.path().join("key.pem"), home.path().join("my key.pem")).unwrap();
+    let sign = ["sign", "--url", URL, "body.json", "--public-key", "public.pem", "-k"];
+    for key in
+        [r#"exec:["bash","sign","my key.pem"]"#, "exec: [ \"bash\", \"sign\", \"my key.pem\" ]"]
+    {
+        ends(&home.mcpid(&[&sign[..], &[key]].concat()), 0, "");
+    }
+    ends(&home.mcpid(&[&sign[..], &["exec:bash sign my key.pem"]].concat()), 4, "exit code");
+}
+
+#[test]
 fn the_variable_names_a_program_too() {
     let home = Home::new();
     let mut command =
@@ -167,6 +84,13 @@ fn a_program_without_its_public_key_is_refused() {
     for (key, words) in [
         ("exec:", "exec: names no program; it is exec:PROGRAM [ARG…]"),
         ("exec:sh -c 'x'", "exec: is split at blanks only, and knows no quotation marks"),
+        ("exec:[]", "exec: names no program; it is exec:PROGRAM [ARG…]"),
+        (r#"exec:["",""]"#, "exec: names no program; it is exec:PROGRAM [ARG…]"),
+        ("exec:[", "exec: with [ is a list of texts in JSON: exec:[\"PROGRAM\",\"ARG\"]"),
+        (r#"exec:["sh",1]"#, "exec: with [ is a list of texts in JSON"),
+        (r#"exec:["sh",["x"]]"#, "exec: with [ is a list of texts in JSON"),
+        (r#"exec:["sh"] x"#, "exec: with [ is a list of texts in JSON"),
+        (r#"exec:["sh","a\u0000b"]"#, "exec: has a NUL character"),
     ] {
         let pinned = ["--public-key", "public.pem"];
         ends(&home.mcpid(&[&sign[..], &[key], &pinned].concat()), 2, words);
@@ -245,51 +169,27 @@ fn passphrases_are_not_in_the_environment_of_a_program() {
 }
 
 #[test]
-fn an_interrupt_ends_the_program_too() {
-    let home = Home::new();
-    let mut command = home.sign_by("echo $$ > pid.new; mv pid.new pid; sleep 600");
-    let mut signing = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    within_a_minute("the program runs", || home.path().join("pid").exists());
-    let pid = home.read("pid");
-    assert!(is_running(&pid));
-    let signing_pid = signing.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &signing_pid]).status().unwrap().success());
-    assert_eq!(signing.wait().unwrap().signal(), Some(2));
-    within_a_minute("the program ends", || !is_running(&pid));
-}
-
-#[test]
 fn a_bridge_signs_each_request_by_the_program() {
     let home = Home::new();
     home.write("script", "echo x >> count; test -e broken && exit 1; exec bash sign key.pem");
     let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
     // No server listens at this address. A request that was signed fails when it connects; one that
     // cannot be signed fails before.
-    let mut command = home.command(&[&["connect", "http://127.0.0.1:9/mcp"], &key[..]].concat());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut bridge = command.spawn().unwrap();
-    let mut client = bridge.stdin.take().unwrap();
-    let mut answers = BufReader::new(bridge.stdout.take().unwrap()).lines();
-    let mut ask = |id: u32| {
-        writeln!(client, r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).unwrap();
-        let answer: serde_json::Value =
-            serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
-        assert_eq!(answer["id"], id);
-        answer["error"]["message"].as_str().unwrap().to_owned()
-    };
+    let mut bridge = RunningBridge::start(
+        &mut home.command(&[&["connect", "http://127.0.0.1:9/mcp"], &key[..]].concat()),
+    );
     for id in 1..10 {
-        let message = ask(id);
+        let message = bridge.error_of(id);
         assert!(message.contains("connection refused"), "{message}");
     }
     assert!(home.read("count").lines().count() >= 9);
     home.write("broken", "");
-    let message = ask(10);
+    let message = bridge.error_of(10);
     assert!(message.contains("the program sh did not sign: exit code 1"), "{message}");
     fs::remove_file(home.path().join("broken")).unwrap();
-    let message = ask(11);
+    let message = bridge.error_of(11);
     assert!(message.contains("connection refused"), "{message}");
-    drop(client);
-    assert!(bridge.wait().unwrap().success());
+    bridge.ends_well();
 }
 
 #[test]
@@ -312,4 +212,14 @@ fn a_printed_configuration_starts_the_same_program() {
     assert_eq!((args[1], args[3], pinned), ("--key", "--public-key", folder.join("public.pem")));
     let printed = out(&print("exec:sh sign"));
     assert!(printed.contains("/sh sign\""), "{printed}");
+    // A word with a blank in it needs a list, and the list is read as it was meant.
+    fs::create_dir(home.path().join("key tools")).unwrap();
+    fs::copy(home.path().join("sign"), home.path().join("key tools/sign")).unwrap();
+    let printed = print(r#"exec:["./key tools/sign","my key.pem"]"#);
+    let json: serde_json::Value = serde_json::from_str(&out(&printed)).unwrap();
+    let list: Vec<String> =
+        serde_json::from_str(json["args"][2].as_str().unwrap().strip_prefix("exec:").unwrap())
+            .unwrap();
+    assert!(list[0].starts_with('/') && list[0].ends_with("/key tools/sign"), "{list:?}");
+    assert_eq!(list[1], "my key.pem");
 }

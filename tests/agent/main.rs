@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 #[cfg(feature = "cli")]
+mod bridge;
+#[cfg(feature = "cli")]
 mod cli;
 mod exec;
 #[cfg(feature = "cli")]
@@ -11,6 +13,12 @@ mod exec_cli;
 #[path = "../machine/executable.rs"]
 mod executable;
 mod faults;
+#[cfg(feature = "cli")]
+mod home;
+#[cfg(feature = "cli")]
+mod interrupted;
+#[cfg(feature = "cli")]
+mod log_keys;
 mod openssh;
 #[cfg(feature = "p256")]
 mod p256;
@@ -28,3 +36,5 @@ mod servers;
 mod software_key;
 #[cfg(feature = "cli")]
 mod touched;
+#[cfg(feature = "cli")]
+mod touched_alone;

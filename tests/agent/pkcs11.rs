@@ -9,22 +9,21 @@ use std::time::{Duration, Instant};
 use mcpid::key::pkcs11::{Pkcs11Error, Pkcs11Key, Pkcs11Uri};
 use tempfile::TempDir;
 
-const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-const URL: &str = "https://mcp.example.com/mcp";
+use crate::home::{self, BODY, URL, command_in, out};
 
 /// Returns the module of SoftHSM, of the Debian package softhsm2.
-fn softhsm() -> &'static str {
+pub(crate) fn softhsm() -> &'static str {
     let paths =
         ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
     paths.into_iter().find(|path| Path::new(path).exists()).expect("libsofthsm2.so, of softhsm2")
 }
 
 /// A token `agents` with the PIN 1234, in its own folder, which is also the home.
-struct Token(TempDir);
+pub(crate) struct Token(TempDir);
 
 impl Token {
     /// Makes the token, with keys of these types and labels.
-    fn with(keys: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(keys: &[(&str, &str)]) -> Self {
         let token = Token(tempfile::tempdir().unwrap());
         let tokens = token.path().join("tokens");
         fs::create_dir(&tokens).unwrap();
@@ -43,7 +42,7 @@ impl Token {
         token
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -69,9 +68,16 @@ impl Token {
         );
     }
 
-    fn mcpid(&self, args: &[&str]) -> Output {
-        let mut command = self.command(env!("CARGO_BIN_EXE_mcpid"));
-        command.env("MCPID_PKCS11_MODULE", softhsm()).args(args).output().unwrap()
+    pub(crate) fn mcpid(&self, args: &[&str]) -> Output {
+        self.program(args).output().unwrap()
+    }
+
+    /// Returns a command of `mcpid` that knows the module and its token.
+    pub(crate) fn program(&self, args: &[&str]) -> Command {
+        let mut command = command_in(self.path(), args);
+        command.env("SOFTHSM2_CONF", self.path().join("softhsm.conf"));
+        command.env("MCPID_PKCS11_MODULE", softhsm());
+        command
     }
 
     /// Signs with the key, and the PIN in the file `pin`.
@@ -82,19 +88,10 @@ impl Token {
     }
 }
 
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
 #[track_caller]
 fn ends(output: &Output, code: i32, words: &str) {
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{}{err}", out(output));
-    assert!(err.contains(words), "{words:?} is not in {err}");
-    assert!(!err.contains("1234"), "{err}");
-    if code != 0 {
-        assert!(output.stdout.is_empty(), "{}", out(output));
-    }
+    home::ends(output, code, words);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("1234"));
 }
 
 #[test]

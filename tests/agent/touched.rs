@@ -11,7 +11,7 @@ const URL: [&str; 4] = ["--url", "https://mcp.example.com/mcp", "--format", "htt
 
 /// Starts an agent with a security key of this kind; its folder has the keyfile of alice, and a trust
 /// file with both.
-fn alice(kind: &str) -> OpenSsh {
+pub(crate) fn alice(kind: &str) -> OpenSsh {
     let (agent, _) = with_keyfile_beside(OpenSsh::start_with_security_keys());
     let file = agent.add_security_key(kind, "touch-of-alice", &["application=ssh:mcpid"]);
     let trusted = ["trust", "add", "-r", "trust.json"];
@@ -127,7 +127,26 @@ fn flags_of_touches_are_refused_where_they_have_no_effect() {
             2,
             "of the touch itself",
         ),
-        (&["sign", "-k", "ssh-agent:touch-of-alice", "signed.http"], 4, "a security key (FIDO)"),
+        (
+            &["sign", "-k", "ssh-agent:touch-of-alice", "--touch", "ssh-agent:", "signed.http"],
+            2,
+            "--touch joins the signature of a key that is no security key",
+        ),
+        (
+            &["sign", "-k", "ssh-agent:touch-of-alice", "--ttl", "10s", "signed.http"],
+            2,
+            "a security key needs a --ttl of over 10s",
+        ),
+        (
+            &["sign", "-k", "ssh-agent:touch-of-alice", "--profile", "rfc9421", "signed.http"],
+            4,
+            "a security key cannot sign by the profile rfc9421",
+        ),
+        (
+            &["sign", "-k", "ssh-agent:touch-of-alice", "--public-key", "key.json", "signed.http"],
+            4,
+            "and the public key that was given is",
+        ),
         (
             &[
                 "verify",

@@ -41,7 +41,8 @@ DISCOVER = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "
 
 
 def command(harness: Harness, url: str, *flags) -> list[str]:
-    return [str(a) for a in (harness.tools.mcpid, "connect", "-v", "-k", harness.key.file, *flags, url)]
+    key = harness.key_flags or ["-k", harness.key.file]
+    return [str(a) for a in (harness.tools.mcpid, "connect", "-v", *key, *flags, url)]
 
 
 @contextlib.contextmanager

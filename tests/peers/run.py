@@ -39,6 +39,7 @@ import envoy
 import faults
 import framing
 import http2
+import key_sources
 import matrix
 import monitoring
 import proxies
@@ -60,8 +61,14 @@ def gateways(harness: Harness):
         yield f"redis: {step}", lambda step=step: redis.step(step)
 
 
+def bridges(harness: Harness):
+    """The cases of `connect`."""
+    yield from bridging.cases(harness)
+    yield from key_sources.cases(harness)
+
+
 # The two parts of the cases, which may run at the same time and take about as long.
-PARTS = {"1": gateways, "2": bridging.cases}
+PARTS = {"1": gateways, "2": bridges}
 
 
 def cases(harness: Harness, part: str | None):

@@ -199,6 +199,8 @@ class Harness:
     def __init__(self, tools: Tools, folder: Path):
         self.tools, self.folder = tools, folder
         self.running: list[Running] = []
+        # The flags of connect that name a key in place of `self.key`.
+        self.key_flags: list | None = None
         self._names: dict[str, int] = {}
         self._lock = threading.RLock()
         self._servers: dict[str, Server] = {}
