@@ -86,7 +86,7 @@ fn a_security_key_that_signs_alone_is_accepted_where_its_entry_says_alone() {
     let alone = |more| Judge::mcp().trusting(vec![security_key().entry("alice", &more)]);
     let call = signed_alone(security_key());
     let verified = alone(json!({"alone": true})).accepts(&call);
-    let id = key(9).public().id().clone();
+    let id = *key(9).public().id();
     assert_eq!((verified.label(), verified.name(), verified.key()), ("mcp", Some("alice"), &id));
     assert_eq!(verified.tag(), Some(id.as_str()));
     let touch = verified.touch().unwrap();

@@ -126,7 +126,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// The private key of a new log.
 enum NewLogKey {
     /// A new key, which is to be in the folder.
-    Made(SecretKey),
+    Made(Box<SecretKey>),
     /// The key of `--audit-key`, which stays where it is.
     Elsewhere(Arc<dyn Sign>),
 }
@@ -143,7 +143,8 @@ impl NewLogKey {
             }
             return Ok(NewLogKey::Elsewhere(flags.open(key, ui)?));
         }
-        SecretKey::generate(&mut SysRng).map(NewLogKey::Made).map_err(|error| {
+        let made = SecretKey::generate(&mut SysRng).map(Box::new);
+        made.map(NewLogKey::Made).map_err(|error| {
             let message = format!("the operating system gives no random numbers: {error}");
             Failure::new(Exit::Unavailable, "no_random", message)
         })

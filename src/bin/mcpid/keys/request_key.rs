@@ -22,8 +22,8 @@ use crate::prompt::passphrase::PassphraseSource;
 
 /// A key that can sign requests. Its secret is not opened yet.
 pub(crate) enum RequestKey {
-    Plain(SigningKey),
-    SecurityKey(AgentSecurityKey),
+    Plain(Box<SigningKey>),
+    SecurityKey(Box<AgentSecurityKey>),
 }
 
 /// A key that is opened, and signs.
@@ -40,7 +40,7 @@ impl RequestKey {
     /// As for [`SigningKey::find`].
     pub(crate) fn find(args: &SigningKeyArgs) -> Result<Self, Failure> {
         let unfit = match SigningKey::find(args) {
-            Ok(key) => return Ok(RequestKey::Plain(key)),
+            Ok(key) => return Ok(RequestKey::Plain(Box::new(key))),
             Err(failure) if failure.code == UNFIT_KEY => failure,
             Err(failure) => return Err(failure),
         };
@@ -58,7 +58,7 @@ impl RequestKey {
                 return Err(Failure::new(Exit::Key, "another_key", message));
             }
         }
-        Ok(RequestKey::SecurityKey(key))
+        Ok(RequestKey::SecurityKey(Box::new(key)))
     }
 
     /// Checks that a key of this kind signs by `profile`.
@@ -147,7 +147,7 @@ impl RequestKey {
         match self {
             RequestKey::Plain(key) => key.open(source).map(OpenedKey::Plain),
             RequestKey::SecurityKey(key) => {
-                Ok(OpenedKey::SecurityKey(Arc::new(key.with_timeout(within))))
+                Ok(OpenedKey::SecurityKey(Arc::new((*key).with_timeout(within))))
             }
         }
     }
