@@ -39,7 +39,7 @@ class Harness:
     def run(self, *arguments, stdin: bytes = b"") -> subprocess.CompletedProcess:
         command = [str(self.mcpid), *map(str, arguments)]
         return subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.folder, env=self.environment, timeout=60, check=False
+            command, input=stdin, capture_output=True, cwd=self.folder, env=self.environment, timeout=300, check=False
         )
 
     def file(self, name: str, content: bytes | str | dict) -> Path:

@@ -152,7 +152,7 @@ class Node:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
 
 def all_peers(node: Node) -> list:

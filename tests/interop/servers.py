@@ -77,7 +77,7 @@ class Harness:
     def command(self, *arguments, stdin: bytes = b"") -> Done:
         command = [str(a) for a in arguments]
         ended = subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.folder, env=self.environment, timeout=60
+            command, input=stdin, capture_output=True, cwd=self.folder, env=self.environment, timeout=300
         )
         return Done(command, ended.returncode, ended.stdout, ended.stderr.decode(errors="replace"))
 

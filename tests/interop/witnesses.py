@@ -54,7 +54,7 @@ class Witness:
 
     def run(self, *arguments: str) -> str:
         command = [self.program, arguments[0], "-c", self.folder / "witness.json", *arguments[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -34,7 +34,7 @@ def wave(gateway: Gateway, count: int) -> tuple[int, float]:
     crowd = []
     try:
         for _ in range(count):
-            crowd.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=20))
+            crowd.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=60))
             crowd[-1].sendall(request(gateway.port))
         for one in crowd:
             assert one.recv(12) == b"HTTP/1.1 403", "one of the crowd was not answered"

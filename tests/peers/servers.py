@@ -81,14 +81,14 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
-    def line(self, seconds: float = 30) -> str:
+    def line(self, seconds: float = 180) -> str:
         """Returns the next line of stdout."""
         timer = threading.Timer(seconds, self.process.kill)
         timer.start()
         line = self.process.stdout.readline()
         timer.cancel()
         if not line:
-            self.process.wait(5)
+            self.process.wait(60)
             raise AssertionError(f"{self.name} ended or hung: {self.said()[-2000:]}")
         return line.decode()
 
@@ -100,7 +100,7 @@ class Running:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def end(self, how=signal.SIGTERM, seconds: float = 10) -> int:
+    def end(self, how=signal.SIGTERM, seconds: float = 60) -> int:
         if self.process.poll() is None:
             with contextlib.suppress(OSError):
                 self.process.stdin.close()
@@ -231,7 +231,7 @@ class Harness:
         command = [str(a) for a in arguments]
         done = subprocess.run(
             command, capture_output=True, cwd=self.folder, env=self.environment,
-            timeout=options.pop("timeout", 120), **options,
+            timeout=options.pop("timeout", 300), **options,
         )
         if code is not None and done.returncode != code:
             said = (done.stdout + done.stderr).decode(errors="replace")

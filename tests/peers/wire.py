@@ -42,7 +42,7 @@ class Connection:
     """A connection to 127.0.0.1. It reads the answers one after the other."""
 
     port: int
-    timeout: float = 10
+    timeout: float = 30
     _kept: bytes = field(default=b"", init=False)
 
     def __post_init__(self):
