@@ -16,7 +16,7 @@ fn home() -> TempDir {
     fs::write(home.path().join("pass"), "correct horse ü\n").unwrap();
     fs::write(home.path().join("body.json"), r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
         .unwrap();
-    fs::write(home.path().join("seed"), "0c".repeat(32)).unwrap();
+    fs::write(home.path().join("seed"), "5eed0025".repeat(8)).unwrap();
     let args = ["keygen", "-q", "-o", "k.json", "--name", "alice", "--passphrase-file", "pass"];
     let mut command = isolated(home.path(), env!("CARGO_BIN_EXE_mcpid"));
     let made = command.args(args).args(["--import", "seed"]).output().unwrap();
