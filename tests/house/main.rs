@@ -28,25 +28,26 @@ const IMPORT_ORDER: &[&[&str]] = &[
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
-    files_of("src")
+    files_of("src", "rs")
 }
 
-/// Returns the Rust files below a folder of this repository, with their text.
-fn files_of(folder: &str) -> Vec<(PathBuf, String)> {
-    fn walk(dir: &Path, into: &mut Vec<(PathBuf, String)>) {
+/// Returns the files below a folder of this repository whose names have this extension, with their
+/// text.
+fn files_of(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, extension: &str, into: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                walk(&path, into);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+                walk(&path, extension, into);
+            } else if path.extension().is_some_and(|e| e == extension) {
                 let text = fs::read_to_string(&path).unwrap();
                 into.push((path, text));
             }
         }
     }
     let mut files = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
-    assert!(!files.is_empty(), "there are no files in {folder}");
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), extension, &mut files);
+    assert!(!files.is_empty(), "there are no .{extension} files in {folder}");
     files
 }
 
@@ -237,8 +238,10 @@ fn no_file_has_a_name_without_meaning() {
 #[test]
 fn no_file_has_more_than_400_lines() {
     let mut long = Vec::new();
-    for folder in ["src", "tests", "benches", "examples", "bindings/python/src"] {
-        for (path, text) in files_of(folder) {
+    let rust = ["src", "tests", "benches", "examples", "bindings/python/src"].map(|f| (f, "rs"));
+    let python = ["tests", "bindings/python/python", "bindings/python/tests"].map(|f| (f, "py"));
+    for (folder, extension) in rust.into_iter().chain(python) {
+        for (path, text) in files_of(folder, extension) {
             let lines = text.lines().count();
             if lines > 400 {
                 long.push(format!("{}: {lines}", path.display()));
@@ -246,6 +249,31 @@ fn no_file_has_more_than_400_lines() {
         }
     }
     assert!(long.is_empty(), "over 400 lines: {long:#?}");
+}
+
+/// In CPython without the interpreter's lock, several threads call methods of one object at once.
+#[test]
+fn the_python_classes_need_no_lock_of_the_interpreter() {
+    let (mut classes, mut wrong, mut is_declared) = (0, Vec::new(), false);
+    for (path, text) in files_of("bindings/python/src", "rs") {
+        let code = code(&text);
+        is_declared |= code.contains("#[pymodule(gil_used = false)]");
+        for (at, _) in code.match_indices("#[pyclass") {
+            classes += 1;
+            let attribute = code[at..].split(']').next().unwrap();
+            if !attribute.contains("frozen") || attribute.contains("unsendable") {
+                wrong.push(format!("{}: {attribute}]", path.display()));
+            }
+        }
+        for word in ["static mut", "unsafe", "GILProtected", "#[pyo3(set"] {
+            if code.contains(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(is_declared, "the module does not declare that it needs no lock");
+    assert!(classes >= 10, "{classes} classes were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from proxies import TlsConnection, certificate
+from proxy_setup import TlsConnection, certificate
 from servers import HERE, Running, Harness, free_port, listens, until
 from upstream import Upstream
 from wire import ACCEPT, JSON, call
-from envoy import written
+from envoy_setup import written
 
 CONTRIB = HERE.parents[1] / "contrib"
 DASHBOARD = CONTRIB / "grafana/mcpid.json"

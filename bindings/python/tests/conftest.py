@@ -1,8 +1,11 @@
 """What the tests share: a key, a signed request, and the time at which it was signed."""
 
+import importlib
+import importlib.util
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +68,12 @@ def signed(key: SigningKey, **changes: object) -> Request:
     headers |= {"Host": "mcp.example.com"}
     given: dict[str, object] = {"method": method, "target": target, "headers": headers, "body": body}
     return Request(**{**given, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=[name for name in ("httpx", "httpx2") if importlib.util.find_spec(name)])
+def library(request: pytest.FixtureRequest) -> Any:
+    """An HTTP library that is installed."""
+    return importlib.import_module(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def lying_stores():
 def test_a_store_in_python_that_lies_hangs_or_raises_refuses(
     key, why, claim, floor, monkeypatch, caplog
 ):
-    monkeypatch.setattr("mcpid_attest.asgi._CLAIM_BUDGET", 0.05)
+    monkeypatch.setattr("mcpid_attest.own_store._CLAIM_BUDGET", 0.05)
     store = type("Store", (), {"claim": staticmethod(claim), "floor": floor})()
     answer = ask(guarded(key, nonce_store=store), Wire().signed(key))
     assert (answer.status, answer.reason) == (503, "unavailable")

@@ -14,9 +14,10 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 from ._native import InMemoryNonceStore, Judgement, Layer, MCPIdentity, NonceStore
+from .own_store import NonceStoreProtocol, OwnStore
 
 __all__ = [
     "InMemoryNonceStore",
@@ -38,37 +39,11 @@ logger = logging.getLogger("mcpid_attest")
 # The states of a judgement.
 _PASSED, _REFUSED, _BODY, _WAIT, _CLAIM, _OFFLOAD, _GONE = range(7)
 
-# How long a store in Python may take for a claim, in seconds.
-_CLAIM_BUDGET = 2.0
-
 # The shortest time between two warnings that requests cannot be judged, in seconds.
 _WARNING_PAUSE = 60.0
 
 # The origins of a server that was not told its own: those of a development server.
 _LOOPBACK = ("http://127.0.0.1:8000", "http://localhost:8000")
-
-
-@runtime_checkable
-class NonceStoreProtocol(Protocol):
-    """A nonce store that an application writes itself.
-
-    ``floor`` is a time in Unix seconds: the store may have forgotten nonces of requests that were
-    created up to then, so these are answered with 503. A store that began empty at ``start`` declares
-    ``start + 5`` (the seconds by which a signer's clock may be ahead); one that never forgets declares
-    0. It is read with each claim.
-    """
-
-    @property
-    def floor(self) -> int: ...
-
-    async def claim(self, key_id: str, nonce: str, until: int, /) -> bool:
-        """Uses up ``nonce`` of ``key_id`` in one atomic step, and returns whether it was fresh.
-
-        Of all callers that claim a nonce, in all processes, exactly one gets ``True``. The nonce is
-        kept until ``until``, in Unix seconds. Everything but ``True`` and ``False``, and every
-        exception, refuses the request with 503; so does a claim that takes longer than 2 seconds.
-        """
-        ...
 
 
 class MCPIdentityMiddleware:
@@ -146,11 +121,11 @@ class MCPIdentityMiddleware:
         if nonce_store is None:
             nonce_store = _default_store()
         named_store: str | NonceStore | None = None
-        self._own_store: NonceStoreProtocol | None = None
+        self._own_store: OwnStore | None = None
         if isinstance(nonce_store, (str, NonceStore)):
             named_store = nonce_store
         else:
-            self._own_store = _checked_store(nonce_store)
+            self._own_store = OwnStore(nonce_store)
         self.app = app
         self._layer = Layer(
             trust=trust,
@@ -175,7 +150,6 @@ class MCPIdentityMiddleware:
             budget=budget,
         )
         self._warned = float("-inf")
-        self._claims: set[asyncio.Task[bool]] = set()
         if dev:
             text = (
                 "dev=True: after a restart of this server, a request can be used a second time; "
@@ -224,7 +198,7 @@ class MCPIdentityMiddleware:
                 elif state == _OFFLOAD:
                     state = await asyncio.get_running_loop().run_in_executor(None, judgement.poll)
                 elif state == _CLAIM:
-                    state = await self._claim(judgement)
+                    state = await _claim(self._own_store, judgement)
                 elif state == _WAIT:
                     state = await _wait(judgement)
                 else:
@@ -304,50 +278,6 @@ class MCPIdentityMiddleware:
             logger.info("refused %r %r with %s", scope["method"], path, line or refusal[0])
         await _respond(scope, refusal, send)
 
-    async def _claim(self, judgement: Judgement) -> int:
-        """Asks the application's own store. An answer that is not clear refuses the request."""
-        key_id, nonce, until = judgement.take_claim()
-        store = self._own_store
-        try:
-            answer = await self._ask(store, key_id, nonce, until)
-            floor = store.floor  # type: ignore[union-attr]
-            if type(answer) is not bool:
-                why = f"claim returned {type(answer).__name__}, not bool"
-            elif type(floor) is not int:
-                why = f"floor is {type(floor).__name__}, not int"
-            elif not -(2**62) < floor < 2**62:
-                why = "floor is no time in Unix seconds"
-            else:
-                return judgement.answer_claim(answer, floor)
-        except Exception as error:
-            logger.debug("the store's claim failed", exc_info=True)
-            why = f"claim failed: {type(error).__name__}"
-        return judgement.answer_claim(False, 0, f"the application's own store: {why}")
-
-    async def _ask(self, store: Any, key_id: str, nonce: str, until: int) -> Any:
-        task = asyncio.ensure_future(store.claim(key_id, nonce, until))
-        # The loop keeps only weak references to tasks.
-        self._claims.add(task)
-        task.add_done_callback(self._claim_ended)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=_CLAIM_BUDGET)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not done:
-            # A store that does not let itself be cancelled must not hold the request.
-            task.cancel()
-            raise TimeoutError
-        if task.cancelled():
-            raise TimeoutError
-        return task.result()
-
-    def _claim_ended(self, task: asyncio.Task[bool]) -> None:
-        self._claims.discard(task)
-        if not task.cancelled():
-            # An exception that nothing waits for is not reported by the loop.
-            task.exception()
-
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["mcp_identity"] = None
         if not self._layer.is_endpoint(scope):
@@ -388,6 +318,12 @@ async def _wait(judgement: Judgement) -> int:
     return judgement.poll()
 
 
+async def _claim(store: OwnStore | None, judgement: Judgement) -> int:
+    """Asks the application's own store, which a judgement does only if there is one."""
+    assert store is not None
+    return judgement.answer_claim(*await store.claim(*judgement.take_claim()))
+
+
 def _resolve(future: asyncio.Future[None]) -> None:
     # The request may have been cancelled.
     if not future.done():
@@ -423,20 +359,6 @@ def _default_store() -> str:
             'nonce_store="sqlite:nonces.db"'
         )
     return store
-
-
-def _checked_store(store: Any) -> NonceStoreProtocol:
-    if isinstance(store, type) or not callable(getattr(store, "claim", None)):
-        raise TypeError(
-            "nonce_store is a URL, a store of this package, or an object with claim and floor, not "
-            f"{store.__name__ if isinstance(store, type) else type(store).__name__}"
-        )
-    if not hasattr(store, "floor"):
-        raise TypeError(
-            f"nonce_store: {type(store).__name__} has no floor, the time up to which it may have "
-            "forgotten nonces"
-        )
-    return store  # type: ignore[no-any-return]
 
 
 def _several(name: str, texts: Iterable[str]) -> list[str]:
