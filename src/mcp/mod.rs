@@ -16,5 +16,6 @@ pub mod name_forms;
 mod name_pattern;
 pub mod pattern;
 mod percent;
+pub mod setting;
 pub mod tools;
 mod uri;

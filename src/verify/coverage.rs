@@ -7,11 +7,13 @@
 use std::borrow::Cow;
 
 use crate::base::component::Component;
+use crate::mcp::setting::{self, SettingError, SettingSyntax};
 use crate::message::Head;
 use crate::profile::Profile;
+use crate::secret::description;
 
 use super::covered::shown;
-use super::rejection::{Code, Rejection, Step};
+use super::rejection::{Code, Rejection, Step, chain};
 
 /// Changes of an operator to the components that a profile demands.
 ///
@@ -37,6 +39,24 @@ pub struct CoverageOverrides {
 }
 
 impl CoverageOverrides {
+    /// Reads the settings `require` and `allow_uncovered`: names of components.
+    ///
+    /// # Errors
+    /// [`SettingError`] for a text that is not the name of a component of a request, and for a value
+    /// that [`check`](Self::check) refuses.
+    pub fn parse(
+        profile: &Profile,
+        (require, allow_uncovered): (&[String], &[String]),
+        syntax: &dyn SettingSyntax,
+    ) -> Result<Self, SettingError> {
+        let changes = CoverageOverrides {
+            require: names(syntax, "require", require)?,
+            allow_uncovered: names(syntax, "allow_uncovered", allow_uncovered)?,
+        };
+        changes.check(profile).map_err(|error| error.in_setting(syntax))?;
+        Ok(changes)
+    }
+
     /// Checks that each override has an effect under `profile`, and leaves a signature that says
     /// something. An operator who sets one expects an effect.
     ///
@@ -101,6 +121,96 @@ pub enum OverrideError {
         /// The components that may stay uncovered, with `NAME` for any rest of a name.
         relaxable: Vec<String>,
     },
+}
+
+impl OverrideError {
+    /// Returns the error with the setting in which the override stands.
+    fn in_setting(&self, syntax: &dyn SettingSyntax) -> SettingError {
+        const RELAXES: &str = "allow_uncovered";
+        let (why, nothing) = (self.to_string(), SettingError::without_effect);
+        match self {
+            OverrideError::RequiredAnyway { name, .. } => nothing(syntax, ("require", name), &why),
+            OverrideError::Essential { name } => {
+                SettingError::new(format!("{}: {why}", syntax.written(&[(RELAXES, name)])))
+            }
+            OverrideError::Contradicted { name } => {
+                let why = format!("{} demands it", syntax.name("require"));
+                nothing(syntax, (RELAXES, name), &why)
+            }
+            OverrideError::NotRequired { name, relaxable, .. } => {
+                let error = nothing(syntax, (RELAXES, name), &why);
+                match relaxable.is_empty() {
+                    true => error,
+                    false => {
+                        error.with_hint(format!("what can stay uncovered: {}", relaxable.join(" ")))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the component in `text`, a value of `setting`. Refuses components that no request has, such
+/// as `@status`.
+///
+/// # Errors
+/// [`SettingError`] if there is no such component.
+pub fn component(
+    syntax: &dyn SettingSyntax,
+    setting: &str,
+    text: &str,
+) -> Result<Component<'static>, SettingError> {
+    let written = syntax.written(&[(setting, &setting::shown(text))]);
+    let component = Component::parse(text).and_then(|component| {
+        component.check()?;
+        Ok(component.into_owned())
+    });
+    let component = component.map_err(|error| {
+        let failure = SettingError::new(format!("{written}: {}", chain(&error)));
+        match text.split_once(';') {
+            // The quotes are missing, because a shell has removed them.
+            Some((name, rest)) if !name.starts_with('"') => {
+                let quoted = format!("\"{}\";{rest}", name.to_ascii_lowercase());
+                let written = syntax.written(&[(setting, &quoted)]);
+                failure.with_hint(format!("with quotes around the name: {written}"))
+            }
+            _ => failure
+                .with_hint("such as x-request-id, @authority or '\"@query-param\";name=\"q\"'"),
+        }
+    })?;
+    match component.name().split_once('*') {
+        Some((family, _)) => {
+            let each = syntax.written(&[(setting, &format!("{family}NAME"))]);
+            Err(SettingError::new(format!("{written}: it takes one name, without a *"))
+                .with_hint(format!("each by its name: {each}")))
+        }
+        None => Ok(component),
+    }
+}
+
+/// Reads names of components. An identifier with parameters is refused, because it covers only a
+/// part of the component.
+///
+/// # Errors
+/// [`SettingError`] for the first text that is not the name of a component of a request. A text that
+/// may be a secret is refused too, because these names reach logs and clients.
+pub fn names(
+    syntax: &dyn SettingSyntax,
+    setting: &str,
+    texts: &[String],
+) -> Result<Vec<String>, SettingError> {
+    let name = |text: &String| match component(syntax, setting, text)? {
+        _ if description(text).is_some() => {
+            let (name, text) = (syntax.name(setting), setting::shown(text));
+            Err(SettingError::new(format!("{name}: {text} is no component")))
+        }
+        component if component.is_plain() => Ok(component.name().to_owned()),
+        _ => Err(SettingError::new(format!(
+            "{}: only a component without parameters counts as covered",
+            syntax.written(&[(setting, text)])
+        ))),
+    };
+    texts.iter().map(name).collect()
 }
 
 /// Judges coverage by a signature with this label and these components, for a request with this

@@ -9,6 +9,7 @@ mod bodies;
 mod examples;
 mod modes;
 mod normal_targets;
+mod policy;
 mod readiness;
 mod refusals;
 mod replays;

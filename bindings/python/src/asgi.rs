@@ -8,7 +8,7 @@ use http::{Extensions, StatusCode};
 use mcpid::clock::SystemClock;
 use mcpid::message::RequestTarget;
 use mcpid::message::target::{Origins, is_loopback};
-use mcpid::tower::{Budget, REFUSED, SessionBindings, VerifyLayer, error_response};
+use mcpid::tower::{Budget, REFUSED, RefuseWith, SessionBindings, VerifyLayer, error_response};
 use mcpid::verify::ReplayCheck;
 use mcpid::verify::rejection::chain;
 use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
@@ -21,13 +21,13 @@ use crate::fields::header_line;
 use crate::future::lock;
 use crate::judgement::Judgement;
 use crate::mcp_identity::MCPIdentity;
-use crate::policy::{self, EndpointPath};
+use crate::policy::{self, EndpointPath, KeywordSyntax, setting_error};
 use crate::protocol_store::ProtocolStore;
 use crate::scope::{
     ReadHead, bytes_of_scope, header_lines, poses_as_ours, read_head, required_text, text_of_scope,
     without_ours,
 };
-use crate::settings::{RuleChanges, Trust, VerifierSettings};
+use crate::settings::{RuleChanges, Trust, VerifierSettings, profile as named_profile};
 use crate::store;
 use crate::trust_watch::{self, TrustWatch};
 
@@ -80,10 +80,12 @@ impl Layer {
         budget: Option<usize>,
     ) -> PyResult<Self> {
         let wrong = |why: String| PyValueError::new_err(why);
-        let (modes, mut remarks) = policy::modes(mode, &strict, &permissive)?;
-        let (touch, of_touch) = policy::touch(&touch, &strict, &permissive)?;
-        remarks.extend(of_touch);
-        let refuse_with = policy::refuse_with(refuse_with, realm)?;
+        let policy =
+            policy::front_policy(mode, [&strict, &permissive, &touch], &named_profile(profile)?)?;
+        let remarks = policy.remarks.iter().map(|(setting, remark)| format!("{setting}: {remark}"));
+        let mut remarks: Vec<String> = remarks.collect();
+        let refuse_with = RefuseWith::parse(refuse_with, realm, &KeywordSyntax)
+            .map_err(|error| setting_error(&error))?;
         let endpoint = path.map(EndpointPath::new).transpose()?;
         policy::target_prefix(&target_prefix)?;
         let is_default = trust.is_none();
@@ -118,8 +120,8 @@ impl Layer {
         let verifier = settings.verifier(clock.clone(), replay.clone());
         let mut layer = VerifyLayer::new(verifier)
             .map_err(|error| wrong(chain(&error)))?
-            .with_learning_modes(modes)
-            .with_touch(touch)
+            .with_learning_modes(policy.modes)
+            .with_touch(policy.touch)
             .map_err(|error| wrong(format!("touch: {}", chain(&error))))?
             .with_sessions(Arc::new(SessionBindings::default()))
             .with_refusals(refuse_with)

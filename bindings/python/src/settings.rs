@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mcpid::base::Component;
 use mcpid::clock::Clock;
 use mcpid::key::format;
 use mcpid::key::trust::{Registry, TrustFile};
@@ -11,7 +10,7 @@ use mcpid::message::target::{Origin, Origins};
 use mcpid::nonce::Retention;
 use mcpid::profile::Profile;
 use mcpid::secret::{description, quoted};
-use mcpid::verify::coverage::{CoverageOverrides, OverrideError};
+use mcpid::verify::coverage::CoverageOverrides;
 use mcpid::verify::rejection::chain;
 use mcpid::verify::{DEFAULT_MAX_BODY, ReplayCheck, Verifier};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -20,6 +19,7 @@ use pyo3::types::PyString;
 
 use crate::errors::{trust_error, value_error};
 use crate::keys::PublicKey;
+use crate::policy::{KeywordSyntax, setting_error};
 
 /// The longest window, in seconds: ten years, which keeps sums of times far from overflow.
 const LONGEST_WINDOW: i64 = 3650 * 86_400;
@@ -132,51 +132,6 @@ fn several<'py>(
     }
 }
 
-/// Returns the components that are to be covered too, and those that need not be.
-fn overrides(profile: &Profile, changes: &RuleChanges) -> PyResult<CoverageOverrides> {
-    let overrides = CoverageOverrides {
-        require: names("require", &changes.require)?,
-        allow_uncovered: names("allow_uncovered", &changes.allow_uncovered)?,
-    };
-    overrides.check(profile).map_err(|error| {
-        let (setting, name) = match &error {
-            OverrideError::RequiredAnyway { name, .. } => ("require", name),
-            OverrideError::Essential { name }
-            | OverrideError::Contradicted { name }
-            | OverrideError::NotRequired { name, .. } => ("allow_uncovered", name),
-            other => return value_error(other),
-        };
-        PyValueError::new_err(format!("{setting}=[{}] cannot be used: {error}", quoted(name)))
-    })?;
-    Ok(overrides)
-}
-
-/// Reads names of components. An identifier with parameters covers only a part of its component.
-fn names(setting: &str, texts: &[String]) -> PyResult<Vec<String>> {
-    let wrong = |text: &str, why: &str| {
-        PyValueError::new_err(match description(text) {
-            Some(described) => format!("{setting}: {described} is no component"),
-            None => format!("{setting} {text:?}: {why}"),
-        })
-    };
-    let name = |text: &String| {
-        // The names of components reach logs and clients.
-        if description(text).is_some() {
-            return Err(wrong(text, ""));
-        }
-        let component = Component::parse(text).and_then(|component| {
-            component.check()?;
-            Ok(component.into_owned())
-        });
-        let component = component.map_err(|error| wrong(text, &chain(&error)))?;
-        match component.is_plain() && !component.name().contains('*') {
-            true => Ok(component.name().to_owned()),
-            false => Err(wrong(text, "one name is wanted, without parameters and without *")),
-        }
-    };
-    texts.iter().map(name).collect()
-}
-
 /// The settings of a verifier, except its clock and its nonce store.
 #[derive(Clone)]
 pub(crate) struct VerifierSettings {
@@ -223,7 +178,9 @@ impl VerifierSettings {
         }
         profile.window.max_age = window.or(profile.window.max_age);
         profile.window.max_skew = ahead.unwrap_or(profile.window.max_skew);
-        let overrides = overrides(&profile, changes)?;
+        let overrides = (&*changes.require, &*changes.allow_uncovered);
+        let overrides = CoverageOverrides::parse(&profile, overrides, &KeywordSyntax)
+            .map_err(|error| setting_error(&error))?;
         let origins = origins(origin)?;
         let registry = Arc::new(trust.load()?);
         let max_body = max_body.unwrap_or(DEFAULT_MAX_BODY);

@@ -52,14 +52,14 @@ LOUD = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
         ({"origin": [ORIGIN, "http://192.168.0.7"]}, "dev=True is for servers on loopback"),
         ({"origin": "d4ee72dbf913584ad5b6d8f1f769f8ad"}, "origin (32 characters, looks like a key"),
         ({"nonce_store": "sqlite:nonces.db", "dev": True}, "dev=True would change nothing"),
-        ({"require": ["@method"]}, 'require=["@method"] cannot be used: the profile mcp always'),
-        ({"require": ["mcp-*"]}, 'require "mcp-*": one name is wanted'),
-        ({"require": ["a b"]}, 'require "a b": '),
+        ({"require": ["@method"]}, 'require=["@method"] would change nothing: the profile mcp always'),
+        ({"require": ["mcp-*"]}, 'require=["mcp-*"]: it takes one name, without a *'),
+        ({"require": ["a b"]}, 'require=["a b"]: '),
         ({"allow_uncovered": ["@target-uri"]}, "without it a signature says nothing"),
         ({"allow_uncovered": ["date"]}, "the profile mcp does not require it"),
         (
             {"require": ["mcp-name"], "allow_uncovered": ["mcp-name"]},
-            "it is required too",
+            'allow_uncovered=["mcp-name"] would change nothing: require demands it',
         ),
     ],
 )

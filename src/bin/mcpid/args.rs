@@ -13,6 +13,7 @@ mod authz;
 mod connect;
 pub(crate) mod coverage_flags;
 mod environment;
+pub(crate) mod flag_syntax;
 mod front_flags;
 mod gateway;
 mod gateway_flags;

@@ -18,13 +18,14 @@ use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia, LoopbackAccess, StdioEnd};
 use mcpid::key::source::EXEC;
 use mcpid::key::{PublicKey, format, trust};
+use mcpid::mcp::setting::Restricting;
 use mcpid::message::target::Origin;
 use mcpid::net::{DialRoute, Dialer, ListenAddress, Listener, Server, ServerLimits};
 use mcpid::sign::{Nonce, Signer};
 use rand::rngs::SysRng;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::pattern_flag::{self, Restricted};
+use crate::args::pattern_flag;
 use crate::args::{ConfirmVia, ConnectArgs, OutputArgs, Ttl, values};
 use crate::cmd::audit::{open, witnessing};
 use crate::input::files;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     // Flags, keyfile, log file and TLS roots are checked before a person is asked for a passphrase.
     // The audit log and the witnesses are opened after that.
     let plan = ConnectPlan::of(args)?;
-    let confirm = restricting("--confirm", &args.confirm, ui)?;
+    let confirm = restricting("confirm", &args.confirm, ui)?;
     let touch = TouchFlags::read(args, ui)?;
     let signing_key = RequestKey::find(&args.signing_key)?;
     signing_key.check_kind(&args.profile.profile())?;
@@ -244,13 +245,13 @@ fn bad_url(url: &str, why: &str) -> Failure {
     }
 }
 
-/// Reads the patterns of `--confirm` or `--touch`.
-fn restricting(flag: &str, texts: &[String], ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
+/// Reads the patterns of the flag `name`: `confirm` or `touch`.
+fn restricting(name: &str, texts: &[String], ui: &mut Ui) -> Result<ConfirmPolicy, Failure> {
     let mut rules = ConfirmPolicy::default();
     for text in texts {
-        match pattern_flag::restricting(flag, text, ui)? {
-            Restricted::Destructive => rules.add_destructive(),
-            Restricted::Pattern(pattern) => rules.add_pattern(pattern),
+        match pattern_flag::restricting(name, text, ui)? {
+            Restricting::Destructive => rules.add_destructive(),
+            Restricting::Pattern(pattern) => rules.add_pattern(pattern),
         }
     }
     Ok(rules)

@@ -10,10 +10,11 @@ use mcpid::audit::note::{MAX_NOTE, Note, NoteKey, NoteKeyKind};
 use mcpid::audit::{Durability, Folder, Log, LogSettings, Policy, Recorder};
 use mcpid::clock::Clock;
 use mcpid::mcp::pattern::Pattern;
-use mcpid::verify::coverage::CoverageOverrides;
+use mcpid::mcp::setting::Restricting;
+use mcpid::verify::coverage::{self, CoverageOverrides};
 
-use crate::args::coverage_flags;
-use crate::args::pattern_flag::{self, Restricted};
+use crate::args::flag_syntax::FlagSyntax;
+use crate::args::pattern_flag;
 use crate::args::{
     AuditArgs, AuditFolder, AuditKeyArgs, AuditPins, AuditPolicy, AuditSync, ProfileName,
 };
@@ -63,7 +64,7 @@ fn key_flags(args: &AuditArgs) -> LogKeyFlags<'_> {
 /// Prints the library's remarks on the redaction rules.
 pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
     for rule in &args.audit_redact {
-        pattern_flag::remark("--audit-redact", rule.pattern(), ui);
+        pattern_flag::remark("audit_redact", rule.pattern(), ui);
     }
 }
 
@@ -159,8 +160,12 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
         window: args.window.map(i64::from),
         ahead: args.ahead.map(i64::from),
         changes: CoverageOverrides {
-            require: coverage_flags::names("--require", &args.require)?,
-            allow_uncovered: coverage_flags::names("--allow-uncovered", &args.allow_uncovered)?,
+            require: coverage::names(&FlagSyntax, "require", &args.require)?,
+            allow_uncovered: coverage::names(
+                &FlagSyntax,
+                "allow_uncovered",
+                &args.allow_uncovered,
+            )?,
         },
         origins: verifier::origins(&args.origin)?,
         touch: touched(&args.touch_rule, ui)?,
@@ -175,9 +180,9 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
 /// Reads the patterns of requests that must have a touch. Which tools are destructive is not in a
 /// log.
 fn touched(texts: &[String], ui: &mut Ui) -> Result<Vec<Pattern>, Failure> {
-    let read = |text: &String| match pattern_flag::restricting("--touch", text, ui)? {
-        Restricted::Pattern(pattern) => Ok(pattern),
-        Restricted::Destructive => {
+    let read = |text: &String| match pattern_flag::restricting("touch", text, ui)? {
+        Restricting::Pattern(pattern) => Ok(pattern),
+        Restricting::Destructive => {
             let message = "--touch destructive: a log does not hold the list of tools";
             Err(Failure::usage(message).hint("--touch 'tools/call:delete_*'"))
         }

@@ -7,8 +7,10 @@ use mcpid::connect::Bridge;
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::key::SignByTouch;
 use mcpid::key::source::SSH_AGENT;
+use mcpid::tower::check_touch_profile;
 
 use super::restricting;
+use crate::args::flag_syntax::FlagSyntax;
 use crate::args::{ConnectArgs, Ttl};
 use crate::keys::touch_key;
 use crate::output::failure::Failure;
@@ -65,15 +67,12 @@ impl TouchFlags {
     /// A pattern can match nothing, the profile knows no security keys, no time would be left for a
     /// touch, or the key is not found or no security key.
     pub(super) fn read(args: &ConnectArgs, ui: &mut Ui) -> Result<Option<Self>, Failure> {
-        let rules = restricting("--touch", &args.touch, ui)?;
+        let rules = restricting("touch", &args.touch, ui)?;
         if rules.is_empty() {
             return Ok(None);
         }
         let profile = args.profile.profile();
-        if profile.security_keys.is_empty() {
-            let message = format!("--touch: the profile {} knows no security keys", profile.name);
-            return Err(Failure::usage(message).hint("--profile mcp"));
-        }
+        check_touch_profile(&profile, &FlagSyntax)?;
         check_life(args)?;
         // `--touch` requires this flag.
         let key = touch_key::find(args.touch_key.as_deref().unwrap_or(Path::new(SSH_AGENT)))?;

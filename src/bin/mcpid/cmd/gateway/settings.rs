@@ -127,7 +127,7 @@ impl GatewaySettings {
             .hint(format!("--trusted-proxy {proxy}")));
         }
         endpoint_is_normal(&profile, config.paths.endpoint())?;
-        policy::apply(args, (command, &profile), &mut config, ui)?;
+        policy::apply(args, &profile, &mut config, ui)?;
         let needs_admin = [
             ("--allow-remote-admin", args.allow_remote_admin),
             ("--admin-host", !args.admin_host.is_empty()),

@@ -29,7 +29,7 @@ const MAX_KEY_FILE_BYTES: u32 = 1024 * 1024;
 /// Adds the key, and prints its id.
 pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = files::trust(args.trust.as_deref())?;
-    let patterns = args.allow.iter().map(|text| pattern_flag::granting("--allow", text, ui));
+    let patterns = args.allow.iter().map(|text| pattern_flag::granting("allow", text, ui));
     let patterns: Vec<Pattern> = patterns.collect::<Result<_, _>>()?;
     let kid = args.kid.as_deref();
     let found = match &args.key {

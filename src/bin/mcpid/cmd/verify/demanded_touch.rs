@@ -2,11 +2,12 @@
 
 use mcpid::mcp::body::{self, Reading, Scope};
 use mcpid::mcp::pattern::Pattern;
+use mcpid::mcp::setting::Restricting;
 use mcpid::message::Head;
 use mcpid::profile::{NamedProfile, Profile};
 use mcpid::verify::{JudgedBody, Rejection};
 
-use crate::args::pattern_flag::{self, Restricted};
+use crate::args::pattern_flag;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
@@ -27,9 +28,9 @@ impl DemandedTouch {
             let message = format!("--touch: the profile {} knows no touches", profile.name);
             return Err(Failure::usage(message).hint(format!("--profile {}", names.join(" or "))));
         }
-        let read = |text: &String| match pattern_flag::restricting("--touch", text, ui)? {
-            Restricted::Pattern(pattern) => Ok(pattern),
-            Restricted::Destructive => Err(Failure::usage(
+        let read = |text: &String| match pattern_flag::restricting("touch", text, ui)? {
+            Restricting::Pattern(pattern) => Ok(pattern),
+            Restricting::Destructive => Err(Failure::usage(
                 "--touch destructive needs a server's list of tools, and a capture has none",
             )
             .hint("--touch 'tools/call:*'")),

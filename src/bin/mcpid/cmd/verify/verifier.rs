@@ -11,7 +11,7 @@ use mcpid::verify::{DEFAULT_MAX_BODY, ReplayCheck, Verifier};
 use serde_json::value::RawValue;
 
 use crate::args::VerifierArgs;
-use crate::args::coverage_flags;
+use crate::args::flag_syntax::FlagSyntax;
 use crate::input::captures::hex;
 use crate::keys::trust_file;
 use crate::output::exit::Exit;
@@ -40,7 +40,8 @@ impl VerifierSettings {
             max_age: args.window.map(i64::from).or(max_age),
             max_skew: args.ahead.map_or(max_skew, i64::from),
         };
-        let changes = coverage_flags::demands(&profile, &args.require, &args.allow_uncovered)?;
+        let changes = (&*args.require, &*args.allow_uncovered);
+        let changes = CoverageOverrides::parse(&profile, changes, &FlagSyntax)?;
         let origins = origins(&args.origin)?;
         let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let registry = trust_file::registry(&args.trust, ui)?;
