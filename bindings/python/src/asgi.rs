@@ -103,14 +103,13 @@ impl Layer {
             read => read?,
         };
         let clock = Arc::new(SystemClock);
-        let retention = settings.retention();
         if dev {
             check_dev(settings.origins(), nonce_store)?;
         }
         let mut store_warnings = Arc::default();
         let store: Arc<dyn mcpid::nonce::NonceStore> = match nonce_store {
             Some(named) => {
-                let opened = store::open_with_warnings(py, named, retention, dev)?;
+                let opened = store::open_for(py, named, &settings, dev)?;
                 store_warnings = opened.warnings;
                 opened.store
             }

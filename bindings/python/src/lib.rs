@@ -11,7 +11,8 @@
 //! - `request`: requests as Python programs hold them.
 //! - `sign`: makes signatures.
 //! - `settings`: the settings that every verifier has.
-//! - `store`: nonce stores; `protocol_store` is one that an application writes in Python.
+//! - `store`: nonce stores; `protocol_store` is one that an application writes in Python, and
+//!   `one_process` keeps stores in memory to one worker of a server.
 //! - `verify`: judges requests, and shows what signatures claim.
 
 use pyo3::prelude::*;
@@ -25,6 +26,7 @@ mod future;
 mod judgement;
 mod keys;
 mod mcp_identity;
+mod one_process;
 mod policy;
 mod protocol_store;
 mod request;

@@ -3,7 +3,6 @@
 //! A store is opened by its first user, because it has to know for how long its users need nonces to
 //! be kept.
 
-use std::env;
 use std::sync::{Arc, Mutex};
 
 use mcpid::block_on;
@@ -21,6 +20,8 @@ use rand::rngs::SysRng;
 
 use crate::errors::shown_path;
 use crate::future::lock;
+use crate::one_process::{another_worker, several_workers};
+use crate::settings::VerifierSettings;
 use crate::store_password::password;
 
 /// A store of used nonces, by its URL: `memory:`, `sqlite:PATH`, `redis://HOST…`.
@@ -44,7 +45,7 @@ struct OpenedStore {
 }
 
 /// Used nonces in the memory of this process, forgotten when it ends. For servers of one process:
-/// refused if `WEB_CONCURRENCY` says that there are more.
+/// refused if `WEB_CONCURRENCY` says that there are more, and in the second worker of a server.
 ///
 /// For some seconds after its start, a strict server with such a store answers 503, because an
 /// earlier process may have accepted the same requests.
@@ -124,8 +125,8 @@ impl NonceStore {
         retention: Retention,
         dev: bool,
     ) -> Result<Arc<dyn mcpid::nonce::NonceStore>, StoreFailure> {
-        if let StoreUrl::Memory { .. } = self.url {
-            one_process()?;
+        if let (StoreUrl::Memory { .. }, Some(why)) = (&self.url, several_workers()) {
+            return Err(StoreFailure::Setting(why));
         }
         let mut opened = lock(&self.opened);
         let store = match &*opened {
@@ -214,8 +215,15 @@ impl From<StoreFailure> for PyErr {
     }
 }
 
-/// Returns the engine's store that `store` names: a URL or a handle. It is registered for
-/// `retention`. With `dev`, a store in memory begins without a floor.
+/// An open store, and the warnings about its servers, each once.
+pub(crate) struct OpenStore {
+    pub(crate) store: Arc<dyn mcpid::nonce::NonceStore>,
+    pub(crate) warnings: Arc<Mutex<Vec<String>>>,
+}
+
+/// Returns the engine's store that `store` names: a URL or a handle. It is registered for the
+/// retention that a verifier with `settings` needs. With `dev`, a store in memory begins without a
+/// floor.
 ///
 /// # Errors
 /// `ValueError` for a text that is no URL of a store and for a store in memory where there are
@@ -223,26 +231,7 @@ impl From<StoreFailure> for PyErr {
 pub(crate) fn open_for(
     py: Python<'_>,
     store: &Bound<'_, PyAny>,
-    retention: Retention,
-    dev: bool,
-) -> PyResult<Arc<dyn mcpid::nonce::NonceStore>> {
-    Ok(open_with_warnings(py, store, retention, dev)?.store)
-}
-
-/// An open store, and the warnings about its servers, each once.
-pub(crate) struct OpenStore {
-    pub(crate) store: Arc<dyn mcpid::nonce::NonceStore>,
-    pub(crate) warnings: Arc<Mutex<Vec<String>>>,
-}
-
-/// Works as [`open_for`], and returns the warnings too.
-///
-/// # Errors
-/// As for [`open_for`].
-pub(crate) fn open_with_warnings(
-    py: Python<'_>,
-    store: &Bound<'_, PyAny>,
-    retention: Retention,
+    settings: &VerifierSettings,
     dev: bool,
 ) -> PyResult<OpenStore> {
     let named;
@@ -261,6 +250,12 @@ pub(crate) fn open_with_warnings(
         }
     };
     let handle = handle.get();
+    if let StoreUrl::Memory { .. } = handle.url
+        && let Some(why) = another_worker(py, settings.origins())?
+    {
+        return Err(PyValueError::new_err(why));
+    }
+    let retention = settings.retention();
     // Redis servers answer within two seconds, if they answer.
     let store = py.detach(|| handle.attach(retention, dev))?;
     Ok(OpenStore { store, warnings: Arc::clone(&handle.warnings) })
@@ -272,20 +267,6 @@ pub(crate) fn is_memory(store: &Bound<'_, PyAny>) -> bool {
         (Ok(handle), _) => matches!(handle.get().url, StoreUrl::Memory { .. }),
         (_, Ok(url)) => url.to_str().is_ok_and(|url| url.starts_with("memory:")),
         _ => false,
-    }
-}
-
-/// Refuses a store in memory in one of several worker processes: each of them would accept the same
-/// request once.
-fn one_process() -> Result<(), StoreFailure> {
-    const VARIABLE: &str = "WEB_CONCURRENCY";
-    let workers = env::var(VARIABLE).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    match workers {
-        Some(workers) if workers > 1 => Err(StoreFailure::Setting(format!(
-            "nonce_store: a store in memory is for one process, and {VARIABLE} is {workers}: each \
-             of them would accept a request once; such as nonce_store=\"sqlite:nonces.db\""
-        ))),
-        _ => Ok(()),
     }
 }
 

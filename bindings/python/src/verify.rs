@@ -75,9 +75,7 @@ impl Verifier {
                     "nonce_store and now: nonces of a past time cannot be claimed",
                 ));
             }
-            Some(store) => {
-                ReplayCheck::Claim(store::open_for(py, store, settings.retention(), false)?)
-            }
+            Some(store) => ReplayCheck::Claim(store::open_for(py, store, &settings, false)?.store),
         };
         Ok(Verifier { verifier: settings.verifier(clock, replay) })
     }

@@ -275,3 +275,18 @@ def test_two_workers_accept_a_nonce_once(key, tmp_path, settled_store):
                 assert sorted(answers) == [200] + [403] * 7
     finally:
         server.close()
+
+
+def test_a_second_worker_with_a_store_in_memory_is_refused(key, tmp_path):
+    server = Server(WORKERS, key, tmp_path, "memory:")
+    try:
+        until = time.monotonic() + 60
+        while "another worker of this server has one" not in server.log():
+            assert time.monotonic() < until and server.process.poll() is None, server.log()
+            time.sleep(0.1)
+        server.wait(key)
+        for _ in range(5):
+            wire = server.signed(key)
+            assert sorted(server.ask(wire)[0] for _ in range(4)) == [200] + [403] * 3
+    finally:
+        server.close()

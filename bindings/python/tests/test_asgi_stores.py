@@ -1,10 +1,6 @@
 """Nonce stores: one nonce is fresh once, and a store that cannot tell refuses."""
 
 import asyncio
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from contextlib import nullcontext
@@ -189,47 +185,6 @@ def test_no_class_and_no_half_a_store_is_a_store(key):
             guarded(key, nonce_store=store)
 
 
-def test_a_nonce_in_sqlite_is_fresh_once_in_two_processes(key, settled_store):
-    url = settled_store
-    script = textwrap.dedent(
-        f"""
-        import asyncio, sys
-        sys.path.insert(0, {os.path.dirname(__file__)!r})
-        from asgi_harness import *
-        from mcpid_attest import PublicKey
-        app = MCPIdentityMiddleware(
-            echo, {url!r}, origin=ORIGIN, trust=PublicKey.parse({key.did!r})
-        )
-        print("ready", flush=True)
-        for line in sys.stdin:
-            wire = Wire(headers=eval(line))
-            print(ask(app, wire).status, flush=True)
-        """
-    )
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdout.readline() == "ready\n"
-        for _ in range(20):
-            wire = Wire().signed(key)
-            for worker in workers:
-                worker.stdin.write(f"{wire.headers!r}\n")
-                worker.stdin.flush()
-            assert sorted(w.stdout.readline() for w in workers) == ["200\n", "403\n"]
-    finally:
-        for worker in workers:
-            worker.stdin.close()
-            worker.wait(10)
-
-
 def test_a_nonce_is_fresh_once_in_64_threads(key, tmp_path):
     # A trusted key that is younger than the store: dev removes the floor.
     app = guarded(key)
@@ -248,41 +203,6 @@ def test_a_nonce_is_fresh_once_in_64_threads(key, tmp_path):
         for thread in threads:
             thread.join()
         assert sorted(statuses) == [200] + [403] * 63
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("url", ["memory:", "sqlite:nonces.db"])
-def test_a_store_that_was_opened_before_a_fork_is_refused_in_the_child(
-    key, url, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    app = guarded(key, nonce_store=NonceStore.open(url), mode="permissive")
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            started = time.monotonic()
-            identity = ask(app, Wire().signed(key)).scope["mcp_identity"]
-            quick = time.monotonic() - started < 1.5
-            os.write(write, f"{identity.status} {quick}".encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as told:
-        assert told.read() == "unavailable True"
-    os.waitpid(child, 0)
-
-
-def test_a_memory_store_is_for_one_process(key, monkeypatch):
-    monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    for store in (InMemoryNonceStore(), "memory:", NonceStore.open("memory:?max=100")):
-        with pytest.raises(ValueError, match="WEB_CONCURRENCY is 4"):
-            guarded(key, nonce_store=store, dev=False)
-    monkeypatch.setenv("WEB_CONCURRENCY", "1")
-    guarded(key, dev=False)
-    monkeypatch.setenv("WEB_CONCURRENCY", "many")
-    guarded(key, dev=False)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -363,7 +363,7 @@ class NonceStore:
 
 @final
 class InMemoryNonceStore(NonceStore):
-    """Used nonces in the memory of this process, forgotten when it ends."""
+    """Used nonces in the memory of this process, forgotten when it ends. For servers of one process."""
 
     def __new__(cls, max: int | None = None) -> InMemoryNonceStore: ...
 

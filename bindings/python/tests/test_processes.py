@@ -1,0 +1,159 @@
+"""Several processes: workers that share a store, and what a forked child may do."""
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from asgi_harness import ORIGIN, Wire, ask, echo, guarded
+
+from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware, NonceStore, Verifier
+
+pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
+
+
+def test_a_nonce_in_sqlite_is_fresh_once_in_two_processes(key, settled_store):
+    url = settled_store
+    script = textwrap.dedent(
+        f"""
+        import asyncio, sys
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        from asgi_harness import *
+        from mcpid_attest import PublicKey
+        app = MCPIdentityMiddleware(
+            echo, {url!r}, origin=ORIGIN, trust=PublicKey.parse({key.did!r})
+        )
+        print("ready", flush=True)
+        for line in sys.stdin:
+            wire = Wire(headers=eval(line))
+            print(ask(app, wire).status, flush=True)
+        """
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n"
+        for _ in range(20):
+            wire = Wire().signed(key)
+            for worker in workers:
+                worker.stdin.write(f"{wire.headers!r}\n")
+                worker.stdin.flush()
+            assert sorted(w.stdout.readline() for w in workers) == ["200\n", "403\n"]
+    finally:
+        for worker in workers:
+            worker.stdin.close()
+            worker.wait(10)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("url", ["memory:", "sqlite:nonces.db"])
+def test_a_store_that_was_opened_before_a_fork_is_refused_in_the_child(
+    key, url, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    app = guarded(key, nonce_store=NonceStore.open(url), mode="permissive")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            started = time.monotonic()
+            identity = ask(app, Wire().signed(key)).scope["mcp_identity"]
+            quick = time.monotonic() - started < 1.5
+            os.write(write, f"{identity.status} {quick}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as told:
+        assert told.read() == "unavailable True"
+    os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_key_signs_on_both_sides_of_a_fork(key):
+    """Parent and child never use the same nonce."""
+    first = Wire().signed(key)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write, repr([Wire().signed(key).headers for _ in range(3)]).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    ours = [first, *(Wire().signed(key) for _ in range(3))]
+    with os.fdopen(read) as told:
+        theirs = [Wire(headers=headers) for headers in eval(told.read())]
+    os.waitpid(child, 0)
+    app = guarded(key)
+    assert [ask(app, wire).status for wire in ours + theirs] == [200] * 7
+
+
+def test_a_memory_store_is_for_one_process(key, monkeypatch):
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    for store in (InMemoryNonceStore(), "memory:", NonceStore.open("memory:?max=100")):
+        with pytest.raises(ValueError, match="WEB_CONCURRENCY is 4"):
+            guarded(key, nonce_store=store, dev=False)
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    guarded(key, dev=False)
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    guarded(key, dev=False)
+
+
+def _make_in_worker(did, origin, kind, results):
+    from mcpid_attest import PublicKey
+
+    settings = {"trust": PublicKey.parse(did), "origin": origin, "nonce_store": InMemoryNonceStore()}
+    try:
+        Verifier(**settings) if kind == "verifier" else MCPIdentityMiddleware(echo, **settings)
+        results.send("made")
+        results.recv()
+    except ValueError as error:
+        results.send(str(error))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of sockets that end with a process")
+def test_of_the_workers_of_a_server_one_may_have_a_memory_store(key):
+    """Workers that a supervisor starts, with no word in the environment."""
+    context = multiprocessing.get_context("spawn")
+    workers = []
+
+    def begin(origin, kind="middleware"):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_make_in_worker, args=(key.did, origin, kind, theirs))
+        process.start()
+        theirs.close()
+        workers.append((process, ours))
+        return process, ours
+
+    try:
+        other = ORIGIN.replace("8000", "8001")
+        begun = [begin(ORIGIN), begin(ORIGIN), begin(ORIGIN, "verifier"), begin(other)]
+        said = [ours.recv() for _, ours in begun]
+        refused = [text for text in said[:3] if "another worker of this server has one" in text]
+        assert sorted(said[:3]).count("made") == 1 and len(refused) == 2, said
+        # A server at another origin is another server, and the place of a worker that ended is free.
+        assert said[3] == "made"
+        for process, ours in begun:
+            if process.is_alive():
+                with contextlib.suppress(OSError):
+                    ours.send("end")
+            process.join(20)
+        assert begin(ORIGIN)[1].recv() == "made"
+    finally:
+        for process, _ in workers:
+            process.terminate()
+            process.join(20)
