@@ -74,6 +74,44 @@ def test_cancelled_claims_are_released(key, waiting):
     assert asyncio.run(run()).status == 200
 
 
+LOCK = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1], isolation_level=None)
+file.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_cancelled_claim_that_waits_for_a_locked_file_holds_nothing(key, waiting, settled_store):
+    class Scope(dict):
+        pass
+
+    async def run():
+        wire = Wire().signed(key)
+        scope = Scope(wire.scope())
+        held = weakref.ref(scope)
+        task = asyncio.ensure_future(exchange(waiting, wire, scope=scope))
+        del scope
+        # The loop goes on, and the claim waits.
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return held
+
+    # Another process: SQLite's locks are those of a process.
+    command = [sys.executable, "-c", LOCK, settled_store.removeprefix("sqlite:")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        held = asyncio.run(run())
+        gc.collect()
+        assert held() is None
+        holder.stdin.close()
+    assert ask(waiting, Wire().signed(key)).status == 200
+
+
 def test_a_loop_that_is_closed_while_a_claim_waits_does_no_harm(key, waiting):
     for _ in range(20):
         loop = asyncio.new_event_loop()
