@@ -4,7 +4,6 @@ installed: stateful and stateless, JSON and event streams. Clients sign by ``Sig
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import threading
@@ -12,36 +11,22 @@ import time
 
 import pytest
 
-pytest.importorskip("mcp")
 uvicorn = pytest.importorskip("uvicorn")
 
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
+from mcp_clients import PAIRS, TWO, VARIANTS, connected, fastmcp_transport, over_http, plain_calls, sdk
 
 from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware
-from mcpid_attest.client import SignatureAuth
 
-try:
-    import httpx2 as httpx
-    from mcp import Client
+if TWO:
     from mcp.server.mcpserver import Context, MCPServer
     from mcp_types import ToolAnnotations
-
-    TWO = True
-except ImportError:
-    import httpx
-    from mcp import ClientSession
+else:
     from mcp.server.fastmcp import Context
     from mcp.server.fastmcp import FastMCP as MCPServer
     from mcp.types import ToolAnnotations
 
-    TWO = False
-
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-# 100 kB of UTF-8 with two, three and four bytes a character.
-LONG = "пять ☃ 字 𝄞 " * 4546
-VARIANTS = [(stateless, json) for stateless in (False, True) for json in (False, True)]
 
 
 def sdk_app(stateless, json):
@@ -142,107 +127,67 @@ class Served:
         self.thread.join(10)
 
 
-class Session:
-    """The same few calls on both major versions."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    async def tools(self):
-        return sorted(tool.name for tool in (await self.inner.list_tools()).tools)
-
-    async def call(self, name, arguments, **options):
-        result = await self.inner.call_tool(name, arguments, **options)
-        failed = result.is_error if TWO else result.isError
-        return "".join(part.text for part in result.content), bool(failed)
-
-
-@contextlib.asynccontextmanager
-async def connected(transport, mode=None):
-    async with contextlib.AsyncExitStack() as stack:
-        if TWO:
-            client = await stack.enter_async_context(Client(transport, mode=mode or "auto", cache=None))
-            yield Session(client)
-            return
-        read, write = (await stack.enter_async_context(transport))[:2]
-        session = await stack.enter_async_context(ClientSession(read, write))
-        await session.initialize()
-        yield Session(session)
-
-
-@contextlib.asynccontextmanager
-async def over_http(url, auth, mode=None):
-    async with httpx.AsyncClient(auth=auth, timeout=30, trust_env=False) as client:
-        async with connected(streamable_http_client(url, http_client=client), mode) as session:
-            yield session
-
-
-async def walk(session):
-    """Every kind of call: list, read, destructive call, error, progress, long text, 20 at once."""
-    assert await session.tools() == ["delete_db", "echo", "fail", "progress", "read_note"]
-    assert await session.call("read_note", {"name": "x"}) == ("note x", False)
-    assert await session.call("delete_db", {"name": "x"}) == ("deleted x", False)
-    assert (await session.call("fail", {"name": "x"}))[1]
-    steps = []
-
-    async def progress(done, total, message=None):
-        steps.append((int(done), int(total)))
-
-    answer = await session.call("progress", {"steps": 3}, progress_callback=progress)
-    assert answer == ("3 steps", False)
-    assert await session.call("echo", {"text": LONG}) == (LONG, False)
-    calls = (session.call("echo", {"text": f"{number}"}) for number in range(20))
-    assert await asyncio.gather(*calls) == [(f"{number}", False) for number in range(20)]
-    return steps
+def served(package, variant, key, **settings):
+    """A server of this package and variant, such as ``stateful-sse``."""
+    stateless, json = variant.startswith("stateless"), variant.endswith("json")
+    return Served(APPS[package](stateless, json), key, **settings)
 
 
 @pytest.mark.parametrize("package", APPS)
-@pytest.mark.parametrize("stateless, json", VARIANTS)
-def test_a_signing_client_does_everything(package, stateless, json, key):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_signing_client_does_everything(package, variant, key):
     async def run(url):
-        for mode in ("auto", "legacy") if TWO else (None,):
-            async with over_http(url, SignatureAuth(key), mode) as session:
-                steps = await walk(session)
-                assert json or steps == [(1, 3), (2, 3), (3, 3)]
+        for client in [client for client, other in PAIRS if other == variant]:
+            async with client(url, key) as calls:
+                steps = await calls.walk()
+                assert variant.endswith("json") or steps == [(1, 3), (2, 3), (3, 3)]
 
-    with Served(APPS[package](stateless, json), key) as served:
-        asyncio.run(run(served.url))
-    assert len(served.seen) > 25
-    assert {status for _, status in served.seen} == {"verified"}
+    with served(package, variant, key) as server:
+        asyncio.run(run(server.url))
+    assert len(server.seen) > 25
+    assert {status for _, status in server.seen} == {"verified"}
+
+
+@pytest.mark.parametrize("package", APPS)
+def test_a_plain_client_passes_once_if_it_signs(package, key, other):
+    with served(package, "stateless-json", key) as server:
+        plain_calls(server.url, key, other)
+    assert server.seen == [("POST", "verified")]
 
 
 @pytest.mark.parametrize("package", APPS)
 def test_a_client_that_does_not_sign_is_refused(package, key, other):
-    async def run(url, auth):
+    async def run(calls):
         with pytest.raises(BaseException):
-            async with over_http(url, auth) as session:
+            async with calls as session:
                 await session.tools()
 
-    with Served(APPS[package](True, True), key) as served:
-        asyncio.run(run(served.url, None))
-        asyncio.run(run(served.url, SignatureAuth(other)))
-    assert served.seen == []
+    with served(package, "stateless-json", key) as server:
+        asyncio.run(run(over_http(server.url)))
+        for client in (sdk, fastmcp_transport):
+            asyncio.run(run(client(server.url, other)))
+    assert server.seen == []
 
 
 @pytest.mark.parametrize("package", APPS)
 def test_destructive_tools_are_learned_from_a_real_server(package, key):
     async def run(url):
-        async with over_http(url, None) as session:
+        async with over_http(url) as session:
             await session.tools()
             assert await session.call("read_note", {"name": "x"}) == ("note x", False)
         # The client of mcp 1.x ends its session when a call is refused.
         with pytest.raises(BaseException):
-            async with over_http(url, None) as session:
+            async with over_http(url) as session:
                 await session.call("delete_db", {"name": "x"})
                 await asyncio.sleep(5)
-        async with over_http(url, SignatureAuth(key)) as session:
+        async with sdk(url, key) as session:
             assert await session.call("delete_db", {"name": "x"}) == ("deleted x", False)
 
     settings = {"mode": "permissive", "strict": ["destructive"]}
-    for json in (False, True):
-        with Served(APPS[package](True, json), key, **settings) as served:
-            asyncio.run(run(served.url))
-        assert {status for _, status in served.seen} == {"unsigned", "verified"}
+    for variant in ("stateless-sse", "stateless-json"):
+        with served(package, variant, key, **settings) as server:
+            asyncio.run(run(server.url))
+        assert {status for _, status in server.seen} == {"unsigned", "verified"}
 
 
 @pytest.mark.parametrize("package", APPS)
@@ -256,9 +201,9 @@ def test_the_bridge_signs_for_a_client(package, key, tmp_path):
     async def run(url):
         server = StdioServerParameters(command=program, args=["connect", "-k", str(keyfile), url])
         async with connected(stdio_client(server)) as session:
-            await walk(session)
+            await session.walk()
 
-    for stateless, json in VARIANTS:
-        with Served(APPS[package](stateless, json), key) as served:
-            asyncio.run(run(served.url))
-        assert {status for _, status in served.seen} == {"verified"}
+    for variant in VARIANTS:
+        with served(package, variant, key) as server:
+            asyncio.run(run(server.url))
+        assert {status for _, status in server.seen} == {"verified"}
