@@ -94,8 +94,8 @@ def test_a_cancelled_claim_that_waits_for_a_locked_file_holds_nothing(key, waiti
         task = asyncio.ensure_future(exchange(waiting, wire, scope=scope))
         del scope
         # The loop goes on, and the claim waits.
-        for _ in range(5):
-            await asyncio.sleep(0.01)
+        for _ in range(20):
+            await asyncio.sleep(0)
         assert not task.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -157,19 +157,22 @@ def test_the_floor_of_a_store_in_python_holds(key):
 
 
 def test_a_cancelled_request_cancels_its_claim(key):
-    ended = []
+    began, ended = None, []
 
     class Store(OwnStore):
         async def claim(self, *_):
+            began.set()
             try:
                 await asyncio.sleep(3600)
             finally:
                 ended.append(True)
 
     async def run():
+        nonlocal began
+        began = asyncio.Event()
         app = guarded(key, nonce_store=Store())
         task = asyncio.ensure_future(exchange(app, Wire().signed(key)))
-        await asyncio.sleep(0.05)
+        await began.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

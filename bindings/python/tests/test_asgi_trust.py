@@ -107,7 +107,8 @@ def test_a_worker_forked_while_files_are_read_reads_them_again(key, tmp_path):
 
 LEASE = """
 import fcntl, os, signal, sys
-signal.signal(signal.SIGIO, signal.SIG_IGN)
+# The signal says that another process opens the file.
+signal.signal(signal.SIGIO, lambda *_: print("asked", flush=True))
 file = os.open(sys.argv[1], os.O_RDWR)
 fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
@@ -131,9 +132,7 @@ def test_requests_are_not_judged_by_old_keys_while_reading_takes_too_long(key, t
         time.sleep(1.1)
         with ThreadPoolExecutor(2) as threads:
             reads = threads.submit(ask, app, Wire().signed(key))
-            while not reads.running():
-                time.sleep(0.01)
-            time.sleep(0.3)
+            assert holder.stdout.readline() == "asked\n"
             waits = ask(app, Wire().signed(key))
             assert (waits.status, waits.reason) == (503, "unavailable")
             assert not reads.done()
