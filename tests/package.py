@@ -30,7 +30,7 @@ ETC, STATE = Path("/etc/mcpid"), Path("/var/lib/mcpid")
 
 
 def run(*command, code: int | None = 0, **options) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, **options)
     said = done.stdout + done.stderr
     assert code is None or done.returncode == code, f"exit {done.returncode}: {command}\n{said[-2000:]}"
     return said
