@@ -94,7 +94,9 @@ impl SecurityKeyRules {
         let application = KeyApplication::parse(application)
             .map_err(|error| wrong(format!("{application:?}: {error}")))?;
         let listed = members.strings("for").map_err(wrong)?;
-        let joins = listed.or_else(|| name.map(|name| vec![name.to_owned()]));
+        // Without a list and a name, an entry names no signer. Then a list in another file does not
+        // count either, because the signer has to be in each.
+        let joins = listed.or_else(|| name.map(|name| vec![name.to_owned()])).unwrap_or_default();
         let verified = match members.get("require") {
             None => false,
             Some(json) if json.as_str() == Some(VERIFIED) => true,
@@ -108,10 +110,18 @@ impl SecurityKeyRules {
         };
         Ok(Some(SecurityKeyRules {
             application: Some(application),
-            joins: joins.into_iter().collect(),
+            joins: vec![joins],
             alone: members.flag("alone").map_err(wrong)?,
             verified,
         }))
+    }
+
+    /// Returns these rules for an audit log: a touch joins the signatures of the `signers`, which it
+    /// was found to join, and of no other key. The trust files may have said so by names and by key
+    /// ids, in several lists.
+    #[cfg(feature = "audit")]
+    pub(crate) fn recorded(&self, signers: Vec<String>) -> Self {
+        SecurityKeyRules { joins: vec![signers], ..self.clone() }
     }
 
     /// Adds the rules of another entry of the same key.

@@ -103,6 +103,28 @@ fn entries_without_names_have_no_touch_by_default() {
     assert_eq!(it.accepted().touch(), None);
 }
 
+/// An entry without a list and without a name names no signer, so no list of another file counts.
+#[test]
+fn an_entry_that_names_no_signer_joins_none_of_another_files_list() {
+    for first in [true, false] {
+        let mut it = TouchedCall::new();
+        it.rule("for", json!(["alice"]));
+        let mut nameless = security_key().entry("x", &json!({}));
+        nameless["mcpid"].as_object_mut().unwrap().remove("name");
+        it.judge.trust.insert(if first { 1 } else { 2 }, nameless.clone());
+        it.counts_for_nothing("a nameless entry in another file");
+        // With a list of its own, the entry agrees.
+        let at = if first { 1 } else { 2 };
+        it.judge.trust[at]["mcpid"]["security_key"]["for"] = json!(["alice"]);
+        it.judge = Judge::mcp().trusting(it.judge.trust.clone());
+        assert!(it.accepted().touch().is_some());
+        // With the name of another signer, it does not.
+        it.judge.trust[at] = security_key().entry("bob", &json!({}));
+        it.judge = Judge::mcp().trusting(it.judge.trust.clone());
+        it.counts_for_nothing("an entry of another name");
+    }
+}
+
 #[test]
 fn the_application_of_logins_gets_a_note() {
     let login = security_key().entry("alice", &json!({"application": "ssh:"}));
