@@ -31,6 +31,9 @@ const TOUCH_REQUIRED: &str = "touch_required";
 const TOUCH_HINT: &str = "it wants a touch that no --touch rule here asks for: mcpid connect \
                           --touch METHOD:NAME --touch-key ssh-agent:ID";
 
+/// The beginning of the message of a server to which a touch was sent that does not count there.
+const NO_COUNT: &str = "the touch does not count";
+
 /// An answer with a 2xx status.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
@@ -153,7 +156,11 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
         }
         (Some(KEY_UNKNOWN), _) => bridge.unknown_key_hint.clone(),
         // A server's word alone never asks for a touch: the rules of the bridge do.
-        (Some(TOUCH_REQUIRED), _) => Some(TOUCH_HINT.to_owned()),
+        (Some(TOUCH_REQUIRED), _) => {
+            let is_about_ours =
+                fault.as_ref().is_some_and(|fault| fault.message.starts_with(NO_COUNT));
+            (!is_about_ours).then(|| TOUCH_HINT.to_owned())
+        }
         (None, _) if status == StatusCode::UNAUTHORIZED && challenge => {
             Some("it wants a token: -H 'Authorization: Bearer ${TOKEN}'".to_owned())
         }

@@ -241,6 +241,9 @@ pub struct LogLine {
     /// The touch of a security key that joins the signature, of a verified request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch: Option<LoggedTouch>,
+    /// Why no touch counts ([`TouchFault`](crate::verify::TouchFault)), if the code is `touch_required`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touch_fault: Option<LogText>,
     /// The client id, of a verified request only.
     #[serde(default)]
     pub tag: Option<LogText>,
@@ -293,6 +296,7 @@ impl LogLine {
             outcome: LoggedOutcome::Failed,
             key: None,
             touch: None,
+            touch_fault: None,
             tag: None,
             answer: None,
             upstream: None,
@@ -313,6 +317,8 @@ impl LogLine {
         let verified = status.verified();
         self.key = verified.map(LoggedKey::from);
         self.touch = verified.and_then(Verified::touch).map(LoggedTouch::from);
+        let fault = status.rejection().and_then(Rejection::touch_fault);
+        self.touch_fault = fault.map(|fault| LogText::word(fault.as_str()));
         self.tag = verified.and_then(Verified::tag).map(LogText::new);
         if let Some(ids) = status.rejection().and_then(Rejection::kid_of) {
             let note = format!("keyid is the kid of {ids}; here a key is named by its thumbprint");

@@ -45,6 +45,7 @@ pub use edit::{
 use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
+pub(crate) use touch_rules::PresenceFault;
 pub use touch_rules::SecurityKeyRules;
 
 /// Maximum number of keys with one `kid` that are tried for a request. Without a limit, a request

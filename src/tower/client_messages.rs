@@ -1,7 +1,7 @@
 //! The messages that a client receives: one for each code. They contain no numbers and nothing from
 //! the registry.
 
-use crate::verify::Code;
+use crate::verify::{Code, TouchFault};
 
 /// Returns the message for a code. It needs no escapes in JSON.
 pub(super) fn client_message(code: Code) -> &'static str {
@@ -45,5 +45,26 @@ pub(super) fn client_message(code: Code) -> &'static str {
         }
         Code::NonceReplayed => "the nonce was used before, sign again",
         Code::NonceQuota => "too many requests of this key, try again later",
+    }
+}
+
+/// Returns the message for a request that needs a touch, and has none that counts. The client's own
+/// signature is valid, but what the trust files say of security keys is only for the operator.
+pub(super) fn touch_message(fault: Option<TouchFault>) -> &'static str {
+    match fault {
+        None | Some(TouchFault::Absent) => client_message(Code::TouchRequired),
+        Some(TouchFault::Relabelled) => {
+            "the touch does not count: a proxy changed the label of the signature that it joins"
+        }
+        Some(TouchFault::NotPresent) => {
+            "the touch does not count: the presence flag of the security key is not set"
+        }
+        Some(TouchFault::NotVerified) => {
+            "the touch does not count: it needs a PIN or a fingerprint of the security key"
+        }
+        Some(TouchFault::NotJoined | TouchFault::OtherParameters | TouchFault::CoversLess) => {
+            "the touch does not count: it does not fit the signature that it joins"
+        }
+        Some(_) => "the touch does not count here: the operator's log says why",
     }
 }

@@ -17,7 +17,7 @@ use crate::verify::rejection::chain;
 use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
 
 use super::BoxError;
-use super::client_messages::client_message;
+use super::client_messages::{client_message, touch_message};
 use super::error_response::error_response;
 
 /// The JSON-RPC error code of a refusal, outside the ranges that JSON-RPC 2.0 and MCP reserve.
@@ -150,6 +150,9 @@ impl Refusal {
         match &*self.reason {
             // If the profile has its own name for a refusal, the client may learn the true code, so
             // the message is the one for that code.
+            RefusalReason::Rejected(rejection) if rejection.code() == Code::TouchRequired => {
+                touch_message(rejection.touch_fault())
+            }
             RefusalReason::Rejected(rejection) => client_message(match rejection.profile_code() {
                 Some(_) => rejection.code(),
                 None => rejection.public_code(),

@@ -19,7 +19,7 @@ use super::modes::{Mode, ModePolicy};
 use super::observe::{Observer, RequestEvent};
 use super::refusal::{Refusal, RefuseWith};
 use super::sessions::{SESSION_ID, SessionBindings, SessionDigest};
-use super::touch::{self, TouchRules};
+use super::touch::TouchRules;
 
 type AnswerHook = Arc<dyn Fn(&Refusal, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 type AdmissionHook = Arc<dyn Fn(&Head<'_>, &KeyId) -> Result<(), String> + Send + Sync>;
@@ -89,7 +89,7 @@ impl VerifySettings {
         operation: Option<Operation<'_>>,
     ) -> Result<Option<SessionDigest>, Rejection> {
         if self.needs_touch(operation) && judged.touch().is_none() {
-            return Err(judged.touch_required(head, touch::why_missing(head, judged)));
+            return Err(judged.touch_required(head, None));
         }
         let mut session = None;
         if let Some(bindings) = &self.sessions {

@@ -1,9 +1,6 @@
 //! Rules that name the requests for which a person has to touch a security key.
 
-use crate::base::header;
 use crate::mcp::pattern::{Operation, Pattern};
-use crate::message::Head;
-use crate::verify::JudgedBody;
 
 use super::learning::LearningModes;
 use super::modes::{Mode, ModePolicy as _, Modes};
@@ -111,32 +108,5 @@ fn is_destructive(operation: Operation<'_>, learned: Option<&LearningModes>) -> 
     match learned {
         Some(learned) => learned.calls_destructive(operation),
         None => operation.method == "tools/call",
-    }
-}
-
-/// Returns why no touch counts for a request whose signature holds, as a lower-case fragment for the
-/// log.
-pub(super) fn why_missing(head: &Head<'_>, judged: &JudgedBody) -> String {
-    let candidates = header::read(head).unwrap_or_default();
-    // The label that a touch joins (RFC 9421 section 2.1.2): `"signature";key="mcp"`.
-    let joined = candidates.iter().find_map(|candidate| {
-        let components = candidate.params.as_ref().ok()?.components();
-        let member = components.iter().find(|c| c.name() == "signature")?;
-        let label = member.params().get("key")?.as_string()?;
-        Some((&*candidate.label, label.to_owned()))
-    });
-    let refused = |label: &str| {
-        judged.failed().iter().find(|no| no.statement().is_some_and(|said| said.label == label))
-    };
-    match joined {
-        None => "no security key has touched this request".to_owned(),
-        Some((_, joined)) if !candidates.iter().any(|one| one.label == joined) => format!(
-            "the touch joins a signature labelled {joined:?}, and there is none: a proxy must not \
-             change labels"
-        ),
-        Some((touch, joined)) => match refused(touch) {
-            Some(no) => format!("the touch that joins {joined:?} does not count: {}", no.message()),
-            None => format!("the touch that joins {joined:?} does not count for this signer"),
-        },
     }
 }

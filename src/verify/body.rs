@@ -75,7 +75,7 @@ impl Verifier {
             let (created, expires) = times(one);
             window::judge(&self.profile, created, expires, now).err()
         };
-        let mut counting = signatures.iter().filter(|one| one.counts);
+        let mut counting = signatures.iter().filter(|one| one.can_authorise);
         if counting.all(|one| late(one).is_some()) {
             let first = signatures.first().and_then(late);
             return Err(whole(first.unwrap_or_else(unsigned)));
@@ -84,7 +84,7 @@ impl Verifier {
         // 6. Coverage, again: the head may not state that a body follows.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut signatures);
-            if let (false, Some(first)) = (signatures.iter().any(|one| one.counts), open.first()) {
+            if let (false, Some(first)) = (signatures.iter().any(|one| one.can_authorise), open.first()) {
                 return Err(first.clone());
             }
             failed.extend(open);
@@ -110,7 +110,8 @@ impl Verifier {
             Some(operation) => one.entry.allows(operation),
             None => !one.entry.is_limited(),
         };
-        let allowed = |one: &VerifiedSignature| one.counts && late(one).is_none() && may(one);
+        let allowed =
+            |one: &VerifiedSignature| one.can_authorise && late(one).is_none() && may(one);
         if refused.is_none() && !signatures.iter().any(allowed) {
             let first = signatures.first().map(|one| not_allowed(operation, &one.entry));
             let first = whole(first.unwrap_or_else(unsigned));
@@ -136,7 +137,7 @@ impl Verifier {
         signatures.retain(|one| late(one).is_none());
         // The key of a touch has to be authorised for the operation too.
         touch::assign(&mut signatures, may);
-        signatures.sort_by_key(|one| (!one.counts, !may(one), one.touched_by.is_none()));
+        signatures.sort_by_key(|one| (!one.can_authorise, !may(one), one.touched_by.is_none()));
         let refused = refused.map(|refused| Box::new(refused.with_profile_code(&self.profile)));
         Ok(JudgedBody { signatures, failed, now, refused })
     }

@@ -7,8 +7,8 @@ use crate::base::MemberFault;
 use crate::base::header::Candidate;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
-use crate::key::trust::{Registry, TrustEntry};
-use crate::key::{KeyKind, PRESENCE_SIGNATURE_BYTES, PresenceProof};
+use crate::key::trust::{PresenceFault, Registry, TrustEntry};
+use crate::key::{KeyKind, PRESENCE_SIGNATURE_BYTES, PresenceError, PresenceProof};
 use crate::message::Head;
 use crate::message::target::Target;
 use crate::nonce::NonceStore;
@@ -20,6 +20,7 @@ use super::parameters::{self, CheckedParameters};
 use super::rejection::{Code, KID_OF, Rejection, Step, chain};
 use super::standing::KeyCheckInput;
 use super::statement::Statement;
+use super::touch_fault::TouchFault;
 use super::{MAX_COMPONENTS, client_field, standing, window};
 
 /// The context in which all signatures of a request are judged.
@@ -49,7 +50,7 @@ pub(super) struct VerifiedSignature {
     pub(super) entry: Arc<TrustEntry>,
     /// True if this signature can authorise the request. The nonces of the other signatures are
     /// claimed too.
-    pub(super) counts: bool,
+    pub(super) can_authorise: bool,
     /// The bytes that were signed.
     pub(super) base: String,
     /// 64 bytes, or 69 of a security key.
@@ -59,7 +60,7 @@ pub(super) struct VerifiedSignature {
     /// What the signature covers of others, if the profile knows touches.
     pub(super) covered_signatures: Option<CoveredSignatures>,
     /// The label of the signature for which this touch counts.
-    pub(super) joins: Option<String>,
+    pub(super) touch_for: Option<String>,
     /// The index of the touch that counts for this signature.
     pub(super) touched_by: Option<usize>,
 }
@@ -101,7 +102,7 @@ impl JudgeContext<'_> {
                     nonce: nonce.map(str::to_owned),
                     tag: tag.map(str::to_owned),
                     entry,
-                    counts: true,
+                    can_authorise: true,
                     base: proof.0,
                     // The signature was verified, so there are bytes.
                     signature: signature.unwrap_or_default(),
@@ -110,7 +111,7 @@ impl JudgeContext<'_> {
                         .then(|| CoveredSignatures::of(&label, &params))
                         .flatten(),
                     label: label.into_owned(),
-                    joins: None,
+                    touch_for: None,
                     touched_by: None,
                 })
             }
@@ -297,9 +298,16 @@ impl JudgeContext<'_> {
                 )));
             };
             let base = base()?;
-            let proof = rules
-                .verify(entry.key(), base.as_bytes(), signature)
-                .map_err(|fault| refuse(fault.to_string()).with("key", entry.key().id()))?;
+            let proof = rules.verify(entry.key(), base.as_bytes(), signature).map_err(|fault| {
+                let because = match fault {
+                    PresenceFault::Presence(PresenceError::NotPresent) => {
+                        Some(TouchFault::NotPresent)
+                    }
+                    PresenceFault::NotVerified => Some(TouchFault::NotVerified),
+                    _ => None,
+                };
+                refuse(fault.to_string()).with("key", entry.key().id()).lacking_touch(because)
+            })?;
             return Ok((base, Some(proof)));
         }
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {

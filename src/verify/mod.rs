@@ -9,8 +9,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::header::{self, Candidate, HeaderError};
-use crate::base::params::Param;
 use crate::block_on::block_on;
 use crate::clock::Clock;
 use crate::key::trust::Registry;
@@ -18,7 +16,7 @@ use crate::mcp::body::Scope;
 use crate::message::Head;
 use crate::message::target::{Origins, Target, TargetError};
 use crate::nonce::NonceStore;
-use crate::profile::{Profile, SeveralSignatures, TagRule, TargetForm};
+use crate::profile::{Profile, TargetForm};
 
 mod body;
 mod candidate;
@@ -33,20 +31,24 @@ pub mod profile_fit;
 pub mod rejection;
 pub mod report;
 mod signature_roles;
+mod signatures;
 mod standing;
 mod statement;
 mod touch;
+mod touch_fault;
 mod unavailable;
 mod verdict;
 pub mod window;
 
-use candidate::{JudgeContext, VerifiedSignature};
 use coverage::CoverageOverrides;
 
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Rejection, Step, Unavailable, VerifyError};
+#[cfg(feature = "audit")]
+pub(crate) use signatures::{JudgedSignatures, UnseenSignature};
 pub use statement::Statement;
 pub use touch::Touch;
+pub use touch_fault::TouchFault;
 pub use verdict::{
     JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead, VerifiedSignatureRef,
 };
@@ -270,70 +272,6 @@ impl Verifier {
         has_body: bool,
     ) -> Result<VerifiedHead<'h>, Rejection> {
         self.judge_signatures(head, has_body).map_err(|r| r.with_profile_code(&self.profile))
-    }
-
-    fn judge_signatures<'h>(
-        &self,
-        head: &'h Head<'h>,
-        has_body: bool,
-    ) -> Result<VerifiedHead<'h>, Rejection> {
-        // 1. Limits: sizes, one line for each singleton field, an authority of this server.
-        let target = self.judge_limits(head)?;
-
-        // 2. Present: without both signature fields, the request is unsigned.
-        present::judge(&self.profile, head)?;
-
-        // 3. Parse. A fault of the dictionaries refuses all, one of a member only that candidate.
-        let candidates = header::read(head).map_err(|fault| match fault {
-            // Empty fields count as absent (RFC 9651 section 3.2).
-            HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
-            _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
-        })?;
-        if candidates.len() > MAX_LABELS {
-            let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());
-            return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
-        }
-
-        // 4 to 8, for each candidate.
-        let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
-        let (now, target, store) = (self.clock.now(), &target, self.replay.store());
-        let context =
-            JudgeContext { profile, changes, registry, head, has_body, target, now, store };
-        let decides = self.decides(&candidates);
-        let mut signatures = Vec::with_capacity(1);
-        let mut failed = Vec::new();
-        for (place, candidate) in candidates.into_iter().enumerate() {
-            match context.judge(place, candidate) {
-                Ok(one) => signatures.push(VerifiedSignature {
-                    counts: decides.is_none_or(|decides| decides == place),
-                    ..one
-                }),
-                Err(rejection) if decides == Some(place) => return Err(rejection),
-                Err(rejection) => failed.push(rejection.with_profile_code(profile)),
-            }
-        }
-        failed.extend(signature_roles::settle(head, &mut signatures));
-        if !signatures.iter().any(|one| one.counts) {
-            let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
-            let empty = || present::empty_signature_fields(profile);
-            return Err(failed.into_iter().reduce(further).unwrap_or_else(empty));
-        }
-        // The verdict is about a signature that can authorise the request, a touched one first.
-        touch::assign(&mut signatures, |_| true);
-        signatures.sort_by_key(|one| (!one.counts, one.touched_by.is_none()));
-        Ok(VerifiedHead { head, signatures, failed, now })
-    }
-
-    /// Returns the index of the signature that alone decides, if the profile has such a rule.
-    fn decides(&self, candidates: &[Candidate<'_>]) -> Option<usize> {
-        let TagRule::Exactly(tag) = self.profile.tag else { return None };
-        if self.profile.several != SeveralSignatures::FirstTagged {
-            return None;
-        }
-        let tagged = candidates.iter().position(|candidate| {
-            candidate.params.as_ref().is_ok_and(|params| params.tag() == Param::Value(tag))
-        });
-        Some(tagged.unwrap_or(0))
     }
 
     fn judge_limits<'a>(&'a self, head: &'a Head<'_>) -> Result<Target<'a>, Rejection> {

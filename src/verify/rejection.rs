@@ -10,6 +10,7 @@ use crate::profile::Profile;
 use crate::secret::json_fault;
 
 use super::statement::Statement;
+use super::touch_fault::TouchFault;
 pub use super::unavailable::Unavailable;
 
 /// A step of verification. The steps are in the order in which they are done.
@@ -183,6 +184,7 @@ pub struct Rejection {
     /// The name that the profile has for the code.
     profile_code: Option<&'static str>,
     refused_in_every_mode: bool,
+    touch_fault: Option<TouchFault>,
     statement: Option<Box<Statement>>,
 }
 
@@ -197,6 +199,7 @@ impl Rejection {
             signature_is_valid: false,
             profile_code: None,
             refused_in_every_mode: step == Step::Limits,
+            touch_fault: None,
             statement: None,
         }
     }
@@ -234,6 +237,18 @@ impl Rejection {
     pub(super) fn stating(mut self, statement: Statement) -> Self {
         self.statement = Some(Box::new(statement));
         self
+    }
+
+    /// Records why a touch does not count.
+    pub(super) fn lacking_touch(mut self, fault: Option<TouchFault>) -> Self {
+        self.touch_fault = fault;
+        self
+    }
+
+    /// Returns why no touch counts, of a refusal with the code `touch_required`, or why the signature
+    /// of a security key is none. Only for the operator: some reasons depend on the trust files.
+    pub fn touch_fault(&self) -> Option<TouchFault> {
+        self.touch_fault
     }
 
     /// Returns the claims of the signature that passed the most steps, or `None` if no signature

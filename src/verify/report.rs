@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 mod capped;
 mod signers;
 
-use super::{Code, NonceOutcome, Rejection, Statement, Touch};
+use super::{Code, NonceOutcome, Rejection, Statement, Touch, TouchFault};
 use crate::clock::Timestamp;
 use crate::mcp::body::{self, Scope};
 use crate::mcp::name_forms::NameAmbiguity;
@@ -86,6 +86,10 @@ pub struct VerdictReport {
     /// there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_code: Option<&'static str>,
+    /// Why no touch counts, if the code is `touch_required`, or what a signature of a security key
+    /// lacks; the member is left out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub touch_fault: Option<&'static str>,
     /// The reason of the verdict, for people.
     pub message: Option<String>,
     /// The label of the signature.
@@ -199,6 +203,7 @@ impl VerdictReport {
             step: None,
             code: None,
             profile_code: None,
+            touch_fault: None,
             message: None,
             label: None,
             key: None,
@@ -293,6 +298,7 @@ impl VerdictReport {
         self.step = Some(rejection.step().number());
         self.code = Some(rejection.code().as_str());
         self.profile_code = rejection.profile_code();
+        self.touch_fault = rejection.touch_fault().map(TouchFault::as_str);
         self.message = Some(rejection.message().to_owned());
         self.rejection = Some(rejection);
         self

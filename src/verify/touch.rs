@@ -37,7 +37,7 @@ pub(super) fn assign(
 ) {
     let touch_of = |signature: &VerifiedSignature| {
         let touches = signatures.iter().filter(|one| {
-            one.joins.as_ref().is_some_and(|label| *label == signature.label) && is_good(one)
+            one.touch_for.as_ref().is_some_and(|label| *label == signature.label) && is_good(one)
         });
         let verified = |one: &VerifiedSignature| one.presence.is_some_and(|proof| proof.verified);
         touches.min_by_key(|one| (!verified(one), one.place)).map(|one| one.place)

@@ -5,12 +5,14 @@ use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::trust::TrustEntry;
 use crate::key::{KeyId, PresenceProof};
+use crate::mcp::pattern::Pattern;
 use crate::message::Head;
 
 use super::candidate::VerifiedSignature;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 use super::touch::{self, Touch};
+use super::touch_fault::MissingTouch;
 
 /// A head with at least one signature that passed steps 1 to 8. The body is not judged yet.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl VerifiedHead<'_> {
             created: one.created,
             nonce: one.nonce.as_deref(),
             presence: one.presence,
-            joins: one.joins.as_deref(),
+            joins: one.touch_for.as_deref(),
         })
     }
 
@@ -127,10 +129,17 @@ impl JudgedBody {
         touch::of(&self.signatures)
     }
 
-    /// Makes the refusal of a request that needs a touch, and has none that counts. `why` is a
-    /// lower-case fragment.
-    pub fn touch_required(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
+    /// Makes the refusal of a request that needs a touch by `rule`, and has none that counts. The
+    /// refusal says why ([`Rejection::touch_fault`]).
+    pub fn touch_required(&self, head: &Head<'_>, rule: Option<&Pattern>) -> Rejection {
+        let MissingTouch { fault, why } = MissingTouch::of(head, &self.signatures, &self.failed);
+        let why = match rule {
+            Some(rule) => format!("{rule} needs a touch: {why}"),
+            None => why,
+        };
         self.refused_by_policy(head, Code::TouchRequired, why)
+            .lacking_touch(Some(fault))
+            .with("touch", fault.as_str())
     }
 
     /// Makes a refusal at step 11 for a reason of the caller, such as a session of another key.

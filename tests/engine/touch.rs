@@ -11,6 +11,7 @@ mod attacks;
 mod claims;
 mod covering;
 mod entries;
+mod faults;
 mod signing;
 pub(crate) mod software_key;
 

@@ -119,6 +119,16 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         assert_eq!(lines[3].code.map(|code| code.as_str()), Some("touch_required"));
         assert!(lines[3].hint.as_ref().unwrap().as_str().contains("connect --touch"));
         assert!(lines[3].touch.is_none() && lines[3].key.is_none());
+        let fault = |n: usize| lines[n].touch_fault.as_ref().map(|word| word.as_str());
+        assert_eq!([0, 2, 3, 4, 5].map(fault), [None, None, Some("absent"), Some("not_for"), None]);
+        let text = stand.metrics.text(mcpid::clock::Timestamp::default());
+        for sample in [
+            r#"mcpid_touches_total{touch="present"} 1"#,
+            r#"mcpid_touches_total{touch="verified"} 1"#,
+            r#"code="touch_required",answer="4xx"} 2"#,
+        ] {
+            assert!(text.contains(sample), "{text}");
+        }
         // A reader of the log gets the same line.
         let again = mcpid::gateway::log::LogLine::parse(lines[0].to_line().as_bytes()).unwrap();
         assert_eq!(again.touch.as_ref(), Some(touch));

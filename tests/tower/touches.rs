@@ -206,6 +206,7 @@ async fn a_touch_that_was_stripped_moved_or_relabelled_does_not_count() {
     assert_eq!(answer.reason(), "touch_required");
     let line = answer.refused.unwrap().to_string();
     assert!(line.contains("touch"), "{line}");
+    assert!(answer.text.contains("a proxy changed the label"), "{}", answer.text);
     // The touch of another request, over the same bytes but another nonce.
     let (one, other) = (request(), request());
     let mixed = edited(one, |name, members| {

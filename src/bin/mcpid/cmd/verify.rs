@@ -18,7 +18,7 @@ use mcpid::message::{Body, InputRequest};
 use mcpid::nonce::within_run::WithinRun;
 use mcpid::verify::report::{TimeSource, VerdictReport};
 use mcpid::verify::{
-    DEFAULT_MAX_BODY, JudgedBody, ReplayCheck, UnreadRequest, Verifier, VerifyError,
+    DEFAULT_MAX_BODY, JudgedBody, ReplayCheck, TouchFault, UnreadRequest, Verifier, VerifyError,
 };
 use serde_json::value::RawValue;
 
@@ -387,7 +387,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
             let command = rerun_hint::verify(args, args.at, Some(verdict.body_size));
             ui.hint(&format!("to judge it all the same: {command}"));
         }
-        "touch_required" => {
+        "touch_required" if rejection.touch_fault() == Some(TouchFault::Absent) => {
             ui.hint("to sign with a touch: mcpid sign --touch ssh-agent:ID REQUEST")
         }
         _ => {}

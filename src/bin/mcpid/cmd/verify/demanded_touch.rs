@@ -53,8 +53,6 @@ impl DemandedTouch {
         let operation = reading.as_ref().and_then(Reading::operation);
         let matches = |pattern: &Pattern| operation.is_none_or(|asked| pattern.restricts(asked));
         let pattern = self.0.iter().find(|pattern| matches(pattern))?;
-        let why =
-            format!("{pattern} needs the touch of a security key, and none joins this signature");
-        Some(judged.touch_required(head, why))
+        Some(judged.touch_required(head, Some(pattern)))
     }
 }

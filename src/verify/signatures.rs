@@ -1,0 +1,141 @@
+//! Steps 1 to 8 for all signatures of a request.
+
+use crate::base::header::{self, Candidate, HeaderError};
+use crate::base::params::Param;
+use crate::message::Head;
+use crate::profile::{SeveralSignatures, TagRule};
+
+use super::candidate::{JudgeContext, VerifiedSignature};
+use super::covered_signatures::CoveredSignatures;
+use super::rejection::{self, Code, Rejection, Step};
+use super::signature_roles::{self, UnseenRole};
+use super::{MAX_LABELS, VerifiedHead, Verifier, present, touch};
+
+/// A signature that was valid when its request was judged first, and that cannot be verified again:
+/// it covers a field that an audit log does not keep.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "audit"), allow(dead_code))]
+pub(crate) struct UnseenSignature<'a> {
+    /// The label of the signature.
+    pub(crate) label: &'a str,
+    /// The id of its key.
+    pub(crate) key: &'a str,
+}
+
+/// The valid signatures of a request, and whether one of them can authorise the request.
+#[derive(Debug)]
+pub(crate) struct JudgedSignatures<'h> {
+    /// The valid signatures. There may be none if there is a refusal.
+    pub(crate) head: VerifiedHead<'h>,
+    /// The refusal if no valid signature can authorise the request: that of the signature that got
+    /// furthest; of several equally far, the first.
+    pub(crate) refusal: Option<Rejection>,
+}
+
+impl Verifier {
+    /// Judges steps 1 to 8. At least one signature can authorise the request.
+    pub(super) fn judge_signatures<'h>(
+        &self,
+        head: &'h Head<'h>,
+        has_body: bool,
+    ) -> Result<VerifiedHead<'h>, Rejection> {
+        let JudgedSignatures { head, refusal } = self.judge_each(head, has_body, &[])?;
+        refusal.map_or(Ok(head), Err)
+    }
+
+    /// Judges each signature. A signature over one of the `unseen` signatures is judged as if the
+    /// unseen one were valid. Without unseen signatures, nothing is assumed.
+    ///
+    /// # Errors
+    /// A refusal of the whole request.
+    pub(crate) fn judge_each<'h>(
+        &self,
+        head: &'h Head<'h>,
+        has_body: bool,
+        unseen: &[UnseenSignature<'_>],
+    ) -> Result<JudgedSignatures<'h>, Rejection> {
+        // 1. Limits: sizes, one line for each singleton field, an authority of this server.
+        let target = self.judge_limits(head)?;
+
+        // 2. Present: without both signature fields, the request is unsigned.
+        present::judge(&self.profile, head)?;
+
+        // 3. Parse. A fault of the dictionaries refuses all, one of a member only that candidate.
+        let candidates = header::read(head).map_err(|fault| match fault {
+            // Empty fields count as absent (RFC 9651 section 3.2).
+            HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
+            _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
+        })?;
+        if candidates.len() > MAX_LABELS {
+            let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());
+            return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
+        }
+
+        // 4 to 8, for each candidate.
+        let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
+        let (now, target, store) = (self.clock.now(), &target, self.replay.store());
+        let context =
+            JudgeContext { profile, changes, registry, head, has_body, target, now, store };
+        let decides = self.decides(&candidates);
+        let roles = self.roles_of(unseen, &candidates);
+        let mut signatures = Vec::with_capacity(1);
+        let mut failed = Vec::new();
+        for (place, candidate) in candidates.into_iter().enumerate() {
+            match context.judge(place, candidate) {
+                Ok(one) => signatures.push(VerifiedSignature {
+                    can_authorise: decides.is_none_or(|decides| decides == place),
+                    ..one
+                }),
+                Err(rejection) if decides == Some(place) && unseen.is_empty() => {
+                    return Err(rejection);
+                }
+                Err(rejection) => failed.push(rejection.with_profile_code(profile)),
+            }
+        }
+        failed.extend(signature_roles::settle(head, &mut signatures, &roles));
+        let mut refusal = None;
+        if !signatures.iter().any(|one| one.can_authorise) {
+            let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
+            let furthest = failed.iter().cloned().reduce(further);
+            refusal = Some(furthest.unwrap_or_else(|| present::empty_signature_fields(profile)));
+        }
+        // The verdict is about a signature that can authorise the request, a touched one first.
+        touch::assign(&mut signatures, |_| true);
+        signatures.sort_by_key(|one| (!one.can_authorise, one.touched_by.is_none()));
+        Ok(JudgedSignatures { head: VerifiedHead { head, signatures, failed, now }, refusal })
+    }
+
+    /// Returns the index of the signature that alone decides, if the profile has such a rule.
+    fn decides(&self, candidates: &[Candidate<'_>]) -> Option<usize> {
+        let TagRule::Exactly(tag) = self.profile.tag else { return None };
+        if self.profile.several != SeveralSignatures::FirstTagged {
+            return None;
+        }
+        let tagged = candidates.iter().position(|candidate| {
+            candidate.params.as_ref().is_ok_and(|params| params.tag() == Param::Value(tag))
+        });
+        Some(tagged.unwrap_or(0))
+    }
+
+    /// Returns what each of the `unseen` signatures covers of others, and whether a signature over
+    /// it could be valid.
+    fn roles_of(
+        &self,
+        unseen: &[UnseenSignature<'_>],
+        candidates: &[Candidate<'_>],
+    ) -> Vec<UnseenRole> {
+        let mut roles = Vec::new();
+        for UnseenSignature { label, key } in unseen {
+            let candidate = candidates.iter().find(|candidate| candidate.label == *label);
+            let Some(Ok(params)) = candidate.map(|candidate| &candidate.params) else { continue };
+            let entry = self.registry.by_id(key);
+            let rules = entry.and_then(|entry| entry.security_key());
+            roles.push(UnseenRole {
+                label: (*label).to_owned(),
+                covered: CoveredSignatures::of(label, params),
+                may_sign_alone: rules.is_none_or(|rules| rules.may_sign_alone()),
+            });
+        }
+        roles
+    }
+}
