@@ -51,6 +51,9 @@ pub struct ImportedKey {
     pub key: PublicKey,
     /// The application of a security key, from its OpenSSH line or SSH2 key; `None` for other keys.
     pub application: Option<KeyApplication>,
+    /// True if the OpenSSH line of a security key has the option `verify-required`: only signatures
+    /// count for which the key verified the person, by a PIN or a fingerprint.
+    pub verify_required: bool,
     /// The comment of an OpenSSH line, or the name in a keyfile. Can be any text.
     pub name: Option<String>,
     /// The `kid` of a JWK. Can be any text.
@@ -69,7 +72,8 @@ impl ImportedKey {
 
     fn new(key: PublicKey) -> Self {
         let (application, name, kid) = (None, None, None);
-        ImportedKey { key, application, name, kid, not_before: None, not_after: None }
+        let (not_before, not_after, verify_required) = (None, None, false);
+        ImportedKey { key, application, verify_required, name, kid, not_before, not_after }
     }
 }
 

@@ -256,6 +256,40 @@ fn the_output_of_real_tools_is_read() {
 }
 
 #[test]
+fn the_option_verify_required_of_a_security_key_is_kept() {
+    let application = mcpid::key::KeyApplication::parse("ssh:mcpid").unwrap();
+    let security_key = mcpid::key::SecurityKey::new(secret().public().clone(), application);
+    let line = format::openssh_security_key(&security_key, "alice");
+    let others = "line 1: its other options are for logins only";
+    for (options, required, note) in [
+        ("", false, None),
+        ("verify-required ", true, None),
+        ("VERIFY-REQUIRED ", true, None),
+        ("verify-required,no-pty ", true, Some(others)),
+        ("from=\"10.0.0.0/8, verify\",Verify-Required ", true, Some(others)),
+        ("no-touch-required,verify-required ", true, Some(others)),
+        ("no-pty ", false, Some("line 1: its options are for logins only")),
+        // The text in a value is no option.
+        ("command=\"verify-required\" ", false, Some("line 1: its options are for logins only")),
+    ] {
+        let import = read_public(format!("{options}{line}").as_bytes()).unwrap();
+        assert_eq!(import.keys[0].verify_required, required, "{options}");
+        assert!(import.keys[0].application.is_some(), "{options}");
+        assert_eq!(import.skipped.first().map(String::as_str), note, "{options}");
+    }
+    // Each line of a list has its own options.
+    let second = line.replace("alice", "bob");
+    let import = read_public(format!("{line}\nverify-required {second}\n").as_bytes()).unwrap();
+    let required: Vec<bool> = import.keys.iter().map(|key| key.verify_required).collect();
+    assert_eq!(required, [false, true]);
+    // An ordinary key verifies no person, so the option is one for logins.
+    let plain = format::openssh(secret().public(), "alice");
+    let import = read_public(format!("verify-required {plain}").as_bytes()).unwrap();
+    assert!(!import.keys[0].verify_required);
+    assert_eq!(import.skipped, ["line 1: its options are for logins only"]);
+}
+
+#[test]
 fn authorized_keys_and_agent_lists_are_read() {
     let line = format::openssh(secret().public(), "alice");
     let second = format::openssh(&other(), "bob");

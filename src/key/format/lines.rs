@@ -3,7 +3,11 @@
 
 use super::{FormatError, ImportedKey, KeyImport, PUBLIC, SIGNING, instead, malformed, openssh};
 
-/// The options that sshd(8) allows before a key in `authorized_keys`. They limit logins.
+/// The option by which a security key has to verify the person, by a PIN or a fingerprint.
+const VERIFY_REQUIRED: &str = "verify-required";
+
+/// The options that sshd(8) allows before a key in `authorized_keys`. All but
+/// [`VERIFY_REQUIRED`] limit logins.
 const OPTIONS: [&str; 22] = [
     "agent-forwarding",
     "cert-authority",
@@ -25,7 +29,7 @@ const OPTIONS: [&str; 22] = [
     "restrict",
     "tunnel",
     "user-rc",
-    "verify-required",
+    VERIFY_REQUIRED,
     "x11-forwarding",
 ];
 
@@ -49,10 +53,15 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<KeyImport, F
     for (number, line) in read {
         match line {
             Ok(KeyLine { key: (key, name), options }) => {
-                if options {
-                    import.skipped.push(format!("line {number}: its options are for logins only"));
+                let verify_required = key.application.is_some()
+                    && options.iter().any(|option| option == VERIFY_REQUIRED);
+                let is_for_logins = |option: &String| !verify_required || option != VERIFY_REQUIRED;
+                if options.iter().any(is_for_logins) {
+                    let others = if verify_required { "other options" } else { "options" };
+                    import.skipped.push(format!("line {number}: its {others} are for logins only"));
                 }
-                import.keys.push(ImportedKey { name, ..ImportedKey::ssh(key) });
+                let key = ImportedKey::ssh(key);
+                import.keys.push(ImportedKey { name, verify_required, ..key });
             }
             Err(FormatError::Instead { found, .. }) if !only => {
                 import.skipped.push(format!("line {number} is {found}"));
@@ -69,13 +78,13 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<KeyImport, F
 /// One line with a key of a kind that this build uses.
 struct KeyLine {
     key: openssh::OpensshLine,
-    /// True if the line has options before the key.
-    options: bool,
+    /// The names of the options before the key, in lower case.
+    options: Vec<String>,
 }
 
 fn key(line: &str) -> Option<Result<KeyLine, FormatError>> {
     if let Some(found) = openssh::public_line(line) {
-        return Some(found.map(|key| KeyLine { key, options: false }));
+        return Some(found.map(|key| KeyLine { key, options: Vec::new() }));
     }
     let (first, rest) = split_quoted(line)?;
     let found = openssh::public_line(rest);
@@ -99,7 +108,7 @@ fn key(line: &str) -> Option<Result<KeyLine, FormatError>> {
             return bad(why);
         }
     }
-    Some(found.map(|key| KeyLine { key, options: true }))
+    Some(found.map(|key| KeyLine { key, options }))
 }
 
 /// Returns the names in a list of options, in lower case; `None` if the text is no such list.

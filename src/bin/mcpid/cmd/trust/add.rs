@@ -42,7 +42,8 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     // A key file may contain any text as a name. A name that is not allowed in a trust file is left
     // out.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
-    new.security_key = security_key(args, found.application, new.name.as_deref())?;
+    let verified = found.verify_required || args.require_verified;
+    new.security_key = security_key(args, found.application, (new.name.as_deref(), verified))?;
     if args.client_id.iter().any(|id| id == new.key.id().as_str()) {
         let message =
             "--client-id would change nothing: a key may always call itself by its key id";
@@ -76,14 +77,14 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
-/// Returns the rules of a security key.
+/// Returns the rules of a security key. `verified` is true if the key has to verify the person.
 ///
 /// # Errors
 /// A flag for security keys with another key, or nothing says whose signatures the touch may join.
 fn security_key(
     args: &TrustAddArgs,
     application: Option<KeyApplication>,
-    name: Option<&str>,
+    (name, verified): (Option<&str>, bool),
 ) -> Result<Option<SecurityKeyRules>, Failure> {
     let Some(application) = application else {
         let given = [
@@ -113,7 +114,7 @@ fn security_key(
     if args.alone {
         rules = rules.alone();
     }
-    Ok(Some(if args.require_verified { rules.demanding_verification() } else { rules }))
+    Ok(Some(if verified { rules.demanding_verification() } else { rules }))
 }
 
 /// A public key, and what its file says about it.
@@ -121,6 +122,8 @@ struct KeyToTrust {
     key: PublicKey,
     /// The application of a security key.
     application: Option<KeyApplication>,
+    /// Whether the line of a security key demands that the key verifies the person.
+    verify_required: bool,
     name: Option<String>,
     kid: Option<String>,
     not_before: Option<Timestamp>,
@@ -133,6 +136,7 @@ impl KeyToTrust {
         KeyToTrust {
             key: signing_key.public().clone(),
             application: None,
+            verify_required: false,
             name,
             kid: None,
             not_before: None,
@@ -165,6 +169,7 @@ fn of_source(key: &Path, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     Ok(KeyToTrust {
         key: security_key.public().clone(),
         application: Some(security_key.application().clone()),
+        verify_required: false,
         name: Some(touch_key.comment().to_owned()),
         kid: None,
         not_before: None,
@@ -234,8 +239,9 @@ fn one(
     let mut keys = keys.into_iter();
     match (keys.next(), keys.next()) {
         (Some(found), None) => {
-            let ImportedKey { key, application, name, kid, not_before, not_after, .. } = found;
-            Ok(KeyToTrust { key, application, name, kid, not_before, not_after })
+            let ImportedKey { key, application, verify_required, name, kid, .. } = found;
+            let (not_before, not_after) = (found.not_before, found.not_after);
+            Ok(KeyToTrust { key, application, verify_required, name, kid, not_before, not_after })
         }
         (None, _) => {
             let failure = |message| Failure::new(Exit::Key, "not_a_key", message);
