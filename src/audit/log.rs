@@ -12,6 +12,7 @@ use super::note::NoteKey;
 use super::record::{Record, RecordedRefusal, Verdict};
 use super::redact::SaltSecret;
 use super::refused::RefusalFile;
+use super::state::UnsignedEntries;
 use super::writer::{LogSettings, LogWriter};
 use crate::block_on::block_on;
 use crate::clock::{Clock, Timestamp};
@@ -39,6 +40,7 @@ struct SharedLog {
     salts: SaltSecret,
     clock: Arc<dyn Clock>,
     path: PathBuf,
+    unsigned: Option<UnsignedEntries>,
 }
 
 /// Counters of one log.
@@ -92,6 +94,7 @@ impl Log {
         let salts = SaltSecret::of(&*secret)?;
         counters.size.store(writer.size(), Ordering::Relaxed);
         counters.note_checkpoint(&writer);
+        let unsigned = writer.unsigned_entries();
         let writing = LogWriting {
             refused: Arc::clone(&refused),
             counters: Arc::clone(&counters),
@@ -103,7 +106,7 @@ impl Log {
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
         let key = public;
-        let shared = SharedLog { queue, refused, counters, key, salts, clock, path };
+        let shared = SharedLog { queue, refused, counters, key, salts, clock, path, unsigned };
         Ok(Log { shared: Arc::new(shared) })
     }
 
@@ -177,6 +180,12 @@ impl Log {
 
     pub(super) fn salts(&self) -> &SaltSecret {
         &self.shared.salts
+    }
+
+    /// Returns the entries that no checkpoint covered when the log was opened. The next checkpoint
+    /// signs them as they are in the files. `None` if there were none.
+    pub fn unsigned_entries(&self) -> Option<&UnsignedEntries> {
+        self.shared.unsigned.as_ref()
     }
 
     /// Returns the number of entries in the log.

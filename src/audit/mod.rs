@@ -72,4 +72,5 @@ pub use log::Log;
 pub use log_key::LogKey;
 pub use record::{Record, RecordedRefusal, RefusalCounts, Verdict};
 pub use recorder::{JudgedRequest, Policy, Recorder};
+pub use state::UnsignedEntries;
 pub use writer::{Durability, LogSettings};

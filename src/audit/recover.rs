@@ -6,8 +6,12 @@
 //! to follow them is missing. After any other difference, the log is not opened, because further
 //! entries would hide the traces of a change.
 //!
+//! All other entries under no checkpoint are kept, and the next checkpoint signs them as they are. The
+//! caller learns which they are ([`UnsignedEntries`]).
+//!
 //! All files are read before anything is written, so that a log that is refused stays unchanged.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,7 +24,7 @@ use super::folder::Folder;
 use super::log_key::LogKey;
 use super::record::Verdict;
 use super::segment::{EntryLine, EntryLines, Notes, TreeFile};
-use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, day_of};
+use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, UnsignedEntries, day_of};
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
@@ -43,6 +47,8 @@ struct ReplayedEntries {
     offset: i64,
     rules: RulesInForce,
     successor: Option<String>,
+    /// How many entries under no checkpoint are about each event.
+    unsigned: BTreeMap<&'static str, u64>,
     /// The newest file, the number of its bytes that are complete entries, and its day.
     last: Option<(PathBuf, u64, i64)>,
     /// The hashes of the entries, from index `hashes_from` of the storage order on.
@@ -140,6 +146,7 @@ fn replay(
     let mut rules = if from == 0 { RulesInForce::None } else { RulesInForce::Unknown };
     let mut time = Timestamp::from_unix(i64::MIN);
     let mut last = None;
+    let mut unsigned = BTreeMap::new();
     let tail = segments.get(from..).unwrap_or_default();
     for (at, (first, path)) in tail.iter().enumerate() {
         if *first != frontier.size() {
@@ -181,6 +188,9 @@ fn replay(
                 let why =
                     format!("entry {} is about {event:?}, and under no checkpoint", line.position);
                 return Err(changed(why));
+            }
+            if line.n >= checkpoint.size {
+                *unsigned.entry(entry.event.as_str()).or_default() += 1;
             }
             match &entry.event {
                 Event::Clock(step) => offset = step.offset,
@@ -225,7 +235,17 @@ fn replay(
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
         (time, successor) = before(segments, from)?;
     }
-    Ok(ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes })
+    Ok(ReplayedEntries {
+        frontier,
+        time,
+        offset,
+        rules,
+        successor,
+        unsigned,
+        last,
+        hashes_from,
+        hashes,
+    })
 }
 
 /// Returns true if the last entries of a file, from `line` on, record an erasure or close the log,
@@ -327,8 +347,8 @@ fn take_up(
     replayed: ReplayedEntries,
     stored: u64,
 ) -> Result<LogState, LogError> {
-    let ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes } =
-        replayed;
+    let ReplayedEntries { frontier, time, offset, rules, successor, last, .. } = replayed;
+    let (hashes_from, hashes, events) = (replayed.hashes_from, replayed.hashes, replayed.unsigned);
     let segment = match last {
         None => None,
         Some((path, length, day)) => {
@@ -356,7 +376,9 @@ fn take_up(
     let file = write_hashes(folder, stored, missing)?;
     let tree = HashFile::new(file, folder.tree(), frontier.size());
     let checkpointed = latest.checkpoint.size;
-    Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor })
+    let last = frontier.size().checked_sub(1).filter(|last| *last >= checkpointed);
+    let unsigned = last.map(|last| UnsignedEntries { first: checkpointed, last, events });
+    Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor, unsigned })
 }
 
 /// Appends the missing hashes after the first `good` bytes, which are valid.

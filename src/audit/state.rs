@@ -1,6 +1,8 @@
 //! The state of an open log: the right edge of its tree, its newest file of entries, and the hashes
 //! that are not written yet.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -46,6 +48,33 @@ pub(super) enum RulesInForce {
     Known(Vec<u8>),
 }
 
+/// The entries that no checkpoint covered when a log was opened. A process that ended without a last
+/// checkpoint leaves them. The next checkpoint signs them as they are in the files.
+///
+/// The signatures of requests in them can be verified again. For the rest, such as counts, rules and
+/// steps of the clock, only the file of hashes vouches, which is not signed either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnsignedEntries {
+    /// The number of the first of these entries.
+    pub first: u64,
+    /// The number of the last of these entries.
+    pub last: u64,
+    /// How many of these entries are about each event, by the word in their member `event`.
+    pub events: BTreeMap<&'static str, u64>,
+}
+
+impl fmt::Display for UnsignedEntries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "entry {} is", self.first)?,
+            false => write!(f, "entries {} to {} are", self.first, self.last)?,
+        }
+        let events: Vec<_> = self.events.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        write!(f, " under no checkpoint ({})", events.join(", "))
+    }
+}
+
 /// The state of an open log.
 pub(super) struct LogState {
     pub(super) frontier: Frontier,
@@ -61,6 +90,8 @@ pub(super) struct LogState {
     pub(super) rules: RulesInForce,
     /// The successor of this log, if its last entry names one.
     pub(super) successor: Option<String>,
+    /// The entries that no checkpoint covered when the files were read.
+    pub(super) unsigned: Option<UnsignedEntries>,
 }
 
 /// Returns the day of `time`, counted in days since 1970. Each day has its own file of entries.

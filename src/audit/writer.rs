@@ -17,7 +17,9 @@ use super::log_key::LogKey;
 use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
-use super::state::{LogState, OpenSegment, RulesInForce, WAITING_HASHES, day_of, remember, show};
+use super::state::{
+    LogState, OpenSegment, RulesInForce, UnsignedEntries, WAITING_HASHES, day_of, remember, show,
+};
 use super::tree::{self, Frontier};
 use crate::clock::{Clock, Timestamp};
 
@@ -125,6 +127,11 @@ impl LogWriter {
     /// when this writer was opened.
     pub(super) fn last_checkpoint(&self) -> (u64, Timestamp) {
         (self.state.as_ref().map_or(0, |state| state.checkpointed), self.signed_at)
+    }
+
+    /// Returns the entries that no checkpoint covered when the log was opened.
+    pub(super) fn unsigned_entries(&self) -> Option<UnsignedEntries> {
+        self.state.as_ref().and_then(|state| state.unsigned.clone())
     }
 
     /// Returns the number of entries in the log.

@@ -239,3 +239,53 @@ fn a_report_names_each_erasure() {
     drop(recorder);
     assert!(allowing(&plain, &plain.files()).erasures.is_empty());
 }
+
+/// Returns the files of the log's checkpoints, to be put back later.
+fn checkpoints_of(fixture: &LogFixture) -> [(std::path::PathBuf, Vec<u8>); 2] {
+    ["checkpoint", "checkpoints"].map(|name| {
+        let path = fixture.path().join(name);
+        (path.clone(), fs::read(path).unwrap())
+    })
+}
+
+/// A stranger without the log's key can write steps of the clock, rules and counts at the end. The
+/// caller is told which entries the next checkpoint signs unseen.
+#[test]
+fn opening_a_log_states_which_entries_no_checkpoint_covers() {
+    let fixture = filled(4);
+    assert_eq!(fixture.open().unsigned_entries(), None);
+    let signed = checkpoints_of(&fixture);
+    fixture.fill(2, LogSettings::default());
+    let put_back = || signed.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    put_back();
+    let own = fixture.lines();
+    assert_eq!(own.len(), 6);
+    let log = fixture.open();
+    let unsigned = log.unsigned_entries().unwrap().clone();
+    assert_eq!((unsigned.first, unsigned.last), (4, 5));
+    assert_eq!(unsigned.to_string(), "entries 4 to 5 are under no checkpoint (2 request)");
+    drop(log);
+    assert_eq!(signed_size(&fixture), 6);
+    assert_eq!(fixture.open().unsigned_entries(), None);
+    // Forged entries of each kind that is kept.
+    put_back();
+    let counts = json!({"seen": 9, "dropped": 0, "codes": {}, "gaps": 0});
+    let mut forged = own.clone();
+    forged.push(statement(&forged, 6, "clock", &json!({"offset": 3600})));
+    forged.push(statement(&forged, 7, "dropped", &counts));
+    plant(&fixture, &forged, true);
+    let log = fixture.open();
+    let unsigned = log.unsigned_entries().unwrap();
+    assert_eq!((unsigned.first, unsigned.last), (4, 7));
+    let text = "entries 4 to 7 are under no checkpoint (1 clock, 1 dropped, 2 request)";
+    assert_eq!(unsigned.to_string(), text);
+    drop(log);
+    // One entry, and no entry but that.
+    let fixture = filled(0);
+    let signed = checkpoints_of(&fixture);
+    fixture.fill(1, LogSettings::default());
+    signed.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    let log = fixture.open();
+    let text = log.unsigned_entries().unwrap().to_string();
+    assert!(text.starts_with("entries 0 to 1 are under") || text.starts_with("entry 0 is under"));
+}

@@ -46,6 +46,12 @@ pub(crate) fn recorder(
         AuditSync::Checkpoint => Durability::Checkpoint,
     };
     let log = Log::open(folder, settings, clock).map_err(|e| log_failure(&e, &place))?;
+    if let Some(unsigned) = log.unsigned_entries() {
+        ui.note(&format!(
+            "{}: {unsigned}: the next checkpoint signs them unseen, as they are in the files",
+            place.name()
+        ));
+    }
     let policy = match args.audit_policy.unwrap_or_default() {
         AuditPolicy::Required => Policy::Required,
         AuditPolicy::BestEffort => Policy::BestEffort,
