@@ -78,6 +78,7 @@ pub struct Metrics {
     process: Registry,
     requests: Family<Labels<4>, Counter>,
     would_refuse: Family<Labels<3>, Counter>,
+    touches: Family<Labels<1>, Counter>,
     seconds: Histogram,
     in_flight: Gauge,
     store_errors: Counter,
@@ -102,6 +103,7 @@ impl Default for Metrics {
             process: process_collector::registry(),
             requests: Family::default(),
             would_refuse: Family::default(),
+            touches: Family::default(),
             seconds: Histogram::new(BUCKETS),
             in_flight: Gauge::default(),
             store_errors: Counter::<u64, AtomicU64>::default(),
@@ -141,6 +143,12 @@ impl Metrics {
         registry.register("requests", requests, self.requests.clone());
         let would = "Requests that permissive let through and strict would have refused";
         registry.register("would_refuse", would, self.would_refuse.clone());
+        let touches =
+            "Verified requests with a touch that counts, by what the security key checked";
+        registry.register("touches", touches, self.touches.clone());
+        for how in ["present", "verified"] {
+            drop(self.touches.get_or_create(&[("touch", how.into())]));
+        }
         let seconds = "Seconds from the head of a request to the head of its answer";
         registry.register("answer_seconds", seconds, self.seconds.clone());
         let in_flight = "Requests whose answer has not ended";
@@ -193,6 +201,10 @@ impl Metrics {
         let labels: [(&'static str, &'static str); 4] =
             [("outcome", outcome), ("status", status), ("code", code), ("answer", class)];
         self.requests.get_or_create(&labels.map(|(name, word)| (name, word.into()))).inc();
+        if let Some(touch) = &line.touch {
+            let how = if touch.verified { "verified" } else { "present" };
+            self.touches.get_or_create(&[("touch", how.into())]).inc();
+        }
         if let Some(time) = answered {
             self.seconds.observe(time.as_secs_f64());
         }
