@@ -20,7 +20,7 @@ use crate::mcp::body::{self, Reading, Scope};
 use crate::message::{Body, Head, json_line};
 use crate::verify::coverage;
 use crate::verify::rejection::chain;
-use crate::verify::{JudgedBody, VerifiedHead};
+use crate::verify::{JudgedBody, Rejection, Step, VerifiedHead};
 
 mod base_not_kept;
 mod entry_findings;
@@ -193,16 +193,19 @@ impl EntryJudge {
         let engine = self.verifiers.of(request, (version, scope))?;
         let verifier = &engine.verifier;
         self.verifiers.set_time(time);
-        let verified_head = signatures::judge_kept(verifier, &engine.ids, request, head)?;
+        let (verified_head, authorises) =
+            signatures::judge_kept(verifier, &engine.ids, request, head)?;
         let candidates = header::read(head).unwrap_or_default();
-        let signed =
-            self.signed(&engine, request, (head, time), (verified_head.as_ref(), &candidates))?;
+        let signed = self.signed(&engine, request, (head, time), (&verified_head, &candidates))?;
         if matches!(request.verdict, Verdict::Verified | Verdict::Signed) {
             nonces.extend(signed.iter().filter_map(|one| {
                 let id = nonce_id(&one.id, one.nonce?);
                 let until = verifier.retention().until(one.created?).unix();
                 Some(NonceUse { id, until, at: time.unix() })
             }));
+            // Two signatures of one key may share a nonce, which a verifier claims once.
+            nonces.sort_by_key(|one| one.id);
+            nonces.dedup_by_key(|one| one.id);
         }
         let mut judged = JudgedEntry {
             signatures: u64::try_from(signed.iter().filter(|one| one.base).count()).unwrap_or(0),
@@ -224,7 +227,8 @@ impl EntryJudge {
             base: judged.base_not_kept,
             operation: judged.operation_claimed || (judged.without_body && nameless),
         };
-        if touch::check(request, judged.touch.as_ref(), &self.trust.rules.touch, unseen)?
+        let counted = self.touches(request, time).any_counts(&signed);
+        if touch::check(request, counted, &self.trust.rules.touch, unseen)?
             && !judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
         {
             judged.reasons.add(UnjudgedReason::Touch);
@@ -240,13 +244,21 @@ impl EntryJudge {
             judged.reasons.add(UnjudgedReason::BaseNotKept);
         }
         drop(signed);
-        let found = match (body, &reading, verified_head) {
-            (Some(body), Some(reading), Some(verified_head)) => {
+        let found = match (body, &reading) {
+            (Some(body), Some(reading)) if authorises => {
                 let judged = verifier.judge_parsed_body(verified_head, body, || reading);
                 Some(judged.and_then(JudgedBody::into_refusal))
             }
             _ => None,
         };
+        // A signature that cannot be verified again may have authorised the request.
+        let found = found.filter(|found| {
+            let of_another = |no: &Rejection| {
+                !matches!(no.step(), Step::Digest | Step::Mcp)
+                    && request.code.as_deref() != Some(no.code().as_str())
+            };
+            !(judged.base_not_kept && found.as_ref().is_err_and(of_another))
+        });
         facts::check_outcome(request, found)?;
         Ok((judged, time))
     }
@@ -257,11 +269,10 @@ impl EntryJudge {
         engine: &EntryVerifier,
         request: &'s Request<'_>,
         (head, time): (&'s Head<'_>, Timestamp),
-        (verified_head, candidates): (Option<&'s VerifiedHead<'_>>, &'s [Candidate<'_>]),
+        (verified_head, candidates): (&'s VerifiedHead<'_>, &'s [Candidate<'_>]),
     ) -> Result<Vec<JudgedSignature<'s>>, String> {
         let pinned = &self.trust.rules;
         let demanded = rules::demanded(request.rules.as_ref(), pinned);
-        let mut holding = verified_head.into_iter().flat_map(VerifiedHead::signatures);
         let rules = (engine.verifier.profile(), engine.verifier.coverage_overrides());
         request
             .signatures
@@ -277,32 +288,12 @@ impl EntryJudge {
                     if keyid != Some(&*id) && keyid != facts::kid(told.key.get()).ok().as_deref() {
                         return Err(format!("the signature {:?} is of another key", told.label));
                     }
-                    let created = params.created().value().map(Timestamp::from_unix);
-                    let (nonce, tag) = (params.nonce().value(), params.tag().value());
-                    let mirror = facts::MirroredMembers::default();
-                    let names = params.components().iter().map(|component| component.name());
-                    let covers_another = touch::covers_another(names);
-                    let label = &*told.label;
-                    let (base, whole, entry) = (false, false, None);
-                    let (presence, joins) = (None, None);
-                    return Ok(JudgedSignature {
-                        id,
-                        label,
-                        base,
-                        created,
-                        nonce,
-                        tag,
-                        whole,
-                        mirror,
-                        entry,
-                        presence,
-                        joins,
-                        covers_another,
-                    });
+                    return Ok(JudgedSignature::unseen(id, &told.label, params));
                 }
-                // `judge_kept` has checked that the valid signatures have the same number and
-                // labels as the recorded signatures with a base.
-                let one = holding.next().ok_or("a signature does not hold")?;
+                // `judge_kept` has checked that the valid signatures have the same labels as the
+                // recorded signatures with a base.
+                let one = verified_head.signatures().find(|one| one.label == told.label);
+                let one = one.ok_or("a signature does not hold")?;
                 let covered = rules::CoveredNames::of_base(one.base);
                 let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
                 let params = candidate.and_then(|candidate| candidate.params.as_ref().ok());
@@ -346,7 +337,7 @@ impl EntryJudge {
             let claim = key_status::SignatureClaim { key, tag, created, time, operation, purpose };
             let registry = self.trust.registry.as_deref()?;
             let mut status = key_status::of(registry, &claim)?;
-            status.not_then = status.not_then.or(touch::misused(registry, one));
+            status.not_alone = touch::misused(registry, one);
             Some(status)
         };
         // A touch, or another signature over a signature, never names the request.
@@ -355,7 +346,9 @@ impl EntryJudge {
         // Prefers, in this order: a key in the auditor's trust files; a key that was valid at that
         // time; a verified base; full coverage. Among equal signatures, the first one is taken.
         let best = all.min_by_key(|(_, one, known)| {
-            let then = known.as_ref().is_some_and(|known| known.not_then.is_none());
+            let then = known
+                .as_ref()
+                .is_some_and(|known| known.not_then.is_none() && known.not_alone.is_none());
             let fits = known.as_ref().is_some_and(|known| known.lacks_of_purpose.is_none());
             (known.is_none(), !then, !fits, !one.base, !one.whole)
         });
@@ -368,6 +361,9 @@ impl EntryJudge {
             Some(known) if known.not_then.is_some() => {
                 judged.reasons.add(UnjudgedReason::NotTrustedThen)
             }
+            Some(known) if known.not_alone.is_some() => {
+                judged.reasons.add(UnjudgedReason::SecurityKey)
+            }
             Some(known) if known.lacks_of_purpose.is_some() => {
                 judged.reasons.add(UnjudgedReason::Purpose)
             }
@@ -376,9 +372,14 @@ impl EntryJudge {
         if one.base && !one.whole {
             judged.reasons.add(UnjudgedReason::PartlySigned);
         }
-        let registry = self.trust.registry.as_deref();
-        judged.touch = TouchContext { registry, operation, time }.of(signed, one);
+        judged.touch = self.touches(request, time).of(signed, one);
         (judged.vouching, judged.known) = (Some(place), known);
+    }
+
+    /// Returns the context in which the touches of an entry are judged.
+    fn touches<'r>(&'r self, request: &'r Request<'_>, time: Timestamp) -> TouchContext<'r> {
+        let registry = self.trust.registry.as_deref();
+        TouchContext { registry, operation: facts::operation(request), time }
     }
 }
 

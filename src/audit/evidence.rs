@@ -6,6 +6,7 @@
 //! kept: the signature cannot be verified again.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Timestamp;
 use crate::key::trust::{SecurityKeyRules, TrustEntry as Trusted};
 use crate::key::{JwkMembers, KeyId, PublicKey, SecurityKey};
+use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::{Head, RequestTarget};
 use crate::profile::{ComponentRules, NamedProfile, Profile};
 use crate::verify::VerifiedSignatureRef;
@@ -24,11 +26,24 @@ use crate::verify::VerifiedSignatureRef;
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// The signatures as JSON objects, separated by commas.
-    pub(super) signatures: Vec<u8>,
+    signatures: Vec<u8>,
     /// The bytes of the first signature. No other request has the same bytes, so they identify the
     /// request.
     first: Option<Vec<u8>>,
     kept: KeptFields,
+    /// The signatures by keys that have several lists of what they may do.
+    limited: Vec<LimitedSignature>,
+}
+
+/// A signature by a key that has a list of what it may do in each of several trust files. An entry
+/// has room for one list. The operation is known when the entry is written, and decides which one is
+/// recorded.
+#[derive(Clone, Debug)]
+struct LimitedSignature {
+    /// The bytes of the signature in [`Evidence::signatures`], which has the first list.
+    place: Range<usize>,
+    /// Each list, and the signature with this list as a JSON object.
+    lists: Vec<(Vec<Pattern>, Vec<u8>)>,
 }
 
 #[derive(Serialize)]
@@ -78,22 +93,22 @@ fn jwk(key: &PublicKey) -> RecordedKey<'_> {
     RecordedKey { kty, crv, x, y, kid: key.id().as_str(), mcpid: None }
 }
 
-fn standing(entry: &Trusted) -> RecordedStanding<'_> {
+/// Returns what the trust files say of a key. `allow` is one list of what it may do. `joined` are the
+/// ids of the keys whose signatures its touches were found to join.
+fn standing<'a>(
+    entry: &'a Trusted,
+    allow: Option<&Vec<Pattern>>,
+    joined: &[String],
+) -> RecordedStanding<'a> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    // A key that is in several trust files must pass the `allow` list of each file, which one list
-    // cannot express.
-    let allow = match entry.allow() {
-        [one] => one.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    };
     RecordedStanding {
         name: entry.name(),
         client_ids: entry.client_ids(),
         not_before: time(entry.not_before()),
         not_after: time(entry.not_after()),
         revoked_at: time(entry.revoked_at()),
-        allow,
-        security_key: entry.security_key().map(Cow::Borrowed),
+        allow: allow.into_iter().flatten().map(ToString::to_string).collect(),
+        security_key: entry.security_key().map(|rules| Cow::Owned(rules.recorded(joined.to_vec()))),
     }
 }
 
@@ -105,16 +120,30 @@ impl Evidence {
         signatures: impl Iterator<Item = VerifiedSignatureRef<'a>>,
     ) -> Self {
         let mut evidence = Evidence::none(profile);
-        for one in signatures {
-            let mut key = RecordedKey { mcpid: Some(standing(one.entry)), ..jwk(one.entry.key()) };
+        let all: Vec<VerifiedSignatureRef<'_>> = signatures.collect();
+        for one in &all {
+            let joined = joined_keys(&all, one.entry.key().id());
             // If the verifier looked the key up by another name than its thumbprint, the entry
             // keeps that name as `kid`, so that an auditor's verifier finds the key in the same
             // way.
-            if let Some(kid) = keyid(one.base).filter(|id| one.entry.kids().iter().any(|k| k == id))
-            {
-                key.kid = kid;
+            let is_kid = |id: &&str| one.entry.kids().iter().any(|kid| kid == id);
+            let kid = keyid(one.base).filter(is_kid);
+            let key = |allow| {
+                let mcpid = Some(standing(one.entry, allow, &joined));
+                let key = jwk(one.entry.key());
+                RecordedKey { mcpid, kid: kid.unwrap_or(key.kid), ..key }
+            };
+            let lists = one.entry.allow();
+            let place = evidence.add(head, one.label, key(lists.first()), one.base, one.signature);
+            if lists.len() > 1 {
+                let mut texts = Vec::new();
+                for list in lists {
+                    let (key, mut text) = (key(Some(list)), Vec::new());
+                    evidence.write(&mut text, head, one.label, key, one.base, one.signature);
+                    texts.push((list.clone(), text));
+                }
+                evidence.limited.push(LimitedSignature { place, lists: texts });
             }
-            evidence.add(head, one.label, key, one.base, one.signature);
         }
         evidence
     }
@@ -170,9 +199,30 @@ impl Evidence {
 
     fn none(profile: &Profile) -> Self {
         let kept = KeptFields::of(Some(&profile.name));
-        Evidence { signatures: Vec::with_capacity(1_024), first: None, kept }
+        let (signatures, limited) = (Vec::with_capacity(1_024), Vec::new());
+        Evidence { signatures, first: None, kept, limited }
     }
 
+    /// Returns the signatures as JSON objects, separated by commas, in the entry of a request for
+    /// `operation`. Of several lists of what a key may do, the one that forbids the operation is
+    /// recorded, or the first one if all allow it.
+    pub(super) fn signatures(&self, operation: Option<Operation<'_>>) -> Cow<'_, [u8]> {
+        let forbids = |(list, _): &&(Vec<Pattern>, Vec<u8>)| {
+            operation.is_none_or(|operation| {
+                let forms = operation.forms();
+                !operation.is_always_allowed() && !list.iter().any(|p| p.grants_forms(&forms))
+            })
+        };
+        let mut all = Cow::Borrowed(self.signatures.as_slice());
+        for LimitedSignature { place, lists } in self.limited.iter().rev() {
+            if let Some((_, text)) = lists.iter().find(forbids) {
+                all.to_mut().splice(place.clone(), text.iter().copied());
+            }
+        }
+        all
+    }
+
+    /// Adds a signature, and returns the place of its text.
     fn add(
         &mut self,
         head: &Head<'_>,
@@ -180,25 +230,52 @@ impl Evidence {
         key: RecordedKey<'_>,
         base: &str,
         signature: &[u8],
-    ) {
+    ) -> Range<usize> {
+        let mut all = std::mem::take(&mut self.signatures);
         if self.first.is_some() {
-            self.signatures.push(b',');
+            all.push(b',');
         }
         self.first.get_or_insert_with(|| signature.to_vec());
+        let start = all.len();
+        self.write(&mut all, head, label, key, base, signature);
+        self.signatures = all;
+        start..self.signatures.len()
+    }
+
+    /// Writes a signature as a JSON object.
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        head: &Head<'_>,
+        label: &str,
+        key: RecordedKey<'_>,
+        base: &str,
+        signature: &[u8],
+    ) {
         let opaque = self.kept.leave_open(head, base);
         let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
         let base = (!opaque).then_some(base);
         let signature = STANDARD.encode(signature);
-        write_json(
-            &mut self.signatures,
-            &RecordedSignature { label, key, base, base_sha256: hash, signature },
-        );
+        write_json(out, &RecordedSignature { label, key, base, base_sha256: hash, signature });
     }
 
     /// Returns the value from which the salts of redacted values are derived.
     pub(super) fn binding(&self) -> String {
         self.first.as_ref().map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
+}
+
+/// Returns the ids of the keys whose signatures are joined by touches of the key `id`. All signatures
+/// of one key are recorded with the same list, because an auditor's verifier knows each key once.
+fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
+    let touches = held.iter().filter(|one| one.entry.key().id() == id);
+    // A security key that signs alone joins no other signature.
+    let labels = touches.filter_map(|one| one.joins.filter(|label| *label != one.label));
+    let signers = labels.filter_map(|label| held.iter().find(|one| one.label == label));
+    let mut ids: Vec<_> = signers.map(|one| one.entry.key().id().to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 /// Returns the `keyid` in the last line of a base, unless it contains escapes.

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -19,6 +21,7 @@ use super::entry::{Entry, Event, Request};
 use super::explain::{Explanation, explain};
 use super::record::Verdict;
 use crate::clock::Timestamp;
+use crate::key::PresenceProof;
 use crate::message::json_line;
 use crate::message::shown::capped;
 
@@ -40,6 +43,19 @@ struct KeyInLog {
 #[derive(Default, Deserialize)]
 struct NameInLog {
     name: Option<String>,
+    security_key: Option<RulesInLog>,
+}
+
+/// The rules of a security key in an entry. An entry lists whose signatures its touch was found to
+/// join.
+#[derive(Default, Deserialize)]
+struct RulesInLog {
+    #[serde(default)]
+    application: String,
+    #[serde(default, rename = "for")]
+    joins: Vec<String>,
+    #[serde(default)]
+    alone: bool,
 }
 
 /// The members of the request line that the event shows.
@@ -216,7 +232,29 @@ fn unmapped(request: &Request<'_>, about: &Explanation) -> Value {
         "signed_at": about.created.map(milliseconds),
         "covered": about.covered.iter().map(|one| short(one)).collect::<Vec<_>>(),
         "content_digest": request.digest.as_deref().map(short),
+        "touch": touch(request),
     }})
+}
+
+/// Returns the first touch that joins a signature, by the log's word; null if there is none. The
+/// schema has no place for it: `user.has_mfa` and `session.is_mfa` are about an account and a login,
+/// and a touch is about this one request.
+fn touch(request: &Request<'_>) -> Value {
+    let mut touches = request.signatures.iter().filter_map(|signature| {
+        let key: KeyInLog = serde_json::from_str(signature.key.get()).ok()?;
+        let rules =
+            key.mcpid.security_key.filter(|rules| rules.alone || !rules.joins.is_empty())?;
+        let bytes = STANDARD.decode(&*signature.signature).ok()?;
+        let proof = PresenceProof::stated(bytes.as_slice().try_into().ok()?);
+        Some(json!({
+            "key": short(&key.kid),
+            "name": key.mcpid.name.as_deref().map(short),
+            "application": short(&rules.application),
+            "presence": if proof.verified { "verified" } else { "present" },
+            "counter": proof.counter,
+        }))
+    });
+    touches.next().unwrap_or_default()
 }
 
 /// Returns the parts of an absolute URL, unchanged.

@@ -33,7 +33,7 @@ use super::note::NoteKey;
 use super::segment::{self, EntryLine, TreeFile};
 use super::tree;
 use crate::key::format;
-use crate::key::trust::{Registry, TrustFile};
+use crate::key::trust::TrustFile;
 use crate::verify::rejection::chain;
 
 /// The format version of an evidence file.
@@ -254,11 +254,13 @@ pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     keys
 }
 
-/// Returns the keys as PEM, in the order of `keys`.
+/// Returns the keys as PEM, one for each of `keys`. Two signatures can have one key under two ids.
 pub(super) fn pems(keys: &[Box<RawValue>]) -> Result<Vec<String>, ProofError> {
-    let keys: Vec<&str> = keys.iter().map(|key| key.get()).collect();
-    let text = format!("{{\"keys\":[{}]}}", keys.join(","));
-    let file = TrustFile::parse(text.as_bytes());
-    let registry = Registry::merge([file.map_err(|e| ProofError::Form(chain(&e)))?]);
-    Ok(registry.iter().map(|entry| format::spki_pem(entry.key())).collect())
+    let mut pems = Vec::new();
+    for key in keys {
+        let file = TrustFile::parse(format!("{{\"keys\":[{}]}}", key.get()).as_bytes());
+        let file = file.map_err(|e| ProofError::Form(chain(&e)))?;
+        pems.extend(file.entries().iter().map(|entry| format::spki_pem(entry.key())));
+    }
+    Ok(pems)
 }

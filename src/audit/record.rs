@@ -183,7 +183,8 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     let operation = facts.reading.and_then(Reading::operation);
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
     let body = facts.body.map_or(0, |body| body.len().div_ceil(3).saturating_mul(4));
-    let mut out = Vec::with_capacity(512 + evidence.signatures.len() + size + body);
+    let signatures = evidence.signatures(operation);
+    let mut out = Vec::with_capacity(512 + signatures.len() + size + body);
     let rules = match facts.by {
         RulesSource::Verifier(verifier, touch) => RecordRules::of(verifier, touch),
         RulesSource::Signer(profile) => RecordRules::of_profile(profile),
@@ -206,7 +207,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     // The following members already are JSON, so they are appended without a copy.
     out.pop();
     out.extend_from_slice(b",\"signatures\":[");
-    out.extend_from_slice(&evidence.signatures);
+    out.extend_from_slice(&signatures);
     out.extend_from_slice(b"],\"request\":");
     let (method, time) = (facts.head.method(), Some(facts.time));
     json_line::write_to(&mut out, method, facts.target_uri, headers, facts.body, time);

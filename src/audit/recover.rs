@@ -189,7 +189,7 @@ fn replay(
                     format!("entry {} is about {event:?}, and under no checkpoint", line.position);
                 return Err(changed(why));
             }
-            if line.n >= checkpoint.size {
+            if line.position >= checkpoint.size {
                 *unsigned.entry(entry.event.as_str()).or_default() += 1;
             }
             match &entry.event {

@@ -84,7 +84,9 @@ impl Verifier {
         // 6. Coverage, again: the head may not state that a body follows.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut signatures);
-            if let (false, Some(first)) = (signatures.iter().any(|one| one.can_authorise), open.first()) {
+            if let (false, Some(first)) =
+                (signatures.iter().any(|one| one.can_authorise), open.first())
+            {
                 return Err(first.clone());
             }
             failed.extend(open);

@@ -107,7 +107,11 @@ pub(super) struct MissingTouch {
 impl MissingTouch {
     /// Finds the reason for the first signature of `signatures`, which names the request. Of several
     /// touches, the one that got furthest gives the reason.
-    pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature], failed: &[Rejection]) -> Self {
+    pub(super) fn of(
+        head: &Head<'_>,
+        signatures: &[VerifiedSignature],
+        failed: &[Rejection],
+    ) -> Self {
         let candidates = header::read(head).unwrap_or_default();
         let mut furthest: Option<(bool, TouchFault, &str)> = None;
         for candidate in &candidates {

@@ -237,11 +237,13 @@ fn evidence_of(fixture: &LogFixture, line: &str) -> String {
             distinct.push(key);
         }
     }
-    let file =
-        mcpid::key::trust::TrustFile::parse(json!({"keys": distinct}).to_string().as_bytes());
-    let registry = mcpid::key::trust::Registry::merge(file);
+    let files = distinct.iter().filter_map(|key| {
+        let text = json!({"keys": [key]}).to_string();
+        mcpid::key::trust::TrustFile::parse(text.as_bytes()).ok()
+    });
+    let pem = |entry: &mcpid::key::trust::TrustEntry| mcpid::key::format::spki_pem(entry.key());
     let pems: Vec<String> =
-        registry.iter().map(|e| mcpid::key::format::spki_pem(e.key())).collect();
+        files.flat_map(|file| file.entries().iter().map(pem).collect::<Vec<_>>()).collect();
     let note = sealed(1, tree::leaf(line.as_bytes()), 200);
     json!({
         "mcpid": "evidence/2", "n": at["n"], "size": at["size"], "proof": at["proof"],
@@ -269,8 +271,16 @@ pub(crate) fn check_line_by(
 ) -> Result<CheckedEvidence, ProofError> {
     let mut line = line.clone();
     line["n"] = json!(0);
-    let evidence = evidence_of(fixture, &line.to_string());
-    check::check(evidence.as_bytes(), &inputs(fixture), trust, None)
+    check_text_by(fixture, &line.to_string(), trust)
+}
+
+/// Checks evidence of the line `text`, which is the first of its log.
+pub(crate) fn check_text_by(
+    fixture: &LogFixture,
+    text: &str,
+    trust: AuditorTrust,
+) -> Result<CheckedEvidence, ProofError> {
+    check::check(evidence_of(fixture, text).as_bytes(), &inputs(fixture), trust, None)
 }
 
 /// The log's operator made a key and called it alice. The auditor's trust file does not know it.

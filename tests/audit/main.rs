@@ -17,12 +17,15 @@ mod keys_elsewhere;
 mod killed_maintenance;
 mod logs;
 mod notes;
+mod opaque;
 #[cfg(feature = "p256")]
 mod p256;
 mod profiles;
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
 mod tamper;
+mod touch_attacks;
+mod touch_records;
 mod touches;
 mod trees;
 mod unsigned_tail;

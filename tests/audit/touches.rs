@@ -17,14 +17,14 @@ use crate::fixtures::{Call, LogFixture, body, call, entry, key, origins, registr
 use crate::forged::check_line_by;
 use crate::software_key::SoftwareKey;
 
-const RULE: &str = "tools/call:pay";
+pub(crate) const RULE: &str = "tools/call:pay";
 
-fn touch_key() -> SoftwareKey {
+pub(crate) fn touch_key() -> SoftwareKey {
     SoftwareKey::new(key(21))
 }
 
 /// Returns the keys of the server: key 1, key 2, and the security key of key 1 with `rules`.
-fn keys(rules: &Value) -> Vec<Value> {
+pub(crate) fn keys(rules: &Value) -> Vec<Value> {
     vec![
         entry(1, json!({})),
         entry(2, json!({})),
@@ -43,7 +43,7 @@ fn touched(at: i64, toucher: &SoftwareKey) -> Call {
     touched_by(Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap(), at, toucher)
 }
 
-fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call {
+pub(crate) fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call {
     let mut call = call(1, at, &body(1), &[("mcp-method", "tools/call"), ("mcp-name", "pay")]);
     call.fields.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("signature"));
     call.fields.push(("user-agent".to_owned(), "agent/1".to_owned()));
@@ -58,7 +58,7 @@ fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call {
 }
 
 /// Records `call` as a verified request under the touch rule, and returns its entry.
-fn recorded(fixture: &LogFixture, call: &Call) -> Value {
+pub(crate) fn recorded(fixture: &LogFixture, call: &Call) -> Value {
     let recorder = Recorder::new(fixture.open());
     let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
     let head = call.head();
@@ -243,7 +243,10 @@ fn a_security_key_that_the_auditor_does_not_let_sign_alone_makes_no_entry_good()
         None,
     ] {
         let checked = judged(rules.clone());
-        assert!(checked.judged.reasons.has(UnjudgedReason::NotTrustedThen), "{rules:?}");
+        assert!(checked.judged.reasons.has(UnjudgedReason::SecurityKey), "{rules:?}");
+        assert!(!checked.judged.reasons.has(UnjudgedReason::NotTrustedThen), "{rules:?}");
+        let known = checked.judged.known.as_ref().unwrap();
+        assert!(known.not_then.is_none() && known.not_alone.is_some(), "{rules:?}");
     }
 }
 

@@ -121,7 +121,7 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         assert!(lines[3].touch.is_none() && lines[3].key.is_none());
         let fault = |n: usize| lines[n].touch_fault.as_ref().map(|word| word.as_str());
         assert_eq!([0, 2, 3, 4, 5].map(fault), [None, None, Some("absent"), Some("not_for"), None]);
-        let text = stand.metrics.text(mcpid::clock::Timestamp::default());
+        let text = gateway.metrics.text(mcpid::clock::Timestamp::default());
         for sample in [
             r#"mcpid_touches_total{touch="present"} 1"#,
             r#"mcpid_touches_total{touch="verified"} 1"#,

@@ -16,6 +16,9 @@ pub struct KeyStatus {
     /// Why the key was not valid at the time of the request: the auditor's file says that it was
     /// revoked, or outside its validity.
     pub not_then: Option<&'static str>,
+    /// Why the key may not sign alone: by the auditor's file and the log's it is not the same
+    /// security key, or other rules hold for it.
+    pub not_alone: Option<&'static str>,
     /// Which statement the JWK of the key lacks, by the auditor's file, if the profile demands that
     /// keys state their purpose.
     pub lacks_of_purpose: Option<String>,
@@ -54,6 +57,7 @@ pub(super) fn of(registry: &Registry, claim: &SignatureClaim<'_>) -> Option<KeyS
         name: entry.name().map(str::to_owned),
         revoked_at: entry.revoked_at(),
         not_then,
+        not_alone: None,
         lacks_of_purpose: claim.purpose.and_then(|purpose| entry.lacks_of_purpose(purpose)),
         no_longer_allowed: !allowed,
         tag_not_listed: claim.tag.is_some_and(|tag| !entry.may_use_tag(tag)),

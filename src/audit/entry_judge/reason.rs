@@ -8,6 +8,9 @@ pub enum UnjudgedReason {
     Signer,
     /// By the auditor's trust files, the key was revoked or not valid at that time.
     NotTrustedThen,
+    /// By the auditor's trust files, the key is a security key that may not sign so, or the log's
+    /// word that it is one is wrong.
+    SecurityKey,
     /// By the auditor's trust files, the key does not state the purpose that the profile demands.
     Purpose,
     /// A signature covers data that the entry does not contain, so it cannot be verified again.
@@ -39,6 +42,7 @@ impl UnjudgedReason {
     pub const ALL: &'static [UnjudgedReason] = &[
         UnjudgedReason::Signer,
         UnjudgedReason::NotTrustedThen,
+        UnjudgedReason::SecurityKey,
         UnjudgedReason::Purpose,
         UnjudgedReason::BaseNotKept,
         UnjudgedReason::PartlySigned,
@@ -53,11 +57,16 @@ impl UnjudgedReason {
         UnjudgedReason::Quorum,
     ];
 
+    /// The reasons about the key of the signature.
+    pub const OF_THE_KEY: [UnjudgedReason; 3] =
+        [UnjudgedReason::Signer, UnjudgedReason::NotTrustedThen, UnjudgedReason::SecurityKey];
+
     /// Returns a stable identifier for programs.
     pub fn as_str(self) -> &'static str {
         match self {
             UnjudgedReason::Signer => "signer",
             UnjudgedReason::NotTrustedThen => "not_trusted_then",
+            UnjudgedReason::SecurityKey => "security_key",
             UnjudgedReason::Purpose => "purpose",
             UnjudgedReason::BaseNotKept => "base",
             UnjudgedReason::PartlySigned => "partly_signed",
@@ -79,6 +88,9 @@ impl UnjudgedReason {
             UnjudgedReason::Signer => "no trust file that was given has the key",
             UnjudgedReason::NotTrustedThen => {
                 "by the trust files the key was revoked or not valid then"
+            }
+            UnjudgedReason::SecurityKey => {
+                "the trust files do not let the key sign so: their rules for security keys differ"
             }
             UnjudgedReason::Purpose => {
                 "by the trust files the key is not published for signing requests"

@@ -6,46 +6,75 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::entry::{Mcp, Request, Signature};
 use super::super::record::Verdict;
-use super::facts;
+use super::{facts, touch};
+use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::PresenceProof;
 use crate::key::trust::TrustEntry as Trusted;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
-use crate::verify::{Step, VerifiedHead, Verifier};
+use crate::verify::coverage;
+use crate::verify::{JudgedSignatures, Rejection, Step, UnseenSignature, VerifiedHead, Verifier};
 
-/// Runs steps 1 to 8 on the signatures whose base is kept; `None` if there are none.
+/// Runs steps 1 to 8 on the signatures whose base is kept. Returns the valid ones, and whether one of
+/// them can authorise the request: if none can, that is one whose base is not kept.
+///
+/// # Errors
+/// A recorded signature is invalid, a valid one is not recorded, or nothing could authorise the
+/// request.
 pub(super) fn judge_kept<'h>(
     verifier: &Verifier,
     ids: &[String],
     request: &Request<'_>,
     head: &'h Head<'h>,
-) -> Result<Option<VerifiedHead<'h>>, String> {
-    match verifier.judge_head(head) {
-        Ok(verified_head) => {
-            same_signatures(request, ids, &verified_head).map(|()| Some(verified_head))
-        }
-        // No base is kept, because the signature covers a field that the log does not keep. Such a
-        // signature cannot be verified again, so its refusal here is no fault of the entry.
-        Err(no)
-            if no.step() == Step::Signature
-                && request.signatures.iter().all(|one| one.base.is_none()) =>
-        {
-            Ok(None)
-        }
-        Err(no) => Err(facts::refused(&no)),
+) -> Result<(VerifiedHead<'h>, bool), String> {
+    let recorded = || request.signatures.iter().zip(ids);
+    let labels = || request.signatures.iter().map(|one| &*one.label);
+    if let Some((_, twice)) =
+        labels().enumerate().find(|(n, one)| labels().take(*n).any(|l| l == *one))
+    {
+        return Err(format!("it tells of two signatures {twice:?}"));
+    }
+    // These cover a field that the log does not keep, so they cannot be verified again. That is no
+    // fault of the entry, nor of another signature that covers one of them.
+    let unseen: Vec<_> = recorded()
+        .filter(|(told, _)| told.base.is_none())
+        .map(|(told, id)| UnseenSignature { label: &told.label, key: id })
+        .collect();
+    let has_body = coverage::says_body_follows(head);
+    let judged = verifier.judge_each(head, has_body, &unseen).map_err(|no| facts::refused(&no))?;
+    let JudgedSignatures { head: verified_head, refusal } = judged;
+    if let Some(no) = refusal.as_ref().filter(|_| unseen.is_empty()) {
+        return Err(facts::refused(no));
+    }
+    same_signatures(request, ids, &verified_head)?;
+    // Of an unseen signature, only the base is unknown, so no earlier step refuses it.
+    let of_unseen = |no: &&Rejection| {
+        no.step() != Step::Signature
+            && no.statement().is_some_and(|said| unseen.iter().any(|one| one.label == said.label))
+    };
+    match verified_head.failed().iter().find(of_unseen) {
+        Some(no) => Err(facts::refused(no)),
+        None => Ok((verified_head, refusal.is_none())),
     }
 }
 
-/// Checks that the signatures that were recorded with a base are exactly the valid ones.
+/// Checks that the signatures that were recorded with a base are exactly the valid ones. If all
+/// signatures have a base, their order is checked too.
 fn same_signatures(
     request: &Request<'_>,
     ids: &[String],
     verified_head: &VerifiedHead<'_>,
 ) -> Result<(), String> {
-    let mut told = request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
-    for one in verified_head.signatures() {
-        let Some((told, id)) = told.next().filter(|(told, _)| told.label == one.label) else {
+    let told = || request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
+    let is_whole = told().count() == request.signatures.len();
+    for (n, one) in verified_head.signatures().enumerate() {
+        // A signature that cannot be verified again may be the touch by which another one came
+        // first.
+        let at = told()
+            .enumerate()
+            .find(|(at, (told, _))| told.label == one.label && (!is_whole || *at == n));
+        let Some((_, (told, id))) = at else {
             return Err(format!("the signature {:?} holds, and it does not tell", one.label));
         };
         if told.base_sha256.is_some() {
@@ -65,7 +94,8 @@ fn same_signatures(
             return Err("its signature base is not that of its request".to_owned());
         }
     }
-    match told.next() {
+    let valid = |label: &str| verified_head.signatures().any(|one| one.label == label);
+    match told().find(|(told, _)| !valid(&told.label)) {
         None => Ok(()),
         Some((told, _)) => Err(format!("the signature {:?} does not hold", told.label)),
     }
@@ -137,7 +167,26 @@ pub(super) struct JudgedSignature<'a> {
     pub(super) covers_another: bool,
 }
 
-impl JudgedSignature<'_> {
+impl<'a> JudgedSignature<'a> {
+    /// Returns the findings on a signature of the key `id` that cannot be verified again.
+    pub(super) fn unseen(id: String, label: &'a str, params: &'a SignatureParams<'_>) -> Self {
+        let names = params.components().iter().map(|component| component.name());
+        JudgedSignature {
+            id,
+            label,
+            base: false,
+            created: params.created().value().map(Timestamp::from_unix),
+            nonce: params.nonce().value(),
+            tag: params.tag().value(),
+            whole: false,
+            mirror: facts::MirroredMembers::default(),
+            entry: None,
+            presence: None,
+            joins: None,
+            covers_another: touch::covers_another(names),
+        }
+    }
+
     /// Returns true if the signature can name the signer of the request: it covers no other
     /// signature, and a security key made it only if that key may sign alone.
     pub(super) fn is_of_signer(&self) -> bool {

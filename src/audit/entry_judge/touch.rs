@@ -58,6 +58,15 @@ impl TouchContext<'_> {
         judged.min_by_key(|touch| (!touch.is_confirmed(), !touch.verified))
     }
 
+    /// Returns true if by the log's own keys a touch counts for a signature that can have
+    /// authorised the request. The auditor may know only another one of the signers.
+    pub(super) fn any_counts(&self, signed: &[JudgedSignature<'_>]) -> bool {
+        let may = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
+        let mut signers =
+            signed.iter().filter(|one| one.is_of_signer() && one.entry.is_some_and(may));
+        signers.any(|signer| signed.iter().any(|one| self.counts(one, signer)))
+    }
+
     /// Returns true if by the log's own keys `touch` counts for `vouching`.
     fn counts(&self, touch: &JudgedSignature<'_>, vouching: &JudgedSignature<'_>) -> bool {
         let allows = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
@@ -126,7 +135,7 @@ pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<
         }
         _ => false,
     };
-    (!fits).then_some("its rules as a security key do not allow this signature")
+    (!fits).then_some("its rules for security keys do not allow this signature")
 }
 
 /// Returns true if one of the covered components, by their `names`, is a signature field.
@@ -143,21 +152,22 @@ pub(super) struct Unseen {
     pub(super) operation: bool,
 }
 
-/// Checks the verdict of an entry against the touch that it has. `touch` is the one that counts by
-/// the log's own keys. Returns true if a rule of the log, or one of `pinned`, demands a touch. The
-/// auditor's own patterns, `pinned`, also demand one if only the log's word names the operation, and
-/// of a request that was passed on although strict mode would have refused it.
+/// Checks the verdict of an entry against the touches that it has. `counted` is true if one of them
+/// counts by the log's own keys, for any signer. Returns true if a rule of the log, or one of
+/// `pinned`, demands a touch. The auditor's own patterns, `pinned`, also demand one if only the log's
+/// word names the operation, and of a request that was passed on although strict mode would have
+/// refused it.
 ///
 /// # Errors
 /// The entry contradicts itself: a rule of its own demands a touch that is not there, or it was
 /// refused for want of a touch that is there.
 pub(super) fn check(
     request: &Request<'_>,
-    touch: Option<&JudgedTouch>,
+    counted: bool,
     pinned: &[Pattern],
     unseen: Unseen,
 ) -> Result<bool, String> {
-    if touch.is_some() && request.code.as_deref() == Some("touch_required") {
+    if counted && request.code.as_deref() == Some("touch_required") {
         return Err("it says touch_required, and it has a touch that counts".to_owned());
     }
     if request.verdict == Verdict::Refused {
@@ -177,7 +187,7 @@ pub(super) fn check(
             Pattern::parse(text).map_err(|error| format!("its rule about touches: {error}"))?;
         demanded |= matches(&pattern);
     }
-    if demanded && touch.is_none() && request.verdict == Verdict::Verified && !unseen.base {
+    if demanded && !counted && request.verdict == Verdict::Verified && !unseen.base {
         return Err("its rules want the touch of a security key, and none counts".to_owned());
     }
     Ok(demanded || pinned.iter().any(|pattern| unseen.operation || matches(pattern)))

@@ -312,6 +312,9 @@ impl EvidencePage<'_> {
         if let Some(why) = known.not_then {
             add("then", format!("by the trust file {why} at that time"));
         }
+        if let Some(why) = known.not_alone {
+            add("alone", format!("by the trust file {why}"));
+        }
         if let Some(lacks) = &known.lacks_of_purpose {
             add("purpose", format!("the key is not published for this: {lacks}"));
         }

@@ -34,6 +34,7 @@ const SIGNATURE_BY_HAND: &str = "# The request is signed";
 const LABELS: &[(&str, &str, Part)] = &[
     ("revoked", "Revoked", Part::Who),
     ("then", "At that time", Part::Who),
+    ("alone", "As a security key", Part::Who),
     ("allowed", "Allowed", Part::Who),
     ("tag", "Client id", Part::Who),
     ("target", "Sent to", Part::FindingKind),
@@ -182,9 +183,10 @@ impl EvidencePage<'_> {
 
     /// Describes a request that was not found good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
-        use UnjudgedReason::{BaseNotKept, NotTrustedThen, PartlySigned, Signer};
+        use UnjudgedReason::{BaseNotKept, PartlySigned};
         let reasons = self.checked.judged.reasons;
-        if [Signer, NotTrustedThen, BaseNotKept].iter().any(|reason| reasons.has(*reason)) {
+        let mut of_the_key = UnjudgedReason::OF_THE_KEY.into_iter().chain([BaseNotKept]);
+        if of_the_key.any(|reason| reasons.has(reason)) {
             return format!("It is not shown who signed {asked}.");
         }
         match reasons.has(PartlySigned) {
@@ -272,8 +274,7 @@ impl EvidencePage<'_> {
                 held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
             }
         });
-        let untrusted = without(UnjudgedReason::Signer);
-        list.push(match untrusted.or(without(UnjudgedReason::NotTrustedThen)) {
+        list.push(match UnjudgedReason::OF_THE_KEY.into_iter().find_map(without) {
             Some(why) => open("Key", why),
             None => held("Key", "in the given trust file, valid then, and not revoked then"),
         });
@@ -327,8 +328,6 @@ impl EvidencePage<'_> {
         // The reasons in `shown` have a line above. Each other reason gets a line here.
         let shown = [
             UnjudgedReason::BaseNotKept,
-            UnjudgedReason::Signer,
-            UnjudgedReason::NotTrustedThen,
             UnjudgedReason::PartlySigned,
             UnjudgedReason::LaxRules,
             UnjudgedReason::NoRules,
@@ -336,7 +335,8 @@ impl EvidencePage<'_> {
             UnjudgedReason::Touch,
             UnjudgedReason::Clock,
         ];
-        let rest = judged.reasons.iter().filter(|reason| !shown.contains(reason));
+        let shown = shown.into_iter().chain(UnjudgedReason::OF_THE_KEY);
+        let rest = judged.reasons.iter().filter(|reason| !shown.clone().any(|r| r == *reason));
         list.extend(rest.map(|reason| open("Besides", reason.text())));
         list
     }

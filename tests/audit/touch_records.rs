@@ -1,0 +1,293 @@
+//! What an entry records of a touch: by which key it was found to join, and which of several lists of
+//! what a key may do decided. Trust files can say both in many ways, and no honest entry is bad.
+
+use std::sync::Arc;
+
+use mcpid::audit::entry_judge::{AuditorTrust, UnjudgedReason};
+use mcpid::audit::{Evidence, JudgedRequest, RecordedRefusal, Recorder};
+use mcpid::clock::Clock as _;
+use mcpid::key::Sign as _;
+use mcpid::key::trust::{Registry, TrustFile};
+use mcpid::profile::Profile;
+use mcpid::sign::Signer;
+use serde_json::{Value, json};
+
+use crate::fixtures::{Call, LogFixture, START, entry, key, registry, sign, wait};
+use crate::forged::check_line_by;
+use crate::touches::{RULE, keys, recorded, touch_key, touched_by};
+
+/// Returns a log whose server reads each of these lists of keys from a file of its own.
+fn with_files(files: &[Vec<Value>]) -> LogFixture {
+    let parsed = files
+        .iter()
+        .map(|entries| TrustFile::parse(json!({"keys": entries}).to_string().as_bytes()).unwrap());
+    let mut fixture = LogFixture::new();
+    fixture.registry = Arc::new(Registry::merge(parsed));
+    fixture
+}
+
+fn touched() -> Call {
+    touched_by(Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap(), START, &touch_key())
+}
+
+/// Records `call` as refused, because no touch counts.
+fn refused(fixture: &LogFixture, call: &Call) -> Value {
+    let recorder = Recorder::new(fixture.open());
+    let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
+    let head = call.head();
+    let judged = JudgedRequest::new(&head, &verifier, fixture.clock.now())
+        .with_body(Some(&call.body))
+        .with_touch_rules(&rules);
+    let held = verifier.judge_head(&head).unwrap();
+    let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
+    let held = verifier.judge_body(held, &call.body).unwrap();
+    assert_eq!(held.touch(), None);
+    let mut because = RecordedRefusal::default();
+    (because.code, because.step) = ("touch_required", Some(11));
+    wait(recorder.rejected(&judged, Some(&evidence), because, None, false)).unwrap();
+    drop(recorder);
+    serde_json::from_str(fixture.lines().last().unwrap()).unwrap()
+}
+
+fn security_key(ours: Value) -> Value {
+    let mut entry = touch_key().entry("security key of alice", &json!({"for": ["key 1"]}));
+    for (name, value) in ours.as_object().unwrap() {
+        entry["mcpid"][name] = value.clone();
+    }
+    entry
+}
+
+fn joining(signers: Value) -> Value {
+    touch_key().entry("security key of alice", &json!({"for": signers}))
+}
+
+#[test]
+fn a_touch_that_two_files_allow_in_two_ways_is_good() {
+    let id = key(1).public().id().to_string();
+    let signers = || vec![entry(1, json!({})), entry(2, json!({}))];
+    for lists in [
+        vec![json!(["key 1"]), json!([id])],
+        vec![json!([id]), json!(["key 1"])],
+        vec![json!(["key 1", "key 2"]), json!(["x", id]), json!([id, "key 1"])],
+        vec![json!(["key 1"])],
+    ] {
+        let files = lists.iter().map(|list| vec![joining(list.clone())]);
+        let fixture = with_files(&files.chain([signers()]).collect::<Vec<_>>());
+        let line = recorded(&fixture, &touched());
+        let rules = &line["signatures"][1]["key"]["mcpid"]["security_key"];
+        assert_eq!(rules["for"], json!([id]), "{lists:?}");
+        let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+        assert_eq!(checked.fault, None, "{lists:?}");
+        assert!(checked.is_good(), "{lists:?}: {:?}", checked.judged);
+        assert!(fixture.audit(&[]).is_good());
+        // Another signer than the one that was joined makes the touch count for nothing.
+        let mut other = line.clone();
+        let all = other["signatures"].as_array_mut().unwrap();
+        all[1]["key"]["mcpid"]["security_key"]["for"] = json!([key(2).public().id().as_str()]);
+        let checked = check_line_by(&fixture, &other, fixture.trust()).unwrap();
+        assert!(checked.fault.is_some(), "{lists:?}");
+    }
+}
+
+/// The export for a SIEM says so too, by the log's word.
+#[test]
+fn the_ocsf_event_of_a_touched_request_states_the_touch() {
+    let mut fixture = LogFixture::new();
+    fixture.registry = registry(keys(&json!({"for": ["key 1"]})));
+    let line = recorded(&fixture, &touched());
+    let event = |line: &Value| {
+        let text = line.to_string();
+        let entry = mcpid::audit::entry::parse(text.as_bytes()).unwrap();
+        mcpid::audit::ocsf::event(&entry, text.as_bytes(), "log")
+    };
+    let told = event(&line);
+    assert_eq!(
+        told["unmapped"]["mcpid"]["touch"],
+        json!({
+            "key": key(21).public().id().as_str(), "name": "security key of alice",
+            "application": "ssh:mcpid", "presence": "present", "counter": 7,
+        })
+    );
+    assert_eq!(told["actor"]["user"]["uid"], json!(key(1).public().id().as_str()));
+    // A touch that joins nothing is none, and neither is a signature of another length.
+    let mut other = line.clone();
+    other["signatures"][1]["key"]["mcpid"]["security_key"]["for"] = json!([]);
+    assert_eq!(event(&other)["unmapped"]["mcpid"]["touch"], Value::Null);
+    let mut other = line.clone();
+    other["signatures"][1]["signature"] = line["signatures"][0]["signature"].clone();
+    assert_eq!(event(&other)["unmapped"]["mcpid"]["touch"], Value::Null);
+}
+
+/// An entry as earlier builds wrote it: the list of the trust file, by names.
+#[test]
+fn an_entry_that_lists_names_is_still_judged() {
+    let mut fixture = LogFixture::new();
+    fixture.registry = registry(keys(&json!({"for": ["key 1"]})));
+    let mut line = recorded(&fixture, &touched());
+    line["signatures"][1]["key"]["mcpid"]["security_key"]["for"] = json!(["key 1"]);
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+    assert!(checked.is_good(), "{:?}", checked.judged);
+}
+
+#[test]
+fn a_touch_that_one_of_two_files_forbids_is_recorded_as_none() {
+    let signers = || vec![entry(1, json!({})), entry(2, json!({}))];
+    let nameless = || {
+        let mut entry = touch_key().entry("x", &json!({}));
+        entry["mcpid"].as_object_mut().unwrap().remove("name");
+        entry
+    };
+    for (one, two) in [
+        (joining(json!(["key 1"])), joining(json!(["key 2"]))),
+        (joining(json!(["key 1"])), joining(json!([]))),
+        // An entry without a list and without a name lists no signer.
+        (joining(json!(["key 1"])), nameless()),
+        (nameless(), joining(json!(["key 1"]))),
+        // The operation is allowed by one file, and not by the other.
+        (
+            security_key(json!({"allow": ["tools/call:*"]})),
+            security_key(json!({"allow": ["tools/call:get_*"]})),
+        ),
+        (
+            security_key(json!({"allow": ["tools/list"]})),
+            security_key(json!({"allow": ["tools/call:pay"]})),
+        ),
+    ] {
+        let fixture = with_files(&[vec![one.clone()], vec![two], signers()]);
+        let line = refused(&fixture, &touched());
+        let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+        assert_eq!(checked.fault, None, "{one}");
+        // The keeper says that it was accepted.
+        let mut other = line.clone();
+        other["verdict"] = json!("verified");
+        let members = other.as_object_mut().unwrap();
+        (members["code"], members["step"]) = (Value::Null, Value::Null);
+        let checked = check_line_by(&fixture, &other, fixture.trust()).unwrap();
+        assert!(checked.fault.unwrap().contains("touch of a security key"), "{one}");
+    }
+}
+
+#[test]
+fn of_two_lists_that_allow_an_operation_the_first_is_recorded() {
+    let (wide, narrow) = (json!(["tools/call:*"]), json!(["tools/call:pay", "tools/list"]));
+    let files = [&wide, &narrow].map(|allow| {
+        vec![
+            entry(1, json!({"allow": allow})),
+            security_key(json!({"allow": allow})),
+            entry(2, json!({})),
+        ]
+    });
+    let fixture = with_files(&files);
+    let line = recorded(&fixture, &touched());
+    for n in 0..2 {
+        assert_eq!(line["signatures"][n]["key"]["mcpid"]["allow"], wide, "{line}");
+    }
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert!(checked.is_good(), "{:?} {:?}", checked.fault, checked.judged);
+    // Of three, the one that forbids is recorded: the request was not allowed.
+    let third = json!(["tools/list"]);
+    let fixture =
+        with_files(&[files[0].clone(), files[1].clone(), vec![entry(1, json!({"allow": third}))]]);
+    let recorder = Recorder::new(fixture.open());
+    fixture.record(&recorder, &touched()).unwrap();
+    drop(recorder);
+    let line: Value = serde_json::from_str(fixture.lines().last().unwrap()).unwrap();
+    assert_eq!((&line["code"], &line["step"]), (&json!("not_allowed"), &json!(11)));
+    assert_eq!(line["signatures"][0]["key"]["mcpid"]["allow"], third);
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+    let mut other = line.clone();
+    other["verdict"] = json!("verified");
+    let members = other.as_object_mut().unwrap();
+    (members["code"], members["step"]) = (Value::Null, Value::Null);
+    let checked = check_line_by(&fixture, &other, fixture.trust()).unwrap();
+    assert!(checked.fault.is_some());
+}
+
+/// Key 2 signs too, without a touch.
+fn with_a_second_signer(mut call: Call) -> Call {
+    let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("second");
+    sign(&mut call, &second, START);
+    call
+}
+
+#[test]
+fn an_auditor_who_knows_only_the_other_signer_cannot_judge_the_touch() {
+    let mut fixture = LogFixture::new();
+    fixture.registry = registry(keys(&json!({"for": ["key 1"]})));
+    let line = recorded(&fixture, &with_a_second_signer(touched()));
+    let by = |entries: Vec<Value>, line: &Value| {
+        let trust = AuditorTrust::pinned(registry(entries));
+        check_line_by(&fixture, line, trust).unwrap()
+    };
+    let past = json!("2026-11-22T00:00:00Z");
+    let ended = entry(1, json!({"not_after": past}));
+    for entries in [vec![entry(2, json!({}))], vec![ended, entry(2, json!({}))]] {
+        let checked = by(entries.clone(), &line);
+        assert_eq!(checked.fault, None, "{entries:?}");
+        assert_eq!(checked.judged.key.as_deref(), Some(key(2).public().id().as_str()));
+        assert!(checked.judged.touch.is_none() && !checked.is_good());
+        assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{entries:?}");
+        // A refusal for want of the touch that is there is a contradiction for this auditor too.
+        let mut refused = line.clone();
+        (refused["verdict"], refused["code"], refused["step"]) =
+            (json!("refused"), json!("touch_required"), json!(11));
+        assert!(by(entries, &refused).fault.unwrap().contains("touch_required"));
+    }
+    // Without any touch, the entry contradicts its rules.
+    let mut other = line.clone();
+    let all = other["signatures"].as_array_mut().unwrap();
+    let touch = all.iter().position(|one| one["label"] == "touch").unwrap();
+    all[touch]["key"]["mcpid"]["security_key"]["for"] = json!([]);
+    let checked = by(vec![entry(2, json!({}))], &other);
+    assert!(checked.fault.unwrap().contains("touch of a security key"));
+}
+
+/// The touched key may not do this, and the other key has no touch.
+#[test]
+fn a_touch_of_a_signer_that_is_not_allowed_is_no_touch_of_the_request() {
+    let mut fixture = LogFixture::new();
+    let mut own = keys(&json!({"for": ["key 1"]}));
+    own[0] = entry(1, json!({"allow": ["tools/list"]}));
+    fixture.registry = registry(own);
+    let line = refused(&fixture, &with_a_second_signer(touched()));
+    let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
+    assert_eq!(checked.fault, None);
+}
+
+/// One security key joins the signatures of two keys of one request.
+#[test]
+fn one_key_with_two_touches_is_recorded_once_with_both_signers() {
+    let mut fixture = LogFixture::new();
+    fixture.registry = registry(keys(&json!({"for": ["key 1", "key 2"]})));
+    let mut call = touched();
+    let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("second");
+    let nonce = mcpid::sign::Nonce::generate(&mut rand::rngs::SysRng).unwrap();
+    let at = mcpid::clock::Timestamp::from_unix(START);
+    let (head, origins) = (call.head(), crate::fixtures::origins());
+    let mut first = second.sign(&head, &origins, &call.body, at, &nonce).unwrap();
+    // The label of a touch is covered by no signature.
+    first.signature_input = first.signature_input.replace("touch=", "first-touch=");
+    first.signature = first.signature.replace("touch=", "first-touch=");
+    let both = second.sign_touch(&touch_key(), &head, &origins, &first).unwrap();
+    let new: Vec<_> = both.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    drop(head);
+    call.fields.retain(|(name, _)| !new.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+    call.fields.extend(new);
+    let line = recorded(&fixture, &call);
+    assert_eq!(line["signatures"].as_array().unwrap().len(), 4, "{line}");
+    let mut ids = [1, 2].map(|n| key(n).public().id().to_string());
+    ids.sort();
+    for one in line["signatures"].as_array().unwrap() {
+        let joins = &one["key"]["mcpid"]["security_key"]["for"];
+        assert!(joins.is_null() || *joins == json!(ids), "{line}");
+    }
+    for known in [1, 2] {
+        let entries =
+            vec![entry(known, json!({})), keys(&json!({"for": ["key 1", "key 2"]})).remove(2)];
+        let checked =
+            check_line_by(&fixture, &line, AuditorTrust::pinned(registry(entries))).unwrap();
+        assert!(checked.is_good(), "{known}: {:?} {:?}", checked.fault, checked.judged);
+    }
+}
