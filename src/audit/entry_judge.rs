@@ -314,7 +314,7 @@ impl EntryJudge {
                     entry: Some(one.entry),
                     presence: one.presence,
                     joins: one.joins,
-                    covers_another: touch::covers_another(rules::names_of_base(one.base)),
+                    covers_another: signatures::covers_another(rules::names_of_base(one.base)),
                 })
             })
             .collect()

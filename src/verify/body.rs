@@ -14,7 +14,7 @@ use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
 use crate::profile::{DigestAlgorithms, LastSteps, Presence};
 
-use super::candidate::VerifiedSignature;
+use super::candidate::{self, VerifiedSignature};
 use super::rejection::{Code, Rejection, Step, chain};
 use super::{JudgedBody, VerifiedHead, Verifier, coverage, touch, verdict, window};
 
@@ -185,7 +185,7 @@ impl Verifier {
     ) -> Vec<Rejection> {
         let mut open = Vec::new();
         signatures.retain(|one| {
-            let params = verdict::params_of(head, one);
+            let params = candidate::params_of(head, one);
             let covered = params.as_ref().map(SignatureParams::components).unwrap_or_default();
             let signature = (one.label.as_str(), covered);
             match coverage::judge(&self.profile, &self.changes, (head, true), signature) {

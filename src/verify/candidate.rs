@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base;
 use crate::base::MemberFault;
-use crate::base::header::Candidate;
+use crate::base::header::{self, Candidate};
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::trust::{PresenceFault, Registry, TrustEntry};
@@ -334,6 +334,15 @@ impl JudgeContext<'_> {
         })?;
         Ok((base, None))
     }
+}
+
+/// Returns the components and parameters of one signature, parsed again from the head.
+pub(super) fn params_of<'h>(
+    head: &'h Head<'_>,
+    one: &VerifiedSignature,
+) -> Option<SignatureParams<'h>> {
+    let candidates = header::read(head).unwrap_or_default();
+    candidates.into_iter().find(|candidate| candidate.label == one.label)?.params.ok()
 }
 
 fn purpose_invalid(why: &str) -> Rejection {

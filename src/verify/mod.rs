@@ -25,6 +25,7 @@ mod client_field;
 pub mod coverage;
 pub mod covered;
 mod covered_signatures;
+mod missing_touch;
 pub mod parameters;
 mod present;
 pub mod profile_fit;

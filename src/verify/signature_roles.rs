@@ -10,7 +10,7 @@ use crate::message::Head;
 use super::candidate::VerifiedSignature;
 use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Code, Rejection, Step};
-use super::{touch_fault, verdict};
+use super::{missing_touch, verdict};
 
 /// The role of a signature that was valid once and cannot be verified again.
 pub(super) struct UnseenRole {
@@ -75,7 +75,7 @@ pub(super) fn settle(
         stays
     });
     let touch_for: Vec<Option<String>> =
-        signatures.iter().map(|one| touch_fault::join(head, one, signatures).ok()).collect();
+        signatures.iter().map(|one| missing_touch::join(head, one, signatures).ok()).collect();
     for (one, touch_for) in signatures.iter_mut().zip(touch_for) {
         one.touch_for = touch_for;
     }

@@ -1,18 +1,16 @@
 //! The values that the calls of verification return. Only this module can make them.
 
-use crate::base::header;
-use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::trust::TrustEntry;
 use crate::key::{KeyId, PresenceProof};
 use crate::mcp::pattern::Pattern;
 use crate::message::Head;
 
-use super::candidate::VerifiedSignature;
+use super::candidate::{VerifiedSignature, params_of};
+use super::missing_touch::MissingTouch;
 use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 use super::touch::{self, Touch};
-use super::touch_fault::MissingTouch;
 
 /// A head with at least one signature that passed steps 1 to 8. The body is not judged yet.
 #[derive(Debug)]
@@ -182,15 +180,6 @@ pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement
 /// labels.
 pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
     Statement::of(head, &one.label, params_of(head, one).as_ref(), Some(&one.entry))
-}
-
-/// Returns the components and parameters of one signature, parsed again from the head.
-pub(super) fn params_of<'h>(
-    head: &'h Head<'_>,
-    one: &VerifiedSignature,
-) -> Option<SignatureParams<'h>> {
-    let candidates = header::read(head).unwrap_or_default();
-    candidates.into_iter().find(|candidate| candidate.label == one.label)?.params.ok()
 }
 
 /// The answer of the nonce store about the nonces of a request.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::entry::{Mcp, Request, Signature};
 use super::super::record::Verdict;
-use super::{facts, touch};
+use super::facts;
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
 use crate::key::PresenceProof;
@@ -183,7 +183,7 @@ impl<'a> JudgedSignature<'a> {
             entry: None,
             presence: None,
             joins: None,
-            covers_another: touch::covers_another(names),
+            covers_another: covers_another(names),
         }
     }
 
@@ -192,6 +192,11 @@ impl<'a> JudgedSignature<'a> {
     pub(super) fn is_of_signer(&self) -> bool {
         !self.covers_another && (self.presence.is_none() || self.joins == Some(self.label))
     }
+}
+
+/// Returns true if one of the covered components, by their `names`, is a signature field.
+pub(super) fn covers_another<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
+    names.any(|name| matches!(name, "signature" | "signature-input"))
 }
 
 /// Returns true if only the log claims which operation a request without a body asks for.

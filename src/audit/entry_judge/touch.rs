@@ -138,11 +138,6 @@ pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<
     (!fits).then_some("its rules for security keys do not allow this signature")
 }
 
-/// Returns true if one of the covered components, by their `names`, is a signature field.
-pub(super) fn covers_another<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
-    names.any(|name| matches!(name, "signature" | "signature-input"))
-}
-
 /// What the auditor could not read from an entry about its touch.
 #[derive(Clone, Copy)]
 pub(super) struct Unseen {

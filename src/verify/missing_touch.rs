@@ -1,0 +1,117 @@
+//! Finds which signature a touch counts for, or why it counts for none.
+
+use crate::base::header::{self, Candidate};
+use crate::base::params::SignatureParams;
+use crate::key::PRESENCE_SIGNATURE_BYTES;
+use crate::message::Head;
+
+use super::candidate::{self, VerifiedSignature};
+use super::covered_signatures::CoveredSignatures;
+use super::rejection::{Rejection, Step};
+use super::touch_fault::TouchFault;
+
+/// Why no touch counts for a request, as a word and as a text.
+pub(super) struct MissingTouch {
+    pub(super) fault: TouchFault,
+    /// A lower-case fragment.
+    pub(super) why: String,
+}
+
+impl MissingTouch {
+    /// Finds the reason for the first signature of `signatures`, which names the request. Of several
+    /// touches, the one that got furthest gives the reason.
+    pub(super) fn of(
+        head: &Head<'_>,
+        signatures: &[VerifiedSignature],
+        failed: &[Rejection],
+    ) -> Self {
+        let candidates = header::read(head).unwrap_or_default();
+        let mut furthest: Option<(bool, TouchFault, &str)> = None;
+        for candidate in &candidates {
+            let Some(fault) = fault_of(head, candidate, &candidates, (signatures, failed)) else {
+                continue;
+            };
+            let is_held = signatures.iter().any(|one| one.label == candidate.label);
+            if furthest.is_none_or(|(was_held, ..)| is_held && !was_held) {
+                furthest = Some((is_held, fault, &*candidate.label));
+            }
+        }
+        let (_, fault, label) = furthest.unwrap_or((false, TouchFault::Absent, ""));
+        MissingTouch { fault, why: fault.text(label) }
+    }
+}
+
+/// Returns why `candidate` is no touch that counts; `None` if it is none at all.
+fn fault_of(
+    head: &Head<'_>,
+    candidate: &Candidate<'_>,
+    all: &[Candidate<'_>],
+    (signatures, failed): (&[VerifiedSignature], &[Rejection]),
+) -> Option<TouchFault> {
+    let label = &*candidate.label;
+    let params = candidate.params.as_ref().ok();
+    let covered = params.and_then(|params| CoveredSignatures::of(label, params));
+    let is_long =
+        candidate.signature.as_ref().is_ok_and(|bytes| bytes.len() == PRESENCE_SIGNATURE_BYTES);
+    if covered.is_none() && !is_long {
+        return None;
+    }
+    let mut labels = covered.iter().flat_map(|covered| &covered.labels);
+    if labels.any(|label| !all.iter().any(|one| one.label == *label)) {
+        return Some(TouchFault::Relabelled);
+    }
+    if let Some(touch) = signatures.iter().find(|one| one.label == label) {
+        let joins = match join(head, touch, signatures) {
+            Ok(joins) => joins,
+            Err(fault) => return Some(fault),
+        };
+        let of_first = signatures.first().is_some_and(|first| first.label == joins);
+        return Some(if of_first { TouchFault::NotAllowed } else { TouchFault::OtherSigner });
+    }
+    let of_this = |no: &&Rejection| no.statement().is_some_and(|said| said.label == label);
+    let refused = failed.iter().find(of_this)?;
+    Some(match refused.touch_fault() {
+        Some(fault) => fault,
+        // The signature is valid, and covers one that is not.
+        None if refused.step() == Step::Present => TouchFault::SignatureInvalid,
+        None => TouchFault::Refused(refused.code().as_str()),
+    })
+}
+
+/// Returns the label of the signature that `touch` counts for.
+///
+/// # Errors
+/// Why it counts for none.
+pub(super) fn join(
+    head: &Head<'_>,
+    touch: &VerifiedSignature,
+    signatures: &[VerifiedSignature],
+) -> Result<String, TouchFault> {
+    touch.presence.ok_or(TouchFault::NotSecurityKey)?;
+    let Some(covered) = &touch.covered_signatures else {
+        // A security key that may sign alone was touched for its own signature.
+        let own = touch.can_authorise.then(|| touch.label.clone());
+        return own.ok_or(TouchFault::NotJoined);
+    };
+    let label = covered.joined.as_ref().ok_or(TouchFault::NotJoined)?;
+    let signature = signatures.iter().find(|one| one.can_authorise && one.label == *label);
+    let signature = signature.ok_or(TouchFault::SignatureInvalid)?;
+    let of = |one: &VerifiedSignature| (one.created, one.expires, one.nonce.clone());
+    if of(touch) != of(signature) {
+        return Err(TouchFault::OtherParameters);
+    }
+    if !touch.entry.may_touch_for(&signature.entry) {
+        return Err(TouchFault::NotFor);
+    }
+    let params = |one| candidate::params_of(head, one).ok_or(TouchFault::NotJoined);
+    match covers(&params(touch)?, &params(signature)?) {
+        true => Ok(label.clone()),
+        false => Err(TouchFault::CoversLess),
+    }
+}
+
+/// Returns true if `more` covers all that `less` covers.
+fn covers(more: &SignatureParams<'_>, less: &SignatureParams<'_>) -> bool {
+    let has = |component: &_| more.components().iter().any(|one| one.same_as(component));
+    less.components().iter().all(has)
+}
