@@ -7,8 +7,9 @@ use http::request::Parts;
 use http::response::Builder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
+use crate::message::Head;
 use crate::message::target::{Origin, Origins};
-use crate::message::{Head, RequestTarget};
+use crate::tower::wire_target;
 
 use super::framing::GatewayError;
 
@@ -30,6 +31,8 @@ const LONGEST_LIST: usize = 4096;
 #[derive(Clone, Debug)]
 pub(super) struct AllowedOrigins {
     public: Origins,
+    /// The scheme of all public origins, if they have the same.
+    only_scheme: Option<&'static str>,
     allowed: Vec<String>,
     /// Whether the gateway answers preflights and adds CORS fields itself.
     answers_cors: bool,
@@ -43,7 +46,10 @@ impl AllowedOrigins {
     /// protocol if it is a proxy and `allowed` is not empty.
     pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
         let answers_cors = is_proxy && !allowed.is_empty();
-        AllowedOrigins { public, allowed, answers_cors }
+        let scheme = |origin: &Origin| origin.scheme().as_str();
+        let first = public.iter().next().map(scheme);
+        let only_scheme = first.filter(|first| public.iter().all(|o| scheme(o) == *first));
+        AllowedOrigins { public, only_scheme, allowed, answers_cors }
     }
 
     /// Returns the public origin that a request names, or `None` if its host is not one of ours.
@@ -53,10 +59,15 @@ impl AllowedOrigins {
             (None, Some(authority)) => authority.as_str().as_bytes(),
             (None, None) => return None,
         };
-        let target = RequestTarget::Origin(parts.uri.path().into());
-        let mut head = Head::new(parts.method.as_str(), target).ok()?;
+        let mut head = Head::new(parts.method.as_str(), wire_target(parts, &parts.uri)).ok()?;
         head.push("host", host).ok()?;
         self.public.resolve(&head).ok().map(|target| target.origin())
+    }
+
+    /// Returns the scheme of the public origin that a request names: `http` or `https`.
+    pub(super) fn scheme(&self, parts: &Parts) -> &'static str {
+        let named = || self.public_origin(parts).map(|origin| origin.scheme().as_str());
+        self.only_scheme.or_else(named).unwrap_or("https")
     }
 
     /// Checks whether the page that sent the request may do so. Returns `None` if the request was

@@ -1,5 +1,6 @@
 //! Sends requests to the upstream, and passes its answers to the client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,8 +34,6 @@ pub(super) struct UpstreamProxy {
     pub(super) dialer: Dialer<UnsyncBoxBody<Bytes, BoxError>>,
     pub(super) allowed_origins: Arc<AllowedOrigins>,
     pub(super) permits: UpstreamPermits,
-    /// The scheme of the public origin.
-    pub(super) scheme: &'static str,
     /// `None` if `http::Uri` cannot hold the URL of the upstream.
     pub(super) target: Option<Arc<UpstreamTarget>>,
 }
@@ -45,7 +44,7 @@ pub(super) struct UpstreamTarget {
     authority: Authority,
     endpoint: PathAndQuery,
     /// The value of `Host`.
-    pub(super) host: HeaderValue,
+    host: HeaderValue,
 }
 
 impl UpstreamTarget {
@@ -60,8 +59,19 @@ impl UpstreamTarget {
         })
     }
 
-    /// Returns the URI of a request to `path`, or to the endpoint.
-    pub(super) fn uri(&self, path: Option<&str>, query: Option<&str>) -> Option<Uri> {
+    /// Returns the URL of the upstream's server, for connecting.
+    pub(super) fn server(&self) -> Option<Uri> {
+        self.uri(Some("/"), None, None)
+    }
+
+    /// Returns the URI of a request to `path`, or to the endpoint. `host` replaces the host of the
+    /// upstream.
+    fn uri(
+        &self,
+        path: Option<&str>,
+        query: Option<&str>,
+        host: Option<&HeaderValue>,
+    ) -> Option<Uri> {
         let path_and_query = match (path, query) {
             (None, None) => self.endpoint.clone(),
             (Some(path), None) => PathAndQuery::try_from(path).ok()?,
@@ -72,7 +82,10 @@ impl UpstreamTarget {
         };
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
+        parts.authority = Some(match host {
+            Some(host) => Authority::try_from(host.as_bytes()).ok()?,
+            None => self.authority.clone(),
+        });
         parts.path_and_query = Some(path_and_query);
         Uri::from_parts(parts).ok()
     }
@@ -120,6 +133,26 @@ impl UpstreamProxy {
         UpstreamProxy { dialer: self.dialer.with_own_pool(), ..self.clone() }
     }
 
+    /// Returns the URI and the fields of the request to the upstream that stands for `parts`, which
+    /// `sender` has sent. The path is that of the endpoint, if `path` does not name another. Returns
+    /// `None` if `http::Uri` cannot hold the URI.
+    pub(super) fn onward_head(
+        &self,
+        parts: &Parts,
+        sender: Option<IpAddr>,
+        path: Option<&str>,
+    ) -> Option<(Uri, HeaderMap)> {
+        let target = self.target.as_deref()?;
+        let own_host = (!self.config.preserve_host).then_some(&target.host);
+        let scheme = self.allowed_origins.scheme(parts);
+        let fields = forward::request_fields(parts, sender, scheme, own_host);
+        // HTTP/2 names the host in the URI (`:authority`), and servers refuse a request that also
+        // has another `Host` (RFC 9113 section 8.3.1). So the client's host goes into both.
+        let kept_host = fields.get(header::HOST).filter(|_| own_host.is_none());
+        let uri = target.uri(path, parts.uri.query(), kept_host)?;
+        Some((uri, fields))
+    }
+
     /// Sends a request to the upstream, and returns its answer. A request to an open path
     /// ([`LoggedOutcome::Open`]) keeps its path; every other request goes to the endpoint.
     pub(super) async fn exchange<B>(
@@ -152,12 +185,9 @@ impl UpstreamProxy {
         let sender = parts.extensions.get::<ClientAddress>().and_then(|client| client.address);
         let config = &self.config;
         let path = is_open.then(|| parts.uri.path());
-        let target = self.target.as_deref();
-        let Some(uri) = target.and_then(|target| target.uri(path, parts.uri.query())) else {
+        let Some((uri, mut fields)) = self.onward_head(&parts, sender, path) else {
             return fail(TARGET, None);
         };
-        let upstream_host = target.map(|target| &target.host).filter(|_| !config.preserve_host);
-        let mut fields = forward::request_fields(&parts, sender, self.scheme, upstream_host);
         let trace = record.and_then(|record| record.trace());
         forward::set_trace(&mut fields, trace.as_ref().map(|(text, head)| (text.as_str(), *head)));
         if let Some(status) = status {

@@ -119,7 +119,6 @@ impl Gateway {
             return Err(LayerError::RefusedWithOk);
         }
         let public = verifier.origins().clone();
-        let scheme = public.iter().next().map_or("https", |origin| origin.scheme().as_str());
         let learning = ToolsLearning::new(&config, &metrics, &clock);
         let layer = VerifyLayer::new(verifier)?
             .with_learning_modes(learning.modes())
@@ -163,12 +162,16 @@ impl Gateway {
         let application = match &config.role {
             GatewayRole::Proxy(upstream) => {
                 let via = upstream.unix.clone().map_or(DialRoute::Direct, DialRoute::Unix);
+                let target = UpstreamTarget::new(upstream).map(Arc::new);
+                let mut dialer = Dialer::new(tls, via, config.connect_time);
+                if let Some(server) = target.as_ref().and_then(|target| target.server()) {
+                    dialer = dialer.to_server(server);
+                }
                 Application::Proxy(Arc::new(UpstreamProxy {
-                    dialer: Dialer::new(tls, via, config.connect_time),
+                    dialer,
                     allowed_origins: Arc::clone(&allowed_origins),
                     permits: UpstreamPermits::new(config.exchanges),
-                    scheme,
-                    target: UpstreamTarget::new(upstream).map(Arc::new),
+                    target,
                     upstream: Arc::new(upstream.clone()),
                     config: Arc::clone(&config),
                 }))

@@ -5,16 +5,20 @@
 //! start, list_changed, every 5 minutes ─► tools/list, all pages, without a session (2026-07-28)
 //!                                            │ refused
 //!                                            ▼
-//!                                         initialize ─► tools/list, all pages ─► DELETE (2025-11-25)
+//!                                         initialize ─► tools/list, all pages (2025-11-25)
+//! then, also after a failure: DELETE of each session that an answer named
 //! ```
 //!
 //! A list counts only if all of its pages were read. The question has no token of a client, so an
 //! upstream that demands one refuses it; then the list is only learned from answers to clients.
+//!
+//! Tools that were stored before a restart restrict at once. Those that were harmless count only
+//! after the upstream has refused the question, because then no newer list can be had.
 
 mod exchange;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -25,12 +29,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock::Clock;
 use crate::mcp::tools::{Tools, ToolsError};
 use crate::sign::Signer;
-use crate::tower::{BoxError, LearningModes};
+use crate::tower::{BoxError, LearnedTools, LearningModes};
 
 use super::config::GatewayConfig;
 use super::metrics::Metrics;
 use super::proxy::UpstreamProxy;
-use exchange::ToolsExchange;
+use exchange::{OpenedSessions, ToolsExchange};
 
 /// The revisions that are tried, in this order.
 const STATELESS: &str = "2026-07-28";
@@ -42,11 +46,15 @@ const MOST_PAGES: usize = 256;
 const LONGEST_CURSOR: usize = 4096;
 /// The time limit for one list.
 const LIST_TIME: Duration = Duration::from_secs(60);
+/// The time limit for closing the sessions that a question has opened.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// How often the list is read again: a server without event streams cannot notify of a change.
 const INTERVAL: Duration = Duration::from_secs(300);
 /// The pause after the first failure. It doubles with each further one, up to [`INTERVAL`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause while the upstream cannot be reached: soon after its start, its list is known.
+const LONGEST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(10);
 
 /// What a gateway shares with its question for tools.
 #[derive(Clone)]
@@ -71,10 +79,11 @@ impl ToolsLearning {
         let (metrics, clock) = (Arc::clone(metrics), Arc::clone(clock));
         let modes = &config.modes;
         let is_learning = modes.is_learning() || config.touch.is_learning();
-        modes.read_tools(|tools| metrics.learn_tools(tools));
+        modes.read_tools(|known| metrics.learn_tools(known.tools()));
         let (counting, noting) = (Arc::clone(&metrics), Arc::clone(&changed));
         let modes = modes
             .clone()
+            .with_clock(Arc::clone(&clock))
             .with_learned(move |tools| counting.learn_tools(tools))
             .with_list_changed(move || noting.notify_one());
         ToolsLearning { modes, is_learning, metrics, clock, changed }
@@ -93,7 +102,7 @@ impl ToolsLearning {
         }
         let clock = Arc::clone(&self.clock);
         let exchange = ToolsExchange::new(proxy.with_own_pool(), public, clock);
-        Some(ToolsQuery { exchange, learning: self.clone() })
+        Some(ToolsQuery { exchange, learning: self.clone(), stored: Mutex::default() })
     }
 }
 
@@ -102,6 +111,8 @@ impl ToolsLearning {
 pub struct ToolsQuery {
     exchange: ToolsExchange,
     learning: ToolsLearning,
+    /// Tools that were stored before a restart, until the upstream has answered the question.
+    stored: Mutex<LearnedTools>,
 }
 
 /// Why the upstream's list of tools is not known.
@@ -131,6 +142,13 @@ pub enum ToolsQueryError {
     NotSigned(#[source] BoxError),
 }
 
+impl ToolsQueryError {
+    /// Returns true if the upstream refuses to list its tools to this client: 401 or 403.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, ToolsQueryError::Status(401 | 403))
+    }
+}
+
 /// The fields of the requests that belong to one session, or to none.
 #[derive(Default)]
 struct ToolsSession {
@@ -147,25 +165,45 @@ impl ToolsQuery {
         self
     }
 
+    /// Gives the query the tools that were stored before a restart
+    /// ([`ToolsFile`](crate::tower::ToolsFile)). Those that are known as destructive count at once.
+    /// The others count only if the upstream refuses the question
+    /// ([`ToolsQueryError::is_refusal`]) and the question is not signed. A signed question is one
+    /// that the upstream should answer, so a refusal is then a fault of the set-up.
+    #[must_use]
+    pub fn with_stored(mut self, stored: LearnedTools) -> Self {
+        self.learning.modes.add_tools(&stored.restrictions());
+        self.stored = Mutex::new(stored);
+        self
+    }
+
     /// Asks once, and learns from the list. Returns the listed tools. The connections belong to the
     /// async runtime of the first call, so all calls must be made on that runtime.
     ///
     /// # Errors
-    /// [`ToolsQueryError`]. Nothing was learned then.
+    /// [`ToolsQueryError`]. Nothing was learned then, except stored tools if the upstream refuses
+    /// the question ([`ToolsQuery::with_stored`]).
     pub async fn ask(&self) -> Result<Tools, ToolsQueryError> {
-        let listed = match timeout(LIST_TIME, self.list()).await {
-            Ok(Ok(listed)) => listed,
-            Ok(Err(error)) => {
-                self.learning.metrics.tools_query_failed();
-                return Err(error);
+        let mut opened = OpenedSessions::default();
+        let listed = timeout(LIST_TIME, self.list(&mut opened)).await;
+        let listed = listed.unwrap_or(Err(ToolsQueryError::TooSlow(LIST_TIME)));
+        // A session that is not closed takes memory of the upstream until the session expires there.
+        let _ = timeout(CLOSE_TIME, self.close(opened)).await;
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        match &listed {
+            Ok(tools) => {
+                self.learning.modes.add_listed(tools);
+                *stored = LearnedTools::new();
             }
-            Err(_) => {
+            Err(error) => {
                 self.learning.metrics.tools_query_failed();
-                return Err(ToolsQueryError::TooSlow(LIST_TIME));
+                if error.is_refusal() && self.exchange.signer.is_none() {
+                    self.learning.modes.add_tools(&std::mem::take(&mut stored));
+                }
             }
-        };
-        self.learning.modes.add_tools(&listed);
-        Ok(listed)
+        }
+        drop(stored);
+        listed
     }
 
     /// Asks now, after each `notifications/tools/list_changed` in a stream that the gateway passes
@@ -176,14 +214,18 @@ impl ToolsQuery {
             let begun = Instant::now();
             let outcome = self.ask().await;
             report(&outcome);
-            let next = match outcome {
+            let next = match &outcome {
                 Ok(_) => {
                     pause = FIRST_PAUSE;
                     INTERVAL
                 }
-                Err(_) => {
-                    let next = pause;
-                    pause = (pause * 2).min(INTERVAL);
+                Err(error) => {
+                    let longest = match error {
+                        ToolsQueryError::Unreachable(_) => LONGEST_UNREACHABLE_PAUSE,
+                        _ => INTERVAL,
+                    };
+                    let next = pause.min(longest);
+                    pause = (next * 2).min(longest);
                     next
                 }
             };
@@ -194,10 +236,10 @@ impl ToolsQuery {
         }
     }
 
-    async fn list(&self) -> Result<Tools, ToolsQueryError> {
+    async fn list(&self, opened: &mut OpenedSessions) -> Result<Tools, ToolsQueryError> {
         let stateless =
             ToolsSession { version: Some(HeaderValue::from_static(STATELESS)), id: None };
-        match self.pages(&stateless, true).await {
+        match self.pages(&stateless, true, opened).await {
             // The upstream has answered, but did not give a list: it may only speak the older
             // revision of MCP, which needs a session.
             Err(
@@ -205,27 +247,34 @@ impl ToolsQuery {
                 | ToolsQueryError::Error(_)
                 | ToolsQueryError::Answer(_)
                 | ToolsQueryError::List(_),
-            ) => self.list_in_session().await,
+            ) => self.list_in_session(opened).await,
             other => other,
         }
     }
 
-    async fn list_in_session(&self) -> Result<Tools, ToolsQueryError> {
+    async fn list_in_session(&self, opened: &mut OpenedSessions) -> Result<Tools, ToolsQueryError> {
         let initialize = json!({
             "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client(),
         });
         let none = HeaderMap::new();
-        let answer = self.exchange.ask("initialize", &initialize, &none).await?;
+        let answer = self.exchange.ask("initialize", &initialize, &none, opened).await?;
         let version = answer.member("protocolVersion");
         let version = version.as_ref().and_then(Value::as_str).unwrap_or(WITH_SESSIONS);
         let session =
             ToolsSession { version: HeaderValue::from_str(version).ok(), id: answer.session };
-        self.exchange.notify("notifications/initialized", &session.fields(None)).await?;
-        let listed = self.pages(&session, false).await;
-        if session.id.is_some() {
+        opened.version.clone_from(&session.version);
+        let fields = session.fields(None);
+        self.exchange.notify("notifications/initialized", &fields, opened).await?;
+        self.pages(&session, false, opened).await
+    }
+
+    /// Closes sessions. If that fails, they expire at the upstream.
+    async fn close(&self, opened: OpenedSessions) {
+        let version = opened.version.or_else(|| Some(HeaderValue::from_static(WITH_SESSIONS)));
+        for id in opened.ids {
+            let session = ToolsSession { version: version.clone(), id: Some(id) };
             self.exchange.close(&session.fields(None)).await;
         }
-        listed
     }
 
     /// Reads all pages.
@@ -233,6 +282,7 @@ impl ToolsQuery {
         &self,
         session: &ToolsSession,
         is_stateless: bool,
+        opened: &mut OpenedSessions,
     ) -> Result<Tools, ToolsQueryError> {
         let (mut tools, mut cursor) = (Tools::new(), None);
         for _ in 0..MOST_PAGES {
@@ -248,7 +298,7 @@ impl ToolsQuery {
                 params["cursor"] = Value::String(cursor);
             }
             let fields = session.fields(is_stateless.then_some("tools/list"));
-            let answer = self.exchange.ask("tools/list", &params, &fields).await?;
+            let answer = self.exchange.ask("tools/list", &params, &fields, opened).await?;
             tools.learn(answer.text.as_bytes())?;
             cursor = match answer.member("nextCursor") {
                 None | Some(Value::Null) => return Ok(tools),

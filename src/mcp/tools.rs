@@ -86,23 +86,11 @@ impl Tools {
     /// # Errors
     /// [`ToolsError`]. Then nothing in the answer is used, not even the tools that could be parsed.
     pub fn learn(&mut self, answer: &[u8]) -> Result<Learned, ToolsError> {
-        let text = std::str::from_utf8(answer).map_err(|_| ToolsError::Utf8)?;
-        // This succeeds only if no key occurs twice and the nesting is limited.
-        let found = json::read(text).map_err(|(why, _)| ToolsError::Ambiguous(why))?;
-        let list = if found.jsonrpc || found.result {
-            if found.error && !found.result {
-                return Ok(Learned::default());
-            }
-            object::<ListResponse<'_>>(text).and_then(|response| list(response.result.get()))
-        } else {
-            list(text)
-        };
-        let list = list.map_err(|error| ToolsError::NotAList(error.into()))?;
-        let mut learned = Learned { listed: list.len(), ..Learned::default() };
-        for tool in list {
-            let harmless = tool.is_harmless();
+        let listed = listed_tools(answer)?;
+        let mut learned = Learned { listed: listed.len(), ..Learned::default() };
+        for (name, harmless) in listed {
             learned.harmless += usize::from(harmless);
-            if !self.note(&tool.name, !harmless) {
+            if !self.note(&name, !harmless) {
                 learned.left_out += 1;
             }
         }
@@ -186,6 +174,28 @@ impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tools({} known, {} of them destructive)", self.len(), self.destructive())
     }
+}
+
+/// Returns each tool in one page of `tools/list`, and whether the page describes the tool as
+/// harmless. An error response lists no tools.
+pub(crate) fn listed_tools(answer: &[u8]) -> Result<Vec<(Cow<'_, str>, bool)>, ToolsError> {
+    let text = std::str::from_utf8(answer).map_err(|_| ToolsError::Utf8)?;
+    // This succeeds only if no key occurs twice and the nesting is limited.
+    let found = json::read(text).map_err(|(why, _)| ToolsError::Ambiguous(why))?;
+    let list = if found.jsonrpc || found.result {
+        if found.error && !found.result {
+            return Ok(Vec::new());
+        }
+        object::<ListResponse<'_>>(text).and_then(|response| list(response.result.get()))
+    } else {
+        list(text)
+    };
+    let list = list.map_err(|error| ToolsError::NotAList(error.into()))?;
+    let rated = list.into_iter().map(|tool| {
+        let harmless = tool.is_harmless();
+        (tool.name, harmless)
+    });
+    Ok(rated.collect())
 }
 
 fn list(result: &str) -> serde_json::Result<Vec<ToolDeclaration<'_>>> {

@@ -36,7 +36,8 @@ const LARGEST_HEAD: usize = 128 * 1024;
 /// body of a response closes its connection (HTTP/1.1) or resets its stream (HTTP/2) at once.
 ///
 /// `Host` may be left out. It is sent over HTTP/1.1, and over HTTP/2 only if it differs from the
-/// authority in the URI.
+/// authority in the URI. Servers refuse two different hosts in HTTP/2: to name another host than
+/// that of the connection, put it into the URI, and name the server with [`Dialer::to_server`].
 pub struct Dialer<B> {
     client: Client<TimedConnector, B>,
     connector: TimedConnector,
@@ -70,7 +71,14 @@ where
         http.set_connect_timeout(Some(connect_timeout));
         let plain = PlainConnector { http, via };
         let inner = Arc::new(RwLock::new(secured(&plain, tls)));
-        Dialer::by(TimedConnector { plain, inner, connect_timeout })
+        Dialer::by(TimedConnector { plain, inner, server: None, connect_timeout })
+    }
+
+    /// Connects to the host and port of `server` for every request, and checks a certificate for
+    /// that host. The URI of a request then only says what the request names.
+    #[must_use]
+    pub fn to_server(self, server: Uri) -> Self {
+        Dialer::by(TimedConnector { server: Some(server), ..self.connector })
     }
 
     /// Uses the TLS settings `tls` for new connections, also in all clients that
@@ -130,11 +138,11 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
 /// The way to reach a server.
 #[derive(Clone, Debug)]
 pub enum DialRoute {
-    /// Connects to the host in the URI of each request.
+    /// Connects to the server itself.
     Direct,
     /// Always connects to this Unix socket.
     Unix(PathBuf),
-    /// Connects to the host in the URI of each request through a tunnel.
+    /// Connects to the server through a tunnel.
     Proxy(Proxy),
 }
 
@@ -255,6 +263,8 @@ impl hyper::rt::Write for ConnectionIo {
 struct TimedConnector {
     plain: PlainConnector,
     inner: Arc<RwLock<HttpsConnector<PlainConnector>>>,
+    /// The server to connect to; `None` for the one in the URI of each request.
+    server: Option<Uri>,
     connect_timeout: Duration,
 }
 
@@ -270,6 +280,7 @@ impl Service<Uri> for TimedConnector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let mut inner = self.inner.read().unwrap_or_else(PoisonError::into_inner).clone();
         let connect_timeout = self.connect_timeout;
+        let uri = self.server.clone().unwrap_or(uri);
         Box::pin(async move {
             let connecting = async {
                 std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;

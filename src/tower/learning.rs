@@ -10,11 +10,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
+use crate::clock::{Clock, Timestamp};
 use crate::mcp::media;
 use crate::mcp::pattern::Operation;
 use crate::mcp::tools::Tools;
 
 use super::event_stream;
+use super::learned_tools::LearnedTools;
 use super::modes::{Mode, ModePolicy, Modes};
 
 /// The most bytes of an answer that are stored. From a longer answer, no tools are learned.
@@ -42,7 +44,8 @@ type ListChangedHook = Arc<dyn Fn() + Send + Sync>;
 pub struct LearningModes {
     modes: Arc<Modes>,
     destructive: bool,
-    tools: Arc<Mutex<Tools>>,
+    tools: Arc<Mutex<LearnedTools>>,
+    clock: Option<Arc<dyn Clock>>,
     learned: Option<LearnedHook>,
     list_changed: Option<ListChangedHook>,
 }
@@ -56,8 +59,8 @@ impl LearningModes {
     /// Creates modes that decide by `modes` alone.
     pub fn new(modes: Modes) -> Self {
         let modes = Arc::new(modes);
-        let (tools, learned, list_changed) = (Arc::default(), None, None);
-        LearningModes { modes, destructive: false, tools, learned, list_changed }
+        let (tools, clock, learned, list_changed) = (Arc::default(), None, None, None);
+        LearningModes { modes, destructive: false, tools, clock, learned, list_changed }
     }
 
     /// Makes calls strict if the server's own `tools/list` does not describe the tool as harmless,
@@ -65,6 +68,14 @@ impl LearningModes {
     #[must_use]
     pub fn with_destructive(mut self) -> Self {
         self.destructive = true;
+        self
+    }
+
+    /// Makes each rating as harmless end [`LearnedTools::MAX_AGE`] seconds after the last list that
+    /// had it. Without a clock, what was learned counts until the process ends.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -92,18 +103,33 @@ impl LearningModes {
     }
 
     /// Calls `read` with all known tools, under a lock, so `read` must not block.
-    pub fn read_tools<T>(&self, read: impl FnOnce(&Tools) -> T) -> T {
+    pub fn read_tools<T>(&self, read: impl FnOnce(&LearnedTools) -> T) -> T {
         read(&self.tools.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds the listings of `tools`, for example those that were stored before a restart
-    /// ([`ToolsFile`](super::ToolsFile)). A tool that is known as destructive stays destructive.
-    pub fn add_tools(&self, tools: &Tools) {
+    /// Adds the listings of `tools`, each at its own time, for example those that were stored before
+    /// a restart ([`ToolsFile`](super::ToolsFile)). A tool that is known as destructive stays
+    /// destructive.
+    pub fn add_tools(&self, tools: &LearnedTools) {
+        self.change(|known| known.merge(tools));
+    }
+
+    /// Adds the listings of `tools`, which the server has sent now.
+    pub fn add_listed(&self, tools: &Tools) {
+        let now = self.now();
+        self.change(|known| known.add(tools, now));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LearnedTools)) {
         let mut known = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        known.merge(tools);
+        change(&mut known);
         if let Some(learned) = &self.learned {
-            learned(&known);
+            learned(known.tools());
         }
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(|clock| clock.now())
     }
 
     /// Returns true if the mode of a tool depends on the server's list. The list must then not be
@@ -112,21 +138,20 @@ impl LearningModes {
         self.destructive
     }
 
-    /// Learns from one answer to `tools/list`: a JSON-RPC response or its `result`. An answer that
-    /// cannot be parsed changes nothing.
+    /// Learns from a list that the application vouches for: a JSON-RPC response to `tools/list`, or
+    /// its `result`. Its ratings do not end. An answer that cannot be parsed changes nothing.
     pub fn learn(&self, answer: &[u8]) {
-        self.learn_each(std::iter::once(answer));
+        self.learn_each(std::iter::once(answer), None);
     }
 
-    fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>) {
-        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        for answer in answers {
-            // An error is ignored: the tools in that answer stay unknown, and count as destructive.
-            let _ = tools.learn(answer.as_ref());
-        }
-        if let Some(learned) = &self.learned {
-            learned(&tools);
-        }
+    fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>, at: Option<Timestamp>) {
+        self.change(|known| {
+            for answer in answers {
+                // An error is ignored: the tools in that answer stay unknown, and count as
+                // destructive.
+                let _ = known.learn(answer.as_ref(), at);
+            }
+        });
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
@@ -137,7 +162,8 @@ impl LearningModes {
 
     /// Returns true if `operation` calls a tool that the server has not listed as harmless.
     pub(super) fn calls_destructive(&self, operation: Operation<'_>) -> bool {
-        self.tools.lock().unwrap_or_else(PoisonError::into_inner).calls_destructive(operation)
+        let now = self.now();
+        self.read_tools(|known| known.calls_destructive(operation, now))
     }
 }
 
@@ -229,10 +255,11 @@ impl ToolsListener {
     /// instead.
     pub fn finish(self) {
         let ListenerKind::List { is_event_stream, copy: Some(copy) } = self.kind else { return };
+        let now = self.modes.now();
         if is_event_stream {
-            self.modes.learn_each(event_stream::data(Bytes::from(copy)));
+            self.modes.learn_each(event_stream::data(Bytes::from(copy)), now);
         } else {
-            self.modes.learn(&copy);
+            self.modes.learn_each(std::iter::once(copy), now);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A file that stores the tools of a server, so that a restart does not forget which of them the
-//! server described as harmless.
+//! server described as harmless, and when it last did so.
 //!
 //! ```text
-//! {"mcpid":"tools/1","server":"http://127.0.0.1:8000/mcp","sha256":"…"}
-//! {"destructive":["drop"],"harmless":["get","list"]}
+//! {"mcpid":"tools/2","server":"http://127.0.0.1:8000/mcp","sha256":"…"}
+//! {"destructive":["drop"],"harmless":[["get",1790000000],["list",1790000000]]}
 //! ```
 //!
 //! The hash is that of the server's name, a line feed and the second line with its line feed. A file
@@ -18,10 +18,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::learned_tools::LearnedTools;
+use crate::clock::Timestamp;
 use crate::key::file_io::{self, FileError};
-use crate::mcp::tools::{MAX_NAME, MAX_TOOLS, Tools};
+use crate::mcp::tools::{MAX_NAME, MAX_TOOLS};
 
-const FORMAT: &str = "tools/1";
+const FORMAT: &str = "tools/2";
 
 /// The largest file, in bytes: each name may need six times its length as JSON.
 const MAX_BYTES: u64 = 16 << 20;
@@ -32,14 +34,15 @@ const LOCK_WAIT: Duration = Duration::from_millis(500);
 /// The file in which the tools of one server are stored.
 ///
 /// ```
+/// use mcpid::clock::{Clock as _, SystemClock};
 /// use mcpid::tower::{LearningModes, Modes, ToolsFile};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let modes = LearningModes::new(Modes::permissive()).with_destructive();
 /// let file = ToolsFile::new(folder.path().join("tools.json"), "https://mcp.example.com/mcp");
-/// modes.add_tools(&file.load()?);
+/// modes.add_tools(&file.load(SystemClock.now())?);
 /// // Later, and whenever the known tools have changed:
-/// file.save(&modes.read_tools(Clone::clone))?;
+/// file.save(&modes.read_tools(Clone::clone), SystemClock.now())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -90,7 +93,8 @@ struct FileHead {
 #[serde(deny_unknown_fields)]
 struct StoredTools {
     destructive: Vec<String>,
-    harmless: Vec<String>,
+    /// Each name, and the last time that it was listed as harmless, in seconds since 1970.
+    harmless: Vec<(String, i64)>,
 }
 
 impl ToolsFile {
@@ -105,13 +109,16 @@ impl ToolsFile {
         &self.path
     }
 
-    /// Reads the tools. A file that does not exist holds none.
+    /// Reads the tools. A file that does not exist holds none. Ratings as harmless that do not count
+    /// any more at the time `now` ([`LearnedTools::is_current`]) are left out.
     ///
     /// # Errors
     /// [`ToolsFileError`]. No tool of the file may be used then.
-    pub fn load(&self) -> Result<Tools, ToolsFileError> {
+    pub fn load(&self, now: Timestamp) -> Result<LearnedTools, ToolsFileError> {
         let metadata = match fs::symlink_metadata(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tools::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(LearnedTools::new());
+            }
             other => other.map_err(FileError::from)?,
         };
         file_io::regular(&metadata)?;
@@ -129,10 +136,10 @@ impl ToolsFile {
                 return Err(ToolsFileError::OtherOwner { owner });
             }
         }
-        self.parse(&bytes)
+        self.parse(&bytes, now)
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Tools, ToolsFileError> {
+    fn parse(&self, bytes: &[u8], now: Timestamp) -> Result<LearnedTools, ToolsFileError> {
         let damaged = ToolsFileError::Damaged;
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8"))?;
         let (head, body) = text.split_once('\n').ok_or(damaged("it is cut off"))?;
@@ -149,16 +156,19 @@ impl ToolsFile {
         }
         let stored: StoredTools =
             serde_json::from_str(body).map_err(|_| damaged("its tools cannot be read"))?;
-        let (mut tools, mut names) = (Tools::new(), HashSet::new());
-        for (list, destructive) in [(&stored.destructive, true), (&stored.harmless, false)] {
-            for name in list {
-                if !names.insert(name) {
-                    return Err(damaged("a tool is listed twice"));
-                }
-                if name.len() > MAX_NAME || names.len() > MAX_TOOLS {
-                    return Err(damaged("it holds too much"));
-                }
-                tools.note(name, destructive);
+        let (mut tools, mut names) = (LearnedTools::new(), HashSet::new());
+        let destructive = stored.destructive.iter().map(|name| (name, None));
+        let harmless = stored.harmless.iter().map(|(name, at)| (name, Some(*at)));
+        for (name, at) in destructive.chain(harmless) {
+            if !names.insert(name) {
+                return Err(damaged("a tool is listed twice"));
+            }
+            if name.len() > MAX_NAME || names.len() > MAX_TOOLS {
+                return Err(damaged("it holds too much"));
+            }
+            let at = at.map(Timestamp::from_unix);
+            if at.is_none_or(|at| LearnedTools::is_current(at, now)) {
+                tools.note(name, at.is_none(), at);
             }
         }
         Ok(tools)
@@ -166,26 +176,29 @@ impl ToolsFile {
 
     /// Adds `tools` to the file, which is replaced as a whole, with mode 0600. A tool that the file
     /// has as destructive stays destructive, even if another process has written it meanwhile. A
-    /// damaged file is replaced. This blocks while the disk writes.
+    /// rating as harmless that has no time of its own gets the time `now`. A damaged file is
+    /// replaced. This blocks while the disk writes.
     ///
     /// # Errors
     /// [`ToolsFileError`]. The old file is then unchanged.
-    pub fn save(&self, tools: &Tools) -> Result<(), ToolsFileError> {
+    pub fn save(&self, tools: &LearnedTools, now: Timestamp) -> Result<(), ToolsFileError> {
         let _lock = self.lock()?;
-        let mut all = match self.load() {
+        let mut all = match self.load(now) {
             Ok(stored) => stored,
-            Err(ToolsFileError::Damaged(_)) => Tools::new(),
+            Err(ToolsFileError::Damaged(_)) => LearnedTools::new(),
             Err(error) => return Err(error),
         };
         all.merge(tools);
         let mut stored = StoredTools { destructive: Vec::new(), harmless: Vec::new() };
-        for (name, destructive) in all.iter() {
-            let list = if destructive { &mut stored.destructive } else { &mut stored.harmless };
-            list.push(name.to_owned());
+        for (name, destructive, at) in all.iter() {
+            match destructive {
+                true => stored.destructive.push(name.to_owned()),
+                false => stored.harmless.push((name.to_owned(), at.unwrap_or(now).unix())),
+            }
         }
         stored.destructive.sort_unstable();
         stored.harmless.sort_unstable();
-        // Lists of strings can always be written as JSON.
+        // Lists of strings and numbers can always be written as JSON.
         let body = serde_json::to_string(&stored).unwrap_or_default() + "\n";
         let sha256 = hash(&self.server, &body);
         let head = FileHead { mcpid: FORMAT.to_owned(), server: self.server.clone(), sha256 };

@@ -11,7 +11,7 @@ use crate::servers::{CALL, TestGateway, TestUpstream, Wire, ok};
 
 /// The true time, and by how many seconds this machine's clock is wrong.
 #[derive(Default)]
-struct Stepped(AtomicI64);
+pub(crate) struct Stepped(pub(crate) AtomicI64);
 
 impl Clock for Stepped {
     fn now(&self) -> Timestamp {

@@ -17,6 +17,7 @@ mod fake;
 mod framing;
 mod front;
 mod http2;
+mod kept_host;
 mod known_tools;
 mod locations;
 mod metrics_format;
@@ -39,8 +40,10 @@ mod sessions;
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
 mod stalls;
+mod stored_tools;
 mod streams;
 mod tls;
+mod tools_sessions;
 mod touches;
 mod traces;
 mod upstream_fields;

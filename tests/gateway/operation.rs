@@ -28,11 +28,15 @@ impl Started {
         stdout: Stdio,
         args: &[&str],
     ) -> Self {
+        Started::before(folder, &behind.url(), stdout, args)
+    }
+
+    pub(crate) fn before(folder: &TempDir, upstream: &str, stdout: Stdio, args: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let err = folder.path().join("err");
         let child = program()
             .args(["gateway", "--nonces", "memory:", "--listen", &address])
-            .args(["--upstream", &behind.url(), "--origin", &format!("http://{address}")])
+            .args(["--upstream", upstream, "--origin", &format!("http://{address}")])
             .args(args)
             .arg("-r")
             .arg(trust(folder))

@@ -7,6 +7,7 @@ mod anything;
 mod audit;
 mod bodies;
 mod examples;
+mod learned_tools;
 mod modes;
 mod normal_targets;
 mod policy;

@@ -23,14 +23,16 @@ use crate::message::{Head, RequestTarget};
 use crate::sign::{Nonce, Signer};
 use crate::tower::BoxError;
 
-use super::super::forward;
 use super::super::proxy::UpstreamProxy;
 use super::ToolsQueryError;
 
+const SESSION_ID: &str = "mcp-session-id";
 /// The most bytes of one answer.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// The longest session id, in bytes.
 const LONGEST_SESSION: usize = 4096;
+/// The most sessions that are closed after one question.
+const MOST_SESSIONS: usize = 16;
 
 /// Sends the questions of the gateway to the upstream.
 pub(super) struct ToolsExchange {
@@ -48,6 +50,27 @@ pub(super) struct ToolsAnswer {
     pub(super) text: String,
     /// The session that the answer names.
     pub(super) session: Option<HeaderValue>,
+}
+
+/// The sessions that the answers to one question have named. Some servers open a session for each
+/// request that names none, even if they refuse the request.
+#[derive(Default)]
+pub(super) struct OpenedSessions {
+    /// The ids, each once.
+    pub(super) ids: Vec<HeaderValue>,
+    /// The revision that the upstream chose, if it did.
+    pub(super) version: Option<HeaderValue>,
+}
+
+impl OpenedSessions {
+    /// Notes each session that an answer names.
+    fn note(&mut self, headers: &HeaderMap) {
+        for id in headers.get_all(SESSION_ID).iter().filter(|id| is_session(id)) {
+            if self.ids.len() < MOST_SESSIONS && !self.ids.contains(id) {
+                self.ids.push(id.clone());
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -83,10 +106,11 @@ impl ToolsExchange {
         method: &str,
         params: &Value,
         fields: &HeaderMap,
+        opened: &mut OpenedSessions,
     ) -> Result<ToolsAnswer, ToolsQueryError> {
         let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let response = self.send(Method::POST, fields, body.to_string()).await?;
+        let response = self.send(Method::POST, fields, body.to_string(), opened).await?;
         let session = session_of(response.headers())?;
         let text = answer_to(id, response).await?;
         Ok(ToolsAnswer { text, session })
@@ -97,14 +121,16 @@ impl ToolsExchange {
         &self,
         method: &str,
         fields: &HeaderMap,
+        opened: &mut OpenedSessions,
     ) -> Result<(), ToolsQueryError> {
         let body = json!({ "jsonrpc": "2.0", "method": method });
-        self.send(Method::POST, fields, body.to_string()).await.map(drop)
+        self.send(Method::POST, fields, body.to_string(), opened).await.map(drop)
     }
 
-    /// Closes the session. If that fails, the session expires at the upstream.
+    /// Closes the session that `fields` name. If that fails, the session expires at the upstream.
     pub(super) async fn close(&self, fields: &HeaderMap) {
-        let _ = self.send(Method::DELETE, fields, String::new()).await;
+        let mut ended = OpenedSessions::default();
+        let _ = self.send(Method::DELETE, fields, String::new(), &mut ended).await;
     }
 
     /// Sends a request, and returns the answer if its status is a success.
@@ -113,11 +139,9 @@ impl ToolsExchange {
         method: Method,
         fields: &HeaderMap,
         body: String,
+        opened: &mut OpenedSessions,
     ) -> Result<Response<Incoming>, ToolsQueryError> {
         let proxy = &self.proxy;
-        let target = proxy.target.as_deref();
-        let uri = target.and_then(|target| target.uri(None, None));
-        let uri = uri.ok_or(ToolsQueryError::Answer("its URL cannot be used"))?;
         let mut request = Request::new(());
         *request.headers_mut() = fields.clone();
         let own = request.headers_mut();
@@ -131,8 +155,9 @@ impl ToolsExchange {
         let agent = HeaderValue::from_static(concat!("mcpid/", env!("CARGO_PKG_VERSION")));
         own.insert(header::USER_AGENT, agent);
         let (parts, ()) = request.into_parts();
-        let host = target.map(|target| &target.host).filter(|_| !proxy.config.preserve_host);
-        let mut fields = forward::request_fields(&parts, None, proxy.scheme, host);
+        let (uri, mut fields) = proxy
+            .onward_head(&parts, None, None)
+            .ok_or(ToolsQueryError::Answer("its URL cannot be used"))?;
         match &self.signer {
             Some(signer) => self.sign(signer, &method, &mut fields, &body).await?,
             // The upstream reads the verdict in these fields. The gateway's own question has no
@@ -149,6 +174,7 @@ impl ToolsExchange {
         *request.headers_mut() = fields;
         let response = proxy.dialer.send(request).await;
         let response = response.map_err(|error| ToolsQueryError::Unreachable(error.into()))?;
+        opened.note(response.headers());
         match response.status() {
             status if status.is_success() && status != StatusCode::PARTIAL_CONTENT => Ok(response),
             status => Err(ToolsQueryError::Status(status.as_u16())),
@@ -193,17 +219,17 @@ impl ToolsExchange {
 
 /// Returns the session that an answer names.
 fn session_of(headers: &HeaderMap) -> Result<Option<HeaderValue>, ToolsQueryError> {
-    let mut ids = headers.get_all("mcp-session-id").iter();
+    let mut ids = headers.get_all(SESSION_ID).iter();
     match (ids.next(), ids.next()) {
         (None, _) => Ok(None),
-        (Some(id), None)
-            if (1..=LONGEST_SESSION).contains(&id.len())
-                && id.as_bytes().iter().all(u8::is_ascii_graphic) =>
-        {
-            Ok(Some(id.clone()))
-        }
+        (Some(id), None) if is_session(id) => Ok(Some(id.clone())),
         _ => Err(ToolsQueryError::Answer("its session id cannot be used")),
     }
+}
+
+/// Returns true if `id` has the form of a session id (MCP 2025-11-25, transports).
+fn is_session(id: &HeaderValue) -> bool {
+    (1..=LONGEST_SESSION).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// Reads the response to the question `id`, from JSON or from the events of a stream.

@@ -1,16 +1,19 @@
 //! What the gateway knows of the upstream's tools, for `--strict destructive`: it asks the upstream
-//! itself, and stores what it has learned in a file, for the next start.
+//! itself, and stores what it has learned in a file, for the next start. Harmless tools of the file
+//! count only if the upstream refuses the question.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use mcpid::clock::{Clock, Timestamp};
 use mcpid::gateway::{ToolsQuery, ToolsQueryError, Upstream};
 use mcpid::mcp::tools::Tools;
 use mcpid::message::shown::printed;
 use mcpid::profile::Profile;
 use mcpid::sign::Signer;
-use mcpid::tower::{LearningModes, ToolsFile, ToolsFileError};
+use mcpid::tower::{LearnedTools, LearningModes, ToolsFile, ToolsFileError};
 use tokio::runtime::Runtime;
 
 use super::event::GatewayEvent;
@@ -26,6 +29,8 @@ use crate::prompt::passphrase::PassphraseSource;
 
 /// The pause after the file could not be written.
 const RETRY: Duration = Duration::from_secs(60);
+/// How far the stored times of ratings may be behind the known ones, in seconds.
+const STORED_TIMES_BEHIND: i64 = 3600;
 /// Maximum number of tools that a message names.
 const MAX_TOOLS_SHOWN: usize = 5;
 
@@ -121,10 +126,38 @@ pub(super) struct KnownTools {
     settings: KnownToolsSettings,
     signer: Option<Arc<Signer>>,
     modes: LearningModes,
-    /// Number of tools, and of destructive ones, that the file holds. Both only grow.
-    saved: (usize, usize),
+    clock: Arc<dyn Clock>,
+    /// The tools of the file, until the upstream is asked.
+    stored: LearnedTools,
+    /// What was known when the file was last written or read.
+    saved: KnownState,
     /// The end of the pause after a failure.
     paused: Option<Instant>,
+}
+
+/// What decides whether the file has to be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct KnownState {
+    /// Numbers of tools, and of destructive ones. Both only grow.
+    counts: (usize, usize),
+    /// The newest rating as harmless.
+    newest: Option<Timestamp>,
+}
+
+impl KnownState {
+    fn of(known: &LearnedTools) -> Self {
+        let counts = (known.tools().len(), known.tools().destructive());
+        KnownState { counts, newest: known.newest() }
+    }
+
+    /// Returns true if the file, which was written in the state `saved`, has to be written again.
+    fn is_unsaved(self, saved: KnownState) -> bool {
+        let is_newer = match (self.newest, saved.newest) {
+            (Some(now), Some(then)) => now.since(then) >= STORED_TIMES_BEHIND,
+            (now, then) => now != then,
+        };
+        self.counts != saved.counts || is_newer
+    }
 }
 
 impl KnownTools {
@@ -135,6 +168,7 @@ impl KnownTools {
     pub(super) fn open(
         mut settings: KnownToolsSettings,
         modes: &LearningModes,
+        clock: Arc<dyn Clock>,
         ui: &mut Ui,
     ) -> Result<Self, Failure> {
         let signer = match settings.key.take() {
@@ -146,19 +180,14 @@ impl KnownTools {
                 Some(Arc::new(signer))
             }
         };
-        let mut saved = (0, 0);
+        let mut known = LearnedTools::new();
         if let Some((place, file)) = &settings.file {
-            match stored(place, file) {
+            match stored(place, file, clock.now()) {
                 Ok(tools) => {
-                    saved = (tools.len(), tools.destructive());
-                    if saved.0 > 0 {
-                        let (tools, destructive) = saved;
-                        ui.note(&format!(
-                            "{tools} tools are known from {}, {destructive} of them destructive",
-                            place.name()
-                        ));
+                    if !tools.tools().is_empty() {
+                        ui.note(&about_stored(&tools, place, signer.is_some()));
                     }
-                    modes.add_tools(&tools);
+                    known = tools;
                 }
                 Err(failure) if failure.code == DAMAGED => {
                     ui.warning(&format!(
@@ -174,7 +203,9 @@ impl KnownTools {
                 Err(failure) => return Err(failure),
             }
         }
-        Ok(KnownTools { settings, signer, modes: modes.clone(), saved, paused: None })
+        let (stored, modes) = (known, modes.clone());
+        let saved = KnownState::of(&stored.restrictions());
+        Ok(KnownTools { settings, signer, modes, clock, stored, saved, paused: None })
     }
 
     /// Asks the upstream from now on. Each news is told once.
@@ -184,6 +215,10 @@ impl KnownTools {
         runtime: &Runtime,
         events: &Sender<GatewayEvent>,
     ) {
+        // After a list of the upstream, stored tools do not count any more.
+        let harmless = AtomicUsize::new(harmless(&self.stored));
+        let query = query.with_stored(std::mem::take(&mut self.stored));
+        let is_signed = self.signer.is_some();
         let query = match self.signer.take() {
             Some(signer) => query.with_signer(signer),
             None => query,
@@ -193,8 +228,11 @@ impl KnownTools {
         let told = std::sync::Mutex::new(String::new());
         runtime.spawn(query.run(move |outcome| {
             let words = match outcome {
-                Ok(listed) => listing(listed, &modes, stored.as_deref().map(path_word)),
-                Err(error) => not_listed(error),
+                Ok(listed) => {
+                    harmless.store(0, Ordering::Relaxed);
+                    listing(listed, &modes, stored.as_deref().map(path_word))
+                }
+                Err(error) => not_listed(error, is_signed, harmless.load(Ordering::Relaxed)),
             };
             let mut told = told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if *told != words {
@@ -210,15 +248,13 @@ impl KnownTools {
     /// Stores the tools if more of them are known than the file holds.
     pub(super) fn save(&mut self, ui: &mut Ui) {
         let Some((place, file)) = &self.settings.file else { return };
-        let counts = |tools: &Tools| (tools.len(), tools.destructive());
-        if self.paused.is_some_and(|end| Instant::now() < end)
-            || self.modes.read_tools(counts) == self.saved
-        {
+        let known = self.modes.read_tools(KnownState::of);
+        if self.paused.is_some_and(|end| Instant::now() < end) || !known.is_unsaved(self.saved) {
             return;
         }
         let tools = self.modes.read_tools(Clone::clone);
-        match file.save(&tools) {
-            Ok(()) => (self.saved, self.paused) = (counts(&tools), None),
+        match file.save(&tools, self.clock.now()) {
+            Ok(()) => (self.saved, self.paused) = (KnownState::of(&tools), None),
             Err(error) => {
                 if self.paused.is_none() {
                     ui.warning(&format!("tools are not stored: {}", about(place, &error).message));
@@ -234,10 +270,27 @@ impl KnownTools {
 const DAMAGED: &str = "damaged_tools";
 
 /// Returns the tools in the file, after a check that the file can be written.
-fn stored(place: &NamedPath, file: &ToolsFile) -> Result<Tools, Failure> {
+fn stored(place: &NamedPath, file: &ToolsFile, now: Timestamp) -> Result<LearnedTools, Failure> {
     place.make_default_folder(NAME_THE_TOOLS)?;
     files::check_folder(&place.path)?;
-    file.load().map_err(|error| about(place, &error))
+    file.load(now).map_err(|error| about(place, &error))
+}
+
+/// Returns how many of the tools are known as harmless.
+fn harmless(known: &LearnedTools) -> usize {
+    known.tools().len() - known.tools().destructive()
+}
+
+/// Returns in words what the file holds, and when its harmless tools count.
+fn about_stored(known: &LearnedTools, place: &NamedPath, is_signed: bool) -> String {
+    let (all, destructive) = (known.tools().len(), known.tools().destructive());
+    let words =
+        format!("{all} tools are known from {}, {destructive} of them destructive", place.name());
+    match (harmless(known), is_signed) {
+        (0, _) => words,
+        (_, true) => words + "; the others do not count before the upstream lists them",
+        (_, false) => words + "; the others count only if the upstream refuses to list its tools",
+    }
 }
 
 fn about(place: &NamedPath, error: &ToolsFileError) -> Failure {
@@ -273,7 +326,7 @@ fn listing(listed: &Tools, modes: &LearningModes, file: Option<impl std::fmt::Di
     // no effect.
     let mut stricter: Vec<String> = modes.read_tools(|known| {
         let harmless = listed.iter().filter(|(_, destructive)| !destructive);
-        let kept = harmless.filter(|(name, _)| known.is_destructive(name));
+        let kept = harmless.filter(|(name, _)| known.tools().is_destructive(name));
         kept.map(|(name, _)| printed(name).into_owned()).collect()
     });
     stricter.sort_unstable();
@@ -292,14 +345,25 @@ fn listing(listed: &Tools, modes: &LearningModes, file: Option<impl std::fmt::Di
     words
 }
 
-/// Returns the news that the upstream sent no list.
-fn not_listed(error: &ToolsQueryError) -> String {
+/// Returns the news that the upstream sent no list. `harmless` is the number of harmless tools in
+/// the file.
+fn not_listed(error: &ToolsQueryError, is_signed: bool, harmless: usize) -> String {
     let why = chain(error);
-    match error {
-        ToolsQueryError::Status(401 | 403) => format!(
-            "asked for its tools, {why}; they are learned from answers to clients; \
-             if the upstream verifies signatures: --tools-key KEY"
+    match (error.is_refusal(), is_signed) {
+        (true, true) => format!(
+            "asked for its tools, {why}: does it trust the --tools-key? \
+             Until then they are learned from answers to clients"
         ),
+        (true, false) => {
+            let counted = match harmless {
+                0 => String::new(),
+                _ => format!("; {harmless} harmless tools count as they were stored"),
+            };
+            format!(
+                "asked for its tools, {why}; they are learned from answers to clients{counted}; \
+                 if the upstream verifies signatures: --tools-key KEY"
+            )
+        }
         _ => format!("asked for its tools, {why}; it will ask again"),
     }
 }

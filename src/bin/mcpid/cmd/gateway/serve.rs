@@ -105,8 +105,9 @@ pub(crate) fn run(
     let roots = settings.roots();
     let GatewaySettings { mut config, listen, admin, to_upstream, tls, watch, tools, .. } =
         settings;
-    let mut known_tools =
-        tools.map(|tools| KnownTools::open(tools, &config.modes, ui)).transpose()?;
+    let mut known_tools = tools
+        .map(|tools| KnownTools::open(tools, &config.modes, Arc::clone(&clock), ui))
+        .transpose()?;
     // Each connection of a client may need one to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
@@ -356,7 +357,8 @@ impl GatewayConsole<'_> {
                 match self.gateway.handle().replace(verifier) {
                     Ok(()) => {
                         self.metrics.keys(verifier_settings.keys());
-                        ui.note(&format!("read again: {} trusted", verifier_settings.keys()));
+                        let trusted = verifier_settings.keys_in_words(self.clock.now());
+                        ui.note(&format!("read again: {trusted}"));
                     }
                     Err(error) => broken = Some(chain(&error)),
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcpid::clock::Clock;
+use mcpid::clock::{Clock, Timestamp};
 use mcpid::key::trust::{Registry, TrustEntry, TrustSource};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::profile::{Profile, Window};
@@ -85,6 +85,17 @@ impl VerifierSettings {
     /// Returns the number of trusted keys.
     pub(crate) fn keys(&self) -> usize {
         self.registry.len()
+    }
+
+    /// Returns in words how many keys are trusted, and how many are revoked at the time `now`.
+    pub(crate) fn keys_in_words(&self, now: Timestamp) -> String {
+        let is_revoked = |key: &&TrustEntry| key.revoked_at().is_some_and(|at| at <= now);
+        let revoked = self.trusted().filter(is_revoked).count();
+        let trusted = self.keys() - revoked;
+        match revoked {
+            0 => format!("{trusted} trusted"),
+            _ => format!("{trusted} trusted, {revoked} revoked"),
+        }
     }
 
     /// Returns the entries of the trusted keys.
