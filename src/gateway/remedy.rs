@@ -12,6 +12,12 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
         "length_and_coding" | "content_length" | "bare_line_feed" | "transfer_coding" => {
             "the client, or a proxy in front, frames requests in a way that servers read differently"
         }
+        "tls" => {
+            "a proxy in front has to speak plain http here (nginx proxy_pass http://), or give --tls-cert and --tls-key"
+        }
+        "proxy_protocol" => {
+            "the proxy has to send X-Forwarded-For, with --trusted-proxy here: HAProxy without send-proxy, nginx without proxy_protocol"
+        }
         "origin" => "add the web origin with --allow-origin, if its pages may ask",
         "not_found" => "the endpoint is at --path; other paths are opened with --open",
         "too_large" => {

@@ -214,3 +214,41 @@ async fn a_connection_does_not_become_http_2() {
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
     assert!(text.contains("HTTP/1.1 400 ") && text.contains("head_invalid"), "{text}");
 }
+
+/// A proxy in front that does not speak plain HTTP gets an answer at once, and the log says what to
+/// change.
+#[tokio::test]
+async fn a_connection_of_another_protocol_is_refused_with_a_hint() {
+    let behind = TestUpstream::new().await;
+    let stand = TestGateway::before(&behind).await;
+    let request = stand.signed(1, CALL).bytes();
+    let before = |bytes: &[u8]| [bytes, &request].concat();
+    let cases: [(Vec<u8>, &str, &str); 6] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), "tls", "--tls-cert"),
+        (b"\x16".to_vec(), "tls", "--tls-cert"),
+        (before(b"PROXY TCP4 192.0.2.1 192.0.2.2 5 80\r\n"), "proxy_protocol", "send-proxy"),
+        (before(b"PROXY TCP6 2001:db8::1 2001:db8::2 5 80\r\n"), "proxy_protocol", "send-proxy"),
+        (before(b"PROXY UNKNOWN\r\n"), "proxy_protocol", "send-proxy"),
+        (before(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"), "proxy_protocol", "send-proxy"),
+    ];
+    let count = cases.len();
+    for (at, (bytes, reason, words)) in cases.into_iter().enumerate() {
+        let reply = stand.raw(&bytes).await;
+        assert_eq!((reply.status, reply.reason()), (400, reason.to_owned()));
+        let line = stand.lines(at + 1).await.pop().unwrap();
+        assert!(line.hint.as_ref().unwrap().as_str().contains(words), "{line:?}");
+        assert_eq!((line.method.as_str(), line.path.as_str()), ("", ""), "{line:?}");
+    }
+    // Behind a request, and as the name of a method, the same bytes are HTTP that cannot be read.
+    for (bytes, reason) in [
+        ([&request[..], b"\x16\x03\x01\r\n\r\n"].concat(), "head_invalid"),
+        (b"PROXY /mcp HTTP/1.1\r\nHost : x\r\n\r\n".to_vec(), "head_invalid"),
+    ] {
+        let mut stream = TcpStream::connect(stand.address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.contains(reason), "{text}");
+    }
+    assert_eq!((behind.got().len(), stand.lines(count + 3).await.len()), (1, count + 3));
+}

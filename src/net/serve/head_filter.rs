@@ -78,6 +78,11 @@ impl<I> HeadFilter<I> {
         while let Some(rest) = bytes.get(checked..).filter(|rest| !rest.is_empty()) {
             match &mut self.state {
                 FilterState::Head(end) => {
+                    if self.heads == 0
+                        && let Some(fault) = raw_head::other_protocol(rest)
+                    {
+                        return Err((checked, fault));
+                    }
                     let head = match end.find(rest, self.head_bytes) {
                         Ok(None) => return Ok(checked),
                         Ok(Some(length)) => rest.get(..length).unwrap_or_default(),

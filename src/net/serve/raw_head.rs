@@ -47,6 +47,10 @@ pub enum HeadFault {
     /// The transfer coding does not mark the end of the body; or there is a transfer coding in
     /// HTTP/1.0.
     CodingWithoutEnd,
+    /// The connection begins with a TLS handshake, and this listener has no certificate.
+    Tls,
+    /// The connection begins with the PROXY protocol of HAProxy, in version 1 or 2.
+    ProxyProtocol,
 }
 
 impl HeadFault {
@@ -74,6 +78,8 @@ impl HeadFault {
             HeadFault::ContentLength => "content_length",
             HeadFault::LengthAndCoding => "length_and_coding",
             HeadFault::Coding | HeadFault::CodingWithoutEnd => "transfer_coding",
+            HeadFault::Tls => "tls",
+            HeadFault::ProxyProtocol => "proxy_protocol",
         }
     }
 
@@ -94,6 +100,8 @@ impl HeadFault {
             HeadFault::Coding | HeadFault::CodingWithoutEnd => {
                 "no transfer coding but chunked is understood, and none in http/1.0"
             }
+            HeadFault::Tls => "this port speaks plain http, without TLS",
+            HeadFault::ProxyProtocol => "the PROXY protocol is not understood here",
         }
     }
 }
@@ -110,6 +118,9 @@ pub struct RefusedRawHead {
 impl RefusedRawHead {
     /// Makes the refusal; `head` is the part of the head that has arrived.
     pub(super) fn new(fault: HeadFault, head: &[u8]) -> Self {
+        // These bytes are no request line.
+        let is_http = !matches!(fault, HeadFault::Tls | HeadFault::ProxyProtocol);
+        let head = if is_http { head } else { b"" };
         let start = head.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(head.len());
         let line = head.get(start..).unwrap_or_default();
         let line = line.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
@@ -194,6 +205,26 @@ impl HeadEnd {
 
     fn too_long(&self) -> HeadFault {
         if self.lines == 0 { HeadFault::TargetTooLong } else { HeadFault::TooLong }
+    }
+}
+
+/// Finds out that a connection does not begin with HTTP, from its first `bytes`. Operators meet these
+/// two mistakes when they put a proxy in front.
+pub(super) fn other_protocol(bytes: &[u8]) -> Option<HeadFault> {
+    /// RFC 8446 section 5.1: the record type of a handshake. No method begins with this byte.
+    const HANDSHAKE: u8 = 22;
+    const PROXY_LINES: [&[u8]; 4] = [
+        b"PROXY TCP4 ",
+        b"PROXY TCP6 ",
+        b"PROXY UNKNOWN",
+        // Version 2.
+        b"\r\n\r\n\0\r\nQUIT\n",
+    ];
+    if bytes.first() == Some(&HANDSHAKE) {
+        Some(HeadFault::Tls)
+    } else {
+        let is_proxy = PROXY_LINES.iter().any(|line| bytes.starts_with(line));
+        is_proxy.then_some(HeadFault::ProxyProtocol)
     }
 }
 
