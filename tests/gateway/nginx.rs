@@ -15,26 +15,136 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::program::{Running, free_port};
 use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
-const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Host $http_host; \
-                       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
+/// What happens to a request that nginx passes on.
+enum Expected {
+    /// It reaches the upstream, and its client has this address in the log.
+    Passes(&'static str),
+    /// It is refused with this status and reason, and the log has a hint with these words.
+    Refused(u16, &'static str, &'static str),
+}
 
-/// A name, the lines in `location` besides `proxy_pass`, and the refusal if a needed line is
-/// missing.
-type Configuration = (&'static str, &'static str, Option<(&'static str, u16)>);
+use Expected::{Passes, Refused};
 
-const CONFIGURATIONS: [Configuration; 7] = [
-    ("as it comes", "", Some(("target_mismatch", 421))),
-    ("$http_host", "proxy_set_header Host $http_host;", None),
-    ("$host, which has no port", "proxy_set_header Host $host;", Some(("target_mismatch", 421))),
-    ("no host", "proxy_set_header Host \"\";", Some(("host", 400))),
-    ("HTTP/1.1", "proxy_http_version 1.1; proxy_set_header Host $http_host;", None),
-    ("upgrade", UPGRADE, None),
+/// A name, the lines of the server block, and what happens. `DIRECT` is the address of the gateway
+/// and `POOL` an `upstream` block with kept connections.
+type Configuration = (&'static str, &'static str, Expected);
+
+/// The address of the client, and one that the client claims.
+const CLIENT: &str = "127.0.0.2";
+const CLAIMED: &str = "203.0.113.7";
+const HOST_LINE: &str = "nginx proxy_set_header Host $http_host;";
+
+const CONFIGURATIONS: [Configuration; 19] = [
+    (
+        "as it comes",
+        "location / { proxy_pass DIRECT; }",
+        Refused(421, "target_mismatch", HOST_LINE),
+    ),
+    ("$http_host", "location / { proxy_pass DIRECT; HTTP_HOST FORWARDED }", Passes(CLIENT)),
+    (
+        "$host, which has no port",
+        "location / { proxy_pass DIRECT; proxy_set_header Host $host; FORWARDED }",
+        Refused(421, "target_mismatch", HOST_LINE),
+    ),
+    (
+        "no host",
+        "location / { proxy_pass DIRECT; proxy_set_header Host \"\"; FORWARDED }",
+        Refused(400, "host", HOST_LINE),
+    ),
+    (
+        "HTTP/1.1",
+        "location / { proxy_pass DIRECT; proxy_http_version 1.1; HTTP_HOST FORWARDED }",
+        Passes(CLIENT),
+    ),
+    (
+        "the recipe for WebSocket",
+        "location / { proxy_pass DIRECT; proxy_http_version 1.1; HTTP_HOST FORWARDED \
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; }",
+        Passes(CLIENT),
+    ),
+    (
+        "the connection options of the client",
+        "location / { proxy_pass DIRECT; proxy_http_version 1.1; HTTP_HOST FORWARDED \
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection; }",
+        Passes(CLIENT),
+    ),
     (
         "keep-alive",
-        "proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Connection \"\";",
-        None,
+        "location / { proxy_pass POOL; proxy_http_version 1.1; HTTP_HOST FORWARDED \
+         proxy_set_header Connection \"\"; }",
+        Passes(CLIENT),
+    ),
+    (
+        "host and port of the server block",
+        "location / { proxy_pass DIRECT; FORWARDED proxy_set_header Host $host:$server_port; }",
+        Passes(CLIENT),
+    ),
+    // nginx takes proxy_set_header from the outer block only if the inner one has none.
+    (
+        "a host that is not inherited",
+        "HTTP_HOST location / { proxy_pass DIRECT; FORWARDED }",
+        Refused(421, "target_mismatch", HOST_LINE),
+    ),
+    (
+        "a path that changes nothing",
+        "location / { proxy_pass DIRECT/; HTTP_HOST FORWARDED }",
+        Passes(CLIENT),
+    ),
+    (
+        "a path that is removed",
+        "location /mcp { proxy_pass DIRECT/; HTTP_HOST FORWARDED }",
+        Refused(404, "not_found", "--path"),
+    ),
+    (
+        "a path that is replaced by that of the gateway",
+        "location /public { proxy_pass DIRECT/mcp; HTTP_HOST FORWARDED }",
+        Refused(403, "signature_invalid", "a proxy must keep path"),
+    ),
+    // Without the line, nginx passes on what the client wrote.
+    ("no address of the client", "location / { proxy_pass DIRECT; HTTP_HOST }", Passes(CLAIMED)),
+    (
+        "only the address that nginx saw",
+        "location / { proxy_pass DIRECT; HTTP_HOST proxy_set_header X-Forwarded-For $remote_addr; }",
+        Passes(CLIENT),
+    ),
+    (
+        "further X fields",
+        "location / { proxy_pass DIRECT; HTTP_HOST FORWARDED \
+         proxy_set_header X-Forwarded-Host evil.example; proxy_set_header X-Forwarded-Proto https; \
+         proxy_set_header X-Forwarded-Port 443; proxy_set_header X-Real-IP $remote_addr; \
+         proxy_set_header Forwarded for=$remote_addr; }",
+        Passes(CLIENT),
+    ),
+    (
+        "nothing is buffered",
+        "proxy_buffering off; proxy_request_buffering off; proxy_http_version 1.1; \
+         location / { proxy_pass DIRECT; HTTP_HOST FORWARDED }",
+        Passes(CLIENT),
+    ),
+    (
+        "answers are compressed and redirects are relative",
+        "gzip on; gzip_types *; gzip_proxied any; gzip_min_length 1; gunzip on; \
+         absolute_redirect off; port_in_redirect off; merge_slashes off; \
+         location / { proxy_pass DIRECT; HTTP_HOST FORWARDED proxy_set_header Accept-Encoding \"\"; }",
+        Passes(CLIENT),
+    ),
+    (
+        "names with underscores, and long fields",
+        "underscores_in_headers on; large_client_header_buffers 4 32k; ignore_invalid_headers off; \
+         location / { proxy_pass DIRECT; HTTP_HOST FORWARDED }",
+        Passes(CLIENT),
     ),
 ];
+
+/// Returns the lines of a configuration.
+fn server_lines(lines: &str, gateway: u16) -> String {
+    let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    lines
+        .replace("DIRECT", &format!("http://127.0.0.1:{gateway}"))
+        .replace("POOL", "http://gateway")
+        .replace("HTTP_HOST", "proxy_set_header Host $http_host;")
+        .replace("FORWARDED", forwarded)
+}
 
 /// A running nginx, which is stopped when this value is dropped.
 struct Nginx(Child);
@@ -57,19 +167,8 @@ fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
         folder.display()
     );
     for ((_, lines, _), port) in CONFIGURATIONS.iter().zip(ports) {
-        let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-        // Without an `upstream` block, `Host` is the gateway's address, as in most configurations.
-        let to = match lines.contains("Connection \"\"") {
-            true => "gateway".to_owned(),
-            false => format!("127.0.0.1:{gateway}"),
-        };
-        let forwarded = if lines.is_empty() { "" } else { forwarded };
-        writeln!(
-            text,
-            "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{to}; {lines} \
-             {forwarded} }} }}"
-        )
-        .unwrap();
+        let lines = server_lines(lines, gateway);
+        writeln!(text, "server {{ listen 127.0.0.1:{port}; {lines} }}").unwrap();
     }
     text.push_str("}\n");
     let file = folder.join("nginx.conf");
@@ -115,21 +214,26 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
     fs::create_dir(&place).unwrap();
     let _nginx = start(&place, running.address.port(), &ports);
     let mut seen = 0;
-    for ((what, _, lacks), port) in CONFIGURATIONS.iter().zip(&ports) {
+    for ((what, configured, expected), port) in CONFIGURATIONS.iter().zip(&ports) {
         let host = format!("127.0.0.1:{port}");
-        let url = format!("http://{host}/mcp");
+        let path = if configured.contains("location /public") { "/public" } else { "/mcp" };
+        let url = format!("http://{host}{path}");
         let before = behind.got().len();
         // A client sends two requests on one connection, with the upgrade offer of OpenJDK.
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        socket.bind(format!("{CLIENT}:0").parse().unwrap()).unwrap();
         let mut stream: TcpStream = socket.connect(host.parse().unwrap()).await.unwrap();
         for _ in 0..2 {
-            let wire = Wire::post(&host, "/mcp", CALL).sign(1, &url);
-            let wire = wire
+            let mut wire = Wire::post(&host, path, CALL)
+                .sign(1, &url)
                 .with("Connection", "Upgrade, HTTP2-Settings")
                 .with("Upgrade", "h2c")
                 .with("HTTP2-Settings", "AAMAAABkAAQ")
-                .with("X-Forwarded-For", "203.0.113.7");
+                .with("X-Forwarded-For", CLAIMED)
+                .with("Mcpid_Status", "forged");
+            if configured.contains("large_client_header_buffers") {
+                wire = wire.with("X-Long", &"x".repeat(20_000));
+            }
             stream.write_all(&wire.bytes()).await.unwrap();
             let reply = Reply::read(&mut stream).await;
             seen += 1;
@@ -138,27 +242,29 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let line = lines(&running).pop().unwrap();
-            match lacks {
-                None => {
+            match expected {
+                Passes(address) => {
                     assert_eq!(reply.status, 200, "{what}: {reply:?}");
                     let got = behind.got().pop().unwrap();
                     assert_eq!(got.header("mcpid-status"), Some("verified"), "{what}");
-                    // The field holds the address that nginx saw, and not the one that the client
-                    // claimed.
-                    assert_eq!(got.header("x-forwarded-for"), Some("127.0.0.2"), "{what}");
-                    assert_eq!(line.peer.unwrap().as_str(), "127.0.0.2", "{what}");
+                    assert_eq!(got.header("x-forwarded-for"), Some(*address), "{what}");
+                    assert_eq!(got.header("x-forwarded-host"), Some(&*host), "{what}");
+                    assert_eq!(got.header("mcpid_status"), None, "{what}");
+                    assert_eq!(line.peer.unwrap().as_str(), *address, "{what}");
                 }
-                Some((reason, status)) => {
+                Refused(status, reason, wanted) => {
                     assert_eq!(reply.status, *status, "{what}: {reply:?}");
-                    assert_eq!(reply.reason(), *reason, "{what}");
+                    // A client is not told which check of a signature failed.
+                    let told = if *status == 403 { "key_unknown" } else { reason };
+                    assert_eq!(reply.reason(), told, "{what}");
+                    assert!(line.to_line().contains(reason), "{what}: {line:?}");
                     let hint = line.hint.clone().unwrap();
-                    let wanted = "nginx proxy_set_header Host $http_host;";
-                    assert!(hint.as_str().ends_with(wanted), "{what}: {line:?}");
+                    assert!(hint.as_str().contains(wanted), "{what}: {line:?}");
                     if *reason == "target_mismatch" {
                         let note = line.note.unwrap();
-                        let came = match *what {
-                            "as it comes" => running.address.to_string(),
-                            _ => "127.0.0.1".to_owned(),
+                        let came = match configured.contains("Host $host") {
+                            true => "127.0.0.1".to_owned(),
+                            false => running.address.to_string(),
                         };
                         let words = format!("host {came:?}, ours: http://127.0.0.1:");
                         assert!(note.as_str().starts_with(&words), "{what}: {note}");
@@ -166,7 +272,14 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
                 }
             }
         }
-        let wanted = if lacks.is_none() { 2 } else { 0 };
+        let wanted = if matches!(expected, Passes(_)) { 2 } else { 0 };
         assert_eq!(behind.got().len() - before, wanted, "{what}");
     }
+    // With its own limit of 8 KiB, nginx answers itself, and the gateway sees nothing.
+    let host = format!("127.0.0.1:{}", ports[1]);
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    let long = Wire::post(&host, "/mcp", CALL).with("X-Long", &"x".repeat(20_000));
+    stream.write_all(&long.bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.status, 400);
+    assert_eq!(lines(&running).len(), seen);
 }
