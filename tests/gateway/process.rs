@@ -210,6 +210,8 @@ fn a_wrong_configuration_file_is_reported() {
     assert!(result.contains("\"ok\":true"), "{result}");
     for (text, words) in [
         ("upstream = ", "line 1: "),
+        ("mode = \"strict\"", "g.toml: upstream = \"http://127.0.0.1:8000/mcp\""),
+        ("upstream = \"http://127.0.0.1/mcp\"", "g.toml: origin = [\"https://mcp.example.com\"]"),
         ("colour = \"red\"", "there is no setting \"colour\""),
         ("config = \"x\"", "line 1: \"config\" is a flag only"),
         ("origins = [\"https://a.example\"]", "did you mean \"origin\"?"),
@@ -256,6 +258,21 @@ fn a_wrong_configuration_file_is_reported() {
     let (code, said, _) = check(&format!("{good}{files}"), &[]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("g.toml: line 4: cannot read none/c.pem"), "{said}");
+    let (code, said, _) = check(&format!("{good}log = \"none/gateway.log\"\n"), &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("g.toml: line 3: --log: "), "{said}");
+    // A file of variables for a container is not read by a shell, which would remove the quotes.
+    for value in ["\"/etc/mcpid/trust.json\"", "'/etc/mcpid/trust.json'"] {
+        let output = program()
+            .args(["gateway", "--upstream", "http://127.0.0.1:9/mcp", "--check-config"])
+            .args(["--origin", "https://mcp.example.com"])
+            .env("MCPID_TRUST", value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("the quotes are a part of MCPID_TRUST"), "{said}");
+    }
     // Faults that show only when all options are combined.
     for (more, words) in [
         (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),

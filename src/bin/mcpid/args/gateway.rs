@@ -61,7 +61,7 @@ Examples:
   mcpid gateway report gateway.log
   mcpid gateway report --html report.html gateway.log*
   mcpid gateway report --since 2026-11-23 --json gateway.log
-  journalctl -u mcpid -o cat | mcpid gateway report --html report.html")]
+  journalctl -u mcpid-gateway -o cat | mcpid gateway report --html report.html")]
 pub(crate) struct GatewayReportArgs {
     /// Log files, plain or compressed with gzip, in any order: they are read in the order of their
     /// times; - is stdin [default: stdin]

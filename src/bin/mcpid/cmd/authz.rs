@@ -7,7 +7,9 @@ use mcpid::tower::Paths;
 use crate::args::{AuthzArgs, Command, RefusalStatus};
 use crate::cmd::gateway;
 use crate::cmd::gateway::policy::without_effect;
-use crate::cmd::gateway::settings::{GatewaySettings, allow_origins, endpoint, origin_given};
+use crate::cmd::gateway::settings::{
+    GatewaySettings, allow_origins, endpoint, origin_given, setting_hint,
+};
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -34,8 +36,13 @@ pub(crate) fn run(args: &AuthzArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// A flag or file cannot be used, or would not be safe.
 fn read(args: &AuthzArgs, ui: &mut Ui) -> Result<GatewaySettings, Failure> {
     let listen = args.listen.clone().ok_or_else(|| {
-        Failure::usage("where does the proxy ask? --listen is missing")
-            .hint("mcpid authz --listen 127.0.0.1:9001 --origin https://mcp.example.com")
+        let line = "listen = \"127.0.0.1:9001\"";
+        let command = "authz --listen 127.0.0.1:9001 --origin https://mcp.example.com";
+        Failure::usage("where does the proxy ask? --listen is missing").hint(setting_hint(
+            &args.front,
+            line,
+            command,
+        ))
     })?;
     origin_given(&args.front, &format!("authz --listen {listen}"))?;
     match (listen.is_local(), args.allow_remote) {

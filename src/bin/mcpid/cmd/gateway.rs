@@ -20,6 +20,7 @@ use std::path::Path;
 use crate::args::usage_error;
 use crate::args::{Cli, Command, FrontFlags, GatewayAct, GatewayArgs, GatewayFlags};
 use crate::cmd::audit::{open, witnessing};
+use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -81,6 +82,12 @@ pub(crate) fn serve(
 ) -> Result<Exit, Failure> {
     open::remark(&front.audit, ui);
     if front.check_config {
+        if let Some(log) = &front.log {
+            files::check_folder(log).map_err(|mut failure| {
+                failure.message = format!("--log: {}", failure.message);
+                failure
+            })?;
+        }
         let audit = open::check_writable(&front.audit)?;
         let witnesses = witnessing::check(&front.audit)?;
         return check::report(&settings, front, (audit.as_ref(), witnesses.as_ref()), ui);

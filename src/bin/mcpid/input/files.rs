@@ -223,6 +223,9 @@ fn place(
             return Err(Failure::usage(format!("{variable} is set but empty"))
                 .hint(format!("unset {variable}")));
         }
+        if path.to_string_lossy().starts_with(['"', '\'']) {
+            return Err(Failure::usage(format!("the quotes are a part of {variable}: drop them")));
+        }
         check_path(variable, Path::new(&path))?;
         return Ok(NamedPath { path: path.into(), named: NamedBy::Variable });
     }

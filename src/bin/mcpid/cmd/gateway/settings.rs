@@ -18,7 +18,7 @@ use crate::cmd::verify::verifier::VerifierSettings;
 use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
-use crate::output::ui::{Ui, shell_word};
+use crate::output::ui::{Ui, path_word, shell_word};
 
 use super::known_tools::KnownToolsSettings;
 use super::policy::{self, without_effect};
@@ -50,9 +50,14 @@ impl GatewaySettings {
     /// A flag or file cannot be used, or is not safe to use.
     pub(crate) fn read(args: &GatewayFlags, ui: &mut Ui) -> Result<Self, Failure> {
         let upstream = args.upstream.clone().ok_or_else(|| {
-            Failure::usage("which server is behind? --upstream is missing").hint(
-                "mcpid gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080",
-            )
+            let line = "upstream = \"http://127.0.0.1:8000/mcp\"";
+            let command =
+                "gateway --upstream http://127.0.0.1:8000/mcp --origin http://127.0.0.1:8080";
+            Failure::usage("which server is behind? --upstream is missing").hint(setting_hint(
+                &args.front,
+                line,
+                command,
+            ))
         })?;
         origin_given(&args.front, &format!("gateway --upstream {upstream}"))?;
         if upstream.is_open_to_forgery() && !args.allow_remote_upstream {
@@ -219,8 +224,19 @@ pub(crate) fn origin_given(args: &FrontFlags, command: &str) -> Result<(), Failu
     if !args.verifier.origin.is_empty() {
         return Ok(());
     }
+    let command = format!("{command} --origin https://mcp.example.com");
+    let line = "origin = [\"https://mcp.example.com\"]";
     Err(Failure::usage("by which URL do clients know this server? --origin is missing")
-        .hint(format!("mcpid {command} --origin https://mcp.example.com")))
+        .hint(setting_hint(args, line, &command)))
+}
+
+/// Returns the hint to add a setting: as `line` of the configuration file, or else by the arguments
+/// `command`.
+pub(crate) fn setting_hint(args: &FrontFlags, line: &str, command: &str) -> String {
+    match &args.config {
+        Some(path) => format!("in {}: {line}", path_word(path)),
+        None => format!("mcpid {command}"),
+    }
 }
 
 /// Parses `--path`.
