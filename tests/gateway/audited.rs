@@ -166,6 +166,11 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     fs::write(&tree, "").unwrap();
     assert_eq!(check(&[]).0, 0);
     assert_eq!(names(), before, "nothing was made");
+    // Without its private key, the folder is a log whose key is elsewhere.
     fs::remove_file(log.join("log-key.json")).unwrap();
+    let (code, said) = check(&[]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("is not in its folder"), "{said}");
+    fs::remove_file(log.join("log-key.pub")).unwrap();
     assert_eq!(check(&[]).0, 3);
 }
