@@ -56,8 +56,8 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
         let number =
             name.to_str().and_then(|name| name.strip_prefix("entries-")?.strip_suffix(end));
         if let Some(first) = number.and_then(|number| number.parse::<u64>().ok())
-            // Only the name that `file_name` makes is accepted: two files for one position would be
-            // ambiguous.
+            // Only the name that `file_name` makes, with all its zeros, is accepted. Otherwise, two
+            // files could begin with the same entry number, such as `1` and `0001`.
             && *file_name(first, end) == *name
         {
             found.push((first, entry.path()));

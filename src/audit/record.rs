@@ -228,7 +228,8 @@ pub struct RefusalCounts {
     /// Requests since the last entry with counts: requests without a valid signature, and refused
     /// requests with one that exceeded the rate limit of entries.
     pub seen: u64,
-    /// The part of `seen` that is not even in the file of refused requests.
+    /// The part of `seen` that was not written to the file `refused.jsonl` either, because that
+    /// file had reached its limits.
     pub dropped: u64,
     /// The requests in `seen`, by refusal code.
     pub codes: std::collections::BTreeMap<String, u64>,

@@ -275,8 +275,8 @@ fn rules_in_force(rules: &Rules) -> RulesInForce {
     serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
 }
 
-/// Returns the time of the last entry before a file of entries, and the successor if that entry
-/// closed the log.
+/// Returns the time of the last entry before the file `segments[from]`. If that entry closed the
+/// log, also returns the name of the log that continues this one.
 fn before(
     segments: &[(u64, PathBuf)],
     from: usize,

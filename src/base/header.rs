@@ -231,7 +231,8 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The existing members that stay in a signature field, each followed by a separator.
+/// The members of `Signature-Input` or `Signature` that have other labels than the signature to
+/// add. They stay in the field, and the added signature follows them.
 struct OtherLabels {
     text: String,
     labels: Vec<String>,

@@ -145,8 +145,9 @@ impl Readiness {
         let key = key.ok_or_else(|| StoreError::new("no key to claim under"))?;
         match self.store.claim(now, &key, nonce.as_str(), now.plus(1)).await? {
             Claim::Fresh { floor } => Ok(floor),
-            // The store works, but the test key has reached its quota. So the floor is read without
-            // a claim.
+            // The store works, but refuses the claim, for example because `NO_KEY` has too many
+            // live nonces. So the floor is read without a claim. The floor is the time before which
+            // the store may have lost nonces.
             _ => self.store.floor(now).await,
         }
     }

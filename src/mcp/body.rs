@@ -218,7 +218,8 @@ fn text(body: &[u8]) -> Result<&str, AmbiguousBody> {
         .map_err(|error| AmbiguousBody::near(Ambiguity::Utf8, error.valid_up_to()))
 }
 
-/// Checks an object against the rules of JSON-RPC 2.0 on which every server relies.
+/// Makes a message of the members of a JSON object. Returns what is wrong if two servers could
+/// disagree whether the object is a message of JSON-RPC 2.0, or of which kind.
 fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
     if found.params.is_some_and(|kind| kind != ValueKind::Object) {
         return Err("params is not an object");

@@ -9,9 +9,9 @@ use super::{Field, Head, HeadError, RequestTarget};
 
 /// Returns the bytes of a captured request with `headers` added. All other bytes stay the same.
 ///
-/// If the request already has a field of that name, its first line gets the new value, and its
-/// other lines are removed. Other fields are added at the end of the head. `target` replaces the
-/// target on the request line.
+/// If the request already has a field with the name of one of the `headers`, the first line of that
+/// field gets the new value, and further lines of that field are removed. The other `headers` are
+/// added at the end of the head. `target` replaces the target on the request line.
 ///
 /// # Errors
 /// [`HeadError`] if a name or value is not valid in a header line.

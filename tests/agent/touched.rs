@@ -76,7 +76,8 @@ fn an_untouched_request_is_refused_where_a_touch_is_demanded() {
         serde_json::from_str(&out(&agent.verifies(&["--touch", "p*", "--json"]))).unwrap();
     assert_eq!((&json["code"], &json["step"]), (&Value::from("touch_required"), &Value::from(11)));
     ends(&agent.verifies(&["--touch", "tools/call:delete_*"]), 0, "");
-    // A revoked security key joins no signature.
+    // The touch of a revoked security key does not count: the request is still accepted, but not
+    // where a touch is demanded.
     agent.signs(&["--touch", "ssh-agent:"]);
     ends(&agent.verifies(&["--touch", "ping"]), 0, "");
     ends(

@@ -144,7 +144,7 @@ fn the_request_line_has_one_spelling() {
         let named = matches!(&fault, CaptureFault::RequestLine(text) if text == line);
         assert!(number == 1 && named, "{line:?}: {fault:?}");
     }
-    // A missing method is an empty method.
+    // A request line that begins with the space has an empty method, which is refused.
     assert!(matches!(changed(PLAIN, "POST /", " /"), (1, CaptureFault::RequestLine(_))));
     for version in ["HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/1.10", "HTTP/11", "HTTP/1.1\u{b2}"] {
         assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, CaptureFault::Version(version.into())));

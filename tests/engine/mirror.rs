@@ -105,7 +105,8 @@ fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
     ] {
         assert!(judge(fields, &silent).is_err(), "{fields:?}");
     }
-    // A version in the body must be a string, and equal to the field.
+    // A protocol version in `params._meta` must be a string, and equal to the field
+    // `MCP-Protocol-Version`.
     let meta = r#","_meta":{"io.modelcontextprotocol/protocolVersion":7}}"#;
     let odd = silent.replacen('}', meta, 1);
     serde_json::from_str::<serde_json::Value>(&odd).unwrap();

@@ -294,7 +294,8 @@ fn curl_sends_the_signed_request() {
             home.sh("mcpid verify recorded").ends(0);
         }
     }
-    // A body that is too long for that has to be given to both commands.
+    // A body that is too long for the printed command has to be given to `mcpid sign` and to curl,
+    // each on stdin.
     let long = "x".repeat(20_000);
     let args = ["sign", "--format", "curl", "--url", &base];
     let ran = home.mcpid_on(&args, long.as_bytes()).ends(0);

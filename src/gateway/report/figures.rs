@@ -19,8 +19,8 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
-/// Returns tenths of a per cent, rounded to the nearest. The result is 1000 only if `part` is the
-/// whole, and 0 only if `part` is 0.
+/// Returns the share of `part` in `whole` in tenths of a per cent, rounded to the nearest. The result
+/// is 1000 only if `part` is `whole`, and 0 only if one of them is 0.
 pub(super) fn per_mille(part: u64, whole: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;

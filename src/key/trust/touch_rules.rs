@@ -150,8 +150,8 @@ impl SecurityKeyRules {
         self.verified
     }
 
-    /// Returns the names and key ids of the keys whose signatures the touch may join. Each stands
-    /// in every list. Empty if there is no list.
+    /// Returns the names and key ids of the keys whose signatures the touch may join. Each trust
+    /// file with this key has a list of them, and only what is in all these lists is returned.
     pub fn signers(&self) -> Vec<&str> {
         let Some((first, others)) = self.joins.split_first() else { return Vec::new() };
         let in_all = |text: &&String| others.iter().all(|list| list.contains(text));

@@ -261,7 +261,8 @@ pub(crate) fn allow_origins(config: &mut GatewayConfig, origins: &[String]) -> R
     Ok(())
 }
 
-/// Checks that requests can reach the endpoint under a profile that signs paths in normal form.
+/// Checks that `--path` is in the normal form of RFC 3986 section 6.2.2 if the profile signs paths
+/// in that form. A signed request would never match another spelling.
 fn endpoint_is_normal(profile: &Profile, endpoint: &str) -> Result<(), Failure> {
     let normal = normal_path_and_query(endpoint);
     if profile.target != TargetForm::Rfc3986 || normal.as_deref() == Ok(endpoint) {

@@ -105,7 +105,7 @@ mod tests {
         let mut wanted = vec![0x30, 2 + 1 + 2 + 33, 0x02, 1, 0x7f, 0x02, 33, 0, 0x80];
         wanted.extend([0; 31]);
         assert_eq!(der(&signature), wanted);
-        // A zero keeps one digit.
+        // In DER, an INTEGER that is zero still has one byte of content.
         assert_eq!(der(&[0; 64]), [0x30, 6, 0x02, 1, 0, 0x02, 1, 0]);
         let all = der(&[0xff; 64]);
         assert_eq!((all.len(), all[1]), (72, 70));
