@@ -67,7 +67,8 @@ fn an_untouched_request_is_refused_where_a_touch_is_demanded() {
     let refused = agent.verifies(&["--touch", "ping"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        out(&refused).starts_with("rejected at step 11 (allowed): ping needs the touch"),
+        out(&refused)
+            .starts_with("rejected at step 11 (allowed): ping needs a touch: no security key has"),
         "{}",
         out(&refused)
     );
