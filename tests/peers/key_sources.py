@@ -9,7 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from bridging import both_fronts, redis
+from bridging import both_fronts, redis, until_accepting
 from callers import CLIENTS
 from matrix import direct, in_threads, statuses
 from servers import Harness, until
@@ -75,6 +75,7 @@ def bridged(harness: Harness, name: str, source) -> None:
     # The run without the bridge comes first, because it reaches the server unsigned.
     in_threads([(direct, harness, SERVER, VARIANT, client) for client in CLIENTS])
     store, before_all = redis(harness), dict(harness.environment)
+    until_accepting(harness, store)
     with source(harness) as (flags, environment):
         key, trust = flags[1], harness.folder / f"{name}.trust.json"
         harness.environment.update(environment)

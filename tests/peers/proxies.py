@@ -92,8 +92,8 @@ def lies(there: Front) -> None:
         assert answer.status == 200 and len(behind) == 1, f"{answer}, {behind}"
         got = behind[0]
         assert got.all("x-forwarded-for") == [CLIENT], got
-        # The scheme of the first --origin, which is the gateway's own.
-        assert got.all("x-forwarded-proto") == ["http"], got
+        # The scheme of the origin that the request names, where the proxy ends TLS.
+        assert got.all("x-forwarded-proto") == ["https"], got
         assert got.all("x-forwarded-host") == [f"127.0.0.1:{there.port}"], got
         assert not any(got.all(name) for name in ("x-real-ip", "forwarded", "x-forwarded-port")), got
         assert got.all("mcpid-status") == told, got
