@@ -40,7 +40,7 @@ async fn ready(admin: &str, wanted: u16) -> String {
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "{words}");
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "nobody at {admin}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no operator page at {admin}");
         sleep(Duration::from_millis(100));
     }
 }
