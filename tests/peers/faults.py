@@ -278,6 +278,10 @@ def drains(harness: Harness) -> None:
     refused = threading.Event()
 
     def behave(connection, _):
+        # A request that arrives before the gateway handles the signal is answered at once. If it waited
+        # too, the gateway would end the stream by its own limit.
+        if len(upstream.requests) > 1:
+            return connection.sendall(EVENTS + chunk(b""))
         connection.sendall(EVENTS + event("one"))
         refused.wait(60)
         connection.sendall(event("two") + chunk(b""))
