@@ -77,7 +77,7 @@ def until_accepting(harness: Harness, store: str) -> bytes:
     with harness.gateway(there, nonces=store) as gateway:
         # The server asks the first call to wait, and the bridge waits.
         process = subprocess.run(
-            command(harness, gateway.url), input=DISCOVER, capture_output=True, timeout=90, env=harness.environment
+            command(harness, gateway.url), input=DISCOVER, capture_output=True, timeout=300, env=harness.environment
         )
         assert b'"result"' in process.stdout, process
         return process.stderr
@@ -207,7 +207,9 @@ def cases(harness: Harness):
                 there = harness.server(server)
                 # The run without the bridge comes first, because it reaches the server unsigned.
                 in_threads([(direct, harness, server, variant, client) for client in CLIENTS])
-                with harness.gateway(there.urls[variant], "--mode", "strict", nonces=redis(harness)) as gateway:
+                store = redis(harness)
+                until_accepting(harness, store)
+                with harness.gateway(there.urls[variant], "--mode", "strict", nonces=store) as gateway:
                     before = there.mark()
                     both_fronts(harness, server, variant, gateway.url, "strict")
                     assert statuses(there, before) == {("verified",)}, statuses(there, before)

@@ -1,15 +1,13 @@
 """Starts Envoy with the configuration of contrib/envoy, only its ports changed, and `mcpid authz` beside it."""
 
 import contextlib
-import json
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from servers import HERE, Running, Harness, free_port, listens, until
-from wire import ACCEPT, JSON, Answer, Connection, call, head
+from servers import HERE, Running, Harness, free_port, lines_in, listens, until
+from wire import ACCEPT, JSON, Answer, Connection, ask, call, head
 
 CONFIGURATION = HERE.parents[1] / "contrib/envoy/envoy.yaml"
 CALL = call("delete_db", "outer")
@@ -82,6 +80,8 @@ class Authz(Running):
     def __init__(self, harness: Harness, public: int, port: int, *flags):
         self.port = port
         self.requests = harness.log("authz-requests")
+        # The number of the last request whose line was taken.
+        self._taken = 0
         super().__init__(harness, "authz", [
             harness.tools.mcpid, "authz", "--listen", f"127.0.0.1:{port}", "--origin", f"http://127.0.0.1:{public}",
             "-r", harness.trust, "--nonces", f"sqlite:{harness.nonces}", "--trusted-proxy", "127.0.0.1",
@@ -90,9 +90,21 @@ class Authz(Running):
         until(lambda: self.process.poll() is not None or listens(port), "authz listens")
         assert self.process.poll() is None, self.said()
 
-    def lines(self) -> list[dict]:
-        text = self.requests.read_text() if self.requests.exists() else ""
-        return [json.loads(line) for line in text.splitlines()]
+    def take(self) -> list[dict]:
+        """Returns the lines of the log of all requests since the last call. Each line is written when the answer
+        has gone, so the lines are complete when those of all requests up to a further one are there."""
+        path = f"/taken-{self._taken}"
+        ask(self.port, head("GET", path, [("Host", f"127.0.0.1:{self.port}")]), "GET")
+
+        def complete() -> list[dict] | None:
+            lines = {line["request"]: line for line in lines_in(self.requests)}
+            last = next((number for number, line in lines.items() if line["path"] == path), None)
+            if last is None or not all(number in lines for number in range(1, last)):
+                return None
+            found, self._taken = [lines[number] for number in range(self._taken + 1, last)], last
+            return [*found, lines[last]]
+
+        return until(complete, "the lines of authz")[:-1]
 
 
 def replaced(text: str, old: str, new: str) -> str:
@@ -101,9 +113,10 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 @contextlib.contextmanager
-def envoy(harness: Harness, ports: dict[int, int], *changes: tuple[str, str]):
-    """Envoy with the shipped configuration: these ports, and these changes."""
-    text = CONFIGURATION.read_text()
+def envoy(harness: Harness, ports: dict[int, int], *changes: tuple[str, str], patience: str = "120s"):
+    """Envoy with the shipped configuration: these ports, and these changes. It waits for authz as long as
+    `patience`, because on a busy machine authz may take longer than the 5 s of the configuration."""
+    text = replaced(CONFIGURATION.read_text(), "timeout: 5s", f"timeout: {patience}")
     for theirs, ours in ports.items():
         text = replaced(text, f"port_value: {theirs} ", f"port_value: {ours} ")
     text = replaced(text, "http://127.0.0.1:9001", f"http://127.0.0.1:{ports[9001]}")
@@ -129,7 +142,7 @@ def envoy(harness: Harness, ports: dict[int, int], *changes: tuple[str, str]):
 class Shared:
     """One Envoy with authz, and one gateway with the same rules, each before a server of its own."""
 
-    def __init__(self, harness: Harness, *flags, changes: tuple = ()):
+    def __init__(self, harness: Harness, *flags, changes: tuple = (), patience: str = "120s"):
         self.harness, self.context = harness, contextlib.ExitStack()
         self.server, self.other = Recorder(), Recorder()
         self.port, self.authz_port = free_port(), free_port()
@@ -137,7 +150,7 @@ class Shared:
         self.flags = flags
         self.authz = Authz(harness, self.port, self.authz_port, *flags)
         ports = {8080: self.port, 9902: free_port(), 8000: self.server.server_port, 9001: self.authz_port}
-        self.context.enter_context(envoy(harness, ports, *changes))
+        self.context.enter_context(envoy(harness, ports, *changes, patience=patience))
         before = f"http://127.0.0.1:{self.other.server_port}/mcp"
         self.gateway = self.context.enter_context(harness.gateway(before, "--origin", self.origin, *flags))
 
@@ -156,14 +169,12 @@ class Shared:
     def ask(self, data: bytes, method: str = "POST") -> tuple[Answer, list[Received], dict | None]:
         """The answer, what reached the server, and the line of authz if Envoy asked."""
         self.server.take()
-        before = len(self.authz.lines())
-        with Connection(self.port, timeout=30) as connection:
+        self.authz.take()
+        with Connection(self.port) as connection:
             answer = connection.send(data).answer(method)
         if answer.headers.get("server") != "envoy":
             raise AssertionError(f"not an answer of Envoy: {answer}")
-        # The log is written some milliseconds after the answer.
-        time.sleep(0.1)
-        lines = self.authz.lines()[before:]
+        lines = self.authz.take()
         assert len(lines) <= 1, lines
         return answer, self.server.take(), lines[0] if lines else None
 

@@ -29,13 +29,13 @@ def vanishing(harness: Harness) -> None:
         if b"slow" in received.body:
             streaming.append(received)
             connection.sendall(EVENTS + event("one"))
-            connection.settimeout(60)
+            connection.settimeout(120)
             assert connection.recv(1) == b"", "the gateway sent more"
             upstream.ended.append(time.monotonic())
             raise StopIteration
         if b"silent" in received.body:
             streaming.append(received)
-            connection.settimeout(60)
+            connection.settimeout(120)
             connection.recv(1)
             upstream.ended.append(time.monotonic())
             raise StopIteration
@@ -55,10 +55,9 @@ def vanishing(harness: Harness) -> None:
                 until(lambda: streaming, "the request arrives")
                 if token == "slow":
                     client.answer_head()
-                gone = time.monotonic()
                 way(client)
-                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone")
-                assert upstream.ended[0] - gone < 2, upstream.ended[0] - gone
+                # Without a client that is gone, the gateway would end the connection after 75 seconds.
+                until(lambda: upstream.ended, f"{token}: the server learns that its client is gone", 60)
         assert post(gateway.port, "/mcp", READ).status == 200
 
 
@@ -74,24 +73,27 @@ def cancels(harness: Harness, server: str, client: str) -> None:
 
 
 def slow_senders(harness: Harness) -> None:
-    limits = ["--head-timeout", "1s", "--body-timeout", "1s", "--idle-timeout", "2s"]
+    # The usual limits are 10 s for a head, 30 s for a body and 75 s between requests. On a busy machine, only
+    # "later than the usual limit", or "much earlier", says that a limit counts.
+    limits = ["--head-timeout", "14s", "--body-timeout", "1s", "--idle-timeout", "2s"]
     with Upstream() as upstream, harness.gateway(upstream.url, *PERMISSIVE, *limits) as gateway:
         whole = request(gateway.port)
         body = len(whole) - len(READ)
+        long = request(gateway.port, more=[("X-Long", "x" * 1000)])
 
-        def drip(data: bytes, then: float) -> tuple[float, list[int]]:
+        def drip(data: bytes) -> tuple[float, list[int]]:
             """Sends a byte each tenth of a second. Returns how long the gateway accepted that, and its
             answer."""
             begun = time.monotonic()
             with Connection(gateway.port, timeout=0.1) as client:
-                while time.monotonic() - begun < then:
+                while data:
                     client.send(data[:1])
                     data = data[1:]
                     with contextlib.suppress(TimeoutError, EOFError):
                         return time.monotonic() - begun, [client.answer_head()[0]]
                     if client.closed(0.01):
                         return time.monotonic() - begun, []
-            raise AssertionError(f"still open after {then} s")
+            raise AssertionError("still open after the whole request")
 
         def started_body() -> tuple[float, list[int]]:
             begun = time.monotonic()
@@ -102,27 +104,26 @@ def slow_senders(harness: Harness) -> None:
             begun = time.monotonic()
             with Connection(gateway.port) as client:
                 assert client.send(whole).answer().status == 200
-                assert client.closed(30), "an unused connection stays open"
+                assert client.closed(70), "an unused connection stays open"
             return time.monotonic() - begun
 
         def mute() -> float:
             begun = time.monotonic()
             with Connection(gateway.port) as client:
-                assert client.closed(9), "a connection without a request stays open"
+                assert client.closed(120), "a connection without a request stays open"
             return time.monotonic() - begun
 
         with ThreadPoolExecutor() as pool:
             dripped, started, unused, silent = [
-                pool.submit(*work) for work in ((drip, whole, 9), (started_body,), (idle,), (mute,))
+                pool.submit(*work) for work in ((drip, long), (started_body,), (idle,), (mute,))
             ]
             took, answers = dripped.result()
-            # A late connection has two more seconds to end in good order. The usual limits are 10 s for a
-            # head, 30 s for a body and 75 s between requests.
-            assert 0.9 < took < 9.5 and answers in ([], [408]), (took, answers)
+            # A late connection has two more seconds to end in good order.
+            assert took > 13.9 and answers in ([], [408]), (took, answers)
             answers, took = started.result()
-            assert 0.9 < took < 20 and answers == [408], (took, answers)
-            assert 1.5 < unused.result() < 31, unused.result()
-            assert 0.9 < silent.result() < 9.5, silent.result()
+            assert 0.9 < took < 29 and answers == [408], (took, answers)
+            assert unused.result() > 1.5, unused.result()
+            assert silent.result() > 13.9, silent.result()
         assert len(upstream.take()) == 1
 
 
@@ -133,36 +134,43 @@ def only_verified(harness: Harness) -> None:
     """Strict mode: only the first of these requests reaches the server, and only once."""
     with Upstream() as upstream, harness.gateway(upstream.url) as gateway:
         good = signed(harness, gateway, READ)
-        now = int(time.time())
         fresh = lambda **how: signed(harness, gateway, READ, **how)  # noqa: E731
-        swapped = signed(harness, gateway, READ)
+        now = lambda: int(time.time())  # noqa: E731
 
         def without(name: bytes) -> bytes:
             return b"\r\n".join(line for line in fresh().split(b"\r\n") if not line.lower().startswith(name))
 
+        def replaced(old: bytes, new: bytes) -> bytes:
+            return fresh().replace(old, new, 1)
+
+        def swapped() -> bytes:
+            before, after = fresh().split(b"Content-Digest:")
+            other = signed(harness, gateway, call("delete_db", "fault")).split(b"Content-Digest:")[1].split(b"\r\n")[0]
+            rest = after.split(b"\r\n", 1)[1].split(b"\r\n\r\n")[0]
+            return before + b"Content-Digest:" + other + b"\r\n" + rest + b"\r\n\r\n" + call("delete_db", "fault")
+
+        # Each is signed when it is sent: a signature is valid for 30 seconds.
+        end = b"\r\n\r\n"
         bad = {
-            "the same again": (good, 403, "nonce_replayed"),
-            "unsigned": (request(gateway.port), 403, "signature_missing"),
-            "half of it": (without(b"signature-input:"), 403, "signature_missing"),
-            "without digest": (without(b"content-digest:"), 403, None),
-            "another body": (fresh().replace(b"read_note", b"delete_db"), 403, "digest_mismatch"),
-            "another digest and body": (
-                swapped.split(b"Content-Digest:")[0] + b"Content-Digest:"
-                + signed(harness, gateway, call("delete_db", "fault")).split(b"Content-Digest:")[1].split(b"\r\n")[0] + b"\r\n"
-                + swapped.split(b"Content-Digest:")[1].split(b"\r\n", 1)[1].split(b"\r\n\r\n")[0] + b"\r\n\r\n"
-                + call("delete_db", "fault"), 403, "key_unknown"),
-            "another method": (fresh().replace(b"POST", b"PUT", 1), 403, None),
-            "a query more": (fresh().replace(b"/mcp HTTP", b"/mcp?x HTTP", 1), 403, "key_unknown"),
-            "another type": (fresh().replace(b"application/json\r\n", b"application/json; charset=utf-8\r\n", 1), 403, "key_unknown"),
-            "a session more": (fresh().replace(b"\r\n\r\n", b"\r\nMcp-Session-Id: x\r\n\r\n", 1), 403, "coverage_insufficient"),
-            "a header that steers": (fresh().replace(b"\r\n\r\n", b"\r\nMcp-Name: delete_db\r\n\r\n", 1), 403, "coverage_insufficient"),
-            "too old": (fresh(created=now - 40), 403, "expired"),
-            "too new": (fresh(created=now + 20), 403, "not_yet_valid"),
-            "a stranger's key": (fresh(key=harness.stranger), 403, "key_unknown"),
-            "a short nonce": (fresh(nonce="short"), 403, "parameter_invalid"),
-            "the digest in another header": (fresh().replace(b"Content-Digest:", b"X-Digest:"), 403, None),
+            "the same again": (lambda: good, 403, "nonce_replayed"),
+            "unsigned": (lambda: request(gateway.port), 403, "signature_missing"),
+            "half of it": (lambda: without(b"signature-input:"), 403, "signature_missing"),
+            "without digest": (lambda: without(b"content-digest:"), 403, None),
+            "another body": (lambda: replaced(b"read_note", b"delete_db"), 403, "digest_mismatch"),
+            "another digest and body": (swapped, 403, "key_unknown"),
+            "another method": (lambda: replaced(b"POST", b"PUT"), 403, None),
+            "a query more": (lambda: replaced(b"/mcp HTTP", b"/mcp?x HTTP"), 403, "key_unknown"),
+            "another type": (
+                lambda: replaced(b"application/json\r\n", b"application/json; charset=utf-8\r\n"), 403, "key_unknown"),
+            "a session more": (lambda: replaced(end, b"\r\nMcp-Session-Id: x" + end), 403, "coverage_insufficient"),
+            "a header that steers": (lambda: replaced(end, b"\r\nMcp-Name: delete_db" + end), 403, "coverage_insufficient"),
+            "too old": (lambda: fresh(created=now() - 40), 403, "expired"),
+            "too new": (lambda: fresh(created=now() + 1000), 403, "not_yet_valid"),
+            "a stranger's key": (lambda: fresh(key=harness.stranger), 403, "key_unknown"),
+            "a short nonce": (lambda: fresh(nonce="short"), 403, "parameter_invalid"),
+            "the digest in another header": (lambda: replaced(b"Content-Digest:", b"X-Digest:"), 403, None),
             "for another gateway": (
-                fresh().replace(f"127.0.0.1:{gateway.port}".encode(), b"127.0.0.1:9", 1), 421, "target_mismatch"),
+                lambda: replaced(f"127.0.0.1:{gateway.port}".encode(), b"127.0.0.1:9"), 421, "target_mismatch"),
         }
         answer = ask(gateway.port, good)
         assert answer.status == 200, answer
@@ -170,8 +178,8 @@ def only_verified(harness: Harness) -> None:
         assert received.all("mcpid-status") == ["verified"], received
         assert received.all("mcpid-key-id") == [harness.key.id] and received.all("mcpid-name") == ["alice"], received
         wrong = []
-        for name, (data, status, reason) in bad.items():
-            answer = ask(gateway.port, data)
+        for name, (make, status, reason) in bad.items():
+            answer = ask(gateway.port, make())
             if answer.status != status or reason not in (None, answer.reason):
                 wrong.append((name, answer.status, answer.reason))
             if "accept-signature" not in answer.headers and status == 403:
@@ -260,7 +268,7 @@ def nonce_file(harness: Harness) -> None:
         upstream.take()
         for part in harness.folder.glob("locked.db*"):
             part.unlink()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while True:
             replayed = ask(gateway.port, once)
             assert replayed.status in (403, 503) and not upstream.take(), replayed
@@ -283,7 +291,7 @@ def drains(harness: Harness) -> None:
         if len(upstream.requests) > 1:
             return connection.sendall(EVENTS + chunk(b""))
         connection.sendall(EVENTS + event("one"))
-        refused.wait(60)
+        refused.wait(300)
         connection.sendall(event("two") + chunk(b""))
 
     def refuses() -> bool:
@@ -291,14 +299,15 @@ def drains(harness: Harness) -> None:
             return post(gateway.port, "/mcp", READ).status == 503
         return True
 
-    with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE, checked=False) as gateway, \
+    with Upstream(behave) as upstream, \
+            harness.gateway(upstream.url, *PERMISSIVE, "--drain-timeout", "300s", checked=False) as gateway, \
             Connection(gateway.port) as client:
         client.send(request(gateway.port)).answer_head()
         gateway.process.terminate()
         until(refuses, "new requests are refused")
         refused.set()
         assert b"two" in client.until(b"0\r\n\r\n")
-        assert gateway.process.wait(30) == 0
+        assert gateway.process.wait(120) == 0
 
 
 def cases(harness: Harness):

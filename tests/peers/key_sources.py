@@ -12,7 +12,7 @@ from pathlib import Path
 from bridging import both_fronts, redis, until_accepting
 from callers import CLIENTS
 from matrix import direct, in_threads, statuses
-from servers import Harness, until
+from servers import Harness, executable, until
 
 SERVER, VARIANT = "py2", "stateful-sse"
 
@@ -30,8 +30,7 @@ MODULES = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm
 @contextlib.contextmanager
 def by_program(harness: Harness):
     script, private, public = (harness.folder / name for name in ("sign by openssl", "exec key.pem", "exec.pem"))
-    script.write_text(SIGN_BY_OPENSSL)
-    script.chmod(0o700)
+    executable(script, SIGN_BY_OPENSSL)
     harness.command("openssl", "genpkey", "-algorithm", "ed25519", "-out", private)
     harness.command("openssl", "pkey", "-in", private, "-pubout", "-out", public)
     yield ["-k", f'exec:["{script}","{private}"]', "--public-key", public], {}
@@ -60,14 +59,19 @@ def by_agent(harness: Harness):
     socket, key = harness.folder / "agent", harness.folder / "id_agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
     try:
-        until(socket.exists, "the agent listens")
         environment = {"SSH_AUTH_SOCK": str(socket)}
+
+        def listens() -> bool:
+            # 2 if there is no agent at the socket, and 1 if there is one without keys.
+            return subprocess.run(["ssh-add", "-l"], env={**os.environ, **environment}, capture_output=True).returncode == 1
+
+        until(listens, "the agent listens")
         harness.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice", "-f", key)
         subprocess.run(["ssh-add", "-q", key], env={**os.environ, **environment}, check=True)
         yield ["-k", "ssh-agent:alice"], environment
     finally:
         agent.send_signal(signal.SIGTERM)
-        agent.wait(10)
+        agent.wait(120)
 
 
 def bridged(harness: Harness, name: str, source) -> None:
@@ -75,14 +79,14 @@ def bridged(harness: Harness, name: str, source) -> None:
     # The run without the bridge comes first, because it reaches the server unsigned.
     in_threads([(direct, harness, SERVER, VARIANT, client) for client in CLIENTS])
     store, before_all = redis(harness), dict(harness.environment)
-    until_accepting(harness, store)
     with source(harness) as (flags, environment):
         key, trust = flags[1], harness.folder / f"{name}.trust.json"
         harness.environment.update(environment)
-        harness.key_flags = flags
         try:
             pinned = flags[2:] if "--public-key" in flags else []
             harness.command(harness.tools.mcpid, "trust", "add", "-r", trust, "--name", "alice", key, *pinned)
+            until_accepting(harness, store)
+            harness.key_flags = flags
             with harness.gateway(there.urls[VARIANT], "--mode", "strict", trust=trust, nonces=store) as gateway:
                 before = there.mark()
                 both_fronts(harness, SERVER, VARIANT, gateway.url, f"by-{name}")

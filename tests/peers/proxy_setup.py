@@ -188,7 +188,7 @@ class Front:
         self.server.__exit__()
 
     def connect(self) -> TlsConnection:
-        return TlsConnection(self.port, timeout=30, authority=certificate(self.harness).authority)
+        return TlsConnection(self.port, authority=certificate(self.harness).authority)
 
     def signed(self, body: bytes = CALL, *, target: str = "/mcp", method: str = "POST", key=None, more: list = ()):
         fields = [("Host", f"127.0.0.1:{self.port}"), *([JSON] if body else []), ACCEPT, *more]

@@ -44,7 +44,7 @@ def seen(harness: Harness, client: str, policy: str, status: str, oauth: bool) -
     with harness.gateway(server.urls["stateful-sse"], "--refuse-with", status, *POLICIES[policy]) as gateway:
         if client == "mcp-remote":
             job = mcp_remote(harness, gateway.url)
-            answer = harness.client("ts").do(do="try", sdk=1, tool="delete_db", token=token, timeout=20, **job)
+            answer = harness.client("ts").do(do="try", sdk=1, tool="delete_db", token=token, **job)
             # A bridge that cannot connect writes the reason to its log, which the user sees.
             answer["shown"] += "\n" + Path(job["log"]).read_text()
         elif client == "inspector":

@@ -8,7 +8,7 @@ import json
 import subprocess
 
 from bridging import command
-from servers import Server, Harness
+from servers import Server, Harness, executable
 from wire import ACCEPT, JSON, Answer, post
 
 SERVERS = ["py1", "py2", "fastmcp", "ts1", "ts2"]
@@ -150,15 +150,13 @@ def asked(harness: Harness, name: str) -> None:
     """The bridge asks a person about every spelling, and gets a no. It does not ask about ordinary URIs."""
     server = harness.server(name)
     questions = harness.folder / f"asked-{name}"
-    no = harness.folder / f"say-no-{name}.sh"
-    no.write_text(f'#!/bin/sh\necho asked >>"{questions}"\nexit 1\n')
-    no.chmod(0o700)
+    no = executable(harness.folder / f"say-no-{name}.sh", f'#!/bin/sh\necho asked >>"{questions}"\nexit 1\n')
     uris = [*SPELLINGS, *honest(name)]
     lines = [json.loads(reading(uri)) | {"id": number} for number, uri in enumerate(uris)]
     mark = server.mark()
     done = subprocess.run(
         command(harness, server.urls["stateless-json"], "--confirm", PATTERN, "--confirm-via", "askpass"),
-        input="".join(json.dumps(line) + "\n" for line in lines).encode(), capture_output=True, timeout=120,
+        input="".join(json.dumps(line) + "\n" for line in lines).encode(), capture_output=True, timeout=300,
         env={**harness.environment, "MCPID_ASKPASS": str(no)},
     )
     answers = {answer["id"]: answer for answer in map(json.loads, done.stdout.splitlines()) if "id" in answer}

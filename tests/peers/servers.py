@@ -25,7 +25,7 @@ from free_ports import free_port  # noqa: E402  (other modules import it from he
 VARIANTS = ["stateful-sse", "stateful-json", "stateless-sse", "stateless-json"]
 
 
-def until(condition, what: str, seconds: float = 60.0):
+def until(condition, what: str, seconds: float = 120.0):
     """Returns the first true value of `condition`, or raises an error that names the missing condition."""
     end = time.monotonic() + seconds
     while True:
@@ -35,6 +35,21 @@ def until(condition, what: str, seconds: float = 60.0):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+
+
+def lines_in(file: Path, after: int = 0) -> list[dict]:
+    """Returns the lines of JSON in `file` from byte `after` on. A line that is still being written is left out."""
+    with contextlib.suppress(FileNotFoundError), open(file, "rb") as content:
+        content.seek(after)
+        return [json.loads(line) for line in content.read().rpartition(b"\n")[0].splitlines()]
+    return []
+
+
+def executable(path: Path, text: str) -> Path:
+    """Writes an executable script. Another process writes the file: one that this process had open could still
+    be open in a child that another thread has just forked, and then it could not be executed (`ETXTBSY`)."""
+    subprocess.run(["sh", "-c", 'cat >"$0" && chmod 700 "$0"', path], input=text.encode(), check=True)
+    return path
 
 
 def listens(port: int) -> bool:
@@ -125,15 +140,11 @@ class Server(Running):
 
     def record(self, kind: str = "", after: int = 0) -> list[dict]:
         """Returns the lines of the record from byte `after` on, of one kind if one is named."""
-        with contextlib.suppress(FileNotFoundError), open(self._record, "rb") as file:
-            file.seek(after)
-            lines = [json.loads(line) for line in file.read().splitlines()]
-            return [line for line in lines if kind in ("", line["kind"])]
-        return []
+        return [line for line in lines_in(self._record, after) if kind in ("", line["kind"])]
 
     def mark(self) -> int:
-        """Returns the current length of the record."""
-        return self._record.stat().st_size if self._record.exists() else 0
+        """Returns the current length of the record's whole lines."""
+        return self._record.read_bytes().rfind(b"\n") + 1 if self._record.exists() else 0
 
     def calls(self, token: str, tool: str = "", outcome: str = "called") -> list[dict]:
         """Returns the calls that ran with this name."""
@@ -157,7 +168,7 @@ class Client(Running):
         with self._lock:
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
-            return json.loads(self.line(job.get("timeout", 30) + 15))
+            return json.loads(self.line(job.get("timeout", 150) + 30))
 
 
 class Gateway(Running):
@@ -175,7 +186,7 @@ class Gateway(Running):
 
     def lines(self) -> list[dict]:
         """Returns the lines of its log: one object for each request."""
-        return [json.loads(line) for line in self.requests.read_text().splitlines()]
+        return lines_in(self.requests)
 
     def ready(self) -> "Gateway":
         def answer():

@@ -3,10 +3,11 @@ server twice.
 """
 
 import contextlib
+import socket
 import threading
 import time
 
-from servers import Gateway, Harness, free_port
+from servers import Gateway, Harness, free_port, until
 from upstream import EVENTS, OK, Upstream, chunk, event, reset
 from wire import ACCEPT, JSON, Connection, ask, call, head, post
 
@@ -43,13 +44,15 @@ def down_and_up(harness: Harness) -> None:
 
 
 def late(harness: Harness) -> None:
-    with Upstream(lambda *_: time.sleep(60)) as upstream, \
+    over = threading.Event()
+    with contextlib.ExitStack() as ending, Upstream(lambda *_: over.wait(300)) as upstream, \
             harness.gateway(upstream.url, *PERMISSIVE, "--answer-timeout", "1s") as gateway:
+        ending.callback(over.set)
         before = time.monotonic()
         answer = post(gateway.port, "/mcp", READ)
         took = time.monotonic() - before
         assert (answer.status, answer.reason) == (504, "upstream_timeout"), answer
-        assert 0.9 < took < 30, took
+        assert took > 0.9, took
 
 
 NONSENSE = {
@@ -100,18 +103,24 @@ CUT_SHORT = {
 def cut_short(harness: Harness) -> None:
     for name, (answer, hard) in CUT_SHORT.items():
 
-        def behave(connection, _, answer=answer, hard=hard):
-            connection.sendall(answer)
-            time.sleep(0.2)
+        begun = threading.Event()
+
+        def behave(connection, _, answer=answer, hard=hard, begun=begun):
+            head, mark, rest = answer.partition(b"\r\n\r\n")
+            connection.sendall(head + mark)
+            # A gateway that has not read the head when the connection ends may answer that there is none.
+            begun.wait(120)
+            connection.sendall(rest)
             if hard:
                 reset(connection)
             raise StopIteration
 
         with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway, \
                 Connection(gateway.port) as client:
-            client.send(request(gateway.port))
+            kept = client.send(request(gateway.port)).until(b"\r\n\r\n")
+            begun.set()
             with contextlib.suppress(EOFError):
-                found = client.answer()
+                found = client.again(kept).answer()
                 raise AssertionError(f"{name} looks like a whole answer: {found}")
             assert len(upstream.take()) == 1, f"{name}: sent again"
 
@@ -120,15 +129,22 @@ def kept_connection_dies(harness: Harness) -> None:
     """The server closes a connection that the gateway keeps. A later request uses a new connection. A request
     that is sent at that moment may fail with an error, but is never sent twice."""
 
+    noticed = []
+
     def once(connection, _):
         connection.sendall(OK)
+        connection.shutdown(socket.SHUT_WR)
+        # The gateway ends its side when it has noticed the end of the other.
+        while connection.recv(65536):
+            pass
+        noticed.append(True)
         raise StopIteration
 
     with Upstream(once) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
-        for _ in range(5):
+        for number in range(5):
             answer = post(gateway.port, "/mcp", READ)
             assert answer.status == 200, answer
-            time.sleep(0.5)
+            until(lambda: len(noticed) > number, "the gateway notices that the connection ended")
         assert len(upstream.take()) == 5
         answers = [post(gateway.port, "/mcp", READ) for _ in range(20)]
         told = [answer.status for answer in answers]
@@ -138,20 +154,21 @@ def kept_connection_dies(harness: Harness) -> None:
 
 def kept_too_long(harness: Harness) -> None:
     """Python and Node servers close a connection that is unused for 5 seconds. A request that is sent at that
-    moment fails, so the gateway must close the connection earlier."""
-    last = {}
+    moment fails, so the gateway must use another connection earlier."""
+    used = []
 
     def behave(connection, _):
-        if time.monotonic() - last.get(id(connection), time.monotonic()) > 3.5:
-            reset(connection)
-        last[id(connection)] = time.monotonic()
+        used.append(connection.getpeername())
         connection.sendall(OK)
 
     with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway:
         assert post(gateway.port, "/mcp", READ).status == 200
-        time.sleep(4)
-        assert post(gateway.port, "/mcp", READ).status == 200
-        assert len(upstream.take()) == 2
+        # A gateway on a busy machine may put the connection aside late, but not each time.
+        while len(set(used)) < 2:
+            assert len(used) < 6, "a connection is used again after 4.5 seconds"
+            time.sleep(4.5)
+            assert post(gateway.port, "/mcp", READ).status == 200
+        assert len(upstream.take()) == len(used)
 
 
 def streams_at_once(harness: Harness) -> None:
@@ -163,7 +180,7 @@ def streams_at_once(harness: Harness) -> None:
         for number in range(4):
             connection.sendall(event(f"number {number}"))
             # An event that waits for the next one would never arrive.
-            assert arrived.acquire(timeout=60), f"event {number} was held back"
+            assert arrived.acquire(timeout=120), f"event {number} was held back"
         connection.sendall(event("x" * 10_000_000) + chunk(b""))
 
     with Upstream(behave) as upstream, harness.gateway(upstream.url, *PERMISSIVE) as gateway, \

@@ -42,7 +42,7 @@ class Connection:
     """A connection to 127.0.0.1. It reads the answers one after the other."""
 
     port: int
-    timeout: float = 30
+    timeout: float = 120
     _kept: bytes = field(default=b"", init=False)
 
     def __post_init__(self):
@@ -83,6 +83,11 @@ class Connection:
                 raise EOFError(f"closed after {self._kept[:200]!r}")
         found, self._kept = self._kept.split(mark, 1)
         return found + mark
+
+    def again(self, data: bytes) -> "Connection":
+        """Puts back what was read."""
+        self._kept = data + self._kept
+        return self
 
     def answer(self, to: str = "POST") -> Answer:
         """Reads the next complete answer."""

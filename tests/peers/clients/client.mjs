@@ -122,7 +122,7 @@ async function abandon(job) {
   const controller = new AbortController();
   let progress = 0;
   const onprogress = () => { progress += 1; if (progress === 2) controller.abort('enough'); };
-  await session.call('slow', { name: job.token, seconds: 20 }, { onprogress, signal: controller.signal })
+  await session.call('slow', { name: job.token, seconds: 120 }, { onprogress, signal: controller.signal })
     .catch(() => {});
   await sleep((job.stay ?? 0) * 1000);
   await session.close();
@@ -140,7 +140,7 @@ const ways = { walk, try: attempt, abandon };
 for await (const line of createInterface({ input: process.stdin })) {
   const job = JSON.parse(line);
   const late = new AbortController();
-  const seconds = job.timeout ?? 30;
+  const seconds = job.timeout ?? 150;
   const answer = await Promise.race([
     ways[job.do](job).catch((error) => { console.error(error); return { error: shown(error) }; }),
     sleep(seconds * 1000, { error: `no answer within ${seconds} s` }, { signal: late.signal }),

@@ -110,7 +110,7 @@ async def connected(job: dict):
             http = httpx.AsyncClient(
                 headers=job.get("headers"),
                 auth=provider(job["url"]) if job.get("oauth") else None,
-                timeout=httpx.Timeout(30, read=120),
+                timeout=120,
                 trust_env=False,
             )
             transport = streamable_http_client(job["url"], http_client=await stack.enter_async_context(http))
@@ -183,9 +183,9 @@ async def abandon(job: dict) -> dict:
 
     async with connected(job) as session:
         call = asyncio.create_task(
-            session.call("slow", {"name": job["token"], "seconds": 20}, progress)
+            session.call("slow", {"name": job["token"], "seconds": 120}, progress)
         )
-        await asyncio.wait_for(words.wait(), 10)
+        await asyncio.wait_for(words.wait(), 120)
         call.cancel()
         with contextlib.suppress(BaseException):
             await call
@@ -216,7 +216,7 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            answer = asyncio.run(asyncio.wait_for(ways[job["do"]](job), job.get("timeout", 30)))
+            answer = asyncio.run(asyncio.wait_for(ways[job["do"]](job), job.get("timeout", 150)))
         except BaseException as error:
             traceback.print_exc()
             answer = {"error": shown(error)}

@@ -269,7 +269,7 @@ async def main() -> None:
     # The application's lifespan can run once only, so the first server runs it for both.
     for number, (name, variant) in enumerate(variants(app, listening).items()):
         lifespan = "off" if number else "on"
-        config = uvicorn.Config(Recorded(variant, record, name), log_level="warning", lifespan=lifespan)
+        config = uvicorn.Config(Recorded(variant, record, name), log_level="warning", lifespan=lifespan, timeout_keep_alive=60)
         serving = uvicorn.Server(config)
         serving.capture_signals = contextlib.nullcontext
         running.append(asyncio.create_task(serving.serve(sockets=[listening[name]])))

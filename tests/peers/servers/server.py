@@ -145,7 +145,11 @@ async def main() -> None:
         add_resources(server, called)
         app = Recorded(app_of(server, flags), record, variant)
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, backlog=2048)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=1, backlog=2048,
+            # A pooled connection must not be closed while a request is on its way.
+            timeout_keep_alive=60,
+        )
         servers.append((uvicorn.Server(config), listening))
         urls[variant] = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
 
