@@ -240,7 +240,15 @@ fn a_wrong_configuration_file_is_reported() {
         ("preserve-host = \"yes\"", "line 1: \"preserve-host\" is true or false"),
         ("[gateway]\nmode = \"strict\"", "there is no setting \"gateway\""),
         ("upstream = \"a\"\nupstream = \"b\"", "duplicate key"),
-        ("tls-cert = \"x\"", "--tls-key is missing"),
+        ("tls-cert = \"x\"", "line 1: --tls-cert needs --tls-key, which is missing"),
+        ("\ntls-key = \"x\"", "line 2: --tls-key needs --tls-cert, which is missing"),
+        ("mode = \"strict\"\naudit-policy = \"required\"", "line 2: --audit-policy needs --audit,"),
+        ("audit-sync = \"batch\"\naudit-bodies = true", "line 1: --audit-sync needs --audit,"),
+        (
+            "audit = \"a\"\naudit-redact = [\"*:*:x\"]",
+            "line 2: --audit-redact needs --audit-bodies,",
+        ),
+        ("tools-public-key = \"x\"", "line 1: --tools-public-key needs --tools-key,"),
         (
             "upstream = \"http://127.0.0.1/mcp\"\norigin = \"https://h\"\nopen = [\"/a\", \"/mcp/b\"]",
             "line 3: --open",

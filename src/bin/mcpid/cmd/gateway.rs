@@ -4,6 +4,7 @@ mod audit_watch;
 mod check;
 mod event;
 mod file;
+mod file_value;
 mod known_tools;
 mod limits;
 mod log_writer;
