@@ -14,8 +14,8 @@ use super::proof::{self, ClockEntry, EvidenceJson, ProofError, VERSION};
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
 use crate::key::format;
+use crate::message::error_chain::chain;
 use crate::secret::{json_fault, quoted};
-use crate::verify::rejection::chain;
 
 /// The result of checking an evidence file.
 #[derive(Debug)]

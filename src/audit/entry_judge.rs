@@ -17,9 +17,9 @@ use crate::base::header::{self, Candidate};
 use crate::clock::Timestamp;
 use crate::key::trust::Registry;
 use crate::mcp::body::{self, Reading, Scope};
+use crate::message::error_chain::chain;
 use crate::message::{Body, Head, json_line};
 use crate::verify::coverage;
-use crate::verify::rejection::chain;
 use crate::verify::{JudgedBody, Rejection, Step, VerifiedHead};
 
 mod base_not_kept;

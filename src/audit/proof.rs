@@ -34,7 +34,7 @@ use super::segment::{self, EntryLine, TreeFile};
 use super::tree;
 use crate::key::format;
 use crate::key::trust::TrustFile;
-use crate::verify::rejection::chain;
+use crate::message::error_chain::chain;
 
 /// The format version of an evidence file.
 pub(super) const VERSION: &str = "evidence/2";

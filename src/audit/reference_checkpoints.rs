@@ -10,7 +10,7 @@ use super::folder::Folder;
 use super::note::Note;
 use super::segment::Notes;
 use crate::clock::Timestamp;
-use crate::verify::rejection::chain;
+use crate::message::error_chain::chain;
 
 /// A checkpoint to compare with the tree, and who confirms it.
 pub(super) struct ReferenceCheckpoint {

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use http::Method;
 
 use crate::mcp::body::{self, Scope};
+use crate::message::error_chain::chain;
 use crate::message::{Head, RequestTarget};
-use crate::verify::rejection::chain;
 
 use super::bridge::{Bridge, ConsentVia, QUESTIONS};
 use super::consent::{ConfirmPolicy, Consent, ConsentAnswer, ConsentNeed, NoConsent};

@@ -4,9 +4,9 @@ use crate::audit::{Evidence, Recorder};
 use crate::base::header;
 use crate::key::SignByTouch;
 use crate::message::Head;
+use crate::message::error_chain::chain;
 use crate::message::target::Origins;
 use crate::sign::{Signed, Signer};
-use crate::verify::rejection::chain;
 
 use super::error::BridgeError;
 

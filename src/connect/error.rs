@@ -10,11 +10,11 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
+use crate::message::error_chain::chain;
 use crate::message::shown::visible;
 use crate::net::TunnelFailed;
 use crate::sign::SigningError;
 use crate::tower::{HEADER_MISMATCH, REFUSED};
-use crate::verify::rejection::chain;
 
 use super::json_rpc::JsonRpcError;
 

@@ -170,7 +170,7 @@ impl OpenTouch<'_> {
                 }
                 Ok(Ok(signed)) => Ok(signed),
                 Ok(Err(error)) => {
-                    let why = NoConsent::Failed(crate::verify::rejection::chain(&error));
+                    let why = NoConsent::Failed(crate::message::error_chain::chain(&error));
                     settings.prompt.ended(Err(&why));
                     return Err(error.into());
                 }

@@ -16,10 +16,10 @@ use crate::audit::witness::WitnessStatus;
 use crate::audit::{Policy, Recorder};
 use crate::clock::{Clock, Timestamp};
 use crate::key::KeyId;
+use crate::message::error_chain::chain;
 use crate::net::Peer;
 use crate::nonce::{Claim, NonceStore, StoreError};
 use crate::sign::Nonce;
-use crate::verify::rejection::chain;
 
 use super::admin_host::{AdminHost, AdminHosts};
 use super::body::{AnswerBody, GatewayBody};

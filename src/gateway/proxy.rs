@@ -206,7 +206,7 @@ impl UpstreamProxy {
                     true => UNREACHABLE,
                     false => BROKEN,
                 });
-                return fail(fault, Some(crate::verify::rejection::chain(&error)));
+                return fail(fault, Some(crate::message::error_chain::chain(&error)));
             }
             Err(_) => return fail(GATEWAY_TIMEOUT, None),
         };

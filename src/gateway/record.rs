@@ -9,10 +9,10 @@ use http::request::Parts;
 use http::{Extensions, Version};
 
 use crate::clock::Clock;
+use crate::message::error_chain::chain;
 use crate::net::{Peer, RefusedRawHead};
 use crate::tower::{EchoedId, Observer, RequestEvent, Status};
 use crate::verify::Unavailable;
-use crate::verify::rejection::chain;
 
 use super::client_address::ClientAddress;
 use super::log::{LogLine, LogText, LoggedOperation, LoggedOutcome};

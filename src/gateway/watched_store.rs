@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::message::error_chain::chain;
 use crate::nonce::{BoxFuture, Claim, KnownNonce, NonceStore, Retention, StoreError};
-use crate::verify::rejection::chain;
 
 use super::metrics::Metrics;
 

@@ -11,6 +11,7 @@ pub mod capture;
 mod capture_lines;
 pub mod captures;
 pub mod digest;
+pub mod error_chain;
 mod fault;
 mod framing;
 pub mod har;

@@ -13,7 +13,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use crate::base::Component;
 use crate::base::accept::{self, RequestedParameters};
 use crate::message::Head;
-use crate::verify::rejection::chain;
+use crate::message::error_chain::chain;
 use crate::verify::{Code, MAX_COMPONENTS, Rejection, Step, Unavailable, Verifier};
 
 use super::BoxError;

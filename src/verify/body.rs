@@ -12,10 +12,11 @@ use crate::mcp::headers;
 use crate::mcp::pattern::{Operation, Pattern};
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
+use crate::message::error_chain::chain;
 use crate::profile::{DigestAlgorithms, LastSteps, Presence};
 
 use super::candidate::{self, VerifiedSignature};
-use super::rejection::{Code, Rejection, Step, chain};
+use super::rejection::{Code, Rejection, Step};
 use super::{JudgedBody, VerifiedHead, Verifier, coverage, touch, verdict, window};
 
 impl Verifier {

@@ -1,11 +1,12 @@
 //! Reads the client that a field of the request names, for profiles with such a field.
 
 use crate::message::Head;
+use crate::message::error_chain::chain;
 use crate::message::structured::{self, BareItem, Dictionary, Item, Member};
 use crate::profile::{ClientField, Profile};
 
 use super::parameters::not_read;
-use super::rejection::{Rejection, chain};
+use super::rejection::Rejection;
 
 /// Returns the client that the request names: the URL in the profile's field, byte for byte.
 /// Returns `None` if the profile reads no such field.

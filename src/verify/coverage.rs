@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use crate::base::component::Component;
 use crate::mcp::setting::{self, SettingError, SettingSyntax};
 use crate::message::Head;
+use crate::message::error_chain::chain;
 use crate::profile::Profile;
 use crate::secret::description;
 
 use super::covered::shown;
-use super::rejection::{Code, Rejection, Step, chain};
+use super::rejection::{Code, Rejection, Step};
 
 /// Changes of an operator to the components that a profile demands.
 ///

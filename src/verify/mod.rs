@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::key::trust::Registry;
 use crate::mcp::body::Scope;
 use crate::message::Head;
+use crate::message::error_chain::chain;
 use crate::message::target::{Origins, Target, TargetError};
 use crate::nonce::NonceStore;
 use crate::profile::{Profile, TargetForm};
@@ -315,7 +316,7 @@ impl Verifier {
                 (TargetError::NotOurs { .. }, _) | (_, TargetForm::Exact) => Code::TargetMismatch,
                 _ => Code::TargetMalformed,
             };
-            Rejection::new(Step::Limits, code, rejection::chain(&e))
+            Rejection::new(Step::Limits, code, chain(&e))
         })?;
         // A server acts on the path on the wire: a signature for `/mcp` must not be good for
         // `/admin/../mcp`. Where a profile signs the exact path, the two are equal.

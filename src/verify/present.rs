@@ -2,9 +2,10 @@
 
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
+use crate::message::error_chain::chain;
 use crate::profile::Profile;
 
-use super::rejection::{Code, Rejection, Step, chain};
+use super::rejection::{Code, Rejection, Step};
 
 /// Checks that both signature fields are present. If the profile refuses malformed fields, also
 /// checks for one field without the other, and the form of the fields that a signature covers.

@@ -3,11 +3,12 @@
 use crate::base::header::{self, Candidate, HeaderError};
 use crate::base::params::Param;
 use crate::message::Head;
+use crate::message::error_chain::chain;
 use crate::profile::{SeveralSignatures, TagRule};
 
 use super::candidate::{JudgeContext, VerifiedSignature};
 use super::covered_signatures::CoveredSignatures;
-use super::rejection::{self, Code, Rejection, Step};
+use super::rejection::{Code, Rejection, Step};
 use super::signature_roles::{self, UnseenRole};
 use super::{MAX_LABELS, VerifiedHead, Verifier, present, touch};
 
@@ -64,7 +65,7 @@ impl Verifier {
         let candidates = header::read(head).map_err(|fault| match fault {
             // Empty fields count as absent (RFC 9651 section 3.2).
             HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
-            _ => Rejection::new(Step::Parse, Code::SignatureMalformed, rejection::chain(&fault)),
+            _ => Rejection::new(Step::Parse, Code::SignatureMalformed, chain(&fault)),
         })?;
         if candidates.len() > MAX_LABELS {
             let message = format!("{} signatures, {MAX_LABELS} at most", candidates.len());

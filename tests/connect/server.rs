@@ -307,7 +307,7 @@ impl Stage {
             Ok(verified) => verified.touch().is_some(),
             Err(refusal) => {
                 // A panic would only end the connection, so the whole test is aborted.
-                let words = mcpid::verify::rejection::chain(&refusal);
+                let words = mcpid::message::error_chain::chain(&refusal);
                 let reply = Reply::status(599).bytes(format!("not verified: {words}"));
                 return self.respond(reply).await;
             }

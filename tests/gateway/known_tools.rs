@@ -167,7 +167,7 @@ async fn an_incomplete_or_ambiguous_list_teaches_nothing() {
             let gateway = before(&behind).await;
             let error = gateway.gateway.tools_query().unwrap().ask().await.unwrap_err();
             // The older revision is tried last, and its error is reported.
-            let said = mcpid::verify::rejection::chain(&error);
+            let said = mcpid::message::error_chain::chain(&error);
             if !only_second {
                 assert!(said.contains(words) || said.contains("status"), "{words}: {said}");
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mcpid::audit::{Folder, Log, LogError, LogSettings, Recorder};
 use mcpid::clock::Clock;
-use mcpid::verify::rejection::chain;
+use mcpid::message::error_chain::chain;
 use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyPermissionError, PyRuntimeError};
 use pyo3::prelude::*;
 

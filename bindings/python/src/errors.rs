@@ -13,9 +13,9 @@ use mcpid::key::file_io::FileError;
 use mcpid::key::keyfile::KeyfileError;
 use mcpid::key::source::FindKeyError;
 use mcpid::key::trust::{LoadError, LoadErrorKind};
+use mcpid::message::error_chain::chain;
 use mcpid::secret::{SecretKind, quoted};
 use mcpid::sign::SigningError;
-use mcpid::verify::rejection::chain;
 use mcpid::verify::{Rejection, Unavailable as WhyUnavailable, VerifyError};
 use pyo3::create_exception;
 use pyo3::exceptions::{

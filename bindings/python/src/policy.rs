@@ -2,10 +2,10 @@
 //! gateway mean. The engine reads the texts; this file gives it the syntax of Python.
 
 use mcpid::mcp::setting::{SettingError, SettingSyntax};
+use mcpid::message::error_chain::chain;
 use mcpid::profile::Profile;
 use mcpid::secret::{description, quoted};
 use mcpid::tower::{FrontPolicy, Mode, OpenPath, PathError, Paths, PolicyTexts, Route};
-use mcpid::verify::rejection::chain;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

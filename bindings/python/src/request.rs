@@ -1,9 +1,9 @@
 //! Requests as Python programs hold them: method, URL or target, headers, body.
 
 use mcpid::message::capture::Captured;
+use mcpid::message::error_chain::chain;
 use mcpid::message::{Head, RequestTarget, json_line};
 use mcpid::verify::DEFAULT_MAX_BODY;
-use mcpid::verify::rejection::chain;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use mcpid::clock::SystemClock;
 use mcpid::key::file_watch::FileWatch;
 use mcpid::key::trust::Registry;
+use mcpid::message::error_chain::chain;
 use mcpid::tower::VerifierHandle;
 use mcpid::verify::ReplayCheck;
-use mcpid::verify::rejection::chain;
 use pyo3::prelude::*;
 
 use crate::errors::shown_path;

@@ -12,8 +12,8 @@ use crate::mcp::headers;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
 use crate::message::digest::ContentDigest;
+use crate::message::error_chain::chain;
 use crate::secret::json_fault;
-use crate::verify::rejection::chain;
 use crate::verify::{Rejection, Step};
 
 /// The members of a request line. A line in a log has no others.

@@ -2,7 +2,7 @@
 
 use super::facts;
 use crate::key::trust::{Registry, TrustFile};
-use crate::verify::rejection::chain;
+use crate::message::error_chain::chain;
 
 /// Returns the keys that an entry names, with their thumbprints, in the order of the signatures. Two
 /// signatures can have the same key, by its thumbprint and by a `kid`: the strictest limits count.

@@ -33,8 +33,8 @@ use super::policy::{PolicyError, WitnessPolicy};
 use super::status::WitnessStatus;
 use super::submission::{Cosigned, Submission, WitnessOutcome, WitnessReply};
 use crate::clock::{Clock, Timestamp};
+use crate::message::error_chain::chain;
 use crate::net::{DialRoute, ProxyError};
-use crate::verify::rejection::chain;
 
 /// Why witnesses cannot be asked.
 #[derive(Debug, thiserror::Error)]

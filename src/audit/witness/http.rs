@@ -8,10 +8,10 @@ use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use rustls::ClientConfig;
 
+use crate::message::error_chain::chain;
 use crate::message::target::{Origins, is_loopback};
 use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
-use crate::verify::rejection::chain;
 
 /// Maximum time for connecting (`CONNECT_TIMEOUT`), and for the whole exchange with the connection
 /// (`ANSWER_TIMEOUT`).

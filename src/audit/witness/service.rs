@@ -16,7 +16,7 @@ use super::disputes::DisputeOutcome;
 use super::quorum::Quorum;
 use super::status::WitnessStatus;
 use super::submission::{Submission, WitnessOutcome};
-use crate::verify::rejection::chain;
+use crate::message::error_chain::chain;
 
 /// How often the thread checks for a new checkpoint.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);

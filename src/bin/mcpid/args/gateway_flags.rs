@@ -64,5 +64,5 @@ pub(crate) struct GatewayFlags {
 }
 
 fn upstream(text: &str) -> Result<Upstream, String> {
-    Upstream::parse(text).map_err(|error| mcpid::verify::rejection::chain(&error))
+    Upstream::parse(text).map_err(|error| mcpid::message::error_chain::chain(&error))
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::path::Path;
 
-pub(crate) use mcpid::verify::rejection::chain;
+pub(crate) use mcpid::message::error_chain::chain;
 
 use crate::output::exit::Exit;
 
