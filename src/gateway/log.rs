@@ -19,19 +19,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::Timestamp;
-use crate::mcp::pattern::Operation;
 use crate::message::shown;
 use crate::tower::{Mode, Status};
 use crate::verify::{Code, Rejection, Verified};
 
+mod coding;
 mod lines;
+mod parts;
 mod touch;
 mod traceparent;
 
 pub use lines::LogLines;
+pub use parts::{LoggedKey, LoggedOperation, LoggedOutcome, LoggedStatus};
 pub use touch::LoggedTouch;
 
 /// The version of the format, which is the first member of every line.
@@ -93,105 +95,6 @@ impl<'de> Deserialize<'de> for LogText {
     }
 }
 
-/// The verification status of a request; see [`Status`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoggedStatus {
-    /// A signature passed all twelve steps.
-    Verified,
-    /// The request has no signature.
-    Unsigned,
-    /// A signature is well-formed, but the registry does not have its key.
-    UnknownKey,
-    /// A signature was refused for another reason.
-    Invalid,
-    /// The request could not be judged.
-    Unavailable,
-}
-
-impl LoggedStatus {
-    /// All statuses.
-    pub const ALL: [LoggedStatus; 5] = [
-        LoggedStatus::Verified,
-        LoggedStatus::Unsigned,
-        LoggedStatus::UnknownKey,
-        LoggedStatus::Invalid,
-        LoggedStatus::Unavailable,
-    ];
-
-    /// Returns the word for this status in the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LoggedStatus::Verified => "verified",
-            LoggedStatus::Unsigned => "unsigned",
-            LoggedStatus::UnknownKey => "unknown_key",
-            LoggedStatus::Invalid => "invalid",
-            LoggedStatus::Unavailable => "unavailable",
-        }
-    }
-}
-
-impl From<&Status> for LoggedStatus {
-    fn from(status: &Status) -> Self {
-        match status {
-            Status::Verified(_) => LoggedStatus::Verified,
-            Status::Unsigned(_) => LoggedStatus::Unsigned,
-            Status::UnknownKey(_) => LoggedStatus::UnknownKey,
-            Status::Invalid(_) => LoggedStatus::Invalid,
-            Status::Unavailable(_) => LoggedStatus::Unavailable,
-        }
-    }
-}
-
-/// The outcome of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoggedOutcome {
-    /// The request went to the upstream, verified or in permissive mode.
-    Passed,
-    /// The gateway refused the request.
-    Refused,
-    /// The request went to a path that is open to unsigned requests.
-    Open,
-    /// The request was not refused, but the upstream or the gateway failed to answer it.
-    Failed,
-}
-
-/// The operation of a request, if its body was read and is unambiguous.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LoggedOperation {
-    /// The JSON-RPC method, or `@response`, `@get`, `@delete`.
-    pub method: LogText,
-    /// The name of the tool, prompt, resource or task.
-    #[serde(default)]
-    pub name: Option<LogText>,
-}
-
-impl From<Operation<'_>> for LoggedOperation {
-    fn from(Operation { method, name }: Operation<'_>) -> Self {
-        LoggedOperation { method: LogText::new(method), name: name.map(LogText::new) }
-    }
-}
-
-/// The key of a verified request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct LoggedKey {
-    /// The RFC 7638 thumbprint.
-    pub id: LogText,
-    /// The name in the trust file.
-    #[serde(default)]
-    pub name: Option<LogText>,
-}
-
-impl From<&Verified> for LoggedKey {
-    fn from(verified: &Verified) -> Self {
-        LoggedKey {
-            id: LogText::new(verified.key().as_str()),
-            name: verified.name().map(LogText::new),
-        }
-    }
-}
-
 /// The log line of one request.
 ///
 /// ```
@@ -207,7 +110,7 @@ pub struct LogLine {
     #[serde(deserialize_with = "this_version")]
     version: u8,
     /// When the request arrived.
-    #[serde(serialize_with = "time_out", deserialize_with = "time_in")]
+    #[serde(serialize_with = "coding::time_out", deserialize_with = "coding::time_in")]
     pub time: Timestamp,
     /// The number of the request since the start of the process, counted from 1.
     pub request: u64,
@@ -228,16 +131,20 @@ pub struct LogLine {
     #[serde(default)]
     pub status: Option<LoggedStatus>,
     /// The true refusal code, which only operators see; clients may get a more general one.
-    #[serde(default, serialize_with = "code_out", deserialize_with = "code_in")]
+    #[serde(default, serialize_with = "coding::code_out", deserialize_with = "coding::code_in")]
     pub code: Option<Code>,
     /// The mode that applied to a request that is not verified.
-    #[serde(default, serialize_with = "mode_out", deserialize_with = "mode_in")]
+    #[serde(default, serialize_with = "coding::mode_out", deserialize_with = "coding::mode_in")]
     pub mode: Option<Mode>,
     /// The outcome.
     pub outcome: LoggedOutcome,
     /// The key, of a verified request only.
     #[serde(default)]
     pub key: Option<LoggedKey>,
+    /// The trusted key whose signature is valid, of a refused request only. For example, it is the
+    /// revoked key of a refusal with the code `key_revoked`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<LoggedKey>,
     /// The touch of a security key that joins the signature, of a verified request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch: Option<LoggedTouch>,
@@ -295,6 +202,7 @@ impl LogLine {
             mode: None,
             outcome: LoggedOutcome::Failed,
             key: None,
+            signer: None,
             touch: None,
             touch_fault: None,
             tag: None,
@@ -310,7 +218,7 @@ impl LogLine {
         }
     }
 
-    /// Sets status and code. For a verified request, also sets key and tag.
+    /// Sets status and code. For a verified request, also sets key and tag; for a refused one, the signer.
     pub fn judged(&mut self, status: &Status) {
         self.status = Some(status.into());
         self.code = status.code();
@@ -319,6 +227,7 @@ impl LogLine {
         self.touch = verified.and_then(Verified::touch).map(LoggedTouch::from);
         let fault = status.rejection().and_then(Rejection::touch_fault);
         self.touch_fault = fault.map(|fault| LogText::word(fault.as_str()));
+        self.signer = status.rejection().and_then(LoggedKey::of_refused);
         self.tag = verified.and_then(Verified::tag).map(LogText::new);
         if let Some(ids) = status.rejection().and_then(Rejection::kid_of) {
             let note = format!("keyid is the kid of {ids}; here a key is named by its thumbprint");
@@ -362,38 +271,5 @@ fn this_version<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     match u8::deserialize(from)? {
         VERSION => Ok(VERSION),
         other => Err(serde::de::Error::custom(format_args!("version {other}"))),
-    }
-}
-
-fn time_out<S: Serializer>(time: &Timestamp, into: S) -> Result<S::Ok, S::Error> {
-    into.collect_str(time)
-}
-
-fn time_in<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-    let text = Cow::<'de, str>::deserialize(from)?;
-    Timestamp::parse_rfc3339(&text).map_err(serde::de::Error::custom)
-}
-
-fn code_out<S: Serializer>(code: &Option<Code>, into: S) -> Result<S::Ok, S::Error> {
-    code.map(Code::as_str).serialize(into)
-}
-
-/// Reads a code. A code that this version does not know becomes `None`, so that the rest of the
-/// line still counts.
-fn code_in<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Code>, D::Error> {
-    let word = Option::<Cow<'de, str>>::deserialize(from)?;
-    Ok(word.and_then(|word| Code::ALL.iter().copied().find(|code| code.as_str() == word)))
-}
-
-fn mode_out<S: Serializer>(mode: &Option<Mode>, into: S) -> Result<S::Ok, S::Error> {
-    mode.map(Mode::as_str).serialize(into)
-}
-
-fn mode_in<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mode>, D::Error> {
-    match Option::<Cow<'de, str>>::deserialize(from)?.as_deref() {
-        None => Ok(None),
-        Some("strict") => Ok(Some(Mode::Strict)),
-        Some("permissive") => Ok(Some(Mode::Permissive)),
-        Some(_) => Err(serde::de::Error::custom("no such mode")),
     }
 }

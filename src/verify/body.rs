@@ -60,9 +60,7 @@ impl Verifier {
         let VerifiedHead { head, mut signatures, mut failed, .. } = request;
         let now = self.clock.now();
         // A refusal of the whole request is reported with the claims of its first signature.
-        let whole = |rejection: Rejection| {
-            rejection.after_signature(true).stating(verdict::of(head, &signatures))
-        };
+        let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
 
         // 1. The limit on the body.
         if body.len() > self.max_body {
@@ -92,9 +90,7 @@ impl Verifier {
             }
             failed.extend(open);
         }
-        let whole = |rejection: Rejection| {
-            rejection.after_signature(true).stating(verdict::of(head, &signatures))
-        };
+        let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
 
         // 9. Digest.
         self.judge_digest(head, body).map_err(whole)?;
@@ -131,7 +127,7 @@ impl Verifier {
                 None => not_allowed(operation, &one.entry),
                 Some(late) => late,
             };
-            let rejection = rejection.after_signature(true).stating(verdict::of_one(head, one));
+            let rejection = verdict::refused_one(head, one, rejection);
             failed.push(rejection.with_profile_code(&self.profile));
         }
 
@@ -192,7 +188,7 @@ impl Verifier {
             match coverage::judge(&self.profile, &self.changes, (head, true), signature) {
                 Ok(()) => true,
                 Err(refused) => {
-                    open.push(refused.after_signature(true).stating(verdict::of_one(head, one)));
+                    open.push(verdict::refused_one(head, one, refused));
                     false
                 }
             }

@@ -180,7 +180,7 @@ impl JudgeContext<'_> {
         for entry in by_id.into_iter().chain(by_kid.into_iter().flatten()) {
             match self.judge_entry(entry, params, claims, signature) {
                 Ok(proof) => return Ok((Arc::clone(entry), proof)),
-                Err(r) if r.signature_is_valid() => return Err((r, Some(Arc::clone(entry)))),
+                Err(r) if r.signer().is_some() => return Err((r, Some(Arc::clone(entry)))),
                 Err(r) if furthest.as_ref().is_none_or(|(f, _)| r.step() > f.step()) => {
                     furthest = Some((r, Arc::clone(entry)));
                 }
@@ -243,7 +243,7 @@ impl JudgeContext<'_> {
         // Step 8 runs before step 7 here, because only a client with a valid signature may learn
         // why its key is refused.
         standing::judge(self.profile, entry, claims, self.now)
-            .map_err(|rejection| rejection.after_signature(signature.is_ok()))?;
+            .map_err(|r| if signature.is_ok() { r.signed_by(entry) } else { r })?;
         signature
     }
 

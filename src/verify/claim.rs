@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
+use crate::key::trust::TrustEntry;
 use crate::nonce::{Claim, NonceStore, Retention};
 use crate::profile::Presence;
 
@@ -63,25 +64,38 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<NonceOutcome, VerifyError> {
         let mut seen = NonceOutcome::Unchecked;
-        for NoncePair { key, nonce, until, created } in self.pairs(signatures, now) {
-            let outcome = match &self.replay {
-                ReplayCheck::Unchecked => NonceOutcome::Unchecked,
-                ReplayCheck::WithinRun(run) => {
-                    claim(&**run, now, key, nonce, until).await?;
-                    NonceOutcome::Unchecked
-                }
-                ReplayCheck::LookUp { store, run } => {
-                    claim(&**run, now, key, nonce, until).await?;
-                    look_up(&**store, now, key, nonce, created).await?
-                }
-                ReplayCheck::Claim(store) | ReplayCheck::ClaimOnce(store) => {
-                    let floor = claim(&**store, now, key, nonce, until).await?;
-                    self.judge_floor(created, floor, now)?
-                }
-            };
+        for pair in self.pairs(signatures, now) {
+            let outcome = self.claim_one(&pair, now).await.map_err(|error| match error {
+                VerifyError::Rejected(why) => VerifyError::Rejected(why.signed_by(pair.entry)),
+                other => other,
+            })?;
             seen = worse(seen, outcome);
         }
         Ok(seen)
+    }
+
+    async fn claim_one(
+        &self,
+        pair: &NoncePair<'_>,
+        now: Timestamp,
+    ) -> Result<NonceOutcome, VerifyError> {
+        let NoncePair { entry, nonce, until, created } = *pair;
+        let key = entry.key().id();
+        match &self.replay {
+            ReplayCheck::Unchecked => Ok(NonceOutcome::Unchecked),
+            ReplayCheck::WithinRun(run) => {
+                claim(&**run, now, key, nonce, until).await?;
+                Ok(NonceOutcome::Unchecked)
+            }
+            ReplayCheck::LookUp { store, run } => {
+                claim(&**run, now, key, nonce, until).await?;
+                look_up(&**store, now, key, nonce, created).await
+            }
+            ReplayCheck::Claim(store) | ReplayCheck::ClaimOnce(store) => {
+                let floor = claim(&**store, now, key, nonce, until).await?;
+                self.judge_floor(created, floor, now)
+            }
+        }
     }
 
     /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
@@ -97,7 +111,7 @@ impl Verifier {
         let mut pairs: Vec<NoncePair<'v>> = Vec::with_capacity(1);
         for one in order {
             let Some(new) = self.pair(one, now) else { continue };
-            match pairs.iter_mut().find(|pair| pair.key == new.key && pair.nonce == new.nonce) {
+            match pairs.iter_mut().find(|pair| pair.is_same(&new)) {
                 Some(pair) => {
                     pair.until = pair.until.max(new.until);
                     // `None` is smaller than every time: the time is unknown.
@@ -111,7 +125,7 @@ impl Verifier {
 
     fn pair<'v>(&self, one: &'v VerifiedSignature, now: Timestamp) -> Option<NoncePair<'v>> {
         let (nonce, until) = (one.nonce.as_ref()?, self.until(one, now)?);
-        Some(NoncePair { key: one.entry.key().id(), nonce, until, created: one.created })
+        Some(NoncePair { entry: &one.entry, nonce, until, created: one.created })
     }
 
     /// Returns how long this verifier needs a store to keep nonces. Register it with the store
@@ -170,10 +184,17 @@ impl Verifier {
 
 /// A key and a nonce, which one or more signatures of the request have.
 struct NoncePair<'v> {
-    key: &'v KeyId,
+    entry: &'v TrustEntry,
     nonce: &'v str,
     until: Timestamp,
     created: Option<Timestamp>,
+}
+
+impl NoncePair<'_> {
+    /// Returns true if `other` has the same key and nonce.
+    fn is_same(&self, other: &NoncePair<'_>) -> bool {
+        self.entry.key().id() == other.entry.key().id() && self.nonce == other.nonce
+    }
 }
 
 async fn claim(
@@ -183,9 +204,8 @@ async fn claim(
     nonce: &str,
     until: Timestamp,
 ) -> Result<Timestamp, VerifyError> {
-    let refuse = |code, message: String| {
-        Rejection::new(Step::Nonce, code, message).after_signature(true).with("key", key)
-    };
+    let refuse =
+        |code, message: String| Rejection::new(Step::Nonce, code, message).with("key", key);
     Err(VerifyError::Rejected(match store.claim(now, key, nonce, until).await {
         Ok(Claim::Fresh { floor }) => return Ok(floor),
         Ok(Claim::Replayed { first }) => {

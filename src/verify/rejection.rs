@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::key::KeyId;
+use crate::key::trust::TrustEntry;
 use crate::profile::Profile;
 
 use super::statement::Statement;
@@ -178,7 +180,7 @@ pub struct Rejection {
     code: Code,
     message: String,
     details: Vec<(&'static str, String)>,
-    signature_is_valid: bool,
+    signer: Option<Box<(KeyId, Option<String>)>>,
     /// The name that the profile has for the code.
     profile_code: Option<&'static str>,
     refused_in_every_mode: bool,
@@ -194,7 +196,7 @@ impl Rejection {
             code,
             message,
             details,
-            signature_is_valid: false,
+            signer: None,
             profile_code: None,
             refused_in_every_mode: step == Step::Limits,
             touch_fault: None,
@@ -219,16 +221,12 @@ impl Rejection {
         self
     }
 
-    /// Records whether the signature itself is valid (`is_valid`). Only the sender of a valid
+    /// Records that the signature itself is valid under the key of `entry`. Only the sender of a valid
     /// signature may learn the true code of step 7.
-    pub(super) fn after_signature(mut self, is_valid: bool) -> Self {
-        self.signature_is_valid = is_valid;
+    pub(super) fn signed_by(mut self, entry: &TrustEntry) -> Self {
+        let name = entry.name().map(str::to_owned);
+        self.signer = Some(Box::new((*entry.key().id(), name)));
         self
-    }
-
-    /// Returns true if the signature itself is valid.
-    pub(super) fn signature_is_valid(&self) -> bool {
-        self.signature_is_valid
     }
 
     /// Adds the claims of the signature.
@@ -255,6 +253,13 @@ impl Rejection {
         self.statement.as_deref()
     }
 
+    /// Returns the id and the name of the trusted key under which the signature itself is valid, although the request is
+    /// refused. `None` if no signature was found valid. Only for the operator, because a client must
+    /// not learn the name of a key.
+    pub fn signer(&self) -> Option<(&KeyId, Option<&str>)> {
+        self.signer.as_deref().map(|(id, name)| (id, name.as_deref()))
+    }
+
     /// Returns the step that refused.
     pub fn step(&self) -> Step {
         self.step
@@ -278,7 +283,7 @@ impl Rejection {
     /// the signature itself verified.
     pub fn public_code(&self) -> Code {
         match self.step {
-            Step::Key | Step::Signature if !self.signature_is_valid => Code::KeyUnknown,
+            Step::Key | Step::Signature if self.signer.is_none() => Code::KeyUnknown,
             _ => self.code,
         }
     }

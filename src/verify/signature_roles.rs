@@ -42,7 +42,7 @@ pub(super) fn settle(
             let message = "a security key signs alone only if its trust entry says \"alone\":true";
             let refused = Rejection::new(Step::Allowed, Code::NotAllowed, message)
                 .with("key", one.entry.key().id());
-            failed.push(refused.after_signature(true).stating(verdict::of_one(head, one)));
+            failed.push(verdict::refused_one(head, one, refused));
         }
     }
     // A signature over another one holds only if that one holds by itself, or over one that does.
@@ -70,7 +70,7 @@ pub(super) fn settle(
         if !stays {
             let message = "the signature covers another signature, which does not hold";
             let refused = Rejection::new(Step::Present, Code::SignatureMissing, message);
-            failed.push(refused.after_signature(true).stating(verdict::of_one(head, one)));
+            failed.push(verdict::refused_one(head, one, refused));
         }
         stays
     });

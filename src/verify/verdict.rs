@@ -147,10 +147,8 @@ impl JudgedBody {
     }
 
     fn refused_by_policy(&self, head: &Head<'_>, code: Code, why: impl Into<String>) -> Rejection {
-        Rejection::new(Step::Allowed, code, why)
-            .after_signature(true)
-            .stating(self.statement(head))
-            .with("key", self.key())
+        let why = Rejection::new(Step::Allowed, code, why).with("key", self.key());
+        refused(head, &self.signatures, why)
     }
 
     /// Returns the signatures that are invalid or not authorised, beside an authorised one, each
@@ -174,6 +172,19 @@ impl JudgedBody {
 /// Returns the statements of the first signature of `signatures`.
 pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement {
     signatures.first().map(|one| of_one(head, one)).unwrap_or_default()
+}
+
+/// Returns the refusal of a whole request, with the signer and the claims of its first signature.
+pub(super) fn refused(head: &Head<'_>, all: &[VerifiedSignature], why: Rejection) -> Rejection {
+    match all {
+        [one, ..] => refused_one(head, one, why),
+        [] => why,
+    }
+}
+
+/// Returns the refusal of one valid signature, with its signer and claims.
+pub(super) fn refused_one(head: &Head<'_>, one: &VerifiedSignature, why: Rejection) -> Rejection {
+    why.signed_by(&one.entry).stating(of_one(head, one))
 }
 
 /// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated

@@ -37,6 +37,7 @@ mod servers;
 #[cfg(target_os = "linux")]
 mod service;
 mod sessions;
+mod signers;
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
 mod stalls;

@@ -225,7 +225,7 @@ impl TestGateway {
 
     /// Returns the log lines, as soon as there are `count` of them.
     pub(crate) async fn lines(&self, count: usize) -> Vec<LogLine> {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let lines = self.lines.lock().unwrap().clone();
             if lines.len() >= count {
                 return lines;

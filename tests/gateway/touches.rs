@@ -119,6 +119,9 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         assert_eq!(lines[3].code.map(|code| code.as_str()), Some("touch_required"));
         assert!(lines[3].hint.as_ref().unwrap().as_str().contains("connect --touch"));
         assert!(lines[3].touch.is_none() && lines[3].key.is_none());
+        // The line of a refusal names the key only if its signature is valid.
+        let signer = |n: usize| Some(lines[n].signer.as_ref()?.name.as_ref()?.as_str().to_owned());
+        assert_eq!([3, 4, 5].map(signer), [Some("alice".into()), Some("bob".into()), None]);
         let fault = |n: usize| lines[n].touch_fault.as_ref().map(|word| word.as_str());
         assert_eq!([0, 2, 3, 4, 5].map(fault), [None, None, Some("absent"), Some("not_for"), None]);
         let text = gateway.metrics.text(mcpid::clock::Timestamp::default());
