@@ -207,8 +207,16 @@ def main() -> int:
     passed = failed = 0
 
     def purged(_: Path) -> None:
-        """Purging leaves the machine as it was."""
-        run("dpkg", "--purge", "mcpid")
+        """Purging leaves the machine as it was, but for a user that still has a process, and says how to go on."""
+        running = subprocess.Popen(["sleep", "600"], user="mcpid", group="mcpid", extra_groups=[])
+        try:
+            said = run("dpkg", "--purge", "mcpid")
+            assert "the user mcpid is left; when its processes have ended: userdel mcpid" in said, said
+            assert run("dpkg-query", "--show", "--showformat=${db:Status-Status}", "mcpid", code=None) != "installed"
+        finally:
+            running.kill()
+            running.wait()
+        run("userdel", "mcpid")
         now = files()
         assert now == before, {path for path in set(now) ^ set(before)} or "modes differ"
         assert accounts() == users, [new ^ old for new, old in zip(accounts(), users)]
