@@ -1,5 +1,6 @@
-//! Moves old files of entries out of a log, packed. The hashes of their entries stay in the log, so
-//! that appending and proofs of inclusion and consistency still work.
+//! Moves old files of an audit log into an archive folder, compressed with gzip. Each file holds a
+//! range of log entries. The hashes of their entries stay in the log, so that appending and proofs
+//! of inclusion and consistency still work.
 //!
 //! A file is copied, forced to the disk, read back and compared with the tree. Then a signed note
 //! replaces the file in the log, and only then the file is removed. If a process ends between two
@@ -52,15 +53,15 @@ pub struct ArchiveError {
     /// The files that were moved before the error. They are complete; a second call continues with
     /// the next file.
     pub moved: Archived,
-    /// The reason why nothing more is moved.
+    /// The reason why no further file is moved.
     pub source: LogError,
 }
 
-/// The data of a complete file of entries that archiving needs.
+/// What archiving needs to know about a file of entries to which the writer adds nothing more.
 struct Sealed {
     /// The time of the last entry in the file.
     last: Timestamp,
-    /// The number of logs before this one, if the first entry states it.
+    /// The number of logs before this one in the chain of logs, if the first entry states it.
     predecessors: u64,
 }
 
@@ -81,7 +82,7 @@ pub fn archive(folder: &Folder, before: Timestamp, to: &Path) -> Result<Archived
     }
 }
 
-/// Moves the files, and counts each in `moved` once it is complete.
+/// Moves the files, and adds each one to the counts in `moved` once its move is complete.
 fn move_files(
     folder: &Folder,
     before: Timestamp,
@@ -99,8 +100,8 @@ fn move_files(
     let places = places(folder, &key)?;
     for pair in places.windows(2) {
         let [(first, path), (next, _)] = pair else { break };
-        // Files from here on are not moved: no checkpoint covers their last entry, or the writer
-        // still needs them to find the position of the next entry.
+        // This file and all later ones are not moved: no checkpoint covers their last entry, or the
+        // writer still needs them to find the position of the next entry.
         if *next >= checkpoint.size {
             break;
         }
@@ -130,9 +131,9 @@ fn move_files(
     Ok(())
 }
 
-/// Returns the key of the log to which the archive in `to` belongs, as its key file says, or `None`
-/// if it has no key file. The key is not authenticated: it only prevents mixing the archives of two
-/// logs.
+/// Returns the key of the log to which the archive in `to` belongs, as the file of the public key
+/// in `to` says, or `None` if there is no such file. The key is not authenticated: it only prevents
+/// mixing the archives of two logs.
 ///
 /// # Errors
 /// [`LogError::KeyUnfit`] if the file does not hold a key.
@@ -153,8 +154,8 @@ fn make_folder(to: &Path, folder: &Folder, key: &NoteKey) -> Result<(), LogError
     let missing = to.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<_> = missing.collect();
     builder.create(to).map_err(wrong)?;
-    // After the move, the archive is the only place of the entries, so the names of all new folders
-    // must be on the disk.
+    // After the move, the entries exist only in the archive. So the names of all new folders must
+    // be on the disk before the originals are removed.
     for made in missing {
         files::sync_folder(file_io::folder_of(made))?;
     }
@@ -255,8 +256,8 @@ pub(super) fn write_packed(
     buffer.flush()
 }
 
-/// Checks that a file holds the entries up to `next`, that each is under the log's checkpoint, and
-/// that the stored hashes are the hashes of these entries.
+/// Checks that a file holds the entries up to `next`, that the log's checkpoint covers each of
+/// them, and that the stored hashes are the hashes of these entries.
 fn check(
     file: &EntryFile,
     next: u64,

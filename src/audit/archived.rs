@@ -60,7 +60,8 @@ pub(super) fn entry_files(folder: &Folder) -> Result<Vec<EntryFile>, LogError> {
     Ok(all.into_values().collect())
 }
 
-/// The note that a file of entries was archived.
+/// The signed text that takes the place of a file of entries in the log's folder after the file was
+/// archived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArchiveNote {
     /// The number of the first archived entry.
@@ -86,7 +87,7 @@ impl ArchiveNote {
     /// `key`.
     ///
     /// # Errors
-    /// The fault, worded to follow "its note".
+    /// A text that says what is wrong, to be printed after the words "its note".
     pub(super) fn read(bytes: &[u8], first: u64, key: &NoteKey) -> Result<Self, String> {
         let note = Note::parse(bytes).map_err(|e| format!("is {e}"))?;
         let form = || "cannot be read".to_owned();
@@ -95,7 +96,7 @@ impl ArchiveNote {
             return Err("is not signed by the key of the log".to_owned());
         }
         let number = |text: &str| {
-            // A number is accepted only in the form that this program writes.
+            // Only the spelling that this program writes is accepted: no sign and no leading zeros.
             text.parse::<u64>().ok().filter(|number| number.to_string() == text)
         };
         let kind = lines.next();
@@ -124,8 +125,9 @@ pub(super) fn note_at(path: &Path, first: u64, key: &NoteKey) -> Result<ArchiveN
     ArchiveNote::read(&bytes.unwrap_or_default(), first, key)
 }
 
-/// Returns the archived entries whose archive was not given, as the notes in the folder say. The
-/// notes' signatures are verified only by an audit of the whole log.
+/// Returns the ranges of archived entries whose archive folder the caller did not name. The ranges
+/// come from the notes in the log's folder. The notes' signatures are verified only by an audit of
+/// the whole log.
 ///
 /// # Errors
 /// [`LogError`] if the folder cannot be read.
@@ -142,7 +144,7 @@ pub(super) fn not_given(folder: &Folder) -> Result<Vec<Range<u64>>, LogError> {
 }
 
 impl Folder {
-    /// Returns the number of archived entries whose archive was not given.
+    /// Returns the number of archived entries whose archive folder the caller did not name.
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
@@ -150,7 +152,7 @@ impl Folder {
         Ok(not_given(self)?.iter().map(|range| range.end - range.start).sum())
     }
 
-    /// Returns true if entry `n` is archived and its archive was not given.
+    /// Returns true if entry `n` was moved to an archive that the caller did not name.
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.

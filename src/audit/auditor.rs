@@ -1,5 +1,6 @@
-//! The audit of all entries in order: it checks the tree, the checkpoints, the times and the
-//! nonces. If an entry does not fit, it names the kind of change.
+//! The audit of a whole log: takes all entries in order, and checks them against the hash tree, the
+//! checkpoints, the times and the nonces of earlier entries. If an entry does not fit, it finds out
+//! whether that entry was changed, inserted, removed or swapped.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -43,10 +44,11 @@ pub struct Auditor {
     checkpoints: Checkpoints,
     /// The number of the first entry of each file that existed when the audit began.
     files: Vec<u64>,
-    /// Archived files whose archive was not given. Maps the number of the first entry of a file to
-    /// the number of its last entry plus 1.
+    /// Archived files that the auditor does not have, because their archive folder was not named.
+    /// Maps the number of the first entry of a file to the number of its last entry plus 1.
     archived: BTreeMap<u64, u64>,
-    /// The ranges of archived entries that were skipped, because their archive was not given.
+    /// The ranges of archived entries that were skipped, because the auditor does not have their
+    /// archive.
     not_given: Vec<Range<u64>>,
     /// The stored hashes of the tree.
     nodes: Option<TreeFile>,
@@ -58,21 +60,22 @@ pub struct Auditor {
     allow_erased: bool,
     all: bool,
     wants_quorum: bool,
-    /// Set after a finding that displaces entries: the hashes and checkpoints of later entries then
-    /// prove nothing.
+    /// Set after an entry was found inserted or removed: all later entries then have other
+    /// positions, so their hashes and checkpoints prove nothing.
     displaced: bool,
-    /// The position in the log: how many entries were taken or skipped so far.
+    /// The number of entries that were audited or skipped so far.
     position: u64,
     /// The number that the next entry has to state. It differs from `position` after an inserted or
     /// removed entry.
     next_number: u64,
-    /// An entry that did not fit. The number of the entry after it decides whether it was changed,
-    /// inserted or swapped.
+    /// An entry whose own number does not fit its position. The number of the entry after it
+    /// decides whether it was changed, inserted or swapped.
     suspect: Option<SuspectEntry>,
     /// The first entry whose hash differs from the stored one. The next checkpoint decides whether
     /// the entry or the stored hash was changed.
     hash_mismatch: Option<u64>,
-    /// The number of entries under the last checkpoint whose root matched the entries.
+    /// The number of entries that the last matching checkpoint covers. A checkpoint matches if its
+    /// root hash is the root of these entries.
     matched_size: u64,
     report: Report,
 }
@@ -91,8 +94,8 @@ impl Auditor {
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
     pub fn new(folder: &Folder, inputs: &AuditorInputs) -> Result<Self, LogError> {
-        // The number of hashes is read before the first entry: a writer stores hashes after their
-        // entries.
+        // The number of stored hashes is read before the first entry, because a writer may be
+        // appending, and it stores each hash after its entry.
         let leaves = || TreeFile::open(folder).and_then(|tree| tree.leaves()).unwrap_or(0);
         let stored_at_start = leaves();
         let mut findings = Vec::new();
@@ -144,7 +147,7 @@ impl Auditor {
         Ok(auditor)
     }
 
-    /// Adds the nonces that the previous log has used up.
+    /// Adds the nonces that were used in the previous log, so that a replay in this log is found.
     #[must_use]
     pub fn with_earlier_nonces(mut self, before: UsedNonces) -> Self {
         self.nonces = before.0;
@@ -249,7 +252,7 @@ impl Auditor {
         }
     }
 
-    /// Applies an entry that records an erasure.
+    /// Applies an entry that records the erasure of an earlier entry.
     fn apply_erasures(
         &mut self,
         (n, time, leaf): (u64, Timestamp, Hash),
@@ -276,8 +279,9 @@ impl Auditor {
         }
     }
 
-    /// Adds a leaf to the tree, and compares the new hashes with the stored ones. `is_read` means
-    /// that `leaf` itself was read from the stored hashes.
+    /// Adds a leaf hash to the tree, and compares the new hashes of the tree with the stored ones.
+    /// `is_read` means that `leaf` itself was read from the stored hashes, because its entry is
+    /// archived.
     fn add_leaf(&mut self, leaf: Hash, place: u64, is_read: bool) {
         let (stored, mut same, mut first) = (&mut self.stored, true, true);
         let mut missing = false;
@@ -300,7 +304,8 @@ impl Auditor {
         }
     }
 
-    /// Compares the tree with all checkpoints of its present size.
+    /// Compares the root of the tree with all checkpoints that cover as many entries as the tree
+    /// has now.
     fn compare_checkpoints(&mut self) {
         let size = self.frontier.size();
         let mut faults = Vec::new();

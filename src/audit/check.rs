@@ -29,15 +29,16 @@ pub struct CheckedEvidence {
     pub log_key: NoteKey,
     /// Whether the reader pinned `log_key`.
     pub pinned: bool,
-    /// Whether the reader kept the checkpoint, or a pinned witness cosigned it.
+    /// Whether to report all findings, and not to stop at the first one.
     pub anchored: bool,
     /// The time at which a pinned witness cosigned the checkpoint.
     pub witnessed: Option<Timestamp>,
-    /// Which parts of the request could be verified again, and why others could not.
+    /// Which parts of the request could be verified again, and why other parts could not.
     pub judged: JudgedEntry,
     /// The time at which the request was judged; `None` if it could not be verified again.
     pub asked: Option<Timestamp>,
-    /// Seconds by which the times of the log were ahead of its clock.
+    /// Seconds by which the times in the log's entries are ahead of the clock of the machine,
+    /// because that clock was set back.
     pub offset: i64,
     /// True if the log's clock had not stepped (`offset` is 0) and the time of the entry is close
     /// to the time of its request. Otherwise both times are uncertain;
@@ -115,7 +116,7 @@ pub fn check(
     Ok(checked)
 }
 
-/// Returns the version that a file names. Its other members are not parsed.
+/// Returns the version of the file format that the file names. Its other members are not parsed.
 fn version(bytes: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct AnyVersion {
@@ -181,8 +182,9 @@ fn check_proof(
     Ok(())
 }
 
-/// Checks the clock entry in an evidence file: it must come before entry `n` and be under the same
-/// checkpoint. Returns the offset that it states, in seconds.
+/// Checks the entry about the log's clock that an evidence file contains: it must come before entry
+/// `n`, and the same checkpoint must cover both. Returns the offset between entry times and clock
+/// that it states, in seconds.
 fn clock_entry(clock: &ClockEntry, n: u64, checkpoint: &Checkpoint) -> Result<i64, String> {
     let line = decode(&clock.entry).map_err(|e| e.to_string())?;
     let proof = hashes(&clock.proof).map_err(|e| e.to_string())?;

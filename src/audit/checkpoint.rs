@@ -10,7 +10,7 @@ use super::note::{Note, NoteKey};
 use super::tree::Hash;
 use crate::key::{Sign, SignError};
 
-/// What a log states about its size and root at one moment.
+/// The number of entries of a log and the root hash of its tree, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The log's name, which is also the name of its key.
@@ -48,8 +48,8 @@ impl Checkpoint {
     /// Parses the text of a note. The signatures are not verified.
     ///
     /// # Errors
-    /// [`CheckpointError::Form`] if the text has another form. Lines after the third are
-    /// extensions, which are ignored.
+    /// [`CheckpointError::Form`] if the text has another form. Lines after the third are extensions
+    /// of the format, and are ignored.
     pub fn of(note: &Note) -> Result<Self, CheckpointError> {
         let form = CheckpointError::Form;
         let mut lines = note.text().lines();

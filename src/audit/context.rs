@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 /// correction by the clock entries of the log.
 pub const CLOCK_LEEWAY: i64 = 300;
 
-/// What the entries so far state about the log.
+/// What the entries read so far state about the log.
 #[derive(Debug)]
 pub(super) struct Context {
     version: Version,
@@ -26,15 +26,15 @@ impl Context {
         Context { version: Version::First, offset: 0, rules: None, link: LogLink::default() }
     }
 
-    /// Skips entries that were not read. The clock offset and the rules are unknown afterwards,
-    /// until the next entry that states them. Each file of entries begins with the clock offset if
-    /// there is one.
+    /// Skips archived entries that were not read. The clock offset and the rules are unknown
+    /// afterwards, until the next entry that states them. Each file of entries begins with the
+    /// clock offset if there is one.
     pub(super) fn skip_archived(&mut self) {
         (self.offset, self.rules) = (0, None);
     }
 
-    /// Applies an entry to this state, and checks it against the entries before. Returns true if
-    /// the time of the entry is certain.
+    /// Updates this state with an entry, and checks the entry against the entries before it.
+    /// Returns true if the time of the entry is certain.
     pub(super) fn apply_entry(
         &mut self,
         n: u64,
@@ -79,7 +79,8 @@ impl Context {
             }
             Notice::Closed(successor) => self.link.successor = Some(successor),
             Notice::Erased(_) => {}
-            // If entry 0 was erased, it may have been the entry that names the previous log.
+            // If the erased entry is the first of the log, it may have been the entry that named
+            // the previous log.
             Notice::Tombstone => self.link.first_unknown |= n == 0,
         }
         Ok(true)

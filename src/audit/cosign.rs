@@ -95,7 +95,8 @@ struct WitnessStateJson {
     logs: BTreeMap<String, CosignedTree>,
 }
 
-/// The last signed size and root of one log.
+/// The number of entries and the root hash in the last checkpoint that the witness signed for one
+/// log.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CosignedTree {

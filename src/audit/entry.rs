@@ -60,7 +60,8 @@ pub enum Event<'a> {
     Request(Box<Request<'a>>),
     /// Counts of requests that have no entry of their own.
     Dropped(RefusalCounts),
-    /// The clock of the writer stepped back. The times of later entries are ahead of this clock.
+    /// The clock of the machine was set back. Times of entries must not go back, so the times of
+    /// later entries are ahead of this clock.
     Clock(ClockStep),
     /// The rules by which later requests are verified.
     Rules(Rules),
@@ -75,7 +76,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Returns the value of the member `event`.
+    /// Returns the value of the entry's JSON member `event`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Event::Request(_) => "request",
@@ -90,8 +91,8 @@ impl Event<'_> {
     }
 }
 
-/// The offset between the times of entries and the clock. If the clock steps back, the times of
-/// entries still do not go back.
+/// The offset between the times of entries and the clock of the machine. If the clock is set back,
+/// the times of entries still do not go back.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
@@ -130,7 +131,7 @@ pub struct Request<'a> {
     pub verdict: Verdict,
     /// The step at which the request was refused.
     pub step: Option<u8>,
-    /// The code of the refusal.
+    /// The code of the refusal, such as `expired`.
     pub code: Option<String>,
     /// The rules by which the request was verified.
     pub rules: Option<Rules>,
@@ -182,7 +183,7 @@ pub struct Mcp {
     pub name: Option<String>,
 }
 
-/// A signature as an entry records it.
+/// A signature of the request, as an entry records it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a signature")]
 #[non_exhaustive]
@@ -193,7 +194,8 @@ pub struct Signature<'a> {
     /// The key as JSON, as a trust file would list it.
     #[serde(borrow)]
     pub key: &'a RawValue,
-    /// The signature base as a JSON string, unless it covers data that the log must not keep.
+    /// The signature base (RFC 9421 section 2.5) as a JSON string. Absent if it contains data that
+    /// the log must not keep.
     #[serde(default, borrow)]
     pub base: Option<&'a RawValue>,
     /// The SHA-256 of the signature base in base64, if the base is not kept.
@@ -258,7 +260,7 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
         FIRST_VERSION => Version::First,
         other => return Err(EntryError::Version(other.chars().take(64).collect())),
     };
-    // A time is accepted only in the form that this program writes.
+    // A time is accepted only in the spelling that this program writes.
     let time = match Timestamp::parse_own(json.time.as_bytes()) {
         Some(time) => time,
         None => Timestamp::parse_rfc3339(&json.time)
@@ -337,7 +339,7 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
 /// assert_eq!(entry::leaf(line), tree::leaf(line));
 /// ```
 pub fn leaf(line: &[u8]) -> Hash {
-    // Hardly any line is a tombstone, so the line is parsed only if its beginning says so.
+    // Tombstones are rare, so the line is parsed only if its beginning names the event `tombstone`.
     if is_about(line, "tombstone")
         && let Ok(Entry { event: Event::Tombstone(tombstone), .. }) = parse(line)
     {
@@ -354,8 +356,8 @@ pub(super) fn is_about(line: &[u8], event: &str) -> bool {
     front.windows(member.len()).any(|part| part == member.as_bytes())
 }
 
-/// Parses only the number and time of an entry. Both are at its beginning, and have one valid
-/// spelling.
+/// Parses only the number and time of an entry, which stand at the beginning of the line. Both have
+/// exactly one valid spelling.
 pub(super) fn stamp(line: &[u8]) -> Option<(u64, Timestamp)> {
     let text = std::str::from_utf8(line).ok().filter(|text| text.ends_with('}'))?;
     let rest = text.strip_prefix("{\"mcpid\":\"")?;

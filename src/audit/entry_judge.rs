@@ -56,7 +56,7 @@ pub struct AuditorTrust {
 }
 
 impl AuditorTrust {
-    /// Trusts no key, so that no entry can be good.
+    /// Trusts no key. Every entry is then unjudged, because no signer is known.
     pub fn of_the_log() -> Self {
         AuditorTrust::default()
     }
@@ -143,7 +143,9 @@ impl EntryJudge {
             Event::Closed(closed) => Notice::Closed(closed.successor.clone()),
             Event::Erased(erasure) => Notice::Erased(erasure.clone()),
             Event::Tombstone(tombstone) => {
-                // No checkpoint covers a tombstone, so only its one valid spelling is accepted.
+                // The tree keeps the hash of the erased entry, not of the tombstone. So nothing
+                // would reveal a change to the tombstone, and only its one valid spelling is
+                // accepted.
                 looked.leaf = tombstone.leaf;
                 if tombstone.line(entry.n, entry.time).split_last() != Some((&b'\n', line)) {
                     return Err("its tombstone is not as one is written".to_owned());
@@ -155,9 +157,9 @@ impl EntryJudge {
         Ok(())
     }
 
-    /// Judges a request again, with the clock at the time when it was first judged. Returns that
-    /// time too. `elsewhere` is the body of the request, if the auditor has it and the log does
-    /// not.
+    /// Judges a recorded request again, with the clock set to the time when the server judged it.
+    /// Returns that time too. `elsewhere` is the body of the request, if the auditor has it and the
+    /// log does not.
     pub(super) fn request(
         &mut self,
         request: &Request<'_>,
@@ -203,7 +205,8 @@ impl EntryJudge {
                 let until = verifier.retention().until(one.created?).unix();
                 Some(NonceUse { id, until, at: time.unix() })
             }));
-            // Two signatures of one key may share a nonce, which a verifier claims once.
+            // Two signatures by one key may have the same nonce. A verifier claims this nonce once,
+            // so it counts once here.
             nonces.sort_by_key(|one| one.id);
             nonces.dedup_by_key(|one| one.id);
         }
@@ -251,7 +254,8 @@ impl EntryJudge {
             }
             _ => None,
         };
-        // A signature that cannot be verified again may have authorised the request.
+        // A signature that cannot be verified again may be the one for which the server accepted
+        // the request. Then the failure of another signature is no contradiction.
         let found = found.filter(|found| {
             let of_another = |no: &Rejection| {
                 !matches!(no.step(), Step::Digest | Step::Mcp)
@@ -290,8 +294,8 @@ impl EntryJudge {
                     }
                     return Ok(JudgedSignature::unseen(id, &told.label, params));
                 }
-                // `judge_kept` has checked that the valid signatures have the same labels as the
-                // recorded signatures with a base.
+                // `judge_kept` has already compared the labels of the valid signatures with the
+                // recorded ones, so the label is found.
                 let one = verified_head.signatures().find(|one| one.label == told.label);
                 let one = one.ok_or("a signature does not hold")?;
                 let covered = rules::CoveredNames::of_base(one.base);
@@ -320,8 +324,8 @@ impl EntryJudge {
             .collect()
     }
 
-    /// Selects the signature on which the verdict about the entry rests: its key is one that the
-    /// auditor trusts and was valid then, and it covers the whole request.
+    /// Selects the signature that supports the verdict on the entry best: its key is one that the
+    /// auditor trusts and was valid then, and the signature covers the whole request.
     fn stand(
         &self,
         request: &Request<'_>,
@@ -329,7 +333,7 @@ impl EntryJudge {
         judged: &mut JudgedEntry,
     ) {
         let operation = facts::operation(request);
-        // A signer's own entry is checked against its signature only.
+        // An entry that a client wrote about its own request is checked only against its signature.
         let demanded = rules::demanded(request.rules.as_ref(), &self.trust.rules);
         let purpose = demanded.key_purpose.filter(|_| request.verdict != Verdict::Signed);
         let known = |one: &JudgedSignature<'_>| {
@@ -340,11 +344,13 @@ impl EntryJudge {
             status.not_alone = touch::misused(registry, one);
             Some(status)
         };
-        // A touch, or another signature over a signature, never names the request.
+        // The signer of a request is never a touch of a security key, or a signature that covers
+        // another signature.
         let signers = signed.iter().enumerate().filter(|(_, one)| one.is_of_signer());
         let all = signers.map(|(place, one)| (place, one, known(one)));
-        // Prefers, in this order: a key in the auditor's trust files; a key that was valid at that
-        // time; a verified base; full coverage. Among equal signatures, the first one is taken.
+        // Preferred are, in this order: a key in the auditor's trust files; a key that was valid at
+        // that time; a verified base; full coverage. Among equal signatures, the first one is
+        // taken.
         let best = all.min_by_key(|(_, one, known)| {
             let then = known
                 .as_ref()
@@ -376,14 +382,15 @@ impl EntryJudge {
         (judged.vouching, judged.known) = (Some(place), known);
     }
 
-    /// Returns the context in which the touches of an entry are judged.
+    /// Returns what is needed to judge the touches of security keys in an entry.
     fn touches<'r>(&'r self, request: &'r Request<'_>, time: Timestamp) -> TouchContext<'r> {
         let registry = self.trust.registry.as_deref();
         TouchContext { registry, operation: facts::operation(request), time }
     }
 }
 
-/// Returns how the body of an entry is to be parsed: as a request to the endpoint or otherwise.
+/// Returns how the body of a request is to be parsed: as MCP if the request was sent to the
+/// endpoint, or not.
 fn scope(request: &Request<'_>) -> Scope {
     match request.verdict {
         Verdict::Signed => Scope::Anywhere,

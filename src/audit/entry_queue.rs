@@ -10,7 +10,7 @@ use crate::work_queue::{Gather, QueueError, QueueLimits, Waiting, Work, WorkQueu
 
 pub(super) type EntryQueue = WorkQueue<EntryWork>;
 
-/// Returns an empty queue whose entries may wait for `budget`.
+/// Returns an empty queue. An entry may wait in it for `budget` before it counts as lost.
 pub(super) fn new(budget: Duration) -> EntryQueue {
     let limits = QueueLimits {
         budget,
@@ -18,8 +18,8 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
         waiting_bytes: 256 * 1024 * 1024,
         batch: 1_024,
         batch_bytes: 8 * 1024 * 1024,
-        // Waking the waiting requests costs more than writing their entries, so the worker waits a
-        // little for more entries.
+        // Waking the waiting requests costs more time than writing their entries, so the worker
+        // waits a little for more entries.
         gather: Some(Gather { time: Duration::from_millis(4), most: 32, probe: 16 }),
     };
     WorkQueue::new(EntryWork::default(), limits)
@@ -28,8 +28,8 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
 /// An entry that waits to be written.
 pub(super) struct EntryTask {
     pub(super) record: Record,
-    /// The counter to increment if this entry is lost. Present only if no request waits for the
-    /// entry.
+    /// The counter that is incremented if this entry is lost. Present only if no request waits for
+    /// the entry.
     gaps: Option<Arc<AtomicU64>>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct EntryTask {
 pub(super) struct EntryWork {
     /// Number of entries that were not written, or not in time.
     failed: AtomicU64,
-    /// Why the last entry was not written; `None` after a later success.
+    /// The error of the last write; `None` after a write that succeeded.
     trouble: Mutex<Option<LogError>>,
 }
 
@@ -78,12 +78,12 @@ impl EntryWork {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Returns why entries cannot be written at present.
+    /// Returns the error for which entries cannot be written at present.
     pub(super) fn trouble(&self) -> Option<LogError> {
         lock(&self.trouble).clone()
     }
 
-    /// Records whether entries can be written.
+    /// Records the result of a write: whether entries can be written at present.
     pub(super) fn set_trouble(&self, outcome: Result<(), LogError>) {
         *lock(&self.trouble) = outcome.err();
     }
@@ -97,7 +97,8 @@ impl EntryWork {
     }
 }
 
-/// Queues an entry. The answer is its number, once it is written.
+/// Queues an entry of a request that waits for it. The result is the number of the entry, once it
+/// is written.
 pub(super) fn put(queue: &EntryQueue, record: Record) -> Result<Waiting<'_, EntryWork>, LogError> {
     checked(queue, &record)?;
     accepted(queue, queue.put(EntryTask { record, gaps: None }))

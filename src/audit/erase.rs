@@ -1,8 +1,9 @@
 //! Erases one entry, for example after a court order.
 //!
-//! First the log gets a new entry, under a checkpoint, that records the erasure. Then a tombstone
-//! replaces the erased entry, in the log's folder or in an archive. If a process ends between these
-//! two steps, a second call of [`erase`] completes the erasure.
+//! First, an entry that records the erasure is appended to the log and covered by a checkpoint.
+//! Then a tombstone, a line with the hash of the erased entry, replaces that entry, in the log's
+//! folder or in an archive. If a process ends between these two steps, a second call of [`erase`]
+//! completes the erasure.
 
 use std::sync::Arc;
 
@@ -28,11 +29,12 @@ pub struct ErasedEntry {
     pub n: u64,
     /// The number of the entry that records the erasure.
     pub recorded_in: u64,
-    /// The number of files in which a tombstone replaced the entry.
+    /// The number of files in which the entry was replaced: its file, and a packed copy if there is
+    /// one.
     pub files: u64,
     /// The reason in the entry that records the erasure. If an earlier call wrote that entry and
-    /// was then interrupted, this is the reason of the earlier call: the entry is under a
-    /// checkpoint and cannot change.
+    /// was then interrupted, this is the reason of the earlier call: a checkpoint covers the entry,
+    /// so it cannot change.
     pub reason: String,
 }
 
@@ -49,8 +51,8 @@ pub enum EraseError {
     /// There is no such entry.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
-    /// The entry is not about a request. Entries about the log itself contain no personal data, and
-    /// the log cannot be read without them.
+    /// The entry is not about a request. Entries about the log itself cannot be erased: they
+    /// contain no personal data, and the log cannot be read without them.
     #[error("entry {n} is not about a request but about {event:?}: only requests can be erased")]
     NoRequest {
         /// The number of the entry.
@@ -68,12 +70,11 @@ pub enum EraseError {
     },
 }
 
-/// Erases entry `n` for `reason`, in the log's folder and in the archives that were given with the
-/// log.
+/// Erases entry `n` for `reason`, in the log's folder and in the archives that `folder` names.
 ///
 /// # Errors
 /// [`EraseError`]. In particular: [`LogError::Locked`] while another process writes the log;
-/// [`LogError::Archived`] if the entry or a later one is in an archive that was not given;
+/// [`LogError::Archived`] if the entry or a later one is in an archive that `folder` does not name;
 /// [`LogError::Followed`] if the log is closed, because no entry can record an erasure then.
 pub fn erase(
     folder: &Folder,
@@ -89,15 +90,15 @@ pub fn erase(
         return Err(EraseError::NoEntry(n));
     }
     writer.checkpoint()?;
-    // The entry may have been erased before. Any later file can have the record of that erasure, so
-    // all later files are needed.
+    // The entry may have been erased before. The entry that records this can be in any later file,
+    // so all later files must be readable.
     if let Some(not_given) = archived::not_given(folder)?.iter().find(|range| range.end > n) {
         return Err(LogError::Archived(not_given.start.max(n)).into());
     }
     let changed = |why: String| LogError::changed(folder.path(), why);
     let copies = copies(folder, n)?;
-    // If archiving was interrupted after it wrote its note, an archive that was not given may have
-    // a packed copy of the entry. Then the entry is not erased.
+    // If archiving was interrupted after it wrote its note, a packed copy of the entry may exist in
+    // an archive that was not named. Then the entry is not erased, because the copy would remain.
     let first = copies.first().map(|copy| copy.first);
     let is_archived = folder.stubs()?.iter().any(|(start, _)| Some(*start) == first);
     if is_archived && copies.iter().all(|copy| !copy.packed) {
@@ -155,7 +156,7 @@ pub fn erase(
     Ok(ErasedEntry { n, recorded_in, files, reason: erasure.reason })
 }
 
-/// Lists the files that hold entry `n`: one file, or also a packed copy if archiving was
+/// Lists the files that contain entry `n`: its file, and also a packed copy if archiving was
 /// interrupted.
 fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     let files = archived::entry_files(folder)?;
@@ -173,8 +174,8 @@ fn copies(folder: &Folder, n: u64) -> Result<Vec<EntryFile>, LogError> {
     Ok(copies)
 }
 
-/// Checks that the line of entry `n`, with the leaf hash `leaf`, is the one under the latest
-/// checkpoint. A line that was changed is evidence of tampering, and is not erased.
+/// Checks that the line of entry `n`, with the leaf hash `leaf`, is the one that the latest
+/// checkpoint covers. A line that was changed is evidence of tampering, and is not erased.
 fn check(
     folder: &Folder,
     n: u64,
@@ -192,7 +193,7 @@ fn check(
     }
 }
 
-/// Writes a file of entries again, with a tombstone in place of the erased entry.
+/// Writes a file of entries anew, with a tombstone in place of the erased entry.
 fn write_tombstone(file: &EntryFile, erasure: &Erasure) -> Result<(), LogError> {
     let wrong = |e| LogError::io("write", &file.path, e);
     let mut read = Ok(());

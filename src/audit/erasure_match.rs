@@ -1,5 +1,5 @@
-//! Matches tombstones with the entries that record an erasure: a tombstone is valid only with such
-//! an entry, and such an entry only with its tombstone.
+//! Matches tombstones (lines that replace erased entries) with the entries that record an erasure.
+//! Each is valid only together with the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -57,31 +57,31 @@ pub struct ReportedErasure {
     pub seen: bool,
 }
 
-/// The erasures in the entries so far.
+/// The erasures found in the entries that were read so far.
 #[derive(Debug, Default)]
 pub(super) struct ErasureMatcher {
-    /// Tombstones for which no record was found yet: time and leaf hash of the erased entry, by its
-    /// number.
+    /// Tombstones for which no entry that records the erasure was found yet. Maps the number of the
+    /// erased entry to its time and leaf hash.
     unmatched: BTreeMap<u64, (Timestamp, Hash)>,
-    /// Erased entries for which a record was found.
+    /// Numbers of the erased entries for which an entry that records the erasure was found.
     recorded: BTreeSet<u64>,
-    /// Erased entries with both tombstone and record, and the number of the entry that records the
-    /// erasure.
+    /// Erased entries with both a tombstone and an entry that records the erasure. Maps the number
+    /// of the first to the number of the second.
     matched: BTreeMap<u64, u64>,
-    /// The first erasures, in the order of the entries that record them.
+    /// The first erasures, at most [`MOST_LISTED`], in the order of the entries that record them.
     listed: Vec<ReportedErasure>,
 }
 
 impl ErasureMatcher {
-    /// Adds the tombstone of entry `n`.
+    /// Adds the tombstone that replaces entry `n`.
     pub(super) fn add_tombstone(&mut self, n: u64, time: Timestamp, leaf: Hash) {
         self.unmatched.insert(n, (time, leaf));
     }
 
     /// Adds the erasure that entry `recorded_in` records at the time `recorded_at`. `stored` is the
     /// leaf hash of the erased entry in the file of hashes. `not_given` are the archived entries
-    /// whose archive was not given. Returns true if a tombstone replaces the erased entry, or if
-    /// the erased entry is in such an archive.
+    /// that the auditor does not have. Returns true if a tombstone replaces the erased entry, or if
+    /// the erased entry is among `not_given`.
     pub(super) fn add_record(
         &mut self,
         (recorded_in, recorded_at): (u64, Timestamp),
@@ -146,14 +146,15 @@ impl ErasureMatcher {
         self.listed
     }
 
-    /// Returns the tombstones without an erasure record.
+    /// Returns the numbers of the erased entries for which no entry records the erasure.
     pub(super) fn without_record(&self) -> impl Iterator<Item = u64> {
         self.unmatched.keys().copied()
     }
 
-    /// Returns the erased entries whose record is under no checkpoint, each with the number of the
-    /// record. `signed` is the number of entries under a checkpoint. An attacker without the log's
-    /// key can write a tombstone and a record, but cannot sign a checkpoint.
+    /// Returns the erased entries whose erasure is recorded in an entry that no checkpoint covers,
+    /// each with the number of that entry. `signed` is the number of entries under a checkpoint. An
+    /// attacker without the log's key can write a tombstone and a record, but cannot sign a
+    /// checkpoint.
     pub(super) fn unsigned(&self, signed: u64) -> impl Iterator<Item = (u64, u64)> {
         self.matched.iter().map(|(n, by)| (*n, *by)).filter(move |(_, by)| *by >= signed)
     }

@@ -65,7 +65,7 @@ impl TryFrom<ErasureMembers> for Erasure {
 
     fn try_from(members: ErasureMembers) -> Result<Self, Self::Error> {
         let time = Timestamp::parse_rfc3339(&members.time).ok();
-        // A time is accepted only in the form that this program writes.
+        // A time is accepted only in the spelling that this program writes.
         let time = time.filter(|time| time.to_string() == members.time).ok_or("its time")?;
         let leaf = leaf_of(&members.leaf).ok_or("its leaf")?;
         check_reason(&members.reason)?;
@@ -101,8 +101,8 @@ fn leaf_of(text: &str) -> Option<Hash> {
 /// Checks the reason of an erasure.
 ///
 /// # Errors
-/// The fault, worded to follow "the reason": the text is empty, longer than [`MAX_REASON`] or has a
-/// control character.
+/// What is wrong, to be printed after the words "the reason": the text is empty, longer than
+/// [`MAX_REASON`] or has a control character.
 ///
 /// ```
 /// use mcpid::audit::erasure_record::check_reason;

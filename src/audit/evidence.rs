@@ -1,9 +1,9 @@
 //! The signatures of a request as an entry records them: label, key, base and signature.
 //!
 //! The log keeps only these fields of the head: `Host`, the signature fields, `Content-Digest` and
-//! the fields that the profile `mcp` covers. So no `Authorization`, `DPoP` or `Cookie` gets into a
-//! file that is given to others. If a signature covers other fields, only the hash of its base is
-//! kept: the signature cannot be verified again.
+//! the fields that the profile `mcp` covers. So credentials in `Authorization`, `DPoP` or `Cookie`
+//! do not get into a file that is shown to auditors. If a signature covers other fields, only the
+//! hash of its base is kept: the signature cannot be verified again.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,16 +31,16 @@ pub struct Evidence {
     /// request.
     first: Option<Vec<u8>>,
     kept: KeptFields,
-    /// The signatures by keys that have several lists of what they may do.
+    /// The signatures by keys that have several `allow` lists.
     limited: Vec<LimitedSignature>,
 }
 
-/// A signature by a key that has a list of what it may do in each of several trust files. An entry
-/// has room for one list. The operation is known when the entry is written, and decides which one is
-/// recorded.
+/// A signature by a key that is in several trust files, each with its own `allow` list. An entry
+/// can record one list only. Which one is decided when the entry is written, because the operation
+/// is known only then.
 #[derive(Clone, Debug)]
 struct LimitedSignature {
-    /// The bytes of the signature in [`Evidence::signatures`], which has the first list.
+    /// The bytes of the signature in [`Evidence::signatures`], where the first list is recorded.
     place: Range<usize>,
     /// Each list, and the signature with this list as a JSON object.
     lists: Vec<(Vec<Pattern>, Vec<u8>)>,
@@ -93,8 +93,8 @@ fn jwk(key: &PublicKey) -> RecordedKey<'_> {
     RecordedKey { kty, crv, x, y, kid: key.id().as_str(), mcpid: None }
 }
 
-/// Returns what the trust files say of a key. `allow` is one list of what it may do. `joined` are the
-/// ids of the keys whose signatures its touches were found to join.
+/// Returns what the trust files say about a key. `allow` is one list of allowed operations.
+/// `joined` are the ids of the keys whose signatures were confirmed by touches of this key.
 fn standing<'a>(
     entry: &'a Trusted,
     allow: Option<&Vec<Pattern>>,
@@ -113,7 +113,7 @@ fn standing<'a>(
 }
 
 impl Evidence {
-    /// Records the signatures of a request that `judge_head` found valid by the rules of `profile`.
+    /// Records the signatures of a request that the verifier found valid by the rules of `profile`.
     pub fn of<'a>(
         profile: &Profile,
         head: &Head<'_>,
@@ -180,8 +180,8 @@ impl Evidence {
         evidence
     }
 
-    /// Adds the touch of the security key `key` that joins the signature of the key `signer`: its
-    /// `label`, its base, and its signature.
+    /// Adds a touch: the signature by which the security key `key` confirms the signature of the
+    /// key `signer`. Recorded are its `label`, its base and its value.
     #[must_use]
     pub fn with_touch(
         mut self,
@@ -204,7 +204,7 @@ impl Evidence {
     }
 
     /// Returns the signatures as JSON objects, separated by commas, in the entry of a request for
-    /// `operation`. Of several lists of what a key may do, the one that forbids the operation is
+    /// `operation`. If a key has several `allow` lists, the one that forbids the operation is
     /// recorded, or the first one if all allow it.
     pub(super) fn signatures(&self, operation: Option<Operation<'_>>) -> Cow<'_, [u8]> {
         let forbids = |(list, _): &&(Vec<Pattern>, Vec<u8>)| {
@@ -222,7 +222,7 @@ impl Evidence {
         all
     }
 
-    /// Adds a signature, and returns the place of its text.
+    /// Adds a signature, and returns the range of bytes that its text takes.
     fn add(
         &mut self,
         head: &Head<'_>,
@@ -259,17 +259,19 @@ impl Evidence {
         write_json(out, &RecordedSignature { label, key, base, base_sha256: hash, signature });
     }
 
-    /// Returns the value from which the salts of redacted values are derived.
+    /// Returns the value from which the salts of removed secret values are derived.
     pub(super) fn binding(&self) -> String {
         self.first.as_ref().map(|signature| STANDARD.encode(signature)).unwrap_or_default()
     }
 }
 
-/// Returns the ids of the keys whose signatures are joined by touches of the key `id`. All signatures
-/// of one key are recorded with the same list, because an auditor's verifier knows each key once.
+/// Returns the ids of the keys whose signatures are confirmed by touches of the security key `id`.
+/// The same list is recorded for all signatures of this key, because an auditor's verifier knows
+/// each key once.
 fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
     let touches = held.iter().filter(|one| one.entry.key().id() == id);
-    // A security key that signs alone joins no other signature.
+    // The signature of a security key that signs alone names its own label: it confirms no other
+    // signature.
     let labels = touches.filter_map(|one| one.joins.filter(|label| *label != one.label));
     let signers = labels.filter_map(|label| held.iter().find(|one| one.label == label));
     let mut ids: Vec<_> = signers.map(|one| one.entry.key().id().to_string()).collect();
@@ -285,13 +287,14 @@ fn keyid(base: &str) -> Option<&str> {
     (!id.contains('\\')).then_some(id)
 }
 
-/// The fields of a request that a log keeps: those that affect an MCP server, those of the
-/// signature, and those that the profile requires to be covered if they are carried.
+/// The header fields of a request that a log keeps: fields that affect an MCP server, the signature
+/// fields, and fields that the profile demands to be covered if they are present.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeptFields(Option<&'static ComponentRules>);
 
 impl KeptFields {
-    /// Returns the fields that are kept of a request under the profile of this name.
+    /// Returns the fields that a log keeps of a request that was verified by the profile of this
+    /// name.
     pub(super) fn of(profile: Option<&str>) -> Self {
         let rules = PROFILES.iter().find(|known| profile == Some(&*known.name));
         KeptFields(rules.map(|known| &known.components))
@@ -305,15 +308,15 @@ impl KeptFields {
             || self.0.is_some_and(|rules| rules.covers_if_carried(name))
     }
 
-    /// Returns true if a signature over `base` covers data that is not kept. Each line of a base
-    /// begins with the name of a component in quotation marks (RFC 9421 section 2.5); any other
-    /// line counts as not kept.
+    /// Returns true if a signature over `base` covers data that the log does not keep. Each line of
+    /// a base begins with the name of a component in quotation marks (RFC 9421 section 2.5); any
+    /// other line counts as not kept.
     fn leave_open(self, head: &Head<'_>, base: &str) -> bool {
         let absolute = matches!(head.target(), RequestTarget::Absolute(_));
         base.lines().any(|line| {
             match line.strip_prefix('"').and_then(|line| line.split_once('"')) {
-                // The log keeps the absolute target, but not whether the request line had it in
-                // absolute form.
+                // The log keeps the absolute target URI, but not whether the request line was in
+                // origin form or absolute form.
                 Some(("@request-target", _)) => absolute,
                 Some((name, _)) => !name.starts_with('@') && !self.has(name),
                 None => true,
@@ -322,12 +325,12 @@ impl KeptFields {
     }
 }
 
-/// All named profiles, made once.
+/// All named profiles, built once.
 static PROFILES: LazyLock<Vec<Profile>> =
     LazyLock::new(|| Profile::NAMED.iter().map(NamedProfile::profile).collect());
 
-/// Appends `value` to `out` as JSON. Strings, numbers and lists of these always serialize, and a
-/// write to a vector cannot fail.
+/// Appends `value` to `out` as JSON. It cannot fail: strings, numbers and lists of these always
+/// serialize, and so does a write to a vector.
 pub(super) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     let _ = serde_json::to_writer(out, value);
 }

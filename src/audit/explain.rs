@@ -7,15 +7,16 @@ use crate::clock::Timestamp;
 use crate::message::json_line;
 use crate::verify::covered;
 
-/// What the signature behind an entry covers and states.
+/// What the signature of an entry covers and states.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The signature's label.
     pub label: String,
-    /// The components that the signature covers, in the spelling of reports.
+    /// The components that the signature covers, as they are spelled in reports.
     pub covered: Vec<String>,
-    /// Parts of the recorded request that the signature does not cover.
+    /// Parts of the recorded request that the signature does not cover, so that only the log claims
+    /// them.
     pub claimed: Vec<String>,
     /// When the signature was made, by its own parameter `created`.
     pub created: Option<Timestamp>,
@@ -27,7 +28,8 @@ pub struct Explanation {
     pub tag: Option<String>,
 }
 
-/// Parses the signature at index `place` of an entry; `None` if there is none. Nothing is verified.
+/// Parses the signature at index `place` of an entry; returns `None` if there is none. Nothing is
+/// verified.
 pub fn explain(request: &Request<'_>, place: usize) -> Option<Explanation> {
     let told = request.signatures.get(place)?;
     let line = json_line::read(request.request.get().as_bytes()).ok()?;

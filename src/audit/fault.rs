@@ -1,4 +1,4 @@
-//! The errors of writing a log.
+//! The errors of opening and writing a log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::key::{KeyId, SignError};
 /// base64.
 pub(super) const MAX_LINE: usize = 64 * 1024 * 1024;
 
-/// Why a log cannot be opened, or an entry not be written. The type is cheap to clone: each task
+/// Why a log cannot be opened, or an entry cannot be written. The type is cheap to clone: each task
 /// that waits for the entry gets a copy.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum LogError {
     /// Another process archives or erases entries of this log.
     #[error("another process archives or erases entries of the log in {}", .0.display())]
     Maintained(PathBuf),
-    /// An entry is in an archive that was not given with the log.
+    /// An entry was moved to an archive that was not named when the log was opened.
     #[error("entry {0} is archived, and its archive was not given")]
     Archived(u64),
     /// A folder or file is not usable as an archive of this log.
@@ -77,7 +77,7 @@ pub enum LogError {
     /// Signing with the log's key failed.
     #[error("the key of the log does not sign")]
     Sign(#[source] Arc<SignError>),
-    /// The files of the log are not as its writer left them.
+    /// The files of the log differ from what its writer left.
     #[error("the log in {} was changed: {why}", path.display())]
     Changed {
         /// The path of the folder.
@@ -93,7 +93,7 @@ pub enum LogError {
         /// The key of the successor.
         successor: String,
     },
-    /// Witnesses have signed another history of the log.
+    /// A witness has signed a checkpoint that contradicts this log.
     #[error("the log in {} is not continued: {why}", path.display())]
     Contradicted {
         /// The path of the folder.
@@ -107,7 +107,7 @@ pub enum LogError {
     /// The queue is full: entries arrive faster than the disk can write them.
     #[error("too many entries wait to be written")]
     Busy,
-    /// The entry was not written in time.
+    /// The entry was not written within the time limit.
     #[error("the entry was not written in time")]
     Slow,
     /// The log was closed.

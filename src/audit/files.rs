@@ -1,9 +1,9 @@
 //! Opens the files of a log. Only regular files are opened, of at most an expected size, and a
 //! check shows whether the path still names the open file.
 //!
-//! Any process that can write to the folder may have put a file there. Reading a named pipe would
-//! block, writing through a link would change a file elsewhere, and a huge sparse file would fill
-//! the memory.
+//! Another process that can write to the folder may have put a harmful file there. Reading a named
+//! pipe would block, writing through a link would change a file elsewhere, and a huge sparse file
+//! would fill the memory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
@@ -84,9 +84,9 @@ pub(super) fn small(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogErr
 }
 
 /// Replaces a file as a whole: `write` fills a temporary file, which is forced to the disk and then
-/// renamed to `path`. Only one user has access to the new file: the owner of `like`, so that an
-/// administrator does not lock out the log's own user. `write` gets the temporary file and its
-/// path.
+/// renamed to `path`. Only one user has access to the new file: the owner of the file `like`, so
+/// that the writer of the log can still read a file that an administrator replaced. `write` gets
+/// the temporary file and its path.
 ///
 /// # Errors
 /// The error of `write`, or [`LogError::Io`] if the file cannot be created or renamed.
@@ -118,8 +118,8 @@ pub(super) fn replace(
     sync_folder(folder)
 }
 
-/// Removes unfinished files of entries, which a killed process left. They have the temporary names
-/// of [`replace`].
+/// Removes unfinished files of entries, which a killed process left. Their names are the temporary
+/// names that [`replace`] gives.
 ///
 /// # Errors
 /// [`LogError`] if the folder cannot be read, or if a file cannot be removed.
@@ -150,7 +150,8 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Returns the length of the open `file` if `path` still names this file, and `None` if not.
+/// Returns the length of the open `file` if `path` still names this file, and `None` if another
+/// file is at `path`.
 ///
 /// # Errors
 /// The error of the operating system.
@@ -171,8 +172,8 @@ pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
 /// # Errors
 /// [`LogError::Io`] if the file system does not support locks.
 pub(super) fn lock(file: &File, path: &Path) -> Result<bool, LogError> {
-    // The lock may be free in a moment: its holder may be about to exit; or a child process between
-    // fork and exec still has the files of its parent open.
+    // The lock may become free soon: its holder may be about to exit, or may just have started a
+    // child process, which has the same files open until it runs another program.
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
@@ -202,7 +203,7 @@ pub(super) fn lock_holder(file: &File) -> Option<u32> {
             is_ours.then(|| pid.parse().ok()).flatten()
         });
         let first = holders.next();
-        // Two locks may have this inode number on different devices. Then the holder is unknown.
+        // Two locks with this inode number can be on different devices. Then the holder is unknown.
         first.filter(|_| holders.next().is_none())
     }
     #[cfg(not(target_os = "linux"))]

@@ -1,8 +1,8 @@
-//! What an audit found, as text.
+//! The contradictions that an audit found in a log, as data and as text.
 
 use std::fmt;
 
-/// What was done to a log.
+/// The kind of change to a log that an audit found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
@@ -16,7 +16,7 @@ pub enum FindingKind {
     Swapped,
     /// The same entry is in the log twice.
     Repeated,
-    /// An entry is in the log that does not belong there.
+    /// The log has an entry that the writer did not write there.
     Inserted,
     /// Entries at the end of the log are missing.
     Truncated,
@@ -26,13 +26,13 @@ pub enum FindingKind {
     Replayed,
     /// The stored hashes are damaged, but the entries are not.
     Tree,
-    /// A checkpoint does not belong to this log, or is damaged.
+    /// A checkpoint is damaged, or is not one of this log.
     Checkpoint,
-    /// The name of a file of entries does not match the number of its first entry.
+    /// The number in the name of a file of entries is not the number of its first entry.
     File,
     /// An archived file cannot be read, or contradicts the note about it.
     Archive,
-    /// This log names another log as its predecessor or successor than the given one.
+    /// This log names another predecessor or successor than the log that was given as such.
     Successor,
 }
 
@@ -96,8 +96,9 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Says what was done to an entry that does not fit at position `place`, from its own number and
-/// the number of the next entry. The second value is true if all later entries are displaced.
+/// Decides from the number of an entry, and the number of the entry after it, what was done to the
+/// entry at position `place`. The second value is true if all later entries are at wrong positions
+/// because of it.
 pub(super) fn of_inconsistent_entry(
     place: u64,
     (n, next): (Option<u64>, Option<u64>),

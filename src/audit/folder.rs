@@ -37,13 +37,13 @@ pub(super) const PACKED: &str = ".jsonl.gz";
 /// The extension of the note that replaces an archived file of entries.
 const ARCHIVE_NOTE: &str = ".archived";
 
-/// Returns the name of the file whose first entry has the number `first`.
+/// Returns the name of the file whose first entry has the number `first` and whose extension is
+/// `end`.
 pub(super) fn file_name(first: u64, end: &str) -> String {
     format!("entries-{first:012}{end}")
 }
 
-/// Lists the files in a folder that have the name of a file of entries with this extension, in
-/// order.
+/// Lists the files of entries in a folder that have the extension `end`, in order.
 ///
 /// # Errors
 /// [`LogError`] if the folder cannot be read.
@@ -56,8 +56,8 @@ pub(super) fn numbered(folder: &Path, end: &str) -> Result<Vec<(u64, PathBuf)>, 
         let number =
             name.to_str().and_then(|name| name.strip_prefix("entries-")?.strip_suffix(end));
         if let Some(first) = number.and_then(|number| number.parse::<u64>().ok())
-            // Only the name that `file_name` makes, with all its zeros, is accepted. Otherwise, two
-            // files could begin with the same entry number, such as `1` and `0001`.
+            // Only the exact name that `file_name` makes, with leading zeros, is accepted.
+            // Otherwise, two files could begin with the same entry number, such as `1` and `0001`.
             && *file_name(first, end) == *name
         {
             found.push((first, entry.path()));
@@ -111,8 +111,8 @@ impl Folder {
         Folder { path, archives: Vec::new(), key_elsewhere: None }
     }
 
-    /// Signs by `key`, which is not in the folder, but for example in a token. It must be the key
-    /// of `log-key.pub`.
+    /// Sets the private key of the log, for a log whose key is not in its folder but for example in
+    /// a hardware token. It must be the key of the file `log-key.pub`.
     #[must_use]
     pub fn with_key(self, key: Arc<dyn Sign>) -> Self {
         Folder { key_elsewhere: Some(key), ..self }
@@ -123,14 +123,14 @@ impl Folder {
         self.key_elsewhere.as_ref()
     }
 
-    /// Adds archives to the log: folders into which [`archive`](super::archive::archive) has moved
-    /// files of its entries.
+    /// Names the archives of the log: folders into which [`archive`](super::archive::archive) has
+    /// moved files of its entries.
     #[must_use]
     pub fn with_archives(self, archives: Vec<PathBuf>) -> Self {
         Folder { archives, ..self }
     }
 
-    /// Returns the folders that were given as archives of the log.
+    /// Returns the folders that were named as archives of the log.
     pub(super) fn archives(&self) -> &[PathBuf] {
         &self.archives
     }
@@ -167,8 +167,8 @@ impl Folder {
         }
     }
 
-    /// Locks out other processes that archive or erase, until the returned file is dropped. A
-    /// writer can continue meanwhile.
+    /// Prevents other processes from archiving or erasing entries until the returned file is
+    /// dropped. A writer can append entries meanwhile.
     ///
     /// # Errors
     /// [`LogError::Maintained`] if another process holds this lock.
@@ -207,8 +207,8 @@ impl Folder {
         numbered(&self.path, SEGMENT)
     }
 
-    /// Lists the archive notes in the folder, in order, with the number of the first entry that
-    /// each is about.
+    /// Lists the archive notes in the folder, in order. Each replaces a file of entries, and is
+    /// listed with the number of the first entry of that file.
     ///
     /// # Errors
     /// [`LogError`] if the folder cannot be read.
@@ -221,8 +221,8 @@ impl Folder {
         self.path.join(file_name(first, SEGMENT))
     }
 
-    /// Returns the path of the archive note about the file whose first entry has the number
-    /// `first`.
+    /// Returns the path of the note that replaces the archived file whose first entry has the
+    /// number `first`.
     pub(super) fn stub(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first, ARCHIVE_NOTE))
     }
@@ -253,8 +253,7 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Checks that the disk has room, by writing a file that is not part of the log and removing
-    /// it.
+    /// Checks that the disk has room, by writing a test file to the log's folder and removing it.
     pub(super) fn probe(&self) -> Result<(), LogError> {
         let path = self.file("probe");
         let mut file =

@@ -31,8 +31,8 @@ impl ConsistencyProof {
     }
 }
 
-/// Returns the body of an `add-checkpoint` request: the size at which the proof begins, its hashes,
-/// an empty line, and the signed checkpoint `new`.
+/// Returns the body of an `add-checkpoint` request: the number of entries at which the proof
+/// begins, its hashes, an empty line, and the signed checkpoint `new`.
 pub(super) fn request(old: u64, proof: &[Hash], new: &str) -> String {
     let proof: String = proof.iter().map(|hash| STANDARD.encode(hash) + "\n").collect();
     format!("old {old}\n{proof}\n{new}")

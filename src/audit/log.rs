@@ -1,4 +1,4 @@
-//! An open log: a handle that many requests share, and the thread that writes entries.
+//! An open audit log: a handle that many requests share, and the thread that writes the entries.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use crate::message::Head;
 use crate::verify::Statement;
 use crate::work_queue::{QueueWorker, QueuedTask, Taken, lock};
 
-/// How often an idle writer checks whether a checkpoint is due.
+/// How often a writer without new entries checks whether a checkpoint is due.
 const CHECKPOINT_CHECK: Duration = Duration::from_millis(500);
 /// How often the writer retries after a failed write.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -48,16 +48,16 @@ struct SharedLog {
 struct LogCounters {
     size: AtomicU64,
     gaps: Arc<AtomicU64>,
-    /// Number of refused requests with a valid signature whose entry was lost.
+    /// Number of requests with a valid signature that were refused and whose entry was lost.
     refusals_without_entry: Arc<AtomicU64>,
-    /// Number of refused requests without a valid signature that are not even in the file of
-    /// refused requests.
+    /// Number of refused requests without a valid signature that could not be written to the
+    /// separate file of refused requests.
     refusals_not_logged: AtomicU64,
-    /// Number of entries under the last checkpoint.
+    /// Number of entries that the last checkpoint covers.
     checkpointed: AtomicU64,
     /// When the last checkpoint was signed, in seconds since 1970.
     checkpoint_time: AtomicI64,
-    /// Why no more entries are appended.
+    /// The error after which no more entries are appended.
     halted: OnceLock<LogError>,
 }
 
@@ -70,9 +70,9 @@ impl LogCounters {
 }
 
 impl Log {
-    /// Opens the log in `folder` for writing. Only one process can have a log open for writing. Its
-    /// key signs once, so that a key in a token or behind a program that does not sign is found
-    /// before the first request.
+    /// Opens the log in `folder` for writing. Only one process can have a log open for writing. The
+    /// log's key makes one test signature, so that a key in a hardware token or behind an external
+    /// program that fails is noticed before the first request.
     ///
     /// # Errors
     /// [`LogError`] if there is no log, if another process writes it, if its files were changed, if
@@ -129,10 +129,11 @@ impl Log {
         block_on(self.append(record))
     }
 
-    /// Refuses all further entries, because witnesses have signed another history of this log.
+    /// Refuses all further entries, because witnesses have signed checkpoints that contradict this
+    /// log.
     pub fn halt(&self, why: impl Into<String>) {
         let (path, why) = (self.shared.path.clone(), why.into());
-        // If a reason was set before, that one stays.
+        // If a reason was set before, the first reason stays.
         let _ = self.shared.counters.halted.set(LogError::Contradicted { path, why });
     }
 
@@ -140,15 +141,15 @@ impl Log {
         self.shared.counters.halted.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// Writes the waiting entries and a last checkpoint, and closes the log. Later entries are
-    /// errors.
+    /// Writes the waiting entries and a last checkpoint, and closes the log. An attempt to append a
+    /// later entry fails.
     pub fn close(&self) {
         self.shared.queue.close();
     }
 
     /// Appends an entry without waiting. `passes` says whether the request is forwarded. If the
-    /// entry cannot be written, the loss is counted: as a gap for a forwarded request, and
-    /// otherwise as a refusal without an entry.
+    /// entry cannot be written, the lost entry is counted in one of two counters: gaps (forwarded
+    /// requests without an entry) or refusals without an entry.
     pub(super) fn post(&self, record: Record, passes: bool) {
         let counters = &self.shared.counters;
         let missed = if passes { &counters.gaps } else { &counters.refusals_without_entry };
@@ -158,7 +159,8 @@ impl Log {
         }
     }
 
-    /// Records a refused request without a valid signature.
+    /// Records a refused request without a valid signature in the separate file of refused
+    /// requests.
     pub(super) fn note_refused(
         &self,
         verdict: Verdict,
@@ -183,7 +185,7 @@ impl Log {
     }
 
     /// Returns the entries that no checkpoint covered when the log was opened. The next checkpoint
-    /// signs them as they are in the files. `None` if there were none.
+    /// covers them as they are in the files. `None` if there were none.
     pub fn unsigned_entries(&self) -> Option<&UnsignedEntries> {
         self.shared.unsigned.as_ref()
     }
@@ -193,22 +195,22 @@ impl Log {
         self.shared.counters.size.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of entries under the last checkpoint, and when this process signed it. If
-    /// it has signed none, the time is that when the log was opened.
+    /// Returns the number of entries that the last checkpoint covers, and when this process signed
+    /// it. If this process has signed none yet, the time is that of opening the log.
     pub fn last_checkpoint(&self) -> (u64, Timestamp) {
         let counters = &self.shared.counters;
         let time = Timestamp::from_unix(counters.checkpoint_time.load(Ordering::Relaxed));
         (counters.checkpointed.load(Ordering::Relaxed), time)
     }
 
-    /// Returns the number of entries that were not written, or not in time. Their requests may have
-    /// been forwarded (`best-effort`) or refused (`required`).
+    /// Returns the number of entries that were not written, or not in time. Under the policy
+    /// `best-effort`, their requests were forwarded; under `required`, they were refused.
     pub fn failed(&self) -> u64 {
         self.shared.queue.work().failed()
     }
 
-    /// Returns why the last entry was not written; `None` after a later success. If no entry comes,
-    /// the writer tries again every few seconds.
+    /// Returns why the last entry was not written; `None` after a later success. If no new entry
+    /// comes, the writer tries again every few seconds.
     pub fn trouble(&self) -> Option<LogError> {
         self.check().err().or_else(|| self.shared.queue.work().trouble())
     }
@@ -221,7 +223,8 @@ impl Log {
         refusals_without_entry.saturating_add(counters.refusals_not_logged.load(Ordering::Relaxed))
     }
 
-    /// Returns the number of requests that were forwarded without an entry, under `best-effort`.
+    /// Returns the number of requests that were forwarded without an entry, which only the policy
+    /// `best-effort` permits.
     pub fn gaps(&self) -> u64 {
         self.shared.counters.gaps.load(Ordering::Relaxed)
     }
@@ -239,14 +242,15 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// The state of the writing thread.
+/// The state of the thread that writes entries.
 struct LogWriting {
     refused: Arc<Mutex<RefusalFile>>,
     counters: Arc<LogCounters>,
     interval: Duration,
     /// When an entry with the counts of refused requests was last written.
     last_count: Instant,
-    /// The time of the last retry after a failed write.
+    /// The number of requests forwarded without an entry (gaps) that entries of the log already
+    /// report.
     last_retry: Instant,
     /// The number of gaps that entries of the log already report.
     reported_gaps: u64,
@@ -259,9 +263,9 @@ impl LogWriting {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
                 Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
-                // Under `required`, a server refuses all requests while its log fails. So no entry
-                // arrives that could show that the log works again, and the thread tries a write
-                // itself.
+                // Under the policy `required`, a server refuses all requests while its log fails.
+                // So no entry arrives that could show that the log works again, and the thread
+                // tries a write itself.
                 Taken::Idle if self.last_retry.elapsed() >= RETRY_INTERVAL => {
                     let work = worker.queue().work();
                     if work.trouble().is_some() {
@@ -278,8 +282,8 @@ impl LogWriting {
             if writer.is_checkpoint_due()
                 && let Err(error) = writer.checkpoint()
             {
-                // If the error persists, the checkpoint fails again before the next entry, which is
-                // then refused.
+                // If the error persists, the checkpoint before the next entry fails too, and that
+                // entry is then refused.
                 worker.queue().work().set_trouble(Err(error));
             }
             self.counters.note_checkpoint(&writer);
@@ -288,7 +292,7 @@ impl LogWriting {
         let _ = writer.checkpoint();
     }
 
-    /// Writes a batch of entries, and answers each with its number.
+    /// Writes a batch of entries, and gives each waiting task the number of its entry.
     fn write(
         &self,
         worker: &QueueWorker<EntryWork>,
@@ -307,12 +311,12 @@ impl LogWriting {
             };
             worker.queue().answer(entry, answer);
         }
-        // A batch that was written too late also ends the failure: its requests got an error, but
-        // the log works again.
+        // Also a batch that was written too late ends the state of failure: its requests got an
+        // error, but the log can be written again.
         worker.queue().work().set_trouble(numbers.map(drop));
     }
 
-    /// Writes an entry with the counts since the last such entry.
+    /// Writes an entry with the counts of requests without an entry since the last such entry.
     fn count(&mut self, writer: &mut LogWriter) {
         self.last_count = Instant::now();
         let mut refused = lock(&self.refused);
@@ -330,7 +334,7 @@ impl LogWriting {
             self.reported_gaps = gaps;
             return;
         }
-        // If the write failed, the counts are kept for the next entry with counts.
+        // If the entry with the counts could not be written, they are added to the next one.
         counts.gaps = 0;
         lock(&self.refused).counts.add(&counts);
     }

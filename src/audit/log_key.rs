@@ -1,8 +1,9 @@
 //! The key of a log, and the creation of a log with its key.
 //!
 //! The private key is in the folder of the log, without a passphrase, or it is elsewhere: in an
-//! agent, behind a program, in a token or in a sealed keyfile. The folder never says where. A folder
-//! that came from another machine could otherwise name a program that this machine would start.
+//! ssh-agent, behind an external program, in a hardware token or in a keyfile with a passphrase.
+//! The folder never says where: otherwise a folder that came from another machine could name a
+//! program that this machine would start.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -20,7 +21,7 @@ use crate::key::keyfile::Keyfile;
 use crate::key::{SecretKey, Sign};
 
 const KEY_FILE: &str = "log-key.json";
-/// The error text for a log key of another kind: C2SP checkpoints are signed with Ed25519.
+/// The error text if the log's key is not an Ed25519 key. C2SP checkpoints are signed with Ed25519.
 const NOT_ED25519: &str = "it is not an Ed25519 key";
 
 /// The key of a log, which signs its checkpoints.
@@ -45,8 +46,8 @@ impl std::fmt::Debug for LogKey {
 
 impl Folder {
     /// Creates a log with the name `name`, whose checkpoints are signed by `secret`. The key is
-    /// stored without a passphrase, so that a server can start without a person; only the owner can
-    /// read it.
+    /// stored without a passphrase, so that a server can start unattended; only the owner can read
+    /// it.
     ///
     /// # Errors
     /// [`LogError::Exists`] if the folder has a log, [`LogError::KeyUnfit`] if the name is not
@@ -63,9 +64,9 @@ impl Folder {
         create(&Folder::new(path.into()), key, secret, Some(&keyfile))
     }
 
-    /// Creates a log with the name `name`, whose checkpoints are signed by `key`, which stays where
-    /// it is. The key signs before anything is written, so that a key that does not sign leaves
-    /// nothing behind. Open such a log with [`Folder::with_key`].
+    /// Creates a log with the name `name`, whose checkpoints are signed by `key`. The private key
+    /// is not copied into the folder. The key makes a test signature first, so that no files are
+    /// created if it cannot sign. Open such a log with [`Folder::with_key`].
     ///
     /// # Errors
     /// As [`Folder::init`], and [`LogError::Sign`] if the key does not sign.
@@ -82,13 +83,13 @@ impl Folder {
         fs::symlink_metadata(self.file(KEY_FILE)).is_ok()
     }
 
-    /// Returns the log's key: the one that was given by [`Folder::with_key`], or else the one in the
-    /// folder.
+    /// Returns the log's key: the one that was given by [`Folder::with_key`], or else the one in
+    /// the folder.
     ///
     /// # Errors
     /// [`LogError::NotALog`], [`LogError::Key`] or [`LogError::KeyUnfit`] if the key is missing or
-    /// cannot be used; [`LogError::NoKey`] if the key is elsewhere and was not given;
-    /// [`LogError::AnotherKey`] if the given one is not that of the log.
+    /// cannot be used; [`LogError::NoKey`] if the key is not in the folder and was not given;
+    /// [`LogError::AnotherKey`] if the given key is not the log's key.
     pub fn key(&self) -> Result<LogKey, LogError> {
         if let Some(secret) = self.key_elsewhere() {
             let note = self.public()?;
@@ -132,16 +133,16 @@ fn note_key(name: &str, key: &dyn Sign) -> Result<NoteKey, LogError> {
     })
 }
 
-/// Writes the files of an empty log. `keyfile` holds its private key, if that is to be in the
-/// folder.
+/// Writes the files of an empty log. `keyfile` holds its private key, if the key is to be stored in
+/// the folder.
 fn create(
     folder: &Folder,
     key: NoteKey,
     secret: &dyn Sign,
     keyfile: Option<&Keyfile>,
 ) -> Result<NoteKey, LogError> {
-    // Each log begins with a checkpoint over no entries. So a log without any checkpoint was
-    // damaged by an attacker.
+    // Each log begins with a checkpoint over zero entries. A log without any checkpoint was
+    // therefore damaged.
     let origin = key.name().to_owned();
     let checkpoint = Checkpoint { origin, size: 0, root: tree::empty() };
     let note = checkpoint.sign(&key, secret)?;

@@ -10,9 +10,9 @@
 //!
 //! Entries are JSON lines, and their exact bytes are the leaves of an RFC 9162 Merkle tree
 //! ([`tree`]). Checkpoints are signed notes (C2SP `tlog-checkpoint`; see [`checkpoint`], [`note`]).
-//! A checkpoint that is kept outside the log reveals every removal, change, reordering, truncation
-//! and rewriting before it. Without such a checkpoint, the holder of the log's key can have
-//! rewritten the whole log, and an audit says so.
+//! A checkpoint that is kept outside the log reveals every removal, change, reordering and
+//! rewriting of the entries that it covers. Without such a checkpoint, the holder of the log's key
+//! can have rewritten the whole log, and an audit says so.
 //!
 //! **What is durable.** An entry counts as written when it is on the disk: entries that wait
 //! together share one `fdatasync` ([`Durability`]). If the disk is full, slow or missing, the

@@ -25,7 +25,7 @@ pub const MAX_NOTE: usize = 64 * 1024;
 /// Maximum number of signatures in a note.
 const MAX_SIGNATURES: usize = 64;
 
-/// The text before each signature line.
+/// The text before each signature line: a dash and a space (C2SP `signed-note`).
 const DASH: &str = "\u{2014} ";
 
 /// The kind of a key that signs notes. It decides what a signature with that key states.
@@ -34,7 +34,7 @@ pub enum NoteKeyKind {
     /// The key of a log: it signs the text itself.
     Log = 1,
     /// The key of a witness (`cosignature/v1`): it signs the text with a time, and states that the
-    /// log has only grown since the checkpoint that it signed before.
+    /// log has only grown since the last checkpoint that this witness signed.
     Witness = 4,
 }
 
@@ -95,7 +95,7 @@ impl NoteKey {
         Ok(NoteKey { name: name.to_owned(), kind, public })
     }
 
-    /// Returns the name, which is also the origin of a log.
+    /// Returns the name of the key, which for a log's key is also the log's origin.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -193,11 +193,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A text with its signatures. They are verified by [`Note::signed_by`].
+/// A text with its signatures. [`Note::signed_by`] verifies one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     text: String,
-    /// The name in each signature line, and the bytes that follow it.
+    /// For each signature line, the name of the key and the bytes of the signature.
     signatures: Vec<(String, Vec<u8>)>,
 }
 
@@ -276,7 +276,7 @@ impl Note {
         when
     }
 
-    /// Returns the first signature line with the name and hash of `key`, byte for byte, with its
+    /// Returns the bytes of the first signature line with the name and hash of `key`, including the
     /// line feed. The signature is not verified here; see [`Note::signed_by`].
     pub fn line_of(&self, key: &NoteKey) -> Option<String> {
         let hash = key.hash();
@@ -286,7 +286,7 @@ impl Note {
         Some(format!("{DASH}{name} {}\n", STANDARD.encode(bytes)))
     }
 
-    /// Returns the note as text, with the signature of a witness at `time` added at its end.
+    /// Returns the note as text, with a signature of a witness added at its end, made at `time`.
     ///
     /// # Errors
     /// [`SignError`] if `key` cannot sign.

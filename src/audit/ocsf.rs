@@ -31,7 +31,7 @@ pub const SCHEMA: &str = "1.8.0";
 /// Maximum number of characters of one value. A longer value is replaced by its length and hash.
 const MAX_VALUE_CHARS: usize = 2_048;
 
-/// The key in an entry. Nothing about it is verified.
+/// The JSON members of a key in an entry. Nothing about the key is verified.
 #[derive(Default, Deserialize)]
 struct KeyInLog {
     #[serde(default)]
@@ -46,8 +46,8 @@ struct NameInLog {
     security_key: Option<RulesInLog>,
 }
 
-/// The rules of a security key in an entry. An entry lists whose signatures its touch was found to
-/// join.
+/// The JSON members about a security key in an entry: its rules, and whose signatures its touch
+/// confirmed.
 #[derive(Default, Deserialize)]
 struct RulesInLog {
     #[serde(default)]
@@ -58,7 +58,7 @@ struct RulesInLog {
     alone: bool,
 }
 
-/// The members of the request line that the event shows.
+/// The members of the recorded request line that the event shows.
 #[derive(Default, Deserialize)]
 struct SentTarget {
     #[serde(default)]
@@ -110,7 +110,7 @@ fn metadata(entry: &Entry<'_>, log: &str) -> Value {
     })
 }
 
-/// Returns the classification and the time, which every class demands.
+/// Returns the classification of the event and its time, which every class of the schema demands.
 fn base(
     class: u32,
     activity: &OcsfActivity,
@@ -136,8 +136,8 @@ fn base(
     }
 }
 
-/// Returns the activity of an MCP method, as far as the method's name says it. What a tool does is
-/// unknown.
+/// Returns the activity for an MCP method, as far as the name of the method tells. What a tool does
+/// is unknown.
 fn activity(method: &str) -> OcsfActivity {
     let (id, name) = match method {
         "@delete" => (4, "Delete"),
@@ -201,7 +201,7 @@ fn of_request(entry: &Entry<'_>, request: &Request<'_>) -> Map<String, Value> {
     event
 }
 
-/// Returns the outcome of a request, and who claims it.
+/// Returns the outcome of a request as a text that says who claims it.
 fn detail(request: &Request<'_>) -> &'static str {
     match request.verdict {
         Verdict::Verified => "authorised; whether it was carried out is not in the log",
@@ -236,9 +236,9 @@ fn unmapped(request: &Request<'_>, about: &Explanation) -> Value {
     }})
 }
 
-/// Returns the first touch that joins a signature, by the log's word; null if there is none. The
-/// schema has no place for it: `user.has_mfa` and `session.is_mfa` are about an account and a login,
-/// and a touch is about this one request.
+/// Returns the first touch of a security key that, as the log claims, confirms a signature; null if
+/// there is none. The schema has no place for it: `user.has_mfa` and `session.is_mfa` are about an
+/// account and a login, and a touch is about this one request.
 fn touch(request: &Request<'_>) -> Value {
     let mut touches = request.signatures.iter().filter_map(|signature| {
         let key: KeyInLog = serde_json::from_str(signature.key.get()).ok()?;
@@ -286,7 +286,7 @@ fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
     let name = event.as_str();
     let activity = OcsfActivity { id: 99, name: name.into() };
     let severity = match event {
-        // Requests were passed on without an entry in the log, so the event is serious.
+        // Events about requests that were forwarded without an entry are serious.
         Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),
         Event::Erased(_) => (2, "Low"),
         _ => (1, "Informational"),

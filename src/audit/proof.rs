@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Binary members are base64 in one line, so that a person can check all of them with `sed`,
-//! `base64`, `sha256sum` and `openssl`. `clock` is the entry that states the offset of the log's
-//! clock; it is present only if that clock has stepped. A check of the file verifies each member.
+//! `base64`, `sha256sum` and `openssl`. `clock` is the log entry that states by how much entry
+//! times are ahead of the machine's clock; it is present only if that clock was set back. A check
+//! of the file verifies each member.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -57,7 +58,7 @@ pub enum ProofError {
     NoCheckpoint {
         /// The number of the entry.
         n: u64,
-        /// The number of entries under the latest checkpoint.
+        /// The number of entries that the latest checkpoint covers.
         size: u64,
     },
     /// The entry is not about a request.
@@ -111,7 +112,8 @@ pub(super) struct EvidenceKeys {
     pub(super) keys: Vec<Box<RawValue>>,
 }
 
-/// The entry that states by how much the times of later entries are ahead of the clock.
+/// The entry that states by how many seconds the times of later entries are ahead of the machine's
+/// clock.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockEntry {
@@ -120,11 +122,13 @@ pub(super) struct ClockEntry {
     pub(super) proof: Vec<String>,
 }
 
-/// Makes the evidence file of entry `n`, with a proof to `checkpoint`. Without one, the proof leads
-/// to the newest checkpoint that a quorum of witnesses has cosigned, or else to the latest.
+/// Makes the evidence file of entry `n`, with a proof that `checkpoint` covers it. If `checkpoint`
+/// is `None`, the newest checkpoint that a quorum of witnesses has cosigned is used, or else the
+/// latest one.
 ///
 /// # Errors
-/// [`ProofError`] if there is no such entry or no checkpoint over it, or if the log cannot be read.
+/// [`ProofError`] if there is no such entry or no checkpoint that covers it, or if the log cannot
+/// be read.
 pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<String, ProofError> {
     let log_key = folder.public()?;
     let (note, checkpoint) = checkpoint_over(folder, n, &log_key, checkpoint)?;
@@ -163,12 +167,12 @@ pub fn prove(folder: &Folder, n: u64, checkpoint: Option<&[u8]>) -> Result<Strin
         keys: EvidenceKeys { keys },
         clock: clock.transpose()?,
     };
-    // Strings, numbers and raw JSON always serialise.
+    // Serialization cannot fail: the values are strings, numbers and raw JSON.
     Ok(serde_json::to_string_pretty(&json).unwrap_or_default() + "\n")
 }
 
-/// Returns the checkpoint to which entry `n` is proved, with its note: the given one, or the best
-/// one in the folder.
+/// Returns the checkpoint that the proof of entry `n` uses, with its signed note: the given one, or
+/// the best one in the folder.
 fn checkpoint_over(
     folder: &Folder,
     n: u64,
@@ -190,9 +194,9 @@ fn checkpoint_over(
     Ok((note, checkpoint))
 }
 
-/// Makes a C2SP `tlog-proof` of entry `n`, to the same checkpoint as [`prove`]. Its `extra` line
-/// holds the entry, so that a reader can compute the leaf hash: SHA-256 of a zero byte and the
-/// entry.
+/// Makes a C2SP `tlog-proof` of entry `n`, with the checkpoint that [`prove`] would choose. Its
+/// `extra` line holds the entry, so that a reader can compute the leaf hash: SHA-256 of a zero byte
+/// and the entry.
 ///
 /// # Errors
 /// [`ProofError`] as for [`prove`].
@@ -213,7 +217,7 @@ pub fn tlog_proof(
     Ok(format!("c2sp.org/tlog-proof@v1\nextra {entry}\nindex {n}\n{hashes}\n{note}"))
 }
 
-/// Makes the inclusion proof of a line, in base64.
+/// Makes the inclusion proof of an entry's line, in base64.
 fn inclusion(
     nodes: &TreeFile,
     line: &EntryLine,
@@ -231,11 +235,13 @@ fn inclusion(
 }
 
 fn says_offset(line: &EntryLine) -> bool {
-    // Hardly any entry is about the clock, so an entry is parsed only if its beginning says so.
+    // Entries about the clock are rare, so an entry is parsed only if its beginning names the event
+    // `clock`.
     entry::is_about(&line.bytes, "clock") && offset_of(&line.bytes).is_some()
 }
 
-/// Returns by how many seconds later times are ahead of the clock, if the entry states this.
+/// Returns by how many seconds the times of later entries are ahead of the machine's clock, if the
+/// entry states this.
 pub(super) fn offset_of(line: &[u8]) -> Option<i64> {
     match entry::parse(line).ok()?.event {
         Event::Clock(step) => Some(step.offset),
@@ -254,7 +260,7 @@ pub(super) fn keys_of(request: &Request<'_>) -> Vec<Box<RawValue>> {
     keys
 }
 
-/// Returns the keys as PEM, one for each of `keys`. Two signatures can have one key under two ids.
+/// Returns the keys as PEM, one for each of `keys`. The same key can occur twice, under two ids.
 pub(super) fn pems(keys: &[Box<RawValue>]) -> Result<Vec<String>, ProofError> {
     let mut pems = Vec::new();
     for key in keys {

@@ -1,5 +1,5 @@
-//! The record of one request: all that is needed to judge it again, without any secret that is
-//! still in use.
+//! The record of one request: all data that an auditor needs to judge the request again, but no
+//! credential that could still be used.
 
 use std::io::Write as _;
 
@@ -17,7 +17,7 @@ use crate::verify::Verifier;
 pub(super) const VERSION: &str = "audit/2";
 
 /// The first format version. Entries of this version are read, but not written any more. In
-/// `audit/1`, the entry of a signer has no rules, and no entry records a clock step.
+/// `audit/1`, the entry of a signer has no rules, and no entry records that the clock was set back.
 pub(super) const FIRST_VERSION: &str = "audit/1";
 
 /// The verdict on a request, as an entry records it.
@@ -63,7 +63,8 @@ impl Verdict {
 /// Why a request was not verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordedRefusal<'a> {
-    /// The step that refused the request, 1 to 12; `None` if no step did.
+    /// The number of the verification step that refused the request, 1 to 12; `None` if no step
+    /// did.
     pub step: Option<u8>,
     /// The true code of the refusal; the client may have got a more general code.
     pub code: &'a str,
@@ -74,14 +75,14 @@ pub struct RecordedRefusal<'a> {
 pub struct Record {
     /// The members of the entry, as one JSON object.
     members: Vec<u8>,
-    /// The time at which the request was judged; the time of the entry must fit it.
+    /// The time at which the request was judged. The time of its entry must be close to it.
     pub(super) judged: Option<Timestamp>,
     /// The rules by which the request was judged, as JSON. If they differ from the rules that the
     /// log has stated, the log first writes an entry with the new rules.
     pub(super) rules: Option<Vec<u8>>,
 }
 
-/// The rules by which a request was judged, as far as they can differ between verifiers.
+/// The rules by which a request was judged, as far as they can be configured.
 #[derive(Serialize)]
 struct RecordRules<'a> {
     profile: &'a str,
@@ -111,7 +112,7 @@ impl<'a> RecordRules<'a> {
         }
     }
 
-    /// Returns the rules of a signer, which are only its profile.
+    /// Returns the rules that a signer records: only its profile.
     fn of_profile(profile: &'a Profile) -> Self {
         RecordRules {
             profile: &profile.name,
@@ -131,7 +132,7 @@ struct RecordOperation<'a> {
     name: Option<&'a str>,
 }
 
-/// The members of an entry between `time` and `signatures`.
+/// The JSON members of an entry that stand between `time` and `signatures`.
 #[derive(Serialize)]
 struct LeadingMembers<'a> {
     event: &'static str,
@@ -143,7 +144,7 @@ struct LeadingMembers<'a> {
     digest: Option<String>,
 }
 
-/// Where the rules of an entry come from.
+/// Whose rules are recorded in an entry.
 #[derive(Clone, Copy)]
 pub(super) enum RulesSource<'a> {
     /// The rules of a verifier, and the patterns of requests that need a touch.
@@ -160,7 +161,7 @@ pub(super) struct RequestFacts<'a, 'h> {
     pub(super) head: &'a Head<'h>,
     pub(super) target_uri: &'a str,
     pub(super) reading: Option<&'a Reading<'a>>,
-    /// The body in the form that is kept.
+    /// The body as the log keeps it: complete, redacted, or not at all.
     pub(super) body: Option<&'a [u8]>,
     pub(super) redacted: Option<&'a super::redact::Redacted>,
     /// The time at which the request was judged.
@@ -169,7 +170,7 @@ pub(super) struct RequestFacts<'a, 'h> {
 
 /// Writes the record of a request.
 pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record {
-    // Values that are no UTF-8 are left out, so that a line can always be written.
+    // Values that are not UTF-8 are left out, so that a line of JSON can always be written.
     let profile = match facts.by {
         RulesSource::Verifier(verifier, _) => verifier.profile(),
         RulesSource::Signer(profile) => profile,
@@ -189,7 +190,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
         RulesSource::Verifier(verifier, touch) => RecordRules::of(verifier, touch),
         RulesSource::Signer(profile) => RecordRules::of_profile(profile),
     };
-    // Numbers and strings can always be written as JSON.
+    // This cannot fail: the rules are numbers and strings.
     let rules =
         serde_json::value::to_raw_value(&rules).unwrap_or_else(|_| RawValue::NULL.to_owned());
     write_json(
@@ -204,7 +205,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
             digest: (!digest.is_empty()).then(|| digest.join(", ")),
         },
     );
-    // The following members already are JSON, so they are appended without a copy.
+    // The members from here on already are JSON, so they are appended without parsing.
     out.pop();
     out.extend_from_slice(b",\"signatures\":[");
     out.extend_from_slice(&signatures);
@@ -221,19 +222,20 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     Record { members: out, judged: Some(facts.time), rules }
 }
 
-/// Counts of requests without an entry of their own.
+/// Counts of requests that have no entry of their own.
 #[derive(Clone, Debug, Default, Serialize, serde::Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalCounts {
-    /// Requests since the last entry with counts: requests without a valid signature, and refused
-    /// requests with one that exceeded the rate limit of entries.
+    /// Number of requests since the last entry with counts: those without a valid signature, and
+    /// refused ones with a valid signature beyond the rate limit of entries.
     pub seen: u64,
     /// The part of `seen` that was not written to the file `refused.jsonl` either, because that
     /// file had reached its limits.
     pub dropped: u64,
     /// The requests in `seen`, by refusal code.
     pub codes: std::collections::BTreeMap<String, u64>,
-    /// Requests that were passed on without an entry, under `best-effort`.
+    /// Number of requests that were forwarded without an entry, which the policy `best-effort`
+    /// permits.
     pub gaps: u64,
 }
 
@@ -262,7 +264,8 @@ impl RefusalCounts {
 }
 
 impl Record {
-    /// Creates an entry for an event that is not a request: `{"event":NAME,NAME:VALUE}`.
+    /// Creates an entry for an event that is not a request. Its members are
+    /// `{"event":NAME,NAME:VALUE}`.
     pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
         let mut members = Vec::with_capacity(256);
         let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");

@@ -19,7 +19,7 @@ use crate::verify::{Statement, Verifier};
 /// Without this limit, an attacker who has seen one signed request could fill the log by repeating
 /// that request.
 const REFUSED_ENTRIES_PER_SECOND: f64 = 100.0;
-/// Maximum number of entries at once about refused requests with a valid signature.
+/// Maximum number of such entries in a burst (see [`REFUSED_ENTRIES_PER_SECOND`]).
 const REFUSED_ENTRIES_BURST: f64 = 1_000.0;
 
 /// What to do if an entry cannot be written.
@@ -29,7 +29,7 @@ pub enum Policy {
     /// The request is not forwarded.
     #[default]
     Required,
-    /// The request is forwarded, and counted as a gap.
+    /// The request is forwarded. It is counted as a gap: a request without an entry.
     BestEffort,
 }
 
@@ -53,7 +53,7 @@ pub struct JudgedRequest<'a, 'h> {
     pub body: Option<&'a [u8]>,
     /// The parsed body, if the caller has already parsed it.
     pub(crate) reading: Option<&'a Reading<'a>>,
-    /// The verifier that judged the request, for its rules and origins.
+    /// The verifier that judged the request. Its rules and origins are recorded.
     pub verifier: &'a Verifier,
     /// The time at which the request was judged.
     pub now: Timestamp,
@@ -62,7 +62,7 @@ pub struct JudgedRequest<'a, 'h> {
 }
 
 impl<'a, 'h> JudgedRequest<'a, 'h> {
-    /// Starts with the head of a request.
+    /// Creates the description of a request, with its head only.
     pub fn new(head: &'a Head<'h>, verifier: &'a Verifier, now: Timestamp) -> Self {
         let touch_rules = &[];
         JudgedRequest { head, body: None, reading: None, verifier, now, touch_rules }
@@ -74,7 +74,7 @@ impl<'a, 'h> JudgedRequest<'a, 'h> {
         JudgedRequest { body, ..self }
     }
 
-    /// Adds the patterns of requests that need a touch, for the rules in the entry.
+    /// Adds the patterns of requests that need a touch. They are recorded among the rules.
     #[must_use]
     pub fn with_touch_rules(self, touch_rules: &'a [String]) -> Self {
         JudgedRequest { touch_rules, ..self }
@@ -119,7 +119,7 @@ impl Recorder {
 
     /// Records a verified request. Under [`Policy::Required`], the entry is on the disk when this
     /// function returns; after an error the request must not be forwarded. Under
-    /// [`Policy::BestEffort`] there is no error.
+    /// [`Policy::BestEffort`], a failed write is counted and no error is returned.
     ///
     /// # Errors
     /// [`LogError`] if the entry was not written and the policy is `required`.
@@ -158,15 +158,16 @@ impl Recorder {
         }
     }
 
-    /// Counts a request whose head could not be judged.
+    /// Counts a request whose head (method, target, fields) is so malformed that it could not be
+    /// judged.
     pub fn headless(&self, code: &str) {
         let because = RecordedRefusal { step: None, code };
         self.log.note_refused(Verdict::Refused, because, None, None);
     }
 
     /// Records a request on the client's side, before it is sent. `head` contains the signature
-    /// that `evidence` describes. `by` holds the signer's profile and its origins at the time of
-    /// signing.
+    /// that `evidence` describes. `by` holds the profile and the origins of the signer when it
+    /// signed.
     ///
     /// # Errors
     /// As [`Recorder::verified`]; after an error, the request must not be sent.
@@ -221,7 +222,7 @@ impl Recorder {
         because: Option<RecordedRefusal<'_>>,
     ) -> record::Record {
         let RequestToWrite { head, body, reading, origins, by, now } = *request;
-        // The head was judged, so its target can be resolved.
+        // The target could be resolved when the head was judged, so it can be resolved here too.
         let target = origins.resolve(head).map(|target| target.target_uri()).unwrap_or_default();
         let scope = match by {
             RulesSource::Verifier(..) => Scope::Endpoint,

@@ -1,13 +1,13 @@
 //! Opens a log after another process has written it, even if that process crashed.
 //!
 //! An entry is acknowledged only after it is on the disk. So a crash can leave only an incomplete
-//! end: a part of a line, or blocks that were never written. Such an end is cut off. The last
-//! entries are also cut off if they record an erasure or close the log and the checkpoint that has
-//! to follow them is missing. After any other difference, the log is not opened, because further
-//! entries would hide the traces of a change.
+//! end of a file: a part of a line, or blocks that were never written. Such an end is cut off. The
+//! last entries are also cut off if they record an erasure or close the log, and the checkpoint
+//! that must follow these kinds of entries is missing. After any other difference, the log is not
+//! opened, because further entries would hide the traces of an attack.
 //!
-//! All other entries under no checkpoint are kept, and the next checkpoint signs them as they are. The
-//! caller learns which they are ([`UnsignedEntries`]).
+//! All other entries that no checkpoint covers yet are kept, and the next checkpoint covers them.
+//! The caller gets a list of them ([`UnsignedEntries`]).
 //!
 //! All files are read before anything is written, so that a log that is refused stays unchanged.
 
@@ -40,18 +40,19 @@ struct LatestCheckpoint {
     cut_to: Option<u64>,
 }
 
-/// What was read from the files of entries.
+/// The facts that were read from the files of entries.
 struct ReplayedEntries {
     frontier: Frontier,
     time: Timestamp,
     offset: i64,
     rules: RulesInForce,
     successor: Option<String>,
-    /// How many entries under no checkpoint are about each event.
+    /// The number of entries that no checkpoint covers, by event.
     unsigned: BTreeMap<&'static str, u64>,
-    /// The newest file, the number of its bytes that are complete entries, and its day.
+    /// The path of the newest file, the number of its bytes that are complete entries, and the day
+    /// of its entries.
     last: Option<(PathBuf, u64, i64)>,
-    /// The hashes of the entries, from index `hashes_from` of the storage order on.
+    /// The index, in storage order, of the first hash in this value.
     hashes_from: u64,
     hashes: Vec<u8>,
 }
@@ -80,7 +81,7 @@ pub(super) fn open(folder: &Folder, key: &LogKey) -> Result<LogState, LogError> 
 
 /// Reads the latest checkpoint, and verifies that the log's own key signed it. A writer first
 /// appends a checkpoint to the file of all checkpoints and then writes the file `checkpoint`. If it
-/// ended between these two steps, the file of all checkpoints has the newer one.
+/// ended between these two steps, the file of all checkpoints has the newer checkpoint.
 fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
     let changed = |why: String| LogError::changed(folder.path(), why);
     let alone = folder.latest()?;
@@ -115,7 +116,8 @@ fn latest(folder: &Folder, key: &LogKey) -> Result<LatestCheckpoint, LogError> {
     Ok(LatestCheckpoint { checkpoint, note, to_rewrite, cut_to })
 }
 
-/// Returns the frontier of the tree before the last file of entries, if the stored hashes suffice.
+/// Returns the right edge of the tree (its frontier) before the last file of entries, if the stored
+/// hashes suffice to compute it.
 fn frontier_at(folder: &Folder, first: u64) -> Option<Frontier> {
     if first == 0 {
         return Some(Frontier::new());
@@ -128,7 +130,7 @@ fn frontier_at(folder: &Folder, first: u64) -> Option<Frontier> {
 fn fits(frontier: &Frontier, checkpoint: &Checkpoint) -> bool {
     match checkpoint.size == frontier.size() {
         true => checkpoint.root == frontier.root(),
-        // A writer begins a new file only after a checkpoint over all earlier entries.
+        // A writer begins a new file only after a checkpoint that covers all earlier entries.
         false => checkpoint.size > frontier.size(),
     }
 }
@@ -202,8 +204,9 @@ fn replay(
                 _ => {}
             }
             let leaf = match entry.event {
-                // An entry is erased only after a checkpoint over the record of its erasure, and
-                // such a checkpoint also covers the entry.
+                // An entry is replaced by a tombstone only after a checkpoint covers the record of
+                // its erasure. That checkpoint also covers the entry. So a tombstone under no
+                // checkpoint is a forgery.
                 Event::Tombstone(_) if line.position >= checkpoint.size => {
                     let why =
                         format!("entry {} is a tombstone, and under no checkpoint", line.position);
@@ -211,7 +214,7 @@ fn replay(
                 }
                 Event::Tombstone(tombstone) => {
                     // The erased entry may have stated rules that also apply to later requests.
-                    // These rules are unknown now.
+                    // They are unknown now.
                     rules = if rules == RulesInForce::None { RulesInForce::Unknown } else { rules };
                     tombstone.leaf
                 }
@@ -229,7 +232,7 @@ fn replay(
                 return Err(changed(why));
             }
         }
-        // A new file without any entry has no day yet.
+        // A new file without any entry has no day yet, so it counts as older than all days.
         last = Some((path.clone(), end, day.unwrap_or(i64::MIN)));
     }
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
@@ -251,10 +254,10 @@ fn replay(
 /// Returns true if the last entries of a file, from `line` on, record an erasure or close the log,
 /// and no checkpoint covers them. An entry about the clock may stand before them.
 ///
-/// The log signs a checkpoint right after such entries, and acknowledges them only then. If the
-/// process ended before that checkpoint, the entries are cut off, and the caller repeats its call.
-/// If they stayed, an attacker without the log's key could forge them, and the next checkpoint
-/// would sign the forgery.
+/// A writer signs a checkpoint right after entries of these two kinds, and acknowledges them only
+/// then. If the process ended before that checkpoint, the entries are cut off, and the caller
+/// repeats its call. If they stayed, an attacker without the log's key could forge them, and the
+/// next checkpoint would sign the forgery.
 fn is_unfinished_statement(path: &Path, line: &EntryLine) -> Result<bool, LogError> {
     let rest: Vec<EntryLine> =
         EntryLines::open_at(path, line.position, line.offset)?.take(3).collect::<Result<_, _>>()?;
@@ -270,7 +273,7 @@ fn is_unfinished_statement(path: &Path, line: &EntryLine) -> Result<bool, LogErr
     ))
 }
 
-/// Returns rules as JSON. Numbers and strings can always be written.
+/// Returns the rules as JSON. This cannot fail: they are numbers and strings.
 fn rules_in_force(rules: &Rules) -> RulesInForce {
     serde_json::to_vec(rules).map_or(RulesInForce::Unknown, RulesInForce::Known)
 }
@@ -293,9 +296,9 @@ fn before(
     }))
 }
 
-/// Returns how many bytes of the file of hashes match the entries. Hashes of entries under a
-/// checkpoint can be computed again. For later entries, the stored hashes are the only evidence
-/// that the entries were not changed.
+/// Returns how many bytes of the file of hashes match the entries. For entries that a checkpoint
+/// covers, missing hashes can be computed again. For later entries, the stored hashes are the only
+/// evidence that the entries were not changed.
 fn stored_hashes(
     folder: &Folder,
     replayed: &ReplayedEntries,
@@ -339,8 +342,8 @@ fn stored_hashes(
     }
 }
 
-/// Cuts off the incomplete end, and opens the files for appending. Nothing is written before this
-/// step.
+/// Cuts incomplete bytes off the ends of the files, and opens the files for appending. Nothing is
+/// written before this step.
 fn take_up(
     folder: &Folder,
     latest: LatestCheckpoint,
@@ -381,7 +384,7 @@ fn take_up(
     Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor, unsigned })
 }
 
-/// Appends the missing hashes after the first `good` bytes, which are valid.
+/// Appends the missing hashes to the file of hashes, after its first `good` bytes, which are valid.
 fn write_hashes(folder: &Folder, good: u64, missing: &[u8]) -> Result<File, LogError> {
     let path = folder.tree();
     let wrong = |e| LogError::io("write", &path, e);

@@ -47,7 +47,7 @@ pub enum RuleError {
     /// The path has an empty part, or more than 32 parts.
     #[error("the path has an empty part, or more than {MAX_PATH}")]
     Path,
-    /// The text before the path is not a valid pattern.
+    /// The text before the path is not a valid pattern of requests.
     #[error("{error}{}", .meant.as_ref().map(|m| format!("; {m} was meant?")).unwrap_or_default())]
     Pattern {
         /// The fault in the pattern.
@@ -102,7 +102,7 @@ pub struct Redacted {
 
 impl Redacted {
     /// Returns true if there is at least one cut, all cuts have different places and a hash, and
-    /// there is a piece of text on both sides of each.
+    /// there is a piece of text before and after each cut.
     pub(super) fn is_well_formed(&self) -> bool {
         let hash =
             |cut: &RedactedValue| STANDARD.decode(&cut.sha256).is_ok_and(|hash| hash.len() == 32);
@@ -115,7 +115,7 @@ impl Redacted {
             && self.cuts.iter().all(hash)
     }
 
-    /// Checks that this is `body` without the values at the recorded places.
+    /// Checks that this value is `body` without the values at the recorded places.
     ///
     /// # Errors
     /// A sentence that names the difference.
@@ -177,7 +177,7 @@ pub(super) enum KeptBody {
     Nothing,
 }
 
-/// Applies `rules` to a body, which was parsed as `reading`.
+/// Applies `rules` to a body. `reading` is the parsed body.
 pub(super) fn apply(
     rules: &[Rule],
     body: &[u8],
@@ -193,8 +193,8 @@ pub(super) fn apply(
     else {
         return KeptBody::Nothing;
     };
-    // If the message has no name, rules for any name apply too. This can hide more than necessary,
-    // but never less.
+    // If the message names no tool or other target, the rules for every name apply to it. This can
+    // hide more than necessary, but never less.
     let forms = operation.forms();
     let mine: Vec<&Rule> =
         rules.iter().filter(|rule| rule.pattern.restricts_forms(&forms)).collect();
@@ -212,7 +212,7 @@ pub(super) fn apply(
             return KeptBody::Nothing;
         }
     }
-    // Of nested values, the outermost comes first, and the values inside it are dropped.
+    // If one cut lies inside another, the outer cut is kept.
     cuts.sort_by(|(a, _), (b, _)| (a.start, b.end).cmp(&(b.start, a.end)));
     if cuts.len() > MAX_CUTS {
         return KeptBody::Nothing;
@@ -276,7 +276,8 @@ fn pointer(name: &str) -> String {
 
 /// The secret from which the salts of a log are made. It is the hash of an Ed25519 signature of the
 /// log's key, which is always the same and which only the holder of the key can make. The key signs
-/// once for all salts: a key in a token or behind a program would be too slow for one a value.
+/// once for all salts, because a key in a hardware token or behind an external program would be too
+/// slow to sign once for each value.
 #[derive(Clone)]
 pub(super) struct SaltSecret(Zeroizing<[u8; 32]>);
 
@@ -290,8 +291,8 @@ impl SaltSecret {
         Ok(SaltSecret(Zeroizing::new(Sha256::digest(&signature[..]).into())))
     }
 
-    /// Returns the salt of the value at `at`, in the request whose first signature is `binding`. It
-    /// is hashed twice, because a hash of one pass can be continued behind its end.
+    /// Returns the salt of the value at `at`, in the request whose first signature is `binding`.
+    /// The hash is taken twice, because SHA-256 alone permits length-extension attacks.
     fn salt(&self, binding: &str, at: &str) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(&self.0[..]);
@@ -301,7 +302,7 @@ impl SaltSecret {
 }
 
 /// Returns the 32-byte salt of the value at `at`, in the request whose first signature is `binding`
-/// (base64). Only the holder of the log's key `key` can make it.
+/// (base64). Only the holder of the log's private key `key` can compute it.
 ///
 /// # Errors
 /// [`SignError`] if the log's key cannot sign.

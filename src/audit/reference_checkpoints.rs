@@ -12,7 +12,7 @@ use super::segment::Notes;
 use crate::clock::Timestamp;
 use crate::message::error_chain::chain;
 
-/// A checkpoint to compare with the tree, and who confirms it.
+/// A checkpoint to compare with the tree, and who vouches for it.
 pub(super) struct ReferenceCheckpoint {
     pub(super) checkpoint: Checkpoint,
     /// Whether the auditor kept the checkpoint, and the log's key signed it.
@@ -26,24 +26,24 @@ pub(super) struct ReferenceCheckpoint {
 /// The checkpoints of a log. Those in its own file are read one at a time, because ten years can
 /// have one for every minute.
 pub(super) struct Checkpoints {
-    /// What the auditor trusts, without the kept checkpoints.
+    /// What the auditor trusts, except the kept checkpoints.
     inputs: AuditorInputs,
     notes: Notes,
     /// The next checkpoint from the log's own file.
     next: Option<ReferenceCheckpoint>,
     /// The number of checkpoints that were read so far.
     count: u64,
-    /// The content of the file `checkpoint`, until the same checkpoint is found in the file
-    /// `checkpoints`.
+    /// The content of the file `checkpoint`, until it is found in the file `checkpoints` too.
     latest: Option<Vec<u8>>,
     latest_size: u64,
-    /// The kept checkpoints by size. Several can have the same size.
+    /// The checkpoints that the auditor kept, by the number of entries that they cover. Several can
+    /// have the same number.
     kept: BTreeMap<u64, Vec<ReferenceCheckpoint>>,
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints of the log in `folder`. Calls `fault` with the reason for each invalid
-    /// one.
+    /// Opens the checkpoints of the log in `folder`. Calls `fault` with an error text for each
+    /// invalid checkpoint.
     pub(super) fn open(
         folder: &Folder,
         inputs: &AuditorInputs,
@@ -75,8 +75,8 @@ impl Checkpoints {
         for (at, bytes) in inputs.kept.iter().enumerate() {
             match read(inputs, bytes) {
                 Ok(reference) => {
-                    // Without a pinned log key, nothing proves that the kept checkpoint belongs to
-                    // this log.
+                    // Without a pinned log key, nothing proves that a checkpoint that the auditor
+                    // kept belongs to this log.
                     let reference = ReferenceCheckpoint {
                         kept: inputs.log_key.is_some(),
                         from_log: false,
@@ -100,7 +100,7 @@ impl Checkpoints {
     }
 
     /// Adds the cosigned checkpoint in the folder, if enough witnesses have cosigned it. The log
-    /// stores this file itself, but only the witnesses can make their signatures.
+    /// stores this file itself, but cannot forge the signatures of the witnesses.
     fn take_cosigned(
         &mut self,
         folder: &Folder,
@@ -122,7 +122,8 @@ impl Checkpoints {
         }
     }
 
-    /// Reads the file of all checkpoints up to the next checkpoint over `least` entries or more.
+    /// Reads on in the file of all checkpoints, up to the next checkpoint that covers `least`
+    /// entries or more.
     fn step(&mut self, least: u64, fault: &mut impl FnMut(String)) {
         self.next = None;
         if let Some(note) = self.notes.next() {
@@ -140,18 +141,19 @@ impl Checkpoints {
                     fault(format!("{place} is over less than the one before"));
                 }
                 Ok(reference) => self.next = Some(reference),
-                // Only one fault is reported: a file of unreadable notes can have any length.
+                // Only the first unreadable note is reported, because the file could have any
+                // number of them.
                 Err(why) => fault(format!("{place}: {why}")),
             }
         }
     }
 
-    /// Returns the number of entries under the latest checkpoint.
+    /// Returns the number of entries that the latest checkpoint covers.
     pub(super) fn latest_size(&self) -> u64 {
         self.latest_size
     }
 
-    /// Returns the checkpoints over exactly `size` entries.
+    /// Returns the checkpoints that cover exactly `size` entries.
     pub(super) fn over_size(
         &mut self,
         size: u64,
@@ -166,15 +168,16 @@ impl Checkpoints {
         found
     }
 
-    /// Returns the largest size among the kept checkpoints and those that were read so far.
+    /// Returns the largest number of entries that a checkpoint covers, among the kept ones and
+    /// those that were read so far.
     pub(super) fn largest_size(&self) -> u64 {
         let next = self.next.as_ref().map_or(0, |next| next.checkpoint.size);
         let kept = self.kept.last_key_value().map_or(0, |(size, _)| *size);
         self.latest_size.max(next).max(kept)
     }
 
-    /// Reads all remaining checkpoints. Returns the largest size that was not compared with the
-    /// tree, and whether the auditor kept that checkpoint.
+    /// Reads all remaining checkpoints. Returns the largest number of entries in a checkpoint that
+    /// could not be compared with the tree, and whether the auditor kept that checkpoint.
     pub(super) fn read_rest(&mut self, mut fault: impl FnMut(String)) -> Option<(u64, bool)> {
         let mut most = self.latest_size;
         while let Some(next) = self.next.take() {
@@ -182,7 +185,7 @@ impl Checkpoints {
             self.step(next.checkpoint.size, &mut fault);
         }
         // The writer adds a checkpoint to the file of all checkpoints before it writes
-        // `checkpoint`. So that file must have the latest checkpoint.
+        // `checkpoint`. So the latest checkpoint must be in the file of all checkpoints.
         if self.latest.is_some() {
             fault("the latest checkpoint is not in the file of all of them".to_owned());
         }
@@ -195,15 +198,15 @@ impl Checkpoints {
         }
     }
 
-    /// Returns true if the last checkpoint in the file is incomplete.
+    /// Returns true if the last checkpoint in the file of all checkpoints is incomplete.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.notes.incomplete.is_empty()
     }
 }
 
 impl ReferenceCheckpoint {
-    /// Returns true if the auditor or witnesses confirm the checkpoint, and not only the writer of
-    /// the log.
+    /// Returns true if the auditor or witnesses vouch for the checkpoint, and not only the writer
+    /// of the log.
     pub(super) fn is_external(&self) -> bool {
         self.kept || self.witnessed.is_some()
     }

@@ -22,7 +22,7 @@ use crate::verify::Statement;
 
 /// Maximum number of lines per second, on average.
 const REFUSALS_PER_SECOND: f64 = 50.0;
-/// Maximum number of lines at once.
+/// Maximum number of lines in a burst.
 const REFUSAL_BURST: f64 = 500.0;
 /// Maximum number of refusal codes that are counted separately.
 const MAX_CODES: usize = 64;
@@ -41,7 +41,7 @@ impl TokenBucket {
         TokenBucket { permits: burst, rate, burst, filled: Instant::now() }
     }
 
-    /// Takes one permit; returns false if there is none.
+    /// Takes one permit; returns false if none is left.
     pub(super) fn take(&mut self) -> bool {
         let now = Instant::now();
         let grown = now.saturating_duration_since(self.filled).as_secs_f64() * self.rate;
@@ -84,8 +84,8 @@ impl RefusalFile {
         RefusalFile { folder, limit, bucket, file: None, counts: RefusalCounts::default() }
     }
 
-    /// Counts a request, and writes a line of limited length about it if the limits allow. Nothing
-    /// in the line is verified. Returns true if the line was written.
+    /// Counts a request, and writes a short line about it if the limits on rate and size allow.
+    /// Nothing in the line is verified. Returns true if the line was written.
     pub(super) fn note(
         &mut self,
         time: Timestamp,
@@ -96,7 +96,7 @@ impl RefusalFile {
     ) -> bool {
         let counts = &mut self.counts;
         counts.seen = counts.seen.saturating_add(1);
-        // Codes come from this program, so there are few of them.
+        // The codes come from a fixed list in this program, so the limit is never reached.
         if counts.codes.contains_key(because.code) || counts.codes.len() < MAX_CODES {
             let count = counts.codes.entry(because.code.to_owned()).or_default();
             *count = count.saturating_add(1);

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// The number of entries, including those that were not read.
+    /// The number of entries, including those that could not be read because they are archived.
     pub entries: u64,
     /// The size of the entries that were read, with line feeds, in bytes.
     pub bytes: u64,
@@ -21,35 +21,37 @@ pub struct Report {
     pub signatures: u64,
     /// The number of entries about requests.
     pub requests: u64,
-    /// The number of entries whose body was not kept.
+    /// The number of entries about requests whose body the log does not have completely.
     pub without_body: u64,
-    /// The number of entries whose signature covers data that is not kept.
+    /// The number of entries with a signature that covers data that the log does not keep.
     pub base_not_kept: u64,
-    /// The number of entries whose time is ahead of the log's clock.
+    /// The number of entries whose time is ahead of the machine's clock, because that clock was set
+    /// back.
     pub ahead_of_clock: u64,
     /// The number of entries about requests whose tool or method only the log claims.
     pub operation_claimed: u64,
-    /// The number of entries with a touch of a security key that the auditor's trust files confirm,
-    /// and of entries with one that they do not confirm.
+    /// The number of entries with a touch of a security key: first those whose touch the auditor's
+    /// trust files confirm, then the others.
     pub touched: (u64, u64),
-    /// Number of entries that are not good, for each reason.
+    /// The number of entries that cannot be called good, by reason.
     pub unjudged: BTreeMap<&'static str, u64>,
-    /// The number of entries that are not good for any reason.
+    /// The number of entries that cannot be called good. An entry with several reasons counts once.
     pub not_good: u64,
     /// The number of checkpoints in the log that match the tree.
     pub checkpoints: u64,
-    /// The number of entries under a checkpoint or cosignature from outside the log.
+    /// The number of entries that are covered by a checkpoint that the auditor kept or witnesses
+    /// cosigned.
     pub anchored: Option<u64>,
-    /// The number of archived entries whose archive was not given.
+    /// The number of archived entries that the auditor does not have.
     pub not_given: u64,
     /// The number of entries that a tombstone replaces.
     pub erased: u64,
-    /// The erasures that the log tells of, in the order of their records; the first 1,000.
+    /// The first 1,000 erasures that entries of the log record, in the order of these entries.
     pub erasures: Vec<ReportedErasure>,
-    /// The number of entries under the last checkpoint that enough witnesses have cosigned, and
-    /// when there were enough.
+    /// The number of entries that the last checkpoint with enough cosignatures of witnesses covers,
+    /// and the time at which there were enough.
     pub witnessed: Option<(u64, Timestamp)>,
-    /// Whether a quorum of witnesses was demanded, but has cosigned no matching checkpoint.
+    /// Whether the auditor demanded a quorum of witnesses, but no matching checkpoint has one.
     pub lacks_quorum: bool,
     /// Whether the last entry is incomplete because it was still being written.
     pub unfinished: bool,
@@ -59,7 +61,7 @@ pub struct Report {
     pub span: Option<(Timestamp, Timestamp)>,
     /// The predecessor and successor of this log, as the log itself states them.
     pub link: LogLink,
-    /// The findings; only the first one unless all were requested.
+    /// The findings: all of them if the auditor asked for that, or else only the first.
     pub findings: Vec<Finding>,
     /// The number of findings beyond those that are listed.
     pub more_findings: u64,
@@ -71,7 +73,7 @@ impl Report {
         self.findings.first()
     }
 
-    /// Counts an entry with these results.
+    /// Adds an entry with these results to the counts.
     pub(super) fn count(&mut self, bytes: u64, judged: &JudgedEntry, reasons: UnjudgedReasons) {
         self.entries += 1;
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(1);
@@ -90,7 +92,7 @@ impl Report {
         }
     }
 
-    /// Counts entries that were not read.
+    /// Adds archived entries that could not be read to the counts.
     pub(super) fn count_not_given(&mut self, count: u64) {
         self.entries += count;
         self.not_given += count;
@@ -112,9 +114,9 @@ pub struct LogLink {
     pub after: Option<PreviousLog>,
     /// The number of logs before this one.
     pub predecessors: u64,
-    /// Whether entry 0, which would name the predecessor, was erased, or is in an archive that was
-    /// not given.
+    /// Whether entry 0, which would name the predecessor, was erased, or is in an archive that the
+    /// auditor does not have.
     pub first_unknown: bool,
-    /// The key of the successor.
+    /// The public key of the log that follows this one.
     pub successor: Option<String>,
 }

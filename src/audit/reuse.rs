@@ -1,9 +1,9 @@
-//! The nonces that a log has used up. A nonce must not be used again as long as a store would keep
-//! it.
+//! The nonces that a log has used up. They show whether a request was replayed: the same key must
+//! not use a nonce again while a server's nonce store would still remember it.
 //!
 //! Memory use grows with the number of requests within that time, not with the length of the log.
-//! Times in this module are times of requests. If the log's clock stepped back, a request can be
-//! older than nonces that were already dropped from memory; the log is then searched for these
+//! Times in this module are times of requests. If the machine's clock was set back, a request can
+//! be older than nonces that were already dropped from memory; the log is then searched for these
 //! nonces.
 
 use std::collections::HashMap;
@@ -17,33 +17,33 @@ use super::segment;
 /// The nonces that may not be used again yet.
 #[derive(Debug, Default)]
 pub(super) struct NonceUses {
-    /// Each nonce, and the time until which a second use is a replay.
+    /// Each nonce with the time, in Unix seconds, until which a second use is a replay.
     used: HashMap<NonceId, i64>,
-    /// Nonces that end before this time were removed from `used`.
+    /// Nonces that could be used again before this time (in Unix seconds) were removed from `used`.
     forgotten: i64,
-    /// Nonces of requests that are older than `forgotten`: earlier uses may have been dropped from
-    /// memory. Each with its entry and its use.
+    /// Nonces of requests that are older than `forgotten`, so that an earlier use may have been
+    /// dropped from memory. Each nonce comes with the number of its entry.
     late: HashMap<NonceId, (u64, NonceUse)>,
 }
 
 /// Maximum number of seconds by which a request may be older than an earlier request in the log, if
-/// only the nonces in memory are searched for its nonce. For an older request, the log is searched.
-/// Requests get their entries within moments, so a larger difference means that the clock stepped. A
-/// nonce stays in memory for this time plus the validity window.
+/// only the nonces in memory are searched for its nonce. For an older request, the whole log is
+/// searched. Entries are written within moments, so a larger difference means that the clock was
+/// set. A nonce stays in memory for this time plus the validity window.
 const MAX_ENTRY_DELAY: i64 = 10;
 
-/// Seconds of the log's time between two removals of nonces.
+/// Seconds, by the times in the log, between two removals of old nonces from memory.
 const SWEEP_INTERVAL: i64 = 5;
 
 impl NonceUses {
-    /// Uses up a nonce. Returns true if entry `n` is the first to use it.
+    /// Marks a nonce as used. Returns true if entry `n` is the first to use it.
     pub(super) fn use_up(&mut self, n: u64, use_: NonceUse) -> bool {
         if use_.at < self.forgotten {
             self.late.entry(use_.id).or_insert((n, use_));
         }
         match self.used.insert(use_.id, use_.until) {
-            // The nonce was used before. If its retention had ended by then, a store accepts it
-            // again.
+            // If the time for which a nonce store remembers the first use had ended, the store
+            // accepted the nonce again.
             Some(until) => use_.at >= until,
             None => true,
         }
@@ -59,8 +59,8 @@ impl NonceUses {
         }
         self.forgotten = now;
         self.used.retain(|_, until| *until >= now);
-        // `retain` visits empty places too, so a table that had many nonces once must not stay
-        // large.
+        // `retain` visits empty slots of the table too, so a table that once had many nonces must
+        // be shrunk.
         if self.used.len() < self.used.capacity() / 4 {
             self.used.shrink_to_fit();
         }
@@ -117,8 +117,8 @@ mod tests {
                 assert!(!nonces.use_up(number, a_use(number - 3_000, at)), "{number}");
             }
         }
-        // 100 nonces a second are kept: 31 seconds of window, 30 seconds more, the slack, and the
-        // time between two removals.
+        // The requests use 100 nonces a second. Each stays in memory for the window (31 s), the
+        // time that a store adds (30 s), [`MAX_ENTRY_DELAY`] and [`SWEEP_INTERVAL`].
         assert!(nonces.used.len() < 80 * 100, "{}", nonces.used.len());
         assert!(nonces.late.is_empty());
         assert!(nonces.use_up(300_000, a_use(0, 3_000 - MAX_ENTRY_DELAY - 100)));

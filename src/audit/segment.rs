@@ -13,11 +13,11 @@ use super::note::MAX_NOTE;
 use super::tree::{self, HASH, Hash, Nodes};
 use super::unpack::Unpacker;
 
-/// Length in bytes that every entry exceeds: its members `mcpid`, `n`, `time` and `event` are
-/// longer.
+/// A length in bytes that is less than that of any entry, because the members `mcpid`, `n`, `time`
+/// and `event` take more.
 const MIN_LINE_BYTES: usize = 40;
-/// Maximum number of lines of a file that are too short for an entry. Reading ends there: a packed
-/// file of a megabyte can hold a thousand million empty lines.
+/// Maximum number of lines of a file that are too short for an entry. Reading of the file ends
+/// after that many lines: a packed file of a megabyte can hold a billion empty lines.
 const MAX_SHORT_LINES: u32 = 1_000;
 
 /// One line of a file of entries.
@@ -34,7 +34,7 @@ pub struct EntryLine {
     /// The position of the line by the name of its file: the number in the name, plus the lines
     /// before it in the file. It differs from `position` if entries are missing.
     pub position_by_name: u64,
-    /// The damage, if the file cannot be read completely.
+    /// What is wrong with the file, if it cannot be read completely.
     pub fault: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct EntryLines {
     packed: bool,
     position: u64,
     offset: u64,
-    /// Length of the last line in bytes, which is the capacity reserved for the next line.
+    /// Length of the last line in bytes. As much memory is reserved for the next line.
     length: usize,
     /// Set after a line that is longer than any entry: the rest of the file is not read.
     ended: bool,
@@ -77,8 +77,8 @@ impl EntryLines {
         })
     }
 
-    /// Opens a file that is not packed at the line with this `position`, `offset` bytes after the
-    /// beginning of the file.
+    /// Opens an unpacked file at the line with this `position` in the log, which begins `offset`
+    /// bytes after the beginning of the file.
     pub(super) fn open_at(path: &Path, position: u64, offset: u64) -> Result<Self, LogError> {
         let mut opened = files::read(path)?;
         opened.seek(SeekFrom::Start(offset)).map_err(|e| LogError::io("read", path, e))?;
@@ -132,8 +132,8 @@ impl EntryLines {
         }))
     }
 
-    /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why`
-    /// says what the file is or has.
+    /// Ends the reading of a damaged file, and returns an incomplete line with the fault. `why` is
+    /// the error text.
     fn end_with_fault(&mut self, why: &str) -> EntryLine {
         self.ended = true;
         let (position, offset) = (self.position, self.offset);
@@ -165,7 +165,8 @@ impl Iterator for EntryLines {
 }
 
 /// Returns all lines of the log, in order. Each line has two positions, one counted from the start
-/// of the log and one from the number in the name of its file. They differ if entries are missing.
+/// of the log and one from the number in the name of its file. The two positions differ if entries
+/// are missing.
 ///
 /// # Errors
 /// [`LogError`] if the files cannot be read.
@@ -236,7 +237,7 @@ pub(super) fn line_of(file: &EntryFile, n: u64) -> Result<Option<EntryLine>, Log
     Ok(None)
 }
 
-/// The file with the stored hashes of a log.
+/// The file with the stored hashes of a log's tree.
 pub(super) struct TreeFile {
     file: Mutex<File>,
     path: PathBuf,
@@ -256,7 +257,7 @@ impl TreeFile {
         Ok(tree::leaves_of(about.len() / HASH))
     }
 
-    /// Opens a reader over all hashes, in the order of storage.
+    /// Opens a reader over all stored hashes, in the order in which they are stored.
     pub(super) fn in_order(folder: &Folder) -> Result<BufReader<File>, LogError> {
         Ok(BufReader::with_capacity(64 * 1024, files::read(&folder.tree())?))
     }
@@ -275,7 +276,7 @@ impl Nodes for TreeFile {
     }
 }
 
-/// Reads the notes in the file of all checkpoints, one by one. A note of the log has five lines:
+/// Reads the notes in the file of all checkpoints, one by one. Each signed note has five lines:
 /// origin, size, root, an empty line, and the signature.
 pub(super) struct Notes {
     reader: Option<BufReader<File>>,

@@ -1,5 +1,5 @@
-//! The state of an open log: the right edge of its tree, its newest file of entries, and the hashes
-//! that are not written yet.
+//! The state of a log that is open for writing: the hashes on the right edge of its tree, its
+//! newest file of entries, and the hashes that are not written yet.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +23,8 @@ pub(super) struct OpenSegment {
 }
 
 /// The file of hashes, and the hashes that wait to be written. They are written with the next
-/// checkpoint, or earlier if there are many. If the process ends before, they can be computed from
-/// the entries.
+/// checkpoint, or earlier if there are many. If the process ends before that, they can be computed
+/// from the entries again.
 pub(super) struct HashFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
@@ -37,10 +37,10 @@ pub(super) struct HashFile {
 /// Maximum size of the hashes that wait to be written, in bytes.
 pub(super) const WAITING_HASHES: usize = 256 * 1024;
 
-/// The rules of verification that the log has stated last.
+/// The rules of verification that the last entry about rules states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RulesInForce {
-    /// The log has no request yet.
+    /// The log has no entry about a request yet, and so none about rules.
     None,
     /// The part of the log that was read does not state the rules.
     Unknown,
@@ -48,11 +48,11 @@ pub(super) enum RulesInForce {
     Known(Vec<u8>),
 }
 
-/// The entries that no checkpoint covered when a log was opened. A process that ended without a last
-/// checkpoint leaves them. The next checkpoint signs them as they are in the files.
+/// The entries that no checkpoint covered when a log was opened. A process that ended without a
+/// last checkpoint leaves them. The next checkpoint covers them as they are in the files.
 ///
-/// The signatures of requests in them can be verified again. For the rest, such as counts, rules and
-/// steps of the clock, only the file of hashes vouches, which is not signed either.
+/// The signatures of requests in them can be verified again. Other entries, such as counts, rules
+/// and clock changes, are confirmed only by the file of hashes, which is not signed either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnsignedEntries {
@@ -75,18 +75,19 @@ impl fmt::Display for UnsignedEntries {
     }
 }
 
-/// The state of an open log.
+/// The state of a log that is open for writing.
 pub(super) struct LogState {
     pub(super) frontier: Frontier,
     /// The time of the last entry.
     pub(super) time: Timestamp,
     pub(super) segment: Option<OpenSegment>,
     pub(super) tree: HashFile,
-    /// The number of entries under the latest checkpoint.
+    /// The number of entries that the latest checkpoint covers.
     pub(super) checkpointed: u64,
-    /// Seconds by which the times of entries are ahead of the clock, as the log has stated.
+    /// Seconds by which the times of new entries are ahead of the machine's clock, as the last
+    /// entry about the clock states.
     pub(super) offset: i64,
-    /// The rules that the log has stated last.
+    /// The rules that the last entry about rules states.
     pub(super) rules: RulesInForce,
     /// The successor of this log, if its last entry names one.
     pub(super) successor: Option<String>,
@@ -119,7 +120,7 @@ impl LogState {
     /// written them.
     ///
     /// # Errors
-    /// [`LogError::Changed`] if not; then nothing in the files may be modified.
+    /// [`LogError::Changed`] if they are not. Then nothing in the files may be modified.
     pub(super) fn check_files(&self, folder: &Folder) -> Result<(), LogError> {
         let tree =
             (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
@@ -148,7 +149,7 @@ impl LogState {
 }
 
 impl HashFile {
-    /// Starts with the file at `path`, which ends with the hashes of `size` entries.
+    /// Creates the state for the file at `path`, which has the hashes of `size` entries.
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
         let length = tree::stored(size).saturating_mul(HASH);
         HashFile { file, path, length, torn: false, waiting: Vec::new() }
@@ -169,7 +170,7 @@ impl HashFile {
     }
 }
 
-/// Writes the file of the latest checkpoint.
+/// Writes the latest checkpoint to its own file.
 pub(super) fn show(folder: &Folder, note: &[u8]) -> Result<(), LogError> {
     let path = folder.checkpoint();
     file_io::replace(&path, note, 0o600, None).map_err(|error| match error {
@@ -185,7 +186,8 @@ pub(super) fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
     let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
     let length = file.metadata().map_err(wrong)?.len();
     file.write_all(note.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| {
-        // The file is cut back: a partial note would make later notes unreadable.
+        // The file is cut back to its old length, because a partially written checkpoint would make
+        // later ones unreadable.
         let _ = file.set_len(length);
         wrong(e)
     })

@@ -49,7 +49,7 @@ pub fn follow(new: &Folder, old: &Folder, clock: &Arc<dyn Clock>) -> Result<(), 
 /// that log, signed by `old_key`.
 ///
 /// # Errors
-/// As [`follow`]; also [`LogError::Changed`] if `note` is not such a checkpoint.
+/// As [`follow`]; also [`LogError::Changed`] if `note` is not a checkpoint signed by `old_key`.
 pub fn follow_abandoned(
     new: &Folder,
     (old_key, note): (&NoteKey, &[u8]),
@@ -67,8 +67,8 @@ fn settings() -> LogSettings {
     LogSettings::default()
 }
 
-/// Checks that the logs have different origins: two logs of one origin would look like two
-/// histories of one log.
+/// Checks that the logs have different origins: two logs with the same origin would look like two
+/// contradicting versions of one log.
 fn check_origins_differ(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     match new.public().name() == old.name() {
         true => Err(LogError::KeyUnfit("its name is that of the log before it")),
@@ -76,7 +76,8 @@ fn check_origins_differ(new: &LogKey, old: &NoteKey) -> Result<(), LogError> {
     }
 }
 
-/// Returns the number of logs before the successor of `old`, as `old` states it.
+/// Returns the number of logs before the successor of `old` in the chain, computed from what `old`
+/// states.
 fn predecessors(old: &Folder) -> Result<u64, LogError> {
     if let Some((0, path)) = old.stubs()?.first()
         && archived::entry_files(old)?.first().is_none_or(|file| file.first > 0)
@@ -107,7 +108,8 @@ fn begin(
 ) -> Result<(), LogError> {
     let mut writer = LogWriter::open(new.clone(), key, settings(), Arc::clone(clock))?;
     if writer.size() > 0 {
-        // An earlier call may have written the entry, and no checkpoint: the key did not sign it.
+        // An earlier call may have written the entry but no checkpoint, because the key did not
+        // sign.
         let covered = writer.last_checkpoint().0;
         return match (previous(new)?, writer.size(), covered) {
             (Some(said), 1, 0) if said == *after => writer.checkpoint(),
@@ -122,7 +124,7 @@ fn begin(
 /// `before_key`. Returns `None` if that is certain, or the reason why it is not.
 ///
 /// # Errors
-/// In words, the contradiction between the two logs.
+/// The contradiction between the two logs, as a text.
 pub fn follows(
     (report, key): (&Report, &NoteKey),
     (before, before_key): (&Report, &NoteKey),

@@ -55,9 +55,10 @@ pub(super) fn leaves_of(hashes: u64) -> u64 {
 }
 
 /// Returns the position, among the stored hashes, of the root of the `n`th full subtree of
-/// 2^`level` leaves. Hashes are stored in the order in which they become known.
+/// 2^`level` leaves. A hash is stored as soon as its subtree is full.
 pub(super) fn place(level: u32, n: u64) -> u64 {
-    // The root is stored right after its last leaf and the smaller subtrees that end there.
+    // The root is stored after its last leaf and after the smaller subtrees that end with that
+    // leaf.
     let last_leaf = (n << level) + ((1 << level) - 1);
     stored(last_leaf) + u64::from(level)
 }
@@ -89,13 +90,13 @@ impl Frontier {
         self.size
     }
 
-    /// Appends a leaf. Calls `final_hash` with every hash that is now known and will not change, in
-    /// the order of storage.
+    /// Appends a leaf. Calls `final_hash` with the hash of the leaf and of every subtree that is
+    /// now full, in the order of storage.
     pub fn push(&mut self, leaf: Hash, mut final_hash: impl FnMut(&Hash)) {
         let mut hash = leaf;
         final_hash(&hash);
-        // Each trailing one bit of the size stands for a subtree of the same size, which is merged
-        // with the new one.
+        // Each trailing one bit of the size stands for a full subtree as large as the new one. The
+        // two are merged.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 hash = node(&left, &hash);
@@ -126,7 +127,8 @@ pub trait Nodes {
     fn node(&self, level: u32, n: u64) -> Result<Hash, Self::Error>;
 }
 
-/// Returns the frontier of the first `size` leaves, from O(log n) stored hashes.
+/// Returns the frontier (right edge) of the tree of the first `size` leaves, from O(log n) stored
+/// hashes.
 ///
 /// # Errors
 /// The error of `nodes`.
@@ -252,8 +254,8 @@ pub fn is_consistent(
     let (mut at, mut last) = (old - 1, new - 1);
     let shift = at.trailing_ones();
     (at, last) = (at >> shift, last >> shift);
-    // If the old tree is a full subtree of the new tree, the old root is the first hash, and the
-    // proof does not repeat it.
+    // If the old tree is a full subtree of the new tree, the first hash to combine is the old root,
+    // which the proof then does not contain.
     let first = if at == 0 { Some(old_root) } else { hashes.next() };
     let Some(first) = first else { return false };
     let (mut from_old, mut from_new) = (*first, *first);

@@ -34,8 +34,8 @@ impl Read for Unpacker {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.decoder.read(buffer)?;
         if read == 0 && !buffer.is_empty() && !self.decoder.get_mut().fill_buf()?.is_empty() {
-            // A second gzip member is refused: other tools would show its content, and this reader
-            // would not.
+            // A second gzip member is refused, because other tools would show its content and this
+            // reader would not.
             let why = "something stands behind its end";
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }

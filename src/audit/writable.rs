@@ -30,7 +30,8 @@ impl Folder {
             let changed = |e| LogError::changed(self.path(), format!("its checkpoint is {e}"));
             signed = Checkpoint::signed(&note, key.public()).map_err(changed)?.0.size;
         }
-        // An end that is under no checkpoint is cut off when the log is opened.
+        // Entries after the last checkpoint that close the log would be cut off when the log is
+        // opened, so they do not count here.
         if let Some(Event::Closed(closed)) = last_line(self)?
             .as_deref()
             .and_then(|line| entry::parse(line).ok())

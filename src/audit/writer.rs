@@ -41,7 +41,7 @@ pub enum Durability {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogSettings {
-    /// When an entry counts as written.
+    /// Whether an entry counts as written once it is on the disk, or earlier.
     pub durability: Durability,
     /// Size in bytes after which a new file of entries is begun; 64 MiB by default. Each day (UTC)
     /// also begins a new file.
@@ -71,10 +71,11 @@ impl Default for LogSettings {
 }
 
 /// Maximum difference, in seconds, between the time of an entry and the time at which its request
-/// was judged. Beyond it, the log records a clock step. An auditor allows a minute more.
+/// was judged. If the difference is larger, the log records that the clock was set back. An auditor
+/// allows a minute more.
 const CLOCK_LEEWAY: i64 = 240;
 
-/// Pause after the key did not sign. Each try may start a program or ask a token.
+/// Pause after the key failed to sign. Each attempt may start a program or ask a hardware token.
 const SIGN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Writes one log. While this value exists, no other process can write the log.
@@ -83,15 +84,15 @@ pub(super) struct LogWriter {
     key: LogKey,
     settings: LogSettings,
     clock: Arc<dyn Clock>,
-    /// The state of the open files; `None` after a failed write whose bytes could not be cut off.
-    /// Before the next write, the files are then read again.
+    /// The state of the open files; `None` after a failed write whose bytes could not be removed.
+    /// The files are then read again before the next write.
     state: Option<LogState>,
     last_checkpoint: Instant,
     /// When this writer last signed a checkpoint, or was opened.
     signed_at: Timestamp,
-    /// When the key last did not sign, and why; `None` after it has signed.
+    /// When the key last failed to sign, and the error; `None` after it has signed.
     unsigned: Option<(Instant, LogError)>,
-    /// The folder of the log, locked.
+    /// The locked folder of the log.
     lock: File,
 }
 
@@ -123,8 +124,8 @@ impl LogWriter {
         })
     }
 
-    /// Returns the number of entries under the last checkpoint, and when this writer signed it, or
-    /// when this writer was opened.
+    /// Returns the number of entries that the last checkpoint covers, and when this writer signed
+    /// it. If this writer has signed none, the time is that of opening it.
     pub(super) fn last_checkpoint(&self) -> (u64, Timestamp) {
         (self.state.as_ref().map_or(0, |state| state.checkpointed), self.signed_at)
     }
@@ -139,7 +140,7 @@ impl LogWriter {
         self.state.as_ref().map_or(0, |state| state.frontier.size())
     }
 
-    /// Appends the records together; returns their numbers.
+    /// Appends the records in one write; returns the numbers of their entries.
     pub(super) fn append<'r>(
         &mut self,
         records: impl Iterator<Item = &'r Record> + Clone,
@@ -149,8 +150,8 @@ impl LogWriter {
             self.checkpoint()?;
         }
         self.try_append(records).inspect_err(|error| {
-            // The bytes of the failed write are cut off, unless another process writes the log. If
-            // cutting fails too, the files are read again before the next write.
+            // The bytes of the failed write are removed, unless another process writes the log. If
+            // that fails too, the files are read again before the next write.
             if let Some(state) = self.state.take()
                 && !matches!(error, LogError::Changed { .. })
                 && state.undo().is_some()
@@ -176,8 +177,8 @@ impl LogWriter {
             state.tree.write()?;
         }
         let mut batch = EntryBatch::new(state);
-        // If times are ahead of the clock, each new file states the offset again, because a file
-        // may be read without the files before it.
+        // If entry times are ahead of the machine's clock, each new file states the offset again,
+        // because an auditor may read a file without the files before it.
         if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
             batch.say_offset(state.time.max(now))?;
         }
@@ -216,7 +217,7 @@ impl LogWriter {
         self.state.as_ref().map_or(Ok(()), |state| state.check_files(&self.folder))
     }
 
-    /// Closes the log: its last entry names the successor. Returns the last checkpoint.
+    /// Closes the log with a last entry that names its successor. Returns the last checkpoint.
     pub(super) fn end(&mut self, successor: &NoteKey) -> Result<Vec<u8>, LogError> {
         let successor = successor.to_string();
         self.append(std::iter::once(&Record::event("closed", &Closed { successor })))?;
@@ -241,8 +242,8 @@ impl LogWriter {
         self.folder.probe()
     }
 
-    /// Finishes a file of entries that is large enough or of an earlier day, after a checkpoint
-    /// over all its entries.
+    /// Finishes the current file if it is large enough or from an earlier day, after a checkpoint
+    /// that covers all its entries.
     fn turn_over(&mut self, now: Timestamp) -> Result<(), LogError> {
         let full = self.state.as_ref().is_some_and(|state| {
             let day = day_of(state.time.max(now));
@@ -267,7 +268,7 @@ impl LogWriter {
             || (new > 0 && self.last_checkpoint.elapsed() >= self.settings.interval)
     }
 
-    /// Signs a checkpoint over the written entries, after they are on the disk.
+    /// Signs a checkpoint that covers all written entries, after they are on the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
         let Some(state) = &mut self.state else { return Ok(()) };
         let size = state.frontier.size();
@@ -300,7 +301,7 @@ impl LogWriter {
     }
 }
 
-/// Entries that are written together.
+/// Entries that are written together in one write.
 struct EntryBatch {
     frontier: Frontier,
     time: Timestamp,
@@ -330,8 +331,8 @@ impl EntryBatch {
     /// them before the record. Returns the number of the record.
     fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
         let judged = record.judged;
-        // The time of an entry is not before the time of the previous entry, and not before its
-        // request was judged.
+        // The time of an entry is not before the time of the previous entry, and not before the
+        // time at which its request was judged.
         let time = judged.map_or(now, |judged| judged.max(now)).max(self.time);
         if let Some(judged) = judged {
             let late = time.since(judged);

@@ -1,4 +1,5 @@
-//! The end of an audit: checks whether entries are missing that hashes or checkpoints prove.
+//! The end of an audit: checks whether entries are missing although stored hashes or checkpoints
+//! prove that they existed.
 
 use super::super::fault::LogError;
 use super::super::finding::FindingKind;
@@ -10,9 +11,9 @@ impl Auditor {
     /// Ends the audit. Call this after all entries were given.
     ///
     /// # Errors
-    /// [`LogError`] if the log has to be read again and cannot be. The log is read again only if a
-    /// request in it is older than nonces that were already dropped from memory, because the clock
-    /// of the log stepped back.
+    /// [`LogError`] if the log has to be read again and cannot be. Usually each entry is read once.
+    /// The log is read again only if a request is so old that the nonces of its time were already
+    /// dropped from memory; this happens if the log's clock stepped back.
     pub fn finish(self) -> Result<Report, LogError> {
         self.finish_with_nonces().map(|(report, _)| report)
     }
@@ -68,8 +69,8 @@ impl Auditor {
             let why = format!("by its name it would begin with entry {first}, and it is empty");
             self.find(FindingKind::File, Some(first), why);
         }
-        // If a request is older than nonces that were dropped from memory, the whole log is read
-        // again.
+        // If the nonces of the time of a request were already dropped from memory, only a second
+        // reading of the whole log can find a replay.
         if let Some((earlier, later)) = self.nonces.look_again(&self.folder)? {
             let why = format!("its nonce was used before by the same key, in entry {earlier}");
             self.find(FindingKind::Replayed, Some(later), why);

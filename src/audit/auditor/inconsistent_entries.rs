@@ -42,8 +42,8 @@ impl Auditor {
     pub(super) fn conclude(&mut self, suspect: SuspectEntry, next: Option<u64>) {
         let SuspectEntry { place, n, why, what } = suspect;
         if let Some(first) = self.hash_mismatch.filter(|first| *first < place) {
-            // Two entries have this number. The hash of the first one is not the stored one, so the
-            // first one was inserted later.
+            // Two entries have the same number. The hash of the first of them differs from the
+            // stored hash, so it was inserted later.
             if n == Some(first) && place == first + 1 {
                 self.find(FindingKind::Inserted, Some(first), "the true entry follows".to_owned());
             } else {
@@ -57,14 +57,15 @@ impl Auditor {
         }
         let (finding, structural) = finding::of_inconsistent_entry(place, (n, next), what, why);
         self.find(finding.what, finding.n, finding.why);
-        // A finding that is not structural leaves the entries after this one at their places.
+        // A change inside one entry leaves later entries at their positions. An inserted or removed
+        // entry displaces them.
         if structural {
             self.continue_at(next);
         }
     }
 
-    /// Continues the audit at the number that the next entry states, for an auditor who wants all
-    /// findings. Hashes are not compared any more.
+    /// Continues the audit at the number that the next entry states, so that an auditor who wants
+    /// all findings gets them. Hashes of later entries are not compared any more.
     fn continue_at(&mut self, next: Option<u64>) {
         (self.displaced, self.stored, self.hash_mismatch) = (true, None, None);
         if let Some(next) = next {
@@ -72,7 +73,8 @@ impl Auditor {
         }
     }
 
-    /// Reports a last line without a line feed: it is still being written, or was cut.
+    /// Reports a last line without a line feed: either the writer is still writing it, or its end
+    /// was cut off.
     pub(super) fn take_incomplete(&mut self, entry: &EntryFindings) {
         if let Some(why) = &entry.fault {
             self.find(FindingKind::Archive, Some(self.next_number), why.clone());

@@ -1,4 +1,5 @@
-//! Archived entries whose archive was not given: the audit uses their stored hashes.
+//! Archived entries that the auditor does not have: the audit uses the hashes of these entries that
+//! the log stores.
 
 use std::io::Read as _;
 
@@ -11,9 +12,9 @@ use super::super::tree::{Hash, Nodes as _};
 use super::Auditor;
 
 impl Auditor {
-    /// Reads the notes about archived files. Such a note distinguishes an archived file from one
-    /// that was removed, so it must be signed by the log key that the auditor pinned; or by the
-    /// log's own key if the auditor pinned none.
+    /// Reads the notes about archived files. Without a note, a file that is not there counts as
+    /// removed by an attacker, so it must be signed by the log key that the auditor pinned; or by
+    /// the log's own key if the auditor pinned none.
     pub(super) fn read_archive_notes(
         &mut self,
         folder: &Folder,
@@ -45,7 +46,8 @@ impl Auditor {
         Ok(())
     }
 
-    /// Skips the archived files before entry `to`, the first entry of the next file that was given.
+    /// Skips the archived files that the auditor does not have, up to entry `to`, the first entry
+    /// of the next file that can be read.
     pub(super) fn skip_archived(&mut self, to: u64) {
         while let Some(next) = self.archived.remove(&self.position) {
             if next > to {
@@ -69,7 +71,7 @@ impl Auditor {
         }
     }
 
-    /// Audits an entry of which only the hash is known.
+    /// Takes an archived entry into the audit. Only its hash is known.
     fn take_not_given(&mut self, n: u64) {
         let mut leaf = [0; 32];
         let read = self.stored.as_mut().is_some_and(|stored| stored.read_exact(&mut leaf).is_ok());

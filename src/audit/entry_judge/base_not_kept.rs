@@ -1,5 +1,6 @@
-//! Checks a signature whose base is not kept. It cannot be verified, but some facts about it can be
-//! checked. Such a signature is only allowed if it covers data that no log keeps.
+//! Checks a signature whose signature base the log does not keep. It cannot be verified, but some
+//! facts about it can be checked. A signature without a base is only allowed if it covers data that
+//! no log keeps.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,9 +16,9 @@ use crate::profile::Profile;
 use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
-/// Checks the recorded signature `told`, whose base is not kept: its bytes are those of the
-/// request, it covers data that no log keeps, and its window and coverage fit the profile. Returns
-/// the parameters that the signature states.
+/// Checks the recorded signature `told`, whose signature base is not in the log: its bytes are
+/// those of the request, it covers data that no log keeps, and its window and coverage fit the
+/// profile. Returns the parameters that the signature states.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
@@ -32,7 +33,7 @@ pub(super) fn check<'c>(
     let candidate = candidates.iter().find(|candidate| candidate.label == *label);
     let candidate = candidate.ok_or(format!("its request has no signature {label:?}"))?;
     let signature = candidate.signature.as_ref().map_err(|e| e.to_string())?;
-    // A security key's signature is longer than others.
+    // The signature of a security key is longer than an Ed25519 or P-256 signature.
     let fits = matches!(signature.len(), 64 | PRESENCE_SIGNATURE_BYTES);
     if !fits || STANDARD.encode(signature) != told.signature {
         return Err("its signature is not that of its request".to_owned());
@@ -40,7 +41,8 @@ pub(super) fn check<'c>(
     let params = candidate.params.as_ref().map_err(|e| e.to_string())?;
     let fields = KeptFields::of(Some(&profile.name));
     let kept = |name: &str| {
-        // The log keeps the absolute target, but not the form that it had on the request line.
+        // The log keeps the absolute target URI, but not whether the request line was in origin
+        // form or absolute form.
         name != "@request-target" && (name.starts_with('@') || fields.has(name))
     };
     if params.components().iter().all(|component| kept(component.name())) {

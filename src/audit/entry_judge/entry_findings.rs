@@ -1,4 +1,4 @@
-//! The findings on one entry.
+//! What was found out about one entry when it was judged by itself.
 
 use super::super::entry::{PreviousLog, Rules, Version};
 use super::super::erasure_record::Erasure;
@@ -9,27 +9,27 @@ use super::reason::UnjudgedReasons;
 use super::touch::JudgedTouch;
 use crate::clock::Timestamp;
 
-/// The findings on one entry.
+/// What was found out about one entry when it was judged by itself.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EntryFindings {
     /// The entry's position in the log, counted from the first line of the first file.
     pub position: u64,
-    /// The entry's position, counted from the number in the name of its file.
+    /// The entry's position as its file claims: counted from the number in the name of the file.
     pub(in crate::audit) position_by_name: u64,
     /// The leaf hash of the entry.
     pub leaf: Hash,
-    /// Whether the line ends with a line feed.
+    /// Whether the line ends with a line feed. If not, it was not written completely.
     pub whole: bool,
     /// The number and time that the entry states, if they can be parsed.
     pub stamp: Option<(u64, Timestamp)>,
-    /// What the entry means for the audit of the whole log, if the entry can be parsed.
+    /// What the entry means for the entries after it, if the entry can be parsed.
     pub(in crate::audit) notice: Option<(Version, Notice)>,
     /// The contradiction inside the entry, if there is one.
     pub fault: Option<String>,
     /// Which parts of the entry could be judged.
     pub judged: JudgedEntry,
-    /// The nonces that the entry uses up.
+    /// The nonces that the entry's request used up.
     pub(in crate::audit) nonces: Vec<NonceUse>,
     /// The length of the entry's line, in bytes.
     pub bytes: u64,
@@ -43,16 +43,17 @@ pub(in crate::audit) enum Notice {
         time: Timestamp,
         rules: Option<Rules>,
     },
-    /// Counts of requests without an entry.
+    /// Counts of requests that have no entry of their own.
     Counts,
-    /// Seconds by which times are ahead of the clock from this entry on.
+    /// From this entry on, times of entries are this many seconds ahead of the clock of the
+    /// machine.
     Clock(i64),
     Rules(Rules),
     After(PreviousLog),
     Closed(String),
     /// The entry records that another entry was erased.
     Erased(Erasure),
-    /// This entry was erased.
+    /// This entry is a tombstone in place of an erased entry.
     Tombstone,
 }
 
@@ -62,21 +63,24 @@ pub(in crate::audit) enum Notice {
 pub struct JudgedEntry {
     /// Number of signatures that were verified.
     pub signatures: u64,
-    /// Whether the body was not kept completely: only the log claims the results of steps 9 to 11.
+    /// Whether the log does not have the complete body. Then digest, MCP checks and `allow` list
+    /// (steps 9 to 11 of verification) cannot be checked again, and only the log claims their
+    /// results.
     pub without_body: bool,
-    /// Whether a signature covers data that is not kept, so that it cannot be verified again.
+    /// Whether a signature covers data that the log does not keep, so that this signature cannot be
+    /// verified again.
     pub base_not_kept: bool,
     /// Why the entry is not good, although nothing contradicts it.
     pub reasons: UnjudgedReasons,
-    /// The index of the signature on which the verdict rests.
+    /// The index of the signature that authorised the request in the auditor's view.
     pub vouching: Option<usize>,
-    /// The thumbprint of the key of that signature.
+    /// The thumbprint (RFC 7638) of the key of the signature at the index `vouching`.
     pub key: Option<String>,
-    /// What the auditor's trust files say about the key of that signature.
+    /// What the auditor's trust files say about the key of the signature at the index `vouching`.
     pub known: Option<KeyStatus>,
-    /// The touch of a security key that joins that signature.
+    /// The touch of a security key that confirms the signature at the index `vouching`.
     pub touch: Option<JudgedTouch>,
-    /// Whether the recorded operation is only a claim of the log: no signed data that was kept
-    /// states it.
+    /// Whether the recorded MCP operation is only a claim of the log, because no signed data that
+    /// the log keeps states it.
     pub operation_claimed: bool,
 }

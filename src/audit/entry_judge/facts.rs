@@ -49,15 +49,16 @@ struct KeyMembers {
     _mcpid: Option<IgnoredAny>,
 }
 
-/// Returns the `kid` of a key in the log. The `kid` is the text by which the verifier looked the
-/// key up: the thumbprint of the key, or the `keyid` of the signature.
+/// Returns the `kid` member of a recorded key. The `kid` is the text by which the verifier looked
+/// the key up: the thumbprint of the key, or the `keyid` of the signature.
 pub(super) fn kid(jwk: &str) -> Result<String, String> {
     let key: KeyMembers = serde_json::from_str(jwk)
         .map_err(|e| format!("a key cannot be read: {}", json_fault(&e)))?;
     Ok(key.kid)
 }
 
-/// Returns the steps at which a code can occur; `None` if the code is not a refusal of a request.
+/// Returns the numbers of the verification steps at which a refusal code can occur; `None` if the
+/// code is not a refusal of a request.
 fn steps_of(code: &str) -> Option<&'static [u8]> {
     Some(match code {
         "too_large" | "target_mismatch" => &[1],
@@ -83,9 +84,9 @@ fn steps_of(code: &str) -> Option<&'static [u8]> {
     })
 }
 
-/// Codes with which a request with a valid signature can be refused although judging it again finds
-/// no fault. They depend on a store, a session, the clock at a later moment, or a limit of the
-/// server.
+/// Refusal codes that an audit cannot reproduce: the server refused a request with a valid
+/// signature, and judging it again finds no fault. The refusal depended on a store, a session, the
+/// clock at a later moment, or a limit of the server.
 const NOT_REPEATABLE: &[&str] = &[
     "nonce_replayed",
     "nonce_quota",
@@ -118,7 +119,8 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
         (_, None, _) => Err(format!("it says {said}, and no code")),
         (_, Some(code), step) => {
             let steps = steps_of(code).ok_or(format!("there is no code {code:?}"))?;
-            // A body that is too long may be refused before the first step.
+            // A server may refuse a body that is too long before it runs the first verification
+            // step.
             let stepless = steps.is_empty() || code == "too_large";
             let fits = step.map_or(stepless, |step| steps.contains(&step));
             let step = step.map_or("no step".to_owned(), |step| format!("step {step}"));
@@ -127,7 +129,8 @@ pub(super) fn check_verdict(request: &Request<'_>) -> Result<(), String> {
     }
 }
 
-/// Checks that the head has only fields that a log keeps, and that the recorded `digest` is right.
+/// Checks that the head has only fields that a log keeps, and that the recorded `digest` equals the
+/// field `Content-Digest`.
 pub(super) fn check_head(request: &Request<'_>, head: &Head<'_>) -> Result<(), String> {
     serde_json::from_str::<RequestMembers>(request.request.get())
         .map_err(|e| format!("its request cannot be read: {}", json_fault(&e)))?;
@@ -156,8 +159,7 @@ pub(super) fn check_redacted(redacted: &Redacted, whole: bool) -> Result<(), Str
     }
 }
 
-/// Checks that the body that the auditor supplied, and that the log does not have, is the signed
-/// body.
+/// Checks that a body that the log lacks and the auditor supplied is the body that was signed.
 pub(super) fn check_given(
     request: &Request<'_>,
     head: &Head<'_>,
@@ -171,14 +173,14 @@ pub(super) fn check_given(
     }
 }
 
-/// The `Mcp-*` fields that a signature covers.
+/// The `Mcp-*` header fields that a signature covers. They repeat members of the body.
 #[derive(Clone, Copy, Default)]
 pub(super) struct MirroredMembers {
     pub(super) method: bool,
     pub(super) name: bool,
 }
 
-/// Checks the recorded operation against `read`, the operation in the body.
+/// Checks the recorded MCP operation against `read`, the operation that the body asks for.
 pub(super) fn check_operation(
     mcp: Option<&Mcp>,
     read: Option<Operation<'_>>,
@@ -191,9 +193,9 @@ pub(super) fn check_operation(
     Err(format!("its body asks for {}, and it says {}", show(read), show(said)))
 }
 
-/// Checks the recorded operation against the head, if the body is not kept. A verifier accepts a
-/// request only if the covered `Mcp-*` fields agree with the body, so these fields can replace the
-/// body here. Returns `Ok(true)` if no covered field states the operation.
+/// Checks the recorded MCP operation against the header fields, if the body is not kept. A verifier
+/// accepts a request only if the covered `Mcp-*` fields agree with the body, so these fields can
+/// replace the body here. Returns `Ok(true)` if no covered field states the operation.
 pub(super) fn check_mirror(
     mcp: Option<&Mcp>,
     head: &Head<'_>,
@@ -243,8 +245,8 @@ pub(super) fn check_mirror(
         || (mcp.name.is_some() && !(covered.name && name.is_some())))
 }
 
-/// Compares the new verdict with the recorded one. `found` is `None` if the body was not kept, so
-/// that only steps 1 to 8 could be judged again.
+/// Compares the verdict of this second judgement with the recorded one. `found` is `None` if the
+/// log lacks the body, so that only steps 1 to 8 (all before the body) could be judged again.
 pub(super) fn check_outcome(
     request: &Request<'_>,
     found: Option<Result<(), Rejection>>,
@@ -260,8 +262,8 @@ pub(super) fn check_outcome(
     };
     match found {
         Some(Err(no)) if no.code().as_str() == code => Ok(()),
-        // A server finds these two faults before it parses the body: `expired` after the last byte,
-        // and `too_large` by the length.
+        // A server may report `expired` (after the last byte of the body) or `too_large` (by the
+        // length) without parsing the body, so an unreadable body contradicts neither.
         Some(Err(_)) if matches!(code, "expired" | "too_large") => Ok(()),
         Some(Err(no)) => Err(format!("{}, and it says {code}", refused(&no))),
         Some(Ok(())) if NOT_REPEATABLE.contains(&code) => Ok(()),

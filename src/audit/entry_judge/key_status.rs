@@ -9,26 +9,28 @@ use crate::mcp::pattern::Operation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The name of the key in the auditor's trust file.
+    /// The result for a key that the auditor's trust files contain.
     pub name: Option<String>,
     /// The time of the revocation, which may be in the future.
     pub revoked_at: Option<Timestamp>,
-    /// Why the key was not valid at the time of the request: the auditor's file says that it was
-    /// revoked, or outside its validity.
+    /// Why the key was not valid at the time of the request: it was revoked, or the request was
+    /// outside the key's validity.
     pub not_then: Option<&'static str>,
-    /// Why the key may not sign alone: by the auditor's file and the log's it is not the same
-    /// security key, or other rules hold for it.
+    /// Why the key may not sign a request alone: the auditor's trust files and the log disagree
+    /// about whether it is a security key, or give it different rules.
     pub not_alone: Option<&'static str>,
-    /// Which statement the JWK of the key lacks, by the auditor's file, if the profile demands that
-    /// keys state their purpose.
+    /// The statement of a purpose that the key lacks in the auditor's trust files. Present only if
+    /// the profile demands that keys state their purpose.
     pub lacks_of_purpose: Option<String>,
-    /// Whether today's `allow` list of the key lacks the operation.
+    /// Whether the `allow` list of the key in the auditor's trust files does not contain the
+    /// operation.
     pub no_longer_allowed: bool,
-    /// Whether the tag of the signature is missing from today's client ids of the key.
+    /// Whether the signature's `tag` is missing from the client ids that the auditor's trust files
+    /// list for the key.
     pub tag_not_listed: bool,
 }
 
-/// What a signature states, and the operation of its request.
+/// What a signature states about its request.
 pub(super) struct SignatureClaim<'a> {
     pub(super) key: &'a str,
     pub(super) tag: Option<&'a str>,

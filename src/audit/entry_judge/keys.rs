@@ -4,8 +4,9 @@ use super::facts;
 use crate::key::trust::{Registry, TrustFile};
 use crate::message::error_chain::chain;
 
-/// Returns the keys that an entry names, with their thumbprints, in the order of the signatures. Two
-/// signatures can have the same key, by its thumbprint and by a `kid`: the strictest limits count.
+/// Returns the keys that an entry names, with their thumbprints, in the order of the signatures.
+/// Two signatures can be by the same key, found once by its thumbprint and once by another `kid`.
+/// The strictest limits of the two then apply.
 pub(super) fn of<'k>(
     jwks: impl Iterator<Item = &'k str> + Clone,
 ) -> Result<(Registry, Vec<String>), String> {

@@ -1,4 +1,4 @@
-//! The nonces that an entry uses up.
+//! The nonces that the request of an entry used up.
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,7 @@ use crate::profile::Profile;
 /// The first 24 bytes of the SHA-256 hash of a key id and a nonce.
 pub(in crate::audit) type NonceId = [u8; 24];
 
-/// A nonce that a request uses up.
+/// A nonce that the request of an entry used up.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::audit) struct NonceUse {
     pub(in crate::audit) id: NonceId,

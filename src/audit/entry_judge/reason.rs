@@ -1,4 +1,4 @@
-//! Why an entry is not good, although nothing contradicts it.
+//! Reasons why an entry cannot be called good, although nothing contradicts it.
 
 /// Data that an auditor lacks to judge an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,10 +8,10 @@ pub enum UnjudgedReason {
     Signer,
     /// By the auditor's trust files, the key was revoked or not valid at that time.
     NotTrustedThen,
-    /// By the auditor's trust files, the key is a security key that may not sign so, or the log's
-    /// word that it is one is wrong.
+    /// The auditor's trust files say that the key is a security key that may not sign alone, or
+    /// contradict the log about whether it is a security key.
     SecurityKey,
-    /// By the auditor's trust files, the key does not state the purpose that the profile demands.
+    /// In the auditor's trust files, the key does not state the purpose that the profile demands.
     Purpose,
     /// A signature covers data that the entry does not contain, so it cannot be verified again.
     BaseNotKept,
@@ -19,19 +19,20 @@ pub enum UnjudgedReason {
     PartlySigned,
     /// The window or the clock tolerance is larger than that of the profile.
     LaxRules,
-    /// The entry has the format `audit/1` and names no rules.
+    /// The entry has the old format `audit/1`, and does not name the rules of verification.
     NoRules,
-    /// The request was sent to an origin that is not one of the auditor's.
+    /// The request was sent to an origin that the auditor did not list.
     Origin,
-    /// The clock of the log stepped, so the time of the entry is uncertain.
+    /// The clock of the machine was set back, so the time of the entry is uncertain.
     Clock,
     /// The entry was erased.
     Erased,
     /// This entry records an erasure, but the erased entry is still there.
     NotErased,
-    /// The entry is archived, and the archive was not given.
+    /// The entry is archived, and the auditor does not have the archive.
     Archived,
-    /// A rule demands the touch of a security key, and the auditor's trust files confirm none.
+    /// A rule demands the touch of a security key, and no touch in the entry is confirmed by the
+    /// auditor's trust files.
     Touch,
     /// The demanded quorum of witnesses has not cosigned the checkpoint.
     Quorum,

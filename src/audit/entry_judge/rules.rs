@@ -1,6 +1,6 @@
-//! The rules that an entry names are only the claim of the log's writer. They can make judging
-//! stricter; a rule that is laxer than the named profile counts only if the auditor has pinned it
-//! too.
+//! Which rules an entry is judged by. The rules that an entry names are only a claim of the log's
+//! writer. They can make judging stricter; a rule that is laxer than the named profile counts only
+//! if the auditor has pinned it too.
 
 use super::super::entry::{Request, Rules, Version};
 use super::super::record::Verdict;
@@ -10,7 +10,7 @@ use crate::message::target::{Origin, Origins};
 use crate::profile::{ComponentRules, Presence, Profile, TagRule, Window};
 use crate::verify::coverage::CoverageOverrides;
 
-/// The rules that an auditor demands. The profile supplies those that are absent.
+/// The rules that an auditor demands. An absent rule is taken from the profile.
 #[derive(Clone, Debug, Default)]
 pub struct PinnedRules {
     /// The profile. If absent, the profile that the entry names.
@@ -19,11 +19,13 @@ pub struct PinnedRules {
     pub window: Option<i64>,
     /// Maximum number of seconds by which `created` may lie in the future.
     pub ahead: Option<i64>,
-    /// Components that a signature must cover too, and components that it may leave uncovered.
+    /// Components that a signature must cover in addition to those of the profile, and components
+    /// that it may leave uncovered.
     pub changes: CoverageOverrides,
     /// The origins to which requests must be sent. Empty: any origin.
     pub origins: Origins,
-    /// Requests that must have a touch that the auditor's trust files confirm.
+    /// Patterns of requests that must have a touch of a security key that the auditor's trust files
+    /// confirm.
     pub touch: Vec<Pattern>,
 }
 
@@ -37,7 +39,7 @@ impl PinnedRules {
     }
 }
 
-/// The rules by which an entry is judged.
+/// The rules by which one entry is judged.
 pub(super) struct AppliedRules {
     pub(super) profile: Profile,
     pub(super) changes: CoverageOverrides,
@@ -119,7 +121,7 @@ pub(super) fn lax(
 }
 
 /// Returns true if `named`, the profile that an entry names, demands less of a signature than
-/// `pinned`, the profile of the auditor. Components are compared by [`is_whole`].
+/// `pinned`, the auditor's profile. Components are compared by [`is_whole`].
 fn is_laxer(named: &Profile, pinned: &Profile) -> bool {
     let less = |named: Presence, pinned: Presence| {
         pinned == Presence::Required && named != Presence::Required
@@ -160,7 +162,8 @@ pub(super) fn is_whole(
         .all(|name| waived(name) || bound(name))
 }
 
-/// Returns the names of all components in a verified base, also of those with parameters.
+/// Returns the names of all components in a verified signature base, with or without component
+/// parameters.
 pub(super) fn names_of_base(base: &str) -> impl Iterator<Item = &str> {
     base.lines().filter_map(|line| Some(line.strip_prefix('"')?.split_once('"')?.0))
 }
@@ -169,8 +172,8 @@ pub(super) fn names_of_base(base: &str) -> impl Iterator<Item = &str> {
 pub(super) struct CoveredNames<'a>(Vec<&'a str>);
 
 impl<'a> CoveredNames<'a> {
-    /// Returns the components in a verified base. Each line of a base begins with the name of a
-    /// component in quotation marks (RFC 9421 section 2.5).
+    /// Returns the components in a verified signature base. Each line of a base begins with the
+    /// name of a component in quotation marks (RFC 9421 section 2.5).
     pub(super) fn of_base(base: &'a str) -> Self {
         let lines = base.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));
         CoveredNames(

@@ -16,8 +16,9 @@ use crate::message::Head;
 use crate::verify::coverage;
 use crate::verify::{JudgedSignatures, Rejection, Step, UnseenSignature, VerifiedHead, Verifier};
 
-/// Runs steps 1 to 8 on the signatures whose base is kept. Returns the valid ones, and whether one of
-/// them can authorise the request: if none can, that is one whose base is not kept.
+/// Runs steps 1 to 8 of verification on the signatures whose signature base the log keeps. Returns
+/// the valid ones, and true if one of them can authorise the request. If this is false, only a
+/// signature without a kept base can have authorised the request.
 ///
 /// # Errors
 /// A recorded signature is invalid, a valid one is not recorded, or nothing could authorise the
@@ -35,8 +36,9 @@ pub(super) fn judge_kept<'h>(
     {
         return Err(format!("it tells of two signatures {twice:?}"));
     }
-    // These cover a field that the log does not keep, so they cannot be verified again. That is no
-    // fault of the entry, nor of another signature that covers one of them.
+    // Signatures without a recorded base cover a field that the log does not keep, so they cannot
+    // be verified again. This is no fault of the entry, and no fault of another signature that
+    // covers one of them.
     let unseen: Vec<_> = recorded()
         .filter(|(told, _)| told.base.is_none())
         .map(|(told, id)| UnseenSignature { label: &told.label, key: id })
@@ -48,7 +50,8 @@ pub(super) fn judge_kept<'h>(
         return Err(facts::refused(no));
     }
     same_signatures(request, ids, &verified_head)?;
-    // Of an unseen signature, only the base is unknown, so no earlier step refuses it.
+    // A signature without a recorded base can only fail when its bytes are verified (step 8). Any
+    // earlier refusal is a real contradiction.
     let of_unseen = |no: &&Rejection| {
         no.step() != Step::Signature
             && no.statement().is_some_and(|said| unseen.iter().any(|one| one.label == said.label))
@@ -69,8 +72,8 @@ fn same_signatures(
     let told = || request.signatures.iter().zip(ids).filter(|(told, _)| told.base.is_some());
     let is_whole = told().count() == request.signatures.len();
     for (n, one) in verified_head.signatures().enumerate() {
-        // A signature that cannot be verified again may be the touch by which another one came
-        // first.
+        // A touch of a security key moves the signature that it confirms to the front. The touch
+        // may be a signature that cannot be verified again, so the order is not checked then.
         let at = told()
             .enumerate()
             .find(|(at, (told, _))| told.label == one.label && (!is_whole || *at == n));
@@ -101,7 +104,8 @@ fn same_signatures(
     }
 }
 
-/// Checks that the recorded `kid` is the key's thumbprint or the `keyid` of its signature.
+/// Checks that the recorded `kid` is the thumbprint of the signing key, or the `keyid` parameter of
+/// the signature.
 pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> Result<(), String> {
     let kid = facts::kid(told.key.get())?;
     match kid == id || Some(&*kid) == keyid {
@@ -148,22 +152,23 @@ fn is_json_of(json: &str, text: &str) -> bool {
 pub(super) struct JudgedSignature<'a> {
     pub(super) id: String,
     pub(super) label: &'a str,
-    /// Whether the base of the signature is kept and was verified.
+    /// Whether the base of the signature is recorded, and the signature was verified over it.
     pub(super) base: bool,
     pub(super) created: Option<Timestamp>,
     pub(super) nonce: Option<&'a str>,
     pub(super) tag: Option<&'a str>,
-    /// Whether the signature covers method, target and the digest of the content, or the components
-    /// that the auditor demands.
+    /// Whether the signature covers all parts of the request that matter: method, target and digest
+    /// of the content, or the components that the auditor demands instead.
     pub(super) whole: bool,
     pub(super) mirror: facts::MirroredMembers,
     /// The key as the log records it, if the signature was verified.
     pub(super) entry: Option<&'a Trusted>,
-    /// What a security key said about the touch, if the signature is one of a security key.
+    /// What the security key reported about the touch (flags and counter), if the signature is by a
+    /// security key.
     pub(super) presence: Option<PresenceProof>,
-    /// The label of the signature for which this touch counts, by the keys in the entry.
+    /// The label of the signature that this touch confirms, by the rules for the keys in the entry.
     pub(super) joins: Option<&'a str>,
-    /// Whether the signature covers another one.
+    /// Whether the signature covers another signature of the request.
     pub(super) covers_another: bool,
 }
 
@@ -187,19 +192,22 @@ impl<'a> JudgedSignature<'a> {
         }
     }
 
-    /// Returns true if the signature can name the signer of the request: it covers no other
-    /// signature, and a security key made it only if that key may sign alone.
+    /// Returns true if the owner of the signature's key can be the signer of the request: the
+    /// signature covers no other signature, and a security key made it only if that key may sign
+    /// alone.
     pub(super) fn is_of_signer(&self) -> bool {
         !self.covers_another && (self.presence.is_none() || self.joins == Some(self.label))
     }
 }
 
-/// Returns true if one of the covered components, by their `names`, is a signature field.
+/// Returns true if one of the covered components `names` is a signature field, so that the
+/// signature covers another signature.
 pub(super) fn covers_another<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
     names.any(|name| matches!(name, "signature" | "signature-input"))
 }
 
-/// Returns true if only the log claims which operation a request without a body asks for.
+/// Returns true if only the log claims which MCP operation the request asks for, because the body
+/// is not kept.
 pub(super) fn claimed(
     request: &Request<'_>,
     verifier: &Verifier,

@@ -1,8 +1,10 @@
 //! The touch of a security key in an entry, and what the auditor's own trust files say about it.
 //!
-//! The log names the security key, its application and whose signatures its touch may join. An
-//! auditor believes none of that: a keeper could enroll a key of its own. So a touch is *confirmed*
-//! only by the auditor's trust files.
+//! A touch is a signature that a security key makes after its user touched it. It confirms another
+//! signature of the same request. The log names the security key, its application, and whose
+//! signatures it may confirm. An auditor believes none of that, because the operator of the log
+//! could have recorded a security key of its own. So a touch is *confirmed* only by the auditor's
+//! trust files.
 
 use super::super::entry::Request;
 use super::super::record::Verdict;
@@ -13,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::{Registry, TrustEntry};
 use crate::mcp::pattern::{Operation, Pattern};
 
-/// A touch that joins the signature on which an entry rests.
+/// The touch that confirms the signature that authorised the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JudgedTouch {
@@ -23,9 +25,9 @@ pub struct JudgedTouch {
     pub name: Option<String>,
     /// The application of the security key, as the log names it. The signature is verified with it.
     pub application: Option<String>,
-    /// Whether the security key also verified its user.
+    /// Whether the security key also verified its user, by a PIN or a fingerprint.
     pub verified: bool,
-    /// The counter of the security key.
+    /// The signature counter that the security key reported.
     pub counter: u32,
     /// Why the auditor's trust files do not confirm the touch; `None` if they do.
     pub doubt: Option<&'static str>,
@@ -38,7 +40,7 @@ impl JudgedTouch {
     }
 }
 
-/// The context in which the touches of an entry are judged.
+/// What is needed to judge the touches in an entry.
 pub(super) struct TouchContext<'a> {
     pub(super) registry: Option<&'a Registry>,
     pub(super) operation: Option<Operation<'a>>,
@@ -46,8 +48,8 @@ pub(super) struct TouchContext<'a> {
 }
 
 impl TouchContext<'_> {
-    /// Returns the touch of the signature `vouching`: by the log's own keys it counts. A confirmed
-    /// touch comes first.
+    /// Returns the touch that, by the keys as the log records them, confirms the signature
+    /// `vouching`. A touch that the auditor's trust files confirm is preferred.
     pub(super) fn of(
         &self,
         signed: &[JudgedSignature<'_>],
@@ -58,8 +60,9 @@ impl TouchContext<'_> {
         judged.min_by_key(|touch| (!touch.is_confirmed(), !touch.verified))
     }
 
-    /// Returns true if by the log's own keys a touch counts for a signature that can have
-    /// authorised the request. The auditor may know only another one of the signers.
+    /// Returns true if, by the keys as the log records them, a touch confirms any signature that
+    /// can have authorised the request. That may be another signature than the one whose key the
+    /// auditor knows.
     pub(super) fn any_counts(&self, signed: &[JudgedSignature<'_>]) -> bool {
         let may = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
         let mut signers =
@@ -67,7 +70,8 @@ impl TouchContext<'_> {
         signers.any(|signer| signed.iter().any(|one| self.counts(one, signer)))
     }
 
-    /// Returns true if by the log's own keys `touch` counts for `vouching`.
+    /// Returns true if, by the keys as the log records them, `touch` confirms the signature
+    /// `vouching`.
     fn counts(&self, touch: &JudgedSignature<'_>, vouching: &JudgedSignature<'_>) -> bool {
         let allows = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
         touch.joins == Some(vouching.label) && touch.entry.is_some_and(allows)
@@ -90,7 +94,8 @@ impl TouchContext<'_> {
         Some(JudgedTouch { key: touch.id.clone(), name, application, verified, counter, doubt })
     }
 
-    /// Returns why the auditor's entry of the security key does not confirm the touch.
+    /// Returns why the security key's entry in the auditor's trust files does not confirm the
+    /// touch.
     fn doubt(
         &self,
         registry: &Registry,
@@ -121,8 +126,8 @@ impl TouchContext<'_> {
     }
 }
 
-/// Returns why the auditor's entry of the key of `one`, which stands alone, does not let the key sign
-/// so: it is a security key there and not in the log, or the reverse, or other rules hold for it.
+/// Returns why the auditor's trust files do not let the key of `one` sign a request alone: it is a
+/// security key there and not in the log, or the reverse, or other rules hold for it.
 pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<&'static str> {
     let rules = registry.by_id(&one.id)?.security_key();
     let logged = one.entry.and_then(|entry| entry.security_key()?.application());
@@ -138,24 +143,24 @@ pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<
     (!fits).then_some("its rules for security keys do not allow this signature")
 }
 
-/// What the auditor could not read from an entry about its touch.
+/// What is unknown about the touches of an entry, because the log does not keep the data.
 #[derive(Clone, Copy)]
 pub(super) struct Unseen {
-    /// A signature cannot be verified again, so it may be a touch.
+    /// Whether a signature cannot be verified again, so that it may be a touch.
     pub(super) base: bool,
-    /// Only the log's word names the operation.
+    /// Whether the MCP operation is only a claim of the log.
     pub(super) operation: bool,
 }
 
-/// Checks the verdict of an entry against the touches that it has. `counted` is true if one of them
-/// counts by the log's own keys, for any signer. Returns true if a rule of the log, or one of
-/// `pinned`, demands a touch. The auditor's own patterns, `pinned`, also demand one if only the log's
-/// word names the operation, and of a request that was passed on although strict mode would have
-/// refused it.
+/// Checks the verdict of an entry against its touches. `counted` is true if, by the keys as the log
+/// records them, a touch confirms the signature of any signer. Returns true if a rule of the log,
+/// or one of `pinned`, demands a touch. The auditor's own patterns, `pinned`, also demand one if
+/// the operation is only a claim of the log, or if the server passed the request on although it
+/// failed verification (permissive mode).
 ///
 /// # Errors
 /// The entry contradicts itself: a rule of its own demands a touch that is not there, or it was
-/// refused for want of a touch that is there.
+/// refused because of a missing touch that is there.
 pub(super) fn check(
     request: &Request<'_>,
     counted: bool,
@@ -174,7 +179,7 @@ pub(super) fn check(
     let own = request.rules.iter().filter(|_| !passed_by_mode).flat_map(|rules| &rules.touch);
     let mut demanded = false;
     for text in own {
-        // The list of tools, by which a tool is destructive, is not in the log.
+        // The server's list of tools, which says which tools are destructive, is not in the log.
         if text == "destructive" {
             continue;
         }

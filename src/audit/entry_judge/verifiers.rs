@@ -52,7 +52,8 @@ impl EntryVerifiers {
         self.clock.0.store(time.unix(), Ordering::Relaxed);
     }
 
-    /// Returns the verifier for the keys and rules that an entry names.
+    /// Returns the verifier for the keys and rules that an entry names, from the kept ones or newly
+    /// made.
     pub(super) fn of(
         &mut self,
         request: &Request<'_>,

@@ -16,9 +16,9 @@ const SIZE_MEDIA_TYPE: &str = "text/x.tlog.size";
 pub(super) enum SubmissionAnswer {
     /// A valid cosignature: its time and its line.
     Cosigned { time: Timestamp, line: String },
-    /// Status 409: the last checkpoint that the witness signed has this size.
+    /// Status 409: the last checkpoint that the witness signed covers this number of entries.
     Holds(u64),
-    /// Status 422: the proof or the root contradicts the tree that the witness signed.
+    /// Status 422: the proof or the root contradicts what the witness signed before.
     Inconsistent,
     /// Status 400, 403 or 404: a retry would not help.
     Refused(String),
@@ -68,8 +68,8 @@ fn cosigned(
     let lines = std::str::from_utf8(body).map_err(|_| "its answer is not UTF-8".to_owned())?;
     let whole = format!("{}\n{lines}", note.text());
     let answered = Note::parse(whole.as_bytes()).ok();
-    // An answer with an empty line could end the note at another place, and so change the text that
-    // is signed. Such an answer is refused.
+    // The answer is appended to the note. If it contains an empty line, the note would be split
+    // into text and signatures at another place. Such an answer is refused.
     let answered = answered.filter(|answered| answered.text() == note.text());
     let answered = answered.ok_or("its answer is not lines of signatures")?;
     let time = answered.signed_by(key).filter(|time| time.unix() > 0);

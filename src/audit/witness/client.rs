@@ -50,7 +50,7 @@ pub enum WitnessError {
     /// The latest checkpoint was not signed by the log's key.
     #[error("the latest checkpoint is {0}")]
     Checkpoint(String),
-    /// The proxy that a request would go through cannot be used.
+    /// The HTTP proxy for the connection cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
 }
@@ -76,8 +76,8 @@ impl fmt::Debug for WitnessClient {
 }
 
 impl WitnessClient {
-    /// Opens the file with what witnesses have signed, in `folder`, and locks it for this process.
-    /// `route` chooses how to connect to a URL.
+    /// Opens the file in `folder` that records what witnesses have signed, and locks it for this
+    /// process. `route` chooses how to connect to a URL.
     ///
     /// # Errors
     /// [`WitnessError`] if the log, the policy or a proxy cannot be used.
@@ -99,7 +99,7 @@ impl WitnessClient {
     }
 
     /// Returns a client of the same log, with the same records and the same status, for another
-    /// policy. The status keeps its counts; its last quorum is one of the new policy.
+    /// policy. The counts of the status stay; its last quorum is read anew for the new policy.
     ///
     /// # Errors
     /// [`WitnessError`]; then nothing has changed.
@@ -137,9 +137,10 @@ impl WitnessClient {
         self.clock.now()
     }
 
-    /// Decides on the answers that contradict the log, and returns the decisions. If the decision
-    /// confirms such an answer, the status reports a contradiction from then on. `at_once` says
-    /// that no more cosignatures will come, so that nothing is left open.
+    /// Decides whether to believe unsigned answers of witnesses that contradict the log, and
+    /// returns the decisions. If an answer is believed, the status reports a contradiction from
+    /// then on. If `at_once` is true, no more cosignatures will come, so all answers are decided
+    /// now.
     pub fn settle(&self, at_once: bool) -> Vec<DisputeOutcome> {
         let can_ask = |place| self.can_ask(place);
         let mut disputes = self.disputes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,12 +156,14 @@ impl WitnessClient {
         outcomes
     }
 
-    /// Returns true if the witness at index `place` of the policy can be asked.
+    /// Returns true if the witness at index `place` of the policy has a key and a URL, so that it
+    /// can be asked.
     pub fn can_ask(&self, place: usize) -> bool {
         self.ways.get(place).is_some_and(Option::is_some)
     }
 
-    /// Returns how many times the witness at index `place` had a smaller size than it had signed.
+    /// Returns how many times the witness at index `place` of the policy stated fewer entries than
+    /// it had signed before, which means that it lost its state.
     pub fn rollbacks(&self, place: usize) -> u64 {
         let key = self.policy.witnesses().get(place).and_then(|witness| witness.key.as_ref());
         key.map_or(0, |key| self.ledger().rollbacks(key))
@@ -190,8 +193,8 @@ impl WitnessClient {
         self.folder.cosigned()
     }
 
-    /// Checks, without asking witnesses, that this log is the one that they have signed. Returns
-    /// the contradiction, if there is one.
+    /// Checks, without asking witnesses, that this log agrees with the checkpoints that they have
+    /// signed. Returns the contradiction, if there is one.
     ///
     /// # Errors
     /// [`WitnessError`] if the log cannot be read.
@@ -210,8 +213,8 @@ impl WitnessClient {
         Ok(None)
     }
 
-    /// Asks the witness at index `place` of the policy to cosign. If it answers with another size,
-    /// asks once more with a proof from that size.
+    /// Asks the witness at index `place` of the policy to cosign. If it answers that it last signed
+    /// another number of entries, asks once more with a proof that begins there.
     pub async fn ask(&self, place: usize, submission: &Submission) -> WitnessReply {
         let mut forgot = None;
         let asked = self.try_ask(place, submission, &mut forgot).await;
@@ -275,8 +278,8 @@ impl WitnessClient {
                     self.gather(submission, Cosigned { place, time, line })?;
                     return Ok(WitnessOutcome::Cosigned(time));
                 }
-                // The size is unchanged, so the proof is empty, and the witness can only reject the
-                // root.
+                // The witness has signed as many entries as the checkpoint covers, so the proof is
+                // empty, and only the root can be the reason.
                 SubmissionAnswer::Inconsistent if old == new.0 && old > 0 => {
                     let why = contradiction::refuses_root(&witness.name, 422, old);
                     return Ok(WitnessOutcome::Disputed(why));
@@ -302,8 +305,8 @@ impl WitnessClient {
                 });
             }
             if held == old {
-                // The proof already began at the size that the witness states, so the witness must
-                // have another root of that size.
+                // The proof already began at the number of entries that the witness states, so the
+                // witness must have signed another root for that number.
                 return Ok(match held == new.0 && held > 0 {
                     true => WitnessOutcome::Disputed(contradiction::refuses_root(
                         &witness.name,
@@ -316,7 +319,7 @@ impl WitnessClient {
                 });
             }
             // The answer is not signed, so it does not change the record of what the witness
-            // signed. A rollback of the witness is counted once for each exchange.
+            // signed. That the witness lost its state is counted once, not again at the retry.
             if let Some(last) = last.filter(|last| held < last.size && !is_retry) {
                 *forgot = Some((last.size, held));
                 self.ledger().note(key, last, true)?;
@@ -331,8 +334,8 @@ impl WitnessClient {
         Ok(WitnessOutcome::Failed("no answer".to_owned()))
     }
 
-    /// Adds the cosignature `one` to `submission`. If the cosignatures now make a quorum, writes
-    /// the checkpoint with all of them.
+    /// Adds the cosignature `one` to `submission`. If there are now enough cosignatures for the
+    /// quorum, writes the checkpoint with all of them.
     fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
         let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.retain(|other| other.place != one.place);
@@ -361,7 +364,8 @@ impl WitnessClient {
         self.policy.complete(&by)
     }
 
-    /// Reads the last quorum from the file that an earlier process, or another policy, has left.
+    /// Reads the last quorum from the file that an earlier process wrote, perhaps for another
+    /// policy.
     pub(super) fn load_last_quorum(&self) {
         self.status.update(|figures| (figures.quorum, figures.waiting) = (None, None));
         let Ok(Some(bytes)) = self.folder.latest_cosigned() else { return };
@@ -376,7 +380,7 @@ impl WitnessClient {
     }
 }
 
-/// Returns the connection to each witness of the policy.
+/// Returns the HTTP client for each witness of the policy.
 fn ways(
     policy: &WitnessPolicy,
     log_key: &NoteKey,

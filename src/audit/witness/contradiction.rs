@@ -1,11 +1,12 @@
-//! Detects that a log was rolled back or forked.
+//! Detects that a log was rolled back (later entries were dropped) or forked (two versions of it
+//! exist).
 
 use super::super::fault::LogError;
 use super::super::segment::TreeFile;
 use super::super::tree::{self, Hash};
 use super::ledger::SignedTree;
 
-/// Compares the log with what its witnesses have signed, as this machine recorded it. Returns the
+/// Compares the log with this machine's record of what its witnesses have signed. Returns the
 /// contradiction, if there is one.
 pub(super) fn find(
     nodes: &TreeFile,
@@ -33,8 +34,8 @@ fn forked(name: &str, size: u64) -> String {
     )
 }
 
-/// Returns the message for an answer 409 that states a larger size than the checkpoint. Such an
-/// answer is not signed, so it proves less than the record of a signature.
+/// Returns the message for an answer 409 that states more entries than the checkpoint covers. The
+/// answer is not signed, so it proves less than a recorded signature.
 pub(super) fn answers_more(name: &str, held: u64, size: u64) -> String {
     format!(
         "the witness {name} answers that it holds {held} entries (409, not signed), and the latest \
@@ -42,8 +43,8 @@ pub(super) fn answers_more(name: &str, held: u64, size: u64) -> String {
     )
 }
 
-/// Returns the message for an answer 409 or 422 to a checkpoint that has the same size as the one
-/// that the witness signed: the witness can only reject its root.
+/// Returns the message for an answer 409 or 422 to a checkpoint that covers as many entries as the
+/// witness has signed. The only possible reason is another root.
 pub(super) fn refuses_root(name: &str, status: u16, size: u64) -> String {
     format!(
         "the witness {name} refuses the tree of the first {size} entries ({status}, not signed): it \

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 pub struct Cosignatures {
     /// The index of each witness in the policy, with the time of its cosignature.
     pub by: Vec<(usize, Timestamp)>,
-    /// When the quorum was complete; `None` if it is not, or if the policy needs no cosignature and
-    /// there is none.
+    /// The time at which there were enough cosignatures for the quorum; `None` if there are not
+    /// enough, or if the policy needs none and there is none.
     pub complete: Option<Timestamp>,
 }
 
@@ -28,7 +28,7 @@ impl WitnessPolicy {
         Cosignatures { by, complete }
     }
 
-    /// Returns the earliest time at which these cosignatures met the quorum.
+    /// Returns the earliest time at which there were enough of these cosignatures for the quorum.
     pub(super) fn complete(&self, by: &[(usize, Timestamp)]) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = by.iter().map(|(_, time)| *time).collect();
         times.sort_unstable();

@@ -1,51 +1,53 @@
-//! Answers of witnesses that contradict the log, until the quorum decides on them.
+//! Disputes: answers of witnesses that contradict the log, until the other witnesses have decided
+//! whether to believe them.
 //!
 //! An answer 409 or 422 is not signed. If one such answer stopped a log, each witness of its policy
-//! could stop it, and so could an attacker on the way to a witness. Therefore the other witnesses
-//! decide:
+//! could stop it, and so could an attacker in the network. Therefore the other witnesses decide:
 //!
-//! - If they make the quorum on a checkpoint of this size or a larger one, the log goes on.
-//! - If they cannot make the quorum, or have not made it within [`DECISION`], the log counts as
-//!   rolled back or forked. A log with the policy `required` then takes no more entries.
+//! - If enough of them for the quorum cosign a checkpoint over as many entries or more, the answer
+//!   is ignored.
+//! - If they are too few for the quorum, or have not cosigned within [`DECISION`], the log counts
+//!   as rolled back or forked. A log with the policy `required` then takes no more entries.
 //!
-//! Records of what witnesses have signed need no such decision: their signatures prove by
-//! themselves that the log was rolled back or forked.
+//! Recorded signatures of witnesses need no decision: they prove by themselves that the log was
+//! rolled back or forked.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::quorum::Quorum;
 
-/// Time for the other witnesses to make the quorum.
+/// How long the other witnesses have to make the quorum.
 pub(super) const DECISION: Duration = Duration::from_secs(10);
 
 /// The decision on an answer that contradicts the log. Each variant holds the answer as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DisputeOutcome {
-    /// The quorum was reached without this witness.
+    /// The other witnesses made the quorum, so the answer is ignored.
     Overruled(String),
-    /// The quorum was not reached.
+    /// The other witnesses did not make the quorum, so the answer is believed.
     Upheld(String),
 }
 
 /// An answer that contradicts the log.
 #[derive(Debug)]
 struct Dispute {
-    /// The entries under the checkpoint that was sent.
+    /// The number of entries that the checkpoint covers that was sent to the witness.
     size: u64,
     why: String,
     since: Instant,
 }
 
-/// The answers that contradict the log, and the cosignatures that decide on them.
+/// All answers that contradict the log, and the cosignatures that decide on them.
 #[derive(Debug, Default)]
 pub(super) struct Disputes {
     open: Vec<Dispute>,
-    /// The witnesses that gave such an answer, by their index in the policy. Their cosignatures do
-    /// not count.
+    /// The witnesses that gave an answer that contradicts the log, by their index in the policy.
+    /// Their cosignatures do not count.
     by: BTreeSet<usize>,
-    /// The largest size that was cosigned since the start, and the witnesses that have done so.
+    /// The largest number of entries that was cosigned since the start, and the witnesses that
+    /// cosigned it.
     cosigned: (u64, BTreeSet<usize>),
 }
 
@@ -69,7 +71,7 @@ impl Disputes {
     }
 
     /// Decides on answers, and returns the decisions. `can_ask` says which witnesses can be asked;
-    /// `at_once` says that no more cosignatures will come.
+    /// If `at_once` is true, no more cosignatures will come.
     pub(super) fn settle(
         &mut self,
         quorum: &Quorum,
@@ -139,9 +141,11 @@ mod tests {
         for cosigned in [
             vec![],
             vec![(0, 9)],
-            // The witness that contradicts does not count, also if it has cosigned the size before.
+            // Witness 2 does not count, because it contradicts the log, even if it has cosigned
+            // this checkpoint before.
             vec![(0, 9), (2, 9)],
-            // Cosignatures of a smaller size, or of two different sizes.
+            // Too few cosignatures count: they cover fewer entries, or two different numbers of
+            // entries.
             vec![(0, 8), (1, 8)],
             vec![(0, 9), (1, 12)],
         ] {

@@ -13,8 +13,8 @@ use crate::message::target::{Origins, is_loopback};
 use crate::message::{Head, RequestTarget};
 use crate::net::{DialRoute, Dialer};
 
-/// Maximum time for connecting (`CONNECT_TIMEOUT`), and for the whole exchange with the connection
-/// (`ANSWER_TIMEOUT`).
+/// Maximum time for connecting (`CONNECT_TIMEOUT`), and for connecting, sending and receiving
+/// together (`ANSWER_TIMEOUT`).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -33,14 +33,14 @@ impl SubmissionUrl {
     /// machine.
     ///
     /// # Errors
-    /// The fault as text. It does not repeat the URL, which may contain a password.
+    /// The error as text. It does not repeat the URL, which may contain a password.
     pub(super) fn parse(prefix: &str) -> Result<Self, String> {
         let failed = |e: &dyn std::error::Error| format!("the URL of the witness: {}", chain(e));
         RequestTarget::from_url(prefix.to_owned()).map_err(|e| failed(&e))?;
         let url = format!("{}/add-checkpoint", prefix.strip_suffix('/').unwrap_or(prefix));
         let target = RequestTarget::from_url(url.clone()).map_err(|e| failed(&e))?;
         let head = Head::new("POST", target).map_err(|e| failed(&e))?;
-        // With unknown origins, any URL is accepted as it is.
+        // The origin of a witness is not known in advance, so a URL of any origin is accepted.
         let origins = Origins::unknown();
         let target = origins.resolve(&head);
         let target = target.map_err(|_| "the URL of the witness cannot be used".to_owned())?;
@@ -115,7 +115,7 @@ impl WitnessHttp {
     }
 }
 
-/// Returns the innermost cause as text.
+/// Returns the innermost cause of a failed connection as text.
 fn no_connection(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {

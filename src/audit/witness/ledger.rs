@@ -1,5 +1,6 @@
-//! The file that records what each witness has signed last, beside the log. It gives the start of
-//! the next proof, and reveals that a witness lost its state or that the log was rolled back.
+//! The file that records what each witness has signed last, beside the log. It says from which
+//! checkpoint the next proof must start, and reveals that a witness lost its state or that the log
+//! was rolled back.
 //!
 //! ```json
 //! {"mcpid":"witnesses/1",
@@ -59,7 +60,7 @@ struct LedgerEntry {
     size: u64,
     root: String,
     time: String,
-    /// How many times the witness had a smaller size than it had signed.
+    /// How many times the witness stated fewer entries than it had signed before.
     rollbacks: u64,
 }
 
@@ -90,18 +91,18 @@ impl WitnessLedger {
         Ok(WitnessLedger { path, _lock: file, witnesses })
     }
 
-    /// Returns the last tree that the witness `key` signed.
+    /// Returns the last checkpoint that the witness `key` signed.
     pub(super) fn last(&self, key: &NoteKey) -> Option<SignedTree> {
         self.witnesses.get(&key.to_string()).and_then(read)
     }
 
-    /// Returns how many times the witness `key` had a smaller size than it had signed.
+    /// Returns how many times the witness `key` stated fewer entries than it had signed before.
     pub(super) fn rollbacks(&self, key: &NoteKey) -> u64 {
         self.witnesses.get(&key.to_string()).map_or(0, |json| json.rollbacks)
     }
 
-    /// Records the tree that the witness `key` signed, and whether it had lost an earlier
-    /// signature.
+    /// Records the checkpoint that the witness `key` signed, and whether the witness had lost an
+    /// earlier signature.
     ///
     /// # Errors
     /// [`LogError`] if the file cannot be written.

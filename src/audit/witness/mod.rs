@@ -1,5 +1,6 @@
-//! Witnesses: independent parties that cosign the checkpoints of a log. With them, the operator of
-//! the log cannot rewrite it, and cannot show different histories to different readers.
+//! Witnesses: independent parties that cosign the checkpoints of a log. If an auditor demands their
+//! signatures, the operator of the log cannot rewrite it, and cannot show different histories to
+//! different readers.
 //!
 //! ```text
 //! policy file ─▶ WitnessPolicy ─▶ WitnessClient ─ old N · proof · checkpoint ─▶ each witness

@@ -41,7 +41,7 @@ pub struct WitnessPolicy {
     names_logs: bool,
     witnesses: Vec<PolicyWitness>,
     quorum: Quorum,
-    /// The number of the `quorum` line, from 1.
+    /// The line number of the `quorum` line, from 1.
     line: usize,
 }
 
@@ -284,8 +284,8 @@ impl PolicyReader {
         Ok(())
     }
 
-    /// Parses a vkey; `None` for an ML-DSA-44 key. The same key under two names counts as used
-    /// twice.
+    /// Parses a vkey (public key in C2SP notation); returns `None` for an ML-DSA-44 key. The same
+    /// key under two names counts as used twice.
     fn key(
         &mut self,
         at: usize,
@@ -345,7 +345,7 @@ impl PolicyReader {
     }
 }
 
-/// Returns the public key of an ML-DSA-44 vkey; `None` if the text is another vkey.
+/// Returns the public key of an ML-DSA-44 vkey; `None` if the text is a vkey of another kind.
 fn ml_dsa(text: &str) -> Result<Option<Vec<u8>>, String> {
     let parts = text.split_once('+').and_then(|(name, rest)| Some((name, rest.split_once('+')?)));
     let Some((name, (hash, key))) = parts else { return Ok(None) };

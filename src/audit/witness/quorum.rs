@@ -1,4 +1,4 @@
-//! Which cosignatures of a checkpoint are enough.
+//! Quorums: which cosignatures of a checkpoint are enough.
 
 /// A rule over the witnesses of a policy, which are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub enum Quorum {
     None,
     /// The cosignature of this witness is needed.
     Witness(usize),
-    /// `need` of the `members` must be met.
+    /// At least `need` of the `members` must be met.
     Of {
         /// The number of members that must be met: at least 1, at most all.
         need: usize,

@@ -1,5 +1,5 @@
-//! Checks whether the witnesses of a policy can be asked: whether the policy is for this log, and
-//! whether the URLs can be used.
+//! Checks whether the witnesses of a policy can be asked: the policy must be for this log, and the
+//! URLs must be usable.
 
 use super::super::note::NoteKey;
 use super::http::SubmissionUrl;

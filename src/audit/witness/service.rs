@@ -25,16 +25,16 @@ const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest pause before a witness that failed is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// How long the last checkpoint may take when the service ends.
+/// How long sending the last checkpoint may take when the service ends.
 const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 
-/// An event that an operator should see.
+/// A change in the state of the witnesses that an operator should see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessNews {
     /// A witness cosigns again after it failed.
     Note(String),
-    /// A witness does not cosign, or lost its earlier signature.
+    /// A witness does not cosign, or lost its record of what it signed.
     Warning(String),
     /// Witnesses prove that the log was rolled back or forked.
     Contradicted(String),
@@ -48,8 +48,8 @@ enum ServiceStop {
     Running,
     /// The thread ends at once, because another client takes over.
     Now,
-    /// The thread ends after the last checkpoint has its quorum, and after [`SHUTDOWN_BUDGET`] at
-    /// the latest.
+    /// The thread ends after enough witnesses have cosigned the last checkpoint, and after
+    /// [`SHUTDOWN_BUDGET`] at the latest.
     AfterLast,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for WitnessService {
 }
 
 impl WitnessService {
-    /// Starts the thread. If the log is contradicted and `recorder` writes it under
+    /// Starts the thread. If witnesses contradict the log and `recorder` writes it under
     /// [`Policy::Required`], no more entries are appended ([`Log::halt`](super::super::Log::halt)).
     /// Before it returns, this function compares the log with the records of what the witnesses
     /// have signed.
@@ -169,7 +169,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
             () = tokio::time::sleep(CHECKPOINT_POLL) => {}
         }
     }
-    // The log has written its last checkpoint by now, so this call finds that checkpoint.
+    // The log has written its last checkpoint by now, so this call passes that checkpoint on.
     take_latest(&client, &newest, &say, &mut last_failure);
     let until = Instant::now() + SHUTDOWN_BUDGET;
     while client.status().figures().waiting.is_some() && Instant::now() < until {
@@ -177,7 +177,7 @@ async fn run(client: Arc<WitnessClient>, say: NewsSink, mut stopped: watch::Rece
     }
 }
 
-/// Reports the decisions on answers that contradict the log.
+/// Reports which answers that contradict the log are believed and which are ignored.
 fn settle(client: &WitnessClient, say: &NewsSink) {
     for outcome in client.settle(false) {
         say(match outcome {

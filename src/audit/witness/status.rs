@@ -1,4 +1,4 @@
-//! The witnessing status, for metrics and readiness.
+//! How well the witnesses cosign the checkpoints, for metrics and for the server's readiness.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,8 @@ use crate::clock::Timestamp;
 /// error.
 pub const QUORUM_PATIENCE: i64 = 60;
 
-/// The witnessing status, which the service updates and metrics read.
+/// How well the witnesses cosign the checkpoints. The service updates these figures, and metrics
+/// read them.
 #[derive(Debug, Default)]
 pub struct WitnessStatus(Mutex<WitnessFigures>);
 
@@ -16,17 +17,17 @@ pub struct WitnessStatus(Mutex<WitnessFigures>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessFigures {
-    /// The size of the last checkpoint that the quorum has cosigned, and when the quorum was
+    /// The number of entries that the last checkpoint with a quorum covers, and when the quorum was
     /// complete.
     pub quorum: Option<(u64, Timestamp)>,
-    /// The size of the latest checkpoint, and since when it has waited for its quorum; `None` if it
-    /// has the quorum.
+    /// The number of entries that the latest checkpoint covers, and since when it has waited for
+    /// its quorum; `None` if it has the quorum.
     pub waiting: Option<(u64, Timestamp)>,
     /// Number of valid cosignatures that were received.
     pub cosignatures: u64,
     /// Number of requests to witnesses that failed or were refused.
     pub failures: u64,
-    /// Number of times that a witness had a smaller size than it had signed.
+    /// Number of times that a witness stated fewer entries than it had signed before.
     pub rollbacks: u64,
     /// The contradiction, if witnesses have shown that the log was rolled back or forked.
     pub contradiction: Option<String>,
@@ -41,7 +42,7 @@ impl WitnessStatus {
     /// Returns the age of the last quorum, as text.
     ///
     /// # Errors
-    /// In words: a checkpoint has waited for more than [`QUORUM_PATIENCE`] seconds, or witnesses
+    /// A text: a checkpoint has waited for more than [`QUORUM_PATIENCE`] seconds, or witnesses
     /// contradict the log.
     pub fn judge(&self, now: Timestamp) -> Result<String, String> {
         let figures = self.figures();

@@ -31,17 +31,17 @@ impl Submission {
         &self.checkpoint
     }
 
-    /// Returns the signed note, as the log has it.
+    /// Returns the checkpoint as the log signed it, without cosignatures.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// What a request to a witness led to.
+/// The result of a request to a witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessOutcome {
-    /// The cosignature is valid. Holds its time.
+    /// The witness cosigned; the cosignature is valid. Holds its time.
     Cosigned(Timestamp),
     /// The answer is final: this witness is not asked again.
     Refused(String),
@@ -49,20 +49,21 @@ pub enum WitnessOutcome {
     Failed(String),
     /// The log has a newer checkpoint, which the witness has already signed.
     Superseded,
-    /// The answer says that the log was rolled back or forked. It is not signed, so the quorum of
-    /// the other witnesses decides ([`WitnessClient::settle`](super::WitnessClient::settle)).
+    /// The answer says that the log was rolled back or forked. The answer is not signed, so the
+    /// other witnesses decide ([`WitnessClient::settle`](super::WitnessClient::settle)).
     Disputed(String),
-    /// The records of what the witness has signed show that the log was rolled back or forked.
+    /// Signatures that the witness made, as recorded before, show that the log was rolled back or
+    /// forked.
     Contradicted(String),
 }
 
-/// What a request led to, and what it shows about the witness.
+/// The result of a request to a witness, and what it shows about that witness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessReply {
     /// The outcome of the request.
     pub outcome: WitnessOutcome,
-    /// If the witness lost its state: the size that it had signed, and the smaller size that it has
-    /// now.
+    /// If the witness lost its state: the number of entries that it had signed, and the smaller
+    /// number that it states now.
     pub forgot: Option<(u64, u64)>,
 }
