@@ -39,7 +39,8 @@ const SUCCESS: u8 = 6;
 const CONSTRAIN_LIFETIME: u8 = 1;
 const CONSTRAIN_CONFIRM: u8 = 2;
 
-/// Timeout for an agent's answer to a request that needs no person's consent.
+/// Timeout for an agent's answer to a request for which the agent does not ask a person, such as
+/// listing keys.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for an agent's signature: the agent may have to ask a person first.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ pub enum AgentError {
     /// The connection broke, or ended before the answer did.
     #[error("the connection to the ssh-agent broke")]
     Broken(#[source] io::Error),
-    /// There is no answer.
+    /// The agent did not answer in time.
     #[error("the ssh-agent did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
     /// The message to sign, or the key to add, does not fit into 256 KiB.
@@ -76,10 +77,10 @@ pub enum AgentError {
     /// The answer breaks the protocol; the text says how.
     #[error("the ssh-agent answered what is no proper answer: {0}")]
     Malformed(&'static str),
-    /// The agent holds no keys. A locked agent gives the same answer.
+    /// The agent lists no keys. A locked agent gives the same answer.
     #[error("the ssh-agent shows no keys: it is empty or locked")]
     Empty,
-    /// The agent listed the key before, and no longer holds the key.
+    /// The agent listed the key before, but has removed it since.
     #[error("the ssh-agent has the key no longer: it was removed or has expired")]
     Removed,
     /// The agent holds the key and refused to sign.
@@ -127,7 +128,8 @@ impl AgentIdentity {
         self.security_key.as_ref()
     }
 
-    /// Returns the id of the key. `None` if it can neither sign nor touch.
+    /// Returns the id of the key. Returns `None` if the key can neither sign requests nor confirm
+    /// them by a touch.
     fn id(&self) -> Option<&KeyId> {
         let of_security_key = || self.security_key.as_ref().map(SecurityKey::public);
         self.key.as_ref().or_else(of_security_key).map(PublicKey::id)
@@ -217,8 +219,8 @@ impl Agent {
     /// key id, or by its comment. An empty `wanted` names the agent's only key.
     ///
     /// A text in the form of a fingerprint or key id is never compared with comments, because the
-    /// program that adds a key chooses its comment. If keys of both kinds match, only those of
-    /// Ed25519 count.
+    /// program that adds a key chooses its comment. If an Ed25519 key and a P-256 key match, only
+    /// the Ed25519 key counts.
     ///
     /// # Errors
     /// [`ChooseError`]: no key or several keys match; the error lists the candidates.
@@ -253,8 +255,8 @@ impl Agent {
             return Err(AgentError::NotTaken);
         }
         let (public, secret) = (key.public(), key.to_bytes());
-        // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
-        // memory.
+        // The whole capacity is allocated at once: a vector that grows would leave copies of the
+        // secret in memory.
         let mut message = Zeroizing::new(Vec::with_capacity(200 + comment.len()));
         message.extend_from_slice(&openssh::encode_public(public));
         match public.kind() {
@@ -264,7 +266,8 @@ impl Agent {
                 message.extend_from_slice(public.as_bytes());
             }
             KeyKind::P256 => {
-                // An mpint has no leading zeros, except one zero that keeps the number positive.
+                // An mpint (SSH's big integer) has no leading zeros, except one zero byte that
+                // keeps the number positive.
                 let zeros = secret.iter().take_while(|byte| **byte == 0).count();
                 let number = secret.get(zeros..).unwrap_or_default();
                 let sign = number.first().is_some_and(|byte| byte & 0x80 != 0);
@@ -320,7 +323,8 @@ impl AgentKey {
 }
 
 impl Agent {
-    /// Asks for a signature over `message`. Returns the content of the agent's answer.
+    /// Asks for a signature over `message`. Returns the part of the agent's answer that contains
+    /// the signature.
     fn signature(&self, identity: &AgentIdentity, message: &[u8]) -> Result<Vec<u8>, AgentError> {
         let mut request = Vec::with_capacity(identity.blob.len() + message.len() + 12);
         string(&mut request, &identity.blob);
@@ -334,8 +338,8 @@ impl Agent {
         }
     }
 
-    /// Returns the reason why the agent did not sign. The agent's own answer does not state a
-    /// reason, so the keys are listed again.
+    /// Returns the reason why the agent did not sign. The agent's answer does not state a reason,
+    /// so the keys are listed again to see whether the key is still there.
     fn why_not(&self, identity: &AgentIdentity) -> AgentError {
         match self.identities() {
             Ok(keys) if keys.is_empty() => AgentError::Empty,

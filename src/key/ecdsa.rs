@@ -5,8 +5,9 @@
 //! constructor here returns an error.
 //!
 //! A signature is `r ‖ s`, 64 bytes (RFC 9421 section 3.3.4). `r` and `s` must lie between 1 and
-//! the order of the curve. A high `s` is accepted, so each signature has a second valid form. RFC
-//! 9421 permits this, and no table uses the bytes of a signature as its key.
+//! the order of the curve. For every valid signature (`r`, `s`), (`r`, order − `s`) is valid too.
+//! Both are accepted, as RFC 9421 permits. This is harmless, because no table uses the bytes of a
+//! signature as its key.
 
 #[cfg(feature = "p256")]
 use std::sync::OnceLock;
@@ -77,8 +78,8 @@ fn decode(_: &[u8]) -> Result<[u8; 65], PublicKeyError> {
 #[cfg(feature = "p256")]
 pub(super) struct EcdsaSecret {
     scalar: Zeroizing<[u8; 32]>,
-    /// The key in the form of `ring`, which does not wipe its copy. This form is made at the first
-    /// signature, so that a key that is only imported or sealed has no such copy.
+    /// The key as the crate `ring` needs it. `ring` does not wipe this copy. The copy is made at
+    /// the first signature, so that a key that is only imported or encrypted never has one.
     pair: OnceLock<EcdsaKeyPair>,
 }
 
@@ -100,9 +101,9 @@ impl EcdsaSecret {
         self.scalar.clone()
     }
 
-    /// Signs `message`; `public` is the key's point. The one-time number of the signature depends
-    /// on the key, the message and the system's random numbers. So that number stays secret even if
-    /// the random numbers are weak.
+    /// Signs `message`; `public` is the key's point. The secret one-time number in the signature
+    /// depends on the key, the message and the system's random numbers. So that number stays secret
+    /// even if the random numbers are weak.
     pub(super) fn sign(&self, public: &[u8], message: &[u8]) -> Result<[u8; 64], SignError> {
         let random = ring::rand::SystemRandom::new();
         let pair = match self.pair.get() {
@@ -143,8 +144,8 @@ impl EcdsaSecret {
 /// 5915). If `sec1` is true, `der` is the structure of RFC 5915 alone.
 ///
 /// # Errors
-/// The fault, as a fragment: no such DER, another curve, a private key out of range, or a public
-/// key in the file that does not belong to the private key.
+/// What is wrong, as a fragment of a sentence: not the expected DER, another curve, a private key
+/// out of range, or a public key in the file that does not belong to the private key.
 #[cfg(feature = "p256")]
 pub(super) fn private_der(der: &[u8], sec1: bool) -> Result<Zeroizing<[u8; 32]>, String> {
     use p256::elliptic_curve::sec1::ToSec1Point as _;
@@ -155,8 +156,8 @@ pub(super) fn private_der(der: &[u8], sec1: bool) -> Result<Zeroizing<[u8; 32]>,
         let info = p256::pkcs8::PrivateKeyInfoRef::try_from(der).map_err(|e| e.to_string())?;
         let public = info.public_key.as_ref().map(|bits| bits.as_bytes().map(<[u8]>::to_vec));
         let secret = p256::SecretKey::try_from(info).map_err(|e| e.to_string())?;
-        // The crate compares the public key inside the structure of RFC 5915, but not the one in
-        // PKCS#8.
+        // The crate `p256` compares the public key inside the structure of RFC 5915 with the
+        // private key, but not the public key that PKCS#8 may contain.
         let own = secret.public_key();
         let is_own = |key: &[u8]| {
             [false, true].iter().any(|form| own.to_sec1_point(*form).as_bytes() == key)

@@ -1,4 +1,4 @@
-//! Keys that another program keeps: `exec:PROGRAM [ARG…]`.
+//! Keys whose private half another program uses to sign: `exec:PROGRAM [ARG…]`.
 //!
 //! The program is started for each signature. It gets one line of JSON on stdin, with the key's id
 //! and the signature base in base64 (RFC 4648 section 4, with padding):
@@ -9,8 +9,9 @@
 //!
 //! It prints `{"signature":"<base64>"}`, and exits with 0. The value is the 64 bytes of an Ed25519
 //! signature (RFC 8032), or `r ‖ s` of ECDSA with SHA-256 for a key of P-256. No shell is involved,
-//! and the program's stderr is not shown, because either could reveal a secret. The public key is
-//! given beside the command, and each signature is verified with it before it is used.
+//! and the program's stderr is not shown, because the shell and stderr could reveal a secret. The
+//! public key is given beside the command, and each signature is verified with it before it is
+//! used.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -34,15 +35,16 @@ mod process;
 #[cfg(unix)]
 pub use process::stop_all;
 
-/// Environment variables that may hold a secret of this program. Programs that it starts do not
-/// inherit them.
+/// Environment variables that may hold a secret of mcpid. Programs that it starts do not inherit
+/// them.
 pub const SECRET_VARIABLES: [&str; 3] =
     ["MCPID_PASSPHRASE", "MCPID_NONCES", "MCPID_NONCES_PASSWORD"];
 
 /// Maximum time for one signature.
 #[cfg(unix)]
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum length of what the program may print, in bytes. The JSON of a signature takes about 110.
+/// Maximum length of what the program may print, in bytes. The JSON with a signature takes about
+/// 110 bytes.
 #[cfg(unix)]
 const MAX_OUTPUT: usize = 16 * 1024;
 
@@ -65,20 +67,21 @@ pub struct ExecCommand {
     arguments: Vec<OsString>,
 }
 
-/// A text after `exec:` that names no program.
+/// The reason why a text after `exec:` names no program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecCommandError {
-    /// There is no word, or the first text of a list is empty.
+    /// The text has no word, or the first item of a JSON list is empty.
     #[error("exec: names no program; it is exec:PROGRAM [ARG…]")]
     Empty,
-    /// A word begins with a quotation mark, which only a shell would remove.
+    /// A word begins with a quotation mark. Only a shell would interpret it.
     #[error("exec: is split at blanks only, and knows no quotation marks")]
     Quoted,
-    /// The text begins as a list does, and is no list of texts.
+    /// The text begins with `[` like a JSON list, but is not a list of strings.
     #[error(r#"exec: with [ is a list of texts in JSON: exec:["PROGRAM","ARG"]"#)]
     NotAList,
-    /// A text of a list has a NUL character, which ends each argument of a program.
+    /// An item of a JSON list contains a NUL character, which cannot be in the argument of a
+    /// program.
     #[error("exec: has a NUL character, which no argument of a program can have")]
     Nul,
 }
@@ -94,8 +97,8 @@ impl ExecCommand {
         ExecCommand { program: program.into(), arguments }
     }
 
-    /// Reads the text after `exec:`. It is split at blanks, as by [`ExecCommand::split`], or is a
-    /// list of texts in JSON, whose items may have blanks in them.
+    /// Reads the text after `exec:`. It is either split at blanks, as by [`ExecCommand::split`], or
+    /// is a JSON list of strings, which may contain blanks.
     ///
     /// ```
     /// use mcpid::key::exec::ExecCommand;
@@ -113,7 +116,7 @@ impl ExecCommand {
         if !text.trim_start_matches([' ', '\t']).starts_with('[') {
             return ExecCommand::split(text);
         }
-        // The error of the parser is dropped, because it may quote an argument.
+        // The error of the JSON parser is dropped, because it may quote an argument.
         let words: Vec<String> =
             serde_json::from_str(text).map_err(|_| ExecCommandError::NotAList)?;
         if words.iter().any(|word| word.contains('\0')) {
@@ -126,16 +129,16 @@ impl ExecCommand {
         }
     }
 
-    /// Returns the program and its arguments as a list in JSON, which [`ExecCommand::parse`] reads.
-    /// Returns None if one of them is not UTF-8.
+    /// Returns the program and its arguments as a JSON list, which [`ExecCommand::parse`] reads.
+    /// Returns `None` if one of them is not UTF-8.
     pub fn to_list(&self) -> Option<String> {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         let words: Option<Vec<&str>> = words.map(|word| word.to_str()).collect();
         serde_json::to_string(&words?).ok()
     }
 
-    /// Splits a text at blanks (spaces and tabs). Nothing else has a meaning: neither backslashes
-    /// nor variables.
+    /// Splits a text at blanks (spaces and tabs). No other character is special, such as quotation
+    /// marks, backslashes or `$`.
     ///
     /// # Errors
     /// [`ExecCommandError`].
@@ -159,12 +162,12 @@ impl ExecCommand {
         &self.arguments
     }
 
-    /// Runs the program once with `input` on its stdin, and returns what it printed. It has `within`
-    /// from its start to its exit. Its stderr is discarded, and it does not inherit
+    /// Runs the program once with `input` on its stdin, and returns what it printed. It has
+    /// `within` from its start to its exit. Its stderr is discarded, and it does not inherit
     /// [`SECRET_VARIABLES`].
     ///
     /// # Errors
-    /// [`ExecError`], but for a malformed answer and a wrong signature.
+    /// [`ExecError`], except those for a malformed answer and a wrong signature.
     #[cfg(unix)]
     pub fn run(&self, input: &[u8], within: Duration) -> Result<Zeroizing<Vec<u8>>, ExecError> {
         process::run(self, input, within)
@@ -236,15 +239,15 @@ pub enum ExecError {
         /// The name of the program.
         program: String,
     },
-    /// The output has not the form of an answer.
+    /// The output of the program does not have the form of an answer.
     #[error("the program {program} printed {what}")]
     Malformed {
         /// The name of the program.
         program: String,
-        /// What was printed in place of an answer.
+        /// A description of what the program printed.
         what: String,
     },
-    /// The signature does not hold under the public key.
+    /// The signature is not valid under the public key.
     #[error(
         "the program {program} returned a signature that does not hold for these bytes and this key"
     )]
@@ -254,8 +257,8 @@ pub enum ExecError {
     },
 }
 
-/// A key that a program keeps. Signing starts the program and blocks until it has exited, up to
-/// 30 s; asynchronous programs must sign on a thread that may block.
+/// A key whose private half an external program uses. Signing starts the program and blocks until
+/// it has exited, up to 30 s; asynchronous programs must sign on a thread that may block.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct ExecKey {
@@ -312,7 +315,7 @@ impl Sign for ExecKey {
     }
 }
 
-/// The object that the program prints.
+/// The JSON object that the program prints.
 #[cfg(unix)]
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -320,13 +323,14 @@ struct ExecAnswer {
     signature: String,
 }
 
-/// Returns the signature in the output of a program, or what is there in place of a signature.
+/// Returns the signature in the output of a program, or a description of what the output is
+/// instead.
 #[cfg(unix)]
 fn parse(output: &[u8]) -> Result<[u8; 64], String> {
     if output.iter().all(u8::is_ascii_whitespace) {
         return Err("nothing".to_owned());
     }
-    // The error of the parser is dropped, because it may quote the output.
+    // The error of the JSON parser is dropped, because it may quote the output.
     let answer: ExecAnswer = serde_json::from_slice(output)
         .map_err(|_| r#"something else than {"signature":"BASE64"}"#.to_owned())?;
     let bytes = STANDARD

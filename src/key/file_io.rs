@@ -30,7 +30,8 @@ pub enum FileError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A plain keyfile that group or others can read or write.
+    /// The file is a keyfile without a passphrase, and its group or other users can read or write
+    /// it.
     #[error("holds a plain key, and its mode {mode:04o} lets others than its owner at it")]
     TooOpen {
         /// The permission bits.
@@ -45,7 +46,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// Returns the error about the file at `path` as one line that names the file.
+    /// Returns a message in one line: the name of the file at `path`, and this error.
     pub fn about(&self, path: &Path) -> String {
         let name = path.display();
         match self {
@@ -63,8 +64,8 @@ impl FileError {
 /// Reads the keyfile at `path`, without opening it.
 ///
 /// # Errors
-/// [`FileError`]. A plain key that group or others can read or write is refused, because it may
-/// have been read or replaced already.
+/// [`FileError`]. A key without a passphrase that the group or other users can read or write is
+/// refused, because it may have been read or replaced already.
 pub fn load_keyfile(path: &Path) -> Result<Keyfile, FileError> {
     let limit = u64::try_from(keyfile::MAX_BYTES).unwrap_or(u64::MAX);
     let (bytes, metadata) = read_regular(path, limit)?;
@@ -98,8 +99,8 @@ pub fn replace_keyfile(path: &Path, file: &Keyfile) -> Result<(), FileError> {
     replace(path, &checked(file)?, 0o600, Some(&old))
 }
 
-/// Returns the content to write. It is parsed first, so that an unreadable file never replaces a
-/// readable one.
+/// Returns the JSON to write. The JSON is parsed first, so that a file that cannot be read back
+/// never replaces a good one.
 fn checked(file: &Keyfile) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let json = file.to_json();
     Keyfile::from_json(json.as_bytes())?;
@@ -121,8 +122,8 @@ pub(crate) fn read_regular(
     if metadata.len() > limit {
         return Err(FileError::TooLarge { limit });
     }
-    // The whole capacity is allocated at once: a growing buffer would leave copies of a secret in
-    // memory.
+    // The whole capacity is allocated at once: a buffer that grows would leave copies of a secret
+    // in memory.
     let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -156,8 +157,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), File
     match fs::hard_link(&temporary.path, path) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(FileError::Exists),
-        // Some file systems have no hard links. There, the file is created under its name first and
-        // filled afterwards.
+        // Some file systems have no hard links. On these, the file is created under its final name
+        // first and filled afterwards.
         Err(_) => {
             let mut file = match create_new(path, mode) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -190,7 +191,8 @@ pub(crate) fn replace(
     Ok(())
 }
 
-/// A temporary file, removed when this is dropped. After a rename no file of that name is left.
+/// A temporary file, which is removed when this value is dropped. After a rename, there is no such
+/// file any more.
 struct Temporary {
     path: PathBuf,
 }
@@ -202,8 +204,9 @@ impl Temporary {
         mode: u32,
         owner: Option<&Metadata>,
     ) -> Result<Self, FileError> {
-        // The name need not be secret: create_new opens no file that another process created. The
-        // name starts with a dot, so that a trust folder skips a file that is left after a crash.
+        // The name can be predictable, because `create_new` never opens a file that another process
+        // created. The name starts with a dot, so that a trust folder skips a file that is left
+        // after a crash.
         for attempt in 0..100_u32 {
             let pid = std::process::id();
             let path = folder_of(target).join(format!(".mcpid-{pid}-{attempt}.tmp"));
@@ -259,8 +262,8 @@ pub(crate) fn mode_of(metadata: &Metadata) -> Option<u32> {
     }
 }
 
-/// Gives `file` the owner of the file that it will replace, and then its mode. The umask cut the
-/// mode at creation, which is right for a new file and wrong for a rewritten one.
+/// Gives `file` the owner of the file that it will replace, and then its mode. The umask has
+/// restricted the mode when `file` was created. A replaced file must keep its old mode.
 pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(old) = old {
@@ -270,7 +273,8 @@ pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::
         if (new.uid(), new.gid()) != (old.uid(), old.gid())
             && std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid())).is_err()
         {
-            // The owner could not be kept, so the group's permission would go to another group.
+            // The file now has another group than the old one. So the group's write permission is
+            // removed.
             mode &= !0o020;
         }
         file.set_permissions(fs::Permissions::from_mode(mode))?;
@@ -280,8 +284,9 @@ pub(crate) fn keep_owner(file: &File, mode: u32, old: Option<&Metadata>) -> io::
     Ok(())
 }
 
-/// Forces the folder's new entry to the disk. The content of the file is on the disk already. Some
-/// network file systems cannot open or synchronise a folder; that is not reported as an error.
+/// Forces the new file name in the folder to the disk. The content of the file is already on the
+/// disk. Some network file systems cannot open or synchronise a folder; that is not reported as an
+/// error.
 fn sync_folder(path: &Path) {
     #[cfg(unix)]
     let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());

@@ -5,8 +5,8 @@ use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-/// The last known metadata of files and of folders, including the files in them. The content of the
-/// files is not read.
+/// The last seen metadata of files, and of folders with the files in them. The content of files is
+/// not read.
 ///
 /// ```
 /// use mcpid::key::file_watch::FileWatch;
@@ -55,7 +55,7 @@ fn mark(path: &Path, hash: &mut DefaultHasher) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        // The inode number shows that a file was replaced by one with the same times.
+        // The inode number reveals that a file was replaced by another one with the same times.
         (about.ino(), about.ctime(), about.ctime_nsec(), about.mode()).hash(hash);
     }
 }

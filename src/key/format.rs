@@ -51,8 +51,8 @@ pub struct ImportedKey {
     pub key: PublicKey,
     /// The application of a security key, from its OpenSSH line or SSH2 key; `None` for other keys.
     pub application: Option<KeyApplication>,
-    /// True if the OpenSSH line of a security key has the option `verify-required`: only signatures
-    /// count for which the key verified the person, by a PIN or a fingerprint.
+    /// True if the OpenSSH line of a security key has the option `verify-required`: a signature
+    /// counts only if the security key also verified its user, by a PIN or a fingerprint.
     pub verify_required: bool,
     /// The comment of an OpenSSH line, or the name in a keyfile. Can be any text.
     pub name: Option<String>,
@@ -65,7 +65,7 @@ pub struct ImportedKey {
 }
 
 impl ImportedKey {
-    /// Returns a key of an SSH line or file.
+    /// Returns the key of an SSH line or file, without a name or dates.
     fn ssh(SshKey { key, application }: SshKey) -> Self {
         ImportedKey { application, ..ImportedKey::new(key) }
     }
@@ -83,7 +83,7 @@ impl ImportedKey {
 pub struct KeyImport {
     /// The keys: at least one; several only from a JWKS, several PEM blocks or several lines.
     pub keys: Vec<ImportedKey>,
-    /// Ignored parts of the input, one fragment each.
+    /// A description of each part of the input that was ignored, as a fragment of a sentence.
     pub skipped: Vec<String>,
 }
 
@@ -94,10 +94,10 @@ pub enum FormatError {
     /// The input has only white space.
     #[error("empty")]
     Empty,
-    /// The input has no known form of a key.
+    /// The input is not in any known key format.
     #[error("not a key in any known form")]
     Unrecognised,
-    /// The input is of another kind than the wanted key.
+    /// The input is a key or file of another kind than the wanted one.
     #[error("{found}, not {wanted}")]
     Instead {
         /// The kind of the input: `an RSA key`, `a certificate`, `a public key`.
@@ -112,15 +112,16 @@ pub enum FormatError {
     /// The input is a PEM private key under a passphrase. `openssl pkey` removes the passphrase.
     #[error("an encrypted PEM key")]
     EncryptedPem,
-    /// The form is known, but the input is broken, or its parts contradict each other.
+    /// The format of the input is known, but the input is malformed, or its parts contradict each
+    /// other.
     #[error("not a proper {form}: {why}")]
     Malformed {
-        /// The form that the input appears to have.
+        /// The format that the input appears to have.
         form: &'static str,
-        /// The fault. Never holds secret text.
+        /// What is wrong. This text never contains a secret.
         why: String,
     },
-    /// The input is 32 bytes that can be read in several ways, one of which is a secret.
+    /// The input is 32 bytes that could be a public key or a secret.
     #[error("{0}")]
     Ambiguous(&'static str),
     /// A keyfile whose public part cannot be read.
@@ -217,7 +218,7 @@ pub fn read_public(bytes: &[u8]) -> Result<KeyImport, FormatError> {
     }
 }
 
-/// The recognized form of the input.
+/// The format of the input, as recognized from its first bytes.
 enum KeyForm<'a> {
     Json(StrictJson),
     Pem(&'a str),
@@ -229,7 +230,7 @@ impl<'a> KeyForm<'a> {
         let bytes = json::without_bom(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| match bytes {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => instead("UTF-16 text", "UTF-8"),
-            // 0x30 begins a DER sequence, such as the key inside a PEM block.
+            // The byte 0x30 begins a DER sequence, such as the key inside a PEM block.
             [0x30, ..] => instead("binary data, DER perhaps", "text"),
             _ => instead("binary data", "text"),
         })?;

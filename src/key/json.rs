@@ -32,7 +32,8 @@ pub(crate) enum StrictJson {
 /// The members of one object, in the order of the file.
 pub(crate) struct StrictObject(Vec<(String, StrictJson)>);
 
-/// The error for a text that is not JSON, or has a member twice. The message states the place.
+/// The error for a text that is not JSON, or in which an object has a member twice. The message
+/// states the position.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", json_fault(.0))]
 #[non_exhaustive]
@@ -90,7 +91,7 @@ impl StrictObject {
     /// Returns the string member `name`, if it is present.
     ///
     /// # Errors
-    /// The actual kind of the member, as a fragment.
+    /// The kind of value that the member has instead, as a fragment of a sentence.
     pub(crate) fn string(&self, name: &str) -> Result<Option<&str>, String> {
         match self.get(name) {
             None => Ok(None),
@@ -102,7 +103,7 @@ impl StrictObject {
     /// Returns the boolean member `name`, or false if it is absent.
     ///
     /// # Errors
-    /// The actual kind of the member, as a fragment.
+    /// The kind of value that the member has instead, as a fragment of a sentence.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, String> {
         match self.get(name) {
             None => Ok(false),
@@ -114,7 +115,7 @@ impl StrictObject {
     /// Returns the member `name`, an array of strings, if it is present.
     ///
     /// # Errors
-    /// The fault as a fragment, if the member is anything else.
+    /// What is wrong, as a fragment of a sentence, if the member is anything else.
     pub(crate) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, String> {
         let Some(json) = self.get(name) else { return Ok(None) };
         let wrong = || format!("{name:?} is not an array of strings");
@@ -123,8 +124,8 @@ impl StrictObject {
         texts.collect::<Result<Vec<_>, _>>().map(Some)
     }
 
-    /// Returns this object without its member `without`, in the form of RFC 8785 (JCS). `None` if
-    /// the object has values other than strings, unsigned integers and objects of these.
+    /// Returns the canonical JSON (RFC 8785, JCS) of this object without its member `without`, or
+    /// `None` if the object has values other than strings, unsigned integers and objects of these.
     pub(crate) fn canonical_without(&self, without: &str) -> Option<String> {
         let mut out = String::new();
         canonical_members(self, Some(without), &mut out)?;
@@ -138,8 +139,8 @@ fn canonical_members(
     out: &mut String,
 ) -> Option<()> {
     let mut sorted: Vec<_> = members.iter().filter(|(name, _)| Some(*name) != without).collect();
-    // RFC 8785 section 3.2.3 sorts by UTF-16 code units, which differs from the order of UTF-8
-    // bytes above U+FFFF.
+    // RFC 8785 section 3.2.3 sorts names by UTF-16 code units. Above U+FFFF, this order differs
+    // from that of UTF-8 bytes.
     sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     out.push('{');
     for (at, (name, value)) in sorted.into_iter().enumerate() {
@@ -150,7 +151,7 @@ fn canonical_members(
         out.push(':');
         match value {
             StrictJson::String(text) => canonical_string(text, out),
-            // Beyond 2^53, RFC 8785 demands the ECMAScript form, which is no longer the plain
+            // RFC 8785 writes numbers as ECMAScript does. From 2^53 on, that is no longer the plain
             // digits.
             StrictJson::Unsigned(n) if *n < 1 << 53 => out.push_str(&n.to_string()),
             StrictJson::Object(inner) => canonical_members(inner, None, out)?,

@@ -1,4 +1,4 @@
-//! Keyfiles: one JSON object that holds a private key, sealed with a passphrase.
+//! Keyfiles: one JSON object that contains a private key, encrypted ("sealed") under a passphrase.
 //!
 //! ```json
 //! {"mcpid":"keyfile/1","name":"agent","created":"2026-11-23T15:00:00Z",
@@ -9,11 +9,11 @@
 //! ```
 //!
 //! Argon2id (RFC 9106, version 0x13) derives the key of XChaCha20-Poly1305 from the passphrase.
-//! That cipher seals the 32 bytes of the private key: the seed of an Ed25519 key, or the big-endian
-//! number of a P-256 key, whose `public` is `{"kty":"EC","crv":"P-256","x":"…","y":"…","kid":"…"}`.
-//! The additional data is the RFC 8785 form of the parsed object without `secret`. So a file whose
-//! name, date or cost was changed does not open. Public key and name can be read without the
-//! passphrase.
+//! That cipher encrypts the 32 bytes of the private key: the seed of an Ed25519 key, or the
+//! big-endian number of a P-256 key, whose `public` is
+//! `{"kty":"EC","crv":"P-256","x":"…","y":"…","kid":"…"}`. The additional authenticated data is the
+//! canonical JSON (RFC 8785) of the object without `secret`. So a file whose name, date or cost was
+//! changed cannot be decrypted. Public key and name can be read without the passphrase.
 //!
 //! A plain keyfile has no `kdf`, its cipher is `{"name":"none"}`, and its `secret` is the
 //! unencrypted private key. Only its public key is checked, by computing it from the private key.
@@ -41,10 +41,12 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// The most bytes of a new key's name, in UTF-8.
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// A keyfile that was read or made. Its secret stays sealed until [`open`](Self::open).
+/// A keyfile that was read or made. Its private key stays encrypted until [`open`](Self::open) is
+/// called.
 pub struct Keyfile {
     name: String,
-    /// The date with the exact characters of the file, because the additional data contains them.
+    /// The date with the exact characters of the file, because the authenticated data contains
+    /// them.
     created_text: String,
     created: Timestamp,
     public: PublicKey,
@@ -60,16 +62,17 @@ enum KeyfileSecret {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyfileError {
-    /// The file is not JSON with the member `mcpid` of a keyfile.
+    /// The input is not JSON with the member `mcpid` of a keyfile.
     #[error("not a keyfile")]
     NotAKeyfile,
     /// A keyfile of a version that this program does not know.
     #[error("a keyfile of the unknown version {}", quoted(.0))]
     UnknownVersion(String),
-    /// The keyfile is damaged; the text says how. Never holds secret text.
+    /// The keyfile is malformed; the text says how. It never contains a secret.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// The passphrase hashing asks for more than the format allows. No memory was allocated.
+    /// The file asks for a costlier passphrase hash than the format allows. No memory was allocated
+    /// for it.
     #[error("asks for {asked} {what}, the limit is {limit}")]
     TooCostly {
         /// The resource that the file asks for, with its unit: `KiB of memory`, `passes`, `lanes`.
@@ -92,17 +95,17 @@ pub enum KeyfileError {
     /// The memory that the passphrase hashing needs cannot be allocated.
     #[error("cannot allocate the {0} KiB of memory that the passphrase needs")]
     OutOfMemory(u32),
-    /// The secret is sealed, and no passphrase was given.
+    /// The private key is encrypted, and no passphrase was given.
     #[error("a passphrase is needed")]
     PassphraseNeeded,
     /// An empty passphrase was given to seal a key. It would protect nothing.
     #[error("the passphrase is empty")]
     PassphraseEmpty,
-    /// The authentication failed. The cause is a wrong passphrase or a changed file; no reader can
-    /// tell which.
+    /// The decryption failed: either the passphrase is wrong or the file was changed. These cases
+    /// cannot be told apart.
     #[error("wrong passphrase, or the file was changed")]
     WrongPassphrase,
-    /// The opened private key is no key, or does not belong to the public key in the file.
+    /// The decrypted bytes are no private key, or do not belong to the public key in the file.
     #[error("the secret does not belong to the public key in the file")]
     PublicMismatch,
     /// A new key's name is empty, over [`MAX_NAME_BYTES`], or holds a control character.
@@ -114,7 +117,7 @@ pub enum KeyfileError {
 }
 
 impl KeyfileError {
-    /// Returns the fault of the keyfile at `path` as one line that names the file.
+    /// Returns a message in one line: the name of the keyfile at `path`, and this error.
     pub fn about(&self, path: &Path) -> String {
         let name = path.display();
         match self {
@@ -131,7 +134,7 @@ impl KeyfileError {
 }
 
 impl Keyfile {
-    /// Seals `secret` under `passphrase`, with a fresh salt and nonce from `random`.
+    /// Encrypts `secret` under `passphrase`, with a fresh salt and nonce from `random`.
     ///
     /// # Errors
     /// [`KeyfileError::Name`], [`KeyfileError::PassphraseEmpty`], [`KeyfileError::OutOfMemory`],
@@ -168,7 +171,7 @@ impl Keyfile {
         })
     }
 
-    /// Returns a keyfile with the same key, name and date, sealed under another passphrase.
+    /// Returns a keyfile with the same key, name and date, encrypted under another passphrase.
     /// `secret` is the result of [`open`](Self::open).
     ///
     /// # Errors
@@ -189,7 +192,7 @@ impl Keyfile {
         Ok(file)
     }
 
-    /// Returns a keyfile with the same key, name and date, and an unencrypted secret.
+    /// Returns a keyfile with the same key, name and date, and an unencrypted private key.
     ///
     /// # Errors
     /// [`KeyfileError::PublicMismatch`] for the secret of another key.
@@ -206,19 +209,20 @@ impl Keyfile {
         })
     }
 
-    /// Reads a keyfile without opening it. The stated cost is checked against the bounds before any
-    /// costly work.
+    /// Reads a keyfile. The private key stays encrypted. The stated cost of the passphrase hash
+    /// must be within the bounds.
     ///
     /// # Errors
-    /// [`KeyfileError`] for any content that differs from the format: unknown and repeated members,
-    /// base64url with padding or stray bits, numbers that are not integers, a `kid` that is not the
-    /// thumbprint, a weak public key, or a plain private key that does not belong to the public
-    /// key.
+    /// [`KeyfileError`] for any content that the format does not allow: unknown and repeated
+    /// members, base64url with padding or stray bits, numbers that are not integers, a `kid` that
+    /// is not the thumbprint, a weak public key, or a plain private key that does not belong to the
+    /// public key.
     pub fn from_json(bytes: &[u8]) -> Result<Self, KeyfileError> {
         read::keyfile(bytes)
     }
 
-    /// Returns the secret key. A plain file ignores the passphrase.
+    /// Decrypts and returns the private key. For a keyfile without encryption, the passphrase is
+    /// ignored.
     ///
     /// # Errors
     /// [`KeyfileError::PassphraseNeeded`], [`KeyfileError::WrongPassphrase`],
@@ -233,21 +237,22 @@ impl Keyfile {
         };
         let secret = SecretKey::of_kind(self.public.kind(), &seed)
             .map_err(|_| KeyfileError::PublicMismatch)?;
-        // The cipher proves that the file was not changed, but not that its author wrote the right
-        // public key.
+        // The decryption proves that the file was not changed. It does not prove that its author
+        // wrote the right public key.
         if secret.public() != &self.public {
             return Err(KeyfileError::PublicMismatch);
         }
         Ok(secret)
     }
 
-    /// Returns the public key that the file names. For a sealed file, only [`open`](Self::open)
-    /// proves it.
+    /// Returns the public key that the file names. For an encrypted file, only [`open`](Self::open)
+    /// proves that it is the right one.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Returns the name that the key's owner chose; in a file from elsewhere it can be any text.
+    /// Returns the name that the key's owner chose; in a file that another program wrote, it can be
+    /// any text.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -262,7 +267,7 @@ impl Keyfile {
         matches!(self.secret, KeyfileSecret::Plain(_))
     }
 
-    /// Returns the cost of opening the file; `None` for a plain file.
+    /// Returns the cost of the passphrase hash; `None` for a keyfile without encryption.
     pub fn cost(&self) -> Option<KdfCost> {
         match &self.secret {
             KeyfileSecret::Plain(_) => None,
@@ -299,7 +304,8 @@ impl Keyfile {
     }
 }
 
-/// Returns true if `name` is valid for a new key. Files from elsewhere can hold any text.
+/// Returns true if `name` is valid for a new key. Files that other programs wrote can contain any
+/// text.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! Misplaced and misspelt members of a trust file that would restrict a key.
+//! Finds misplaced and misspelt members of a trust file that were meant to restrict a key.
 //!
 //! RFC 7517 (sections 4 and 5) tells readers to ignore unknown members. So a reader would silently
 //! ignore a revocation that is misspelt or one level too high, and the key would stay trusted.
@@ -10,18 +10,19 @@ use super::json::{StrictJson, StrictObject};
 /// The member of a JWK that holds our settings.
 pub(crate) const SETTINGS: &str = "mcpid";
 
-/// The members of `mcpid` that restrict a key.
+/// The members of `mcpid` that restrict what a key may do.
 const RESTRICTIONS: [&str; 5] = ["revoked_at", "not_after", "not_before", "allow", "security_key"];
 
 /// Checks the members of a JWK, at every depth except inside its `mcpid`.
 ///
 /// # Errors
-/// The first member that would restrict the key if its name or place were right, as a fragment.
+/// The first member that would restrict the key if its name or place were right, as a fragment of a
+/// sentence.
 pub(crate) fn in_key(jwk: &StrictObject) -> Result<(), String> {
     jwk.iter().filter(|(name, _)| *name != SETTINGS).try_for_each(in_member)
 }
 
-/// Checks the members beside `keys`, at every depth.
+/// Checks the members that stand beside the list `keys` in a key set, at every depth.
 ///
 /// # Errors
 /// The same as for [`in_key`]. A second list of keys is an error too, because readers of `keys`
@@ -51,8 +52,8 @@ fn in_member((name, value): (&str, &StrictJson)) -> Result<(), String> {
         return Err(format!("the member {name:?} belongs into {SETTINGS:?}{meant}"));
     }
     match value {
-        // The parser for keys reads this registered member (OpenID Federation 1.0), so it is no
-        // misplaced one.
+        // `revoked` is a registered member (OpenID Federation 1.0) that the parser for keys reads,
+        // so it is not misplaced.
         StrictJson::Object(_) if name == "revoked" => Ok(()),
         StrictJson::Object(members) => members.iter().try_for_each(in_member),
         StrictJson::Array(items) => items.iter().try_for_each(|item| in_member(("", item))),
@@ -117,7 +118,8 @@ mod tests {
         {
             assert!(!is_near(far, "mcpid"), "{far:?}");
         }
-        // No registered member of a JWK has a name that is one edit away from one of our names.
+        // Test: no registered member of a JWK has a name that is one edit away from one of our
+        // names.
         for member in [
             "kty", "use", "key_ops", "alg", "kid", "x5u", "x5c", "x5t", "x5t#S256", "crv", "x",
             "y", "d", "n", "e", "p", "q", "dp", "dq", "qi", "oth", "k", "ext", "iat", "nbf", "exp",

@@ -74,12 +74,12 @@ impl KeyId {
 
     /// Returns the 43 characters.
     pub fn as_str(&self) -> &str {
-        // The array contains only ASCII.
+        // This cannot fail: the array contains only ASCII.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Lets a table of ids be searched with bytes that were not checked to be an id.
+/// Permits looking up an id in a table by 43 bytes that were not checked to be an id.
 impl Borrow<[u8; 43]> for KeyId {
     fn borrow(&self) -> &[u8; 43] {
         &self.0
@@ -98,7 +98,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// The members of a JWK that form the public key: RFC 8037 section 2, RFC 7518 section 6.2.1.
+/// The members of a JWK that make up the public key: RFC 8037 section 2, RFC 7518 section 6.2.1.
 pub(crate) struct JwkMembers {
     pub(crate) kty: &'static str,
     pub(crate) crv: &'static str,
@@ -108,7 +108,7 @@ pub(crate) struct JwkMembers {
 }
 
 impl JwkMembers {
-    /// Returns the members of a key in the form of [`PublicKey::as_bytes`].
+    /// Returns the JWK members of a key that is given as [`PublicKey::as_bytes`] returns it.
     fn of(kind: KeyKind, key: &[u8]) -> Self {
         let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match kind {
@@ -142,10 +142,10 @@ pub enum PublicKeyError {
     #[error("not the canonical encoding of an Ed25519 public key")]
     Ed25519,
     /// The bytes encode no point of P-256: off the curve, the point at infinity, a coordinate not
-    /// below the prime, or a form that SEC 1 does not define.
+    /// below the prime, or an encoding that SEC 1 does not define.
     #[error("not a point of P-256")]
     P256,
-    /// The feature `p256` is not built in.
+    /// The key is of P-256, and this build lacks the feature `p256`.
     #[error("of P-256, which this build leaves out")]
     LeftOut,
 }
@@ -157,7 +157,7 @@ pub enum SecretKeyError {
     /// The number is zero, or not below the order of the curve.
     #[error("not a private key of P-256: zero, or not below the order of the curve")]
     P256,
-    /// The feature `p256` is not built in.
+    /// The key is of P-256, and this build lacks the feature `p256`.
     #[error("a private key of P-256, which this build leaves out")]
     LeftOut,
 }
@@ -168,8 +168,8 @@ pub enum SecretKeyError {
 #[non_exhaustive]
 pub struct BadSignature;
 
-/// A signer with one key. The private half can be in memory, in an agent, or in another program's
-/// key source.
+/// A signer with one key. The private half can be in memory, in an ssh-agent, in a hardware token,
+/// or in another program.
 pub trait Sign: Send + Sync {
     /// Returns the public half.
     fn public(&self) -> &PublicKey;
@@ -183,15 +183,15 @@ pub trait Sign: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
-/// The source of a private key did not sign.
+/// The error of a key that did not sign.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 #[non_exhaustive]
 pub struct SignError(pub Box<dyn std::error::Error + Send + Sync>);
 
 impl SignError {
-    /// Creates the error of a key source outside of this crate, for an implementation of [`Sign`].
-    /// `why` is the reason, a lower-case fragment.
+    /// Creates the error for an implementation of [`Sign`] outside of this crate. `why` is the
+    /// reason, a lower-case fragment.
     pub fn new(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         SignError(why.into())
     }

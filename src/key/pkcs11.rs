@@ -1,8 +1,9 @@
 //! Keys in PKCS #11 tokens, such as smart cards and HSMs: `pkcs11:token=…;object=…` (RFC 7512).
 //!
-//! The vendor's module, a shared library, is loaded into this process, so it has to be trusted. It
-//! may hang in a driver or a card: a thread of its own makes all calls, and is given up after 30 s.
-//! The private key never leaves the token. Each signature is verified before it is used.
+//! The vendor's module, a shared library, is loaded into this process, so it has to be trusted. A
+//! call may hang in a driver or a card. So a separate thread makes all calls, and is left behind if
+//! one takes more than 30 s. The private key never leaves the token. Each signature is verified
+//! before it is used.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub enum Pkcs11Error {
     /// Neither the URI nor the caller names a module.
     #[error("no PKCS #11 module is named")]
     NoModule,
-    /// The path of the module is relative: the present folder would choose the code that runs.
+    /// The path of the module is relative, so the current folder would decide which code is loaded.
     #[error("the path of the PKCS #11 module is not absolute")]
     RelativeModule,
     /// The module cannot be loaded.
@@ -40,10 +41,10 @@ pub enum Pkcs11Error {
         /// The reason, in the words of the operating system.
         why: String,
     },
-    /// The module did not answer in time, and is not asked again.
+    /// The module did not answer in time. It is not called again.
     #[error("the PKCS #11 module did not answer within {} s, and is given up", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// The module is not asked any more, because it did not answer before.
+    /// The module is not called any more, because it did not answer before.
     #[error("the PKCS #11 module did not answer before, and is given up")]
     GivenUp,
     /// No token fits the URI.
@@ -52,13 +53,13 @@ pub enum Pkcs11Error {
     /// Several tokens fit the URI.
     #[error("{0} PKCS #11 tokens fit; name one by token= or serial=")]
     SeveralTokens(usize),
-    /// The token shows no such key.
+    /// The token does not show the private key that the URI names.
     #[error("the token has no such private key")]
     NoKey,
     /// Several keys fit the URI.
     #[error("{0} keys of the token fit; name one by object= or id=")]
     SeveralKeys(usize),
-    /// The key is not of Ed25519 or P-256, or its public half is malformed.
+    /// The key is not an Ed25519 or P-256 key, or its public half is malformed.
     #[error("the key in the token is not one of Ed25519 or P-256")]
     Unfit,
     /// The public key is weak: signatures under it prove nothing.
@@ -70,21 +71,21 @@ pub enum Pkcs11Error {
     /// The PIN is wrong. A few wrong PINs lock a token.
     #[error("wrong PIN for the token")]
     WrongPin,
-    /// The token accepts no PIN any more.
+    /// The token is locked after too many wrong PINs.
     #[error("the PIN of the token is locked")]
     PinLocked,
-    /// The token wants its PIN before each signature.
+    /// The token demands its PIN before each signature.
     #[error("the key wants the PIN for each signature, which is not supported")]
     AlwaysAuthenticate,
     /// The module reported another error.
     #[error("the PKCS #11 module failed: {0}")]
     Module(String),
-    /// The signature has not 64 bytes, or does not hold under the public key.
+    /// The signature does not have 64 bytes, or is not valid under the public key.
     #[error("the token returned a signature that does not hold for these bytes and this key")]
     WrongSignature,
 }
 
-/// A key in a token, found but not opened: the PIN has not been given.
+/// A key in a token that was found, but cannot sign yet because the PIN was not given.
 pub struct Pkcs11Key {
     token: TokenThread,
     public: PublicKey,
@@ -94,7 +95,7 @@ pub struct Pkcs11Key {
 
 impl Pkcs11Key {
     /// Finds the token and the public key that `uri` names, without a PIN. `module` is used if the
-    /// URI names no module. `pinned` is the public key if the token shows none.
+    /// URI names no module. `pinned` is the public key to use if the token shows none.
     ///
     /// # Errors
     /// [`Pkcs11Error`].
@@ -136,7 +137,7 @@ impl Pkcs11Key {
         Ok(Pkcs11Key { token, public, name, needs_pin: found.needs_pin })
     }
 
-    /// Returns true if the token wants a PIN from this program.
+    /// Returns true if this program must give the token a PIN.
     pub fn needs_pin(&self) -> bool {
         self.needs_pin
     }
@@ -204,7 +205,7 @@ impl fmt::Debug for Pkcs11Signer {
 }
 
 /// Returns the public key in the attributes of a public object: CKA_EC_PARAMS and CKA_EC_POINT. The
-/// point is a DER OCTET STRING (PKCS #11 2.40), or raw as some modules have it.
+/// point is a DER OCTET STRING (PKCS #11 2.40), or the bare point, as some modules return it.
 fn public_key(params: &[u8], point: &[u8]) -> Result<PublicKey, Pkcs11Error> {
     // The object identifier of P-256 in DER: 1.2.840.10045.3.1.7 (RFC 5480).
     const P256: &[u8] = &[0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];

@@ -33,8 +33,8 @@ impl PublicKey {
     /// Decodes the 32 bytes of an Ed25519 key (RFC 8032 section 5.1.3).
     ///
     /// # Errors
-    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is refused, because it would give one
-    /// key two ids.
+    /// [`PublicKeyError`]. A y coordinate of 2^255−19 or more is refused, because the same key
+    /// would then have two encodings and two ids.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
         let point =
             ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError::Ed25519)?;
@@ -43,7 +43,8 @@ impl PublicKey {
             return Err(PublicKeyError::Ed25519);
         }
         // With a key of small order, one signature is valid for many messages. With a key of mixed
-        // order, verifiers disagree about its signatures. Honest key generation makes neither.
+        // order, verifiers disagree about its signatures. Regular key generation makes neither
+        // kind.
         let weak = point.is_weak() || !edwards.is_torsion_free();
         Ok(PublicKey::of_ed25519(point, weak))
     }
@@ -80,7 +81,7 @@ impl PublicKey {
     pub(super) fn of_p256(point: EcdsaPoint) -> Self {
         let id = KeyId::of(KeyKind::P256, point.as_bytes());
         let published = published::is_published(KeyKind::P256, point.coordinates().0);
-        // All points but the one at infinity have prime order, so none of them is weak.
+        // Every point of P-256 except the point at infinity has prime order, so no key is weak.
         PublicKey { point: PublicPoint::P256(point), id, weak: false, published }
     }
 
@@ -125,7 +126,7 @@ impl PublicKey {
     }
 
     /// Returns true if the private half is published in an RFC or a specification's example, or is
-    /// a very obvious seed. Every attacker can sign with such a key.
+    /// an obvious value, such as zeros. Every attacker can sign with such a key.
     pub fn is_published(&self) -> bool {
         self.published
     }
@@ -145,8 +146,8 @@ impl PublicKey {
         match &self.point {
             PublicPoint::Ed25519(point) => {
                 // A key that is not weak lies in the group of prime order. So `[S]B - [k]A` lies in
-                // that group too, and `R` has to equal its canonical encoding. Only the identity
-                // has small order in that group.
+                // that group too, and `R` has to equal its canonical encoding. The only point of
+                // small order in that group is the identity, which the line below refuses.
                 if self.weak || signature.starts_with(&IDENTITY) {
                     return Err(BadSignature);
                 }

@@ -11,15 +11,15 @@ use super::KeyKind;
 
 mod p256;
 
-/// Returns true if the private half of a key is published. `key` is an Ed25519 key, or the `x` of a
-/// key of P-256.
+/// Returns true if the private half of a key is published. `key` is the bytes of an Ed25519 key, or
+/// the x coordinate of a P-256 key.
 pub(crate) fn is_published(kind: KeyKind, key: &[u8]) -> bool {
     let published = match kind {
         KeyKind::Ed25519 => PUBLISHED,
         KeyKind::P256 => p256::PUBLISHED,
     };
-    // The search takes about three hundred comparisons, once per decoded key. Decoding takes far
-    // longer.
+    // The search takes about three hundred comparisons for each decoded key, far less time than
+    // decoding the key.
     key.first_chunk().is_some_and(|start| published.contains(&u64::from_be_bytes(*start)))
 }
 
@@ -36,7 +36,7 @@ const PUBLISHED: &[u64] = &[
     0x19bf4409_6984cdfe,
     // The PASETO specification's test vectors.
     0x1eb9dbbb_bc047c03,
-    // Seeds of one repeated byte, 00 to ff.
+    // Keys whose seed is 32 times the same byte, 00 to ff.
     0x3b6a27bc_ceb6a42d, 0x8a88e3dd_7409f195, 0x8139770e_a87d175f, 0xed4928c6_28d1c2c6,
     0xca93ac17_05187071, 0x6e7a1cdd_29b0b78f, 0x8a875fff_1eb38451, 0xea4a6c63_e29c520a,
     0x1398f62c_6d1a457c, 0xfd172438_5aa0c75b, 0x43a72e71_4401762d, 0x66be7e33_2c7a4533,
@@ -101,17 +101,17 @@ const PUBLISHED: &[u64] = &[
     0x3e37e8f0_ceeaa3b7, 0x379bd5b7_d1494939, 0xc9077518_cfa43876, 0x3d84d35b_a3c075e8,
     0x1660d273_222b2922, 0xefe73e55_679c12ea, 0x3b8c3c1e_21aef42e, 0xee692b43_56f36034,
     0xdded14e9_5286921f, 0xe63cc9f1_bfea63e0, 0xca987f7a_6cd86342, 0x76a15920_44a6e4f5,
-    // Seeds of zeros that end in 01 to 10; the examples of the did:key specification are among
-    // them.
+    // Keys whose seed is 31 zero bytes and then 01 to 10; the examples of the did:key specification
+    // are among them.
     0x4cb5abf6_ad79fbf5, 0x7422b988_7598068e, 0xf381626e_41e7027e, 0xfd50b8e3_b144ea24,
     0xfde4fba0_30ad002f, 0xb4c92afb_3ba57f3a, 0x3ee2a8a7_283cb2fd, 0xbe3b4f95_d1d875d7,
     0xdd7e84d0_10aed28a, 0x52725008_1bdcdc2e, 0x43aae8eb_bdedb969, 0x1262bc6d_5408a3c4,
     0x3ab9cc26_e2e4142e, 0x9035dd13_c4c9eb3d, 0x67540304_3288cc7c, 0xb92aaa7c_8db21139,
-    // Seeds that begin with 01 to 10, followed by zeros.
+    // Keys whose seed is a byte 01 to 10 and then 31 zero bytes.
     0xcecc1507_dc1ddd72, 0x6b79c57e_6a095239, 0xdadbd184_a2d526f1, 0x9be32877_95907809,
     0xf4bd4652_1ce7b578, 0x34790764_308e0b7b, 0xa2fa2f4a_355ba2e9, 0xd4c5061b_81c4682b,
     0xbb5c6724_82b0dcca, 0x513523c8_b48319b6, 0x7380a4b2_8d0b49b4, 0x2ebbc3db_123aa602,
     0x52946d19_dc204837, 0x015743be_93526e88, 0xe8d8764d_05e660a0, 0x69104ef2_0c6676aa,
-    // Seeds that count: 00 to 1f, 01 to 20, 1f down to 00, 20 down to 01.
+    // Keys whose seed counts up or down: 00 to 1f, 01 to 20, 1f to 00, 20 to 01.
     0x03a107bf_f3ce10be, 0x79b5562e_8fe654f9, 0x712651f4_50ba05b6, 0x3c3ed146_bdb4bfde,
 ];

@@ -36,7 +36,8 @@ impl SecretKey {
     /// Creates the Ed25519 key whose seed is `seed` (RFC 8032 section 5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
-        // A clamped scalar times the base point has prime order and a canonical encoding.
+        // The public key of a regular Ed25519 key has prime order and a canonical encoding, so it
+        // is not weak.
         let public = PublicKey::of_ed25519(key.verifying_key(), false);
         SecretKey { private: PrivateHalf::Ed25519(key), public }
     }
@@ -79,15 +80,15 @@ impl SecretKey {
         let mut scalar = Zeroizing::new([0; 32]);
         loop {
             random.try_fill_bytes(scalar.as_mut())?;
-            // One of 2^32 random numbers is not below the order and is drawn again (FIPS 186-5,
-            // A.2.2).
+            // One of 2^32 random numbers is not below the order of the curve, and another one is
+            // drawn (FIPS 186-5, A.2.2).
             if let Ok(key) = SecretKey::from_p256_scalar(&scalar) {
                 return Ok(key);
             }
         }
     }
 
-    /// Returns the 32 bytes of the private key, for sealing it into a keyfile.
+    /// Returns the 32 bytes of the private key, for encrypting it into a keyfile.
     pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         match &self.private {
             PrivateHalf::Ed25519(key) => Zeroizing::new(key.to_bytes()),

@@ -4,7 +4,7 @@
 //! application, its flags, its counter, and the SHA-256 of the message (PROTOCOL.u2f of OpenSSH,
 //! section "SSH U2F Signatures"). The flags say whether a person was present.
 //!
-//! The value of such a signature here is `sig(64) ‖ flags(1) ‖ counter(4, big endian)`.
+//! In this program, a signature of a security key is `sig(64) ‖ flags(1) ‖ counter(4, big endian)`.
 
 use std::fmt;
 
@@ -21,21 +21,23 @@ const SCHEME: &str = "ssh:";
 /// Maximum length of an application, in bytes.
 const MAX_APPLICATION_BYTES: usize = 256;
 
-/// A person was present: the key was touched (WebAuthn section 6.1, bit 0).
+/// A flag in a signature: the key was touched by a person (WebAuthn section 6.1, bit 0).
 const PRESENT: u8 = 0x01;
-/// The key verified the person, by a PIN or a fingerprint (bit 2).
+/// A flag in a signature: the key verified its user, by a PIN or a fingerprint (bit 2).
 const VERIFIED: u8 = 0x04;
-/// Attestation data (bit 6) and extension data (bit 7) follow, which a signature here never has.
+/// Flags that announce attestation data (bit 6) or extension data (bit 7) after the counter. A
+/// signature of OpenSSH never has such data.
 const MORE_DATA: u8 = 0x40 | 0x80;
 
-/// The application of a security key, such as `ssh:mcpid`. A signature is for one application.
+/// The application of a security key, such as `ssh:mcpid`. A signature is valid for one application
+/// only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyApplication {
     text: String,
     hash: [u8; 32],
 }
 
-/// A text that is no application of a security key.
+/// The error for a text that is not the name of an application of a security key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an application begins with {SCHEME} and has {MAX_APPLICATION_BYTES} visible ASCII characters at most"
@@ -84,7 +86,7 @@ impl KeyApplication {
         message: &[u8],
         signature: &[u8; PRESENCE_SIGNATURE_BYTES],
     ) -> Result<PresenceProof, PresenceError> {
-        // The first 64 of 69 bytes, and the last 5: an array of 69 bytes always has both.
+        // This cannot fail: an array of 69 bytes has a first part of 64 bytes and a last part of 5.
         let (Some(raw), Some(rest)) = (signature.first_chunk::<64>(), signature.last_chunk::<5>())
         else {
             return Err(PresenceError::Signature);
@@ -92,7 +94,7 @@ impl KeyApplication {
         let [flags, counter @ ..] = *rest;
         let signed = [&self.hash[..], rest, &Sha256::digest(message)].concat();
         key.verify_strict(&signed, raw).map_err(|_| PresenceError::Signature)?;
-        // The flags are trusted only now, because the signature covers them.
+        // The flags are used only after the verification, because the signature covers them.
         if flags & MORE_DATA != 0 {
             return Err(PresenceError::MoreData { flags });
         }
@@ -106,7 +108,7 @@ impl KeyApplication {
 
 #[cfg(feature = "audit")]
 impl PresenceProof {
-    /// Returns what a signature states, which proves nothing: it is not verified here.
+    /// Returns what a signature states. It is not verified here, so its statements prove nothing.
     pub(crate) fn stated(signature: &[u8; PRESENCE_SIGNATURE_BYTES]) -> Self {
         let [.., flags, a, b, c, d] = *signature;
         PresenceProof { verified: flags & VERIFIED != 0, counter: u32::from_be_bytes([a, b, c, d]) }
@@ -119,19 +121,20 @@ impl fmt::Debug for KeyApplication {
     }
 }
 
-/// What a valid signature of a security key says beside its message: the presence flag was set.
+/// What a valid signature of a security key states besides its message. Its presence flag is set.
 ///
-/// That the key is hardware is not proven: a program can set the flag too.
+/// This does not prove that the key is a hardware device: a program can set the flag too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceProof {
-    /// Whether the key also verified the person, by a PIN or a fingerprint.
+    /// Whether the key also verified its user, by a PIN or a fingerprint.
     pub verified: bool,
-    /// The counter of the key. Keys may count for each application, for all together, or not.
+    /// The counter of the key. Some keys count the signatures for each application, some count all
+    /// signatures together, and some do not count.
     pub counter: u32,
 }
 
-/// Why a signature of a security key does not count.
+/// Why a signature of a security key is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresenceError {
@@ -141,7 +144,7 @@ pub enum PresenceError {
     /// The presence flag (0x01) is not set.
     #[error("the security key signed without a touch: its presence flag is not set")]
     NotPresent,
-    /// A flag announces data that no signature here has: 0x40 or 0x80.
+    /// The flag 0x40 or 0x80 is set, which announces data that signatures of OpenSSH do not have.
     #[error("the flags {flags:#04x} announce data that such a signature does not have")]
     MoreData {
         /// All flags.
@@ -162,7 +165,7 @@ impl SecurityKey {
         SecurityKey { public, application }
     }
 
-    /// Returns the public key. It alone does not verify a signature of a security key.
+    /// Returns the public key. A verifier also needs the application.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }

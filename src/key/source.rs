@@ -3,7 +3,7 @@
 //! | reference | source |
 //! |---|---|
 //! | `PATH` | a keyfile |
-//! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; by nothing, the only one |
+//! | `ssh-agent:ID` | a key in an ssh-agent, by fingerprint, key id or comment; without ID, the agent's only key |
 //! | `exec:PROGRAM [ARG…]`, or a list in JSON | a program that signs ([`super::exec`]) |
 //! | `pkcs11:…` (RFC 7512) | a key in a PKCS #11 token (feature `pkcs11`) |
 //!
@@ -55,18 +55,18 @@ pub enum KeyRef {
     /// The key in the ssh-agent that has this fingerprint, key id or comment. An empty text names
     /// the agent's only key.
     Agent(String),
-    /// The key that this program keeps.
+    /// The key whose private half this program uses to sign.
     Exec(ExecCommand),
     /// The key in a PKCS #11 token that this URI names.
     #[cfg(feature = "pkcs11")]
     Pkcs11(Pkcs11Uri),
 }
 
-/// A text that is no reference to a key.
+/// The error for a text that is not a reference to a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRefError {
-    /// The scheme names no source of keys.
+    /// The text has a scheme (the part before the colon) that names no source of keys.
     #[error(
         "{scheme}: is no source of keys; a key is a file, {SSH_AGENT}ID, {EXEC}PROGRAM or {PKCS11}URI"
     )]
@@ -74,10 +74,10 @@ pub enum KeyRefError {
         /// The scheme, without its colon: at most 32 ASCII characters.
         scheme: String,
     },
-    /// `exec:` without a usable command.
+    /// `exec:` is followed by a text that is not a command.
     #[error(transparent)]
     Exec(#[from] ExecCommandError),
-    /// `pkcs11:` without a URI of a key.
+    /// `pkcs11:` is followed by a text that is not the URI of a key.
     #[cfg(feature = "pkcs11")]
     #[error(transparent)]
     Pkcs11(#[from] Pkcs11UriError),
@@ -107,8 +107,8 @@ impl FindOptions {
         self
     }
 
-    /// Pins the public key. A source that cannot tell the public half uses this one, and the key of
-    /// any other source must be this one.
+    /// Pins the public key: a source that cannot return the public half of its key uses this one.
+    /// For any other source, its key must equal this one.
     #[must_use]
     pub fn with_public_key(mut self, key: PublicKey) -> Self {
         self.public_key = Some(key);
@@ -130,9 +130,9 @@ impl FindOptions {
 }
 
 impl KeyRef {
-    /// Reads a reference. A text that begins like a URI is a reference to a source. That is two or
-    /// more lower-case letters, digits, `+`, `-` or `.`, the first a letter, and then a colon (RFC
-    /// 3986 section 3.1). All other texts are paths, so `./ssh-agent:x` is a file.
+    /// Reads a reference. A text that begins with a URI scheme (RFC 3986 section 3.1) of two or
+    /// more characters in lower case and a colon is a reference to a source. Any other text is a
+    /// path, so `./ssh-agent:x` is a file.
     ///
     /// # Errors
     /// [`KeyRefError`] for a scheme that is not known, and a text that its scheme does not allow.
@@ -155,7 +155,7 @@ impl KeyRef {
         }
     }
 
-    /// Returns where the key is, as messages say it: `in a keyfile`, for example.
+    /// Returns where the key is, as a phrase for messages: `in a keyfile`, for example.
     pub fn place(&self) -> &'static str {
         match self {
             KeyRef::File(_) => "in a keyfile",
@@ -166,8 +166,8 @@ impl KeyRef {
         }
     }
 
-    /// Finds the key without reading its secret: a keyfile stays sealed, an agent is only asked for
-    /// its list, and a program is not started.
+    /// Finds the key without reading its secret: a keyfile stays encrypted, an agent is only asked
+    /// for its list, and a program is not started.
     ///
     /// # Errors
     /// [`FindKeyError`].
@@ -248,13 +248,13 @@ pub enum FindKeyError {
     #[cfg(feature = "pkcs11")]
     #[error(transparent)]
     Pkcs11(#[from] Pkcs11Error),
-    /// The source cannot tell the public half of the key, and no public key is pinned.
+    /// The source cannot return the public half of the key, and no public key is pinned.
     #[error("the public key is not given")]
     NoPublicKey,
     /// The pinned public key is weak: signatures under it prove nothing.
     #[error("the public key is weak: signatures under it prove nothing")]
     Weak,
-    /// The source has another key than the pinned one.
+    /// The source has another key than the pinned public key.
     #[error("the key is {found}, and the public key that was given is {pinned}")]
     AnotherKey {
         /// The id of the pinned public key.
@@ -272,12 +272,12 @@ pub enum FindKeyError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FoundKey {
-    /// The key is in a keyfile, which is still sealed.
+    /// The key is in a keyfile that is not decrypted yet.
     File(Box<Keyfile>),
     /// The key is in an ssh-agent, and its secret stays there.
     #[cfg(unix)]
     Agent(Arc<AgentKey>),
-    /// A program keeps the key.
+    /// The private half is used by an external program.
     #[cfg(unix)]
     Exec(Arc<ExecKey>),
     /// The key is in a PKCS #11 token.
@@ -289,10 +289,10 @@ pub enum FoundKey {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenKeyError {
-    /// The keyfile was not opened.
+    /// The keyfile was not decrypted.
     #[error(transparent)]
     Keyfile(#[from] KeyfileError),
-    /// The token was not opened.
+    /// The login to the token failed.
     #[cfg(feature = "pkcs11")]
     #[error(transparent)]
     Pkcs11(#[from] Pkcs11Error),
@@ -343,8 +343,9 @@ impl FoundKey {
         }
     }
 
-    /// Opens the key, with the passphrase of a sealed keyfile or the PIN of a token. Signing with
-    /// any other key than that of a keyfile blocks the thread until the other side has answered.
+    /// Makes the key ready for signing, with the passphrase of an encrypted keyfile or the PIN of a
+    /// token. Signing blocks the thread until the agent, program or token has answered; only the
+    /// key of a keyfile signs at once.
     ///
     /// # Errors
     /// [`OpenKeyError`].

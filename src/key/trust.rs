@@ -9,7 +9,7 @@
 //!            "revoked_at":"…","allow":["tools/call:get_*"]}}]}
 //! ```
 //!
-//! In the entry of a security key, that member has also
+//! The `mcpid` member of a security key also has
 //! `"security_key":{"application":"ssh:mcpid","for":["alice"]}`: see [`SecurityKeyRules`].
 //!
 //! ```text
@@ -48,21 +48,22 @@ pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 pub(crate) use touch_rules::PresenceFault;
 pub use touch_rules::SecurityKeyRules;
 
-/// Maximum number of keys with one `kid` that are tried for a request. Without a limit, a request
-/// without a valid signature would cost one verification for each key.
+/// Maximum number of keys with one `kid` that are tried for a request. Without a limit, a client
+/// without any key could make the server verify a signature with every key of that `kid`.
 pub const MAX_KEYS_PER_KID: usize = 4;
 
-/// A note about a trust file for its operator, which is no error.
+/// A remark about a trust file for its operator, which is not an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrustNote {
-    /// The file that the note is about. `None` if the text was not read from a file.
+    /// The file that the remark is about. `None` if the text was not read from a file.
     pub path: Option<PathBuf>,
-    /// The note: a lower-case fragment. May hold text from the file: escape it on a terminal.
+    /// The remark: a lower-case fragment of a sentence. It may contain text from the file, which
+    /// must be escaped on a terminal.
     pub text: String,
 }
 
-/// A trusted key, and the limits of that trust.
+/// A trusted key, and the limits of the trust in it.
 #[derive(Clone, Debug)]
 pub struct TrustEntry {
     key: PublicKey,
@@ -90,14 +91,15 @@ impl TrustEntry {
         &self.kids
     }
 
-    /// Returns the client ids that a `tag` may claim besides the key's own id.
+    /// Returns the client ids that the key may state in the signature parameter `tag`, besides its
+    /// own id.
     pub fn client_ids(&self) -> &[String] {
         &self.client_ids
     }
 
-    /// Returns the statements that a JWK must have for verifying signatures whose `adcp_use` is
-    /// `purpose`, and that are missing, as a fragment for a message. `None` if every file that
-    /// names the key has all of them.
+    /// Returns which statements about the use of the key are missing in its JWK, if the key is to
+    /// verify signatures for `purpose` (a value of `adcp_use`). The result is a fragment of a
+    /// sentence; `None` if every trust file that lists the key has all statements.
     pub fn lacks_of_purpose(&self, purpose: &str) -> Option<String> {
         self.purpose.lacks(purpose)
     }
@@ -122,8 +124,8 @@ impl TrustEntry {
         &self.limits.allow
     }
 
-    /// Returns true if `moment` is within the key's validity. Revocation is a separate check
-    /// ([`is_revoked_at`](Self::is_revoked_at)).
+    /// Returns true if `moment` is within the period in which the key is valid. Revocation is a
+    /// separate check ([`is_revoked_at`](Self::is_revoked_at)).
     pub fn is_valid_at(&self, moment: Timestamp) -> bool {
         self.limits.not_before.is_none_or(|start| start <= moment)
             && self.limits.not_after.is_none_or(|end| moment < end)
@@ -155,13 +157,15 @@ impl TrustEntry {
         self.limits.allow.iter().all(granted)
     }
 
-    /// Returns the rules for the touch, if the key is a security key in any file.
+    /// Returns the rules for touches, if at least one trust file says that the key is a security
+    /// key.
     pub fn security_key(&self) -> Option<&SecurityKeyRules> {
         self.limits.security_key.as_ref()
     }
 
-    /// Returns true if this is the entry of a security key whose touch may join a signature of
-    /// `signer`: each `for` names the signer, or without `for` both entries have one name.
+    /// Returns true if this is the entry of a security key whose touch may confirm a signature by
+    /// the key `signer`: every `for` list of the security key names the signer, or, without `for`,
+    /// both entries have the same name.
     pub fn may_touch_for(&self, signer: &TrustEntry) -> bool {
         let names = |text: &str| match KeyId::from_text(text) {
             Some(id) => id == *signer.key.id(),
@@ -170,7 +174,7 @@ impl TrustEntry {
         self.security_key().is_some_and(|rules| rules.name_all(names))
     }
 
-    /// Returns true if any `allow` limits the key.
+    /// Returns true if an `allow` list limits what the key may do.
     pub fn is_limited(&self) -> bool {
         !self.limits.allow.is_empty()
     }
@@ -182,8 +186,8 @@ impl TrustEntry {
             || self.kids.iter().any(|kid| kid == text)
     }
 
-    /// Combines this entry with another file's entry of the same key; the stricter limits count.
-    /// Returns the name in the other file if it differs from the name of this entry.
+    /// Combines this entry with another file's entry of the same key; the stricter limits of both
+    /// apply. Returns the name in the other file if it differs from the name of this entry.
     fn tighten(&mut self, other: TrustEntry) -> Option<String> {
         self.limits.tighten(other.limits);
         self.purpose.tighten(&other.purpose);
@@ -220,11 +224,12 @@ fn unite(all: &mut Vec<String>, more: Vec<String>) {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    /// Reference-counted, so that a verdict can keep its entry without copying.
+    /// The entries are reference-counted, so that a verification result can keep its entry without
+    /// a copy.
     entries: Vec<Arc<TrustEntry>>,
     by_id: HashMap<KeyId, usize>,
     by_kid: HashMap<String, Vec<usize>>,
-    /// Why an entry with this `kid` was skipped, if no other entry has the `kid`.
+    /// For each `kid` that only skipped entries have, why its entry was skipped.
     skipped_kids: HashMap<String, String>,
     notes: Vec<TrustNote>,
     sources: Vec<TrustSource>,
@@ -253,10 +258,10 @@ impl Registry {
         load::registry(paths)
     }
 
-    /// Combines files. All entries of one key become one entry with the strictest limits: the
+    /// Combines trust files. All entries of one key become one entry with the strictest limits: the
     /// latest start, the earliest end, the earliest revocation, and every `allow`. `kid`s and
     /// client ids are united. The name is that of the first file that has one. A skipped entry
-    /// grants no rights, but still restricts the key that it names.
+    /// grants no rights, but its restrictions still apply to the key that it names.
     pub fn merge(files: impl IntoIterator<Item = TrustFile>) -> Self {
         let mut registry = Registry::default();
         let mut restrictions = Vec::new();
@@ -328,7 +333,7 @@ impl Registry {
 
     /// Returns the entry of the key with this id, a thumbprint of 43 characters.
     pub fn by_id(&self, id: &str) -> Option<&Arc<TrustEntry>> {
-        // The caller can ask for any 43 bytes: the table contains only valid ids.
+        // The argument can be any 43 bytes. Only ids of keys are in the table.
         let id: &[u8; 43] = id.as_bytes().try_into().ok()?;
         self.by_id.get(id).and_then(|at| self.entries.get(*at))
     }
@@ -355,7 +360,8 @@ impl Registry {
         self.entries.iter()
     }
 
-    /// Returns the entries of the security keys whose touch may join a signature of `signer`.
+    /// Returns the entries of the security keys whose touch may confirm a signature by the key
+    /// `signer`.
     pub fn touch_keys_of(&self, signer: &TrustEntry) -> impl Iterator<Item = &Arc<TrustEntry>> {
         self.entries.iter().filter(move |entry| entry.may_touch_for(signer))
     }
@@ -370,7 +376,7 @@ impl Registry {
         self.entries.is_empty()
     }
 
-    /// Returns the notes for the operator.
+    /// Returns the remarks for the operator about the files.
     pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }

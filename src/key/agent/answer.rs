@@ -4,7 +4,8 @@ use super::AgentIdentity;
 use crate::key::format::openssh::{self, SshKey, Wire};
 use crate::key::{KeyKind, SecurityKey};
 
-/// Parses a list of keys, without the number of the message. `None` if it is cut or overlong.
+/// Parses the agent's list of keys, from the bytes after the message type. Returns `None` if the
+/// list is too short or too long.
 pub(super) fn identities(answer: &[u8]) -> Option<Vec<AgentIdentity>> {
     let mut wire = Wire(answer);
     let count = wire.number()?;
@@ -32,8 +33,8 @@ pub(super) fn signature(answer: &[u8], kind: KeyKind) -> Option<[u8; 64]> {
     rest.is_empty().then_some(signature)
 }
 
-/// Returns the 64 bytes of a signature of this type, and the bytes that follow inside the answer. For
-/// ECDSA (RFC 5656 section 3.1.2), the two mpints are padded to 32 bytes each.
+/// Returns the 64 bytes of a signature of this type, and the bytes that follow inside the answer.
+/// For ECDSA (RFC 5656 section 3.1.2), the two integers are padded to 32 bytes each.
 pub(super) fn typed_signature<'a>(
     answer: &'a [u8],
     kind: KeyKind,

@@ -5,20 +5,20 @@ use std::collections::HashSet;
 use super::{AgentError, AgentIdentity};
 use crate::key::{KeyId, KeyKind, PublicKey, SecurityKey};
 
-/// The reason why no key was chosen.
+/// The reason why none of the agent's keys was chosen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChooseError {
     /// The agent did not list its keys, or lists none.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// No key has that name, or the agent has no key of a kind that can sign requests.
+    /// No key matches `wanted`, or the agent has no key of a kind that can sign requests.
     #[error("the ssh-agent has no such key that can sign")]
     Unknown {
-        /// The keys of all kinds that the agent holds.
+        /// All keys that the agent lists.
         there: Vec<AgentIdentity>,
     },
-    /// Several keys that can sign have that name, or no name was given and the agent holds several
+    /// Several keys that can sign match `wanted`, or `wanted` was empty and the agent has several
     /// keys.
     #[error("the ssh-agent has several such keys")]
     Several {
@@ -28,10 +28,10 @@ pub enum ChooseError {
     /// The matching key has a kind that cannot sign requests.
     #[error("the key in the ssh-agent is {}", .0.kind())]
     Unfit(Box<AgentIdentity>),
-    /// No key with that name is a security key.
+    /// No security key matches `wanted`.
     #[error("the ssh-agent has no such security key")]
     NoSecurityKey {
-        /// The keys of all kinds that the agent holds.
+        /// All keys that the agent lists.
         there: Vec<AgentIdentity>,
     },
 }
@@ -50,7 +50,7 @@ fn meant(there: &[AgentIdentity], wanted: &str) -> Vec<AgentIdentity> {
             identity.comment == wanted
         }
     };
-    // An agent may list one key twice, with two comments.
+    // An agent may list the same key twice, with two comments.
     let mut seen = HashSet::new();
     let named = there.iter().filter(is_meant);
     named.filter(|identity| seen.insert(&identity.blob)).cloned().collect()
@@ -84,7 +84,8 @@ pub(super) fn choose(
     }
     let (mut fit, unfit): (Vec<AgentIdentity>, Vec<AgentIdentity>) =
         meant(&there, wanted).into_iter().partition(|identity| identity.key.is_some());
-    // Many agents hold keys of several types under one comment.
+    // Many users have keys of several types with the same comment. The Ed25519 key is then
+    // preferred.
     let of_ed25519 =
         |i: &AgentIdentity| i.key.as_ref().is_some_and(|key| key.kind() == KeyKind::Ed25519);
     if fit.iter().any(of_ed25519) {

@@ -14,7 +14,8 @@ use super::AgentError;
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// Sends `message` of the type `act` to the agent at `socket`. Returns the answer without its
-/// length field: the type and the content. The whole exchange takes at most `within`.
+/// length field: the type and the content. The connection, the request and the answer together take
+/// at most `within`.
 pub(super) fn exchange(
     socket: &Path,
     act: u8,
@@ -28,7 +29,8 @@ pub(super) fn exchange(
     };
     let wait = ExchangeTimeout { until: Instant::now() + within, within };
     let mut stream = connect(socket, &wait)?;
-    // The request is one buffer, wiped when it is dropped, because it may hold a private key.
+    // The request is one buffer that is wiped when it is dropped, because it may contain a private
+    // key.
     let mut request = Zeroizing::new(Vec::with_capacity(length + 4));
     request.extend_from_slice(&header);
     request.push(act);
@@ -72,9 +74,9 @@ impl ExchangeTimeout {
     }
 }
 
-/// Connects to the agent's socket. A connection to a stopped agent with a full queue blocks
-/// forever, and the standard library has no timeout for it. So a thread connects, and is abandoned
-/// after the timeout.
+/// Connects to the agent's socket. Connecting to an agent that hangs can block forever, and the
+/// standard library has no timeout for it. So a separate thread connects, and is left behind after
+/// the timeout.
 fn connect(socket: &Path, wait: &ExchangeTimeout) -> Result<UnixStream, AgentError> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let path = socket.to_owned();

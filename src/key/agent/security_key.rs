@@ -1,4 +1,5 @@
-//! A security key in an agent: the agent passes on the message, and waits for the touch.
+//! A security key (FIDO) in an ssh-agent: the agent passes the message to the device, which signs
+//! after its user has touched it.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub struct AgentSecurityKey {
 }
 
 impl AgentSecurityKey {
-    /// Sets how long to wait for a touch: 60 s by default. The agent shows a message meanwhile, and
-    /// that message has no way to say no.
+    /// Sets how long to wait for a touch: 60 s by default. Meanwhile, the agent asks the user for
+    /// the touch, and offers no way to decline.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.agent = self.agent.with_timeout(timeout);
@@ -44,7 +45,8 @@ impl AgentSecurityKey {
 }
 
 /// Returns a signature of a security key: after the signature, the answer has one byte of flags and
-/// a counter of four bytes (PROTOCOL.u2f of OpenSSH). The forms of WebAuthn have another type.
+/// a counter of four bytes (PROTOCOL.u2f of OpenSSH). Signatures for WebAuthn have another type and
+/// are refused.
 fn signature(answer: &[u8], key: &SecurityKey) -> Option<[u8; PRESENCE_SIGNATURE_BYTES]> {
     let kind = key.public().kind();
     let (signature, rest) = typed_signature(answer, kind, openssh::security_type_of(kind))?;

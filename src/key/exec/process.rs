@@ -1,4 +1,5 @@
-//! One run of a program that signs: its time, its output and its processes have limits.
+//! One run of a program that signs: with limits on its time and output, and an end of all its
+//! processes.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -15,16 +16,16 @@ use super::{ExecCommand, ExecError, MAX_OUTPUT, SECRET_VARIABLES};
 
 /// Maximum number of bytes that one read returns.
 const READ_BYTES: usize = 4096;
-/// Maximum time to wait for the end of a killed program. A program that the kernel keeps for longer
-/// is left to the operating system.
+/// Maximum time to wait for the end of a killed program. If the kernel does not end it within this
+/// time, this process goes on without waiting.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The process groups of the programs that are running.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Kills the programs of all [`super::ExecKey`]s that are signing now, with their process groups.
-/// The signatures fail. A process that is ended by a signal calls this first: otherwise the
-/// programs would run on without it.
+/// Their signatures fail. A process that is about to exit because of a signal calls this first,
+/// because the programs would otherwise keep running.
 pub fn stop_all() {
     for group in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         kill(*group);
@@ -37,9 +38,9 @@ fn kill(group: i32) {
     }
 }
 
-/// Runs the program with `input` on its stdin, and returns what it printed. The program has `within`
-/// from its start to its exit. The output does not have to end: a process that the program left
-/// behind may keep the pipe open.
+/// Runs the program with `input` on its stdin, and returns what it printed. The program has
+/// `within` from its start to its exit. The end of the output is not awaited: a background process
+/// that the program started may keep the pipe open.
 pub(super) fn run(
     command: &ExecCommand,
     input: &[u8],
@@ -52,8 +53,8 @@ pub(super) fn run(
     let broken = |source| ExecError::Broken { program: program.clone(), source };
     let mut pause = Duration::from_millis(1);
     loop {
-        // The exit is asked for before the output is read: so all output of an exited program is
-        // read.
+        // Whether the program has exited is asked before the output is read, so that all output of
+        // an exited program is read.
         let has_exited = running.has_exited().map_err(broken)?;
         running.write().map_err(broken)?;
         running.read().map_err(broken)?;
@@ -81,11 +82,11 @@ pub(super) fn run(
 /// A running program. Dropping this value kills the program and its process group.
 struct RunningProgram<'a> {
     child: Child,
-    /// The process group; `None` after it was killed.
+    /// The process group of the program; `None` after the group was killed.
     group: Option<i32>,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
-    /// The rest of the input, which the program has not taken yet.
+    /// The rest of the input that the program has not read yet.
     input: &'a [u8],
     /// The output so far, at most a little more than [`MAX_OUTPUT`].
     output: Zeroizing<Vec<u8>>,
@@ -100,7 +101,7 @@ impl<'a> RunningProgram<'a> {
             start.env_remove(name);
         }
         let mut child = {
-            // The lock is held over the start, so that `stop_all` misses no program.
+            // The lock is held while the program starts, so that `stop_all` misses no program.
             let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
             let child = start.spawn()?;
             running.extend(i32::try_from(child.id()));
@@ -108,8 +109,8 @@ impl<'a> RunningProgram<'a> {
         };
         let group = i32::try_from(child.id()).ok();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        // The whole capacity is allocated at once: a growing vector leaves copies of a secret in
-        // memory.
+        // The whole capacity is allocated at once: a vector that grows would leave copies of a
+        // secret in memory.
         let output = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT + READ_BYTES));
         let program = RunningProgram { child, group, stdin, stdout, input, output };
         if let (Some(stdin), Some(stdout)) = (&program.stdin, &program.stdout) {
@@ -119,16 +120,17 @@ impl<'a> RunningProgram<'a> {
         Ok(program)
     }
 
-    /// Returns true if the program has exited. An exited program stays a zombie, so that the number
-    /// of its process group is not used again before [`Self::end`].
+    /// Returns true if the program has exited. Its exit status is not collected yet, so that the
+    /// operating system cannot give its process group number to another process before
+    /// [`Self::end`].
     fn has_exited(&self) -> io::Result<bool> {
         let Some(pid) = self.group.and_then(Pid::from_raw) else { return Ok(true) };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(waitid(WaitId::Pid(pid), options)?.is_some())
     }
 
-    /// Writes what the pipe takes without waiting, and closes it behind the last byte. A program
-    /// that does not read its input is judged by its output alone.
+    /// Writes as much input as the pipe takes without waiting, and closes the pipe after the last
+    /// byte. That a program does not read its input is no error; only its output counts.
     fn write(&mut self) -> io::Result<()> {
         let Some(stdin) = &mut self.stdin else { return Ok(()) };
         while !self.input.is_empty() {
@@ -144,7 +146,7 @@ impl<'a> RunningProgram<'a> {
         Ok(())
     }
 
-    /// Reads what has been printed, without waiting for more.
+    /// Reads the output that is available, without waiting for more.
     fn read(&mut self) -> io::Result<()> {
         let mut some = Zeroizing::new([0; READ_BYTES]);
         while let Some(stdout) = &mut self.stdout {
@@ -162,7 +164,7 @@ impl<'a> RunningProgram<'a> {
         Ok(())
     }
 
-    /// Kills what is left of the process group, and returns how the program ended.
+    /// Kills the remaining processes of the process group, and returns the program's exit status.
     fn end(mut self) -> io::Result<ExitStatus> {
         self.kill();
         self.child.wait()

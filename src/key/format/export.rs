@@ -68,11 +68,11 @@ pub fn spki_pem(key: &PublicKey) -> String {
     pem
 }
 
-/// Returns the JWK of a security key, with the application in the member of a trust file.
+/// Returns the JWK of a security key. Its application is in the member `mcpid`, as in a trust file.
 pub fn security_key_jwk(key: &SecurityKey) -> String {
     let mut jwk = jwk(key.public(), None);
     let application = crate::key::json::quote(key.application().as_str());
-    // The JWK ends with the brace of its object.
+    // The closing brace of the object is removed, and a member is added.
     jwk.pop();
     jwk + &format!(r#","mcpid":{{"security_key":{{"application":{application}}}}}}}"#)
 }

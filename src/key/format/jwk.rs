@@ -16,7 +16,8 @@ use crate::key::{KeyApplication, KeyId, KeyKind, PublicKey, SecretKey, Sign as _
 /// The kind of key that a JWK holds.
 enum JwkKind {
     Ours(KeyKind),
-    /// A key that cannot be used here, with its article.
+    /// A key of a kind that this build cannot use. The text names the kind with its article: `an
+    /// RSA key`.
     Other(String),
 }
 
@@ -24,7 +25,7 @@ impl JwkKind {
     /// Reads `kty` and `crv`.
     ///
     /// # Errors
-    /// The fault as a fragment, if either member is missing or is no string.
+    /// What is wrong, as a fragment of a sentence, if either member is missing or is no string.
     fn of(jwk: &StrictObject) -> Result<Self, String> {
         let Some(kty) = jwk.string("kty")? else { return Err("\"kty\" is missing".into()) };
         Ok(JwkKind::Other(match (kty, jwk.string("crv").ok().flatten()) {
@@ -55,7 +56,8 @@ pub(crate) fn holds_secret(jwk: &StrictObject) -> bool {
 const REQUEST_SIGNING: &str = "request-signing";
 
 /// Returns the reason why a JWK must not be used for `operation` (`sign` or `verify`), if there is
-/// one: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3), `adcp_use`, `alg` (section 4.4).
+/// one. These members are checked: `use` (RFC 7517 section 4.2), `key_ops` (section 4.3),
+/// `adcp_use`, `alg` (section 4.4).
 fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<String>, String> {
     if let Some(r#use) = jwk.string("use")?
         && r#use != "sig"
@@ -72,8 +74,8 @@ fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<St
             return Ok(Some(format!("its \"key_ops\" do not name {operation:?}")));
         }
     }
-    // AdCP publishes keys for several purposes in one set. A statement that cannot be read is one
-    // of another purpose too.
+    // An AdCP key set contains keys for several purposes. A purpose that is not a string counts as
+    // another purpose.
     if let Some(purpose) = jwk.get("adcp_use")
         && purpose.as_str() != Some(REQUEST_SIGNING)
     {
@@ -81,7 +83,7 @@ fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<St
     }
     match (jwk.string("alg")?, kind) {
         (None, _) => Ok(None),
-        // RFC 8037 calls it EdDSA, RFC 9864 calls it Ed25519.
+        // `EdDSA` is the name in RFC 8037, `Ed25519` that in RFC 9864.
         (Some("EdDSA" | "Ed25519"), KeyKind::Ed25519) | (Some("ES256"), KeyKind::P256) => Ok(None),
         (Some(alg), _) => Ok(Some(format!("its \"alg\" is {alg:?}"))),
     }
@@ -89,7 +91,7 @@ fn unfit(jwk: &StrictObject, kind: KeyKind, operation: &str) -> Result<Option<St
 
 /// The reason why a JWK is not used.
 pub(crate) enum Unusable {
-    /// A key of another type or for another use; RFC 7517 section 5 says to ignore it.
+    /// A key of another type or for another use, which RFC 7517 section 5 says to ignore.
     NotForUs(String),
     /// An invalid JWK: a member is missing or has a wrong type or value.
     Broken(String),
@@ -110,8 +112,8 @@ pub(crate) fn usable(jwk: &StrictObject, operation: &str) -> Result<PublicKey, U
     }
 }
 
-/// Returns the id of a key of a kind that this build uses, even if this key is not usable. `None`
-/// for another type or a broken key.
+/// Returns the id of an Ed25519 or P-256 key, even if the JWK says that it is for another use.
+/// Returns `None` for another type or a broken key.
 pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     match JwkKind::of(jwk) {
         Ok(JwkKind::Ours(kind)) => point(jwk, kind).ok().map(|point| KeyId::of(kind, &point)),
@@ -119,8 +121,8 @@ pub(crate) fn id(jwk: &StrictObject) -> Option<KeyId> {
     }
 }
 
-/// Returns the ids that the bytes of a JWK would have as a key of each kind. The JWK can be of any
-/// type.
+/// Returns two ids for the bytes of a JWK: what they would be if it were an Ed25519 key, and if it
+/// were a P-256 key. The JWK can be of any type.
 pub(crate) fn ids(jwk: &StrictObject) -> impl Iterator<Item = KeyId> {
     KeyKind::ALL
         .iter()
@@ -134,7 +136,8 @@ pub(crate) struct Validity {
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) not_after: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
-    /// The unreadable members, as a fragment. If there are any, the key counts as expired.
+    /// The members that could not be read, as a fragment of a sentence. If there are any, the key
+    /// counts as expired.
     pub(crate) unreadable: Option<String>,
 }
 
@@ -167,8 +170,9 @@ impl Validity {
     }
 }
 
-/// Reads seconds since 1970, rounded to whole seconds by `round`. From 10^11 on (the year 5138 in
-/// seconds) the number is in milliseconds, as in key directories of Web Bot Auth.
+/// Reads a time in seconds since 1970, rounded to whole seconds by `round`. A number of 10^11 or
+/// more (in seconds, the year 5138) counts as milliseconds, which key directories of Web Bot Auth
+/// use.
 fn numeric_date(json: &StrictJson, round: fn(f64) -> f64) -> Option<Timestamp> {
     let number = match json {
         StrictJson::Unsigned(n) => *n as f64,
@@ -236,7 +240,7 @@ pub(super) fn private(jwk: &StrictObject) -> Result<SecretKey, FormatError> {
     let secret = SecretKey::of_kind(kind, &*binary(jwk, "d").map_err(unusable_key)?);
     let secret = secret.map_err(|e| unusable_key(format!("\"d\" is {e}")))?;
     // RFC 8037 section 2 and RFC 7518 section 6.2.2 demand the public key beside `d`. If the two do
-    // not belong together, the file holds two keys.
+    // not belong together, the file contains two different keys.
     if point(jwk, kind).map_err(unusable_key)? != secret.public().as_bytes() {
         let members = match kind {
             KeyKind::Ed25519 => "\"x\" is",
@@ -287,7 +291,8 @@ pub(super) fn import(object: &StrictObject) -> Result<KeyImport, FormatError> {
     Ok(import)
 }
 
-/// Returns the application of a security key, if the settings of a JWK state nothing else.
+/// Returns the application of a security key, if the member `mcpid` of the JWK states nothing but
+/// that.
 fn application(jwk: &StrictObject) -> Option<KeyApplication> {
     let only = |object: &StrictObject| object.iter().count() == 1;
     let settings = jwk.get(misplaced::SETTINGS)?.as_object().filter(|settings| only(settings))?;
@@ -301,7 +306,7 @@ fn read_jwk(jwk: &StrictObject) -> Result<Result<ImportedKey, Unusable>, FormatE
     }
     let application = application(jwk);
     if jwk.has(misplaced::SETTINGS) && application.is_none() {
-        // The import would lose the entry's limits and its revocation.
+        // An import would lose the limits and the revocation that a trust file states for the key.
         return Err(instead("an entry of a trust file, with settings of its own", PUBLIC));
     }
     misplaced::in_key(jwk).map_err(unusable_key)?;

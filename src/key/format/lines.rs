@@ -3,7 +3,8 @@
 
 use super::{FormatError, ImportedKey, KeyImport, PUBLIC, SIGNING, instead, malformed, openssh};
 
-/// The option by which a security key has to verify the person, by a PIN or a fingerprint.
+/// The option of a key for which only signatures count where the security key verified its user, by
+/// a PIN or a fingerprint.
 const VERIFY_REQUIRED: &str = "verify-required";
 
 /// The options that sshd(8) allows before a key in `authorized_keys`. All but
@@ -34,7 +35,7 @@ const OPTIONS: [&str; 22] = [
 ];
 
 /// Reads the keys of all lines that are of a kind that this build uses. Empty lines and comments
-/// are skipped. `None` if another line is not an OpenSSH key of any kind.
+/// are skipped. Returns `None` if any other line is not an OpenSSH key.
 ///
 /// # Errors
 /// A key that is broken, revoked, a certificate authority, or limited in time; or no key of a kind
@@ -75,7 +76,7 @@ fn keys(read: Vec<(usize, Result<KeyLine, FormatError>)>) -> Result<KeyImport, F
     Ok(import)
 }
 
-/// One line with a key of a kind that this build uses.
+/// One line with an Ed25519 or P-256 key.
 struct KeyLine {
     key: openssh::OpensshLine,
     /// The names of the options before the key, in lower case.
@@ -111,7 +112,8 @@ fn key(line: &str) -> Option<Result<KeyLine, FormatError>> {
     Some(found.map(|key| KeyLine { key, options }))
 }
 
-/// Returns the names in a list of options, in lower case; `None` if the text is no such list.
+/// Returns the names in a list of OpenSSH options, in lower case; `None` if the text is not a list
+/// of options.
 fn options(list: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = list;

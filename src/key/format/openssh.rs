@@ -36,7 +36,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// Returns the name of a type of key. The signatures of such keys have the same type name.
+/// Returns OpenSSH's type name for a kind of key. Signatures of these keys have the same type name.
 pub(in crate::key) fn type_of(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::Ed25519 => "ssh-ed25519",
@@ -44,12 +44,13 @@ pub(in crate::key) fn type_of(kind: KeyKind) -> &'static str {
     }
 }
 
-/// Returns the kind of key that has this type.
+/// Returns the kind of key for OpenSSH's type name.
 fn kind_of(of_type: &[u8]) -> Option<KeyKind> {
     KeyKind::ALL.iter().copied().find(|kind| type_of(*kind).as_bytes() == of_type)
 }
 
-/// Returns the name of a type of security key. Their signatures have the same type name.
+/// Returns OpenSSH's type name for a kind of security key. Signatures of these keys have the same
+/// type name.
 pub(in crate::key) fn security_type_of(kind: KeyKind) -> &'static str {
     match kind {
         KeyKind::Ed25519 => "sk-ssh-ed25519@openssh.com",
@@ -57,7 +58,7 @@ pub(in crate::key) fn security_type_of(kind: KeyKind) -> &'static str {
     }
 }
 
-/// Returns the kind of security key that has this type.
+/// Returns the kind of security key for OpenSSH's type name.
 fn security_kind_of(of_type: &[u8]) -> Option<KeyKind> {
     KeyKind::ALL.iter().copied().find(|kind| security_type_of(*kind).as_bytes() == of_type)
 }
@@ -70,9 +71,10 @@ pub(in crate::key) struct SshKey {
     pub(in crate::key) application: Option<KeyApplication>,
 }
 
-/// Returns the key in the encoding that lines, key files and agents share. `None` for another type,
-/// a broken form, and bytes that are no key. Compressed points are not read: RFC 5656 section 3.1
-/// allows them, but OpenSSH does not. The application of a security key must begin with `ssh:`.
+/// Returns the key in the encoding that lines, key files and agents share. Returns `None` for
+/// another type, a malformed encoding, and bytes that are no key. Compressed points are not read:
+/// RFC 5656 section 3.1 allows them, but OpenSSH does not. The application of a security key must
+/// begin with `ssh:`.
 pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<SshKey, PublicKeyError>> {
     let mut wire = Wire(blob);
     let of_type = wire.string()?;
@@ -95,13 +97,13 @@ pub(in crate::key) fn public_blob(blob: &[u8]) -> Option<Result<SshKey, PublicKe
     wire.0.is_empty().then(|| key.map(|key| SshKey { key, application }))
 }
 
-/// Returns a key that is no security key as an SSH public key (RFC 4253 section 6.6). `.pub` lines,
-/// key files and agents contain this encoding.
+/// Returns a key that is not a security key in the encoding of an SSH public key (RFC 4253 section
+/// 6.6), which `.pub` lines, key files and agents contain.
 pub(in crate::key) fn encode_public(key: &PublicKey) -> Vec<u8> {
     encode(type_of(key.kind()), key)
 }
 
-/// Returns a security key as an SSH public key, with its application at the end.
+/// Returns a security key in the encoding of an SSH public key, with its application at the end.
 pub(in crate::key) fn encode_security_key(key: &SecurityKey) -> Vec<u8> {
     let mut blob = encode(security_type_of(key.public().kind()), key.public());
     push_string(&mut blob, key.application().as_str().as_bytes());
@@ -120,15 +122,16 @@ fn encode(of_type: &str, key: &PublicKey) -> Vec<u8> {
 
 /// Appends a string of the SSH wire format (RFC 4251 section 5).
 pub(in crate::key) fn push_string(message: &mut Vec<u8>, bytes: &[u8]) {
-    // A string over 4 GiB makes the message too long, which is an error when it is sent.
+    // The length of a string over 4 GiB is written wrongly, but the message is then too long and is
+    // refused when it is sent.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     message.extend_from_slice(&length.to_be_bytes());
     message.extend_from_slice(bytes);
 }
 
-/// Returns the 32 bytes, big endian, of an mpint (RFC 4251 section 5): leading zeros are stripped
-/// but for one before a byte of 0x80 or more. Padding to 32 bytes, which some agents leave, is
-/// accepted.
+/// Returns the 32 bytes, big endian, of an mpint, SSH's form of an integer (RFC 4251 section 5). It
+/// has no leading zero bytes, except one before a byte of 0x80 or more. Padding to 32 bytes, which
+/// some agents leave, is accepted.
 pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let is_high = |bytes: &[u8]| bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let number = match bytes {
@@ -145,8 +148,8 @@ pub(in crate::key) fn mpint(bytes: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
 /// The key of a line, and its comment.
 pub(super) type OpensshLine = (SshKey, Option<String>);
 
-/// Reads a public key line and its comment. `None` if the line does not begin with the name of a
-/// key type.
+/// Reads a public key line and its comment. Returns `None` if the line does not begin with the name
+/// of a key type.
 pub(super) fn public_line(line: &str) -> Option<Result<OpensshLine, FormatError>> {
     let (kind, rest) = line.split_once([' ', '\t'])?;
     let other = match kind {
@@ -201,8 +204,8 @@ pub(super) fn public_key(blob: &[u8]) -> Result<SshKey, FormatError> {
     key.map_err(|e| bad(&e.to_string()))
 }
 
-/// Returns the kind of a key by the type name at the start of its encoding. `None` for an unknown
-/// type.
+/// Returns the kind of a key from the type name at the start of its encoding, or `None` for an
+/// unknown type.
 ///
 /// # Errors
 /// The name of a type that this build does not use.
@@ -251,7 +254,7 @@ pub(super) fn private(bytes: &[u8]) -> Result<SecretKey, FormatError> {
     let again = inner.string().ok_or_else(cut)?;
     let private = inner.string().ok_or_else(cut)?;
     inner.string().ok_or_else(cut)?; // the comment
-    // The padding is the single bytes 1, 2, 3 and so on; ssh-keygen accepts any number of them.
+    // The padding bytes are 1, 2, 3 and so on. As ssh-keygen does, any number of them is accepted.
     let padded = inner.0.len() < 256 && inner.0.iter().zip(1..=u8::MAX).all(|(byte, n)| *byte == n);
     if checks.0 != checks.1 || kind_of(of_type) != Some(kind) || !of_curve || !padded {
         return Err(bad("its inner part is broken"));

@@ -10,12 +10,12 @@ use super::openssh::SshKey;
 use super::{FormatError, LEFT_OUT, PRIVATE, PUBLIC, SIGNING, instead, malformed, openssh};
 use crate::key::{KeyKind, PublicKey, SecretKey, Sign as _, ecdsa};
 
-/// The DER of SPKI before the bytes of an Ed25519 key. DER permits no other encoding of these
-/// bytes.
+/// The DER bytes of SPKI that stand before the bytes of an Ed25519 key. DER permits no other
+/// encoding of them.
 const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 const P256_SPKI: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-/// The DER of SPKI before a compressed point, which RFC 5480 section 2.2 allows.
+/// The DER bytes of SPKI that stand before a compressed point, which RFC 5480 section 2.2 allows.
 const P256_SPKI_COMPRESSED: &[u8] =
     b"\x30\x39\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x22\x00";
 
@@ -31,8 +31,8 @@ pub(super) fn spki(key: &PublicKey) -> Vec<u8> {
     [prefix, key.as_bytes()].concat()
 }
 
-/// Returns true if a line of `text` begins a block. Text around blocks is commentary (RFC 7468
-/// section 2), such as the attributes that `openssl pkcs12` prints.
+/// Returns true if a line of `text` begins a block. Text before and after blocks is commentary (RFC
+/// 7468 section 2), such as the attributes that `openssl pkcs12` prints.
 pub(super) fn begins(text: &str) -> bool {
     lines(text).any(is_begin)
 }
@@ -55,7 +55,8 @@ pub(super) fn private(text: &str) -> Result<SecretKey, FormatError> {
         });
     };
     let secret = match *label {
-        // Both versions are accepted (RFC 5958); in version 2 the public key must match.
+        // Both versions of PKCS#8 are accepted (RFC 5958). Version 2 may contain a public key,
+        // which must then match.
         "PRIVATE KEY" => match named(body)? {
             KeyKind::Ed25519 => ed25519_dalek::SigningKey::from_pkcs8_der(body)
                 .map(|key| SecretKey::from_seed(&Zeroizing::new(key.to_bytes())))
@@ -133,7 +134,7 @@ pub(super) fn public_der(der: &[u8]) -> Result<PublicKey, FormatError> {
     key.map_err(|e| malformed("SPKI key", e.to_string()))
 }
 
-/// Returns the error for a PEM label of another kind.
+/// Returns the error for a PEM block whose label is not that of a key.
 fn other_label(label: &str, wanted: &'static str) -> FormatError {
     match label {
         "ENCRYPTED PRIVATE KEY" if wanted == PRIVATE => FormatError::EncryptedPem,
@@ -154,11 +155,12 @@ fn other_label(label: &str, wanted: &'static str) -> FormatError {
     }
 }
 
-/// Returns the kind of key by the object identifiers in the first bytes of PKCS#8 and SPKI: P-256
-/// if they name that curve, otherwise Ed25519. The reader for that kind then checks all bytes.
+/// Returns the kind of key, as told by the object identifiers in the first bytes of PKCS#8 and
+/// SPKI: P-256 if they name that curve, otherwise Ed25519. The reader for that kind then checks all
+/// bytes.
 ///
 /// # Errors
-/// The name of another algorithm.
+/// The name of the algorithm, if it is another one.
 fn named(der: &[u8]) -> Result<KeyKind, FormatError> {
     const OTHERS: [(&[u8], &str); 7] = [
         (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "an RSA key"),
@@ -238,15 +240,16 @@ impl<'a> PemBlocks<'a> {
                     {
                         in_header = line.ends_with('\\');
                     }
-                    // RFC 1421 section 4.6.1.1: openssl writes it above an encrypted key.
+                    // The header of RFC 1421 section 4.6.1.1, which openssl writes above an
+                    // encrypted key.
                     Some(line) if line.starts_with("Proc-Type:") => is_encrypted = true,
                     Some(line) => base64.push_str(line),
                     None => return Err(bad("the END line is missing")),
                 }
             }
             let body = STANDARD.decode(&*base64).map(Zeroizing::new);
-            // A block that holds no key may have headers (RFC 1421 section 4.4), which are not
-            // base64. The content of such a block is not used.
+            // A block that does not contain a key may have headers (RFC 1421 section 4.4), which
+            // are not base64. Its content is not used.
             let body = match body {
                 _ if is_encrypted => Zeroizing::default(),
                 Err(_) if OF_KEYS.contains(&label) => return Err(bad("not base64")),
@@ -277,7 +280,8 @@ fn label(line: &str) -> Result<(&str, String), FormatError> {
     let ssh2 = line.strip_prefix("---- BEGIN ").and_then(|rest| rest.strip_suffix(" ----"));
     let end = label.map(|label| format!("-----END {label}-----"));
     let end = end.or_else(|| ssh2.map(|label| format!("---- END {label} ----")));
-    // If a file has lost its line breaks, its first line is the whole file with all secrets.
+    // The text is not repeated in the error: if the file has lost its line breaks, its first line
+    // is the whole file, with all secrets.
     label
         .or(ssh2)
         .filter(|label| label.len() <= 64 && !label.contains("-----"))

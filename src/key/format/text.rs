@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{FormatError, LEFT_OUT, SIGNING, instead, malformed, pem};
 use crate::key::{KeyKind, PublicKey, SecretKey};
 
-/// The multicodec prefix of a public key: 0xed or 0x1200, as a varint.
+/// The multicodec prefix of a public key: the number 0xed or 0x1200, encoded as a varint.
 pub(super) fn multicodec(kind: KeyKind) -> [u8; 2] {
     match kind {
         KeyKind::Ed25519 => [0xed, 0x01],
@@ -25,7 +25,8 @@ pub(super) fn did_key(text: &str) -> Result<PublicKey, FormatError> {
         return Err(bad("a DID URL; leave out what follows the key"));
     }
     let base58 = key.strip_prefix('z').ok_or_else(|| bad("it does not begin with z"))?;
-    // Base58 takes time quadratic in its length; these keys have 47 and 48 characters.
+    // The decoding time of base58 grows with the square of the length. Valid texts have 47 or 48
+    // characters.
     if base58.len() > 1024 {
         return Err(bad("it is too long"));
     }
@@ -61,8 +62,8 @@ pub(super) fn private(text: &str, kind: KeyKind) -> Result<SecretKey, FormatErro
 /// encoding of key ids and of seeds in JWKs, is therefore refused. Hex is accepted, because
 /// exported keys use it.
 pub(super) fn public(text: &str) -> Result<PublicKey, FormatError> {
-    // Key management services and Java print the DER of a PEM block without the PEM lines. The
-    // three lengths are those of Ed25519 and of the two forms of P-256.
+    // Key management services and Java print the content of a PEM block without the BEGIN and END
+    // lines. The three lengths are those of an Ed25519 key and of the two encodings of a P-256 key.
     if matches!(text.len(), 60 | 80 | 124)
         && let Ok(der) = STANDARD.decode(text)
     {

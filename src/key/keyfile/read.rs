@@ -22,8 +22,8 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         return Err(KeyfileError::NotAKeyfile);
     }
     let parsed = json::read(bytes).map_err(|e| {
-        // A text that contains the format's name is reported as a damaged keyfile. Any other text
-        // is no keyfile.
+        // A text that contains `"keyfile/` was meant to be a keyfile, so it is reported as a
+        // damaged one.
         let ours = bytes.windows(9).any(|window| window == b"\"keyfile/");
         if ours { damaged(e.to_string()) } else { KeyfileError::NotAKeyfile }
     })?;
@@ -62,8 +62,8 @@ pub(super) fn keyfile(bytes: &[u8]) -> Result<Keyfile> {
         expect(cipher, "name", "xchacha20-poly1305")?;
         let kdf = kdf(object(file, "kdf")?)?;
         let (nonce, sealed) = (binary(cipher, "nonce")?, binary(file, "secret")?);
-        // This step comes last: the checks above leave only strings and small integers, which have
-        // a canonical form.
+        // This step comes last, because the checks above leave only strings and small integers,
+        // which have a canonical form.
         let additional =
             file.canonical_without("secret").ok_or_else(|| damaged("has no canonical form"))?;
         KeyfileSecret::Sealed { kdf, nonce, sealed, additional }

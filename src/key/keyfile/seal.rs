@@ -1,4 +1,4 @@
-//! Argon2id and XChaCha20-Poly1305 over one private key.
+//! The encryption of keyfiles: Argon2id and XChaCha20-Poly1305 over one private key.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
@@ -83,8 +83,8 @@ impl Kdf {
         )
     }
 
-    /// Derives 32 bytes from `passphrase`. The work memory is allocated here so that it can be
-    /// wiped: the crate does not wipe its own.
+    /// Derives 32 bytes from `passphrase`. The memory for the hash is allocated here, so that it
+    /// can be wiped; the crate does not wipe memory that it allocates.
     fn derive(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyfileError> {
         let KdfCost { memory_kib, passes, lanes } = self.cost;
         let damaged = |e: argon2::Error| KeyfileError::Damaged(e.to_string());
@@ -106,7 +106,8 @@ impl Kdf {
     }
 }
 
-/// Argon2's work memory. It is secret, because the key could be computed from the last pass.
+/// The memory in which Argon2 computes. It is wiped, because the result could be computed from its
+/// last state.
 struct WorkMemory(Vec<Block>);
 
 impl Drop for WorkMemory {
@@ -119,7 +120,7 @@ pub(super) fn cipher_json(nonce: &[u8; 24]) -> String {
     format!(r#"{{"name":"xchacha20-poly1305","nonce":"{}"}}"#, *base64url(nonce))
 }
 
-/// Seals `secret` into `file`, a plain keyfile until then.
+/// Encrypts `secret` and puts it into `file`, which was unencrypted until then.
 pub(super) fn seal<R: rand::TryCryptoRng>(
     file: &mut Keyfile,
     secret: &SecretKey,
@@ -141,7 +142,7 @@ where
     let key = kdf.derive(passphrase)?;
     file.secret = KeyfileSecret::Sealed { kdf, nonce, sealed: [0; 48], additional: String::new() };
     // The additional data is computed from the parsed text of the file, by the function that
-    // readers use. So the writer authenticates exactly the data that each reader sees.
+    // readers use. So the authenticated data is exactly what each reader computes.
     let additional = json::read(file.to_json().as_bytes())
         .ok()
         .as_ref()
@@ -162,7 +163,7 @@ where
     Ok(())
 }
 
-/// Opens a sealed private key.
+/// Decrypts the private key of a keyfile.
 pub(super) fn open(
     kdf: &Kdf,
     nonce: &[u8; 24],

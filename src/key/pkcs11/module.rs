@@ -1,5 +1,5 @@
-//! Loaded PKCS #11 modules. A process initializes each one once (`C_Initialize`), for all its
-//! sessions, and finalizes it after the last of them (`C_Finalize`), before it is unloaded.
+//! Loaded PKCS #11 modules. A process calls `C_Initialize` once for each module, and `C_Finalize`
+//! after the last session with it, before the module is unloaded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,15 @@ use cryptoki::error::{Error, RvError};
 
 use super::Pkcs11Error;
 
-/// The number of users of each module that this crate has initialized. A module that hangs while it
-/// is initialized or finalized keeps this lock: the threads that wait for it are given up too.
+/// The number of [`LoadedModule`]s for each module that this crate has initialized. A module that
+/// hangs during `C_Initialize` or `C_Finalize` holds this lock forever. Threads that wait for the
+/// lock then run into their timeout too.
 static USERS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
-/// A module that is initialized. Its sessions must be dropped first.
+/// A PKCS #11 module after `C_Initialize`. All sessions with it must be dropped before this value.
 pub(super) struct LoadedModule {
     pkcs11: Pkcs11,
-    /// The path without symbolic links, by which the users are counted.
+    /// The path of the module without symbolic links. It is the key in [`USERS`].
     path: PathBuf,
 }
 
@@ -38,8 +39,8 @@ impl LoadedModule {
         let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
         match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             Ok(()) => _ = users.insert(real.clone(), 1),
-            // If this crate has not initialized it, other code of this process has, and that code
-            // finalizes it.
+            // If this crate has not initialized the module, other code in this process has, and
+            // will finalize it.
             Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
                 if let Some(count) = users.get_mut(&real) {
                     *count += 1;
@@ -62,13 +63,13 @@ impl Drop for LoadedModule {
         *count -= 1;
         if *count == 0 {
             users.remove(&self.path);
-            // There is no way to go on if the module does not finalize, and nothing depends on it.
+            // An error of `C_Finalize` is ignored, because nothing depends on it.
             let _ = self.pkcs11.clone().finalize();
         }
     }
 }
 
-/// Returns the error for a call of a module that failed.
+/// Returns the error for a failed call of a module.
 pub(super) fn failed(error: &Error) -> Pkcs11Error {
     match error {
         Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {

@@ -21,22 +21,23 @@ use crate::key::{KeyKind, PublicKey};
 /// What a token shows without a PIN.
 pub(super) struct FoundToken {
     pub(super) label: String,
-    /// Whether this program has to give a PIN. A reader with a keypad asks the person itself.
+    /// Whether this program has to give a PIN. A card reader with a keypad asks its user itself.
     pub(super) needs_pin: bool,
-    /// The public key of the URI's key; `None` if the token has no public object for it.
+    /// The public key that belongs to the private key; `None` if the token has no public object for
+    /// it.
     pub(super) public: Option<PublicKey>,
 }
 
 /// A session with a token.
 pub(super) struct TokenSession {
     session: Session,
-    /// Finalized after the session is closed, because fields are dropped in the order that they
-    /// stand in.
+    /// The module is finalized after the session is closed, because Rust drops fields in the order
+    /// of their declaration.
     _module: LoadedModule,
-    /// The attributes by which the URI chooses the key.
+    /// The attributes by which the key is searched for in the token.
     wanted: Vec<Attribute>,
     login_required: bool,
-    /// The private key, once the session is logged in.
+    /// The handle of the private key, after the login.
     key: Cell<Option<ObjectHandle>>,
 }
 
@@ -106,8 +107,8 @@ impl TokenSession {
                 None => self.session.login(UserType::User, None),
             };
             match done {
-                // Another session of this process has logged in, which holds for all sessions with
-                // the same token.
+                // Another session of this process has logged in already. A login holds for all
+                // sessions with the same token.
                 Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
                 Err(error) => return Err(failed(&error)),
             }
@@ -135,7 +136,7 @@ impl TokenSession {
         Ok(())
     }
 
-    /// Returns the signature over `message`, as the token made it.
+    /// Returns the signature over `message`, as the token returned it.
     pub(super) fn sign(&self, kind: KeyKind, message: &[u8]) -> Result<Vec<u8>, Pkcs11Error> {
         let key = self.key.get().ok_or(Pkcs11Error::NoKey)?;
         let signed = match kind {
@@ -143,7 +144,7 @@ impl TokenSession {
                 let pure = EddsaParams::new(EddsaSignatureScheme::Ed25519);
                 self.session.sign(&Mechanism::Eddsa(pure), key, message)
             }
-            // The hash is computed here, because few tokens have a mechanism that also hashes.
+            // The hash is computed in this process, because few tokens can also hash.
             KeyKind::P256 => self.session.sign(&Mechanism::Ecdsa, key, &Sha256::digest(message)),
         };
         signed.map_err(|error| failed(&error))
@@ -155,7 +156,7 @@ fn token(pkcs11: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Er
     let slots = pkcs11.get_slots_with_initialized_token().map_err(|error| failed(&error))?;
     let (mut fitting, mut labels) = (Vec::new(), Vec::new());
     for slot in slots {
-        // A token that was removed since the list was read is left out.
+        // A token that was removed after the list of slots was read is left out.
         let Ok(token) = pkcs11.get_token_info(slot) else { continue };
         let is = |wanted: &Option<String>, there: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted.trim_end_matches(' ') == there)

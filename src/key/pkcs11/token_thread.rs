@@ -1,5 +1,5 @@
-//! The thread that calls a PKCS #11 module. A call that hangs cannot be ended, so the thread is
-//! given up: it is left behind, and the module is not asked again.
+//! The thread that calls a PKCS #11 module. A call that hangs cannot be interrupted. Its thread is
+//! then left behind, and the module is not called again.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, PoisonError};
@@ -11,20 +11,22 @@ use super::session::{FoundToken, TokenSession};
 
 type Call = Box<dyn FnOnce(&TokenSession) + Send>;
 
-/// Maximum time for which dropping a [`TokenThread`] waits until its thread has ended.
+/// Maximum time that dropping a [`TokenThread`] waits for the end of its thread.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The thread of one session with a token.
 pub(super) struct TokenThread {
-    /// Where calls are put. `None` after a call did not return in time, or the thread has ended.
+    /// The channel to the thread. `None` after a call that did not return in time, or after the end
+    /// of the thread.
     calls: Mutex<Option<SyncSender<Call>>>,
     timeout: Duration,
-    /// Disconnected when the thread has closed its session and unloaded the module.
+    /// This channel disconnects when the thread has closed its session and unloaded the module.
     ended: Mutex<Receiver<()>>,
 }
 
 impl TokenThread {
-    /// Starts the thread, which opens the session by `open`, within `timeout`.
+    /// Starts the thread, which opens its session by calling `open`. This must succeed within
+    /// `timeout`.
     pub(super) fn start(
         timeout: Duration,
         open: impl FnOnce() -> Result<(TokenSession, FoundToken), Pkcs11Error> + Send + 'static,
@@ -53,7 +55,7 @@ impl TokenThread {
         Ok((TokenThread { calls, timeout, ended }, found))
     }
 
-    /// Makes `call` on the thread, and returns what it returned. Calls are made one after another.
+    /// Runs `call` on the thread, and returns its result. Calls run one after another.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         call: impl FnOnce(&TokenSession) -> Result<T, Pkcs11Error> + Send + 'static,
@@ -62,7 +64,7 @@ impl TokenThread {
         let sender = calls.as_ref().ok_or(Pkcs11Error::GivenUp)?;
         let (returned, answer) = mpsc::sync_channel(1);
         let call: Call = Box::new(move |session| drop(returned.send(call(session))));
-        // The thread is idle, because the lock is held over each call.
+        // The thread is idle, because the lock is held during each call.
         let answer = match sender.send(call) {
             Ok(()) => received(answer.recv_timeout(self.timeout), self.timeout),
             Err(_) => Err(Pkcs11Error::GivenUp),
@@ -74,8 +76,9 @@ impl TokenThread {
     }
 }
 
-/// Waits until the session is closed and the module unloaded. If the process ended at the same time,
-/// the module could crash it, because both use the data of the module's libraries.
+/// Waits until the session is closed and the module unloaded. If the process exited while the
+/// module still runs, both would use the data of the module's libraries, and the process could
+/// crash.
 impl Drop for TokenThread {
     fn drop(&mut self) {
         let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
-//! URIs of keys in PKCS #11 tokens (RFC 7512). The parser is strict: an attribute that it does not
-//! know, or that this program does not use, could otherwise choose another key than the one meant.
+//! URIs of keys in PKCS #11 tokens (RFC 7512). The parser refuses attributes that it does not know
+//! or does not use, because ignoring one could select another key than the author meant.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// A URI of one private key: the token that it is in, its label and id there, and the module.
+/// A URI of one private key: its token, its label and id in that token, and the module.
 ///
 /// ```
 /// use mcpid::key::pkcs11::{Pkcs11Uri, Pkcs11UriError};
@@ -31,19 +31,20 @@ pub struct Pkcs11Uri {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Pkcs11UriError {
-    /// There is no attribute, so that any key of any token would fit.
+    /// The URI has no attribute, so any key of any token would match.
     #[error("pkcs11: names no key; it is pkcs11:token=TOKEN;object=LABEL")]
     Empty,
-    /// A part has not the form `NAME=VALUE`.
+    /// A part does not have the form `NAME=VALUE`.
     #[error("pkcs11: a part is not NAME=VALUE; parts are separated by ; and behind the ? by &")]
     NoValue,
     /// An attribute has an empty value.
     #[error("pkcs11: {0} is empty")]
     EmptyValue(&'static str),
-    /// An attribute that RFC 7512 does not define, in this half of the URI.
+    /// RFC 7512 does not define this attribute for this half of the URI (before or after the
+    /// question mark).
     #[error("pkcs11: there is no attribute {0}")]
     Unknown(String),
-    /// An attribute of RFC 7512 by which this program chooses no key.
+    /// RFC 7512 defines the attribute, but this program does not choose keys by it.
     #[error("pkcs11: {0} is not supported here")]
     Unsupported(&'static str),
     /// An attribute stands twice.
@@ -52,21 +53,21 @@ pub enum Pkcs11UriError {
     /// A value has a character that must be written as `%XX`, or a wrong `%XX`, or is not UTF-8.
     #[error("pkcs11: the value of {0} is not percent-encoded text")]
     Malformed(&'static str),
-    /// `type` names another object than a private key.
+    /// The attribute `type` names another object than a private key.
     #[error("pkcs11: type is private here")]
     NotPrivate,
-    /// The path of the module is relative: the present folder would choose the code that runs.
+    /// The path of the module is relative, so the current folder would decide which code is loaded.
     #[error("pkcs11: module-path is not absolute")]
     RelativeModule,
-    /// The URI has a PIN, which other users could read in the list of processes.
+    /// The URI contains a PIN, which other users could see in the list of processes.
     #[error("pkcs11: a PIN does not belong in a URI (pin-value)")]
     PinValue,
 }
 
-/// The attributes of the path by which a key is chosen.
+/// The attributes in the path of a URI by which a key is chosen.
 const PATH: [&str; 8] =
     ["token", "manufacturer", "model", "serial", "slot-id", "object", "id", "type"];
-/// The attributes of RFC 7512 that are refused by name.
+/// The attributes of RFC 7512 that are refused as not supported.
 const UNSUPPORTED: [&str; 7] = [
     "library-manufacturer",
     "library-description",
@@ -145,8 +146,7 @@ impl fmt::Debug for Pkcs11Uri {
     }
 }
 
-/// Splits `NAME=VALUE`, and checks that the name is one of `known` and stands there for the first
-/// time.
+/// Splits `NAME=VALUE`, and checks that the name is one of `known` and occurs for the first time.
 fn attribute<'t>(
     part: &'t str,
     known: &[&'static str],
@@ -173,8 +173,8 @@ fn attribute<'t>(
     Ok((name, value))
 }
 
-/// Decodes a value. `also` are the characters that may stand for themselves beside those of both
-/// halves of a URI (RFC 7512 section 2.3).
+/// Decodes a value. RFC 7512 section 2.3 lists characters that need no `%XX`: some everywhere, and
+/// the characters `also` only in this half of the URI.
 fn decode(name: &'static str, value: &str, also: &[u8]) -> Result<Vec<u8>, Pkcs11UriError> {
     let malformed = || Pkcs11UriError::Malformed(name);
     let mut decoded = Vec::with_capacity(value.len());

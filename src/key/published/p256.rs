@@ -13,7 +13,8 @@ pub(super) const PUBLISHED: &[u64] = &[
     0xdad0b653_94221cf9, 0xd12dfb52_89c8d4f8, 0xfe33f4ab_0dea7191, 0x2571b2be_cdfde360,
     // RFC 9500 section 2.3, and the test vectors of the did:key specification.
     0x422548f8_8fb782ff, 0x8a0ac59a_2d3086e8, 0x7f235830_dd3defa7,
-    // Private keys of one repeated byte, 01 to fe; all ff is above the order of the curve.
+    // Keys whose private key is 32 times the same byte, 01 to fe (ff is above the order of the
+    // curve).
     0x6ff03b94_9241ce1d, 0x550f4710_03f3df97, 0x591ab771_ebbcfd6d, 0x73103ec3_0b3ccf57,
     0x07810ea9_74cea577, 0xb0514c4c_13540f23, 0x1e18532f_d4754c02, 0x3adab15d_66256bf1,
     0x7135fa4f_d93a09dc, 0x9d346aab_e1466db5, 0x209c317b_637935dd, 0x42ad971d_037d1ab2,
@@ -78,16 +79,16 @@ pub(super) const PUBLISHED: &[u64] = &[
     0x522f0e3e_ab0f8c4e, 0xbef2c291_72c903bb, 0x26eb0da6_2d55431d, 0xab161b3a_d3d9b287,
     0x993b75a9_e43c8417, 0xf335b079_cc0fba65, 0xa54c38ca_de5b3709, 0x5667a69d_ce9c33e7,
     0x92275383_92961c28, 0x645c4ecc_200a8cd9,
-    // Private keys of zeros that end in 01 to 10.
+    // Keys whose private key is 31 zero bytes and then 01 to 10.
     0x6b17d1f2_e12c4247, 0x7cf27b18_8d034f7e, 0x5ecbe4d1_a6330a44, 0xe2534a35_32d08fbb,
     0x51590b7a_515140d2, 0xb01a172a_76a4602c, 0x8e533b6f_a0bf7b46, 0x62d9779d_bee9b053,
     0xea68d7b6_fedf0b71, 0xcef66d6b_2a3a993e, 0x3ed113b7_883b4c59, 0x741dd5bd_a817d95e,
     0x177c837a_e0ac495a, 0x54e77a00_1c3862b9, 0xf0454dc6_971abae7, 0x76a94d13_8a6b4185,
-    // Private keys that begin with 01 to 10, followed by zeros.
+    // Keys whose private key is a byte 01 to 10 and then 31 zero bytes.
     0x9bbf06da_d9ab5905, 0xf8ef49b4_bbedf416, 0x646ff7f6_5b3b5bd3, 0xbe63ab41_d2c743f0,
     0x7cc0547a_a617d39a, 0x1516534b_9efe26de, 0x94685199_0bc1db4e, 0xfc1d6f42_b05d00e6,
     0xe1b98f1b_e7e0e8fa, 0x0c65b97e_a03f9316, 0x3536f25c_8fd607ef, 0xcd518f0c_66805279,
     0x0df50246_be23d4de, 0x609907f3_1ab90dba, 0xca9dd5d4_4cf53398, 0xb12fadf5_2943dfa5,
-    // Private keys that count: 00 to 1f, 01 to 20, 1f down to 00, 20 down to 01.
+    // Keys whose private key counts up or down: 00 to 1f, 01 to 20, 1f to 00, 20 to 01.
     0x7a593180_860c4037, 0x515c3d6e_b9e396b9, 0x98422558_5d2285c1, 0x21e184d5_162d8a4d,
 ];

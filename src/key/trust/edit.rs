@@ -1,4 +1,4 @@
-//! Edits of one trust file: all unchanged parts keep their exact bytes.
+//! Edits of one trust file. All parts that are not changed keep their exact bytes.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct NewEntry {
     pub kid: Option<String>,
     /// A name, 1 to 256 bytes without control characters.
     pub name: Option<String>,
-    /// Client ids that the key may claim as its `tag`, besides its own id.
+    /// Client ids that the key may state in the signature parameter `tag`, besides its own id.
     pub client_ids: Vec<String>,
     /// The start of validity (inclusive).
     pub not_before: Option<Timestamp>,
@@ -42,7 +42,7 @@ pub struct NewEntry {
 #[non_exhaustive]
 pub struct ClientIdError(pub String);
 
-/// Checks that a `tag` can be `id`: visible ASCII and spaces (RFC 9651 section 3.3.3).
+/// Checks that `id` can be a signature's `tag`: visible ASCII and spaces (RFC 9651 section 3.3.3).
 ///
 /// # Errors
 /// [`ClientIdError`] for every other text, for an empty text, and for a text that is too long.
@@ -91,10 +91,10 @@ pub enum EditError {
         /// The name of the key in the file.
         name: Option<String>,
     },
-    /// The key has a component of small order.
+    /// The key is weak: it has a component of small order, so that signatures can be forged.
     #[error("the key is weak: nothing signed by it counts")]
     Weak,
-    /// The private half of the key is public knowledge.
+    /// The private half of the key is published.
     #[error("the private half of this key is published: anyone can sign with it")]
     Published,
     /// The name cannot be used.
@@ -122,7 +122,7 @@ pub enum EditError {
         /// The ids of all keys with that name or `kid`.
         ids: Vec<KeyId>,
     },
-    /// The key is revoked already, and not later than the requested time.
+    /// The key is revoked already, as of the requested time or earlier.
     #[error("revoked already, since {since}")]
     AlreadyRevoked {
         /// The time of the revocation.
@@ -137,10 +137,10 @@ fn list(ids: &[KeyId]) -> String {
 /// A trust file in memory, as text that can be changed entry by entry.
 #[derive(Debug)]
 pub struct Document {
-    /// The members beside `keys`, in their order.
+    /// The members of the JWK set other than `keys`, in their order.
     others: Vec<(String, Box<RawValue>)>,
     keys: Vec<String>,
-    /// The file is one JWK, not a set.
+    /// True if the file is a single JWK and not a JWK set.
     single: bool,
     file: TrustFile,
 }
@@ -149,7 +149,7 @@ impl Document {
     /// Creates a document without keys.
     ///
     /// # Errors
-    /// In practice none. The empty document is read like any other file.
+    /// In practice none, because the text of an empty document is valid.
     pub fn empty() -> Result<Self, TrustError> {
         Self::parse(br#"{"keys":[]}"#)
     }
@@ -176,7 +176,7 @@ impl Document {
         Ok(Document { others, keys, single, file })
     }
 
-    /// Returns the entries and notes.
+    /// Returns the parsed entries of the document, and remarks about them.
     pub fn file(&self) -> &TrustFile {
         &self.file
     }
@@ -377,7 +377,7 @@ fn change_file<T>(
     let path =
         if is_new { path.to_owned() } else { fs::canonicalize(path).map_err(FileError::Io)? };
     let folder = file_io::folder_of(&path);
-    // The lock is held until the end of this function. File systems without locks are accepted.
+    // The lock is held until this function ends. On a file system without locks, there is none.
     let lock = File::open(folder).map_err(FileError::Io)?;
     let _ = lock.lock();
     if is_new && fs::symlink_metadata(&path).is_err() {

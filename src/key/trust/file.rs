@@ -1,5 +1,5 @@
-//! The parser for one trust file: which faults are errors, which entries are skipped, and which are
-//! kept.
+//! The parser for one trust file. It decides which faults refuse the whole file, which entries are
+//! skipped, and which are kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct TrustFile {
     entries: Vec<TrustEntry>,
     /// The restrictions of skipped entries.
     restrictions: Vec<Restriction>,
-    /// The `kid`s and ids of skipped entries, and why each is skipped.
+    /// The `kid`s and ids of skipped entries, each with the reason why the entry was skipped.
     skipped_kids: Vec<(String, String)>,
     /// The index of each entry in the file's `keys`.
     positions: Vec<usize>,
@@ -28,7 +28,7 @@ pub struct TrustFile {
     pub(super) sha256: Option<[u8; 32]>,
 }
 
-/// The restrictions that a skipped entry still places on a key.
+/// The restrictions in a skipped entry, which still apply to the key that it names.
 #[derive(Clone, Debug)]
 pub(super) struct Restriction {
     pub(super) key: KeyId,
@@ -64,7 +64,7 @@ pub enum TrustError {
     Entry {
         /// The position of the key in the file, from 1.
         position: usize,
-        /// The fault in the key.
+        /// What is wrong with the key.
         why: String,
     },
     /// A restriction, such as `mcpid`, stands beside `keys`, where it restricts no key. It belongs
@@ -92,11 +92,11 @@ impl From<JsonError> for TrustError {
 impl TrustFile {
     /// Reads a JWK set or a single JWK.
     ///
-    /// Keys for another use (other types, `use` other than `sig`, `key_ops` without `verify`, an
-    /// `alg` of another kind) are skipped with a note. A member of a set that is no usable key is
-    /// skipped too (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
-    /// published keys are kept with a note, so that a verifier can name them. `exp`, `nbf` and
-    /// `revoked` beside the members of the key restrict it too.
+    /// Entries for another use (other types, `use` other than `sig`, `key_ops` without `verify`, an
+    /// `alg` of another kind) are skipped with a note. An entry that is not a usable key is skipped
+    /// too (RFC 7517 section 5). The restrictions in a skipped entry still apply. Weak and
+    /// published keys are kept with a note, so that a verifier can refuse them with that reason.
+    /// The JWK members `exp`, `nbf` and `revoked` restrict the key too.
     ///
     /// # Errors
     /// [`TrustError`]: a private key of any type; one key twice; a `kid` that is the thumbprint of
@@ -148,8 +148,7 @@ impl TrustFile {
         Ok(())
     }
 
-    /// Reads one key. Returns its id if the key is of a kind that this build uses, even if it is
-    /// not usable.
+    /// Reads one key. Returns the id of an Ed25519 or P-256 key, even if the entry cannot be used.
     fn key(
         &mut self,
         index: usize,
@@ -171,7 +170,8 @@ impl TrustFile {
         if let Some(why) = settings.narrow(jwk) {
             self.note(format!("key {position}: {why}, so that nothing signed by it counts"));
         }
-        // A pattern that matches nothing denies everything: that is safe, but not intended.
+        // A pattern that can match no operation allows nothing. That is safe, but surely a mistake,
+        // so it gets a remark.
         for pattern in settings.limits.allow.iter().flatten() {
             let remark = pattern.check_grant().err().map(|error| error.to_string());
             if let Some(remark) = remark.or_else(|| pattern.remark()) {
@@ -188,8 +188,7 @@ impl TrustFile {
         let kid = jwk.string("kid").ok().flatten();
         let named = kid.and_then(KeyId::from_text);
         let usable = jwk::usable(jwk, "verify");
-        // If `kid` is the id of another key, the limits in this entry would restrict the wrong key,
-        // or none.
+        // If `kid` is the id of another key, the limits in this entry would restrict the wrong key.
         if let (Some(own), Some(named)) = (id, named)
             && own != named
             && (usable.is_ok() || is_ours)
@@ -219,8 +218,8 @@ impl TrustFile {
                 let names = kid.map(str::to_owned).into_iter().chain(id.map(|id| id.to_string()));
                 self.skipped_kids.extend(names.map(|name| (name, why.clone())));
                 if restricts {
-                    // The ids are computed from the bytes of the key, even if the entry names
-                    // another key type.
+                    // The ids are computed from the bytes of the key for every kind of key, because
+                    // the entry may name the wrong kind.
                     let ids = jwk::ids(jwk).chain(named);
                     self.restrictions
                         .extend(ids.map(|key| Restriction { key, limits: limits.clone() }));
@@ -244,7 +243,7 @@ impl TrustFile {
         &self.entries
     }
 
-    /// Returns the notes for the operator.
+    /// Returns the remarks for the operator about the file.
     pub fn notes(&self) -> &[TrustNote] {
         &self.notes
     }
@@ -254,7 +253,7 @@ impl TrustFile {
         self.path.as_deref()
     }
 
-    /// Sets the path that the file was read from, also for its notes.
+    /// Sets the path that the file was read from, also in its remarks.
     pub(super) fn at(mut self, path: &Path, more: Option<String>) -> Self {
         self.notes.extend(more.map(|text| TrustNote { path: None, text }));
         for note in &mut self.notes {

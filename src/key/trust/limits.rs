@@ -1,5 +1,5 @@
-//! The restrictions of a key from all sources: its entry, entries in other files, and skipped
-//! entries.
+//! The restrictions of a key, combined from its entry, from entries in other files, and from
+//! skipped entries.
 
 use super::touch_rules::SecurityKeyRules;
 use crate::clock::Timestamp;
@@ -14,7 +14,8 @@ pub(super) struct TrustLimits {
     pub(super) not_after: Option<Timestamp>,
     /// The time from which the key is revoked.
     pub(super) revoked_at: Option<Timestamp>,
-    /// One list for each entry that has one. An operation must match a pattern in every list.
+    /// One list of allowed operations for each entry that has one. An operation must match a
+    /// pattern in every list.
     pub(super) allow: Vec<Vec<Pattern>>,
     /// Present if the key is a security key in any of the entries.
     pub(super) security_key: Option<SecurityKeyRules>,
@@ -28,7 +29,7 @@ impl TrustLimits {
     }
 
     /// Adds the restrictions of `other`: latest start, earliest end, earliest revocation, every
-    /// list of patterns, and the rules for its touch.
+    /// list of patterns, and the rules for touches.
     pub(super) fn tighten(&mut self, other: TrustLimits) {
         let stricter =
             |a: Option<Timestamp>, b: Option<Timestamp>, pick: fn(_, _) -> _| match (a, b) {
@@ -46,8 +47,8 @@ impl TrustLimits {
         }
     }
 
-    /// Returns the start and the end if the end is not later than the start. Such a key is never
-    /// valid.
+    /// Returns the start and the end of validity if the end is not later than the start. A key with
+    /// these limits is never valid.
     pub(super) fn never_valid(&self) -> Option<(Timestamp, Timestamp)> {
         self.not_before.zip(self.not_after).filter(|(start, end)| end <= start)
     }

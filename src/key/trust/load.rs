@@ -85,7 +85,7 @@ pub(super) fn registry<P: AsRef<Path>>(paths: &[P]) -> Result<Registry, LoadErro
         let path = path.as_ref();
         let metadata = fs::metadata(path).map_err(|e| LoadError::io(path, e))?;
         if metadata.is_dir() {
-            // A user who can write to a folder can put a file into it.
+            // The folder is checked too, because a user who can write to it can add a trust file.
             check_writers(path, &metadata)?;
             for file in folder(path)? {
                 files.push(TrustFile::load(&file)?);
@@ -140,8 +140,8 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
         if hidden || !named {
             continue;
         }
-        // Links are followed, because mounted configuration consists of links. A dangling link is
-        // an error: its target may have held a revocation.
+        // Links are followed, because configuration that is mounted into a container consists of
+        // links. A dangling link is an error: its target may have contained a revocation.
         if fs::metadata(&file).map_err(|e| LoadError::io(&file, e))?.is_file() {
             files.push(file);
         }

@@ -23,7 +23,8 @@ impl StatedPurpose {
         }
     }
 
-    /// Combines two entries of one key. A statement counts only if both entries have it.
+    /// Combines the statements of two entries of the same key. A statement counts only if both
+    /// entries have it.
     pub(super) fn tighten(&mut self, other: &StatedPurpose) {
         self.for_signatures &= other.for_signatures;
         self.for_verifying &= other.for_verifying;
@@ -32,7 +33,8 @@ impl StatedPurpose {
         }
     }
 
-    /// Returns the missing statements of a JWK whose `adcp_use` has to be `purpose`, as a fragment.
+    /// Returns which statements are missing if the key is to be used for `purpose` (a value of
+    /// `adcp_use`), as a fragment of a sentence.
     pub(super) fn lacks(&self, purpose: &str) -> Option<String> {
         if !self.for_signatures {
             Some("its \"use\" is not \"sig\"".to_owned())

@@ -12,7 +12,7 @@ use crate::key::misplaced::SETTINGS;
 use crate::key::{PublicKey, format::jwk};
 use crate::mcp::pattern::Pattern;
 
-/// The settings of one key.
+/// The settings of one key, as its member `mcpid` states them.
 #[derive(Default)]
 pub(super) struct TrustSettings {
     name: Option<String>,
@@ -69,8 +69,8 @@ impl TrustSettings {
         })
     }
 
-    /// Adds the validity that the JWK itself states. If `exp`, `nbf` or `revoked` is unreadable,
-    /// the key counts as expired, and the first such member is returned.
+    /// Adds the validity that the JWK members `exp`, `nbf` and `revoked` state. If one of them is
+    /// unreadable, the key counts as expired, and the first such member is returned.
     pub(super) fn narrow(&mut self, jwk: &StrictObject) -> Option<String> {
         let jwk::Validity { not_before, not_after, revoked_at, unreadable } =
             jwk::Validity::of(jwk);

@@ -1,4 +1,5 @@
-//! JSON objects whose member values stay unparsed text.
+//! JSON objects whose member values stay unparsed text, so that a file can be edited without
+//! changing the rest.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::key::json::quote;
 
-/// Returns the text of one key with `revoked_at` set, and every other member unchanged.
+/// Returns the JSON text of one key with `revoked_at` set, and every other member unchanged.
 pub(super) fn revoked(key: &str, at: Timestamp) -> Result<String, serde_json::Error> {
     let RawObject(mut jwk) = serde_json::from_str(key)?;
     let at = quote(&at.to_string());
@@ -38,8 +39,8 @@ fn text(members: &RawMembers) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// An object whose values stay text, so that numbers and escapes keep the exact characters of the
-/// file.
+/// A JSON object whose values stay text, so that numbers and escapes keep the exact characters of
+/// the file.
 pub(super) struct RawObject(pub(super) RawMembers);
 
 impl<'de> Deserialize<'de> for RawObject {

@@ -1,5 +1,5 @@
 //! The member `security_key` of an entry: what a security key was made for, and whose signatures
-//! its touch may join.
+//! its touch may confirm.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
@@ -12,11 +12,11 @@ use crate::key::{
 /// The name of the member.
 pub(super) const MEMBER: &str = "security_key";
 
-/// The value of `require` that demands a PIN or a fingerprint.
+/// The value of the member `require` that demands a PIN or a fingerprint.
 const VERIFIED: &str = "verified";
 
-/// The rules for the touch of a security key. A key that is a security key in one entry is one in
-/// all: the strictest rules of all entries count.
+/// The rules for touches of a security key. If one trust entry says that a key is a security key,
+/// it counts as one everywhere. The strictest rules of all its entries apply.
 ///
 /// ```
 /// use mcpid::key::KeyApplication;
@@ -31,10 +31,11 @@ const VERIFIED: &str = "verified";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityKeyRules {
-    /// None if two entries name two applications: then no signature of the key is valid.
+    /// The application of the key. `None` if two entries name different applications: then no
+    /// signature of the key is valid.
     application: Option<KeyApplication>,
-    /// One list of names and key ids for each trust entry that has such a list. A signer has to be
-    /// in every list.
+    /// One list of names and key ids of signers for each trust entry that has such a list. A touch
+    /// may confirm only the signatures of signers that are in every list.
     joins: Vec<Vec<String>>,
     alone: bool,
     verified: bool,
@@ -43,14 +44,14 @@ pub struct SecurityKeyRules {
 impl SecurityKeyRules {
     const NAMES: [&'static str; 4] = ["application", "for", "alone", "require"];
 
-    /// Makes the rules for a key of this application. Without further rules, its touch joins no
+    /// Makes the rules for a key of this application. Without further rules, its touch confirms no
     /// signature.
     pub fn new(application: KeyApplication) -> Self {
         let (joins, alone, verified) = (Vec::new(), false, false);
         SecurityKeyRules { application: Some(application), joins, alone, verified }
     }
 
-    /// Lets the touch join signatures of the key with this name or key id.
+    /// Permits the touch to confirm signatures of the key with this name or key id.
     #[must_use]
     pub fn touching_for(mut self, signer: impl Into<String>) -> Self {
         match self.joins.first_mut() {
@@ -67,15 +68,15 @@ impl SecurityKeyRules {
         self
     }
 
-    /// Demands that the key verifies the person, by a PIN or a fingerprint.
+    /// Demands that the key verifies its user, by a PIN or a fingerprint.
     #[must_use]
     pub fn demanding_verification(mut self) -> Self {
         self.verified = true;
         self
     }
 
-    /// Reads the member of `ours`, the member `mcpid` of a JWK. Without `for`, the touch joins the
-    /// signatures of the keys that have the same `name`.
+    /// Reads the member of `ours`, the member `mcpid` of a JWK. Without `for`, the touch may
+    /// confirm the signatures of the keys that have the same `name`.
     ///
     /// # Errors
     /// An unknown member, a wrong type, no application, or another value of `require`.
@@ -94,8 +95,8 @@ impl SecurityKeyRules {
         let application = KeyApplication::parse(application)
             .map_err(|error| wrong(format!("{application:?}: {error}")))?;
         let listed = members.strings("for").map_err(wrong)?;
-        // Without a list and a name, an entry names no signer. Then a list in another file does not
-        // count either, because the signer has to be in each.
+        // An entry without `for` and without a name permits no signer. A list in another file
+        // cannot change that, because a signer has to be in every list.
         let joins = listed.or_else(|| name.map(|name| vec![name.to_owned()])).unwrap_or_default();
         let verified = match members.get("require") {
             None => false,
@@ -116,9 +117,9 @@ impl SecurityKeyRules {
         }))
     }
 
-    /// Returns these rules for an audit log: a touch joins the signatures of the `signers`, which it
-    /// was found to join, and of no other key. The trust files may have said so by names and by key
-    /// ids, in several lists.
+    /// Returns these rules for an audit log: a touch may confirm the signatures of exactly the
+    /// `signers` whose signatures it confirmed. The trust files may state this by names or key ids,
+    /// in several lists.
     #[cfg(feature = "audit")]
     pub(crate) fn recorded(&self, signers: Vec<String>) -> Self {
         SecurityKeyRules { joins: vec![signers], ..self.clone() }
@@ -134,8 +135,8 @@ impl SecurityKeyRules {
         self.verified |= other.verified;
     }
 
-    /// Returns the application of the key. None if two entries name two: then no signature of the
-    /// key is valid.
+    /// Returns the application of the key. `None` if two entries name different applications: then
+    /// no signature of the key is valid.
     pub fn application(&self) -> Option<&KeyApplication> {
         self.application.as_ref()
     }
@@ -145,20 +146,21 @@ impl SecurityKeyRules {
         self.alone
     }
 
-    /// Returns true if only signatures count for which the key verified the person.
+    /// Returns true if a signature counts only if the key verified its user.
     pub fn demands_verification(&self) -> bool {
         self.verified
     }
 
-    /// Returns the names and key ids of the keys whose signatures the touch may join. Each trust
-    /// file with this key has a list of them, and only what is in all these lists is returned.
+    /// Returns the names and key ids of the keys whose signatures the touch may confirm: those that
+    /// are in the lists of all trust files with this key.
     pub fn signers(&self) -> Vec<&str> {
         let Some((first, others)) = self.joins.split_first() else { return Vec::new() };
         let in_all = |text: &&String| others.iter().all(|list| list.contains(text));
         first.iter().filter(in_all).map(String::as_str).collect()
     }
 
-    /// Returns true if there is a list, and each list has an entry that `is_meant`.
+    /// Returns true if there is at least one list of signers, and each list has an item for which
+    /// `is_meant` returns true.
     pub(super) fn name_all(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         let in_list = |list: &Vec<String>| list.iter().any(|text| is_meant(text));
         !self.joins.is_empty() && self.joins.iter().all(in_list)
@@ -202,13 +204,14 @@ pub(crate) enum PresenceFault {
 }
 
 impl Serialize for SecurityKeyRules {
-    /// Writes the member as a trust file has it.
+    /// Writes the member `security_key` as a trust file has it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
         if let Some(application) = &self.application {
             members.serialize_entry("application", application.as_str())?;
         }
-        // Also an empty list is written: without a list, the name of the entry would count.
+        // An empty list is written too: without any list, signers with the name of this entry would
+        // be permitted.
         members.serialize_entry("for", &self.signers())?;
         if self.alone {
             members.serialize_entry("alone", &true)?;
