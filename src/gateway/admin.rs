@@ -27,18 +27,19 @@ use super::exposition::Exposition;
 use super::metrics::Metrics;
 use super::report;
 
-/// The time limit for a claim at the nonce store. It is longer than the stores' own limits, so that
-/// a slow store reports its own reason.
+/// The time limit for a test claim at the nonce store (see [`Readiness`]). It is longer than the
+/// stores' own limits, so that a slow store reports its own reason.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long the outcome of a claim is reused, so that frequent checks do not fill the store.
+/// How long the outcome of a test claim is reused, so that frequent checks do not fill the store.
 const CLAIM_REUSE: Duration = Duration::from_secs(1);
 
-/// The key id of the claims that check readiness: 32 zero bytes in base64url. No real key has this
-/// id.
+/// The key id of the test claims that check readiness: 32 zero bytes in base64url. No real key has
+/// this id.
 const NO_KEY: [u8; 43] = [b'A'; 43];
 
-/// Whether a load balancer should send requests to this gateway.
+/// Whether a load balancer should send requests to this gateway. The check includes a test claim:
+/// it claims a nonce at the store, as each verified request does.
 pub struct Readiness {
     clock: Arc<dyn Clock>,
     store: Arc<dyn NonceStore>,
@@ -48,14 +49,15 @@ pub struct Readiness {
     /// Why the trust files or certificates cannot be used; `None` if they can.
     broken: Mutex<Option<String>>,
     draining: AtomicBool,
-    /// The time of the last claim, and its result: the floor of the store, or why the claim failed.
+    /// The time of the last test claim, and its result: the floor of the store (the time before
+    /// which it may have lost nonces), or why the claim failed.
     claimed: tokio::sync::Mutex<Option<(Instant, Result<Timestamp, String>)>>,
 }
 
 impl Readiness {
-    /// Makes a check that is ready if `store` accepts a claim, and if the floor of the store is
-    /// earlier than every request that is still accepted at the time of `clock`. A check makes a
-    /// claim under a key id of its own, at most once a second.
+    /// Makes a readiness check. The gateway is ready if `store` accepts a test claim, and if it
+    /// cannot have lost the nonces of requests that are still accepted at the time of `clock`. A
+    /// test claim is made at most once a second.
     pub fn new(clock: Arc<dyn Clock>, store: Arc<dyn NonceStore>) -> Self {
         let (broken, draining) = (Mutex::default(), AtomicBool::new(false));
         let claimed = tokio::sync::Mutex::default();
@@ -69,14 +71,15 @@ impl Readiness {
         Readiness { audit, ..self }
     }
 
-    /// Makes the strict readiness check (`/readyz?strict`) fail while a checkpoint waits too long
-    /// for its quorum of witnesses.
+    /// Makes the strict readiness check (`/readyz?strict`) fail while a checkpoint of the audit log
+    /// waits too long for enough witnesses to cosign it.
     #[must_use]
     pub fn with_witnesses(self, status: Arc<WitnessStatus>) -> Self {
         Readiness { witnesses: Some(status), ..self }
     }
 
-    /// Returns the age of the last quorum of witnesses, if the log has witnesses.
+    /// Returns how long ago enough witnesses last cosigned a checkpoint, if the audit log has
+    /// witnesses.
     fn witnessed(&self) -> Result<String, String> {
         match &self.witnesses {
             Some(status) => status.judge(self.clock.now()).map(|words| format!(": {words}")),
@@ -84,12 +87,13 @@ impl Readiness {
         }
     }
 
-    /// Records that a file which the gateway needs cannot be used, or can be used again (`None`).
+    /// Records that a file that the gateway needs cannot be used, or can be used again (`None`).
     pub fn broken(&self, why: Option<String>) {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Records that the gateway drains: it is not ready any more.
+    /// Records that the gateway drains (finishes its requests before it ends), so that it is not
+    /// ready any more.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -97,7 +101,7 @@ impl Readiness {
     /// Checks whether the gateway is ready. This is what `/readyz` answers.
     ///
     /// # Errors
-    /// The reason why it is not ready, in words for the operator.
+    /// The reason why the gateway is not ready, as a text for the operator.
     pub async fn check(&self) -> Result<(), String> {
         if self.draining.load(Ordering::Relaxed) {
             return Err("shutting down".to_owned());
@@ -119,8 +123,8 @@ impl Readiness {
         Ok(())
     }
 
-    /// Makes a claim, and returns the floor of the store. Reading alone would not show that the
-    /// store refuses writes.
+    /// Makes a test claim, and returns the floor of the store: the time before which the store may
+    /// have lost nonces. Only reading the floor would not show that the store refuses writes.
     async fn floor(&self) -> Result<Timestamp, String> {
         // The lock makes concurrent checks wait for one claim and share its result.
         let mut claimed = self.claimed.lock().await;
@@ -172,23 +176,23 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Makes the service. A request over TCP must name an address or `localhost` as its host, or an
-    /// accepted name. Otherwise a web page could reach the service through a host name of its own
-    /// (DNS rebinding).
+    /// Makes the service for operators. A request over TCP must name an address or `localhost` as
+    /// its host, or an accepted name. Otherwise a web page could reach the service through a host
+    /// name of its own (DNS rebinding).
     pub fn new(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Self {
         Admin { readiness, metrics, page: None, hosts: AdminHosts::default() }
     }
 
-    /// Also accepts host names that exist only in private networks: names without a full stop, as of
-    /// containers, and those below `svc`, `local`, `internal`, `localhost`, `home.arpa`, `lan` and
-    /// `consul`. No web page can have such a name.
+    /// Also accepts host names that exist only in private networks: names without a dot, such as
+    /// those of containers, and those below `svc`, `local`, `internal`, `localhost`, `home.arpa`,
+    /// `lan` and `consul`. No web page can have such a name.
     #[must_use]
     pub fn with_private_names(mut self) -> Self {
         self.hosts.private = true;
         self
     }
 
-    /// Also accepts these host names, with any port.
+    /// Also accepts these host names in requests, with any port.
     #[must_use]
     pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = AdminHost>) -> Self {
         self.hosts.named.extend(hosts);

@@ -1,8 +1,8 @@
 //! Which host names may be used to ask the service for operators.
 //!
 //! A web page can let a name of its own resolve to this machine (DNS rebinding), and then read what
-//! a browser gets from there. So a request must name an address, `localhost`, or a name that no
-//! stranger can register.
+//! a browser gets from there. So a request must name an address, `localhost`, or a name that an
+//! attacker cannot register.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use http::{HeaderMap, Uri};
 const PRIVATE_ENDS: [&str; 7] =
     [".svc", ".local", ".internal", ".localhost", ".home.arpa", ".lan", ".consul"];
 
-/// A host name by which operators may ask, in lower case, without a port.
+/// A host name under which operators may reach the service, in lower case, without a port.
 ///
 /// ```
 /// use mcpid::gateway::AdminHost;
@@ -49,12 +49,12 @@ impl fmt::Display for AdminHost {
     }
 }
 
-/// The names by which operators may ask.
+/// The host names under which operators may reach the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AdminHosts {
     /// Whether names that exist only in private networks are accepted.
     pub(super) private: bool,
-    /// Further names.
+    /// Further accepted names.
     pub(super) named: Vec<AdminHost>,
 }
 
@@ -70,7 +70,7 @@ impl AdminHosts {
         named.is_some_and(|named| self.accepts_name(named))
     }
 
-    /// `named` is `HOST[:PORT]`.
+    /// Returns true if the host name in `named` is accepted. `named` has the form `HOST[:PORT]`.
     fn accepts_name(&self, named: &str) -> bool {
         let host = match named.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => host,
@@ -80,7 +80,7 @@ impl AdminHosts {
         if bare.parse::<IpAddr>().is_ok() {
             return true;
         }
-        // A full stop at the end only says that the name is complete.
+        // A dot at the end only marks the name as fully qualified.
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         name == "localhost"
             || self.named.iter().any(|host| host.0 == name)
@@ -88,7 +88,7 @@ impl AdminHosts {
     }
 }
 
-/// Returns true if `name` is a name of letters, digits, hyphens, underscores and single full stops.
+/// Returns true if `name` is a name of letters, digits, hyphens, underscores and single dots.
 fn is_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -42,8 +42,8 @@ pub(super) struct AllowedOrigins {
 pub(super) type OriginHeader = Option<HeaderValue>;
 
 impl AllowedOrigins {
-    /// Creates the list of the origins `public` and `allowed`. The gateway answers the CORS
-    /// protocol if it is a proxy and `allowed` is not empty.
+    /// Creates the list of the origins `public` and `allowed`. The gateway itself answers CORS
+    /// preflights if it is a proxy and `allowed` is not empty.
     pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
         let answers_cors = is_proxy && !allowed.is_empty();
         let scheme = |origin: &Origin| origin.scheme().as_str();
@@ -52,7 +52,8 @@ impl AllowedOrigins {
         AllowedOrigins { public, only_scheme, allowed, answers_cors }
     }
 
-    /// Returns the public origin that a request names, or `None` if its host is not one of ours.
+    /// Returns the public origin of the gateway that a request names, or `None` if the request
+    /// names another host.
     pub(super) fn public_origin(&self, parts: &Parts) -> Option<Origin> {
         let host = match (parts.headers.get(header::HOST), parts.uri.authority()) {
             (Some(host), _) => host.as_bytes(),
@@ -70,8 +71,8 @@ impl AllowedOrigins {
         self.only_scheme.or_else(named).unwrap_or("https")
     }
 
-    /// Checks whether the page that sent the request may do so. Returns `None` if the request was
-    /// not sent by a page.
+    /// Checks whether the web page that sent the request is allowed to. Returns `None` if no web
+    /// page sent the request.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<OriginHeader, GatewayError> {
         let mut lines = headers.get_all(header::ORIGIN).iter();
         let Some(line) = lines.next() else { return Ok(None) };
@@ -80,7 +81,8 @@ impl AllowedOrigins {
             return Err(REFUSED);
         }
         let ours = Origin::parse(text).is_ok_and(|o| self.public.iter().any(|ours| *ours == o));
-        // Browser extensions have origins of other schemes, which are compared as text.
+        // Browser extensions have origins with other schemes than `http` and `https`. They are
+        // compared as text.
         if ours || self.allowed.iter().any(|allowed| allowed == text) {
             Ok(Some(line.clone()))
         } else {
@@ -104,7 +106,7 @@ impl AllowedOrigins {
             .status(StatusCode::NO_CONTENT)
             .header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE")
             .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-        // Which fields a request needs depends on the tool (`Mcp-Param-*`), so every requested
+        // Which header fields a call needs depends on its tool (`Mcp-Param-*`), so every requested
         // field is allowed.
         if let Some(list) = parts.headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS)
             && list.len() <= LONGEST_LIST
@@ -119,7 +121,7 @@ impl AllowedOrigins {
         Some(response)
     }
 
-    /// Adds the CORS fields of an answer.
+    /// Adds the CORS fields to an answer.
     pub(super) fn add_cors(&self, page: &OriginHeader, headers: &mut HeaderMap) {
         if !self.answers_cors {
             return;
@@ -137,7 +139,7 @@ impl AllowedOrigins {
         }
     }
 
-    /// Drops the CORS fields of the upstream, if the gateway itself answers CORS.
+    /// Removes the CORS fields that the upstream set, if the gateway itself answers CORS.
     pub(super) fn drop_upstream_cors(&self, headers: &mut HeaderMap) {
         if !self.answers_cors {
             return;

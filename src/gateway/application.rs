@@ -1,5 +1,5 @@
-//! The application behind the layer. It answers a request that passed the layer: as a proxy for the
-//! upstream, or as an authorizer for another proxy.
+//! The application behind the verification layer. It answers requests that the layer passes on: as
+//! a proxy for the upstream, or as an authorizer for another proxy.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use super::body::AnswerBody;
 use super::log::LoggedOutcome;
 use super::proxy::UpstreamProxy;
 
-/// The service inside the layer. Cloning is cheap.
+/// The service inside the verification layer. Cloning is cheap.
 #[derive(Clone)]
 pub(super) enum Application {
     /// Sends requests to the upstream.
     Proxy(Arc<UpstreamProxy>),
-    /// Answers the proxy that described the request.
+    /// Answers the proxy that asked whether a request may pass.
     Authorizer(AuthzProtocol),
 }
 
@@ -37,7 +37,7 @@ impl Application {
         }
     }
 
-    /// Uses `tls` for new connections to the upstream.
+    /// Uses the TLS settings `tls` for new connections to the upstream.
     pub(super) fn replace_tls(&self, tls: ClientConfig) {
         if let Application::Proxy(proxy) = self {
             proxy.dialer.replace_tls(tls);
@@ -52,8 +52,8 @@ impl Application {
         }
     }
 
-    /// Answers `request`, which passed the layer with `outcome`: [`LoggedOutcome::Passed`] or
-    /// [`LoggedOutcome::Open`].
+    /// Answers `request`, which the verification layer passed on with `outcome`:
+    /// [`LoggedOutcome::Passed`] or [`LoggedOutcome::Open`].
     pub(super) async fn answer<B>(
         &self,
         request: Request<B>,

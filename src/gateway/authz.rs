@@ -66,7 +66,8 @@ pub enum AuthzDialect {
 }
 
 impl AuthzDialect {
-    /// Returns true if the proxy itself may have set the field `name`.
+    /// Returns true if the proxy itself may have set the field `name`, so that it is not a field of
+    /// the client.
     fn sets(self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix("x-forwarded-") else { return name == "x-real-ip" };
         match self {
@@ -90,9 +91,9 @@ impl AuthzDialect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthzProtocol {
-    /// The dialect of the proxy.
+    /// Lists fields of the request that Envoy must remove before it passes the request on.
     pub dialect: AuthzDialect,
-    /// The text that the proxy puts before the path of each request, for [`AuthzDialect::Envoy`].
+    /// How a proxy describes a request to the authorizer, so that the authorizer can judge it.
     pub path_prefix: String,
 }
 
@@ -113,8 +114,8 @@ impl AuthzProtocol {
             AuthzDialect::Envoy => self.strip_prefix(parts)?,
             AuthzDialect::Traefik => read_forwarded(parts)?,
         }
-        // A request with one of these methods usually has no body. A proxy that does not show
-        // bodies describes it in the same way.
+        // A request with one of these methods usually has no body. A proxy that is not configured
+        // to show bodies describes a request with a body in the same way.
         let is_bodiless = matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE);
         let is_shown = match self.dialect {
             AuthzDialect::Envoy => {
@@ -159,8 +160,8 @@ impl AuthzProtocol {
         }
     }
 
-    /// Returns the answer for a request with these fields that passes. It has every field of the
-    /// verdict, so that the proxy replaces each of these fields that a client sent.
+    /// Returns the answer that lets a request with these fields pass. It contains all `Mcpid-*`
+    /// fields, so that the proxy replaces any such field that a client sent.
     pub(super) fn allow(
         &self,
         fields: &HeaderMap,
@@ -202,8 +203,8 @@ fn read_forwarded(parts: &mut Parts) -> Result<(), GatewayError> {
     let (method, host, target) =
         (once(FORWARDED_METHOD)?, once(FORWARDED_HOST)?, once(FORWARDED_URI)?);
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| FORWARDED)?;
-    // The parser of `http::Uri` would drop a fragment silently, so the target is parsed from its
-    // bytes.
+    // The parser of `http::Uri` would silently drop a fragment (`#…`), so the target is parsed from
+    // its bytes.
     match RequestTarget::from_bytes(target.as_bytes()) {
         Ok(RequestTarget::Origin(_)) => {}
         _ => return Err(TARGET),

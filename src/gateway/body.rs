@@ -1,5 +1,5 @@
-//! Bodies on their way through the gateway: request bodies with a time limit, and answers as they
-//! arrive.
+//! The bodies that pass through the gateway: request bodies with a time limit, and answers that are
+//! streamed as they arrive.
 
 use std::fmt;
 use std::pin::Pin;
@@ -27,8 +27,8 @@ pub(super) struct BodyTooSlow(Duration);
 pub(super) struct TimedBody {
     body: Incoming,
     time: Duration,
-    /// The deadline, set at the first time that a part of the body has to be waited for. Most
-    /// bodies arrive together with their head and need no deadline.
+    /// The deadline for the body. It is set when the first part of the body has to be waited for.
+    /// Most bodies arrive together with their head and need no deadline.
     deadline: Option<Pin<Box<Sleep>>>,
     begun: Instant,
     record: Arc<RequestRecord>,
@@ -77,7 +77,7 @@ impl Body for TimedBody {
     }
 }
 
-/// The body of an answer: written by the gateway, or streamed from the upstream.
+/// The body of an answer: made by the gateway, or streamed from the upstream.
 pub(super) enum AnswerBody {
     Own(Full<Bytes>),
     Upstream { body: Box<Incoming>, _permit: UpstreamPermit },

@@ -9,9 +9,9 @@ use crate::net::Peer;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A proxy whose `X-Forwarded-For` is used: a network in CIDR notation (RFC 4632), a single
-/// address, or the clients of a Unix socket. IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2) counts as
-/// IPv4.
+/// A proxy whose `X-Forwarded-For` field is trusted: a network in CIDR notation (RFC 4632), a
+/// single address, or the clients of a Unix socket. IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2)
+/// counts as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedProxy(Network);
 
@@ -29,10 +29,11 @@ pub enum TrustedProxyError {
     /// The text is neither an address with an optional prefix length, nor `unix`.
     #[error("not a network such as 10.0.0.0/8, not an address, and not unix")]
     Form,
-    /// A prefix length of 0: any client could name any address.
+    /// The prefix length is 0, so that any client could claim any address.
     #[error("a network of all addresses would let any client name another address")]
     Everyone,
-    /// Bits after the prefix are set, so it is unclear whether one address or its network is meant.
+    /// Bits after the prefix are set, so it is unclear whether the author meant one address or a
+    /// network.
     #[error(
         "{address} is not the first address of its /{prefix}: {network}/{prefix}, or {address} alone?"
     )]
@@ -59,8 +60,8 @@ impl FromStr for TrustedProxy {
         };
         let given: IpAddr = address.parse().map_err(|_| TrustedProxyError::Form)?;
         let address = given.to_canonical();
-        // A prefix counts the bits of the address as written. In an IPv4-mapped address, the first
-        // 96 bits belong to the mapping.
+        // The prefix length counts the bits of the address as written. In an IPv4-mapped address
+        // (`::ffff:192.0.2.1`), the first 96 bits belong to the mapping.
         let (bits, mapped) = (width(address), width(given) - width(address));
         let prefix = match prefix {
             None => bits,
@@ -108,7 +109,7 @@ fn first(address: IpAddr, prefix: u32) -> IpAddr {
 }
 
 impl TrustedProxy {
-    /// Returns true if this value stands for the clients of a Unix socket.
+    /// Returns true if this value means the clients of a Unix socket.
     pub fn is_unix(self) -> bool {
         self.0 == Network::Unix
     }
@@ -136,7 +137,7 @@ impl TrustedProxy {
 /// The address of a client, which is stored in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientAddress {
-    /// `None` for a client of a Unix socket.
+    /// The address; `None` for a client of a Unix socket.
     pub(super) address: Option<IpAddr>,
     /// Whether trusted proxies reported the address.
     pub(super) is_forwarded: bool,
@@ -155,7 +156,8 @@ impl ClientAddress {
 
 /// Returns the client's address as the trusted `proxies` report it: the last address in all
 /// `X-Forwarded-For` lines that is not a trusted proxy. Returns `None` if `peer` is not a trusted
-/// proxy, if there is no such address, or if a later entry cannot be read.
+/// proxy, if all listed addresses are trusted proxies, or if a text after the client's address is
+/// not an address.
 fn forwarded_for(
     proxies: &[TrustedProxy],
     peer: Option<Peer>,

@@ -42,7 +42,7 @@ pub enum UpstreamError {
     /// There is no path after `unix:`.
     #[error("unix: needs a path behind it")]
     NoPath,
-    /// The URL holds characters that no request line can hold.
+    /// The URL contains characters that cannot be sent in a request line.
     #[error("requests cannot be sent there")]
     Target(#[from] HeadError),
 }
@@ -61,7 +61,7 @@ impl Upstream {
             return Ok(Upstream { origin, path: "/mcp".to_owned(), unix: Some(socket.into()) });
         }
         let head = crate::message::Head::new("GET", RequestTarget::from_url(text)?)?;
-        // The empty list accepts every origin.
+        // The empty list of origins accepts every origin.
         let any = crate::message::target::Origins::unknown();
         let target = any.resolve(&head).map_err(|_| UriError::NotAnOrigin)?;
         if target.query().is_some() {
@@ -104,19 +104,19 @@ impl std::fmt::Display for Upstream {
     }
 }
 
-/// The action of a gateway for a request that passes.
+/// What a gateway does with a request that passes verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GatewayRole {
     /// The gateway passes the request to an MCP server: a reverse proxy.
     Proxy(Upstream),
-    /// The gateway tells the proxy that described the request to pass it on: external
+    /// The gateway tells another proxy, which described the request, to pass it on: external
     /// authorization.
     Authorizer(AuthzProtocol),
 }
 
-/// The settings of a gateway. [`GatewayConfig::new`] and [`GatewayConfig::authorizer`] give the
-/// defaults; change single fields.
+/// The settings of a gateway. [`GatewayConfig::new`] and [`GatewayConfig::authorizer`] return the
+/// defaults, of which single fields can be changed.
 ///
 /// ```
 /// use mcpid::gateway::{GatewayConfig, Upstream};
@@ -130,35 +130,37 @@ pub enum GatewayRole {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GatewayConfig {
-    /// The action for requests that pass.
+    /// What the gateway does with requests that pass verification.
     pub role: GatewayRole,
-    /// The endpoint and the open paths.
+    /// The path of the MCP endpoint, and the open paths, which need no signature.
     pub paths: Paths,
     /// Which requests must be verified.
     pub modes: LearningModes,
     /// Which requests need a person's touch of a security key.
     pub touch: TouchRules,
-    /// The status of refusals.
+    /// The HTTP status of refusals.
     pub refuse_with: RefuseWith,
     /// Web origins whose pages may send requests, in addition to the public origins of the gateway.
     /// If the list is not empty, a [`GatewayRole::Proxy`] answers CORS preflights.
     pub allow_origins: Vec<String>,
-    /// Whether the upstream receives the client's `Host` and `Origin`, and not its own.
+    /// Whether the upstream receives the `Host` and `Origin` that the client sent, instead of those
+    /// of its own URL.
     pub preserve_host: bool,
-    /// Proxies whose `X-Forwarded-For` is used.
+    /// Proxies whose `X-Forwarded-For` field is trusted.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The time limit for connecting to the upstream.
     pub connect_time: Duration,
-    /// The time limit of the upstream for the head of its answer.
+    /// The time limit for the upstream to send the head of its answer.
     pub answer_time: Duration,
     /// The time limit for the body of a request.
     pub body_time: Duration,
     /// The limit on the bytes of unverified bodies in memory, for all requests together.
     pub budget: usize,
-    /// The most requests that wait for the upstream at once. Each may need a connection. Requests
-    /// to open paths, which are not signed, may use a quarter of this number.
+    /// The maximum number of requests that wait for the upstream at once. Each may need a
+    /// connection. Requests to open paths, which need no signature, may use a quarter of this
+    /// number.
     pub exchanges: usize,
-    /// The most sessions (MCP 2025-11-25) that are bound to a key at once.
+    /// The maximum number of sessions (MCP 2025-11-25) that are bound to the key that opened them.
     pub sessions: usize,
     /// How long a session may be unused before it can be bound to another key.
     pub session_idle: Duration,
@@ -167,14 +169,14 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// Returns the defaults: strict mode, and the endpoint at the path of the upstream.
+    /// Returns the default settings: strict mode, and the endpoint at the path of the upstream.
     pub fn new(upstream: Upstream) -> Self {
         let paths = Paths::new(upstream.path.clone());
         GatewayConfig::with(GatewayRole::Proxy(upstream), paths)
     }
 
-    /// Returns the defaults of an authorization service for another proxy: strict mode, and the
-    /// endpoint `/mcp`. The settings of connections to an upstream and of sessions have no effect.
+    /// Returns the default settings of an authorization service for another proxy: strict mode, and
+    /// the endpoint `/mcp`. Settings about the upstream and about sessions have no effect.
     pub fn authorizer(protocol: AuthzProtocol) -> Self {
         GatewayConfig::with(GatewayRole::Authorizer(protocol), Paths::new("/mcp"))
     }

@@ -1,25 +1,26 @@
-//! The two text formats of Prometheus: OpenMetrics 1.0, which the library writes, and the older
-//! format 0.0.4, which is made from it.
+//! The two text formats of Prometheus: OpenMetrics 1.0, which the library for metrics writes, and
+//! the older format 0.0.4, which is made from the former.
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// A format in which numbers are written.
+/// A text format for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exposition {
     OpenMetrics,
-    /// The text format 0.0.4.
+    /// The Prometheus text format 0.0.4.
     Text,
 }
 
 impl Exposition {
-    /// Returns OpenMetrics if `Accept` names it, and else the older format.
+    /// Returns OpenMetrics if the field `Accept` names it, and otherwise the older format.
     pub(super) fn accepted(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
         let is_wanted = |range: &str| {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
             media.eq_ignore_ascii_case("application/openmetrics-text")
-                // RFC 9110 section 12.4.2: a weight of 0 is a refusal.
+                // A weight of 0 (`;q=0`) means that the client refuses the format (RFC 9110 section
+                // 12.4.2).
                 && !parts.any(|part| part.to_ascii_lowercase().trim_start_matches("q=").parse() == Ok(0.0_f32))
         };
         match lines.flat_map(|line| line.split(',')).any(is_wanted) {
@@ -36,7 +37,7 @@ impl Exposition {
         })
     }
 
-    /// Returns `open_metrics`, a text in OpenMetrics, in this format.
+    /// Converts `open_metrics`, a text in the format OpenMetrics, to this format.
     pub(super) fn write(self, open_metrics: String) -> String {
         match self {
             Exposition::OpenMetrics => open_metrics,
@@ -45,7 +46,7 @@ impl Exposition {
     }
 }
 
-/// Rewrites OpenMetrics in the format 0.0.4: there, a metric is described under the name of its
+/// Converts OpenMetrics to the format 0.0.4, in which a metric is described under the name of its
 /// samples, and there are no units, no `info` and no end mark.
 fn text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 256);

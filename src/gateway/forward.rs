@@ -1,9 +1,9 @@
 //! Header fields that the gateway passes on: those of requests to the upstream, and those of
 //! answers to the client.
 //!
-//! The gateway does not pass on the client's framing: hyper writes one `Content-Length` for a body
-//! that was read completely. The gateway also drops fields that could make the upstream read
-//! another request than the one that was judged.
+//! The framing of the client (`Content-Length`, `Transfer-Encoding`) is not passed on: the gateway
+//! has read the whole body, and hyper writes its `Content-Length`. The gateway also drops fields
+//! that could make the upstream read another request than the one that was judged.
 
 use std::net::IpAddr;
 
@@ -39,9 +39,9 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 fn passes(name: &str) -> bool {
     !(HOP_BY_HOP.contains(&name)
         || is_override(name)
-        // Servers that follow CGI (RFC 3875 section 4.1.18) do not distinguish underscores from
-        // hyphens, and some replace other characters too. So names with such characters are
-        // dropped.
+        // Servers that follow CGI (RFC 3875 section 4.1.18) treat underscores and hyphens in field
+        // names alike, and some replace other characters too. So fields with other characters than
+        // letters, digits and hyphens are removed.
         || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         || name.starts_with("mcpid-")
         || name == "host"
@@ -49,8 +49,8 @@ fn passes(name: &str) -> bool {
 }
 
 /// Returns the fields of a request to the upstream. `sender` is the address of the client, and
-/// `upstream_host` the `Host` of the upstream; without it, `Host` and `Origin` stay those of the
-/// client.
+/// `upstream_host` the `Host` of the upstream; if it is `None`, `Host` and `Origin` stay those of
+/// the client.
 pub(super) fn request_fields(
     parts: &Parts,
     sender: Option<IpAddr>,
@@ -85,9 +85,9 @@ pub(super) fn request_fields(
     fields
 }
 
-/// Passes on the trace that is in the log line, and no other (W3C Trace Context section 3.2): a
-/// malformed `traceparent` is dropped, and `tracestate` with it. `trace` also says whether it is from
-/// the head.
+/// Sets the trace fields (W3C Trace Context section 3.2) to the trace that the log line has. A
+/// malformed `traceparent` is removed, together with `tracestate`. `trace` also says whether the
+/// trace came in a header field and not in the body.
 pub(super) fn set_trace(fields: &mut HeaderMap, trace: Option<(&str, bool)>) {
     let is_from_head = trace.is_some_and(|(_, is_from_head)| is_from_head);
     if !is_from_head {
@@ -99,7 +99,7 @@ pub(super) fn set_trace(fields: &mut HeaderMap, trace: Option<(&str, bool)>) {
     }
 }
 
-/// Joins `Cookie` lines into one: HTTP/2 clients may send several (RFC 9113 section 8.2.3).
+/// Joins several `Cookie` lines, which HTTP/2 clients may send (RFC 9113 section 8.2.3), into one.
 fn join_cookies(fields: &mut HeaderMap) {
     let mut lines = fields.get_all(header::COOKIE).iter();
     if lines.by_ref().nth(1).is_none() {
@@ -111,8 +111,8 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// Adds the verdict to a request, as `Mcpid-*` fields. The upstream can trust these fields, because
-/// the same fields of the client were dropped.
+/// Adds the verdict of the verifier to a request, as `Mcpid-*` fields. The upstream can trust these
+/// fields, because all `Mcpid-*` fields of the client were removed.
 pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     for (name, value) in status_fields(Some(status)) {
         if let Some(value) = value {
@@ -121,15 +121,15 @@ pub(super) fn add_status(fields: &mut HeaderMap, status: &Status) {
     }
 }
 
-/// Returns all fields that tell an upstream the verdict, each with its value for `status`. There is
-/// no status on an open path.
+/// Returns all `Mcpid-*` fields, each with its value for `status`. `status` is `None` on an open
+/// path, which needs no signature.
 pub(super) fn status_fields(status: Option<&Status>) -> [(&'static str, Option<HeaderValue>); 6] {
     let reason = status.and_then(|status| match status {
         Status::Verified(_) => None,
         Status::Unavailable(why) => Some(why.reason()),
         other => other.code().map(|code| code.as_str()),
     });
-    // Only a verified signature proves the key.
+    // The key is reported only if its signature was verified.
     let verified = status.and_then(Status::verified);
     let touch = verified.and_then(Verified::touch);
     [
@@ -152,9 +152,9 @@ fn field_value(text: &str) -> Option<HeaderValue> {
     }
 }
 
-/// Drops fields of an answer that belong to the connection to the upstream, and fields that name
-/// another address of the upstream (RFC 7838). At most one line about the length of the body is
-/// left (RFC 9112 section 6.3).
+/// Removes fields of an answer that belong to the connection to the upstream, and fields that
+/// advertise another address of the upstream (`Alt-Svc`, RFC 7838). At most one `Content-Length`
+/// line is left (RFC 9112 section 6.3).
 ///
 /// # Errors
 /// If the answer has a transfer coding that hyper has not decoded.
@@ -168,13 +168,13 @@ pub(super) fn answer_fields(fields: &mut HeaderMap) -> Result<(), &'static str> 
         _ => return Err("the upstream used a transfer coding other than chunked"),
     }
     fields.remove(header::ALT_SVC);
-    // Fields that `Connection` lists belong to that connection too.
+    // Fields that the field `Connection` lists belong to that connection too.
     let named: Vec<HeaderName> = fields
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
         .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        // hyper has checked the length, so an answer cannot remove it through `Connection`.
+        // `Content-Length` is kept even if `Connection` lists it, because hyper has checked it.
         .filter(|name| *name != header::CONTENT_LENGTH)
         .collect();
     for name in named {

@@ -10,13 +10,14 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::net::HeadFault;
 
-/// An error with which the gateway itself answers a request, without a verdict of the layer.
+/// An error with which the gateway itself answers a request, before or after the verification
+/// layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GatewayError {
     pub(super) status: StatusCode,
     /// A stable code for JSON and logs.
     pub(super) reason: &'static str,
-    /// The message for the client. It needs no escapes in JSON.
+    /// The message for the client. It contains no character that JSON has to escape.
     pub(super) message: &'static str,
 }
 
@@ -53,9 +54,9 @@ const CONNECTION: GatewayError = GatewayError::new(
     "connection options other than close, keep-alive, te, upgrade and http2-settings are refused",
 );
 
-/// The connection options that are accepted. A proxy removes the fields that `Connection` lists. So
-/// only options are accepted whose removal changes no judged field. An offer to change the protocol
-/// is ignored (RFC 9110 section 7.8), and these fields are not passed on.
+/// The options that a client may list in `Connection`. Proxies remove the fields that are listed
+/// there, so only fields that no signature covers may be listed. `Upgrade` is accepted but ignored
+/// (RFC 9110 section 7.8) and not passed on.
 const OPTIONS: [&str; 5] = ["close", "keep-alive", "te", "upgrade", "http2-settings"];
 
 /// Checks version, method, host and connection options of a request.

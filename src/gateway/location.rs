@@ -1,4 +1,5 @@
-//! Rewrites `Location` and `Content-Location` of answers if they hold a URL of the upstream.
+//! Rewrites the fields `Location` and `Content-Location` of answers if they contain a URL of the
+//! upstream.
 //!
 //! A client that follows such a URL would bypass the gateway. URLs are split as lenient clients
 //! split them (WHATWG URL standard): spaces around the URL are ignored, a backslash counts as a
@@ -8,9 +9,9 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::message::target::{Origin, Scheme};
 
-/// The URLs of the upstream, and the public ones that replace them.
+/// The URLs of the upstream, and the public URLs that replace them.
 pub(super) struct Locations<'a> {
-    /// The origins that the upstream uses in URLs of its own.
+    /// The origins that the upstream uses in URLs that point to itself.
     pub(super) upstream: &'a [Origin],
     /// The path of the upstream's endpoint.
     pub(super) upstream_path: &'a str,
@@ -26,7 +27,7 @@ pub(super) fn has_location(fields: &HeaderMap) -> bool {
 }
 
 impl Locations<'_> {
-    /// Rewrites all lines of both fields.
+    /// Rewrites all `Location` and `Content-Location` fields.
     pub(super) fn rewrite(&self, fields: &mut HeaderMap) {
         for (name, value) in fields.iter_mut() {
             if (*name == header::LOCATION || *name == header::CONTENT_LOCATION)
@@ -38,7 +39,8 @@ impl Locations<'_> {
         }
     }
 
-    /// Returns the public URL for a URL of the upstream, or `None` for any other URL.
+    /// Returns the public URL for a URL of the upstream, or `None` if the URL is not one of the
+    /// upstream.
     fn rewritten(&self, value: &[u8]) -> Option<Vec<u8>> {
         // Clients drop tabs inside a URL, and spaces around it.
         let value: Vec<u8> = value.iter().copied().filter(|b| *b != b'\t').collect();
@@ -55,7 +57,7 @@ impl Locations<'_> {
             Some(found) => found,
             None if value.iter().take(2).filter(|b| is_slash(b)).count() == 2 => (None, value),
             None if value.first().is_some_and(is_slash) => {
-                // A client resolves a path without a host against the public URL, so only the path
+                // The client resolves a URL without a host against the public URL, so only the path
                 // is replaced.
                 let (path, rest) = split_path(value);
                 let mapped = self.mapped(path);

@@ -7,10 +7,11 @@
 //!  "upstream":200,"ms":1.25,"sent":118,"received":2310,"note":null}
 //! ```
 //!
-//! (This is one line; `touch`, `via`, `hint` and `traceparent` are left out if they are empty.) The
-//! line holds no secrets: no query, no body, and no header but `traceparent`. Texts that a client
-//! chose are cut at [`MAX_TEXT_CHARS`] characters. Characters that could break a line or control a
-//! terminal are written as JSON escapes, so that no request can forge, break or hide a line.
+//! (This is one line of the log; `touch`, `via`, `hint` and `traceparent` are left out if they are
+//! empty.) The line holds no secrets: no query, no body, and no header field but `traceparent`.
+//! Texts that a client chose are cut at [`MAX_TEXT_CHARS`] characters. Characters that could break
+//! a line or control a terminal are written as JSON escapes, so that no request can forge, break or
+//! hide a line.
 //!
 //! Members may be added; a reader ignores members that it does not know. `version` changes only if
 //! a member changes its meaning.
@@ -39,12 +40,12 @@ pub use touch::LoggedTouch;
 /// The version of the format, which is the first member of every line.
 pub const VERSION: u8 = 1;
 
-/// The most characters of a text that a client chose. A longer text ends with its length and the
-/// beginning of its SHA-256 ([`shown::capped`]).
+/// The maximum number of characters of a text that a client chose. A longer text ends with its
+/// length and the beginning of its SHA-256 ([`shown::capped`]).
 pub const MAX_TEXT_CHARS: usize = 128;
 
-/// An upper bound of the length of a line in bytes: thirteen texts in which every character is an
-/// escape of twelve bytes, and the other members.
+/// An upper bound of the length of a line in bytes: thirteen texts of [`MAX_TEXT_CHARS`] characters
+/// of which each is escaped in twelve bytes, and the other members.
 pub const LONGEST_LINE: usize = 24 * 1024;
 
 /// The memory that most lines need, in bytes.
@@ -86,8 +87,8 @@ impl fmt::Display for LogText {
 impl<'de> Deserialize<'de> for LogText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(from)?;
-        // A text that was cut when the line was written must not be cut again. Older versions of
-        // this program ended a cut text with `…` only.
+        // A text that was cut when the line was written must not be cut again when it is read.
+        // Older versions of this program ended a cut text with `…` only.
         let bare =
             || text.strip_suffix('…').is_some_and(|text| text.chars().count() == MAX_TEXT_CHARS);
         let cut = shown::is_capped(&text, MAX_TEXT_CHARS) || bare();
@@ -148,10 +149,11 @@ pub struct LogLine {
     /// The touch of a security key that joins the signature, of a verified request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch: Option<LoggedTouch>,
-    /// Why no touch counts ([`TouchFault`](crate::verify::TouchFault)), if the code is `touch_required`.
+    /// Why no touch of a security key was accepted ([`TouchFault`](crate::verify::TouchFault)), if
+    /// the code is `touch_required`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch_fault: Option<LogText>,
-    /// The client id, of a verified request only.
+    /// The client id that the signature states, of a verified request only.
     #[serde(default)]
     pub tag: Option<LogText>,
     /// The status of the response; `None` if the client disconnected before it was sent.
@@ -169,7 +171,7 @@ pub struct LogLine {
     /// Bytes of the body of the response.
     #[serde(default)]
     pub received: u64,
-    /// A remark in fixed words, for example the reason of a failure.
+    /// A remark from a fixed list, for example the reason of a failure.
     #[serde(default)]
     pub note: Option<LogText>,
     /// The proxy that reported the address of the client: an address and port, or `unix`.
@@ -178,8 +180,7 @@ pub struct LogLine {
     /// A hint for the operator how to correct a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<LogText>,
-    /// The trace of the request (W3C Trace Context), from its head, else from `params._meta`. The
-    /// client claims it.
+    /// The W3C trace of the request, as the client claims it in a header or `params._meta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<LogText>,
 }
@@ -194,7 +195,7 @@ impl LogLine {
             peer: None,
             http: None,
             method: LogText::new(method),
-            // `path` may be a whole request target. Its query may hold secrets, so it is cut off.
+            // `path` may be a whole request target. The query is removed: it may be secret.
             path: LogText::new(path.split(['?', '#']).next().unwrap_or_default()),
             mcp: None,
             status: None,
@@ -235,8 +236,8 @@ impl LogLine {
         }
     }
 
-    /// Sets the trace to `text` if it has the form of a `traceparent`, and none is set yet. A trace of
-    /// a later version is set in the form of version 00.
+    /// Sets the trace to `text` if it is a valid `traceparent` and no trace is set yet. A
+    /// `traceparent` of a later version is rewritten as version 00.
     pub fn traced(&mut self, text: &str) {
         if self.traceparent.is_none() {
             self.traceparent = traceparent::parse(text).map(|trace| LogText::new(&trace));
@@ -248,11 +249,11 @@ impl LogLine {
         self.ms = (time.as_secs_f64() * 1e6).round() / 1e3;
     }
 
-    /// Returns the line, without a line feed at its end. No character in it is a line break in any
-    /// standard.
+    /// Returns the line, without a line feed at its end. The line contains no character that any
+    /// standard treats as a line break.
     pub fn to_line(&self) -> String {
         let mut bytes = Vec::with_capacity(TYPICAL_LINE_BYTES);
-        // Writing strings and numbers into memory cannot fail, and JSON is UTF-8.
+        // This cannot fail: the values are strings and numbers, and JSON is UTF-8.
         let _ = serde_json::to_writer(&mut bytes, self);
         let text = String::from_utf8(bytes).unwrap_or_default();
         match shown::json(&text) {

@@ -1,5 +1,5 @@
 //! Metrics for Prometheus. Every label value is a fixed word, or the name of a tool that the
-//! upstream has listed, so that no client can create time series.
+//! upstream has listed, so that clients cannot create new time series.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,7 @@ const LABELLED_METHODS: [&str; 24] = [
     "tools/list",
 ];
 
-/// The most tools that have a label of their own.
+/// The maximum number of tools that have a label of their own.
 const MOST_TOOLS: usize = 1_000;
 
 /// The bounds of the histogram of answer times, in seconds.
@@ -74,7 +74,7 @@ const BUCKETS: [f64; 12] =
 /// ```
 pub struct Metrics {
     registry: Mutex<Registry>,
-    /// Metrics whose names do not begin with `mcpid`.
+    /// The metrics about this process, whose names do not begin with `mcpid`.
     process: Registry,
     requests: Family<Labels<4>, Counter>,
     would_refuse: Family<Labels<3>, Counter>,
@@ -230,12 +230,12 @@ impl Metrics {
         }
     }
 
-    /// Counts a question for the upstream's tools that was not answered.
+    /// Counts a query for the upstream's list of tools that failed.
     pub(super) fn tools_query_failed(&self) {
         self.tools_query_failures.inc();
     }
 
-    /// Sets the number of tools that the upstream has listed, and adds their names.
+    /// Sets the number of tools in the upstream's list, and adds their names to the label values.
     pub(super) fn learn_tools(&self, known: &Tools) {
         self.known_tools.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,17 +249,18 @@ impl Metrics {
         }
     }
 
-    /// Sets the number of trusted keys.
+    /// Sets the gauge with the number of trusted keys.
     pub fn keys(&self, count: usize) {
         self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Adds the number of bound sessions, which is read whenever the text is made.
+    /// Adds a metric with the number of sessions that are bound to keys. It is read each time the
+    /// metrics are requested.
     pub(super) fn watch_sessions(&self, bindings: Arc<SessionBindings>) {
         let _ = self.bindings.set(bindings);
     }
 
-    /// Sets when the first of the gateway's certificates expires
+    /// Sets the gauge with the time at which the first of the gateway's certificates expires
     /// ([`net::tls::expiry`](crate::net::tls::expiry)).
     pub fn certificate_expires(&self, time: Timestamp) {
         let gauge = self.certificate.get_or_init(|| {
@@ -282,7 +283,7 @@ impl Metrics {
         self.lost_lines.inc();
     }
 
-    /// Adds the metrics of an audit log, which are read whenever the text is made.
+    /// Adds the metrics of an audit log. They are read each time the metrics are requested.
     pub(super) fn audited(&self, log: &audit::Log) {
         let audit = Audit::new(log);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,8 +317,8 @@ impl Metrics {
         text
     }
 
-    /// Counts a fresh claim whose retention ends at `until`. Claims that end in the same second
-    /// share one counter.
+    /// Counts an accepted claim of a nonce that the store keeps until `until`. Nonces that end in
+    /// the same second share one counter.
     pub(super) fn claimed(&self, until: Timestamp, now: Timestamp) {
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         while fresh.front().is_some_and(|(end, _)| *end <= now.unix()) {

@@ -1,4 +1,5 @@
-//! Gives a request the form of target that its profile signs, before it is routed.
+//! Replaces the target of a request by its normal form, if the profile signs targets in that form.
+//! This happens before the request is routed.
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -8,8 +9,8 @@ use crate::message::target::{Origins, TargetForm};
 use crate::tower::{received_head, wire_target};
 
 /// Replaces target and host of a request by their normal form (RFC 3986), so that the upstream gets
-/// the signed target and no other spelling. A request for which `origins` have no target in normal
-/// form stays unchanged; a verifier refuses it.
+/// exactly the signed spelling. A request whose target is not under one of `origins` stays
+/// unchanged, and is refused by the verifier.
 pub(super) fn normalise_target(parts: &mut Parts, origins: &Origins) {
     if let Some((uri, host)) = normal_parts(parts, origins) {
         parts.uri = uri;

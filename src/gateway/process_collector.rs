@@ -1,5 +1,6 @@
 //! Metrics about this process under the names that Prometheus' own client libraries use, read from
-//! `/proc` (Linux) whenever the other metrics are. Where that is missing, so are these metrics.
+//! `/proc` (Linux) each time the metrics are requested. On systems without `/proc`, these metrics
+//! are absent.
 
 use std::fmt;
 use std::fs;
@@ -11,8 +12,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-/// Clock ticks a second in `/proc`. Linux fixes this number for user space on all processors that
-/// Rust supports; the rate of the kernel itself does not matter.
+/// Clock ticks a second in `/proc`. Linux uses this fixed number in `/proc` on all processors that
+/// Rust supports, whatever its internal clock rate is.
 const USER_HZ: f64 = 100.0;
 
 #[derive(Debug)]
@@ -25,16 +26,16 @@ pub(super) fn registry() -> Registry {
     registry
 }
 
-/// What `/proc` says of this process.
+/// What `/proc` states about this process.
 #[derive(Debug, Default, PartialEq)]
 struct ProcessFigures {
-    /// User and system time, in seconds.
+    /// User and system CPU time, in seconds.
     cpu: Option<f64>,
     /// Start of the process, in seconds since 1970.
     start: Option<f64>,
-    /// Bytes in memory.
+    /// Resident memory, in bytes.
     resident: Option<i64>,
-    /// Bytes of address space.
+    /// Address space, in bytes.
     virtual_memory: Option<i64>,
     open_files: Option<i64>,
     max_files: Option<i64>,
@@ -43,7 +44,8 @@ struct ProcessFigures {
 impl ProcessFigures {
     fn read() -> Self {
         let file = |name: &str| fs::read_to_string(name).unwrap_or_default();
-        // Reading the folder needs one of the descriptors that are counted.
+        // One is subtracted: reading the folder itself uses one of the file descriptors that are
+        // counted.
         let open_files = fs::read_dir("/proc/self/fd")
             .ok()
             .and_then(|files| i64::try_from(files.count()).ok())
@@ -58,8 +60,9 @@ impl ProcessFigures {
     }
 
     fn parse([stat, status, limits, system]: &[String; 4]) -> Self {
-        // The name of the program comes second, in parentheses, and may hold anything. The next
-        // field is the third (proc_pid_stat(5)).
+        // The second field is the name of the program in parentheses, which may contain any
+        // character. The text after the last parenthesis begins with the third field
+        // (proc_pid_stat(5)).
         let fields: Vec<&str> = stat
             .rsplit_once(')')
             .map(|(_, rest)| rest.split_whitespace().collect())
@@ -77,7 +80,7 @@ impl ProcessFigures {
             resident: kib("VmRSS:"),
             virtual_memory: kib("VmSize:"),
             open_files: None,
-            // The text `unlimited` gives no number.
+            // If the limit is `unlimited`, the parser finds no number.
             max_files: max_files.and_then(|words| words.split_whitespace().next()?.parse().ok()),
         }
     }

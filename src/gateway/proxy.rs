@@ -26,7 +26,8 @@ use super::log::{LogText, LoggedOutcome};
 use super::record::RequestRecord;
 use super::upstream_permits::UpstreamPermits;
 
-/// The data that all requests share. Only the dialer is separate for each thread.
+/// The data that all requests to the upstream share. Only the connection pool is separate for each
+/// thread.
 #[derive(Clone)]
 pub(super) struct UpstreamProxy {
     pub(super) config: Arc<GatewayConfig>,
@@ -59,7 +60,7 @@ impl UpstreamTarget {
         })
     }
 
-    /// Returns the URL of the upstream's server, for connecting.
+    /// Returns the URL of the upstream's server without the endpoint's path, for connecting.
     pub(super) fn server(&self) -> Option<Uri> {
         self.uri(Some("/"), None, None)
     }
@@ -128,14 +129,14 @@ const TOO_SLOW: GatewayError = GatewayError {
 };
 
 impl UpstreamProxy {
-    /// Returns a proxy with the same settings and connections of its own.
+    /// Returns a proxy with the same settings and a separate connection pool.
     pub(super) fn with_own_pool(&self) -> Self {
         UpstreamProxy { dialer: self.dialer.with_own_pool(), ..self.clone() }
     }
 
-    /// Returns the URI and the fields of the request to the upstream that stands for `parts`, which
-    /// `sender` has sent. The path is that of the endpoint, if `path` does not name another. Returns
-    /// `None` if `http::Uri` cannot hold the URI.
+    /// Returns the URI and the fields of the request to the upstream for the client's request
+    /// `parts`, which came from the address `sender`. The path is that of the endpoint, if `path`
+    /// does not name another. Returns `None` if `http::Uri` cannot hold the URI.
     pub(super) fn onward_head(
         &self,
         parts: &Parts,
@@ -147,7 +148,8 @@ impl UpstreamProxy {
         let scheme = self.allowed_origins.scheme(parts);
         let fields = forward::request_fields(parts, sender, scheme, own_host);
         // HTTP/2 names the host in the URI (`:authority`), and servers refuse a request that also
-        // has another `Host` (RFC 9113 section 8.3.1). So the client's host goes into both.
+        // has another `Host` (RFC 9113 section 8.3.1). If the client's `Host` is kept, it is
+        // therefore also the host in the URI.
         let kept_host = fields.get(header::HOST).filter(|_| own_host.is_none());
         let uri = target.uri(path, parts.uri.query(), kept_host)?;
         Some((uri, fields))
@@ -216,7 +218,8 @@ impl UpstreamProxy {
         }
         let (mut head, body) = response.into_parts();
         if head.headers.get_all("mcp-session-id").iter().nth(1).is_some() {
-            // Some clients use the first session id and some the last, so two of them are refused.
+            // Some clients use the first of several session ids and some the last. So an answer
+            // with two ids is refused.
             return fail(BROKEN, Some("the upstream named two sessions".to_owned()));
         }
         if let Some(record) = record {
@@ -245,8 +248,8 @@ impl UpstreamProxy {
         let Some(public) = self.allowed_origins.public_origin(parts) else { return };
         let upstream = &self.upstream;
         let mut known_as = vec![upstream.origin.clone()];
-        // If the upstream receives the client's `Host`, it uses that host and its own scheme in its
-        // URLs.
+        // If the upstream receives the client's `Host`, its URLs contain that host, with the
+        // upstream's own scheme.
         let seen = format!("{}://{}", upstream.origin.scheme().as_str(), public.authority());
         if let (true, Ok(seen)) = (self.config.preserve_host, Origin::parse(&seen)) {
             known_as.push(seen);
@@ -256,7 +259,7 @@ impl UpstreamProxy {
     }
 }
 
-/// Returns the fault of the client, if its body is the reason for `error`.
+/// Returns the error to send to the client if the client's body is the cause of `error`.
 fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -271,7 +274,7 @@ fn body_fault(error: &(dyn std::error::Error + 'static)) -> Option<GatewayError>
     None
 }
 
-/// Returns an answer of the gateway: a JSON-RPC error.
+/// Returns an answer that the gateway itself makes: a JSON-RPC error.
 pub(super) fn own_answer(fault: GatewayError, id: Option<&EchoedId>) -> Response<Bytes> {
     let code = match fault.status {
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => INTERNAL_ERROR,

@@ -1,5 +1,5 @@
-//! The record of one request. It is filled in while the request is handled, and written to the log
-//! when it is dropped.
+//! The record of one request. It is filled in while the request is handled; when it is dropped, its
+//! log line is written.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ impl<F: Fn(&LogLine) + Send + Sync> AccessLog for F {
     }
 }
 
-/// Makes the record of each request, and holds the log to which they are written.
+/// Makes the record of each request, and has the log to which the records are written.
 pub(super) struct RequestRecords {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -126,14 +126,14 @@ pub(super) struct RequestRecord {
 struct RecordState {
     line: LogLine,
     id: Option<EchoedId>,
-    /// The time from the head of the request to the head of the answer.
+    /// The time from receiving the head of the request to sending the head of the answer.
     answered: Option<Duration>,
-    /// Whether the trace is from the field `traceparent`, and not from the body.
+    /// Whether the trace came in the header field `traceparent`, and not in the body.
     is_traced_by_head: bool,
 }
 
 impl RequestRecord {
-    /// Changes the log line.
+    /// Calls `change` with the log line of this request.
     pub(super) fn note(&self, change: impl FnOnce(&mut LogLine)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).line);
     }
@@ -143,7 +143,7 @@ impl RequestRecord {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).id.clone()
     }
 
-    /// Returns the trace of the request (W3C Trace Context), and whether it is from the head.
+    /// Returns the trace of the request (W3C Trace Context), and whether it came in a header field.
     pub(super) fn trace(&self) -> Option<(LogText, bool)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let trace = state.line.traceparent.clone()?;
@@ -171,14 +171,14 @@ impl Drop for RequestRecord {
     }
 }
 
-/// Changes the line of the request that has these extensions.
+/// Calls `change` with the log line of the request that has these extensions.
 pub(super) fn note(extensions: &Extensions, change: impl FnOnce(&mut LogLine)) {
     if let Some(record) = extensions.get::<Arc<RequestRecord>>() {
         record.note(change);
     }
 }
 
-/// Writes the verdict of the layer into the record of the request.
+/// Writes the verdict of the verification layer into the record of the request.
 pub(super) struct RecordVerdict;
 
 impl Observer for RecordVerdict {
@@ -194,8 +194,8 @@ impl Observer for RecordVerdict {
                 line.traced(trace);
             }
             line.mode = event.mode;
-            // This note explains to the operator why a strict pattern matched: only one of the
-            // forms of the tool's name matches it.
+            // This remark explains to the operator why a strict pattern matched: servers may read
+            // the tool's name in several forms, and only one of them matches.
             if event.operation.is_some_and(|operation| operation.forms().ambiguous().is_some()) {
                 line.note = Some(LogText::word("name ambiguous"));
             }

@@ -1,4 +1,4 @@
-//! Hints for the operator who reads the log: what would correct a refusal.
+//! Hints for the operator who reads the log: how to correct a refusal.
 
 /// Returns a hint for the refusal `code`, in at most 128 characters.
 pub(super) fn remedy(code: &str) -> Option<&'static str> {

@@ -6,10 +6,10 @@
 //!   from files          judged  └─► HTML   one page without other files
 //! ```
 //!
-//! Adding a line to a [`RolloutTally`] is cheap, and the tally has bounded memory for any input,
-//! because unsigned requests may come from an attacker. A [`RolloutReport`] is made on demand. A
-//! gateway calls [`RolloutTally::add`] once for each request, under a lock; to make a report, clone
-//! the tally under the lock, and use the clone.
+//! A [`RolloutTally`] counts log lines. Adding a line is cheap, and its memory is bounded for any
+//! input, because unsigned requests may come from an attacker. A [`RolloutReport`] is made on
+//! demand. A gateway calls [`RolloutTally::add`] once for each request, under a lock; to make a
+//! report, clone the tally under the lock, and use the clone.
 //!
 //! ```
 //! use mcpid::clock::Timestamp;
@@ -52,27 +52,28 @@ use super::log::{
 use addresses::Addresses;
 use scale::{Scale, Series};
 
-/// The most operations that are counted separately. Half of them are reserved for operations that
-/// were verified at least once, so that made-up names cannot displace the names in signed requests.
+/// The maximum number of operations that are counted separately. Half of these places are reserved
+/// for operations of verified requests, so that invented names in unsigned requests cannot displace
+/// them.
 pub const MOST_OPERATIONS: usize = 1000;
 
-/// The most keys that are counted separately.
+/// The maximum number of keys that are counted separately.
 pub const MOST_KEYS: usize = 1000;
 
-/// The most security keys that the report names for one signer.
+/// The maximum number of security keys that the report names for one signer.
 const MOST_TOUCH_KEYS: usize = 8;
 
 /// What strict mode does, or would do, with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RolloutVerdict {
     Verified,
-    /// The request was forwarded, and strict mode would have refused it.
+    /// The request was forwarded in permissive mode, and strict mode would have refused it.
     Passed(RefusalCode),
     /// The request was refused.
     Refused(RefusalCode),
 }
 
-/// Counts of one operation, or of all of them.
+/// Counts of requests for one operation, or for all operations together.
 #[derive(Clone, Debug, Default)]
 struct VerdictCounts {
     total: Cell,
@@ -80,7 +81,7 @@ struct VerdictCounts {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     last_unverified: Option<Timestamp>,
-    /// Verified requests that a security key touched.
+    /// Verified requests that were confirmed by the touch of a security key.
     touched: u64,
     series: Series,
 }
@@ -145,16 +146,16 @@ impl VerdictCounts {
 struct SignerCounts {
     name: Option<LogText>,
     requests: u64,
-    /// Requests with a touch.
+    /// Requests that were confirmed by the touch of a security key.
     touched: u64,
-    /// The security keys that touched, by name or else by id.
+    /// The security keys that confirmed requests, by name or else by id.
     touch_keys: BTreeSet<LogText>,
     first: Timestamp,
     last: Timestamp,
 }
 
 impl SignerCounts {
-    /// Counts the touch of a request, if it has one.
+    /// Counts the touch of a security key for a request, if it has one.
     fn touched_by(&mut self, touch: Option<&LoggedTouch>) {
         let Some(LoggedTouch { id, name, .. }) = touch else { return };
         self.touched += 1;
@@ -165,7 +166,7 @@ impl SignerCounts {
     }
 }
 
-/// The counts of log lines.
+/// The counts of requests, from log lines.
 #[derive(Clone, Debug)]
 pub struct RolloutTally {
     lines: u64,
@@ -175,7 +176,7 @@ pub struct RolloutTally {
     all: VerdictCounts,
     by_status: [u64; LoggedStatus::ALL.len()],
     operations: HashMap<Option<LoggedOperation>, VerdictCounts>,
-    /// The number of operations that were never verified.
+    /// The number of operations of which no request was verified.
     unproven: usize,
     other_operations: VerdictCounts,
     keys: HashMap<LogText, SignerCounts>,
@@ -241,8 +242,8 @@ impl RolloutTally {
         match (line.outcome, line.status) {
             (LoggedOutcome::Open, _) => self.open += 1,
             (LoggedOutcome::Refused, None) => {
-                // Other numbers than status codes of HTTP are not counted, because a log file can
-                // hold anything.
+                // Numbers that are not HTTP status codes are not counted, because a log file can
+                // contain anything.
                 let answer = line.answer.filter(|status| (100..600).contains(status));
                 *self.refused_unjudged.entry(answer).or_default() += 1;
             }
@@ -305,8 +306,9 @@ impl RolloutTally {
         self.operations.get_mut(does).unwrap_or(&mut self.other_operations)
     }
 
-    /// Returns true if one more operation can be counted separately. The least frequent operation
-    /// that was never verified is removed if needed: a made-up name usually occurs only once.
+    /// Returns true if one more operation can be counted separately. If there is no room, the least
+    /// frequent operation without a verified request is removed, because an invented name usually
+    /// occurs only once.
     fn make_room(&mut self, verified: bool) -> bool {
         let full = self.operations.len() >= MOST_OPERATIONS;
         if !full && (verified || self.unproven < MOST_OPERATIONS / 2) {

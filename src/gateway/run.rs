@@ -13,7 +13,7 @@ use crate::net::{ListenAddress, Listener, Server, ServerLimits, Workers};
 use super::admin::Admin;
 use super::service::Gateway;
 
-/// The most connections of operators at once.
+/// The maximum number of connections to the service for operators.
 const ADMIN_CONNECTIONS: usize = 32;
 
 /// A [`Gateway`] with its listening socket, and with a second socket for operators if wanted.
@@ -41,8 +41,8 @@ pub struct GatewayServer {
 }
 
 impl GatewayServer {
-    /// Serves `gateway` at `listener`, without TLS. The gateway also answers and logs heads that
-    /// the server refuses before parsing.
+    /// Makes a server for `gateway` at `listener`, without TLS. The gateway also answers and logs
+    /// heads that the server refuses before parsing.
     pub fn new(gateway: Gateway, listener: Listener, limits: ServerLimits) -> Self {
         let refusing = gateway.clone();
         let server = Server::new(listener, limits)
@@ -56,8 +56,8 @@ impl GatewayServer {
         GatewayServer { server: self.server.with_tls(certificates), ..self }
     }
 
-    /// Answers operators at `listener`, at most 32 connections at once. While the gateway drains,
-    /// `admin` reports that it is not ready.
+    /// Answers operators at `listener`, at most 32 connections at once. While the gateway drains
+    /// (finishes its requests before it ends), `admin` reports that it is not ready.
     #[must_use]
     pub fn with_admin(self, listener: Listener, admin: Admin) -> Self {
         let limits = ServerLimits { connections: ADMIN_CONNECTIONS, ..ServerLimits::default() };
@@ -75,7 +75,7 @@ impl GatewayServer {
     ///
     /// This runs on any tokio runtime, which accepts the connections. Operators are answered on a
     /// separate thread. So a page that takes long to make delays no request, and requests delay no
-    /// operator. Dropping the future cuts all connections.
+    /// operator. Dropping the future closes all connections.
     pub async fn run(self, workers: Workers, stop: impl Future<Output = ()>) -> usize {
         let GatewayServer { gateway, server, admin } = self;
         let readiness = admin.as_ref().map(|(_, admin)| admin.readiness());
@@ -87,8 +87,8 @@ impl GatewayServer {
             }
         };
         let cut = server.run(workers.each(|| gateway.for_another_runtime()), stop).await;
-        // Dropping the workers ends their remaining tasks, and writes the log lines of these
-        // requests.
+        // Dropping the workers ends their remaining tasks; this writes the log lines of the
+        // requests that were still running.
         let _ = tokio::task::spawn_blocking(move || drop(workers)).await;
         if let Some(operators) = operators {
             operators.end().await;
@@ -105,7 +105,8 @@ struct OperatorService {
 }
 
 impl OperatorService {
-    /// Starts the thread. If the operating system has no more threads, this runtime answers.
+    /// Starts the thread. If the operating system cannot start one, the current runtime serves
+    /// operators.
     fn start(server: Server, admin: Admin) -> Self {
         let thread = Workers::new(1).ok();
         let own = thread.as_ref().and_then(|thread| thread.each(|| ()).pop());
@@ -114,7 +115,7 @@ impl OperatorService {
         OperatorService { accepting, thread }
     }
 
-    /// Closes the listening socket, and cuts the connections.
+    /// Closes the listening socket and the connections.
     async fn end(mut self) {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;

@@ -1,5 +1,5 @@
-//! The gateway as a service. It checks framing and web origin, chooses the route, and asks the
-//! layer for a verdict or the application for an answer.
+//! The gateway as a service. It checks framing and web origin, chooses the route, and passes the
+//! request to the verification layer, or directly to the application on an open path.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -71,7 +71,7 @@ struct GatewayParts {
     shared: SharedParts,
 }
 
-/// The data that the gateways of all runtimes share.
+/// The data that the copies of a gateway on all runtimes share.
 #[derive(Clone)]
 struct SharedParts {
     layer: VerifyLayer,
@@ -98,8 +98,8 @@ impl Gateway {
     /// its upstream.
     ///
     /// # Errors
-    /// [`LayerError`] if `verifier` is not fit for a server or for the touch rules, if the realm
-    /// cannot be sent in a header, or if an authorizer refuses with status 200.
+    /// [`LayerError`] if `verifier` cannot be used in a server or with the touch rules, if the
+    /// realm cannot be sent in a header, or if an authorizer refuses with status 200.
     pub fn new(
         mut config: GatewayConfig,
         verifier: Verifier,
@@ -143,8 +143,8 @@ impl Gateway {
             }
             None => layer,
         };
-        // Sessions are bound by the answers that open them. An authorizer does not see answers, so
-        // it binds no sessions.
+        // A session is bound to a key when the answer that opens it is seen. An authorizer does not
+        // see answers, so it binds no sessions.
         let layer = match is_proxy {
             true => {
                 let sessions = SessionBindings::new(config.sessions, config.session_idle);
@@ -202,8 +202,8 @@ impl Gateway {
         self.parts.application.replace_tls(tls);
     }
 
-    /// Returns the gateway's own question for the upstream's list of tools, with connections of its
-    /// own. `None` if no mode depends on that list, or if there is no upstream.
+    /// Returns the query by which the gateway asks the upstream for its list of tools, with
+    /// separate connections. `None` if no rule depends on that list, or if there is no upstream.
     pub fn tools_query(&self) -> Option<ToolsQuery> {
         let SharedParts { learning, handle, .. } = &self.parts.shared;
         let Application::Proxy(proxy) = &self.parts.application else { return None };
@@ -333,8 +333,9 @@ impl GatewayParts {
 
     /// Returns the route of a request. Under a profile that signs targets in normal form, a request
     /// to the endpoint gets its target and host in that form, so that the upstream sees only the
-    /// signed spelling. Open paths are compared as on the wire, because they are not signed. An
-    /// authorizer compares all paths as on the wire, because the proxy sends the request unchanged.
+    /// signed spelling. Open paths are compared as the client wrote them, because they are not
+    /// signed. An authorizer compares all paths as the client wrote them, because the proxy passes
+    /// the request on unchanged.
     fn route(&self, parts: &mut Parts) -> Route {
         let SharedParts { config, handle, .. } = &self.shared;
         let paths = &config.paths;
@@ -363,7 +364,7 @@ impl GatewayParts {
         response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }
 
-    /// Records the host that the request names, beside the configured ones.
+    /// Writes the host that the request names, and the configured hosts, into the record.
     fn note_host(&self, record: &RequestRecord, host: Option<&HeaderValue>) {
         let given = host.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         // The client's text is cut to half, to leave room for the configured origins.
@@ -375,7 +376,8 @@ impl GatewayParts {
     }
 }
 
-/// Records a session that was adopted, or why the answer of the upstream was refused.
+/// Records that an existing session was bound to a key, or why the answer of the upstream was
+/// refused.
 fn note_session(record: &RequestRecord, event: SessionEvent) {
     record.note(|line| {
         line.note = Some(LogText::word(event.as_str()));
@@ -385,7 +387,7 @@ fn note_session(record: &RequestRecord, event: SessionEvent) {
     });
 }
 
-/// Completes the log line of a request that was refused without a verdict.
+/// Completes the log line of a request that the gateway refused without a verdict of the verifier.
 fn note_refusal(record: &RequestRecord, fault: GatewayError) {
     record.note(|line| {
         line.outcome = LoggedOutcome::Refused;

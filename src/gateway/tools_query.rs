@@ -36,40 +36,44 @@ use super::metrics::Metrics;
 use super::proxy::UpstreamProxy;
 use exchange::{OpenedSessions, ToolsExchange};
 
-/// The revisions that are tried, in this order.
+/// The protocol revisions that are tried, in this order.
 const STATELESS: &str = "2026-07-28";
 const WITH_SESSIONS: &str = "2025-11-25";
 
-/// The most pages of one list.
+/// The maximum number of pages of one list.
 const MOST_PAGES: usize = 256;
-/// The longest cursor of a page, in bytes.
+/// The maximum length of the cursor for the next page, in bytes.
 const LONGEST_CURSOR: usize = 4096;
 /// The time limit for one list.
 const LIST_TIME: Duration = Duration::from_secs(60);
-/// The time limit for closing the sessions that a question has opened.
+/// The time limit for closing the sessions that a query has opened.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
 
-/// How often the list is read again: a server without event streams cannot notify of a change.
+/// How often the list is read again. A server without event streams cannot notify clients of a
+/// change.
 const INTERVAL: Duration = Duration::from_secs(300);
-/// The pause after the first failure. It doubles with each further one, up to [`INTERVAL`].
+/// The pause after the first failed query. It doubles after each further failure, up to
+/// [`INTERVAL`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause while the upstream cannot be reached: soon after its start, its list is known.
+/// The longest pause while the upstream cannot be reached, so that its list is known soon after it
+/// starts.
 const LONGEST_UNREACHABLE_PAUSE: Duration = Duration::from_secs(10);
 
-/// What a gateway shares with its question for tools.
+/// What a gateway shares with its query for tools.
 #[derive(Clone)]
 pub(super) struct ToolsLearning {
     modes: LearningModes,
-    /// Whether a rule depends on the list of tools.
+    /// Whether a mode or touch rule depends on the list of tools.
     is_learning: bool,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    /// Notified when a stream says that the list has changed.
+    /// Notified when an event stream of the upstream says that the list has changed.
     changed: Arc<Notify>,
 }
 
 impl ToolsLearning {
-    /// Makes the modes of `config` count what they learn, and watch for changes of the list.
+    /// Makes the modes of `config` report what they learn about tools, and watch for changes of the
+    /// list.
     pub(super) fn new(
         config: &GatewayConfig,
         metrics: &Arc<Metrics>,
@@ -89,13 +93,13 @@ impl ToolsLearning {
         ToolsLearning { modes, is_learning, metrics, clock, changed }
     }
 
-    /// Returns the modes, which share what they learn with this value.
+    /// Returns the modes. They share what they learn about tools with this value.
     pub(super) fn modes(&self) -> LearningModes {
         self.modes.clone()
     }
 
-    /// Returns the question to the upstream of `proxy`, if a rule depends on the answer. `public` is
-    /// the host by which clients know the gateway.
+    /// Returns the query to the upstream of `proxy`, if a rule depends on the list of tools.
+    /// `public` is the host by which clients know the gateway.
     pub(super) fn query(&self, proxy: &UpstreamProxy, public: HeaderValue) -> Option<ToolsQuery> {
         if !self.is_learning {
             return None;
@@ -111,7 +115,8 @@ impl ToolsLearning {
 pub struct ToolsQuery {
     exchange: ToolsExchange,
     learning: ToolsLearning,
-    /// Tools that were stored before a restart, until the upstream has answered the question.
+    /// Tools that were stored before a restart. They are used until the upstream has answered the
+    /// query.
     stored: Mutex<LearnedTools>,
 }
 
@@ -134,22 +139,23 @@ pub enum ToolsQueryError {
     /// The answer is not a list of tools.
     #[error("the answer of the upstream cannot be used: {0}")]
     Answer(&'static str),
-    /// The list cannot be read in one way only.
+    /// The list of tools is ambiguous: it can be read in more than one way.
     #[error(transparent)]
     List(#[from] ToolsError),
-    /// The question could not be signed.
+    /// The query could not be signed.
     #[error("the question could not be signed")]
     NotSigned(#[source] BoxError),
 }
 
 impl ToolsQueryError {
-    /// Returns true if the upstream refuses to list its tools to this client: 401 or 403.
+    /// Returns true if the upstream refuses to list its tools to the gateway, with status 401 or
+    /// 403.
     pub fn is_refusal(&self) -> bool {
         matches!(self, ToolsQueryError::Status(401 | 403))
     }
 }
 
-/// The fields of the requests that belong to one session, or to none.
+/// The header fields of the requests that belong to one session, or to none.
 #[derive(Default)]
 struct ToolsSession {
     version: Option<HeaderValue>,
@@ -157,8 +163,8 @@ struct ToolsSession {
 }
 
 impl ToolsQuery {
-    /// Signs the questions, for an upstream that verifies signatures itself. What is signed is the
-    /// request as the upstream gets it.
+    /// Signs the queries, for an upstream that verifies signatures itself. The signature covers the
+    /// request as the upstream receives it.
     #[must_use]
     pub fn with_signer(mut self, signer: Arc<Signer>) -> Self {
         self.exchange.signer = Some(signer);
@@ -166,10 +172,10 @@ impl ToolsQuery {
     }
 
     /// Gives the query the tools that were stored before a restart
-    /// ([`ToolsFile`](crate::tower::ToolsFile)). Those that are known as destructive count at once.
-    /// The others count only if the upstream refuses the question
-    /// ([`ToolsQueryError::is_refusal`]) and the question is not signed. A signed question is one
-    /// that the upstream should answer, so a refusal is then a fault of the set-up.
+    /// ([`ToolsFile`](crate::tower::ToolsFile)). Those that are stored as destructive are treated
+    /// so at once. The others are used only if the upstream refuses the query
+    /// ([`ToolsQueryError::is_refusal`]) and the query is not signed. The upstream should answer a
+    /// signed query, so that its refusal is a fault in the configuration.
     #[must_use]
     pub fn with_stored(mut self, stored: LearnedTools) -> Self {
         self.learning.modes.add_tools(&stored.restrictions());
@@ -177,17 +183,17 @@ impl ToolsQuery {
         self
     }
 
-    /// Asks once, and learns from the list. Returns the listed tools. The connections belong to the
-    /// async runtime of the first call, so all calls must be made on that runtime.
+    /// Sends the query once, and learns from the list. Returns the listed tools. The connections
+    /// belong to the async runtime of the first call, so all calls must be made on that runtime.
     ///
     /// # Errors
-    /// [`ToolsQueryError`]. Nothing was learned then, except stored tools if the upstream refuses
-    /// the question ([`ToolsQuery::with_stored`]).
+    /// [`ToolsQueryError`]. Nothing was learned then, except that stored tools may be used from now
+    /// on ([`ToolsQuery::with_stored`]).
     pub async fn ask(&self) -> Result<Tools, ToolsQueryError> {
         let mut opened = OpenedSessions::default();
         let listed = timeout(LIST_TIME, self.list(&mut opened)).await;
         let listed = listed.unwrap_or(Err(ToolsQueryError::TooSlow(LIST_TIME)));
-        // A session that is not closed takes memory of the upstream until the session expires there.
+        // A session that is not closed takes memory in the upstream until it expires.
         let _ = timeout(CLOSE_TIME, self.close(opened)).await;
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         match &listed {
@@ -206,8 +212,9 @@ impl ToolsQuery {
         listed
     }
 
-    /// Asks now, after each `notifications/tools/list_changed` in a stream that the gateway passes
-    /// on, and every 5 minutes; after a failure, sooner. Never returns. `report` gets each outcome.
+    /// Sends the query now, after each `notifications/tools/list_changed` in a stream that the
+    /// gateway passes on, and every 5 minutes; after a failure, sooner. Never returns. `report` is
+    /// called with each outcome.
     pub async fn run(self, report: impl Fn(&Result<Tools, ToolsQueryError>) + Send) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -240,8 +247,8 @@ impl ToolsQuery {
         let stateless =
             ToolsSession { version: Some(HeaderValue::from_static(STATELESS)), id: None };
         match self.pages(&stateless, true, opened).await {
-            // The upstream has answered, but did not give a list: it may only speak the older
-            // revision of MCP, which needs a session.
+            // The upstream has answered without a list. It may support only the older revision of
+            // MCP, which needs a session.
             Err(
                 ToolsQueryError::Status(_)
                 | ToolsQueryError::Error(_)
@@ -277,7 +284,7 @@ impl ToolsQuery {
         }
     }
 
-    /// Reads all pages.
+    /// Reads all pages of the list.
     async fn pages(
         &self,
         session: &ToolsSession,

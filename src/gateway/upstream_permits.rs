@@ -11,12 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Clone, Debug)]
 pub(super) struct UpstreamPermits {
     all: Arc<Semaphore>,
-    /// The permits for open paths. They are limited separately, so that unsigned requests cannot
-    /// block signed ones.
+    /// The permits for open paths, which need no signature. They are limited separately, so that
+    /// unsigned requests cannot block signed ones.
     open: Arc<Semaphore>,
 }
 
-/// One permit. It is returned when the answer is dropped.
+/// One permit. It is returned when the answer to the request is dropped.
 #[derive(Debug)]
 pub(super) struct UpstreamPermit {
     _all: OwnedSemaphorePermit,

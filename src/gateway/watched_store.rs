@@ -17,9 +17,9 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 type WarnHook = Box<dyn Fn(String) + Send + Sync>;
 
 impl Metrics {
-    /// Wraps `store` and counts its claims. `warn` is called with one line if a claim failed or if
-    /// the floor of the store rose, at most once a minute. It runs on the task of the claim, so it
-    /// must not block.
+    /// Wraps `store` and counts its claims. `warn` is called with one line if a claim failed, or if
+    /// the floor of the store (the time before which it may have lost nonces) rose; at most once a
+    /// minute. It runs on the task of the claim, so it must not block.
     pub fn watch(
         self: &Arc<Self>,
         store: Arc<dyn NonceStore>,
@@ -36,7 +36,8 @@ struct WatchedStore {
     metrics: Arc<Metrics>,
     warn: WarnHook,
     warnings: Mutex<Warnings>,
-    /// The highest floor that the store has returned.
+    /// The highest floor that the store has returned: the time before which it may have lost
+    /// nonces.
     floor: AtomicI64,
 }
 
@@ -44,7 +45,7 @@ struct WatchedStore {
 struct Warnings {
     /// When the last warning was given.
     last: Option<Instant>,
-    /// The number of warnings that were left out since.
+    /// The number of warnings that were suppressed since the last one.
     suppressed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Metrics about the witnesses of the audit log, read whenever the other metrics are.
+//! Metrics about the witnesses of the audit log, read each time the metrics are requested.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::clock::{Clock, Timestamp};
 pub(super) struct WitnessCollector {
     status: Arc<WitnessStatus>,
     clock: Arc<dyn Clock>,
-    /// The start of the process. Before the first quorum, the age of the quorum is counted from
-    /// this time.
+    /// The start of the process. Until the first quorum of witnesses, the age of the last quorum is
+    /// counted from this time.
     started: Timestamp,
 }
 

@@ -1,4 +1,5 @@
-//! Refuses fields that an authorizer would have to drop or could read in two ways.
+//! Refuses requests with fields that an authorizer would have to remove, or that servers could read
+//! in two ways.
 
 use http::{HeaderMap, StatusCode};
 
@@ -27,10 +28,9 @@ const REPEATED: GatewayError =
 const UPGRADE: GatewayError =
     GatewayError::new(BAD, "upgrade", "a change of the protocol cannot be authorized");
 
-/// Returns true if Envoy must drop the field `name` of a client before it passes the request on:
-/// servers take the field for the client's address or port, or the field makes Envoy itself send
-/// the request again, or in another way. Envoy drops the fields of the second kind only for clients
-/// outside of its own network.
+/// Returns true if Envoy must remove the field `name` from a client's request. Servers read the
+/// client's address or port from some of these fields; others make Envoy repeat or redirect the
+/// request. Envoy by itself removes the latter only for clients outside of its own network.
 pub(super) fn is_for_envoy_to_drop(name: &str) -> bool {
     if matches!(name, "x-real-ip" | "x-forwarded-port") {
         return true;
@@ -46,8 +46,8 @@ pub(super) fn is_for_envoy_to_drop(name: &str) -> bool {
 /// The server could read a field differently from the verifier.
 pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), GatewayError> {
     for name in headers.keys().map(|name| name.as_str()) {
-        // Servers that follow CGI (RFC 3875 section 4.1.18) cannot tell an underscore from a
-        // hyphen.
+        // Servers that follow CGI (RFC 3875 section 4.1.18) treat underscores and hyphens in field
+        // names alike.
         if name.replace('_', "-").starts_with("mcpid-") {
             return Err(MCPID);
         }
@@ -61,7 +61,8 @@ pub(super) fn check(headers: &HeaderMap, dialect: AuthzDialect) -> Result<(), Ga
             return Err(UPGRADE);
         }
     }
-    // If a proxy joins lines, step 1 cannot notice that a field had two lines.
+    // If the proxy joins repeated field lines into one, the verifier cannot see that a field was
+    // repeated.
     let joined = headers
         .iter()
         .any(|(name, value)| is_singleton(name.as_str()) && value.as_bytes().contains(&b','));

@@ -1,11 +1,11 @@
-//! The touch of a security key, as a log line holds it.
+//! The touch of a security key, as a log line records it.
 
 use serde::{Deserialize, Serialize};
 
 use super::LogText;
 use crate::verify::Touch;
 
-/// A touch that joined the signature of a verified request.
+/// A touch that confirmed the signature of a verified request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedTouch {
     /// The RFC 7638 thumbprint of the security key.
@@ -16,7 +16,7 @@ pub struct LoggedTouch {
     /// Whether the security key also verified its user, for example by a PIN.
     #[serde(default)]
     pub verified: bool,
-    /// The signature counter of the security key. It is reported, and never judged.
+    /// The signature counter of the security key. It is reported, but no decision depends on it.
     #[serde(default)]
     pub counter: u32,
 }

@@ -5,8 +5,9 @@ const LENGTH: usize = 55;
 
 /// Returns `text` as a `traceparent` of version 00, or `None` if it is malformed (section 3.2.2).
 ///
-/// A text of a higher version that begins with the fields of version 00 is read as such, and keeps
-/// only the flag that says whether the trace is sampled ("Versioning of `traceparent`").
+/// A text of a higher version that begins with the fields of version 00 is converted to version 00.
+/// Of its flags, only the one that says whether the trace is sampled is kept ("Versioning of
+/// `traceparent`").
 pub(super) fn parse(text: &str) -> Option<String> {
     let hex = |part: &str, length: usize| {
         part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

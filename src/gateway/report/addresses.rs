@@ -1,5 +1,5 @@
-//! The addresses of requests that were not verified. An address is not an identity, but it helps
-//! the operator to find the client that does not sign.
+//! The client addresses of requests that were not verified. An address is not an identity, but it
+//! helps the operator to find the client that does not sign.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,8 +10,8 @@ use super::reason::RefusalCode;
 use crate::clock::Timestamp;
 use crate::gateway::log::{LogLine, LogText};
 
-/// The most addresses that are counted separately. An attacker may use many, so the least frequent
-/// one is replaced by a new one.
+/// The maximum number of addresses that are counted separately. An attacker may use many addresses,
+/// so if there is no room, the least frequent address is replaced by a new one.
 pub const MOST_ADDRESSES: usize = 1000;
 
 /// The unverified requests from one address.
@@ -35,7 +35,7 @@ pub struct ReportedAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AddressReason {
-    /// The code, or `unavailable`, or `other`.
+    /// The refusal code, or `unavailable`, or `other`.
     pub code: RefusalCode,
     /// The number of requests.
     pub requests: u64,
@@ -79,7 +79,7 @@ impl Addresses {
         }
     }
 
-    /// Returns the requests from addresses beyond the limit.
+    /// Returns the number of requests from addresses beyond the limit [`MOST_ADDRESSES`].
     pub(super) fn other(&self) -> u64 {
         self.other
     }

@@ -1,4 +1,5 @@
-//! Charts as inline SVG. An SVG has no text and can be stretched to any width; the labels are HTML.
+//! Charts as inline SVG. The SVG itself contains no text, so that it can be stretched to any width;
+//! the labels are HTML.
 //!
 //! Charts use only the numbers of a log, never its texts.
 
@@ -34,7 +35,7 @@ fn axis(n: u64) -> u64 {
 }
 
 /// Draws requests over time as stacked bars: verified, then those that strict mode would refuse,
-/// then refused. Each bucket shows its numbers as a tooltip.
+/// then refused. Each bar is a bucket of time, and shows its numbers as a tooltip.
 pub(super) fn volume(time: &RequestsOverTime) -> String {
     let most = axis(time.buckets.iter().map(Cell::requests).max().unwrap_or(0));
     let mut svg = open(time.buckets.len(), "Requests over time");
@@ -65,10 +66,10 @@ pub(super) fn volume(time: &RequestsOverTime) -> String {
     frame(&svg, [&grouped(most), &half, "0"], time)
 }
 
-/// The most bars of a share chart, which is small.
+/// The maximum number of bars in a share chart, which is small.
 const MOST_BARS: usize = 32;
 
-/// Returns how many buckets one bar of a share chart covers.
+/// Returns how many buckets of time one bar of a share chart covers.
 pub(super) fn buckets_a_bar(time: &RequestsOverTime) -> usize {
     time.buckets.len().div_ceil(MOST_BARS).max(1)
 }
@@ -148,7 +149,7 @@ fn bar(n: usize, low: f64, high: f64) -> String {
 }
 
 /// Draws a dashed line along the middle of a bar, as wide as the bar. It looks like hatching at any
-/// width, so that the parts of a bar differ without colours too.
+/// width, so that the parts of a bar can be told apart without colours.
 fn hatch(n: usize, low: f64, high: f64) -> String {
     format!("M{}5 {low}V{high}", if n == 0 { String::new() } else { n.to_string() })
 }

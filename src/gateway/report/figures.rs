@@ -49,7 +49,7 @@ pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(n), if n == 1 { one } else { many })
 }
 
-/// Returns the width of a bucket, such as `15 minutes` or `1 day`.
+/// Returns the width of a bucket of time, such as `15 minutes` or `1 day`.
 pub(super) fn width(seconds: i64) -> String {
     let (n, one, many) = match seconds {
         s if s % 86_400 == 0 => (s / 86_400, "day", "days"),
@@ -59,7 +59,7 @@ pub(super) fn width(seconds: i64) -> String {
     count(n.unsigned_abs(), one, many)
 }
 
-/// Returns a duration in the largest unit that fits, rounded down.
+/// Returns a duration in its largest suitable unit, rounded down.
 pub(super) fn span(seconds: i64) -> String {
     let (n, one, many) = match seconds.max(0) {
         s if s >= 172_800 => (s / 86_400, "day", "days"),

@@ -1,4 +1,4 @@
-//! The report as one HTML page, by the rules of [`crate::page`].
+//! The roll-out report as one HTML page, by the rules of [`crate::page`].
 
 mod panels;
 mod tables;
@@ -13,7 +13,7 @@ use crate::page::{PageStyle, breakable, capital, text};
 use super::figures::{self, count, grouped, minute, percent, span};
 use super::summary::{OperationCounts, RolloutReport};
 
-/// The first bytes of every page. They tell a report from other files.
+/// The first bytes of every report page. They distinguish a report from other files.
 pub const MARK: &str = "<!doctype html>\n<!-- mcpid gateway report -->\n";
 
 static STYLE: LazyLock<PageStyle> = LazyLock::new(|| PageStyle::new(include_str!("report.css")));
@@ -23,13 +23,13 @@ pub fn content_security_policy() -> &'static str {
     STYLE.policy()
 }
 
-/// Writes an operation; the method is in a lighter colour if a name follows.
+/// Writes an operation as HTML; the method is in a lighter colour if a name follows.
 fn name(operation: &OperationCounts) -> String {
     let whole = figures::operation(operation.does.as_ref());
     let Some(does) = operation.does.as_ref().filter(|does| does.name.is_some()) else {
         return format!("<bdi class=\"name\">{}</bdi>", breakable(&whole));
     };
-    // A name can hold a colon; the method ends at the first colon.
+    // A name can contain a colon, so the method ends at the first colon.
     let method = LoggedOperation { name: None, ..does.clone() };
     let (method, name) = whole.split_at(figures::operation(Some(&method)).len() + 1);
     format!(

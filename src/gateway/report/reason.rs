@@ -6,12 +6,13 @@ use serde::{Serialize, Serializer};
 
 use crate::verify::Code;
 
-/// The code for which strict mode refuses a request, or would refuse it, as the log holds it.
+/// The reason for which strict mode refuses a request, or would refuse it, as a log line records
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalCode {
-    /// The request was judged and rejected.
+    /// The request was judged, and rejected with this code.
     Code(Code),
-    /// The request could not be judged.
+    /// The request could not be judged, because the nonce store did not answer.
     Unavailable,
     /// A reason that this version does not know.
     Other,

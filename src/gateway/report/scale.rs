@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 
-/// The most buckets of one series. A bucket is a quarter of an hour wide for a log of one day, an
+/// The maximum number of buckets. A bucket is a quarter of an hour wide for a log of one day, an
 /// hour for four days, and a day for a quarter of a year.
 pub const MOST_BUCKETS: usize = 96;
 
@@ -12,7 +12,7 @@ pub const MOST_BUCKETS: usize = 96;
 /// merged. Beyond a day, the width doubles.
 const BUCKET_WIDTHS: [i64; 8] = [60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400];
 
-/// The first and last second that RFC 3339 can represent. Only a broken clock is outside.
+/// The first and last second that RFC 3339 can represent. Only a wrong clock gives a time outside.
 const NAMEABLE: (i64, i64) = (-62_167_219_200, 253_402_300_799);
 
 /// The buckets of time in which requests are counted. All counts over time have the same buckets:
@@ -39,7 +39,7 @@ impl Scale {
     }
 
     /// Extends the buckets to `time`. Returns true if the buckets became wider, so that the caller
-    /// must coarsen every series.
+    /// must merge the buckets of every series.
     pub(super) fn cover(&mut self, time: Timestamp) -> bool {
         let at = self.bucket(time);
         let (mut low, mut high) = self.ends.unwrap_or((at, at));
@@ -76,7 +76,7 @@ pub struct Cell {
     pub from: i64,
     /// Requests that were verified.
     pub verified: u64,
-    /// Requests that got through unverified.
+    /// Requests that were forwarded although they were not verified (permissive mode).
     pub would_refuse: u64,
     /// Requests that were refused.
     pub refused: u64,
@@ -99,7 +99,7 @@ impl Cell {
     }
 }
 
-/// The buckets of one operation that are not empty, in order of time.
+/// The non-empty buckets of one operation, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Series(Vec<Cell>);
 

@@ -1,4 +1,4 @@
-//! The report made from a tally: sorted, with a headline and the next step.
+//! The roll-out report, made from a tally of log lines, with a headline and a proposed next step.
 
 use serde::Serialize;
 
@@ -29,42 +29,44 @@ pub struct RolloutReport {
     pub to: Option<String>,
     /// The number of log lines that were counted.
     pub lines: u64,
-    /// The number of lines that are not log lines.
+    /// The number of input lines that are not log lines.
     #[serde(rename = "passed_over")]
     pub other_lines: u64,
     /// All requests that were judged.
     pub all: RequestCounts,
     /// The judged requests by verification status.
     pub by_status: Vec<StatusCount>,
-    /// Requests that were refused before they were judged, in either mode, by status of the answer.
+    /// Requests that were refused before they were judged, in strict or permissive mode, by HTTP
+    /// status of the answer.
     #[serde(rename = "on_sight")]
     pub refused_unjudged: Vec<UnjudgedRefusals>,
-    /// Requests to open paths.
+    /// Requests to open paths, which need no signature.
     pub open: u64,
     /// Requests that the upstream or the gateway failed to answer.
     pub failed: u64,
     /// The operations. Those with the most requests that strict mode would refuse come first.
     pub operations: Vec<OperationCounts>,
-    /// The counts of all operations beyond the limit together.
+    /// The counts of all operations beyond the limit, added up.
     pub other_operations: Option<RequestCounts>,
-    /// The keys that sign. Those with the most requests come first.
+    /// The signing keys. Those with the most requests come first.
     pub keys: Vec<ReportedSigner>,
     /// Requests by keys beyond the limit.
     pub other_keys: u64,
-    /// The addresses of requests that were not verified. Those with the most requests come first.
+    /// The client addresses of requests that were not verified. Those with the most requests come
+    /// first.
     pub not_verified_by: Vec<ReportedAddress>,
     /// Unverified requests from addresses beyond the limit.
     pub other_addresses: u64,
     /// All requests over time.
     pub over_time: RequestsOverTime,
-    /// Patterns of operations whose requests were all verified. The operator can make these
+    /// Patterns of operations whose requests were all verified. The operator can pass these to
     /// `--strict` first.
     pub strict_next: Vec<String>,
-    /// The patterns that must stay permissive if all others become strict; `None` if one of these
-    /// operations has no pattern of its own.
+    /// Patterns of the operations that must stay permissive if all others become strict; `None` if
+    /// one of these operations cannot be described by a pattern.
     pub still_permissive: Option<Vec<String>>,
-    /// Patterns of operations whose requests all had a touch. The operator can make these `--touch`
-    /// without a refusal.
+    /// Patterns of operations whose requests were all confirmed by a touch. The operator can pass
+    /// these to `--touch` without causing refusals.
     pub touch_next: Vec<String>,
     #[serde(skip)]
     pub(super) ends: Option<(Timestamp, Timestamp)>,
@@ -76,16 +78,16 @@ pub struct RolloutReport {
 pub struct RequestCounts {
     /// All requests.
     pub requests: u64,
-    /// Requests that were verified and got through.
+    /// Requests that were verified and forwarded.
     pub verified: u64,
-    /// Verified requests that a person touched a security key for. A `--touch` rule would refuse all
-    /// other requests.
+    /// Verified requests that were confirmed by the touch of a security key. A `--touch` rule would
+    /// refuse all others.
     pub touched: u64,
-    /// Requests that got through, and that strict mode would refuse.
+    /// Requests that were forwarded, and that strict mode would refuse.
     pub would_refuse: u64,
     /// Requests that were refused.
     pub refused: u64,
-    /// The reasons, the most frequent first.
+    /// The reasons for the refusals, the most frequent first.
     pub reasons: Vec<ReasonCount>,
     /// The time of the first request.
     pub first: Option<String>,
@@ -97,13 +99,13 @@ pub struct RequestCounts {
     pub(super) last_unverified_at: Option<Timestamp>,
 }
 
-/// A reason and the number of requests with this reason.
+/// A reason for refusals, and the number of requests with this reason.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReasonCount {
-    /// The code, or `unavailable`, or `other`.
+    /// The refusal code, or `unavailable`, or `other`.
     pub code: RefusalCode,
-    /// Requests that got through in permissive mode.
+    /// Requests that were forwarded in permissive mode.
     pub would_refuse: u64,
     /// Requests that were refused for this reason.
     pub refused: u64,
@@ -111,7 +113,7 @@ pub struct ReasonCount {
     pub last: String,
 }
 
-/// Requests of one status.
+/// The requests with one verification status.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct StatusCount {
@@ -125,7 +127,7 @@ pub struct StatusCount {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct UnjudgedRefusals {
-    /// The status of the answer.
+    /// The HTTP status of the answer.
     pub answer: Option<u16>,
     /// The number of requests.
     pub requests: u64,
@@ -135,20 +137,20 @@ pub struct UnjudgedRefusals {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct OperationCounts {
-    /// The method; `None` if the body was not read or is ambiguous.
+    /// The JSON-RPC method; `None` if the body was not read or is ambiguous.
     pub method: Option<String>,
-    /// The tool, prompt, resource or task.
+    /// The name of the tool, prompt, resource or task.
     pub name: Option<String>,
     /// The number of requests.
     #[serde(flatten)]
     pub count: RequestCounts,
-    /// The requests over time; only buckets that are not empty.
+    /// The requests over time; only non-empty buckets.
     pub over_time: Vec<Cell>,
     #[serde(skip)]
     pub(super) does: Option<LoggedOperation>,
 }
 
-/// A key that signs.
+/// A signing key.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedSigner {
@@ -158,9 +160,9 @@ pub struct ReportedSigner {
     pub name: Option<String>,
     /// Requests that the key signed.
     pub requests: u64,
-    /// Requests with a touch of a security key.
+    /// Requests that were confirmed by the touch of a security key.
     pub touched: u64,
-    /// The security keys that touched for this key, by name or else by id: at most eight.
+    /// The security keys that confirmed requests of this key, by name or else by id: at most eight.
     pub touch_keys: Vec<String>,
     /// The time of the first request.
     pub first: String,
@@ -172,9 +174,9 @@ pub struct ReportedSigner {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RequestsOverTime {
-    /// The width of a bucket in seconds, also for every operation.
+    /// The width of a bucket in seconds. It is the same for every operation.
     pub seconds: i64,
-    /// All buckets, also empty ones.
+    /// All buckets, including empty ones.
     pub buckets: Vec<Cell>,
 }
 
@@ -262,7 +264,7 @@ impl RolloutReport {
 
     /// Returns the report as one line of JSON.
     pub fn to_json(&self) -> String {
-        // Strings and numbers can always be written as JSON.
+        // This cannot fail: the values are strings and numbers.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -342,8 +344,8 @@ impl OperationCounts {
         Some(pattern::Operation { method: method.as_str(), name })
     }
 
-    /// Returns the pattern that matches this operation only. Returns `None` for a name that is no
-    /// literal in a pattern, has invisible characters, or was cut.
+    /// Returns the pattern that matches this operation only. Returns `None` for a name that cannot
+    /// be written literally in a pattern, has invisible characters, or was cut.
     pub(super) fn pattern(&self) -> Option<Pattern> {
         let operation = self.operation()?;
         let text = operation.to_string();
@@ -355,7 +357,7 @@ impl OperationCounts {
         {
             return None;
         }
-        // A pattern that begins with `=` can name a method that MCP does not define.
+        // Only a pattern that begins with `=` can name a method that MCP does not define.
         let pattern = Pattern::parse(&text).or_else(|_| Pattern::parse(&format!("={text}")));
         pattern.ok().filter(|pattern| pattern.grants(operation))
     }
@@ -378,8 +380,8 @@ fn strict_next(operations: &[OperationCounts], all: &RequestCounts) -> Vec<Strin
     clean.filter_map(OperationCounts::pattern).filter(harmless).map(|p| p.to_string()).collect()
 }
 
-/// Returns patterns for the operations that strict mode would refuse, if each of them has a pattern
-/// that matches no other operation.
+/// Returns patterns for the operations that strict mode would refuse, if each of them can be
+/// described by a pattern that matches no other operation.
 fn still_permissive(
     operations: &[OperationCounts],
     other: Option<&RequestCounts>,

@@ -1,4 +1,4 @@
-//! The report as a table for a terminal.
+//! The roll-out report as a table for a terminal.
 
 use std::fmt::Write as _;
 
@@ -7,15 +7,15 @@ use crate::message::shown::{capped, printed};
 use super::figures::{self, count, grouped, percent};
 use super::summary::{ReasonCount, RequestCounts, RolloutReport};
 
-/// The most characters of a name in a table.
+/// The maximum number of characters of a name in a table.
 const MAX_NAME_WIDTH: usize = 60;
 
-/// The most rows of a table. The JSON report and the page have more.
+/// The maximum number of rows of a table. The JSON report and the HTML page have more.
 pub(super) const MOST_ROWS: usize = 50;
 
 impl RolloutReport {
-    /// Returns the report as plain text, with a line feed after each line. Every character of a
-    /// name is visible.
+    /// Returns the report as plain text, with a line feed after each line. Invisible characters in
+    /// names are made visible.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let _ = match self.because() {

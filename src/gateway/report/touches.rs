@@ -1,5 +1,5 @@
-//! What the report says about touches of security keys: who touches, and what a touch rule would
-//! refuse.
+//! What the report says about touches of security keys: whose keys confirm requests, and what a
+//! touch rule would refuse.
 
 use crate::mcp::pattern::Pattern;
 use crate::message::shown::printed;
@@ -11,8 +11,9 @@ use super::summary::{OperationCounts, RequestCounts, RolloutReport};
 use super::text::{MOST_ROWS, cut};
 
 impl RolloutReport {
-    /// Returns what a touch rule for every request would refuse, in one sentence without its period.
-    /// Returns `None` if no request was touched, and none was refused for want of a touch.
+    /// Returns what a touch rule for every request would refuse, in one sentence without its
+    /// period. Returns `None` if no request was confirmed by a touch, and none was refused because
+    /// a touch was missing.
     pub fn touch_line(&self) -> Option<String> {
         let RequestCounts { requests, verified, touched, reasons, .. } = &self.all;
         let wanted = RefusalCode::Code(Code::TouchRequired);
@@ -28,7 +29,7 @@ impl RolloutReport {
         })
     }
 
-    /// Returns who touches, and what: first the keys, then the operations.
+    /// Returns table rows about touches: first the keys that confirm requests, then the operations.
     pub(super) fn touch_rows(&self) -> Vec<Vec<String>> {
         let head = ["TOUCHED", "WITH TOUCH", "WITHOUT", "SECURITY KEYS"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -48,8 +49,8 @@ impl RolloutReport {
     }
 }
 
-/// Returns the operations whose requests all had a touch, so that a touch rule for them refuses no
-/// request.
+/// Returns the operations whose requests were all confirmed by a touch, so that a touch rule for
+/// them refuses no request.
 pub(super) fn touch_next(operations: &[OperationCounts]) -> Vec<String> {
     let touched = |o: &&OperationCounts| o.count.touched > 0 && o.count.touched == o.count.requests;
     let others = |pattern: &Pattern| {

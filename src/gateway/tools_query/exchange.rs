@@ -1,4 +1,5 @@
-//! Sends one question of the gateway itself to the upstream, and reads the answer within limits.
+//! Sends one request of the gateway's query for tools to the upstream, and reads the answer within
+//! limits on size and time.
 
 use std::io;
 use std::pin::Pin;
@@ -27,43 +28,43 @@ use super::super::proxy::UpstreamProxy;
 use super::ToolsQueryError;
 
 const SESSION_ID: &str = "mcp-session-id";
-/// The most bytes of one answer.
+/// The maximum size of one answer, in bytes.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
-/// The longest session id, in bytes.
+/// The maximum length of a session id, in bytes.
 const LONGEST_SESSION: usize = 4096;
-/// The most sessions that are closed after one question.
+/// The maximum number of sessions that are closed after one query.
 const MOST_SESSIONS: usize = 16;
 
-/// Sends the questions of the gateway to the upstream.
+/// Sends the requests of the gateway's query for tools to the upstream.
 pub(super) struct ToolsExchange {
     proxy: UpstreamProxy,
-    /// The host by which clients know the gateway.
+    /// The host name under which clients know the gateway.
     public: HeaderValue,
     clock: Arc<dyn Clock>,
     pub(super) signer: Option<Arc<Signer>>,
     asked: AtomicU64,
 }
 
-/// The answer to a question.
+/// The answer to one request of the query.
 pub(super) struct ToolsAnswer {
     /// The JSON-RPC response, which has a result.
     pub(super) text: String,
-    /// The session that the answer names.
+    /// The session id in the answer.
     pub(super) session: Option<HeaderValue>,
 }
 
-/// The sessions that the answers to one question have named. Some servers open a session for each
-/// request that names none, even if they refuse the request.
+/// The sessions that the upstream opened during one query. Some servers open a session for each
+/// request without a session id, even if they refuse the request.
 #[derive(Default)]
 pub(super) struct OpenedSessions {
-    /// The ids, each once.
+    /// The session ids, each once.
     pub(super) ids: Vec<HeaderValue>,
     /// The revision that the upstream chose, if it did.
     pub(super) version: Option<HeaderValue>,
 }
 
 impl OpenedSessions {
-    /// Notes each session that an answer names.
+    /// Adds each session id in an answer.
     fn note(&mut self, headers: &HeaderMap) {
         for id in headers.get_all(SESSION_ID).iter().filter(|id| is_session(id)) {
             if self.ids.len() < MOST_SESSIONS && !self.ids.contains(id) {
@@ -88,7 +89,7 @@ struct AnswerError {
 }
 
 impl ToolsAnswer {
-    /// Returns a member of the result.
+    /// Returns a member of the JSON-RPC result.
     pub(super) fn member(&self, name: &str) -> Option<Value> {
         let envelope: AnswerEnvelope<'_> = serde_json::from_str(&self.text).ok()?;
         envelope.result?.get_mut(name).map(Value::take)
@@ -160,8 +161,8 @@ impl ToolsExchange {
             .ok_or(ToolsQueryError::Answer("its URL cannot be used"))?;
         match &self.signer {
             Some(signer) => self.sign(signer, &method, &mut fields, &body).await?,
-            // The upstream reads the verdict in these fields. The gateway's own question has no
-            // signature, so it is marked as unsigned.
+            // The upstream reads the result of the verification in these fields. The gateway's
+            // query has no signature, so it is marked as unsigned.
             None => {
                 fields.insert("mcpid-status", HeaderValue::from_static("unsigned"));
                 fields.insert("mcpid-reason", HeaderValue::from_static("signature_missing"));
@@ -181,8 +182,8 @@ impl ToolsExchange {
         }
     }
 
-    /// Signs the request as the upstream gets it. The key may be in an agent, which may ask a
-    /// person first.
+    /// Signs the request as the upstream gets it. This may wait for a person, if the key is in an
+    /// ssh-agent that asks for consent.
     async fn sign(
         &self,
         signer: &Arc<Signer>,
@@ -217,7 +218,7 @@ impl ToolsExchange {
     }
 }
 
-/// Returns the session that an answer names.
+/// Returns the session id in an answer.
 fn session_of(headers: &HeaderMap) -> Result<Option<HeaderValue>, ToolsQueryError> {
     let mut ids = headers.get_all(SESSION_ID).iter();
     match (ids.next(), ids.next()) {
@@ -232,7 +233,7 @@ fn is_session(id: &HeaderValue) -> bool {
     (1..=LONGEST_SESSION).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// Reads the response to the question `id`, from JSON or from the events of a stream.
+/// Reads the response to the request `id`, from JSON or from the events of a stream.
 async fn answer_to(id: u64, response: Response<Incoming>) -> Result<String, ToolsQueryError> {
     let answer = ToolsQueryError::Answer;
     let headers = response.headers();
@@ -258,7 +259,7 @@ async fn answer_to(id: u64, response: Response<Incoming>) -> Result<String, Tool
     loop {
         let next = std::future::poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await;
         let event = next.ok_or_else(broken)?.map_err(|_| broken())?;
-        // Events without data hold no message.
+        // Events without data contain no message.
         let Some(data) = event.data else { continue };
         match is_answer_to(id, &data) {
             Ok(true) => return Ok(data),
@@ -273,10 +274,10 @@ fn stream_error(error: BoxError) -> io::Error {
     io::Error::other(error)
 }
 
-/// Returns true if `text` is the successful response to the question `id`.
+/// Returns true if `text` is the successful response to the request `id`.
 ///
 /// # Errors
-/// [`ToolsQueryError::Error`] if it is an error response to that question, or to none.
+/// [`ToolsQueryError::Error`] if it is an error response to that request, or one without an id.
 /// [`ToolsQueryError::Answer`] if it is no JSON-RPC message.
 fn is_answer_to(id: u64, text: &str) -> Result<bool, ToolsQueryError> {
     let unreadable = |_| ToolsQueryError::Answer("it is no JSON-RPC response");

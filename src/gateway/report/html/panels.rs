@@ -1,4 +1,4 @@
-//! The charts of the page, and the advice between them.
+//! The charts of the report page, and the advice between them.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use super::name;
 use super::tables::short;
 use crate::page::{capital, text};
 
-/// The most charts for single operations. The table holds all operations.
+/// The maximum number of charts for single operations. The table has all operations.
 const MOST_CHARTS: usize = 48;
 
-/// The most command-line flags that are proposed at once.
+/// The maximum number of command-line flags that are proposed at once.
 const MOST_FLAGS: usize = 12;
 
 impl RolloutReport {
@@ -149,7 +149,7 @@ fn text_lines(lines: &[String]) -> String {
     lines.iter().map(|line| text(line)).collect::<Vec<_>>().join(" \\\n")
 }
 
-/// Writes text, with the parts between backticks as code.
+/// Writes text as HTML, with the parts between backticks as code.
 fn coded(words: &str) -> String {
     let part = |(n, part)| match n % 2 {
         0 => text(part).into_owned(),

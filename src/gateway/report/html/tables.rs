@@ -1,4 +1,4 @@
-//! The tables of the page: operations, keys, and clients without a key.
+//! The tables of the report page: operations, keys, and clients without a key.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use crate::message::shown::printed;
 use super::name;
 use crate::page::{capital, text};
 
-/// The most addresses in the table; the JSON report has more.
+/// The maximum number of addresses in the table; the JSON report has more.
 const MOST_ADDRESSES: usize = 50;
 
-/// The most codes in a row; the section on codes has all of them.
+/// The maximum number of refusal codes in a table row; the section on codes has all of them.
 const MOST_CODES: usize = 3;
 
 impl RolloutReport {
@@ -74,7 +74,8 @@ impl RolloutReport {
         page.push_str("</section>\n");
     }
 
-    /// Writes who touches a security key, if any request was touched or refused for want of a touch.
+    /// Writes whose touches confirm requests, if any request was confirmed by a touch, or was
+    /// refused because a touch was missing.
     pub(super) fn touches(&self, page: &mut String) {
         let Some(line) = self.touch_line() else { return };
         let _ = write!(
