@@ -1,5 +1,5 @@
-//! Listing the nonces of a store and removing ended ones, for operators. A verifier does not use
-//! this.
+//! Lets an operator list the nonces of a store and remove those that are no longer needed. A
+//! verifier does not use this module.
 
 use std::any::Any;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::fmt;
 use super::{BoxFuture, Retention, StoreError};
 use crate::clock::Timestamp;
 
-/// What an operator can do with a store that outlives its process: read its state, list it, prune
-/// it.
+/// What an operator can do with a store that outlives its process: read its state, list its nonces,
+/// and remove those that have ended.
 ///
 /// ```no_run
 /// use mcpid::block_on;
@@ -28,8 +28,8 @@ use crate::clock::Timestamp;
 /// }
 /// ```
 pub trait StoreAdmin: Send + Sync {
-    /// Returns the floor and the retention of the store at `now`. The store may have forgotten
-    /// nonces of requests that were created at or before the floor.
+    /// Returns the floor and the retention of the store at `now`. The floor is the moment up to
+    /// which the store may have forgotten nonces.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -39,7 +39,7 @@ pub trait StoreAdmin: Send + Sync {
     /// nothing, and delays no claim for longer than reading one page takes.
     ///
     /// A nonce that the store keeps from the first page to the last one is listed at least once.
-    /// Ended nonces are listed while the store still holds them.
+    /// Nonces whose retention has ended are listed until they are removed.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached, or if `from` is a cursor of another store.
@@ -50,21 +50,23 @@ pub trait StoreAdmin: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'_, Result<NoncePage, StoreError>>;
 
-    /// Removes nonces that have ended at `now`, in small steps, and returns how many were removed.
-    /// Returns `None` if the server of the store (Redis) removes ended nonces itself.
+    /// Removes nonces whose retention has ended at `now`, in small steps, and returns how many were
+    /// removed. Returns `None` if the server of the store (Redis) removes them itself.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached; some nonces may be removed by then.
     fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>>;
 }
 
-/// The floor and the retention of a store.
+/// The state of a store: its floor and its retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreState {
-    /// The store may have lost nonces of requests that were created at or before this moment.
+    /// The floor: the store may have lost nonces of requests that were created at or before this
+    /// moment.
     pub floor: Timestamp,
-    /// The longest retention that any user of the store asked for, or `None` if no user has.
+    /// The longest time for which any user of the store asked to keep nonces, or `None` if no user
+    /// has.
     pub retention: Option<Retention>,
 }
 
@@ -81,9 +83,9 @@ impl StoreState {
 pub struct KeptNonce {
     /// SHA-256 of key id, a zero byte and nonce.
     pub id: [u8; 32],
-    /// When the nonce was claimed, if the store knows.
+    /// The time at which the nonce was first claimed, if the store knows it.
     pub first: Option<Timestamp>,
-    /// The end of the nonce's retention (exclusive).
+    /// The time from which the store may forget the nonce.
     pub until: Timestamp,
 }
 
@@ -98,7 +100,7 @@ impl KeptNonce {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoncePage {
-    /// The nonces, in no particular order. May be empty although there is a next page.
+    /// The nonces, in no particular order. The list may be empty although there is a next page.
     pub kept: Vec<KeptNonce>,
     /// The start of the next page; `None` after the last page.
     pub next: Option<ListCursor>,
@@ -111,7 +113,7 @@ impl NoncePage {
     }
 }
 
-/// The place at which the next page begins. Only the store that made a cursor can use it.
+/// The position at which the next page begins. Only the store that made a cursor can use it.
 pub struct ListCursor(Box<dyn Any + Send>);
 
 impl ListCursor {

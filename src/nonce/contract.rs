@@ -1,9 +1,9 @@
 //! The contract of nonce stores, as tests: for the stores of this crate and for stores of other
 //! crates. Requires the feature `store-contract`.
 //!
-//! For its tests, a store needs an implementation of [`StorePlace`]: a place with one empty store,
-//! made at [`START`], for requests that are accepted up to 30 seconds after and 5 seconds before
-//! their creation ([`retention`]):
+//! For its tests, a store needs an implementation of [`StorePlace`]: the environment of one empty
+//! store that was created at [`START`]. Its users accept requests from 5 seconds before to 30
+//! seconds after their creation ([`retention`]):
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,7 +53,7 @@ pub use clocks::{
     a_longer_window_raises_the_floor, times_beyond_the_range_are_errors,
 };
 
-/// Runs all tests of the contract, each with a new place from `make`. The test
+/// Runs all tests of the contract, each with a new, empty store from `make`. The test
 /// [`a_longer_window_is_refused_unless_allowed`] is not among them, because it is only for stores
 /// that several processes share.
 ///
@@ -64,9 +64,9 @@ pub fn check<P: StorePlace>(make: impl Fn() -> P) {
 }
 
 /// Makes a `#[test]` of each test of the [contract](crate::nonce::contract), or only of the tests
-/// that are listed after the place. `own_clock:` in front of the list adds all tests that a store
-/// with a clock of its own passes too. The expression for the place is evaluated again for each
-/// test.
+/// that are listed after the expression for the [`StorePlace`](crate::nonce::contract::StorePlace).
+/// `own_clock:` before the list adds all tests that also suit a store with its own clock. The
+/// expression is evaluated anew for each test.
 #[macro_export]
 macro_rules! test_nonce_store {
     (@run $place:expr, $($part:ident)*) => { $(
@@ -112,19 +112,20 @@ macro_rules! test_nonce_store {
     };
 }
 
-/// The time at which the store of a place is made: 2026-11-23T00:00:00Z, in Unix seconds.
+/// The time at which the store in a test is created: 2026-11-23T00:00:00Z, in Unix seconds.
 pub const START: i64 = 1_795_392_000;
 const WINDOW: i64 = 30;
 const AHEAD: i64 = 5;
 const MARGIN: i64 = 30;
 const LENGTH: i64 = WINDOW + AHEAD + MARGIN;
 
-/// A place that holds one empty store, made at [`START`] for [`retention`].
+/// The environment of one empty store that was created at [`START`] for the retention
+/// [`retention`].
 pub trait StorePlace: Sync {
-    /// Opens one more handle on the store.
+    /// Opens a further handle on the same store.
     fn open(&self) -> Arc<dyn NonceStore>;
 
-    /// Opens one more handle that is allowed to raise the retention for all users of the store.
+    /// Opens a further handle that is allowed to raise the retention for all users of the store.
     fn open_to_raise(&self) -> Arc<dyn NonceStore> {
         self.open()
     }
@@ -139,8 +140,8 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix(START + seconds)
 }
 
-/// Returns the retention for requests that are accepted up to 30 seconds after and 5 seconds before
-/// their creation.
+/// Returns the retention of the tests: requests are accepted from 5 seconds before to 30 seconds
+/// after their creation.
 pub fn retention() -> Retention {
     Retention::new(30, 5)
 }
@@ -150,8 +151,7 @@ pub fn key(seed: u8) -> KeyId {
     *SecretKey::from_seed(&[seed; 32]).public().id()
 }
 
-/// Claims the nonce of a request that was created `now` seconds after [`START`]. The time of the
-/// claim is the same.
+/// Claims the nonce of a request that was created `now` seconds after [`START`], at that same time.
 ///
 /// # Errors
 /// As [`NonceStore::claim`].
@@ -177,13 +177,13 @@ pub fn is_fresh(claim: Claim) -> bool {
     matches!(claim, Claim::Fresh { .. })
 }
 
-/// Returns true if a verifier accepts a request that was created at `created` after this answer:
-/// the nonce was fresh, and the request is newer than the floor.
+/// Returns true if a verifier accepts a request that was created at `created` if the store gave
+/// this answer: the nonce must be fresh, and the request newer than the floor of the store.
 pub fn accepts(answer: &Result<Claim, StoreError>, created: i64) -> bool {
     matches!(answer, Ok(Claim::Fresh { floor }) if at(created) > *floor)
 }
 
-/// A nonce is fresh at its first claim only. A nonce that differs in one character is another
+/// Test: only the first claim of a nonce is fresh. A nonce that differs in one character is another
 /// nonce.
 pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
     let store = place.open();
@@ -199,7 +199,7 @@ pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
     assert!(!is_fresh(claim(&*store, 70, &key(1), "n")));
 }
 
-/// One nonce used with two keys counts as two nonces.
+/// Test: the same nonce used with two keys counts as two nonces.
 pub fn one_nonce_of_two_keys_counts_twice(place: &dyn StorePlace) {
     let store = place.open();
     for seed in 1..=20 {
@@ -210,7 +210,7 @@ pub fn one_nonce_of_two_keys_counts_twice(place: &dyn StorePlace) {
     }
 }
 
-/// `peek` returns the earlier claim, and changes nothing.
+/// Test: `peek` returns the earlier claim, and changes nothing.
 pub fn a_look_up_changes_nothing(place: &dyn StorePlace) {
     let store = place.open();
     for _ in 0..3 {
@@ -226,18 +226,20 @@ pub fn a_look_up_changes_nothing(place: &dyn StorePlace) {
     assert_eq!(wait(store.peek(at(11), &key(1), "m")).unwrap(), None);
 }
 
-/// A claim whose `until` is not after `now` is expired, and the store writes nothing.
+/// Test: a claim whose `until` is not after `now` is answered with `Expired`, and the store writes
+/// nothing.
 pub fn a_claim_that_ends_now_is_expired(place: &dyn StorePlace) {
     let store = place.open();
     for (now, until) in [(10, 10), (11, 10), (10_000, 10)] {
         let answer = wait(store.claim(at(now), &key(1), "n", at(until))).unwrap();
         assert_eq!(answer, Claim::Expired);
     }
-    // The look-ups and expired claims above have written nothing: this claim is the first one.
+    // The look-ups and expired claims above wrote nothing, so this claim is the first one.
     assert!(is_fresh(wait(store.claim(at(10), &key(1), "n", at(11))).unwrap()));
 }
 
-/// The floor of a new store lies `ahead` seconds after its start.
+/// Test: the floor of a new store lies `ahead` seconds after its creation, so that requests whose
+/// nonces an earlier store may have had are refused.
 pub fn a_new_store_refuses_earlier_requests(place: &dyn StorePlace) {
     let store = place.open();
     match claim(&*store, 10, &key(1), "n") {

@@ -1,10 +1,11 @@
-//! A limit on the live nonces of each key, for stores that processes share.
+//! A limit on the live nonces (those that are still kept) of each key, for stores that several
+//! processes share.
 //!
 //! A store in a file or on a server cannot count the nonces of a key in one step with a claim. So
 //! each process counts and limits the nonces that it claimed itself.
 //!
-//! One lock serves all keys. A request takes it twice, for about 0.1 µs together, beside the 30 µs
-//! or more of its verification: the lock does not limit a server below a hundred cores.
+//! One lock serves all keys. A request holds it twice, together for about 0.1 µs, while its
+//! verification takes 30 µs or more. So the lock would limit only a server with hundreds of cores.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,7 @@ use crate::key::KeyId;
 pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
 
 /// The time from which [`KeyLimit`] counts seconds: 2026-01-01, in seconds since 1970. The 32-bit
-/// counters reach 68 years from there; a later time counts as the last one.
+/// counters reach 68 years from there; a later time counts as the largest value.
 const BASE_TIME: i64 = 1_767_225_600;
 
 /// A limit on the live nonces that this process claimed for one key.
@@ -32,18 +33,18 @@ impl KeyLimit {
     }
 
     fn quotas(&self) -> MutexGuard<'_, KeyQuotas> {
-        // The counts are consistent at any time, so they can be used after a panic of another
-        // thread that held the lock.
+        // The counts are consistent at any time, so they can be used even if another thread
+        // panicked while it held the lock.
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns true if `key` has as many live nonces as permitted.
+    /// Returns true if `key` has as many live nonces as the limit permits.
     pub(super) fn is_reached(&self, now: Timestamp, key: &KeyId) -> bool {
         let now = second(now);
         self.quotas().get_mut(key).is_some_and(|quota| quota.live(now) >= self.most)
     }
 
-    /// Counts a nonce if its claim is fresh.
+    /// Counts a nonce for its key if the store answered that the claim is fresh.
     pub(super) fn count(
         &self,
         (now, until): (Timestamp, Timestamp),

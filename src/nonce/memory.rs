@@ -1,17 +1,17 @@
 //! A store that keeps nonces in memory: for one process, and lost when it ends.
 //!
 //! There are 64 shards, each behind its own lock. A shard is a hash table whose buckets have the
-//! size of a processor cache line. Each claim also sweeps: it removes ended nonces from a few
-//! buckets, so that no claim waits for a long clean-up. A nonce that is still needed is never
-//! removed: a full store answers with an error instead. A nonce takes 21 to 43 bytes, depending on
-//! how full the tables are.
+//! size of a processor cache line. Each claim also *sweeps*: it removes nonces that are no longer
+//! needed from a few buckets, so that no claim waits for a long clean-up. A nonce that is still
+//! needed is never removed: a full store answers with an error instead. A nonce takes 21 to 43
+//! bytes, depending on how full the tables are.
 //!
 //! **Why exactly one claim wins.** Two claims of one nonce under one key have the same id, and the
 //! id selects the shard. A claim looks up the id and inserts it under the lock of that shard, so
 //! that the second claim finds the entry of the first. Only sweeping removes entries. It runs under
-//! the same lock, and removes only entries that have ended at the time of the sweeping claim. A
-//! claim for the same request at that time would be refused anyway, as expired or as below the
-//! floor. The limits hold among threads too. Before an insertion, one atomic operation counts the
+//! the same lock, and removes only entries that have ended at the time of the claim. A replay of
+//! such a request would be refused anyway: it is too old, or was created before the floor of the
+//! store. The limits hold among threads too. Before an insertion, one atomic operation counts the
 //! total, and the nonces of the key are counted under the lock of its quota. So two claims cannot
 //! share the last free slot. Locks are always taken in the order shard, then quota.
 
@@ -41,24 +41,26 @@ pub struct Memory {
     base: Timestamp,
     max: usize,
     quota: usize,
-    /// The number of nonces in all shards, including ended ones that were not swept yet.
+    /// The number of nonces in all shards, including those that have ended and were not removed
+    /// yet.
     count: AtomicUsize,
     retention: Mutex<Retention>,
-    /// `length` and `keep` of the retention, in seconds, as atomics: a claim reads them without a
-    /// lock.
+    /// The values `length` and `keep` of the store's [`Retention`], in seconds, as atomics: a claim
+    /// reads them without a lock.
     length: AtomicI64,
     keep: AtomicI64,
-    /// The floor that the start and raised retentions have set. The floor that the store returns
-    /// can be higher because of swept nonces; see [`Memory::floor_now`].
+    /// The floor that the creation of the store and raised retentions have set. The floor that the
+    /// store returns can be higher because nonces were removed; see [`Memory::floor_now`].
     floor: AtomicI64,
-    /// The latest time of any claim, and so of any sweep. This value never decreases.
+    /// The latest time of any claim, and so the latest time at which nonces can have been removed.
+    /// It never decreases.
     horizon: AtomicI64,
 }
 
 impl Memory {
-    /// Creates an empty store at the time `start`, for up to a million live nonces. Its floor is
-    /// `start + ahead`: an earlier process may have accepted requests that were created up to that
-    /// time, and the nonces of that process are lost.
+    /// Creates an empty store at the time `start`, for up to a million live nonces. Its floor, up
+    /// to which nonces may be lost, is `start + ahead`: an earlier process may have accepted
+    /// requests that were created up to that time, and the nonces of that process are lost.
     ///
     /// `random` makes the salt of the nonce ids, and must be a cryptographic generator.
     ///
@@ -88,13 +90,15 @@ impl Memory {
         Ok(store.bounded(DEFAULT_MAX))
     }
 
-    /// Limits the store to `max` nonces, and each key to an eighth of `max`, but to one at least.
+    /// Limits the store to `max` nonces, and each key to an eighth of `max`, but at least one
+    /// nonce.
     pub fn bounded(self, max: usize) -> Self {
         Memory { max, quota: (max / 8).max(1), ..self }
     }
 
-    /// Removes the floor that the start has set. Only for a process that made all trusted keys
-    /// itself after its start: no nonce of these keys can have been used before.
+    /// Removes the floor that the start of the store has set, so that requests created before are
+    /// accepted. Only for a process that made all trusted keys itself after its start: no nonce of
+    /// these keys can have been used before.
     pub fn without_floor(self) -> Self {
         Memory { floor: AtomicI64::new(i64::MIN), ..self }
     }
@@ -115,7 +119,7 @@ impl Memory {
             .chain_update(nonce)
             .finalize();
         let word = |i: usize| u32::from_le_bytes([hash[i], hash[i + 1], hash[i + 2], hash[i + 3]]);
-        // The hash tables use the first eight bytes, so another byte chooses the shard.
+        // The hash tables use the first eight bytes, so the shard is chosen by another byte.
         let shard = &self.shards[usize::from(hash[12]) % SHARD_COUNT];
         (shard, NonceHash([word(0), word(4)]))
     }
@@ -136,10 +140,11 @@ impl Memory {
         self.base.plus(i64::from(seconds))
     }
 
-    /// Returns the floor. A swept nonce was kept until the horizon at the latest, and for a full
-    /// length after its request was created; so that request was created at least one length before
-    /// the horizon. While the clock only moves forward, such a request is too old for every window.
-    /// After the clock has stepped back, this floor keeps the request from being accepted again.
+    /// Returns the floor, up to which nonces may be lost. A removed nonce was kept until the latest
+    /// claim (the horizon) at most, and for a full retention `length` after its request was
+    /// created. So its request was created at least one `length` before the horizon. While the
+    /// clock only moves forward, such a request is too old for every window. If the clock is set
+    /// back, this floor prevents the request from being accepted again.
     fn floor_now(&self) -> Timestamp {
         let horizon = Timestamp::from_unix(self.horizon.load(Ordering::SeqCst));
         let forgotten = horizon.plus(self.length.load(Ordering::SeqCst).saturating_neg());
@@ -159,9 +164,9 @@ impl Memory {
         if kept.saturating_sub(second) > table::MAX_KEPT_SECONDS {
             return Err(too_long());
         }
-        // The horizon moves before this claim sweeps. So another claim that misses a swept nonce
-        // also sees the higher floor. The horizon changes only once a second; the comparison saves
-        // the write at all other times.
+        // The horizon (the time of the latest claim) is raised before this claim removes any nonce.
+        // So another claim that does not find a removed nonce also sees the higher floor. The
+        // horizon changes only once a second; this comparison saves the write at all other times.
         if self.horizon.load(Ordering::SeqCst) < now.unix() {
             self.horizon.fetch_max(now.unix(), Ordering::SeqCst);
         }
@@ -181,8 +186,9 @@ impl Memory {
         }
     }
 
-    /// Looks up and inserts an entry under one lock. The total and the quota are counted before the
-    /// insertion, each in one atomic step, so that two claims cannot share the last free slot.
+    /// Looks up and inserts an entry under one lock. The total and the quota of the key are counted
+    /// before the insertion, each in one atomic step, so that two claims cannot share the last free
+    /// slot.
     fn insert(
         &self,
         shard: &Mutex<Shard>,
@@ -213,7 +219,8 @@ impl Memory {
         Ok(Inserted::Done)
     }
 
-    /// Makes room in a full store: sweeps the shards until one of them has removed ended nonces.
+    /// Makes room in a full store: removes ended nonces from one shard after another, until some
+    /// were removed.
     fn make_room(&self, now: i32) -> Result<(), StoreError> {
         for shard in &self.shards {
             let removed = lock(shard)?.make_room(now);
@@ -252,12 +259,12 @@ impl Memory {
         let united = longest.united(retention);
         if united != *longest {
             *longest = united;
-            // The clock may have stepped back since the latest claims, so the horizon is the lower
-            // bound of the time.
+            // The clock may have been set back since the latest claims, so the time is at least
+            // that of the latest claim (the horizon).
             let latest = now.max(Timestamp::from_unix(self.horizon.load(Ordering::SeqCst)));
-            // The floor is raised before the length. Then a request whose nonce is kept for the old
-            // length only lies below the new floor. The floor from sweeping, horizon minus length,
-            // would otherwise sink when the length grows.
+            // The floor is raised before the retention length. Then the new floor excludes every
+            // request whose nonce was kept only for the old length. Otherwise the floor, which is
+            // at least horizon minus length, would fall when the length grows.
             self.floor.fetch_max(united.floor_when_raised(latest).unix(), Ordering::SeqCst);
             self.length.store(united.length(), Ordering::SeqCst);
             self.keep.store(united.keep(), Ordering::SeqCst);

@@ -4,10 +4,10 @@
 //! store that cannot be sure returns an error, and the verifier then refuses the request. Nothing
 //! in this module knows about HTTP.
 //!
-//! Every store can lose nonces: by a restart, by a fail-over, or because the clock stepped forward
-//! (ended nonces are removed) and then back (their requests would be accepted once more). So every
-//! store has a *floor*, a moment in time: of requests that were created at or before the floor, the
-//! store may have lost nonces. The store returns its floor with every fresh claim, and a server
+//! Every store can lose nonces: by a restart, by a fail-over, or because its clock was set forward
+//! (so that it removed nonces) and then back (so that their requests would be accepted once more).
+//! So every store has a *floor*, a moment in time: the store may have lost nonces of requests that
+//! were created at or before it. The store returns its floor with every fresh claim, and a server
 //! refuses requests that were created at or before it.
 //!
 //! A store in another crate implements [`NonceStore`], and also [`StoreAdmin`] if operators should
@@ -78,10 +78,10 @@ pub trait NonceStore: Send + Sync {
     ///
     /// The store keeps nonces for the longest retention that any user ever asked for. If that
     /// retention grows, the store may already have removed nonces that the new window still needs.
-    /// So the floor rises to `now + ahead + margin`, which is later than every request that was
-    /// accepted under the old retention, and until then every user of the store refuses all
-    /// requests. So a shared store raises its retention only if its options allow it; otherwise one
-    /// user with a long window could block all others.
+    /// So the floor rises to `now + ahead + margin`, which is later than the creation of every
+    /// request that was accepted under the old retention, and until then every user of the store
+    /// refuses all requests. So a shared store raises its retention only if its options allow it;
+    /// otherwise one user with a long window could block all others.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached, or if it would have to raise its retention
@@ -93,7 +93,7 @@ pub trait NonceStore: Send + Sync {
         retention: Retention,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Uses up `nonce` of `key`, in one atomic step: of all callers that claim it, in all processes
+    /// Claims `nonce` of `key`, in one atomic step: of all callers that claim it, in all processes
     /// that share the store, exactly one gets [`Claim::Fresh`]. The store keeps the nonce until
     /// `until`, or for its retention if that ends later. A claim whose `until` is not after `now`
     /// is [`Claim::Expired`], in every store.
@@ -117,7 +117,7 @@ pub trait NonceStore: Send + Sync {
         self.claim_live(now, key, nonce, until)
     }
 
-    /// The part of [`claim`](NonceStore::claim) that each store implements. Its `until` is always
+    /// The part of [`claim`](NonceStore::claim) that each store implements, for an `until` that is
     /// after `now`. Callers use `claim`.
     ///
     /// # Errors
@@ -130,9 +130,9 @@ pub trait NonceStore: Send + Sync {
         until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
-    /// Looks up whether `nonce` of `key` is used up, and changes nothing. `None` does not prove
-    /// that the nonce is unused if the request was created at or before the
-    /// [`floor`](NonceStore::floor).
+    /// Looks up whether `nonce` of `key` is used up, and changes nothing. If the request was
+    /// created at or before the [`floor`](NonceStore::floor), the answer `None` does not prove that
+    /// the nonce is unused.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -152,15 +152,16 @@ pub trait NonceStore: Send + Sync {
         false
     }
 
-    /// Returns the floor: the store may have lost nonces of requests that were created at or
-    /// before it.
+    /// Returns the floor at `now`: the store may have lost nonces of requests that were created at
+    /// or before it.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>>;
 }
 
-/// How long a user of a store needs every claim to be kept, in seconds.
+/// The times, in seconds, from which it follows how long a user of a store needs every nonce to be
+/// kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     window: u32,
@@ -198,18 +199,18 @@ impl Retention {
         self.margin as i64
     }
 
-    /// Returns the sum of window, ahead and margin: for so many seconds after the creation of its
-    /// request a nonce is kept.
+    /// Returns the sum of window, ahead and margin: the number of seconds after the creation of its
+    /// request for which a nonce is kept.
     pub const fn length(self) -> i64 {
         self.window as i64 + self.ahead as i64 + self.margin as i64
     }
 
-    /// Returns the end of the time for which the nonce of a request created at `created` is needed.
+    /// Returns the time until which the nonce of a request created at `created` is needed.
     pub const fn until(self, created: Timestamp) -> Timestamp {
         created.plus(self.length())
     }
 
-    /// Returns the shortest retention that covers both retentions.
+    /// Returns the shortest retention that is long enough for both.
     pub fn united(self, other: Retention) -> Retention {
         Retention {
             window: self.window.max(other.window),
@@ -218,15 +219,15 @@ impl Retention {
         }
     }
 
-    /// Returns the least number of seconds for which a store keeps a claim, counted from the claim;
-    /// a later `until` extends it. A verifier with a longer window may receive the same request.
-    /// That request was created at `now + ahead` at the latest, and the store has to keep its nonce
-    /// for the whole length after that.
+    /// Returns for how many seconds after a claim a store keeps the nonce at least, even if the
+    /// caller's `until` is earlier. Another verifier with a longer window may receive the same
+    /// request. That request was created at `now + ahead` at the latest, and the store has to keep
+    /// its nonce for the whole length after that.
     pub const fn keep(self) -> i64 {
         self.ahead() + self.length()
     }
 
-    /// Returns the floor of a store that raises its retention to this one at `now`.
+    /// Returns the new floor of a store that raises its retention to this one at `now`.
     pub const fn floor_when_raised(self, now: Timestamp) -> Timestamp {
         now.plus(self.ahead() + self.margin())
     }
@@ -236,10 +237,10 @@ impl Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Claim {
-    /// The nonce was not used before, and is used up now.
+    /// The nonce was not used before. It is marked as used now.
     Fresh {
-        /// The floor after the write. A server must not accept a request that was created at or
-        /// before it.
+        /// The floor of the store after the write. A server must not accept a request that was
+        /// created at or before it, because its nonce may have been lost.
         floor: Timestamp,
     },
     /// The nonce was used before.
@@ -247,19 +248,20 @@ pub enum Claim {
         /// The time of the first claim, if the store knows it.
         first: Option<Timestamp>,
     },
-    /// This key has too many live nonces; other keys are not affected.
+    /// This key has too many live nonces. Other keys are not affected.
     OverQuota,
-    /// `until` is not after `now`: the nonce would be kept for no time at all. Nothing was written.
+    /// `until` is not after `now`, so the nonce would not have to be kept at all. Nothing was
+    /// written.
     Expired,
 }
 
-/// A nonce that was used up, as a store reports it.
+/// A used nonce, as a store reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownNonce {
     /// The time of the first claim, if the store knows it.
     pub first: Option<Timestamp>,
-    /// The end of its retention (exclusive).
+    /// The time from which the store may forget the nonce.
     pub until: Timestamp,
 }
 
@@ -270,8 +272,8 @@ impl KnownNonce {
     }
 }
 
-/// A store would have to keep nonces for longer than it does now. All its users would then have to
-/// refuse requests for a while, and the options of the store do not allow that.
+/// The error if a store would have to keep nonces for longer than it does now. All its users would
+/// have to refuse requests for a while then, and the options of the store do not allow that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetentionTooShort {
@@ -282,7 +284,7 @@ pub struct RetentionTooShort {
 }
 
 impl RetentionTooShort {
-    /// For how many seconds all users of the store would refuse every request.
+    /// Returns for how many seconds all users of the store would have to refuse every request.
     pub fn seconds(&self) -> i64 {
         let united = self.recorded.map_or(self.wanted, |recorded| recorded.united(self.wanted));
         united.ahead().saturating_add(united.margin())
@@ -328,7 +330,7 @@ impl StoreError {
     }
 
     /// Returns the recorded and the wanted retention, if [`NonceStore::register`] was refused
-    /// because it would have closed the store for its other users.
+    /// because the other users of the store would have had to refuse requests for a while.
     pub fn retention_too_short(&self) -> Option<RetentionTooShort> {
         self.retention_too_short
     }

@@ -38,7 +38,8 @@ pub struct StoreOptions {
 
 impl fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `StoreOptions` holds a password, and so may its URL: the output shows neither.
+        // `StoreOptions` contains a password, and its URL may contain one. The output shows
+        // neither.
         f.debug_struct("StoreOptions").field("url", &self.url).finish_non_exhaustive()
     }
 }
@@ -63,8 +64,8 @@ impl StoreOptions {
         self
     }
 
-    /// Allows the store to raise its retention. All its users then refuse requests for a time (see
-    /// [`RetentionTooShort`](super::RetentionTooShort)).
+    /// Allows the store to raise its retention (how long it keeps nonces). All its users then
+    /// refuse requests for a time (see [`RetentionTooShort`](super::RetentionTooShort)).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;
@@ -129,7 +130,7 @@ impl StoreOptions {
         match self.url {
             StoreUrl::Memory { max } => memory(max, now, Retention::new(0, 0), rng),
             #[cfg(feature = "sqlite")]
-            // Reading needs no boot id: the id only decides whether opening for claims sets a new
+            // A look-up needs no boot id, which only decides whether opening for claims sets a new
             // floor.
             StoreUrl::Sqlite { path } => {
                 Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).open_read_only()?))
@@ -155,7 +156,7 @@ impl StoreOptions {
         match self.url {
             StoreUrl::Memory { .. } => Err(StoreError::new("it ends with its process")),
             #[cfg(feature = "sqlite")]
-            // Pruning claims no nonce, so the file is opened without registering a retention.
+            // Removing nonces claims none, so the file is opened without registering a retention.
             StoreUrl::Sqlite { path } if prune => {
                 use super::sqlite::{SqliteOptions, boot_id};
                 let options = SqliteOptions::new(path, boot_id());

@@ -1,5 +1,5 @@
-//! Quotas: how many nonces of each key are live. The functions neither lock nor read a clock:
-//! callers hold the lock of the quotas and pass the time.
+//! Quotas: how many live nonces (those still kept) each key has. The functions neither lock nor
+//! read a clock: callers hold the lock and pass the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -8,8 +8,8 @@ use crate::key::KeyId;
 
 pub(super) type KeyQuotas = HashMap<KeyId, KeyQuota, BuildHasherDefault<KeyIdHasher>>;
 
-/// The live nonces of one key, counted by the second in which they end. So the number of live
-/// nonces is exact at any time, even if ended nonces were not removed from the store yet.
+/// The live nonces of one key, counted by the second in which they end. So the number is exact at
+/// any time, even while the store still has nonces that have ended.
 #[derive(Default)]
 pub(super) struct KeyQuota {
     live: usize,
@@ -18,11 +18,13 @@ pub(super) struct KeyQuota {
 
 impl KeyQuota {
     /// Returns the quota of `key`, or an empty one if the key has none. Before the table would
-    /// grow, keys without live nonces are removed, so that rotated keys do not stay for ever.
+    /// grow, keys without live nonces are removed, so that keys that are no longer used do not stay
+    /// in memory.
     pub(super) fn of<'l>(quotas: &'l mut KeyQuotas, key: &KeyId, now: i32) -> &'l mut KeyQuota {
         if quotas.len() == quotas.capacity() && !quotas.contains_key(key) {
             quotas.retain(|_, quota| quota.live(now) > 0);
-            // The capacity doubles, so that the next new keys do not cause this clean-up again.
+            // Twice the needed capacity is reserved, so that the next new keys do not cause this
+            // clean-up again.
             quotas.reserve(quotas.len().max(4));
         }
         quotas.entry(*key).or_default()
@@ -56,14 +58,14 @@ impl Hasher for KeyIdHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        // The multiplier is 2^64 divided by the golden ratio. Any odd number with well-mixed bits
-        // would work.
+        // The multiplier is 2^64 divided by the golden ratio, a usual choice. Any odd number with
+        // well-mixed bits would work.
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
     fn write_usize(&mut self, _length: usize) {
-        // A hasher gets a terminating byte after each text. All key ids have one length, so this
-        // hasher ignores it.
+        // Rust's `Hash` adds a byte after each text. All key ids have the same length, so this
+        // hasher ignores that byte.
     }
 
     fn finish(&self) -> u64 {

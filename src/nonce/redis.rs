@@ -6,20 +6,22 @@
 //!                                 └ TIME, INFO stats (all once a second)  ┘
 //! ```
 //!
-//! `ID` is [`super::id`] in base64url, and the tag `T` its first two hex digits, so that a cluster
-//! keeps a claim and the epoch of its tag in one slot. The answer to `SET … GET` is the old value.
-//! Nil means that the nonce is fresh. Our own random token also means fresh: an earlier try set it,
-//! and its answer was lost. Any other token means a replay.
+//! `ID` is [`super::id`] in base64url. The *tag* `T` is the first two hex digits of the id: it
+//! divides all nonces into 256 groups, and a cluster keeps all keys of one tag on one server. The
+//! answer to `SET … GET` is the old value. Nil means that the nonce is fresh. Our own random token
+//! also means fresh: an earlier try set it, and its answer was lost. Any other token means a
+//! replay.
 //!
 //! **How the store detects lost nonces.** A server loses all keys when it restarts, when another
-//! server takes over, and at `FLUSHALL`. So each of the 256 tags has an epoch, which records: the
-//! term of the primary (its `run_id`, whether it was promoted since, what it loaded last, and the
-//! database), the floor F, the longest retention of any user, and how many keys the server had
-//! evicted. The epoch is read after every claim, on the same connection. If the epoch is missing or
-//! has another term, or if keys were evicted since, the claim is an error, and the store writes a
-//! new epoch. Its floor is later than every request that can have been accepted before: `now +
-//! ahead + margin`. So after such a fault a strict verifier refuses requests for 35 seconds, with a
-//! window of 30 seconds.
+//! server takes over, and at `FLUSHALL`. So each of the 256 tags has an *epoch*, a record in the
+//! server's own memory that is lost together with the nonces. It records: the *term* of the primary
+//! (its `run_id`, whether it was promoted since, what it loaded last, and the database), the
+//! *floor* F (the moment up to which nonces may be lost), the longest retention of any user, and
+//! how many keys the server had evicted. The epoch is read after every claim, on the same
+//! connection. If the epoch is missing or has another term, or if keys were evicted since, the
+//! claim is an error, and the store writes a new epoch. Its floor is later than every request that
+//! can have been accepted before: `now + ahead + margin`. So after such a fault a strict verifier
+//! refuses requests for 35 seconds, with a window of 30 seconds.
 //!
 //! **An epoch ends before the nonces of its tag.** An epoch expires `ahead + margin` after a user
 //! last renewed it. A claim is kept for `ahead + margin` longer than its request can be accepted.
@@ -90,7 +92,7 @@ use settings::{RedisSettings, WarningHandler};
 use waiting_slot::WaitingSlot;
 use wire::KeyNames;
 
-/// The time that a claim waits for an answer unless the options say otherwise.
+/// The default time that a claim waits for an answer.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
 /// The longest time that options may set. A claim that is repeated late must still be kept long
@@ -123,7 +125,7 @@ impl RedisOptions {
         self
     }
 
-    /// Sets the time that a call waits for its answer, including repeated tries: 2 seconds by
+    /// Sets the time that a call waits for its answer, including repeated attempts: 2 seconds by
     /// default, 10 at most.
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
@@ -148,9 +150,9 @@ impl RedisOptions {
     }
 
     /// Lets this user raise the retention that the servers have recorded, and lets it be the first
-    /// to register a window that blocks the store for more than 10 minutes. In both cases all users
-    /// refuse requests for `ahead + margin`. Without this option, such a registration is an error
-    /// ([`StoreError::retention_too_short`]).
+    /// to register a window that blocks the store for more than 10 minutes. In both cases, all
+    /// users refuse requests for `ahead + margin` seconds (see [`Retention`]). Without this option,
+    /// such a registration is an error ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;
@@ -168,7 +170,7 @@ impl RedisOptions {
     /// Connects at the time `start`, for a user who needs `retention`. Blocks, for the budget at
     /// most.
     ///
-    /// Each tag without a usable epoch gets a new epoch with a floor. That is the case in a new
+    /// Each tag without a usable epoch (see the module) gets a new epoch with a floor: in a new
     /// store, on another primary than before, and if the recorded retention is shorter.
     ///
     /// # Errors
@@ -204,9 +206,8 @@ impl RedisOptions {
         let ca =
             ca.map_err(|e| StoreError::because("the file of certificates cannot be read", e))?;
         if url.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-            // A crypto provider that the program has installed stays. Without an installed one, the
-            // client library picks a provider by the compiled features, and panics if two are
-            // enabled. An error means that another thread has just installed one.
+            // Without an installed crypto provider, rustls panics if its features enable two. An
+            // error means that another thread has just installed one.
             let _chosen = rustls::crypto::ring::default_provider().install_default();
         }
         let keys = KeyNames::new(url.prefix.as_deref());
@@ -227,7 +228,7 @@ impl fmt::Debug for RedisOptions {
 
 /// A store on Redis.
 ///
-/// A thread of its own runs everything that needs a runtime, so the futures of the store can be
+/// A separate thread runs everything that needs a runtime, so the futures of the store can be
 /// awaited on any executor. The thread ends with the store. If no other claim is waiting, a claim
 /// is sent and its answer judged in the caller's task. Otherwise claims gather in a queue and share
 /// a pipeline.
@@ -250,8 +251,7 @@ impl Redis {
         let (jobs, queue) = mpsc::unbounded_channel();
         let serving = claims::serve(Arc::clone(&engine), queue);
         let serve = move || {
-            // The runtime runs until the store is dropped. Claims that are then still on their way
-            // have no caller any more.
+            // This ends when the store is dropped. Claims in flight then have no caller any more.
             runtime.block_on(serving);
             runtime.shutdown_background();
         };
@@ -318,7 +318,7 @@ impl Redis {
         };
         if place.alone {
             // The timer of the timeout needs the runtime of the store, because the caller may poll
-            // this future on another executor.
+            // this future on another one.
             let mut asked = pin!(claims::alone(&self.engine, &mut job));
             let asked = poll_fn(|context| {
                 let _entered = self.runtime.enter();

@@ -6,15 +6,15 @@
 //!
 //! One thread owns the connection, so that no async task waits for a disk. Claims that arrive
 //! during a commit share the next commit. A second thread only watches the time: if the disk or
-//! another program's lock blocks the first thread, each claim still gets an error within the
-//! budget.
+//! another program's lock blocks the first thread, each claim still gets an error within its time
+//! limit.
 //!
 //! **What is durable.** The file uses WAL with `synchronous=NORMAL`: a commit is handed to the
 //! operating system before the claim is answered, so that killing a process loses no commit, and no
 //! claim waits for `fsync`. A power cut can lose the last commits. After that the machine has a new
-//! boot id, which differs from the one in the file, and the floor rises above every request whose
-//! nonce can be lost. `synchronous=FULL` would make a claim ten times as costly, and only save the
-//! seconds of refusals after a power cut.
+//! boot id, which differs from the one in the file, and the store raises its *floor*, so that it
+//! excludes every request whose nonce can be lost. `synchronous=FULL` would make a claim ten times
+//! as costly, and only save the seconds of refusals after a power cut.
 //!
 //! **Which user sets the retention.** After the retention was raised, all users of the file refuse
 //! requests for `ahead + margin`. So a user who needs a longer retention than the file records is
@@ -53,10 +53,10 @@ mod worker;
 
 use question::{StoreAnswer, StoreQuestion, StoreQueue};
 
-/// The time that a claim waits for an answer unless the options say otherwise.
+/// The default time that a claim waits for an answer.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
-/// Maximum size of the file in bytes unless the options say otherwise: some ten million nonces.
+/// Default maximum size of the file in bytes: room for some ten million nonces.
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
 
 /// Maximum number of nonces that one step of [`Sqlite::prune`] removes. A claim waits for one step
@@ -66,8 +66,9 @@ const PRUNED_PER_STEP: u32 = 1_000;
 /// Times beyond this many seconds are refused, so that sums of a few times cannot overflow.
 const MAX_SECONDS: i64 = 1 << 52;
 
-/// Returns the id of this boot of the machine, or `None` on systems other than Linux. A store that
-/// is opened without a boot id assumes at every start that nonces may be lost.
+/// Returns the id of this boot of the machine, or `None` on systems other than Linux. The boot id
+/// tells whether the machine was restarted, which can lose nonces. A store that is opened without
+/// one assumes so at every start.
 pub fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = text.trim();
@@ -132,9 +133,9 @@ impl SqliteOptions {
         self
     }
 
-    /// Lets this user raise the retention that the file has recorded. All users then refuse
-    /// requests for `ahead + margin`. Without this option, such a registration is an error
-    /// ([`StoreError::retention_too_short`]).
+    /// Lets this user raise the retention (how long nonces are kept) that the file records. All
+    /// users then refuse requests for `ahead + margin`. Without this option, such a registration is
+    /// an error ([`StoreError::retention_too_short`]).
     #[must_use]
     pub fn allow_raising(mut self, allow: bool) -> Self {
         self.raising_allowed = allow;
@@ -144,8 +145,9 @@ impl SqliteOptions {
     /// Opens the store at `start` for a user who needs `retention`. A missing file is made, with
     /// access for its owner only. Blocks for the budget at most.
     ///
-    /// Opening sets the floor to `start + ahead` if the file is new, if it was last opened under
-    /// another boot id or none, or if it does not match `NAME-last`.
+    /// Opening sets the floor (the moment up to which nonces may be lost) to `start + ahead` if the
+    /// file is new, if it was last opened under another boot id or none, or if it does not match
+    /// `NAME-last`.
     ///
     /// # Errors
     /// [`StoreError`] if the folder is missing; if the file is not a store, or a store of a newer
@@ -176,8 +178,8 @@ impl SqliteOptions {
     }
 }
 
-/// A store in a file. Dropping the store writes the waiting claims and closes the file, which takes
-/// the budget at most.
+/// A store in an SQLite file. Dropping the store writes the waiting claims and closes the file,
+/// which takes the budget at most.
 pub struct Sqlite {
     queue: Arc<StoreQueue>,
     path: PathBuf,
@@ -205,7 +207,7 @@ impl Sqlite {
 }
 
 impl StoreAdmin for Sqlite {
-    /// Claims also remove ended nonces, a few at a time; this removes all of them.
+    /// Removes all ended nonces. Claims remove a few of them too.
     fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         Box::pin(async move {
             let now = checked(now)?;
@@ -220,7 +222,8 @@ impl StoreAdmin for Sqlite {
         })
     }
 
-    /// Lists nonces in the order of their end, including ended nonces that were not swept yet.
+    /// Lists nonces in the order of their end, including those that have ended and were not removed
+    /// yet.
     fn list(
         &self,
         _now: Timestamp,
@@ -335,7 +338,8 @@ fn checked(time: Timestamp) -> Result<i64, StoreError> {
     }
 }
 
-/// The error for an answer of the wrong kind, which would be a bug in this module.
+/// The error for an answer of the worker thread that does not fit the question, which would be a
+/// bug in this module.
 fn mixed_up() -> StoreError {
     StoreError::new("the store gave an answer to something else")
 }

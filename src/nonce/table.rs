@@ -4,13 +4,14 @@
 //! line (64 bytes): 4 ids of 8 bytes · 4 × when claimed · 4 × for how long · how many went by
 //! ```
 //!
-//! A search begins in the line that the id selects, and goes on to the next line only if an entry
-//! had to pass that line because it was full. So a claim almost always touches one cache line,
-//! however many nonces are live. The line also holds the end of each nonce, so that sweeping needs
-//! no second index. Each line counts the entries that passed it (as F14 tables do), so removing an
-//! entry leaves no tombstone.
+//! A *line* is a bucket of the size of a processor cache line. A search begins in the line that the
+//! id selects, and goes on to the next line only if an entry had to pass that line because it was
+//! full. So a claim almost always touches one cache line, however many nonces are live. The line
+//! also holds the end of each nonce, so that sweeping needs no second index. Each line counts the
+//! entries that passed it (as F14 tables do), so removing an entry leaves no tombstone.
 //!
-//! Seconds are counted from the store's base. This module neither locks nor reads a clock.
+//! Seconds are counted from the moment `base` of the store. This module neither locks nor reads a
+//! clock.
 
 /// Number of nonces in a line.
 const PLACES: usize = 4;
@@ -19,19 +20,19 @@ const PLACES: usize = 4;
 /// three bytes.
 pub(super) const MAX_KEPT_SECONDS: i32 = 0xFF_FFFF;
 
-/// Number of lines of an empty table.
+/// Number of lines (buckets) of an empty table.
 const FIRST_LINES: usize = 4;
 
-/// Number of adjacent lines that one step of sweeping visits.
+/// Number of adjacent lines (buckets) that one step of removing ended nonces visits.
 const LINES_PER_STEP: usize = 32;
 
-/// Number of insertions between two steps of sweeping, so four lines are visited for each
-/// insertion. A table is at least 3/8 full when it has just grown, so the whole table is visited
-/// within a sixth of a nonce's lifetime.
+/// Number of insertions between two steps of sweeping (removing ended nonces). So four lines are
+/// visited for each insertion. A table is at least 3/8 full when it has just grown, so the whole
+/// table is visited within a sixth of a nonce's lifetime.
 const INSERTIONS_PER_STEP: u32 = 8;
 
-/// When a nonce was claimed and when it ends, in seconds from the store's base. The difference is
-/// at least one second and at most [`MAX_KEPT_SECONDS`].
+/// The time at which a nonce was claimed and the time at which it ends, in seconds from the store's
+/// base. They differ by at least one second and at most [`MAX_KEPT_SECONDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeldNonce {
     pub(super) first: i32,
@@ -49,7 +50,7 @@ struct TableLine {
     first: [i32; PLACES],
     /// Retention of each entry in seconds, low byte first; zero in an empty slot.
     length: [[u8; 3]; PLACES],
-    /// Number of nonces that lie in later lines because this line was full when they came.
+    /// Number of nonces that were put into later lines because this line was full.
     passed: u32,
 }
 
@@ -66,8 +67,8 @@ impl TableLine {
     }
 
     fn set(&mut self, place: usize, entry: HeldNonce) {
-        // The length of every valid entry is in range. For an invalid one, a longer retention is
-        // the safe choice.
+        // The length of every valid entry is in range. If it is not, the longer retention is the
+        // safe choice.
         let length = entry.kept.saturating_sub(entry.first).clamp(1, MAX_KEPT_SECONDS);
         let [low, middle, high, _] = length.to_le_bytes();
         self.first[place] = entry.first;
@@ -85,13 +86,13 @@ pub(super) struct Shard {
     /// The lines of the table; their number is a power of two.
     lines: Vec<TableLine>,
     count: usize,
-    /// Index of the line at which the next step of sweeping begins.
+    /// Index of the line at which the next step of sweeping (removing ended nonces) begins.
     next_line: usize,
     insertions: u32,
     /// No nonce of the table ends before this second.
     earliest: i32,
-    /// No nonce in the lines that this round has swept, and no nonce added since the round began,
-    /// ends before this second.
+    /// The same bound for the lines that the current round of sweeping has visited, and for nonces
+    /// added since the round began.
     next_earliest: i32,
 }
 
@@ -105,7 +106,7 @@ impl Default for Shard {
 
 impl Shard {
     fn home(&self, id: &NonceHash) -> usize {
-        // The upper bits are not needed: a shard has fewer than 2^32 lines.
+        // The hash has enough bits: a shard has fewer than 2^32 lines.
         id.0[0] as usize & (self.lines.len() - 1)
     }
 
@@ -144,8 +145,8 @@ impl Shard {
             self.lines[line].set(place, entry);
             return;
         }
-        // Up to three quarters full, most lines have a free slot, and few nonces are far from their
-        // own line.
+        // If the table is at most three quarters full, most lines have a free slot, and few nonces
+        // are far from the line that their id selects.
         if 4 * (self.count + 1) > 3 * PLACES * self.lines.len() {
             self.grow();
         }
@@ -178,7 +179,7 @@ impl Shard {
                 }
             }
         }
-        // The new table has other lines, so the round of sweeping starts again.
+        // The new table has different lines, so the round of sweeping starts again.
         (self.next_line, self.next_earliest) = (0, i32::MAX);
     }
 
@@ -192,7 +193,7 @@ impl Shard {
         self.count -= 1;
     }
 
-    /// Removes some ended nonces if a step of sweeping is due, and returns how many.
+    /// Removes some ended nonces if it is time for a step of sweeping, and returns how many.
     pub(super) fn sweep(&mut self, now: i32) -> usize {
         if self.earliest > now || self.insertions < INSERTIONS_PER_STEP {
             return 0;
@@ -201,8 +202,8 @@ impl Shard {
         self.step(now)
     }
 
-    /// Sweeps a full table until a slot is free or all lines were visited. If no slot became free,
-    /// the next sweep waits until the next second in which a nonce ends.
+    /// Removes ended nonces from a full table until a slot is free or all lines were visited. If no
+    /// slot became free, this is not tried again before the next second in which a nonce ends.
     pub(super) fn make_room(&mut self, now: i32) -> usize {
         for _ in 0..=2 * self.lines.len().div_ceil(LINES_PER_STEP) {
             if self.earliest > now {

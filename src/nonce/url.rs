@@ -24,7 +24,7 @@ mod parse;
 pub enum StoreUrl {
     /// A store in the memory of this process.
     Memory {
-        /// Maximum number of live nonces, if the text gives it.
+        /// Maximum number of live nonces (those still kept), if the URL states it.
         max: Option<usize>,
     },
     /// An SQLite file.
@@ -40,20 +40,20 @@ pub enum StoreUrl {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisUrl {
-    /// `rediss`: over TLS.
+    /// True for the scheme `rediss`: the connection uses TLS.
     pub tls: bool,
     /// The role of the servers at the addresses.
     pub topology: Topology,
-    /// The addresses: exactly one for a single server, else at least one.
+    /// The addresses: exactly one for a single server, otherwise at least one.
     pub addresses: Vec<ServerAddress>,
     /// The user name, decoded.
     pub user: Option<String>,
-    /// The password, decoded, if the URL holds one. Other users of the machine can see the
-    /// arguments of a process, so a password file is better.
+    /// The password, decoded, if the URL has one. Other users of the machine can see the arguments
+    /// of a process, so a password file is better.
     pub password: Option<Zeroizing<String>>,
     /// The number of the database; 0 if the URL does not name one.
     pub database: u32,
-    /// The prefix of every key, if the text gives it.
+    /// The prefix of every key, if the URL states it.
     pub prefix: Option<String>,
     /// The file with the certificates that TLS trusts, if the URL names one.
     pub ca: Option<PathBuf>,
@@ -69,7 +69,7 @@ pub enum Topology {
     Cluster,
     /// Sentinels, which know the primary of the service `master`.
     Sentinel {
-        /// The name under which the sentinels watch the primary.
+        /// The name under which the Sentinels watch the primary.
         master: String,
     },
 }
@@ -84,7 +84,8 @@ pub struct ServerAddress {
     pub port: u16,
 }
 
-/// Why a text names no store. The text is not part of the error, because it may hold a password.
+/// Why a text does not name a store. The text is not part of the error, because it may contain a
+/// password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreUrlError {
@@ -116,7 +117,7 @@ impl StoreUrl {
         }
     }
 
-    /// Returns true if the URL held a password.
+    /// Returns true if the URL contained a password.
     pub fn holds_password(&self) -> bool {
         matches!(self, StoreUrl::Redis(RedisUrl { password: Some(_), .. }))
     }
@@ -127,8 +128,8 @@ fn memory(rest: &str) -> Result<StoreUrl, StoreUrlError> {
         return Ok(StoreUrl::Memory { max: None });
     }
     let digits = rest.strip_prefix("?max=").ok_or(StoreUrlError::Memory)?;
-    // The parser of usize would also accept a plus sign. A quota is an eighth of `max`, and would
-    // be zero below eight.
+    // Only digits are accepted; the parser of `usize` would also accept a plus sign. The quota of a
+    // key is an eighth of `max`, which would be zero below eight.
     let max = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     match max {
         Some(max) if max >= 8 => Ok(StoreUrl::Memory { max: Some(max) }),

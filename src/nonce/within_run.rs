@@ -1,5 +1,5 @@
-//! The nonces of one run over recorded requests. Of two requests with the same nonce, the later one
-//! is the replay.
+//! The nonces that were seen while one run of the program judges recorded requests. Of two requests
+//! with the same nonce, the later one counts as a replay.
 //!
 //! No nonce expires here, because recorded requests may span years.
 
@@ -11,12 +11,12 @@ use crate::clock::Timestamp;
 use crate::key::KeyId;
 
 /// Number of bytes of the SHA-256 hash that stands for a nonce. With 24 bytes, finding two nonces
-/// that collide takes 2^96 steps. An author of such a pair only achieves that one of the two
-/// requests looks like a replay.
+/// that collide takes 2^96 steps. A signer who finds such a pair only makes one of their own
+/// requests look like a replay.
 const ID: usize = 24;
 
-/// Number of sets. A set that grows holds its old and its new table for a moment; with many sets,
-/// few grow at the same time.
+/// Number of sets into which the nonces are divided. A set that grows needs memory for its old and
+/// its new table for a moment; with many sets, few grow at the same time.
 const SET_COUNT: usize = 256;
 
 /// The nonces seen so far. A nonce takes at most 58 bytes: 24 for the hash and one for the table,
@@ -52,7 +52,7 @@ impl WithinRun {
         let mut short = [0; ID];
         short.copy_from_slice(start);
         let set = rest.last().and_then(|last| self.0.get(usize::from(*last)));
-        // A thread that panicked while it held the lock left the set consistent.
+        // The set is consistent even if another thread panicked while it held the lock.
         set.is_some_and(|set| set.lock().unwrap_or_else(PoisonError::into_inner).insert(short))
     }
 }
@@ -85,7 +85,7 @@ impl NonceStore for WithinRun {
         _until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let claim = match self.insert(key, nonce) {
-            // Requests before this run are not judged, so the floor is the earliest time.
+            // The earliest time as the floor: nonces of requests before this run do not matter.
             true => Claim::Fresh { floor: Timestamp::from_unix(i64::MIN) },
             false => Claim::Replayed { first: None },
         };

@@ -1,11 +1,12 @@
-//! Tests of retention and floors, with clocks that differ and clocks that step.
+//! Tests of how long a store keeps nonces and of its floor (the time before which it may have lost
+//! some), with clocks that differ and clocks that are set.
 
 use super::{AHEAD, LENGTH, MARGIN, START, WINDOW};
 use super::{StorePlace, accepts, at, claim, is_fresh, key, retention, try_claim, wait};
 use crate::clock::Timestamp;
 use crate::nonce::{Claim, Retention};
 
-/// A claim is kept while the clock of any verifier could still accept the request.
+/// Test: a claim is kept as long as the clock of any verifier could still accept the request.
 ///
 /// The test counts true time in quarters of a second. The clocks of verifiers differ by up to the
 /// margin, and round down. One verifier claims a nonce. A second verifier, whose clock is ahead by
@@ -15,13 +16,13 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
     let mut rounds = 0;
-    // The last quarter of a second in which a clock accepts the request is `created + WINDOW` and
-    // three quarters.
+    // A clock that rounds down accepts the request until three quarters of a second after `created
+    // + WINDOW`.
     for claimed in [-4 * AHEAD, -1, 0, 1, 4 * WINDOW + 3] {
         for replayed in [claimed.max(0), 4 * WINDOW, 4 * WINDOW + 3] {
             for ahead in [0, 1, 4 * MARGIN - 1, 4 * MARGIN] {
-                // Each round starts later than the round before it, so that no clock seems to step
-                // back.
+                // Each round starts later than the round before it, so that no clock seems to have
+                // been set back.
                 rounds += 1;
                 let created = rounds * 500;
                 let clock = |quarters: i64| created + quarters.div_euclid(4);
@@ -45,8 +46,8 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     assert_eq!(rounds, 60);
 }
 
-/// A nonce can be claimed again a few seconds after it is no longer needed. The floor then refuses
-/// the old request.
+/// Test: a nonce can be claimed again a few seconds after it is no longer needed. The floor of the
+/// store then excludes the old request.
 pub fn a_claim_ends_after_its_retention(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
@@ -56,15 +57,16 @@ pub fn a_claim_ends_after_its_retention(place: &dyn StorePlace) {
     assert!(!is_fresh(claim(&*store, until - 1, &key(1), "n")));
     place.pass(until);
     assert_eq!(wait(store.peek(at(until), &key(1), "n")).unwrap(), None);
-    // A new request may use the nonce. The old request is refused: it lies at or below the floor,
-    // or is too old.
+    // A new request may use the nonce. The old request is refused: it was created at or before the
+    // floor, or is too old.
     let again = try_claim(&*store, until, &key(1), "n");
     assert!(accepts(&again, until), "{again:?}");
     assert!(!accepts(&again, 10), "{again:?}");
     assert!(!is_fresh(claim(&*store, until, &key(1), "n")));
 }
 
-/// A user with a longer window raises the floor for all users of the store.
+/// Test: a user with a longer window raises the floor for all users of the store, because nonces
+/// that this user needs may already be removed.
 pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
@@ -75,7 +77,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
         assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD));
     }
     wait(other.register(at(20), Retention::new(300, 60))).unwrap();
-    // The raised floor applies to every handle: now + ahead + margin.
+    // The raised floor applies to every handle: the present time (20) plus `ahead` (60) plus the
+    // clock margin (300).
     let floor = wait(store.floor(at(20))).unwrap();
     assert_eq!(floor, at(20 + 60 + 300));
     assert!(!accepts(&try_claim(&*store, 100, &key(1), "low"), 100));
@@ -88,8 +91,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     assert_eq!(wait(store.floor(at(400))).unwrap(), floor);
 }
 
-/// A user with a long window is refused, because raising the floor would make the store refuse the
-/// requests of all its users. Only for stores that several processes share.
+/// Test: a user with a long window is refused, because the raised floor would exclude the current
+/// requests of all users of the store. Only for stores that several processes share.
 pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
@@ -108,7 +111,7 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
         assert_eq!(retention_too_short.recorded, Some(retention()));
         assert_eq!(retention_too_short.seconds(), seconds);
         assert!(error.to_string().contains(&format!("for {seconds} s")), "{error}");
-        // The refusal has changed nothing, for any user.
+        // The refusal has changed nothing, for any user of the store.
         for (handle, store) in [(1, &store), (2, &other)] {
             assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD), "{longer:?}");
             let nonce = format!("{longer:?} {handle}");
@@ -125,20 +128,20 @@ pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
     assert_eq!(wait(other.floor(at(21))).unwrap(), at(20 + 60 + 300));
 }
 
-/// After a clock stepped forward and back, no used nonce is accepted again. Only for stores that
-/// use the caller's times; a store with a clock of its own has a separate test.
+/// Test: after a clock was set forward and back, no used nonce is accepted again. Only for stores
+/// that use the times that callers pass; a store with its own clock has a separate test.
 pub fn a_clock_step_makes_no_nonce_fresh_again(place: &dyn StorePlace) {
     let store = place.open_to_raise();
     let key = key(1);
     for i in 0..20 {
         assert!(accepts(&try_claim(&*store, 100, &key, &format!("old-{i}")), 100));
     }
-    // The clock steps an hour ahead. These claims make the store sweep everything that has ended by
-    // then.
+    // The clock is set an hour ahead. These claims make the store remove everything that has ended
+    // by then.
     for i in 0..300 {
         assert!(is_fresh(claim(&*store, 3_600, &key, &format!("ahead-{i}"))));
     }
-    // The clock steps back to a time at which the old requests are still inside the window.
+    // The clock is set back to a time at which the old requests are young enough again.
     for i in 0..20 {
         let answer = try_claim(&*store, 101, &key, &format!("old-{i}"));
         assert!(!accepts(&answer, 100), "{answer:?}");
@@ -149,7 +152,8 @@ pub fn a_clock_step_makes_no_nonce_fresh_again(place: &dyn StorePlace) {
         claim(&*store, 102, &key, &format!("back-{i}"));
     }
     assert!(wait(store.floor(at(102))).unwrap() >= floor, "a horizon never moves back");
-    // Raising the retention uses the time of the latest claim, even if the clock has stepped back.
+    // Raising the retention uses the time of the latest claim, even if the clock was set back
+    // since.
     wait(store.register(at(103), Retention::new(60, 5))).unwrap();
     for i in 0..300 {
         let answer = try_claim(&*store, 3_600, &key, &format!("ahead-{i}"));
@@ -158,7 +162,7 @@ pub fn a_clock_step_makes_no_nonce_fresh_again(place: &dyn StorePlace) {
     assert!(wait(store.floor(at(103))).unwrap() >= at(3_600));
 }
 
-/// Times that the store cannot represent are errors, and change nothing.
+/// Test: times that the store cannot represent are errors, and change nothing.
 pub fn times_beyond_the_range_are_errors(place: &dyn StorePlace) {
     let store = place.open();
     let (far, early) = (Timestamp::from_unix(i64::MAX), Timestamp::from_unix(i64::MIN));

@@ -1,5 +1,6 @@
-//! Sending claims. Claims that arrive while others are on their way share one pipeline, and a claim
-//! is repeated if it is unknown whether the server got it.
+//! Sending claims. Claims that arrive while others are in flight share one pipeline (several
+//! commands sent together), and a claim is repeated if it is unknown whether the server received
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,12 +23,12 @@ use crate::clock::Timestamp;
 /// Maximum number of claims in one pipeline.
 const MAX_BATCH: usize = 128;
 
-/// Number of pipelines that are on their way at a time, if they are answered quickly. Claims that
+/// Number of pipelines that are in flight at a time, if they are answered quickly. Claims that
 /// arrive meanwhile share the next pipeline.
 const UNDER_WAY: usize = 2;
 
-/// Maximum time that a batch waits for an earlier pipeline. A primary that does not answer must not
-/// delay claims for other primaries.
+/// Maximum time that a batch of claims waits for the answer to an earlier pipeline. A primary that
+/// does not answer must not delay claims for other primaries.
 const GATHERING: Duration = Duration::from_millis(1);
 
 /// The pause before each repetition of a claim. The first repetition comes at once, because most
@@ -40,23 +41,23 @@ pub(super) struct PendingClaim {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) id: [u8; 32],
-    /// The random value of this claim, which shows that a key was set by an earlier try of the same
-    /// claim.
+    /// The random value of this claim, by which the store recognizes that an earlier attempt of the
+    /// same claim has set the key.
     pub(super) token: String,
     pub(super) due: Instant,
     pub(super) reply: oneshot::Sender<Result<Claim, StoreError>>,
     pub(super) tries: u32,
-    /// Whether to extend the expiry: an earlier try may have set the key with a shorter retention
-    /// than is known now.
+    /// Whether to extend the expiry of the key: an earlier attempt may have set it with a shorter
+    /// retention than is known now.
     pub(super) extend: bool,
 }
 
-/// The result of one try of a claim.
+/// The result of one attempt of a claim.
 enum ClaimOutcome {
     Done(Claim),
-    /// The server records a longer retention than the one that this claim was kept for.
+    /// The server records a longer retention than the one for which this claim was kept.
     KeptTooShort,
-    /// It is unknown whether the nonces of the tag are complete: a new epoch has to be written.
+    /// Nonces of the claim's tag may be missing, so a new epoch has to be written first.
     Unsettled,
     Failed(RedisFault),
 }
@@ -93,10 +94,10 @@ pub(super) async fn serve(
     }
 }
 
-/// Sends a claim at once in the caller's task, if no other claim is on its way: with nothing to
-/// batch, the detour over the queue only costs time. This needs an open connection to a known
-/// primary, and an identity of the server that was read recently. Otherwise returns `None`, and the
-/// caller sends the same claim, with the same token, through the queue.
+/// Sends a claim at once in the caller's task if no other claim is in flight. With nothing to
+/// batch, the queue would only cost time. This needs an open connection to a known primary, and an
+/// identity of the server that was read recently. Otherwise returns `None`, and the caller sends
+/// the same claim, with the same token, through the queue.
 pub(super) async fn alone(
     engine: &RedisEngine,
     job: &mut PendingClaim,
@@ -128,7 +129,7 @@ pub(super) async fn alone(
     }
 }
 
-/// Divides claims by the primary that holds their tag.
+/// Groups claims by the primary server that holds their tag, and sends them.
 async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
     let map = match timeout_at(due, engine.nodes.map()).await {
@@ -176,8 +177,8 @@ async fn attempt(
             return repeat(&engine, jobs, &fault);
         }
         Err(_) => {
-            // A server that did not answer in time may be gone. Without its connection, the next
-            // claim looks for the present primary.
+            // A server that did not answer in time may be gone. Its connection is dropped, so that
+            // the next claim looks for the current primary.
             node.drop_link();
             engine.nodes.forget(&map);
             return repeat(&engine, jobs, &over_budget(&engine));
@@ -209,10 +210,10 @@ async fn attempt(
     }
 }
 
-/// Sends one pipeline: the claims, then `GET` of their epochs, then `TIME` and the counters. In
-/// this order, the answer shows every loss of keys that happened before a claim. Once a second, the
-/// epochs of all tags of the server are read: a clock that ran ahead and then stepped back may have
-/// ended only some nonces early.
+/// Sends one pipeline: the claims, then `GET` of the epochs of their tags, then `TIME` and the
+/// counters. Because the epochs are read last, they reveal every loss of keys that happened before
+/// a claim. Once a second, the epochs of all tags of the server are read, because a server clock
+/// that ran ahead for a while may have removed only some of them.
 async fn try_once(
     engine: &Arc<RedisEngine>,
     map: &TagMap,
@@ -236,7 +237,7 @@ async fn try_once(
         at.push(Some(count));
         count += 1;
         if job.extend {
-            // The expiry is extended even if the key holds the token of another caller: keeping a
+            // The expiry is extended even if the key has the token of another caller: keeping a
             // claim for longer does no harm.
             pipeline.cmd("PEXPIRE").arg(&key).arg(ms).arg("GT");
             count += 1;
@@ -294,8 +295,8 @@ fn judge(
     evicted: u64,
 ) -> Result<ClaimOutcome, RedisFault> {
     match set {
-        // The key was missing, or held our own token from an earlier try whose answer was lost:
-        // fresh.
+        // Fresh: the key was missing, or has our own token from an earlier attempt whose answer was
+        // lost.
         Value::Nil => {}
         Value::BulkString(held) if *held == job.token.as_bytes() => {}
         Value::BulkString(held) => {
@@ -314,8 +315,8 @@ fn judge(
     })
 }
 
-/// Writes new epochs for the tags of `node`, then answers the claim that found no valid epoch with
-/// an error. The next request of the client is judged by the new floors.
+/// Writes new epochs for the tags of `node`. Then answers the claim that found no valid epoch with
+/// an error. A later request is judged by the new floors.
 async fn finish_claim(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;
@@ -332,8 +333,7 @@ async fn finish_claim(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingCla
     let _gone = job.reply.send(Err(fault.error()));
 }
 
-/// Repeats those claims that can be repeated after `fault`. The other claims are answered with its
-/// error.
+/// Repeats those claims for which `fault` permits it. The other claims are answered with the error.
 fn repeat(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
     let mut later: BTreeMap<Duration, Vec<PendingClaim>> = BTreeMap::new();

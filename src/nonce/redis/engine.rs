@@ -1,4 +1,4 @@
-//! The state that all tasks of a store share, and the writing of epochs and floors.
+//! The shared state of a Redis store, and the writing of epochs, which reveal lost nonces.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,44 +16,44 @@ use super::wire::{COMPARE_AND_SET, Epoch, Tag};
 use crate::clock::Timestamp;
 use crate::nonce::RetentionTooShort;
 
-/// Maximum number of tries of a command whose connection fails or whose primary has changed.
+/// Maximum number of attempts of a command whose connection fails or whose primary has changed.
 pub(super) const MAX_TRIES: u32 = 4;
 
-/// Maximum number of tries to write an epoch while other users write the same epoch.
+/// Maximum number of attempts to write an epoch while other users of the store write it too.
 const ROUNDS: u32 = 8;
 
-/// Maximum time, in seconds, for which a user without permission to raise the retention may block a
-/// store that records none, because it is new or was emptied.
+/// Maximum time, in seconds, for which a user who may not raise the retention may make all users
+/// refuse requests, by setting the retention of a store that is new or was emptied.
 const LONGEST_UNASKED: i64 = 600;
 
-/// The state that all tasks of a store share.
+/// The state that all tasks of a Redis store share.
 pub(super) struct RedisEngine {
     pub(super) settings: Arc<RedisSettings>,
     pub(super) nodes: Arc<NodeFinder>,
     retention: Mutex<KnownRetention>,
     registering: tokio::sync::Mutex<()>,
-    /// Wakes the task that keeps the epochs alive, once a user has registered.
+    /// Wakes the task that renews the epochs, once a user has registered its retention.
     pub(super) registered: tokio::sync::Notify,
-    /// The latest time that any user passed, and our timer's reading at that moment.
+    /// The latest time that any user of this handle passed, and our timer's reading then.
     latest_time: Mutex<(Timestamp, Instant)>,
 }
 
-/// The retentions that this handle has registered or read.
+/// The retentions (how long nonces must be kept) that this handle has registered or read.
 #[derive(Clone, Copy)]
 struct KnownRetention {
     /// The longest retention granted to users of this handle.
     own: Option<Retention>,
-    /// The longest of `own` and the retentions that were read in epochs.
+    /// The longest of `own` and the retentions that were read from epochs on the server.
     known: Retention,
 }
 
-/// What [`RedisEngine::replace_invalid`] demands of epochs.
+/// The condition for replacing epochs in [`RedisEngine::replace_invalid`].
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
-    /// Whether to raise the retention although other users then refuse requests for a time.
+    /// Whether the retention may be raised although other users then refuse requests for a time.
     raising: bool,
-    /// Whether to write new epochs for all tags, also for those whose epoch is valid, because it is
+    /// Whether to write new epochs for all tags, including those with a valid epoch, because it is
     /// unknown which nonces were lost.
     all: bool,
 }
@@ -62,14 +62,15 @@ struct EpochRequest {
 pub(super) enum EpochStanding {
     /// The epoch is valid.
     Good(Epoch),
-    /// The epoch has another term or a shorter retention, and has to be replaced first.
+    /// The epoch was written under another term of the primary or for a shorter retention, so it
+    /// must be replaced before claims are accepted.
     Other,
-    /// The server has lost or evicted keys, so nonces of all its tags may be missing, and their
-    /// epochs have to be replaced first.
+    /// The server has lost or evicted keys. Nonces of all its tags may be missing, so all their
+    /// epochs must be replaced before claims are accepted.
     Lost,
 }
 
-/// The epochs of some tags, with the number of evicted keys at the time they were read.
+/// The epochs of some tags, with the number of keys that the server had evicted by then.
 pub(super) struct Epochs {
     pub(super) answers: Vec<Value>,
     pub(super) evicted: u64,
@@ -89,8 +90,7 @@ impl RedisEngine {
         self.retention.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the retention granted to users of this handle. Returning a copy releases the lock at
-    /// once, so that no caller takes it twice.
+    /// Returns the retention granted to users of this handle, as a copy: no lock stays held.
     pub(super) fn own_retention(&self) -> Option<Retention> {
         self.known_retention().own
     }
@@ -117,15 +117,16 @@ impl RedisEngine {
         now.max(horizon)
     }
 
-    /// Returns the floor that expired keys cause, for a user whose clock says `now`. Without it, a
-    /// user whose clock has stepped back could accept the requests of expired keys again: they were
-    /// created at least one retention length before the latest time.
+    /// Returns a floor that excludes the requests whose keys have expired, for a user whose clock
+    /// says `now`. Without it, a user whose clock was set back could accept these requests again.
+    /// They were created at least one retention length before the latest known time.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
         latest.plus(self.known_retention().known.length().saturating_neg())
     }
 
-    /// Judges the epoch that was read on `link`, when the server had evicted `evicted` keys.
+    /// Decides whether the epoch that was read on `link` proves that no nonce is missing. `evicted`
+    /// is the number of keys that the server had evicted by then.
     pub(super) fn judge_epoch(
         &self,
         link: &ServerLink,
@@ -136,7 +137,7 @@ impl RedisEngine {
         self.standing_for(link, answer, evicted, own)
     }
 
-    /// Judges an epoch for a user who needs the retention `own`.
+    /// Does the same as [`Self::judge_epoch`], for a user who needs the retention `own`.
     fn standing_for(
         &self,
         link: &ServerLink,
@@ -161,7 +162,7 @@ impl RedisEngine {
     /// Makes the servers keep all later claims for `retention`.
     ///
     /// A user that may not raise the retention reads all epochs before it writes one, so that a
-    /// refusal changes nothing. A retention that was granted before needs no permission again.
+    /// refusal changes nothing. A retention that was granted before needs no new permission.
     pub(super) async fn register(
         self: &Arc<Self>,
         now: Timestamp,
@@ -208,7 +209,7 @@ impl RedisEngine {
         self.known_retention().known.keep()
     }
 
-    /// Runs `ask` on all primaries at once, each with the tags that it holds.
+    /// Runs `ask` at once on all primaries, each with the tags that it holds.
     pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, RedisFault>
     where
         T: Send + 'static,
@@ -275,7 +276,7 @@ impl RedisEngine {
                 .iter()
                 .map(|answer| self.standing_for(link, answer, evicted, want.retention))
                 .collect::<Result<Vec<_>, _>>()?;
-            // If one tag has lost keys, the other tags of the same server may have lost keys too.
+            // If keys of one tag were lost, keys of other tags on the server may be lost too.
             let all = want.all || standings.iter().any(|s| matches!(s, EpochStanding::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
@@ -323,8 +324,8 @@ impl RedisEngine {
     }
 
     /// Writes a new epoch for each tag of `node` whose epoch is not valid; or for all tags, if one
-    /// epoch is lost or `all` is set. If floors rose one after the other, requests would be refused
-    /// for longer.
+    /// epoch is lost or `all` is set. All are replaced together, because requests would be refused
+    /// for longer if the floors of the tags rose one after the other.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,
@@ -340,8 +341,8 @@ impl RedisEngine {
         self.replace_invalid(link, tags, now, want).await
     }
 
-    /// Returns the replacement of the epoch in `answer`, for a user that needs the retention `own`.
-    /// Its floor excludes all requests whose nonces may be lost.
+    /// Returns the epoch that replaces the one in `answer`, for a user that needs the retention
+    /// `own`. Its floor excludes all requests whose nonces may be lost.
     pub(super) fn replacement(
         &self,
         link: &ServerLink,
@@ -354,13 +355,13 @@ impl RedisEngine {
         let own = own.unwrap_or(Retention::new(0, 0));
         let retention = old.as_ref().map_or(own, |old| old.retention.united(own));
         let floor = retention.floor_when_raised(now);
-        // The new floor is never earlier than the old floor, even if our clock is late.
+        // The new floor is never earlier than the old one, even if our clock is late.
         let floor = old.map_or(floor, |old| old.floor.max(floor));
         Epoch { term: link.term().to_string(), floor, retention, evicted }
     }
 
-    /// Judges the clock and counters of `node`. If they show that nonces may be lost, all floors
-    /// rise before any answer of the server is used.
+    /// Checks the clock and the counters of `node` for signs of lost nonces. If there are any, all
+    /// floors are raised before an answer of the server is used.
     pub(super) async fn notice(
         &self,
         link: &ServerLink,
@@ -385,10 +386,9 @@ pub(super) fn read_epoch(link: &ServerLink, answer: &Value) -> Result<Option<Epo
     }
 }
 
-/// Checks that a user without permission to raise the retention may replace the epoch in `answer`
-/// for the retention `wanted`. It may replace an epoch that records at least `wanted`, of any term.
-/// It may also replace a missing epoch, if the new one blocks the store for at most
-/// `LONGEST_UNASKED` seconds.
+/// Checks that a user without permission to raise the retention may replace the epoch in `answer`.
+/// The user may replace an epoch that records at least the retention `wanted`. It may also replace
+/// a missing epoch, if the new one blocks the store for at most `LONGEST_UNASKED` seconds.
 fn may_write(link: &ServerLink, answer: &Value, wanted: Retention) -> Result<(), RedisFault> {
     let recorded = read_epoch(link, answer)?.map(|epoch| epoch.retention);
     let retention_too_short = RetentionTooShort { recorded, wanted };

@@ -1,4 +1,4 @@
-//! Errors of the Redis store, each with the remedy that may help.
+//! Errors of the Redis store, each with what the store can do about it.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::nonce::RetentionTooShort;
 use crate::nonce::url::ServerAddress;
 
-/// What a task can do after a fault.
+/// What the store does after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultRemedy {
     /// Report the error: no repetition helps.
@@ -19,7 +19,7 @@ pub(super) enum FaultRemedy {
     Reconnect,
 }
 
-/// An error that several claims can share, with its remedy.
+/// An error that is shared by several claims, with what the store does about it.
 #[derive(Clone, Debug)]
 pub(super) struct RedisFault {
     reason: Cow<'static, str>,
@@ -35,7 +35,7 @@ impl RedisFault {
         RedisFault { reason: reason.into(), source, then, user_wanted: false, retention_too_short }
     }
 
-    /// A user asked for a longer retention than the store has, and may not raise it.
+    /// The error if a user needs a longer retention than the store has, and may not raise it.
     pub(super) fn retention_too_short(retention_too_short: RetentionTooShort) -> Self {
         let reason = retention_too_short.to_string();
         RedisFault {
@@ -44,7 +44,7 @@ impl RedisFault {
         }
     }
 
-    /// The server at `place` could not be reached, or the connection to it failed.
+    /// The error if the server at `place` could not be reached, or the connection to it failed.
     pub(super) fn unreachable(place: &ServerAddress, error: RedisError) -> Self {
         let (reason, then) = match error.kind() {
             ErrorKind::AuthenticationFailed => ("did not let us in", FaultRemedy::GiveUp),
@@ -59,15 +59,15 @@ impl RedisFault {
         RedisFault { source: Some(source), ..self }
     }
 
-    /// The server at `place` answered with an error of its own.
+    /// The error for an error reply of the server at `place`.
     pub(super) fn refused(place: &ServerAddress, error: &ServerError) -> Self {
         let then = match error.code() {
-            // Another server is the primary, or there is no primary at present.
+            // Another server is the primary now, or there is no primary at the moment.
             "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" | "UNBLOCKED" => {
                 FaultRemedy::Reconnect
             }
-            // A slot is being moved, the server is starting or busy, or it lacks replicas. These
-            // states may end soon.
+            // A slot is being moved, or the server is starting, busy, or without its replicas.
+            // These states may end soon.
             "ASK" | "TRYAGAIN" | "LOADING" | "BUSY" | "NOREPLICAS" => FaultRemedy::Retry,
             _ => FaultRemedy::GiveUp,
         };
@@ -76,7 +76,7 @@ impl RedisFault {
             "ASK" | "TRYAGAIN" => "is moving the slot".to_owned(),
             "READONLY" => "is a replica".to_owned(),
             "OOM" => "has no memory left".to_owned(),
-            // The text comes from the server: control characters are removed, and its length is
+            // The text comes from the server, so control characters are removed and its length is
             // limited.
             code => {
                 let words = format!("{code} {}", error.details().unwrap_or_default());
@@ -88,7 +88,7 @@ impl RedisFault {
         RedisFault { user_wanted, ..RedisFault::new(then, format!("{place} {reason}")) }
     }
 
-    /// The server at `place` gave an answer of the wrong shape; `what` names it.
+    /// The error for a malformed answer of the server at `place`; `what` names the answer.
     pub(super) fn malformed(place: &ServerAddress, what: &str) -> Self {
         RedisFault::new(FaultRemedy::Reconnect, format!("{place} gave an odd answer: {what}"))
     }

@@ -3,10 +3,10 @@
 //! An epoch is a record on the server: from it the store detects that the server lost nonces (see
 //! `redis.rs`). Each nonce belongs to one of 256 tags, and each tag has an epoch. An epoch expires
 //! by the server's clock, sooner than any nonce of its tag that is still needed. So a server clock
-//! that ends nonces too early also ends the epochs, and a missing epoch shows the loss. Every
-//! connected process renews the epochs, so that they expire for no other reason. After a long time
-//! without a connected process the epochs are gone, and the next process writes new ones as on a
-//! new server: requests from before that time are then refused.
+//! that runs ahead and removes nonces too early removes the epoch too, and the missing epoch
+//! reveals the loss. Every connected process renews the epochs, so that they expire for no other
+//! reason. After a long time without a connected process the epochs are gone, and the next process
+//! writes new ones as on a new server: requests from before that time are then refused.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,10 +25,10 @@ use crate::clock::Timestamp;
 /// The longest pause between two renewals.
 const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Number of renewals within the lifetime of an epoch. There are several, because some may fail.
+/// How often an epoch is renewed within its lifetime. Several times, because a renewal may fail.
 const BEATS: u64 = 4;
 
-/// Renews the epochs of all nodes, from the first registration on. Never returns.
+/// Renews the epochs of all servers, from the first registration of a retention on. Never returns.
 pub(super) async fn run(engine: Arc<RedisEngine>) {
     engine.registered.notified().await;
     loop {
@@ -61,8 +61,8 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
     }
 }
 
-/// Reads the same state as a claim does, replaces epochs that are not valid, and renews the epochs
-/// of `node`. If one epoch is lost, none is renewed.
+/// Reads the epochs of `node` and its clock as a claim does, replaces epochs that are not valid,
+/// and renews the others. If one epoch is lost, none is renewed.
 async fn renew(
     engine: &Arc<RedisEngine>,
     map: &TagMap,
@@ -87,8 +87,8 @@ async fn renew(
         if let EpochStanding::Lost = engine.judge_epoch(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
-        // An epoch of another term has moved to this server with its slot. No nonce is lost, but
-        // this epoch is not renewed: a claim will replace it.
+        // An epoch of another term was moved to this server together with its slot and nonces. No
+        // nonce is lost, but the epoch is not renewed: the next claim replaces it.
         if let Value::BulkString(text) = epoch
             && let Some(epoch) = Epoch::read(text)
         {

@@ -1,4 +1,4 @@
-//! A connection to one primary, and the identity of the server at its other end.
+//! A connection to one primary server, and the identity of that server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ use super::primary::Primary;
 use super::settings::RedisSettings;
 use crate::nonce::url::{ServerAddress, Topology};
 
-/// How long the identity of a server is used before `INFO` is sent again. No server can be demoted,
-/// copy the data of another server and be promoted again within this time.
+/// How long the identity of a server is used before `INFO` is sent again. This time is too short
+/// for a server to be demoted, take over the data of another server, and be promoted again.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A connection to a primary. Commands can be sent at any time; answers come in the order of the
@@ -58,8 +58,8 @@ impl ServerLink {
         Ok(ServerLink { place: place.clone(), connection, state, dead })
     }
 
-    /// Sends the commands of `pipeline`, and returns one answer for each; an answer may be an
-    /// error.
+    /// Sends the commands of `pipeline`, and returns one answer for each; the answer may be an
+    /// error of the server.
     pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisFault> {
         let answers = ask(&self.connection, &self.place, pipeline).await;
         if answers.is_err() {
@@ -79,7 +79,7 @@ impl ServerLink {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Returns the primary's term as last read.
+    /// Returns the term of the primary (see [`super::primary::Primary::term`]) as last read.
     pub(super) fn term(&self) -> Arc<str> {
         Arc::clone(&self.state().term)
     }
@@ -101,8 +101,8 @@ impl ServerLink {
         due
     }
 
-    /// Updates the term from an answer to `INFO`, and checks that the store can still use the
-    /// server.
+    /// Updates the term of the primary from an answer to `INFO`, and checks that the store can
+    /// still use the server.
     pub(super) fn apply_info(
         &self,
         info: &Value,
@@ -122,14 +122,16 @@ impl ServerLink {
     }
 }
 
-/// Returns the command that reads all facts about a primary, including [`counters`].
+/// Returns the command that reads all facts about a primary that the store needs, including
+/// [`counters`].
 pub(super) fn info() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("server").arg("replication").arg("memory").arg("persistence").arg("stats");
     info
 }
 
-/// Returns the command that is sent after every claim. It costs a third of the work of [`info`].
+/// Returns the command that is sent after every claim. The server does a third of the work for it
+/// that it does for [`info`].
 pub(super) fn counters() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("stats");
@@ -151,8 +153,8 @@ fn read_info(
     }
 }
 
-/// Sends one command on a new connection. Used for Sentinels and for cluster nodes that know the
-/// addresses of the others.
+/// Sends one command on a new connection. Used to ask Sentinels and cluster nodes for the addresses
+/// of the servers.
 pub(super) async fn ask_once(
     place: &ServerAddress,
     settings: &RedisSettings,
@@ -175,7 +177,7 @@ async fn ask(
     place: &ServerAddress,
     pipeline: &Pipeline,
 ) -> Result<Vec<Value>, RedisFault> {
-    // A clone is another handle on the same connection.
+    // Each clone of the connection is a further handle on it.
     let mut connection = connection.clone();
     let count = pipeline.len();
     let answers = connection.send_packed_commands(pipeline, 0, count).await;
@@ -220,7 +222,7 @@ async fn open(
     } else {
         Client::open(info)
     };
-    // Every caller has a timeout of its own, which covers connecting too.
+    // Callers have their own timeout, which covers connecting too.
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let client = client.map_err(|e| {

@@ -13,7 +13,7 @@ use super::{BoxFuture, KnownNonce, Redis, Retention, StoreError};
 use crate::clock::Timestamp;
 use crate::nonce::{KeptNonce, ListCursor, NoncePage, StoreAdmin, StoreState};
 
-/// The start of the next page: the index of the primary, and its `SCAN` cursor.
+/// The position at which the next page starts: the index of the primary, and its `SCAN` cursor.
 struct ScanPosition {
     nodes: Arc<[Arc<Node>]>,
     at: usize,
@@ -41,7 +41,8 @@ impl StoreAdmin for Redis {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Returns the highest floor and the longest retention of all primaries.
+    /// Returns the highest floor (the moment up to which nonces may be lost) and the longest
+    /// retention of all primaries.
     fn state(&self, now: Timestamp) -> BoxFuture<'_, Result<StoreState, StoreError>> {
         let engine = Arc::clone(&self.engine);
         Box::pin(self.run(async move { engine.state(now).await }))
@@ -50,7 +51,7 @@ impl StoreAdmin for Redis {
 
 impl RedisEngine {
     /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest
-    /// retention that any tag has recorded, under any term.
+    /// retention that any epoch records, of whatever term.
     pub(super) async fn state(self: &Arc<Self>, now: Timestamp) -> Result<StoreState, RedisFault> {
         let engine = Arc::clone(self);
         let parts = self

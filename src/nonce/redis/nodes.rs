@@ -1,5 +1,5 @@
-//! Finds the server that holds each tag: a single server, the primary that the Sentinels name, or
-//! one of the primaries of a cluster.
+//! Finds the server that holds each tag (each of the 256 groups of nonces): a single server, the
+//! primary that the Sentinels name, or one of the primaries of a cluster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,16 +23,15 @@ const OTHER_SENTINELS_WAIT: Duration = Duration::from_millis(200);
 /// replaced while it was unreachable does not know of its replacement, and still answers.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// A primary, with or without an open connection.
+/// A primary server, with or without an open connection.
 pub(super) struct Node {
     address: ServerAddress,
-    /// Held by the task that connects, while other tasks wait for its connection.
+    /// Locked by the task that connects, while other tasks wait for its connection.
     connecting: tokio::sync::Mutex<()>,
-    /// Held by the task that replaces the epochs of this node.
+    /// Locked by the task that replaces the epochs of this server.
     pub(super) settling: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<ServerLink>>>,
-    /// The clock and counter readings of this server so far, including those from earlier
-    /// connections.
+    /// The clock and counter readings of this server so far, also from earlier connections.
     watch: Mutex<Option<ServerWatch>>,
 }
 
@@ -65,11 +64,11 @@ impl Node {
         Ok(link)
     }
 
-    /// Compares a reading on `link` with the earlier readings.
+    /// Compares a reading of the server's clock and counters with the earlier readings.
     ///
     /// # Errors
     /// [`NonceLoss`] if this reading or an earlier one shows that nonces may be lost, until
-    /// [`Node::settled`] is called.
+    /// [`Node::floors_raised`] is called.
     pub(super) fn notice(&self, link: &ServerLink, look: &ServerReading) -> Result<(), NonceLoss> {
         let mut watch = lock(&self.watch);
         match watch.as_mut().filter(|watch| watch.is_of(&link.term())) {
@@ -81,12 +80,13 @@ impl Node {
         }
     }
 
-    /// Records that all floors have risen above the loss that `look` showed.
+    /// Records that all floors now exclude the requests whose nonces were lost when `look` was
+    /// read.
     pub(super) fn floors_raised(&self, link: &ServerLink, look: &ServerReading) {
         *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
 
-    /// Ends the connection.
+    /// Drops the connection.
     pub(super) fn drop_link(&self) {
         if let Some(link) = lock(&self.current).take() {
             link.mark_dead();
@@ -94,13 +94,13 @@ impl Node {
     }
 }
 
-/// A node and the tags that it holds.
+/// A server and the tags that it holds.
 pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
-/// The node that holds each tag.
+/// The server that holds each tag.
 pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
-    /// For each tag, the index of its node in `nodes`.
+    /// For each tag, the index of its server in `nodes`.
     of: Vec<Option<usize>>,
     found: Instant,
 }
@@ -120,34 +120,34 @@ impl TagMap {
         })
     }
 
-    /// The nodes that hold tags.
+    /// Returns the servers that hold tags.
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
     }
 
-    /// The tags that `node` holds.
+    /// Returns the tags that `node` holds.
     pub(super) fn tags(&self, node: &Arc<Node>) -> Vec<Tag> {
         let at = self.nodes.iter().position(|known| Arc::ptr_eq(known, node));
         let holds = |(_, of): &(Tag, &Option<usize>)| of.is_some() && **of == at;
         (0..=Tag::MAX).zip(&self.of).filter(holds).map(|(tag, _)| tag).collect()
     }
 
-    /// Returns all nodes that hold tags, with those tags.
+    /// Returns all servers that hold tags, with their tags.
     ///
     /// # Errors
-    /// [`RedisFault`] if a tag has no node.
+    /// [`RedisFault`] if no server holds one of the tags.
     pub(super) fn parts(&self) -> Result<Vec<NodeTags>, RedisFault> {
         (0..=Tag::MAX).try_for_each(|tag| self.node(tag).map(drop))?;
         Ok(self.nodes.iter().map(|node| (Arc::clone(node), self.tags(node))).collect())
     }
 }
 
-/// Finds the map of tags to nodes, and keeps the map until it proves wrong.
+/// Finds the map of tags to servers, and keeps it until it proves wrong.
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
-    /// The nodes that the latest map of the cluster lists. When the map is read again, the nodes
-    /// that are still in it keep their connections.
+    /// The servers in the latest map of the cluster. When the map is read again, servers that are
+    /// still in it keep their connections.
     nodes: Mutex<Vec<Arc<Node>>>,
     finding: tokio::sync::Mutex<()>,
     checking: AtomicBool,
@@ -160,7 +160,7 @@ impl NodeFinder {
         NodeFinder { settings, map, nodes, finding, checking: AtomicBool::new(false) }
     }
 
-    /// Returns the map, and reads it again if needed.
+    /// Returns the map of tags to servers, and reads it again if needed.
     pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<TagMap>, RedisFault> {
         if let Some(map) = self.current_map() {
             self.check(&map);
@@ -173,16 +173,16 @@ impl NodeFinder {
         Ok(self.store_map(self.find().await?))
     }
 
-    /// Returns the map if it is known. Behind Sentinel, the map must also be recent: otherwise the
-    /// Sentinels are asked first.
+    /// Returns the map of tags to servers if it is known. With Sentinel, the map must also be
+    /// recent: otherwise the Sentinels must be asked first.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.current_map().filter(|map| !asked || map.found.elapsed() < TRUSTED)
     }
 
-    /// Drops `wrong`, a map that is or may be outdated.
+    /// Drops `wrong`, a map that may be outdated, if it is still in use.
     pub(super) fn forget(&self, wrong: &Arc<TagMap>) {
-        // The map of a single server is always right.
+        // The map of a single server never changes.
         if self.settings.url.topology != Topology::Single {
             lock(&self.map).take_if(|map| Arc::ptr_eq(map, wrong));
         }
@@ -206,7 +206,7 @@ impl NodeFinder {
         known.map_or_else(|| Node::new(address.clone()), Arc::clone)
     }
 
-    /// Stores `map` as the present map. Nodes that are not in it any more lose their connections.
+    /// Stores `map` as the current map. The connections to servers that are not in it are dropped.
     fn store_map(&self, map: TagMap) -> Arc<TagMap> {
         let mut nodes = lock(&self.nodes);
         for gone in nodes.iter().filter(|old| !map.nodes.iter().any(|new| Arc::ptr_eq(old, new))) {
@@ -241,9 +241,9 @@ impl NodeFinder {
         let (nodes, map, master) = (Arc::clone(self), Arc::clone(map), master.clone());
         tokio::spawn(async move {
             let asking = ask_sentinels(&nodes.settings, &master);
-            // If no Sentinel answers, the known primary stays in use.
+            // If no Sentinel answers, the known primary is still used.
             let found = timeout(nodes.settings.budget, asking).await.ok().and_then(Result::ok);
-            // The answer is used only if no other task has replaced the map meanwhile.
+            // The answer is used only if no other task has replaced the map in the meantime.
             if let Some(address) = found
                 && nodes.current_map().is_some_and(|known| Arc::ptr_eq(&known, &map))
             {
@@ -253,8 +253,8 @@ impl NodeFinder {
         });
     }
 
-    /// Returns the map that the first answering node gives. If that node has an old map, the nodes
-    /// in the old map redirect us.
+    /// Returns the map that the first answering node gives. If that map is outdated, the servers in
+    /// it will redirect commands.
     async fn ask_cluster(&self) -> Result<TagMap, RedisFault> {
         let mut asked = JoinSet::new();
         for address in self.settings.url.addresses.clone() {
@@ -308,7 +308,8 @@ async fn ask_sentinels(
         asked.spawn(async move {
             let mut command = redis::cmd("SENTINEL");
             command.arg("MASTER").arg(master);
-            // Sentinels have their own users, and mostly no password.
+            // Sentinels have separate users, and usually no password, so the password is not sent
+            // at first.
             let answer = match ask_once(&sentinel, &settings, false, &command).await {
                 Err(fault) if fault.wants_user() => {
                     ask_once(&sentinel, &settings, true, &command).await
@@ -339,7 +340,8 @@ async fn ask_sentinels(
     best.map(|(_, address)| address).ok_or(last)
 }
 
-/// Returns configuration epoch and address, from an array of names and values.
+/// Returns the configuration epoch and the address of the primary, from an array of names and
+/// values.
 fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     let Value::Array(words) = answer else { return None };
     let get = |name: &str| {
@@ -350,7 +352,7 @@ fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     Some((get("config-epoch")?.parse().ok()?, address))
 }
 
-/// Returns ranges of slots with their primaries, in the view of the node at `asked`.
+/// Returns the ranges of slots with their primaries, as the node at `asked` knows them.
 fn slots_of(asked: &ServerAddress, answer: &Value) -> Option<Vec<(u16, u16, ServerAddress)>> {
     let Value::Array(ranges) = answer else { return None };
     let number = |value: &Value| match value {
@@ -379,8 +381,8 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// Locks a mutex, also a poisoned one: the guarded values are consistent at any time, because no
-/// code panics while it holds one of these locks.
+/// Locks a mutex, even if another thread panicked while it held the lock: the values are consistent
+/// at any time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The answer of a server to `INFO`, and the check whether the store can use the server.
+//! Parses the answer of a server to `INFO`, and checks whether the store can use the server.
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ pub enum PrimaryWarning {
         policy: String,
     },
     /// The server keeps no append-only file, so a restart loses its keys. No nonce is accepted
-    /// twice because of that, but the epochs are lost too, and with them the retentions of other
-    /// users.
+    /// twice because of that, because the epochs are lost too. But with them, the store forgets how
+    /// long other users need nonces to be kept.
     NotPersistent {
         /// The address of the server.
         server: String,
     },
-    /// The server accepts writes without its replicas (`min-replicas-to-write` is 0). If Sentinel
+    /// The server accepts writes that no replica has (`min-replicas-to-write` is 0). If Sentinel
     /// promotes another server, both accept claims for a while.
     Unguarded {
         /// The address of the server.
@@ -64,7 +64,7 @@ pub(super) struct Primary {
     pub(super) term: String,
     pub(super) policy: String,
     pub(super) persistent: bool,
-    /// True if the server refuses writes without its replicas.
+    /// True if the server refuses writes that no replica has.
     pub(super) guarded: bool,
 }
 
@@ -84,7 +84,7 @@ impl Primary {
         let need = |name: &'static str| {
             get(name).ok_or_else(|| RedisFault::malformed(place, &format!("INFO without {name}")))
         };
-        // Valkey reports under this name the version of Redis that it is compatible with.
+        // Valkey reports under this name the Redis version that it is compatible with.
         let version = need("redis_version")?;
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < 7) {
@@ -146,8 +146,8 @@ impl Primary {
         if !self.persistent {
             warnings.push(PrimaryWarning::NotPersistent { server: server.clone() });
         }
-        // A primary behind Sentinel needs this guard. A cluster's primary refuses writes by itself
-        // when it is cut off from the other nodes.
+        // A primary behind Sentinel must refuse writes that no replica has. A primary in a cluster
+        // refuses writes by itself when it is cut off from the other servers.
         if sentinel && !self.guarded {
             warnings.push(PrimaryWarning::Unguarded { server });
         }

@@ -1,4 +1,4 @@
-//! The settings of a store on Redis.
+//! The settings of a store on Redis, as the engine uses them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,14 +1,14 @@
-//! The limit on claims that wait for the server.
+//! The limit on claims that wait for the Redis server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::StoreError;
 
-/// Maximum number of claims that wait for answers. Further claims are refused: a server with such a
-/// backlog does not catch up if the queue grows.
+/// Maximum number of claims that wait for answers. Further claims are refused: a server with so
+/// long a queue does not catch up if the queue grows.
 const MAX_WAITING_CLAIMS: usize = 8_192;
 
-/// A slot among the waiting claims, released when the claim is answered or dropped.
+/// A place among the waiting claims. It is released when the claim is answered or dropped.
 pub(super) struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
     /// Whether no other claim was waiting when the slot was taken.

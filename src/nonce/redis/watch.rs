@@ -1,6 +1,6 @@
-//! Detects that a server has lost keys although its epochs are still there. Two signs show such a
-//! loss: counters that were reset, and a server clock that does not run at the speed of this
-//! machine's timer.
+//! Detects that a server has lost keys although its epochs (the records that are normally lost
+//! together with nonces) are still there. Two signs reveal that: counters that were reset, and a
+//! server clock that does not run at the speed of this machine's timer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use super::primary::field;
 use crate::nonce::url::ServerAddress;
 
 /// Maximum drift between the server's clock and our timer, in microseconds. Every claim is kept for
-/// the margin, 30 seconds or more, beyond what exact clocks would need.
+/// at least 30 seconds longer than exact clocks would require, so this drift does no harm.
 const MAX_CLOCK_DRIFT: i64 = 5_000_000;
 
-/// How long clock readings are compared. Two such periods are longer than a claim is usually kept.
+/// The readings of a clock are compared within periods of this length. Two periods are longer than
+/// a claim is usually kept.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The server's answers after a claim: `TIME`, and the counters of `INFO stats`.
+/// What the server answered after a claim: to `TIME`, and the counters of `INFO stats`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerReading {
     asked: Instant,
@@ -34,7 +35,7 @@ pub(super) struct ServerReading {
 }
 
 impl ServerReading {
-    /// Reads the answers to `TIME` and `INFO stats`, which were asked for at `asked`.
+    /// Reads the answers to `TIME` and `INFO stats`, which were sent at `asked`.
     ///
     /// # Errors
     /// [`RedisFault`] if an answer is an error, or has the wrong shape.
@@ -50,15 +51,15 @@ impl ServerReading {
     }
 }
 
-/// Why nonces may be missing although the epochs are there.
+/// Why nonces may be missing although the epochs are still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NonceLoss {
-    /// The server's clock stepped forward: keys end early.
+    /// The server's clock was set forward, so that keys expired early.
     ClockForward,
-    /// The clock stepped back, perhaps after an earlier step forward, or because an older snapshot
-    /// was restored.
+    /// The server's clock was set back, perhaps after it had been set forward, or the server was
+    /// restored from an older snapshot.
     ClockBack,
-    /// The counters were reset: keys may have been evicted before that.
+    /// The counters were reset, so that keys that were evicted before are not counted.
     CountersReset,
 }
 
@@ -72,11 +73,11 @@ impl fmt::Display for NonceLoss {
     }
 }
 
-/// The readings of one server, over all connections to it.
+/// The clock and counter readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
-    /// The term of the primary. After a change of the term, all epochs are written again and this
-    /// value is reset.
+    /// The term of the primary. When it changes, all epochs are written again, and the readings
+    /// start anew.
     term: Arc<str>,
     begun: Instant,
     recent: ReadingPeriod,
@@ -85,8 +86,8 @@ pub(super) struct ServerWatch {
     /// that report.
     commands: u64,
     counted: Instant,
-    /// The loss that was found, until the floors have risen. It has to be stored, because later
-    /// readings do not show it any more if the clock steps back again.
+    /// The loss that was found, until all floors were raised. It is stored because later readings
+    /// may not show it any more, for example after the clock was set back.
     loss: Option<NonceLoss>,
 }
 
@@ -101,7 +102,7 @@ struct ReadingPeriod {
 }
 
 impl ServerWatch {
-    /// Starts with the reading `look`.
+    /// Starts with `look` as the first reading.
     pub(super) fn new(term: Arc<str>, look: &ServerReading) -> Self {
         let period = ReadingPeriod::new(look.asked, look.asked, look);
         ServerWatch {
@@ -115,7 +116,7 @@ impl ServerWatch {
         }
     }
 
-    /// Returns true if the readings are of the primary's term `term`.
+    /// Returns true if the readings were made under the primary's term `term`.
     pub(super) fn is_of(&self, term: &str) -> bool {
         *self.term == *term
     }
@@ -125,8 +126,8 @@ impl ServerWatch {
         let now = ReadingPeriod::new(self.begun, look.asked, look);
         if self.loss.is_none() {
             let passed = look.answered.saturating_duration_since(self.before.since).as_micros();
-            // Allows 5 seconds, and 1/1000 of the time that passed, since clocks run fast or slow
-            // during long pauses between readings.
+            // A drift of 5 seconds is allowed, plus 1/1000 of the time since the last reading,
+            // because clocks are never exact.
             let allowed =
                 MAX_CLOCK_DRIFT.saturating_add(i64::try_from(passed / 1_000).unwrap_or(i64::MAX));
             let most = self.recent.most.min(self.before.most);
@@ -144,7 +145,7 @@ impl ServerWatch {
         if self.loss.is_some() {
             return self.loss;
         }
-        // Answers may be processed out of order.
+        // The answers of two pipelines may be processed in the other order than they were sent.
         if look.commands >= self.commands {
             (self.commands, self.counted) = (look.commands, look.answered);
         }

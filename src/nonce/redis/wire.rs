@@ -7,15 +7,15 @@ use redis::Value;
 use super::{KnownNonce, Retention};
 use crate::clock::Timestamp;
 
-/// Times beyond this many seconds are refused, so that sums of a few times cannot overflow, also in
-/// milliseconds.
+/// Times of more than this many seconds are refused, so that sums of a few times cannot overflow,
+/// also in milliseconds.
 const MAX_SECONDS: i64 = 1 << 40;
 
-/// The first byte of an id. It is the hash tag of the key, so that a cluster keeps claims in the
-/// same slot as their epoch.
+/// The first byte of a nonce's id. It is the hash tag in the name of each key, so that a cluster
+/// keeps nonces in the same slot as the epoch of their tag.
 pub(super) type Tag = u8;
 
-/// The names of the keys of a store, which begin with its prefix.
+/// The names of the keys of one store on the server. All begin with the store's prefix.
 pub(super) struct KeyNames {
     prefix: String,
 }
@@ -43,7 +43,8 @@ impl KeyNames {
         pattern + "{??}:*"
     }
 
-    /// Returns the id in a key, or `None` if the key is not exactly the key of a claim.
+    /// Returns the nonce's id in the name of a key, or `None` if the key is not exactly that of a
+    /// claim.
     pub(super) fn id_of(&self, key: &[u8]) -> Option<[u8; 32]> {
         let (_, text) = key.split_at_checked(key.len().checked_sub(43)?)?;
         let id = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -74,7 +75,7 @@ pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
     format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
 }
 
-/// Returns the time in the value of a claim, if the value holds one.
+/// Returns the time in the value of a claim, if the value contains one.
 pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
     let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
     seconds.parse().ok().filter(|s: &i64| s.abs() <= MAX_SECONDS).map(Timestamp::from_unix)
@@ -88,7 +89,7 @@ pub(super) fn parse_listed(
     keep: i64,
 ) -> Option<Option<KnownNonce>> {
     match (value, ttl) {
-        // The claim may end between the two commands.
+        // The key may expire between the two commands.
         (Value::Nil, _) | (_, Value::Int(-2)) => Some(None),
         (Value::BulkString(token), Value::Int(ms)) => {
             // Another program has removed the expiry of the key. The nonce is reported as if it was
@@ -110,15 +111,15 @@ pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Optio
         .map(|seconds| seconds.saturating_mul(1_000))
 }
 
-/// A record about the claims of one tag, which shows whether any of them may be lost.
+/// A record about all nonces of one tag. From it, the store detects that some of them may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     /// The primary's term when the epoch was written, see [`super::primary::Primary::term`].
     pub(super) term: String,
     pub(super) floor: Timestamp,
     pub(super) retention: Retention,
-    /// Number of keys that the primary had evicted by then. Any key that it evicts later may be a
-    /// nonce.
+    /// Number of keys that the primary had evicted when the epoch was written. Any key that it
+    /// evicts later may be a nonce.
     pub(super) evicted: u64,
 }
 
@@ -132,14 +133,14 @@ impl Epoch {
     }
 
     /// Returns the milliseconds until an epoch expires unless a user renews it: `ahead + margin`. A
-    /// claim is kept for `ahead + margin` longer than its request can be accepted. So a step of the
-    /// server's clock that ends a needed nonce also ends the epoch, even if the clock steps back
-    /// unseen.
+    /// claim is kept for `ahead + margin` longer than its request can be accepted. So if the
+    /// server's clock is set forward so far that a needed nonce expires, the epoch expires too.
+    /// That shows even if the clock is set back afterwards.
     pub(super) fn lifetime(retention: Retention) -> i64 {
         retention.ahead().saturating_add(retention.margin()).saturating_mul(1_000)
     }
 
-    /// Parses an epoch. A damaged epoch gives `None`, and is treated as missing.
+    /// Parses an epoch. Returns `None` for a damaged one, which is then treated as missing.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut next = || words.next();
@@ -151,14 +152,14 @@ impl Epoch {
         let floor = Timestamp::from_unix(floor.parse().ok()?);
         let retention = Retention::new(window.parse().ok()?, ahead.parse().ok()?);
         let epoch = Epoch { term: term.to_owned(), floor, retention, evicted };
-        // An epoch is accepted only in the exact form that `text` writes.
+        // Only the exact spelling that `text` writes is accepted.
         (epoch.text().as_bytes() == text).then_some(epoch)
     }
 }
 
 /// A script that writes an epoch with an expiry, unless another user has changed it since it was
-/// read, and returns the epoch that the server then holds. A comparison inside `SET` needs a newer
-/// version than the oldest one that the store supports.
+/// read, and returns the epoch that the server has afterwards. A script is used because `SET` can
+/// compare values only in newer versions of Redis than the store supports.
 pub(super) const COMPARE_AND_SET: &str = "\
 local held = redis.call('GET', KEYS[1]) or ''
 if held == ARGV[1] then

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use super::StoreError;
 
-/// Why a batch of questions has no answer. Every question of the batch gets a clone.
+/// The reason why a batch of calls has no answer. Every call of the batch gets a clone.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFault {
     reason: &'static str,
@@ -24,13 +24,13 @@ impl SqliteFault {
         SqliteFault { reason, detail: Some(error.to_string()), reopen: true }
     }
 
-    /// Creates a fault after which the file stays open, because opening it again would not help.
+    /// Creates an error after which the file stays open, because opening it again would not help.
     pub(super) fn passing(reason: &'static str) -> Self {
         SqliteFault { reason, detail: None, reopen: false }
     }
 
-    /// Creates the fault for an answer that came too late. `before` is the reason why the last
-    /// batch failed.
+    /// Creates the error for an answer that came too late. `before` is the reason why the last
+    /// batch of calls failed.
     pub(super) fn late(before: Option<&SqliteFault>) -> Self {
         let detail = before.map(|fault| fault.reason.to_owned());
         SqliteFault { detail, ..SqliteFault::passing("the store did not answer in time") }

@@ -23,38 +23,38 @@ const APPLICATION: i64 = 0x6d63_7069;
 const VERSION: i64 = 1;
 
 /// Number of pages in the write-ahead log (16 MiB) after which SQLite copies it into the database
-/// file. Only this copy waits for the disk, and it copies a page that changed often once.
+/// file. Only this copying waits for the disk. A page that changed several times is copied once.
 const WAL_CHECKPOINT_PAGES: u32 = 4_096;
 
 /// The size of a page of SQLite. The size limit of a file is set as a number of pages.
 const PAGE_BYTES: u64 = 4_096;
 
-/// Lets one thread at a time create the file, and close it before another one opens it: closing a
-/// file releases all locks that this process has on it (POSIX).
+/// Locked while a thread of this process creates the file and closes it again. Without this lock,
+/// closing the file would release the locks of another thread that has opened it meanwhile (POSIX).
 static FILE_CREATION: Mutex<()> = Mutex::new(());
 
-/// How many times a note in `NAME-last` is read, with a pause before each further time: a process
-/// that has just committed a claim may be about to write the note of that claim.
+/// How many times the content of `NAME-last` is read, with a pause before each further time. A
+/// process that has just committed a claim may be about to write it to that file.
 const NOTE_READS: u32 = 5;
 const NOTE_READ_PAUSE: Duration = Duration::from_millis(5);
 
-/// Opens the file, and opens it again after a fault.
+/// Opens the store file, and opens it again after a fault.
 pub(super) struct FileOpener {
     options: SqliteOptions,
     pub(super) read_only: bool,
     /// The longest retention granted to users of this handle.
     pub(super) granted: Option<Retention>,
-    /// Whether an earlier file became unusable. The file at the path may then be another one.
+    /// Whether the file was open before. The file that is at the path now may be another one.
     opened: bool,
 }
 
-/// An open file of a store, with its connection and its identity on the disk.
+/// An open store file, with its connection and its identity on the disk.
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
     path: PathBuf,
     identity: FileIdentity,
     /// The file `NAME-last`, and the version of the store file that this process last recorded in
-    /// it; `None` for a store that is only read.
+    /// it; `None` if the store was opened for reading only.
     noted: Option<(LastClaim, Cell<FileVersion>)>,
 }
 
@@ -68,7 +68,7 @@ impl FileOpener {
         self.granted = Some(self.granted.map_or(retention, |known| known.united(retention)));
     }
 
-    /// Opens the file at `now`, for users who ask for `requested` and for earlier users.
+    /// Opens the file at `now`, for the retention `requested` and those of earlier users.
     ///
     /// # Errors
     /// See [`SqliteOptions::open_for_claims`].
@@ -83,18 +83,18 @@ impl FileOpener {
         }
         let identity = FileIdentity::of_file(&path)?;
         let last = if self.read_only { None } else { Some(LastClaim::open(&path)?) };
-        // The note is read before SQLite writes anything to the file.
+        // `NAME-last` is read before SQLite writes anything to the store file.
         let note = last.as_ref().and_then(|last| read_last_claim(last, &path));
         let mode = match self.read_only {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        // Without CREATE, because SQLite would use the modes of the umask; and without a mutex,
-        // because one thread owns the connection.
+        // SQLite must not create the file, because it would use the umask for its mode. No mutex is
+        // needed, because one thread owns the connection.
         let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(&path, flags)?;
-        // The timeout is shorter than the budget, so that a claim gets SQLite's error about the
-        // lock and not only a timeout.
+        // This timeout is shorter than that of the caller, so that a claim gets SQLite's error
+        // about the lock and not only a timeout.
         connection.busy_timeout(self.options.budget * 3 / 4)?;
         // The schema in a file is untrusted, so it must not call functions.
         connection.pragma_update(None, "trusted_schema", false)?;
@@ -128,7 +128,7 @@ impl FileOpener {
                 },
             )?;
         }
-        // The identity is read again: by now SQLite has also made the files beside it.
+        // The identity is read again, because SQLite has created its other files by now.
         let opened = FileIdentity::of_file(&path)?;
         if !opened.is_same_file(&identity) {
             return Err(SqliteFault::new("the file was replaced while it was opened"));
@@ -168,8 +168,8 @@ impl OpenFile {
         self.noted.is_none()
     }
 
-    /// Checks that only processes that share the store have changed the file since the last check:
-    /// an older copy could have been written into the open file.
+    /// Checks that only processes that share the store have changed the file since the last check.
+    /// Another program could have written an older copy into the open file.
     ///
     /// # Errors
     /// [`SqliteFault`] if another program changed the file.
@@ -183,11 +183,11 @@ impl OpenFile {
         Err(SqliteFault::new("the file was changed by another program while it was open"))
     }
 
-    /// Records the present version of the file in `NAME-last` after a commit, with its last claim
-    /// if it had one.
+    /// Records the present version of the file in `NAME-last` after a commit, with the last claim
+    /// of the commit, if it had one.
     ///
     /// # Errors
-    /// [`SqliteFault`] if the note cannot be written.
+    /// [`SqliteFault`] if `NAME-last` cannot be written.
     pub(super) fn note(&self, claimed: Option<Claimed>) -> Result<(), SqliteFault> {
         let Some((last, noted)) = &self.noted else { return Ok(()) };
         if claimed.is_some() || version(&self.path)? != noted.get() {
@@ -196,8 +196,8 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Closes the file. SQLite then writes to it once more; the note records that change too, if
-    /// the path still names our file.
+    /// Closes the file. SQLite then writes to it once more. That change is recorded in `NAME-last`
+    /// too, if the path still names our file.
     pub(super) fn close(self) {
         let OpenFile { connection, path, identity, noted } = self;
         let unchanged =
@@ -208,13 +208,13 @@ impl OpenFile {
             && closed
             && FileIdentity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
         {
-            // If the note cannot be written, the next process that opens the file sets a floor.
+            // If `NAME-last` cannot be written, the next process that opens the store sets a floor.
             let _noted = last.write(|| version(&path), None, false);
         }
     }
 
-    /// Checks that the path still names the open file. If the file was deleted or replaced, no
-    /// later process would know the nonces in it.
+    /// Checks that the path still names the open file. If the file was deleted or replaced, later
+    /// processes would not know the nonces in it.
     ///
     /// # Errors
     /// [`SqliteFault`] if the file is gone, or if another file is at the path.
@@ -229,8 +229,8 @@ impl OpenFile {
     }
 }
 
-/// Returns the recorded last claim, if the note matches the present version of the file at `path`.
-/// Waits a little, because another process may be about to write its note.
+/// Returns the last claim in `NAME-last`, if `NAME-last` matches the current version of the store
+/// file at `path`. Waits a little, because another process may be about to write it.
 #[allow(clippy::option_option, reason = "a note without a claim is a note")]
 fn read_last_claim(last: &LastClaim, path: &Path) -> Option<Option<Claimed>> {
     for look in 0..NOTE_READS {
@@ -264,7 +264,7 @@ fn version(_path: &Path) -> Result<FileVersion, SqliteFault> {
 fn create_file(path: &Path) -> Result<(), SqliteFault> {
     let _guard = FILE_CREATION.lock().unwrap_or_else(PoisonError::into_inner);
     let mut options = OpenOptions::new();
-    // `create_new` follows no link, also none that points nowhere.
+    // `create_new` follows no link, not even a dangling one.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -281,7 +281,7 @@ fn create_file(path: &Path) -> Result<(), SqliteFault> {
 /// [`SqliteFault`] if the file has content but is not a store, or is a store of a newer version.
 fn is_new(connection: &Connection) -> Result<bool, SqliteFault> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    // This first query reads the file, and fails if it is not a database of SQLite.
+    // This first query reads the file, and fails if the file is not an SQLite database.
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
     let application = number("PRAGMA application_id")?;
     match application {
@@ -299,7 +299,7 @@ fn is_new(connection: &Connection) -> Result<bool, SqliteFault> {
 }
 
 /// Turns on write-ahead logging, which the file records. SQLite does not wait for locks here, so
-/// this step repeats until the budget ends.
+/// this step is repeated until `budget` has passed.
 fn write_ahead(connection: &Connection, budget: Duration) -> Result<(), SqliteFault> {
     let until = Instant::now() + budget / 2;
     loop {
@@ -348,15 +348,15 @@ impl FileIdentity {
         if (1..100).contains(&about.len()) {
             return Err(SqliteFault::new("the file is not a nonce store"));
         }
-        // SQLite names its log after the file. With two names there would be two logs, and a
-        // process would not see the claims in the other one.
+        // SQLite derives the name of its write-ahead log from that of the file. If the file has two
+        // names, there would be two logs, and a process would not see the claims in the other log.
         if has_other_names(&about) {
             return Err(SqliteFault::new("the file has another name too (a hard link)"));
         }
         if is_open_to_all(&about) {
             return Err(SqliteFault::new("everybody may write to the file"));
         }
-        // SQLite's files have these suffixes. If one of them is removed, nonces in it are lost.
+        // SQLite's other files have these suffixes. If one is removed, nonces in it are lost.
         let known = |suffix: &str| {
             fs::symlink_metadata(sibling_path(path, suffix)).ok().map(|about| device_inode(&about))
         };

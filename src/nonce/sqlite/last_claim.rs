@@ -4,8 +4,9 @@
 //! An older copy of the store file contains everything that the store file says about itself, and
 //! so looks valid. So a second file, `NAME-last`, records which file was written last (device and
 //! inode), when it changed (its `ctime`, which only the kernel sets), and the last claim. A copy in
-//! place of the file has another inode or another `ctime`; a file whose log was removed lacks the
-//! last claim. Only a snapshot of the whole file system, which restores both files, goes unnoticed.
+//! place of the file has another inode or another `ctime`; if SQLite's log was removed, the last
+//! claim is missing in the file. Only a snapshot of the whole file system, which restores both
+//! files, goes unnoticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -13,29 +14,29 @@ use std::path::{Path, PathBuf};
 
 use super::fault::SqliteFault;
 
-/// The first word of a note, with the version of its format. A note that begins otherwise is
+/// The first word of `NAME-last`, with the version of its format. Content that begins otherwise is
 /// ignored.
 const FORM: &str = "mcpid-last/1";
 
-/// Bytes of a note, padded with blanks. All notes have one length, so that writing over the old
-/// note needs no room on a full disk.
+/// The size of `NAME-last` in bytes, padded with blanks. It is always the same, so that overwriting
+/// it needs no room on a full disk.
 const NOTE_BYTES: usize = 192;
 
 /// The version of a file: device, inode, and the seconds and nanoseconds of its last change.
 pub(super) type FileVersion = [i64; 4];
 
-/// A claim: its id, and the earliest end of its retention.
+/// A claim: the id of its nonce, and the earliest time at which the nonce may be forgotten.
 pub(super) type Claimed = ([u8; 32], i64);
 
-/// The content of a note.
+/// The content of `NAME-last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LastClaimNote {
     pub(super) version: FileVersion,
     pub(super) claimed: Option<Claimed>,
 }
 
-/// The file `NAME-last`. It stays locked from checking the store file until the note is written, so
-/// that no process overwrites a newer note with an older one.
+/// The file `NAME-last`. It stays locked from the check of the store file until it is written, so
+/// that no process overwrites newer content with older.
 #[derive(Debug)]
 pub(super) struct LastClaim {
     file: File,
@@ -63,7 +64,7 @@ impl LastClaim {
         Ok(LastClaim { file })
     }
 
-    /// Returns the note, if it can be read.
+    /// Returns the content of the file, if it can be parsed.
     pub(super) fn read(&self) -> Option<LastClaimNote> {
         let mut text = Vec::with_capacity(NOTE_BYTES + 1);
         let mut file = &self.file;
@@ -72,11 +73,11 @@ impl LastClaim {
         (text.len() == NOTE_BYTES).then_some(text).and_then(|text| LastClaimNote::parse(&text))
     }
 
-    /// Writes a note with the file version that `version` returns and with `claimed`. If `claimed`
-    /// is `None`, the last claim of the old note stays, unless `forgotten` is set.
+    /// Writes the file version that `version` returns, and the claim `claimed`. If `claimed` is
+    /// `None`, the recorded claim stays, unless `forgotten` is set.
     ///
     /// # Errors
-    /// [`SqliteFault`] if the note cannot be written, or if `version` fails.
+    /// [`SqliteFault`] if the file cannot be written, or if `version` fails.
     pub(super) fn write(
         &self,
         version: impl FnOnce() -> Result<FileVersion, SqliteFault>,
@@ -131,12 +132,12 @@ impl LastClaimNote {
             _ => return None,
         };
         let note = LastClaimNote { version: [device, inode, seconds, nanos], claimed };
-        // A note is accepted only in the exact form that `text` writes.
+        // Only the exact spelling that `text` writes is accepted.
         (form == FORM && note.text() == text).then_some(note)
     }
 }
 
-/// Returns the path of a file that belongs to the store: its name plus `suffix`.
+/// Returns the path of a file that belongs to the store: the store's path plus `suffix`.
 pub(super) fn sibling_path(store: &Path, suffix: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(suffix);

@@ -8,7 +8,7 @@ use super::{Claim, KeptNonce, KnownNonce, Retention, StoreError, StoreState};
 use crate::clock::Timestamp;
 use crate::work_queue::{QueueError, QueueLimits, Work, WorkQueue, lock};
 
-/// Maximum number of calls that wait. Further calls are refused: a server with such a backlog does
+/// Maximum number of calls that wait. Further calls are refused: a disk with so long a queue does
 /// not catch up if the queue grows.
 const MAX_WAITING_CALLS: usize = 8_192;
 
@@ -17,8 +17,8 @@ const MAX_BATCH: usize = 512;
 
 /// A call to the worker thread. Times are in seconds.
 pub(super) enum StoreQuestion {
-    /// Register a retention. `raising` allows raising it although other users then refuse requests
-    /// for a time.
+    /// Register a retention (how long nonces must be kept). `raising` permits raising it although
+    /// other users then refuse requests for a time.
     Register {
         now: i64,
         retention: Retention,
@@ -79,7 +79,7 @@ impl Work for StoreWork {
 }
 
 impl StoreWork {
-    /// Records how the last batch ended.
+    /// Records the error of the last batch, or its success.
     pub(super) fn set_failed(&self, failed: Option<SqliteFault>) {
         *lock(&self.failed) = failed;
     }

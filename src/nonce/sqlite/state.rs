@@ -1,9 +1,10 @@
 //! The table row with the state of the store: boot id, retention, floor and horizon.
 //!
-//! The floor is the later of two values: the column `floor`, which openings and raised retentions
-//! set, and `horizon - length`, where the horizon is the latest time of any sweep. A swept nonce
-//! was kept until the horizon at the latest, and for a full length after its request was created;
-//! so that request was created at least one length before the horizon. Both values only grow.
+//! The floor (the moment up to which nonces may be lost) is the later of two values: the column
+//! `floor`, which openings and raised retentions set, and `horizon - length`, where the horizon is
+//! the latest time at which nonces were removed. A removed nonce was kept until the horizon at
+//! most, and for a full length after its request was created; so that request was created at least
+//! one length before the horizon. Both values only grow.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -13,8 +14,8 @@ use super::{MAX_SECONDS, Retention};
 use crate::nonce::RetentionTooShort;
 
 /// The schema of the file. `WITHOUT ROWID`: every search is by id, so the table is its own index.
-/// The second index serves sweeping; new entries are mostly added at its end, where insertion costs
-/// least.
+/// The second index serves the removal of ended nonces; new entries are mostly added at its end,
+/// where insertion costs least.
 const TABLES: &str = "
     CREATE TABLE used (
         id BLOB PRIMARY KEY,
@@ -33,25 +34,25 @@ const TABLES: &str = "
         horizon INTEGER NOT NULL
     ) STRICT;";
 
-/// What decides whether opening a file sets a new floor.
+/// The facts that decide whether opening a file raises its floor.
 pub(super) struct OpeningState<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
-    /// Whether an equal boot id proves that no claim is lost.
+    /// Whether an equal boot id proves that no claim was lost since the file was last open.
     pub(super) trusted: bool,
-    /// The last claim in `NAME-last`. If the store file does not hold this claim, other claims may
+    /// The last claim in `NAME-last`. If the store file does not have this claim, other claims may
     /// be missing too.
     pub(super) last: Option<Claimed>,
     /// The retention that a new file records from the start.
     pub(super) requested: Option<Retention>,
-    /// The retention granted to users of this handle before. A file that records less is raised to
-    /// it.
+    /// The retention granted to users of this handle before. If the file records a shorter one, it
+    /// is raised.
     pub(super) granted: Option<Retention>,
     pub(super) application: i64,
     pub(super) version: i64,
 }
 
-/// The columns of the state row that Rust code reads.
+/// The columns of the table row with the state that Rust code reads.
 struct StateRow {
     boot: Option<String>,
     retention: Retention,
@@ -92,8 +93,8 @@ pub(super) fn bring_up_to_date(
             && row.has_claim(&change, opening.last)?;
         if !known {
             let ahead = opening.granted.map_or(0, Retention::ahead).max(row.retention.ahead());
-            // The clock of a machine that has just booted may still be late. The latest claim in
-            // the file is a lower bound of the true time.
+            // The clock of a machine that has just booted may still be late. So the time is at
+            // least that of the latest claim in the file.
             let latest = opening.now.max(row.latest(&change)?);
             row.floor = row.floor.max(latest.saturating_add(ahead));
             row.boot = opening.boot.map(str::to_owned);
@@ -111,8 +112,8 @@ pub(super) fn bring_up_to_date(
 }
 
 /// Records that a user needs `retention`, inside a transaction. If that is longer than before and
-/// `raising` allows it, the floor rises above every request whose nonce was kept for less.
-/// Otherwise a longer retention is an error, and nothing changes.
+/// `raising` allows it, the floor is raised so that it excludes every request whose nonce was kept
+/// for the shorter time. Otherwise a longer retention is an error, and nothing changes.
 pub(super) fn register(
     connection: &Connection,
     now: i64,
@@ -135,7 +136,7 @@ pub(super) fn retention(connection: &Connection) -> Result<Retention, SqliteFaul
     Ok(StateRow::read(connection)?.retention)
 }
 
-/// Returns the present floor.
+/// Returns the current floor: the moment up to which nonces may be lost.
 pub(super) fn floor(connection: &Connection) -> Result<i64, SqliteFault> {
     let row = StateRow::read(connection)?;
     Ok(row.floor.max(row.horizon.saturating_sub(row.retention.length())))
@@ -174,7 +175,7 @@ impl StateRow {
         Ok(())
     }
 
-    /// Returns true if `last` is in the file, or was swept after its end.
+    /// Returns true if `last` is in the file, or was removed after its end.
     fn has_claim(
         &self,
         connection: &Connection,
@@ -186,8 +187,8 @@ impl StateRow {
         Ok(found > 0 || until <= self.horizon)
     }
 
-    /// Returns a time that is not before any claim or sweep in the file. It follows from the nonce
-    /// that ends last: a nonce ends at least one full retention after its claim.
+    /// Returns a time that is not before any claim in the file. It is computed from the nonce that
+    /// ends last: a nonce ends at least one full retention after its claim.
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;
@@ -207,8 +208,8 @@ impl StateRow {
         if united == self.retention {
             return Ok(false);
         }
-        // The clock may have stepped back since the latest claims. The floor from sweeping is kept
-        // too, because it would sink when the length grows.
+        // The clock may have been set back since the latest claims. The floor that follows from
+        // removed nonces is kept too, because it would fall when the retention length grows.
         let latest = now.max(self.latest(connection)?);
         self.floor = self
             .floor

@@ -1,4 +1,4 @@
-//! The SQL statements for claims, look-ups and sweeps, each prepared once.
+//! The SQL statements for claiming, looking up and removing nonces, each prepared once.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 
@@ -7,8 +7,8 @@ use super::question::{StoreAnswer, StoreQuestion};
 use super::{Claim, KeptNonce, KnownNonce, StoreError, StoreState, state};
 use crate::clock::Timestamp;
 
-/// The statement of a claim: it uses the retention at the time of the write, and returns the floor
-/// after the write.
+/// The SQL statement of a claim. It uses the retention that the file records at that moment, and
+/// returns the floor after the write.
 pub(super) const CLAIM: &str = "
     INSERT INTO used (id, first, kept)
     SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
@@ -37,8 +37,8 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Answers one call, inside the open transaction if there is one. If one call is refused, the
-    /// other calls of the batch are not affected.
+    /// Answers one call, inside the open transaction if there is one. A refused call does not
+    /// affect the other calls of the batch.
     pub(super) fn answer(
         &mut self,
         question: &StoreQuestion,
@@ -77,14 +77,15 @@ impl<'c> Statements<'c> {
         match self.find(id)? {
             Some((first, kept)) if kept > now => Ok(Claim::Replayed { first: Some(time(first)) }),
             Some(_) => self.claim_again(now, id, until),
-            // The statement inserted nothing although the nonce is not in the table. So the row
+            // The statement inserted nothing, although the nonce is not in the table. So the row
             // with the retention is missing.
             None => Err(SqliteFault::new("the file is damaged")),
         }
     }
 
-    /// Claims a nonce whose retention has ended but which was not swept yet. This sweeps only that
-    /// nonce: the horizon moves first, then the old claim is replaced, all in one transaction.
+    /// Claims a nonce whose retention has ended but which is still in the table. In one
+    /// transaction, the horizon is raised (see [`Statements::move_horizon`]), and the old claim is
+    /// replaced.
     fn claim_again(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Claim, SqliteFault> {
         if self.connection.is_autocommit() {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -102,17 +103,16 @@ impl<'c> Statements<'c> {
         }
     }
 
-    /// Inserts a nonce. Returns the floor of the store, or `None` if the nonce is in the table
-    /// already. Nonces of requests that were created until the floor may be lost
-    /// ([`crate::nonce`]).
+    /// Inserts a nonce. Returns the floor of the store (the moment up to which nonces may be lost),
+    /// or `None` if the nonce is in the table already.
     fn insert(&mut self, now: i64, id: &[u8; 32], until: i64) -> Result<Option<i64>, SqliteFault> {
         let mut rows = self.claim.query(params![id, now, until])?;
         let floor = match rows.next()? {
             Some(row) => Some(row.get(0)?),
             None => None,
         };
-        // All rows are read: outside a transaction the commit is part of the last step, and its
-        // error would be lost if the rows were dropped before.
+        // All rows are read to the end. Outside of a transaction, SQLite commits at the last one,
+        // and the error of the commit would be lost if the rows were dropped before.
         while rows.next()?.is_some() {}
         Ok(floor)
     }
@@ -122,7 +122,7 @@ impl<'c> Statements<'c> {
         Ok(self.find.query_row(params![id], pair).optional()?)
     }
 
-    /// Returns true if the nonce `id` has ended, so that a sweep may remove it.
+    /// Returns true if the retention of the nonce `id` has ended, so that it may be removed.
     pub(super) fn has_passed(&mut self, now: i64) -> Result<bool, SqliteFault> {
         Ok(self.passed.exists(params![now])?)
     }
@@ -137,8 +137,8 @@ impl<'c> Statements<'c> {
         Ok(u64::try_from(swept).unwrap_or(u64::MAX))
     }
 
-    /// Moves the horizon to `now`. Called before a nonce is removed, so that a claim that misses
-    /// this nonce also sees the higher floor.
+    /// Sets the horizon, the latest time at which nonces were removed, to `now`. Called before a
+    /// nonce is removed, so that a claim that does not find this nonce also sees the higher floor.
     fn move_horizon(&self, now: i64) -> Result<(), SqliteFault> {
         let sql = "UPDATE state SET horizon = ?1 WHERE one = 1 AND horizon < ?1";
         self.connection.execute(sql, params![now])?;

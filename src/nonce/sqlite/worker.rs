@@ -1,4 +1,4 @@
-//! The worker thread, which owns the connection to the file.
+//! The worker thread, which owns the connection to the SQLite file.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 
 type Question = Arc<QueuedTask<StoreWork>>;
 
-/// Maximum number of nonces that are removed after a batch of claims, in some milliseconds.
+/// Maximum number of ended nonces that are removed after a batch of claims. This takes some
+/// milliseconds.
 const MAX_SWEPT_PER_BATCH: u32 = 256;
 
-/// Number of claims after which the worker sweeps, if a second does not pass before. It is a
-/// quarter of the nonces that a sweep removes, so that sweeping keeps up.
+/// Number of claims after which the worker removes ended nonces, if a second has not passed before.
+/// One removal can remove four times as many, so that it keeps up.
 const CLAIMS_PER_SWEEP: usize = 64;
 
 /// Starts the worker thread.
@@ -24,7 +25,7 @@ pub(super) fn start(queue: &Arc<StoreQueue>, opener: FileOpener) -> Result<(), S
     started.map_err(|error| StoreError::because("no thread for the store", error))
 }
 
-/// Returns the next questions, or `None` once the store is closed.
+/// Returns the next calls, or `None` once the store is closed.
 fn take(worker: &mut QueueWorker<StoreWork>) -> Option<Vec<Question>> {
     loop {
         match worker.take(None) {
@@ -39,7 +40,7 @@ fn take(worker: &mut QueueWorker<StoreWork>) -> Option<Vec<Question>> {
 /// every batch, so that the store recovers without a restart.
 fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
     while let Some(questions) = take(worker) {
-        // A new file records the retention of the calls that are waiting, from its creation on.
+        // A new file records the retention of the calls that are waiting, right from its creation.
         let asked = questions.iter().fold(opener.granted, |asked, question| match question.task {
             StoreQuestion::Register { retention, .. } => {
                 Some(asked.map_or(retention, |asked| asked.united(retention)))
@@ -101,7 +102,7 @@ fn serve(
             }
             Err(fault) => {
                 refuse(queue, &questions, &fault);
-                // The transaction is still open if the rollback failed; later statements would then
+                // If the rollback failed, the transaction is still open, and later statements would
                 // be part of it.
                 fault.reopen || !file.connection.is_autocommit()
             }
@@ -109,8 +110,7 @@ fn serve(
         if broken {
             return Some(());
         }
-        // The worker sweeps even after a failure: a full store has room again once ended nonces are
-        // removed.
+        // Ended nonces are removed even after a failure, because a full store then has room again.
         let claims = questions.iter().filter(|question| is_claim(question)).count();
         if let Some(now) = latest(&questions)
             && claims > 0
@@ -164,14 +164,14 @@ fn batch(
             Err(_) => Ok(()),
         };
         if !connection.is_autocommit() {
-            // If the rollback fails, `is_autocommit` shows it to the caller.
+            // If the rollback fails, the caller sees it by `is_autocommit`.
             let _ = connection.execute_batch("ROLLBACK");
         }
         ended?;
     }
     let answers = answers?;
-    // The check comes after the commit: if the file was deleted before, the claims are lost with
-    // it.
+    // The check comes after the commit, because a file that was deleted before the commit has lost
+    // the claims.
     file.check()?;
     let both = questions.iter().zip(&answers).rev();
     let claimed = both.into_iter().find_map(|(question, answer)| match (&question.task, answer) {
@@ -189,8 +189,8 @@ fn refuse(queue: &StoreQueue, questions: &[Question], fault: &SqliteFault) {
     questions.iter().for_each(|question| queue.answer(question, Err(fault.error())));
 }
 
-/// Returns the time of a batch: the latest time of the questions that change the store. Questions
-/// that only look may have any time.
+/// Returns the time of a batch: the latest time of the calls that change the store. Calls that only
+/// look up something do not count.
 fn latest(questions: &[Question]) -> Option<i64> {
     use StoreQuestion as Q;
     let times = questions.iter().filter_map(|question| match question.task {
@@ -200,8 +200,8 @@ fn latest(questions: &[Question]) -> Option<i64> {
     times.max()
 }
 
-/// Decides when to sweep: once a second, after [`CLAIMS_PER_SWEEP`] claims, and after every batch
-/// while ended nonces are left.
+/// Decides when ended nonces are removed: once a second, after [`CLAIMS_PER_SWEEP`] claims, and
+/// after every batch while ended nonces are left.
 struct SweepState {
     claims: usize,
     second: i64,

@@ -22,8 +22,8 @@ impl SeededNumbers {
     }
 }
 
-/// Checks that the table holds exactly the entries of the model, that each can be found, and that
-/// every count is right.
+/// Checks that the table has exactly the entries of the simple map `model`, that each can be found,
+/// and that every count is right.
 fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     assert_eq!(shard.count, model.len());
     let mut passed = vec![0_u32; shard.lines.len()];
@@ -49,8 +49,8 @@ fn check(shard: &Shard, model: &HashMap<[u32; 2], HeldNonce>) {
     }
 }
 
-/// Inserts nonces whose ids select only a few lines (`homes`). So lines become full, and nonces lie
-/// in later lines.
+/// Inserts nonces whose ids select only a few lines (`homes`), so that these lines become full and
+/// nonces are put into later lines. Compares the table with a simple map all the time.
 fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
     let mut numbers = SeededNumbers(seed);
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
@@ -58,7 +58,7 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         let now = i / 20;
         let removed = shard.sweep(now);
         let before = model.len();
-        // Ended nonces may have been swept; all others must be present.
+        // Ended nonces may have been removed from the table. All others must be there.
         if removed > 0 {
             let lines = &shard;
             model.retain(|id, entry: &mut HeldNonce| {
@@ -80,7 +80,8 @@ fn any_run(seed: u64, homes: u64, lifetime: u64, insertions: i32) {
         }
     }
     check(&shard, &model);
-    // At the end of all lifetimes, the full table removes every nonce, and then stops sweeping.
+    // When all nonces have ended, the full table removes every one of them, and then stops
+    // sweeping.
     let end = insertions / 20 + i32::try_from(lifetime).unwrap();
     while shard.make_room(end) > 0 {}
     check(&shard, &HashMap::new());
@@ -99,7 +100,7 @@ fn the_table_holds_the_same_entries_as_a_map() {
 #[test]
 fn a_table_wraps_around_at_its_end() {
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
-    // All ids belong to the last line, in a table of any size.
+    // All ids select the last line, whatever the size of the table.
     for i in 0..40 {
         let (id, entry) = ([u32::MAX, i], HeldNonce { first: 0, kept: 10 });
         shard.insert(NonceHash(id), entry);
@@ -126,7 +127,8 @@ fn the_sweep_keeps_up_and_takes_small_steps() {
         shard.insert(NonceHash(id), HeldNonce { first: now, kept: now + lifetime });
         most = most.max(shard.count);
     }
-    // The table holds the live nonces, and at most a quarter more that wait to be swept.
+    // The table has the live nonces, and at most a quarter more that have ended and wait to be
+    // removed.
     let live = usize::try_from(a_second * lifetime).unwrap();
     assert!(most <= live + live / 4 + 200, "{most} {live}");
 }

@@ -53,7 +53,7 @@ pub(super) fn redis(text: &str) -> Result<RedisUrl, StoreUrlError> {
         }
         Some(_) => return Err(StoreUrlError::Scheme),
     };
-    // A single slash at the end names no database.
+    // A slash at the end without a number names no database.
     let database = match database {
         None | Some("") => 0,
         Some(digits) => match number(digits) {
@@ -87,7 +87,7 @@ fn user_info(
     let (user, password) = info.split_once(':').map_or((info, None), |(u, p)| (u, Some(p)));
     let user = Some(decoded(user)?).filter(|user| !user.is_empty());
     let password = match password {
-        // A user without a password leaves out the colon, so an empty password is a mistake.
+        // A URL with a user but no password has no colon, so an empty password is a mistake.
         Some("") => return Err(StoreUrlError::Redis("the password of the Redis URL is empty")),
         Some(password) => Some(Zeroizing::new(decoded(password)?)),
         None => None,
@@ -144,8 +144,8 @@ fn options(query: Option<&str>) -> Result<(Option<String>, Option<String>), Stor
             return Err(StoreUrlError::Redis(why));
         }
     }
-    // A brace in the prefix would begin another hash tag, and a cluster would keep claims in
-    // another slot than their epoch.
+    // A brace in the prefix would begin another hash tag. A cluster would then keep nonces in
+    // another slot than the epoch of their tag.
     if let Some(prefix) = &prefix
         && (prefix.len() > 64
             || !prefix.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}'))
@@ -166,8 +166,8 @@ fn decoded(text: &str) -> Result<String, StoreUrlError> {
     let bad = StoreUrlError::Redis(
         "a percent sign of the Redis URL has no two hex digits behind it, or what comes out is no text",
     );
-    // The vector gets its full capacity at once: growing it would leave copies of a password in
-    // freed memory.
+    // The vector gets its full capacity at once, because a vector that grows would leave copies of
+    // a password in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{NonceLoss, PERIOD, ServerReading, ServerWatch};
 
-/// A server whose clock and counters the test sets.
+/// A simulated server whose clock and counters the test sets.
 struct FakeServer {
     begun: Instant,
     watch: ServerWatch,
@@ -14,14 +14,15 @@ const SECOND: i64 = 1_000_000;
 
 impl FakeServer {
     fn new() -> Self {
-        // The start lies well after the start of the machine's timer, so that a test can subtract
-        // from it.
+        // The timer's start is put later than that of the machine's timer, so that the test can
+        // subtract from it.
         let begun = Instant::now() + Duration::from_secs(1_000);
         let look = FakeServer::reading(begun, 0, 0, 0, 100);
         FakeServer { begun, watch: ServerWatch::new("term".into(), &look) }
     }
 
-    /// Returns a reading at `ms`, answered `slow` milliseconds later, from a clock that is `ahead`.
+    /// Returns a reading taken `ms` milliseconds after `begun` and answered `slow` milliseconds
+    /// later, by a server whose clock is `ahead` microseconds fast.
     fn reading(begun: Instant, ms: u64, slow: u64, ahead: i64, commands: u64) -> ServerReading {
         ServerReading {
             asked: begun + Duration::from_millis(ms),
@@ -41,11 +42,13 @@ impl FakeServer {
 fn a_clock_that_runs_like_our_timer_shows_nothing() {
     let mut server = FakeServer::new();
     for i in 1..10_000 {
-        // Slow answers, up to the longest budget, and corrections by NTP.
+        // Answers that take up to the maximum time, and clock corrections of some seconds, are no
+        // loss.
         let (slow, ahead) = (i % 7 * 1_500, i64::try_from(i % 5).unwrap() * SECOND);
         assert_eq!(server.take_reading(i * 10_000, slow, ahead, 100 + i), None, "{i}");
     }
-    // A day passes without a reading, and the server's clock drifts as much as a bad quartz does.
+    // After a day without a reading, even a clock that drifts as much as a bad quartz does shows no
+    // loss.
     assert_eq!(server.take_reading(186_400_000, 0, 10 * SECOND, 20_000), None);
 }
 
@@ -57,7 +60,7 @@ fn a_clock_step_is_reported_until_the_floors_have_risen() {
             assert_eq!(server.take_reading(1_000, 0, 0, 101), None);
             let ahead = ahead * seconds * SECOND;
             assert_eq!(server.take_reading(2_000, 0, ahead, 102), Some(loss));
-            // The clock steps back to where it was: the nonces that it ended in between are lost.
+            // The clock is set back to where it was. The nonces that expired in between are lost.
             assert_eq!(server.take_reading(3_000, 0, 0, 103), Some(loss));
         }
     }
@@ -76,7 +79,7 @@ fn many_small_clock_steps_count_as_one_step() {
 #[test]
 fn an_uncertainty_from_a_slow_answer_is_no_step() {
     let mut server = FakeServer::new();
-    // The server may have read its clock at any time in these 10 seconds.
+    // The answer took 10 seconds, and the server may have read its clock at any time in between.
     for ahead in [0, 5 * SECOND, 10 * SECOND] {
         assert_eq!(server.take_reading(20_000, 10_000, ahead, 101), None);
     }
@@ -92,7 +95,8 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
     let period = u64::try_from(PERIOD.as_millis()).unwrap();
     assert_eq!(server.take_reading(period / 2, 0, -4 * SECOND, 101), None);
     assert_eq!(server.take_reading(period + 1, 0, -4 * SECOND, 102), None);
-    // Two drifts of 4 seconds count as a step within two periods, but not over more than two.
+    // Two drifts of 4 seconds within two periods add up to a loss. Over more than two periods, they
+    // are tolerated.
     assert_eq!(server.take_reading(2 * period + 2, 0, -4 * SECOND, 103), None);
     assert_eq!(server.take_reading(3 * period + 3, 0, -8 * SECOND, 104), None);
     assert_eq!(
@@ -105,7 +109,7 @@ fn an_old_reading_counts_for_two_periods_at_the_most() {
 fn counters_only_grow() {
     let mut server = FakeServer::new();
     assert_eq!(server.take_reading(1_000, 50, 0, 200), None);
-    // The answers of two pipelines that were on their way at once may be processed in either order.
+    // The answers of two pipelines that were in flight together may be processed in either order.
     assert_eq!(server.take_reading(1_020, 10, 0, 190), None);
     assert_eq!(server.take_reading(2_000, 0, 0, 199), Some(NonceLoss::CountersReset));
     assert_eq!(
