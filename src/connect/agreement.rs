@@ -1,4 +1,5 @@
-//! What a person has to do before a request is sent: say yes to it, or touch a security key for it.
+//! Decides whether a person has to act before a request is sent: consent to it, or touch a security
+//! key for it.
 
 use std::sync::PoisonError;
 
@@ -34,7 +35,7 @@ impl Bridge {
         let Ok(mut head) = Head::new(method.as_str(), RequestTarget::Origin("/".into())) else {
             return ConsentNeed::Refuse;
         };
-        // The body is always sent as JSON.
+        // The bridge always sends the body as JSON.
         if head.push("content-type", b"application/json".as_slice()).is_err() {
             return ConsentNeed::Refuse;
         }
@@ -49,8 +50,8 @@ impl Bridge {
         }
     }
 
-    /// Asks a person for consent if the request needs it. If the client itself is to ask, the
-    /// question goes to `by_client`.
+    /// Asks a person for consent if the request needs it. If the MCP client is configured to ask
+    /// its user, the question is passed to `by_client`.
     ///
     /// # Errors
     /// [`BridgeError::Declined`] if there is no consent: the request must not be signed.
@@ -80,7 +81,7 @@ impl Bridge {
             }
         };
         match answer {
-            // The person agreed to exactly this body.
+            // The question was about exactly this body, so the person has agreed to it.
             ConsentAnswer::Yes if question.is_about(body) => Ok(RedirectPolicy::Never),
             ConsentAnswer::Yes => {
                 Err(BridgeError::Declined("the yes was for another request".to_owned()))

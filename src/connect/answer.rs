@@ -1,4 +1,5 @@
-//! Answers of the server: one JSON text or a stream of events, limited in size and in time.
+//! Reads the answers of the server: one JSON text or a stream of events, limited in size and in
+//! time.
 
 use std::time::Duration;
 
@@ -25,13 +26,13 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// The refusal code of a verifier that does not know the key.
 pub(super) const KEY_UNKNOWN: &str = "key_unknown";
 
-/// The refusal code of a verifier that wants the touch of a security key.
+/// The refusal code of a verifier that demands the touch of a security key.
 const TOUCH_REQUIRED: &str = "touch_required";
-/// The hint after that refusal.
+/// The hint for the user after the refusal `touch_required`.
 const TOUCH_HINT: &str = "it wants a touch that no --touch rule here asks for: mcpid connect \
                           --touch METHOD:NAME --touch-key ssh-agent:ID";
 
-/// The beginning of the message of a server to which a touch was sent that does not count there.
+/// The beginning of the message of a server that received a touch but does not accept it.
 const NO_COUNT: &str = "the touch does not count";
 
 /// An answer with a 2xx status.
@@ -45,7 +46,7 @@ pub(super) enum ServerAnswer {
     Events(Box<EventStream>),
 }
 
-/// Returns the text of an answer or event. The bytes are UTF-8: that was checked when they arrived.
+/// Returns the text of an answer or event. The bytes were checked to be UTF-8 when they arrived.
 pub(super) fn as_text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
@@ -134,7 +135,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
     let text = match media_of(&response) {
         AnswerMedia::Other(given) if !given.starts_with("\"text/plain") => String::new(),
         _ if coding(response.headers()).is_some() => String::new(),
-        // If the body breaks off or does not end, only the status is reported.
+        // If the body breaks off or does not arrive in time, only the status is reported.
         _ => {
             let (body, budget) = (response.into_body(), &bridge.answer_budget);
             let read = answer_budget::whole(body, ERROR_LIMIT, Some(ERROR_TIME), budget).await;
@@ -155,7 +156,7 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
             Some(format!("the server's clock says {theirs}, this one {ours}: {how}"))
         }
         (Some(KEY_UNKNOWN), _) => bridge.unknown_key_hint.clone(),
-        // A server's word alone never asks for a touch: the rules of the bridge do.
+        // A server alone cannot make the bridge ask for a touch. Only the user's rules can.
         (Some(TOUCH_REQUIRED), _) => {
             let is_about_ours =
                 fault.as_ref().is_some_and(|fault| fault.message.starts_with(NO_COUNT));

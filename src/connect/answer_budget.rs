@@ -1,10 +1,10 @@
 //! A limit on the bytes of all answers that the bridge holds in memory.
 //!
-//! The bridge holds an answer from its first byte until the client has read it. An answer of up to
-//! [`UNRESERVED_BYTES`] bytes needs no reservation. For a longer answer, the bridge makes one
-//! reservation before it reads on: of its `Content-Length`, or of the limit for one answer if the
-//! length is unknown. At the end, the unused part is released. The bridge does not read from the
-//! server until the reservation is granted. An answer never needs a second reservation, so two
+//! The bridge keeps an answer in memory from its first byte until the client has read it. An answer
+//! of up to [`UNRESERVED_BYTES`] bytes needs no reservation. For a longer answer, the bridge makes
+//! one reservation before it reads on: of its `Content-Length`, or of the limit for one answer if
+//! the length is unknown. At the end, the unused part is released. The bridge does not read from
+//! the server until the reservation is granted. An answer never needs a second reservation, so two
 //! answers cannot block each other.
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Writes the audit entry of the client's side for each signed request, before the request is sent.
+//! Writes an entry for each signed request to the client's own audit log, before the request is
+//! sent.
 
 use crate::audit::{Evidence, Recorder};
 use crate::base::header;
@@ -11,7 +12,7 @@ use crate::sign::{Signed, Signer};
 use super::error::BridgeError;
 
 /// Writes the audit entry for a request whose head, as it was signed, is `head`. `touch` is the
-/// signature that a person's touch added, and `touch_key` its key.
+/// additional signature by the security key `touch_key`, if a person touched it.
 ///
 /// # Errors
 /// [`BridgeError::NotSigned`] if the audit policy requires an entry and it could not be written:
@@ -26,12 +27,12 @@ pub(super) async fn keep(
     let failed = |why: &dyn std::error::Error| {
         BridgeError::NotSigned(format!("it could not be written down: {}", chain(why)))
     };
-    // The fields of the second signature hold both.
+    // If there is a touch, its fields contain both signatures.
     for (name, value) in touch.unwrap_or(signed).headers() {
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
     }
     let made = header::read(&head).map_err(|e| failed(&e))?;
-    // The bridge signs a request once, and a touch comes after that signature.
+    // The bridge adds exactly one signature, followed by that of the touch if there is one.
     let made = |place: usize| {
         let one = made.get(place)?;
         Some((&*one.label, one.signature.as_deref().ok()?))

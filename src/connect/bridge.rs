@@ -37,8 +37,8 @@ pub const DEFAULT_SILENCE: Duration = Duration::from_secs(15 * 60);
 /// that wants to stop the bridge at once sends a signal.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(75);
 
-/// Maximum number of questions that wait for a person at a time. A person who gets more questions
-/// than can be read would answer yes to all of them.
+/// Maximum number of questions that wait for a person at a time. A person who gets too many
+/// questions would say yes without reading them.
 pub(super) const QUESTIONS: usize = 32;
 
 /// The reason why a session of [`Bridge::stdio`] ended.
@@ -67,9 +67,9 @@ pub struct Bridge {
     pub(super) unknown_key_hint: Option<String>,
     pub(super) confirm: ConfirmPolicy,
     pub(super) consent_via: ConsentVia,
-    /// One permit for each question that waits for an answer.
+    /// One permit for each question to a person that waits for an answer.
     pub(super) question_slots: Semaphore,
-    /// The tools that the server calls destructive.
+    /// The server's list of tools, which says which of them are destructive.
     pub(super) tools: Mutex<Tools>,
 }
 
@@ -231,10 +231,11 @@ impl Bridge {
         self
     }
 
-    /// Makes the bridge ask a person to touch the security key `key`, called `name`, for requests that
-    /// `rules` match: a second signature that joins the first. `prompt` shows what is to be touched.
-    /// The person has the life of the signature ([`Signer::ttl`], at most the window of the profile)
-    /// less ten seconds; with a life of ten seconds or less, no such request is sent.
+    /// Makes the bridge ask a person to touch the security key `key`, called `name`, for requests
+    /// that `rules` match: the touch makes a second signature that confirms the first. `prompt`
+    /// shows the request to the person. The touch must come within the time for which the signature
+    /// is valid ([`Signer::ttl`], at most the window of the profile) less ten seconds. If that time
+    /// is ten seconds or less, no request that needs a touch is sent.
     #[must_use]
     pub fn with_touch(
         mut self,
@@ -247,8 +248,8 @@ impl Bridge {
         self
     }
 
-    /// Sends one message, or asks for a stream of messages. The caller has already asked for
-    /// consent if it was needed.
+    /// Sends one message, or opens a stream of messages from the server. The caller has already
+    /// asked for consent if it was needed.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -260,10 +261,11 @@ impl Bridge {
         self.sender.send(&outbound, redirects, &|| ()).await
     }
 
-    /// Returns the message as a request to the server, with what a person has to touch for it.
+    /// Returns the message as a request to the server, with the question to show to a person if it
+    /// needs a touch.
     ///
     /// # Errors
-    /// [`BridgeError::Declined`] if it needs a touch and cannot be shown to a person.
+    /// [`BridgeError::Declined`] if the request needs a touch and cannot be shown to a person.
     pub(super) fn outbound(
         &self,
         method: Method,
@@ -274,7 +276,7 @@ impl Bridge {
         self.outbound_as_is(method, fields, body)
     }
 
-    /// Does the same as [`Bridge::outbound`], with no other fields than `fields`.
+    /// Like [`Bridge::outbound`], but the request has no other header fields than `fields`.
     ///
     /// # Errors
     /// As [`Bridge::outbound`].

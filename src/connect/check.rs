@@ -1,5 +1,5 @@
-//! The test behind `connect --check`. It finds out whether the server answers, which MCP revision
-//! it speaks, and whether it knows the key. No client is needed.
+//! The test behind the command `connect --check`. It finds out whether the server answers, which
+//! MCP revision it speaks, and whether it knows the key. No MCP client is needed.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -34,7 +34,7 @@ pub struct ServerCheck {
     pub is_key_known: Option<bool>,
     /// A stable name of the failure, for example `key_unknown` or `dns`.
     pub code: Option<String>,
-    /// The result as one line, without prefix and final period.
+    /// The result as one line of text, without prefix and final period.
     pub message: String,
     /// Advice for the user.
     pub hint: Option<String>,
@@ -54,7 +54,7 @@ pub enum CheckOutcome {
     Unavailable,
 }
 
-/// What a server says about itself in a successful answer.
+/// The name, version and protocol revision in a successful answer of the server.
 struct ServerGreeting {
     revision: String,
     server: Option<String>,
@@ -65,8 +65,8 @@ impl Bridge {
     /// Checks whether the server answers, and whether it knows the key. Needs a tokio runtime.
     ///
     /// Sends a signed `server/discover`; or, to a server of an older revision, a signed
-    /// `initialize`. It closes the session that this opens. If the server accepts the request, a
-    /// second request is sent without a signature: a server that refuses it checks signatures.
+    /// `initialize`, whose session it closes again. If the server accepts the request, a second
+    /// request is sent without a signature: a server that refuses it checks signatures.
     pub async fn check(&self) -> ServerCheck {
         match self.greet().await {
             Ok(ServerGreeting { revision, server, session }) => {
@@ -75,7 +75,7 @@ impl Bridge {
                     let version = HeaderValue::from_str(&revision).map(|value| (VERSION, value));
                     let fields = [Some((SESSION, session)), version.ok()];
                     let fields = fields.into_iter().flatten().collect();
-                    // If closing fails, the session expires at the server.
+                    // If the session cannot be closed, it expires at the server.
                     let _ = self
                         .send(Method::DELETE, fields, Bytes::new(), RedirectPolicy::FollowOnce)
                         .await;
@@ -96,7 +96,8 @@ impl Bridge {
 
     async fn greet(&self) -> Result<ServerGreeting, BridgeError> {
         match self.exchange(&probe("server/discover", REVISIONS[0])).await {
-            // Older servers refuse an unknown revision with various errors.
+            // Servers of an older revision refuse an unknown revision with various errors, so the
+            // older revision is tried next.
             Err(BridgeError::Refused(refusal)) if refusal.may_be_of_an_older_server() => {}
             answered => {
                 let (result, _) = answered?;
@@ -109,7 +110,8 @@ impl Bridge {
         Ok(ServerGreeting { revision, server: named(&result), session })
     }
 
-    /// Sends a message. Returns the result in the answer, and the session id in its head.
+    /// Sends a message. Returns the JSON-RPC result in the answer, and the session id in its
+    /// header.
     async fn exchange(&self, body: &Bytes) -> Result<(Value, Option<HeaderValue>), BridgeError> {
         let message = reading::read(body).map_err(BridgeError::Unreadable)?;
         let fields = McpSession::default().fields(&message).0;
@@ -159,7 +161,8 @@ impl Bridge {
     }
 }
 
-/// Returns the body of a request of `revision` that changes nothing on the server.
+/// Returns the body of a request that changes nothing on the server, in the MCP revision
+/// `revision`.
 fn probe(method: &str, revision: &str) -> Bytes {
     let client = json!({ "name": "mcpid", "version": env!("CARGO_PKG_VERSION") });
     let params = match method {

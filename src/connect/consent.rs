@@ -177,7 +177,7 @@ struct BodyMember {
 
 impl ConsentQuestion {
     /// Creates the question about the request with this `body` to the URL `target`. Returns None if
-    /// the body is not an MCP message, or if `reading` was not parsed from `body`.
+    /// the body is not an MCP message, or if `reading` is the parsed form of another body.
     pub fn new(target: &str, reading: &Reading<'_>, body: &[u8]) -> Option<Self> {
         let operation = reading.operation()?;
         let parts = match reading.message() {
@@ -213,7 +213,8 @@ impl ConsentQuestion {
         self
     }
 
-    /// Returns the question about the same request to another URL, after a redirect.
+    /// Returns the question about the same request to another URL, for a request that the server
+    /// redirected.
     pub(super) fn at(&self, target: &str) -> Self {
         ConsentQuestion { target: target.to_owned(), ..self.clone() }
     }
@@ -286,14 +287,14 @@ pub enum ConsentAnswer {
     No(NoConsent),
 }
 
-/// Why there is no consent. The client that sent the request gets this reason as text.
+/// Why there is no consent. The client that sent the request gets this reason as its error text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoConsent {
     /// A person answered no.
     #[error("declined")]
     Declined,
-    /// The person ended the program (Ctrl-C) and gave no answer.
+    /// The person ended the program with Ctrl-C instead of answering.
     #[error("interrupted")]
     Interrupted,
     /// There was no answer within this time.

@@ -5,7 +5,8 @@ use http::{HeaderValue, Uri};
 use crate::message::target::{Origin, Origins, UriError, is_loopback};
 use crate::message::{Head, RequestTarget};
 
-/// The URL of an MCP endpoint, checked so that the sent bytes are the signed bytes.
+/// The URL of an MCP endpoint, checked so that the HTTP library sends exactly the bytes that are
+/// signed.
 ///
 /// ```
 /// use mcpid::connect::EndpointUrl;
@@ -51,7 +52,7 @@ impl EndpointUrl {
         let url = url.clone().into_owned();
         let head = Head::new("POST", target).map_err(|_| UrlError::Wire)?;
         let origins = Origins::unknown();
-        // The URL names its authority, so no `Host` field is needed here.
+        // The URL itself names the authority, so no `Host` field is needed here.
         let target = origins.resolve(&head).map_err(|_| UrlError::Wire)?;
         let uri: Uri = url.parse().map_err(|_| UrlError::Wire)?;
         if uri.path_and_query().map(|sent| sent.as_str()) != Some(target.request_target()) {
@@ -78,13 +79,14 @@ impl EndpointUrl {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Returns true if requests leave this machine without TLS.
+    /// Returns true if requests to this URL leave this machine without TLS.
     pub fn is_open_to_all(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();
         !self.is_https() && !is_loopback(host)
     }
 
-    /// Returns the URL of a redirect to `location`, or None if its origin differs.
+    /// Returns the URL to which the server redirects by `location`, or None if its origin is
+    /// another one.
     pub(super) fn moved(&self, location: &str) -> Option<EndpointUrl> {
         let url = match location.strip_prefix('/') {
             Some(rest) if !rest.starts_with('/') => format!("{}{location}", self.origin),

@@ -1,4 +1,4 @@
-//! The reasons why a message gets no answer, as text for the client's user.
+//! The errors for messages to which there is no proper answer, with texts for the client's user.
 //!
 //! Each [`BridgeError`] becomes a JSON-RPC error with the id of the request, so that a waiting
 //! client gets an answer.
@@ -30,29 +30,30 @@ pub const NOT_SENT: i64 = -31403;
 /// The JSON-RPC error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// A part of each message about an answer that is not passed on, for example because it is too
-/// long.
+/// A part of each message about an answer that the bridge cannot pass on, for example because it is
+/// too long.
 const CARRIED_OUT: &str = "the server may have carried out the request";
 
 /// Maximum length of the server's text that a message repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 500;
 
-/// Why a request has no answer, or an answer that is an error.
+/// Why a request has no answer, or only an error as its answer.
 #[derive(Clone, Debug)]
 pub(super) enum BridgeError {
-    /// The message was not sent: the strict parser does not accept it as JSON-RPC.
+    /// The strict parser does not accept the message as JSON-RPC. It was not sent.
     Unreadable(String),
-    /// The message was not sent: it is longer than the limit.
+    /// The message is longer than the limit. It was not sent.
     TooLong { bytes: usize, limit: usize },
-    /// The message was not sent: so many requests already wait for an answer.
+    /// Too many requests (the number is the limit) already wait for an answer. The message was not
+    /// sent.
     TooManyOpen(usize),
-    /// The message was not sent: it could not be signed.
+    /// The message could not be signed. It was not sent.
     NotSigned(String),
-    /// The message was not sent: a person did not consent.
+    /// A person did not consent. The message was not sent.
     Declined(String),
-    /// The message was not sent: the bridge ended before it was signed.
+    /// The bridge ended before the message was signed. It was not sent.
     Withdrawn(String),
-    /// The message was not sent: a header field contradicts the body.
+    /// A header field contradicts the body. The message was not sent.
     Contradicted(String),
     /// There is no connection; `code` is a stable name for the reason.
     Unreachable { code: &'static str, words: String },
@@ -60,7 +61,7 @@ pub(super) enum BridgeError {
     Broken(String),
     /// The server sent nothing for this duration.
     Silent(Duration),
-    /// The server redirects to another URL, and the redirect is not followed.
+    /// The server redirects to another URL, and the bridge does not follow.
     Redirected { status: StatusCode, to: Option<String> },
     /// The server answered with an error.
     Refused(Box<ServerRefusal>),
@@ -68,7 +69,7 @@ pub(super) enum BridgeError {
     Garbage(String),
     /// The answer is longer than the limit.
     AnswerTooLong { limit: usize },
-    /// Answers that the client has not read yet use up the budget of `total` bytes.
+    /// Answers that the client has not read yet use up the memory of `total` bytes for answers.
     NoRoom { total: usize },
     /// The answer is compressed, although the request did not accept compression.
     Encoded { coding: String },
@@ -89,7 +90,8 @@ pub(super) struct ServerRefusal {
 }
 
 impl BridgeError {
-    /// The refusal of a request that a person would have to see, and that cannot be shown.
+    /// Returns the error for a request that needs a person's consent, but cannot be shown to a
+    /// person.
     pub(super) fn cannot_be_shown() -> Self {
         BridgeError::Declined("it cannot be shown to a person".to_owned())
     }
@@ -209,14 +211,14 @@ impl BridgeError {
         }
     }
 
-    /// Returns true if the server says that it does not know the session of the request.
+    /// Returns true if the server says that it does not know the session of the request any more.
     pub(super) fn is_lost_session(&self) -> bool {
         matches!(self, BridgeError::Refused(refusal) if refusal.is_lost_session())
     }
 }
 
 impl ServerRefusal {
-    /// Returns true if the server says that it does not know the session of the request.
+    /// Returns true if the server says that it does not know the session of the request any more.
     ///
     /// MCP prescribes status 404 for an unknown session. Older Python SDKs (python-sdk issue 1004),
     /// servers based on the examples of the TypeScript SDK (typescript-sdk issue 389) and older
@@ -227,7 +229,7 @@ impl ServerRefusal {
         let code = self.fault.as_ref().map(|fault| fault.code);
         let ours = [REFUSED, HEADER_MISMATCH].map(i64::from);
         match self.status {
-            // A server that does not know the method answers 404 with this JSON-RPC code.
+            // A server that does not know the method answers 404 too, with this JSON-RPC code.
             StatusCode::NOT_FOUND | StatusCode::GONE => code != Some(METHOD_NOT_FOUND),
             // A 401 with a hint asks for an access token, and says nothing about the session.
             StatusCode::UNAUTHORIZED if self.hint.is_some() => false,
@@ -272,7 +274,8 @@ impl From<SigningError> for BridgeError {
     }
 }
 
-/// Translates an error of hyper's client. `host` names the server for the message.
+/// Converts an error of hyper's client to a [`BridgeError`]. `host` names the server in the
+/// message.
 pub(super) fn of_sending(
     error: &(dyn Error + 'static),
     connecting: bool,

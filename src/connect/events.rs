@@ -23,11 +23,11 @@ pub(super) struct EventStream {
     flow: Arc<StreamProgress>,
     limit: usize,
     silence: Option<Duration>,
-    /// The budget for all answers, in bytes.
+    /// The limit on the memory for all answers together, in bytes, for the error message.
     budget: usize,
     /// The id of the last event that had one.
     pub(super) last_id: Option<String>,
-    /// The pause before the stream is resumed, if the server asks for one.
+    /// The pause that the server asks for before the stream is resumed.
     pub(super) retry: Option<Duration>,
 }
 
@@ -52,7 +52,8 @@ impl EventStream {
         EventStream { stream, flow, limit, silence, budget: total, last_id: None, retry: None }
     }
 
-    /// Returns the data of the next event that carries a message, or None at the end of the stream.
+    /// Returns the data of the next event that contains a message, or None at the end of the
+    /// stream.
     ///
     /// # Errors
     /// [`BridgeError::Ended`] if the stream breaks, [`BridgeError::AnswerTooLong`],
@@ -64,8 +65,8 @@ impl EventStream {
             let stream = &mut self.stream;
             let event = std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx));
             let event = match within(self.silence, event).await {
-                // The frame held only a part of a long event, or a comment that keeps the
-                // connection open.
+                // No event is complete yet: the bytes were a part of a long event, or a comment
+                // that keeps the connection open.
                 Err(_) if self.flow.is_reserving.load(Ordering::Relaxed) => {
                     return Err(BridgeError::NoRoom { total: self.budget });
                 }
@@ -85,7 +86,7 @@ impl EventStream {
             self.flow.since.store(0, Ordering::Relaxed);
             let reservation = self.flow.reservation().take();
             if let Some(id) = id {
-                // An empty id resets the last id (HTML standard, server-sent events).
+                // An event with an empty id resets the last id (HTML standard, server-sent events).
                 self.last_id = Some(id).filter(|id| !id.is_empty());
             }
             if let Some(retry) = retry {
@@ -102,26 +103,27 @@ impl EventStream {
     }
 }
 
-/// A body that fails when an event exceeds the limit. The parser of events has no limit of its own.
+/// The body of a response, which fails when an event exceeds the limit, because the parser of
+/// events has no limit.
 struct BoundedBody {
     body: Incoming,
     flow: Arc<StreamProgress>,
     limit: usize,
     budget: AnswerBudget,
-    /// Waits for the reservation of a long event.
+    /// The future that waits for the memory reservation of a long event.
     reserving: Option<Pin<Box<dyn Future<Output = Reservation> + Send>>>,
 }
 
-/// Counts the bytes that have arrived.
+/// How far the events of a stream have arrived.
 #[derive(Default)]
 struct StreamProgress {
-    /// Number of bytes since the end of the last event.
+    /// Number of bytes since the end of the last complete event.
     since: AtomicUsize,
     /// Number of frames of the body, including empty ones.
     frames: AtomicUsize,
-    /// The reservation for the event that is being read, if the event is long.
+    /// The memory reservation for the event that is being read, if the event is long.
     reservation: Mutex<Option<Reservation>>,
-    /// True while reading is paused until a reservation is granted.
+    /// True while reading is paused until memory for the event is reserved.
     is_reserving: AtomicBool,
 }
 
@@ -131,7 +133,8 @@ impl StreamProgress {
     }
 }
 
-/// The body of a response failed. If an event was too long, [`StreamProgress::since`] shows it.
+/// The body of a response broke off, or an event was too long: then [`StreamProgress::since`]
+/// exceeds the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream broke")]
 struct BrokenStream;
@@ -165,8 +168,8 @@ impl Body for BoundedBody {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         self.flow.frames.fetch_add(1, Ordering::Relaxed);
         let since = self.flow.since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        // A frame may hold the ends of several events, so the length of the frame itself does not
-        // count.
+        // Only bytes before this frame count, because the frame may contain the ends of several
+        // events.
         if since.saturating_sub(bytes) > self.limit {
             return Poll::Ready(Some(Err(BrokenStream)));
         }

@@ -1,8 +1,8 @@
 //! Parses the server's JSON-RPC messages, and finds the request that a message answers.
 //!
 //! The client's messages are parsed strictly, because they are signed (see [`crate::mcp::body`]).
-//! Of the server's messages, the bridge only checks that each line is one JSON-RPC message, because
-//! stdout must carry nothing else. Everything else in them is checked by the client.
+//! For the server's messages, the bridge only checks that each is one JSON-RPC message, because
+//! nothing else may be written to stdout. The client checks the rest.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::mcp::error_response;
 
-/// A JSON-RPC id. Two spellings of one id, such as `1` and `1.0`, are equal.
+/// A JSON-RPC id. Two spellings of the same number, such as `1` and `1.0`, are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RequestId {
     Number(String),
@@ -28,7 +28,7 @@ impl RequestId {
         }
     }
 
-    /// Returns true if one id is a number and the other is the same number as a string. Some
+    /// Returns true if one id is a number and the other is the same number as a string: some
     /// servers answer the request `1` with the id `"1"`.
     pub(super) fn is_spelt_like(&self, other: &RequestId) -> bool {
         match (self, other) {
@@ -54,8 +54,8 @@ pub(super) fn renamed(json: &str, id: &str) -> Option<String> {
     splice(message.text, message.id?.get(), id)
 }
 
-/// Returns a whole number in its shortest spelling. A number with a fraction stays as it is: two
-/// spellings of it count as two ids.
+/// Returns a whole number in its shortest spelling. A number with a fraction keeps its spelling, so
+/// that two spellings of it count as two ids.
 fn number(json: &str) -> String {
     let whole = json.strip_suffix(".0").unwrap_or(json);
     whole.parse::<i64>().map_or_else(|_| json.to_owned(), |number| number.to_string())
@@ -68,7 +68,7 @@ pub(super) enum InboundKind {
     Response(RequestId),
     /// An error response whose id is null or missing.
     UnaddressedError,
-    /// A request or notification of the server.
+    /// A request or notification that the server sends.
     Other,
 }
 
@@ -101,10 +101,11 @@ struct Envelope<'m> {
 /// Parses a text of the server as one message.
 ///
 /// # Errors
-/// In words, why the text is not a message.
+/// A text that says why the input is not a message.
 pub(super) fn read(text: &str) -> Result<InboundMessage<'_>, &'static str> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    // serde would also read an array as the struct, with its items as the members in order.
+    // Without this check, serde would also accept an array, and take its items as the struct's
+    // members in order.
     if !text.starts_with('{') {
         return Err("not a JSON object");
     }
@@ -135,7 +136,8 @@ pub(super) fn each(text: &str) -> Vec<&str> {
     }
 }
 
-/// Returns valid JSON on one line. Line breaks in valid JSON are only between tokens.
+/// Returns valid JSON on one line, by replacing line breaks. In valid JSON, they occur only between
+/// tokens.
 pub(super) fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) {
         Cow::Owned(json.replace(['\n', '\r'], " "))

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 /// One line of the input.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientLine {
-    /// The bytes of the line, without the line feed.
+    /// A complete line: its bytes, without the line feed.
     Whole(Vec<u8>),
     /// A line over the limit, which was skipped; the number is its length in bytes.
     TooLong(usize),
@@ -112,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_read_whole_or_skipped() {
-        // With such a small buffer, a line arrives in several pieces.
+        // The buffer is so small that a line arrives in several pieces.
         let text: &[u8] = b"one\n\nthree three\nlong long long\r\nlast";
         let mut input = tokio::io::BufReader::with_capacity(4, text);
         let mut next = async || read(&mut input, 11).await.unwrap();

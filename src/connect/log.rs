@@ -25,7 +25,7 @@ type ReportLine = dyn Fn(LogLevel, &str) + Send + Sync;
 /// The importance of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// A detail, for example that an answer is resumed.
+    /// A detail, for example that a broken stream was resumed.
     Note,
     /// A failure, for example a request that could not be sent.
     Warning,

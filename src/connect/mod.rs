@@ -15,7 +15,7 @@
 //!   server may have executed is never sent again.
 //! - Every request gets an answer: the server's answer, or a JSON-RPC error that says why there is
 //!   none ([`UNANSWERED`], [`NOT_SENT`], or the error of the server).
-//! - A message that two parsers could understand differently is refused and not signed.
+//! - A message that two parsers could read differently is refused and not signed.
 //! - A person can be asked before a request is signed: see [`consent`]. A person can be asked to
 //!   touch a security key: see [`touch`].
 //! - The bridge passes access tokens on, and requests none.

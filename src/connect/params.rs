@@ -20,23 +20,23 @@ use super::json_rpc;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// Limit, in bytes, on names, headers and paths of all annotated tools together: enough for
-/// thousands of tools. If a tool is beyond the limit, its calls are sent without the fields, and
-/// the server reports that they are missing.
+/// thousands of tools. Calls of a tool beyond the limit are sent without the fields, and the server
+/// reports that they are missing.
 const MAX_TOTAL_BYTES: usize = 4 << 20;
-/// Limit, in bytes, on a schema that is searched for annotations. A tool with a longer schema that
-/// mentions annotations is removed from the list.
+/// Limit, in bytes, on a schema that is searched for `x-mcp-header`. A tool with a longer schema
+/// that contains this text is removed from the list.
 const MAX_SCHEMA_BYTES: usize = 1 << 20;
 /// The largest whole number that JavaScript represents exactly. The rules of MCP use this limit.
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// One annotated parameter.
+/// One argument of a tool that the schema marks with `x-mcp-header`.
 #[derive(Clone, Debug, PartialEq)]
 struct AnnotatedParam {
     header: HeaderName,
     path: Vec<String>,
 }
 
-/// The tools of one server that have annotated arguments.
+/// The tools of one server that have arguments marked with `x-mcp-header`.
 #[derive(Debug, Default)]
 pub(super) struct AnnotatedTools {
     tools: Mutex<KnownParams>,
@@ -68,7 +68,7 @@ fn size(tool: &str, params: &[AnnotatedParam]) -> usize {
 /// What was learned from one page of the list of tools.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ToolListReading {
-    /// The tools that have to be removed, each with the reason.
+    /// The tools that have to be removed from the list, each with the reason.
     pub(super) invalid: Vec<(String, String)>,
     /// The JSON of the `tools/list` result without the removed tools. `None` if no tool has to be
     /// removed, or if the result cannot be parsed.
@@ -106,7 +106,7 @@ impl AnnotatedTools {
         let Ok(listed) = serde_json::from_str::<Vec<&RawValue>>(tools.get()) else { return lesson };
         let mut kept = Vec::with_capacity(listed.len());
         for raw in listed {
-            // An item that is not a tool stays in the list: the client will report it.
+            // An item that is not a tool stays in the list, so that the client can report it.
             let Ok(tool) = serde_json::from_str::<ListedTool<'_>>(raw.get()) else {
                 kept.push(raw.get());
                 continue;
@@ -162,25 +162,25 @@ impl AnnotatedTools {
     }
 }
 
-/// Returns the value of `number` if it is a whole number in the safe range, written as `42` or
-/// `42.0`. Returns None for any other number.
+/// Returns the value of `number` if it is a whole number of at most [`MAX_SAFE_INTEGER`], written
+/// as `42` or `42.0`. Returns None for any other number.
 fn whole_number(number: &serde_json::Number) -> Option<i64> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64()?;
-        // Beyond the safe range, several whole numbers are rounded to the same float, so the sent
-        // number would be unknown.
+        // Above this limit, several whole numbers are rounded to the same float, so it would be
+        // unknown which number was sent.
         (float.fract() == 0.0 && float.abs() <= MAX_SAFE_INTEGER as f64).then_some(float as i64)
     })?;
     (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&whole).then_some(whole)
 }
 
-/// Returns the annotated parameters of a schema, given as JSON text.
+/// Returns the arguments that a schema, given as JSON text, marks with `x-mcp-header`.
 ///
 /// # Errors
-/// In words, which rule an annotation breaks.
+/// A text that says which rule a mark breaks.
 fn annotated_params(schema: &str) -> Result<Vec<AnnotatedParam>, String> {
-    // A schema that does not contain the annotation as text need not be parsed, unless it has `\u`
-    // escapes, with which a key can be written too.
+    // A schema that does not contain the text `x-mcp-header` need not be parsed, unless it has `\u`
+    // escapes, which can spell the same text.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return Ok(Vec::new());
     }
@@ -193,10 +193,10 @@ fn annotated_params(schema: &str) -> Result<Vec<AnnotatedParam>, String> {
     collect_annotated(&serde_json::from_str(schema).unwrap_or_default())
 }
 
-/// Returns the annotated parameters of a parsed schema.
+/// Returns the arguments that a parsed schema marks with `x-mcp-header`.
 ///
 /// # Errors
-/// In words, which rule an annotation breaks.
+/// A text that says which rule a mark breaks.
 fn collect_annotated(schema: &Value) -> Result<Vec<AnnotatedParam>, String> {
     let mut found = Vec::new();
     walk(schema, Some(&mut Vec::new()), &mut found)?;
@@ -207,15 +207,15 @@ fn collect_annotated(schema: &Value) -> Result<Vec<AnnotatedParam>, String> {
     }
 }
 
-/// Collects the annotations of one schema. `path` leads to the schema through `properties`. If
-/// there is no such path, annotations are not allowed.
+/// Collects the marks of one schema. `path` is the list of `properties` that leads to this schema;
+/// `None` if it cannot be reached by these alone, so that marks are not allowed.
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,
     found: &mut Vec<AnnotatedParam>,
 ) -> Result<(), String> {
     let Value::Object(members) = schema else {
-        // The value is a list of schemas, as in `anyOf`.
+        // The value is a list of schemas, as in `anyOf`, and no mark is allowed in them.
         let items = schema.as_array().into_iter().flatten();
         return items.into_iter().try_for_each(|item| walk(item, None, found));
     };
@@ -236,8 +236,8 @@ fn walk(
                     }
                 }
             }
-            // The keys of these objects are names, so a key `x-mcp-header` here is not an
-            // annotation.
+            // The keys of these objects are chosen names, so a key `x-mcp-header` in them is not a
+            // mark.
             (
                 "$defs" | "definitions" | "dependencies" | "dependentSchemas" | "patternProperties",
                 _,
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(headers(r#"{"deep":{"n":9007199254740993}}"#), "");
         assert_eq!(headers("{}"), "");
         assert!(params.headers("other", b"{}").is_empty());
-        // A newer list replaces the older one.
+        // A newer list of tools replaces the older one, so the mark is gone.
         params.learn(&raw(r#"{"tools":[{"name":"sql","inputSchema":{}}]}"#));
         assert_eq!(headers(r#"{"region":"x"}"#), "");
     }
@@ -334,7 +334,7 @@ mod tests {
         let held = params.tools();
         assert!(held.by_name.len() == 3 && held.size <= MAX_TOTAL_BYTES, "{} bytes", held.size);
         drop(held);
-        // A tool that is listed again and again counts once towards the limit.
+        // A tool that is listed many times counts once towards the size limit.
         for n in 0..20_000 {
             params.learn(&list("t", if n % 2 == 0 { "A" } else { "Abc" }));
         }
@@ -342,7 +342,7 @@ mod tests {
         let names: Vec<_> = params.tools().by_name.keys().cloned().collect();
         names.iter().for_each(|name| params.tools().forget(name));
         assert_eq!(params.tools().size, 0);
-        // A key may be written with an escape.
+        // A schema may write the key `x-mcp-header` with an escape.
         let escaped = r#"{"properties":{"a":{"type":"string","x\u002dmcp-header":"A"}}}"#;
         params.learn(&raw(&format!(r#"{{"tools":[{{"name":"e","inputSchema":{escaped}}}]}}"#)));
         assert_eq!(params.headers("e", call).len(), 1);

@@ -25,12 +25,12 @@ use super::log::LogSink;
 use super::timing::{RetryDecision, RetryWaits, within};
 use super::touch::TouchSettings;
 
-/// The `User-Agent`, unless the client or a flag sets one. Some firewalls refuse requests without
-/// this field.
+/// The `User-Agent`, unless the client or a command-line flag sets one. Some firewalls refuse
+/// requests without this field.
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mcpid/", env!("CARGO_PKG_VERSION")));
-/// The `Accept-Encoding`, unless the client or a flag sets it. Without this field a server may
-/// compress its answer (RFC 9110, section 12.5.3), and the bridge cannot decompress.
+/// The `Accept-Encoding`, unless the client or a command-line flag sets it. Without this field a
+/// server may compress its answer (RFC 9110, section 12.5.3), and the bridge cannot decompress.
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 type MakeNonce = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
@@ -50,9 +50,9 @@ pub(super) struct OutboundRequest {
     pub(super) method: Method,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
-    /// What a person has to touch a security key for, if the request needs a touch.
+    /// The question to show to a person, if the request needs the touch of a security key.
     pub(super) touch: Option<Box<ConsentQuestion>>,
-    /// Why another touch is needed, if the request was sent before.
+    /// The reason why another touch is needed, if the request was sent before.
     pub(super) again: Option<&'static str>,
 }
 
@@ -67,11 +67,11 @@ pub(super) struct SigningSender {
     pub(super) touch: Option<TouchSettings>,
     pub(super) clock: Arc<dyn Clock>,
     make_nonce: Arc<MakeNonce>,
-    /// Maximum time until the head of an answer arrives.
+    /// Maximum time until the head of an answer (status and fields) arrives.
     pub(super) silence: Option<Duration>,
-    /// Fields of every request. They replace fields of the same name.
+    /// Header fields that are added to every request. They replace fields of the same name.
     pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
-    /// Receives a line when a request has to wait or is redirected.
+    /// The log, which gets a line when a request has to wait or is redirected.
     pub(super) log: LogSink,
     /// The audit log for signed requests, if there is one.
     pub(super) audit: Option<Arc<Recorder>>,
@@ -79,7 +79,7 @@ pub(super) struct SigningSender {
 
 impl fmt::Debug for SigningSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The fixed fields may hold an access token, so the output does not show them.
+        // The fixed fields may contain an access token, so the debug output does not show them.
         f.debug_struct("SigningSender").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
@@ -120,9 +120,9 @@ impl SigningSender {
 
     /// Sends `outbound`. Returns the answer, of any status, with its body not yet read.
     ///
-    /// A redirect within the same origin is followed once. Pauses that the server asks for are
-    /// kept, up to 60 s in all. Each attempt is signed again. `before_send` is called when the
-    /// request is signed and about to be sent.
+    /// A redirect within the same origin is followed once. If the server asks for pauses
+    /// (`Retry-After`), the bridge waits, up to 60 s in all. Each attempt is signed again.
+    /// `before_send` is called when the request is signed and about to be sent.
     pub(super) async fn send(
         &self,
         outbound: &OutboundRequest,
@@ -251,7 +251,7 @@ impl SigningSender {
             (Some(request), Some(touch)) => {
                 Some(touch.show(&request.at(&endpoint.url), again, &self.signer).await?)
             }
-            // Cannot happen: only the rules of `touch` make a request need a touch.
+            // Cannot happen: a request needs a touch only because of the rules in `touch`.
             (Some(_), None) => {
                 return Err(BridgeError::NotSigned("there is no security key".to_owned()));
             }

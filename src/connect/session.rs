@@ -29,12 +29,12 @@ pub(super) struct McpSession {
 
 #[derive(Debug, Default)]
 struct SessionState {
-    /// The open session, if the client speaks a revision with sessions.
+    /// The open session, if the client uses an MCP revision with sessions.
     agreed: Option<AgreedSession>,
     /// The client's `initialize`, which is sent again to open a new session if the server loses
     /// this one.
     initialize: Option<Bytes>,
-    /// The protocol version of the last request of a revision without sessions.
+    /// The protocol version of the client's last request, if its revision has no sessions.
     stateless: Option<HeaderValue>,
     /// The number of the current session, which tells messages of earlier sessions apart.
     number: u64,
@@ -82,9 +82,9 @@ impl McpSession {
         if state.agreed.is_none()
             && let (Some(version), Some(method)) = (&state.stateless, message.method())
         {
-            // A message that names no protocol version, from a client without a session: it can
-            // only be a notification. Revision 2026-07-28 defines no fields for it, so it gets the
-            // version of the last request.
+            // The message names no protocol version and the client has no session, so it is a
+            // notification. Revision 2026-07-28 defines no fields for notifications, so this one
+            // gets the version of the last request.
             let mut fields = vec![(VERSION, version.clone())];
             if let Ok(value) = HeaderValue::from_str(&headers::encode(method)) {
                 fields.push((METHOD, value));
@@ -126,7 +126,7 @@ impl McpSession {
         }
     }
 
-    /// Opens a session with the session `id` and the `result` of the answer to `initialize`.
+    /// Records that a session is open: its id, and the `result` of the answer to `initialize`.
     pub(super) fn opened(&self, id: Option<HeaderValue>, result: &RawValue) {
         #[derive(Deserialize)]
         struct InitializeResult {
@@ -145,13 +145,13 @@ impl McpSession {
         self.state().agreed.is_some()
     }
 
-    /// Returns true if the session has an id. A server that gave no session id keeps no state for
-    /// the session, and cannot lose it.
+    /// Returns true if the session has an id. A server that gave none keeps no state for the
+    /// session that it could lose.
     pub(super) fn has_id(&self) -> bool {
         self.state().agreed.as_ref().is_some_and(|agreed| agreed.id.is_some())
     }
 
-    /// Returns true if `number` is the current session.
+    /// Returns true if `number` is the number of the current session.
     pub(super) fn is_current(&self, number: SessionNumber) -> bool {
         self.state().number == number.0
     }
@@ -183,8 +183,8 @@ impl McpSession {
     }
 }
 
-/// Returns true if a client with this declaration under `elicitation` can show forms. An empty
-/// object means that it can; `{"url":{}}` means that it only opens URLs.
+/// Returns true if a client that declares this under the capability `elicitation` can show forms.
+/// An empty object means that it can; `{"url":{}}` means that it only opens URLs.
 pub(super) fn can_elicit(declared: &serde_json::Map<String, serde_json::Value>) -> bool {
     declared.is_empty() || declared.contains_key("form")
 }

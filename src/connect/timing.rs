@@ -10,10 +10,10 @@ use super::error::BridgeError;
 
 /// Maximum sum of all pauses for one message.
 const ALL_WAITS: Duration = Duration::from_secs(60);
-/// Minimum pause after the first one: each attempt makes a signature and an audit entry.
+/// Minimum pause from the second one on, because each attempt costs a signature and an audit entry.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// Awaits `future`, for at most `silence` if that is set.
+/// Waits for `future`, but not longer than `silence`, if that is set.
 ///
 /// # Errors
 /// [`BridgeError::Silent`] after `silence`.
@@ -46,9 +46,9 @@ pub(super) enum RetryDecision {
     After(Duration),
     /// The message is not sent again: the requested pause is longer than the rest of the 60 s.
     TooLong {
-        /// The pause that the server asks for.
+        /// The pause that the server asked for.
         asked: Duration,
-        /// The time of all pauses before.
+        /// The sum of all pauses before.
         waited: Duration,
     },
 }
@@ -77,8 +77,8 @@ fn retry_after<B>(response: &Response<B>, now: Timestamp) -> Option<Duration> {
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
-        // The requested time is by the server's clock, so the pause is computed from the server's
-        // `Date`.
+        // The requested time is by the server's clock, so the pause is the difference to the
+        // server's `Date`.
         Err(_) => {
             let until = date(text)?;
             let from = server_time(response).unwrap_or(now);
@@ -145,7 +145,8 @@ mod tests {
         assert_eq!(next("5"), RetryDecision::After(seconds(5)), "a pause that still fits");
         let (asked, waited) = (seconds(0), seconds(60));
         assert_eq!(next("0"), RetryDecision::TooLong { asked, waited });
-        // `Retry-After: 0` must not make the bridge send for ever.
+        // A server that answers `Retry-After: 0` again and again must not make the bridge send
+        // forever.
         let mut waits = RetryWaits::default();
         let attempts =
             std::iter::repeat_with(|| waits.next(&answer(503, "0"), Timestamp::default()));

@@ -1,8 +1,8 @@
 //! A person's touch of a security key, beside the signature of a request.
 //!
-//! The touch comes after consent. `created` is read when the request is on the screen, and the touch
-//! has to come within the life of the signature, less the ten seconds that are left for sending. Each
-//! attempt to send needs a touch of its own, because each has a new nonce and time.
+//! The touch comes after consent. `created` is read when the request is on the screen, and the
+//! touch has to come within the life of the signature, less the ten seconds that are left for
+//! sending. Each attempt to send needs another touch, because each has a new nonce and time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::sign::{Signed, Signer};
 use super::consent::{BoxFuture, ConfirmPolicy, ConsentQuestion, NoConsent, PageLimits, ShownPage};
 use super::error::BridgeError;
 
-/// The seconds of a signature's life that stay for sending it, after the touch.
+/// The number of seconds at the end of a signature's validity that are reserved for sending, after
+/// the touch.
 const FOR_SENDING: i64 = 10;
 
 /// A request that a person is asked to touch a security key for.
@@ -43,12 +44,12 @@ impl TouchQuestion {
     }
 
     /// Returns why another touch is needed for a request that was touched before, or `None` for the
-    /// first touch. It may hold text of the server.
+    /// first touch. The text may come from the server.
     pub fn again(&self) -> Option<&str> {
         self.again.as_deref()
     }
 
-    /// Returns how long the person has.
+    /// Returns how long the person has for the touch.
     pub fn time_limit(&self) -> Duration {
         self.time_limit
     }
@@ -59,17 +60,17 @@ impl TouchQuestion {
     }
 }
 
-/// Completes if the wait for a touch has to end, with the reason. Dropping it takes the question off
-/// the screen.
+/// A future that completes if the wait for a touch has to end, with the reason. Dropping it takes
+/// the question off the screen.
 pub type TouchWait = BoxFuture<'static, NoConsent>;
 
-/// A way to show a person what is to be touched, for example on a terminal.
+/// A way to show a person the request for which a touch is needed, for example on a terminal.
 pub trait TouchPrompt: Send + Sync {
     /// Shows `question`, and completes when it can be seen. Several questions at the same time are
     /// shown one after another.
     ///
     /// # Errors
-    /// [`NoConsent`] if there is no way to show it: the key is then not asked for a touch.
+    /// [`NoConsent`] if there is no way to show it. The security key is then not used.
     fn show<'a>(
         &'a self,
         question: &'a TouchQuestion,
@@ -81,7 +82,7 @@ pub trait TouchPrompt: Send + Sync {
     }
 }
 
-/// The security key, and the rules that say which requests it has to touch.
+/// The security key, and the rules that say which requests need its touch.
 pub(super) struct TouchSettings {
     pub(super) rules: ConfirmPolicy,
     pub(super) key: Arc<dyn SignByTouch>,
@@ -95,14 +96,14 @@ impl fmt::Debug for TouchSettings {
     }
 }
 
-/// Returns how long a person has for a touch beside the signatures of `signer`.
+/// Returns how long a person has for a touch that confirms a signature of `signer`.
 pub(super) fn time_limit(signer: &Signer) -> Duration {
     let window = signer.profile().window.max_age;
     let life = signer.ttl().into_iter().chain(window).min().unwrap_or(0);
     Duration::from_secs(u64::try_from(life.saturating_sub(FOR_SENDING)).unwrap_or(0))
 }
 
-/// A question on the screen.
+/// A question for a touch that is on the screen.
 pub(super) struct OpenTouch<'t> {
     settings: &'t TouchSettings,
     question: TouchQuestion,
@@ -111,7 +112,8 @@ pub(super) struct OpenTouch<'t> {
 }
 
 impl TouchSettings {
-    /// Shows what is to be touched. `again` says why, if this is not the first touch.
+    /// Shows the request for which a touch is needed. `again` is the reason if this is not the
+    /// first touch for it.
     pub(super) async fn show(
         &self,
         request: &ConsentQuestion,
@@ -136,11 +138,12 @@ impl TouchSettings {
 }
 
 impl OpenTouch<'_> {
-    /// Waits for the touch that joins the signature `first` on `head`. `now` reads the clock.
+    /// Waits for the touch that confirms `first`, the signature of the request `head`. `now` reads
+    /// the clock.
     ///
     /// # Errors
-    /// [`BridgeError::Declined`] if no touch came in time, and [`BridgeError::NotSigned`] if the key
-    /// did not sign.
+    /// [`BridgeError::Declined`] if no touch came in time, and [`BridgeError::NotSigned`] if the
+    /// key did not sign.
     pub(super) async fn touch(
         self,
         signer: &Arc<Signer>,

@@ -86,9 +86,9 @@ pub(super) fn width(c: char) -> usize {
     if u32::from(c) >= 0x1100 { 2 } else { 1 }
 }
 
-/// Returns true if `c` may look like a Latin letter: letters of Greek, Cyrillic, Armenian, Cherokee
-/// and Lisu, full-width forms and mathematical alphabets. UTS #39 names these Unicode blocks; its
-/// tables of single characters are not used.
+/// Returns true if `c` may look like a Latin letter: it is a letter of Greek, Cyrillic, Armenian,
+/// Cherokee and Lisu, full-width forms and mathematical alphabets. UTS #39 names these Unicode
+/// blocks; its tables of single characters are not used.
 fn passes_for_latin(c: char) -> bool {
     c.is_alphanumeric()
         && matches!(c,

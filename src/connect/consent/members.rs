@@ -1,8 +1,8 @@
 //! The members of a JSON body that a question shows, each exactly as it was written.
 //!
-//! The strict parser has accepted the body, so it has no duplicate keys and limited nesting. Here
-//! the body is parsed again with every token unchanged: a number that a JSON parser would round,
-//! such as `1.00`, is shown as it was sent.
+//! The strict parser has accepted the body, so it has no duplicate keys and its nesting is limited.
+//! Here the body is parsed again with every token unchanged: a number that a JSON parser would
+//! round, such as `1.00`, is shown as it was sent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::mcp::body::{Message, name_member};
 /// The members of one JSON object, in the order of the text.
 pub(super) struct JsonMembers<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// The text that follows the label of a member outside `params`.
+/// The text after the label of a member that is not inside `params`.
 pub(super) const BESIDE: &str = " (beside params)";
 
 /// The key of a member, borrowed from the text if it has no escapes.
@@ -67,7 +67,8 @@ pub(super) fn parts(body: &[u8], message: &Message<'_>) -> Option<Vec<BodyMember
             _ => beside.push((key, value)),
         }
     }
-    // The page shows the name at its top, so a `name` member with the same text is left out here.
+    // The question shows the request's name (for example that of the tool) at its top, so a `name`
+    // member with the same text is not repeated.
     let shown = method.and_then(name_member);
     let named = |key: &str, value: &RawValue| {
         let text: Option<String> = serde_json::from_str(value.get()).ok();

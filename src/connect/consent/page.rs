@@ -1,4 +1,4 @@
-//! Shows a question to a person as text.
+//! Shows a question for consent to a person as text.
 //!
 //! Client and server choose parts of the text. A line with such a part begins with `  | ` and has
 //! the part in quotation marks, so it cannot be mistaken for a line that mcpid wrote.
@@ -26,8 +26,8 @@ use crate::mcp::body::name_member;
 pub struct PageLimits {
     /// Number of columns of a line. Less than 40 counts as 40.
     pub width: usize,
-    /// Maximum number of lines with text that client or server chose. Lines with only brackets, and
-    /// mcpid's own lines, do not count.
+    /// Maximum number of lines with text that client or server chose. Lines that contain only
+    /// brackets, and mcpid's own lines, do not count.
     pub lines: usize,
     /// Maximum number of characters of one string, key or number. A longer text is cut in the
     /// middle.
@@ -35,7 +35,7 @@ pub struct PageLimits {
 }
 
 impl Default for PageLimits {
-    /// Returns 80 columns, 50 lines, 400 characters.
+    /// Returns the default limits: 80 columns, 50 lines, 400 characters for each text.
     fn default() -> Self {
         PageLimits { width: 80, lines: 50, text: 400 }
     }
@@ -65,8 +65,8 @@ pub struct ShownPage {
 }
 
 const GUTTER: &str = "  | ";
-/// The deepest level of nesting with an indent of its own. Deeper levels use the same indent, so
-/// that a line always has room for text.
+/// The deepest nesting level that gets its own indent. Deeper levels use the same indent, so that a
+/// line always has room for text.
 const MAX_INDENT: usize = 10;
 /// The number of lines from which on a page ends with a summary.
 const SUMMARY_FROM_LINES: usize = 12;
@@ -146,7 +146,7 @@ struct PageWriter {
 #[derive(Clone, Copy)]
 struct ValueFrame<'a> {
     depth: usize,
-    /// The key with its colon, or an empty text.
+    /// The member's key with its colon, or an empty text.
     before: &'a str,
     /// The comma between two values, or an empty text after the last value.
     after: &'a str,
@@ -172,7 +172,7 @@ impl PageWriter {
         }
     }
 
-    /// Writes a member of the request, labelled with its name if that is short plain ASCII.
+    /// Writes a member of the request's body. Its key is the label if it is short plain ASCII.
     fn part(&mut self, part: &BodyMember) {
         let bytes = part.json.len();
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./".contains(&b);
@@ -253,11 +253,12 @@ impl PageWriter {
         self.cut(text, quoted)
     }
 
-    /// Returns `text` in the form that `shown` gives, or only its beginning and end if it is too
+    /// Returns `text` as the function `shown` writes it, or only its beginning and end if it is too
     /// long.
     fn cut(&mut self, text: &str, shown: impl Fn(&str) -> String) -> String {
         let limit = self.limits.text;
-        // A text has at least as many bytes as characters.
+        // Characters are counted only if the number of bytes, which is at least as large, exceeds
+        // the limit.
         let characters = if text.len() > limit { text.chars().count() } else { 0 };
         if characters <= limit {
             return shown(text);
@@ -338,7 +339,7 @@ impl PageWriter {
         }
     }
 
-    /// Warns about words with characters that look like other characters.
+    /// Writes a warning about words with characters that look like other characters.
     fn warn_of_lookalikes(&mut self, question: &ConsentQuestion) {
         let host = question.target.split('/').nth(2).unwrap_or_default();
         if host.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--")) {

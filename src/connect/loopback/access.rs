@@ -38,13 +38,14 @@ pub struct LoopbackAccess {
 #[derive(Clone, Debug)]
 enum BoundSocket {
     Tcp(SocketAddr),
-    /// On a Unix socket, the mode of the socket file decides which users may connect.
+    /// The bridge listens on a Unix socket. The mode of the socket file decides which users may
+    /// connect.
     Unix,
 }
 
 impl std::fmt::Debug for LoopbackAccess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The path is a secret, so the output does not show it.
+        // The path is a secret, so the debug output does not show it.
         f.debug_struct("LoopbackAccess").field("bound", &self.bound).finish_non_exhaustive()
     }
 }
@@ -134,7 +135,7 @@ impl LoopbackAccess {
         let BoundSocket::Tcp(bound) = self.bound else {
             return host.eq_ignore_ascii_case("localhost");
         };
-        // A missing port means port 80.
+        // Without a port, the default port 80 is meant.
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !host.ends_with(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
@@ -148,7 +149,7 @@ impl LoopbackAccess {
             None => name.parse().ok().map(IpAddr::V4),
         };
         match literal {
-            // `Host` is an IP address: DNS cannot change what it means.
+            // `Host` is an IP address, which DNS rebinding cannot change.
             Some(ip) => ip == bound.ip() || bound.ip().is_unspecified(),
             None => name.eq_ignore_ascii_case("localhost"),
         }

@@ -16,8 +16,7 @@ const DROPPED_FIELDS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "content-length",
-    // A browser sets these fields for the address on loopback to which it sends the request; the
-    // server has another address.
+    // A browser sets these fields for the address on loopback. They would be wrong for the server.
     "host",
     "origin",
     "referer",
@@ -34,7 +33,7 @@ const DROPPED_PREFIXES: &[&str] = &["sec-", "access-control-", "mcpid-"];
 
 /// Fields of an answer that a web page may read.
 const EXPOSED_FIELDS: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After";
-/// Fields that a web page may send if its preflight does not list any.
+/// Fields that a web page may send if its preflight request does not list any.
 const DEFAULT_ALLOWED_FIELDS: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
                      MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
@@ -51,8 +50,8 @@ pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         !DROPPED_FIELDS.contains(&name)
             && !is_override(name)
             && !DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-            // Some servers treat `mcp_name` as `mcp-name`, so the field could contradict the one
-            // that was checked.
+            // Some servers treat `mcp_name` as `mcp-name`, so such a field could contradict the
+            // checked one.
             && !name.contains('_')
             && !named.iter().any(|named| named == name)
     };

@@ -2,8 +2,9 @@
 //!
 //! `Mcp-Method`, `Mcp-Name` and similar fields repeat parts of the body, and are signed together
 //! with it. If a field named another tool than the body, a server that trusts the field would
-//! execute an operation that is validly signed, but not in the body that the consenting person has
-//! seen. A missing field is not refused here; the server decides whether it needs the field.
+//! execute another operation than the one that a person saw in the body and consented to, with a
+//! valid signature. A missing field is not refused here; the server decides whether it needs the
+//! field.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::message::shown::visible;
 
 const PARAM: &str = "mcp-param-";
 
-/// Returns, in words, the first `Mcp-*` field of `passed` that contradicts `message`, which was
+/// Returns a text about the first `Mcp-*` field of `passed` that contradicts `message`, which was
 /// parsed from `body`. Returns None if no field does.
 ///
 /// `Mcp-Param-*` fields are checked only if `params` is set, which means that a person is asked
@@ -49,17 +50,17 @@ pub(super) fn contradicted(
     })
 }
 
-/// Returns, in words, the first field of `passed` that repeats a part of a body, although the
-/// request has no body. Returns None if there is no such field.
+/// Returns a text about the first field of `passed` that claims to repeat a part of a body,
+/// although the request has none. Returns None if no field does.
 pub(super) fn bodiless(passed: &[(HeaderName, HeaderValue)]) -> Option<String> {
     let says = |name: &str| matches!(name, "mcp-method" | "mcp-name") || name.starts_with(PARAM);
     let (name, _) = passed.iter().find(|(name, _)| says(name.as_str()))?;
     Some(format!("{name} stands beside no body"))
 }
 
-/// Returns true if a string, number or boolean somewhere in `arguments` equals `said`. The schema,
-/// which names the repeated argument, is not known here. That is enough, because the person who is
-/// asked for consent sees every value in the body.
+/// Returns true if a string, number or boolean somewhere in `arguments` equals `said`, the value of
+/// a header field. Which argument the field repeats is not known without the tool's schema. This
+/// check is enough, because the person who consents sees every value in the body.
 fn has_value(arguments: &Value, said: &str) -> bool {
     match arguments {
         Value::String(text) => text == said,

@@ -63,8 +63,8 @@ async fn answer(
     let origin = match access.check(&parts.method, path, authority, &parts.headers) {
         Ok(origin) => origin,
         Err(denied) => {
-            // The log does not show the requested path: it may differ from the secret path by a
-            // typing mistake only.
+            // The log does not show the requested path: it may be the secret path with only a
+            // typing mistake.
             bridge.log.note(&format!("refused a request with {}: {}", denied.status, denied.why));
             return refused(denied, None);
         }
@@ -100,8 +100,8 @@ fn admit(parts: &Parts, body: &Incoming) -> Result<(), AccessDenied> {
         kinds.any(|kind| media::is(kind.as_bytes(), wanted))
     };
     match parts.method {
-        // Other content types are refused, because a web page can send them to any site without a
-        // preflight.
+        // Requests with other content types are refused, because a web page can send them to any
+        // site without a preflight.
         Method::POST if !is_json => {
             no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type is not application/json")
         }
@@ -121,7 +121,7 @@ async fn forward(bridge: &Bridge, parts: Parts, body: Incoming) -> LoopbackRespo
         Ok(body) => body,
         Err(error) => return error_response(bridge, &error, None),
     };
-    // Missing fields are not added, so that the server sees what the client left out.
+    // Missing `Mcp-*` fields are not added, so that the server sees what the client left out.
     let mut passed = fields::passed(&parts.headers);
     // From an answer to `tools/list`, the bridge learns which tools are destructive.
     let (mut id, mut learns) = (None, false);
@@ -220,7 +220,7 @@ fn message<'b>(fields: &HeaderMap, body: &'b [u8]) -> Result<Message<'b>, Bridge
     }
 }
 
-/// Logs a hint if the server does not know the key. The answer to the client is not changed.
+/// Logs a hint if the server does not know the key. The client gets the server's answer unchanged.
 fn hint(bridge: &Bridge, body: &[u8]) {
     let text = std::str::from_utf8(body).ok();
     let fault = text.and_then(|text| JsonRpcError::read(json_rpc::read(text).ok()?.error?));

@@ -23,9 +23,9 @@ pub(super) struct PendingCall {
     pub(super) number: SessionNumber,
     /// When the last notification about the request was passed on.
     pub(super) last_notified: Mutex<Option<Instant>>,
-    /// Set for a request that the client sent a second time, with a person's consent (revision
-    /// 2026-07-28). The bridge sends the body of the first request, with the id and progress token
-    /// of that body.
+    /// Set for a request that the client sent a second time to bring a person's consent (revision
+    /// 2026-07-28). The bridge sends the body of the first request to the server, with the id and
+    /// progress token of that first request.
     pub(super) alias: Option<CallAlias>,
 }
 
@@ -35,8 +35,8 @@ impl PendingCall {
     }
 }
 
-/// The id and progress token that a request has on the way to the server, where they differ from
-/// those that the client expects.
+/// The id and progress token that the server gets, if they differ from those that the client
+/// expects.
 #[derive(Debug)]
 pub(super) struct CallAlias {
     /// The id that is sent to the server.
@@ -46,8 +46,8 @@ pub(super) struct CallAlias {
 }
 
 impl CallAlias {
-    /// Returns a progress notification with the token that the client expects, or None if `text` is
-    /// not a progress notification of this request.
+    /// Returns a progress notification with its token replaced by the one that the client expects,
+    /// or None if `text` is not a progress notification of this request.
     pub(super) fn progress(&self, text: &str) -> Option<String> {
         #[derive(Deserialize)]
         struct Progress<'p> {

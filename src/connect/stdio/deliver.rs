@@ -15,8 +15,8 @@ use crate::connect::{answer, answer_budget};
 use super::StdioSession;
 use super::call::PendingCall;
 
-/// Minimum time between a notification and the answer after it. Some clients that read both at once
-/// handle the answer first, and then drop the notification.
+/// Minimum time between passing on a notification and the answer after it. Some clients that
+/// receive both at once handle the answer first, and then drop the notification.
 const APART: Duration = Duration::from_millis(5);
 
 impl StdioSession {
@@ -39,8 +39,8 @@ impl StdioSession {
     }
 
     /// Passes on one message of the server, which is a part of the text `whole`. If the message
-    /// came in the answer to a request, `of` is that request with the session id of the answer; for
-    /// a message that the server sent on its own, `of` is None.
+    /// came in the answer to a request, `of` is that request, with the number of its session; for a
+    /// message that the server sent on its own, `of` is None.
     pub(super) async fn deliver(
         &self,
         whole: &Bytes,
@@ -63,8 +63,8 @@ impl StdioSession {
                 return Ok(());
             }
             (InboundKind::Response(id), _) => id.clone(),
-            // An error without an id, in the answer to this request: it is passed on as the error
-            // of this request.
+            // An error without an id in the answer to this request is passed on as the error of
+            // this request.
             (InboundKind::UnaddressedError, Some(_)) => {
                 let fault = message.error.and_then(JsonRpcError::read);
                 let (status, text, hint) = (StatusCode::OK, None, None);
@@ -83,8 +83,8 @@ impl StdioSession {
         let sent =
             own.map(|pending| (pending, pending.alias.as_ref().map_or(&pending.id, |a| &a.sent)));
         let id = match sent {
-            // The id has another JSON type, but the message came in the answer to this request, and
-            // no other request has this id.
+            // The id has another JSON type than that of the request. But the message came in the
+            // answer to this request, and no other request has this id.
             Some((pending, sent)) if sent.is_spelt_like(&id) && !self.in_flight.waits(&id) => {
                 self.bridge.log.note("the server answers by the request's id in another JSON type");
                 pending.id.clone()
@@ -113,8 +113,8 @@ impl StdioSession {
         }
         match self.in_flight.answer(&id) {
             Some(entry) if !entry.cancelled => {
-                // The client expects the id in its own spelling, so the id of the answer is
-                // replaced by that spelling.
+                // The client expects its own spelling of the id, so the id in the answer is
+                // replaced by it.
                 if message.id.and_then(|id| RequestId::read(id.get())) != RequestId::read(&entry.id)
                 {
                     let text = changed.as_deref().unwrap_or(message.text);
@@ -128,8 +128,8 @@ impl StdioSession {
         Ok(())
     }
 
-    /// Learns from a list of tools. Returns the message without the tools that must be removed, or
-    /// None if nothing changes.
+    /// Learns from a list of tools. Returns the message without the tools that break the rules for
+    /// `x-mcp-header`, or None if no tool is removed.
     fn tools_listed(
         &self,
         pending: &PendingCall,
@@ -137,7 +137,7 @@ impl StdioSession {
         result: &RawValue,
     ) -> Option<String> {
         if !pending.stateless {
-            // `x-mcp-header` exists only from revision 2026-07-28 on.
+            // The marks `x-mcp-header` exist only from revision 2026-07-28 on.
             return None;
         }
         let ToolListReading { invalid, result: changed, .. } = self.params.learn(result);

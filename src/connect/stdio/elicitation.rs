@@ -1,4 +1,5 @@
-//! Asking a person through the client itself, by an elicitation (MCP 2025-11-25, client features).
+//! Asks a person for consent through the client itself, by an elicitation (MCP 2025-11-25, client
+//! features).
 //!
 //! A client that is an agent could approve its own calls, so this way of asking is used only if the
 //! user has chosen it (`--confirm-via client`). For clients of revision 2026-07-28 see
@@ -26,7 +27,7 @@ use super::StdioSession;
 #[derive(Debug, Default)]
 pub(super) struct ClientQuestions {
     waiting: Mutex<HashMap<RequestId, oneshot::Sender<ConsentAnswer>>>,
-    /// Held while the client shows a question, so that questions are shown one after another.
+    /// Locked while the client shows a question, so that questions are shown one after another.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -35,11 +36,12 @@ impl ClientQuestions {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Handles `message`, whose text is `line`, if it answers a question. Returns whether it does.
+    /// If `message` answers a question, passes the answer on and returns true. `line` is the text
+    /// of the message.
     pub(super) fn answered(&self, line: &[u8], message: &Message<'_>) -> bool {
         let Some(id) = message.id().and_then(RequestId::read) else { return false };
         let Some(answer) = self.waiting().remove(&id) else { return false };
-        // The task that asked may have ended already.
+        // An error means that the task that asked has ended already.
         let _ = answer.send(self::answer(line));
         true
     }
@@ -132,7 +134,8 @@ impl StdioSession {
         let (answer, answered) = oneshot::channel();
         let key = RequestId::Text(id.clone());
         self.questions.waiting().insert(key.clone(), answer);
-        // Removes the question when this future is dropped, so that a late answer does not count.
+        // When this future is dropped, this value removes the question, so that a late answer does
+        // not count.
         let _withdrawn = WithdrawOnDrop { questions: &self.questions, key };
         self.out.line(request.to_string()).await;
         match tokio::time::timeout(time_limit, answered).await {

@@ -1,4 +1,5 @@
-//! The requests of the client that wait for an answer. Each request gets exactly one answer.
+//! The requests of the client that wait for an answer. This module ensures that each gets exactly
+//! one answer.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use crate::connect::error::BridgeError;
 use crate::connect::json_rpc::RequestId;
 
 /// Maximum number of requests that wait for an answer. Each takes up to half a megabyte for its
-/// connection, apart from the budget for answers.
+/// connection, besides the memory for its answer.
 pub(super) const MAX_OPEN_REQUESTS: usize = 1024;
 
 /// A request that waits for an answer.
@@ -24,7 +25,7 @@ pub(super) struct InFlightRequest {
     pub(super) is_subscription: bool,
     /// Whether the request may have reached the server.
     pub(super) sent: bool,
-    /// Whether the client cancelled the request, and so expects no answer.
+    /// Whether the client cancelled the request, so that it expects no answer.
     pub(super) cancelled: bool,
     pub(super) work: Option<AbortHandle>,
 }
@@ -41,7 +42,7 @@ impl InFlightRequest {
     }
 }
 
-/// Why a request was not added.
+/// Why a request was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
     /// A waiting request has the same id.
@@ -55,9 +56,10 @@ pub(super) enum NotBegun {
 pub(super) enum CancelEffect {
     /// No waiting request has this id.
     Unknown,
-    /// The request has ended. It was not sent, or closing its connection tells the server.
+    /// The request has ended. The server need not be notified: it never got the request, or sees
+    /// its connection close.
     Closed,
-    /// The server has to get the notification.
+    /// The server has to get the notification that the request was cancelled.
     Tell,
 }
 
@@ -89,7 +91,7 @@ impl RequestsInFlight {
         }
     }
 
-    /// Sets the task of the request, so that the task can be aborted.
+    /// Sets the task that handles the request, so that it can be aborted.
     pub(super) fn set_work(&self, id: &RequestId, work: AbortHandle) {
         if let Some(entry) = self.entries().get_mut(id) {
             entry.work = Some(work);
@@ -139,7 +141,7 @@ impl RequestsInFlight {
         CancelEffect::Closed
     }
 
-    /// Gives up the subscriptions.
+    /// Gives up all subscriptions (requests that stay open to receive messages).
     pub(super) fn close_subscriptions(&self) {
         self.entries().retain(|_, entry| {
             if entry.is_subscription {

@@ -36,12 +36,13 @@ mod stream;
 mod tasks;
 mod tools;
 
-/// Maximum time that a message waits until the notification before it has reached the server.
+/// Maximum time that a message waits until the server has answered the notification before it, so
+/// that messages stay in order.
 const IN_ORDER: Duration = Duration::from_secs(5);
 /// Maximum time for each step at the end of a session.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// The multiple of the size limit from which on a message is skipped while it is read. A message
-/// between the limit and this size is read completely, so that the error can name its id.
+/// A message of more than this many times the size limit is skipped while it is read. A shorter one
+/// that exceeds the limit is read completely, so that the error can name its id.
 const SKIPPED_FROM: usize = 8;
 
 /// One client on stdin and stdout.
@@ -51,15 +52,15 @@ struct StdioSession {
     bridge: Arc<Bridge>,
     out: OutputQueue,
     mcp_session: McpSession,
-    /// Held while a new session is opened in place of a lost one.
+    /// Locked while a new session is opened in place of a session that the server has lost.
     renewing: tokio::sync::Mutex<()>,
     params: AnnotatedTools,
     in_flight: RequestsInFlight,
-    /// Questions to a person that the client shows (for revisions up to 2025-11-25).
+    /// Questions for consent that the client shows (for revisions up to 2025-11-25).
     questions: ClientQuestions,
-    /// Calls that wait for their second round (for revision 2026-07-28).
+    /// Calls whose second request, with a person's answer, is awaited (for revision 2026-07-28).
     rounds: ConsentRounds,
-    /// The task that reads messages which the server sends on its own.
+    /// The task that reads the messages that the server sends on its own.
     listening: Mutex<Option<AbortHandle>>,
 }
 
@@ -117,7 +118,8 @@ impl Bridge {
                 () = work.one_done() => {}
                 line = next => match line {
                     None => break StdioEnd::InputClosed,
-                    // Handling a line may block while the client does not read its output.
+                    // Handling a line may block while the client does not read the output, so
+                    // `stop` is polled too.
                     Some(line) => tokio::select! {
                         () = &mut stop => break StdioEnd::Stopped,
                         _ = &mut writing => break StdioEnd::OutputClosed,
@@ -128,7 +130,7 @@ impl Bridge {
         };
         if ended == StdioEnd::InputClosed {
             // Only subscriptions end now. Other requests continue, because a script that pipes one
-            // message in waits for its answer.
+            // message into the bridge waits for its answer.
             session.in_flight.close_subscriptions();
             session.stop_listening();
             tokio::select! {
@@ -138,7 +140,7 @@ impl Bridge {
             }
         }
         reading.abort();
-        // The output ends when the last task is dropped.
+        // The future that writes the output ends when the last task is dropped.
         work.give_up().await;
         session.end(writing, ended).await;
         ended
@@ -198,8 +200,8 @@ impl StdioSession {
                 let _ = tokio::time::timeout(END_TIMEOUT, self.out.line(answer)).await;
             }
         }
-        // At the end of a session, a person is not asked any more. A DELETE that would need consent or
-        // a touch is not sent.
+        // At the end of a session, a person is not asked any more. If the DELETE that closes the
+        // session needs consent or a touch, it is not sent.
         let needs =
             [self.bridge.need(&Method::DELETE, &[]), self.bridge.needs_touch(&Method::DELETE, &[])];
         let unasked = needs.iter().all(|need| matches!(need, ConsentNeed::Nothing));

@@ -10,7 +10,7 @@ use crate::message::{Head, RequestTarget};
 /// Parses a message as strictly as a verifier does.
 ///
 /// # Errors
-/// In words, why the line is not a message.
+/// A text that says why the line is not a message.
 pub(in crate::connect) fn read(line: &[u8]) -> Result<Message<'_>, String> {
     let mut head =
         Head::new("POST", RequestTarget::Origin("/".into())).map_err(|e| e.to_string())?;

@@ -17,10 +17,10 @@ use super::rounds::RoundOutcome;
 use super::stream::MIN_RESUME_PAUSE;
 use super::{StdioSession, read};
 
-/// Maximum time for a stream to end after the answer. If the stream ends properly, its connection
-/// can be used again.
+/// Maximum time to wait for the end of an event stream after the answer has arrived. If the stream
+/// ends properly, its connection can be used again.
 const STREAM_END_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum number of attempts in a row to resume an answer without a new event.
+/// Maximum number of attempts in a row to resume an event stream without getting a new event.
 const RESUMPTIONS: u32 = 5;
 
 impl StdioSession {
@@ -65,7 +65,7 @@ impl StdioSession {
             let error = answer::refusal(response, &self.bridge).await;
             let mismatch = error.is_fault(StatusCode::BAD_REQUEST, HEADER_MISMATCH.into());
             if mismatch && pending.stateless && pending.method == "tools/call" && !refreshed {
-                // The server's schemas have changed since the client listed its tools, so the call
+                // The server's tool schemas have changed since the client listed them, so the call
                 // lacked header fields.
                 refreshed = true;
                 again = Some("the server wants other header fields");

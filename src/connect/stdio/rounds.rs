@@ -1,10 +1,10 @@
-//! Asking a person through a client of revision 2026-07-28, by multi round-trip requests.
+//! Asks a person for consent through a client of revision 2026-07-28, by multi round-trip requests.
 //!
 //! In this revision only the client sends requests. So the bridge answers a call with
 //! `input_required` and a question, and the client sends the call again with the person's answer.
 //! The bridge keeps the first call and sends it byte for byte after a yes; from the second call it
 //! takes only the person's answer. So the server sees one call. A client that changes the call
-//! between the rounds gets an error.
+//! between the two rounds gets an error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -31,7 +31,8 @@ const STATE_PREFIX: &str = "mcpid-consent-";
 /// The methods that a server may answer with `input_required`.
 const METHODS_WITH_ROUNDS: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 
-/// The calls that wait for their second round.
+/// The calls that the bridge answered with a question, and whose second round (the same call with a
+/// person's answer) is awaited.
 #[derive(Debug, Default)]
 pub(super) struct ConsentRounds {
     waiting: Mutex<HashMap<String, HeldCall>>,
@@ -56,8 +57,8 @@ impl ConsentRounds {
         true
     }
 
-    /// Removes and returns the call to which a question belongs. Returns None if there is none, or
-    /// if its time limit has passed.
+    /// Removes and returns the call that the question `state` was about. Returns None if there is
+    /// none, or if its time limit has passed.
     fn take(&self, state: &str) -> Option<Bytes> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = waiting.remove(state)?;
@@ -107,8 +108,8 @@ struct RoundCapabilities {
 }
 
 impl StdioSession {
-    /// Gets consent for a request of this revision, if it needs consent. In the second round,
-    /// `pending` becomes the call that the person agreed to.
+    /// Gets a person's consent for a request of revision 2026-07-28, if it needs consent. In the
+    /// second round, `pending` becomes the call that the person agreed to.
     pub(super) async fn round(
         &self,
         pending: &mut PendingCall,
@@ -153,7 +154,7 @@ impl StdioSession {
         if !self.rounds.open(state.clone(), body.clone(), time_limit) {
             return no(&format!("{QUESTIONS} questions wait already"));
         }
-        // Only the task that removes the entry may send the answer.
+        // Only the task that removes the request from the list may send its answer.
         if let Some(entry) = self.in_flight.finish(&pending.id)
             && !entry.cancelled
         {
@@ -170,7 +171,7 @@ impl StdioSession {
         Ok(RoundOutcome::QuestionSent)
     }
 
-    /// Handles the second round, in which the client brings the answer.
+    /// Handles the second round, in which the client sends the call again with the person's answer.
     fn second(
         &self,
         pending: &mut PendingCall,

@@ -1,5 +1,5 @@
-//! The stream of messages that a server sends on its own, in the MCP revisions with sessions; and
-//! opening a new session when the server has lost one.
+//! The stream of messages that a server sends on its own (in MCP revisions with sessions), and the
+//! renewal of a session that the server has lost.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -18,14 +18,15 @@ use super::{StdioSession, read};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The notification that completes the opening of a session.
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// The first pause and the longest pause before a stream is resumed.
+/// The first pause before a broken stream is resumed, and the longest one.
 const RESUME_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The minimum pause, even if the server asks for less. Each attempt costs a signature and an audit
 /// entry.
 pub(super) const MIN_RESUME_PAUSE: Duration = Duration::from_millis(100);
 
 impl StdioSession {
-    /// Opens the stream for messages that the server sends on its own, and closes an earlier one.
+    /// Opens the stream of messages that the server sends on its own, and closes an earlier such
+    /// stream.
     pub(super) fn listen(self: &Arc<Self>, number: SessionNumber) {
         let session = Arc::clone(self);
         let work = tokio::spawn(async move { session.listening(number).await });
@@ -44,7 +45,7 @@ impl StdioSession {
                     events.last_id.clone_from(&last);
                     while let Ok(Some(data)) = events.next().await {
                         pause = RESUME_PAUSE.0;
-                        // This stream carries no answers, so an error in it belongs to no request.
+                        // The messages in this stream are no answers, so no request is given.
                         let _ = self.deliver_all(&data, None).await;
                     }
                     asked_pause = events.retry;
@@ -71,8 +72,8 @@ impl StdioSession {
         }
     }
 
-    /// Asks for the events after the event with the id `last`; with None, for the messages that the
-    /// server sends on its own.
+    /// Opens an event stream: with the events after the one with the id `last`, or, if `last` is
+    /// None, with the messages that the server sends on its own.
     pub(super) async fn listen_from(&self, last: Option<&str>) -> Result<EventStream, BridgeError> {
         let (mut fields, _) = self.mcp_session.bare_fields();
         if let Some(last) = last {

@@ -26,7 +26,7 @@ const CANCELLING: Duration = Duration::from_secs(10);
 pub(super) struct SessionTasks {
     session: Arc<StdioSession>,
     requests: JoinSet<()>,
-    /// The request of each task.
+    /// The id of the request that each task handles.
     ids: HashMap<task::Id, RequestId>,
     posts: JoinSet<()>,
 }
@@ -88,7 +88,7 @@ impl SessionTasks {
             ClientLine::Whole(line) if line.trim_ascii().is_empty() => return None,
             ClientLine::Whole(line) => Bytes::from(line),
         };
-        // The line may end in CR LF.
+        // The line may end with CR LF; the CR is removed.
         let line = line.slice_ref(line.trim_ascii());
         if line.len() > limit {
             let error = BridgeError::TooLong { bytes: line.len(), limit };
@@ -133,8 +133,8 @@ impl SessionTasks {
         match session.in_flight.begin(id.clone(), entry) {
             Ok(()) => {}
             Err(NotBegun::Duplicate) => {
-                // The error gets no id: with this id, it would answer the request that is already
-                // waiting.
+                // The error is sent without this id, because it would answer the other request that
+                // waits under the same id.
                 let why = format!("a request with the id {} waits already", visible(raw));
                 return session.refuse(None, &BridgeError::Unreadable(why)).await;
             }
@@ -174,8 +174,8 @@ impl SessionTasks {
             let id = cancels(line);
             let cancelled = id.as_ref().map(|id| self.session.in_flight.cancel(id));
             match (cancelled.unwrap_or(CancelEffect::Unknown), id) {
-                // The server needs no notification: it saw the connection close, or never got the
-                // request.
+                // The server needs no notification: it saw the connection close, or never received
+                // the request.
                 (CancelEffect::Closed, _) => return None,
                 (CancelEffect::Unknown, _) if !self.session.mcp_session.is_open() => return None,
                 (CancelEffect::Tell, Some(id)) => {
@@ -193,7 +193,7 @@ impl SessionTasks {
         Some(self.post(line.clone(), message))
     }
 
-    /// Sends a message to which the server sends no answer, on a task of its own.
+    /// Sends a message to which the server sends no answer, on a separate task.
     fn post(&mut self, body: Bytes, message: &Message<'_>) -> oneshot::Receiver<()> {
         let (fields, number) = self.session.mcp_session.fields(message);
         let begins = message.method() == Some("notifications/initialized");

@@ -1,4 +1,4 @@
-//! Asks for the list of tools on the bridge's own account, if a tool call lacked header fields.
+//! Lets the bridge itself ask for the server's list of tools, if a tool call lacked header fields.
 
 use bytes::Bytes;
 use http::Method;
@@ -14,8 +14,8 @@ use super::{StdioSession, read};
 const MAX_PAGES: usize = 100;
 
 impl StdioSession {
-    /// Asks for the list of tools again, and learns which arguments of the call `pending` have to
-    /// be repeated in header fields.
+    /// Asks for the list of tools again, to learn which arguments of the call `pending` have to be
+    /// repeated in header fields.
     pub(super) async fn refresh(&self, pending: &PendingCall) -> Result<(), BridgeError> {
         self.bridge.log.note("the server wants other headers; asking for its tools again");
         let mut cursor: Option<String> = None;
@@ -44,7 +44,7 @@ impl StdioSession {
     }
 }
 
-/// Returns a `tools/list` request with the `_meta` of the call `body`.
+/// Returns a `tools/list` request with the same `_meta` member as the call `body`.
 fn list_request(body: &[u8], cursor: Option<&str>) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct ListedCall<'c> {
