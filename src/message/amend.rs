@@ -1,5 +1,5 @@
-//! Changes a captured request that is signed: adds the signature headers to its bytes, and writes
-//! its target in absolute form.
+//! Changes a captured request that a client is about to sign: adds the signature headers to its
+//! bytes, and writes its target in absolute form.
 
 use std::borrow::Cow;
 
@@ -47,10 +47,10 @@ pub fn with_headers(
     request.print(target, edit, &added)
 }
 
-/// Returns `head` with its whole target URI on the request line, and that URI, if a reader could
-/// resolve the present target to another URI. A reader without configured origins assumes `https`,
-/// or `http` for a loopback host. Returns None if no change is needed, or if the target cannot be
-/// resolved.
+/// Makes the target of a request unambiguous: returns `head` with the whole target URI on the
+/// request line, and that URI, if a reader of the capture could resolve the present target to
+/// another URI. A reader without configured origins assumes `https`, or `http` for a loopback host.
+/// Returns None if no change is needed, or if the target cannot be resolved.
 ///
 /// # Errors
 /// [`HeadError`]. The parts of a valid head do not cause one.

@@ -47,7 +47,7 @@ pub struct Captured<'a> {
     trailers: usize,
 }
 
-/// A change that [`Captured::print`] makes to one field line.
+/// What [`Captured::print`] does with one field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'e> {
     /// The line is kept, byte for byte.
@@ -71,8 +71,8 @@ impl<'a> Captured<'a> {
     }
 
     /// Parses `source` as [`Captured::parse`] does, but also accepts a URL, path or `Host` that
-    /// cannot be read, and keeps it unchanged. Such a request has no resolved target, so a verifier
-    /// refuses it. A profile that has a refusal code for such targets, such as `adcp`, needs this.
+    /// cannot be read, and keeps it unchanged. A verifier refuses such a request. Use this for
+    /// profiles with a separate refusal code for unreadable targets, such as `adcp`.
     ///
     /// # Errors
     /// As [`Captured::parse`].
@@ -214,8 +214,8 @@ fn head_line<'a>(lines: &mut CaptureLines<'a>) -> Result<&'a [u8], CaptureError>
     }
 }
 
-/// Recognises frequent mistakes, such as a TLS record or JSON, to give a better error than "not a
-/// request line".
+/// Recognizes frequent mistakes, such as TLS bytes or JSON in place of a request, to give a better
+/// error than "not a request line".
 fn sniff(source: &[u8]) -> Result<(), CaptureFault> {
     let text = source.trim_ascii_start();
     match source {

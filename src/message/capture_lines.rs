@@ -46,7 +46,7 @@ impl<'a> CaptureLines<'a> {
             line => (line, LineEnd::Lf),
         };
         self.number += 1;
-        // This also refuses a carriage return that is not followed by a line feed.
+        // This check also refuses a carriage return that is not followed by a line feed.
         if let Some(&byte) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7f) {
             return Err(self.error(CaptureFault::Control(byte)));
         }

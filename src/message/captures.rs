@@ -13,10 +13,10 @@ use super::{InputKind, InputKindError, InputRequest, detect};
 /// limit only prevents a wrong file from filling the memory.
 pub const MAX_WHOLE: u64 = 1024 * 1024 * 1024;
 
-/// Number of bytes from which the format is detected.
+/// Number of bytes at the beginning of the input from which its format is detected.
 const DETECTION_BYTES: u64 = 64 * 1024;
 
-/// A request of an input.
+/// A request that was read from an input.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Capture {
@@ -105,7 +105,7 @@ impl<R: Read> Captures<R> {
         let mut reader = BufReader::new(input);
         let mut start = Vec::new();
         reader.by_ref().take(DETECTION_BYTES).read_to_end(&mut start).map_err(CapturesError::Io)?;
-        // An input that has ended is not read again, because reading a terminal would wait for
+        // An input that has ended is not read again, because reading from a terminal would wait for
         // more.
         let mut rest = if (start.len() as u64) < DETECTION_BYTES { None } else { Some(reader) };
         let kind = detect(&start)?;
@@ -115,8 +115,8 @@ impl<R: Read> Captures<R> {
                 return Err(CapturesError::TooLarge);
             }
         }
-        // Base64 takes four bytes for three bytes of the body. The extra megabyte is for the head,
-        // and for parts of the head that an audit entry repeats.
+        // A line contains the body in base64, which takes four bytes for three. The extra megabyte
+        // is for the head, parts of which an audit entry repeats.
         let largest_line = max_body.saturating_mul(2).saturating_add(1024 * 1024);
         Ok(Captures { kind, start, rest, largest_line, any_target: false })
     }
@@ -140,7 +140,7 @@ impl<R: Read> Captures<R> {
     }
 
     /// Calls `give` with each request and its position in the input, counted from 0, until `give`
-    /// breaks off.
+    /// returns `Break`.
     ///
     /// # Errors
     /// [`CapturesError`]. `give` was called for the requests before the error.

@@ -15,7 +15,7 @@ use super::structured::{BareItem, Dictionary, Item, Member, ParseFault, Received
 use super::uri::shown;
 
 /// The digest algorithms that are accepted (RFC 9530 section 5). The other registered algorithms
-/// are broken or only checksums: an attacker can find another body with the same value.
+/// are broken or only checksums, so that an attacker can find another body with the same value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -64,7 +64,7 @@ pub enum DigestError {
         /// The algorithms that the field lists; empty if the request has no such field.
         algorithms: Vec<String>,
     },
-    /// The field lists `sha-512` where only `sha-256` counts.
+    /// The field lists `sha-512` and not `sha-256`, but the caller accepts only `sha-256`.
     #[error("content-digest lists no sha-256, and no other digest counts here")]
     Sha512Only,
     /// The field is not a dictionary that RFC 9651 allows, or it lists an algorithm twice or in
@@ -144,7 +144,7 @@ impl ContentDigest {
         Ok(read)
     }
 
-    /// Removes `sha-512`.
+    /// Removes the `sha-512` digest, for callers that accept only `sha-256`.
     ///
     /// # Errors
     /// [`DigestError::Sha512Only`] if there is no `sha-256`.

@@ -22,13 +22,13 @@ impl CaptureError {
         self.line
     }
 
-    /// Returns the fault of the line.
+    /// Returns what is wrong with the line.
     pub fn fault(&self) -> &CaptureFault {
         &self.fault
     }
 
-    /// Returns true if more bytes could complete the request. A reader of a connection then
-    /// continues.
+    /// Returns true if the request is only incomplete: a reader of a connection then reads more
+    /// bytes.
     pub fn is_incomplete(&self) -> bool {
         matches!(
             self.fault,
@@ -53,15 +53,16 @@ impl std::error::Error for CaptureError {
     }
 }
 
-/// A fault of a capture. Its text does not quote the capture, because the file may be a private key
-/// that was given by mistake. The fields of the variants do contain parts of the capture.
+/// What is wrong with a capture. Its text does not quote the capture, because the file may be a
+/// private key that was given by mistake. The fields of the variants do contain parts of the
+/// capture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureFault {
     /// The input is empty.
     #[error("the input is empty")]
     Empty,
-    /// The bytes are a TLS record: the capture was made outside the encryption.
+    /// The bytes are a TLS record, so the capture contains encrypted data.
     #[error("TLS bytes, not an HTTP request")]
     Tls,
     /// The request is HTTP/2, or of a version other than 1.1.
@@ -79,7 +80,7 @@ pub enum CaptureFault {
     /// The first line is not `METHOD TARGET HTTP/1.1` with single spaces.
     #[error("not a request line")]
     RequestLine(String),
-    /// A target that cannot be signed.
+    /// The target cannot be parsed, so it cannot be signed.
     #[error("the request target cannot be read")]
     Target(#[source] UriError),
     /// The target is neither a path, nor a URL, nor the `*` of an `OPTIONS` request.
@@ -182,7 +183,7 @@ pub enum CaptureFault {
     /// The line is not a chunk size in hexadecimal digits.
     #[error("not a chunk size")]
     ChunkSize(String),
-    /// The chunk has an extension. No signature can cover extensions, and servers drop them.
+    /// The chunk has an extension. Servers drop extensions, and no signature can cover them.
     #[error("a chunk extension")]
     ChunkExtension,
     /// The chunk does not end with a line end after the announced number of bytes.
@@ -194,7 +195,7 @@ pub enum CaptureFault {
     /// The input ends inside the chunks.
     #[error("the input ends before the last chunk")]
     ChunkCut,
-    /// The trailer has a field that would change the request if it were in the head.
+    /// The trailer has a field that would change the meaning of the request if it were in the head.
     #[error("a trailer field that would decide about the request")]
     Trailer(String),
 }

@@ -13,7 +13,8 @@ use super::uri::{Authority, UriError, shown};
 /// The most hexadecimal digits of a chunk size, which make 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// The host and the framing fields of a head, collected line by line.
+/// The `Host` field and the framing fields (those that say where the body ends) of a head,
+/// collected line by line.
 #[derive(Default)]
 pub(super) struct Framing {
     host_line: Option<usize>,
@@ -61,7 +62,7 @@ impl Framing {
         }
         let text = String::from_utf8_lossy(value);
         let digits = text.strip_prefix(' ').unwrap_or(&text);
-        // parse() alone would accept "+5".
+        // `parse()` alone would accept "+5", which other servers refuse.
         let plain = digits.bytes().all(|b| b.is_ascii_digit())
             && (digits == "0" || !digits.starts_with('0'));
         match digits.parse() {
@@ -175,7 +176,7 @@ fn chunk_size(lines: &mut CaptureLines<'_>) -> Result<u64, CaptureError> {
     }
     let text = String::from_utf8_lossy(line);
     match u64::from_str_radix(&text, 16) {
-        // from_str_radix() alone would accept "+5".
+        // `from_str_radix()` alone would accept "+5", which other servers refuse.
         Ok(size) if text.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(size),
         _ => Err(lines.error(CaptureFault::ChunkSize(shown(&text)))),
     }
@@ -229,7 +230,7 @@ fn is_forbidden_trailer(name: &str) -> bool {
     NAMES.contains(&name.as_str()) || name.starts_with("signature") || name.starts_with("mcp")
 }
 
-/// Converts a length to the number type of the errors.
+/// Converts a length to `u64`, the number type of the errors.
 fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

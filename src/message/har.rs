@@ -2,8 +2,8 @@
 //!
 //! Exporters leave out members and add their own. So only the members that a request needs are
 //! read, and a fault in one entry does not affect the others. A repeated member is an error,
-//! because parsers differ in which of the two they use. An archive has bodies as text, so it does
-//! not always say which bytes were sent; [`InexactReason`] then says why.
+//! because parsers differ in which of the two they use. An archive has bodies as text, so the exact
+//! bytes that were sent are not always known; [`InexactReason`] states the reason.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -48,10 +48,10 @@ pub struct HarEntry {
     pub index: usize,
     /// The URL in the archive; empty if there is none.
     pub url: String,
-    /// Whether a fragment was cut off the URL. Browsers write fragments to archives, but never send
-    /// them.
+    /// Whether a fragment (`#…`) was removed from the URL. Browsers write fragments to archives,
+    /// but never send them.
     pub fragment_dropped: bool,
-    /// Why the request has no time, although the archive gives a text for it.
+    /// Why the time in the archive cannot be used, if there is one.
     pub time_fault: Option<TimeFault>,
     /// The request, if the entry can be read. Its target is a [`RequestTarget::Uri`].
     pub request: Result<InputRequest<'static>, HarEntryError>,
@@ -215,8 +215,8 @@ impl HarEntry {
         }
         let size = request.body_size.and_then(|raw| raw.get().parse().ok());
         let body = read_body(request.post_data, size, &head)?;
-        // A fault in the time does not make the entry invalid, because most commands do not need
-        // the time.
+        // A fault in the time does not make the entry invalid, because most uses do not need the
+        // time.
         let time = json.started_date_time.map(|raw| {
             let written = serde_json::from_str::<String>(raw.get());
             time::read(&written.unwrap_or_else(|_| raw.get().to_owned()))
@@ -231,7 +231,7 @@ impl HarEntry {
     }
 }
 
-/// Parses an object. A derived `Deserialize` would also accept an array of the values.
+/// Parses a JSON object. A derived `Deserialize` alone would also accept an array of the values.
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Error> {
     if !raw.get().trim_ascii_start().starts_with('{') {
         return Err(serde::de::Error::custom("an array or a plain value in place of an object"));
@@ -291,7 +291,7 @@ fn read_body(
         };
     };
     let Ok(text) = serde_json::from_str::<String>(raw.get()) else {
-        // The member is not a string, or it holds half of a surrogate pair.
+        // The text is not a string, or has half of a surrogate pair in it.
         return inexact(Vec::new(), InexactReason::NotUnicode);
     };
     if text.is_empty() && has_params(post.params) {
@@ -355,7 +355,7 @@ fn charset(media_type: &str) -> Option<&str> {
 }
 
 fn is_utf8(charset: &str) -> bool {
-    // ASCII text is valid UTF-8. Other text with the label ASCII is noticed only if its size
-    // differs.
+    // ASCII text is valid UTF-8. A text that is labelled ASCII but is not is noticed only if its
+    // size differs.
     ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 pub struct InputRequest<'a> {
     /// Method, target and fields.
     pub head: Head<'a>,
-    /// The body, as far as the input holds it.
+    /// The body, as far as the input has it.
     pub body: Body<'a>,
     /// When the request was made; `None` if the input does not say.
     pub time: Option<Timestamp>,
@@ -34,17 +34,17 @@ impl InputRequest<'_> {
     }
 }
 
-/// The body of a request, as far as the input holds it.
+/// The body of a request, and how exactly the input has kept it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body<'a> {
     /// The body is exactly these bytes.
     Kept(Cow<'a, [u8]>),
-    /// The input does not hold the body.
+    /// The input does not have the body.
     NotKept,
-    /// The input may have changed the body. If its digest matches, these bytes were sent. If not,
-    /// that proves nothing, and must not be reported as a mismatch.
+    /// The input may have changed the body. If the digest of these bytes matches, they were sent.
+    /// If it does not match, that must not be reported as a mismatch, because it proves nothing.
     Inexact {
-        /// The bytes that the input holds.
+        /// The bytes that the input has.
         bytes: Cow<'a, [u8]>,
         /// Why the bytes may differ from those that were sent.
         why: InexactReason,
@@ -82,7 +82,7 @@ pub enum InexactReason {
         /// The size that the archive gives, in bytes.
         size: Option<u64>,
     },
-    /// The archive has only the parameters of a form.
+    /// The archive has only the parameters of a form, and not the text that was sent.
     ParamsOnly,
     /// The text has U+FFFD in place of bytes that could not be decoded.
     Replaced,
@@ -90,7 +90,7 @@ pub enum InexactReason {
     NotUnicode,
     /// The body was sent in another charset than UTF-8.
     Charset(String),
-    /// The body was sent with a content coding.
+    /// The body was sent with a content coding such as gzip.
     Coded(String),
     /// The body is marked as base64, but is not base64.
     Base64,
@@ -210,8 +210,8 @@ impl<'de> Visitor<'de> for KindVisitor<'_> {
                 "log" => Some(InputKind::Har),
                 "target" | "headers" | "request" => Some(InputKind::Lines),
                 // A JSON-RPC message, which is only the body of a request, is the most frequent
-                // mistake. It has a `method` like a request line, so `method` does not decide the
-                // format.
+                // mistake. Both a JSON-RPC message and a request line have a member `method`, so
+                // `method` does not decide the format.
                 "jsonrpc" => return Ok(()),
                 _ => None,
             };

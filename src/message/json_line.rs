@@ -36,7 +36,7 @@ pub enum LineError {
     /// A required member is missing.
     #[error("the request line has no {0}")]
     Missing(&'static str),
-    /// The `request` of an audit entry has a `request` itself.
+    /// The member `request` of an audit entry is an audit entry itself.
     #[error("an audit entry inside an audit entry")]
     Nested,
     /// The time is not RFC 3339.
@@ -90,7 +90,8 @@ struct LineJson<'a> {
     request: Option<IgnoredAny>,
 }
 
-/// Reads a member such that `null` is an error, and not an absent member.
+/// Reads a member so that the value `null` is an error. By default, serde would treat it like an
+/// absent member.
 fn present<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -103,7 +104,7 @@ where
 #[derive(Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Parses JSON. Checking UTF-8 once for the whole text is faster than for each string.
+/// Parses JSON. UTF-8 is checked once for the whole text, which is faster than for each string.
 pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
     match std::str::from_utf8(text) {
         Ok(text) => serde_json::from_str(text),
@@ -131,8 +132,8 @@ pub fn parse(line: &[u8]) -> Result<InputRequest<'_>, LineError> {
 }
 
 /// Parses one line as [`parse`] does, but also accepts a target that cannot be read, and keeps it
-/// unchanged. Such a request has no resolved target, so a verifier refuses it. A profile that has a
-/// refusal code for such targets, such as `adcp`, needs this.
+/// unchanged. A verifier refuses such a request. Use this for profiles with a separate refusal code
+/// for unreadable targets, such as `adcp`.
 ///
 /// # Errors
 /// As [`parse`], but for [`LineError::Target`].
@@ -143,7 +144,7 @@ pub fn parse_with_any_target(line: &[u8]) -> Result<InputRequest<'_>, LineError>
     })
 }
 
-/// Parses one JSON object. A derived `Deserialize` would also accept a list for a struct.
+/// Parses one JSON object. A derived `Deserialize` alone would also accept an array of the values.
 fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(LineError::NotAnObject);
@@ -163,7 +164,8 @@ fn read_as<'a>(
     text: &'a [u8],
     read_target: impl FnOnce(Cow<'a, str>) -> Result<RequestTarget<'a>, UriError>,
 ) -> Result<InputRequest<'a>, LineError> {
-    // Only one level of `request` is read, so that a client cannot choose the depth of nesting.
+    // Only one level of `request` is read, so that a client cannot choose how deep the parser
+    // descends.
     let json: LineJson<'_> =
         object(text).map_err(|error| match object::<LineEnvelope<'_>>(text) {
             Ok(outer) if outer.request.is_some() => LineError::Nested,
@@ -210,8 +212,8 @@ struct LineOut<'a> {
 /// Returns the request line of a request, without a line end.
 ///
 /// `target_uri` must be resolved ([`Target::target_uri`](super::target::Target::target_uri)),
-/// because a line does not hold the origins of the server. `body` is `None` if the body is not to
-/// be kept.
+/// because a request line does not name the origins of the server, which a reader would need to
+/// resolve it. `body` is `None` if the body is not to be kept.
 ///
 /// # Errors
 /// [`WriteError`] if a header value is not UTF-8.
@@ -245,6 +247,6 @@ pub(crate) fn write_to(
     let time = time.map(|time| time.to_string());
     let body = body.map(|body| STANDARD.encode(body));
     let line = LineOut { time, method, target, headers, body };
-    // Strings always serialise, and writing to a vector does not fail.
+    // This cannot fail: strings always serialise, and writing to a vector does not fail.
     let _ = serde_json::to_writer(out, &line);
 }

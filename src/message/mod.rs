@@ -1,8 +1,8 @@
-//! Requests as they were received: head, body and target, and the formats that hold them.
+//! Requests as they were received: head, body and target, and the file formats that contain them.
 //!
 //! A [`Head`] holds method, target and fields exactly as received: values are not decoded, joined
-//! or normalised. A client must not choose the origin that its request is judged for, so the target
-//! is resolved later, against the origins of the server (see [`target`]).
+//! or normalised. The target is resolved later, against the configured origins of the server,
+//! because the client must not choose the origin for which its request is judged (see [`target`]).
 
 use std::borrow::Cow;
 
@@ -54,8 +54,8 @@ impl<'a> Field<'a> {
             Cow::Owned(bytes) if trim(&bytes).len() == bytes.len() => Cow::Owned(bytes),
             Cow::Owned(bytes) => Cow::Owned(trim(&bytes).to_vec()),
         };
-        // The loop has no early exit, so that the compiler can compare many bytes at once. Nearly
-        // every value is valid.
+        // The loop always runs to the end, so that the compiler can compare many bytes at once.
+        // Nearly every value is valid.
         let control = |&b: &u8| (b < b' ' && b != b'\t') || b == 0x7f;
         if value.iter().fold(false, |found, b| found | control(b)) {
             return Err(HeadError::FieldValue(uri::shown(&name)));
@@ -198,7 +198,7 @@ impl<'a> Head<'a> {
     }
 
     /// Returns the length that this head has in HTTP/1.1, in bytes. Limits on heads use this length
-    /// for HTTP/2 and files too.
+    /// also for requests from HTTP/2 and from files.
     pub fn wire_len(&self) -> usize {
         let target = match &self.target {
             RequestTarget::Origin(t) | RequestTarget::Absolute(t) | RequestTarget::Uri(t) => {
@@ -206,7 +206,7 @@ impl<'a> Head<'a> {
             }
             RequestTarget::Asterisk => 1,
         };
-        // 14 bytes for two spaces, "HTTP/1.1" and two CRLF; and 4 bytes for ": " and CRLF in each
+        // 14 bytes are for two spaces, "HTTP/1.1" and two CRLF; 4 bytes for ": " and CRLF in each
         // field line.
         let fields = self.fields.iter().map(|f| f.name.len() + f.value.len() + 4);
         self.method.len() + target + 14 + fields.sum::<usize>()
@@ -264,7 +264,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The error for a singleton field that occurs on several lines.
+/// The error for a field that must not be repeated but occurs on several lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stands on more than one line")]
 pub struct Repeated;

@@ -40,7 +40,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe)
 }
 
-/// Returns `text`, with each character for which `bad` returns true as `\u{HEX}`.
+/// Returns `text` with each character for which `bad` returns true written as `\u{…}`.
 pub fn escape(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&bad) {
         return Cow::Borrowed(text);
@@ -90,7 +90,7 @@ pub fn is_capped(text: &str, most: usize) -> bool {
     })
 }
 
-/// Number of bytes of SHA-256 in the mark. Finding two texts with the same mark still takes 2^64
+/// Number of bytes of the SHA-256 hash in the mark. Finding two texts with the same mark takes 2^64
 /// attempts.
 const MARK_BYTES: usize = 16;
 
@@ -131,7 +131,7 @@ pub fn quoted(name: &str) -> Cow<'_, str> {
 /// Returns the JSON `text` with its unsafe characters as JSON escapes, which does not change its
 /// meaning. `text` must not have unsafe characters outside of strings.
 pub fn json(text: &str) -> Cow<'_, str> {
-    // Most text is plain ASCII, which this check recognises quickly.
+    // Most text is plain ASCII. This check recognizes it quickly.
     let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
     if plain || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -201,7 +201,7 @@ mod tests {
             let shown = printed(name).into_owned();
             assert!(!shown.contains(is_unsafe), "{shown:?}");
             assert!(shown.chars().count() < 2 * MOST_PRINTED, "{shown:?}");
-            // Text after the name must never look like a part of the name.
+            // Text that follows the name in a message must not look like a part of the name.
             let bare = !shown.starts_with('"');
             assert!(!(bare && shown.contains(char::is_whitespace)), "{shown:?}");
             assert_eq!(seen.insert(shown, name), None, "{name:?}");

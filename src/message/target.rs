@@ -186,8 +186,8 @@ impl Origins {
         let authority = form.authority(authority);
         if let Some(host) = host {
             // RFC 9112 section 3.2 requires that a client sends the same host in both places, and
-            // section 3.2.2 lets a server ignore `Host` here. If they differ, servers would
-            // disagree, so the request is refused.
+            // section 3.2.2 lets a server ignore `Host` if the target is a complete URI. If they
+            // differ, servers would disagree, so the request is refused.
             let host = form.authority(read_host(host)?.normal(scheme));
             if host != authority {
                 let (host, target) = (shown(&host), shown(&authority));
@@ -199,7 +199,7 @@ impl Origins {
         {
             return Err(self.not_ours(&format!("{}://{authority}", scheme.as_str())));
         }
-        // RFC 9421 section 2.2.6: an empty path is normalised as a single slash.
+        // RFC 9421 section 2.2.6: an empty path counts as a single slash.
         let normal = in_form(if path.is_empty() { "/" } else { path }, form)?;
         let request_target = match (on_the_line, path, &normal) {
             (true, _, Cow::Borrowed(_)) => Cow::Borrowed(text),
@@ -220,7 +220,8 @@ impl Origins {
         form: TargetForm,
     ) -> Result<(Scheme, Cow<'a, str>), TargetError> {
         let host = host.ok_or(TargetError::HostMissing)?;
-        // The usual case: an origin in the list is known to be valid, so nothing has to be parsed.
+        // The usual case: `Host` equals a configured origin, which is known to be valid, so nothing
+        // has to be parsed.
         if let Some(ours) = self.0.first().filter(|o| o.authority().as_bytes() == host) {
             return Ok((ours.scheme(), form.authority(Cow::Borrowed(ours.authority()))));
         }
@@ -291,8 +292,8 @@ impl Target<'_> {
         &self.request_target
     }
 
-    /// Returns `@target-uri` in pieces, which are to be written one after the other. This saves a
-    /// copy.
+    /// Returns `@target-uri` in five pieces that the caller writes one after the other, which saves
+    /// a copy.
     pub fn target_uri_pieces(&self) -> [&str; 5] {
         [self.scheme.as_str(), "://", &self.authority, self.path().unwrap_or_default(), self.rest]
     }
@@ -307,10 +308,10 @@ impl Target<'_> {
         Origin::from_normal(self.scheme, self.authority())
     }
 
-    /// Returns true if a verifier without configured origins would resolve path, query and `Host`
-    /// to this same target: the scheme is `https`, or it is `http` and the host is loopback.
+    /// Returns true if a verifier without configured origins would compute this same target from
+    /// path, query and `Host`: the scheme is `https`, or it is `http` and the host is loopback.
     pub fn follows_from_host(&self) -> bool {
-        // A normalised authority can always be parsed.
+        // This cannot fail: a normalised authority can always be parsed.
         let loopback = Authority::read(&self.authority).is_ok_and(|a| is_loopback(a.host));
         loopback == (self.scheme == Scheme::Http)
     }
@@ -324,7 +325,7 @@ impl TargetForm {
         }
     }
 
-    /// Returns true if `authority`, which is in this form, is that of `origin`.
+    /// Returns true if `authority`, written in this form, is the authority of `origin`.
     fn is_authority_of(self, authority: &str, origin: &Origin) -> bool {
         self.authority(Cow::Borrowed(origin.authority())) == authority
     }

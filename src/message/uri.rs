@@ -216,7 +216,8 @@ impl<'a> Authority<'a> {
         if digits.is_empty() {
             return Ok(Authority { text, host, port: None });
         }
-        // Parsers disagree about "0443", and `u16` would also accept "+443".
+        // A leading zero is refused because parsers disagree about "0443", and `u16` alone would
+        // also accept "+443".
         let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         match digits.parse() {
             Ok(port) if plain => Ok(Authority { text, host, port: Some(port) }),
@@ -262,8 +263,9 @@ fn is_host(host: &str) -> bool {
     if label_length == 0 {
         return false;
     }
-    // If the last label is a number, resolvers treat the host as an IPv4 address, even "127.1",
-    // "017700000001" and "0x7f.1". Only the form with four decimal parts has one meaning.
+    // If the last label is a number, some resolvers treat the host as an IPv4 address, even
+    // "127.1", "017700000001" and "0x7f.1". Only the form with four decimal parts means the same
+    // everywhere.
     let last = name.rsplit('.').next().unwrap_or_default();
     let hexadecimal = last
         .strip_prefix("0x")
@@ -272,8 +274,8 @@ fn is_host(host: &str) -> bool {
     !(digits_only || hexadecimal) || host.parse::<Ipv4Addr>().is_ok()
 }
 
-/// Returns the beginning of a text for an error message, so that the cost of refusing does not
-/// depend on the length of the text.
+/// Returns the beginning of a text for an error message, so that a long text does not make its
+/// refusal costly.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(100) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),

@@ -30,7 +30,7 @@ pub(super) fn read(text: &str) -> Result<Timestamp, TimeFault> {
     let (date, clock, zone) = split(text.trim_ascii()).ok_or_else(unreadable)?;
     let moment = |zone: &str| Timestamp::parse_rfc3339(&format!("{date}T{clock}{zone}")).ok();
     match zone {
-        // The error names the missing zone only if the rest of the text is a valid time.
+        // The error says that the zone is missing only if the rest of the text is a valid time.
         "" if moment("Z").is_some() => Err(TimeFault::NoZone(text.to_owned())),
         "" => Err(unreadable()),
         zone => offset(zone).and_then(|zone| moment(&zone)).ok_or_else(unreadable),

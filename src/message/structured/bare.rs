@@ -1,4 +1,4 @@
-//! The parsing algorithm of RFC 9651 section 4.2.3.1: values without parameters.
+//! Parses values without parameters, by the algorithm of RFC 9651 section 4.2.3.1.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use super::parse::Parser;
 use super::{BareItem, Decimal, ParseFault, ParseReason};
 use crate::message::is_tchar;
 
-/// A lenient decoder, for every base64 that RFC 9651 allows a parser to accept. With it, the parser
-/// distinguishes non-canonical base64 from text that is not base64.
+/// A decoder that accepts every base64 that RFC 9651 lets a parser accept. With it, non-canonical
+/// base64 is distinguished from text that is not base64.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &ALPHABET,
     GeneralPurposeConfig::new()
@@ -39,8 +39,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Parses a number (section 4.2.4) as whole thousandths. Signed data is never converted to a
-    /// float.
+    /// Parses a number (section 4.2.4) as whole thousandths, so that signed data is never rounded
+    /// to a float.
     fn number(&mut self) -> Result<BareItem<'a>, ParseFault> {
         let start = self.at;
         let negative = self.eat(b'-');
@@ -121,7 +121,7 @@ impl<'a> Parser<'a> {
     fn byte_sequence(&mut self) -> Result<Vec<u8>, ParseFault> {
         let start = self.at;
         self.at += 1;
-        // Searching in a `str` uses the fast search of the standard library.
+        // `find` on a `str` is used because it is fast.
         let Some(length) = self.text.get(self.at..).and_then(|rest| rest.find(':')) else {
             return self.fail(ParseReason::End);
         };
@@ -205,8 +205,8 @@ fn plain_run(ascii: &[u8]) -> usize {
     const HIGH: u64 = 0x80 * EACH;
     let (words, rest) = ascii.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        // No byte is above 0x7f, so that adding to each byte never carries into the next one. The
-        // high bit of a sum then says whether the byte is at or above a bound.
+        // All bytes are below 0x80, so that adding to each byte never carries into the next one.
+        // The high bit of each sum then says whether the byte was at or above a bound.
         let word = u64::from_le_bytes(*word) & !HIGH;
         let graphic = word + 0x60 * EACH;
         let delete = word + EACH;

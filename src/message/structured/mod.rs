@@ -2,8 +2,8 @@
 //!
 //! The algorithm of the RFC keeps only the last of two equal keys, and leaves it to a parser
 //! whether to accept base64 without padding. So two parsers can see different values in the same
-//! bytes, which a signature must rule out. This parser accepts everything that the RFC calls well
-//! formed, keeps all members in the order received, and *records* each of these two cases as a
+//! bytes, which must not happen with signed data. This parser accepts everything that the RFC calls
+//! well formed, keeps all members in the order received, and *records* each of these two cases as a
 //! [`ParseFault`]: for the dictionary if a key is repeated, and for one member if the fault is
 //! inside it. The caller decides what a fault affects. [`Dictionary::strict`] and the other
 //! `strict` functions return it as an error.
@@ -41,7 +41,8 @@ pub struct ParseFault {
     pub reason: ParseReason,
 }
 
-/// The kind of a fault in a structured field value. RFC 9651 itself allows the last two.
+/// The kind of a fault in a structured field value. The last three are not errors in RFC 9651, but
+/// lead to different readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseReason {

@@ -1,5 +1,5 @@
 //! The parsing algorithm of RFC 9651 section 4.2: dictionaries, lists, items and parameters. Inner
-//! lists do not nest, so there is no recursion.
+//! lists cannot contain inner lists, so there is no recursion.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,13 +9,14 @@ use super::{
     Received,
 };
 
-/// Up to this number, names are compared one by one, which is faster than a set. For more names, a
-/// set keeps the time linear.
+/// Up to this number of names, each is compared with all others, which is faster than a set. For
+/// more names, a set keeps the time linear.
 const LINEAR_SEARCH_LIMIT: usize = 16;
 
 pub(super) fn dictionary(value: &[u8]) -> Result<Dictionary<'_>, ParseFault> {
     let mut parser = Parser::new(value)?;
-    // A field rarely has more than one member, for example one signature or one digest.
+    // Room for one member is reserved, because a field rarely has more, such as one signature or
+    // one digest.
     let mut dictionary = Dictionary { members: Vec::with_capacity(1), duplicate: None };
     let mut seen = NameSet::default();
     while parser.another(dictionary.members.is_empty())? {
@@ -73,7 +74,7 @@ impl<'a> NameSet<'a> {
         if before.len() < LINEAR_SEARCH_LIMIT {
             return before.iter().any(|(other, _)| other == name);
         }
-        // The set is made when it is needed, because most items have no parameters at all.
+        // The set is created only when needed, because most items have no parameters.
         let seen = self.0.get_or_insert_with(|| {
             let names = before.iter().filter_map(|(other, _)| match other {
                 Cow::Borrowed(other) => Some(*other),
@@ -89,7 +90,7 @@ pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
-    /// The first fault since this value was last taken.
+    /// The first fault that was found since this value was last taken.
     fault: Option<ParseFault>,
 }
 
@@ -153,9 +154,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.skip(b" \t");
         if self.peek().is_none() {
-            // By the grammar, a tab at the end of the value is neither a separator nor one of the
-            // trailing spaces that section 4.2 step 6 drops. But the algorithm of section 4.2.1
-            // skips such a tab, so the value is accepted.
+            // A tab at the end of the value is accepted, because the algorithm of section 4.2.1
+            // skips it. (By the grammar, such a value would not be valid.)
             return Ok(false);
         }
         if !self.eat(b',') {
@@ -183,8 +183,8 @@ impl<'a> Parser<'a> {
                 return Ok(InnerList { items, params: self.parameters()? });
             }
             if items.is_empty() {
-                // The lists that this crate reads have seven to nine items. Reserving a little too
-                // much is faster than growing four times.
+                // The usual inner list, the covered components of a signature, has seven to nine
+                // items. One reservation is faster than growing four times.
                 items.reserve(10);
             }
             items.push(self.item()?);
@@ -245,7 +245,7 @@ pub(super) fn is_key_char(byte: u8) -> bool {
     KEY_CHAR[usize::from(byte)]
 }
 
-/// A table is faster than comparisons, as for the characters of tokens.
+/// Which characters are allowed in a key. A table is faster than comparisons.
 const KEY_CHAR: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;

@@ -224,7 +224,7 @@ fn decimal(thousandths: i64, out: &mut String) {
 }
 
 fn string(text: &str, out: &mut String) -> Result<(), Unwritable> {
-    // The loop has no early exit, so that the compiler can compare many bytes at once.
+    // The loop always runs to the end, so that the compiler can compare many bytes at once.
     let (mut printable, mut plain) = (true, true);
     for byte in text.bytes() {
         printable &= matches!(byte, b' '..=b'~');

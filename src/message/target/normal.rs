@@ -115,12 +115,12 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, UriError> {
     if path.contains('%') && path.split('/').any(is_encoded_dots) {
         return Err(UriError::EncodedDots);
     }
-    // Decoding unreserved characters makes no slashes, and after the check above no dot segments.
-    // So it does not matter which of the two steps comes first.
+    // Decoding unreserved characters creates no slashes and, after the check above, no dot
+    // segments. So the order of the two steps does not matter.
     Ok(Cow::Owned(without_dot_segments(&normal_percent(path)?)))
 }
 
-/// Returns true if a segment becomes a dot segment when it is decoded, and is not written as one.
+/// Returns true if a path segment becomes `.` or `..` only when it is decoded.
 fn is_encoded_dots(segment: &str) -> bool {
     segment.contains('%')
         && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
@@ -138,7 +138,7 @@ fn without_dot_segments(path: &str) -> String {
                 if segment == ".." {
                     kept.pop();
                 }
-                // A dot segment at the end leaves the slash before that segment.
+                // A dot segment at the end of the path is removed, but the slash before it stays.
                 if is_last {
                     kept.push("");
                 }

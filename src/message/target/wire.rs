@@ -44,7 +44,8 @@ impl<'a> RequestTarget<'a> {
             UriParts::split(text).map_err(TargetError::Uri)?;
             Ok(RequestTarget::Absolute(text.into()))
         } else {
-            // Every other form is refused, also the authority form of CONNECT (`example.com:443`).
+            // Every other form is refused, including the authority form of CONNECT
+            // (`example.com:443`).
             Err(TargetError::Form(shown(text)))
         }
     }
