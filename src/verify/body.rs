@@ -1,4 +1,5 @@
-//! Steps 9 to 11: the digest of the body, its content, and what the key may do.
+//! Judges a request after its body has arrived (steps 9 to 11): the digest of the body, its MCP
+//! content, and what the key may do.
 
 use std::cell::OnceCell;
 
@@ -24,7 +25,7 @@ impl Verifier {
     /// have expired while the body arrived.
     ///
     /// If the profile claims nonces before it reads the body, a refusal of step 10 or 11 is
-    /// returned by [`Verifier::claim`].
+    /// returned by [`Verifier::claim`] later.
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -62,13 +63,13 @@ impl Verifier {
         // A refusal of the whole request is reported with the claims of its first signature.
         let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
 
-        // 1. The limit on the body.
+        // Step 1: the limit on the size of the body.
         if body.len() > self.max_body {
             let message =
                 format!("the body is {} bytes long, {} at most", body.len(), self.max_body);
             return Err(whole(Rejection::new(Step::Limits, Code::TooLarge, message)));
         }
-        // 5. Window, again.
+        // Step 5 again: the signature may have expired while the body arrived.
         let times = |one: &VerifiedSignature| (one.created, one.expires);
         let late = |one: &VerifiedSignature| {
             let (created, expires) = times(one);
@@ -80,7 +81,8 @@ impl Verifier {
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
 
-        // 6. Coverage, again: the head may not state that a body follows.
+        // Step 6 again: the head need not have stated that a body follows, and a body needs more
+        // coverage.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut signatures);
             if let (false, Some(first)) =
@@ -92,10 +94,11 @@ impl Verifier {
         }
         let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
 
-        // 9. Digest.
+        // Step 9: the digest.
         self.judge_digest(head, body).map_err(whole)?;
 
-        // 10. MCP. If the profile claims the nonce first, the refusal is returned after step 12.
+        // Step 10: the MCP content. If the profile claims the nonce first, the refusal is returned
+        // after step 12.
         let reading = reading();
         let nonce_first = self.profile.last_steps == LastSteps::NonceBeforeBody;
         let mut refused = self.judge_reading(head, body, reading).err().map(whole);
@@ -103,7 +106,7 @@ impl Verifier {
             return Err(refused);
         }
 
-        // 11. Allowed. A body that cannot be parsed matches no `allow` pattern.
+        // Step 11: the allowed operations. A body that cannot be parsed matches no `allow` pattern.
         let operation = reading.as_ref().ok().and_then(Reading::operation);
         let may = |one: &VerifiedSignature| match operation {
             Some(operation) => one.entry.allows(operation),
@@ -119,8 +122,8 @@ impl Verifier {
             }
             refused = Some(first);
         }
-        // Beside an authorised signature, signatures that are not allowed only appear in the
-        // report.
+        // If another signature authorises the request, signatures that are not allowed are only
+        // reported.
         for one in signatures.iter().filter(|_| signatures.len() > 1) {
             let rejection = match late(one) {
                 None if may(one) => continue,
@@ -131,17 +134,18 @@ impl Verifier {
             failed.push(rejection.with_profile_code(&self.profile));
         }
 
-        // The verdict names the first signature whose key is authorised for this operation, with a
-        // touch if there is one. The others stay in the list, because their nonces are claimed too.
+        // The first signature in the list authorises the request: its key is allowed this
+        // operation, and it is confirmed by a touch if possible. The others stay in the list,
+        // because their nonces are claimed too.
         signatures.retain(|one| late(one).is_none());
-        // The key of a touch has to be authorised for the operation too.
+        // The security key of a touch must be allowed the operation too.
         touch::assign(&mut signatures, may);
         signatures.sort_by_key(|one| (!one.can_authorise, !may(one), one.touched_by.is_none()));
         let refused = refused.map(|refused| Box::new(refused.with_profile_code(&self.profile)));
         Ok(JudgedBody { signatures, failed, now, refused })
     }
 
-    /// Judges step 10.
+    /// Judges step 10: the MCP content of the body.
     fn judge_reading(
         &self,
         head: &Head<'_>,
@@ -154,8 +158,8 @@ impl Verifier {
         if self.profile.judge_json && !body.is_empty() {
             body::check_json(body).map_err(|error| ambiguous(&error))?;
         }
-        // The profile `adcp` covers no `Mcp-*` field. Where a server acts on them, they are bound by
-        // their agreement with the body, which is signed.
+        // The profile `adcp` covers no `Mcp-*` field. So if a server acts on them, they must agree
+        // with the body, which is signed.
         let compares =
             self.profile.judge_mcp || (self.profile.judge_json && self.scope == Scope::Endpoint);
         if let (true, Ok(reading)) = (compares, reading) {
@@ -229,8 +233,8 @@ impl Verifier {
     }
 }
 
-/// Returns the refusal of a head without signatures. [`VerifiedHead`] has at least one signature,
-/// so this function is not reached.
+/// Returns the refusal of a head without signatures. It is never used, because a [`VerifiedHead`]
+/// has at least one signature.
 fn unsigned() -> Rejection {
     Rejection::new(Step::Present, Code::SignatureMissing, "the request is unsigned")
 }

@@ -1,4 +1,4 @@
-//! Steps 3 to 8 for one signature of a request. A fault refuses this signature only.
+//! Judges one signature of a request, in steps 3 to 8. A fault refuses only this signature.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use super::statement::Statement;
 use super::touch_fault::TouchFault;
 use super::{MAX_COMPONENTS, client_field, standing, window};
 
-/// The context in which all signatures of a request are judged.
+/// What is needed to judge each signature of a request.
 pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
     pub(super) changes: &'a CoverageOverrides,
@@ -33,7 +33,7 @@ pub(super) struct JudgeContext<'a> {
     pub(super) has_body: bool,
     pub(super) target: &'a Target<'a>,
     pub(super) now: Timestamp,
-    /// The store that limits the nonces of each key.
+    /// The nonce store, which limits the live nonces of each key.
     pub(super) store: Option<&'a dyn NonceStore>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct JudgeContext<'a> {
 /// leaves out what only reports show; a report parses the head again.
 #[derive(Clone, Debug)]
 pub(super) struct VerifiedSignature {
-    /// Index of the signature in the request.
+    /// The position of the signature among those of the request, from 0.
     pub(super) place: usize,
     pub(super) label: String,
     pub(super) created: Option<Timestamp>,
@@ -54,31 +54,31 @@ pub(super) struct VerifiedSignature {
     pub(super) can_authorise: bool,
     /// The bytes that were signed.
     pub(super) base: String,
-    /// 64 bytes, or 69 of a security key.
+    /// The value of the signature: 64 bytes, or 69 from a security key.
     pub(super) signature: Vec<u8>,
-    /// What the signature of a security key says about the touch.
+    /// What the security key reported about the touch, if the signature is by a security key.
     pub(super) presence: Option<PresenceProof>,
-    /// What the signature covers of others, if the profile knows touches.
+    /// Which other signatures this signature covers, if the profile knows touches of security keys.
     pub(super) covered_signatures: Option<CoveredSignatures>,
-    /// The label of the signature for which this touch counts.
+    /// The label of the signature that this signature confirms as a touch.
     pub(super) touch_for: Option<String>,
-    /// The index of the touch that counts for this signature.
+    /// The index of the touch that confirms this signature.
     pub(super) touched_by: Option<usize>,
 }
 
-/// What the verification of a signature yields: the signature base, and what a security key said
-/// about the touch.
+/// What the verification of a signature yields: the signature base, and what a security key
+/// reported about the touch.
 type SignatureProof = (String, Option<PresenceProof>);
 
-/// The results for a signature that passed all its steps.
+/// The results for a signature that passed steps 3 to 8.
 type CandidateResult<'p> = (CheckedParameters<'p>, Arc<TrustEntry>, SignatureProof);
 
 /// A refusal, and the trust entry of the key if one was found.
 type CandidateRefusal = (Rejection, Option<Arc<TrustEntry>>);
 
 impl JudgeContext<'_> {
-    /// Judges one signature. The first step that refuses it ends the check. The rejection carries
-    /// the statements of the signature.
+    /// Judges one signature. The first step that refuses it ends the check. The rejection contains
+    /// what the signature states about itself.
     pub(super) fn judge(
         &self,
         place: usize,
@@ -86,7 +86,8 @@ impl JudgeContext<'_> {
     ) -> Result<VerifiedSignature, Rejection> {
         let Candidate { label, params, signature } = candidate;
 
-        // 3. The member itself: nothing twice, canonical base64, an inner list of strings.
+        // Step 3: the member of this signature in the two fields. Nothing may be repeated, base64
+        // must be canonical, and the components must be an inner list of strings.
         let params = params.map_err(|fault| {
             malformed("signature-input", &fault)
                 .stating(Statement::of(self.head, &label, None, None))
@@ -105,7 +106,7 @@ impl JudgeContext<'_> {
                     entry,
                     can_authorise: true,
                     base: proof.0,
-                    // The signature was verified, so there are bytes.
+                    // Never empty: the signature was verified.
                     signature: signature.unwrap_or_default(),
                     presence: proof.1,
                     covered_signatures: knows_touches
@@ -117,8 +118,8 @@ impl JudgeContext<'_> {
                 })
             }
             Err(rejection) => {
-                // If the signature was refused before its key was looked up, the report shows the
-                // key with this `keyid`.
+                // If the signature was refused before its key was looked up, the report names the
+                // key that its `keyid` claims.
                 let claimed = || self.registry.by_id(params.keyid().value()?);
                 let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
                 let statement = Statement::of(self.head, &label, Some(&params), entry);
@@ -136,7 +137,7 @@ impl JudgeContext<'_> {
         found: &mut Option<Arc<TrustEntry>>,
     ) -> Result<CandidateResult<'p>, Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", fault))?;
-        // 1. The limit on components, before any work on each of them.
+        // The limit of step 1 on components comes before any work on each of them.
         let mut count = params.components().len();
         if !self.profile.security_keys.is_empty() {
             count -= covered_signatures::uncounted_components(params);
@@ -145,16 +146,16 @@ impl JudgeContext<'_> {
             let message = format!("{count} components are covered, {MAX_COMPONENTS} at most");
             return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
         }
-        // 4. Parameters.
+        // Step 4: the parameters.
         let parameters = parameters::judge(self.profile, params)?;
         let client = client_field::client_named_by(self.profile, self.head)?;
-        // 5. Window.
+        // Step 5: the window, which compares `created` and `expires` with the clock.
         window::judge(self.profile, parameters.created, parameters.expires, self.now)?;
-        // 6. Coverage.
+        // Step 6: coverage.
         let covered = (label, params.components());
         let request = (self.head, self.has_body);
         coverage::judge(self.profile, self.changes, request, covered)?;
-        // 7. Key. 8. Signature.
+        // Steps 7 and 8: the key and the signature.
         let claims = (&parameters, client.as_deref());
         let (entry, proof) =
             self.judge_key(params, claims, signature).map_err(|(rejection, entry)| {
@@ -164,8 +165,8 @@ impl JudgeContext<'_> {
         Ok((parameters, entry, proof))
     }
 
-    /// Judges steps 7 and 8. A thumbprint names one key. A `kid` may name several keys; then the
-    /// key under which the signature is valid is judged.
+    /// Judges steps 7 and 8. If `keyid` is a thumbprint, it names one key. If it is a `kid`, it may
+    /// name several keys; then the key under which the signature is valid is judged.
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
@@ -193,7 +194,8 @@ impl JudgeContext<'_> {
         })
     }
 
-    /// Returns true if a `keyid` that is no thumbprint may be the `kid` of a key.
+    /// Returns true if a `keyid` that is not a thumbprint may be the `kid` of a key, by the rules
+    /// of the profile.
     fn takes_kid(&self, parameters: &CheckedParameters<'_>) -> bool {
         let by_thumbprint =
             matches!(self.profile.tag, TagRule::UntaggedOr(_)) && parameters.tag.is_some();
@@ -232,16 +234,16 @@ impl JudgeContext<'_> {
         signature: &[u8],
     ) -> Result<SignatureProof, Rejection> {
         if self.profile.key_first {
-            // These two cheap checks come first: if the key is refused because of them, its
-            // signature need not be verified.
+            // In this profile, the two cheap checks of the key come first: if the key is refused,
+            // its signature need not be verified.
             self.judge_purpose(entry, claims.0)?;
             standing::judge(self.profile, entry, claims, self.now)?;
             self.judge_quota(entry)?;
             return self.judge_signature(entry, params, signature);
         }
         let signature = self.judge_signature(entry, params, signature);
-        // Step 8 runs before step 7 here, because only a client with a valid signature may learn
-        // why its key is refused.
+        // In all other profiles, step 8 runs before step 7, because only a client with a valid
+        // signature may learn why its key is refused.
         standing::judge(self.profile, entry, claims, self.now)
             .map_err(|r| if signature.is_ok() { r.signed_by(entry) } else { r })?;
         signature
@@ -266,8 +268,8 @@ impl JudgeContext<'_> {
         }
     }
 
-    /// Refuses a key that already has as many live nonces as permitted, as far as this process
-    /// knows. Step 12 asks the store itself.
+    /// Refuses a key that already has as many live nonces (those that the store still keeps) as
+    /// permitted, as far as this process knows. Step 12 asks the store itself.
     fn judge_quota(&self, entry: &TrustEntry) -> Result<(), Rejection> {
         let key = entry.key().id();
         match self.store {
@@ -314,8 +316,8 @@ impl JudgeContext<'_> {
         let Ok(signature) = <&[u8; 64]>::try_from(signature) else {
             let length = signature.len();
             let der = match (entry.key().kind(), signature) {
-                // ECDSA-Sig-Value (RFC 3279 section 2.2.3), as openssl writes it: a SEQUENCE with
-                // its length, which begins with an INTEGER.
+                // The signature has the form ECDSA-Sig-Value (RFC 3279 section 2.2.3), which
+                // openssl writes: a SEQUENCE with its length, which begins with an INTEGER.
                 (KeyKind::P256, [0x30, rest_length, 0x02, ..])
                     if usize::from(*rest_length) == length - 2 =>
                 {

@@ -1,4 +1,5 @@
-//! Step 12: claims the nonces, as the last step and only for verified signatures.
+//! Step 12: claims the nonces at the nonce store. It is the last step, and done only for verified
+//! signatures.
 
 use crate::clock::Timestamp;
 use crate::key::KeyId;
@@ -11,11 +12,12 @@ use super::rejection::{Code, Rejection, Step, Unavailable, VerifyError};
 use super::window::span;
 use super::{JudgedBody, NonceOutcome, ReplayCheck, UnreadRequest, Verified, Verifier};
 
-/// The longest time for which a nonce is kept, unless the profile demands nonces: one day, in
+/// The maximum time for which a nonce is kept if the profile does not demand nonces: one day, in
 /// seconds.
 const MAX_OPTIONAL_NONCE_SECONDS: i64 = 24 * 60 * 60;
 
-/// How long a nonce is kept after the last second of validity, in seconds, because clocks differ.
+/// How many seconds a nonce is kept after the signature's validity has ended, because clocks
+/// differ.
 const MARGIN: i64 = 30;
 
 impl Verifier {
@@ -25,8 +27,9 @@ impl Verifier {
     ///
     /// # Errors
     /// `nonce_replayed`, `nonce_quota`, `expired`, or [`VerifyError::Unavailable`]. The rejection
-    /// has no statement; see [`JudgedBody::statement`]. If the profile claims nonces before it
-    /// reads the body, the refusals of steps 10 and 11 are returned here too.
+    /// does not contain what the signature states; see [`JudgedBody::statement`]. If the profile
+    /// claims nonces before it reads the body, the refusals of steps 10 and 11 are returned here
+    /// too.
     pub async fn claim(&self, request: JudgedBody) -> Result<Verified, VerifyError> {
         let JudgedBody { signatures, now, refused, .. } = request;
         let seen = self.claim_pairs(&signatures, now).await?;
@@ -99,9 +102,9 @@ impl Verifier {
     }
 
     /// Returns the pairs to claim, in the order of the request. Signatures with the same key and
-    /// nonce are one pair. The pair is kept until the last of these signatures has expired. Its
-    /// `created` is the earliest of these signatures, because the earliest may have been used
-    /// before.
+    /// nonce give one pair. The store keeps it until the last of these signatures has expired. Its
+    /// `created` is the earliest of them, because the store may have lost an earlier use of that
+    /// one.
     fn pairs<'v>(&self, signatures: &'v [VerifiedSignature], now: Timestamp) -> Vec<NoncePair<'v>> {
         if let [one] = signatures {
             return self.pair(one, now).into_iter().collect();
@@ -114,7 +117,7 @@ impl Verifier {
             match pairs.iter_mut().find(|pair| pair.is_same(&new)) {
                 Some(pair) => {
                     pair.until = pair.until.max(new.until);
-                    // `None` is smaller than every time: the time is unknown.
+                    // `None`, an unknown time, counts as the earliest time.
                     pair.created = pair.created.min(new.created);
                 }
                 None => pairs.push(new),
@@ -132,7 +135,8 @@ impl Verifier {
     /// before the first claim.
     ///
     /// A profile without a limited lifetime needs no retention: its nonces are kept until
-    /// `expires`. A longer retention would raise the floor for all other users of a shared store.
+    /// `expires`. A longer retention would make all other users of a shared store refuse requests
+    /// for a while.
     pub fn retention(&self) -> Retention {
         let whole = |seconds: i64| u32::try_from(seconds).unwrap_or(u32::MAX);
         let lifetime = self.profile.lifetime().unwrap_or(0);
@@ -145,7 +149,7 @@ impl Verifier {
     fn until(&self, one: &VerifiedSignature, now: Timestamp) -> Option<Timestamp> {
         let VerifiedSignature { created, expires, .. } = *one;
         match (self.profile.window.max_age, created, expires) {
-            // A profile that demands a nonce needs each one kept, also for more than a day.
+            // A profile that demands a nonce needs it kept until it ends, even for more than a day.
             (Some(max_age), Some(created), _)
                 if max_age <= MAX_OPTIONAL_NONCE_SECONDS
                     || self.profile.nonce == Presence::Required =>
@@ -162,8 +166,8 @@ impl Verifier {
         }
     }
 
-    /// Checks `created` against the floor. The store may have lost nonces of requests that were
-    /// created at or before the floor.
+    /// Checks that the request was created after the floor of the store. The store may have lost
+    /// nonces of requests that were created at or before its floor.
     fn judge_floor(
         &self,
         created: Option<Timestamp>,
@@ -182,7 +186,7 @@ impl Verifier {
     }
 }
 
-/// A key and a nonce, which one or more signatures of the request have.
+/// A pair of key and nonce, which one or more signatures of the request have.
 struct NoncePair<'v> {
     entry: &'v TrustEntry,
     nonce: &'v str,
@@ -239,7 +243,8 @@ async fn look_up(
     if store.peek(now, key, nonce).await.map_err(unavailable)?.is_some() {
         return Ok(NonceOutcome::Replayed);
     }
-    // An unknown nonce does not prove a first use if the store may have lost nonces of that time.
+    // That the store does not know a nonce is no proof of a first use if the request was created at
+    // or before the floor.
     let floor = store.floor(now).await.map_err(unavailable)?;
     Ok(if created.is_some_and(|created| created > floor) {
         NonceOutcome::Fresh
@@ -248,7 +253,8 @@ async fn look_up(
     })
 }
 
-/// Returns the worse of two outcomes; a request with several signatures has the worst of them.
+/// Returns the worse of two outcomes. The outcome of a request with several signatures is the worst
+/// of theirs.
 fn worse(one: NonceOutcome, other: NonceOutcome) -> NonceOutcome {
     let rank = |seen| match seen {
         NonceOutcome::Unchecked => 0,

@@ -1,4 +1,4 @@
-//! Reads the client that a field of the request names, for profiles with such a field.
+//! Reads which client a header field of the request names, for profiles with such a field.
 
 use crate::message::Head;
 use crate::message::error_chain::chain;
@@ -12,8 +12,8 @@ use super::rejection::Rejection;
 /// Returns `None` if the profile reads no such field.
 ///
 /// # Errors
-/// `signature_missing` if the field is absent, is no dictionary of RFC 9651 with each member once,
-/// or names no `https` URL. Without the URL, the client of the signature is unknown.
+/// `signature_missing` if the field is absent, is not an RFC 9651 dictionary without repeated
+/// members, or names no `https` URL. Without the URL, the client of the signature is unknown.
 pub(super) fn client_named_by(
     profile: &Profile,
     head: &Head<'_>,

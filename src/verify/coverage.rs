@@ -1,8 +1,8 @@
 //! Step 6: compares the components that a profile requires with the components that a signature
 //! covers.
 //!
-//! A field that decides what an MCP server does must be covered if the request carries it. So an
-//! attacker between client and server cannot add such a field.
+//! A field that decides what an MCP server does must be covered if the request carries it.
+//! Otherwise an attacker between client and server could add such a field.
 
 use std::borrow::Cow;
 
@@ -32,10 +32,11 @@ use super::rejection::{Code, Rejection, Step};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoverageOverrides {
-    /// Names that must be covered in addition, also if the request does not carry them.
+    /// Names of components that must be covered in addition, even if the request does not have
+    /// them.
     pub require: Vec<String>,
-    /// Names that need not be covered if the request carries them. The components of `always` of
-    /// the profile must be covered in any case.
+    /// Names of components that need not be covered if the request has them. The components that
+    /// the profile lists as `always` must be covered in any case.
     pub allow_uncovered: Vec<String>,
 }
 
@@ -58,8 +59,8 @@ impl CoverageOverrides {
         Ok(changes)
     }
 
-    /// Checks that each override has an effect under `profile`, and leaves a signature that says
-    /// something. An operator who sets one expects an effect.
+    /// Checks that each override has an effect under `profile`, and that signatures still cover
+    /// what they need to mean anything. An override without effect would mislead the operator.
     ///
     /// # Errors
     /// [`OverrideError`] for the first override that cannot be used.
@@ -119,13 +120,14 @@ pub enum OverrideError {
         name: String,
         /// The name of the profile.
         profile: String,
-        /// The components that may stay uncovered, with `NAME` for any rest of a name.
+        /// The components that may stay uncovered. `NAME` in a component stands for the rest of a
+        /// field name.
         relaxable: Vec<String>,
     },
 }
 
 impl OverrideError {
-    /// Returns the error with the setting in which the override stands.
+    /// Returns the error, together with the setting that contains the override.
     fn in_setting(&self, syntax: &dyn SettingSyntax) -> SettingError {
         const RELAXES: &str = "allow_uncovered";
         let (why, nothing) = (self.to_string(), SettingError::without_effect);
@@ -218,7 +220,7 @@ pub fn names(
 /// head, and with or without a body.
 ///
 /// # Errors
-/// `coverage_insufficient`, naming all that is missing.
+/// `coverage_insufficient`, naming all components that are missing.
 pub fn judge(
     profile: &Profile,
     changes: &CoverageOverrides,
@@ -235,8 +237,8 @@ pub fn judge(
         })
     };
     let mut missing: Vec<&str> = Vec::new();
-    // A client may send thousands of fields. 32 names are enough for a message, and keep the search
-    // for repeated names short.
+    // A client may send thousands of fields. For a message, 32 names are enough, and so few are
+    // searched quickly for repetitions.
     let mut demand = |name| {
         if missing.len() < 32 && !has(name) && !missing.contains(&name) {
             missing.push(name);
@@ -274,8 +276,8 @@ pub fn judge(
         .with("covered", covered.iter().map(shown).collect::<Vec<_>>().join(" ")))
 }
 
-/// Returns true if `component` is `"NAME";key="LABEL"`, the member of a dictionary (RFC 9421
-/// section 2.1.2) that has the label of the signature.
+/// Returns true if `component` is `"NAME";key="LABEL"`, the dictionary member (RFC 9421 section
+/// 2.1.2) whose key is the label of the signature.
 fn is_member(component: &Component<'_>, label: &str) -> bool {
     component.params().len() == 1
         && component.params().get("key").and_then(|key| key.as_string()) == Some(label)

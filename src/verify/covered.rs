@@ -19,7 +19,7 @@ pub fn shown(component: &Component<'_>) -> String {
 /// field that is not covered as a whole, in the order received and each once. The signature fields
 /// themselves are not listed.
 pub fn not_covered(head: &Head<'_>, covered: &[Component<'_>]) -> Vec<String> {
-    // A set, because a signature may list a thousand components over thousands of fields.
+    // A set is used, because a signature may list a thousand components over thousands of fields.
     let plain: HashSet<&str> =
         covered.iter().filter(|c| c.is_plain()).map(Component::name).collect();
     let has = |name: &str| plain.contains(name);

@@ -1,18 +1,21 @@
-//! What a signature covers of the other signatures of its request (RFC 9421 section 2.1.2).
+//! Which other signatures of its request a signature covers (RFC 9421 section 2.1.2).
 
 use crate::base::params::SignatureParams;
 
-/// The names of the fields that a touch covers by the label of the joined signature.
+/// The two fields of which a touch covers one member: that with the label of the signature that it
+/// confirms.
 const FIELDS: [&str; 2] = ["signature", "signature-input"];
 
-/// What a signature covers of other signatures of the request.
+/// Which other signatures of the request a signature covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CoveredSignatures {
-    /// The labels of the other signatures.
+    /// The labels of the other signatures that are covered.
     pub(super) labels: Vec<String>,
-    /// True if a signature field is covered in another form than one member of it.
+    /// True if a signature field is covered as a whole, or in any other way than by one of its
+    /// members.
     pub(super) in_another_form: bool,
-    /// The label of the only other signature, if its members of both fields are covered.
+    /// The label of the covered signature, if it is only one and is covered in both fields: this is
+    /// the signature that a touch confirms.
     pub(super) joined: Option<String>,
 }
 
@@ -47,8 +50,8 @@ impl CoveredSignatures {
     }
 }
 
-/// Returns how many components do not count against the limit: the two by which a touch names the
-/// signature that it joins.
+/// Returns how many components do not count against the limit: the two by which a touch covers the
+/// signature that it confirms.
 pub(super) fn uncounted_components(params: &SignatureParams<'_>) -> usize {
     let is_member = |field: &str| {
         params.components().iter().any(|component| {

@@ -1,4 +1,4 @@
-//! Finds which signature a touch counts for, or why it counts for none.
+//! Finds which signature a touch confirms, or why it confirms none.
 
 use crate::base::header::{self, Candidate};
 use crate::base::params::SignatureParams;
@@ -10,7 +10,7 @@ use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Rejection, Step};
 use super::touch_fault::TouchFault;
 
-/// Why no touch counts for a request, as a word and as a text.
+/// Why no touch is accepted for a request, as a word and as a text.
 pub(super) struct MissingTouch {
     pub(super) fault: TouchFault,
     /// A lower-case fragment.
@@ -18,8 +18,8 @@ pub(super) struct MissingTouch {
 }
 
 impl MissingTouch {
-    /// Finds the reason for the first signature of `signatures`, which names the request. Of several
-    /// touches, the one that got furthest gives the reason.
+    /// Finds the reason why no touch confirms the first signature of `signatures`, which authorises
+    /// the request. Of several touches, the one that got furthest gives the reason.
     pub(super) fn of(
         head: &Head<'_>,
         signatures: &[VerifiedSignature],
@@ -41,7 +41,7 @@ impl MissingTouch {
     }
 }
 
-/// Returns why `candidate` is no touch that counts; `None` if it is none at all.
+/// Returns why `candidate` is a touch that is not accepted; `None` if it is not a touch at all.
 fn fault_of(
     head: &Head<'_>,
     candidate: &Candidate<'_>,
@@ -72,7 +72,7 @@ fn fault_of(
     let refused = failed.iter().find(of_this)?;
     Some(match refused.touch_fault() {
         Some(fault) => fault,
-        // The signature is valid, and covers one that is not.
+        // The touch is valid, but the signature that it confirms is not.
         None if refused.step() == Step::Present => TouchFault::SignatureInvalid,
         None => TouchFault::Refused(refused.code().as_str()),
     })
@@ -89,7 +89,8 @@ pub(super) fn join(
 ) -> Result<String, TouchFault> {
     touch.presence.ok_or(TouchFault::NotSecurityKey)?;
     let Some(covered) = &touch.covered_signatures else {
-        // A security key that may sign alone was touched for its own signature.
+        // The signature is by a security key that may sign alone, so the touch confirms this
+        // signature itself.
         let own = touch.can_authorise.then(|| touch.label.clone());
         return own.ok_or(TouchFault::NotJoined);
     };

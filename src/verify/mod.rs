@@ -4,7 +4,7 @@
 //! [`Verifier::verify`] does all steps. A server that refuses a request before it reads the body
 //! uses three calls: [`Verifier::judge_head`] (steps 1 to 8), [`Verifier::judge_body`] (9 to 11,
 //! and the window again, because a slow body can outlast it) and [`Verifier::claim`] (12). Each
-//! call needs the value that the call before it returned, so that no step can be left out.
+//! call takes the value that the previous call returned, so that no step can be left out.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -55,11 +55,11 @@ pub use verdict::{
     JudgedBody, NonceOutcome, UnreadRequest, Verified, VerifiedHead, VerifiedSignatureRef,
 };
 
-/// The most signatures on one request.
+/// The maximum number of signatures on one request.
 pub const MAX_LABELS: usize = 4;
-/// The most components that one signature may cover.
+/// The maximum number of components that one signature may cover.
 pub const MAX_COMPONENTS: usize = 32;
-/// The most bytes of all `Signature-Input` lines together.
+/// The maximum size of all `Signature-Input` lines together, in bytes.
 pub const MAX_SIGNATURE_INPUT: usize = 8 * 1024;
 /// The default limit on bodies, in bytes.
 pub const DEFAULT_MAX_BODY: usize = 4 * 1024 * 1024;
@@ -98,16 +98,16 @@ pub enum ReplayCheck {
     /// runs for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
     /// Looks the nonces up in `store` and reports the result, for captures that are judged at their
-    /// own time. A nonce in the store may be that of this very request, so it is not refused. A
-    /// second use within `run` is refused.
+    /// own time. A nonce in the store may come from the first judgement of this very request, so it
+    /// is not refused. A second use among the requests that are judged now is refused.
     LookUp {
         /// The store of the server that received the request first.
         store: Arc<dyn NonceStore>,
-        /// The nonces of the requests that were judged in this run.
+        /// The nonces of the requests that are judged in this run of the program.
         run: Arc<dyn NonceStore>,
     },
-    /// Refuses a second use within this store, and reports nothing else. Judging a capture twice is
-    /// not a replay, but the same request twice in one capture is.
+    /// Refuses a second use among the requests that are judged in this run. Judging a capture twice
+    /// is not a replay, but the same request twice in one capture is.
     WithinRun(Arc<dyn NonceStore>),
     /// Ignores the nonces.
     Unchecked,
@@ -161,7 +161,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Makes a verifier by `profile` for requests to `origins`, signed by keys of `registry`.
+    /// Makes a verifier that judges requests to `origins` by the rules of `profile`. The keys in
+    /// `registry` are trusted.
     pub fn new(
         profile: Profile,
         registry: Arc<Registry>,
@@ -212,7 +213,7 @@ impl Verifier {
         &self.origins
     }
 
-    /// Returns what step 12 does.
+    /// Returns how step 12 uses nonces.
     pub fn replay(&self) -> &ReplayCheck {
         &self.replay
     }
@@ -255,7 +256,8 @@ impl Verifier {
         block_on(self.verify(head, body))
     }
 
-    /// Judges steps 1 to 8, which do not need the body. The head says whether a body follows.
+    /// Judges steps 1 to 8, which do not need the body. Whether a body follows is read from the
+    /// head.
     ///
     /// # Errors
     /// The rejection of the signature that got furthest; of several equally far, the first.
@@ -283,7 +285,7 @@ impl Verifier {
             return too_large(format!("the head is {whole} bytes long, {MAX_HEAD} at most"));
         }
         let mut input = 0_usize;
-        // Each bit of `seen` stands for one singleton field.
+        // Each bit of `seen` stands for one field that must not be repeated.
         let mut seen = 0_u32;
         let mut repeated = None;
         for field in head.fields() {
@@ -318,8 +320,9 @@ impl Verifier {
             };
             Rejection::new(Step::Limits, code, chain(&e))
         })?;
-        // A server acts on the path on the wire: a signature for `/mcp` must not be good for
-        // `/admin/../mcp`. Where a profile signs the exact path, the two are equal.
+        // The profile may sign a normal form of the path, but a server acts on the path as sent: a
+        // signature for `/mcp` must not be accepted for `/admin/../mcp`. If the profile signs the
+        // exact path, the two are equal.
         match target.path().filter(|normal| *normal != head.target().path()) {
             Some(normal) if self.scope == Scope::Endpoint => {
                 let message = format!("the path is not in its normal form, {normal:?}");

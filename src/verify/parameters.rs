@@ -13,12 +13,13 @@ use crate::profile::{NonceForm, Presence, Profile, TagRule};
 
 use super::rejection::{Code, Rejection, Step};
 
-/// The parameters that verification uses. Others are signed and reported, but have no effect.
+/// The parameters that verification uses. Other parameters are signed and reported, but have no
+/// effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckedParameters<'p> {
     /// When the signature was made.
     pub created: Option<Timestamp>,
-    /// End of validity (exclusive).
+    /// The time from which the signature is no longer valid.
     pub expires: Option<Timestamp>,
     /// The one-time value, exactly as received.
     pub nonce: Option<&'p str>,
@@ -26,7 +27,7 @@ pub struct CheckedParameters<'p> {
     pub keyid: &'p str,
     /// The stable client id.
     pub tag: Option<&'p str>,
-    /// The kind of keys whose algorithm `alg` names.
+    /// The kind of keys for the algorithm that the parameter `alg` names.
     pub alg: Option<KeyKind>,
 }
 
@@ -39,7 +40,7 @@ pub fn judge<'p>(
     profile: &Profile,
     params: &'p SignatureParams<'_>,
 ) -> Result<CheckedParameters<'p>, Rejection> {
-    // The types of all parameters are checked before the presence of any.
+    // The types of all parameters are checked first, and then which of them are missing.
     let created = seconds(params, "created")?;
     let expires = seconds(params, "expires")?;
     let nonce = string(params, "nonce")?;
@@ -71,8 +72,8 @@ pub fn judge<'p>(
             .with("tag", format!("{tag:?}"))
             .with("demanded", format!("{text:?}")));
     }
-    // RFC 9421 section 3.2, step 6: the key determines the algorithm. A client may name it, but
-    // cannot choose another.
+    // RFC 9421 section 3.2, step 6: the key determines the algorithm. A client may name that
+    // algorithm, but cannot choose another one.
     let alg = match alg {
         None => None,
         Some(value) => Some(
@@ -89,7 +90,7 @@ pub fn judge<'p>(
                 })?,
         ),
     };
-    // If the profile limits the lifetime, step 5 compares `created` with `expires`.
+    // If the profile limits the lifetime, `created` and `expires` are compared in step 5 instead.
     if let (Some(created), Some(expires), None) = (created, expires, profile.expiry.longest)
         && created >= expires
     {
@@ -112,7 +113,7 @@ pub(super) fn absent(
     profile: &Profile,
     present: [bool; NAMES.len()],
 ) -> impl Iterator<Item = &'static str> {
-    // The window begins at `created`, so `created` is needed.
+    // A maximum age is counted from `created`, so `created` is then demanded.
     let counted = profile.window.max_age.is_some();
     let demanded = [
         profile.created == Presence::Required || counted,
@@ -126,8 +127,8 @@ pub(super) fn absent(
     each.filter(|((_, demanded), present)| *demanded && !present).map(|((name, _), _)| name)
 }
 
-/// Returns the refusal of a signature whose tag or client field shows another purpose. If the
-/// request has no other signature, it counts as unsigned.
+/// Returns the refusal of a signature whose tag or client field shows that it is for another
+/// purpose. If the request has no other signature, it counts as unsigned.
 pub(super) fn not_read(profile: &Profile, why: impl fmt::Display) -> Rejection {
     let message = format!("no signature here is one for the profile {}: {why}", profile.name);
     Rejection::new(Step::Present, Code::SignatureMissing, message)
@@ -149,7 +150,8 @@ fn judge_nonce(form: NonceForm, nonce: &str) -> Result<(), Rejection> {
     }
 }
 
-/// The maximum length of a nonce with a prescribed form, in characters without padding.
+/// The maximum length of a nonce, in characters without padding, if the profile prescribes its
+/// form.
 const MAX_NONCE: usize = 256;
 
 /// Returns true if `text` is 16 to 256 characters of the two base64 alphabets and then at most two
@@ -203,6 +205,6 @@ fn string<'p>(
 /// Returns a value as on the wire.
 fn written(value: &BareItem<'_>) -> String {
     let mut text = String::new();
-    // A parsed value can always be written.
+    // This cannot fail: a value that was parsed can always be written.
     value.write_to(&mut text).map_or_else(|_| "?".to_owned(), |()| text)
 }

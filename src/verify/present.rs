@@ -1,4 +1,5 @@
-//! Step 2: whether a request is signed, and whether the fields beside the signature can be read.
+//! Step 2: whether a request is signed, and whether the fields that its signature covers are well
+//! formed.
 
 use crate::message::Head;
 use crate::message::digest::{ContentDigest, DigestError};
@@ -8,7 +9,7 @@ use crate::profile::Profile;
 use super::rejection::{Code, Rejection, Step};
 
 /// Checks that both signature fields are present. If the profile refuses malformed fields, also
-/// checks for one field without the other, and the form of the fields that a signature covers.
+/// refuses one signature field without the other, and malformed fields that a signature covers.
 ///
 /// # Errors
 /// `signature_missing`, `signature_malformed`.
@@ -55,8 +56,8 @@ fn malformed(message: String) -> Rejection {
     Rejection::new(Step::Parse, Code::SignatureMalformed, message)
 }
 
-/// Returns true if a value has a comma outside of a quoted string (RFC 9110 section 5.6.4). Such a
-/// value is the value of two lines that a proxy has joined.
+/// Returns true if a value has a comma outside of a quoted string (RFC 9110 section 5.6.4). A proxy
+/// may have made such a value by joining two lines.
 fn has_comma(value: &[u8]) -> bool {
     let (mut quoted, mut escaped) = (false, false);
     value.iter().any(|byte| {

@@ -1,5 +1,5 @@
-//! Finds the profiles whose rules a signature could follow. Keys, the clock and the body are not
-//! used.
+//! Finds the profiles for which a signature could be meant, by its components and parameters. Keys,
+//! the clock and the body are not used.
 
 use crate::base::params::SignatureParams;
 use crate::message::Head;
@@ -14,8 +14,8 @@ use super::{client_field, parameters};
 pub struct ProfileFit {
     /// The name of the profile.
     pub profile: &'static str,
-    /// Names of required components and parameters that are absent, and sentence fragments about
-    /// parameters in another form. Empty if the signature could be meant for the profile.
+    /// Names of required components and parameters that are absent, and fragments of sentences
+    /// about malformed parameters. Empty if the signature could be meant for the profile.
     pub lacks: Vec<String>,
     /// Whether the profile requires any coverage. A profile without such a requirement fits any
     /// signature.

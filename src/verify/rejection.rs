@@ -24,7 +24,7 @@ pub use super::unavailable::Unavailable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Step {
-    /// 1: sizes and counts, fields that must not be repeated, and an authority of this server.
+    /// 1: sizes and counts, fields that must not be repeated, and the host that the request is for.
     Limits = 1,
     /// 2: `Signature-Input` and `Signature` are both present.
     Present = 2,
@@ -52,12 +52,12 @@ pub enum Step {
 }
 
 impl Step {
-    /// The step's number, 1 to 12.
+    /// Returns the step's number, 1 to 12.
     pub fn number(self) -> u8 {
         self as u8
     }
 
-    /// The step's name, one word.
+    /// Returns the step's name, one word.
     pub fn name(self) -> &'static str {
         match self {
             Step::Limits => "limits",
@@ -97,14 +97,14 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A limit on sizes or counts was exceeded.
+    /// A size or count exceeds its limit.
     TooLarge = "too_large",
     /// The signature fields violate RFC 9421 or RFC 9651, or contain a repeated key.
     SignatureMalformed = "signature_malformed",
-    /// The request was sent to an authority that is not one of this server.
+    /// The request was sent to a host that is not one of this server.
     TargetMismatch = "target_mismatch",
-    /// The profile signs targets in a normal form, and this one has none, or a server received its
-    /// path in another form.
+    /// The profile signs targets in a normal form, and this target has none, or its path was not
+    /// sent in that form.
     TargetMalformed = "target_malformed",
     /// The request is unsigned.
     SignatureMissing = "signature_missing",
@@ -112,27 +112,28 @@ codes! {
     ParameterMissing = "parameter_missing",
     /// A parameter has the wrong type or form.
     ParameterInvalid = "parameter_invalid",
-    /// `alg` names an algorithm that the profile leaves out or that is not the key's, or the key is
-    /// of a kind that the profile leaves out.
+    /// `alg` names an algorithm that the profile does not allow or that is not the key's, or the
+    /// profile does not allow keys of this kind.
     AlgNotAllowed = "alg_not_allowed",
-    /// `created` lies in the future by more than clocks may differ.
+    /// `created` is further in the future than clocks may differ.
     NotYetValid = "not_yet_valid",
-    /// `created` or `expires` lies too far back.
+    /// `created` is too long ago, or `expires` has passed.
     Expired = "expired",
-    /// No time, or more than the profile allows, lies between `created` and `expires`.
+    /// The time between `created` and `expires` is zero, negative, or longer than the profile
+    /// allows.
     LifetimeInvalid = "lifetime_invalid",
     /// The signature does not cover a component that the profile requires.
     CoverageInsufficient = "coverage_insufficient",
     /// No trusted key has this id.
     KeyUnknown = "key_unknown",
-    /// The key is not published for the purpose that the profile demands, or for another algorithm
+    /// The key is published for another purpose than the profile demands, or for another algorithm
     /// than the signature names.
     KeyPurposeInvalid = "key_purpose_invalid",
-    /// The key has a component of small order.
+    /// The key is weak: it has a component of small order, so that signatures can be forged.
     KeyWeak = "key_weak",
     /// The private half of the key is published.
     KeyPublished = "key_published",
-    /// The trust entry is not valid at `created` or now.
+    /// By the trust file, the key is not valid at `created` or now.
     KeyNotValid = "key_not_valid",
     /// The key was revoked.
     KeyRevoked = "key_revoked",
@@ -145,19 +146,19 @@ codes! {
     DigestMissing = "digest_missing",
     /// `Content-Digest` violates RFC 9530.
     DigestInvalid = "digest_invalid",
-    /// The digest of the body is not the signed digest.
+    /// The digest of the body differs from the signed digest.
     DigestMismatch = "digest_mismatch",
-    /// Servers would read this body differently.
+    /// Servers could read this body in different ways.
     BodyAmbiguous = "body_ambiguous",
-    /// An `Mcp-*` header differs from the body.
+    /// An `Mcp-*` header field contradicts the body.
     HeaderBodyMismatch = "header_body_mismatch",
-    /// The trust entry does not allow the operation.
+    /// The trust file does not allow the key this operation.
     NotAllowed = "not_allowed",
-    /// The server demands the touch of a security key, and the request has none that counts.
+    /// The server demands the touch of a security key, and the request has no acceptable one.
     TouchRequired = "touch_required",
     /// The nonce was used before.
     NonceReplayed = "nonce_replayed",
-    /// The key has too many live nonces.
+    /// The store keeps too many nonces of this key.
     NonceQuota = "nonce_quota",
 }
 
@@ -167,10 +168,10 @@ impl fmt::Display for Code {
     }
 }
 
-/// The name of the detail that [`Rejection::kid_of`] returns.
+/// The name of the detail with the thumbprints that [`Rejection::kid_of`] returns.
 pub(super) const KID_OF: &str = "thumbprint";
 
-/// The negative verdict of one step of verification: the step, the code and the numbers.
+/// The refusal by one step of verification: the step, the code and the numbers.
 ///
 /// A verifier rejects a request; the server behind it then refuses the request, or passes it on in
 /// permissive mode.
@@ -204,8 +205,8 @@ impl Rejection {
         }
     }
 
-    /// Names the refusal as `profile` does, and records whether it refuses the request in
-    /// permissive mode too.
+    /// Adds the name that the documents of `profile` give to this refusal, and whether it refuses
+    /// the request in permissive mode too.
     pub(super) fn with_profile_code(mut self, profile: &Profile) -> Self {
         let code = self.code.as_str();
         let named = profile.profile_codes.iter().find(|(ours, _)| *ours == code);
@@ -235,20 +236,21 @@ impl Rejection {
         self
     }
 
-    /// Records why a touch does not count.
+    /// Adds the reason why no touch is accepted.
     pub(super) fn lacking_touch(mut self, fault: Option<TouchFault>) -> Self {
         self.touch_fault = fault;
         self
     }
 
-    /// Returns why no touch counts, of a refusal with the code `touch_required`, or why the signature
-    /// of a security key is none. Only for the operator: some reasons depend on the trust files.
+    /// Returns why no touch is accepted, if the code is `touch_required`, or why the signature of a
+    /// security key is not accepted as a touch. Only for the operator: some reasons depend on the
+    /// trust files.
     pub fn touch_fault(&self) -> Option<TouchFault> {
         self.touch_fault
     }
 
-    /// Returns the claims of the signature that passed the most steps, or `None` if no signature
-    /// could be parsed. No claim is proven.
+    /// Returns what the signature that passed the most steps states about itself, or `None` if no
+    /// signature could be parsed. None of it is proven.
     pub fn statement(&self) -> Option<&Statement> {
         self.statement.as_deref()
     }
@@ -273,14 +275,14 @@ impl Rejection {
         found.map(|(_, thumbprints)| thumbprints.as_str())
     }
 
-    /// Returns the true code, for the operator, the log and the auditor.
+    /// Returns the exact code, for the operator, the log and the auditor.
     pub fn code(&self) -> Code {
         self.code
     }
 
     /// Returns the code that the client may learn. An unauthenticated client must not learn which
     /// keys the registry holds. So a refusal at step 7 or 8 is reported as `key_unknown`, unless
-    /// the signature itself verified.
+    /// the signature itself is valid.
     pub fn public_code(&self) -> Code {
         match self.step {
             Step::Key | Step::Signature if self.signer.is_none() => Code::KeyUnknown,

@@ -1,5 +1,5 @@
-//! The verdict on one request as a record: what `mcpid verify --json` and `mcpid inspect --json`
-//! print. The members and their order are a public format.
+//! The verdict on one request as a data structure: what `mcpid verify --json` and `mcpid inspect
+//! --json` print. The members and their order are a public format.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub use signers::{FailedSignature, ReportedKey, ReportedTouch};
 /// write any earlier `created`, so the signature alone does not show when it was made.
 pub const ONLY_A_LOG: &str = "only a log proof shows that it was signed before";
 
-/// The source of the time as of which a request is judged.
+/// Where the time comes from at which a request is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeSource {
@@ -30,7 +30,7 @@ pub enum TimeSource {
     Clock,
     /// A time that the caller gave (`--at TIME`).
     Flag,
-    /// The time in the capture (`--at capture`).
+    /// The time that the captured request states (`--at capture`).
     Capture,
 }
 
@@ -43,7 +43,7 @@ pub enum Judgement {
     Accepted,
     /// The request is refused.
     Rejected,
-    /// Some steps could not be judged.
+    /// Some steps could not be judged, for example because the body is missing.
     Unjudged,
 }
 
@@ -67,7 +67,7 @@ pub enum Judgement {
 pub struct VerdictReport {
     /// The version of the format.
     pub version: u8,
-    /// The name of the input that holds the request.
+    /// The name of the input that contains the request.
     pub input: String,
     /// The index of the request in the input, from 0.
     pub index: u64,
@@ -80,14 +80,14 @@ pub struct VerdictReport {
     pub status: Option<&'static str>,
     /// The step that refused the request.
     pub step: Option<u8>,
-    /// The code of the refusal.
+    /// The code of the refusal, such as `expired`.
     pub code: Option<&'static str>,
     /// The name that the documents of the profile give to the refusal; the member is left out if
     /// there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile_code: Option<&'static str>,
-    /// Why no touch counts, if the code is `touch_required`, or what a signature of a security key
-    /// lacks; the member is left out otherwise.
+    /// Why no touch of a security key is accepted, if the code is `touch_required`, or what the
+    /// signature of a security key lacks; the member is left out otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub touch_fault: Option<&'static str>,
     /// The reason of the verdict, for people.
@@ -96,7 +96,7 @@ pub struct VerdictReport {
     pub label: Option<String>,
     /// The key that signed.
     pub key: Option<ReportedKey>,
-    /// The touch of a security key that counts for the signature; the member is left out if there is
+    /// The touch of a security key that confirms the signature; the member is left out if there is
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub touch: Option<ReportedTouch>,
@@ -110,15 +110,15 @@ pub struct VerdictReport {
     /// The `nonce` parameter.
     #[serde(serialize_with = "parameter")]
     pub nonce: Option<String>,
-    /// The time as of which the request is judged, in Unix seconds.
+    /// The time at which the request is judged, in Unix seconds.
     pub now: i64,
-    /// The source of that time.
+    /// Where the time `now` comes from.
     pub time_source: TimeSource,
     /// When the key was revoked, in Unix seconds.
     pub revoked_at: Option<i64>,
     /// The result of the nonce check ([`NonceOutcome::as_str`]).
     pub replay: &'static str,
-    /// The steps that could not be judged.
+    /// The numbers of the steps that could not be judged.
     pub unjudged: Vec<u8>,
     /// The components that the signature covers.
     pub covered: Vec<String>,
@@ -129,11 +129,11 @@ pub struct VerdictReport {
     /// The target URI; None if it cannot be resolved.
     #[serde(serialize_with = "target")]
     pub target: Option<String>,
-    /// The MCP message in the body.
+    /// The operation of the MCP message in the body.
     pub mcp: Option<ReportedOperation>,
-    /// When the request was made according to the input, in Unix seconds.
+    /// When the request was made, as the input states, in Unix seconds.
     pub captured: Option<i64>,
-    /// The invalid signatures beside the valid one.
+    /// The other signatures of the request that are invalid.
     pub failed: Vec<FailedSignature>,
     /// The SHA-256 of the whole input in hex, if it is known.
     #[serde(serialize_with = "shared")]
@@ -146,12 +146,12 @@ pub struct VerdictReport {
     /// The refusal itself, for people; not in the JSON.
     #[serde(skip)]
     pub rejection: Option<Rejection>,
-    /// The bytes of the body that the input holds; not in the JSON.
+    /// The bytes of the body that the input has; not in the JSON.
     #[serde(skip)]
     pub body_size: u64,
 }
 
-/// The MCP message of a request.
+/// The operation of a request's MCP message.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedOperation {
@@ -189,7 +189,7 @@ impl VerdictReport {
                 ambiguous,
             }
         });
-        // If the target belongs to none of the configured origins, it is resolved as if none were
+        // If the target is not on one of the configured origins, it is resolved as if none were
         // configured.
         let target = origins.resolve(&request.head);
         let target = target.or_else(|_| UNKNOWN.resolve(&request.head)).ok();
@@ -232,7 +232,7 @@ impl VerdictReport {
         }
     }
 
-    /// Adds the claims of the signature.
+    /// Adds what the signature states about itself.
     #[must_use]
     pub fn with_statement(mut self, statement: Statement) -> Self {
         let seconds = |time: Option<Timestamp>| time.map(Timestamp::unix);
@@ -248,7 +248,7 @@ impl VerdictReport {
         self
     }
 
-    /// Adds the touch that counts for the signature.
+    /// Adds the touch that confirms the signature.
     #[must_use]
     pub fn with_touch(mut self, touch: Option<Touch<'_>>) -> Self {
         self.touch = touch.map(ReportedTouch::from);
@@ -262,7 +262,7 @@ impl VerdictReport {
         self
     }
 
-    /// Adds the invalid signatures beside the valid one.
+    /// Adds the other signatures of the request that are invalid.
     #[must_use]
     pub fn with_failed(mut self, all: &[Rejection]) -> Self {
         self.failed = all.iter().map(FailedSignature::from).collect();
@@ -304,8 +304,8 @@ impl VerdictReport {
         self
     }
 
-    /// Reports that the signature is valid, but that the body is missing or may have been changed
-    /// in the input. So steps 9 to 11 could not be judged.
+    /// Reports that the signature is valid, but that steps 9 to 11 could not be judged, because the
+    /// body is missing in the input or may have been changed there.
     #[must_use]
     pub fn without_body(mut self, why: &str, nonce: NonceOutcome) -> Self {
         self.unjudged = vec![9, 10, 11];
@@ -329,7 +329,7 @@ impl VerdictReport {
         self
     }
 
-    /// Reports what a signature claims, without a verdict.
+    /// Reports what a signature states about itself, without a verdict.
     #[must_use]
     pub fn claiming(mut self, statement: Statement) -> Self {
         (self.profile, self.verdict, self.status) = (None, None, None);
@@ -341,7 +341,7 @@ impl VerdictReport {
         self.target.as_ref().is_some_and(|target| target.starts_with(prefix))
     }
 
-    /// Returns the time as of which the request is judged.
+    /// Returns the time at which the request is judged.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix(self.now)
     }
@@ -351,7 +351,7 @@ impl VerdictReport {
         self.created.map(Timestamp::from_unix)
     }
 
-    /// Returns true if the request is accepted with a key that was revoked later.
+    /// Returns true if the request is accepted although its key was revoked after it was signed.
     pub fn rests_on_revoked_key(&self) -> bool {
         self.verdict == Some(Judgement::Accepted) && self.revoked_at.is_some()
     }

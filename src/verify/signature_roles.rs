@@ -2,8 +2,8 @@
 //! touches of security keys.
 //!
 //! A touch covers `"signature";key=L` and `"signature-input";key=L`, where L is the label of the
-//! signature that it joins. The joined signature has to hold by itself, and its key alone decides the
-//! name and the rights of the request.
+//! signature that it confirms. The confirmed signature must be valid by itself, and its key alone
+//! decides who signed the request and what is allowed.
 
 use crate::message::Head;
 
@@ -12,17 +12,18 @@ use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Code, Rejection, Step};
 use super::{missing_touch, verdict};
 
-/// The role of a signature that was valid once and cannot be verified again.
+/// What is known about a signature that was valid when the server judged the request, and cannot be
+/// verified again.
 pub(super) struct UnseenRole {
     pub(super) label: String,
     pub(super) covered: Option<CoveredSignatures>,
-    /// False for a security key that needs another key's signature.
+    /// False for a security key that may only confirm signatures of other keys.
     pub(super) may_sign_alone: bool,
 }
 
-/// Decides which verified signatures can authorise the request. Removes the signatures that cover
-/// another one which does not hold, and returns the refusals of those that do not count. The
-/// `unseen` signatures count as verified.
+/// Decides which verified signatures can authorise the request. Removes each signature that covers
+/// another signature that is not valid, and returns the refusals of the removed ones. The `unseen`
+/// signatures are treated as valid.
 pub(super) fn settle(
     head: &Head<'_>,
     signatures: &mut Vec<VerifiedSignature>,
@@ -45,7 +46,8 @@ pub(super) fn settle(
             failed.push(verdict::refused_one(head, one, refused));
         }
     }
-    // A signature over another one holds only if that one holds by itself, or over one that does.
+    // A signature that covers another one is accepted only if the other is valid by itself, or
+    // covers an accepted one.
     let alone = unseen.iter().filter(|one| one.covered.is_none() && one.may_sign_alone);
     let mut standing: Vec<String> = signatures
         .iter()

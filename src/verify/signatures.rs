@@ -12,8 +12,8 @@ use super::rejection::{Code, Rejection, Step};
 use super::signature_roles::{self, UnseenRole};
 use super::{MAX_LABELS, VerifiedHead, Verifier, present, touch};
 
-/// A signature that was valid when its request was judged first, and that cannot be verified again:
-/// it covers a field that an audit log does not keep.
+/// A signature that was valid when its request was judged first, and that cannot be verified again,
+/// because it covers a field that an audit log does not keep.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "audit"), allow(dead_code))]
 pub(crate) struct UnseenSignature<'a> {
@@ -23,18 +23,19 @@ pub(crate) struct UnseenSignature<'a> {
     pub(crate) key: &'a str,
 }
 
-/// The valid signatures of a request, and whether one of them can authorise the request.
+/// The valid signatures of a request, and the refusal if none of them can authorise the request.
 #[derive(Debug)]
 pub(crate) struct JudgedSignatures<'h> {
-    /// The valid signatures. There may be none if there is a refusal.
+    /// The valid signatures. The list may be empty if there is a refusal.
     pub(crate) head: VerifiedHead<'h>,
-    /// The refusal if no valid signature can authorise the request: that of the signature that got
-    /// furthest; of several equally far, the first.
+    /// The refusal if no valid signature can authorise the request: that of the signature that
+    /// passed the most steps, or of the first of these.
     pub(crate) refusal: Option<Rejection>,
 }
 
 impl Verifier {
-    /// Judges steps 1 to 8. At least one signature can authorise the request.
+    /// Judges steps 1 to 8 for all signatures. If this succeeds, at least one signature can
+    /// authorise the request.
     pub(super) fn judge_signatures<'h>(
         &self,
         head: &'h Head<'h>,
@@ -44,8 +45,8 @@ impl Verifier {
         refusal.map_or(Ok(head), Err)
     }
 
-    /// Judges each signature. A signature over one of the `unseen` signatures is judged as if the
-    /// unseen one were valid. Without unseen signatures, nothing is assumed.
+    /// Judges each signature. The `unseen` signatures, which cannot be verified again, are treated
+    /// as valid where another signature covers them.
     ///
     /// # Errors
     /// A refusal of the whole request.
@@ -55,15 +56,16 @@ impl Verifier {
         has_body: bool,
         unseen: &[UnseenSignature<'_>],
     ) -> Result<JudgedSignatures<'h>, Rejection> {
-        // 1. Limits: sizes, one line for each singleton field, an authority of this server.
+        // Step 1, limits: sizes, fields that must not be repeated, and the host of this server.
         let target = self.judge_limits(head)?;
 
-        // 2. Present: without both signature fields, the request is unsigned.
+        // Step 2: both signature fields must be present. Without them, the request is unsigned.
         present::judge(&self.profile, head)?;
 
-        // 3. Parse. A fault of the dictionaries refuses all, one of a member only that candidate.
+        // Step 3, parsing. A fault of a whole field refuses the request; a fault of one member
+        // refuses only the signature of that member.
         let candidates = header::read(head).map_err(|fault| match fault {
-            // Empty fields count as absent (RFC 9651 section 3.2).
+            // Empty signature fields count as absent (RFC 9651 section 3.2).
             HeaderError::Missing(_) => present::empty_signature_fields(&self.profile),
             _ => Rejection::new(Step::Parse, Code::SignatureMalformed, chain(&fault)),
         })?;
@@ -72,7 +74,7 @@ impl Verifier {
             return Err(Rejection::new(Step::Limits, Code::TooLarge, message));
         }
 
-        // 4 to 8, for each candidate.
+        // Steps 4 to 8, for each signature.
         let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
         let (now, target, store) = (self.clock.now(), &target, self.replay.store());
         let context =
@@ -100,13 +102,14 @@ impl Verifier {
             let furthest = failed.iter().cloned().reduce(further);
             refusal = Some(furthest.unwrap_or_else(|| present::empty_signature_fields(profile)));
         }
-        // The verdict is about a signature that can authorise the request, a touched one first.
+        // The signature that authorises the request comes first; one that is confirmed by a touch
+        // is preferred.
         touch::assign(&mut signatures, |_| true);
         signatures.sort_by_key(|one| (!one.can_authorise, one.touched_by.is_none()));
         Ok(JudgedSignatures { head: VerifiedHead { head, signatures, failed, now }, refusal })
     }
 
-    /// Returns the index of the signature that alone decides, if the profile has such a rule.
+    /// Returns the index of the signature that alone decides, if the profile says that one does.
     fn decides(&self, candidates: &[Candidate<'_>]) -> Option<usize> {
         let TagRule::Exactly(tag) = self.profile.tag else { return None };
         if self.profile.several != SeveralSignatures::FirstTagged {
@@ -118,8 +121,8 @@ impl Verifier {
         Some(tagged.unwrap_or(0))
     }
 
-    /// Returns what each of the `unseen` signatures covers of others, and whether a signature over
-    /// it could be valid.
+    /// Returns, for each of the `unseen` signatures, which others it covers, and whether a
+    /// signature over it could be valid.
     fn roles_of(
         &self,
         unseen: &[UnseenSignature<'_>],

@@ -1,5 +1,5 @@
 //! Step 7: whether the key of a signature is of a kind that may sign, strong, valid, not revoked
-//! and bound to the tag.
+//! and permitted to use the `tag`.
 
 use crate::clock::Timestamp;
 use crate::key::KeyKind;
@@ -13,8 +13,8 @@ use super::rejection::{Code, Rejection, Step};
 /// that a header field names.
 pub(super) type KeyCheckInput<'a> = (&'a CheckedParameters<'a>, Option<&'a str>);
 
-/// Checks one trust entry for one signature. `client` is the client that a field of the request
-/// names, if the profile reads one.
+/// Checks the trust entry of a key for one signature. `client` is the client that a field of the
+/// request names, if the profile reads one.
 ///
 /// # Errors
 /// `alg_not_allowed`, `key_weak`, `key_published`, `key_not_valid`, `key_revoked`, `tag_mismatch`.
@@ -40,7 +40,7 @@ pub(super) fn judge(
         );
         return Err(refuse(Code::AlgNotAllowed, message));
     }
-    // A security key signs a message of its own form, which no name of RFC 9421 stands for.
+    // A security key signs a different message format, for which RFC 9421 has no algorithm name.
     let is_fit = |alg: KeyKind| alg == kind && entry.security_key().is_none();
     if let Some(alg) = parameters.alg.filter(|alg| !is_fit(*alg)) {
         let message = format!("alg does not fit the key, which is {described_kind}");

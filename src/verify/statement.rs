@@ -1,4 +1,4 @@
-//! The unverified statements of a signature, for reports.
+//! What a signature states about itself, unverified, for reports.
 
 use crate::base::params::SignatureParams;
 use crate::clock::Timestamp;
@@ -14,21 +14,21 @@ use super::covered;
 pub struct Statement {
     /// The label. It only distinguishes the signatures of one request.
     pub label: String,
-    /// `keyid` as received, or the key's id if the key was found.
+    /// `keyid` as received, or the id of the key if it was found in the trust files.
     pub key: Option<String>,
-    /// Whether the key was found in the registry.
+    /// Whether a trust file has the key.
     pub key_known: bool,
     /// The name that the trust entry gives the key, if the key was found.
     pub key_name: Option<String>,
     /// When the key was revoked according to the trust entry, if it was.
     pub revoked_at: Option<Timestamp>,
-    /// `tag` as received.
+    /// The parameter `tag`, as received.
     pub tag: Option<String>,
-    /// `created`, if it is a number.
+    /// The parameter `created`, if it is a number.
     pub created: Option<Timestamp>,
-    /// `expires`, if it is a number.
+    /// The parameter `expires`, if it is a number.
     pub expires: Option<Timestamp>,
-    /// `nonce` as received.
+    /// The parameter `nonce`, as received.
     pub nonce: Option<String>,
     /// The covered components, in the order received.
     pub covered: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Collects the statements of a signature, without judging them.
+    /// Collects what a signature states about itself, without judging it.
     pub fn of(
         head: &Head<'_>,
         label: &str,

@@ -1,10 +1,11 @@
-//! The touch of a security key that counts for a request.
+//! Touches: a person touches a security key, whose signature confirms another signature of the
+//! request.
 
 use crate::key::KeyId;
 
 use super::candidate::VerifiedSignature;
 
-/// The touch of a security key that counts for a request.
+/// The touch of a security key that confirms the signature of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Touch<'a> {
@@ -12,25 +13,26 @@ pub struct Touch<'a> {
     pub key: &'a KeyId,
     /// The name of the security key in its trust entry.
     pub name: Option<&'a str>,
-    /// The label of the touch.
+    /// The label of the touch, which is itself a signature.
     pub label: &'a str,
-    /// The application that the security key was made for.
+    /// The application for which the security key was created.
     pub application: &'a str,
-    /// Whether the security key also verified the person, by a PIN or a fingerprint.
+    /// Whether the security key also verified its user, by a PIN or a fingerprint.
     pub verified: bool,
-    /// The counter of the security key, which is not judged.
+    /// The signature counter of the security key. No decision depends on it.
     pub counter: u32,
 }
 
 impl Touch<'_> {
-    /// Returns `verified` if the security key verified the person, otherwise `present`.
+    /// Returns `verified` if the security key verified its user, otherwise `present`.
     pub fn as_str(&self) -> &'static str {
         if self.verified { "verified" } else { "present" }
     }
 }
 
-/// Records for each signature which touch counts for it. Of several, one that verified the person
-/// comes first, then the first in the request. A touch counts only if it `is_good`.
+/// Records for each signature which touch confirms it. Of several touches, one that verified the
+/// user is preferred, then the first in the request. Only touches for which `is_good` returns true
+/// are considered.
 pub(super) fn assign(
     signatures: &mut [VerifiedSignature],
     is_good: impl Fn(&VerifiedSignature) -> bool,
@@ -48,7 +50,7 @@ pub(super) fn assign(
     }
 }
 
-/// Returns the touch that counts for the first signature, which names the request.
+/// Returns the touch that confirms the first signature, which authorises the request.
 pub(super) fn of(signatures: &[VerifiedSignature]) -> Option<Touch<'_>> {
     let place = signatures.first()?.touched_by?;
     let touch = signatures.iter().find(|one| one.place == place)?;

@@ -1,6 +1,6 @@
-//! The reasons why no touch counts for a request.
+//! The reasons why no touch of a security key is accepted for a request.
 
-/// Why no touch counts for a request.
+/// Why no touch of a security key is accepted for a request.
 ///
 /// ```
 /// use mcpid::verify::TouchFault;
@@ -16,27 +16,27 @@ pub enum TouchFault {
     /// No signature has the label that the touch covers: an intermediary changed labels (RFC 9421
     /// section 7.2.5).
     Relabelled,
-    /// An ordinary key signed over the signature.
+    /// The covering signature is by an ordinary key, and not by a security key.
     NotSecurityKey,
-    /// The presence flag is not set.
+    /// The presence flag of the security key is not set, so nobody touched it.
     NotPresent,
     /// The trust entry demands a PIN or a fingerprint, and the security key checked none.
     NotVerified,
-    /// The touch does not cover exactly one signature together with its input.
+    /// The touch does not cover exactly one signature, by its members of both signature fields.
     NotJoined,
-    /// The signature that the touch joins is not valid.
+    /// The signature that the touch confirms is not valid.
     SignatureInvalid,
-    /// `created`, `expires` or `nonce` differ from those of the signature that the touch joins.
+    /// `created`, `expires` or `nonce` differ from those of the signature that the touch confirms.
     OtherParameters,
-    /// The touch covers less than the signature that it joins.
+    /// The touch covers less of the request than the signature that it confirms.
     CoversLess,
-    /// The trust entry of the security key does not name the signer in `for`.
+    /// The list `for` in the trust entry of the security key does not name the signer.
     NotFor,
-    /// The touch joins another signature than the one that authorises the request.
+    /// The touch confirms another signature than the one that authorises the request.
     OtherSigner,
     /// The trust entry of the security key does not allow the operation.
     NotAllowed,
-    /// The touch itself is refused, with the code of this word.
+    /// The signature of the touch was refused with this code.
     Refused(&'static str),
 }
 
@@ -60,7 +60,8 @@ impl TouchFault {
         }
     }
 
-    /// Returns the reason for people, as a lower-case fragment. `label` is that of the touch.
+    /// Returns the reason for people, as a lower-case fragment of a sentence. `label` is the label
+    /// of the touch.
     pub(super) fn text(self, label: &str) -> String {
         let why = match self {
             TouchFault::Absent => return "no security key has touched this request".to_owned(),

@@ -14,7 +14,7 @@ pub enum Unavailable {
     /// restart or a fail-over: a replay of such a request would look new.
     #[error("the nonce store may have forgotten what was used until {floor}")]
     BelowFloor {
-        /// The last second of which the store may have lost nonces.
+        /// The store may have lost nonces up to and including this second.
         floor: Timestamp,
         /// `created` of the request, if present.
         created: Option<Timestamp>,
@@ -25,7 +25,8 @@ pub enum Unavailable {
     #[error("the proxy in front did not show the whole body")]
     BodyUnseen,
     /// The proxy that asked about the request may have changed a field that the signature covers:
-    /// it joins several lines with commas, and replaces bytes outside of UTF-8.
+    /// such a proxy joins several lines of a field with commas, and replaces bytes that are not
+    /// UTF-8.
     #[error("the proxy in front may have joined lines of {field}, which the signature covers")]
     HeadUnseen {
         /// The name of the field.

@@ -1,4 +1,5 @@
-//! The values that the calls of verification return. Only this module can make them.
+//! The values that the verifier's calls return. Only this module can create them, so that no step
+//! can be skipped.
 
 use crate::clock::Timestamp;
 use crate::key::trust::TrustEntry;
@@ -12,7 +13,8 @@ use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 use super::touch::{self, Touch};
 
-/// A head with at least one signature that passed steps 1 to 8. The body is not judged yet.
+/// The head of a request with at least one signature that passed steps 1 to 8. The body is not
+/// judged yet.
 #[derive(Debug)]
 pub struct VerifiedHead<'h> {
     pub(super) head: &'h Head<'h>,
@@ -25,11 +27,11 @@ pub struct VerifiedHead<'h> {
 /// claims nonces before it reads the body. The nonce is not claimed yet.
 #[derive(Debug)]
 pub struct JudgedBody {
-    /// The valid signatures. The verdict is about the first.
+    /// The valid signatures. The first one authorises the request.
     pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
-    /// The refusal of step 10 or 11 that follows after the claim.
+    /// The refusal of step 10 or 11 that is reported only after the nonce was claimed.
     pub(super) refused: Option<Box<Rejection>>,
 }
 
@@ -57,16 +59,17 @@ pub struct VerifiedSignatureRef<'a> {
     pub created: Option<Timestamp>,
     /// The one-time value of the signature.
     pub nonce: Option<&'a str>,
-    /// What a security key said about the touch; `None` for the signature of another key.
+    /// What a security key reported about the touch; `None` for the signature of another kind of
+    /// key.
     pub presence: Option<PresenceProof>,
-    /// The label of the signature for which this touch counts, if it counts.
+    /// The label of the signature that this touch confirms; `None` if this is no touch.
     pub joins: Option<&'a str>,
 }
 
 impl VerifiedHead<'_> {
     /// Returns the verified signatures, at least one. Those that can authorise the request come
-    /// first, and of these the ones with a touch; equal ones are in the order of the request. The
-    /// body decides later which of them the verdict names.
+    /// first, and of these the ones that a touch confirms; otherwise the order is that of the
+    /// request. Which one authorises the request is decided later, when the body is known.
     pub fn signatures(&self) -> impl Iterator<Item = VerifiedSignatureRef<'_>> {
         self.signatures.iter().map(|one| VerifiedSignatureRef {
             label: &one.label,
@@ -80,13 +83,13 @@ impl VerifiedHead<'_> {
         })
     }
 
-    /// Returns the statements of the first verified signature.
+    /// Returns what the first verified signature states about itself.
     pub fn statement(&self) -> Statement {
         of(self.head, &self.signatures)
     }
 
-    /// Returns the invalid signatures beside the valid ones, in the order of the request, each with
-    /// its claims. They do not affect the verdict.
+    /// Returns the refusals of the invalid signatures, in the order of the request. They do not
+    /// affect the verdict.
     pub fn failed(&self) -> &[Rejection] {
         &self.failed
     }
@@ -96,14 +99,15 @@ impl VerifiedHead<'_> {
         self.now
     }
 
-    /// Continues without the body, because it was not kept.
+    /// Continues without the body, for a captured request whose body was not kept.
     pub fn unread(self) -> UnreadRequest {
         UnreadRequest { signatures: self.signatures, now: self.now }
     }
 }
 
 impl JudgedBody {
-    /// Returns true if the request is refused after its nonce was claimed.
+    /// Returns true if the request must be refused after its nonce was claimed, as some profiles
+    /// demand.
     #[cfg(feature = "tower")]
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some()
@@ -116,19 +120,19 @@ impl JudgedBody {
         self.refused.map_or(Ok(()), |refused| Err(*refused))
     }
 
-    /// Returns the id of the key that the verdict will name.
+    /// Returns the id of the key that authorises the request.
     pub fn key(&self) -> &KeyId {
-        // There is at least one signature.
+        // This cannot fail: there is at least one signature.
         self.signatures[0].entry.key().id()
     }
 
-    /// Returns the touch that counts for the signature which the verdict will name.
+    /// Returns the touch that confirms the signature that authorises the request.
     pub fn touch(&self) -> Option<Touch<'_>> {
         touch::of(&self.signatures)
     }
 
-    /// Makes the refusal of a request that needs a touch by `rule`, and has none that counts. The
-    /// refusal says why ([`Rejection::touch_fault`]).
+    /// Makes the refusal of a request that needs a touch by `rule`, and has no acceptable touch.
+    /// The refusal says why ([`Rejection::touch_fault`]).
     pub fn touch_required(&self, head: &Head<'_>, rule: Option<&Pattern>) -> Rejection {
         let MissingTouch { fault, why } = MissingTouch::of(head, &self.signatures, &self.failed);
         let why = match rule {
@@ -141,7 +145,7 @@ impl JudgedBody {
     }
 
     /// Makes a refusal at step 11 for a reason of the caller, such as a session of another key.
-    /// `why` is a lower-case fragment for the log; the client receives `not_allowed`.
+    /// `why` is a lower-case fragment of a sentence for the log; the client receives `not_allowed`.
     pub fn not_allowed(&self, head: &Head<'_>, why: impl Into<String>) -> Rejection {
         self.refused_by_policy(head, Code::NotAllowed, why)
     }
@@ -151,14 +155,14 @@ impl JudgedBody {
         refused(head, &self.signatures, why)
     }
 
-    /// Returns the signatures that are invalid or not authorised, beside an authorised one, each
-    /// with its claims.
+    /// Returns the refusals of the other signatures of the request, which are invalid or not
+    /// allowed the operation.
     pub fn failed(&self) -> &[Rejection] {
         &self.failed
     }
 
-    /// Returns the statements of the signature that the verdict names; `head` is that of the
-    /// request.
+    /// Returns what the signature that authorises the request states about itself; `head` is the
+    /// head of the request.
     pub fn statement(&self, head: &Head<'_>) -> Statement {
         of(head, &self.signatures)
     }
@@ -169,7 +173,7 @@ impl JudgedBody {
     }
 }
 
-/// Returns the statements of the first signature of `signatures`.
+/// Returns what the first of `signatures` states about itself.
 pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement {
     signatures.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
@@ -199,11 +203,13 @@ pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
 pub enum NonceOutcome {
     /// The nonces were claimed, and were not used before.
     Fresh,
-    /// A nonce was used before. Only a look-up reports this; a claim refuses the request.
+    /// A nonce was used before. Only a check that looks nonces up reports this; a check that claims
+    /// them refuses the request.
     Replayed,
     /// No nonce was checked: the verifier ignores nonces, or no limit says how long to keep them.
     Unchecked,
-    /// The nonces were claimed or looked up, but the store may have lost an earlier use.
+    /// The nonces were claimed or looked up, but the store may have lost an earlier use: the
+    /// request was created at or before the store's floor.
     BelowFloor,
 }
 
@@ -246,7 +252,7 @@ impl Verified {
         self.entry().name()
     }
 
-    /// Returns `tag`, the stable client id.
+    /// Returns the parameter `tag` of the signature: the stable client id.
     pub fn tag(&self) -> Option<&str> {
         self.signatures[0].tag.as_deref()
     }
@@ -256,23 +262,23 @@ impl Verified {
         &self.signatures[0].label
     }
 
-    /// Returns `created` of the signature.
+    /// Returns the parameter `created` of the signature.
     pub fn created(&self) -> Option<Timestamp> {
         self.signatures[0].created
     }
 
     /// Returns the trust entry of the key.
     pub fn entry(&self) -> &TrustEntry {
-        // There is at least one signature.
+        // This cannot fail: there is at least one signature.
         &self.signatures[0].entry
     }
 
-    /// Returns the touch that counts for the signature.
+    /// Returns the touch of a security key that confirms the signature.
     pub fn touch(&self) -> Option<Touch<'_>> {
         touch::of(&self.signatures)
     }
 
-    /// Returns the moment as of which the request was judged.
+    /// Returns the time at which the request was judged.
     pub fn now(&self) -> Timestamp {
         self.now
     }

@@ -9,7 +9,7 @@ use crate::profile::{Expiry, Profile, Window};
 
 use super::rejection::{Code, Rejection, Step};
 
-/// Checks the two times of a signature at `now` by the window and the expiry of `profile`.
+/// Checks the two times of a signature at `now` by the limits in `profile`.
 ///
 /// # Errors
 /// `not_yet_valid`, `expired`, or `lifetime_invalid`.

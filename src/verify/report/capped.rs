@@ -7,9 +7,11 @@ use serde::{Serialize, Serializer};
 
 use crate::message::shown::{MOST_PRINTED, capped};
 
-/// The longest target in JSON, in characters. Programs compare targets, and few are longer.
+/// The maximum length of a target in JSON, in characters. Few targets are longer, and programs
+/// compare them.
 const MOST_TARGET: usize = 2048;
-/// The longest key id, tag or nonce in JSON, in characters. A verifier accepts no longer ones.
+/// The maximum length of a key id, tag or nonce in JSON, in characters. A verifier accepts no
+/// longer ones.
 const MOST_PARAMETER: usize = 256;
 
 /// Returns at most [`MOST_PRINTED`] characters of `text`.

@@ -1,4 +1,4 @@
-//! The parts of a verdict that name keys.
+//! The parts of a verdict report that name keys.
 
 use serde::Serialize;
 
@@ -20,15 +20,15 @@ pub struct ReportedKey {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedTouch {
-    /// The label of the touch.
+    /// The label of the touch, which is itself a signature.
     pub label: String,
-    /// The security key.
+    /// The security key that was touched.
     pub key: ReportedKey,
-    /// The application that the security key was made for.
+    /// The application for which the security key was created.
     pub application: String,
-    /// Whether the security key also verified the person, by a PIN or a fingerprint.
+    /// Whether the security key also verified its user, by a PIN or a fingerprint.
     pub verified: bool,
-    /// The counter of the security key, which is not judged.
+    /// The signature counter of the security key. No decision depends on it.
     pub counter: u32,
 }
 
