@@ -1,5 +1,5 @@
-//! Checks the server's answer to a request: binds its session to the key, and learns from its list
-//! of tools.
+//! Checks the server's answer to a request: binds the session that it opens to the key of the
+//! request, and learns from a list of tools in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,28 +20,28 @@ use super::refusal::{INTERNAL_ERROR, REFUSED};
 use super::sessions::{Binding, SESSION_ID, SessionBindings, SessionDigest};
 use super::settings::VerifySettings;
 
-/// The check of the server's answer to one request that passed the layer.
+/// The check of the server's answer to one request that the layer passed on.
 pub struct AnswerCheck {
     session: Option<SessionCheck>,
     /// Set if the answer may be a list of tools, or an event stream that is watched.
     learning: Option<LearningModes>,
-    /// Whether a rule depends on the list of tools.
+    /// Whether a mode or touch rule depends on the list of tools.
     is_learning: bool,
     answered: AnsweredOperation,
 }
 
-/// What kind of answer an operation has, as far as lists of tools are concerned.
+/// What kind of answer is expected, as far as lists of tools are concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AnsweredOperation {
     /// A list of tools.
     ToolsList,
     /// A stream of the server's notifications.
     Notifications,
-    /// Another answer, which can be an event stream.
+    /// Any other answer, which may be an event stream.
     Other,
 }
 
-/// What the answer to a verified request can change in the table of sessions.
+/// What is needed to update the table of sessions from the answer to a verified request.
 struct SessionCheck {
     bindings: Arc<SessionBindings>,
     key: KeyId,
@@ -57,8 +57,8 @@ struct SessionCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// A session without a binding, for example one that was opened before a restart of this
-    /// process, was bound to the first key that used it.
+    /// A session that was bound to no key, for example because it was opened before a restart of
+    /// this process, was bound to the first key that used it.
     Adopted,
     /// The session belongs to another key. The answer is refused with 403.
     Taken,
@@ -71,12 +71,12 @@ pub enum SessionEvent {
 
 /// The decision about an answer of the server.
 pub enum AnswerDecision {
-    /// The answer goes to the client.
+    /// The answer is sent to the client.
     Pass {
         /// [`SessionEvent::Adopted`] if this answer bound a session that had no binding.
         event: Option<SessionEvent>,
-        /// If present, the front must pass the body of the answer to it, which may be a list of
-        /// tools.
+        /// If present, the server must pass the body of the answer to this listener, because it may
+        /// contain a list of tools.
         listener: Option<ToolsListener>,
     },
     /// The client receives `response` instead of the answer.
@@ -126,7 +126,7 @@ impl AnswerCheck {
         AnswerCheck { session, learning, is_learning, answered }
     }
 
-    /// Returns true if every answer passes unchanged, so that the server need not check the answer.
+    /// Returns true if every answer would pass unchanged, so that the server need not check it.
     pub fn is_trivial(&self) -> bool {
         self.session.is_none() && self.learning.is_none()
     }

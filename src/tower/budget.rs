@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that the bodies of all requests in flight share. A request whose body needs
-/// more than is free is answered with 503. The last quarter is reserved for requests with a
-/// verified signature, so that unsigned requests cannot block them.
+/// The number of bytes that the bodies of all requests in flight may take together. A request whose
+/// body needs more than is free is answered with 503. The last quarter is reserved for requests
+/// with a verified signature, so that unsigned requests cannot block them.
 ///
 /// ```
 /// use mcpid::tower::Budget;
@@ -20,7 +20,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The default: 256 MiB.
+    /// The default budget: 256 MiB.
     pub const DEFAULT: usize = 256 * 1024 * 1024;
 
     /// Makes a budget of `bytes`.
@@ -33,19 +33,19 @@ impl Budget {
         self.whole.saturating_sub(self.free.load(Ordering::Relaxed))
     }
 
-    /// Returns an empty share, which grows as bytes arrive. An announced `Content-Length` reserves
-    /// nothing.
+    /// Returns an empty share of the budget, which grows as bytes arrive. An announced
+    /// `Content-Length` reserves nothing.
     pub(super) fn share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: 0 }
     }
 
-    /// Returns a share for a request without a verified signature.
+    /// Returns a share of the budget for a request without a verified signature.
     pub(super) fn unsigned_share(self: &Arc<Self>) -> BudgetShare {
         BudgetShare { budget: Arc::clone(self), bytes: 0, left: self.whole / 4 }
     }
 }
 
-/// A part of the budget, returned when it is dropped.
+/// A part of the budget. It is returned when this value is dropped.
 #[derive(Debug)]
 pub(super) struct BudgetShare {
     budget: Arc<Budget>,
@@ -59,7 +59,7 @@ impl BudgetShare {
     pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
         let Some(more) = bytes.checked_sub(self.bytes) else { return true };
         let free = &self.budget.free;
-        // No other memory is synchronised by this number, so relaxed ordering is enough.
+        // Relaxed ordering is enough, because no other memory depends on this number.
         let taken = free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 free.checked_sub(more).filter(|free| *free >= self.left)

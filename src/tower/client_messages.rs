@@ -1,9 +1,9 @@
 //! The messages that a client receives: one for each code. They contain no numbers and nothing from
-//! the registry.
+//! the trust files.
 
 use crate::verify::{Code, TouchFault};
 
-/// Returns the message for a code. It needs no escapes in JSON.
+/// Returns the message for a refusal code. It contains no character that JSON has to escape.
 pub(super) fn client_message(code: Code) -> &'static str {
     match code {
         Code::TooLarge => "the request is too large",
@@ -48,8 +48,8 @@ pub(super) fn client_message(code: Code) -> &'static str {
     }
 }
 
-/// Returns the message for a request that needs a touch, and has none that counts. The client's own
-/// signature is valid, but what the trust files say of security keys is only for the operator.
+/// Returns the message for a request that needs a touch, and has no acceptable one. The message
+/// does not reveal what the trust files say about security keys, which is only for the operator.
 pub(super) fn touch_message(fault: Option<TouchFault>) -> &'static str {
     match fault {
         None | Some(TouchFault::Absent) => client_message(Code::TouchRequired),

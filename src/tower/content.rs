@@ -39,7 +39,8 @@ where
     }
     let mut body = pin!(body);
     // Most bodies are one frame, which is passed on without a copy. Several frames are copied into
-    // one buffer, because even a short frame could keep a whole read buffer in memory.
+    // one buffer, because even a short frame keeps the whole read buffer in memory that it points
+    // to.
     let mut first = Bytes::new();
     let mut whole: Vec<u8> = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
@@ -78,8 +79,8 @@ pub(super) fn announces_more<B: Body>(body: &B, limit: usize) -> bool {
     u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit)
 }
 
-/// Converts a read error. A [`LengthLimitError`] comes from another layer around this one with a
-/// smaller limit; it counts as [`ReadError::TooLarge`].
+/// Converts a read error. A [`LengthLimitError`] comes from an outer layer with a smaller limit; it
+/// counts as [`ReadError::TooLarge`].
 fn broken(error: impl Into<BoxError>) -> ReadError {
     let error = error.into();
     if error.is::<LengthLimitError>() { ReadError::TooLarge } else { ReadError::Broken(error) }
@@ -101,7 +102,7 @@ pin_project! {
 pin_project! {
     #[project = ProjectedRequest]
     enum RequestShape<B> {
-        // The body of an unverified request counts towards the budget until the body is dropped.
+        // The body of an unverified request counts towards the memory budget until it is dropped.
         Read { content: Option<Bytes>, _share: Option<BudgetShare> },
         Streamed { #[pin] body: Limited<B>, done: bool },
     }
@@ -214,9 +215,9 @@ impl<B> std::fmt::Debug for ResponseBody<B> {
     }
 }
 
-/// Passes `frame` on to the listener. The server may not poll a body of known length again after
-/// its last byte, so the listener also finishes at that byte. If a body breaks off, nothing is
-/// learned from it.
+/// Passes `frame` to the listener for lists of tools. A server may not poll a body of known length
+/// again after its last byte, so the listener finishes at that byte. If a body breaks off, nothing
+/// is learned from it.
 fn listen<E>(
     listener: &mut Option<Box<ToolsListener>>,
     frame: &Option<Result<Frame<Bytes>, E>>,

@@ -7,7 +7,7 @@ use crate::mcp::body::{MessageKind, Reading};
 /// Maximum length of an id that an answer repeats, in bytes.
 const MAX_ECHOED_BYTES: usize = 256;
 
-/// The longest id that is stored without an allocation, in bytes.
+/// The maximum length of an id that is stored without an allocation, in bytes.
 const INLINE: usize = 46;
 
 /// The id of a JSON-RPC request as JSON, in the spelling of the request. An id of up to 46 bytes,
@@ -43,7 +43,7 @@ impl EchoedId {
     /// Returns the JSON.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // The bytes were copied from a string, so they are UTF-8.
+            // This cannot fail: the bytes were copied from a string, so they are UTF-8.
             EchoedText::Inline { bytes, length } => {
                 let bytes = bytes.get(..usize::from(*length)).unwrap_or_default();
                 std::str::from_utf8(bytes).unwrap_or_default()
@@ -59,8 +59,8 @@ impl fmt::Debug for EchoedId {
     }
 }
 
-/// Returns the id of a JSON-RPC request, in its own spelling. A JSON-RPC response has an id too,
-/// but it names a request of the server, so it is not returned.
+/// Returns the id of a JSON-RPC request, in its own spelling. The id of a JSON-RPC response is not
+/// returned, because it belongs to a request of the server.
 pub(super) fn id_to_echo<'r>(reading: &'r Reading<'_>) -> Option<&'r str> {
     let message = reading.message().filter(|message| message.kind() == MessageKind::Request)?;
     let id = message.id()?;

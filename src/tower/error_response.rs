@@ -1,4 +1,4 @@
-//! The error response of a front that answers in place of the MCP server.
+//! The error response of a server or proxy that answers in place of the MCP server.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

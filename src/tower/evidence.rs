@@ -29,13 +29,13 @@ mod on {
     use crate::tower::status::Status;
     use crate::verify::{Code, Rejection};
 
-    /// The verified signatures, and when they were verified.
+    /// The verified signatures of a request, and the time when they were verified.
     pub(in crate::tower) struct HeadEvidence {
         signatures: audit::Evidence,
         now: Timestamp,
     }
 
-    /// Keeps the verified signatures, before the body is judged.
+    /// Takes what is recorded about the verified signatures, before the body is judged.
     pub(in crate::tower) fn of(
         settings: &VerifySettings,
         profile: &Profile,
@@ -47,7 +47,7 @@ mod on {
         Some(HeadEvidence { signatures, now: verified_head.now() })
     }
 
-    /// Counts a request whose head could not be judged.
+    /// Counts a request whose head is so malformed that it could not be judged.
     pub(in crate::tower) fn headless(settings: &VerifySettings, code: &str) {
         if let Some(recorder) = &settings.recorder {
             recorder.headless(code);

@@ -15,7 +15,7 @@ pub(super) struct Findings {
     pub(super) mode: Option<Mode>,
     /// Why the request is refused; `None` if it is passed on.
     pub(super) refusal: Option<RefusalReason>,
-    /// The session that a verified request names.
+    /// The digest of the session id in a verified request.
     pub(super) session: Option<SessionDigest>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::mcp::body::Scope;
 use crate::verify::{ReplayCheck, Verifier};
 
-/// Why a verifier or setting is not fit for a server.
+/// Why a verifier or setting cannot be used in a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
@@ -14,20 +14,21 @@ pub enum LayerError {
     /// accepted.
     #[error("no origin is known to be ours")]
     NoOrigin,
-    /// The verifier does not claim nonces: every signed request could be sent again.
+    /// The verifier does not claim nonces, so every signed request could be replayed.
     #[error("nonces are not claimed in a store")]
     NoStore,
-    /// The profile accepts signatures without coverage, nonce, digest or a limit of time. The first
+    /// The profile accepts signatures without coverage, nonce, digest or a time limit. The first
     /// text is the name of the profile, the second says why a server cannot rely on that profile.
     #[error("the profile {0:?} is not for servers: {1}")]
     Profile(String, &'static str),
-    /// The profile, whose name this is, knows no security keys, so that no touch could count.
+    /// The profile with this name knows no security keys, so that no touch would ever be accepted.
     #[error("the profile {0:?} knows no security keys, so no request could be touched")]
     Touch(String),
-    /// The realm cannot be written in a header.
+    /// The realm (RFC 9110 section 11.5) cannot be written in a header.
     #[error("the realm holds something else than visible ascii")]
     Realm,
-    /// Refusals would have the status 200, on which a proxy lets a request through.
+    /// Refusals would have the status 200, which tells the proxy in front to let the request
+    /// through.
     #[error("a refusal with status 200 would let the request through")]
     RefusedWithOk,
 }
@@ -49,10 +50,11 @@ impl VerifierHandle {
     /// verified.
     ///
     /// # Errors
-    /// [`LayerError`] if `verifier` is not fit for a server; the old verifier then stays in use.
+    /// [`LayerError`] if `verifier` cannot be used in a server; the old verifier then stays in use.
     pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
         let verifier = Arc::new(fit(verifier)?);
-        // No code that can panic runs under the lock.
+        // A lock that another thread poisoned by a panic is used anyway: no code that can panic
+        // runs under this lock.
         *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = verifier;
         Ok(())
     }
@@ -75,7 +77,7 @@ impl fmt::Debug for VerifierHandle {
     }
 }
 
-/// Checks that `verifier` is fit for a server.
+/// Checks that `verifier` can be used in a server: it must check origins and claim nonces.
 fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if verifier.origins().is_empty() {
         return Err(LayerError::NoOrigin);

@@ -7,9 +7,9 @@ use crate::message::{Head, HeadError, RequestTarget};
 
 /// Returns the target that `uri` represents, in a request with the HTTP version of `parts`.
 ///
-/// In HTTP/2 a request names its scheme (RFC 9113 section 8.3.1), but a proxy may have set it. So
-/// only the authority is used, as in HTTP/1.1 with a target in origin form. The scheme is taken
-/// from the configured origin, and the signature must cover that scheme.
+/// In HTTP/2 a request names its scheme (RFC 9113 section 8.3.1), but a proxy may have changed it.
+/// So the scheme is ignored, and only the authority is used. The scheme is taken from the
+/// configured origin, and the signature must cover that scheme.
 ///
 /// `Uri` silently drops a fragment. A front that has the bytes of the request line should use
 /// [`RequestTarget::from_bytes`] instead, which refuses a fragment.
@@ -23,8 +23,8 @@ pub fn wire_target<'a>(parts: &Parts, uri: &'a Uri) -> RequestTarget<'a> {
     }
 }
 
-/// Returns the head of a request as a server received it. `target` must be the target on the wire,
-/// because a router may have shortened the URI of `parts`; see [`wire_target`].
+/// Returns the head of a request as a server received it. `target` must be the target as the client
+/// sent it, because a router may have shortened the URI of `parts`; see [`wire_target`].
 ///
 /// ```
 /// use mcpid::tower::{received_head, wire_target};
@@ -45,9 +45,9 @@ pub fn received_head<'a>(
     let multiplexed = parts.version >= Version::HTTP_2;
     let mut head = Head::new(parts.method.as_str(), target)?;
     if let (true, Some(authority)) = (multiplexed, parts.uri.authority()) {
-        // `Host` must not differ from the authority (RFC 9113 section 8.3.1). If it differs, the
-        // head gets both values as `Host` lines, and verification refuses the request because it
-        // has two.
+        // `Host` must not differ from the authority (RFC 9113 section 8.3.1). If it differs, both
+        // values are put into the head as `Host` lines, so that verification refuses the request
+        // for a repeated field.
         let mut hosts = parts.headers.get_all(http::header::HOST).iter();
         let repeated =
             hosts.next().is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes())
@@ -75,14 +75,15 @@ fn origin_form(uri: &Uri) -> RequestTarget<'_> {
     match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
         Some("*") => RequestTarget::Asterisk,
         Some(text) => RequestTarget::Origin(text.into()),
-        // A URI without a path is the authority form of CONNECT. The signer refuses the empty
-        // target.
+        // A URI without a path is the authority form of CONNECT. It becomes an empty target, which
+        // the signer refuses.
         None => RequestTarget::Origin("".into()),
     }
 }
 
 fn fields<'a>(head: &mut Head<'a>, parts: &'a Parts) -> Result<(), HeadError> {
-    // The map keeps the order of lines with the same name. The order of other lines has no meaning.
+    // `HeaderMap` keeps the order of lines with the same name. The order of lines with different
+    // names has no meaning.
     for (name, value) in &parts.headers {
         head.push(name.as_str(), value.as_bytes())?;
     }

@@ -51,7 +51,7 @@ pub enum Decision<B> {
     Refuse(Response<Bytes>),
 }
 
-/// A request that passes the layer.
+/// A request that the layer passes on.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PassedRequest<B> {
@@ -63,7 +63,7 @@ pub struct PassedRequest<B> {
     pub answer: AnswerCheck,
 }
 
-/// What is known of the body of a request.
+/// How much of a request's body is known.
 enum BodyState<B> {
     Unread(B),
     Read(Bytes, BudgetShare),
@@ -73,7 +73,7 @@ enum BodyState<B> {
 }
 
 impl<B> BodyState<B> {
-    /// Returns the bytes, if the body was read.
+    /// Returns the bytes of the body, if it was read.
     fn bytes(&self) -> Option<Bytes> {
         match self {
             BodyState::Read(bytes, _) => Some(bytes.clone()),
@@ -92,7 +92,7 @@ where
     let (mut parts, body) = request.into_parts();
     let decision = match head::received_head(&parts, settings.wire_target(&parts)) {
         Ok(head) => {
-            // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+            // An `Expect` field in HTTP/1.0 is ignored (RFC 9110 section 10.1.1).
             let expects = parts.version > Version::HTTP_10 && head.has("expect");
             judge_received(settings, &head, &parts.extensions, expects, body).await
         }
@@ -142,7 +142,7 @@ pub(super) fn refuse_head(
 }
 
 /// Judges a request with a valid head. `expects` is true if the request has an `Expect` field that
-/// must be honoured, which excludes HTTP/1.0.
+/// must be honoured, which is never so in HTTP/1.0.
 pub(super) async fn judge_received<B>(
     settings: &VerifySettings,
     head: &Head<'_>,
@@ -164,7 +164,8 @@ where
             (Err(judged_head), BodyState::Read(bytes, share))
         }
     };
-    // The body is parsed here, once for the verdict, the mode, the log and the audit entry.
+    // The body is parsed once here; the result is used for the verdict, the mode, the log and the
+    // audit entry.
     let bytes = content.bytes();
     let reading = bytes.as_ref().map(|bytes| body::read(head, bytes, Scope::Endpoint));
     let findings = match (decided, &bytes, &reading) {
@@ -173,7 +174,7 @@ where
             judge_and_claim(settings, &verifier, head, judged_head, (bytes, reading), &mut evidence)
                 .await
         }
-        // Cannot happen: a complete body has bytes.
+        // This cannot happen, because a complete body has bytes.
         (Err(_), ..) => Findings::refuse(RefusalReason::Busy),
     };
     let reading = reading.and_then(Result::ok);
@@ -182,7 +183,7 @@ where
     let Findings { status, mode, refusal, session } = findings;
     let content = match (&refusal, content) {
         (Some(_), BodyState::Unread(body)) if !expects => read_for_id(settings, head, body).await,
-        // A client that waits for `100 Continue` has not sent its body yet.
+        // The refused client may still wait for `100 Continue`, so its body is not read.
         (Some(_), BodyState::Unread(_)) => BodyState::Gone,
         (_, content) => content,
     };
@@ -227,9 +228,9 @@ where
 
 /// The result of [`judge_head_and_read`].
 enum HeadOutcome<'h, B> {
-    /// The request is decided already.
+    /// The head alone decided about the request.
     Decided(Findings, BodyState<B>),
-    /// The body is complete and is judged next, with the result of the head.
+    /// The body was read completely and is judged next. The result of judging the head is included.
     BodyRead(Result<VerifiedHead<'h>, Rejection>, Bytes, BudgetShare),
 }
 
@@ -245,12 +246,13 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // A request with an unknown expectation is refused before the client sends its body.
+    // A request with an unknown `Expect` value is refused before the client sends its body.
     if expects && head.values("expect").any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return HeadOutcome::Decided(Findings::refuse(RefusalReason::Expectation), BodyState::Gone);
     }
     let limit = verifier.max_body();
-    // HTTP/2 need not say in the head whether a body follows.
+    // The head of an HTTP/2 request need not say whether a body follows, so the body itself is
+    // asked.
     let judged_head = verifier.judge_head_for(head, !body.is_end_stream());
     if let Some(why) = unseen::unjudged(extensions, head, &judged_head) {
         return HeadOutcome::Decided(
@@ -260,15 +262,15 @@ where
     }
     let judged_head = match judged_head {
         Ok(verified) => Ok(verified),
-        // Permissive mode also refuses requests that exceed a limit of step 1, and signatures that
-        // a profile calls malformed.
+        // Requests that exceed a limit of step 1 (sizes and counts), or whose signature is
+        // malformed by the rules of the profile, are refused in permissive mode too.
         Err(rejection) if rejection.is_refused_in_every_mode() => {
             return HeadOutcome::Decided(refuse_in_every_mode(rejection), BodyState::Unread(body));
         }
         Err(rejection) => match settings.uniform_mode() {
-            // The mode does not depend on the operation, so the body is not read. Strict mode
-            // refuses the request. Permissive mode passes it on, unless the announced length is
-            // over the limit.
+            // If all operations have the same mode, the body is not needed to choose it. Strict
+            // mode refuses the request now. Permissive mode passes it on unread, unless the
+            // announced length is over the limit.
             Some(mode) if mode == Mode::Strict || !content::announces_more(&body, limit) => {
                 let findings = apply_mode(settings, rejection, None);
                 return HeadOutcome::Decided(findings, BodyState::Unread(body));
@@ -297,8 +299,8 @@ where
     }
 }
 
-/// Judges steps 9 to 12 of a request whose body is complete, and applies the mode if it is
-/// rejected.
+/// Judges the rest of a request whose body is complete (steps 9 to 12: digest, MCP content, allowed
+/// operation, nonce). If it is rejected, applies the mode.
 async fn judge_and_claim<'h>(
     settings: &VerifySettings,
     verifier: &Arc<Verifier>,
@@ -307,7 +309,8 @@ async fn judge_and_claim<'h>(
     (bytes, reading): (&[u8], &Result<Reading<'_>, AmbiguousBody>),
     evidence: &mut Option<HeadEvidence>,
 ) -> Findings {
-    // The registry may have been replaced while the body arrived: a key was revoked, for example.
+    // The trust files may have changed while the body arrived, for example because a key was
+    // revoked.
     let replaced = (!settings.verifier.is_current(verifier)).then(|| settings.verifier());
     let verifier = replaced.as_ref().unwrap_or(verifier);
     let judged_head = match judged_head {
@@ -325,7 +328,8 @@ async fn judge_and_claim<'h>(
     let operation = reading.as_ref().ok().and_then(Reading::operation);
     let mut session = None;
     let judged = match judged_body {
-        // The application is not called for a request that is refused after its nonce is claimed.
+        // Some profiles refuse a request only after its nonce was claimed. The application's hook
+        // is not called for such a request.
         Ok(body) if body.is_refused() => verifier.claim(body).await,
         Ok(body) => match settings.admit(head, &body, operation) {
             Ok(named) => {
@@ -351,7 +355,7 @@ async fn judge_and_claim<'h>(
     }
 }
 
-/// Returns the findings for a rejection that permissive mode does not forward either.
+/// Returns the findings for a rejection that refuses the request in permissive mode too.
 fn refuse_in_every_mode(rejection: Rejection) -> Findings {
     let rejection = Arc::new(rejection);
     let status = Some(Status::rejected(Arc::clone(&rejection)));
@@ -359,15 +363,16 @@ fn refuse_in_every_mode(rejection: Rejection) -> Findings {
     Findings { status, mode: None, refusal, session: None }
 }
 
-/// Applies the mode to a request that was judged and rejected. `operation` is that of its body, if
-/// the body was read and is not ambiguous.
+/// Applies the strict or permissive mode to a request that was judged and rejected. `operation` is
+/// the operation of its body, if the body was read and is unambiguous.
 fn apply_mode(
     settings: &VerifySettings,
     rejection: Rejection,
     operation: Option<Operation<'_>>,
 ) -> Findings {
     let mode = match rejection.code() {
-        // The list of tools, on which the mode depends, may have changed since.
+        // A missing touch is always refused. The mode is not asked again, because the list of tools
+        // on which it depends may have changed since.
         Code::TouchRequired => Mode::Strict,
         _ => settings.mode(operation),
     };
@@ -383,7 +388,7 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    // Only a POST carries a JSON-RPC request.
+    // Only a POST contains a JSON-RPC request.
     if head.method() != "POST" {
         return BodyState::Gone;
     }

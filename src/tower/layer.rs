@@ -28,7 +28,7 @@ use super::touch::TouchRules;
 
 /// Verifies the requests to a service; see [the module](super).
 ///
-/// Cloning is cheap; all clones share the verifier, the budget and the observer.
+/// Cloning is cheap; all clones share the verifier, the memory budget and the observer.
 #[derive(Clone)]
 pub struct VerifyLayer {
     settings: Arc<VerifySettings>,
@@ -63,7 +63,8 @@ impl VerifyLayer {
         })
     }
 
-    /// Uses `policy`, such as [`Modes`], to decide which requests may pass without being verified.
+    /// Uses `policy`, such as [`Modes`], to decide which requests are passed on without being
+    /// verified.
     #[must_use]
     pub fn with_modes(self, policy: impl ModePolicy + 'static) -> Self {
         self.with(|settings| {
@@ -72,9 +73,9 @@ impl VerifyLayer {
         })
     }
 
-    /// Uses `modes`, which learn from the service's answers to `tools/list`. If the modes depend on
-    /// the list, requests for it reach the service with `Accept-Encoding: identity`, so that the
-    /// layer can read the answer.
+    /// Uses `modes` to decide which requests are passed on without being verified. They learn from
+    /// the service's answers to `tools/list`. If the modes depend on the list, requests for it
+    /// reach the service with `Accept-Encoding: identity`, so that the layer can read the answer.
     #[must_use]
     pub fn with_learning_modes(self, modes: LearningModes) -> Self {
         self.with(|settings| {
@@ -83,8 +84,9 @@ impl VerifyLayer {
         })
     }
 
-    /// Demands a person's touch of a security key for the requests that `rules` name. Without a
-    /// touch that counts, such a request is refused at step 11 as `touch_required`, in every mode.
+    /// Demands a person's touch of a security key for the requests that `rules` name. A request
+    /// that needs a touch and has no acceptable one is refused with `touch_required`, in every
+    /// mode.
     ///
     /// # Errors
     /// [`LayerError::Touch`] if the profile of the verifier knows no security keys.
@@ -142,9 +144,9 @@ impl VerifyLayer {
         self.with(|settings| settings.answer = Some(Arc::new(answer)))
     }
 
-    /// Calls `admission` for every request that passed steps 1 to 11, before its nonce is claimed.
-    /// If it returns an error, the request is refused at step 11 as `not_allowed`. The error is a
-    /// lower-case fragment for the log.
+    /// Calls `admission` for every request that passed all checks, before its nonce is claimed. If
+    /// it returns an error, the request is refused with `not_allowed`. The error is a lower-case
+    /// fragment of a sentence for the log.
     #[must_use]
     pub fn with_admission<F>(self, admission: F) -> Self
     where
@@ -216,7 +218,7 @@ impl VerifyLayer {
         judge::judge_received(&self.settings, head, extensions, expects, body).await
     }
 
-    /// Returns the response to a request whose head is not a valid [`Head`]. The observer gets the
+    /// Returns the response to a request whose head is not a valid [`Head`]. The observer gets an
     /// event with this `method` and `path`, and the audit log counts the request.
     pub fn refuse_head(
         &self,

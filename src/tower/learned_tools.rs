@@ -12,19 +12,20 @@ use crate::mcp::tools::{Tools, ToolsError, listed_tools};
 
 /// The tools of one server, with the time of each rating as harmless.
 ///
-/// A rating without a time does not end: the application itself gave the list.
+/// A rating without a time does not expire: the application itself gave the list.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LearnedTools {
     tools: Tools,
-    /// For each harmless tool whose rating has a time: the last list that had the tool.
+    /// For each harmless tool whose rating can expire, the time of the last list that rated it so.
     listed: HashMap<Box<str>, Timestamp>,
 }
 
 impl LearnedTools {
-    /// How long a rating as harmless counts after the last list that had it, in seconds: 7 days.
+    /// How long a rating as harmless is valid after the last list with that rating, in seconds: 7
+    /// days.
     pub const MAX_AGE: i64 = 7 * 24 * 3600;
-    /// How far the time of a rating may be ahead of the clock, in seconds: one hour. A rating from
-    /// further ahead was made by a wrong clock, and does not count.
+    /// How far the time of a rating may be ahead of the clock, in seconds: one hour. A rating with
+    /// a later time was made with a wrong clock, and is ignored.
     pub const MAX_AHEAD: i64 = 3600;
 
     /// Creates a table without tools: every tool counts as destructive.
@@ -32,20 +33,21 @@ impl LearnedTools {
         LearnedTools::default()
     }
 
-    /// Returns the tools without the times.
+    /// Returns the tools without the times of their ratings.
     pub fn tools(&self) -> &Tools {
         &self.tools
     }
 
     /// Adds one listing of the tool `name`, at the time `at`. Returns false if the tool is not
-    /// stored, as [`Tools::note`].
+    /// stored, for the reasons of [`Tools::note`].
     pub fn note(&mut self, name: &str, destructive: bool, at: Option<Timestamp>) -> bool {
         let is_new = !self.tools.knows(name);
         if !self.tools.note(name, destructive) {
             return false;
         }
         match at.filter(|_| !destructive) {
-            // A rating as destructive has no end, and neither has one of the application itself.
+            // A rating as destructive never expires, and neither does a rating that the application
+            // itself gave.
             None => _ = self.listed.remove(name),
             Some(at) if is_new => _ = self.listed.insert(name.into(), at),
             Some(at) => {
@@ -75,7 +77,8 @@ impl LearnedTools {
         }
     }
 
-    /// Adds all listings of `other`, each at its own time. Of two times of a tool, the later counts.
+    /// Adds all listings of `other`, each at its own time. If a tool has two times, the later one
+    /// is kept.
     pub fn merge(&mut self, other: &LearnedTools) {
         for (name, destructive, at) in other.iter() {
             let known = self.listed.get(name).copied();
@@ -83,7 +86,7 @@ impl LearnedTools {
         }
     }
 
-    /// Returns the tools that are known as destructive, and no others.
+    /// Returns only the tools that are known as destructive.
     #[must_use]
     pub fn restrictions(&self) -> LearnedTools {
         let mut kept = LearnedTools::new();
@@ -105,13 +108,15 @@ impl LearnedTools {
         self.listed.values().copied().max()
     }
 
-    /// Returns true if a rating as harmless from the time `at` counts at the time `now`.
+    /// Returns true if a rating as harmless that was made at the time `at` is still valid at the
+    /// time `now`.
     pub fn is_current(at: Timestamp, now: Timestamp) -> bool {
         (-LearnedTools::MAX_AHEAD..=LearnedTools::MAX_AGE).contains(&now.since(at))
     }
 
-    /// Returns true if `operation` calls a tool that counts as destructive at the time `now`, also
-    /// because its rating as harmless has ended. Without a time, no rating ends.
+    /// Returns true if `operation` calls a tool that counts as destructive at the time `now`; a
+    /// tool whose rating as harmless has expired counts as destructive. If `now` is `None`, no
+    /// rating expires.
     pub fn calls_destructive(&self, operation: Operation<'_>, now: Option<Timestamp>) -> bool {
         self.tools.calls_destructive(operation)
             || (operation.method == "tools/call"

@@ -19,15 +19,16 @@ use super::event_stream;
 use super::learned_tools::LearnedTools;
 use super::modes::{Mode, ModePolicy, Modes};
 
-/// The most bytes of an answer that are stored. From a longer answer, no tools are learned.
+/// The maximum size of an answer that is kept for reading, in bytes. From a longer answer, no tools
+/// are learned.
 const LONGEST_LIST: usize = 4 * 1024 * 1024;
 
 type LearnedHook = Arc<dyn Fn(&Tools) + Send + Sync>;
 type ListChangedHook = Arc<dyn Fn() + Send + Sync>;
 
-/// Decides as [`Modes`] do. With [`with_destructive`](LearningModes::with_destructive), calls of
-/// tools that the server does not describe as harmless are strict too. Cloning is cheap; all clones
-/// share what was learned.
+/// Decides whether a request must be verified, as [`Modes`] do. With
+/// [`with_destructive`](LearningModes::with_destructive), calls of tools that the server does not
+/// describe as harmless are strict too. Cloning is cheap; all clones share what was learned.
 ///
 /// ```
 /// use mcpid::mcp::pattern::Operation;
@@ -51,7 +52,7 @@ pub struct LearningModes {
 }
 
 impl LearningModes {
-    /// Creates modes that let only verified requests pass.
+    /// Creates modes that pass only verified requests.
     pub fn strict() -> Self {
         LearningModes::new(Modes::strict())
     }
@@ -71,8 +72,8 @@ impl LearningModes {
         self
     }
 
-    /// Makes each rating as harmless end [`LearnedTools::MAX_AGE`] seconds after the last list that
-    /// had it. Without a clock, what was learned counts until the process ends.
+    /// Makes each rating as harmless expire [`LearnedTools::MAX_AGE`] seconds after the last list
+    /// with that rating. Without a clock, ratings do not expire while the process runs.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -87,22 +88,22 @@ impl LearningModes {
         self
     }
 
-    /// Calls `changed` whenever an event stream that passes may hold the server's notification
-    /// `notifications/tools/list_changed`, so that the application can ask for the list again. It
-    /// runs on the task of the request, so it must not block. If no rule depends on the list of
-    /// tools, it is never called.
+    /// Calls `changed` whenever an event stream that is passed on may contain the server's
+    /// notification `notifications/tools/list_changed`. The application can then ask for the list
+    /// again. It runs on the task of the request, so it must not block. If no rule depends on the
+    /// list of tools, it is never called.
     #[must_use]
     pub fn with_list_changed(mut self, changed: impl Fn() + Send + Sync + 'static) -> Self {
         self.list_changed = Some(Arc::new(changed));
         self
     }
 
-    /// Returns true if a hook waits for the notification that the list has changed.
+    /// Returns true if the application wants to know when the list of tools has changed.
     pub(super) fn is_watching(&self) -> bool {
         self.list_changed.is_some()
     }
 
-    /// Calls `read` with all known tools, under a lock, so `read` must not block.
+    /// Calls `read` with all known tools. A lock is held meanwhile, so `read` must not block.
     pub fn read_tools<T>(&self, read: impl FnOnce(&LearnedTools) -> T) -> T {
         read(&self.tools.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -114,7 +115,7 @@ impl LearningModes {
         self.change(|known| known.merge(tools));
     }
 
-    /// Adds the listings of `tools`, which the server has sent now.
+    /// Adds the listings of `tools`, which the server has sent just now.
     pub fn add_listed(&self, tools: &Tools) {
         let now = self.now();
         self.change(|known| known.add(tools, now));
@@ -139,7 +140,7 @@ impl LearningModes {
     }
 
     /// Learns from a list that the application vouches for: a JSON-RPC response to `tools/list`, or
-    /// its `result`. Its ratings do not end. An answer that cannot be parsed changes nothing.
+    /// its `result`. Its ratings do not expire. An answer that cannot be parsed changes nothing.
     pub fn learn(&self, answer: &[u8]) {
         self.learn_each(std::iter::once(answer), None);
     }
@@ -147,16 +148,16 @@ impl LearningModes {
     fn learn_each<T: AsRef<[u8]>>(&self, answers: impl Iterator<Item = T>, at: Option<Timestamp>) {
         self.change(|known| {
             for answer in answers {
-                // An error is ignored: the tools in that answer stay unknown, and count as
-                // destructive.
+                // An error is ignored, because the tools in that answer then stay unknown, and
+                // count as destructive.
                 let _ = known.learn(answer.as_ref(), at);
             }
         });
     }
 
     fn is_destructive(&self, operation: Operation<'_>) -> bool {
-        // A JSON-RPC response of the client can approve a call, if the server has asked the client
-        // about that call. So a response is judged like a destructive call.
+        // A server can ask the client back about a call; the client's JSON-RPC response then
+        // approves the call. So a response is judged like a destructive call.
         operation.may_approve_call() || self.calls_destructive(operation)
     }
 
@@ -178,7 +179,7 @@ impl fmt::Debug for LearningModes {
 
 impl ModePolicy for LearningModes {
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
-        // An unreadable body could call any tool, so it counts as destructive.
+        // An unreadable body could be the call of any tool, so it counts as destructive.
         let destructive =
             self.destructive && operation.is_none_or(|operation| self.is_destructive(operation));
         if destructive { Mode::Strict } else { self.modes.mode(operation) }
@@ -191,29 +192,29 @@ impl ModePolicy for LearningModes {
     }
 }
 
-/// Reads one answer while it passes: learns from a list of tools, or finds out in an event stream
-/// that the list has changed.
+/// Reads one answer while it is passed on: learns from a list of tools, or finds out in an event
+/// stream that the list has changed.
 pub struct ToolsListener {
     modes: LearningModes,
     kind: ListenerKind,
 }
 
 enum ListenerKind {
-    /// Copies the answer to `tools/list`; `copy` is `None` after the answer exceeded the limit.
+    /// The answer to `tools/list` is copied; `copy` is `None` after the answer exceeded the limit.
     List { is_event_stream: bool, copy: Option<Vec<u8>> },
-    /// Searches an event stream for the notification, which may be split over several pieces.
+    /// An event stream is searched for the notification, which may be split over several pieces.
     Changes { tail: Vec<u8> },
 }
 
 /// The end of the name of `notifications/tools/list_changed`. Some libraries write a slash in JSON
 /// as `\/`, so the search begins after the last slash. The notifications about resources and
-/// prompts end in the same way; they cause a question that was not needed.
+/// prompts end in the same way; they only cause an unnecessary query.
 const LIST_CHANGED: &[u8] = b"list_changed";
 
 impl ToolsListener {
     /// Returns a listener for an answer with the fields `headers`. Returns `None` if the answer is
-    /// compressed, or if its media type can hold neither a list of tools nor events. `lists` is
-    /// true for an answer to `tools/list`.
+    /// compressed, or if its media type is neither JSON nor an event stream. `lists` is true for an
+    /// answer to `tools/list`.
     pub(super) fn new(headers: &HeaderMap, modes: &LearningModes, lists: bool) -> Option<Self> {
         if headers.contains_key(CONTENT_ENCODING) {
             return None;
@@ -251,8 +252,7 @@ impl ToolsListener {
         }
     }
 
-    /// Learns from the answer, which must be complete. If the answer broke off, drop the listener
-    /// instead.
+    /// Learns from the complete answer. If the answer broke off, drop the listener instead.
     pub fn finish(self) {
         let ListenerKind::List { is_event_stream, copy: Some(copy) } = self.kind else { return };
         let now = self.modes.now();
@@ -264,8 +264,8 @@ impl ToolsListener {
     }
 }
 
-/// Returns true if [`LIST_CHANGED`] ends in `data`, which follows on `tail`. Replaces `tail` by the
-/// last bytes, which may be the beginning of the word.
+/// Returns true if an occurrence of [`LIST_CHANGED`] ends in `data`. `tail` are the bytes before
+/// `data`; it is replaced by the last bytes, with which the next occurrence may begin.
 fn finds_list_changed(tail: &mut Vec<u8>, data: &[u8]) -> bool {
     let most = LIST_CHANGED.len() - 1;
     let is_in = |bytes: &[u8]| bytes.windows(LIST_CHANGED.len()).any(|word| word == LIST_CHANGED);

@@ -4,13 +4,13 @@
 
 use crate::mcp::pattern::{Operation, OperationForms, Pattern};
 
-/// What happens to a request that is not verified.
+/// What happens to a request that fails verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// The request is refused.
     Strict,
-    /// The request is passed on with its status. Limits on sizes and the check of the authority
-    /// still apply.
+    /// The request is passed on, with its [`Status`](super::Status). Limits on sizes and the check
+    /// of the authority still apply.
     Permissive,
 }
 
@@ -31,8 +31,8 @@ pub trait ModePolicy: Send + Sync {
     /// which could do anything.
     fn mode(&self, operation: Option<Operation<'_>>) -> Mode;
 
-    /// Returns the mode if all operations have the same. The body of a request without a valid
-    /// signature then need not be read.
+    /// Returns the mode, if it is the same for all operations. The body of a request without a
+    /// valid signature then need not be read.
     fn uniform(&self) -> Option<Mode> {
         None
     }
@@ -62,19 +62,20 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// Creates modes that let only verified requests pass.
+    /// Creates modes that pass only verified requests.
     pub const fn strict() -> Self {
         Modes { default: Mode::Strict, strict: Vec::new(), permissive: Vec::new() }
     }
 
-    /// Creates modes that let every request pass, with the verdict of strict mode in its status.
+    /// Creates modes that pass every request, with the verdict of strict mode in its
+    /// [`Status`](super::Status).
     pub const fn permissive() -> Self {
         Modes { default: Mode::Permissive, strict: Vec::new(), permissive: Vec::new() }
     }
 
     /// Makes operations strict that match `pattern`, and every body that cannot be parsed. If
     /// `pattern` may match a `tools/call`, `@response` and `tasks/update` become strict too,
-    /// because these messages can approve a call that the server asked back about.
+    /// because a client can approve a call with these messages, if the server asked back about it.
     #[must_use]
     pub fn with_strict(mut self, pattern: Pattern) -> Self {
         self.strict.push(pattern);
@@ -88,11 +89,11 @@ impl Modes {
         self
     }
 
-    /// Returns true if a strict pattern matches. `answers` is true for an operation that may approve a
-    /// call, which a pattern for calls restricts too.
+    /// Returns true if a strict pattern matches. `answers` is true for a message that may approve a
+    /// call; a pattern that restricts calls restricts such a message too.
     pub(super) fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
-        // If the operation has no name, it could be any of its method, so each pattern for the
-        // method applies.
+        // An operation without a name could be meant for any name, so each pattern for its method
+        // applies.
         let any_call = Operation { method: "tools/call", name: None }.forms();
         self.strict.iter().any(|pattern| {
             pattern.restricts_forms(operation) || (answers && pattern.restricts_forms(&any_call))

@@ -1,4 +1,4 @@
-//! One event for each request, for the application's logs and counters.
+//! Events for the application's logs and counters: one for each request.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,11 +28,11 @@ pub struct RequestEvent<'a> {
     pub id: Option<&'a str>,
     /// The text of `params._meta.traceparent`, whose form is not checked.
     pub traceparent: Option<&'a str>,
-    /// The status; `None` if the request was refused before it was judged.
+    /// The verification status; `None` if the request was refused before it was judged.
     pub status: Option<&'a Status>,
-    /// The mode that applied to a request that is not verified.
+    /// The mode (strict or permissive) that was applied to a request that is not verified.
     pub mode: Option<Mode>,
-    /// The refusal; `None` if the request passed the layer.
+    /// The refusal; `None` if the layer passed the request on.
     pub refused: Option<&'a Refusal>,
 }
 
@@ -132,8 +132,8 @@ impl Counters {
         self.verified.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of requests that passed in permissive mode, and that strict mode would
-    /// have refused with `code`.
+    /// Returns the number of requests that were passed on in permissive mode, and that strict mode
+    /// would have refused with `code`.
     pub fn passed_despite(&self, code: Code) -> u64 {
         self.passed.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
@@ -143,8 +143,8 @@ impl Counters {
         self.refused.get(place(code)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
 
-    /// Returns the number of requests that passed in permissive mode although they could not be
-    /// judged.
+    /// Returns the number of requests that were passed on in permissive mode although they could
+    /// not be judged.
     pub fn passed_unjudged(&self) -> u64 {
         self.passed_unavailable.load(Ordering::Relaxed)
     }

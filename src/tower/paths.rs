@@ -2,13 +2,13 @@
 //! paths are refused.
 //!
 //! A request to an open path must not reach the endpoint through another spelling of the path.
-//! Servers decode, fold, collapse and trim paths in many ways. So a path that can be read in two
-//! ways is never open.
+//! Servers decode paths, change their letter case, and remove slashes in many ways. So a path that
+//! can be read in two ways is never open.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The purpose of a path.
+/// What a path is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The MCP endpoint, whose requests are judged.
@@ -34,17 +34,17 @@ pub enum Route {
 #[derive(Clone, Debug)]
 pub struct Paths {
     endpoint: String,
-    /// The path of the endpoint at the upstream server, if there is one.
+    /// The path of the endpoint on the upstream server, if there is one.
     upstream: Option<String>,
     open: Vec<OpenPath>,
 }
 
-/// A path that is open to unsigned requests: `[METHOD ]PATH[/*]`.
+/// A path whose requests need no signature. Its text form is `[METHOD ]PATH[/*]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenPath {
     method: Option<String>,
     path: String,
-    /// Whether the paths below this path are open, and this path itself is not.
+    /// True if the paths below this path are open, but this path itself is not.
     below: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct OpenPath {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// The text does not begin with a slash, or holds characters that no request line can hold.
+    /// The text does not begin with a slash, or has characters that cannot be in a request line.
     #[error("{0:?} is not a path such as /mcp")]
     Form(String),
     /// Servers could read the text as another path.
@@ -75,7 +75,8 @@ const WELL_KNOWN: [&str; 3] = [
 ];
 
 impl Paths {
-    /// Makes paths with the endpoint `endpoint` and the well-known documents.
+    /// Creates paths with the endpoint `endpoint`. Open are only the well-known documents for
+    /// login.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Paths { endpoint: endpoint.into(), upstream: None, open: Vec::new() }
     }
@@ -115,8 +116,8 @@ impl Paths {
         &self.endpoint
     }
 
-    /// Returns the purpose of `path`. `path` must be the path of a request as on the wire, without
-    /// query.
+    /// Returns what `path` is for. `path` must be the path of a request as the client sent it,
+    /// without query.
     pub fn route(&self, method: &str, path: &str) -> Route {
         if path == self.endpoint && path != "/" {
             return Route::Endpoint;
@@ -148,7 +149,7 @@ impl Paths {
         let path = folded(path);
         std::iter::once(&self.endpoint).chain(&self.upstream).any(|endpoint| {
             let endpoint = folded(endpoint);
-            // Every path lies below `/`, so an endpoint `/` only matches itself.
+            // Every path lies below `/`, so an endpoint `/` matches only the path `/` itself.
             path == endpoint
                 || (!endpoint.is_empty()
                     && path.strip_prefix(&endpoint).is_some_and(|rest| rest.starts_with('/')))
@@ -184,8 +185,7 @@ impl FromStr for OpenPath {
             Some(path) => (path, true),
             None => (path, false),
         };
-        // The text `/*` opens all paths. In that case `path` is empty, because nothing is before
-        // the star.
+        // The text `/*` opens all paths. `path` is then empty, because nothing stands before `/*`.
         if !(is_path(path) || (below && path.is_empty())) || path.contains('*') {
             return Err(PathError::Form(path.to_owned()));
         }

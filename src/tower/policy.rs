@@ -1,5 +1,5 @@
-//! The policy of a front as it is written in its settings: a mode, patterns of other modes, and
-//! patterns of touches.
+//! The policy of a server or proxy as written in its settings: a mode, patterns for the other mode,
+//! and patterns of requests that need a touch.
 
 use crate::mcp::pattern::Pattern;
 use crate::mcp::setting::{self, Restricting, SettingError, SettingSyntax};
@@ -33,15 +33,15 @@ use super::touch::TouchRules;
 pub struct PolicyTexts<'a> {
     /// The mode of all requests that no pattern names.
     pub mode: Mode,
-    /// Patterns of what is strict in permissive mode, or the word `destructive`.
+    /// Patterns of operations that are strict in permissive mode, or the word `destructive`.
     pub strict: &'a [String],
-    /// Patterns of what is permissive in strict mode.
+    /// Patterns of operations that are permissive in strict mode.
     pub permissive: &'a [String],
-    /// Patterns of what needs a touch in every mode, or the word `destructive`.
+    /// Patterns of operations that need a touch in every mode, or the word `destructive`.
     pub touch: &'a [String],
 }
 
-/// A policy that was read from texts.
+/// A policy that was parsed from the texts of its settings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FrontPolicy {
@@ -49,16 +49,18 @@ pub struct FrontPolicy {
     pub modes: LearningModes,
     /// The requests that need a touch.
     pub touch: TouchRules,
-    /// Warnings about patterns that are valid: the name of the setting, and a lower-case fragment.
+    /// Warnings about valid patterns: the name of the setting, and a lower-case fragment of a
+    /// sentence.
     pub remarks: Vec<(&'static str, String)>,
 }
 
 impl PolicyTexts<'_> {
-    /// Reads the texts. `profile` is the profile by which the front judges.
+    /// Parses the settings. `profile` is the profile by which requests are verified.
     ///
     /// # Errors
-    /// [`SettingError`] for a pattern that can match nothing, for a pattern that would change nothing
-    /// because another setting decides, and for `touch` if the profile knows no security keys.
+    /// [`SettingError`] for a pattern that can match nothing, for a pattern that would change
+    /// nothing because another setting decides, and for `touch` if the profile knows no security
+    /// keys.
     pub fn parse(
         &self,
         profile: &Profile,
@@ -115,7 +117,7 @@ impl PolicyTexts<'_> {
         }
     }
 
-    /// Refuses patterns that would change nothing, because their author expects a change.
+    /// Refuses patterns that would have no effect, because their author expects one.
     fn check_effects(&self, syntax: &dyn SettingSyntax) -> Result<(), SettingError> {
         let nothing = |setting, text: &str, why: &str| {
             SettingError::without_effect(syntax, (setting, text), why)

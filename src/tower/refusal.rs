@@ -1,7 +1,7 @@
 //! Refusals: status, headers and JSON-RPC error.
 //!
 //! The response goes to a client that is not authenticated. So it has a code and a fixed message,
-//! but no numbers and nothing from the registry. Only the application and its log get the true
+//! but no numbers and nothing from the trust files. Only the application and its log get the exact
 //! reason.
 
 use std::fmt;
@@ -24,42 +24,44 @@ use super::error_response::error_response;
 pub const REFUSED: i32 = -31401;
 /// The JSON-RPC error code with which MCP answers headers that contradict the body.
 pub const HEADER_MISMATCH: i32 = -32020;
-/// The JSON-RPC error code for a fault of the server (JSON-RPC 2.0 section 5.1).
+/// The JSON-RPC error code for an internal error of the server (JSON-RPC 2.0 section 5.1).
 pub const INTERNAL_ERROR: i32 = -32603;
 
 /// The default `Retry-After`, in seconds.
 const RETRY_SOON: i64 = 5;
 
-/// The message for a client that may send the same request later.
+/// The message for a client that should send the same request again later.
 const NOT_NOW: &str = "the request could not be judged now, try again later";
 
-/// The status of refusals of requests that are unsigned or have an invalid signature.
+/// The HTTP status with which unsigned requests and requests with an invalid signature are refused.
 ///
-/// Other faults have their own status; see [`Refusal::status`].
+/// Other refusals have their own status; see [`Refusal::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefuseWith {
-    /// 403, the default. MCP clients show it as a refusal.
+    /// Status 403, the default. MCP clients show it as a refusal.
     Forbidden,
-    /// 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients would
-    /// look for an OAuth server. `not_allowed` and `touch_required` still give 403, because signing
-    /// again would not help.
+    /// Status 401 with `WWW-Authenticate: HTTPSig`, for clients that follow SEP-2752. Other clients
+    /// would look for an OAuth server. `not_allowed` and `touch_required` still give 403, because
+    /// signing again would not help.
     Unauthorized {
         /// The realm of the challenge.
         realm: String,
     },
-    /// 200 for a POST with an `id`, otherwise 403. For clients that do not show the body of an
-    /// error response to their user.
+    /// Status 200 for a POST with an `id`, otherwise 403. For clients that do not show the body of
+    /// an error response to their user.
     Ok,
 }
 
-/// Why a server refuses a request: a [`Rejection`] of the verifier, or a reason of its own.
+/// Why a server refuses a request: a [`Rejection`] by the verifier, or a reason outside of
+/// verification.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RefusalReason {
     /// The request was judged and rejected.
     Rejected(Arc<Rejection>),
-    /// The request could not be judged.
+    /// The request could not be judged, because the nonce store did not answer or a part of the
+    /// request was not seen.
     Unavailable(Arc<Unavailable>),
     /// The body is longer than the limit, which applies in every mode.
     BodyTooLarge {
@@ -78,8 +80,8 @@ pub enum RefusalReason {
     BodyBroken(BoxError),
 }
 
-/// The answer of a server that does not pass a request on: the reason and the status. Hooks
-/// receive it, and the extensions of the response hold it.
+/// The refusal of a request: its reason and status. The application's hooks receive it, and it is
+/// in the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     reason: Arc<RefusalReason>,
@@ -97,7 +99,7 @@ impl Refusal {
         Refusal { reason: Arc::new(reason), status }
     }
 
-    /// Returns the true reason. The client must not see it.
+    /// Returns the exact reason. The client must not see it.
     pub fn reason(&self) -> &RefusalReason {
         &self.reason
     }
@@ -112,7 +114,7 @@ impl Refusal {
         self.status
     }
 
-    /// Returns the true code, for logs: one of [`Code`], or `unavailable`, `body_unseen`,
+    /// Returns the exact code, for logs: one of [`Code`], or `unavailable`, `body_unseen`,
     /// `head_unseen`, `expectation_failed`, `head_invalid` or `body_broken`.
     pub fn code(&self) -> &'static str {
         match &*self.reason {
@@ -126,7 +128,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the code that the client receives: the name that the profile gives it, if it has
+    /// Returns the code that the client receives: the profile's own name for it, if the profile has
     /// one.
     pub fn public_code(&self) -> &'static str {
         match &*self.reason {
@@ -137,7 +139,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the code by the names of the profile, if it has one for this refusal.
+    /// Returns the profile's own name for this refusal, if it has one.
     fn profile_code(&self) -> Option<&'static str> {
         match &*self.reason {
             RefusalReason::Rejected(rejection) => rejection.profile_code(),
@@ -148,8 +150,8 @@ impl Refusal {
     /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            // If the profile has its own name for a refusal, the client may learn the true code, so
-            // the message is the one for that code.
+            // If the profile has its own name for a refusal, the client may learn the exact code,
+            // so it gets the message for that code.
             RefusalReason::Rejected(rejection) if rejection.code() == Code::TouchRequired => {
                 touch_message(rejection.touch_fault())
             }
@@ -190,7 +192,7 @@ impl Refusal {
 }
 
 impl fmt::Display for Refusal {
-    /// Writes one line for a log, with the true code and its numbers.
+    /// Writes one line for a log, with the exact code and its numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status.as_u16(), self.code())?;
         match &*self.reason {
@@ -224,8 +226,8 @@ fn status_of(
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
-            // A rejection `too_large` at step 1 is about the head. A body that is too long is the
-            // variant `BodyTooLarge`.
+            // `too_large` at step 1 is about the head of the request. A body that is too long is
+            // the variant `BodyTooLarge`.
             Code::TooLarge if rejection.step() == Step::Limits => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -233,8 +235,8 @@ fn status_of(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             code => match with {
-                // Signing again would not help (RFC 9110 section 15.5.4), without another program or
-                // another key.
+                // 401 would ask the client to sign again, which would not help here without another
+                // program or key (RFC 9110 section 15.5.4).
                 RefuseWith::Unauthorized { .. }
                     if matches!(code, Code::NotAllowed | Code::TouchRequired) =>
                 {
@@ -258,7 +260,7 @@ fn status_of(
     }
 }
 
-/// Returns the response to a refusal. `id` is JSON, as in the request.
+/// Returns the response for a refusal. `id` is the JSON-RPC id, spelt as in the request.
 pub(super) fn response(
     refused: &Refusal,
     head: Option<&Head<'_>>,
@@ -296,8 +298,8 @@ pub(super) fn response(
         }
         _ => {}
     }
-    // After `not_allowed` or `touch_required`, or if a part was not shown, the same signature again
-    // would not help.
+    // After `not_allowed` or `touch_required`, or if a part of the request was not seen, signing
+    // again in the same way would not help.
     let again = match refused.reason() {
         RefusalReason::Unavailable(why) => !why.is_unseen(),
         _ => ![Code::NotAllowed, Code::TouchRequired].map(Code::as_str).contains(&public_code),
@@ -330,7 +332,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }
 
-/// Returns true if `text` can be the realm of a challenge.
+/// Returns true if `text` can be the realm of an authentication challenge.
 pub(super) fn is_realm(text: &str) -> bool {
     text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }

@@ -56,8 +56,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The ready instance `self.inner` may hold a permit for this call, and a clone does not. So
-        // this call uses the ready instance, and leaves the clone for the next call.
+        // `poll_ready` may have reserved a permit in `self.inner` for this call; a clone has none.
+        // So this call uses the instance that is ready, and leaves the clone for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -65,7 +65,7 @@ where
             future: Box::pin(async move {
                 match judge(&settings, request).await {
                     RequestOutcome::Pass(request, answer) => {
-                        // The settings are released while the service runs.
+                        // The reference to the settings is dropped before the service runs.
                         let response = inner.call(request);
                         drop(settings);
                         Ok(answer.apply(response.await?))

@@ -14,7 +14,7 @@ use crate::key::KeyId;
 /// The field that names the session (MCP 2025-11-25, Streamable HTTP).
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 
-/// The key to which each live session is bound.
+/// A table with the key to which each live session is bound.
 ///
 /// A session is bound only if the server opened it in the answer to a verified request, or accepted
 /// a verified request that names it. A live session is never removed to make room for a new one.
@@ -35,7 +35,7 @@ pub struct SessionBindings {
 #[derive(Debug, Default)]
 struct SessionTable {
     sessions: HashMap<SessionDigest, BoundSession>,
-    /// The number of sessions of each key.
+    /// The number of sessions that are bound to each key.
     shares: HashMap<KeyId, usize>,
     /// The time at which idle sessions were last removed.
     swept: Option<Instant>,
@@ -52,8 +52,8 @@ struct BoundSession {
 pub(super) struct SessionDigest([u8; 32]);
 
 impl SessionDigest {
-    /// Returns the digest of the id in a field value. Spaces around the value, which HTTP/2 keeps,
-    /// are ignored.
+    /// Returns the digest of the session id in a field value. Spaces around the value, which HTTP/2
+    /// keeps, are ignored.
     pub(super) fn of(value: &[u8]) -> Self {
         SessionDigest(Sha256::digest(value.trim_ascii()).into())
     }

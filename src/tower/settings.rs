@@ -29,7 +29,7 @@ type WireTargetHook = Arc<dyn for<'p> Fn(&'p Parts) -> Option<RequestTarget<'p>>
 pub(super) struct VerifySettings {
     pub(super) verifier: VerifierHandle,
     pub(super) policy: Arc<dyn ModePolicy>,
-    /// The same value as `policy`, if that policy learns from the server's answers.
+    /// The same modes as in `policy`, if they learn from the server's answers.
     pub(super) learning: Option<LearningModes>,
     pub(super) touch: TouchRules,
     pub(super) sessions: Option<Arc<SessionBindings>>,
@@ -53,14 +53,14 @@ impl VerifySettings {
         found.unwrap_or_else(|| head::wire_target(parts, &parts.uri))
     }
 
-    /// Returns the mode that all requests have that are not verified, or `None` if the mode depends
-    /// on the operation.
+    /// Returns the mode for requests that are not verified, or `None` if it depends on the
+    /// operation.
     pub(super) fn uniform_mode(&self) -> Option<Mode> {
         let uniform = self.policy.uniform();
         uniform.filter(|mode| *mode == Mode::Strict || self.touch.is_empty())
     }
 
-    /// Returns the mode of a request with this `operation`. `None` stands for a body that was not
+    /// Returns the mode for a request with this `operation`. `None` stands for a body that was not
     /// read, or that is ambiguous.
     pub(super) fn mode(&self, operation: Option<Operation<'_>>) -> Mode {
         if self.touch.is_strict(operation, self.learning.as_ref()) {
@@ -74,14 +74,15 @@ impl VerifySettings {
         self.touch.needs_touch(operation, self.learning.as_ref())
     }
 
-    /// Returns true if the layer reads the server's list of tools because a rule depends on it.
+    /// Returns true if the layer reads the server's list of tools because a mode or touch rule
+    /// depends on it.
     pub(super) fn is_learning(&self) -> bool {
         self.learning.as_ref().is_some_and(LearningModes::is_learning) || self.touch.is_learning()
     }
 
-    /// Ends step 11: checks the touch, checks that the request's session belongs to its key, and
-    /// calls the application's admission hook. Returns the session that the request names. A request
-    /// that names several sessions was refused at step 1.
+    /// Completes step 11 (allowed operations): checks the touch, checks that the request's session
+    /// belongs to its key, and calls the application's admission hook. Returns the session that the
+    /// request names. A request that names several sessions was refused before.
     pub(super) fn admit(
         &self,
         head: &Head<'_>,
@@ -115,7 +116,7 @@ impl VerifySettings {
         }
     }
 
-    /// Returns the response to a refused request; the hook of the application may change it.
+    /// Returns the response to a refused request. The application's hook may change it.
     pub(super) fn answer(&self, refused: Refusal, response: Response<Bytes>) -> Response<Bytes> {
         let mut response = match &self.answer {
             Some(answer) => answer(&refused, response),

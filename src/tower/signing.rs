@@ -29,7 +29,7 @@ type NonceSource = dyn Fn() -> Result<Nonce, BoxError> + Send + Sync;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSigned {
-    /// The head is not valid for signing.
+    /// The head of the request is not valid HTTP, so it cannot be signed.
     #[error("the head of the request cannot be signed")]
     Head(#[from] HeadError),
     /// The body is longer than the limit.
@@ -54,8 +54,8 @@ pub enum NotSigned {
 
 /// Wraps an HTTP client and signs every request, each with a new time and nonce.
 ///
-/// A layer that retries or redirects has to be around this one, so that each attempt is signed. So
-/// do layers that change method, target, body or covered headers. The body is read completely
+/// Layers that retry, follow redirects, or change method, target, body or covered headers must be
+/// outside of this one, so that each attempt is signed as it is sent. The body is read completely
 /// before signing, because its digest is signed. A request that cannot be signed is not sent; the
 /// source of the error is [`NotSigned`].
 ///
@@ -111,7 +111,7 @@ impl SignLayer {
                 nonces: Arc::new(nonces),
                 origins: Origins::unknown(),
                 max_body: DEFAULT_MAX_BODY,
-                // The client already has the bodies in memory, so there is no limit here.
+                // There is no limit, because the client has the bodies in memory already.
                 budget: Arc::new(Budget::new(usize::MAX)),
             }),
         }
@@ -188,8 +188,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The ready instance `self.inner` may hold a permit for this call, and a clone does not. So
-        // this call uses the ready instance, and leaves the clone for the next call.
+        // `poll_ready` may have reserved a permit in `self.inner` for this call; a clone has none.
+        // So this call uses the instance that is ready, and leaves the clone for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let settings = Arc::clone(&self.settings);
@@ -223,7 +223,7 @@ impl SignSettings {
         let signed = self.signer.sign(&head, &self.origins, &body, created, &nonce)?;
         drop(head);
         for (name, value) in signed.headers() {
-            // The new value replaces all fields of this name.
+            // The new value replaces all existing fields of this name.
             if let Ok(name) = HeaderName::try_from(name) {
                 parts.headers.insert(name, HeaderValue::try_from(value)?);
             }

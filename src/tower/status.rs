@@ -15,19 +15,20 @@ use crate::verify::{Code, Rejection, Unavailable, Verified};
 /// ```
 ///
 /// A client cannot set extensions, and the layer replaces an earlier status. Only
-/// [`Status::Verified`] proves the key; the other variants hold unproven claims.
+/// [`Status::Verified`] proves the key; the other variants contain only unproven claims.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Status {
-    /// A signature passed all twelve steps. The value names the key.
+    /// A signature passed all twelve verification steps. The value names its key.
     Verified(Arc<Verified>),
     /// The request has no signature.
     Unsigned(Arc<Rejection>),
-    /// A signature is well-formed, but the registry does not have its key.
+    /// A signature is well-formed, but no trust file has its key.
     UnknownKey(Arc<Rejection>),
     /// A signature was refused for another reason.
     Invalid(Arc<Rejection>),
-    /// The request could not be judged.
+    /// The request could not be judged, because the nonce store did not answer or a part of the
+    /// request was not seen.
     Unavailable(Arc<Unavailable>),
 }
 

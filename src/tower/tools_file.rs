@@ -6,8 +6,9 @@
 //! {"destructive":["drop"],"harmless":[["get",1790000000],["list",1790000000]]}
 //! ```
 //!
-//! The hash is that of the server's name, a line feed and the second line with its line feed. A file
-//! with another hash is damaged, and none of its tools is used: they count as destructive.
+//! The hash covers the server's name, a line feed, and the second line with its line feed. If the
+//! hash does not match, the file is damaged, and none of its tools is used: they count as
+//! destructive.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -25,7 +26,7 @@ use crate::mcp::tools::{MAX_NAME, MAX_TOOLS};
 
 const FORMAT: &str = "tools/2";
 
-/// The largest file, in bytes: each name may need six times its length as JSON.
+/// The maximum size of the file, in bytes: in JSON, a name may take six times its length.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// How long [`ToolsFile::save`] waits for another process that saves in the same folder.
@@ -51,14 +52,14 @@ pub struct ToolsFile {
     server: String,
 }
 
-/// Why the file cannot be used.
+/// Why the file with the tools cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolsFileError {
     /// The file cannot be read or written, or is not a regular file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Other users could have changed the file: the text names its mode.
+    /// Users other than the owner can write to the file: the text names its mode.
     #[error("its mode {mode:04o} lets others than its owner write to it")]
     TooOpen {
         /// The permission bits.
@@ -93,7 +94,8 @@ struct FileHead {
 #[serde(deny_unknown_fields)]
 struct StoredTools {
     destructive: Vec<String>,
-    /// Each name, and the last time that it was listed as harmless, in seconds since 1970.
+    /// For each harmless tool, its name and the last time at which it was listed so, in seconds
+    /// since 1970.
     harmless: Vec<(String, i64)>,
 }
 
@@ -109,8 +111,8 @@ impl ToolsFile {
         &self.path
     }
 
-    /// Reads the tools. A file that does not exist holds none. Ratings as harmless that do not count
-    /// any more at the time `now` ([`LearnedTools::is_current`]) are left out.
+    /// Reads the tools. A file that does not exist holds none. Ratings as harmless that have
+    /// expired at the time `now` ([`LearnedTools::is_current`]) are left out.
     ///
     /// # Errors
     /// [`ToolsFileError`]. No tool of the file may be used then.
@@ -128,7 +130,8 @@ impl ToolsFile {
         {
             return Err(ToolsFileError::TooOpen { mode });
         }
-        // In a folder that all users may write to, such as /tmp, another user can make the file.
+        // The owner is checked too, because in a folder such as /tmp another user could create the
+        // file.
         #[cfg(unix)]
         {
             let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
@@ -174,10 +177,10 @@ impl ToolsFile {
         Ok(tools)
     }
 
-    /// Adds `tools` to the file, which is replaced as a whole, with mode 0600. A tool that the file
-    /// has as destructive stays destructive, even if another process has written it meanwhile. A
-    /// rating as harmless that has no time of its own gets the time `now`. A damaged file is
-    /// replaced. This blocks while the disk writes.
+    /// Adds `tools` to the file, which is replaced as a whole, with mode 0600. A tool that is
+    /// destructive in the file stays destructive, even if another process has written it meanwhile.
+    /// A rating as harmless without a time gets the time `now`. A damaged file is replaced. This
+    /// blocks while the disk writes.
     ///
     /// # Errors
     /// [`ToolsFileError`]. The old file is then unchanged.
@@ -198,7 +201,7 @@ impl ToolsFile {
         }
         stored.destructive.sort_unstable();
         stored.harmless.sort_unstable();
-        // Lists of strings and numbers can always be written as JSON.
+        // This cannot fail: the value is lists of strings and numbers.
         let body = serde_json::to_string(&stored).unwrap_or_default() + "\n";
         let sha256 = hash(&self.server, &body);
         let head = FileHead { mcpid: FORMAT.to_owned(), server: self.server.clone(), sha256 };

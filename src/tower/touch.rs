@@ -5,11 +5,11 @@ use crate::mcp::pattern::{Operation, Pattern};
 use super::learning::LearningModes;
 use super::modes::{Mode, ModePolicy as _, Modes};
 
-/// The requests that need a touch: a second signature, by a security key, that joins the signature
-/// of the request (see [`Verified::touch`](crate::verify::Verified::touch)).
+/// The requests that need a touch: a second signature, by a security key, that confirms the
+/// signature of the request (see [`Verified::touch`](crate::verify::Verified::touch)).
 ///
-/// A rule is a strict rule too, in every mode of the layer: a request that needs a touch
-/// must be verified, and so must the answers that can approve such a call.
+/// A rule is a strict rule too, in every mode of the layer: a request that needs a touch must be
+/// verified, and so must the messages of a client that can approve such a call.
 ///
 /// ```
 /// use mcpid::tower::TouchRules;
@@ -20,7 +20,7 @@ use super::modes::{Mode, ModePolicy as _, Modes};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TouchRules {
-    /// The patterns, as strict patterns of permissive modes.
+    /// The patterns, stored as the strict patterns of permissive modes.
     patterns: Modes,
     destructive: bool,
     /// The rules as texts, for the audit log.
@@ -48,8 +48,8 @@ impl TouchRules {
     }
 
     /// Adds a rule: calls of tools need a touch if the server's own `tools/list` does not describe
-    /// the tool as harmless, or has not listed it yet. A layer without
-    /// [`LearningModes`] learns no list, so there every call of a tool needs a touch.
+    /// the tool as harmless, or has not listed it yet. A layer without [`LearningModes`] knows no
+    /// list of tools, so that every call of a tool then needs a touch.
     #[must_use]
     pub fn with_destructive(mut self) -> Self {
         if !self.destructive {
@@ -74,8 +74,8 @@ impl TouchRules {
         self.destructive
     }
 
-    /// Returns true if a request with this `operation` needs a touch. `None` stands for an ambiguous
-    /// body, which could do anything. `learned` holds the server's list of tools.
+    /// Returns true if a request with this `operation` needs a touch. `None` stands for an
+    /// ambiguous body, which could do anything. `learned` has the server's list of tools.
     pub(super) fn needs_touch(
         &self,
         operation: Option<Operation<'_>>,
@@ -91,7 +91,7 @@ impl TouchRules {
     }
 
     /// Returns true if a request with this `operation` must be verified because of these rules:
-    /// requests that need a touch, and those that may approve a call that needs one.
+    /// because it needs a touch, or because it may approve a call that needs one.
     pub(super) fn is_strict(
         &self,
         operation: Option<Operation<'_>>,

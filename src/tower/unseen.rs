@@ -1,4 +1,5 @@
-//! The parts of a request that a server could not see, because a proxy described the request to it.
+//! The parts of a request that a server could not see, because another proxy described the request
+//! to it (external authorization).
 
 use http::Extensions;
 
@@ -19,22 +20,23 @@ use crate::verify::{Code, Rejection, Unavailable, VerifiedHead};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnseenParts {
-    /// The body was not shown, or only a part of it.
+    /// Whether the body was not shown, or only a part of it.
     pub body: bool,
-    /// The proxy may have joined lines of one field with commas, and replaced bytes that are not
-    /// UTF-8 by exclamation marks, as Envoy does.
+    /// Whether the proxy may have joined several lines of a field with commas, and replaced bytes
+    /// that are not UTF-8 by exclamation marks, as Envoy does.
     pub joined_lines: bool,
 }
 
 /// Returns why a request cannot be judged, or `None` if all parts that its signature depends on
-/// were seen. `judged_head` is the verdict on the head.
+/// were seen. `judged_head` is the result of judging the head.
 pub(super) fn unjudged(
     extensions: &Extensions,
     head: &Head<'_>,
     judged_head: &Result<VerifiedHead<'_>, Rejection>,
 ) -> Option<Unavailable> {
     let unseen = extensions.get::<UnseenParts>()?;
-    // A refusal at steps 1 to 7 does not depend on the values of covered fields.
+    // A refusal before the signature was verified does not depend on the values of the covered
+    // fields.
     let depends = match judged_head {
         Ok(_) => true,
         Err(rejection) => rejection.code() == Code::SignatureInvalid,
@@ -48,8 +50,8 @@ pub(super) fn unjudged(
     (unseen.body && judged_head.is_ok()).then_some(Unavailable::BodyUnseen)
 }
 
-/// Returns a covered field whose lines may have been joined. The signature fields are ignored: they
-/// are dictionaries, for which one line and several lines mean the same (RFC 9421 section 4.1).
+/// Returns a covered field whose lines may have been joined. The signature fields are ignored: for
+/// dictionaries, one line and several lines mean the same (RFC 9421 section 4.1).
 fn joined_field(head: &Head<'_>) -> Option<String> {
     let candidates = header::read(head).ok()?;
     let covered = candidates.iter().filter_map(|candidate| candidate.params.as_ref().ok());
