@@ -25,7 +25,7 @@ pub struct AmbiguousBody {
 }
 
 impl AmbiguousBody {
-    /// Creates the error for an ambiguity near byte `at` of the body.
+    /// Creates the error for an ambiguity at about byte `at` of the body.
     pub(super) fn near(why: Ambiguity, at: usize) -> Self {
         AmbiguousBody { why, at: Some(at) }
     }
@@ -35,7 +35,7 @@ impl AmbiguousBody {
         &self.why
     }
 
-    /// Returns the position in the body near which the ambiguity is, in bytes from 0. Returns
+    /// Returns the approximate position of the ambiguity in the body, in bytes from 0. Returns
     /// `None` if the cause is in the head.
     pub fn at(&self) -> Option<usize> {
         self.at
@@ -53,7 +53,7 @@ impl fmt::Display for AmbiguousBody {
 
 impl std::error::Error for AmbiguousBody {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // `Display` already contains the reason, so the next source is the reason's own source.
+        // `Display` already contains the reason, so `source` returns the source of the reason.
         self.why.source()
     }
 }
@@ -68,8 +68,8 @@ impl From<Ambiguity> for AmbiguousBody {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ambiguity {
-    /// At an MCP endpoint, the request has content with a method other than POST, or has an unknown
-    /// method.
+    /// The method is unknown, or the request has a body with a method other than POST. This is
+    /// refused only at an MCP endpoint.
     #[error("a {0} request with content, or one that MCP does not know")]
     Method(String),
     /// There is no `Content-Type`, or it is not `application/json` in UTF-8.
@@ -105,7 +105,7 @@ pub enum Ambiguity {
     CaseVariant {
         /// The key in the body.
         found: String,
-        /// The key for which some servers take it.
+        /// The key that some servers would read it as.
         real: &'static str,
     },
     /// The body is not a JSON-RPC message; the text says why.

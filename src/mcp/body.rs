@@ -1,10 +1,9 @@
 //! Parses a body so strictly that all servers would read it in the same way.
 //!
 //! MCP servers disagree about unusual JSON: some accept UTF-16, a byte order mark, `NaN` or arrays,
-//! some decompress gzip, some match keys without regard to case. A policy's decision must be right
-//! for every server that may get the request. So a body that two servers could read differently is
-//! refused as [`AmbiguousBody`], and every policy treats such a request as one that may do
-//! anything.
+//! some decompress gzip, some match keys without regard to case. The decision about a request must
+//! be right for every server that may receive it. So a body that two servers could read differently
+//! is refused as [`AmbiguousBody`], and is treated as a request that may do anything.
 
 use std::borrow::Cow;
 
@@ -16,7 +15,7 @@ pub use super::methods::name_member;
 use super::pattern::Operation;
 use crate::message::Head;
 
-/// Where a request is parsed.
+/// Where a request was sent, which decides how strictly its body is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// In front of an MCP endpoint: every POST body is a JSON-RPC message, and no other method has
@@ -36,7 +35,7 @@ pub enum Reading<'b> {
     Get,
     /// A DELETE without content: `@delete`.
     Delete,
-    /// Bytes without a meaning in MCP. Only with [`Scope::Anywhere`].
+    /// Bytes that have no meaning in MCP. Only with [`Scope::Anywhere`].
     Opaque,
     /// A JSON object that is not a JSON-RPC message. Only with [`Scope::Anywhere`].
     Json,
@@ -45,8 +44,8 @@ pub enum Reading<'b> {
 }
 
 impl Reading<'_> {
-    /// Returns the operation, with which patterns are compared. Returns `None` for a body that is
-    /// not an MCP message: no pattern allows it.
+    /// Returns the operation (method and name), which patterns are compared with. Returns `None`
+    /// for a body that is not an MCP message; no pattern allows it.
     pub fn operation(&self) -> Option<Operation<'_>> {
         match self {
             Reading::Get => Some(Operation { method: "@get", name: None }),
@@ -56,7 +55,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Returns the JSON-RPC message, or `None` for every other payload.
+    /// Returns the JSON-RPC message, or `None` if the body is not one.
     pub fn message(&self) -> Option<&Message<'_>> {
         match self {
             Reading::Message(message) => Some(message),
@@ -68,8 +67,8 @@ impl Reading<'_> {
 /// The three kinds of JSON-RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// The message has a method and an `id` of any type. Rules for requests are stricter than those
-    /// for notifications, so a message with an invalid `id` counts as a request too.
+    /// The message has a method and an `id` of any type. A message with an invalid `id` counts as a
+    /// request too, because the rules for requests are stricter than those for notifications.
     Request,
     /// The message has a method and no `id`.
     Notification,
@@ -77,7 +76,7 @@ pub enum MessageKind {
     Response,
 }
 
-/// The members of a JSON-RPC message that policies need.
+/// The members of a JSON-RPC message that decide what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'b> {
     kind: MessageKind,
@@ -111,8 +110,8 @@ impl Message<'_> {
         self.id.filter(|raw| raw.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()))
     }
 
-    /// Returns the protocol version in `params._meta`. The version that `initialize` proposes in
-    /// `params` is not meant.
+    /// Returns the protocol version in `params._meta`. This is not the version that `initialize`
+    /// proposes in `params`.
     pub fn protocol_version(&self) -> Option<&str> {
         self.version.as_deref()
     }
@@ -123,7 +122,7 @@ impl Message<'_> {
         self.traceparent.as_deref()
     }
 
-    /// Returns the operation, with which patterns are compared.
+    /// Returns the operation (method and name), which patterns are compared with.
     pub fn operation(&self) -> Operation<'_> {
         Operation { method: self.method().unwrap_or("@response"), name: self.name() }
     }
@@ -182,7 +181,7 @@ pub(crate) fn check_json(body: &[u8]) -> Result<(), AmbiguousBody> {
     found.map(|_| ()).map_err(|(why, at)| AmbiguousBody::near(why, at))
 }
 
-/// Returns true if a request with content, anywhere, claims to be MCP or JSON.
+/// Returns true if a request with a body claims to be MCP or JSON, by its header fields.
 fn speaks_mcp(head: &Head<'_>) -> bool {
     head.fields().iter().any(|field| match field.name() {
         "mcp-method" | "mcp-name" => true,
@@ -218,8 +217,8 @@ fn text(body: &[u8]) -> Result<&str, AmbiguousBody> {
         .map_err(|error| AmbiguousBody::near(Ambiguity::Utf8, error.valid_up_to()))
 }
 
-/// Makes a message of the members of a JSON object. Returns what is wrong if two servers could
-/// disagree whether the object is a message of JSON-RPC 2.0, or of which kind.
+/// Makes a message from the members of a JSON object. Returns an error text if two servers could
+/// disagree about whether the object is a JSON-RPC 2.0 message, or of which kind.
 fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
     if found.params.is_some_and(|kind| kind != ValueKind::Object) {
         return Err("params is not an object");
@@ -242,8 +241,8 @@ fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
         (None, false, false) => return Err("neither a method nor a result nor an error"),
         (None, _, _) => (MessageKind::Response, Cow::Borrowed("")),
     };
-    // Names with an at sign are reserved for messages without a method, such as `@response`. A
-    // method with such a name could be confused with one of them.
+    // Names that begin with an at sign stand for messages without a method, such as `@response`. A
+    // method with such a name could be confused with them.
     if method.starts_with('@') {
         return Err("the method starts with an at sign");
     }
@@ -258,7 +257,7 @@ fn message(found: MessageMembers<'_>) -> Result<Message<'_>, &'static str> {
         Some(ValueKind::Text(name)) => Some(name),
         Some(_) => return Err("the name that the method acts on is not a string"),
     };
-    // No server acts on the name of a trace, so a value of another type is ignored.
+    // Servers do not act on the trace, so a value that is not a string is ignored.
     let traceparent = match found.traceparent {
         Some(ValueKind::Text(text)) => Some(text),
         _ => None,

@@ -30,6 +30,6 @@ pub fn error_response(id: Option<&str>, code: i64, message: &str, data: Option<&
 
 /// Returns `text` as a JSON string.
 fn quoted(text: &str) -> Cow<'static, str> {
-    // A string can always be written as JSON.
+    // This cannot fail: a string can always be written as JSON.
     serde_json::to_string(text).map_or(Cow::Borrowed("\"\""), Cow::Owned)
 }

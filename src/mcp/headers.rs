@@ -15,7 +15,7 @@ use super::ambiguity::shorten;
 use super::body::{Message, MessageKind, Reading, name_member};
 use crate::message::Head;
 
-/// The first protocol version that requires the fields.
+/// The first protocol version that requires the `Mcp-*` fields.
 const FIRST_MIRRORED: &str = "2026-07-28";
 
 const VERSION: &str = "MCP-Protocol-Version";
@@ -25,7 +25,7 @@ const NAME: &str = "Mcp-Name";
 const OPENING: &str = "=?base64?";
 const CLOSING: &str = "?=";
 
-/// A field that does not agree with the body.
+/// An `Mcp-*` field that does not agree with the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     header: &'static str,
@@ -110,7 +110,7 @@ fn wants_name(method: &str) -> bool {
 /// [`Mismatch`] for the first field that is missing, repeated, undecodable or different.
 pub fn check(head: &Head<'_>, reading: &Reading<'_>) -> Result<(), Mismatch> {
     match reading {
-        // There is no JSON body with which the fields could disagree.
+        // Nothing to compare: there is no JSON body that the fields could contradict.
         Reading::Get | Reading::Delete | Reading::Opaque => Ok(()),
         Reading::Json => {
             agree(METHOD, decoded(head, METHOD)?, None)?;
@@ -130,8 +130,8 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
     if required {
         match (&version, body_version) {
             (Some(said), Some(body)) if said == body => {}
-            // A body that names no version cannot disagree with the field. Such a body lacks a
-            // member of `_meta` that the revision requires, so the server refuses it (-32602).
+            // A body that names no version cannot contradict the field. The server itself refuses
+            // such a body (-32602), because the revision requires a version in `_meta`.
             (Some(_), None) => {}
             _ => return Err(differs(VERSION, version.as_deref(), body_version)),
         }
@@ -145,8 +145,8 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
         agree(VERSION, version, body_version)?;
     }
     agree(METHOD, method, message.method())?;
-    // A method that acts on no name cannot disagree with `Mcp-Name`. A response can, because the
-    // field is not defined for responses.
+    // If the method acts on no name, `Mcp-Name` cannot contradict the body. With a response, the
+    // field is refused, because it is not defined for responses.
     match message.method() {
         Some(method) if name_member(method).is_none() => Ok(()),
         _ => agree(NAME, name, message.name()),
@@ -249,8 +249,8 @@ pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     };
     let mut fields =
         vec![(VERSION, encode(version).into_owned()), (METHOD, encode(method).into_owned())];
-    // The tasks extension also requires its `taskId` here, so the name is sent for every method
-    // that has one.
+    // The tasks extension requires the field for `taskId` too. So the field is sent for every
+    // method that acts on a name.
     if let Some(name) = message.name() {
         fields.push((NAME, encode(name).into_owned()));
     }

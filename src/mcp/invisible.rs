@@ -1,8 +1,8 @@
 //! Finds characters that are invisible, except where a language needs them.
 //!
 //! A name with an invisible character looks like another name. But Hindi, Bengali and Persian need
-//! joiners, and emoji and Han characters need variation selectors. There the characters are part of
-//! the word.
+//! joiners, and emoji and Han characters need variation selectors. There, such characters are part
+//! of the word and are accepted.
 
 use unicode_normalization::char::canonical_combining_class;
 
@@ -12,7 +12,7 @@ use crate::message::shown::is_unsafe;
 const VIRAMA: u8 = 9;
 
 /// Returns the first character of `text` that is invisible and not needed at its position. A NUL is
-/// skipped: it is the wildcard of a pattern.
+/// skipped, because it stands for the wildcard of a pattern.
 pub(super) fn first(text: &str) -> Option<char> {
     if text.is_ascii() {
         return text.chars().find(|c| c.is_ascii_control() && *c != '\0');
@@ -42,11 +42,11 @@ pub(super) fn first(text: &str) -> Option<char> {
     None
 }
 
-/// Returns true if a joiner or non-joiner is needed between these two characters (after RFC 5892,
-/// appendix A).
+/// Returns true if the invisible character `joiner` (a joiner or non-joiner) is needed between
+/// these two characters (after RFC 5892, appendix A).
 fn joins(joiner: char, before: Option<char>, after: Option<char>) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
-        // At the end of a word, a joiner may only follow a virama.
+        // At the end of a word, a joiner is needed only after a virama.
         return after.is_none() && before.is_some_and(is_virama);
     };
     is_virama(before)

@@ -1,9 +1,9 @@
 //! Parses one JSON object, and refuses every text about which two parsers could disagree (RFC
 //! 8259).
 //!
-//! serde_json checks the grammar: white space, numbers, escapes, lone surrogates. This module finds
-//! what serde_json accepts and other parsers do not: the same key twice in one object, deep
-//! nesting, and a key that a case-insensitive parser takes for another key.
+//! serde_json checks the grammar: white space, numbers, escapes, lone surrogates. This module
+//! refuses what serde_json accepts and other parsers read differently: the same key twice in one
+//! object, deep nesting, and a key that a case-insensitive parser takes for another key.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::ambiguity::{Ambiguity, MAX_DEPTH};
 
 /// Members that decide what a message does. A key that differs from one of these only in letter
-/// case is refused, because some parsers, such as Go's `encoding/json`, would use it as that
+/// case is refused, because some parsers, such as Go's `encoding/json`, would treat it as that
 /// member.
 const STEERING: [&str; 11] = [
     "jsonrpc",
@@ -60,7 +60,7 @@ pub(super) struct MessageMembers<'de> {
     pub(super) jsonrpc: bool,
     pub(super) result: bool,
     pub(super) error: bool,
-    /// The value of `id`, in its own spelling.
+    /// The JSON of the member `id`, as it was written.
     pub(super) id: Option<&'de str>,
     pub(super) method: Option<ValueKind<'de>>,
     pub(super) params: Option<ValueKind<'de>>,
@@ -99,10 +99,10 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
     start.saturating_add(column.saturating_sub(1)).min(text.len())
 }
 
-/// The state of parsing, which all nested values share.
+/// The state of parsing, shared by all nested values.
 struct ReadState<'de> {
-    /// The keys of all open objects that have few keys. Each object compares only the last part,
-    /// which has its own keys.
+    /// The keys of all open objects that have few keys. The keys of the innermost object are the
+    /// last ones; only these are compared.
     keys: Vec<Cow<'de, str>>,
     depth: usize,
     /// Why parsing was stopped. This is stored here because serde's errors can only carry text.
@@ -123,7 +123,7 @@ enum JsonPosition {
     Envelope,
     Params,
     Meta,
-    /// A string whose value is needed.
+    /// A string that decides what the message does, so that its value is needed.
     Steering,
     Inner,
 }
@@ -137,7 +137,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, 'de> {
     type Value = ValueKind<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<ValueKind<'de>, D::Error> {
-        // `IgnoredAny` must not be used: it skips strings without checking their escapes.
+        // `IgnoredAny` must not be used, because it skips strings without checking their escapes.
         input.deserialize_any(self)
     }
 }
@@ -223,7 +223,7 @@ fn descend<E: serde::de::Error>(state: &mut ReadState<'_>) -> Result<(), E> {
     if state.depth > MAX_DEPTH { Err(state.end(Ambiguity::TooDeep)) } else { Ok(()) }
 }
 
-/// A member of an object, by the meaning of its value.
+/// A member of an object, and what its value means.
 #[derive(Clone, Copy, PartialEq)]
 enum SteeringMember {
     JsonRpc,
@@ -305,8 +305,9 @@ impl SteeringMember {
     }
 }
 
-/// The keys of one object. A few keys are kept on a shared stack and compared one by one. Many keys
-/// are kept in a hash set, so that the cost does not grow with the square of their number.
+/// The keys of one object. As long as they are few, they are kept on a stack shared by all objects,
+/// and compared one by one. When they become many, they are moved to a hash set, so that the cost
+/// does not grow with the square of their number.
 struct ObjectKeys<'de> {
     first: usize,
     many: Option<HashSet<Cow<'de, str>>>,
@@ -342,15 +343,17 @@ impl<'de> ObjectKeys<'de> {
 
 /// Returns the member in `STEERING` that differs from `key` only in letter case.
 fn case_variant(key: &str) -> Option<&'static str> {
-    // The longest member has nine letters, of at most three bytes each.
+    // No member in `STEERING` has more than nine letters, and each letter takes at most three bytes
+    // in a variant.
     if key.len() > 27 || STEERING.contains(&key) {
         return None;
     }
     STEERING.into_iter().find(|real| key.chars().map(fold).eq(real.chars().map(fold)))
 }
 
-/// Simple case folding of characters that fold to ASCII letters: the long s and the Kelvin sign (in
-/// Unicode, and so in Go), and the two Turkish i (in the comparisons of some languages).
+/// Returns the ASCII letter that a case-insensitive comparison takes `c` for. These characters are
+/// not ASCII: the long s and the Kelvin sign (in Unicode, and so in Go), and the two Turkish i (in
+/// the comparisons of some languages).
 fn fold(c: char) -> char {
     match c {
         '\u{17f}' => 's',

@@ -3,7 +3,7 @@
 
 use crate::message::is_tchar;
 
-/// What a `Content-Type` says about JSON.
+/// What a `Content-Type` value says about whether the body is JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentKind {
     /// `application/json`, with no charset or with `utf-8`.
@@ -47,7 +47,8 @@ pub(super) fn read(value: &[u8]) -> ContentKind {
             }
         }
     }
-    // A parser that splits at every semicolon also sees a charset inside of a quoted value.
+    // A parser that splits at every semicolon would also see a charset inside of a quoted value, so
+    // such a value is refused.
     let mentions = value.windows(7).filter(|at| at.eq_ignore_ascii_case(b"charset")).count();
     if rest.is_empty() && mentions == charsets { media } else { ContentKind::Other }
 }
@@ -92,7 +93,7 @@ fn essence(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Parses `name "=" ( token / quoted-string )`. Also returns the text after it. Backslashes in a
-/// quoted string stay, because no value that we compare with contains one.
+/// quoted string are not removed, because no value that it is compared with contains one.
 fn parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = text.split_at(token(text));
     let rest = rest.strip_prefix(b"=")?;

@@ -1,10 +1,10 @@
 //! The methods that MCP defines, and how similar a text is to one of them.
 //!
-//! A pattern with a method that does not exist would restrict nothing, without any notice. So a new
-//! pattern is compared with this table. The table has the methods of the revisions 2025-11-25 and
-//! 2026-07-28 and of the official extensions `tasks` (SEP-1686, SEP-2663) and `skills` (SEP-2640),
-//! in both directions, as the official SDKs for Rust, Python and TypeScript define them; and the
-//! words that stand for messages without a method.
+//! A pattern such as `tool/call` for `tools/call` would silently restrict nothing. So a new pattern
+//! is compared with the table of methods in this module. The table has the methods of the revisions
+//! 2025-11-25 and 2026-07-28 and of the official extensions `tasks` (SEP-1686, SEP-2663) and
+//! `skills` (SEP-2640), in both directions, as the official SDKs for Rust, Python and TypeScript
+//! define them; and the words, such as `@response`, that stand for messages without a method.
 
 /// All methods that MCP defines.
 pub const KNOWN: [&str; 42] = [
@@ -74,8 +74,8 @@ pub fn name_member(method: &str) -> Option<&'static str> {
 /// Returns the known method that the METHOD of a pattern probably means: the closest one within one
 /// edit, or within two edits if the known method has 12 characters or more. An edit is an
 /// insertion, a deletion, a substitution or a swap of neighbours; letter case is ignored. A `*` in
-/// `text` stands for any run of characters. With a star, a short text is close to nothing (`a*/*`),
-/// and slashes are not edited.
+/// `text` stands for any run of characters. A short text with a star, such as `a*/*`, is close to
+/// no method, and slashes in it are not edited.
 pub fn nearest(text: &str) -> Option<&'static str> {
     let literal = text.bytes().filter(|b| *b != b'*').count();
     let near = KNOWN.into_iter().filter_map(|known| {
@@ -96,8 +96,8 @@ pub fn edits(text: &str, word: &str, most: usize) -> Option<usize> {
     }
     let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
     let word: Vec<char> = word.to_ascii_lowercase().chars().collect();
-    // In a text with a star, slashes are not edited, because the star could stand for the text on
-    // both sides of a slash.
+    // In a text with a star, no slash may be edited, because the star could already stand for the
+    // text on both sides of it.
     let cost = |c: char| if starred && c == '/' { 1_000 } else { 1 };
     // Optimal string alignment with three rows: `before[j]` is the number of edits from the text so
     // far to the first j characters of the word.

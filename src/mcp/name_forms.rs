@@ -2,8 +2,8 @@
 //!
 //! A server may rewrite `params.uri` before it looks up a resource, decode it, or use it as a path.
 //! A policy that compares bytes would then decide about another resource than the one that is read:
-//! `file:///pub/../priv/a` begins with `file:///pub/`. So a name is compared in every form that a
-//! server is known to use, each with the same form of the pattern:
+//! `file:///pub/../priv/a` begins with `file:///pub/`. So a name is rewritten in every form that a
+//! server is known to use, and each form is compared with the same form of the pattern:
 //!
 //! ```text
 //! 0  as sent                                                 FILE:////pub/%2e%2e/priv/a%41
@@ -25,14 +25,14 @@ use super::invisible;
 use super::percent;
 use super::uri::{Dialect, SplitUri, UrlSpelling, is_special, write_url};
 
-/// The longest name, in bytes, whose forms are computed. A longer name is ambiguous unless it is
-/// plain, so that a request cannot cause much work or memory use.
+/// The maximum length of a name, in bytes, whose forms are computed, so that a request cannot cause
+/// much work or memory use. A longer name is ambiguous, unless it has only plain characters.
 pub const MAX_NAME: usize = 16 * 1024;
 
 /// The number of forms.
 pub(super) const FORMS: usize = 7;
 
-/// What a name is.
+/// Which member of the request a name comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// `params.uri`. Servers use a URL parser on it.
@@ -55,7 +55,7 @@ pub enum NameAmbiguity {
     /// the parts of a path.
     #[error("a backslash in it")]
     Backslash,
-    /// The name has percent-encoded bytes that some decoders take for another character.
+    /// The name has percent-encoded bytes that some decoders read as another character.
     #[error("overlong UTF-8 in it")]
     Overlong,
     /// The name is a URL whose host is malformed, international, or an address in an unusual form.
@@ -80,14 +80,15 @@ pub enum NameAmbiguity {
 pub enum NameForms<'a> {
     /// All forms of the name are equal.
     Plain(&'a str),
-    /// The forms, in the order of the table above.
+    /// The forms, in the order of the table in the module's documentation.
     Several(Box<[Cow<'a, [u8]>; FORMS]>),
     /// The forms cannot be computed.
     Ambiguous(NameAmbiguity),
 }
 
 impl<'a> NameForms<'a> {
-    /// Computes the forms of a name. For a plain name, this costs one pass over its bytes.
+    /// Computes the forms of a name. For a plain name, where all forms are equal, this is one pass
+    /// over its bytes.
     pub fn of(name: &'a str, kind: NameKind) -> Self {
         if is_plain(name, kind) {
             return NameForms::Plain(name);
@@ -95,7 +96,7 @@ impl<'a> NameForms<'a> {
         if name.len() > MAX_NAME {
             return NameForms::Ambiguous(NameAmbiguity::TooLong);
         }
-        // Here, a NUL is not the wildcard.
+        // A NUL in a request's name must not be mistaken for the wildcard of a pattern.
         if name.contains('\0') {
             return NameForms::Ambiguous(NameAmbiguity::Invisible('\0'));
         }
@@ -114,7 +115,7 @@ impl<'a> NameForms<'a> {
     }
 }
 
-/// Returns true if all forms of a name are certainly equal, which holds for most names.
+/// Returns true if all forms of a name are certainly equal, as for most names.
 fn is_plain(name: &str, kind: NameKind) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~$&()*+,;=/.!?".contains(&b);
     match kind {
@@ -138,7 +139,7 @@ fn is_plain(name: &str, kind: NameKind) -> bool {
     }
 }
 
-/// Returns all forms of `name`. A NUL in it is the wildcard of a pattern.
+/// Returns all forms of `name`. A NUL in it stands for the wildcard of a pattern.
 ///
 /// # Errors
 /// [`NameAmbiguity`] if the forms cannot be computed.
@@ -158,8 +159,8 @@ pub(super) fn forms(name: &str, kind: NameKind) -> Result<[Cow<'_, [u8]>; FORMS]
     };
     let rfc = percent::rfc3986(&parts(name, kind));
     let decoded = Decoded::of(&parts(&current, kind))?;
-    // As a file path, the name is used as sent: a URL parser would treat empty segments
-    // differently.
+    // For use as a file path, the name is taken as it was sent, because a URL parser would change
+    // empty segments.
     let files = match kind {
         NameKind::Uri => Decoded::of(&parts(name, kind))?.as_files(),
         NameKind::Text => decoded.as_url(),

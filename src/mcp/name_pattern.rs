@@ -2,26 +2,27 @@
 
 use super::name_forms::{self, NameAmbiguity, NameForms, NameKind};
 
-/// Stands for a `*` of the pattern, which matches any run of characters. Patterns cannot contain
-/// NUL. So a percent-encoded star in a pattern only matches a star.
+/// The byte that stands for a `*` of the pattern, which matches any run of characters. A NUL is
+/// used because patterns cannot contain one. So a percent-encoded star in a pattern only matches a
+/// star.
 const ANY: u8 = 0;
 
-/// A NAME that may contain stars.
+/// The NAME part of a pattern `METHOD:NAME`, which may contain stars.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct NamePattern {
-    /// The forms of the NAME as a URI: only the form as written, or one for each form in
-    /// [`name_forms`].
+    /// The forms of the NAME if it is compared with URIs: only the form as written, or one for each
+    /// form in [`name_forms`].
     uri: Vec<Vec<u8>>,
-    /// The forms of the NAME as other text.
+    /// The forms of the NAME if it is compared with names that are not URIs.
     text: Vec<Vec<u8>>,
 }
 
-/// How many forms of a name have to match the pattern.
+/// How many forms of a request's name must match the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormsNeeded {
-    /// All forms: for a pattern that grants something.
+    /// All forms must match: for a pattern that grants something.
     Every,
-    /// One form: for a pattern that restricts something.
+    /// One form is enough: for a pattern that restricts something.
     Any,
 }
 
@@ -48,7 +49,7 @@ impl NamePattern {
         let written = patterns.first().map_or(&[][..], Vec::as_slice);
         match (name, need) {
             // All forms of a plain name are equal, and the pattern as written is one of the forms
-            // to match.
+            // to compare with.
             (NameForms::Plain(name), FormsNeeded::Every) => glob(written, name.as_bytes()),
             (NameForms::Plain(name), FormsNeeded::Any) => {
                 patterns.iter().any(|pattern| glob(pattern, name.as_bytes()))

@@ -8,7 +8,7 @@
 //! redaction), one matching form is enough.
 //!
 //! [`Pattern::parse`] refuses a pattern that can match nothing: a mistake such as `delete_*` for
-//! `tools/call:delete_*` would restrict nothing, without any notice.
+//! `tools/call:delete_*` would silently restrict nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,8 +41,8 @@ pub struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// Returns `METHOD:NAME` for a line that people read. Both parts are [`printed`], so that two
-    /// different operations never look the same.
+    /// Returns `METHOD:NAME` for messages that people read. Both parts are escaped by [`printed`],
+    /// so that two different operations never look the same.
     pub fn printed(&self) -> String {
         let method = match printed(self.method) {
             bare if bare.contains(':') && !bare.starts_with('"') => format!("\"{bare}\"").into(),
@@ -54,9 +54,9 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Returns true if every verified key may do this, even if its `allow` does not list it. These
-    /// operations are needed to open and close a session, and none of them acts on a resource or
-    /// tool.
+    /// Returns true if every key with a valid signature may do this, even if its `allow` list does
+    /// not contain it. These operations are needed to open and close a session, and none of them
+    /// acts on a resource or tool.
     pub fn is_always_allowed(&self) -> bool {
         matches!(
             self.method,
@@ -70,8 +70,8 @@ impl<'a> Operation<'a> {
         ) || self.method.starts_with("notifications/")
     }
 
-    /// Returns true if the message may answer a question that a tool call asked back, and so may
-    /// approve the call: a response, or an update of a task.
+    /// Returns true if the message may approve a tool call, because the server can ask the client
+    /// back about a call: it is a JSON-RPC response, or an update of a task.
     pub fn may_approve_call(&self) -> bool {
         matches!(self.method, "@response" | "tasks/update")
     }
@@ -100,9 +100,9 @@ pub struct OperationForms<'a> {
 }
 
 impl OperationForms<'_> {
-    /// Returns why the forms of the name cannot be computed, or `None` if they can. Every
-    /// restricting pattern for the method matches an ambiguous name; no granting pattern with a
-    /// NAME does.
+    /// Returns why the forms of the name cannot be computed, or `None` if they can. An ambiguous
+    /// name is matched by every pattern for the method that restricts, and by no pattern with a
+    /// NAME that grants.
     pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         self.name.as_ref()?.ambiguous()
     }
@@ -117,7 +117,7 @@ impl OperationForms<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
-    /// The METHOD without a leading `=`. A NUL stands for each star.
+    /// The METHOD without a leading `=`. A NUL byte stands for each star.
     method: Vec<u8>,
     name: Option<NamePattern>,
 }
@@ -135,11 +135,11 @@ pub enum PatternError {
     /// The text contains a control character.
     #[error("a pattern cannot hold control characters")]
     Control,
-    /// The METHOD or NAME begins or ends with white space. Such a restriction would never apply.
-    /// For a name that really begins or ends with white space, write `*` in its place.
+    /// The METHOD or NAME begins or ends with white space. A pattern with that space would never
+    /// match. For a name that really begins or ends with white space, write `*` in its place.
     #[error("a pattern cannot hold white space around its method or name")]
     Space,
-    /// The METHOD matches no method of MCP; and it is similar to one, or has no slash.
+    /// The METHOD is probably mistyped: it is not in MCP, and is similar to one or has no slash.
     #[error("{method:?} names no MCP method{}", nearest_words(.nearest))]
     Unknown {
         /// The METHOD, cut to 64 characters.
@@ -149,7 +149,7 @@ pub enum PatternError {
         /// The pattern that was probably meant.
         suggestion: Option<String>,
     },
-    /// The text is the word `destructive`, which is not allowed here because only patterns are.
+    /// The text is the word `destructive`, which is accepted only by settings that restrict.
     #[error("\"destructive\" is a word of the strict side, and names no MCP method")]
     Destructive,
     /// The pattern has a NAME that no valid name can match.
@@ -227,7 +227,7 @@ impl Pattern {
         })
     }
 
-    /// Returns METHOD and NAME as written, without the `=`.
+    /// Returns METHOD and NAME as they were written, without the leading `=`.
     fn written(&self) -> (&str, Option<&str>) {
         let text = self.text.strip_prefix('=').unwrap_or(&self.text);
         text.split_once(':').map_or((text, None), |(method, name)| (method, Some(name)))
@@ -241,7 +241,7 @@ impl Pattern {
         KNOWN.iter().any(|known| glob(&self.method, known.as_bytes()))
     }
 
-    /// Checks that the pattern can match an operation, for granting or restricting.
+    /// Checks that the pattern can match any operation.
     ///
     /// # Errors
     /// [`PatternError`] if it cannot.
@@ -258,15 +258,15 @@ impl Pattern {
                 return Err(PatternError::Unknown { method, nearest, suggestion });
             }
         }
-        // A NAME that is only ambiguous as a URL can still restrict: an ambiguous name matches
-        // every restricting pattern.
+        // A NAME that is ambiguous only as a URL can still be used to restrict, because an
+        // ambiguous name in a request matches every restricting pattern.
         if let Some(why) = name.and_then(|name| NamePattern::ambiguous(name, NameKind::Text)) {
             return Err(PatternError::Name { pattern: shorten(&self.text), why });
         }
         Ok(())
     }
 
-    /// Checks that the pattern can match an operation, for granting.
+    /// Checks that the pattern can match an operation, if it is used to grant something.
     ///
     /// # Errors
     /// [`PatternError`] as for [`check`](Self::check), and for a NAME if METHOD acts on no name.
@@ -275,7 +275,8 @@ impl Pattern {
         let (method, Some(name)) = self.written() else { return Ok(()) };
         let named = KNOWN.iter().filter(|known| glob(&self.method, known.as_bytes()));
         let mut named: Vec<&str> = named.copied().filter(|m| name_member(m).is_some()).collect();
-        // A method that MCP does not define, but in a family such as `tools/`, acts on a name too.
+        // A method that MCP does not define, but whose family (such as `tools/`) acts on names,
+        // acts on a name too.
         named.extend(name_member(method).map(|_| method));
         let pattern = shorten(&self.text);
         if named.is_empty() {
@@ -288,9 +289,9 @@ impl Pattern {
         }
     }
 
-    /// Returns a warning for the author of the pattern, as a lower-case fragment: MCP does not
-    /// define its METHOD, or no URI begins like its NAME. Returns `None` if there is no reason for
-    /// a warning.
+    /// Returns a warning for the author of the pattern, as a lower-case fragment of a sentence: MCP
+    /// does not define its METHOD, or no URI begins like its NAME. Returns `None` if there is no
+    /// reason for a warning.
     pub fn remark(&self) -> Option<String> {
         if let Err(error) = self.check() {
             return Some(error.to_string());

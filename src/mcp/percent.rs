@@ -6,7 +6,8 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Returns the byte that an encoded triplet (`%41`) at the beginning of `bytes` stands for.
+/// Returns the byte that a percent-encoded triplet (such as `%41`) at the beginning of `bytes`
+/// stands for.
 fn triplet(bytes: &[u8]) -> Option<u8> {
     match bytes {
         [b'%', high, low, ..] => Some(hex(*high)? << 4 | hex(*low)?),
@@ -69,7 +70,8 @@ pub(super) fn rfc3986(parts: &SplitUri<'_>) -> Vec<u8> {
     out
 }
 
-/// Decodes characters that never need encoding, and writes the other triplets in upper case.
+/// Decodes percent-encoded characters that never need encoding, and writes the remaining triplets
+/// in upper case.
 fn without_needless(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

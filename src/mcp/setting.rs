@@ -1,5 +1,6 @@
-//! Settings that an operator writes on a command line, and a developer in Python. Both have the same
-//! settings and the same errors; only the syntax in which an error names a setting differs.
+//! Settings that are written on a command line or, for the Python package, as keyword arguments.
+//! Both have the same settings and the same errors; only the syntax in which an error names a
+//! setting differs.
 
 use super::pattern::{Pattern, PatternError};
 use crate::secret::description;
@@ -10,7 +11,7 @@ pub trait SettingSyntax {
     /// Returns the name of a setting. `setting` is a word in snake case, such as `refuse_with`.
     fn name(&self, setting: &str) -> String;
 
-    /// Returns settings with one value each, as they are written beside each other.
+    /// Returns several settings with their values as one text, in this syntax.
     fn written(&self, settings: &[(&str, &str)]) -> String;
 }
 
@@ -41,7 +42,7 @@ pub trait SettingSyntax {
 pub struct SettingError {
     /// One lower-case line without a final period. Never repeats a text that may be a secret.
     pub message: String,
-    /// What to write instead, or a plain sentence.
+    /// What to write instead, or an explanation.
     pub hint: Option<String>,
 }
 
@@ -58,8 +59,7 @@ impl SettingError {
         self
     }
 
-    /// Returns the error for a setting that would have no effect. A person who writes one expects an
-    /// effect.
+    /// Returns the error for a setting that would have no effect, because its author expects one.
     pub fn without_effect(
         syntax: &dyn SettingSyntax,
         (setting, value): (&str, &str),
@@ -135,7 +135,7 @@ fn refused(
         | PatternError::NoName
         | PatternError::Control
         | PatternError::Space => format!("{name} cannot be '{text}': {error}"),
-        // The other errors contain the pattern already.
+        // The texts of the other errors contain the pattern.
         error => format!("{name}: {error}"),
     });
     let meant = error.suggestion().filter(|meant| takes_word || *meant != "destructive");

@@ -1,8 +1,9 @@
 //! Which tools are destructive, as the server's own answers to `tools/list` describe them.
 //!
 //! The annotations are unproven claims of the server (MCP, `ToolAnnotations`), so they are only
-//! used to restrict. A tool that was never listed counts as destructive. A tool that was listed as
-//! destructive once stays destructive. A known tool is never removed to make room for a new one.
+//! used to restrict requests. A tool that was never listed counts as destructive. A tool that was
+//! listed as destructive once stays destructive. A known tool is never removed to make room for a
+//! new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub const MAX_NAME: usize = 512;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tools {
-    /// For each name, whether any answer described the tool as other than harmless.
+    /// For each name, whether any answer did not describe the tool as harmless.
     destructive: HashMap<Box<str>, bool>,
 }
 
@@ -48,7 +49,8 @@ pub struct Tools {
 pub struct Learned {
     /// The number of tools in the answer; a tool that is listed twice counts twice.
     pub listed: usize,
-    /// How many of them are described with `readOnlyHint: true` or `destructiveHint: false`.
+    /// How many of them the answer describes as harmless, with `readOnlyHint: true` or
+    /// `destructiveHint: false`.
     pub harmless: usize,
     /// How many of them were not stored, because there are too many or the name is too long. They
     /// count as destructive.
@@ -180,7 +182,7 @@ impl fmt::Debug for Tools {
 /// harmless. An error response lists no tools.
 pub(crate) fn listed_tools(answer: &[u8]) -> Result<Vec<(Cow<'_, str>, bool)>, ToolsError> {
     let text = std::str::from_utf8(answer).map_err(|_| ToolsError::Utf8)?;
-    // This succeeds only if no key occurs twice and the nesting is limited.
+    // This parser fails if a key occurs twice or the nesting is too deep.
     let found = json::read(text).map_err(|(why, _)| ToolsError::Ambiguous(why))?;
     let list = if found.jsonrpc || found.result {
         if found.error && !found.result {
@@ -202,7 +204,8 @@ fn list(result: &str) -> serde_json::Result<Vec<ToolDeclaration<'_>>> {
     object::<ToolList<'_>>(result)?.tools.into_iter().map(|raw| object(raw.get())).collect()
 }
 
-/// serde would also read an array as the object, with its items as the members in order.
+/// Parses one JSON object. Without the check, serde would also accept an array, and take its items
+/// as the members in order.
 fn object<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
     if text.trim_ascii_start().starts_with('{') {
         serde_json::from_str(text)
@@ -243,7 +246,7 @@ struct Annotations<'a> {
 impl ToolDeclaration<'_> {
     /// Returns true if the hints say that the tool destroys nothing. By default (without hints) a
     /// tool may write and destroy. `destructiveHint` has a meaning only for a tool that is not
-    /// read-only. If one hint is not a boolean, the other is ignored too.
+    /// read-only. If one hint is not a boolean, both hints are ignored.
     fn is_harmless(&self) -> bool {
         let Some(raw) = self.annotations else { return false };
         let Ok(hints) = object::<Annotations<'_>>(raw.get()) else { return false };

@@ -15,7 +15,7 @@ use std::net::Ipv6Addr;
 /// The parts of RFC 3986 section 3, in the spelling of the text, without their delimiters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SplitUri<'a> {
-    /// Absent if the text is not a URI; all of it is then in `path`.
+    /// The scheme; `None` if the text is not a URI. All of the text is then in `path`.
     pub(super) scheme: Option<&'a str>,
     pub(super) authority: Option<&'a str>,
     pub(super) path: &'a str,
@@ -31,7 +31,8 @@ pub(super) enum UrlSpelling {
     /// The parser refuses the text because it is not a URL, and so do servers that use such a
     /// parser.
     NoUrl,
-    /// A rule that is not implemented here, or an error in a scheme that has rules for its host.
+    /// The result is unknown: a rule applies that is not implemented here, or there is an error in
+    /// a scheme that has rules for its host.
     Unknown,
 }
 
@@ -75,8 +76,8 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// Returns the default port of a special scheme, which is not written; `None` for every other
-/// scheme.
+/// Returns the default port of a scheme for which the URL standard has special rules; `None` for
+/// every other scheme. A default port is not written in a URL.
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),
@@ -91,7 +92,7 @@ pub(super) fn is_special(scheme: &str) -> bool {
     scheme == "file" || default_port(scheme).is_some()
 }
 
-/// Which ASCII characters are percent-encoded in each part of a URL. Other characters than ASCII
+/// The ASCII characters that are percent-encoded in each part of a URL. Characters outside ASCII
 /// always are.
 mod escaped {
     pub(super) const FRAGMENT: &str = " \"<>`";
@@ -179,8 +180,9 @@ pub(super) fn write_url(text: &str, dialect: Dialect) -> UrlSpelling {
     UrlSpelling::As(out)
 }
 
-/// Writes a `file:` URL after its colon: three slashes, or a host other than `localhost`. Returns
-/// `None` for a host that is not supported, and for a path on which URL parsers differ.
+/// Writes the part of a `file:` URL after the colon: three slashes, or a host other than
+/// `localhost`. Returns `None` for a host that is not supported, and for a path on which URL
+/// parsers differ.
 fn write_file(out: &mut String, rest: &str, dialect: Dialect) -> Option<()> {
     let (mut host, mut path) = (String::new(), rest.strip_prefix('/').unwrap_or(rest));
     if let Some(rest) = rest.strip_prefix("//") {
@@ -228,7 +230,7 @@ fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> boo
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        // The crate keeps a drive letter in any URL and at any position.
+        // The crate `url` keeps a drive letter in any URL and at any position.
         let drive = match dialect {
             Dialect::Current => file && kept.len() == 1 && is_drive(kept[0]),
             Dialect::CrateUrl => kept.last().is_some_and(|last| is_drive(last)),
@@ -252,7 +254,8 @@ fn write_path(out: &mut String, path: &str, dialect: Dialect, file: bool) -> boo
     drive
 }
 
-/// Returns 1 for `.` and 2 for `..`, whose dots may be written as `%2e`.
+/// Returns 1 for the segment `.` and 2 for `..`, whose dots may be written as `%2e`; `None` for
+/// every other segment.
 fn dots(segment: &str) -> Option<usize> {
     let (mut rest, mut count) = (segment, 0);
     while !rest.is_empty() {
@@ -286,7 +289,7 @@ fn write_authority(out: &mut String, authority: &str, scheme: &str) -> Option<bo
             out.push('@');
         }
     }
-    // A colon inside brackets belongs to the address.
+    // A colon inside the brackets of an IPv6 address does not begin a port.
     let (host, port) = match server.rfind(']') {
         Some(end) => match server[end..].split_once(':') {
             Some((bracket, port)) => (&server[..end + bracket.len()], Some(port)),
