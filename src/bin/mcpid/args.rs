@@ -1,8 +1,8 @@
 //! The command-line grammar: every command and flag. Man pages and completions are made from it.
 //!
-//! Commands on a request or a key are verbs (`sign`, `export`). Things that are kept are nouns with
-//! verbs (`trust add`). A flag has the same meaning in all commands, and only common flags have a
-//! short form.
+//! Commands on a request or a key are verbs (`sign`, `export`). Commands on stored things are a
+//! noun and a verb (`trust add`). A flag has the same meaning in all commands, and only common
+//! flags have a short form.
 
 mod agent;
 mod audit;

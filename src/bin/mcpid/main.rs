@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             (ui, ended)
         }
     };
-    // Buffered data is written before the message that says why the program ends.
+    // Buffered output is written before the message that says why the program ends.
     let flushed = ui.finish();
     let ended = match (ended, flushed) {
         (Err(failure), _) | (Ok(_), Err(failure)) => Err(failure),
@@ -93,11 +93,11 @@ fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
     let _ = writeln!(std::io::stderr(), "mcpid: this is a bug, please report it: {what}{place}");
 }
 
-/// Ends the process as this platform usually ends a process that writes to a closed pipe.
+/// Ends the process by SIGPIPE, as programs on Unix usually end when they write to a closed pipe.
 fn end_by_closed_pipe() {
     #[cfg(unix)]
     {
-        // Rust ignores SIGPIPE at start-up. A shell expects the default action.
+        // Rust ignores SIGPIPE at start-up, so the default action of that signal is emulated.
         let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
     }
 }

@@ -1,4 +1,4 @@
-//! Verdicts, failures, exit codes, and the writer through which all output goes.
+//! Verdicts, failures, exit codes, and the writer that all output goes through.
 
 pub(crate) mod exit;
 pub(crate) mod failure;

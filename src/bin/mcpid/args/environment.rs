@@ -7,13 +7,13 @@ use clap::Command;
 /// An environment variable, and the commands that read it.
 struct Variable {
     name: &'static str,
-    /// Its meaning, printed after its name.
+    /// The meaning of the variable, printed after its name.
     what: &'static str,
-    /// Ids of arguments. A command with one of these arguments reads the variable; an empty list
-    /// stands for every command.
+    /// Ids of arguments. A command reads the variable if it has one of these arguments; an empty
+    /// list means every command.
     beside: &'static [&'static str],
-    /// Full names of the commands that read it; an empty list stands for every command with such an
-    /// argument.
+    /// Full names of the commands that read the variable; an empty list means every command with
+    /// one of the arguments in `beside`.
     only: &'static [&'static str],
 }
 
@@ -169,8 +169,9 @@ const VARIABLES: [Variable; 17] = [
     Variable { name: "NO_COLOR", what: "honoured: no output is coloured", beside: &[], only: &[] },
 ];
 
-/// Adds a section to the long help of `command` and of its subcommands, which lists the variables
-/// that each of them reads. `above` is the full name of the parent command with a blank, or empty.
+/// Adds a section to the long help of `command` and of its subcommands, which lists the environment
+/// variables that each of them reads. `above` is the full name of the parent command and a blank,
+/// or empty.
 pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
     let full = format!("{above}{}", command.get_name());
     let names: Vec<String> =
@@ -183,8 +184,8 @@ pub(crate) fn name_variables(mut command: Command, above: &str) -> Command {
     command.after_long_help(help)
 }
 
-/// Returns one line for each variable that `command` or a subcommand reads. `full` is its full
-/// name.
+/// Returns one line of help for each variable that `command` or one of its subcommands reads.
+/// `full` is the full name of `command`.
 fn lines(command: &Command, full: &str) -> String {
     let read: Vec<&Variable> = VARIABLES.iter().filter(|v| v.is_read_by(command, full)).collect();
     let width = read.iter().map(|v| v.name.len()).max().unwrap_or_default();

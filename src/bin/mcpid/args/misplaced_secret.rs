@@ -1,5 +1,5 @@
-//! Refuses secrets in the wrong place: a key in place of a file name, or in a name that every user
-//! of the machine can read.
+//! Refuses secrets in the wrong place: a key in place of a file name, or a key in a file name,
+//! which every user of the machine can read.
 //!
 //! This is checked before the command does anything. Otherwise, for example, a file could be
 //! created whose name is the key.
@@ -13,7 +13,7 @@ use mcpid::secret::{SecretKind, description};
 use crate::output::failure::Failure;
 use crate::output::secret_filter::is_path;
 
-/// Refuses a value that looks like a secret and that its flag cannot take.
+/// Refuses a value that looks like a secret, if its flag takes no secret.
 ///
 /// # Errors
 /// A value looks like a secret. The message names the flag, and what the value looks like.
@@ -44,18 +44,19 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<(), Failu
     }
 }
 
-/// Refuses a key or token in place of the name of a file: it would be in the name of the file that
-/// is made, and in every message about it.
+/// Refuses a key or token in place of the name of a file, because it would become the name of a new
+/// file, and would be in every message about it.
 ///
 /// # Errors
 /// `path` looks like a secret, and no file has this name.
 pub(crate) fn check_path(name: &str, path: &Path) -> Result<(), Failure> {
     let text = path.to_string_lossy();
-    // `token=` in a URI is the label of a token. The parser of these URIs repeats no value.
+    // In a `pkcs11:` URI, `token=` is the label of a hardware token and not a secret. The parser of
+    // these URIs never repeats a value in a message.
     if text.starts_with(PKCS11) {
         return Ok(());
     }
-    // A file may be named after a checksum in hex if the name has an extension.
+    // A text in hex with an extension may be the name of a file that is named after a checksum.
     let whole = text.trim().bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
     let looks_wrong = match SecretKind::of(&text) {
         Some(SecretKind::Hex | SecretKind::Base64) => whole,

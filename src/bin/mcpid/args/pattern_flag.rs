@@ -1,5 +1,5 @@
-//! Parses the patterns in flags, and prints the library's remarks about them: a pattern for a method
-//! that MCP does not define gets a note.
+//! Parses the patterns in flags, and prints the library's remarks about them: for example, a note
+//! if MCP does not define the method.
 
 use mcpid::mcp::pattern::Pattern;
 use mcpid::mcp::setting::{self, Restricting, SettingSyntax as _};

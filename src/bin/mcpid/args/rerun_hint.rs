@@ -1,7 +1,7 @@
 //! Builds hints that repeat the user's command with one change, ready to paste.
 //!
-//! A hint is built from the parsed flags, always in the same order. So it does not depend on how
-//! the user wrote the command.
+//! A hint is built from the parsed flags, always in the same order. So it does not depend on the
+//! order in which the user wrote the flags.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl CommandLine {
     fn flag(mut self, name: &str, values: impl IntoIterator<Item = impl Display>) -> Self {
         for value in values {
             let value = value.to_string();
-            // Separated by a blank, a value that begins with a dash would be taken for a flag.
+            // After a blank, a value that begins with a dash would be taken for a flag.
             let between = if value.starts_with('-') { "=" } else { " " };
             self.0.push(format!("{name}{between}{}", shell_word(&value)));
         }
@@ -88,14 +88,16 @@ pub(crate) fn verify(args: &VerifyArgs, at: Option<JudgeTime>, max_body: Option<
     verify_in(args, (at, max_body, args.claiming), args.html.as_deref())
 }
 
-/// Returns `mcpid verify` as of this time, with its page at this place.
+/// Returns `mcpid verify` with this time and this file for the HTML page.
 pub(crate) fn verify_to(args: &VerifyArgs, at: Option<JudgeTime>, html: Option<&Path>) -> String {
-    // With a time, nonces are only looked up.
+    // If the user gives a time, nonces are only looked up, so the flag for raising the retention is
+    // dropped.
     let raise_retention = args.claiming.raise_retention && at.is_none();
     verify_in(args, (at, None, ClaimingArgs { raise_retention, ..args.claiming }), html)
 }
 
-/// Returns `mcpid verify` with the flag that allows the store to raise its retention.
+/// Returns `mcpid verify` with the flag that allows the nonce store to keep nonces for longer
+/// (raise its retention).
 pub(crate) fn verify_raising(args: &VerifyArgs) -> String {
     let claiming = ClaimingArgs { raise_retention: true, ..args.claiming };
     verify_in(args, (args.at, None, claiming), args.html.as_deref())
@@ -134,7 +136,7 @@ pub(crate) fn audit_verify(args: &AuditVerifyArgs, log_key: &str) -> String {
     audit_whole("audit verify", args, Some(log_key), None)
 }
 
-/// Returns `mcpid audit report` with the key of the log added, and with this target for its page.
+/// Returns `mcpid audit report` with the key of the log and this file for the HTML page added.
 pub(crate) fn audit_report(
     args: &AuditReportArgs,
     log_key: Option<&str>,
@@ -157,7 +159,7 @@ fn audit_whole(
     again.switch("--all", args.all).flag("--html", html.map(text)).inputs(std::iter::empty())
 }
 
-/// Returns `mcpid audit check` with the key of the log added, and with this target for its page.
+/// Returns `mcpid audit check` with the key of the log and this file for the HTML page added.
 pub(crate) fn audit_check(
     args: &AuditCheckArgs,
     log_key: Option<&str>,

@@ -37,12 +37,13 @@ pub(crate) fn parse(argv: &[OsString]) -> Result<Cli, Unparsed> {
     Cli::from_arg_matches(&matches).map_err(|error| unparsed(error.format(&mut command)))
 }
 
-/// Returns true if `--json` is among the arguments. Used if the command line cannot be parsed.
+/// Returns true if `--json` is among the arguments. This is needed to report that the command line
+/// cannot be parsed.
 pub(crate) fn wants_json(argv: &[OsString]) -> bool {
     argv.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json")
 }
 
-/// Turns clap's error into a [`Failure`]. Help and version are no errors and are handled before.
+/// Turns clap's error into a [`Failure`]. Help and version are handled before.
 pub(crate) fn failure(error: &Error, argv: &[OsString]) -> Failure {
     let path = command_path(argv);
     let help = format!("mcpid {path}--help");
@@ -89,7 +90,7 @@ fn message(error: &Error, argv: &[OsString]) -> String {
         ErrorKind::ValueValidation => {
             let why =
                 std::error::Error::source(error).map(|e| format!(": {e}")).unwrap_or_default();
-            // The value of this flag may be the passphrase itself, so it is not repeated.
+            // The value of this flag may be a passphrase, so the message does not repeat it.
             if arg.contains("passphrase") {
                 return format!("{}{why}", flag(&arg));
             }
@@ -132,7 +133,8 @@ fn message(error: &Error, argv: &[OsString]) -> String {
             Some(at) => format!("argument {at} is not UTF-8"),
             None => "an argument is not UTF-8".to_owned(),
         },
-        // This grammar cannot cause the other errors. If one occurs, clap's first line is shown.
+        // All other errors cannot occur with this grammar. If one does, the first line of clap's
+        // message is shown.
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -174,8 +176,7 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let mut words: Vec<String> =
         argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let mut next = repaired(error, &words)?;
-    // More than three errors in one line are rare, and a hint that does not work is worse than
-    // none.
+    // At most three errors are corrected, because a hint that does not work is worse than none.
     for _ in 0..3 {
         if let Correction::Instead(hint) = next {
             return Some(format!("mcpid {path}{hint}"));
@@ -185,7 +186,7 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
         let all = ["mcpid"].into_iter().chain(words.iter().map(String::as_str));
         match Cli::command().try_get_matches_from(all) {
             Err(error) if error.use_stderr() => next = repaired(&error, &words)?,
-            // The line can be parsed now, or asks for help.
+            // The corrected line can be parsed, or asks for help.
             _ => {
                 let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
                 return Some(format!("mcpid {}", words.join(" ")));
@@ -197,9 +198,10 @@ fn repair(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
 
 /// A corrected typing error.
 enum Correction {
-    /// The words of the whole line.
+    /// All words of the corrected command line.
     Words(Vec<String>),
-    /// A flag to use instead, if the line must not be repeated.
+    /// Another flag to use, if the command line must not be repeated because it may contain a
+    /// secret.
     Instead(String),
 }
 
@@ -246,12 +248,13 @@ fn may_hold_secret(word: &str, right: &str) -> bool {
         || SecretKind::of(word).is_some_and(|kind| kind != SecretKind::Passphrase)
 }
 
-/// Returns a hint for a key id or file name that begins with a dash. One in 64 key ids does.
+/// Returns a hint for a key id or file name that begins with a dash and was taken for a flag. One
+/// in 64 key ids begins so.
 fn behind_dashes(error: &Error, argv: &[OsString], path: &str) -> Option<String> {
     let arg = text(error, ContextKind::InvalidArg);
     let given = argv.iter().filter_map(|word| word.to_str()).find(|word| word.starts_with(&arg))?;
     if path.starts_with("trust re") {
-        // A key id may look like the seed of a private key. It is not repeated then.
+        // A key id that looks like a private key is not repeated.
         let shown = if description(given).is_none() { shell_word(given) } else { "KEYID".into() };
         return Some(format!("mcpid {path}-- {shown}"));
     }

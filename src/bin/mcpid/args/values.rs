@@ -4,19 +4,19 @@
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::keyfile::MAX_NAME_BYTES;
 
-/// The value of `--at` of `verify` and `inspect`.
+/// The value of `--at` of `verify` and `inspect`: the time at which requests are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JudgeTime {
     /// The given time.
     At(Timestamp),
-    /// The time in each HAR entry or request line.
+    /// The time that each HAR entry or request line states.
     Capture,
 }
 
 /// The value of `--ttl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ttl {
-    /// `expires` is this number of seconds after `created`.
+    /// `expires` is set to this number of seconds after `created`.
     Seconds(u32),
     /// No `expires` is sent.
     None,
@@ -25,7 +25,7 @@ pub(crate) enum Ttl {
 /// Parses a time: RFC 3339, or `@SECONDS` since the Unix epoch.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     if let Some(seconds) = text.strip_prefix('@') {
-        // The parser of i64 would also accept a plus sign.
+        // Only digits are accepted; the parser of `i64` would also accept a plus sign.
         let digits = seconds.strip_prefix('-').unwrap_or(seconds);
         if digits.bytes().all(|b| b.is_ascii_digit())
             && let Ok(seconds) = seconds.parse()
@@ -38,8 +38,8 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         .map_err(|e| format!("{e}, nor seconds since 1970 such as @1795773600"))
 }
 
-/// Parses a time for a filter: as [`time`] does, or a date (its beginning in UTC), or an age such
-/// as `24h`.
+/// Parses a time for a filter: a time as [`time`] parses it, a date (meaning its first moment in
+/// UTC), or an age such as `24h`.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     moment_at(text, SystemClock.now())
 }
@@ -75,8 +75,8 @@ pub(crate) fn duration(text: &str) -> Result<u32, String> {
         Some(b'm') => 60,
         Some(b'h') => 3600,
         Some(b'd') => 86_400,
-        // Only a number is repeated in the message: any other text that ends with a digit could be
-        // a secret.
+        // The message repeats only a number. Any other text that ends with a digit could be a
+        // secret.
         Some(_) if text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit()) => {
             return Err(format!("a unit is missing: {text}s, {text}m or {text}h"));
         }
@@ -120,7 +120,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         return Err("not a number of bytes such as 4194304 or 4MiB".to_owned());
     }
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    // Bodies are in memory, so more than a tebibyte is a typing error.
+    // Bodies are kept in memory, so a limit of more than a tebibyte must be a mistake.
     bytes.filter(|n| *n <= 1 << 40).ok_or_else(|| "more than a TiB".to_owned())
 }
 
@@ -139,7 +139,8 @@ pub(crate) fn entry_number(text: &str) -> Result<u64, String> {
 }
 
 /// Parses the beginning of a target URI: `http` or `https`, then a host in lower case without the
-/// default port. A prefix that matches every target or none is refused, because it selects nothing.
+/// default port. A prefix that matches every target or none is refused, because it would be
+/// useless.
 pub(crate) fn target_prefix(text: &str) -> Result<String, String> {
     if "http".starts_with(text) {
         return Err("every target begins so".to_owned());

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &AgentArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Adds the key, and prints its id.
+/// Adds the key to the agent, and prints its id.
 fn add(args: &AgentAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let place = signing_key::keyfile_place(args.key.as_deref(), "--key")?;
     let keyfile = keyfile::load(&place)?;

@@ -83,7 +83,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let public = match (made, &before) {
         // An earlier run ended after it created the new log and before it closed the old one. This
-        // run completes it, with the same key.
+        // run closes the old log, with the same key as the earlier run.
         (Err(LogError::Exists(_)), Some(EarlierLog::Log(..))) => {
             let folder = Folder::at(&place.path).map_err(wrong)?;
             folder.public().map_err(wrong)?
@@ -104,7 +104,7 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
     }
     if ui.json() {
-        // A folder can be named after a secret by mistake. Then the output must not repeat the
+        // A folder can have a secret as its name by mistake. Then the output must not repeat the
         // name.
         let folder = place.name();
         let folder = SecretKind::of(&folder).and_then(|_| description(&folder)).unwrap_or(folder);
@@ -125,9 +125,9 @@ fn init(args: &AuditInitArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 
 /// The private key of a new log.
 enum NewLogKey {
-    /// A new key, which is to be in the folder.
+    /// A new key, which will be stored in the folder.
     Made(Box<SecretKey>),
-    /// The key of `--audit-key`, which stays where it is.
+    /// The key of `--audit-key`, which is not copied into the folder.
     Elsewhere(Arc<dyn Sign>),
 }
 
@@ -157,7 +157,7 @@ impl NewLogKey {
         }
     }
 
-    /// Returns the log with this key.
+    /// Returns the log in `folder`, with this key.
     fn apply(&self, folder: Folder) -> Folder {
         match self {
             NewLogKey::Made(_) => folder,
@@ -170,17 +170,18 @@ impl NewLogKey {
 enum EarlierLog {
     /// The folder of the old log, which gets a last entry that names the new log.
     Log(Folder, NamedPath),
-    /// The last checkpoint of an old log that is lost, with the public key of that log.
+    /// The last checkpoint of an old log that is lost or must not be changed, with the public key
+    /// of that log.
     Abandoned(Box<NoteKey>, Vec<u8>),
 }
 
-/// Reads the folder or the checkpoint in `--after`.
+/// Reads the folder or the checkpoint that `--after` names.
 fn before(path: &Path, args: &AuditInitArgs, ui: &mut Ui) -> Result<EarlierLog, Failure> {
     if path.is_dir() {
         let place = files::audit(Some(path))?;
         let folder = Folder::at(path).map_err(|e| log_failure(&e, &place))?;
         if args.after_key.is_none() && !folder.has_private_key() {
-            // This also names a folder that is no log.
+            // This call also reports a folder that is not a log.
             folder.public().map_err(|e| log_failure(&e, &place))?;
             let message = LogError::NoKey(path.to_owned()).to_string();
             return Err(log_failure::not_given(message, "--after-key"));

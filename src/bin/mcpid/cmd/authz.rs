@@ -1,4 +1,4 @@
-//! `mcpid authz`: answers an existing proxy whether to pass a request on.
+//! `mcpid authz`: tells another proxy, which asks about each request, whether to pass it on.
 
 use mcpid::gateway::{AuthzDialect, AuthzProtocol, GatewayConfig};
 use mcpid::mcp::tools::Tools;
@@ -15,7 +15,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::Ui;
 
-/// The largest list of tools, in bytes.
+/// The maximum size of the file with a list of tools, in bytes.
 const MAX_TOOLS_BYTES: u64 = 4 << 20;
 
 /// Serves until a signal stops the program.

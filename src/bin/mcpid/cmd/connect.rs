@@ -127,8 +127,8 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
         bridge = bridge.with_silence(Some(Duration::from_secs(seconds.into())));
     }
     let mut runtime = match &plan.listen {
-        // With one client on stdio, one thread is fastest, because no message is passed between
-        // threads.
+        // With one client on stdio, a single thread is fastest, because no message has to be passed
+        // between threads.
         None => tokio::runtime::Builder::new_current_thread(),
         Some(_) => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -157,22 +157,23 @@ pub(crate) fn run(args: &ConnectArgs, mode: OutputArgs, ui: &mut Ui) -> Result<E
     };
     // A pending read of stdin cannot be cancelled, so the runtime does not wait for it.
     runtime.shutdown_background();
-    // A question that is still open is withdrawn.
+    // If a question to the person is still on the terminal, it is withdrawn.
     terminal::close();
     if let Some(recorder) = recorder {
         // Closing writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
-    // The witnesses get the last checkpoint too.
+    // Dropping this value sends the last checkpoint to the witnesses.
     drop(witnesses);
-    // A program that has not signed the last checkpoint by now must not outlive this process.
+    // A signing program that has not signed the last checkpoint by now must not keep running after
+    // this process.
     mcpid::key::exec::stop_all();
     log_writer.finish();
     terminal::end_by_hangup();
     ended
 }
 
-/// What the flags say, before any file is read.
+/// What the flags state, before any file is read.
 struct ConnectPlan {
     host: String,
     is_https: bool,
@@ -269,7 +270,8 @@ fn unknown_key_hint(
     let place = files::key(args.signing_key.key.as_deref())?;
     let path = config::key_path(&place.path)?;
     if is_touched {
-        // A did:key does not say that the key is a security key.
+        // A hint with a did:key would lose the information that the key is a security key, so
+        // another one is returned.
         let path = shell_word(&path);
         return Ok(format!(
             "send the server's operator what mcpid export -k {path} --format openssh prints, for \
@@ -278,7 +280,7 @@ fn unknown_key_hint(
     }
     let line =
         format!("send this line to the server's operator: mcpid trust add --name {name} {did}");
-    // The command of a program is left out: its arguments may hold a secret.
+    // The command of a signing program is left out, because its arguments may contain a secret.
     if path.starts_with(EXEC) {
         return Ok(line);
     }
@@ -286,8 +288,8 @@ fn unknown_key_hint(
     Ok(format!("{line} (or the key itself: mcpid export -k {path} --format jwk)"))
 }
 
-/// Returns how a person is asked for consent, and the asker that shows what is to be touched: one
-/// for both, so that only one question is on the screen at a time.
+/// Returns how a person is asked for consent, and the object that asks for touches. Both use the
+/// same object, so that only one question is on the screen at a time.
 fn asking(args: &ConnectArgs) -> (ConsentVia, Arc<ConsentAsker>) {
     let timeout = args.confirm_timeout.unwrap_or(consent::DEFAULT_ANSWER_SECONDS);
     let timeout = Duration::from_secs(timeout.into());
@@ -351,8 +353,8 @@ async fn listen(
     Ok(stopped(&interrupted))
 }
 
-/// Returns a future that completes when a signal stops the bridge, and a flag that tells whether
-/// that was Ctrl-C. Must run on a tokio runtime.
+/// Returns a future that completes when a signal stops the bridge, and a flag that is true if the
+/// signal was Ctrl-C. Must run on a tokio runtime.
 fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     let open =
         |kind| signal(kind).map_err(|e| Failure::new(Exit::Unavailable, "signals", reason(&e).1));
@@ -370,8 +372,8 @@ fn signals() -> Result<(Arc<AtomicBool>, impl Future<Output = ()>), Failure> {
     Ok((interrupted, done))
 }
 
-/// Returns the exit code after a signal. SIGTERM gives 0, because clients end their servers with
-/// it.
+/// Returns the exit code after a signal. SIGTERM gives 0, because MCP clients end their servers
+/// with it.
 fn stopped(interrupted: &AtomicBool) -> Exit {
     if interrupted.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Ok }
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(_args: &DemoArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let folder = tempfile::tempdir().map_err(|e| no_folder(&e))?;
     let (keyfile, trustfile) = (folder.path().join("key.json"), folder.path().join("trust.json"));
 
-    // Writes a keyfile as `keygen` does, and opens it again.
+    // A keyfile is written as `keygen` does, and opened again.
     let made = SecretKey::generate(&mut SysRng).map_err(|e| failed(&e))?;
     let passphrase = b"only for this demo";
     let now = SystemClock.now();
@@ -118,7 +118,7 @@ fn request(
     request.body(Full::from(BODY)).map_err(|e| failed(&e))
 }
 
-/// The steps so far, and whether each of them ended as expected.
+/// The steps that were run so far, and whether each of them ended as expected.
 struct DemoSteps {
     steps: Vec<Value>,
     as_expected: bool,

@@ -10,8 +10,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Prints the public key. It can be read without the passphrase, so the passphrase is not asked
-/// for.
+/// Prints the public key. The public key can be read without the passphrase, so the user is not
+/// asked for it.
 pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let is_jwk = matches!(args.format, KeyFormat::Jwk | KeyFormat::Jwks);
     if args.jwk_alg.is_some() && !is_jwk {
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
     let signing_key = match SigningKey::find(&args.signing_key) {
         Ok(signing_key) => signing_key,
-        // A pinned key is that of a source that signs without a touch.
+        // A public key was pinned with the flag, so a security key cannot be meant.
         Err(unfit) if args.signing_key.public_key.is_some() => return Err(unfit),
         Err(unfit) => return of_security_key(args, unfit, ui),
     };
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let text = text.trim_end();
     if ui.json() && !is_jwk {
-        // A JWK is JSON already; the other forms become a member of a JSON object.
+        // A JWK is JSON already; every other format becomes a member of a JSON object.
         let format = clap::ValueEnum::to_possible_value(&args.format);
         let format = format.map(|value| value.get_name().to_owned());
         let (id, name) = (key.id().as_str(), signing_key.name());
@@ -61,8 +61,8 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Prints the public half of a security key. Only formats that can say that it is one are printed.
-/// `unfit` is the failure if the flag names no security key.
+/// Prints the public half of a security key. Only formats that state that the key is a security key
+/// are printed. `unfit` is the failure if the flag names no security key.
 fn of_security_key(args: &ExportArgs, unfit: Failure, ui: &mut Ui) -> Result<Exit, Failure> {
     let Some(found) = args.signing_key.key.as_deref().and_then(|key| touch_key::find(key).ok())
     else {

@@ -44,7 +44,8 @@ pub(crate) fn run(args: &GatewayArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Calls `run` with `command`, completed by the settings in the configuration file at `path`.
+/// Calls `run` with `command`, to which the settings in the configuration file at `path` were
+/// added.
 ///
 /// # Errors
 /// The file cannot be used, or `run` fails.
@@ -58,7 +59,7 @@ pub(crate) fn with_file(
     let file = ConfigFile::read(command, path)?;
     let whole = file.complete(&argv)?;
     ui.withhold(&whole);
-    // Each setting was checked alone before, so this fails only if two settings conflict.
+    // Each setting was checked by itself before, so this fails only if two settings conflict.
     match usage_error::parse(&whole) {
         Ok(Cli { command, .. }) => run(command, ui).map_err(|failure| file.locate(failure, &argv)),
         Err(usage_error::Unparsed::Wrong(failure)) => Err(failure),
@@ -66,8 +67,8 @@ pub(crate) fn with_file(
     }
 }
 
-/// Returns a failure that does not occur: a configuration file has settings of its own command
-/// only.
+/// Returns a failure that cannot occur: adding the settings of a file changes the command. A file
+/// has only settings of its own command.
 pub(crate) fn changed_command() -> Failure {
     Failure::new(Exit::Bug, "bug", "the configuration file changed the command")
 }

@@ -1,4 +1,5 @@
-//! `mcpid generate`: writes man pages and completions, which are generated from the grammar.
+//! `mcpid generate`: writes man pages and completions, which are generated from the command-line
+//! grammar.
 //!
 //! The output depends only on the grammar and the version. A test compares the committed files with
 //! it.
@@ -23,7 +24,7 @@ pub(crate) fn run(args: &GenerateArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         GenerateWhat::Man(to) => (&to.dir, man::pages()),
         GenerateWhat::Completions(to) => (&to.dir, completions()),
     };
-    // An error here means a fault in the grammar.
+    // An error here is a fault in the command-line grammar.
     let bug = |e: anyhow::Error| Failure::new(Exit::Bug, "bug", format!("{e:#}"));
     let names = write(dir, files.map_err(bug)?)?;
     if ui.json() {

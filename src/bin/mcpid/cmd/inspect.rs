@@ -1,4 +1,5 @@
-//! `mcpid inspect`: prints what signatures state, without keys and without a verdict.
+//! `mcpid inspect`: prints what the signatures of requests state, without using keys and without a
+//! verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ use crate::output::ui::Ui;
 use crate::output::verdict;
 
 /// Maximum number of signatures of one request that are printed. This is more than a verifier
-/// accepts, so that a user sees why a verifier refused. There is a limit because the input is
-/// untrusted, and each signature prints a list of the parts that it leaves uncovered.
+/// accepts, so that a user sees why a verifier refused. A limit is needed because the input is
+/// untrusted, and the output for each signature is long.
 const MAX_SIGNATURES: usize = 32;
 
 /// Reads the inputs, and prints what their signatures state.
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         let mut show = |found: Result<FoundSignature, Failure>| match found {
             Ok(found) => shown.take(found, ui),
             Err(failure) => {
-                // After the failure of one input, the others are still read.
+                // If one input fails, the others are still read.
                 exit = exit.max(failure.exit);
                 shown.name(ui)?;
                 ui.failure(&failure);
@@ -88,16 +89,16 @@ pub(crate) fn run(args: &InspectArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// One signature of one request, or a request without a signature.
 struct FoundSignature {
     claims: VerdictReport,
-    /// The signature base, or why it cannot be built. None for an unsigned request.
+    /// The signature base, or the reason why it cannot be built. `None` for an unsigned request.
     base: Option<Result<String, String>>,
     /// The bytes of the signature, or what is wrong with them.
     signature: Option<Result<Vec<u8>, String>>,
     seen: Option<SeenJson>,
-    /// The profiles that the signature could be meant for, if it does not fit the default profile.
+    /// The profiles for which the signature could be meant, if it does not fit the default profile.
     fits: Vec<ProfileFit>,
 }
 
-/// One signature in JSON. The members of `verify`'s schema are included.
+/// One signature in JSON. It has all members that `verify` prints.
 #[derive(Serialize)]
 struct Inspected<'a> {
     #[serde(flatten)]
@@ -135,8 +136,7 @@ struct Inspector<'a> {
 }
 
 impl Inspector<'_> {
-    /// Returns everything that one request states, with a failure for each part that cannot be
-    /// parsed.
+    /// Returns all signatures of one request, and a failure for each part that cannot be parsed.
     fn unit(&self, unit: InputUnit) -> Vec<Result<FoundSignature, Failure>> {
         let InputUnit { input, index, sha256, time_fault, content } = unit;
         let request = match content {
@@ -300,8 +300,8 @@ impl SignaturePrinter<'_> {
         found.print(true, ui)
     }
 
-    /// Prints the signature that was held back, now with the name of its input, because another
-    /// result follows.
+    /// Prints the signature that was held back, with the name of its input, because another result
+    /// follows.
     fn name(&mut self, ui: &mut Ui) -> Result<(), Failure> {
         self.any = true;
         match self.held_back.take_if(|_| !self.args.base) {

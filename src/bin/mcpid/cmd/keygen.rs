@@ -1,4 +1,4 @@
-//! `mcpid keygen`: writes a new keyfile, with a new key or an imported one.
+//! `mcpid keygen`: writes a keyfile with a new key or an imported key.
 
 use std::path::Path;
 
@@ -29,8 +29,8 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let source = source.map(|source| source.and_then(|source| source.strong_unless(args.weak)));
     let output = place.as_flag("-o");
-    // Without a terminal, a new key can also be made without a passphrase, so the failure gets a
-    // hint about that.
+    // A new key could also be stored without a passphrase if there is no terminal to ask on. The
+    // failure gets a hint about that.
     let source = source.transpose().map_err(|failure| match failure.code {
         "no_passphrase" if failure.hints.is_empty() => failure
             .hint(format!(
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &KeygenArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Checks that the keyfile can be written, before a person is asked anything.
+/// Checks that the keyfile can be written, before the user is asked anything.
 fn check_output(place: &NamedPath) -> Result<(), Failure> {
     let elsewhere = "name the file: mcpid keygen -o FILE";
     place.make_default_folder(elsewhere)?;

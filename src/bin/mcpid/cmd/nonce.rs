@@ -16,8 +16,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Number of nonces that are read at a time. A larger page would delay the claims of other
-/// processes.
+/// Number of nonces that are read at a time. Reading more at once would delay other processes that
+/// use the store.
 const PAGE_SIZE: u32 = 1_000;
 
 /// Runs the subcommand.
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &NonceArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     }
 }
 
-/// Returns the store that the flags name. A file must exist: creating an empty one would hide a
-/// mistyped name.
+/// Returns the store that the flags name. An SQLite file must exist already, because creating an
+/// empty one would hide a mistyped name.
 fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failure> {
     let url = match files::nonces(store.nonces.as_deref())? {
         files::NonceStoreName::Default(place) => StoreUrl::Sqlite { path: place.path },
@@ -56,8 +56,8 @@ fn url(store: &NonceStoreArgs, act: &str, ui: &mut Ui) -> Result<StoreUrl, Failu
     Ok(url)
 }
 
-/// Calls `show` for every nonce that is kept at `now`, a page at a time. Returns the number of kept
-/// nonces, and the number of ended nonces that the store still holds.
+/// Calls `show` for every nonce that the store must still keep at `now`. Returns the number of
+/// these nonces, and the number of ended nonces that the store has not removed yet.
 fn each(
     store: &dyn StoreAdmin,
     url: &StoreUrl,
@@ -133,8 +133,8 @@ fn list(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Fai
 fn prune(store: &dyn StoreAdmin, url: &StoreUrl, ui: &mut Ui) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let removed = block_on(store.prune(now)).map_err(|error| unavailable(url, &error))?;
-    // Redis removes ended nonces itself, so pruning removes nothing there. The number of kept
-    // nonces shows that the servers answer.
+    // Redis removes ended nonces itself. The number of kept nonces is printed instead, to show that
+    // the servers answer.
     let kept = match removed {
         Some(_) => None,
         None => Some(each(store, url, now, &mut |_| Ok(()))?.0),
@@ -185,7 +185,7 @@ struct PruneResult {
     kept: Option<u64>,
 }
 
-/// Returns the value as JSON. Strings and numbers can always be written.
+/// Returns the value as JSON. This cannot fail for strings and numbers.
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

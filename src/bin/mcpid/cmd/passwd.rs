@@ -27,11 +27,11 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     if args.remember {
         return remember(args, &keyfile, &place, ui);
     }
-    // Everything that can fail is checked before a person is asked for passphrases.
+    // Everything that can fail is checked before the user is asked for passphrases.
     let link = std::fs::symlink_metadata(&place.path).is_ok_and(|about| about.is_symlink());
     if link {
         let error = file_io::FileError::NotRegular("a symbolic link");
-        // Replacing the file would replace the link and not its target.
+        // A symbolic link is refused: the new file would replace the link and not its target.
         let failure = Failure { hints: Vec::new(), ..store_failure(&place.path, error) };
         let folder = place.path.parent().unwrap_or(Path::new(""));
         return Err(match std::fs::read_link(&place.path).map(|target| folder.join(target)) {
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &PasswdArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Gives the passphrase to the Secret Service, after it has opened the keyfile.
+/// Stores the passphrase in the Secret Service, after checking that it opens the keyfile.
 fn remember(
     args: &PasswdArgs,
     keyfile: &Keyfile,
@@ -129,7 +129,8 @@ struct RememberedJson {
     remembered: bool,
 }
 
-/// Replaces a remembered passphrase by the new one, or forgets it if there is none any more.
+/// Replaces the passphrase in the Secret Service by the new one, or removes it if the keyfile has
+/// none any more.
 fn remember_change(keyfile: &Keyfile, given: Option<&Passphrase>, ui: &mut Ui) {
     let id = keyfile.public().id();
     if secret_service::lookup(id, ui).is_none() {
@@ -150,7 +151,8 @@ fn remember_change(keyfile: &Keyfile, given: Option<&Passphrase>, ui: &mut Ui) {
     }
 }
 
-/// Refuses one descriptor for both passphrases, because the second read would find nothing.
+/// Refuses the same file descriptor for both passphrases, because the second read would find
+/// nothing.
 fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     match (args.passphrase.passphrase_fd, args.new_passphrase_fd) {
         (Some(old), Some(new)) if old == new => {
@@ -161,7 +163,8 @@ fn one_descriptor(args: &PasswdArgs) -> Result<(), Failure> {
     }
 }
 
-/// Returns the cost of the new encryption: the old cost if it is higher than the default.
+/// Returns the cost of the passphrase hash for the new encryption: the old cost if it is higher
+/// than the default.
 fn cost(keyfile: &Keyfile) -> KdfCost {
     let work = |cost: KdfCost| u64::from(cost.memory_kib()) * u64::from(cost.passes());
     let old = keyfile.cost().filter(|old| work(*old) > work(KdfCost::DEFAULT));

@@ -1,4 +1,4 @@
-//! `mcpid sign`: signs a payload or a captured request.
+//! `mcpid sign`: signs a request that is made from a payload, or a captured request.
 
 pub(crate) mod headers;
 mod normal;
@@ -37,10 +37,10 @@ use crate::output::ui::{Ui, path_word, shell_word};
 use placeholder::{PlaceholderKey, PlaceholderSigner};
 use touched::{TouchJson, TouchPlan};
 
-/// Signs, and prints the result.
+/// Signs the request, and prints the result.
 pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let profile = args.profile.profile();
-    // Everything that can fail is tried before a person is asked for a passphrase: the flags, then
+    // Everything that can fail is tried before the user is asked for a passphrase: the flags, then
     // the files, then signing with a placeholder key.
     check(args)?;
     let plan = SignPlan::of(args, &profile, ui)?;
@@ -97,13 +97,13 @@ pub(crate) fn run(args: &SignArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Checks each flag that can be checked alone.
+/// Checks each flag that can be checked by itself.
 fn check(args: &SignArgs) -> Result<(), Failure> {
     let profile = args.profile.profile();
     coverage_flags::covered(&profile, &args.cover, &args.no_cover)?;
     header::check_label(label(args, &profile))
         .map_err(|e| Failure::usage(format!("--label {e}")))?;
-    // A trust file cannot list such a tag, so the signature could never be verified.
+    // A tag that no trust file can list is refused, because the signature could never be verified.
     let id = args.client_id.as_deref();
     id.map_or(Ok(()), trust::check_client_id)
         .map_err(|e| Failure::usage(format!("--client-id {e}")))
@@ -135,7 +135,7 @@ fn signer(args: &SignArgs, profile: &Profile, key: OpenedKey) -> Result<Signer, 
     Ok(no_cover.into_iter().fold(signer, Signer::no_cover))
 }
 
-/// Returns the label to sign under.
+/// Returns the label for the signature.
 fn label<'a>(args: &'a SignArgs, profile: &Profile) -> &'a str {
     args.label.as_deref().unwrap_or(profile.label)
 }
@@ -152,8 +152,8 @@ fn by_kid(profile: &Profile, kid: &str, error: &SigningError) -> Failure {
     failure.hint(format!("the profiles that look keys up by kid: {}", names.join(" ")))
 }
 
-/// Warns of faults for which `verify` would refuse the request at steps 6 and 10. The request is
-/// still signed, because the user's server may accept it.
+/// Warns of faults (in coverage and in the MCP message) for which a verifier would refuse the
+/// request. The request is still signed, because the user's server may accept it.
 fn warn(
     profile: &Profile,
     (head, body): (&Head<'_>, &[u8]),
@@ -196,11 +196,11 @@ fn not_json(head: &Head<'_>, body: &[u8]) -> Option<(usize, usize)> {
     let (at, text) = match std::str::from_utf8(body) {
         Ok(text) => {
             let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
-            // serde_json counts columns in bytes, and column 0 means the end of a line.
+            // serde_json counts columns in bytes, and its column 0 means the end of a line.
             let start = text.split_inclusive('\n').take(error.line().saturating_sub(1));
             let start: usize = start.map(str::len).sum();
-            // serde_json reports the character that is wrong, but at the end of the text the
-            // character before it.
+            // serde_json reports the position of the wrong character. Only for an early end of the
+            // text, it reports the character before.
             (start + error.column().saturating_sub(usize::from(!error.is_eof())), text)
         }
         Err(error) => {
@@ -226,7 +226,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     match error {
         SigningError::Target(_) => {
             let failure = Failure::new(Exit::Input, "target", message);
-            // The hint contains the origin, if the request names exactly one.
+            // The hint names the origin, if the request names exactly one.
             let named = Origins::unknown().resolve(head).ok().and_then(|target| {
                 let uri = target.target_uri();
                 Some(format!("{}://{}", uri.split_once("://")?.0, target.authority()))
@@ -283,7 +283,7 @@ fn failure(args: &SignArgs, head: &Head<'_>, error: &SigningError) -> Failure {
     }
 }
 
-/// The result in JSON. Its members have the same names as those of a verdict.
+/// The result in JSON. Its members have the same names as in the output of `verify`.
 #[derive(Serialize)]
 struct SignedJson<'a> {
     version: u8,
@@ -315,7 +315,8 @@ fn json<'a>(
     touched: Option<&'a Signed>,
     name: &'a str,
 ) -> SignedJson<'a> {
-    // As in a verdict, an identifier without parameters is written without quotes.
+    // As in the output of `verify`, a component without parameters is written without quotation
+    // marks.
     let bare = |text: &String| match Component::parse(text) {
         Ok(component) => covered::shown(&component),
         Err(_) => text.clone(),

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let normal = settings.profile().target == TargetForm::Rfc3986;
     let inputs = inputs.hashed_if(hashed).with_any_target(normal);
     let mut page = VerdictPage::new(settings.trust_files());
-    // A page on stdout stands in the place of the verdicts.
+    // A page on stdout replaces the verdicts.
     let print = |verdict: &VerdictReport, named: bool, ui: &mut Ui| match output.is_stdout() {
         true => Ok(()),
         false => verdict::print(verdict, named, ui),
@@ -54,8 +54,8 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     let context = VerifyContext::new(args, settings, ui)?;
     let (counts, size) = (InputCounts::default(), inputs.size());
     let mut tally = VerdictTally::default();
-    // The first verdict is held back until there is a second one, because a single verdict is
-    // printed without the name of its input.
+    // A single verdict is printed without the name of its input, so the first one is held back
+    // until it is known whether a second one follows.
     let mut held_back: Option<VerdictReport> = None;
     parallel::in_order(
         32,
@@ -98,8 +98,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
             Ok::<(), Failure>(())
         },
     )?;
-    // If requests were skipped, the only verdict is printed with its name, and the skipped requests
-    // are counted.
+    // If requests were skipped, the only verdict is printed with the name of its input.
     let skipped = InputCounts::of(&counts.preflights) + InputCounts::of(&counts.elsewhere) > 0;
     if let Some(only) = &held_back {
         print(only, skipped, ui)?;
@@ -121,9 +120,10 @@ pub(crate) fn run(args: &VerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     Ok(tally.exit)
 }
 
-/// The result of steps 1 to 11 for one request. Step 12 follows later, in the order of the inputs.
+/// The result for one request before its nonce is checked (steps 1 to 11). The nonces are checked
+/// later, in the order of the inputs.
 enum JudgedUnit {
-    /// `--only` excludes the target of the request.
+    /// The request is skipped, because `--only` excludes its target.
     Elsewhere,
     Failed(Failure),
     Done(Box<VerdictReport>),
@@ -139,14 +139,14 @@ struct VerifyContext {
     replay: ReplayCheck,
     only: Option<String>,
     touch: DemandedTouch,
-    /// Parses a request line. The parser for a profile that signs the normal form of a URL refuses
-    /// a target that has none.
+    /// Parses a request line. Which parser is used depends on the profile: one that signs targets
+    /// in normal form has its own refusal for targets without one.
     parse_line: fn(&[u8]) -> Result<InputRequest<'_>, LineError>,
-    /// The trust files, if the output includes them.
+    /// The trust files, as JSON, if the output names them.
     trust: Option<Arc<RawValue>>,
-    /// Whether signatures that hold are kept, for a page.
+    /// Whether valid signatures are kept, to be shown on a page.
     keeps_signatures: bool,
-    /// The user's command, changed to judge a capture that has no times as of now.
+    /// A hint for a capture without times: the user's command, to judge it at the current time.
     by_the_clock: String,
 }
 
@@ -207,14 +207,15 @@ impl VerifyContext {
         })
     }
 
-    /// Whether a request can be judged only after the nonces of all requests before it were
-    /// claimed: under a profile that checks the key first, the number of its live nonces comes
-    /// before the signature.
+    /// Returns true if a request can be judged only after the nonces of all earlier requests were
+    /// claimed. That is so for a profile that checks, before the signature, how many nonces the key
+    /// has used.
     fn judges_in_turn(&self) -> bool {
         self.settings.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))
     }
 
-    /// Runs steps 1 to 11, on any thread. Returns the signatures that hold too, if they are kept.
+    /// Judges a request except for its nonce (steps 1 to 11), on any thread. Also returns the valid
+    /// signatures, if they are kept.
     fn judge(&self, unit: InputUnit, counts: &InputCounts) -> (JudgedUnit, Vec<SignedBytes>) {
         let mut signed = Vec::new();
         (self.judge_unit(unit, &mut signed, counts), signed)
@@ -300,8 +301,8 @@ impl VerifyContext {
             }
             Body::Inexact { bytes, why } => (bytes, Some(why.to_string())),
         };
-        // A digest that matches proves that these bytes were signed. If it does not match, that
-        // proves nothing about a body that may be incomplete.
+        // If the digest of a body that may be incomplete matches, these bytes were signed. If it
+        // does not match, that proves nothing.
         if let Some(why) = doubt
             && !digest_fits(request, bytes)
         {
@@ -328,7 +329,7 @@ impl VerifyContext {
             .hint(format!("to judge it by the clock: {}", self.by_the_clock))
     }
 
-    /// Runs step 12. Must be called in the order of the inputs.
+    /// Checks the nonce of a request (step 12). Must be called in the order of the inputs.
     fn settle(&self, outcome: JudgedUnit) -> Result<Option<VerdictReport>, Failure> {
         let unavailable = |verdict: &VerdictReport, e: &dyn std::error::Error| {
             let message = format!("{} [{}]: {}", verdict.input, verdict.index, chain(e));
@@ -359,7 +360,7 @@ fn digest_fits(request: &InputRequest<'_>, bytes: &[u8]) -> bool {
     ContentDigest::read(&request.head).and_then(|digest| digest.check(bytes)).is_ok()
 }
 
-/// Prints at most two hints for a verdict, as commands to paste.
+/// Prints up to two hints for a verdict, as commands that can be pasted.
 fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
     let Some(rejection) = &verdict.rejection else { return };
     match rejection.code().as_str() {
@@ -370,7 +371,7 @@ fn hints(args: &VerifyArgs, verdict: &VerdictReport, ui: &mut Ui) {
                 ui.hint("that shows it was valid then, not that it was sent then");
             }
         }
-        // The key is trusted already, so adding it would not help.
+        // The key is already in a trust file under its thumbprint, so adding it would not help.
         "key_unknown" if rejection.kid_of().is_some() => {}
         "key_unknown" => ui.hint(&format!(
             "to trust a key: mcpid trust add{} --name NAME KEYFILE",

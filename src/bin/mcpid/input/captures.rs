@@ -1,4 +1,5 @@
-//! Reads captured requests from the inputs on the command line, and words the failures.
+//! Reads captured requests from the inputs on the command line, and turns errors into messages with
+//! hints.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -20,23 +21,24 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::{Ui, path_word};
 
-/// The name of the input from stdin.
+/// The name of the input if it comes from stdin.
 const STDIN: &str = "stdin";
 
-/// A hint if the input is a payload and not a request.
+/// The hint if the input is only a body and not a request.
 const PAYLOAD: &str =
     "a payload is signed, and sent, with its target: mcpid sign --url URL body.json";
 
-/// A hint if the input is not a request.
+/// The hint if the input is not a request.
 const FIRST_LINE: &str = "a capture begins with a line such as: POST /mcp HTTP/1.1";
 
-/// One request of an input.
+/// One request of an input, with its position.
 pub(crate) struct InputUnit {
     /// The name of the input.
     pub(crate) input: Arc<str>,
     /// The position in the input, counted from 0.
     pub(crate) index: u64,
-    /// The SHA-256 of the whole input in hex, if inputs are hashed and it is known in time.
+    /// The SHA-256 of the whole input in hex, if inputs are hashed and the hash is known before the
+    /// input was read.
     pub(crate) sha256: Option<Arc<str>>,
     /// What is wrong with the time that the input gives for the request, if anything.
     pub(crate) time_fault: Option<TimeFault>,
@@ -48,9 +50,9 @@ pub(crate) struct InputUnit {
 pub(crate) enum UnitContent {
     /// A request.
     Request(Box<InputRequest<'static>>),
-    /// A request line that is not parsed yet, because parsing is work for all cores.
+    /// A request line that is not parsed yet, so that it can be parsed on any core.
     Line(Vec<u8>),
-    /// An input, or an entry in it, that is not a request.
+    /// An input or an entry of an input that is not a request.
     Failed(Box<Failure>),
 }
 
@@ -66,7 +68,7 @@ pub(crate) struct InputCounts {
 }
 
 impl InputCounts {
-    /// Adds one to `count`.
+    /// Increments `count` by one.
     pub(crate) fn one(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -84,7 +86,8 @@ pub(crate) struct InputReader {
     only: Option<String>,
     /// Whether the SHA-256 of inputs is computed.
     hashed: bool,
-    /// True if a raw request whose target cannot be read is a request to be refused.
+    /// True if a raw request whose target cannot be parsed is to be judged and refused, and not
+    /// reported as an input error.
     any_target: bool,
 }
 
@@ -110,7 +113,7 @@ impl InputReader {
         self
     }
 
-    /// Hashes the inputs, or not.
+    /// Sets whether the inputs are hashed.
     pub(crate) fn hashed_if(self, hashed: bool) -> Self {
         InputReader { hashed, ..self }
     }
@@ -129,8 +132,8 @@ impl InputReader {
         self.paths.iter().map(size).sum()
     }
 
-    /// Reads every input and calls `give` with each request, until `give` breaks off. If an input
-    /// cannot be read, the next ones are still read.
+    /// Reads every input and calls `give` with each request, until `give` returns `Break`. If an
+    /// input cannot be read, the next ones are still read.
     pub(crate) fn each(&self, counts: &InputCounts, give: Give<'_>) {
         for path in &self.paths {
             let input: Arc<str> = match path {
@@ -169,7 +172,7 @@ impl InputReader {
         let sha256: Option<Arc<str>> = match path {
             _ if captures.is_read() => hashed(),
             Some(path) if self.hashed => hash_of_file(path)?,
-            // The hash of a stream is known only at its end, after its lines were judged.
+            // The hash of a stream is known only at its end, when its lines were already judged.
             _ => None,
         };
         let mut give = |index, time_fault, content| {
@@ -241,7 +244,7 @@ fn hash_of_file(path: &Path) -> Result<Option<Arc<str>>, Failure> {
     Ok(Some(hex(&hash.finalize()).into()))
 }
 
-/// Returns the failure for an input, or the rest of it, that cannot be read.
+/// Returns the failure for an input that cannot be read, or cannot be read to its end.
 fn input_failure(name: &str, error: CapturesError) -> Failure {
     let unreadable = |what: String, error: &io::Error| {
         let (code, why) = reason(error);
@@ -275,7 +278,7 @@ pub(crate) fn capture<'a>(name: &str, bytes: &'a [u8], most: u64) -> Result<Capt
 /// Returns the failure if an input is not a request, with a hint that shows the faulty line.
 fn bad_capture(name: &str, error: &CaptureError) -> Failure {
     let failure = match error.fault() {
-        // An empty input has no line 1.
+        // The message names no line, because an empty input has none.
         CaptureFault::Empty => {
             Failure::new(Exit::Input, "not_a_request", format!("{name}: {}", error.fault()))
         }
@@ -302,7 +305,7 @@ fn bad_capture(name: &str, error: &CaptureError) -> Failure {
         CaptureFault::BodyUnannounced { follow } => {
             failure.hint(format!("a body is announced by a header line: Content-Length: {follow}"))
         }
-        // The hint reads the file again, which is not possible for stdin.
+        // The hint is a command that reads the file again, which is not possible for stdin.
         _ if name == STDIN => failure,
         _ => failure.hint(format!(
             "sed -n {}p {} | cat -A",
@@ -319,7 +322,7 @@ pub(crate) fn bad_line(unit_name: &str, index: u64, error: &LineError) -> Failur
     if unit_name == STDIN {
         return failure;
     }
-    // Blank lines are skipped, and requests are counted from 0.
+    // The command in the hint skips blank lines, because they are not counted as requests.
     let (file, place) = (path_word(Path::new(unit_name)), index.saturating_add(1));
     failure.hint(format!("grep -n '[^[:space:]]' {file} | sed -n {place}p"))
 }

@@ -1,5 +1,5 @@
-//! Finds and opens files: default paths, variables and stdin; and words the failures. Only this
-//! module knows default paths.
+//! Finds and opens files (from flags, environment variables, default paths or stdin), and turns
+//! errors into messages with hints. Only this module knows default paths.
 
 use std::env;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ pub(crate) struct NamedPath {
 }
 
 impl NamedPath {
-    /// Returns the path as messages show it.
+    /// Returns the path as it is shown in messages.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
     }
@@ -47,8 +47,7 @@ impl NamedPath {
         }
     }
 
-    /// Adds `hint`, which names the flag for another path, to the failure that the default path cannot
-    /// be used.
+    /// Adds `hint`, which names the flag for another path, to a failure about the default path.
     pub(crate) fn suggest(&self, failure: Failure, hint: &str) -> Failure {
         match self.named {
             NamedBy::Default => failure.hint(hint),
@@ -143,16 +142,16 @@ pub(crate) fn nonces(flag: Option<&str>) -> Result<NonceStoreName, Failure> {
 }
 
 /// Returns the folder for files that a command keeps between its runs: the first one of
-/// `STATE_DIRECTORY`, which systemd sets for a service with `StateDirectory=`; or else `mcpid` in
-/// the state folder of the user. Systems without a state folder use the local data folder. `hint`
-/// says how to name the file instead.
+/// `STATE_DIRECTORY`, which systemd sets for a service with `StateDirectory=`; or else the folder
+/// `mcpid` in the state folder of the user, or in the local data folder on systems that have no
+/// state folders. `hint` says how to name the file instead.
 ///
 /// # Errors
 /// The variable does not begin with an absolute path, or there is no folder.
 pub(crate) fn state_folder(hint: &str) -> Result<PathBuf, Failure> {
     const VARIABLE: &str = "STATE_DIRECTORY";
     if let Some(folders) = env::var_os(VARIABLE) {
-        // systemd separates folders by colons, as in PATH.
+        // As in PATH, systemd separates folders by colons.
         let first = env::split_paths(&folders).next().filter(|folder| folder.is_absolute());
         return first.ok_or_else(|| {
             Failure::usage(format!("{VARIABLE} does not begin with an absolute path"))
@@ -236,7 +235,7 @@ fn place(
     Ok(NamedPath { path: folder.join("mcpid").join(file), named: NamedBy::Default })
 }
 
-/// Adds a hint to list the file, because it is not of the expected kind.
+/// Adds a hint to look at the file, because it is not of the expected kind.
 fn look_there(failure: Failure, path: &Path) -> Failure {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match failure.code {
@@ -251,7 +250,7 @@ fn look_there(failure: Failure, path: &Path) -> Failure {
 pub(crate) struct OpenedInput {
     /// The input's name in messages: the path as given, or `stdin`.
     pub(crate) name: String,
-    /// The input's bytes.
+    /// A reader of the input's bytes.
     pub(crate) reader: Box<dyn Read + Send>,
 }
 
@@ -267,8 +266,8 @@ pub(crate) fn open(path: Option<&Path>, ui: &mut Ui) -> Result<OpenedInput, Fail
     open_quietly(path)
 }
 
-/// Prints a note if stdin is a terminal. Without it, a program that waits for input looks as if it
-/// hangs.
+/// Prints a note if stdin is a terminal. Without a note, the program would look as if it hangs,
+/// because it waits for input.
 pub(crate) fn note_if_terminal(ui: &mut Ui) {
     if io::stdin().is_terminal() {
         ui.note("reading from the terminal; end with Ctrl-D");
@@ -318,7 +317,7 @@ impl OpenedInput {
     /// As for [`OpenedInput::read`].
     pub(crate) fn read_secret(self, limit: u32) -> Result<Zeroizing<Vec<u8>>, Failure> {
         // The whole capacity is allocated at once, because a growing vector leaves copies of itself
-        // in memory. The extra bytes are for `read_to_end`, which needs room to detect the end.
+        // in memory. The extra 64 bytes are room that `read_to_end` needs to detect the end.
         let room = usize::try_from(limit).unwrap_or_default().saturating_add(64);
         let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         self.read_into(&mut bytes, limit.into())?;

@@ -41,8 +41,8 @@ pub(crate) fn read_headers<T>(
     Ok(headers)
 }
 
-/// Returns a failure that names the line of the file. The name of a field is repeated, because it
-/// is not a secret. A line without a colon is not repeated: it may be a password.
+/// Adds the file and line to a failure about a header in a file. The message repeats the name of
+/// the field, but no line without a colon, which may be a password.
 fn in_file(failure: Failure, path: &str, number: u32, line: &str) -> Failure {
     let why = match failure.message {
         why if why.contains("follows from") || !overlaps(line, &why) => why,

@@ -1,4 +1,5 @@
-//! Opens the nonce stores that `--nonces` and `MCPID_NONCES` name, and words the failures.
+//! Opens the nonce stores that `--nonces` and `MCPID_NONCES` name, and turns errors into messages
+//! with hints.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -40,10 +41,10 @@ pub(crate) fn url(text: &str, named: NamedBy, ui: &mut Ui) -> Result<StoreUrl, F
     Ok(url)
 }
 
-/// The failure code for a store whose retention is shorter than needed.
+/// The failure code for a store that keeps nonces for a shorter time than this command needs.
 pub(crate) const TOO_SHORT: &str = "retention";
 
-/// Checks that a store is named if a flag says how to open the store.
+/// Checks that a store is named, if a flag about opening the store is given.
 ///
 /// # Errors
 /// No store is named.
@@ -107,8 +108,8 @@ impl OpenedStore {
     }
 }
 
-/// Returns the URL of the store for a server: from the flag, or else the variable, or else the
-/// default file. Nothing is opened or created.
+/// Returns the URL of the store for a server: named by the flag, or else by the variable, or else
+/// the default file. Nothing is opened or created.
 ///
 /// # Errors
 /// The flag or variable is not the URL of a store.
@@ -119,7 +120,8 @@ pub(crate) fn named_to_serve(flag: Option<&str>, ui: &mut Ui) -> Result<StoreUrl
     }
 }
 
-/// Opens the store for a server: from the flag, or else the variable, or else the default file.
+/// Opens the store for a server: named by the flag, or else by the variable, or else the default
+/// file.
 ///
 /// # Errors
 /// As for [`open`].
@@ -183,7 +185,7 @@ pub(crate) fn open_to_read(
     opened.map_err(|e| unavailable(&url, &e))
 }
 
-/// Opens the store at `url` to list its nonces, or to `prune` it.
+/// Opens the store at `url` to list its nonces, or, if `prune` is true, to remove ended ones.
 ///
 /// # Errors
 /// The store cannot be used.
@@ -227,15 +229,15 @@ fn options(url: &StoreUrl, allowed: OpeningArgs) -> Result<(StoreOptions, StoreW
     })
 }
 
-/// The variable with the password of a Redis store. The same name with `_FILE` at its end names a
-/// file with the password.
+/// The environment variable with the password of a Redis store. The variable of the same name with
+/// `_FILE` at its end names a file with the password.
 const PASSWORD: &str = "MCPID_NONCES_PASSWORD";
 
 /// The credential of a systemd service (`LoadCredential=`) with the password of a Redis store, if it
 /// is given nowhere else: a file in the folder that `CREDENTIALS_DIRECTORY` names.
 const CREDENTIAL: &str = "nonces-password";
 
-/// The longest password in a file, in bytes. A longer file is the wrong file.
+/// The maximum length of a password in a file, in bytes. A longer file cannot be the right one.
 const MAX_PASSWORD_BYTES: u32 = 4096;
 
 fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
@@ -276,7 +278,7 @@ fn password(in_url: bool) -> Result<Option<Zeroizing<String>>, Failure> {
     Ok(Some(text))
 }
 
-/// Prints the warnings, and empties the list. The lock is released before a warning is printed.
+/// Prints the warnings, and empties the list. The lock is released before the first one is printed.
 fn print_warnings(warnings: &StoreWarnings, ui: &mut Ui) {
     let list = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
     for warning in list {

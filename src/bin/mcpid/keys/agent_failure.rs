@@ -1,4 +1,4 @@
-//! Words the failures of an ssh-agent, and of choosing one of its keys.
+//! Turns the errors of an ssh-agent, and of choosing one of its keys, into messages with hints.
 
 use mcpid::key::agent::{AgentError, AgentIdentity, ChooseError};
 use mcpid::key::source::SSH_AGENT;
@@ -12,7 +12,7 @@ use crate::output::ui::shell_word;
 /// The variable that names the socket of the agent.
 pub(super) const SOCKET: &str = "SSH_AUTH_SOCK";
 
-/// Maximum number of keys of an agent that one line names. Further keys are only counted.
+/// Maximum number of an agent's keys that one message names. Further keys are only counted.
 const MAX_KEYS_SHOWN: usize = 5;
 
 pub(super) fn no_agent() -> Failure {

@@ -1,4 +1,4 @@
-//! Opens keyfiles, and words the failures.
+//! Opens keyfiles, and turns errors into messages with hints.
 
 use std::path::Path;
 
@@ -18,7 +18,8 @@ use crate::prompt::passphrase::{self, Passphrase, PassphraseSource};
 /// # Errors
 /// The file is missing or damaged, or is not encrypted although other users can read it.
 pub(crate) fn load(place: &NamedPath) -> Result<Keyfile, Failure> {
-    // The secret in a keyfile without a passphrase is not encrypted.
+    // Memory is protected first, because a keyfile without a passphrase contains the plain private
+    // key.
     passphrase::keep_out_of_dumps();
     file_io::load_keyfile(&place.path).map_err(|error| load_failure(place, error))
 }
@@ -70,7 +71,7 @@ pub(crate) fn open(
         .map_err(|error| open_failure(place, &error, is_remembered))
 }
 
-/// Reads the passphrase from its source. Returns also whether the Secret Service remembered it.
+/// Reads the passphrase from its source. Also returns whether it came from the Secret Service.
 ///
 /// # Errors
 /// As for [`PassphraseSource::existing`].

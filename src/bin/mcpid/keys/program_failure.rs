@@ -1,4 +1,4 @@
-//! Words the failures of programs and PKCS #11 tokens that sign.
+//! Turns the errors of signing programs and PKCS #11 tokens into messages with hints.
 
 use mcpid::key::exec::ExecError;
 use mcpid::key::pkcs11::Pkcs11Error;
@@ -9,7 +9,7 @@ use crate::output::failure::{Failure, chain, reason};
 /// The variable that names the PKCS #11 module.
 pub(super) const MODULE: &str = "MCPID_PKCS11_MODULE";
 
-/// The code of a key that cannot sign here.
+/// The failure code for a key that cannot sign here.
 pub(super) const UNFIT_KEY: &str = "unfit_key";
 
 /// Returns the failure for a program that did not sign.

@@ -22,7 +22,7 @@ pub(crate) fn pinned(path: &Path) -> Result<PublicKey, Failure> {
         let message = "--public-key cannot be -: stdin is for what is signed";
         return Err(Failure::usage(message).hint("name a file: --public-key FILE"));
     }
-    // The file may be a keyfile without a passphrase.
+    // Memory is protected first, because the file may be a keyfile without a passphrase.
     passphrase::keep_out_of_dumps();
     let input = files::open_quietly(Some(path))?;
     let name = input.name.clone();
@@ -35,7 +35,8 @@ pub(crate) fn pinned(path: &Path) -> Result<PublicKey, Failure> {
     let count = import.keys.len();
     let mut keys = import.keys.into_iter();
     match (keys.next(), import.skipped.first()) {
-        // A security key signs another form, and only by a touch.
+        // A security key signs a different message format, and only by a touch, so it cannot be
+        // pinned here.
         (Some(found), _) if found.application.is_some() => {
             Err(failure("is a security key, which signs only by a touch".to_owned()))
         }

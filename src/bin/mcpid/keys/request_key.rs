@@ -1,5 +1,5 @@
-//! The key that signs requests: a plain key, or a security key that signs alone, by a touch for each
-//! request.
+//! The key that signs requests: an ordinary key, or a security key that signs alone, with a touch
+//! for each request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +20,21 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 use crate::prompt::passphrase::PassphraseSource;
 
-/// A key that can sign requests. Its secret is not opened yet.
+/// A key that can sign requests, but is not opened yet: no passphrase or PIN was given.
 pub(crate) enum RequestKey {
     Plain(Box<SigningKey>),
     SecurityKey(Box<AgentSecurityKey>),
 }
 
-/// A key that is opened, and signs.
+/// A key that was opened and can sign.
 pub(crate) enum OpenedKey {
     Plain(Arc<dyn Sign>),
     SecurityKey(Arc<dyn SignByTouch>),
 }
 
 impl RequestKey {
-    /// Finds the key as [`SigningKey::find`] does. A name in the ssh-agent that fits only a security
-    /// key names that one.
+    /// Finds the key as [`SigningKey::find`] does. If only a security key in the ssh-agent has the
+    /// given name, that one is returned.
     ///
     /// # Errors
     /// As for [`SigningKey::find`].
@@ -45,7 +45,8 @@ impl RequestKey {
             Err(failure) => return Err(failure),
         };
         let place = files::key(args.key.as_deref())?;
-        // An error of this second look is not told: the first one says what the key is.
+        // An error of this second search is dropped, because the first error already says what the
+        // key is.
         let Ok(key) = touch_key::find(&place.path) else { return Err(unfit) };
         if let Some(path) = &args.public_key {
             let (pinned, found) = (public_key::pinned(path)?, key.security_key().public());
@@ -61,10 +62,10 @@ impl RequestKey {
         Ok(RequestKey::SecurityKey(Box::new(key)))
     }
 
-    /// Checks that a key of this kind signs by `profile`.
+    /// Checks that the profile accepts signatures by keys of this kind.
     ///
     /// # Errors
-    /// The profile leaves the kind out, or knows no security keys.
+    /// The profile does not allow this kind, or knows no security keys.
     pub(crate) fn check_kind(&self, profile: &Profile) -> Result<(), Failure> {
         match self {
             RequestKey::Plain(key) => key.check_kind(profile),
@@ -135,7 +136,7 @@ impl RequestKey {
         }
     }
 
-    /// Opens the key. A security key has `within` for each touch.
+    /// Opens the key. A person has the time `within` for each touch of a security key.
     ///
     /// # Errors
     /// As for [`SigningKey::open`].
@@ -166,7 +167,7 @@ impl OpenedKey {
     }
 }
 
-/// Says what a security key that signs alone needs, at the user's side and at the server's.
+/// Prints what the user and the server's operator have to do for a security key that signs alone.
 pub(crate) fn note_alone(seconds: u64, each: &str, ui: &mut Ui) {
     ui.note(&format!("touch the security key within {seconds} s{each}"));
     ui.note(

@@ -25,11 +25,12 @@ use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::{self, PassphraseSource};
 use crate::prompt::terminal;
 
-/// A key that can sign, and the flag or variable that names it. Its secret is not opened yet.
+/// A key that can sign, and the flag or variable that names it. It is not opened yet: no passphrase
+/// or PIN was given.
 pub(crate) struct SigningKey {
     key: FoundKey,
     place: NamedPath,
-    /// The reference, which says where the key is.
+    /// The reference to the key, which says where it is.
     reference: KeyRef,
 }
 
@@ -44,8 +45,8 @@ impl SigningKey {
         SigningKey::find_at(files::key(args.key.as_deref())?, pinned)
     }
 
-    /// Finds the key that another flag than `--key` names, such as the audit log's. `public` is the
-    /// flag that pins its public key.
+    /// Finds a key that another flag than `--key` names, such as the key of the audit log. `public`
+    /// is the flag that pins its public key.
     ///
     /// # Errors
     /// As for [`SigningKey::find`]. The message begins with the flag.
@@ -67,7 +68,8 @@ impl SigningKey {
 
     fn find_at(place: NamedPath, pinned: Option<PublicKey>) -> Result<SigningKey, Failure> {
         let reference = key_ref(&place.path)?;
-        // A keyfile without a passphrase puts the secret into memory as soon as it is read.
+        // Memory is protected first, because reading a keyfile without a passphrase puts the
+        // private key into memory.
         passphrase::keep_out_of_dumps();
         let mut options = FindOptions::default();
         if let Some(socket) = env::var_os(SOCKET).filter(|socket| !socket.is_empty()) {
@@ -106,10 +108,11 @@ impl SigningKey {
         Ok(SigningKey { key, place, reference })
     }
 
-    /// Checks before the question for a passphrase that a key of this kind signs by `profile`.
+    /// Checks that the profile accepts signatures by keys of this kind, before the user is asked
+    /// for a passphrase.
     ///
     /// # Errors
-    /// The profile leaves the kind out; the hint names those that have it.
+    /// The profile does not allow this kind; the hint names profiles that do.
     pub(crate) fn check_kind(&self, profile: &Profile) -> Result<(), Failure> {
         let kind = self.public().kind();
         if profile.key_kinds.contains(&kind) {
@@ -131,8 +134,8 @@ impl SigningKey {
         self.key.is_sealed()
     }
 
-    /// Returns the keyfile's path, or what has the key. The arguments of a program are left out: they
-    /// may hold a secret.
+    /// Returns the path of the keyfile, or names the agent, program or token that has the key.
+    /// Arguments of a program are left out, because they may contain a secret.
     fn described(&self) -> String {
         match &self.reference {
             KeyRef::Exec(command) => format!("the key of the program {}", command.name()),
@@ -181,9 +184,9 @@ impl SigningKey {
         Ok(None)
     }
 
-    /// Determines where the passphrase of an audit log's key comes from: the file that `flag` names,
-    /// or else the Secret Service or a person. `MCPID_PASSPHRASE` is not used: it may be that of
-    /// another key, and a few wrong PINs lock a token.
+    /// Determines where the passphrase of an audit log's key comes from: the file that `flag`
+    /// names, or else the Secret Service or a person. `MCPID_PASSPHRASE` is not used: it may belong
+    /// to another key, and a few wrong PINs lock a token.
     ///
     /// # Errors
     /// As for [`passphrase::source_of_log_key`].
@@ -203,8 +206,8 @@ impl SigningKey {
         passphrase::source_of_log_key(remembered, file, flag, ui).map(Some)
     }
 
-    /// Opens the key for signing. For a keyfile, this may ask for the passphrase. A key in an agent
-    /// or behind a program blocks at each signature until that has answered.
+    /// Opens the key for signing. For a keyfile, this may ask for the passphrase. With a key in an
+    /// agent or behind a program, each signature blocks until the agent or program has answered.
     ///
     /// # Errors
     /// As for [`keyfile::open`].
@@ -244,7 +247,7 @@ pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
 /// Returns the path of a keyfile that is to be created, changed or read as a file.
 ///
 /// # Errors
-/// As for [`files::key`], and if the reference names a key that has no keyfile.
+/// As for [`files::key`], and if the reference names a key that is not in a keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
     let reference = key_ref(&place.path)?;
@@ -270,8 +273,8 @@ pub(crate) fn agent() -> Result<Agent, Failure> {
     }
 }
 
-/// Returns the failure for a key that did not sign. `message` is the whole error, for a source that
-/// is not known here.
+/// Returns the failure for a key that did not sign. `message` is the text to use if the source of
+/// the error is unknown.
 pub(crate) fn sign_failure(why: &SignError, message: String) -> Failure {
     if let Some(error) = why.0.downcast_ref::<AgentError>() {
         return agent_failure(error);

@@ -1,4 +1,4 @@
-//! Finds the security key that a flag names.
+//! Finds the security key that a flag names, in the user's ssh-agent.
 
 use std::env;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Reads trust files, and words the failures.
+//! Reads trust files, and turns errors into messages with hints.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,7 @@ use crate::output::ui::{Ui, path_word};
 /// library's remarks about them.
 ///
 /// # Errors
-/// A file cannot be used. Then the others are not used either, because that file may contain a
-/// revocation.
+/// A file cannot be used. Then no file is used, because that one may contain a revocation.
 pub(crate) fn registry(flags: &[PathBuf], ui: &mut Ui) -> Result<Registry, Failure> {
     let places = files::trusts(flags)?;
     let paths: Vec<&Path> = places.iter().map(|place| place.path.as_path()).collect();

@@ -18,19 +18,19 @@ pub(crate) enum Exit {
     Key = 4,
     /// No verdict was possible: a nonce store, upstream or listener cannot be used.
     Unavailable = 5,
-    /// A fault of this program. A panic exits with the same number.
+    /// A bug in this program. A panic exits with the same number.
     Bug = 101,
     /// The user pressed Ctrl-C at a prompt.
     Interrupted = 130,
-    /// The reader of our output has closed the pipe. `--help` does not list this code, because the
-    /// process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.
+    /// The program that reads the output has closed the pipe. `--help` does not list this code,
+    /// because the process ends by `SIGPIPE` (128 + 13), as other programs do on Unix.
     Closed = 141,
 }
 
 impl Exit {
     /// Returns the number.
     pub(crate) fn code(self) -> u8 {
-        // All discriminants are below 256.
+        // This cannot overflow: all exit codes are below 256.
         self as u8
     }
 }

@@ -55,7 +55,7 @@ impl Failure {
 
     fn io(act: &str, path: &Path, error: &io::Error) -> Self {
         let (code, why) = match reason(error) {
-            // A file that is to be written is "not found" if its folder is missing.
+            // If a file to write is "not found", its folder is missing.
             ("not_found", _) if act == "write" => ("no_folder", "no such folder".to_owned()),
             other => other,
         };
@@ -66,7 +66,7 @@ impl Failure {
     pub(crate) fn to_json(&self) -> String {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
         let error = ErrorJson { code: self.code, message: &self.message, hint };
-        // Three strings can always be written as JSON.
+        // This cannot fail: the value is a few strings.
         serde_json::to_string(&FailureJson { error }).unwrap_or_default()
     }
 }

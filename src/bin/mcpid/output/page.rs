@@ -1,4 +1,4 @@
-//! HTML pages that a command writes: where they are written, and the parts that they share.
+//! HTML pages that commands write: the file to write to, and parts that all pages share.
 
 pub(crate) mod parts;
 
@@ -16,11 +16,11 @@ pub(crate) struct PageOutput<'a> {
     path: Option<&'a Path>,
 }
 
-/// A kind of page.
+/// A kind of page, such as the report on a log.
 pub(crate) struct PageKind {
     /// The first bytes of every page of this kind.
     pub(crate) mark: &'static str,
-    /// The name for messages, with its article.
+    /// The name of the kind for messages, with its article.
     pub(crate) name: &'static str,
     /// The mode of a new file, before the umask is applied.
     pub(crate) mode: u32,
@@ -28,8 +28,8 @@ pub(crate) struct PageKind {
 
 impl<'a> PageOutput<'a> {
     /// Checks, before any work is done, that a page can be written. An older page of the same kind
-    /// is replaced; any other file is an error. `again` makes the user's command with another file
-    /// name for the page.
+    /// is replaced; any other file is an error. `again` returns the user's command with another
+    /// file name for the page, for a hint.
     ///
     /// # Errors
     /// Both JSON and a page would be written to stdout, or the file cannot be written.
@@ -79,7 +79,8 @@ impl<'a> PageOutput<'a> {
 }
 
 fn check_file(path: &Path, kind: &PageKind, again: impl FnOnce() -> String) -> Result<(), Failure> {
-    // A FIFO or a device is refused: writing could block for ever, or the page would be lost.
+    // A FIFO or a device is refused, because writing to it could block forever, or the page would
+    // be lost.
     match fs::metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return files::check_free(path),
         Err(e) => return Err(Failure::write(path, &e)),
@@ -114,7 +115,7 @@ fn write_file(path: &Path, page: &str, mode: u32) -> Result<(), Failure> {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
         let mut file = builder.tempfile_in(folder)?;
         file.write_all(page.as_bytes())?;
-        // A page that is replaced keeps its mode.
+        // A page that replaces an older one keeps its mode.
         if let Ok(old) = fs::metadata(&target) {
             file.as_file().set_permissions(old.permissions())?;
         }

@@ -38,26 +38,27 @@ const NAMES: [&str; 6] = ["--client-id", "--label", "--name", "--realm", "--reas
 /// The arguments and variables that messages must not repeat.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecretFilter {
-    /// The whole command line, quoted for a shell.
+    /// The whole command line, quoted for a shell. A hint must not repeat it.
     command: String,
     withheld: Vec<Withheld>,
 }
 
-/// A text that must not be repeated.
+/// A text that messages must not repeat.
 #[derive(Clone, Debug)]
 struct Withheld {
     text: String,
     /// The description that messages show in place of the text.
     shown: String,
-    /// Parts of a secret. A message that still contains a piece of such a part is replaced as a
-    /// whole.
+    /// Parts of a secret. If a message contains a piece of such a part, the whole message is
+    /// replaced.
     parts: Vec<String>,
-    /// Whether hints may contain the text: a long path whose folder exists is not a secret.
+    /// Whether hints may contain the text: this is so for a long path whose folder exists, which is
+    /// no secret.
     in_hints: bool,
 }
 
 impl SecretFilter {
-    /// Examines the arguments and the environment of this process.
+    /// Examines the arguments and the environment of this process for texts that look like secrets.
     pub(crate) fn of(argv: &[OsString]) -> Self {
         let words = argv.iter().skip(1).map(|word| word.to_string_lossy());
         let words: Vec<_> = words.map(|word| shell_word(&word).into_owned()).collect();
@@ -72,7 +73,7 @@ impl SecretFilter {
         filter
     }
 
-    /// Also examines further arguments, such as those from a configuration file.
+    /// Also examines further arguments, such as the settings of a configuration file.
     pub(crate) fn add(&mut self, argv: &[OsString]) {
         let mut before: Option<String> = None;
         for word in argv.iter().skip(1) {
@@ -92,7 +93,7 @@ impl SecretFilter {
     }
 
     fn withhold(&mut self, text: &str, name: &str, is_name: bool) {
-        // After one of these prefixes, the user's own text begins.
+        // If the text begins with one of these prefixes, the rest is what the user chose.
         let own = ["@", "sqlite:", "unix:"].iter().find_map(|before| text.strip_prefix(before));
         let text = own.unwrap_or(text);
         let path = Path::new(text);
@@ -129,8 +130,8 @@ impl SecretFilter {
         self.replaced(message, |_| true)
     }
 
-    /// Returns true if `hint` may be printed: it contains no secret, and is not the command that
-    /// the user typed.
+    /// The first check allows hints that contain the exact text. This one finds changed or
+    /// shortened forms of it.
     pub(crate) fn allows_hint(&self, hint: &str) -> bool {
         let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
         let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());
@@ -159,8 +160,8 @@ impl SecretFilter {
     }
 }
 
-/// Returns the last part of a path. Returns None if the path has no folder, or if the last part may
-/// be a secret.
+/// Returns the last part of a path. Returns None if the path has only one part, or if the last part
+/// may be a secret.
 fn file_name(path: &Path) -> Option<String> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     let name = path.file_name()?.to_string_lossy().into_owned();

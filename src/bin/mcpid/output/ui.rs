@@ -16,8 +16,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
 use crate::output::secret_filter::SecretFilter;
 
-/// Maximum length of a message in characters. Each text in a message is cut before; this limit is
-/// for the whole line. Hints are not cut, because a part of a command is useless.
+/// Maximum length of a message in characters. Texts inside of a message are cut before that; this
+/// limit is for the whole line. Hints are not cut, because a part of a command is useless.
 const MAX_MESSAGE: usize = 2000;
 
 /// The streams of the program, and how to write to them.
@@ -31,23 +31,23 @@ pub(crate) struct Ui {
     verbose: bool,
     /// Replaces secrets from arguments and variables in all messages.
     filter: SecretFilter,
-    /// True while the terminal shows a progress line.
+    /// True while a progress line is visible on the terminal.
     progress: bool,
     /// When a progress line was last drawn. Clearing the line does not reset this, so that progress
     /// lines between printed results are not drawn more often.
     drawn: Option<Instant>,
-    /// Whether data was escaped because stdout is a terminal.
+    /// Whether characters of the output were escaped because stdout is a terminal.
     escaped: bool,
-    /// The first write error on stdout in a function that cannot return an error.
+    /// The first write error on stdout that occurred where no error could be returned.
     broken: Option<io::Error>,
 }
 
-/// The form of the output that the caller chose.
+/// How the output is written, as the user chose by flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OutputMode {
-    /// JSON on stdout, and failures as JSON on stderr.
+    /// Whether results are written to stdout, and failures to stderr, as JSON.
     pub(crate) json: bool,
-    /// True if notes, hints and summaries are not printed.
+    /// Whether notes, hints and summaries are left out.
     pub(crate) quiet: bool,
     /// Whether more notes are printed.
     pub(crate) verbose: bool,
@@ -57,13 +57,13 @@ impl Ui {
     /// Returns a writer to the process's own streams.
     pub(crate) fn process(mode: OutputMode) -> Self {
         let (out_terminal, err_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        // Rust's stdout writes each line by a system call, even into a file. A larger buffer needs
-        // fewer calls.
+        // Rust's stdout makes a system call for each line, even if it writes to a file. A larger
+        // buffer needs fewer calls.
         let out = BufWriter::with_capacity(64 * 1024, io::stdout());
         Ui::new(Box::new(out), Box::new(io::stderr()), out_terminal, err_terminal, mode)
     }
 
-    /// Returns a writer for two streams. The flags say whether each is a terminal.
+    /// Returns a writer for two streams. The two flags say whether each is a terminal.
     pub(crate) fn new(
         out: Box<dyn Write>,
         err: Box<dyn Write>,
@@ -100,7 +100,7 @@ impl Ui {
         self.filter.add(argv);
     }
 
-    /// Returns the filter for secrets, for messages that are not printed by this writer.
+    /// Returns the filter for secrets, for messages that are printed without this writer.
     pub(crate) fn secret_filter(&self) -> &SecretFilter {
         &self.filter
     }
@@ -131,7 +131,8 @@ impl Ui {
         let written = if self.out_terminal {
             let text = String::from_utf8_lossy(bytes);
             let shown = escape(&text, |c| c != '\n' && c != '\t' && is_unsafe(c));
-            // A carriage return before a line feed is invisible to a person, so it does not count.
+            // A carriage return before a line feed changes nothing for a reader, so escaping it
+            // does not count.
             self.escaped |= shown.replace("\\u{d}\n", "\r\n").as_bytes() != bytes;
             self.out.write_all(shown.as_bytes())
         } else {
@@ -197,9 +198,10 @@ impl Ui {
         }
     }
 
-    /// Prints a failure: that of the command, or that of one of several inputs.
+    /// Prints a failure of the command, or of one of several inputs.
     pub(crate) fn failure(&mut self, failure: &Failure) {
-        // No message: the reader of the output is gone, or the user pressed Ctrl-C.
+        // No message is printed, because the reader of the output is gone, or the user pressed
+        // Ctrl-C.
         if matches!(failure.exit, Exit::Closed | Exit::Interrupted) {
             return;
         }
@@ -244,13 +246,13 @@ impl Ui {
 
     fn say(&mut self, text: &str) {
         self.before_message();
-        // A message must be one line, so line breaks are always escaped.
+        // A message is always one line, so line breaks in it are escaped.
         let text = self.filter.message(text);
         let _ = writeln!(self.err, "mcpid: {}", escape(&text, is_unsafe));
     }
 
-    /// Flushes stdout before a message. A terminal shows both streams, and a hint must come after
-    /// the verdict to which it belongs.
+    /// Flushes stdout before a message. On a terminal, both streams appear in one place, and a hint
+    /// must come after the verdict that it belongs to.
     fn before_message(&mut self) {
         self.clear_progress();
         if let Err(error) = self.out.flush() {

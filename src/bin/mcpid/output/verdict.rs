@@ -1,4 +1,4 @@
-//! Prints a verdict for people: one line with the result, then the facts.
+//! Prints the verdict on a request as text: one line with the result, then the facts.
 //!
 //! All received text goes through [`printed`], so that two different requests never look the same,
 //! and no text fills the screen.
@@ -20,7 +20,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Maximum number of components in one line.
+/// Maximum number of covered components that are printed in one line.
 const MAX_COMPONENTS_SHOWN: usize = 32;
 
 type Fact = (&'static str, String);
@@ -34,7 +34,7 @@ pub(crate) fn exit(verdict: &VerdictReport) -> Exit {
     }
 }
 
-/// Prints what a signature states, with ages, and then the facts in `more`.
+/// Prints what a signature states about itself, with ages, and then the facts in `more`.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -110,7 +110,7 @@ fn headline(verdict: &VerdictReport) -> String {
     }
 }
 
-/// Returns `words`, followed by ` as of TIME (--at)` if the verdict is for another time than now.
+/// Returns `words`. If the user chose another time than now, ` as of TIME (--at)` is appended.
 pub(crate) fn as_of(verdict: &VerdictReport, words: &str) -> String {
     let flag = match verdict.time_source {
         TimeSource::Clock => return String::new(),
@@ -202,8 +202,8 @@ fn add_result(verdict: &VerdictReport, facts: &mut Vec<Fact>) {
     facts.push(("replay", replay.to_owned()));
 }
 
-/// Returns the uncovered fields that affect an MCP server, if the profile permits a signature that
-/// does not cover them.
+/// Returns a text about the fields that affect an MCP server and that the signature does not cover,
+/// if the profile permits that.
 fn steering_left_open(profile: &Profile, open: &[String]) -> Option<String> {
     let mcp = Profile::mcp().components;
     let steering =
@@ -221,7 +221,7 @@ fn key_name(key: &ReportedKey) -> String {
     }
 }
 
-/// Returns what a touch shows, and its security key.
+/// Returns a text about a touch: what it shows, and which security key was touched.
 fn touch_name(touch: &ReportedTouch) -> String {
     let shown = if touch.verified { "present and verified" } else { "present" };
     let (key, application) = (key_name(&touch.key), quoted(&touch.application));
@@ -246,7 +246,7 @@ fn components(names: &[String]) -> String {
 fn print_lines(facts: &[Fact], ui: &mut Ui) -> Result<(), Failure> {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in facts {
-        // An empty value has no quotes. A value with blanks has.
+        // A line without a value has no trailing blanks.
         let value = if value.is_empty() { String::new() } else { format!("  {value}") };
         let name = if value.is_empty() { (*name).to_owned() } else { format!("{name:width$}") };
         ui.line(&ui.shown(&format!("    {name}{value}")))?;

@@ -24,20 +24,23 @@ use crate::prompt::terminal;
 
 /// Maximum length of an answer, in bytes. A longer answer is not yes.
 const MAX_ANSWER_BYTES: usize = 64;
-/// Maximum time to wait for a passphrase. MCP clients that started this program give up sooner.
+/// Maximum time to wait for a passphrase. An MCP client that started this program will give up
+/// sooner.
 const PASSPHRASE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Returns the program in `MCPID_ASKPASS`.
+/// Returns the askpass program that `MCPID_ASKPASS` names.
 pub(crate) fn own() -> Option<PathBuf> {
     set("MCPID_ASKPASS")
 }
 
-/// Returns the program in `SSH_ASKPASS`. Returns None if `SSH_ASKPASS_REQUIRE` is `never`.
+/// Returns the askpass program that `SSH_ASKPASS` names. Returns None if `SSH_ASKPASS_REQUIRE` is
+/// `never`.
 pub(crate) fn of_ssh() -> Option<PathBuf> {
     set("SSH_ASKPASS").filter(|_| required() != Some("never".into()))
 }
 
-/// Returns the program in `SSH_ASKPASS` if `SSH_ASKPASS_REQUIRE` prefers it to a terminal (ssh(1)).
+/// Returns the askpass program that `SSH_ASKPASS` names, if `SSH_ASKPASS_REQUIRE` prefers it to a
+/// terminal (ssh(1)).
 pub(crate) fn of_ssh_first() -> Option<PathBuf> {
     of_ssh().filter(|_| required().is_some_and(|word| word == "prefer" || word == "force"))
 }
@@ -50,7 +53,7 @@ fn set(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).filter(|program: &OsString| !program.is_empty()).map(PathBuf::from)
 }
 
-/// Asks for consent through `program`. The program is stopped when `wait` is over.
+/// Asks for consent through the askpass program `program`, which is stopped when `wait` is over.
 pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) -> ConsentAnswer {
     let text = asked.shown(&limits()).text;
     let text = format!("mcpid: may this request be signed and sent?\n\n{text}");
@@ -64,7 +67,7 @@ pub(super) fn ask(program: &Path, asked: &ConsentQuestion, wait: &AnswerWait) ->
     judged.unwrap_or_else(|why| ConsentAnswer::No(NoConsent::Failed(failed(program, &why))))
 }
 
-/// Returns the limits of a request that an askpass program shows.
+/// Returns how much of a request an askpass program shows.
 pub(super) fn limits() -> PageLimits {
     let mut limits = PageLimits::default().with_width(72);
     (limits.lines, limits.text) = (30, 300);
@@ -74,8 +77,8 @@ pub(super) fn limits() -> PageLimits {
 /// A notice that an askpass program shows until this value is dropped.
 pub(super) struct AskpassNotice(#[expect(dead_code, reason = "it is only held")] AskpassProcess);
 
-/// Shows `text` through `program`, without a question (`SSH_ASKPASS_PROMPT=none`, as OpenSSH asks for
-/// a touch).
+/// Shows `text` through `program`, without a question (`SSH_ASKPASS_PROMPT=none`, as OpenSSH does
+/// for a touch).
 ///
 /// # Errors
 /// The program cannot be started.
@@ -122,7 +125,8 @@ pub(crate) fn passphrase(
 }
 
 fn failed(program: &Path, why: &str) -> String {
-    // The client sees this message, and the variable may contain a secret by mistake.
+    // The MCP client sees this message. The variable may contain a secret by mistake, so its value
+    // is checked first.
     let name = program.to_string_lossy();
     let name = description(&name).unwrap_or_else(|| name.into_owned());
     format!("the askpass program {name}: {why}")
@@ -180,7 +184,8 @@ fn judge(status: ExitStatus, said: &[u8]) -> Result<ConsentAnswer, String> {
     })
 }
 
-/// A running program. Dropping this value stops the program and the processes that it started.
+/// A running askpass program. Dropping this value stops the program and the processes that it
+/// started.
 struct AskpassProcess {
     child: Child,
     /// The program's process group; `None` after it was stopped.
@@ -191,7 +196,8 @@ struct AskpassProcess {
 }
 
 impl AskpassProcess {
-    /// Starts the program without a stdin, and without the variables that hold secrets.
+    /// Starts the program without stdin, and without the environment variables that contain
+    /// secrets.
     fn start(mut command: Command) -> Result<Self, String> {
         for name in SECRET_VARIABLES {
             command.env_remove(name);
@@ -214,7 +220,7 @@ impl AskpassProcess {
     fn read(&mut self, longest: usize) -> io::Result<()> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut some = Zeroizing::new([0; 4096]);
-        // 64 reads are more than a pipe can hold.
+        // A pipe cannot hold more than 64 reads return.
         for _ in 0..64 {
             match stdout.read(&mut *some) {
                 Ok(0) => break,
@@ -231,8 +237,8 @@ impl AskpassProcess {
     }
 
     fn end(&mut self) {
-        // The group is stopped only once, because another process group may get the same number
-        // later.
+        // The process group is stopped only once, because the operating system may give its number
+        // to another group later.
         if let Some(group) = self.group.take() {
             terminal::asker_ended();
             let _ = kill_process_group(group, Signal::KILL);

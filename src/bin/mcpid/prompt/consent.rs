@@ -1,7 +1,7 @@
 //! Asks a person whether a request may be signed, on the terminal or through an askpass program.
 //!
-//! stdin and stdout carry MCP at that time, so neither is used. Any answer other than an explicit
-//! yes in time counts as no.
+//! stdin and stdout are in use for MCP messages, so the question uses neither. Any answer other
+//! than an explicit yes in time counts as no.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::prompt::terminal::{self, Terminal};
 /// How long a person may take to answer, in seconds. MCP clients themselves give up after a minute.
 pub(crate) const DEFAULT_ANSWER_SECONDS: u32 = 60;
 
-/// How long after the person's time limit the asking thread is abandoned.
+/// How long after the time limit for the answer the asking thread is left behind.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How to ask a person.
@@ -26,12 +26,12 @@ pub(crate) enum ConsentWay {
     Terminal,
     /// Questions are asked only through an askpass program.
     Askpass,
-    /// Questions are asked through `MCPID_ASKPASS` if it is set; or else on the terminal if no
-    /// other program uses it; or else through `SSH_ASKPASS`.
+    /// `MCPID_ASKPASS` is used if it is set; or else the terminal, if no other program uses it; or
+    /// else `SSH_ASKPASS`.
     Any,
 }
 
-/// Asks a person, one question at a time.
+/// Asks the user, one question at a time.
 pub(crate) struct ConsentAsker {
     way: ConsentWay,
     timeout: Duration,
@@ -41,7 +41,8 @@ pub(crate) struct ConsentAsker {
 }
 
 impl ConsentAsker {
-    /// Returns an asker that uses `way`. No answer within `timeout` counts as no.
+    /// Returns an object that asks by `way`. If there is no answer within `timeout`, that counts as
+    /// no.
     pub(crate) fn new(way: ConsentWay, timeout: Duration) -> Self {
         let (turn, on_terminal) = (Arc::default(), AtomicBool::new(false));
         ConsentAsker { way, timeout, turn, on_terminal }
@@ -52,7 +53,7 @@ impl ConsentAsker {
         self.way
     }
 
-    /// Returns the lock that a question holds while it is on the screen.
+    /// Returns the lock that is held while a question is on the screen.
     pub(super) fn turn(&self) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(&self.turn)
     }
@@ -97,8 +98,8 @@ struct Withdrawal(AnswerWait);
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        // The flag is set before the terminal is restored, so that a question that begins in
-        // between sees the flag.
+        // The flag is set before the terminal is restored. A question that begins in between then
+        // sees the flag, and is not shown.
         self.0.over.store(true, Ordering::SeqCst);
         terminal::restore();
     }
@@ -131,10 +132,11 @@ fn ask_and_wait(way: ConsentWay, asked: &ConsentQuestion, wait: &AnswerWait) -> 
     ConsentAnswer::No(NoConsent::NoWay(refused))
 }
 
-/// Asks on the terminal. If another process of this program is asking there, waits for its end.
+/// Asks on the terminal. If another process of this program is asking on the same terminal, waits
+/// until it is done.
 ///
 /// # Errors
-/// Why the terminal cannot be used, in words.
+/// A text that says why the terminal cannot be used.
 fn by_terminal(asked: &ConsentQuestion, wait: &AnswerWait) -> Result<ConsentAnswer, &'static str> {
     let terminal = Terminal::open().ok_or("there is no terminal")?;
     // A client may have started this program several times on the same terminal.

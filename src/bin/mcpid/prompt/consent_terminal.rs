@@ -7,7 +7,7 @@ use super::wait::AnswerWait;
 use crate::output::failure::reason;
 use crate::prompt::terminal::{KeyInput, Terminal};
 
-/// Maximum number of attempts, if an answer is neither yes nor no.
+/// Maximum number of attempts if the user's answer is neither yes nor no.
 const MAX_ATTEMPTS: usize = 3;
 /// Maximum number of characters of an answer. A longer answer is neither yes nor no.
 const MAX_ANSWER: usize = 16;
@@ -33,11 +33,11 @@ pub(super) fn ask(
         ConsentAnswer::No(NoConsent::Withdrawn) => "mcpid: withdrawn, and not sent\n".to_owned(),
         ConsentAnswer::No(why) => format!("mcpid: not sent: {why}\n"),
     };
-    // The answer is valid even if this line cannot be written.
+    // The answer is used even if this line cannot be written.
     let _ = terminal.show(&words);
     if answer == ConsentAnswer::No(NoConsent::Interrupted) {
-        // The program sends itself the signal that the terminal would have sent, so that it ends as
-        // usual.
+        // In this mode the terminal sends no signal for Ctrl-C, so the program sends it to itself,
+        // to end as usual.
         let _ = signal_hook::low_level::raise(SIGINT);
     }
     answer
@@ -54,14 +54,15 @@ fn show_and_read(
     }
     let (columns, rows) = terminal.size();
     let mut limits = PageLimits::default().with_width(columns.min(120));
-    // The first line of the question must still be visible when the last line is written.
+    // The limit ensures that the first line of the question is still visible when the last line is
+    // written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let mut hidden = page(terminal, asked, &limits)?;
     for _ in 0..MAX_ATTEMPTS {
         let (all, seconds) =
             (if hidden > 0 { ", a shows all" } else { "" }, wait.timeout.as_secs());
         show(terminal, &format!("sign it and send it? [y/N{all}; {seconds} s] "))?;
-        // Keys that were pressed before the question was complete are ignored.
+        // Keys that were pressed before the whole question was visible are ignored.
         typing.forget();
         match line(terminal, &mut typing, wait)? {
             AnswerLine::Ended(refused) => return Ok(ConsentAnswer::No(refused)),
@@ -139,8 +140,8 @@ fn line(
                         show(terminal, "\u{8} \u{8}")?;
                     }
                 }
-                // A key that no answer contains, such as an arrow key, or a key beyond the 16th, is
-                // stored as a mark that makes the answer invalid.
+                // A key that no answer contains, such as an arrow key, or a key after the 16th, is
+                // stored as a character that makes the answer invalid.
                 key => {
                     let key = if key.is_ascii_graphic() { char::from(key) } else { '?' };
                     if text.len() < MAX_ANSWER {

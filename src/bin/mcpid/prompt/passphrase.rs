@@ -20,8 +20,7 @@ use crate::prompt::askpass;
 use crate::prompt::secret_service;
 use crate::prompt::terminal::Terminal;
 
-/// Maximum length of a passphrase, in bytes. A person types less, and a longer file is the wrong
-/// file.
+/// Maximum length of a passphrase, in bytes. A longer file cannot be the right one.
 const MAX_BYTES: u32 = 4096;
 /// Number of words of a generated passphrase: 11 bits each, 77 bits in all.
 const GENERATED_WORDS: usize = 7;
@@ -32,12 +31,12 @@ const VARIABLE: &str = "MCPID_PASSPHRASE";
 /// The bytes of a passphrase, exactly as the user gave them.
 pub(crate) type Passphrase = Zeroizing<Vec<u8>>;
 
-/// Where a passphrase comes from. This is determined before any work, so that a person is not asked
+/// Where a passphrase comes from. This is determined before any work, so that the user is not asked
 /// for a passphrase that is not needed.
 pub(crate) enum PassphraseSource {
-    /// A flag or variable gave the passphrase.
+    /// The passphrase was given by a flag or an environment variable.
     Given(Passphrase),
-    /// The Secret Service of the session remembered the passphrase.
+    /// The passphrase is stored in the Secret Service of the session.
     Remembered(Passphrase),
     /// The passphrase will be asked for on this terminal.
     Ask(Terminal),
@@ -45,8 +44,8 @@ pub(crate) enum PassphraseSource {
     Askpass(PathBuf),
 }
 
-/// Returns how to ask a person: through `MCPID_ASKPASS` if it is set; or else on the terminal if no
-/// other program uses it; or else through `SSH_ASKPASS`.
+/// Returns how the user is asked: through `MCPID_ASKPASS` if it is set; or else on the terminal, if
+/// no other program uses it; or else through `SSH_ASKPASS`.
 fn person() -> Option<PassphraseSource> {
     if let Some(program) = askpass::own().or_else(askpass::of_ssh_first) {
         return Some(PassphraseSource::Askpass(program));
@@ -161,7 +160,7 @@ fn asked() -> Result<PassphraseSource, Failure> {
     })
 }
 
-/// Determines where the passphrase comes from that replaces another one.
+/// Determines where the new passphrase comes from that replaces an old one.
 ///
 /// # Errors
 /// As for [`source`].
@@ -186,7 +185,7 @@ pub(crate) fn new_source(
 }
 
 impl PassphraseSource {
-    /// Refuses a given passphrase that is too short, before a person is asked anything.
+    /// Refuses a passphrase that was given and is too short, before the user is asked anything.
     ///
     /// # Errors
     /// The passphrase has fewer than 8 characters, and `weak` is false.
@@ -262,7 +261,8 @@ impl PassphraseSource {
     }
 }
 
-/// Checks the length in characters, not bytes. Each invalid byte counts as one character.
+/// Checks the length of a new passphrase, in characters and not in bytes. Each invalid byte counts
+/// as one character.
 fn check_strength(given: &Passphrase, weak: bool) -> Result<(), Failure> {
     let count: usize = given
         .utf8_chunks()
@@ -308,7 +308,8 @@ fn from_flags(
             );
         }
         (Some(path), _) => (path.to_owned(), path.display().to_string()),
-        // The descriptor is opened by name, because converting a number to a file is unsafe code.
+        // A file descriptor is opened through its path, because converting a number to a `File` is
+        // unsafe code.
         (None, Some(fd)) => (PathBuf::from(format!("/dev/fd/{fd}")), format!("{flag}-fd {fd}")),
         (None, None) => return Ok(None),
     };
@@ -319,7 +320,7 @@ fn from_flags(
             format!("{flag}-fd {fd}: that file descriptor is not open"),
         )
         .hint(format!("in a shell: {flag}-fd {fd} {fd}<FILE")),
-        // The value of this flag may be the passphrase itself, so the failure does not repeat it.
+        // The value of this flag may be the passphrase itself, so the message does not repeat it.
         _ if failure.code == "not_found" => {
             Failure::new(Exit::Input, "not_found", format!("{flag}-file names no file"))
         }
@@ -328,7 +329,7 @@ fn from_flags(
     checked(opened.read_secret(MAX_BYTES)?, &name).map(Some)
 }
 
-/// Removes one newline at the end. An empty passphrase is an error.
+/// Removes one newline at the end of a passphrase. An empty passphrase is an error.
 fn checked(mut bytes: Passphrase, name: &str) -> Result<Passphrase, Failure> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -368,8 +369,9 @@ fn make_up() -> Result<Passphrase, Failure> {
     Ok(made)
 }
 
-/// Keeps secrets out of core dumps, and prevents other processes of this user from attaching. Call
-/// this before the first secret is read. On a system without these features, does nothing.
+/// Keeps secrets out of core dumps, and prevents other processes of this user from reading the
+/// memory of this process. Call this before the first secret is read. On a system without these
+/// features, does nothing.
 pub(crate) fn keep_out_of_dumps() {
     #[cfg(unix)]
     {

@@ -19,14 +19,16 @@ use crate::output::ui::Ui;
 use crate::prompt::terminal;
 
 const PROGRAM: &str = "secret-tool";
-/// Maximum time for one act of a session without a screen, where no keyring can ask for anything.
+/// Maximum time for one call in a session without a screen, where no keyring can ask the user for
+/// anything.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum time for one act of a session with a screen: a locked keyring asks the person there for
-/// its own password first.
+/// Maximum time for one call in a session with a screen, where a locked keyring first asks the user
+/// for its own password.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Returns the passphrase that is remembered for a key. Returns None if there is none, and if the
-/// session has no Secret Service or no `secret-tool`. Says so if the Secret Service does not answer.
+/// session has no Secret Service or no `secret-tool`. Prints a note if the Secret Service does not
+/// answer.
 pub(crate) fn lookup(key: &KeyId, ui: &mut Ui) -> Option<Zeroizing<Vec<u8>>> {
     if !has_bus() {
         return None;
@@ -70,7 +72,7 @@ pub(crate) fn store(
     if remembered(key).ok().flatten().is_some_and(|kept| kept == *passphrase) {
         return Ok(());
     }
-    // A different text must not stay there.
+    // A passphrase that was stored wrongly is removed again.
     let _ = run("clear", None, key, b"");
     let message = "the Secret Service gave the passphrase back changed; it is not remembered";
     Err(Failure::new(Exit::Key, "not_remembered", message))
@@ -92,7 +94,7 @@ pub(crate) fn clear(key: &KeyId) -> Result<bool, Failure> {
     }
 }
 
-/// Runs `secret-tool` once. A signal that ends this process ends it too.
+/// Runs `secret-tool` once. If a signal ends this process, the program is ended too.
 fn run(
     act: &str,
     label: Option<String>,
@@ -100,7 +102,7 @@ fn run(
     input: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, ExecError> {
     terminal::stop_programs_on_signals();
-    // The id of one key in 64 begins with a hyphen.
+    // `--` is needed, because the id of one key in 64 begins with a hyphen.
     let attributes = ["--", "application", "mcpid", "key", key.as_str()].map(str::to_owned);
     let arguments = [act.to_owned()].into_iter().chain(label).chain(attributes);
     let has_screen = is_set("DISPLAY").is_some() || is_set("WAYLAND_DISPLAY").is_some();
@@ -112,7 +114,7 @@ fn is_set(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Returns true if the session has a D-Bus. Without one, `secret-tool` may start a bus of its own.
+/// Returns true if the session has a D-Bus. Without one, `secret-tool` could start a separate bus.
 fn has_bus() -> bool {
     is_set("DBUS_SESSION_BUS_ADDRESS").is_some()
         || is_set("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("bus").exists())

@@ -27,13 +27,13 @@ pub(crate) struct Terminal {
     tty: File,
 }
 
-/// What to restore after a question on the terminal.
+/// What has to be restored after a question on the terminal.
 struct OpenQuestion {
     tty: File,
     before: Termios,
 }
 
-/// The question that the terminal shows now, if there is one.
+/// The question that is on the terminal now, if there is one.
 static OPEN_QUESTION: Mutex<Option<OpenQuestion>> = Mutex::new(None);
 
 impl Terminal {
@@ -83,7 +83,7 @@ impl Terminal {
             && mode.is_ok_and(|mode| mode.local_modes.contains(LocalModes::ICANON))
     }
 
-    /// Takes a lock, so that only one process of this program asks on this terminal at a time.
+    /// Takes a lock, so that only one process of this program at a time asks on this terminal.
     /// Returns None if another process has the lock. If the system does not say which terminal this
     /// is, there is no lock, and every process may ask.
     ///
@@ -141,11 +141,11 @@ fn failed(error: &io::Error) -> Failure {
     Failure::new(Exit::Key, code, format!("cannot ask on the terminal: {why}"))
 }
 
-/// The lock of a terminal, released when this is dropped.
+/// The lock of a terminal. It is released when this value is dropped.
 pub(crate) struct TerminalLock(#[expect(dead_code, reason = "a lock is only held")] Option<File>);
 
-/// Returns the device of this process's terminal. `/dev/tty` cannot be used for the lock: it is the
-/// same file for all terminals.
+/// Returns the device of this process's terminal. `/dev/tty` cannot be locked instead, because it
+/// is the same file for all terminals.
 fn device() -> Option<PathBuf> {
     let about = std::fs::read_to_string("/proc/self/stat").ok()?;
     // In proc_pid_stat(5), the terminal is the fifth field after the name of the program, and that
@@ -170,7 +170,7 @@ pub(crate) struct KeyInput {
 
 impl KeyInput {
     /// Returns the keys that were pressed within a tenth of a second, possibly none. Returns None
-    /// if the question was withdrawn.
+    /// if the question was withdrawn meanwhile.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -191,42 +191,43 @@ impl KeyInput {
     }
 }
 
-/// Declares that another part of the program handles the signals that end it. From then on, this
-/// module only restores the terminal on a signal.
+/// Declares that another part of the program handles the signals that end it (SIGINT and SIGTERM).
+/// From then on, this module only restores the terminal when such a signal arrives.
 pub(crate) fn leave_signals() {
     SIGNALS_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
-/// Declares the same, also for SIGHUP, which tells a server to read its files again.
+/// Does the same as [`leave_signals`], and also for SIGHUP, on which a server reads its files
+/// again.
 pub(crate) fn leave_signals_and_hangup() {
     HANGUP_HANDLED_ELSEWHERE.store(true, Ordering::SeqCst);
     leave_signals();
 }
 
-/// Ends this process by SIGHUP if its terminal was closed during a question. Call this after the
-/// orderly shutdown, if [`leave_signals`] was called.
+/// Ends this process as SIGHUP would, if its terminal was closed during a question. Call this after
+/// the orderly shutdown, if [`leave_signals`] was called.
 pub(crate) fn end_by_hangup() {
     if IS_HUNG_UP.load(Ordering::SeqCst) {
         let _ = signal_hook::low_level::emulate_default_handler(SIGHUP);
     }
 }
 
-/// Restores the terminal for the last time, and ends the programs that are signing. This program is
-/// ending, and threads that still run cannot ask any more.
+/// Restores the terminal, and ends the programs that are signing. Called when this program ends:
+/// from then on, no thread can ask a question any more.
 pub(crate) fn close() {
     IS_CLOSED.store(true, Ordering::SeqCst);
     restore();
     mcpid::key::exec::stop_all();
 }
 
-/// Makes a signal that ends this process also end the programs that are signing. They have process
-/// groups of their own, which Ctrl-C does not reach.
+/// Makes a signal that ends this process also end the programs that are signing. Each is in its own
+/// process group, so that Ctrl-C does not reach it.
 pub(crate) fn stop_programs_on_signals() {
-    // Without the thread, such a program only runs on until its time is over.
+    // If the thread cannot be started, a signing program only runs until its time limit.
     let _ = watch_signals();
 }
 
-/// Whether questions are no longer allowed.
+/// Whether the program is ending, so that no question may be asked any more.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether another part of the program handles SIGINT and SIGTERM.
@@ -235,7 +236,7 @@ static SIGNALS_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 /// Whether another part of the program handles SIGHUP.
 static HANGUP_HANDLED_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 
-/// Whether a SIGHUP was replaced by a SIGTERM, for an orderly shutdown.
+/// Whether a SIGHUP was turned into a SIGTERM, for an orderly shutdown.
 static IS_HUNG_UP: AtomicBool = AtomicBool::new(false);
 
 /// How long a read from the terminal waits until a person presses a key.
@@ -263,12 +264,13 @@ impl NoEcho {
         };
         quiet.special_codes[SpecialCodeIndex::VMIN] = least;
         quiet.special_codes[SpecialCodeIndex::VTIME] = tenths;
-        // A secret may be typed ahead. An answer to a question that is not shown yet may not.
+        // A passphrase may be typed before the prompt appears. Keys pressed before a question for
+        // consent are discarded.
         let when = match pace {
             KeyWait::Waiting => OptionalActions::Now,
             KeyWait::Polling => OptionalActions::Flush,
         };
-        // The lock is held, so that a withdrawal comes either before or after all of this.
+        // The lock is held meanwhile, so that the question cannot be withdrawn in the middle.
         let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
         if IS_CLOSED.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
@@ -276,7 +278,7 @@ impl NoEcho {
         *standing = Some(OpenQuestion { tty: tty.try_clone()?, before });
         let changed = rustix::termios::tcsetattr(tty, when, &quiet);
         drop(standing);
-        // From here on, the terminal must be restored on every path.
+        // From here on, the terminal is restored when `guard` is dropped.
         let guard = NoEcho;
         changed?;
         Ok(guard)
@@ -294,7 +296,8 @@ pub(crate) fn restore() -> bool {
     let mut standing = OPEN_QUESTION.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(OpenQuestion { mut tty, before }) = standing.take() else { return false };
     let _ = rustix::termios::tcsetattr(&tty, OptionalActions::Now, &before);
-    // This write blocks if the terminal is stopped (Ctrl-S), so the lock is released before.
+    // The lock is released before writing, because the write blocks if the terminal is stopped
+    // (Ctrl-S).
     drop(standing);
     // Writes the line break for the Enter key, which was not echoed.
     let _ = tty.write_all(b"\n");
@@ -307,9 +310,9 @@ static ASKPASS_GROUP: Mutex<Option<Pid>> = Mutex::new(None);
 /// Starts an askpass program in its own process group. A signal that ends this process also stops
 /// that group.
 pub(crate) fn start_asker(command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
-    // Without the thread, an askpass program only stays open longer.
+    // If the thread cannot be started, an askpass program only stays open longer.
     let _ = watch_signals();
-    // The lock makes a signal handler wait until the number of the group is known.
+    // The lock makes the signal thread wait until the process group is known.
     let mut asker = ASKPASS_GROUP.lock().unwrap_or_else(PoisonError::into_inner);
     let child = command.process_group(0).spawn()?;
     *asker = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -345,7 +348,8 @@ fn watch_signals() -> io::Result<()> {
                 continue;
             }
             if SIGNALS_HANDLED_ELSEWHERE.load(Ordering::SeqCst) && signal == SIGHUP {
-                // The terminal is gone, but a client may still wait for answers.
+                // The terminal is gone, but an MCP client may still wait for answers, so an orderly
+                // shutdown is started.
                 IS_HUNG_UP.store(true, Ordering::SeqCst);
                 if signal_hook::low_level::raise(SIGTERM).is_ok() {
                     continue;
@@ -355,7 +359,7 @@ fn watch_signals() -> io::Result<()> {
             if was_open && signal == SIGINT {
                 std::process::exit(Exit::Interrupted.code().into());
             }
-            // The installed handler replaced the default action, so the default action is emulated.
+            // The default action of the signal was replaced by a handler, so it is emulated here.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     })?;
@@ -364,8 +368,8 @@ fn watch_signals() -> io::Result<()> {
 }
 
 /// Reads keys as they are pressed. The terminal makes no signals in this mode, so Ctrl-C arrives as
-/// a byte, which ends the question here. `rpassword` would raise a signal, and its handler would
-/// run at the same time as the code after the question.
+/// a byte, which ends the question here. `rpassword` would raise a signal instead, whose handler
+/// would run at the same time as the code after the question.
 struct KeyReader(File);
 
 impl Read for KeyReader {

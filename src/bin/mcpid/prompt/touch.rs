@@ -1,8 +1,8 @@
-//! Shows a person what a security key is to be touched for, on the terminal or through an askpass
-//! program.
+//! Shows a person the request for which a security key must be touched, on the terminal or through
+//! an askpass program.
 //!
-//! Nothing is typed here: the answer is the touch itself. The terminal keeps its mode, so Ctrl-C ends
-//! the program as usual.
+//! Nothing is typed here: the answer is the touch itself. The terminal keeps its mode, so Ctrl-C
+//! ends the program as usual.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::consent::{ConsentAsker, ConsentWay};
 use super::terminal::{Terminal, TerminalLock};
 use super::wait::AnswerWait;
 
-/// What keeps a question on the screen until it is dropped.
+/// An object that keeps a question on the screen until it is dropped.
 enum ShownTouch {
     Terminal(#[expect(dead_code, reason = "a lock is only held")] TerminalLock),
     Askpass(#[expect(dead_code, reason = "a running program is only held")] AskpassNotice),
@@ -30,13 +30,14 @@ impl TouchPrompt for ConsentAsker {
         question: &'a TouchQuestion,
     ) -> BoxFuture<'a, Result<TouchWait, NoConsent>> {
         Box::pin(async move {
-            // Questions for consent and for a touch are on the screen one after another.
+            // The lock ensures that questions for consent and for touches are on the screen one
+            // after another.
             let turn = self.turn().lock_owned().await;
             let (way, timeout, question) = (self.way(), question.time_limit(), question.clone());
             let over = Arc::new(AtomicBool::new(false));
             let wait = AnswerWait { until: Instant::now() + timeout, timeout, over: over.clone() };
-            // If the caller drops this future while another question uses the terminal, the thread
-            // ends without showing the message.
+            // If the caller drops this future while another question is on the terminal, the thread
+            // ends without showing this one.
             let withdrawal = Withdrawn(over);
             let showing = tokio::task::spawn_blocking(move || put(way, &question, &wait));
             let shown = match showing.await {
@@ -47,7 +48,8 @@ impl TouchPrompt for ConsentAsker {
             drop(withdrawal);
             Ok(Box::pin(async move {
                 let _shown = (shown, turn);
-                // A notifier cannot say no: only the time limit, or Ctrl-C, ends the wait.
+                // The user cannot decline in the window of an askpass program that only notifies,
+                // so only the time limit or Ctrl-C ends the wait.
                 std::future::pending().await
             }) as TouchWait)
         })
@@ -62,13 +64,13 @@ impl TouchPrompt for ConsentAsker {
             Err(why) => format!("mcpid: not sent: {}\n", visible(&why.to_string())),
         };
         if let Some(terminal) = self.is_on_terminal().then(Terminal::open).flatten() {
-            // The touch is valid even if this line cannot be written.
+            // The touch is used even if this line cannot be written.
             let _ = terminal.show(&words);
         }
     }
 }
 
-/// Sets its flag when it is dropped.
+/// A value that sets its flag when it is dropped, to withdraw the question.
 struct Withdrawn(Arc<AtomicBool>);
 
 impl Drop for Withdrawn {
@@ -77,7 +79,7 @@ impl Drop for Withdrawn {
     }
 }
 
-/// Shows the question in the way that consent is asked for.
+/// Shows the question in the same way (terminal or askpass program) in which consent is asked for.
 fn put(
     way: ConsentWay,
     question: &TouchQuestion,
@@ -108,7 +110,8 @@ fn put(
     }
 }
 
-/// Shows the question on the terminal, after another process of this program has ended its own.
+/// Shows the question on the terminal. If another process of this program is asking there, waits
+/// until it is done.
 fn by_terminal(question: &TouchQuestion, wait: &AnswerWait) -> Result<ShownTouch, NoConsent> {
     let no_way = |why: &str| NoConsent::NoWay(why.to_owned());
     let terminal = Terminal::open().ok_or_else(|| no_way("there is no terminal"))?;
@@ -128,7 +131,8 @@ fn by_terminal(question: &TouchQuestion, wait: &AnswerWait) -> Result<ShownTouch
     }
     let (columns, rows) = terminal.size();
     let mut limits = PageLimits::default().with_width(columns.min(120));
-    // The first line of the question must still be visible when the last line is written.
+    // The limit ensures that the first line of the question is still visible when the last line is
+    // written.
     limits.lines = rows.saturating_sub(22).clamp(8, limits.lines);
     let page = question.shown(&limits).text;
     let text =

@@ -11,7 +11,7 @@ use mcpid::connect::consent::NoConsent;
 pub(super) struct AnswerWait {
     pub(super) until: Instant,
     pub(super) timeout: Duration,
-    /// Set when the question is withdrawn.
+    /// Set to true when the question is withdrawn.
     pub(super) over: Arc<AtomicBool>,
 }
 

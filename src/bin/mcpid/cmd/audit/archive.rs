@@ -55,7 +55,7 @@ pub(crate) fn archive(args: &AuditArchiveArgs, ui: &mut Ui) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-/// Returns the failure for archiving that broke off, with what was moved before.
+/// Returns the failure for archiving that stopped in the middle. It says what was moved before.
 fn archive_failure(error: &ArchiveError, place: &NamedPath, to: &Path) -> Failure {
     let (failure, moved) = (log_failure(&error.source, place), &error.moved);
     if moved.files == 0 {
@@ -102,7 +102,7 @@ pub(crate) fn erase(args: &AuditEraseArgs, ui: &mut Ui) -> Result<Exit, Failure>
     Ok(Exit::Ok)
 }
 
-/// Returns a log, with the archives that were given for it.
+/// Returns a log with the archives that the flags name.
 ///
 /// # Errors
 /// An archive is not a folder, or belongs to another log.

@@ -71,7 +71,7 @@ async fn ask_all(
     let mut replies = Vec::new();
     for task in tasks {
         replies.push(match task {
-            // A task that panicked was reported by the panic hook.
+            // A task that panicked gives no reply; the panic hook has reported it.
             Some(task) => task.await.ok(),
             None => None,
         });

@@ -81,7 +81,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     })
 }
 
-/// Returns what this check cannot prove, in one sentence each.
+/// Returns what this check cannot prove, one sentence for each point.
 fn open_ends(
     checked: &CheckedEvidence,
     args: &AuditCheckArgs,
@@ -114,7 +114,7 @@ fn open_ends(
     open
 }
 
-/// The printed result for one piece of evidence.
+/// The result for one piece of evidence, as it is printed.
 struct EvidencePage<'a> {
     checked: &'a CheckedEvidence,
     request: Option<&'a Request<'a>>,
@@ -126,7 +126,7 @@ impl EvidencePage<'_> {
         self.checked.judged.reasons.iter().map(UnjudgedReason::as_str).collect()
     }
 
-    /// Returns the steps of verification that could not be repeated.
+    /// Returns the numbers of the verification steps that could not be repeated.
     fn steps(&self) -> Vec<u8> {
         match (self.checked.judged.base_not_kept, self.checked.judged.without_body) {
             (true, _) => (1..=11).collect(),
@@ -215,7 +215,7 @@ impl EvidencePage<'_> {
         }))
     }
 
-    /// Returns the first line, with the result.
+    /// Returns the first line of the output, with the result.
     fn first(&self) -> String {
         let checked = self.checked;
         if let Some(fault) = &checked.fault {
@@ -244,7 +244,7 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// Returns the names and values to print after the first line.
+    /// Returns the names and values that are printed after the first line.
     fn facts(&self) -> Vec<(String, String)> {
         let checked = self.checked;
         let mut facts = Vec::new();

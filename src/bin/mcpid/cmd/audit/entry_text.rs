@@ -36,8 +36,8 @@ pub(super) fn touch(touch: &JudgedTouch) -> String {
     }
 }
 
-/// Returns how many entries have a touch that the auditor's trust files confirm, and how many one
-/// that they do not confirm; `None` if no entry has a touch.
+/// Returns a text about how many entries have a touch of a security key, and how many of these the
+/// auditor's trust files confirm; `None` if no entry has a touch.
 pub(super) fn touched((confirmed, doubted): (u64, u64)) -> Option<String> {
     let all = confirmed.saturating_add(doubted);
     let entries = if all == 1 { "entry" } else { "entries" };
@@ -50,7 +50,7 @@ pub(super) fn touched((confirmed, doubted): (u64, u64)) -> Option<String> {
     }
 }
 
-/// Adds what the signature at index `place` covers and states.
+/// Calls `add` with each fact about the signature at index `place`: what it covers and states.
 pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
     let Some(about) = explain(request, place) else { return };
     if let Some(created) = about.created {
@@ -71,7 +71,8 @@ pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMu
     }
 }
 
-/// Adds the request: when it was judged, its target, its operation and its body.
+/// Calls `add` with each fact about the request: when it was judged, its target, its operation and
+/// its body.
 pub(super) fn request(request: &Request<'_>, add: &mut impl FnMut(&str, String)) {
     let Ok(line) = json_line::parse(request.request.get().as_bytes()) else { return };
     if let Some(time) = line.time {

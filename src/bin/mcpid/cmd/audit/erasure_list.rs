@@ -1,10 +1,10 @@
-//! The erasures that a log tells of, as text and JSON.
+//! Prints the erasures that entries of a log record, as text and JSON.
 
 use mcpid::audit::auditor::ReportedErasure;
 use mcpid::message::shown::quoted;
 
-/// Returns one line for each erasure. Each line contains `of` after the number of the erased entry;
-/// `of` may be empty.
+/// Returns one line for each erasure. `of` is inserted after the number of the erased entry, for
+/// example to name the log; it may be empty.
 pub(super) fn lines(list: &[ReportedErasure], of: &str) -> impl Iterator<Item = String> {
     list.iter().map(move |erasure| {
         let ReportedErasure { n, recorded_in, recorded_at, reason, seen, .. } = erasure;

@@ -1,4 +1,4 @@
-//! Words the failures of a log that cannot be opened or written.
+//! Turns the errors of a log that cannot be opened or written into messages with hints.
 
 use mcpid::audit::{Folder, LogError};
 use mcpid::key::SignError;
@@ -10,8 +10,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 use crate::output::ui::path_word;
 
-/// Returns text about the process that writes a log, to follow "another process"; empty if that is
-/// unknown.
+/// Returns a text about the process that writes a log, to be printed after "another process". It is
+/// empty if the process is unknown.
 fn writer_of(place: &NamedPath) -> String {
     let writer = Folder::at(&place.path).ok().and_then(|folder| folder.writer());
     let Some(pid) = writer else { return String::new() };

@@ -1,6 +1,6 @@
 //! Finds and opens the private key of an audit log that is not in the log's folder (`--audit-key`).
 //!
-//! The public key is that of `log-key.pub` in the folder, so the key that is given must be the log's.
+//! The key that is found must belong to the public key in the folder's file `log-key.pub`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::keys::signing_key::SigningKey;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The flags that name a key of a log, and the file of its passphrase.
+/// The flags that name a key of a log and the file with its passphrase.
 #[derive(Clone, Copy)]
 pub(crate) struct LogKeyFlags<'a> {
     key: &'static str,
@@ -24,19 +24,21 @@ pub(crate) struct LogKeyFlags<'a> {
 }
 
 impl<'a> LogKeyFlags<'a> {
-    /// The flags `--audit-key` and `--audit-passphrase-file`.
+    /// Returns the flags `--audit-key` and `--audit-passphrase-file`.
     pub(crate) fn of(key: Option<&'a Path>, passphrase_file: Option<&'a Path>) -> Self {
         let (flag, passphrase) = ("--audit-key", "--audit-passphrase");
         LogKeyFlags { key: flag, passphrase, path: key, passphrase_file }
     }
 
-    /// The flags `--after-key` and `--after-passphrase-file`.
+    /// Returns the flags `--after-key` and `--after-passphrase-file`, for the key of the previous
+    /// log.
     pub(super) fn of_predecessor(key: Option<&'a Path>, file: Option<&'a Path>) -> Self {
         let flags = LogKeyFlags::of(key, file);
         LogKeyFlags { key: "--after-key", passphrase: "--after-passphrase", ..flags }
     }
 
-    /// Returns the log with the key of the flags, opened. This may ask for its passphrase or PIN.
+    /// Returns the log with the key that the flags name, ready to sign. This may ask for its
+    /// passphrase or PIN.
     ///
     /// # Errors
     /// The key is not found, is not that of the log, or cannot be opened.
@@ -56,10 +58,10 @@ impl<'a> LogKeyFlags<'a> {
         Ok(folder.with_key(self.open(key, ui)?))
     }
 
-    /// Returns the log with the key of the flags, which is found, but not opened, and cannot sign.
+    /// Returns the log with the key that the flags name. The key is not opened, so it cannot sign.
     ///
     /// # Errors
-    /// The key is not found, or is not that of the log.
+    /// The key is not found, or is not the log's key.
     pub(super) fn look_up(self, folder: Folder, place: &NamedPath) -> Result<Folder, Failure> {
         Ok(match self.find_in(&folder, place)? {
             Some(key) => folder.with_key(Arc::new(UnopenedKey(key.public().clone()))),
@@ -87,7 +89,8 @@ impl<'a> LogKeyFlags<'a> {
         })
     }
 
-    /// Finds the key of the flags, without opening it. `pinned` is its public key, if that is known.
+    /// Finds the key that the flags name, without opening it. `pinned` is its public key, if that
+    /// is known.
     ///
     /// # Errors
     /// As for [`SigningKey::find_by`].

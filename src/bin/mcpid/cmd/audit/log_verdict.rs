@@ -1,4 +1,4 @@
-//! The result of checking a whole log, in the form that text, JSON and pages use.
+//! The result of checking a whole log, as text output, JSON and HTML pages show it.
 
 use mcpid::audit::auditor::Report;
 use mcpid::audit::note::NoteKey;
@@ -11,11 +11,11 @@ use crate::output::ui::Ui;
 /// The result of an audit, for people and for programs.
 pub(super) struct LogVerdict {
     pub(super) exit: Exit,
-    /// The first lines: the verdict, or the contradiction that was found.
+    /// The first lines of the output: the verdict, or the contradiction that was found.
     pub(super) first: Vec<String>,
     /// Names and values that are printed after the first lines.
     pub(super) numbers: Vec<(&'static str, String)>,
-    /// What the check cannot prove, in one sentence each.
+    /// What the check cannot prove, one sentence for each point.
     pub(super) open: Vec<String>,
     pub(super) json: serde_json::Value,
     pub(super) report: Report,

@@ -1,4 +1,4 @@
-//! Opens audit logs, and reads what an auditor pins.
+//! Opens audit logs, and reads the keys, checkpoints and trust files that an auditor pins.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,10 +74,10 @@ pub(crate) fn remark(args: &AuditArgs, ui: &mut Ui) {
     }
 }
 
-/// A log that was checked for writing, but not opened.
+/// A log for which it was checked that it could be opened for writing.
 pub(crate) struct ExistingLog {
     pub(crate) place: NamedPath,
-    /// Whether another process writes the log.
+    /// Whether another process is writing the log.
     pub(crate) in_use: bool,
 }
 
@@ -146,8 +146,8 @@ pub(crate) fn auditor_inputs(args: &AuditPins) -> Result<AuditorInputs, Failure>
 }
 
 /// Returns the failure for a missing `--log-key`. An attacker who can replace a log can also
-/// replace the key in its folder. A verdict "good" under that key would prove nothing, but a script
-/// would treat it as a proof.
+/// replace the key in its folder. The verdict "good" by that key would prove nothing, but a script
+/// would take it for a proof.
 pub(crate) fn unpinned(found: &NoteKey, again: impl FnOnce(&str) -> String) -> Failure {
     Failure::usage(
         "whose log is this? --log-key is missing, and the key found in it proves nothing",
@@ -183,8 +183,8 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
     Ok(trust.with_rules(rules))
 }
 
-/// Reads the patterns of requests that must have a touch. Which tools are destructive is not in a
-/// log.
+/// Reads the patterns of requests that must have a touch. The word `destructive` is not accepted,
+/// because a log does not say which tools are destructive.
 fn touched(texts: &[String], ui: &mut Ui) -> Result<Vec<Pattern>, Failure> {
     let read = |text: &String| match pattern_flag::restricting("touch", text, ui)? {
         Restricting::Pattern(pattern) => Ok(pattern),
@@ -200,7 +200,7 @@ fn touched(texts: &[String], ui: &mut Ui) -> Result<Vec<Pattern>, Failure> {
 /// the key.
 ///
 /// # Errors
-/// The text is not a key, or is a key of the other kind.
+/// The text is not a key, or is a key of a witness where that of a log is needed, or the reverse.
 pub(crate) fn note_key(flag: &str, text: &str, kind: NoteKeyKind) -> Result<NoteKey, Failure> {
     let written = text.parse::<NoteKey>();
     let key = match written {
@@ -236,8 +236,8 @@ pub(crate) fn note(path: &Path) -> Result<Vec<u8>, Failure> {
     files::open_quietly(Some(path))?.read(u64::try_from(MAX_NOTE).unwrap_or(u64::MAX))
 }
 
-/// Reads a checkpoint that was kept elsewhere. If a mail program or an editor changed the copy,
-/// that must not be reported as a contradiction of the log.
+/// Reads a checkpoint that was kept outside the log. A copy that a mail program or an editor
+/// changed is an error of its own, because it must not look like a contradiction of the log.
 ///
 /// # Errors
 /// The file cannot be read, or the checkpoint was changed.
@@ -279,7 +279,7 @@ pub(crate) fn check_copy(bytes: &[u8], path: Option<&Path>) -> Result<(), Failur
 /// Checks that the text is UTF-8 without a byte order mark.
 ///
 /// # Errors
-/// The fault, worded to follow the name of the file.
+/// What is wrong, as a text to be printed after the name of the file.
 pub(crate) fn whole_text(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [] => Err("is empty"),

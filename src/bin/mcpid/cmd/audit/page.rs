@@ -9,7 +9,8 @@ use crate::args::AuditPins;
 use crate::input::captures::hex;
 use crate::output::page::parts::PageInput;
 
-/// Returns what the auditor supplied: keys, checkpoints that were kept elsewhere, trust files.
+/// Returns what the auditor supplied: keys, checkpoints that were kept outside the log, and trust
+/// files.
 pub(super) fn pins(
     args: &AuditPins,
     auditor_inputs: &AuditorInputs,
@@ -24,8 +25,7 @@ pub(super) fn pins(
         inputs.push(PageInput::file("Checkpoint, as kept", &name, Some(hash)));
     }
     if let Some(path) = &args.witness_policy {
-        // The file is read again for its hash, because the parsed policy does not contain its
-        // bytes.
+        // The file is read again to hash it, because the parsed policy does not have its bytes.
         let hash = open::note(path).ok().map(|bytes| hex(&Sha256::digest(&bytes)));
         inputs.push(PageInput::file("Witness policy", &path.display().to_string(), hash));
     }
@@ -36,7 +36,7 @@ pub(super) fn pins(
     inputs
 }
 
-/// A sentence about what no log can show.
+/// The sentence about what no log can show.
 pub(super) const NEVER_WRITTEN: &str =
     "that nothing else was asked: no log shows what was never written; the signer's own log does";
 
@@ -44,5 +44,5 @@ pub(super) const NEVER_WRITTEN: &str =
 pub(super) const KEEPERS_WORD: &str = "the verdict, the times of judging and appending, and that the nonce was new: they are the word \
      of the keeper of the log, and so is every refusal";
 
-/// What `--allow-clock` accepts.
+/// The sentence about what `--allow-clock` accepts.
 pub(super) const CLOCK_ALLOWED: &str = "the log's clock stepped, or its time does not fit that of the request: allowed by --allow-clock";

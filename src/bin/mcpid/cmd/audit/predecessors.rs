@@ -16,20 +16,20 @@ use crate::cmd::audit::open::log_failure;
 use crate::input::files::{self, NamedPath};
 use crate::output::failure::Failure;
 
-/// A log that precedes the verified log.
+/// A log that comes before the verified log in the chain of logs.
 pub(super) struct Predecessor {
     pub(super) folder: Folder,
     pub(super) place: NamedPath,
     pub(super) key: NoteKey,
-    /// The checkpoint of this log that its successor names, as a signed note.
+    /// The checkpoint of this predecessor that the next log names, as a signed note.
     named: Vec<u8>,
 }
 
-/// A short result for one predecessor.
+/// The short result for one predecessor.
 pub(super) struct PredecessorSummary {
     pub(super) name: String,
     pub(super) entries: u64,
-    /// The number of entries under a cosignature, or under a checkpoint that was kept elsewhere.
+    /// The number of entries that a cosignature, or a checkpoint kept outside the log, covers.
     pub(super) anchored: Option<u64>,
     pub(super) erased: u64,
     pub(super) erasures: Vec<ReportedErasure>,
@@ -39,9 +39,9 @@ pub(super) struct PredecessorSummary {
 #[derive(Default)]
 pub(super) struct PredecessorsOutcome {
     pub(super) logs: Vec<PredecessorSummary>,
-    /// The contradictions in or between these logs.
+    /// The contradictions within these logs and between them.
     pub(super) findings: Vec<Finding>,
-    /// What is uncertain, in one sentence each.
+    /// What is uncertain, one sentence for each point.
     pub(super) uncertain: Vec<String>,
 }
 
@@ -50,8 +50,8 @@ impl PredecessorsOutcome {
         self.uncertain.is_empty()
     }
 
-    /// Adds what the audit of one log has found. `auditor_inputs` is what the auditor supplied for
-    /// all logs.
+    /// Adds the result of auditing one log. `auditor_inputs` is what the auditor supplied for all
+    /// logs together.
     pub(super) fn add(
         &mut self,
         log: &Predecessor,
@@ -68,8 +68,8 @@ impl PredecessorsOutcome {
                 if report.not_good == 1 { ("entry", "is") } else { ("entries", "are") };
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
-        // The checkpoint that the successor names does not count as kept elsewhere: it is in the
-        // logs themselves.
+        // Only checkpoints that the auditor kept count here. The checkpoint that the next log names
+        // is in the logs themselves.
         let own = auditor_inputs.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
@@ -81,7 +81,7 @@ impl PredecessorsOutcome {
         self.logs.push(PredecessorSummary { name, entries, anchored, erased, erasures });
     }
 
-    /// Adds whether `log` follows the log before it.
+    /// Adds the result of checking that `log` is the successor of the log before it.
     pub(super) fn follows(&mut self, log: (&Report, &NoteKey), before: Option<&(Report, NoteKey)>) {
         let Some((before, before_key)) = before else { return };
         match succession::follows(log, (before, before_key)) {
@@ -93,13 +93,13 @@ impl PredecessorsOutcome {
 }
 
 impl Predecessor {
-    /// Returns what this log is checked against: the kept checkpoints of this log, and the
-    /// checkpoint that its successor names.
+    /// Returns what this log is checked against: the checkpoints of this log that the auditor kept,
+    /// and the one that the next log names.
     pub(super) fn auditor_inputs(&self, auditor_inputs: &AuditorInputs) -> AuditorInputs {
         let mut kept = auditor_inputs.kept.clone();
         kept.retain(|note| is_of(note, &self.key));
         kept.push(self.named.clone());
-        // The witness policy only applies to the log that is verified.
+        // The witness policy applies only to the verified log itself, and not to its predecessors.
         AuditorInputs {
             log_key: Some(self.key.clone()),
             kept,
@@ -109,7 +109,7 @@ impl Predecessor {
     }
 }
 
-/// Removes the checkpoints that belong to the logs in `logs`.
+/// Removes the checkpoints of the logs in `logs`.
 pub(super) fn without_theirs(auditor_inputs: AuditorInputs, logs: &[Predecessor]) -> AuditorInputs {
     let mut kept = auditor_inputs.kept.clone();
     kept.retain(|note| !logs.iter().any(|log| is_of(note, &log.key)));
@@ -122,8 +122,8 @@ fn is_of(note: &[u8], key: &NoteKey) -> bool {
     checkpoint.is_some_and(|checkpoint| checkpoint.origin == key.name())
 }
 
-/// Finds the log with its archives, and the given predecessors of it, newest first. The first entry
-/// of each log names its predecessor.
+/// Sorts the folders that the user named: the archives of the verified log, and its predecessors,
+/// newest first. The first entry of each log names its predecessor.
 ///
 /// # Errors
 /// A folder cannot be read, or belongs to none of these logs.
@@ -176,7 +176,7 @@ pub(super) fn find(
     Ok((folder, chain))
 }
 
-/// Reads the record of the previous log from the first entry of a log.
+/// Reads what the first entry of a log states about the previous log.
 fn log_before(folder: &Folder) -> Option<PreviousLog> {
     let line = auditor::lines(folder).ok()?.next()?.ok()?;
     match entry::parse(&line.bytes).ok()?.event {

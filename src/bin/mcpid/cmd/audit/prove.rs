@@ -44,7 +44,7 @@ pub(crate) fn prove(args: &AuditProveArgs, ui: &mut Ui) -> Result<Exit, Failure>
             ui.json_line(&serde_json::json!({ "version": 1, "tlog_proof": text }))?;
         }
         None if ui.json() => {
-            // The compact form has the same evidence on one line.
+            // In its compact form, the evidence is on one line.
             let value: Box<serde_json::value::RawValue> = serde_json::from_str(&text)
                 .map_err(|e| Failure::new(Exit::Bug, "bug", format!("the evidence: {e}")))?;
             let value: serde_json::Value = serde_json::from_str(value.get())

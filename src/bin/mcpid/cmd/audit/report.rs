@@ -1,4 +1,4 @@
-//! `mcpid audit report`: summarises the entries of a log, and says what its audit found.
+//! `mcpid audit report`: summarises the entries of a log, and prints the result of its audit.
 
 mod page;
 pub(super) mod summary;

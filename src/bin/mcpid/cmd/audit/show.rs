@@ -1,4 +1,4 @@
-//! `mcpid audit show`: prints entries as a table, one entry in full, or lines byte for byte.
+//! `mcpid audit show`: prints entries of a log as a table, one entry in full, or the exact lines.
 
 use mcpid::audit::LogError;
 use mcpid::audit::auditor;
@@ -27,11 +27,11 @@ struct EntryJwk {
 #[derive(Default, Deserialize)]
 struct KeyMember {
     name: Option<String>,
-    /// Set for a security key, whose touch joins the signature of another key.
+    /// Present if the key is a security key, whose touch confirms the signature of another key.
     security_key: Option<serde::de::IgnoredAny>,
 }
 
-/// The filters on entries.
+/// The filters that select entries.
 struct EntryFilter<'a> {
     args: &'a AuditShowArgs,
     tool: Option<Pattern>,
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &AuditShowArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         }
         match (raw, args.format) {
             (true, _) => {
-                // The line was parsed as an entry, so it is valid JSON.
+                // The line was already parsed as an entry, so it is valid JSON.
                 if let Ok(value) =
                     serde_json::from_slice::<&serde_json::value::RawValue>(&line.bytes)
                 {
@@ -137,7 +137,8 @@ impl EntryFilter<'_> {
         });
         let tool = tool.is_none_or(|pattern| {
             request.mcp.as_ref().is_some_and(|mcp| {
-                // An ambiguous name is shown too if one of its forms matches.
+                // If servers may read the name in several forms, the entry is shown if one form
+                // matches.
                 let operation = Operation { method: &mcp.method, name: mcp.name.as_deref() };
                 mcp.name.is_some() && pattern.restricts(operation)
             })
@@ -146,7 +147,7 @@ impl EntryFilter<'_> {
     }
 }
 
-/// Returns the first key of an entry that is no security key, or else the first.
+/// Returns the first key of an entry that is not a security key, or else the first key.
 fn key(request: &Request<'_>) -> EntryJwk {
     let keys = request.signatures.iter().map(|signature| signature.key.get());
     let mut keys: Vec<EntryJwk> = keys.filter_map(|key| serde_json::from_str(key).ok()).collect();
@@ -186,7 +187,7 @@ fn event_text(event: &Event<'_>) -> String {
     }
 }
 
-/// Returns the word for the column of verdicts.
+/// Returns the word in the verdict column of the table.
 fn verdict<'a>(event: &'a Event<'_>) -> &'a str {
     match event {
         Event::Request(request) => request.verdict.as_str(),
@@ -210,10 +211,10 @@ fn show(entry: &Entry<'_>, ui: &mut Ui) -> Result<(), Failure> {
     ui.line(&line)
 }
 
-/// Returns a row of the table. A name or code that is too long is not cut, but moves the next
-/// columns.
+/// Returns a row of the table. A name or code that is too long for its column is not cut; the
+/// following columns then move to the right.
 fn row(n: &str, time: &str, verdict: &str, code: &str, key: &str, asked: &str) -> String {
-    // No value ends with a blank, so this removes only the padding of empty columns.
+    // No value ends with a blank, so this removes only the padding of empty columns at the end.
     let line = format!("{n:<8}  {time:<20}  {verdict:<12}  {code:<20}  {key:<16}  {asked}");
     line.trim_end_matches(' ').to_owned()
 }

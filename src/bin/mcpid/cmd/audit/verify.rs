@@ -30,7 +30,7 @@ const BATCH_LINES: usize = 32;
 const BATCH_BYTES: usize = 1024 * 1024;
 
 thread_local! {
-    /// The judge of a worker thread, which caches keys.
+    /// The value with which a worker thread judges entries. It caches verifiers.
     static JUDGE: RefCell<Option<EntryJudge>> = const { RefCell::new(None) };
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn run(args: &AuditVerifyArgs, ui: &mut Ui) -> Result<Exit, Failure> 
     Ok(verdict.exit)
 }
 
-/// Runs the audit. `summary`, if given, counts entries by their content. `again` makes the user's
-/// command with the key of the log added.
+/// Runs the audit. If `summary` is given, the entries are counted in it. `again` returns the user's
+/// command with the key of the log added, for a hint.
 pub(super) fn conduct(
     args: &AuditVerifyArgs,
     summary: &mut Option<LogSummary>,
@@ -53,7 +53,7 @@ pub(super) fn conduct(
     ui: &mut Ui,
 ) -> Result<LogVerdict, Failure> {
     let (folder, place) = open::folder(&args.log)?;
-    // A missing log must not look like an empty log.
+    // A missing log is reported here, so that it does not look like an empty log.
     let found = folder.public().map_err(|e| log_failure(&e, &place))?;
     let auditor_inputs = AuditorInputs {
         all: args.all,
@@ -69,7 +69,7 @@ pub(super) fn conduct(
     let (folder, before) = predecessors::find(folder, args, &found)?;
     let mut outcome = PredecessorsOutcome::default();
     let mut nonces = UsedNonces::default();
-    // The oldest log comes first: a nonce that it used up must not be used in any later log.
+    // The oldest log comes first, because a nonce that it used must not occur in a later log.
     let mut last: Option<(Report, NoteKey)> = None;
     for log in before.iter().rev() {
         let pins = log.auditor_inputs(&auditor_inputs);
@@ -139,7 +139,7 @@ fn audit(
                 let rate = auditor.entries() as f64 / seconds;
                 ui.progress(&format!("{} entries judged, {rate:.0} a second", auditor.entries()));
             }
-            // After a finding that displaces entries, further results would not be reliable.
+            // After an entry was found inserted or removed, further results would not be reliable.
             if auditor.is_over() { Err(None) } else { Ok(()) }
         },
     );
@@ -149,7 +149,7 @@ fn audit(
     auditor.finish_with_nonces().map_err(|e| failed(&e))
 }
 
-/// Judges lines. With `counts`, each result contains the facts for a summary.
+/// Judges lines of a log. If `counts` is true, each result has the facts for a summary.
 fn judge_lines(
     batch: Vec<Result<EntryLine, LogError>>,
     trust: &AuditorTrust,
@@ -167,7 +167,7 @@ fn judge_lines(
     })
 }
 
-/// Returns what this audit cannot prove, in one sentence each.
+/// Returns what this audit cannot prove, one sentence for each point.
 fn open_ends(
     report: &Report,
     args: &AuditVerifyArgs,
@@ -175,7 +175,7 @@ fn open_ends(
 ) -> Vec<String> {
     let mut open = Vec::new();
     match report.anchored {
-        // If a given checkpoint does not match, that is a finding already.
+        // A checkpoint of the auditor that does not match is already reported as a finding.
         None if !args.pins.checkpoint.is_empty() => {}
         None if report.lacks_quorum => open.push(
             "without cosignatures by the quorum of the witness policy, the holder of the log's key \
@@ -230,7 +230,7 @@ fn open_ends(
     open
 }
 
-/// A report: its first lines, its rows of label and number, what is not proved, and all as JSON.
+/// A report: its first lines, its rows (label and number), what is not proved, and its JSON.
 type Words = (Vec<String>, Vec<(&'static str, String)>, Vec<String>, serde_json::Value);
 
 fn words(

@@ -88,7 +88,8 @@ pub(crate) fn cosign(args: &AuditCosignArgs, ui: &mut Ui) -> Result<Exit, Failur
     let now = SystemClock.now();
     let done = cosign::cosign(&mut state, &key, &request, args.first, (&name, &*secret), now);
     let (checkpoint, text) = done.map_err(|e| match e {
-        // A forged checkpoint must not be reported as a copy that was damaged by accident.
+        // A forged checkpoint must be reported as such, and not as a copy that was damaged by
+        // accident.
         error @ (ProofError::Damaged(_) | ProofError::Checkpoint(_)) => {
             let failure = Failure::new(
                 Exit::Rejected,

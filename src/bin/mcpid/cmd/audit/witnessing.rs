@@ -1,4 +1,4 @@
-//! Opens the connections to witnesses, and words their failures.
+//! Connects to the witnesses that the flags name, and turns their errors into messages with hints.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::input::files::{self, NamedPath};
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain, reason};
 
-/// Reads the witness policy that the flags name, and checks that it is for the log that they name.
+/// Reads the witness policy that the flags name, and checks that it applies to the log that the
+/// flags name.
 ///
 /// # Errors
 /// The file is not a policy, the policy is for another log, or its quorum cannot be reached.
@@ -62,7 +63,7 @@ fn roots(policy: &WitnessPolicy) -> Result<ClientConfig, Failure> {
 /// changed, else `None`.
 ///
 /// # Errors
-/// The file is no policy, or one that cannot be used for this log; then the old one stays in use.
+/// The file is not a policy that can be used for this log. The old policy then stays in use.
 pub(crate) fn renew(
     args: &AuditArgs,
     service: &mut WitnessService,

@@ -1,5 +1,5 @@
 //! Writes the bridge's log to stderr, which many clients store or show, or to a file. It is never
-//! written to stdout, which carries MCP.
+//! written to stdout, which is for MCP messages only.
 //!
 //! A separate thread writes, so that a client that does not read stderr cannot block the bridge.
 //! Lines beyond the queue, and lines beyond a thousand in a minute, are dropped and counted.
@@ -22,8 +22,8 @@ use crate::output::secret_filter::SecretFilter;
 
 /// Maximum number of lines that wait to be written.
 const MAX_WAITING_LINES: usize = 1024;
-/// Maximum number of lines in a minute. Otherwise a server that causes a line with each event could
-/// fill the disk.
+/// Maximum number of lines in a minute. Without this limit, a server that causes a log line with
+/// each event could fill the disk.
 const MAX_LINES_PER_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Maximum time to write the last lines.
@@ -37,7 +37,7 @@ pub(super) struct BridgeLog {
 
 enum QueuedLine {
     Line(String),
-    /// Answers on the channel when all earlier lines are written.
+    /// Asks the thread to answer on the channel when all earlier lines are written.
     Mark(mpsc::SyncSender<()>),
 }
 
@@ -89,7 +89,7 @@ impl BridgeLog {
         self.log.clone()
     }
 
-    /// Waits a short time until all lines are written.
+    /// Waits a short time for all lines to be written.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
         if self.queue.try_send(QueuedLine::Mark(written)).is_ok() {
@@ -108,8 +108,8 @@ fn line(to_file: bool, weight: LogLevel, words: &str) -> String {
 
 fn write(mut place: LogTarget, entries: &mpsc::Receiver<QueuedLine>, lost: &AtomicU64) {
     let to_file = matches!(place, LogTarget::File(_));
-    // Each line is written by one call, so that several processes can share the file. If stderr is
-    // closed, the bridge continues.
+    // Each line is written by a single call, so that lines of several processes in one file do not
+    // mix. If stderr is closed, the bridge continues.
     let mut put = |text: &str| {
         let _ = match &mut place {
             LogTarget::Stderr => std::io::stderr().lock().write_all(text.as_bytes()),

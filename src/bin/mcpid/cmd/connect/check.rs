@@ -11,7 +11,7 @@ use crate::output::ui::Ui;
 /// Maximum number of characters of the server's name that are printed.
 const MAX_NAME_SHOWN: usize = 200;
 
-/// Prints the results of the test with the key `id`.
+/// Prints the results of the server test with the key `id`.
 ///
 /// # Errors
 /// Stdout cannot be written.

@@ -14,7 +14,7 @@ use crate::output::ui::{Ui, shell_word};
 
 use super::headers;
 
-/// Prints the configuration. It contains the other arguments of this command.
+/// Prints the configuration, which contains the other arguments of this command.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -63,7 +63,7 @@ pub(super) fn print(
     ui.note(place);
     if let Some(file) = file {
         // A client starts its servers without the variables of a shell, and other programs can read
-        // its settings. So header values go into a separate file.
+        // its settings. So values of headers, which may be secret, go into a separate file.
         let lines: Vec<_> = headers.lines.iter().map(|line| shell_word(line)).collect();
         let (file, lines) = (file.to_string_lossy(), lines.join(" "));
         let folder = Path::new(&*file).parent().unwrap_or(Path::new("/")).to_string_lossy();
@@ -174,12 +174,12 @@ fn word_of(value: &impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Returns the reference to a key with absolute paths: that of a keyfile, and that of a program
-/// which signs. A reference to another source is returned unchanged.
+/// Returns the reference to a key with the path of the keyfile or of the signing program made
+/// absolute. A reference to another source is returned unchanged.
 ///
 /// # Errors
-/// The path is not UTF-8, so it cannot be written into a configuration; or it is no command of a
-/// program.
+/// The path is not UTF-8, so it cannot be written into a configuration; or the command of the
+/// program is malformed.
 pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
     let not_text = || Failure::new(Exit::Input, "not_text", "the path of the keyfile is not UTF-8");
     let text = key.to_str().ok_or_else(not_text)?;
@@ -194,13 +194,13 @@ pub(super) fn key_path(key: &Path) -> Result<String, Failure> {
 }
 
 /// Returns `exec:` with the absolute path of the program, and the arguments as they are. Arguments
-/// that are relative paths are not recognised as such. A list is written only if a word has a blank,
-/// at which `exec:` would be split.
+/// that are relative paths are not changed, because they cannot be recognized. The JSON form is
+/// used only if a word has a blank, at which the plain form would be split.
 fn exec(command: &ExecCommand) -> Option<String> {
     let program = Path::new(command.program());
     let found = match command.program().to_str()?.contains('/') {
         true => Some(program.to_owned()),
-        // A client may start its servers with another PATH.
+        // A client may start this program with another PATH, so the path is looked up now.
         false => std::env::var_os("PATH").and_then(|path| {
             std::env::split_paths(&path).map(|folder| folder.join(program)).find(|p| p.is_file())
         }),

@@ -1,5 +1,5 @@
-//! Reads `-H` of `connect`: headers for every request. Values may be secrets, so messages never
-//! repeat them.
+//! Reads the flag `-H` of `connect`: headers that are added to every request. Values may be
+//! secrets, so messages never repeat them.
 
 use std::env;
 
@@ -21,13 +21,13 @@ pub(super) fn from_flags(flags: &[String]) -> Result<Vec<(HeaderName, HeaderValu
     })
 }
 
-/// The headers of `-H`, in the form for a printed configuration.
+/// The headers of `-H`, as they are written into a printed configuration.
 #[derive(Debug, Default)]
 pub(super) struct ConfigHeaders {
-    /// The values of `-H` that the configuration may contain.
+    /// The values of `-H` that may stay in the configuration, because they are no secrets.
     pub(super) flags: Vec<String>,
-    /// Lines for a separate file. If a value may be a secret or comes from a variable, the word
-    /// TOKEN replaces it.
+    /// The lines that belong into a separate file. A value that may be a secret or comes from a
+    /// variable is replaced by the word TOKEN.
     pub(super) lines: Vec<String>,
 }
 
@@ -88,8 +88,8 @@ fn header(
     Ok((name, value))
 }
 
-/// Returns true if the bridge sets this field itself, or if the field would change the meaning of a
-/// request.
+/// Returns true if the bridge sets this field itself, or if the field could change the meaning of a
+/// request. Such a header is refused.
 fn follows(name: &str) -> bool {
     matches!(
         name,
@@ -114,8 +114,8 @@ fn follows(name: &str) -> bool {
     ) || name.starts_with("mcp-")
 }
 
-/// Returns `value` with each `${NAME}` replaced by the result of `variable`. A `$` without `{`
-/// after it stays.
+/// Returns `value` with each `${NAME}` replaced by what `variable` returns for the name. A `$`
+/// without `{` after it stays.
 fn filled(
     header: &str,
     value: &str,

@@ -33,7 +33,8 @@ fn proxy_failure(error: &ProxyError, uri: &Uri) -> Failure {
 /// # Errors
 /// The named proxy cannot be used.
 pub(crate) fn route(uri: &Uri) -> Result<DialRoute, ProxyError> {
-    // In a CGI program, the client sets HTTP_PROXY, by a `Proxy` header in its request.
+    // HTTP_PROXY is ignored in a CGI program, where a client can set it by a `Proxy` header in its
+    // request.
     let http = if env::var_os("REQUEST_METHOD").is_some() { None } else { Some("HTTP_PROXY") };
     let settings = ProxySettings {
         https: variable([Some("https_proxy"), Some("HTTPS_PROXY")]),
@@ -45,14 +46,15 @@ pub(crate) fn route(uri: &Uri) -> Result<DialRoute, ProxyError> {
     Ok(proxy.map_or(DialRoute::Direct, DialRoute::Proxy))
 }
 
-/// Returns the first of these variables that is not empty, as curl does.
+/// Returns the value of the first of these variables that is not empty, as curl does.
 fn variable(names: [Option<&str>; 2]) -> String {
     let values = names.into_iter().flatten().filter_map(env::var_os);
     let mut values = values.map(|value| value.to_string_lossy().into_owned());
     values.find(|value| !value.trim().is_empty()).unwrap_or_default()
 }
 
-/// Returns the certificate authorities that may have issued the server's certificate.
+/// Returns the TLS settings with the certificate authorities that may have issued the server's
+/// certificate.
 ///
 /// # Errors
 /// A file cannot be read or has no certificates, or this machine has none.

@@ -41,14 +41,14 @@ fn output() -> ClientOutput {
     opened.unwrap_or_else(|| Box::new(tokio::io::stdout()))
 }
 
-/// The path of stdin on Linux. On other systems it does not exist, and tokio's own streams are
-/// used.
+/// The path of stdin on Linux. On other systems, this path does not exist, and tokio's slower
+/// streams are used.
 const INPUT: &str = "/proc/self/fd/0";
 const OUTPUT: &str = "/proc/self/fd/1";
 
 enum StreamKind {
-    /// A pipe. It is opened again, because the original descriptor may be shared with other
-    /// processes and must stay blocking.
+    /// A pipe. It is opened again, because its original descriptor may be shared with other
+    /// processes, for which it must stay blocking.
     Pipe,
     /// A socket. It cannot be opened again, but a client uses a separate pair of sockets for each
     /// process.
@@ -66,7 +66,7 @@ fn kind(path: &str) -> Option<StreamKind> {
 
 fn socket(stream: impl AsFd) -> Option<tokio::net::UnixStream> {
     let socket = UnixStream::from(stream.as_fd().try_clone_to_owned().ok()?);
-    // Sockets of other families are not used.
+    // This fails for sockets of other families, which are then not used.
     socket.local_addr().ok()?;
     socket.set_nonblocking(true).ok()?;
     tokio::net::UnixStream::from_std(socket).ok()

@@ -1,4 +1,5 @@
-//! `--touch` and `--touch-key`: which requests a person touches a security key for, and which key.
+//! The flags `--touch` and `--touch-key`: which requests need a person's touch of a security key,
+//! and which key that is.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +18,14 @@ use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 use crate::prompt::consent::ConsentAsker;
 
-/// The seconds of a signature's life that stay for sending it, after the touch.
+/// The number of seconds at the end of a signature's validity that are reserved for sending, after
+/// the touch.
 const FOR_SENDING: u32 = 10;
 
 /// The longest wait for the touch of a security key that signs alone, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
-/// Returns the seconds that a security key that signs alone has for each touch.
+/// Returns how many seconds a person has for each touch of a security key that signs alone.
 ///
 /// # Errors
 /// No time would be left for a touch.
@@ -40,7 +42,7 @@ pub(super) fn seconds(args: &ConnectArgs) -> Result<u64, Failure> {
     .min(LONGEST_WAIT))
 }
 
-/// Checks that the life of signatures leaves time for a touch.
+/// Checks that signatures are valid for long enough to leave time for a touch.
 fn check_life(args: &ConnectArgs) -> Result<(), Failure> {
     match args.ttl {
         Some(Ttl::Seconds(life)) if life <= FOR_SENDING => {
@@ -74,13 +76,13 @@ impl TouchFlags {
         let profile = args.profile.profile();
         check_touch_profile(&profile, &FlagSyntax)?;
         check_life(args)?;
-        // `--touch` requires this flag.
+        // The flag is always present here, because clap requires it with `--touch`.
         let key = touch_key::find(args.touch_key.as_deref().unwrap_or(Path::new(SSH_AGENT)))?;
         let name = key.comment().to_owned();
         Ok(Some(TouchFlags { rules, key: Arc::new(key), name }))
     }
 
-    /// Makes `bridge` ask for touches by `prompt`.
+    /// Makes `bridge` ask for touches; `prompt` shows the requests to the person.
     pub(super) fn apply(self, bridge: Bridge, prompt: Arc<ConsentAsker>) -> Bridge {
         bridge.with_touch(self.rules, (self.key, self.name), prompt)
     }

@@ -89,8 +89,8 @@ fn gateway_before(
         let (registry, origins) = (Arc::clone(&registry), Origins::new([origin.clone()]));
         Verifier::new(Profile::mcp(), registry, origins, clock.clone(), replay)
     };
-    // The key in the registry was made a moment ago, so no earlier store can have lost a nonce of
-    // it, and the store needs no floor.
+    // The key was created a moment ago, so no nonce of it was used before, and requests that were
+    // signed before the store was made need not be refused.
     let retention = verifier(ReplayCheck::Unchecked).retention();
     let store = Memory::new(clock.now(), retention, &mut SysRng)?.without_floor();
     let verifier = verifier(ReplayCheck::Claim(Arc::new(store)));
@@ -99,8 +99,8 @@ fn gateway_before(
     Ok(Gateway::new(config, verifier, tls, clock, metrics, log)?)
 }
 
-/// The MCP server: answers a tool call. The gateway has verified who the caller is, and names it in
-/// a header field.
+/// The MCP server: answers a tool call. The gateway has verified the caller, and names the caller
+/// in a header field.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let name = request.headers().get("mcpid-name").and_then(|name| name.to_str().ok());
     let text = format!("done, as {} asked", name.unwrap_or("an unknown caller"));

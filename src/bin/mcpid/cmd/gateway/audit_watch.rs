@@ -7,7 +7,7 @@ use mcpid::audit::{Policy, Recorder};
 use crate::output::failure::chain;
 use crate::output::ui::Ui;
 
-/// Watches the audit log.
+/// Watches the audit log, to report when it fails and when it works again.
 pub(super) struct AuditWatch {
     recorder: Option<Arc<Recorder>>,
     is_failing: bool,
@@ -18,8 +18,8 @@ impl AuditWatch {
         AuditWatch { recorder, is_failing: false }
     }
 
-    /// Says once that entries cannot be written, for example because the log's key does not sign,
-    /// and once that they can be written again.
+    /// Reports once that entries cannot be written, for example because the log's key does not
+    /// sign, and once that they can be written again.
     pub(super) fn check(&mut self, ui: &mut Ui) {
         let Some(recorder) = &self.recorder else { return };
         match (recorder.log().trouble(), self.is_failing) {

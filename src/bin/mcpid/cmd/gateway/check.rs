@@ -1,5 +1,5 @@
-//! `--check-config` of `gateway` and `authz`: prints how the settings were understood, and does not
-//! listen.
+//! The flag `--check-config` of `gateway` and `authz`: prints how the settings were understood,
+//! without starting the server.
 
 use mcpid::audit::witness::WitnessPolicy;
 use mcpid::key::trust::TrustEntry;
@@ -37,9 +37,9 @@ struct ConfigCheck<'a> {
     /// The last second at which all certificates are valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_expiry: Option<String>,
-    /// Paths that need no signature, besides the documents for OAuth clients.
+    /// Paths that need no signature, besides the well-known documents for OAuth clients.
     open: Vec<String>,
-    /// The file of the log; `None` if it goes to stdout.
+    /// The path of the gateway's log; `None` if it is written to stdout.
     log: Option<String>,
     audit: Option<String>,
     audit_in_use: Option<bool>,
@@ -49,7 +49,7 @@ struct ConfigCheck<'a> {
     strict: Vec<Matched<'a>>,
     permissive: Vec<Matched<'a>>,
     touch: Vec<Matched<'a>>,
-    /// How the upstream's tools are known, for `--strict destructive`.
+    /// How the gateway finds out the upstream's tools, for `--strict destructive`.
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<String>,
     nonces: String,
@@ -58,14 +58,14 @@ struct ConfigCheck<'a> {
     trusted: Vec<TrustedKey<'a>>,
 }
 
-/// A pattern in a flag, with the methods of MCP that it matches for at least some name.
+/// A pattern in a flag, with those methods of MCP that it can match.
 #[derive(Serialize)]
 struct Matched<'a> {
     pattern: &'a str,
     methods: Vec<&'static str>,
 }
 
-/// A witness policy, as it was understood.
+/// A witness policy, as the program understood it.
 #[derive(Serialize)]
 struct UnderstoodQuorum<'a> {
     quorum: String,
@@ -75,9 +75,9 @@ struct UnderstoodQuorum<'a> {
 #[derive(Serialize)]
 struct AskedWitness<'a> {
     name: &'a str,
-    /// The key; `None` if the kind of key is not supported.
+    /// The key of the witness; `None` if its kind is not supported.
     key: Option<String>,
-    /// The URL; `None` if the witness cannot be asked.
+    /// The URL of the witness; `None` if it cannot be asked.
     url: Option<&'a str>,
 }
 
@@ -85,7 +85,7 @@ struct AskedWitness<'a> {
 struct TrustedKey<'a> {
     id: &'a str,
     name: Option<&'a str>,
-    /// For a security key: the names or ids of the keys whose signatures its touch may join.
+    /// For a security key, the names or ids of the keys whose signatures its touch may confirm.
     #[serde(skip_serializing_if = "Option::is_none")]
     touches_for: Option<Vec<String>>,
 }
@@ -171,7 +171,7 @@ fn matched(text: &str) -> Matched<'_> {
     }
     let pattern = Pattern::parse(text).ok();
     let matches = |method: &&'static str| {
-        // Without a NAME, a pattern applies to all names of its METHOD.
+        // A pattern without a NAME applies to all names of its METHOD.
         pattern.as_ref().is_some_and(|p| p.restricts(Operation { method, name: None }))
     };
     Matched { pattern: text, methods: KNOWN.into_iter().filter(|method| matches(method)).collect() }
@@ -204,7 +204,8 @@ impl ConfigCheck<'_> {
                 rows.push((label, format!("{}: {what}", rule.pattern)));
             }
         }
-        // In permissive mode, an unsigned answer could approve what a signed call asked back.
+        // In permissive mode, unsigned responses pass. Such a response could approve a signed call
+        // about which the server asked the client back.
         if self.mode == "permissive"
             && self.strict.iter().chain(&self.touch).any(|s| s.methods.contains(&"tools/call"))
         {

@@ -24,16 +24,17 @@ use crate::output::ui::path_word;
 /// The largest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The shortest value of a setting by which a message is recognised, in bytes.
+/// The minimum length of a setting's value, in bytes, by which it is recognized in an error
+/// message.
 const MIN_VALUE_NAMED: usize = 4;
 
-/// Flags that a file cannot set.
+/// Flags that cannot be set in a configuration file.
 const NOT_IN_FILES: [&str; 7] =
     ["config", "check-config", "help", "json", "quiet", "verbose", "version"];
 
 /// A configuration file, with the line of each setting.
 pub(crate) struct ConfigFile {
-    /// The command whose flags the settings are.
+    /// The command to which the settings belong.
     command: &'static str,
     name: String,
     settings: Vec<FileSetting>,
@@ -44,13 +45,14 @@ struct FileSetting {
     key: String,
     /// The line, counted from 1.
     line: usize,
-    /// The flag with the same name and its values, as words of a command line.
+    /// The setting as words of a command line: the flag with the same name, and its values.
     words: Vec<OsString>,
 }
 
 impl FileSetting {
-    /// Returns the length of the longest value of this setting that `message` names as a whole word;
-    /// `None` if it names none. Short values, such as numbers, can stand in a message by chance.
+    /// Returns the length of the longest value of this setting that occurs in `message` as a whole
+    /// word, or `None`. Short values, such as numbers, are ignored, because they can occur by
+    /// chance.
     fn named_in(&self, message: &str) -> Option<usize> {
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
         let values = self.words.iter().filter_map(|word| Some(word.to_str()?.split_once('=')?.1));
@@ -66,7 +68,7 @@ impl FileSetting {
 }
 
 impl ConfigFile {
-    /// Reads the file at `path` for `command`, and checks each setting alone.
+    /// Reads the file at `path` for `command`, and checks each setting by itself.
     ///
     /// # Errors
     /// The file cannot be read, is not TOML, or has a setting that its flag would refuse.
@@ -77,8 +79,8 @@ impl ConfigFile {
         let text = String::from_utf8(bytes).map_err(|_| file.broken(None, "not UTF-8"))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let table = DeTable::parse(&text).map_err(|error| {
-            // Only the first line of the parser's message is used, because the next lines quote the
-            // file.
+            // Only the first line of the TOML parser's message is used, because the other lines
+            // quote the file.
             let why = error.message().lines().next().unwrap_or_default();
             file.broken(error.span().map(|span| line(span.start)), why)
         })?;
@@ -135,9 +137,9 @@ impl ConfigFile {
         Ok(whole)
     }
 
-    /// Adds the file and line of the setting that `failure` is about, if that setting is not
-    /// overridden in `argv`: its message begins with the flag of the same name, or else names the
-    /// longest value.
+    /// Adds the file and line of the setting that caused `failure`, if `argv` does not override it.
+    /// That setting is recognized because the message begins with its flag, or else contains its
+    /// value.
     pub(crate) fn locate(&self, mut failure: Failure, argv: &[OsString]) -> Failure {
         let by_flag = |setting: &&FileSetting| {
             argv.iter().filter_map(|word| word.to_str()).any(|word| {
@@ -167,12 +169,13 @@ impl ConfigFile {
         failure
     }
 
-    /// Parses the last setting alone, as the flag with its name.
+    /// Parses the setting that was read last by itself, as the flag with its name.
     fn check_last(&self) -> Result<(), Failure> {
         let Some(setting) = self.settings.last() else { return Ok(()) };
         let alone = command_line(self.command, setting.words.iter());
         match Cli::try_parse_from(&alone) {
-            // A setting that requires another one is checked later, with all settings together.
+            // Whether a required other setting is present is checked later, for all settings
+            // together.
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
                 let why = usage_error::failure(&error, &alone).message;
                 Err(self.broken(Some(setting.line), &why))
@@ -225,7 +228,7 @@ fn command_line<'a>(command: &str, words: impl Iterator<Item = &'a OsString>) ->
     ["mcpid", command].map(OsString::from).into_iter().chain(words.cloned()).collect()
 }
 
-/// Returns the setting whose name is most similar to `key`, by clap's rule for flags.
+/// Returns the setting whose name is most similar to `key`, as clap finds similar flags.
 fn nearest(command: &str, key: &str) -> Option<String> {
     let flag = format!("--{}", key.replace('_', "-").to_lowercase());
     let exact = Cli::command().find_subcommand(command).is_some_and(|command| {

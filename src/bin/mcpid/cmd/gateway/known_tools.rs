@@ -1,6 +1,6 @@
-//! What the gateway knows of the upstream's tools, for `--strict destructive`: it asks the upstream
-//! itself, and stores what it has learned in a file, for the next start. Harmless tools of the file
-//! count only if the upstream refuses the question.
+//! What the gateway knows about the upstream's tools, for `--strict destructive`. It asks the
+//! upstream for the list of tools, and stores what it has learned in a file, for the next start.
+//! That a tool is stored as harmless is believed only if the upstream refuses to list its tools.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,18 +27,19 @@ use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase::PassphraseSource;
 
-/// The pause after the file could not be written.
+/// The pause after a failed write of the file.
 const RETRY: Duration = Duration::from_secs(60);
-/// How far the stored times of ratings may be behind the known ones, in seconds.
+/// How much older the times in the file may be than the known ones before the file is written
+/// again, in seconds.
 const STORED_TIMES_BEHIND: i64 = 3600;
 /// Maximum number of tools that a message names.
 const MAX_TOOLS_SHOWN: usize = 5;
 
-/// How the upstream's tools are known.
+/// How the gateway finds out the upstream's tools.
 pub(crate) struct KnownToolsSettings {
-    /// The file; `None` if there is no folder for it.
+    /// The file in which the tools are stored; `None` if there is no folder for it.
     file: Option<(NamedPath, ToolsFile)>,
-    /// The key of the gateway's own question.
+    /// The key that signs the gateway's own query for tools.
     key: Option<(SigningKey, Option<PassphraseSource>, Profile)>,
 }
 
@@ -85,7 +86,8 @@ impl KnownToolsSettings {
                 let file = ToolsFile::new(&place.path, server);
                 Some((place, file))
             }
-            // Only this file needs the folder, and the upstream is asked too.
+            // Without the folder, only the file is missing; the upstream is asked for its tools
+            // anyway.
             Err(failure) if args.learned_tools.is_none() => {
                 ui.warning(&format!("tools are not stored: {}", failure.message));
                 ui.hint(NAME_THE_TOOLS);
@@ -108,7 +110,7 @@ impl KnownToolsSettings {
         Ok(Some(KnownToolsSettings { file, key }))
     }
 
-    /// Returns in words how the tools are known, for `--check-config`.
+    /// Returns a text that says how the tools are found out, for `--check-config`.
     pub(super) fn described(&self) -> String {
         let asked = match &self.key {
             Some((key, ..)) => format!("asked of the upstream, signed by {}", key.public().id()),
@@ -121,26 +123,26 @@ impl KnownToolsSettings {
     }
 }
 
-/// The tools of a running gateway.
+/// The state of what a running gateway knows about tools.
 pub(super) struct KnownTools {
     settings: KnownToolsSettings,
     signer: Option<Arc<Signer>>,
     modes: LearningModes,
     clock: Arc<dyn Clock>,
-    /// The tools of the file, until the upstream is asked.
+    /// The tools from the file, until the upstream is asked.
     stored: LearnedTools,
-    /// What was known when the file was last written or read.
+    /// What was known when the file was last read or written.
     saved: KnownState,
     /// The end of the pause after a failure.
     paused: Option<Instant>,
 }
 
-/// What decides whether the file has to be written.
+/// The facts by which it is decided whether the file has to be written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct KnownState {
-    /// Numbers of tools, and of destructive ones. Both only grow.
+    /// The number of known tools, and of destructive ones. Both only grow.
     counts: (usize, usize),
-    /// The newest rating as harmless.
+    /// The time of the newest rating as harmless.
     newest: Option<Timestamp>,
 }
 
@@ -150,7 +152,8 @@ impl KnownState {
         KnownState { counts, newest: known.newest() }
     }
 
-    /// Returns true if the file, which was written in the state `saved`, has to be written again.
+    /// Returns true if the file, which was last written in the state `saved`, has to be written
+    /// again.
     fn is_unsaved(self, saved: KnownState) -> bool {
         let is_newer = match (self.newest, saved.newest) {
             (Some(now), Some(then)) => now.since(then) >= STORED_TIMES_BEHIND,
@@ -208,14 +211,14 @@ impl KnownTools {
         Ok(KnownTools { settings, signer, modes, clock, stored, saved, paused: None })
     }
 
-    /// Asks the upstream from now on. Each news is told once.
+    /// Asks the upstream for its tools from now on. Each change of the situation is reported once.
     pub(super) fn ask(
         &mut self,
         query: ToolsQuery,
         runtime: &Runtime,
         events: &Sender<GatewayEvent>,
     ) {
-        // After a list of the upstream, stored tools do not count any more.
+        // After the upstream has sent a list, the stored tools are not used any more.
         let harmless = AtomicUsize::new(harmless(&self.stored));
         let query = query.with_stored(std::mem::take(&mut self.stored));
         let is_signed = self.signer.is_some();
@@ -245,7 +248,7 @@ impl KnownTools {
         }));
     }
 
-    /// Stores the tools if more of them are known than the file holds.
+    /// Stores the tools if the file lacks some that are known.
     pub(super) fn save(&mut self, ui: &mut Ui) {
         let Some((place, file)) = &self.settings.file else { return };
         let known = self.modes.read_tools(KnownState::of);
@@ -269,7 +272,7 @@ impl KnownTools {
 /// The code of the failure for a damaged file, which does not stop the start.
 const DAMAGED: &str = "damaged_tools";
 
-/// Returns the tools in the file, after a check that the file can be written.
+/// Returns the tools in the file, after checking that the file can be written.
 fn stored(place: &NamedPath, file: &ToolsFile, now: Timestamp) -> Result<LearnedTools, Failure> {
     place.make_default_folder(NAME_THE_TOOLS)?;
     files::check_folder(&place.path)?;
@@ -281,7 +284,7 @@ fn harmless(known: &LearnedTools) -> usize {
     known.tools().len() - known.tools().destructive()
 }
 
-/// Returns in words what the file holds, and when its harmless tools count.
+/// Returns a text about what is in the file, and when its harmless tools will be believed.
 fn about_stored(known: &LearnedTools, place: &NamedPath, is_signed: bool) -> String {
     let (all, destructive) = (known.tools().len(), known.tools().destructive());
     let words =
@@ -315,15 +318,15 @@ fn about(place: &NamedPath, error: &ToolsFileError) -> Failure {
     }
 }
 
-/// Returns the news of a list that the upstream has sent.
+/// Returns the message about a list that the upstream has sent.
 fn listing(listed: &Tools, modes: &LearningModes, file: Option<impl std::fmt::Display>) -> String {
     let mut words = format!(
         "the upstream lists {} tools, {} of them destructive",
         listed.len(),
         listed.destructive()
     );
-    // The most restrictive list holds. An operator who has changed a tool must learn why that has
-    // no effect.
+    // A tool that any list called destructive stays so. An operator who made a tool harmless must
+    // learn why that has no effect.
     let mut stricter: Vec<String> = modes.read_tools(|known| {
         let harmless = listed.iter().filter(|(_, destructive)| !destructive);
         let kept = harmless.filter(|(name, _)| known.tools().is_destructive(name));
@@ -345,8 +348,8 @@ fn listing(listed: &Tools, modes: &LearningModes, file: Option<impl std::fmt::Di
     words
 }
 
-/// Returns the news that the upstream sent no list. `harmless` is the number of harmless tools in
-/// the file.
+/// Returns the message that the upstream sent no list. `harmless` is the number of harmless tools
+/// in the file.
 fn not_listed(error: &ToolsQueryError, is_signed: bool, harmless: usize) -> String {
     let why = chain(error);
     match (error.is_refusal(), is_signed) {

@@ -1,15 +1,14 @@
-//! Adapts the limits of a gateway to those of the operating system.
+//! Adapts the limits of a gateway to the operating system's limit on open files.
 
 use mcpid::net::ServerLimits;
 
 use crate::output::ui::Ui;
 
-/// Number of descriptors for listeners, stores, logs and operators, in addition to those for
-/// clients.
+/// Number of file descriptors for everything but clients: listeners, stores, logs and operators.
 const OTHER_FILES: u64 = 96;
 
-/// Reduces the limits to what the operating system's limit on open files allows. That limit is
-/// first raised as far as possible. Each client connection also needs a connection to the upstream.
+/// Reduces the limits to what the operating system's limit on open files allows, after raising that
+/// limit as far as possible. Each client connection also needs a connection to the upstream.
 pub(super) fn fitted(limits: &ServerLimits, asked: Option<usize>, ui: &mut Ui) -> ServerLimits {
     let mut limits = limits.clone();
     #[cfg(unix)]

@@ -16,12 +16,12 @@ use mcpid::gateway::Metrics;
 
 use crate::output::failure::Failure;
 
-/// Lines that may wait to be written. Further lines are dropped and counted.
+/// Maximum number of lines that wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_LINES: usize = 16 * 1024;
-/// How long the thread gathers lines before it writes them. Waking the thread for each request
-/// would cost more than the write itself.
+/// How long the thread waits for further lines before it writes. Waking it for each request would
+/// cost more than the write itself.
 const GATHER_TIME: Duration = Duration::from_millis(20);
-/// After this many gathering periods without a line, the thread waits for the next line.
+/// After this many waits without a new line, the thread sleeps until the next line.
 const MAX_EMPTY_GATHERS: u32 = 50;
 /// Maximum time of a single wait for a line.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub(crate) struct GatewayLogWriter {
     ended: Receiver<()>,
 }
 
-/// Sends lines to a [`GatewayLogWriter`].
+/// A handle that sends lines to a [`GatewayLogWriter`].
 #[derive(Clone)]
 pub(crate) struct LogSender {
     work: SyncSender<LogWork>,
@@ -55,8 +55,8 @@ impl LogSender {
 }
 
 impl GatewayLogWriter {
-    /// Starts a thread that writes to the file at `path`, or to stdout. The thread passes an error
-    /// of writing to `warn`, and the next error only after a line was written again.
+    /// Starts a thread that writes to the file at `path`, or to stdout. The thread passes the first
+    /// write error to `warn`, and a later one only after a line was written successfully.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -78,7 +78,7 @@ impl GatewayLogWriter {
 
     /// Opens the file again after log rotation has renamed it.
     pub(crate) fn reopen(&self) {
-        // If the queue is full, this command is lost too, and the old file stays open.
+        // If the queue is full, this command is lost, and the thread keeps writing to the old file.
         let _ = self.work.try_send(LogWork::Reopen);
     }
 
@@ -95,7 +95,7 @@ impl GatewayLogWriter {
     }
 }
 
-/// Returns the next command, or `Timeout` if there is none.
+/// Returns the next command for the thread, or `Timeout` if there is none.
 fn next(queue: &Receiver<LogWork>, quiet: &mut u32) -> Result<LogWork, RecvTimeoutError> {
     let found = match queue.try_recv() {
         Ok(work) => Ok(work),

@@ -1,5 +1,5 @@
-//! The policy of `gateway` and `authz`: which requests must be verified or touched, and how requests
-//! are refused.
+//! The policy of `gateway` and `authz`: which requests must be verified or need a touch, and how
+//! requests are refused.
 
 use std::time::Duration;
 

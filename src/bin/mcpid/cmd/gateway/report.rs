@@ -13,10 +13,11 @@ use crate::output::failure::Failure;
 use crate::output::page::{PageKind, PageOutput};
 use crate::output::ui::{Ui, path_word, shell_word};
 
-/// Number of lines between two updates of the progress.
+/// Number of lines between two updates of the progress display.
 const PROGRESS_LINES: u64 = 10_000;
 
-/// The kind of page for this report. Its mode is that of a file from shell redirection.
+/// The kind of page that this command writes. A new file gets the same mode as one from shell
+/// redirection.
 const KIND: PageKind = PageKind { mark: MARK, name: "a report", mode: 0o666 };
 
 /// Returns the user's command with another file name for the page.
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     {
         return Err(Failure::usage(format!("--since {since} is not before --until {until}")));
     }
-    // The target of the output is checked before reading a long log.
+    // Where the page would be written is checked before a long log is read.
     let output = PageOutput::check(html, &KIND, || with_other_page(args), ui)?;
     let report = read(args, ui)?.report();
     if output.is_wanted() {
@@ -56,8 +57,8 @@ pub(crate) fn run(args: &GatewayReportArgs, ui: &mut Ui) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-/// Reads and counts all logs. If one cannot be read, the command fails, because a report without it
-/// would look complete.
+/// Reads and counts all logs. If one log cannot be read, the command fails, because a report
+/// without it would look complete.
 fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> {
     let mut tally = RolloutTally::new();
     let (mut apart, mut lines) = (0_u64, 0_u64);
@@ -101,7 +102,7 @@ fn read(args: &GatewayReportArgs, ui: &mut Ui) -> Result<RolloutTally, Failure> 
     Ok(tally)
 }
 
-/// Prints two possible changes of the gateway's flags, as hints.
+/// Prints up to two hints with flags that the operator could change next.
 fn hints(report: &RolloutReport, ui: &mut Ui) {
     let few = |patterns: &&[String]| (1..=4).contains(&patterns.len());
     let flags = |flag: &str, patterns: &[String]| {

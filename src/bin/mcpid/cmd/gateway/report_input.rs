@@ -1,5 +1,5 @@
-//! Opens the logs of `gateway report`: plain, or compressed with gzip as logrotate does, in the
-//! order of their times.
+//! Opens the logs of `gateway report`: plain, or compressed with gzip as logrotate does, in
+//! chronological order.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ use crate::output::ui::{Ui, path_word};
 
 /// Size of the buffer of the log that is read.
 const BUFFER: usize = 256 * 1024;
-/// Lines at the beginning of a log that are searched for its time.
+/// Number of lines at the beginning of a log that are searched for one with a time.
 const MAX_LINES_SEARCHED: usize = 1_000;
-/// Maximum size of an unpacked log: 64 GiB, some hundred million requests. Memory does not depend on
-/// the size; this bounds the time that a small file can take.
+/// Maximum size of an unpacked log: 64 GiB, some hundred million requests. Memory use does not
+/// depend on the size; the limit bounds the time that a small packed file can take.
 const MAX_UNPACKED: u64 = 64 << 30;
 
 /// The lines of a log.
@@ -30,7 +30,8 @@ pub(super) type InputLines = LogLines<BufReader<Box<dyn Read>>>;
 pub(super) struct ReportInput {
     name: String,
     source: InputSource,
-    /// The time of its first line; `None` if it has none, or is read only once.
+    /// The time of the first line; `None` if no line has a time, or if the log is a stream that can
+    /// be read only once.
     first: Option<Timestamp>,
 }
 
@@ -42,7 +43,7 @@ enum InputSource {
 }
 
 impl ReportInput {
-    /// Returns the name in messages and the lines.
+    /// Returns the name of the log for messages, and its lines.
     ///
     /// # Errors
     /// The log cannot be read, or is compressed by another program than gzip.
@@ -56,7 +57,8 @@ impl ReportInput {
     }
 }
 
-/// Opens all logs, and puts them in the order of their times. Streams come last, as given.
+/// Opens all logs, and sorts them by the time of their first line. Streams come last, in the given
+/// order.
 ///
 /// # Errors
 /// A log cannot be read, or two paths are the same file, whose requests would count twice.
@@ -109,7 +111,7 @@ fn first_time(name: &str, file: &File) -> Result<Option<Timestamp>, Failure> {
     Ok(None)
 }
 
-/// Returns the lines of a log, which is unpacked if it begins as a gzip file (RFC 1952).
+/// Returns the lines of a log, unpacked if the log is a gzip file (RFC 1952).
 fn lines(name: &str, mut reader: Box<dyn Read>) -> Result<InputLines, Failure> {
     let mut start = Vec::with_capacity(6);
     let read = reader.by_ref().take(6).read_to_end(&mut start);
@@ -138,7 +140,7 @@ fn lines(name: &str, mut reader: Box<dyn Read>) -> Result<InputLines, Failure> {
     Ok(LogLines::new(BufReader::with_capacity(BUFFER, reader)))
 }
 
-/// Fails after a number of bytes.
+/// A reader that fails after too many unpacked bytes.
 struct UnpackedLog<R> {
     unpacker: R,
     left: u64,
@@ -183,7 +185,7 @@ mod tests {
         let inputs = open(&paths, &mut ui).unwrap();
         let names: Vec<&str> = inputs.iter().map(|i| i.name.rsplit('/').next().unwrap()).collect();
         assert_eq!(names, ["log.10", "log.1", "log", "notes"]);
-        // Reading begins at the first line again.
+        // Although the beginnings of the logs were read for sorting, all lines are counted.
         let counts = inputs.into_iter().map(|input| input.lines().unwrap().1.count());
         assert_eq!(counts.collect::<Vec<_>>(), [1, 2, 2, 1]);
     }

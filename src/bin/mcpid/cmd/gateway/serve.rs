@@ -77,7 +77,7 @@ pub(crate) fn run(
         let warn = move |words| drop(events.send(GatewayEvent::Warning(words)));
         GatewayLogWriter::start(args.log.as_deref(), Arc::clone(&metrics), warn)?
     };
-    // The tally for the report is kept only if there is an address for operators.
+    // The tally for the report is kept only if there is a service for operators, which shows it.
     let tally = settings.admin.is_some().then(|| Arc::new(Mutex::new(RolloutTally::new())));
     let lines = {
         let tally = tally.clone();
@@ -108,7 +108,8 @@ pub(crate) fn run(
     let mut known_tools = tools
         .map(|tools| KnownTools::open(tools, &config.modes, Arc::clone(&clock), ui))
         .transpose()?;
-    // Each connection of a client may need one to the upstream.
+    // At most as many requests may wait for the upstream as there are client connections, because
+    // each may need one to the upstream.
     config.exchanges = limits.connections;
     config.audit = recorder.clone();
     let gateway = Gateway::new(
@@ -125,8 +126,7 @@ pub(crate) fn run(
         ReloadableCertificates::new(served.config)
     });
     let no_threads = |e| no_listener("start threads", &e);
-    // This runtime accepts connections, receives signals and answers operators. The workers serve
-    // requests.
+    // This runtime accepts connections, receives signals and answers operators, not requests.
     let front = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = front.map_err(no_threads)?;
     let workers = Workers::of_this_machine().map_err(no_threads)?;
@@ -204,14 +204,15 @@ pub(crate) fn run(
         // Closing writes the last checkpoint, even if other tasks still hold the log.
         recorder.log().close();
     }
-    // The witnesses get the last checkpoint too.
+    // Dropping this value sends the last checkpoint to the witnesses.
     drop(console.witnesses);
-    // A program that has not signed the last checkpoint by now must not outlive this process.
+    // A signing program that has not signed the last checkpoint by now must not keep running after
+    // this process.
     terminal::close();
     ended
 }
 
-/// Returns the event that tells the operator about news from witnesses.
+/// Converts news about witnesses to the event that reports it to the operator.
 fn event_of(news: WitnessNews) -> GatewayEvent {
     match news {
         WitnessNews::Note(words) => GatewayEvent::Note(words),
@@ -250,7 +251,8 @@ fn signals(
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
     );
-    // A question for the passphrase of --tools-key has started a thread that would end the process.
+    // If a passphrase for --tools-key was asked for, a thread waits for signals and would end the
+    // process. From here on, the gateway handles signals itself.
     terminal::leave_signals_and_hangup();
     let events = events.clone();
     runtime.spawn(async move {
@@ -277,7 +279,7 @@ fn signals(
     Ok(())
 }
 
-/// What the main thread needs for its messages and its watching of files.
+/// What the main thread needs to print messages and to watch files for changes.
 struct GatewayConsole<'a> {
     args: &'a FrontFlags,
     log_writer: GatewayLogWriter,
@@ -287,7 +289,7 @@ struct GatewayConsole<'a> {
     replay: ReplayCheck,
     clock: Arc<dyn Clock>,
     tls: Option<ReloadableCertificates>,
-    /// The file of authorities for connections to the upstream.
+    /// The file with the certificate authorities for connections to the upstream.
     roots: Option<(PathBuf, Upstream)>,
     opened: OpenedStore,
     watch: FileWatch,

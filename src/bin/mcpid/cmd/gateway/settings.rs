@@ -1,4 +1,5 @@
-//! Reads the flags of `gateway` and `authz`, and checks all that can be checked without listening.
+//! Reads the flags of `gateway` and `authz`, and checks everything that can be checked before
+//! listening.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::output::ui::{Ui, path_word, shell_word};
 use super::known_tools::KnownToolsSettings;
 use super::policy::{self, without_effect};
 
-/// The largest file of certificates, in bytes.
+/// The maximum size of a file with certificates, in bytes.
 const MAX_PEM_BYTES: u32 = 4 << 20;
 
 /// The settings of a gateway, read and checked.
@@ -37,9 +38,9 @@ pub(crate) struct GatewaySettings {
     pub(crate) tls: Option<ServedCertificates>,
     pub(crate) watch: FileWatch,
     pub(crate) mode: ModeName,
-    /// How the upstream's tools are known, if a mode depends on them.
+    /// How the gateway finds out the upstream's tools, if a mode depends on them.
     pub(crate) tools: Option<KnownToolsSettings>,
-    /// The file of authorities for connections to the upstream.
+    /// The file with the certificate authorities for connections to the upstream.
     upstream_ca: Option<PathBuf>,
 }
 
@@ -141,7 +142,7 @@ impl GatewaySettings {
         {
             return Err(without_effect(flag, "there is no --admin").hint("--admin 127.0.0.1:9090"));
         }
-        // Watching begins before the files are read, so that no change is missed in between.
+        // The files are watched from before they are read, so that no change in between is missed.
         let watch = FileWatch::new(watched(args, upstream_ca)?);
         let tls = match (&args.tls_cert, &args.tls_key) {
             (Some(chain), Some(key)) => Some(certificates(chain, key)?),
@@ -194,7 +195,7 @@ impl GatewaySettings {
         }
     }
 
-    /// Returns the name of the authorizer's dialect.
+    /// Returns the name of the dialect in which another proxy asks; `None` for `gateway`.
     pub(crate) fn dialect(&self) -> Option<&'static str> {
         match &self.config.role {
             GatewayRole::Authorizer(protocol) if protocol.dialect == AuthzDialect::Envoy => {
@@ -205,7 +206,7 @@ impl GatewaySettings {
         }
     }
 
-    /// Returns the upstream or the dialect in words, for messages.
+    /// Returns a text that names the upstream or the dialect, for messages.
     pub(crate) fn described(&self) -> String {
         match self.upstream() {
             Some(upstream) => format!("before {upstream}"),
@@ -213,13 +214,14 @@ impl GatewaySettings {
         }
     }
 
-    /// Returns the file of authorities for connections to the upstream.
+    /// Returns the file with the certificate authorities for connections to the upstream.
     pub(crate) fn roots(&self) -> Option<(PathBuf, Upstream)> {
         Some((self.upstream_ca.clone()?, self.upstream()?.clone()))
     }
 }
 
-/// Checks that a public origin is given. `command` is the command so far, for the hint.
+/// Checks that at least one public origin is given. `command` is the command line so far, for the
+/// hint.
 pub(crate) fn origin_given(args: &FrontFlags, command: &str) -> Result<(), Failure> {
     if !args.verifier.origin.is_empty() {
         return Ok(());
@@ -230,8 +232,8 @@ pub(crate) fn origin_given(args: &FrontFlags, command: &str) -> Result<(), Failu
         .hint(setting_hint(args, line, &command)))
 }
 
-/// Returns the hint to add a setting: as `line` of the configuration file, or else by the arguments
-/// `command`.
+/// Returns a hint that shows how to add a setting: as `line` in the configuration file, or else
+/// with the command-line arguments `command`.
 pub(crate) fn setting_hint(args: &FrontFlags, line: &str, command: &str) -> String {
     match &args.config {
         Some(path) => format!("in {}: {line}", path_word(path)),
@@ -239,13 +241,12 @@ pub(crate) fn setting_hint(args: &FrontFlags, line: &str, command: &str) -> Stri
     }
 }
 
-/// Parses `--path`.
+/// Parses the path of the endpoint (`--path`).
 pub(crate) fn endpoint(path: &str) -> Result<Paths, Failure> {
     Paths::at(path).map_err(|e| Failure::usage(format!("--path: {}", chain(&e))))
 }
 
-/// Adds web origins. They must be written as browsers write them, because the two are compared as
-/// text.
+/// Adds web origins. They must be spelt as browsers send them, because they are compared as text.
 pub(crate) fn allow_origins(config: &mut GatewayConfig, origins: &[String]) -> Result<(), Failure> {
     for origin in origins {
         let web = origin.starts_with("http://") || origin.starts_with("https://");
@@ -262,7 +263,7 @@ pub(crate) fn allow_origins(config: &mut GatewayConfig, origins: &[String]) -> R
 }
 
 /// Checks that `--path` is in the normal form of RFC 3986 section 6.2.2 if the profile signs paths
-/// in that form. A signed request would never match another spelling.
+/// in that form. No signed request could ever match another spelling.
 fn endpoint_is_normal(profile: &Profile, endpoint: &str) -> Result<(), Failure> {
     let normal = normal_path_and_query(endpoint);
     if profile.target != TargetForm::Rfc3986 || normal.as_deref() == Ok(endpoint) {

@@ -1,5 +1,5 @@
-//! Tells the program that started the gateway when it is ready: the protocol of systemd's
-//! `Type=notify` (sd_notify(3)).
+//! Tells the service manager that started the gateway when it is ready, by the protocol of
+//! systemd's `Type=notify` (sd_notify(3)).
 
 use std::env;
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ const VARIABLE: &str = "NOTIFY_SOCKET";
 /// How often readiness is checked until the gateway is ready.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The socket at which a supervisor receives the state of this process.
+/// The socket on which a service manager receives the state of this process.
 pub(crate) struct Supervisor(StdUnixDatagram);
 
 impl Supervisor {
@@ -48,8 +48,9 @@ impl Supervisor {
         Ok(Some(Supervisor(socket)))
     }
 
-    /// Reports the state until the gateway stops: why it is not ready yet, that it is ready, and
-    /// that it stops. `stopping` becomes true when it stops. Runs inside a tokio runtime.
+    /// Reports the state to the service manager until the gateway stops: first why it is not ready
+    /// yet, then that it is ready, and at last that it stops. `stopping` becomes true when it
+    /// stops. Runs inside a tokio runtime.
     ///
     /// # Errors
     /// The supervisor closed its socket.
@@ -73,7 +74,8 @@ async fn report_ready(socket: &UnixDatagram, readiness: &Readiness) -> io::Resul
     let mut reported = String::new();
     while let Err(why) = readiness.check().await {
         if why != reported {
-            // In the protocol of `sd_notify`, a line end begins another variable.
+            // In the protocol of `sd_notify`, a line feed begins another variable, so line feeds
+            // are replaced.
             let line = format!("STATUS=not ready: {}", why.replace(['\n', '\0'], " "));
             socket.send(line.as_bytes()).await?;
             reported = why;

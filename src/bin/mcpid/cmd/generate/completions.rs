@@ -1,4 +1,4 @@
-//! Generates shell completions from the grammar.
+//! Generates shell completions from the command-line grammar.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, ValueHint};
@@ -6,13 +6,13 @@ use clap_complete::aot::{Generator, Shell};
 
 use crate::args::Cli;
 
-/// Flags that take free text or one fixed word. The completions offer that word.
+/// Flags that take free text or one fixed word. The completions offer only that word.
 const FLAG_KEYWORDS: [(&str, &str); 2] = [("strict", "destructive"), ("confirm", "destructive")];
 
 /// Returns the file name and the completion script for `shell`.
 ///
 /// # Errors
-/// The grammar has a fault.
+/// The command-line grammar has a fault.
 pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
     let mut root = visible(&Cli::grammar());
     root.set_bin_name("mcpid");
@@ -27,7 +27,8 @@ pub(super) fn script(shell: Shell) -> anyhow::Result<(String, Vec<u8>)> {
 
 /// Returns `command` without hidden commands and flags. The generators would complete them too.
 fn visible(command: &Command) -> Command {
-    // The builder takes only static text, so names are leaked. The program ends soon after this.
+    // The builder of clap takes only static text, so memory for the names is leaked. The program
+    // ends soon after this.
     let mut shown = Command::new(&*command.get_name().to_owned().leak());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -67,7 +68,8 @@ fn with_files(script: &str, root: &Command) -> String {
                 let indent = line.len() - line.trim_start().len();
                 format!("{:indent$}if [[ ${{cur}} == -* ]] ; then", "")
             }
-            // The fallback in the block of a command. The block's label has the same indentation.
+            // This line of the generated script is the fallback in the block of a command. It is
+            // changed if the block belongs to a command that takes files.
             r#"COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )"#
                 if line.starts_with("            C") =>
             {
@@ -79,8 +81,8 @@ fn with_files(script: &str, root: &Command) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Collects the labels of blocks in the script that belong to `command` and its subcommands, if
-/// they take files.
+/// Collects the labels of those blocks of the script that belong to `command` and its subcommands,
+/// if they take files.
 fn collect(command: &Command, label: &str, into: &mut Vec<String>) {
     let is_file = |arg: &Arg| {
         matches!(arg.get_value_hint(), ValueHint::AnyPath | ValueHint::FilePath)

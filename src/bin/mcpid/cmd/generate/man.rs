@@ -1,4 +1,4 @@
-//! Generates man pages from the grammar.
+//! Generates man pages from the command-line grammar.
 
 use std::io::{self, Write};
 
@@ -27,7 +27,7 @@ fn page(
     above: &[&Command],
     files: &mut Vec<(String, Vec<u8>)>,
 ) -> anyhow::Result<()> {
-    // The names follow git: the page mcpid-trust-add(1) is about "mcpid trust add".
+    // The names of pages follow git: mcpid-trust-add(1) is about "mcpid trust add".
     let mut bytes = Vec::new();
     render(command, above, &mut bytes)
         .with_context(|| format!("cannot render {}", name(command)))?;
@@ -57,7 +57,7 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
             Some((heading, lines)) if !heading.starts_with(' ') => {
                 sections.push((heading.to_uppercase(), lines.to_owned()));
             }
-            // A paragraph without a heading belongs to the section before it.
+            // A paragraph without a heading belongs to the section of the paragraph before it.
             _ => match sections.last_mut() {
                 Some((_, text)) => text.push_str(&format!("\n\n{paragraph}")),
                 None => sections.push(("NOTES".to_owned(), paragraph.to_owned())),
@@ -67,12 +67,12 @@ fn render(command: &Command, above: &[&Command], to: &mut dyn Write) -> io::Resu
     if !sections.iter().any(|(heading, _)| heading == "EXIT STATUS") {
         sections.push(("EXIT STATUS".to_owned(), EXIT_STATUS.to_owned()));
     }
-    // Examples come last, as in most manuals.
+    // The section with examples comes last, as in most manuals.
     sections.sort_by_key(|(heading, _)| heading == "EXAMPLES");
     let mut roff = Roff::new();
     for (heading, lines) in sections {
         roff.control("SH", [heading.as_str()]);
-        // No filling, because these sections are tables and commands.
+        // The lines of these sections are not joined, because they are tables and commands.
         roff.control("nf", []);
         for line in lines.lines() {
             roff.text([roman(line)]);
@@ -142,8 +142,8 @@ fn values(arg: &Arg) -> String {
     }
 }
 
-/// Returns the related pages: the parent command and the subcommands. If there are no subcommands,
-/// the siblings.
+/// Returns the related pages: the parent command and the subcommands, or the siblings if there are
+/// no subcommands.
 fn see_also(command: &Command, above: &[&Command]) -> Vec<String> {
     let around: Vec<&Command> = match shown(command).next() {
         Some(_) => shown(command).collect(),

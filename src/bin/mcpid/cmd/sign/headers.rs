@@ -18,7 +18,7 @@ pub(super) fn from_flags(flags: &[String]) -> Result<Vec<(String, String)>, Fail
 
 fn header(line: &str) -> Result<(String, String), Failure> {
     let Some((name, value)) = line.split_once(':') else {
-        // The text may be a token, which must not end up in a log.
+        // The text may be a token, which must not end up in a log, so it is not repeated.
         return Err(Failure::usage("a header is a name, a colon and a value")
             .hint("mcpid sign -H 'Mcp-Session-Id: 42' --url URL body.json"));
     };

@@ -1,4 +1,4 @@
-//! The URL that `sign` signs under a profile that signs targets in their normal form.
+//! The URL that `sign` signs, if the profile signs targets in their normal form.
 
 use mcpid::message::target::{UriError, normal_url};
 

@@ -1,9 +1,9 @@
-//! Placeholder keys whose signatures are empty. They are used to try everything else before the real
-//! key is opened or touched.
+//! Placeholder keys, whose signatures are zero bytes. They are used to try everything else before
+//! the real key is opened or touched.
 
 use mcpid::key::{PRESENCE_SIGNATURE_BYTES, PublicKey, SecurityKey, Sign, SignByTouch, SignError};
 
-/// A placeholder for a plain key.
+/// A placeholder for a key that is not a security key.
 pub(super) struct PlaceholderSigner(pub(super) PublicKey);
 
 impl Sign for PlaceholderSigner {

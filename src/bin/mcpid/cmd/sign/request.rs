@@ -21,8 +21,8 @@ use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::ui::{Ui, shell_word};
 
-/// The largest body or capture, in bytes. Verifiers have a lower limit by default, which can be
-/// raised. This limit prevents a wrong file from filling the memory.
+/// The maximum size of a body or capture, in bytes. It prevents a wrong file from filling the
+/// memory. Verifiers have a lower limit by default.
 const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to be signed.
@@ -42,7 +42,7 @@ pub(crate) enum RequestToSign {
         source: Vec<u8>,
         body: Vec<u8>,
         origins: Origins,
-        /// The target to print on the request line, if it differs from the captured one.
+        /// The target to print on the request line, if it differs from the one in the capture.
         target: Option<String>,
     },
 }
@@ -129,12 +129,12 @@ impl RequestToSign {
                 }
                 Ok(())
             }
-            // This cannot happen, because the check of the flags refuses this combination.
+            // This combination cannot occur, because the check of the flags refuses it.
             (SignFormat::Curl, RequestToSign::FromCapture { .. }) => Ok(()),
         }
     }
 
-    /// Returns the request as it is on the wire, with CRLF line ends.
+    /// Returns the request as it is sent, with CRLF line ends.
     fn as_request(&self, signed: &Signed) -> Vec<u8> {
         let (head, body) = (self.head(), self.body());
         let Ok(target) = self.origins().resolve(head) else { return Vec::new() };
@@ -160,12 +160,13 @@ fn bodiless(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "DELETE")
 }
 
-/// The request as the flags describe it. Only header files are read at this point, so that a typing
-/// error is reported before a keyfile is opened or stdin is read.
+/// The request as the flags describe it, before the payload or capture is read. So a mistyped flag
+/// is reported before a keyfile is opened or stdin is read.
 pub(crate) enum SignPlan {
     /// The request is made from a payload and the part of the head that the flags give.
     Make { head: Head<'static>, given: Vec<(String, String)> },
-    /// The request is read from a capture.
+    /// The request is read from a capture. The origins are for a capture whose request line names
+    /// none.
     Read { origins: Origins },
 }
 
@@ -200,7 +201,7 @@ impl SignPlan {
         for (name, value) in &given {
             head.push(name.clone(), value.clone().into_bytes()).map_err(|e| usage(&e))?;
         }
-        // This refuses a `Host` header that differs from the host in the URL.
+        // This call refuses a `Host` header that differs from the host in the URL.
         Origins::unknown().resolve(&head).map_err(|e| usage(&e))?;
         Ok(SignPlan::Make { head, given })
     }

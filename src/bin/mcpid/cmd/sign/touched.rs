@@ -1,4 +1,4 @@
-//! `mcpid sign --touch`: a second signature, by the touch of a security key.
+//! `mcpid sign --touch`: adds a second signature, for which a person touches a security key.
 
 use std::time::Duration;
 
@@ -14,24 +14,25 @@ use crate::keys::touch_key;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The longest wait for a touch, in seconds, if the signature does not expire earlier.
+/// The maximum time to wait for a touch, in seconds, if the signature does not expire earlier.
 const LONGEST_WAIT: u64 = 60;
 
-/// The seconds that are left for sending the request after the touch.
+/// The number of seconds at the end of a signature's validity that are reserved for sending, after
+/// the touch.
 const TIME_TO_SEND: u32 = 10;
 
-/// The security key to wait for, and how long.
+/// The security key to wait for, and the time that a person has for the touch.
 pub(super) struct TouchPlan {
     key: AgentSecurityKey,
     seconds: u64,
 }
 
 impl TouchPlan {
-    /// Finds the security key of the flag; `None` if the flag was not given.
+    /// Finds the security key that the flag names; `None` if the flag was not given.
     ///
     /// # Errors
-    /// The profile knows no touches, the time is too short, the label is that of a touch, or there
-    /// is no such security key.
+    /// The profile knows no touches, no time would be left for a touch, the label of the signature
+    /// is reserved for touches, or there is no such security key.
     pub(super) fn of(args: &SignArgs, profile: &Profile) -> Result<Option<Self>, Failure> {
         let Some(flag) = &args.touch else { return Ok(None) };
         if profile.security_keys.is_empty() {
@@ -50,7 +51,7 @@ impl TouchPlan {
         Ok(Some(TouchPlan { key, seconds }))
     }
 
-    /// Waits for the touch, and adds it to `first`.
+    /// Waits for the touch, and adds its signature to `first`.
     ///
     /// # Errors
     /// As [`Signer::sign_touch`].
@@ -66,11 +67,11 @@ impl TouchPlan {
     }
 }
 
-/// Returns the seconds in which a touch has to come: some of the signature's life is left for sending
-/// the request. `what` needs the touch.
+/// Returns how many seconds a person has for the touch: the validity of the signature, less some
+/// time for sending the request. `what` names what needs the touch, for the message.
 ///
 /// # Errors
-/// The life of the signature is too short.
+/// The signature is not valid for long enough.
 pub(super) fn seconds(args: &SignArgs, profile: &Profile, what: &str) -> Result<u64, Failure> {
     let ttl = match args.ttl {
         Some(Ttl::Seconds(seconds)) => Some(seconds),

@@ -39,8 +39,7 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     };
     let mut new = NewEntry::new(found.key);
     new.kid = found.kid;
-    // A key file may contain any text as a name. A name that is not allowed in a trust file is left
-    // out.
+    // The name in a key file may be any text. It is left out if a trust file may not contain it.
     new.name = args.name.clone().or_else(|| values::name(&found.name?).ok());
     let verified = found.verify_required || args.require_verified;
     new.security_key = security_key(args, found.application, (new.name.as_deref(), verified))?;
@@ -77,10 +76,12 @@ pub(crate) fn run(args: &TrustAddArgs, ui: &mut Ui) -> Result<Exit, Failure> {
     report(&added, ui)
 }
 
-/// Returns the rules of a security key. `verified` is true if the key has to verify the person.
+/// Returns the rules for touches of a security key. `verified` is true if the key has to verify its
+/// user.
 ///
 /// # Errors
-/// A flag for security keys with another key, or nothing says whose signatures the touch may join.
+/// A flag for security keys was given with another key, or nothing says whose signatures the touch
+/// may confirm.
 fn security_key(
     args: &TrustAddArgs,
     application: Option<KeyApplication>,
@@ -117,12 +118,12 @@ fn security_key(
     Ok(Some(if verified { rules.demanding_verification() } else { rules }))
 }
 
-/// A public key, and what its file says about it.
+/// A public key to add, and what its file states about it.
 struct KeyToTrust {
     key: PublicKey,
-    /// The application of a security key.
+    /// The application of the key, if it is a security key.
     application: Option<KeyApplication>,
-    /// Whether the line of a security key demands that the key verifies the person.
+    /// Whether the OpenSSH line of a security key demands that the key verifies its user.
     verify_required: bool,
     name: Option<String>,
     kid: Option<String>,
@@ -151,7 +152,7 @@ fn default_key(args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     signing_key(None, args)
 }
 
-/// Returns the public half of a key that signs, wherever that key is.
+/// Returns the public half of a signing key, from any source of keys.
 fn signing_key(key: Option<&Path>, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     let (key, public_key) = (key.map(Path::to_owned), args.public_key.clone());
     SigningKey::find(&SigningKeyArgs { key, public_key }).map(KeyToTrust::of_signer)
@@ -160,7 +161,8 @@ fn signing_key(key: Option<&Path>, args: &TrustAddArgs) -> Result<KeyToTrust, Fa
 /// Returns the public key of a source of signing keys, such as an agent. It may be a security key.
 fn of_source(key: &Path, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     let unfit = match signing_key(Some(key), args) {
-        // A pinned key is that of a source that signs without a touch.
+        // If `--public-key` pins a key, it is not a security key, so the first error is the right
+        // one.
         Err(failure) if args.public_key.is_none() => failure,
         found => return found,
     };
@@ -177,7 +179,7 @@ fn of_source(key: &Path, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     })
 }
 
-/// Returns the failure of `--kid` for a key that is no member of a set.
+/// Returns the failure for `--kid` with a key that is not in a key set.
 fn no_set() -> Failure {
     Failure::usage("--kid chooses a key of a set, and here is no set")
         .hint("mcpid trust add --kid KID keys.json")
@@ -212,7 +214,7 @@ fn read(key: &Path, args: &TrustAddArgs, ui: &mut Ui) -> Result<KeyToTrust, Fail
     let input = files::open(Some(key), ui)?;
     let name = input.name.clone();
     let bytes = input.read_secret(MAX_KEY_FILE_BYTES)?;
-    // Other users can read this private key and sign with it, so the key must not be trusted.
+    // Other users can read this private key and sign with it, so it must not be trusted.
     if let Err(error @ FileError::TooOpen { .. }) = file_io::load_keyfile(key) {
         return Err(store_failure(key, error));
     }

@@ -10,7 +10,7 @@ use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The column of the `kid`s.
+/// The index of the column with the `kid`s.
 const KIDS: usize = 2;
 
 /// Prints the keys in the order of the file.
@@ -25,13 +25,13 @@ pub(crate) fn run(args: &TrustListArgs, ui: &mut Ui) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if keys.is_empty() {
-        // A note has already said that the file contains no keys.
+        // A note about the file has already said that it contains no keys.
         return Ok(Exit::Ok);
     }
     let mut rows =
         vec![["NAME", "KEY ID", "KIDS", "STATUS", "CLIENT IDS", "MAY"].map(str::to_owned).to_vec()];
     rows.extend(keys.iter().map(|key| key.row(ui)));
-    // Most keys have no other kid than their id.
+    // If no key has a `kid` other than its id, that column is left out.
     if keys.iter().all(|key| key.other_kids().is_empty()) {
         for row in &mut rows {
             row.remove(KIDS);
@@ -89,7 +89,7 @@ impl TrustedKeyJson {
         }
     }
 
-    /// Adds the version, for output that consists of this key only.
+    /// Adds the format version, for output that consists of this key only.
     pub(super) fn with_version(mut self) -> Self {
         self.version = Some(1);
         self
@@ -109,7 +109,7 @@ impl TrustedKeyJson {
             "revoked" => since("revoked", &self.revoked_at),
             "not_yet_valid" => since("valid from", &self.not_before),
             "ended" => since("ended", &self.not_after),
-            // A future revocation ends the validity, just as `not_after` does.
+            // A revocation in the future is shown like an end of validity.
             "valid" => match self.revoked_at.iter().chain(&self.not_after).min() {
                 Some(end) => format!("valid until {end}"),
                 None => "valid".to_owned(),

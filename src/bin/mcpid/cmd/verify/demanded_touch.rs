@@ -11,7 +11,7 @@ use crate::args::pattern_flag;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The patterns of the operations that need a touch.
+/// The patterns of the operations that need the touch of a security key.
 #[derive(Debug, Default)]
 pub(super) struct DemandedTouch(Vec<Pattern>);
 
@@ -38,8 +38,8 @@ impl DemandedTouch {
         patterns.iter().map(read).collect::<Result<_, _>>().map(DemandedTouch)
     }
 
-    /// Returns the refusal of a request that needs a touch, and has none that counts. A body that
-    /// cannot be read could ask for anything.
+    /// Returns the refusal of a request that needs a touch, and has no acceptable one. A body that
+    /// cannot be read could ask for any operation, so it needs a touch too.
     pub(super) fn refusal(
         &self,
         head: &Head<'_>,

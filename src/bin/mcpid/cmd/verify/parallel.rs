@@ -12,7 +12,7 @@ use std::thread;
 /// Maximum number of waiting batches for each worker.
 const WAITING_BATCHES: usize = 4;
 
-/// Passes units to the workers. Breaks off once the results are not received any more.
+/// Passes units of work to the workers. Returns `Break` when the results are not received any more.
 pub(crate) struct UnitSender<U, R> {
     batch: Vec<U>,
     /// Number of units in one batch.
@@ -34,8 +34,8 @@ impl<U, R> UnitSender<U, R> {
         }
         let (done, result) = sync_channel(1);
         let batch = std::mem::take(&mut self.batch);
-        // The position in the order is reserved before the work begins. An error means that the
-        // receiver of the results is gone.
+        // The place of the result in the order is reserved before the work begins. An error means
+        // that the receiver of the results is gone.
         match self.order.send(result).and_then(|()| {
             self.jobs.send((batch, done)).map_err(|_| std::sync::mpsc::SendError(never()))
         }) {
@@ -49,9 +49,9 @@ fn never<R>() -> Receiver<R> {
     sync_channel(0).1
 }
 
-/// Runs `read` on one thread and `work` on every core. Calls `take` on this thread with each
-/// result, in order, until it breaks off. Each batch has `size` units, so that the queues are used
-/// less often; use 1 if a unit is a batch already.
+/// Runs `read` on one thread and `work` on every core. Calls `take` on the current thread with each
+/// result, in order, until `take` returns an error. Units are passed on in batches of `size`; use 1
+/// if a unit is large.
 pub(crate) fn in_order<U: Send, R: Send, E>(
     size: usize,
     read: impl FnOnce(&mut UnitSender<U, R>) + Send,
@@ -66,8 +66,8 @@ pub(crate) fn in_order<U: Send, R: Send, E>(
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    // The lock is held while one batch is received. If a worker panicked with the
-                    // lock, the queue is still intact.
+                    // The lock is held while one batch is received. Even if a worker panicked while
+                    // it held the lock, the queue is intact.
                     let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
                     let Ok((batch, done)) = job else { break };
                     if done.send(batch.into_iter().map(&work).collect()).is_err() {

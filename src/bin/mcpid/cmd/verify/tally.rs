@@ -1,4 +1,4 @@
-//! Counts the verdicts of one run.
+//! Counts the verdicts of one run of `verify`.
 
 use mcpid::verify::report::VerdictReport;
 
@@ -14,7 +14,7 @@ pub(super) struct VerdictTally {
     rejected: u64,
     unjudged: u64,
     pub(super) failures: u64,
-    /// Requests that were accepted, with a key that was revoked later.
+    /// Requests that were accepted although their key was revoked later.
     pub(super) on_revoked: u64,
     pub(super) exit: Exit,
 }
@@ -38,7 +38,7 @@ impl VerdictTally {
 
     pub(super) fn progress(&self, read: u64, size: Option<u64>) -> String {
         let share = match size {
-            // Bytes count as done when they are read, which is shortly before they are judged.
+            // Bytes count as done when they are read, shortly before their request is judged.
             Some(size) if size > 0 => format!("{} %, ", read.saturating_mul(100) / size),
             _ => String::new(),
         };

@@ -61,7 +61,7 @@ impl VerifierSettings {
         &self.profile
     }
 
-    /// Returns the largest body that is judged, in bytes.
+    /// Returns the maximum size of a body that is judged, in bytes.
     pub(crate) fn max_body(&self) -> u64 {
         self.max_body
     }
@@ -77,7 +77,7 @@ impl VerifierSettings {
         list.map(Arc::from).map_err(|e| Failure::new(Exit::Bug, "bug", chain(&e)))
     }
 
-    /// Returns the trust files, for a page.
+    /// Returns the trust files, to be listed on a page.
     pub(crate) fn trust_files(&self) -> Vec<PageInput> {
         self.registry.sources().iter().map(PageInput::trust).collect()
     }
@@ -87,7 +87,8 @@ impl VerifierSettings {
         self.registry.len()
     }
 
-    /// Returns in words how many keys are trusted, and how many are revoked at the time `now`.
+    /// Returns a text that says how many keys are trusted, and how many are revoked at the time
+    /// `now`.
     pub(crate) fn keys_in_words(&self, now: Timestamp) -> String {
         let is_revoked = |key: &&TrustEntry| key.revoked_at().is_some_and(|at| at <= now);
         let revoked = self.trusted().filter(is_revoked).count();
@@ -103,7 +104,7 @@ impl VerifierSettings {
         self.registry.iter().map(|entry| &**entry)
     }
 
-    /// Returns the origins of this server.
+    /// Returns the origins that requests must be sent to.
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins
     }

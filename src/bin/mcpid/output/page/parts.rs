@@ -1,4 +1,5 @@
-//! The parts of pages for auditors: sentence and verdict, rows, checks, inputs, commands.
+//! The parts of the pages that are made for auditors: headline, verdict, tables, list of checks,
+//! inputs, commands.
 //!
 //! Text from outside is escaped and cut by [`text`], [`value`] or [`mcpid::page::name`].
 
@@ -29,13 +30,13 @@ pub(crate) const NEVER_PROVEN: &[&str] = &[
     "that the private key was in the hands of its owner alone",
 ];
 
-/// The result that a page shows. Its border and the word in it differ, so that it does not depend
-/// on colour alone.
+/// The result that a page shows. Each has its own border and word, so that it can be told without
+/// colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
     /// Everything was checked and nothing is missing.
     Good,
-    /// The record is genuine, and the request in it was not verified.
+    /// The record is genuine. The request in it was not verified by the server.
     Refused,
     /// Nothing contradicts the input, but data is missing.
     Unjudged,
@@ -54,7 +55,8 @@ impl Tone {
     }
 }
 
-/// Begins a page with its mark, the headline, and the text after it. `h1` and `lede` are HTML.
+/// Begins a page with the first bytes of its kind, the headline `h1`, and the text `lede` after it.
+/// Both are HTML.
 pub(crate) fn begin(mark: &str, title: &str, eyebrow: &[&str], h1: &str, lede: &str) -> String {
     let mut page = STYLE.begin(mark, title);
     page.push_str("<header>\n<p class=\"eyebrow\"><b>mcpid</b>");
@@ -74,7 +76,7 @@ pub(crate) fn verdict(page: &mut String, tone: Tone, lines: &[String]) {
     let _ = writeln!(page, "<div class=\"verdict {}\">", tone.class());
     for line in lines {
         let line = capped(line, MOST_VALUE);
-        // The words up to the colon are the verdict itself.
+        // The words up to the colon are the verdict itself and are emphasized.
         let end = line.find(": ").map_or(line.len(), |at| at + 1);
         let (word, rest) = line.split_at(end);
         let _ = writeln!(page, "<p><b>{}</b><bdi>{}</bdi></p>", text(word), text(rest));
@@ -90,13 +92,13 @@ pub(crate) fn section(page: &mut String, title: &str, note: &str) {
     }
 }
 
-/// Ends a section that [`section`] began.
+/// Ends the section that was begun by [`section`].
 pub(crate) fn end(page: &mut String) {
     page.push_str("</section>\n");
 }
 
-/// Returns untrusted text as HTML. It is cut, and isolated from the direction of the text around
-/// it.
+/// Returns untrusted text as HTML. It is shortened, and isolated so that it cannot change the
+/// direction of the text around it.
 pub(crate) fn value(of: &str) -> String {
     format!("<bdi class=\"value\">{}</bdi>", text(&capped(of, MOST_VALUE)))
 }
@@ -133,9 +135,9 @@ fn sentence_of(line: &str) -> String {
 /// One check and its result.
 pub(crate) struct PageCheck {
     what: &'static str,
-    /// Whether the check passed. If not, it could not be made.
+    /// Whether the check passed. If it is false, the check could not be made.
     held: bool,
-    /// How the check was made, or which data was missing.
+    /// How the check was made, or which data was missing for it.
     how: String,
 }
 
@@ -165,7 +167,7 @@ pub(crate) fn checks(page: &mut String, list: &[PageCheck]) {
     page.push_str("</ul>\n");
 }
 
-/// An input of the command.
+/// An input of the command, which the page lists.
 #[derive(Clone)]
 pub(crate) struct PageInput {
     role: &'static str,
@@ -187,7 +189,7 @@ impl PageInput {
         PageInput::file("Trust file", &name, Some(hex(&source.sha256)))
     }
 
-    /// Creates an input that is shown in full, such as a public key.
+    /// Creates an input that is shown as text, such as a public key.
     pub(crate) fn written(role: &'static str, what: &str) -> Self {
         PageInput { role, name: what.to_owned(), sha256: None }
     }
@@ -208,12 +210,12 @@ pub(crate) fn inputs(page: &mut String, list: &[PageInput]) {
     end(page);
 }
 
-/// Writes commands to paste, with a description of their output before them.
+/// Writes commands that can be pasted, after a description of what they print.
 pub(crate) fn command(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, "");
 }
 
-/// Writes a long list of commands in the same way, folded.
+/// Writes a long list of commands like [`command`], but collapsed until the reader opens it.
 pub(crate) fn script(page: &mut String, what: &str, lines: &str) {
     pre(page, what, lines, " class=\"script\"");
 }
@@ -231,7 +233,7 @@ pub(crate) fn same_file(hash: &str, file: &Path) -> String {
     format!("echo {line} | sha256sum --check")
 }
 
-/// Ends a page. `evidence` names the file that is the evidence, because the page itself proves
+/// Ends a page. `evidence` names the file with the actual evidence, because the page itself proves
 /// nothing.
 pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     let _ = write!(
@@ -244,7 +246,7 @@ pub(crate) fn finish(page: &mut String, made: Timestamp, evidence: &str) {
     );
 }
 
-/// Returns a time in UTC, in a format for people.
+/// Returns a time in UTC, in a form for people.
 pub(crate) fn moment(time: Timestamp) -> String {
     let time = time.to_string();
     let (day, clock) = time.split_once('T').unwrap_or((&time, ""));

@@ -1,4 +1,4 @@
-//! Tests the writer on streams in memory, which can be treated as terminals.
+//! Tests of the writer for all output, on streams in memory that can be treated as terminals.
 #![allow(clippy::unwrap_used)]
 
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// A stream in memory, which fails each write with the given error.
+/// A stream in memory. If an error is given, each write fails with it.
 #[derive(Clone, Default)]
 struct Stream(Arc<Mutex<Vec<u8>>>, Option<io::ErrorKind>);
 
@@ -132,7 +132,7 @@ fn a_broken_stdout_has_an_exit_code_of_its_own() {
         let mut ui =
             Ui::new(Box::new(out), Box::new(err.clone()), false, false, OutputMode::default());
         assert_eq!(ui.line("x").unwrap_err().exit, exit);
-        // The message in between meets the error first. The error is kept, and reported at the end.
+        // Writing this message causes the error. It is kept, and reported at the end.
         ui.note("in between");
         let failure = ui.finish().unwrap_err();
         assert_eq!(failure.exit, exit);

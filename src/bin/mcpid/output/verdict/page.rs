@@ -1,8 +1,8 @@
-//! The page of `mcpid verify`: the content of the text output, for a reader who does not know this
-//! program.
+//! The HTML page of `mcpid verify`. It has the same content as the text output, for a reader who
+//! does not know this program.
 //!
-//! A page says no more than was checked: for each request, it names the steps that were made, and
-//! it keeps what a signature covers apart from what a request only claims.
+//! A page claims no more than was checked: for each request, it names the steps that were done, and
+//! it separates what a signature covers from what a request only claims.
 
 mod sentence;
 mod signed_bytes;
@@ -24,20 +24,20 @@ use crate::output::page::PageKind;
 use crate::output::page::parts::{self, PageInput, Tone};
 pub(crate) use signed_bytes::SignedBytes;
 
-/// A page of verdicts.
+/// The kind of page that `verify` writes.
 pub(crate) const KIND: PageKind = PageKind {
     mark: "<!doctype html>\n<!-- mcpid verify -->\n",
     name: "a page of verify",
     mode: 0o600,
 };
 
-/// Requests that a page shows; further ones are only counted.
+/// Maximum number of requests that a page shows. Further requests are only counted.
 const MOST_SHOWN: u64 = 200;
 
 /// The name of the file on the page if the input came from stdin.
 const STDIN_FILE: &str = "request.http";
 
-/// The twelve steps, for a reader who does not know them.
+/// The twelve verification steps, explained for a reader who does not know them.
 const STEPS: [(&str, &str); 12] = [
     ("limits", "sizes and counts, and that it was sent to a host of ours"),
     ("present", "that both signature fields are there"),
@@ -53,7 +53,7 @@ const STEPS: [(&str, &str); 12] = [
     ("nonce", "that the one-time value was not used before"),
 ];
 
-/// Returns the same command with another name for the page.
+/// Returns the user's command with another file name for the page.
 pub(crate) fn with_other_page(args: &VerifyArgs) -> String {
     rerun_hint::verify_to(args, args.at, Some(Path::new("verdicts.html")))
 }
@@ -68,9 +68,9 @@ pub(crate) struct VerdictPage {
     rejected: u64,
     unjudged: u64,
     unreadable: u64,
-    /// The sentence of the first verdict, and the time as of which it was judged.
+    /// The sentence about the first verdict, and the time at which its request was judged.
     first: Option<(String, Timestamp)>,
-    /// The first valid signature, with the place of its request.
+    /// The first valid signature, with the name of its request.
     signed: Option<(String, SignedBytes)>,
 }
 
@@ -167,7 +167,7 @@ impl VerdictPage {
         own.chain(self.trust.iter().cloned()).collect()
     }
 
-    /// Returns what these verdicts leave open, one sentence each.
+    /// Returns what these verdicts do not prove, one sentence for each point.
     fn not_proven(&self, args: &VerifyArgs) -> Vec<String> {
         let mut list = Vec::new();
         let mut add = |sentence: &str| list.push(sentence.to_owned());
@@ -195,7 +195,8 @@ impl VerdictPage {
         if self.rejected > 0 {
             add("of a request that is rejected: anything that it says, or who made it");
         }
-        // The first sentence is about requests that were authorised.
+        // The first of these sentences is about accepted requests, so it is left out if there are
+        // none.
         let skipped = usize::from(self.accepted == 0);
         parts::NEVER_PROVEN.iter().skip(skipped).for_each(|sentence| add(sentence));
         list
@@ -215,7 +216,8 @@ impl VerdictPage {
         if !same.is_empty() {
             parts::command(page, "That they are the same files:", &same.join("\n"));
         }
-        // Judged by the clock of a later day, the result would differ.
+        // The command repeats the time of the verdict, because a request that was valid then may
+        // have expired later.
         let then = self.first.as_ref().map(|(_, now)| JudgeTime::At(*now));
         let mut command = rerun_hint::verify_to(args, args.at.or(then), None);
         if args.inputs.is_empty() || args.inputs.iter().any(|input| input == Path::new("-")) {
@@ -236,7 +238,7 @@ impl VerdictPage {
     }
 }
 
-/// Writes the section about the twelve steps.
+/// Writes the section that explains the twelve steps.
 fn steps(page: &mut String) {
     parts::section(
         page,
@@ -276,7 +278,7 @@ fn show(verdict: &VerdictReport, page: &mut String) {
         };
         rows.push((label, shown));
     }
-    // The facts have the signatures of known keys already.
+    // Failed signatures by known keys are already among the facts.
     for failed in verdict.failed.iter().filter(|failed| !failed.key_known) {
         rows.push(("Failed".to_owned(), parts::value(&failed_name(failed))));
     }

@@ -4,8 +4,8 @@
 /// are replaced by words.
 const BY_HAND: &str = include_str!("by-hand.sh");
 
-/// Returns the script with both words filled in. The result of one replacement is not searched for
-/// the other mark, because a log may be named `@EVIDENCE@`.
+/// Returns the script with both words filled in. A replaced text is not searched for the other
+/// mark, because a log may be named `@EVIDENCE@`.
 pub(super) fn by_hand(key: &str, file: &str) -> String {
     let parts = BY_HAND.split("@LOG_KEY@").map(|part| part.replace("@EVIDENCE@", file));
     parts.collect::<Vec<_>>().join(key)

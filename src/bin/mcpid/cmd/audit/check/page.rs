@@ -1,5 +1,5 @@
-//! The HTML page about the evidence for one entry. It has the content of the text output, for a
-//! reader who does not know this program.
+//! The HTML page about the evidence for one entry. It has the same content as the text output, for
+//! a reader who does not know this program.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::output::page::PageKind;
 use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
 use crate::output::ui::shell_word;
 
-/// The kind of page for evidence.
+/// The kind of page that `audit check` writes.
 pub(super) const KIND: PageKind = PageKind {
     mark: "<!doctype html>\n<!-- mcpid audit check -->\n",
     name: "a page of audit check",
@@ -27,10 +27,10 @@ pub(super) const KIND: PageKind = PageKind {
 /// Maximum number of characters of a name in the headline.
 const MOST_IN_HEADLINE: usize = 60;
 
-/// Begins the part of the script that needs one signature with its base.
+/// The first line of the part of the script that verifies a signature over its recorded base.
 const SIGNATURE_BY_HAND: &str = "# The request is signed";
 
-/// The labels in the text output, and the names that the page uses for them.
+/// For the label of each fact in the text output, the page's name for it and the part of the page.
 const LABELS: &[(&str, &str, Part)] = &[
     ("revoked", "Revoked", Part::Who),
     ("then", "At that time", Part::Who),
@@ -49,7 +49,7 @@ const LABELS: &[(&str, &str, Part)] = &[
     ("touch", "Touch of a security key", Part::Rules),
 ];
 
-/// The part of the page in which a fact is shown.
+/// A part of the page in which facts are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
@@ -65,7 +65,7 @@ pub(super) fn with_other_page(args: &AuditCheckArgs) -> String {
 }
 
 impl EvidencePage<'_> {
-    /// Returns the page. `made` is shown as its time.
+    /// Returns the page. `made` is shown as the time when the page was made.
     pub(super) fn html(
         &self,
         args: &AuditCheckArgs,
@@ -124,8 +124,8 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// Describes the event in one sentence, and its place in the log and its time in another. Both
-    /// are HTML.
+    /// Describes the event in one sentence, and its place in the log and its time in a second one.
+    /// Both are HTML.
     fn sentence(&self, entry: Option<&Entry<'_>>) -> (String, String) {
         let (None, Some(request), Some(entry)) = (&self.checked.fault, self.request, entry) else {
             let lede = "Nothing in it counts: what it says about a request may be made up.";
@@ -176,12 +176,12 @@ impl EvidencePage<'_> {
         (h1, lede)
     }
 
-    /// Returns true if the given trust file confirms a touch.
+    /// Returns true if the auditor's trust files confirm a touch of a security key.
     fn is_touched(&self) -> bool {
         self.checked.judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
     }
 
-    /// Describes a request that was not found good. The text is HTML.
+    /// Describes a request whose entry was not found good. The text is HTML.
     fn not_good(&self, who: &str, asked: &str) -> String {
         use UnjudgedReason::{BaseNotKept, PartlySigned};
         let reasons = self.checked.judged.reasons;
@@ -227,7 +227,7 @@ impl EvidencePage<'_> {
             rows.push(("Appended to the log".to_owned(), parts::value(&time)));
         }
         rows.extend(shown(Part::Rules));
-        // These facts are added to the text output elsewhere, and have their own place on the page.
+        // These facts have their own place on the page, so they are not listed among the others.
         let listed = ["key", "claimed", "unjudged", "anchored"];
         let other = facts.iter().filter(|(name, _)| {
             !listed.contains(&name.as_str()) && !LABELS.iter().any(|(label, ..)| label == name)
@@ -325,7 +325,7 @@ impl EvidencePage<'_> {
             (true, None) => held("Kept elsewhere", "the checkpoint is one that was kept"),
             (false, _) => open("Kept elsewhere", "the checkpoint was neither kept nor cosigned"),
         });
-        // The reasons in `shown` have a line above. Each other reason gets a line here.
+        // The reasons in `shown` already have a line. Each other reason gets a line here.
         let shown = [
             UnjudgedReason::BaseNotKept,
             UnjudgedReason::PartlySigned,
@@ -346,7 +346,7 @@ impl EvidencePage<'_> {
         let mut list: Vec<String> = self.open.clone();
         let reasons = self.checked.judged.reasons.iter().map(UnjudgedReason::text);
         list.extend(reasons.map(str::to_owned).filter(|_| self.checked.fault.is_none()));
-        // For a refused request, the list of open points already says this.
+        // For a refused request, the first of these sentences would repeat what is already said.
         let refused = usize::from(self.tone() == Tone::Refused);
         let never = parts::NEVER_PROVEN.iter().skip(refused);
         list.extend(never.map(|sentence| (*sentence).to_owned()));

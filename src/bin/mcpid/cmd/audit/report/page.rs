@@ -1,4 +1,4 @@
-//! The HTML page about a whole log.
+//! The HTML page about a whole audit log.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(super) const KIND: PageKind = PageKind {
     mode: 0o600,
 };
 
-/// Maximum number of rows of one table. The JSON output has all of them.
+/// Maximum number of rows of one table on the page. The JSON output has all rows.
 const MOST_ROWS: usize = 100;
 
 /// Returns the user's command with another file name for the page.
@@ -33,7 +33,7 @@ pub(super) fn with_other_page(args: &AuditReportArgs) -> String {
     rerun_hint::audit_report(args, log_key, Some(Path::new("report.html")))
 }
 
-/// Returns the page. `made` is shown as its time.
+/// Returns the page. `made` is shown as the time when the page was made.
 pub(super) fn html(
     args: &AuditReportArgs,
     verdict: &LogVerdict,
@@ -87,7 +87,7 @@ fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Describes the result in one sentence, and the log in another. Both are HTML.
+/// Describes the result in one sentence, and the log in a second one. Both are HTML.
 fn sentence(verdict: &LogVerdict) -> (String, String) {
     let report = &verdict.report;
     let count = plural(report.entries, "entry", "entries");

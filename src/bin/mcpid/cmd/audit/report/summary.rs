@@ -14,14 +14,14 @@ use mcpid::message::shown::printed;
 /// together.
 const MAX_COUNTED_SEPARATELY: usize = 500;
 
-/// The facts about one entry that are counted.
+/// The facts about one entry that the summary counts.
 pub(in crate::cmd::audit) struct SummaryRow {
     verdict: &'static str,
     code: Option<String>,
     key: Option<(String, Option<String>)>,
-    /// The operation, and whether only the log claims it.
+    /// The MCP operation, and whether only the log claims it.
     asked: Option<(String, bool)>,
-    /// Whether the auditor's trust files confirm a touch.
+    /// Whether the auditor's trust files confirm a touch of a security key.
     touched: bool,
     time: String,
 }
@@ -62,7 +62,7 @@ pub(in crate::cmd::audit) struct LogSummary {
     verdicts: BTreeMap<(&'static str, Option<String>), u64>,
     keys: BTreeMap<String, CountOfKey>,
     operations: BTreeMap<String, CountOfOperation>,
-    /// The number of entries whose key, or whose operation, is not counted separately.
+    /// The number of entries whose key is beyond the limit, and so is not counted separately.
     other_keys: u64,
     other_operations: u64,
 }
@@ -72,7 +72,7 @@ pub(in crate::cmd::audit) struct LogSummary {
 pub(super) struct CountOfKey {
     pub(super) name: Option<String>,
     pub(super) entries: u64,
-    /// The number of entries with a confirmed touch.
+    /// The number of entries with a touch of a security key that the auditor's trust files confirm.
     pub(super) touched: u64,
     pub(super) first: String,
     pub(super) last: String,
@@ -83,7 +83,7 @@ pub(super) struct CountOfKey {
 pub(super) struct CountOfOperation {
     pub(super) entries: u64,
     pub(super) verified: u64,
-    /// The number of entries with a confirmed touch.
+    /// The number of entries with a touch of a security key that the auditor's trust files confirm.
     pub(super) touched: u64,
     /// The number of entries whose operation only the log claims.
     pub(super) claimed: u64,
@@ -93,8 +93,8 @@ impl LogSummary {
     /// Counts one entry.
     pub(in crate::cmd::audit) fn add(&mut self, row: SummaryRow) {
         let SummaryRow { verdict, code, key, asked, touched, time } = row;
-        // Codes come from a fixed list. A line with any other code makes the log bad, and then
-        // nothing is summarised.
+        // Refusal codes come from a fixed list. A line with any other code contradicts the format,
+        // and then the log is not summarised.
         let code = code.filter(|_| self.verdicts.len() < MAX_COUNTED_SEPARATELY);
         *self.verdicts.entry((verdict, code)).or_default() += 1;
         if let Some((key, name)) = key {

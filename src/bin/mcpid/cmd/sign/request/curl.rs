@@ -13,7 +13,7 @@ use crate::output::ui::shell_word;
 /// argument to 128 KiB.
 const MAX_INLINE_BYTES: usize = 16 * 1024;
 
-/// How curl gets the body.
+/// How curl gets the body of the request.
 enum CurlBody {
     /// curl gets the body from this flag with this value.
     Flag(&'static str, String),
@@ -23,8 +23,8 @@ enum CurlBody {
     Stdin,
 }
 
-/// Returns the command, and whether the user has to provide the body on stdin. The flags turn off
-/// what curl does by default: remove dot segments, expand brackets, drop newlines, and add a
+/// Returns the command, and whether the user has to provide the body on stdin. The flags of curl
+/// turn off what it does by default: remove dot segments, expand brackets, drop newlines, and add a
 /// content type and an `Expect`.
 pub(super) fn command(
     head: &Head<'_>,
@@ -40,7 +40,8 @@ pub(super) fn command(
     };
     add("--request", head.method());
     for (name, value) in headers {
-        // A header with a colon and no value would make curl remove that header.
+        // A header without a value is written with a semicolon, because with a colon curl would
+        // remove that header.
         match value.is_empty() {
             true => add("--header", &format!("{name};")),
             false => add("--header", &format!("{name}: {value}")),
@@ -66,7 +67,7 @@ pub(super) fn command(
         }
     }
     if head.method() == "HEAD" {
-        // With only -X HEAD, curl would wait for a body that never comes.
+        // `--head` is used, because with `-X HEAD` curl would wait for a body that never comes.
         words.push("--head".to_owned());
     }
     words.push(shell_word(url).into_owned());
@@ -81,7 +82,8 @@ fn source(body: &[u8], file: Option<&Path>) -> CurlBody {
         return CurlBody::Stdin;
     }
     match std::str::from_utf8(body) {
-        // --data would treat a value that begins with @ as a file name.
+        // `--data-raw` is used, because `--data` would take a value that begins with @ for a file
+        // name.
         Ok(text) if !text.contains(|c| c != '\n' && is_unsafe(c)) => {
             CurlBody::Flag("--data-raw", text.to_owned())
         }
@@ -110,7 +112,7 @@ fn printf(bytes: &[u8]) -> String {
             }
         }
     }
-    // printf would treat a format that begins with a dash as a flag.
+    // A format that begins with a dash is escaped, because printf would take it for a flag.
     if let Some(rest) = format.strip_prefix('-') {
         format = format!("\\055{rest}");
     }

@@ -1,4 +1,4 @@
-//! What a verdict comes to, in one sentence, and how far it goes.
+//! The headline for a verdict: its result in one sentence, and how much was checked.
 
 use mcpid::page::short_name;
 use mcpid::profile::{LastSteps, Profile};
@@ -7,13 +7,13 @@ use mcpid::verify::report::VerdictReport;
 use super::super::exit;
 use crate::output::exit::Exit;
 
-/// Characters of a name in the headline.
+/// Maximum number of characters of a name in the headline.
 const MOST_IN_HEADLINE: usize = 60;
 
-/// The number of steps.
+/// The number of the last verification step.
 const LAST_STEP: u8 = 12;
 
-/// Returns the sentence, as HTML.
+/// Returns the headline for a verdict, as HTML.
 pub(super) fn of(verdict: &VerdictReport) -> String {
     let asked = verdict.mcp.as_ref().and_then(|mcp| mcp.name.as_deref().or(mcp.method.as_deref()));
     let asked = match asked.map(|asked| short_name(asked, MOST_IN_HEADLINE)) {
@@ -46,8 +46,8 @@ pub(super) fn is_signature_verified(verdict: &VerdictReport) -> bool {
     }
 }
 
-/// Returns true if the signature covers the digest of the content, which was compared with the body
-/// that the operation was read from.
+/// Returns true if the operation that the page names was signed: the signature covers the digest of
+/// the body, and the digest matched.
 pub(super) fn is_asked_signed(verdict: &VerdictReport) -> bool {
     exit(verdict) == Exit::Ok && covers(verdict, "content-digest")
 }
@@ -62,7 +62,7 @@ fn covers(verdict: &VerdictReport, name: &str) -> bool {
     verdict.covered.iter().any(|covered| covered == name)
 }
 
-/// Returns the steps that were made, in words.
+/// Returns a text that lists the verification steps that were done.
 pub(super) fn steps_made(verdict: &VerdictReport) -> String {
     if let Some(step) = verdict.step {
         let profile = verdict.profile.as_deref().and_then(Profile::named);

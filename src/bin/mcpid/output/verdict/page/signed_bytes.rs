@@ -1,4 +1,4 @@
-//! A valid signature, with all that `openssl` needs in order to verify it.
+//! A valid signature, with everything that `openssl` needs to verify it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ pub(crate) struct SignedBytes {
     pub(crate) label: String,
     /// The bytes that were signed.
     base: String,
-    /// 64 bytes, or 69 of a security key.
+    /// The value of the signature: 64 bytes, or 69 from a security key.
     signature: Vec<u8>,
     /// The public key as PEM.
     pem: String,
@@ -36,7 +36,7 @@ impl SignedBytes {
     }
 
     /// Returns a script that verifies the signature and the key id by hand; `None` for a kind of
-    /// key for which there is none.
+    /// key for which no such script exists.
     ///
     /// The script has text from the request only in base64.
     pub(super) fn script(&self) -> Option<String> {
@@ -83,7 +83,7 @@ fn der(signature: &[u8; 64]) -> Vec<u8> {
     let integer = |bytes: &[u8]| {
         let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
         let mut digits = bytes.get(first..).unwrap_or_default().to_vec();
-        // A first bit of 1 would make the number negative.
+        // A leading zero byte is needed, because a number whose first bit is 1 would be negative.
         if digits.first().is_some_and(|byte| byte & 0x80 != 0) {
             digits.insert(0, 0);
         }
@@ -105,7 +105,7 @@ mod tests {
         let mut wanted = vec![0x30, 2 + 1 + 2 + 33, 0x02, 1, 0x7f, 0x02, 33, 0, 0x80];
         wanted.extend([0; 31]);
         assert_eq!(der(&signature), wanted);
-        // In DER, an INTEGER that is zero still has one byte of content.
+        // In DER, the INTEGER zero still has one byte of content.
         assert_eq!(der(&[0; 64]), [0x30, 6, 0x02, 1, 0, 0x02, 1, 0]);
         let all = der(&[0xff; 64]);
         assert_eq!((all.len(), all[1]), (72, 70));
