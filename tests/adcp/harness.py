@@ -108,10 +108,11 @@ class Gateway:
         self.process = subprocess.Popen(
             list(map(str, command)), stdout=self.errors, stderr=self.errors, cwd=harness.folder, env=harness.environment
         )
-        for _ in range(200):
+        end = time.monotonic() + 120
+        while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 break
-            if self.process.poll() is not None:
+            if self.process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(Path(self.errors.name).read_text())
             time.sleep(0.05)
         self.begun = time.monotonic()
@@ -121,11 +122,11 @@ class Gateway:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(120)
         self.errors.close()
 
     def send(self, raw: bytes) -> "Answer":
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as connection:
             connection.sendall(raw)
             answer = b""
             while chunk := connection.recv(65536):

@@ -31,7 +31,7 @@ class Recorder:
                 return
             # A client that breaks off or hangs must not stop the server.
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(10)
+                connection.settimeout(120)
                 raw = self._one(connection)
                 self.raw.append(raw)
                 # The answer to a HEAD states a length and has no body (RFC 9110 section 9.3.2). The

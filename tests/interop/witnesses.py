@@ -62,7 +62,7 @@ class Witness:
         # The default address would be every interface of the machine.
         command = [self.program, "serve", "-c", self.folder / "witness.json", "--listen", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(300):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -135,13 +135,13 @@ class Scene:
                 assert answer.startswith(b"HTTP/1.1 200"), answer
         finally:
             gateway.send_signal(signal.SIGTERM)
-            code = gateway.wait(30)
+            code = gateway.wait(120)
             upstream.shutdown()
         assert code == 0, (self.folder / "gateway.err").read_text()
 
     @staticmethod
     def until(url: str):
-        for _ in range(300):
+        for _ in range(1200):
             try:
                 with urllib.request.urlopen(url) as answer:
                     if answer.status == 200:
