@@ -14,7 +14,7 @@ gradeRequestSigning(url, {
   allowPrivateIp: true,
   replayProbePairs: 1,
   rateAbuseCap: 8,
-  timeoutMs: 20000,
+  timeoutMs: 120000,
 }).then(
   (report) => console.log(JSON.stringify(report)),
   (error) => {

@@ -88,7 +88,7 @@ async def connected(transport: Any, mode: str = "auto") -> AsyncIterator[Calls]:
 @contextlib.asynccontextmanager
 async def over_http(url: str, mode: str = "auto", **options: Any) -> AsyncIterator[Calls]:
     """The client of the SDK with an HTTP client of these options."""
-    async with httpx.AsyncClient(timeout=30, trust_env=False, **options) as http:
+    async with httpx.AsyncClient(timeout=120, trust_env=False, **options) as http:
         async with connected(streamable_http_client(url, http_client=http), mode) as calls:
             yield calls
 
@@ -143,12 +143,12 @@ def plain_calls(url: str, key: SigningKey, stranger: SigningKey) -> None:
         return answer[0], json.loads(answer[1])["error"]["data"]["reason"]
 
     sent: list[Any] = []
-    with httpx.Client(auth=SignatureAuth(key), timeout=30, trust_env=False,
+    with httpx.Client(auth=SignatureAuth(key), timeout=120, trust_env=False,
                       event_hooks={"request": [sent.append]}) as http:
         status, text = post(http)
         assert status == 200 and "note plain" in text, text
     fields = [(name.decode(), value.decode()) for name, value in sent[0].headers.raw]
-    with httpx.Client(timeout=30, trust_env=False) as http:
+    with httpx.Client(timeout=120, trust_env=False) as http:
         for body, code in [
             (sent[0].content, "nonce_replayed"),
             (sent[0].content.replace(b"read_note", b"delete_db"), "digest_mismatch"),
@@ -157,5 +157,5 @@ def plain_calls(url: str, key: SigningKey, stranger: SigningKey) -> None:
             assert reason(post(http, json=None, content=body, headers=kept)) == (403, code)
         assert reason(post(http)) == (403, "signature_missing")
         assert reason(post(http, headers={**both, "Mcpid-Status": "verified"})) == (403, "signature_missing")
-    with httpx.Client(auth=SignatureAuth(stranger), timeout=30, trust_env=False) as http:
+    with httpx.Client(auth=SignatureAuth(stranger), timeout=120, trust_env=False) as http:
         assert reason(post(http)) == (403, "key_unknown")

@@ -93,7 +93,7 @@ class Gateway:
         command += ["--listen", f"127.0.0.1:{self.port}", "--trust", trust, "--nonces", store]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen([*command, *flags], stdout=quiet, stderr=quiet)
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while True:
             try:
                 if self.ask(Wire().signed(keys[0]))[0] == 200:
@@ -109,7 +109,7 @@ class Gateway:
         head += [name + b": " + value for name, value in wire.headers]
         if wire.body:
             head.append(b"content-length: " + str(len(wire.body)).encode())
-        with socket.create_connection(("127.0.0.1", self.port), 10) as stream:
+        with socket.create_connection(("127.0.0.1", self.port), 120) as stream:
             try:
                 stream.sendall(b"\r\n".join(head) + b"\r\n\r\n" + wire.body)
             except OSError:
@@ -130,7 +130,7 @@ class Gateway:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(120)
         self.upstream.shutdown()
         self.upstream.server_close()
 

@@ -108,7 +108,10 @@ class Served:
             dev=True,
             **settings,
         )
-        config = uvicorn.Config(guard, log_level="warning", timeout_graceful_shutdown=1)
+        # A pooled connection must not be closed while a request is on its way.
+        config = uvicorn.Config(
+            guard, log_level="warning", timeout_graceful_shutdown=1, timeout_keep_alive=60
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(
             target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True
@@ -116,7 +119,7 @@ class Served:
 
     def __enter__(self):
         self.thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while not self.server.started:
             assert time.monotonic() < until and self.thread.is_alive()
             time.sleep(0.02)
@@ -124,7 +127,7 @@ class Served:
 
     def __exit__(self, *_):
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(120)
 
 
 def served(package, variant, key, **settings):
@@ -179,7 +182,7 @@ def test_destructive_tools_are_learned_from_a_real_server(package, key):
         with pytest.raises(BaseException):
             async with over_http(url) as session:
                 await session.call("delete_db", {"name": "x"})
-                await asyncio.sleep(5)
+                await asyncio.sleep(120)
         async with sdk(url, key) as session:
             assert await session.call("delete_db", {"name": "x"}) == ("deleted x", False)
 

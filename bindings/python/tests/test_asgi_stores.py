@@ -35,13 +35,15 @@ def test_a_store_in_python_decides(key):
     store = OwnStore()
     assert isinstance(store, NonceStoreProtocol)
     app = guarded(key, nonce_store=store)
+    before = int(time.time())
     wire = Wire().signed(key)
+    after = int(time.time())
     assert ask(app, wire).status == 200
     again = ask(app, wire)
     assert (again.status, again.reason) == (403, "nonce_replayed")
     ((known, nonce),) = store.seen
     assert known == key.key_id and len(nonce) >= 16
-    assert 60 < store.seen[known, nonce] - time.time() < 70
+    assert before + 60 <= store.seen[known, nonce] <= after + 70
 
 
 def test_a_store_in_python_is_asked_only_for_valid_signatures(key, other):
@@ -97,7 +99,9 @@ def lying_stores():
 def test_a_store_in_python_that_lies_hangs_or_raises_refuses(
     key, why, claim, floor, monkeypatch, caplog
 ):
-    monkeypatch.setattr("mcpid_attest.own_store._CLAIM_BUDGET", 0.05)
+    # A store that answers is not late, however busy the machine is.
+    budget = 0.05 if why == "TimeoutError" else 60
+    monkeypatch.setattr("mcpid_attest.own_store._CLAIM_BUDGET", budget)
     store = type("Store", (), {"claim": staticmethod(claim), "floor": floor})()
     answer = ask(guarded(key, nonce_store=store), Wire().signed(key))
     assert (answer.status, answer.reason) == (503, "unavailable")
@@ -150,10 +154,13 @@ def test_a_store_that_panics_serves_nothing(key, where, mode):
 
 def test_the_floor_of_a_store_in_python_holds(key):
     store = OwnStore()
-    store.floor = int(time.time()) + 7
-    answer = ask(guarded(key, nonce_store=store), Wire().signed(key))
+    store.floor = int(time.time()) + 1000
+    app = guarded(key, nonce_store=store)
+    before = int(time.time())
+    answer = ask(app, Wire().signed(key))
+    after = int(time.time())
     assert answer.status == 503
-    assert 6 <= int(answer.headers["retry-after"]) <= 9
+    assert store.floor - after <= int(answer.headers["retry-after"]) <= store.floor - before + 2
 
 
 def test_a_cancelled_request_cancels_its_claim(key):

@@ -37,7 +37,7 @@ def urls(tmp_path_factory):
     )
     yield json.loads(server.stdout.readline())
     server.stdin.close()
-    server.wait(20)
+    server.wait(120)
 
 
 def totals(suite, url):

@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -341,15 +342,17 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "laptop", "-f", made], check=True
         )
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        for _ in range(100):
+        end = time.monotonic() + 120
+        while True:
             added = subprocess.run(["ssh-add", "-q", made], capture_output=True)
             if added.returncode == 0:
                 break
-        assert added.returncode == 0, added.stderr
+            assert time.monotonic() < end, added.stderr
+            time.sleep(0.05)
         yield made
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def test_a_key_of_an_ssh_agent_signs(agent: Path) -> None:
