@@ -37,7 +37,7 @@ pub enum ListenAddressError {
 }
 
 impl ListenAddress {
-    /// Returns true if only clients on this machine can connect.
+    /// Returns true if the address can be reached only from this machine.
     pub fn is_local(&self) -> bool {
         match self {
             ListenAddress::Tcp(address) => is_loopback(address.ip()),
@@ -63,7 +63,7 @@ impl FromStr for ListenAddress {
         match text.strip_prefix("unix:") {
             Some("") => Err(ListenAddressError::NoPath),
             Some(path) => Ok(ListenAddress::Unix(PathBuf::from(path))),
-            // `localhost` is accepted for 127.0.0.1 without a look-up.
+            // `localhost` is taken as 127.0.0.1, without a look-up.
             None => match text.strip_prefix("localhost:") {
                 Some(port) => format!("127.0.0.1:{port}").parse(),
                 None => text.parse(),

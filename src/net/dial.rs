@@ -29,7 +29,7 @@ pub type SendResult = Result<Response<Incoming>, Error>;
 /// and Node close it. A request that is sent while the server closes the connection is lost,
 /// because requests are never sent twice.
 const MAX_IDLE: Duration = Duration::from_secs(3);
-/// The most bytes of the head of a response.
+/// The maximum size of the head of a response (status line and fields), in bytes.
 const LARGEST_HEAD: usize = 128 * 1024;
 
 /// Sends requests. Cloning is cheap; all clones share the connections. Dropping the future or the
@@ -75,7 +75,7 @@ where
     }
 
     /// Connects to the host and port of `server` for every request, and checks a certificate for
-    /// that host. The URI of a request then only says what the request names.
+    /// that host. The URI of a request is then used only for the request itself.
     #[must_use]
     pub fn to_server(self, server: Uri) -> Self {
         Dialer::by(TimedConnector { server: Some(server), ..self.connector })
@@ -85,11 +85,11 @@ where
     /// [`Dialer::with_own_pool`] made from this one. Open connections do not change.
     pub fn replace_tls(&self, tls: ClientConfig) {
         let fresh = secured(&self.connector.plain, tls);
-        // No code that can panic runs under the lock.
+        // No code that can panic runs under this lock, so it can be used even if it is poisoned.
         *self.connector.inner.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    /// Returns a client with the same settings and a pool of its own.
+    /// Returns a client with the same settings and a separate connection pool.
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
         Dialer::by(self.connector.clone())
@@ -102,9 +102,9 @@ where
             .pool_idle_timeout(MAX_IDLE)
             .http1_max_buf_size(LARGEST_HEAD)
             .http2_adaptive_window(true)
-            // The pings detect a server that disappeared without closing the connection.
+            // These pings detect a server that disappeared without closing the connection.
             .http2_keep_alive_interval(Duration::from_secs(30))
-            // Over HTTP/1.1 only, and only if there is no `Host`.
+            // `Host` is added only over HTTP/1.1, and only if there is none.
             .set_host(true)
             // hyper repeats a request on another connection only if none of its bytes was written.
             .retry_canceled_requests(true)
@@ -135,25 +135,25 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
         .wrap_connector(plain.clone())
 }
 
-/// The way to reach a server.
+/// How to reach a server.
 #[derive(Clone, Debug)]
 pub enum DialRoute {
     /// Connects to the server itself.
     Direct,
-    /// Always connects to this Unix socket.
+    /// Connects to this Unix socket, whatever server the URI names.
     Unix(PathBuf),
-    /// Connects to the server through a tunnel.
+    /// Connects to the server through a tunnel of an HTTP proxy.
     Proxy(Proxy),
 }
 
-/// Connects over TCP, to a Unix socket or through a tunnel, without TLS.
+/// Connects over TCP, to a Unix socket, or through a tunnel; TLS is added later.
 #[derive(Clone)]
 struct PlainConnector {
     http: HttpConnector,
     via: DialRoute,
 }
 
-/// A connection with the traits of the client library.
+/// A connection in the form that the client library needs.
 struct ConnectionIo(TokioIo<SocketStream>);
 
 type Connecting<T> =
@@ -258,7 +258,7 @@ impl hyper::rt::Write for ConnectionIo {
     }
 }
 
-/// Limits the time of a connection attempt, including the TLS handshake.
+/// Makes connections, with a time limit for each that includes the TLS handshake.
 #[derive(Clone)]
 struct TimedConnector {
     plain: PlainConnector,

@@ -15,7 +15,7 @@ use super::ListenAddress;
 use super::peer::Peer;
 use super::stream::SocketStream;
 
-/// The length of the queue of connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 /// A listening socket. A Unix socket has mode 0600, and dropping the listener removes its file.
@@ -79,7 +79,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Responses are small, so they are sent at once.
+                // Small responses are sent at once (TCP_NODELAY).
                 let _ = stream.set_nodelay(true);
                 Ok((SocketStream::Tcp(stream), Peer::Tcp(peer)))
             }
@@ -92,14 +92,14 @@ impl Listener {
     }
 }
 
-/// Works like `TcpListener::bind`, but with a longer queue: with the usual length of 128, clients
-/// wait a second if many connect at once.
+/// Works like `TcpListener::bind`, but with a longer queue for waiting connections. With the usual
+/// length of 128, clients wait for a second if many connect at once.
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Not on Windows, where this option lets other processes use the same port.
+    // The option is not set on Windows, where it would let other processes use the same port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -124,7 +124,7 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
-    // No client can connect before `listen`, so the mode is set in time.
+    // The mode is set before `listen`, so that no client can connect earlier.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)
 }

@@ -2,7 +2,7 @@
 //!
 //! A tunnel is used for `http` targets too: a proxy that forwards plain HTTP may rewrite signed
 //! parts, which would break the signature. Loopback targets are always reached directly, because
-//! "loopback" at the proxy is the proxy's own machine.
+//! for the proxy, loopback would be its own machine.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct ProxySettings {
     pub https: String,
     /// The value of `HTTP_PROXY`: for `http` targets.
     pub http: String,
-    /// The value of `ALL_PROXY`: for both, if the more specific variable is empty.
+    /// The value of `ALL_PROXY`: for all targets, if the more specific variable is empty.
     pub all: String,
     /// The value of `NO_PROXY`: hosts, domains, addresses and networks that are reached directly,
     /// separated by commas, or `*`.
@@ -27,7 +27,7 @@ pub struct ProxySettings {
 
 impl fmt::Debug for ProxySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The output shows no values, because they may hold passwords.
+        // The debug output shows no values, because they may contain passwords.
         f.write_str("ProxySettings")
     }
 }
@@ -79,7 +79,7 @@ impl Proxy {
         if value.is_empty() || target.host().is_none_or(is_loopback) {
             return Ok(None);
         }
-        // A dummy proxy shows whether `NO_PROXY` selects a proxy for this target at all, before any
+        // A proxy with a made-up address shows whether `NO_PROXY` exempts this target, before any
         // variable is parsed.
         let meant = Matcher::builder().all("http://proxy.invalid").no(no.as_str()).build();
         if meant.intercept(target).is_none() {
@@ -111,8 +111,8 @@ impl Proxy {
     }
 }
 
-/// Returns true if `proxy` has a host, and a valid port or none. The crate `http` accepts any text
-/// as a port.
+/// Returns true if `proxy` has a host, and a valid port or none. This is checked because the crate
+/// `http` accepts any text as a port.
 fn is_host_and_port(proxy: &Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     let host = authority.host();
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(error, ProxyError::Form { variable: "ALL_PROXY" }, "{value}");
             assert!(!error.to_string().contains("p4ss"));
         }
-        // A variable that does not apply to the target is not read, even if its value is wrong.
+        // The variable for the other scheme is not read, even if its value is wrong.
         let other =
             ProxySettings { http: "socks5://p:1".to_owned(), ..settings_for_all("http://p:1", "") };
         assert_eq!(chosen(&other, "https://m.example/").unwrap().as_deref(), Some("p:1"));
@@ -244,7 +244,7 @@ mod tests {
         let proxy = Proxy::choose(&settings, &"https://m.example/".parse().unwrap());
         let proxy = proxy.unwrap().unwrap();
         assert_eq!(proxy.host(), "p.example:8080");
-        // "user:p4ss!" in base64.
+        // The encoded text is "user:p4ss!".
         assert_eq!(proxy.authorization().unwrap(), "Basic dXNlcjpwNHNzIQ==");
         let shown = format!("{settings:?} {proxy:?} {:?}", proxy.authorization());
         assert!(!shown.contains("p4ss") && !shown.contains("dXNlcj"), "{shown}");

@@ -36,22 +36,23 @@ pub use raw_head::{HeadFault, RefusedRawHead};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// The most connections at once. Further connections wait in the queue of the operating system.
+    /// The maximum number of connections at once. Further connections wait in the queue of the
+    /// operating system.
     pub connections: usize,
     /// The time limit for the TLS handshake, and for each head from its first to its last byte.
     pub head_time: Duration,
     /// Maximum time that a connection may be idle, or that its client may leave a finished response
     /// unread.
     pub idle: Duration,
-    /// The most bytes of a head. A somewhat longer head still goes to the service, which has to
-    /// refuse it: up to 16 KiB more for HTTP/1, up to four times the limit for HTTP/2. Longer
-    /// HTTP/1 heads get the answer of [`Server::with_refused_heads`]. Longer HTTP/2 header lists
-    /// get an empty 431 from hyper, and the service is not called; a list of over 16 times the
-    /// limit ends the connection.
+    /// The maximum size of a head (request line and fields), in bytes. A somewhat longer head still
+    /// goes to the service, which has to refuse it: up to 16 KiB more for HTTP/1, up to four times
+    /// the limit for HTTP/2. Longer HTTP/1 heads get the answer of [`Server::with_refused_heads`].
+    /// Longer HTTP/2 header lists get an empty 431 from hyper, and the service is not called; a
+    /// list of over 16 times the limit ends the connection.
     pub head_bytes: usize,
-    /// The most requests at once on one HTTP/2 connection.
+    /// The maximum number of requests at once on one HTTP/2 connection.
     pub streams: u32,
-    /// How long a server that stops waits for requests in flight.
+    /// How long a server that is stopping waits for requests in flight.
     pub drain: Duration,
 }
 
@@ -75,13 +76,14 @@ const HEAD_ROOM: usize = 16 * 1024;
 /// HTTP/2 header lists (RFC 9113 section 6.5.2) up to this multiple of the limit still go to the
 /// service. hyper answers longer ones itself, so they can be neither counted nor logged.
 const HTTP2_HEAD_FACTOR: usize = 4;
-/// Pause before the next try to accept a connection, when the process has no more descriptors.
+/// Pause before the next attempt to accept a connection, if the process has no free file
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket with its limits, and TLS if it has certificates.
 ///
-/// HTTP/1 heads that two servers could frame differently are refused before they are parsed, as are
-/// those over the limits; see [`HeadFault`].
+/// HTTP/1 heads that two servers could delimit differently (request smuggling) or that exceed the
+/// limits are refused before they are parsed; see [`HeadFault`].
 pub struct Server {
     listener: Listener,
     limits: ServerLimits,
@@ -95,7 +97,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// The state of the server. Each connection watches it for changes.
+/// Whether the server is running or stopping. Each connection watches for changes of this state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -129,8 +131,8 @@ impl Server {
     }
 
     /// Serves until `stop` completes. Then it accepts no more connections, lets the requests in
-    /// flight end within [`ServerLimits::drain`], and cuts off the rest. Returns how many
-    /// connections were cut.
+    /// flight end within [`ServerLimits::drain`], and closes the remaining connections. Returns how
+    /// many were closed so.
     ///
     /// `workers` are the runtimes that serve, each with its own service: the current runtime, or
     /// those of [`Workers::each`](super::Workers::each). A connection is given to the worker with
@@ -162,8 +164,8 @@ impl Server {
         let mut stop = pin!(stop);
         loop {
             let accepted = async {
-                // The permit is taken first, so that no connection is accepted that cannot be
-                // served.
+                // The permit is taken before accepting, so that no connection is accepted that
+                // cannot be served.
                 let place = Arc::clone(&places).acquire_owned().await;
                 let (stream, peer) = listener.accept().await?;
                 Ok::<_, io::Error>((place, stream.detach()?, peer))
@@ -173,12 +175,13 @@ impl Server {
                 accepted = accepted => accepted,
             };
             let Ok((place, stream, peer)) = accepted else {
-                // The client gave up while it waited, or the process has no more descriptors.
+                // Accepting failed: the client gave up while it waited, or the process has no free
+                // file descriptors.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            // Each connection of a worker holds one reference to `shared`, so the count tells the
-            // load.
+            // Each connection of a worker holds one reference to `shared`, so the reference count
+            // tells how many it has.
             let fewest = workers.iter().min_by_key(|(_, shared)| Arc::strong_count(shared));
             let Some((runtime, shared)) = fewest else { break };
             let (shared, phase_changes) = (Arc::clone(shared), phase_changes.clone());
@@ -196,7 +199,7 @@ impl Server {
         }
         let cut = (all as usize).saturating_sub(places.available_permits());
         let _ = phase.send(Phase::Over);
-        // A connection ends when its task runs next.
+        // The closed connections end when their tasks run next.
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, places.acquire_many(all)).await;
         cut
     }
@@ -209,9 +212,9 @@ impl Server {
 
 fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // hyper's timeout for heads is off: `Activity` measures times, because it distinguishes an idle
-    // connection from a slow head. The limits on heads that hyper gets are somewhat higher than
-    // ours, so that the service itself can answer heads that are too long.
+    // hyper's timeout for heads is off, because `Activity` measures times and can tell an idle
+    // connection from a slow head. hyper's limits on heads are somewhat higher than ours, so that
+    // the service itself can answer heads that are too long.
     let room = limits.head_bytes.saturating_add(HEAD_ROOM);
     let http2_room = limits.head_bytes.saturating_mul(HTTP2_HEAD_FACTOR);
     builder
@@ -296,7 +299,7 @@ where
         loop {
             let now = Instant::now();
             let wake = match ending {
-                // A request that arrived just before the shutdown is still answered.
+                // A request that arrived just before the server stopped is still answered.
                 Some(end) if now >= end => match activity.overdue(now, head_time, idle) {
                     Ok(wake) => wake,
                     Err(_) => return,
@@ -313,8 +316,8 @@ where
                 },
             };
             let phase = tokio::select! {
-                // An error on a connection is not reported here, because the client of the
-                // connection sees it.
+                // An error of a connection is not reported, because its client sees the connection
+                // break.
                 _ = connection.as_mut() => return,
                 changed = phase_changes.changed() => match changed {
                     Ok(()) => *phase_changes.borrow_and_update(),

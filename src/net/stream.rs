@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-/// A connection, before TLS.
+/// A connection before TLS is added.
 #[derive(Debug)]
 pub(super) enum SocketStream {
     Tcp(TcpStream),
@@ -17,7 +17,7 @@ pub(super) enum SocketStream {
     Unix(UnixStream),
 }
 
-/// A connection that is registered with no runtime.
+/// A connection that belongs to no runtime.
 pub(super) enum DetachedStream {
     Tcp(std::net::TcpStream),
     #[cfg(unix)]
@@ -34,8 +34,8 @@ impl SocketStream {
         })
     }
 
-    /// Makes the client see a reset in place of a normal close, when the connection is dropped.
-    /// Unix sockets have no reset.
+    /// Makes the client see a connection reset, and not a normal close, when the connection is
+    /// dropped. Unix sockets have no reset.
     pub(super) fn reset_when_dropped(&self) {
         if let SocketStream::Tcp(stream) = self {
             let _ = stream.set_zero_linger();
@@ -54,7 +54,7 @@ impl DetachedStream {
     }
 }
 
-/// Calls the same method on either variant.
+/// Calls the same method on the TCP or the Unix variant of a value.
 macro_rules! either {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self {

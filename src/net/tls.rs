@@ -33,8 +33,8 @@ pub enum TlsError {
     NoRoots(#[source] Option<io::Error>),
 }
 
-/// A fault in PEM text, with its line number. The errors of the PEM reader contain the line itself,
-/// which may be part of a private key, so they are not passed on.
+/// A fault in PEM text, with its line number. The errors of the PEM parser are not passed on,
+/// because they contain the line itself, which may be part of a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ pub struct PemFault {
 }
 
 impl PemFault {
-    /// Finds the line of the fault in `pem`, for which the reader returned `error`.
+    /// Finds the line of the fault in `pem`, for which the PEM parser returned `error`.
     fn of(pem: &[u8], error: &pem::Error) -> Self {
         let marker = |line: &[u8]| line.starts_with(b"-----");
         let lines = || (1..).zip(pem.split(|&b| b == b'\n').map(<[u8]>::trim_ascii));
@@ -79,7 +79,7 @@ impl PemFault {
     }
 }
 
-/// Returns the crypto provider. It is set explicitly, so that the process-wide default has no
+/// Returns the crypto provider. It is chosen explicitly, so that the process-wide default has no
 /// effect.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -175,8 +175,8 @@ fn not_after(certificate: &[u8]) -> der::Result<Timestamp> {
     let mut whole = SliceReader::new(whole.value())?;
     let to_be_signed = AnyRef::decode(&mut whole)?;
     let mut fields = SliceReader::new(to_be_signed.value())?;
-    // The version may be left out; then the serial number comes first. After it come the algorithm
-    // and the issuer.
+    // The version of an X.509 certificate may be left out. The fields before the validity are:
+    // version, serial number, algorithm, issuer.
     let skipped = if AnyRef::decode(&mut fields)?.tag().is_context_specific() { 3 } else { 2 };
     for _ in 0..skipped {
         AnyRef::decode(&mut fields)?;

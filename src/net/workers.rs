@@ -73,7 +73,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
         for thread in self.threads.drain(..) {
-            // A thread that panicked: the panic hook has already reported it.
+            // An error means that the thread panicked, which the panic hook has already reported.
             let _ = thread.join();
         }
     }

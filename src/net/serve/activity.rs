@@ -1,7 +1,7 @@
 //! Tracks the state of a connection: idle, receiving a head, or answering requests.
 //!
-//! hyper's timeout for heads also runs while a connection is idle, so that one limit would apply to
-//! both. This module has separate limits.
+//! hyper has one time limit for both an idle connection and a slow head. This module permits
+//! separate limits.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use super::raw_head::RefusedRawHead;
 use crate::net::peer::Peer;
 use crate::net::stream::SocketStream;
 
-/// The state of one connection, which its socket, its requests and its timer share.
+/// The state of one connection, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<ActivityState>,
@@ -30,21 +30,21 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct ActivityState {
-    /// Requests whose response is not complete.
+    /// The requests of the connection whose response is not complete.
     in_flight: Vec<OpenRequest>,
-    /// The number of requests so far.
+    /// The number of requests so far on the connection.
     request_count: u64,
     /// The time since which no request is in flight.
     quiet: Instant,
-    /// The time at which the first byte after `quiet` arrived.
+    /// The time at which the first byte arrived since no request is in flight.
     head_begun_at: Option<Instant>,
-    /// Whether requests are multiplexed (HTTP/2). In HTTP/2, bytes that arrive need not be the
-    /// start of a head.
+    /// Whether requests are multiplexed (HTTP/2). In HTTP/2, arriving bytes need not be the
+    /// beginning of a head.
     multiplexed: bool,
-    /// Whether there was no request yet.
+    /// Whether no request has arrived yet.
     new: bool,
-    /// Whether a response broke off that has no length, so that a normal close would make it look
-    /// complete.
+    /// Whether a response without a length broke off. A normal close of the connection would then
+    /// make it look complete.
     broken_off: bool,
 }
 
@@ -59,7 +59,7 @@ struct OpenRequest {
     ends_by_closing: bool,
 }
 
-/// The error for a connection that exceeded a time limit.
+/// The error for a connection that has exceeded a time limit.
 #[derive(Debug)]
 pub(super) struct Overdue;
 
@@ -82,7 +82,7 @@ impl Activity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when to check again, or an error if a time limit is exceeded.
+    /// Returns when to check the connection again, or an error if it has exceeded a time limit.
     pub(super) fn overdue(
         &self,
         now: Instant,
@@ -92,8 +92,8 @@ impl Activity {
         let state = self.state();
         let end = match &*state {
             ActivityState { in_flight, .. } if !in_flight.is_empty() => {
-                // The connection stays open while any of its requests makes progress, because many
-                // clients may share one multiplexed connection.
+                // A multiplexed connection may be shared by many clients, so it stays open while
+                // any of its requests makes progress.
                 match in_flight.iter().map(|open| open.since).min() {
                     Some(Some(_)) => in_flight.iter().filter_map(|open| open.since).max(),
                     _ => None,
@@ -106,7 +106,7 @@ impl Activity {
             }
             ActivityState { quiet, .. } => *quiet + idle,
         };
-        // A new head may begin before `end`, and its time limit is shorter; so the next check comes
+        // A new head may begin before `end`, and has a shorter time limit. So the next check is
         // after that limit at the latest.
         if now >= end { Err(Overdue) } else { Ok(end.min(now + head_time)) }
     }
@@ -131,14 +131,14 @@ impl Activity {
     }
 }
 
-/// Marks a request as in flight until its response is complete or dropped.
+/// Marks a request as in flight until its response is complete or was dropped.
 struct InFlight {
     activity: Arc<Activity>,
     number: u64,
 }
 
 impl InFlight {
-    /// Records whether the request now waits for its client, and whether the whole response was
+    /// Records whether the request waits for its client to read, and whether the whole response was
     /// given to the HTTP library.
     fn waits_for_client(&self, waits: bool, whole: bool) {
         let now = waits.then(Instant::now);
@@ -303,14 +303,14 @@ where
         let response = match (this.future.as_pin_mut(), this.refusal.take()) {
             (Some(future), _) => ready!(future.poll(cx))?.map(|body| (Some(body), None)),
             (None, Some(refusal)) => refusal.map(|text| (None, Some(text))),
-            // The future was polled again after its end.
+            // This case occurs only if the future is polled again after its end.
             (None, None) => return Poll::Pending,
         };
         let in_flight = this.in_flight.take();
         Poll::Ready(Ok(response.map(|(body, refusal)| {
             let counted = CountedBody { body, refusal, in_flight };
             if let Some(in_flight) = &counted.in_flight {
-                // hyper does not poll a body that has no frames.
+                // A body without frames is recorded here, because hyper does not poll it.
                 in_flight.waits_for_client(true, counted.is_end_stream());
             }
             counted
@@ -323,7 +323,7 @@ pin_project! {
     pub(super) struct CountedBody<B> {
         #[pin]
         body: Option<B>,
-        // The text of the answer to a refused head; there is no other body then.
+        // The text of the answer to a refused head. If it is present, there is no other body.
         refusal: Option<Bytes>,
         in_flight: Option<InFlight>,
     }
@@ -343,7 +343,7 @@ impl<B: Body<Data = Bytes>> Body for CountedBody<B> {
             None => Poll::Ready(this.refusal.take().map(|text| Ok(Frame::data(text)))),
         };
         if let Some(in_flight) = this.in_flight {
-            // hyper polls only when it has room for more bytes.
+            // hyper polls the body only when it has room for more bytes.
             let whole = match &frame {
                 Poll::Ready(None) => true,
                 Poll::Ready(Some(Ok(_))) => {

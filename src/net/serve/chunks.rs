@@ -3,23 +3,23 @@
 //! Lines must end with CRLF, and a size has 1 to 16 hexadecimal digits. hyper decodes the same
 //! bytes afterwards.
 
-/// A chunked body that is malformed, or that two parsers could read differently.
+/// A chunked body is malformed, or two parsers could read it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkFault;
 
-/// The most bytes of chunk extensions and trailers in one body.
+/// The maximum size of chunk extensions and trailers in one body, in bytes.
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// In a chunk size, after this many digits.
+    /// The parser is in a chunk size, after this many digits.
     Size(u8),
     Extension,
     SizeEnd,
     Data,
     DataCr,
     DataLf,
-    /// In a trailer line; `empty` before its first character.
+    /// The parser is in a trailer line; `empty` is true before its first character.
     Trailer {
         empty: bool,
     },
@@ -32,7 +32,7 @@ enum ChunkState {
 #[derive(Debug)]
 pub(super) struct Chunks {
     state: ChunkState,
-    /// The chunk size as read so far, then the number of bytes left in the chunk.
+    /// The chunk size as far as it was read, and then the number of bytes left in the chunk.
     left: u64,
     /// Number of bytes in extensions and trailers so far.
     extension_bytes: usize,
@@ -94,7 +94,7 @@ impl Chunks {
         Ok(false)
     }
 
-    /// Counts a byte of an extension or a trailer, which must be text.
+    /// Counts a byte of an extension or a trailer, which must be a text character.
     fn count_extension_byte(&mut self, byte: u8) -> Result<(), ChunkFault> {
         self.extension_bytes += 1;
         let text = byte == b'\t' || !byte.is_ascii_control();

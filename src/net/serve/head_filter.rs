@@ -17,13 +17,13 @@ use tokio::time::Sleep;
 use super::chunks::Chunks;
 use super::raw_head::{self, BodyFraming, HeadEnd, HeadFault, RefusedRawHead};
 
-/// If the caller's buffer has less room than this, heads are read into a buffer of the filter.
+/// If the caller's buffer is smaller than this, heads are read into a buffer of the filter.
 const LEAST_ROOM: usize = 2048;
 const READ_SIZE: usize = 8 * 1024;
-/// The most bytes that are read and dropped after a refused head. If the connection were closed at
-/// once, it would be reset, and the client could lose the response.
+/// The maximum number of bytes that are read and dropped after a refused head. If the connection
+/// were closed at once, it would be reset, and the client could lose the response.
 const MOST_DISCARDED: usize = 1 << 20;
-/// Time in which bytes are read and dropped after the response was sent.
+/// How long bytes are read and dropped after the response to a refused head was sent.
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The refused head of a connection, and the number of its request, counted from 1. A connection
@@ -33,12 +33,12 @@ pub(super) type RefusedHeadSlot = Arc<OnceLock<(u64, RefusedRawHead)>>;
 #[derive(Debug)]
 enum FilterState {
     Head(HeadEnd),
-    /// Inside a body, of which this number of bytes is left.
+    /// The filter is inside a body, of which this number of bytes is left.
     Body(u64),
     Chunked(Chunks),
     /// The connection uses HTTP/2, whose heads are not checked here.
     Http2,
-    /// A head was refused. The number counts the bytes that were dropped since.
+    /// A head was refused. The number is that of the bytes that were dropped since.
     Refused(usize),
     /// A chunked body was malformed; no more bytes are passed on.
     Broken,
@@ -48,10 +48,10 @@ enum FilterState {
 pub(super) struct HeadFilter<I> {
     io: I,
     state: FilterState,
-    /// Bytes that were read and not forwarded yet; the first `checked` of them are valid.
+    /// Bytes that were read and not passed on yet. The first `checked` of them are valid.
     unread: Vec<u8>,
     checked: usize,
-    /// Number of heads so far.
+    /// The number of heads on the connection so far.
     heads: u64,
     head_bytes: usize,
     refused: RefusedHeadSlot,
@@ -126,7 +126,7 @@ impl<I> HeadFilter<I> {
         Ok(checked)
     }
 
-    /// Checks the bytes that were held back.
+    /// Checks the bytes that are held back.
     fn check_held(&mut self) {
         let mut unread = std::mem::take(&mut self.unread);
         let outcome = self.check(&unread, self.checked);
@@ -148,14 +148,15 @@ impl<I> HeadFilter<I> {
     }
 
     /// Records why the head at the start of `bytes` is refused. Returns the harmless head that
-    /// hyper reads in its place, so that the refusal is sent as a normal response, in its turn.
+    /// hyper reads in its place, so that the refusal is sent as a normal response, after the
+    /// responses to earlier requests.
     fn refuse(&mut self, fault: HeadFault, bytes: &[u8]) -> &'static [u8] {
         let head = RefusedRawHead::new(fault, bytes);
         let replacement: &[u8] = match head.is_http_10() {
             true => b"GET / HTTP/1.0\r\nhost: -\r\n\r\n",
             false => b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n",
         };
-        // This is the only place that sets the value, and it runs once.
+        // This cannot fail: the value is set only here, and only once.
         let _ = self.refused.set((self.heads + 1, head));
         self.state = FilterState::Refused(0);
         replacement
@@ -214,7 +215,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for HeadFilter<I> {
                 FilterState::Head(_) | FilterState::Body(_) | FilterState::Chunked(_) => {}
             }
             if this.unread.is_empty() && buf.remaining() >= LEAST_ROOM {
-                // Most reads end with a complete request, which is passed on without copying it.
+                // Usually the read bytes end with a complete request, which is passed on without a
+                // copy.
                 let before = buf.filled().len();
                 ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
                 let read = buf.filled().get(before..).unwrap_or_default();
@@ -293,7 +295,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
         if linger.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        // Errors are ignored here, because the response has been sent.
+        // Errors are ignored here, because the response has already been sent.
         this.discard(cx).map(|_| Ok(()))
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! hyper silently repairs some heads: it drops a `Content-Length` beside a `Transfer-Encoding`,
 //! merges two equal lengths, ends lines at a bare line feed and cuts a fragment off the target. A
-//! proxy in front may have read each of these differently, which allows request smuggling (RFC 9112
-//! sections 2.2, 6.1 and 11.2). So these heads are refused here.
+//! proxy in front of this server may read such a head differently, which allows request smuggling
+//! (RFC 9112 sections 2.2, 6.1 and 11.2). So these heads are refused here.
 
 use http::{StatusCode, Uri};
 
-/// The most field lines of a head, equal to hyper's limit.
+/// The maximum number of field lines of a head, equal to hyper's limit.
 pub(super) const MAX_LINES: usize = 100;
-/// The most bytes that are kept of the method and of the path of a refused head.
+/// The maximum number of bytes that are kept of the method and of the path of a refused head.
 const LONGEST_WORD: usize = 512;
 
 /// Why the head of a request is refused before it is parsed.
@@ -83,7 +83,7 @@ impl HeadFault {
         }
     }
 
-    /// Returns the message for the client. It needs no escapes in JSON.
+    /// Returns the message for the client. It contains no character that JSON has to escape.
     pub const fn message(self) -> &'static str {
         match self {
             HeadFault::TooLong => "the head of the request is too long",
@@ -118,7 +118,7 @@ pub struct RefusedRawHead {
 impl RefusedRawHead {
     /// Makes the refusal; `head` is the part of the head that has arrived.
     pub(super) fn new(fault: HeadFault, head: &[u8]) -> Self {
-        // These bytes are no request line.
+        // The bytes of another protocol contain no request line.
         let is_http = !matches!(fault, HeadFault::Tls | HeadFault::ProxyProtocol);
         let head = if is_http { head } else { b"" };
         let start = head.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(head.len());
@@ -157,13 +157,13 @@ impl RefusedRawHead {
     }
 }
 
-/// How the body after a head is framed.
+/// How the end of the body after a head is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
     /// The body has this length in bytes; 0 for none.
     Length(u64),
     Chunked,
-    /// The connection preface of HTTP/2, after which there are no HTTP/1 heads.
+    /// This is the connection preface of HTTP/2, after which there are no HTTP/1 heads.
     Http2,
 }
 
@@ -208,16 +208,17 @@ impl HeadEnd {
     }
 }
 
-/// Finds out that a connection does not begin with HTTP, from its first `bytes`. Operators meet these
-/// two mistakes when they put a proxy in front.
+/// Finds out that a connection does not begin with HTTP, from its first `bytes`. Both cases (TLS,
+/// and the PROXY protocol of HAProxy) are common mistakes in the configuration of a proxy in front.
 pub(super) fn other_protocol(bytes: &[u8]) -> Option<HeadFault> {
-    /// RFC 8446 section 5.1: the record type of a handshake. No method begins with this byte.
+    /// The first byte of a TLS handshake (RFC 8446 section 5.1). No HTTP method begins with this
+    /// byte.
     const HANDSHAKE: u8 = 22;
     const PROXY_LINES: [&[u8]; 4] = [
         b"PROXY TCP4 ",
         b"PROXY TCP6 ",
         b"PROXY UNKNOWN",
-        // Version 2.
+        // Version 2 of the PROXY protocol begins with these bytes.
         b"\r\n\r\n\0\r\nQUIT\n",
     ];
     if bytes.first() == Some(&HANDSHAKE) {
@@ -283,6 +284,7 @@ pub(super) fn check(head: &[u8]) -> Result<BodyFraming, HeadFault> {
 fn decimal(value: &[u8]) -> Option<u64> {
     let plain = value.iter().all(u8::is_ascii_digit) && (value == b"0" || !value.starts_with(b"0"));
     let length: u64 = std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok()?;
-    // hyper uses the largest values of the type for other purposes.
+    // Larger lengths are refused, because hyper uses the largest values of the type for other
+    // purposes.
     (length <= i64::MAX as u64).then_some(length)
 }
