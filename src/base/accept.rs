@@ -1,4 +1,5 @@
-//! `Accept-Signature`: the field that asks a client for a signature (RFC 9421 section 5).
+//! The field `Accept-Signature`, by which a server asks a client for a signature (RFC 9421 section
+//! 5).
 
 use std::borrow::Cow;
 
@@ -10,10 +11,10 @@ use crate::message::structured::{BareItem, Dictionary, Unwritable, write_key};
 /// The name of the field.
 pub const ACCEPT_SIGNATURE: &str = "accept-signature";
 
-/// One signature that the field asks for.
+/// One signature that `Accept-Signature` asks for.
 #[derive(Clone, Debug)]
 pub struct RequestedSignature<'a> {
-    /// The label to use.
+    /// The label that the client should use.
     pub label: Cow<'a, str>,
     /// The components to cover and the parameters to set. `created` and `expires` are flags here;
     /// the other parameters have the value to use (section 5.1). [`RequestedParameters`] makes

@@ -56,10 +56,11 @@ pub enum ComponentError {
     /// The name begins with `@`, but RFC 9421 section 2.2 does not define it.
     #[error("no such derived component")]
     UnknownDerived,
-    /// `@status`, which only a response has (section 2.2.9).
+    /// The component is `@status`, which only a response has (section 2.2.9).
     #[error("only a response has a status")]
     Status,
-    /// `@signature-params`, which is always covered and must not be listed (section 2.3).
+    /// The component is `@signature-params`, which is always covered and must not be listed
+    /// (section 2.3).
     #[error("the signature parameters are covered already and may not be listed")]
     SignatureParams,
     /// Section 2 does not define this parameter.
@@ -75,25 +76,25 @@ pub enum ComponentError {
     /// (section 2.1).
     #[error("the parameter \"bs\" excludes \"sf\" and \"key\"")]
     Conflict,
-    /// `req`, which is only for signatures of responses (section 2.4).
+    /// The parameter is `req`, which is only for signatures of responses (section 2.4).
     #[error("the parameter \"req\" is for responses")]
     Request,
-    /// `tr`: trailers of a request are not kept.
+    /// The parameter is `tr`. Trailers of a request are not kept, so they cannot be covered.
     #[error("trailer fields are not part of the request")]
     Trailer,
-    /// `@query-param` without `name` (section 2.2.8).
+    /// The component is `@query-param` without its parameter `name` (section 2.2.8).
     #[error("the parameter \"name\" is missing")]
     NameMissing,
-    /// `sf` on a field that is not a known structured field (section 2.1.1).
+    /// The parameter is `sf`, on a field that is not a known structured field (section 2.1.1).
     #[error("the field is not known to be a structured one")]
     NotStructured,
-    /// `key` on a field that is known to be another type than a dictionary (section 2.1.2).
+    /// The parameter is `key`, on a field that is known not to be a dictionary (section 2.1.2).
     #[error("the field is not a dictionary")]
     NotDictionary,
     /// The request has no such field, or no path.
     #[error("the request does not have it")]
     Absent,
-    /// The value of a structured field is invalid, or can be read in two ways.
+    /// The value of a structured field is invalid, or parsers could read it in two ways.
     #[error("the value of the structured field cannot be read")]
     Value(#[source] ParseFault),
     /// The dictionary has no member with that key.
@@ -112,12 +113,12 @@ pub enum ComponentError {
     /// The value contains bytes that are not allowed in a signature base.
     #[error("the value holds a control character or a byte outside ascii")]
     Characters,
-    /// The identifier was made by this program, and cannot be written in RFC 9651.
+    /// The identifier was made by this program, and RFC 9651 cannot express it.
     #[error("the identifier cannot be written")]
     Unwritable(#[from] Unwritable),
 }
 
-/// A derived component of requests, other than `@query-param`.
+/// A derived component of a request, except `@query-param`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DerivedComponent {
     Method,
@@ -204,8 +205,8 @@ impl<'a> Component<'a> {
         self.name.starts_with('@')
     }
 
-    /// Returns true if both are the same identifier: the same name and the same parameters, in any
-    /// order (section 2).
+    /// Returns true if both identifiers mean the same component: same name, and same parameters in
+    /// any order (section 2).
     pub fn same_as(&self, other: &Component<'_>) -> bool {
         self.name == other.name
             && self.params.len() == other.params.len()
@@ -226,7 +227,7 @@ impl<'a> Component<'a> {
     /// # Errors
     /// [`Unwritable`] if it cannot be written. This does not happen for a parsed identifier.
     pub fn write_to(&self, out: &mut String) -> Result<(), Unwritable> {
-        // No character of a name needs an escape.
+        // Names have no character that needs an escape.
         out.push('"');
         out.push_str(&self.name);
         out.push('"');
@@ -276,8 +277,8 @@ impl<'a> Component<'a> {
         match (bs, sf, key) {
             (true, false, None) => Ok(ValueSource::Wrapped),
             (true, ..) => Err(ComponentError::Conflict),
-            // `sf` has no effect beside `key` (section 2.1). A `key` means that the field is a
-            // dictionary, unless the field is known to have another type.
+            // `sf` has no effect beside `key` (section 2.1). A field with the parameter `key` is
+            // taken for a dictionary, unless it is known to have another type.
             (false, _, Some(key)) => match fields::kind(&self.name) {
                 None | Some(FieldType::Dictionary) => Ok(ValueSource::Key(key)),
                 Some(_) => Err(ComponentError::NotDictionary),
@@ -317,15 +318,16 @@ fn derived(name: &str) -> Result<DerivedComponent, ComponentError> {
     })
 }
 
-/// Returns the index of the first identifier that repeats an earlier one. The order of parameters
-/// does not matter.
+/// Returns the index of the first component identifier that repeats an earlier one. The order of
+/// parameters does not matter.
 pub(super) fn repeated(components: &[Component<'_>]) -> Option<usize> {
     let few = components.len() <= 32 && components.iter().all(|c| c.params.len() <= 4);
     if few {
         return (1..components.len())
             .find(|&at| components[..at].iter().any(|before| before.same_as(&components[at])));
     }
-    // A client may send thousands of components; a set avoids comparing all pairs.
+    // A set is used, because a client may send thousands of components, and comparing all pairs
+    // would take too long.
     let mut seen = HashSet::new();
     components.iter().position(|component| {
         let mut params: Vec<_> =

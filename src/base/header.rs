@@ -10,7 +10,7 @@ use crate::message::structured::{
     write_key,
 };
 
-/// The name of the field with covered components and parameters.
+/// The name of the field with the covered components and the parameters of each signature.
 pub const SIGNATURE_INPUT: &str = "signature-input";
 /// The name of the field with the signatures.
 pub const SIGNATURE: &str = "signature";
@@ -27,7 +27,8 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Returns the same candidate with all borrowed text copied, so that it lives without the head.
+    /// Returns the same candidate with all borrowed text copied, so that it does not depend on the
+    /// head.
     pub fn into_owned(self) -> Candidate<'static> {
         Candidate {
             label: Cow::Owned(self.label.into_owned()),
@@ -62,13 +63,14 @@ pub enum HeaderError {
     },
 }
 
-/// A label that is no key of a dictionary (RFC 9651 section 3.1.2).
+/// The error for a text that is not a valid label: not a key of a dictionary (RFC 9651 section
+/// 3.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?}: a label is lower-case letters, digits and _-.*, a letter or * first")]
 #[non_exhaustive]
 pub struct LabelError(pub String);
 
-/// Checks that `label` can stand in the signature fields.
+/// Checks that `label` can be used in the signature fields.
 ///
 /// # Errors
 /// [`LabelError`] for every other text.
@@ -114,7 +116,7 @@ pub fn read<'h>(head: &'h Head<'_>) -> Result<Vec<Candidate<'h>>, HeaderError> {
         signature: signature_bytes(signature),
     };
     let same_order = |(one, other): (&(Cow<'_, str>, _), &(Cow<'_, str>, _))| one.0 == other.0;
-    // The usual case: the same labels in the same order.
+    // The usual case is handled without a map: both fields have the same labels in the same order.
     if input.members.len() == signature.members.len()
         && input.members.iter().zip(&signature.members).all(same_order)
     {
@@ -167,7 +169,7 @@ fn signature_bytes(member: Received<Member<'_>>) -> Result<Vec<u8>, MemberFault>
     }
 }
 
-/// The values of the two fields after a signature was added.
+/// The values of the two signature fields after a signature was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureFields {
     /// The whole value of `Signature-Input`, on one line.
@@ -231,8 +233,8 @@ pub fn add(
     Ok(SignatureFields { signature_input: input.text, signature: output.text })
 }
 
-/// The members of `Signature-Input` or `Signature` that have other labels than the signature to
-/// add. They stay in the field, and the added signature follows them.
+/// The existing members of `Signature-Input` or `Signature`, except one with the label of the new
+/// signature. They stay in the field, before the new signature.
 struct OtherLabels {
     text: String,
     labels: Vec<String>,
@@ -257,7 +259,7 @@ fn other_labels(
             }
         }
         let bytes = value.get(member.span.clone()).unwrap_or_default();
-        // A parsed dictionary is ASCII.
+        // This cannot fail: a parsed dictionary is ASCII.
         others.text.push_str(std::str::from_utf8(bytes).unwrap_or_default());
         others.text.push_str(", ");
         others.labels.push(name.to_string());
@@ -266,7 +268,7 @@ fn other_labels(
     Ok(others)
 }
 
-/// Returns an error for the first label that is in only one of two sorted lists.
+/// Returns an error for the first label that is in only one of two sorted lists of labels.
 fn unlike(input: &[String], signature: &[String]) -> Option<HeaderError> {
     let lacks = |label: &&String, list: &[String]| list.binary_search(label).is_err();
     let stray = |list: &[String], other: &[String], missing| {

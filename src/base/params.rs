@@ -1,8 +1,8 @@
 //! Signature parameters: the covered components and the metadata of a signature (RFC 9421 section
 //! 2.3).
 //!
-//! All parameters are kept in the order received, including unknown ones. If a verifier kept only
-//! known parameters, its signature base would differ from the signer's.
+//! All parameters are kept in the order received, including unknown ones. They are all signed: if a
+//! verifier dropped unknown ones, its signature base would differ from the signer's.
 
 use std::borrow::Cow;
 

@@ -50,7 +50,7 @@ fn write_derived(
             push(target.path().ok_or(ComponentError::Absent)?.as_bytes(), out)
         }
         DerivedComponent::Query => {
-            // Without a query, the value is only the question mark (section 2.2.7).
+            // If the target has no query, the value is only the question mark (section 2.2.7).
             out.push('?');
             push(target.query().unwrap_or_default().as_bytes(), out)
         }
@@ -144,8 +144,8 @@ impl<'h> ParsedParts<'h> {
         let params = self.params.get_or_insert_with(|| params(query.unwrap_or_default()));
         let pair = params.get(name).ok_or(ComponentError::QueryParamAbsent)?;
         let (name, value) = pair.ok_or(ComponentError::QueryParamRepeated)?;
-        // The URL standard replaces bytes that are not UTF-8 with U+FFFD, so that many different
-        // queries would get the same value.
+        // The URL standard replaces bytes that are not UTF-8 with U+FFFD, so that different queries
+        // would get the same signed value.
         if [name, value].iter().any(|text| String::from_utf8(decoded(text).collect()).is_err()) {
             return Err(ComponentError::QueryParamEncoding);
         }
@@ -215,7 +215,7 @@ fn encode(bytes: impl Iterator<Item = u8>, out: &mut String) {
 /// Appends a value if it is allowed in a signature base (section 2.5): visible ASCII, spaces and
 /// tabs.
 fn push(value: &[u8], out: &mut String) -> Result<(), ComponentError> {
-    // The loop has no early exit, so that the compiler can compare many bytes at once.
+    // The loop always runs to the end, so that the compiler can compare many bytes at once.
     if !value.iter().fold(true, |good, b| good & matches!(b, b' '..=b'~' | b'\t')) {
         return Err(ComponentError::Characters);
     }
