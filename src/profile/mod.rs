@@ -1,7 +1,7 @@
 //! A profile is a set of rules, as data: what a verifier requires, and what a signer sends.
 //!
 //! All profiles are in one table, [`Profile::NAMED`]. Other code never compares the name of a
-//! profile, but reads the field that it needs; a test in `tests/house` checks that. A profile is
+//! profile, but reads the rule that it needs; a test in `tests/house` checks that. A profile is
 //! looked up once, when a signer or verifier is made.
 
 use std::borrow::Cow;
@@ -59,9 +59,8 @@ pub struct Profile {
     pub components: ComponentRules,
     /// The components that a signer covers; `None` for those that a signature must cover.
     pub sent_components: Option<ComponentRules>,
-    /// Names of fields that are dictionaries. For such a field, it is enough to cover the member
-    /// with the label of the signature: the component `"NAME";key="LABEL"` then counts as the
-    /// field.
+    /// Names of fields that are dictionaries. For such a field, it is enough that a signature
+    /// covers the member with its own label, by the component `"NAME";key="LABEL"`.
     pub label_members: &'static [&'static str],
     /// Whether only component identifiers without parameters count as coverage.
     pub plain_identifiers: bool,
@@ -71,7 +70,7 @@ pub struct Profile {
     pub ttl: Option<i64>,
     /// Whether `created` must be present.
     pub created: Presence,
-    /// The window of step 5.
+    /// The time window around `created` in which a request is valid.
     pub window: Window,
     /// The rules for `expires`.
     pub expiry: Expiry,
@@ -85,8 +84,8 @@ pub struct Profile {
     /// The kinds of keys that may sign. Signatures of other kinds of keys are refused. `alg` may
     /// name only the algorithms of these kinds.
     pub key_kinds: &'static [KeyKind],
-    /// The kinds of security keys (FIDO) whose touch may join a signature. Empty: the profile knows no
-    /// touches.
+    /// The kinds of security keys (FIDO) whose touch may confirm a signature. If the list is empty,
+    /// touches are not accepted.
     pub security_keys: &'static [KeyKind],
     /// Whether `alg` must be present. If present, it must name the algorithm of the key.
     pub alg: Presence,
@@ -96,36 +95,36 @@ pub struct Profile {
     /// `key_ops` for verifying. `None` if a key need not state its purpose.
     pub key_purpose: Option<&'static str>,
     /// Whether keys whose private half is published are refused. Every named profile refuses them.
-    /// Tests with the RFCs' vectors, which are signed with such keys, build a profile that does
-    /// not.
+    /// Only tests with the vectors of RFCs, which use such keys, accept them.
     pub refuse_published: bool,
     /// The rule for `tag`.
     pub tag: TagRule,
     /// A field of the request that names the client, beside or instead of `tag`.
     pub client_field: Option<ClientField>,
-    /// How targets are compared and signed.
+    /// Whether targets are compared and signed as sent, or in a normal form.
     pub target: TargetForm,
     /// Whether `Content-Digest` must be present.
     pub digest: Presence,
     /// The digest algorithms that are accepted.
     pub digests: DigestAlgorithms,
-    /// Whether step 10 (the MCP body and headers) is checked.
+    /// Whether the MCP message in the body and the `Mcp-*` fields are checked (step 10 of
+    /// verification).
     pub judge_mcp: bool,
-    /// Whether step 10 only checks that a JSON body can be read in one way.
+    /// Whether step 10 of verification only checks that a JSON body can be read in one way.
     pub judge_json: bool,
-    /// The order of the last steps.
+    /// The order of the last verification steps.
     pub last_steps: LastSteps,
     /// How a request with several signatures is judged.
     pub several: SeveralSignatures,
     /// Whether the key is judged before the signature, and a client learns why its key is refused.
     /// If false, a client without a valid signature does not learn which keys are trusted.
     pub key_first: bool,
-    /// Whether malformed signature fields refuse a request in permissive mode too: one of the two
-    /// without the other, or `Content-Type` with a comma, or a `Content-Digest` that is not RFC
-    /// 9530 beside them.
+    /// Whether a request with malformed fields is refused in permissive mode too: one signature
+    /// field without the other, or, in a signed request, `Content-Type` with a comma or a
+    /// `Content-Digest` that violates RFC 9530.
     pub refuse_malformed: bool,
-    /// The names of refusals for clients, as pairs of our code and the name. A code without a pair
-    /// keeps its own name.
+    /// The names that clients see for refusals, as pairs of this crate's code and the profile's
+    /// name. A code that is not listed keeps its name.
     pub profile_codes: &'static [(&'static str, &'static str)],
     /// The HTTP status of refusals that have a name in `profile_codes`, if the documents of the
     /// profile demand one.
@@ -141,8 +140,8 @@ impl Profile {
         Profile::NAMED.iter().find(|named| named.name == name).map(NamedProfile::profile)
     }
 
-    /// Returns true if the profile requires any coverage. If it requires none, a report lists the
-    /// parts of the request that a signature does not cover.
+    /// Returns true if the profile requires any coverage. If it does not, reports list the parts of
+    /// the request that a signature leaves uncovered.
     pub fn demands_coverage(&self) -> bool {
         !self.components.always.is_empty()
     }
@@ -169,13 +168,13 @@ impl Profile {
         }
     }
 
-    /// Returns the name of a refusal for clients, for our code.
+    /// Returns the name that clients see for a refusal with the code `code`.
     pub fn told<'c>(&self, code: &'c str) -> &'c str {
         self.profile_codes.iter().find(|(ours, _)| *ours == code).map_or(code, |(_, name)| name)
     }
 
-    /// Returns why a server cannot rely on this profile, as a clause for an error message. `None`
-    /// if a server can: signatures cover the whole request, and each request is accepted once.
+    /// Returns why a server cannot rely on this profile, as a part of a sentence. Returns `None` if
+    /// a server can: signatures cover the whole request, and each request is accepted only once.
     pub fn server_fault(&self) -> Option<&'static str> {
         let ComponentRules { always, query, with_body, .. } = &self.components;
         let has = |name: &str| always.iter().any(|rule| rule == name);

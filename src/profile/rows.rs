@@ -10,7 +10,7 @@ use super::{
     TargetForm, Window,
 };
 
-/// The codes of AdCP's transport error taxonomy.
+/// The refusal codes of AdCP ("transport error taxonomy"), for each code of this crate.
 const ADCP_CODES: &[(&str, &str)] = &[
     ("signature_missing", "request_signature_required"),
     ("target_malformed", "request_target_uri_malformed"),

@@ -1,4 +1,4 @@
-//! The types of a profile's rules.
+//! The types of the rules in a profile.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use crate::message::{Head, RequestTarget};
 /// The seconds around `created` in which a request is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The most seconds that may have passed since `created` (`--window`). `None`: only `expires`
-    /// ends the validity.
+    /// The maximum number of seconds since `created` (`--window`). With `None`, only `expires` ends
+    /// the validity.
     pub max_age: Option<i64>,
-    /// The most seconds by which `created` may lie in the future, because clocks differ
-    /// (`--ahead`).
+    /// The maximum number of seconds by which `created` may lie in the future, because clocks
+    /// differ (`--ahead`).
     pub max_skew: i64,
 }
 
@@ -20,7 +20,7 @@ pub struct Window {
 pub struct Expiry {
     /// Whether `expires` must be present.
     pub presence: Presence,
-    /// The most seconds from `created` to `expires`; `None` sets no limit.
+    /// The maximum number of seconds from `created` to `expires`; `None` sets no limit.
     pub longest: Option<i64>,
     /// Seconds from `expires` to the last second at which the request is valid. With -1, validity
     /// ends before `expires`. A positive number tolerates clocks that differ by so many seconds.
@@ -45,7 +45,7 @@ pub enum Presence {
 pub enum NonceForm {
     /// 16 to 256 characters of the base64 or base64url alphabets, then at most two `=`.
     Base64Text,
-    /// Base64url without padding, 256 characters at most, of at least `bytes` bytes.
+    /// Base64url without padding, of at least `bytes` bytes and at most 256 characters.
     Base64Url {
         /// The least number of bytes.
         bytes: usize,
@@ -87,8 +87,8 @@ pub struct ClientField {
     /// The name of the field, whose value is a dictionary of RFC 9651.
     pub field: &'static str,
     /// The member of the dictionary that holds an `https` URL. The URL must be one of the
-    /// `client_ids` of the trust entry. If a request has no such member, its signatures are not
-    /// read.
+    /// `client_ids` of the trust entry. If a request has no such member, its signatures are
+    /// ignored.
     pub member: &'static str,
 }
 
@@ -98,7 +98,7 @@ pub struct ClientField {
 pub enum DigestAlgorithms {
     /// `sha-256` and `sha-512`: at least one, and each that is present must match.
     Sha256OrSha512,
-    /// `sha-256` alone.
+    /// Only `sha-256` is accepted.
     Sha256,
 }
 
@@ -126,9 +126,9 @@ pub enum SeveralSignatures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayRule {
-    /// The nonce, which a verifier claims.
+    /// The nonce prevents it: the verifier claims each nonce once.
     Nonce,
-    /// By the field `Idempotency-Key`, which the receiving application must remember.
+    /// The field `Idempotency-Key` prevents it, if the receiving application remembers its values.
     IdempotencyKey,
     /// A second use is not prevented as long as the request is valid.
     None,
@@ -138,17 +138,17 @@ pub enum ReplayRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum SentParameter {
-    /// `created`.
+    /// The parameter `created`.
     Created,
-    /// `expires`, if the signer has a lifetime.
+    /// The parameter `expires`, if the signer limits the validity.
     Expires,
-    /// `nonce`.
+    /// The parameter `nonce`.
     Nonce,
-    /// `keyid`.
+    /// The parameter `keyid`.
     KeyId,
-    /// `alg`.
+    /// The parameter `alg`.
     Alg,
-    /// `tag`, if signatures of this profile have one.
+    /// The parameter `tag`, if signatures of this profile have one.
     Tag,
 }
 
@@ -223,5 +223,5 @@ impl ComponentRules {
     }
 }
 
-/// The component of RFC 9421 section 2.2.7.
+/// The component for the query of the target (RFC 9421 section 2.2.7).
 const QUERY: &str = "@query";
