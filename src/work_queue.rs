@@ -42,9 +42,9 @@ pub(crate) use worker::{QueueWorker, Taken};
 
 /// A kind of work that uses a queue: its types, and the answers that the queue itself gives.
 pub(crate) trait Work: Send + Sync + 'static {
-    /// What a caller puts into the queue.
+    /// The type of the tasks that callers put into the queue.
     type Task: Send + Sync + 'static;
-    /// What the caller gets back.
+    /// The type of the answers that callers get.
     type Answer: Send + 'static;
 
     /// Returns the size of `task` in bytes, for limits in bytes; 0 if these limits do not matter.
@@ -69,7 +69,8 @@ pub(crate) trait Work: Send + Sync + 'static {
 /// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueLimits {
-    /// How long a task may take from `put` to its answer.
+    /// How long a task may take from `put` to its answer. Later, the caller gets the answer
+    /// [`Work::late`].
     pub(crate) budget: Duration,
     /// Maximum number of waiting tasks.
     pub(crate) waiting: usize,
@@ -79,7 +80,8 @@ pub(crate) struct QueueLimits {
     pub(crate) batch: usize,
     /// Number of bytes in a batch after which no further task is added to it.
     pub(crate) batch_bytes: usize,
-    /// How to wait for more tasks before a batch. `None` takes the tasks that are there.
+    /// How the worker waits for more tasks before it takes a batch. With `None`, it takes the tasks
+    /// that are there.
     pub(crate) gather: Option<Gather>,
 }
 
@@ -113,7 +115,7 @@ struct QueueState<W: Work> {
     in_hand: Vec<Arc<QueuedTask<W>>>,
     /// Whether the worker sleeps until it is signalled.
     worker_sleeps: bool,
-    /// The number of waiting tasks that ends the gathering of a batch. `None` while the worker
+    /// The number of waiting tasks at which the worker stops gathering. `None` while the worker
     /// does not gather.
     wanted: Option<usize>,
     /// Whether the watching thread sleeps until it is signalled.
@@ -121,7 +123,7 @@ struct QueueState<W: Work> {
     closed: bool,
     /// Whether the worker has ended, so that no further task is accepted.
     ended: bool,
-    /// Whether the tasks that the ended worker left have been answered.
+    /// Whether the tasks that were left when the worker ended have been answered.
     answered: bool,
 }
 
@@ -249,7 +251,7 @@ impl<W: Work> WorkQueue<W> {
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
-            // All tasks have the same budget, so later tasks are due later.
+            // The tasks are in the order in which they are due, because all have the same budget.
             let tasks = state.in_hand.iter().chain(&state.waiting);
             let mut open = tasks.filter(|task| task.is_open()).peekable();
             let mut overdue = Vec::new();

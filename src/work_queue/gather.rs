@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// of waking their callers, which can cost more than the work itself.
 ///
 /// A caller that puts one task after another should not wait for tasks that do not come. So after
-/// batches of a single task, the worker gathers only now and then, to see whether there are more
-/// callers.
+/// batches of a single task, the worker waits for more tasks only now and then, to find out whether
+/// there are more callers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
     /// Maximum time, from the beginning of the last batch, for which the worker waits.
@@ -20,7 +20,7 @@ pub(crate) struct Gather {
     pub(crate) probe: u32,
 }
 
-/// When batches were begun, and how large they were.
+/// The times at which batches were begun, and their sizes.
 #[derive(Default)]
 pub(super) struct BatchPace {
     batch_begun_at: Option<Instant>,

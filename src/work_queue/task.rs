@@ -21,7 +21,7 @@ pub(super) enum Reply<A> {
     /// No caller waits. Only [`Work::answered`] gets the answer.
     Posted,
     Given(A),
-    /// The answer was taken, or the caller has dropped its future.
+    /// The caller has taken the answer, or has dropped its future.
     Over,
 }
 
@@ -46,7 +46,8 @@ impl<W: Work> QueuedTask<W> {
         report(&answer);
         let given = if awaited { Reply::Given(answer) } else { Reply::Over };
         let before = std::mem::replace(&mut *reply, given);
-        // The lock is released first: a caller that is woken may put its next task at once.
+        // The lock is released before waking, because the woken caller may put its next task at
+        // once.
         drop(reply);
         if let Reply::Awaited(Some(waker)) = before {
             waker.wake();
@@ -77,7 +78,7 @@ impl<W: Work> Future for Waiting<'_, W> {
                 Poll::Pending
             }
             Reply::Given(answer) => Poll::Ready(answer),
-            // The future was polled again after it had completed.
+            // This happens only if the future is polled again after it has completed.
             Reply::Posted | Reply::Over => Poll::Ready(self.queue.work.closed()),
         }
     }

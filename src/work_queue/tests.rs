@@ -1,4 +1,5 @@
-//! Tests what the queue guarantees, by the numbers in the module's documentation.
+//! Tests of what the queue guarantees, in the order of the numbered list in the module's
+//! documentation.
 #![allow(clippy::unwrap_used)]
 
 use std::pin::Pin;
@@ -55,14 +56,15 @@ const LIMITS: QueueLimits = QueueLimits {
 };
 
 const SHORT: Duration = Duration::from_millis(60);
-/// Long enough that only a worker that hangs exceeds it, even on a busy machine.
+/// A time so long that only a worker that hangs exceeds it, even on a busy machine.
 const HUNG: Duration = Duration::from_millis(500);
 
 fn queue(limits: QueueLimits) -> Arc<WorkQueue<Doubling>> {
     Arc::new(WorkQueue::new(Doubling::default(), limits))
 }
 
-/// Returns the worker's side without a thread, so that the test decides what happens when.
+/// Returns the worker's side of the queue without a thread, so that the test controls what happens
+/// when.
 fn worker(queue: &Arc<WorkQueue<Doubling>>) -> QueueWorker<Doubling> {
     QueueWorker::new(queue)
 }
@@ -113,7 +115,7 @@ fn each_task_gets_its_own_answer_in_order() {
     let second = batch(&mut worker);
     assert_eq!(numbers(&second), [4]);
     queue.answer(&second[0], Ok(8));
-    // Only the first answer counts, and it is reported once.
+    // Only the first answer to a task is passed on, and it is reported once.
     queue.answer(&second[0], Err("again"));
     let answers: Vec<_> = waiting.into_iter().map(block_on).collect();
     assert_eq!(answers, [Ok(2), Ok(4), Ok(6), Ok(8)]);
@@ -140,11 +142,12 @@ fn a_worker_that_hangs_makes_tasks_late() {
     let in_hand = queue.put((1, 0)).unwrap();
     assert_eq!(block_on(in_hand), Err("late"));
     assert!(began.elapsed() >= HUNG);
-    // This includes tasks that the worker has not taken, and tasks for which no caller waits.
+    // Tasks that the worker has not taken, and tasks for which no caller waits, are answered too.
     queue.post((2, 0)).unwrap();
     assert_eq!(block_on(queue.put((3, 0)).unwrap()), Err("late"));
     release.send(()).unwrap();
-    // The late answer of the worker is not reported. The worker continues.
+    // The worker's answer comes too late, so it is not reported. The worker continues with the next
+    // task.
     assert_eq!(block_on(queue.put((4, 0)).unwrap()), Ok(8));
     let answered = lock(&queue.work.answered).clone();
     assert_eq!(answered[..3], [(1, Err("late")), (2, Err("late")), (3, Err("late"))]);
@@ -163,7 +166,7 @@ fn a_worker_that_panics_closes_the_queue() {
             std::panic::resume_unwind(Box::new("a panic without a message"));
         })
         .unwrap();
-    // One batch is taken, and one task stays in the queue.
+    // The worker takes one batch, and one task stays in the queue.
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 0)).unwrap()).collect();
     go.send(()).unwrap();
     for future in waiting {
@@ -180,15 +183,15 @@ fn a_worker_that_panics_closes_the_queue() {
 fn a_full_queue_refuses_and_recovers() {
     let queue = queue(LIMITS);
     let mut worker = worker(&queue);
-    // The limit on the number of tasks.
+    // The queue refuses a task beyond the limit on their number.
     let waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 1)).unwrap()).collect();
     assert_eq!(error(queue.put((5, 1))), Some(QueueError::Full));
     assert_eq!(error(queue.post((5, 1))), Some(QueueError::Full));
     batch(&mut worker);
     batch(&mut worker);
     drop(waiting);
-    // The limit in bytes: a refused task uses no space, and a task over the limit is accepted if
-    // the queue is empty.
+    // The queue refuses a task beyond the limit in bytes, which then takes no room. A task larger
+    // than the limit is accepted if the queue is empty.
     queue.post((6, 60)).unwrap();
     assert_eq!(error(queue.post((7, 41))), Some(QueueError::Full));
     queue.post((8, 40)).unwrap();
@@ -208,7 +211,7 @@ fn a_task_that_is_dropped_while_waiting_is_skipped() {
     let mut waiting: Vec<_> = (1..=4).map(|n| queue.put((n, 25)).unwrap()).collect();
     drop(waiting.remove(1));
     drop(waiting.remove(0));
-    // The dropped task occupies no place in the batch, and its bytes are free.
+    // The dropped task takes no place in the batch, and its bytes are free again.
     assert_eq!(numbers(&batch(&mut worker)), [3, 4]);
     assert_eq!(lock(&queue.state).bytes, 0);
     // The future is dropped after the task was taken. The answer is discarded, and the next task is
@@ -218,7 +221,7 @@ fn a_task_that_is_dropped_while_waiting_is_skipped() {
     drop(first);
     queue.answer(&taken[0], Ok(10));
     assert!(lock(&queue.work.answered).is_empty());
-    // A queue that contains only dropped tasks is empty.
+    // A queue with only dropped tasks counts as empty.
     drop(queue.put((6, 0)).unwrap());
     assert!(matches!(worker.take(Some(Duration::ZERO)), Taken::Idle));
 }
@@ -280,7 +283,7 @@ fn two_producers_lose_and_double_nothing() {
             scope.spawn(move || {
                 for n in 0..EACH {
                     let number = producer * EACH + n;
-                    // Some answers are awaited, so that the worker sleeps now and then.
+                    // Only some answers are awaited, so that the worker sleeps now and then.
                     let asks = n % 7 == 0;
                     let put = || match asks {
                         true => queue.put((number, 0)).map(Some),
@@ -303,7 +306,7 @@ fn two_producers_lose_and_double_nothing() {
     queue.close();
     let answered = lock(&queue.work.answered).clone();
     assert_eq!(answered.len(), 2 * EACH as usize);
-    // The tasks of each producer were executed in its order.
+    // The tasks of each producer were executed in the order in which it put them.
     for producer in 0..2 {
         let own = answered.iter().map(|(number, _)| *number);
         let own: Vec<_> = own.filter(|number| number / EACH == producer).collect();
@@ -328,8 +331,8 @@ fn a_caller_that_is_woken_may_put_at_once() {
     queue.answer(&batch(&mut worker)[0], Ok(2));
     assert_eq!(numbers(&batch(&mut worker)), [7]);
     assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Ok(2)));
-    // The completed future is polled again, which the contract of futures forbids. It returns an
-    // error, and does not panic.
+    // The completed future is polled again, which the contract of futures forbids. It must return
+    // an error and not panic.
     assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Err("closed")));
 }
 
@@ -354,8 +357,8 @@ fn the_worker_gathers_only_where_tasks_come_together() {
     // After a large batch, the worker waits for as many tasks, up to the limit.
     pace.begin(100);
     assert_eq!(pace.gather(how).map(|(wanted, _)| wanted), Some(32));
-    // After batches of a single task, the worker gathers once in four batches, and then for at
-    // least two tasks.
+    // After batches of a single task, the worker waits for more only before every fourth batch, and
+    // then for at least two tasks.
     let gathered: Vec<_> = (0..200)
         .map(|_| {
             pace.begin(1);
@@ -365,7 +368,7 @@ fn the_worker_gathers_only_where_tasks_come_together() {
     assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
     assert_eq!(gathered.iter().flatten().last(), Some(&2));
 
-    // The wait ends with the second task, before the time is over.
+    // The wait ends when the second task arrives, before its time is over.
     let queue = queue(QueueLimits { gather: Some(how), ..LIMITS });
     let mut worker = worker(&queue);
     queue.post((1, 0)).unwrap();

@@ -7,7 +7,7 @@ use super::gather::BatchPace;
 use super::task::QueuedTask;
 use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
 
-/// What the worker gets from the queue.
+/// What the worker gets when it takes from the queue.
 pub(crate) enum Taken<W: Work> {
     /// Tasks to execute and to answer; at least one.
     Batch(Vec<Arc<QueuedTask<W>>>),
@@ -34,11 +34,12 @@ impl<W: Work> QueueWorker<W> {
     }
 
     /// Returns the next batch, or [`Taken::Idle`] after `timeout`. Without a timeout, waits until
-    /// there is a batch. The previous batch then counts as executed.
+    /// there is a batch. Taking a batch marks the previous one as executed.
     pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        // The previous batch is freed without the lock, so that no other thread waits for that.
+        // The previous batch is freed without the lock, so that no other thread has to wait for
+        // that.
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);
         let mut state = lock(&queue.state);
