@@ -1,4 +1,5 @@
-//! Signing: a [`Signer`] holds a key and the components to cover; time and nonce are arguments.
+//! Signing: a [`Signer`] has a key and knows which components to cover. Time and nonce are
+//! arguments of each call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -103,7 +104,7 @@ pub enum SigningError {
     /// The profile has another tag, or none.
     #[error("the profile {0} fixes what the tag says")]
     Tag(String),
-    /// The target of the request is unknown.
+    /// The origin or the target of the request cannot be determined.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The request carries a `Content-Digest` that does not match its body or cannot be parsed.
@@ -130,7 +131,7 @@ pub enum SigningError {
     /// The request's other signatures cannot be parsed.
     #[error("the signatures that the request has cannot be read")]
     Present(#[from] HeaderError),
-    /// The profile knows no touches.
+    /// The profile does not accept touches of security keys.
     #[error("the profile {0} knows no touch of a security key")]
     Touch(String),
     /// The key, or the agent that holds it, did not sign.
@@ -197,7 +198,7 @@ impl Signer {
         Ok(Signer { key, profile, added, dropped, label, keyid, tag, ttl, existing })
     }
 
-    /// Signs under another label than that of the profile. A verifier gives labels no meaning.
+    /// Signs under another label than that of the profile. Labels have no meaning for a verifier.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
@@ -237,7 +238,8 @@ impl Signer {
         self
     }
 
-    /// Replaces a signature of the same label instead of refusing.
+    /// Sets that an existing signature with the same label is replaced. Without this setting,
+    /// signing then fails.
     #[must_use]
     pub fn replacing(mut self) -> Self {
         self.existing = LabelConflict::Replace;
@@ -349,8 +351,8 @@ impl Signer {
     }
 
     /// Returns the nonce of a valid signature of this key on the request. An invalid one is
-    /// ignored: an attacker could add a signature that only names the key, with a used nonce, and
-    /// the new signature would be refused as a replay.
+    /// ignored: otherwise an attacker could add a forged signature with a used nonce, and the new
+    /// signature would be refused as a replay.
     fn earlier_nonce(
         &self,
         head: &Head<'_>,

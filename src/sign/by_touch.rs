@@ -1,5 +1,5 @@
-//! Signatures of security keys: the touch, a second signature that joins the first one; and the
-//! signature of a security key alone.
+//! Signatures of security keys: the touch, which is a second signature that confirms the first one;
+//! and the signature of a security key that signs alone.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{Signed, Signer, SigningError};
 pub const TOUCH_LABEL: &str = "touch";
 
 impl Signer {
-    /// Makes a signer with a security key alone, which signs each request by a touch. The value of
+    /// Makes a signer with a security key alone, for which each request needs a touch. The value of
     /// such a signature has 69 bytes. A verifier accepts it only if the key's trust entry says
     /// `"alone": true`. [`Signer::sign`] blocks until the key was touched.
     ///
@@ -43,11 +43,11 @@ impl Signer {
     /// `head` is the request without that signature.
     ///
     /// The touch covers the same components, and the first signature itself. It has the same
-    /// `created`, `expires` and `nonce`. Its `keyid` and its `tag` are the id of the security key. In
-    /// the result, the values of the fields hold both signatures.
+    /// `created`, `expires` and `nonce`. Its `keyid` and its `tag` are the id of the security key.
+    /// In the result, the values of the fields hold both signatures.
     ///
-    /// This call blocks until the key was touched. Whether the touch came in time is for the caller
-    /// to judge: `expires` does not move.
+    /// This call blocks until the key was touched. The caller must check that the touch came in
+    /// time, because `expires` stays the same.
     ///
     /// # Errors
     /// [`SigningError`]; [`SigningError::Touch`] if the profile knows no touches.
@@ -113,7 +113,7 @@ fn with_signature<'h>(head: &Head<'h>, signed: &Signed) -> Head<'h> {
     whole.remove(&[header::SIGNATURE, header::SIGNATURE_INPUT]);
     for (name, value) in signed.headers() {
         // This cannot fail: the names are tokens, and the values are ASCII without control
-        // characters. A digest is new only if the request has none.
+        // characters. `Content-Digest` is added only if the request has none.
         whole.push(name, value.as_bytes().to_vec()).unwrap_or_default();
     }
     whole

@@ -53,8 +53,8 @@ impl Signer {
             }
         };
         for name in self.profile.signer_components().names(head, has_body) {
-            // If the signature has a tag, Web Bot Auth demands that it covers the member of the
-            // field, and not the whole field.
+            // With a tag, Web Bot Auth demands that the signature covers the member of the field
+            // with its own label, and not the whole field.
             let is_member = self.tag.is_some() && self.profile.label_members.contains(&&*name);
             add(match is_member {
                 true => member(&name, &self.label)?,

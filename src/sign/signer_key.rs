@@ -1,4 +1,4 @@
-//! The key of a signer: a plain key, or a security key that signs by a touch.
+//! The key of a signer: an ordinary key, or a security key that signs by a touch.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl SignerKey {
         }
     }
 
-    /// Returns true if `signature` is one of this key over `base`.
+    /// Returns true if `signature` is a valid signature of this key over `base`.
     pub(super) fn has_signed(&self, base: &[u8], signature: &[u8]) -> bool {
         match self {
             SignerKey::Plain(key) => signature
