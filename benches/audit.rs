@@ -33,7 +33,7 @@ use mcpid::sign::{Nonce, Signed, Signer};
 use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
 
-/// The same allocator as the program's.
+/// The same memory allocator as in the program `mcpid`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,7 +41,7 @@ const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
 const NAME: &str = "example.com/bench";
 /// Number of entries in one round.
 const ROUND: u64 = 16;
-/// How many times the logs are opened again.
+/// How many times the logs are opened again during the measurement.
 const PLACES: usize = 20;
 
 fn main() {
@@ -117,8 +117,8 @@ impl BenchSetup {
     }
 }
 
-/// Appends entries to two logs in turns: a small log and a large one. Without `fdatasync`, which
-/// takes the same time for both logs and far longer than all else.
+/// Measures appends to a small and a large log, in turns. The entries are not forced to the disk,
+/// which would take the same time for both logs and far longer than everything else.
 fn append(small: u64, large: u64, rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
     let setup = BenchSetup::new();
@@ -143,8 +143,8 @@ fn append(small: u64, large: u64, rounds: usize) {
     println!("opened the large one in {:.3} s", started.elapsed().as_secs_f64());
     let mut medians = [Vec::new(), Vec::new()];
     for _ in 0..PLACES {
-        // Opening again gives the writer threads other cores. The time of a signal between two
-        // cores depends on the cores, and is longer than an append.
+        // After reopening, the writer threads run on other cores. Signalling between two cores
+        // takes longer than an append, and depends on which cores they are.
         let logs = logs.each_ref().map(|path| open(path));
         let mut times = [Vec::new(), Vec::new()];
         for round in 0..rounds.div_ceil(PLACES) {
@@ -176,8 +176,8 @@ fn append(small: u64, large: u64, rounds: usize) {
     );
 }
 
-/// Waits until the disk has the written files. Otherwise the system writes them during the appends,
-/// and the measurement includes that.
+/// Waits until the disk has the written files. Otherwise the operating system would write them
+/// during the measurement.
 fn settle(folder: &Path) {
     let started = Instant::now();
     for log in fs::read_dir(folder).unwrap() {
@@ -185,14 +185,14 @@ fn settle(folder: &Path) {
             File::open(file.unwrap().path()).unwrap().sync_all().unwrap();
         }
     }
-    // The wait is limited, because other programs write too.
+    // The wait is limited, because other programs may keep the disk busy.
     while unwritten() > 32 * 1024 && started.elapsed().as_secs() < 120 {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
     println!("on the disk after {:.1} s", started.elapsed().as_secs_f64());
 }
 
-/// Returns how many KiB the system still has to write.
+/// Returns how many KiB the operating system still has to write to the disk.
 fn unwritten() -> u64 {
     let about = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let of = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
@@ -200,7 +200,7 @@ fn unwritten() -> u64 {
     about.lines().filter(waiting).filter_map(of).sum()
 }
 
-/// Writes the files of a log, with one line under ascending numbers.
+/// Writes the files of a log whose entries are copies of one line with ascending numbers.
 fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
     let as_key = NoteKey::new(NAME, NoteKeyKind::Log, key.public().clone()).unwrap();
     let mut frontier = Frontier::new();
@@ -212,8 +212,8 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
         let mut out =
             BufWriter::new(File::create(path.join(format!("entries-{first:012}.jsonl"))).unwrap());
         let end = (first + per_file).min(entries);
-        // When the large log is opened, it is checked against a checkpoint at the start of its last
-        // file.
+        // The large log gets checkpoints, because opening it checks the entries of its last file
+        // against one.
         if end == entries || first == 0 {
             for name in ["checkpoint", "checkpoints"] {
                 let origin = NAME.to_owned();
@@ -235,7 +235,7 @@ fn fill(path: &Path, key: &SecretKey, entries: u64, now: Timestamp) {
     hashes.flush().unwrap();
 }
 
-/// Measures on one core the audit of a log and the bare verification of its signatures.
+/// Measures the audit of a log, and the bare verification of its signatures, both on one core.
 fn audit(entries: u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
@@ -268,7 +268,7 @@ fn audit(entries: u64) {
     let mut lines = auditor::lines(&folder).unwrap();
     let mut most = 0;
     // The two are measured in short rounds that alternate, so that other load of the machine
-    // affects both alike.
+    // affects both in the same way.
     let mut times = [Vec::new(), Vec::new()];
     let library = VerifyingKey::try_from(setup.key.public().as_bytes()).unwrap();
     let mut bare = bases.iter().cycle();
@@ -303,12 +303,12 @@ fn audit(entries: u64) {
     println!("resident memory: {memory} KiB before, {} KiB at most", most.max(resident()));
 }
 
-/// How often the log and the bare disk take turns.
+/// How often the measurements of the log and of the bare disk alternate.
 const TURNS: u32 = 10;
 
-/// As many appends at once as a gateway with this number of connections makes, each waiting for the
-/// disk, beside bare writes of the same batches: lines of the same length, as many as wait at once,
-/// and one `fdatasync` for them together. Both take turns for `time` altogether.
+/// Measures concurrent appends, as a gateway with many connections makes them, each waiting for the
+/// disk. They are compared with bare writes of lines of the same length, as many with one
+/// `fdatasync` as appends wait at once. Both alternate, for `time` altogether.
 fn throughput(time: Duration) {
     for connections in [16, 64, 256] {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -371,7 +371,7 @@ fn throughput(time: Duration) {
     }
 }
 
-/// The last line of the newest file of entries.
+/// Returns the last line of the newest file of entries.
 fn newest_line(path: &Path) -> Vec<u8> {
     let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
     let file =

@@ -34,13 +34,14 @@ use tower::{Layer as _, Service};
 
 const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
 
-/// Number of requests in one round. It is large enough that the time of reading the clock does not
+/// Number of requests in one round. It is so large that the time of reading the clock does not
 /// matter.
 const REQUESTS: usize = 8;
 const ROUNDS: usize = 2_000;
 
 fn main() {
-    // `cargo test --benches` runs this program too, only to check that it works.
+    // `cargo test --benches` also runs this program, only to check that it works, so few rounds are
+    // enough.
     let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 2 };
     println!(
         "medians of {rounds} alternating rounds; 1.00 is ed25519-dalek's verify_strict of the base"
@@ -69,7 +70,7 @@ fn main() {
             requests
         };
         let (ours, served, refused, passed) = (copies(), copies(), plain(), plain());
-        // The order changes from round to round.
+        // The order of the candidates changes from round to round.
         let mut echoed = Duration::ZERO;
         if round % 2 == 0 {
             echoed = run(&mut bare_service, ours.clone(), 200);
@@ -184,7 +185,8 @@ impl BenchSetup {
     }
 }
 
-/// Returns the result of a future that is ready at once. With a store in memory, every future is.
+/// Returns the result of a future that is ready at once, as all futures here are with a store in
+/// memory.
 fn polled<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

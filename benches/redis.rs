@@ -2,8 +2,8 @@
 //! library that sends the same `SET` to the same server, in the same run. On one thread, several
 //! tasks each claim a nonce and wait for the answer. The library's connection is served by that
 //! thread or by another one, as in a runtime of several threads. The store's connection is always
-//! served by the store's own thread. A third candidate is the library with all three questions of a
-//! claim: the questions after the `SET` show whether the server has lost nonces.
+//! served by the store's own thread. A third candidate is the library with all three commands of a
+//! claim: the two commands after the `SET` show whether the server has lost nonces.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::net::TcpListener;
@@ -22,10 +22,11 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 9;
 
-/// The smallest accepted ratio to the bare library's claims per second.
+/// The benchmark fails if the store makes less than this share of the bare library's claims per
+/// second.
 const TARGET: f64 = 0.8;
 
-/// Number of claims of one candidate in one round, over all tasks.
+/// Number of claims that each candidate makes in one round, over all tasks.
 const CLAIMS: usize = 8_192;
 
 /// The server process, ended when this value is dropped.
@@ -115,7 +116,8 @@ where
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// Claims with the bare library. As in the store, an id and a value are computed before each claim.
+/// Measures claims with the bare library. As in the store, an id and a value are computed before
+/// each claim.
 async fn bare_claims(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[8; 32]).public().id();
     for i in 0..count {
@@ -128,8 +130,8 @@ async fn bare_claims(mut connection: MultiplexedConnection, name: String, count:
     }
 }
 
-/// Claims with the Redis library alone. Each claim is the same three commands that the store sends,
-/// in one pipeline.
+/// Measures claims with the bare library that consist of the same three commands that the store
+/// sends, in one pipeline.
 async fn three_questions(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[9; 32]).public().id();
     for i in 0..count {

@@ -1,7 +1,7 @@
 //! Measures the claims per second of the nonce store in a file, compared with the bare library that
 //! executes the same statement on the same tables, in the same run. The library runs on the calling
-//! thread, or on another thread that is asked over a channel. Any store that must not block an
-//! asynchronous caller has the cost of the second way.
+//! thread, or on another thread that is asked over a channel. The second case is the fair
+//! comparison, because a store must not block an asynchronous caller.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::future::poll_fn;
@@ -19,14 +19,15 @@ use mcpid::nonce::{Claim, NonceStore as _, Retention};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-/// Number of claims of one candidate in one round.
+/// Number of claims that each candidate makes in one round.
 const CLAIMS: usize = 4_096;
 const ROUNDS: usize = 9;
 
-/// The smallest accepted ratio to the bare library's claims per second.
+/// The benchmark fails if the store makes less than this share of the bare library's claims per
+/// second.
 const TARGET: f64 = 0.8;
 
-/// The statement that the store prepares, word for word.
+/// The SQL statement that the store prepares, word for word.
 const STATEMENT: &str = "
     INSERT INTO used (id, first, kept)
     SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1
@@ -43,14 +44,14 @@ fn main() {
     };
     drop(open("bare.db"));
     let bare = Connection::open(folder.path().join("bare.db")).unwrap();
-    // The settings are the store's own, so that only the way through the store is compared.
+    // The settings are those of the store, so that only the store's own code makes a difference.
     bare.pragma_update(None, "synchronous", "NORMAL").unwrap();
     bare.pragma_update(None, "wal_autocheckpoint", 4_096).unwrap();
     let key = *SecretKey::from_seed(&[7; 32]).public().id();
     drop(open("apart.db"));
     let apart = OtherThread::start(folder.path().join("apart.db"));
     let widths = [1, 8, 64, 512];
-    // Each store has a separate file, because a claim takes longer the more nonces the file holds.
+    // Each store has a separate file, because claims get slower the more nonces a file has.
     let stores = widths.map(|width| open(&format!("store-{width}.db")));
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); 2 + widths.len()];
     for round in 0..rounds {
@@ -145,7 +146,8 @@ fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width:
             if answers.is_empty() {
                 answers.extend(begun.iter_mut().map(|future| future.as_mut().poll(context)));
             }
-            // The futures are polled in order, because one wake-up may have been for all of them.
+            // The futures are polled in order, because one wake-up may have been meant for all of
+            // them.
             while done < begun.len() {
                 if answers[done].is_pending() {
                     answers[done] = begun[done].as_mut().poll(context);

@@ -23,17 +23,18 @@ mod touches;
 
 use requests::{BenchSetup, Kind, Request, TOOLS_CALL, polled};
 
-/// The same allocator as the program's.
+/// The same memory allocator as in the program `mcpid`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Number of requests in one round. It is large enough that neither the time of reading the clock
-/// nor the data that signing left in the caches matters.
+/// Number of requests in one round. It is so large that the time of reading the clock does not
+/// matter, nor the data that signing left in the caches.
 const REQUESTS: usize = 32;
 const ROUNDS: usize = 600;
 
 fn main() {
-    // `cargo test --benches` runs this program too, only to check that it works.
+    // `cargo test --benches` also runs this program, only to check that it works, so few rounds are
+    // enough.
     let rounds = if std::env::args().any(|a| a == "--bench") { ROUNDS } else { 2 };
     println!("curve backend: {}", backend());
     println!(
@@ -51,7 +52,8 @@ fn main() {
     }
 }
 
-/// Measures the steps of a verification, compared with the bare verification of the same bases.
+/// Measures the steps of a verification, compared with only verifying the signatures over the same
+/// signature bases.
 fn verifying(setup: &BenchSetup, rounds: usize) {
     println!();
     println!("whole verify: from a parsed head and the body bytes to Verified, that is limits,");
@@ -72,9 +74,8 @@ fn verifying(setup: &BenchSetup, rounds: usize) {
                     (params, setup.origins.resolve(&r.head).unwrap())
                 })
                 .collect();
-            // The two candidates alternate with each request, so that each finds the processor's
-            // caches as the other left them. A server does not verify the same base in a tight loop
-            // either.
+            // The two candidates alternate with each request, so that neither benefits from warm
+            // processor caches. A server does not verify in a tight loop either.
             let (mut baseline, mut whole) = (Duration::ZERO, Duration::ZERO);
             for (at, r) in fresh.iter().enumerate() {
                 let mut one = || {
@@ -169,7 +170,7 @@ fn signing(setup: &BenchSetup, rounds: usize) {
     println!("sign, whole, the same tools/call: {:.3}", table.median("sign"));
 }
 
-/// Measures the opening of a keyfile. Its time is long by design: three passes over 64 MiB.
+/// Measures the decryption of a keyfile. Its time is long by design: three passes over 64 MiB.
 fn unlocking(setup: &BenchSetup) {
     let secret = SecretKey::generate(&mut SysRng).unwrap();
     let (now, cost) = (SystemClock.now(), KdfCost::new(65_536, 3, 1).unwrap());
@@ -191,7 +192,8 @@ fn unlocking(setup: &BenchSetup) {
     println!("keyfile unlock, 64 MiB and 3 passes: {:.0}", table.median("unlock"));
 }
 
-/// Checks that a claim takes the same time for any number of live nonces.
+/// Measures whether a claim of a nonce takes the same time for any number of live nonces (those
+/// that the store keeps).
 fn claiming(setup: &BenchSetup) {
     const FEW: u64 = 1_000;
     const MANY: u64 = 10_000_000;
@@ -199,7 +201,8 @@ fn claiming(setup: &BenchSetup) {
     let start = Timestamp::from_unix(1_700_000_000);
     let retention = Retention::new(30, 5);
     let filled = |count: u64| {
-        // One key may use at most an eighth of a store.
+        // The store is eight times as large as needed, because one key may use at most an eighth of
+        // it.
         let store = Memory::new(start, retention, &mut SysRng).unwrap().bounded(200_000_000);
         for n in 0..count {
             claim(&store, start, &key, n);
@@ -243,8 +246,8 @@ fn claiming(setup: &BenchSetup) {
     );
     println!("resident memory for each of the 10 million: {bytes} bytes");
     drop(many);
-    // Now nonces end at the rate at which new ones come: a second has 20,000 claims, and the claims
-    // of 70 seconds are live.
+    // In this measurement, as many nonces end as new ones come: 20,000 claims a second, each kept
+    // for 70 seconds.
     let (store, mut count) = (filled(0), 0);
     let mut steady = |claims: u64| {
         time(|| {
@@ -282,7 +285,8 @@ fn resident() -> u64 {
 }
 
 fn claim(store: &Memory, now: Timestamp, key: &KeyId, n: u64) {
-    // The nonces are as long as real ones, and end in different seconds as real ones do.
+    // The nonces are as long as real ones, and their ends are spread over a minute, as with real
+    // ones.
     let nonce = format!("{n:022}");
     let until = now.plus(40 + i64::try_from(n % 60).unwrap());
     let outcome = polled(store.claim(now, key, &nonce, until));
@@ -295,7 +299,7 @@ fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// The ratios, by name.
+/// The measured ratios, by name.
 #[derive(Default)]
 struct Table(Vec<(&'static str, Vec<f64>)>);
 

@@ -19,20 +19,21 @@ use mcpid::verify::{ReplayCheck, Verified, Verifier};
 use rand::rngs::SysRng;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
-/// The committed request body: a `tools/call` of exactly 1 KiB.
+/// The request body for all benchmarks, from a file in the repository: a `tools/call` of exactly 1
+/// KiB.
 pub(crate) const TOOLS_CALL: &[u8; 1024] = include_bytes!("../tools_call.json");
 
-/// The content of a request beside the signature fields.
+/// What a request contains besides the signature fields.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
-    /// Bytes that are no MCP message, so that step 10 has nothing to read.
+    /// Bytes that are not an MCP message, so that there is no MCP content to check.
     Opaque,
     /// A `tools/call` of revision 2026-07-28, with the fields that this revision requires.
     ToolsCall,
 }
 
 /// One key with its signer, the verifier that trusts it, the server's own origins, and the same key
-/// for the library whose bare verification is the measure.
+/// for the library whose bare verification is the baseline.
 pub(crate) struct BenchSetup {
     pub(crate) public: PublicKey,
     baseline: BaselineKey,
@@ -41,7 +42,7 @@ pub(crate) struct BenchSetup {
     pub(crate) signer: Signer,
 }
 
-/// A key in the form of the library that verifies with it.
+/// A key as the library of the baseline needs it.
 pub(crate) enum BaselineKey {
     Ed25519(VerifyingKey),
     P256(UnparsedPublicKey<Vec<u8>>),
@@ -119,12 +120,13 @@ impl BenchSetup {
         self.signer.sign(head, &self.origins, TOOLS_CALL, SystemClock.now(), &nonce).unwrap()
     }
 
-    /// Verifies as [`BaselineKey::verify`] does. The ratio 1.00 is the time of this function.
+    /// Verifies a signature with the library of the baseline. The time of this function is the
+    /// ratio 1.00.
     pub(crate) fn verify_baseline(&self, base: &[u8], signature: &[u8; 64]) {
         self.baseline.verify(base, signature);
     }
 
-    /// Returns the name of the verification whose time is the ratio 1.00.
+    /// Returns the name of the baseline, whose time is the ratio 1.00.
     pub(crate) fn baseline_name(&self) -> &'static str {
         match self.baseline {
             BaselineKey::Ed25519(_) => "bare verify_strict",
@@ -151,8 +153,8 @@ impl BaselineKey {
         }
     }
 
-    /// Verifies as the curve library does: Ed25519 strictly and with a decoded key, P-256 with a key
-    /// that is decoded each time.
+    /// Verifies a signature with the curve library alone: strictly with a decoded key for Ed25519,
+    /// and with a key that is decoded each time for P-256.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) {
         match self {
             BaselineKey::Ed25519(key) => {
@@ -171,7 +173,8 @@ pub(crate) fn with_fields(mut head: Head<'static>, signed: &Signed) -> Head<'sta
     head
 }
 
-/// Returns the result of a future that is ready at once. With a store in memory, every future is.
+/// Returns the result of a future that is ready at once, as all futures here are with a store in
+/// memory.
 pub(crate) fn polled<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

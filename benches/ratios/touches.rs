@@ -1,4 +1,4 @@
-//! Measures what the touch of a security key adds to a verification.
+//! Measures how much the touch of a security key adds to the time of a verification.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -32,7 +32,8 @@ impl SoftwareKey {
     }
 }
 
-/// Returns what a security key signs for a message, and the flag and the counter in it.
+/// Returns the bytes that a security key signs for a message, and the flag and counter that they
+/// contain.
 fn signed_by_key(message: &[u8]) -> (Vec<u8>, [u8; 5]) {
     let present = [0x01, 0, 0, 0, 7];
     let digest = Sha256::digest(message);
