@@ -10,7 +10,8 @@ use std::thread::{self, Thread};
 ///
 /// The futures of this crate's stores, verifier and log need no particular runtime: a store that
 /// needs a runtime has its own. Do not call this from an async task, because it would block the
-/// task; nor with a future that needs the runtime of its caller, such as a tokio timer.
+/// task; and do not call it with a future that needs the runtime of its caller, such as a tokio
+/// timer.
 ///
 /// ```
 /// assert_eq!(mcpid::block_on(async { 6 * 7 }), 42);
@@ -27,7 +28,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            // `park` may also return without a wake-up. The future is then polled once more.
+            // `park` may return without a wake-up. The future is then only polled once more.
             Poll::Pending => thread::park(),
         }
     }

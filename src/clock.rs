@@ -59,8 +59,8 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError`] for every other text, also for one without an offset.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
-        // The letters may be "t" and "z" too (RFC 3339 section 5.6). The crate also accepts a space
-        // for the "T", which the RFC leaves to the application. Here it is refused.
+        // The "T" may also be a lower-case "t" (RFC 3339 section 5.6). The crate accepts a space
+        // too, which the RFC leaves to the application; it is refused here.
         if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return Err(TimestampError);
         }
@@ -71,9 +71,9 @@ impl Timestamp {
         Ok(Timestamp(moment.unix_timestamp()))
     }
 
-    /// Parses the form that [`Display`](fmt::Display) writes, such as `2026-11-23T10:00:00Z`.
-    /// Returns `None` for every other text, even if it is valid RFC 3339. Faster than the full
-    /// parser.
+    /// Parses exactly the spelling that [`Display`](fmt::Display) writes, such as
+    /// `2026-11-23T10:00:00Z`. Returns `None` for every other text, even if it is valid RFC 3339.
+    /// Faster than the full parser.
     pub(crate) fn parse_own(text: &[u8]) -> Option<Self> {
         let text: &[u8; 20] = text.try_into().ok()?;
         let digits = |from: usize, count: usize| {
@@ -129,15 +129,15 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock before 1970 is set wrong, and is read as 1970. Every signature is then not valid
-        // yet, so all requests are refused.
+        // A clock before 1970 is set wrong, and is read as 1970. All signatures then count as made
+        // in the future, so all requests are refused.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
     }
 }
 
-/// A clock that always returns the same time. Used for captures, which are judged as of their own
-/// time, and for tests.
+/// A clock that always returns the same time. It is used for tests, and for captured requests,
+/// which are judged as if the time were that of the capture.
 ///
 /// ```
 /// use mcpid::clock::{Clock as _, FixedClock, Timestamp};

@@ -97,7 +97,7 @@
 //! `cli` (on by default) enables what the program needs. `default-features = false` leaves only the
 //! library. Features only add items.
 
-// Imports between these modules run one way only. `tests/house` checks that.
+// Imports between these modules run in one direction only. `tests/house` checks that.
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod base;
@@ -120,7 +120,8 @@ pub mod sign;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod verify;
-// The audit log uses all of this module, and the SQLite store a part.
+// The SQLite store does not use all of this module, which the compiler would report as dead code
+// without the audit log.
 #[cfg(any(feature = "audit", feature = "sqlite"))]
 #[cfg_attr(not(feature = "audit"), allow(dead_code))]
 mod work_queue;
@@ -136,7 +137,7 @@ pub use profile::Profile;
 pub use sign::{Nonce, Signed, Signer};
 pub use verify::{Rejection, ReplayCheck, Verified, Verifier, VerifyError};
 
-/// The Rust blocks of the page for library users are compiled with the other examples.
+/// Compiles the Rust examples of the documentation page for library users.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 pub struct LibraryPage;

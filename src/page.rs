@@ -1,8 +1,8 @@
 //! HTML pages that load nothing: no script, no font, no image, nothing from the network.
 //!
 //! Names on a page may be chosen by an attacker. They are written only through [`text`], which
-//! escapes HTML and makes every character visible. Should that fail, the page's policy still
-//! prevents anything from running or loading.
+//! escapes HTML and makes every character visible. In addition, the page's security policy prevents
+//! that anything is run or loaded.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::message::shown::{capped, printed, quoted, visible};
 /// The style rules that all pages share.
 const STYLE: &str = include_str!("page/page.css");
 
-/// The style sheet of one kind of page, and a policy that allows only this style sheet.
+/// The style sheet of one kind of page, and a security policy that allows only this style sheet.
 #[derive(Clone, Debug)]
 pub struct PageStyle {
     sheet: String,

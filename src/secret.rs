@@ -6,13 +6,13 @@
 
 use std::fmt;
 
-/// Maximum number of characters of a text that a message repeats.
+/// Maximum number of characters of a text that a message may repeat.
 pub const MAX_SHOWN: usize = 64;
 
 /// The shortest run of hexadecimal digits that counts as a part of a key.
 const HEX_RUN: usize = 24;
 
-/// The shortest run of random letters and digits that counts as a token or a part of a key.
+/// The shortest run of random letters and digits that counts as a token or as a part of a key.
 const RANDOM_RUN: usize = 16;
 
 /// The shortest random run that is described as base64 (30 bytes).
@@ -21,7 +21,7 @@ const BASE64_RUN: usize = 40;
 /// The least number of words that counts as a passphrase.
 const PASSPHRASE_WORDS: usize = 4;
 
-/// What a text that may hold a secret looks like.
+/// The kind of secret that a text looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretKind {
@@ -86,7 +86,8 @@ impl SecretKind {
         is_words(text).then_some(SecretKind::Passphrase)
     }
 
-    /// Returns the parts of `text` that a message must not contain. Each has at least 4 bytes.
+    /// Returns the parts of `text` that a message must not contain. Each has at least 4 bytes;
+    /// shorter parts could occur by chance.
     pub fn parts(self, text: &str) -> Vec<&str> {
         let parts: Vec<&str> = match self {
             SecretKind::UserInfo => user_info(text).into_iter().collect(),
@@ -128,7 +129,7 @@ pub fn description(text: &str) -> Option<String> {
 /// quotes the text.
 pub fn json_fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // serde itself writes the last ", expected ", and only fixed text follows it.
+    // The text after the last ", expected " is fixed text of serde, so it is no part of the input.
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}"),
         None if text.starts_with("unknown ") => {
@@ -175,13 +176,13 @@ fn user_info(text: &str) -> Option<&str> {
     if let Some((user, _)) = rest.rsplit_once('@') {
         return Some(user);
     }
-    // If the `@` is cut off, a password looks like a port.
+    // If the text is cut before the `@`, the password stands where a port would be.
     let (_, port) = authority.rsplit_once(':').filter(|_| !authority.contains(['[', ',']))?;
     (!port.bytes().all(|b| b.is_ascii_digit())).then_some(authority)
 }
 
-/// Returns the runs of letters and digits in `text` that look random, each with whether it is
-/// hexadecimal.
+/// Returns the runs of letters and digits in `text` that look random. The flag of each is true if
+/// the run is hexadecimal.
 fn random_runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
     const BETWEEN: [char; 3] = ['/', '-', '_'];
     let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
@@ -189,8 +190,8 @@ fn random_runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let public = ["SHA256:", "did:key:z"].iter().any(|name| text.contains(name));
     let runs = text.split(move |c| !of_base64(c)).filter(move |_| !public);
     runs.flat_map(|run| {
-        // In base64, a character of `BETWEEN` comes about every 32 characters. In paths and names,
-        // these characters are more frequent.
+        // In base64, one of the characters in `BETWEEN` occurs about every 32 characters. They are
+        // more frequent in paths and names.
         let few = run.split(BETWEEN).count() <= 3 + run.len() / 10;
         let whole = run.len() >= BASE64_RUN && few && random(run).is_some();
         let parts: Vec<&str> = if whole { vec![run] } else { run.split(BETWEEN).collect() };
@@ -209,8 +210,8 @@ fn random(run: &str) -> Option<bool> {
         return Some(true);
     }
     let mixed = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-    // In words and dates, neighbouring characters are mostly of the same kind. In random text, two
-    // of three differ.
+    // In words and dates, most neighbouring characters are of the same class. In random text, two
+    // of three pairs differ.
     let class = |b: u8| match b {
         b'a'..=b'z' => 0,
         b'A'..=b'Z' => 1,

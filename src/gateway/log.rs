@@ -131,7 +131,7 @@ pub struct LogLine {
     /// The verification status; `None` if the request was refused before it was judged.
     #[serde(default)]
     pub status: Option<LoggedStatus>,
-    /// The true refusal code, which only operators see; clients may get a more general one.
+    /// The exact refusal code, which only operators see. The client may get a more general code.
     #[serde(default, serialize_with = "coding::code_out", deserialize_with = "coding::code_in")]
     pub code: Option<Code>,
     /// The mode that applied to a request that is not verified.
@@ -146,7 +146,7 @@ pub struct LogLine {
     /// revoked key of a refusal with the code `key_revoked`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<LoggedKey>,
-    /// The touch of a security key that joins the signature, of a verified request only.
+    /// The touch of a security key that confirms the signature, of a verified request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub touch: Option<LoggedTouch>,
     /// Why no touch of a security key was accepted ([`TouchFault`](crate::verify::TouchFault)), if

@@ -182,7 +182,7 @@ pub struct Rejection {
     message: String,
     details: Vec<(&'static str, String)>,
     signer: Option<Box<(KeyId, Option<String>)>>,
-    /// The name that the profile has for the code.
+    /// The name that the documents of the profile give to the code.
     profile_code: Option<&'static str>,
     refused_in_every_mode: bool,
     touch_fault: Option<TouchFault>,

@@ -15,7 +15,7 @@ pub enum LoggedStatus {
     Verified,
     /// The request has no signature.
     Unsigned,
-    /// A signature is well-formed, but the registry does not have its key.
+    /// A signature is well-formed, but no trust file has its key.
     UnknownKey,
     /// A signature was refused for another reason.
     Invalid,

@@ -14,7 +14,7 @@ use toml::de::{DeArray, DeValue};
 /// Why the flag cannot have this value.
 pub(super) fn words(key: &str, value: DeValue<'_>, arg: &Arg) -> Result<Vec<OsString>, String> {
     let one = |value: &DeValue<'_>| match value {
-        // With `--flag=value`, a value that begins with a dash is not taken for a flag.
+        // In the form `--flag=value`, a value that begins with a dash is not taken for a flag.
         DeValue::String(text) => Ok(OsString::from(format!("--{key}={text}"))),
         DeValue::Integer(number) => Ok(OsString::from(format!("--{key}={number}"))),
         other => Err(format!("{key:?} cannot be {}", kind(other))),
