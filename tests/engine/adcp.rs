@@ -1,5 +1,5 @@
-//! Tests of the profile `adcp` (AdCP 3.2 request signing): accepted requests, and refusals after
-//! one change each. The names of the refusals are those of AdCP's error taxonomy.
+//! Tests of the profile `adcp` (AdCP 3.2 request signing): accepted requests, and requests that are
+//! refused after one change. Refusals have the names of AdCP's error taxonomy.
 
 mod keys;
 mod order;
@@ -21,7 +21,7 @@ use crate::fixtures::{CREATED, Call, Input, Judge, NOW, key, time, trusted};
 pub(crate) const KID: &str = "buyer-2026";
 pub(crate) const TAG: &str = "adcp/request-signing/v1";
 
-/// Returns a call of a tool without a signature, to the endpoint in its normal form.
+/// Returns an unsigned call of a tool. Its URL is in normal form.
 fn unsigned() -> Call {
     let mut call = Call::unsigned();
     call.target = RequestTarget::Origin("/mcp?tenant=a%2fb".into());
@@ -30,7 +30,7 @@ fn unsigned() -> Call {
     call
 }
 
-/// Returns the components and parameters that the profile requires.
+/// Returns the components and parameters that the profile `adcp` requires of a signature.
 fn input() -> Input {
     let covered = ["@method", "@target-uri", "@authority", "content-type", "content-digest"];
     let components = covered.map(|name| format!("\"{name}\"")).to_vec();
@@ -63,7 +63,7 @@ fn tampered(change: impl FnOnce(&mut Call)) -> Call {
     call
 }
 
-/// Returns the trust entry of the buyer, as its key set publishes it.
+/// Returns the trust entry of the buyer's key, as an AdCP buyer publishes it.
 fn buyer() -> Value {
     let mut entry = trusted(&key(1));
     entry["kid"] = json!(KID);
@@ -89,7 +89,7 @@ fn judge_of(change: impl FnOnce(&mut Value)) -> Judge {
     Judge::by(Profile::adcp()).trusting(vec![entry])
 }
 
-/// Returns a verifier whose store has no room for another nonce of a key.
+/// Returns a verifier whose nonce store refuses any further nonce of the key.
 fn full_judge() -> Judge {
     let retention = judge().verifier().retention();
     let store = Memory::new(time(NOW), retention, &mut SysRng).unwrap().bounded(1).without_floor();
@@ -98,7 +98,7 @@ fn full_judge() -> Judge {
     full
 }
 
-/// Returns the name of the refusal, without its prefix `request_`.
+/// Returns AdCP's name of the refusal, without its prefix `request_`.
 #[track_caller]
 fn name(judge: &Judge, call: &Call) -> &'static str {
     let rejection = judge.refuses(call);
@@ -150,7 +150,8 @@ fn two_digests(call: &mut Call) {
 
 #[test]
 fn a_target_is_signed_in_its_normal_form_whatever_its_spelling() {
-    // At an endpoint, the server would act on the spelling that was received.
+    // At an endpoint, a target that is not in normal form is refused, because the server would act
+    // on the received spelling. Elsewhere, it is accepted.
     let endpoint = judge;
     let judge = || Judge { scope: Scope::Anywhere, ..judge() };
     for (target, host) in [
@@ -179,7 +180,8 @@ fn a_target_is_signed_in_its_normal_form_whatever_its_spelling() {
         judge().accepts(&tampered(|c| c.target = RequestTarget::Absolute(target.into())));
         judge().accepts(&tampered(|c| c.target = RequestTarget::Uri(target.into())));
     }
-    // Targets with different normal forms are different targets.
+    // Targets with different normal forms are different, so a signature for one is not valid for
+    // the other.
     for target in
         ["/mcp?tenant=a%2Fb", "/mcp?tenant=a%2fb&", "/mcp/?tenant=a%2fb", "//mcp?tenant=a%2fb"]
     {
@@ -370,7 +372,7 @@ fn a_body_that_parsers_read_differently_is_refused_after_its_nonce_is_used_up() 
         assert_eq!(name(&judge, &call), "body_malformed", "{body}");
         assert_eq!(name(&judge, &call), "signature_replayed", "{body}");
     }
-    // At an endpoint, every body is a JSON-RPC message.
+    // At an endpoint, every body must be a JSON-RPC message.
     let call = signed(|c| _ = c.with_body("{}"), |_| ());
     assert_eq!(name(&judge(), &call), "body_malformed");
 }
@@ -381,11 +383,13 @@ fn a_nonce_can_be_used_once_and_only_if_the_key_has_room_for_it() {
     let call = signed(|_| (), |_| ());
     judge.accepts(&call);
     assert_eq!(name(&judge, &call), "signature_replayed");
-    // Another nonce is accepted, also after a refusal that needs no nonce.
+    // A request with another nonce is accepted, even after a request with the first one was
+    // refused.
     judge.accepts(&signed(|_| (), |i| _ = i.set("nonce", "\"AAAAAAAAAAAAAAAAAAAAAA\"")));
     let full = full_judge();
     assert_eq!(name(&full, &call), "signature_rate_abuse");
-    // If a key has no room for another nonce, its signature is not verified.
+    // If the key may not use another nonce, its signature is not even verified: a forged request
+    // gets the same answer.
     let forged = tampered(|c| c.method = "PUT".to_owned());
     assert_eq!(name(&full, &forged), "signature_rate_abuse");
 }

@@ -45,7 +45,7 @@ fn base_of(head: &Head<'_>, candidate: &Candidate<'_>) -> Result<String, String>
     signature_base(params, head, &target).map_err(|error| error.to_string())
 }
 
-/// Returns true if the only signature of `head` is valid under the test key.
+/// Returns true if the only signature of `head` is valid under the RFC's test key.
 fn holds(head: &Head<'_>) -> bool {
     let Ok(candidates) = header::read(head) else { return false };
     let [candidate] = &candidates[..] else { return false };
@@ -80,7 +80,7 @@ fn the_bases_of_our_own_vectors_are_reproduced() {
     assert_eq!(bases, 4);
 }
 
-/// RFC 9421 appendix B.2, typed from the RFC.
+/// The request of RFC 9421 appendix B.2, copied from the RFC.
 const TEST_REQUEST: &[(&str, &str)] = &[
     ("Host", "example.com"),
     ("Date", "Tue, 20 Apr 2021 02:07:55 GMT"),
@@ -120,8 +120,9 @@ fn appendix_b_2_6_holds_and_its_base_is_the_rfcs() {
     assert!(holds(&head));
 }
 
-/// None of these signatures is valid. Implementations that parse the parameters and write them
-/// again accept some of them.
+/// All changes only respell the signature parameters. The signature then is invalid, because the
+/// parameters are signed as they were written; implementations that parse and rewrite them would
+/// accept some.
 #[test]
 fn parameters_are_covered_as_they_were_written() {
     let input = |from: &str, to: &str| {
@@ -164,7 +165,7 @@ fn parameters_are_covered_as_they_were_written() {
     }
 }
 
-/// The signed components of RFC 9421 appendix B.4, and the signature.
+/// The components that are signed in RFC 9421 appendix B.4, and their values.
 const B_4_SIGNED: &[(&str, &str)] = &[
     (
         "Signature-Input",
@@ -193,11 +194,13 @@ fn appendix_b_4_transformations_that_hold() {
     let added = "/demo?name1=Value1&Name2=value2&param=added";
     for head in [
         transformed("GET", B_4_TARGET, &[HOST, DATE, JSON, ANY]),
-        // A query parameter and a field are added.
+        // The request gets an additional query parameter and an additional field. The signature
+        // stays valid.
         transformed("GET", added, &[HOST, DATE, JSON, ANY, language]),
-        // One field is removed, another is added, and two lines are joined to one.
+        // One field is removed, another one is added, and two lines of one field are joined. The
+        // signature stays valid.
         transformed("GET", B_4_TARGET, &[HOST, referer, both]),
-        // Fields of different names change their order.
+        // Fields with different names change their order. The signature stays valid.
         transformed("GET", B_4_TARGET, &[JSON, DATE, HOST, ANY]),
         transformed("GET", "https://example.org/demo", &[HOST, JSON, ANY]),
         transformed("GET", "/demo", &[("host", "EXAMPLE.org:443"), JSON, ("aCCept", " */*\t")]),
@@ -210,8 +213,8 @@ fn appendix_b_4_transformations_that_hold() {
 fn appendix_b_4_transformations_that_do_not_hold() {
     let other = ("Host", "example.com");
     for head in [
-        // The two changes of the RFC that break the signature: another method and authority, and
-        // two lines of one field in the other order.
+        // The two changes of RFC 9421 appendix B.4 that break the signature: another method and
+        // authority, and two lines of the same field in the other order.
         transformed("POST", B_4_TARGET, &[other, DATE, JSON, ANY]),
         transformed("GET", B_4_TARGET, &[HOST, DATE, ANY, JSON]),
         transformed("POST", B_4_TARGET, &[HOST, DATE, JSON, ANY]),
@@ -228,7 +231,8 @@ fn appendix_b_4_transformations_that_do_not_hold() {
     }
 }
 
-/// Builds the other bases of appendix B, byte for byte. Their algorithms are not supported.
+/// The signature bases of the other examples in appendix B are built byte for byte. Their
+/// signatures are not verified, because their algorithms are not supported.
 #[test]
 fn the_bases_of_the_rfc() {
     let Some(folder) = vectors("rfc9421") else { return };
@@ -239,7 +243,8 @@ fn the_bases_of_the_rfc() {
         let id = &vector["id"];
         let message = match vector["message"].as_str() {
             Some("test-response") => {
-                // B.2.4 signs a response. A request has no status, so there is no base.
+                // Example B.2.4 signs a response. A request has no status, so its base cannot be
+                // built.
                 let input = vector["signature_input"].as_str().unwrap();
                 let head = signed_test_request(input, vector["signature"].as_str().unwrap());
                 let error = base_of(&head, &header::read(&head).unwrap()[0]).unwrap_err();

@@ -27,7 +27,7 @@ fn at_endpoint(body: &str) -> Result<Reading<'_>, Ambiguity> {
 }
 
 fn read_bytes(body: &[u8]) -> Result<Reading<'_>, Ambiguity> {
-    // Each reason must have a text, because people see it.
+    // Every reason must have a text, because it is shown to people.
     read(&post(), body, Scope::Endpoint).map_err(|e| {
         assert!(!e.to_string().is_empty());
         assert!(e.at().is_none_or(|at| at <= body.len()), "{e}");
@@ -35,7 +35,7 @@ fn read_bytes(body: &[u8]) -> Result<Reading<'_>, Ambiguity> {
     })
 }
 
-/// Copies the reason, as far as the tests compare it.
+/// Returns a copy of the reason, as far as the tests compare it.
 fn take(why: &Ambiguity) -> Ambiguity {
     match why {
         Ambiguity::Method(m) => Ambiguity::Method(m.clone()),
@@ -56,7 +56,7 @@ fn take(why: &Ambiguity) -> Ambiguity {
 }
 
 fn nested(depth: usize) -> String {
-    // The outer object and `params` are two of the levels.
+    // Two of the `depth` levels are the outer object and `params`.
     let inner = depth - 2;
     format!(r#"{{"method":"m","params":{{"x":{}{}}}}}"#, "[".repeat(inner), "]".repeat(inner))
 }
@@ -124,7 +124,7 @@ fn the_name_comes_from_the_member_of_the_method() {
         ("tasks/get", Some("t")),
         ("ping", None),
     ] {
-        // The order of the two members does not matter.
+        // The order of `method` and `params` in the body does not matter.
         for body in [
             format!(r#"{{"method":"{method}","params":{params}}}"#),
             format!(r#"{{"params":{params},"method":"{method}"}}"#),
@@ -132,7 +132,7 @@ fn the_name_comes_from_the_member_of_the_method() {
             let reading = at_endpoint(&body).unwrap();
             assert_eq!(reading.operation().unwrap().name, name, "{body}");
         }
-        // A member that does not belong to the method may have any type.
+        // A member of `params` that is not the name for this method may have any type.
         let other = if name == Some("n") { "uri" } else { "name" };
         let body = format!(r#"{{"method":"{method}","params":{{"{other}":7}}}}"#);
         assert_eq!(at_endpoint(&body).unwrap().operation().unwrap().name, None, "{body}");
@@ -233,7 +233,7 @@ fn json_that_some_parser_reads_otherwise_is_refused() {
         "\u{b}1",
         "1;",
     ] {
-        // The value is in an argument, and in the id, whose raw text is kept.
+        // The value is put into an argument, and into the id, which is kept as unparsed text.
         for body in [
             format!(r#"{{"id":1,"method":"m","params":{{"x":{value}}}}}"#),
             format!(r#"{{"id":{value},"method":"m"}}"#),
@@ -256,8 +256,8 @@ fn a_body_is_one_object_with_nothing_around_it() {
     }
     let batch = format!("[{CALL}]");
     assert!(matches!(at_endpoint(&batch), Err(Ambiguity::NotAnObject)));
-    // Some builds of serde_json represent numbers in this form, which must never count as an
-    // object.
+    // In some builds, serde_json represents numbers as an object with this key. A body with such an
+    // object must not be read as a number.
     let disguised = r#"{"method":"m","params":{"$serde_json::private::Number":"1"}}"#;
     assert!(matches!(at_endpoint(disguised), Err(Ambiguity::JsonRpc(_))));
 }
@@ -282,7 +282,7 @@ fn nesting_ends_at_64() {
     for depth in [65, 66, 120, 130, 100_000] {
         assert!(matches!(at_endpoint(&nested(depth)), Err(Ambiguity::TooDeep)), "{depth}");
     }
-    // The limit also holds inside an id, whose text is kept raw.
+    // The limit on nesting also applies inside of an id, which is kept as unparsed text.
     let id = |n: usize| format!(r#"{{"method":"m","id":{}{}}}"#, "[".repeat(n), "]".repeat(n));
     assert!(at_endpoint(&id(63)).is_ok());
     assert!(matches!(at_endpoint(&id(64)), Err(Ambiguity::TooDeep)));

@@ -10,7 +10,7 @@ use mcpid::message::{Body, HeadError, InputKind, RequestTarget, detect};
 
 const LIMIT: u64 = 4096;
 
-/// A request with `Content-Length`, on nine lines: the body is line 9.
+/// A request with `Content-Length`. It has nine lines, of which the body is the last.
 const PLAIN: &str = "POST /mcp?a=%41 HTTP/1.1\r\n\
     Host: mcp.example.com\r\n\
     Content-Type: application/json\r\n\
@@ -21,7 +21,8 @@ const PLAIN: &str = "POST /mcp?a=%41 HTTP/1.1\r\n\
     \r\n\
     {\"id\":1,\n\"b\"}";
 
-/// A request with the body of `PLAIN` in chunks; the first chunk ends inside line 6.
+/// A request with the same body as `PLAIN`, in chunks. The first chunk ends in the middle of line
+/// 6.
 const CHUNKED: &str = "POST /mcp HTTP/1.1\r\n\
     Host: mcp.example.com\r\n\
     Transfer-Encoding: chunked\r\n\
@@ -39,13 +40,14 @@ fn parse(text: &str) -> Result<Captured<'_>, CaptureError> {
     Captured::parse(text.as_bytes(), LIMIT)
 }
 
-/// Returns the line number and the fault in `text`.
+/// Returns the line number and the kind of the fault in `text`.
 fn wrong(text: &str) -> (usize, CaptureFault) {
     let error = parse(text).expect_err(text);
     (error.line(), error.fault().clone())
 }
 
-/// Returns the line number and the fault after `old` was replaced in `from`.
+/// Replaces `old` by `new` in `from`, and returns the line number and the kind of the resulting
+/// fault.
 fn changed(from: &str, old: &str, new: &str) -> (usize, CaptureFault) {
     assert_eq!(from.matches(old).count(), 1, "{old:?} must stand once");
     wrong(&from.replace(old, new))
@@ -144,7 +146,7 @@ fn the_request_line_has_one_spelling() {
         let named = matches!(&fault, CaptureFault::RequestLine(text) if text == line);
         assert!(number == 1 && named, "{line:?}: {fault:?}");
     }
-    // A request line that begins with the space has an empty method, which is refused.
+    // A request line that begins with a space has an empty method, so it is refused.
     assert!(matches!(changed(PLAIN, "POST /", " /"), (1, CaptureFault::RequestLine(_))));
     for version in ["HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/1.10", "HTTP/11", "HTTP/1.1\u{b2}"] {
         assert_eq!(changed(PLAIN, "HTTP/1.1", version), (1, CaptureFault::Version(version.into())));
@@ -192,7 +194,7 @@ fn header_lines_have_one_spelling() {
     assert_eq!(swap("A: \x0b"), (3, CaptureFault::Control(0x0b)));
     assert_eq!(swap("A: \x7f"), (3, CaptureFault::Control(0x7f)));
     assert_eq!(swap("A\x1b[1m: x"), (3, CaptureFault::Control(0x1b)));
-    // A field name is not UTF-8.
+    // A field name that is not UTF-8 is refused.
     let bytes = [b"GET / HTTP/1.1\nHost: a\n\xff\xfe: x\n\n".as_slice()].concat();
     let error = Captured::parse(&bytes, LIMIT).unwrap_err();
     assert!(error.line() == 3 && matches!(error.fault(), CaptureFault::Field(_)), "{error}");

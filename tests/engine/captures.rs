@@ -1,4 +1,5 @@
-//! Tests of inputs whose format is detected: line numbers, and refusals.
+//! Tests of inputs whose format is detected: the positions of requests, and inputs that are
+//! refused.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -107,7 +108,7 @@ fn amended_bytes_differ_only_in_the_given_headers() {
     }
 }
 
-/// A reader that fails.
+/// A reader whose reads fail.
 struct Broken;
 
 impl Read for Broken {

@@ -1,5 +1,5 @@
-//! Tests of all twelve steps together: their order, several signatures, what a refusal reveals, the
-//! profiles, and the use of nonces.
+//! Tests of all twelve verification steps together: their order, several signatures, what a refusal
+//! reveals, the profiles, and the use of nonces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,8 +20,8 @@ mod profiles;
 mod replay;
 mod several;
 
-/// A fault for one step: the number of the step, a change before signing, and a change after
-/// signing. One request can have the faults of all steps.
+/// A fault that one step finds: the number of the step, a change before signing, and a change after
+/// signing. The faults of all steps can be combined in one request.
 type Fault = (u8, fn(&mut Play), fn(&mut Play));
 
 const FAULTS: [Fault; 12] = [
@@ -71,8 +71,8 @@ const FAULTS: [Fault; 12] = [
 
 fn with_faults(faults: &[&Fault]) -> u8 {
     let mut play = Play::new();
-    // The fault of the store comes first, because it needs a valid request that was accepted
-    // before.
+    // The faults are applied in reverse order, because the fault of the nonce needs a request that
+    // was accepted before.
     for (_, before, _) in faults.iter().rev() {
         before(&mut play);
     }
@@ -102,8 +102,8 @@ fn both_codes(rejection: &Rejection) -> (Code, Code) {
     (rejection.code(), rejection.public_code())
 }
 
-/// A client without the private key learns nothing about the registry: unknown, revoked, expired,
-/// bound and published keys get the same answer.
+/// A client without the private key cannot find out which keys are trusted: it gets the same answer
+/// for unknown, revoked, expired and published keys, and for a wrong tag.
 #[test]
 fn an_unknown_sender_learns_nothing_about_the_registry() {
     type Change = fn(&mut Play);
@@ -125,23 +125,23 @@ fn an_unknown_sender_learns_nothing_about_the_registry() {
     for (code, change) in cases {
         let mut play = Play::new();
         change(&mut play);
-        // A genuine signature, if there is a private key for it.
+        // Case 1: a genuine signature, for which the exact reason is given.
         play.sign();
         let genuine = play.judge.refuses(&play.call);
         let known = !matches!(code, Code::KeyUnknown | Code::SignatureInvalid);
         assert_eq!(both_codes(&genuine), (code, if known { code } else { Code::KeyUnknown }));
-        // A forged signature.
+        // Case 2: a forged signature.
         let mut forged = play.call.clone();
         forged.remove("signature").remove("signature-input");
         forged.attach("mcp", &play.input.to_string(), &[9; 64]);
         assert_eq!(both_codes(&play.judge.refuses(&forged)), (code, Code::KeyUnknown));
-        // A signature of the wrong length.
+        // Case 3: a signature of the wrong length.
         let mut short = play.call.clone();
         short.remove("signature").remove("signature-input");
         short.attach("mcp", &play.input.to_string(), &[9; 63]);
         assert_eq!(play.judge.refuses(&short).public_code(), Code::KeyUnknown);
     }
-    // Refusals at other steps reveal nothing about the registry.
+    // Refusals at other steps than 7 and 8 reveal nothing about the trust files either.
     for case in crate::refusals::cases() {
         if matches!(case.step, 7 | 8) {
             continue;

@@ -1,4 +1,4 @@
-//! Tests of RFC 3339 times, and of arithmetic that never wraps.
+//! Tests of the parser for RFC 3339 times, and of time arithmetic, which never overflows.
 
 use mcpid::clock::{Clock, FixedClock, SystemClock, Timestamp};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn rfc_3339_is_read() {
     assert_eq!(unix("1996-12-19T16:39:57-08:00"), 851_042_397);
     assert_eq!(unix("1937-01-01T12:00:27.87+00:20"), -1_041_337_173);
     assert_eq!(unix("2026-11-23T10:00:00Z"), 1_795_428_000);
-    // RFC 3339 section 5.6: the letters may be lower case.
+    // The letters "T" and "Z" may be in lower case (RFC 3339 section 5.6).
     for text in ["2026-11-23t10:00:00Z", "2026-11-23T10:00:00z", "2026-11-23t10:00:00.5z"] {
         assert_eq!(unix(text), 1_795_428_000, "{text}");
     }
@@ -88,8 +88,8 @@ proptest! {
         prop_assert_eq!(Timestamp::parse_rfc3339(&time.to_string()).unwrap(), time);
     }
 
-    /// Most times have no fraction, and are parsed in a faster way, which must give the same
-    /// result.
+    /// Times without a fraction, which most are, have a faster parser. It must give the same result
+    /// as the full one.
     #[test]
     fn the_fast_time_reader_agrees_with_the_full_one(
         (year, month, day) in (0..=9999, 0..=13, 0..=32),

@@ -1,5 +1,5 @@
-//! Tests of component identifiers and their values: the examples of RFC 9421 section 2, and
-//! refusals.
+//! Tests of component identifiers and the values of components: the examples of RFC 9421 section 2,
+//! and identifiers that are refused.
 
 mod identifiers;
 
@@ -8,7 +8,7 @@ use mcpid::message::structured::{Item, ParseReason};
 use mcpid::message::target::{Origin, Origins};
 use mcpid::message::{Head, RequestTarget};
 
-/// Returns a request to `www.example.com` with this target on its request line.
+/// Returns a request to `www.example.com` with the target `target` on its request line.
 fn request<'a>(method: &'a str, target: &'a str, fields: &[(&'a str, &'a str)]) -> Head<'a> {
     let target = match target {
         "*" => RequestTarget::Asterisk,
@@ -23,7 +23,7 @@ fn request<'a>(method: &'a str, target: &'a str, fields: &[(&'a str, &'a str)]) 
     head
 }
 
-/// Returns the value of one component, taken from the base of a signature that covers only this
+/// Returns the value of a component. It is taken from the signature base that covers only this
 /// component.
 fn value_in(
     head: &Head<'_>,
@@ -31,7 +31,7 @@ fn value_in(
     identifier: &str,
 ) -> Result<String, ComponentError> {
     let target = origins.resolve(head).unwrap();
-    // `Component::parse` is not used here, because it would refuse the component earlier.
+    // The identifier is not parsed by `Component::parse`, which would already refuse it.
     let item = Item::strict(identifier.as_bytes()).unwrap();
     let text = format!("({identifier})");
     let list = mcpid::message::structured::List::parse(text.as_bytes()).unwrap();
@@ -86,8 +86,8 @@ fn fields_are_serialised_as_in_section_2_1() {
 
 #[test]
 fn strict_serialisation_follows_section_2_1_1() {
-    // The RFC calls this field example-dict. Only registered fields are known to be dictionaries,
-    // so another name is used.
+    // The RFC calls this field `example-dict`. Another name is used here, because only registered
+    // fields are known to be dictionaries.
     let dictionary = "  a=1,    b=2;x=1;y=2,   c=(a   b   c)";
     let head = request(
         "GET",
@@ -227,7 +227,7 @@ fn derived_components_follow_section_2_2() {
     ] {
         gives(&request("POST", target, &[]), "\"@query\"", query);
     }
-    // Methods are case-sensitive.
+    // The method is not changed to upper case, because methods are case-sensitive.
     gives(&request("get", "/", &[]), "\"@method\"", "get");
 }
 
@@ -247,7 +247,8 @@ fn query_parameters_follow_section_2_2_8() {
     gives(&head, "\"@query-param\";name=\"var\"", "this%20is%20a%20big%0Amultiline%20value");
     gives(&head, "\"@query-param\";name=\"bar\"", "with%20plus%20whitespace");
     gives(&head, "\"@query-param\";name=\"fa%C3%A7ade%22%3A%20\"", "something");
-    // The name is compared in its encoded form only.
+    // The name of a query parameter is compared in exactly the encoded form that RFC 9421
+    // prescribes.
     for name in ["fa%c3%a7ade%22%3A%20", "fa%C3%A7ade%22%3A+", "fa%C3%A7ade%22:%20"] {
         let identifier = format!("\"@query-param\";name=\"{name}\"");
         assert_eq!(value(&head, &identifier), Err(ComponentError::QueryParamAbsent), "{name}");
@@ -272,7 +273,8 @@ fn query_parameters_are_encoded_in_one_way() {
     ] {
         assert_eq!(value(&head, &format!("\"@query-param\";name=\"{name}\"")), Err(error));
     }
-    // A parser that replaces invalid UTF-8 with U+FFFD would see the same name twice in this query.
+    // In this query, a parser that replaces invalid UTF-8 by U+FFFD would see the same parameter
+    // name twice.
     let twins = request("GET", "/?%EF%BF%BD=1&%FF=2", &[]);
     for (name, error) in [
         ("%EF%BF%BD", ComponentError::QueryParamRepeated),

@@ -1,5 +1,5 @@
-//! Tests of step 6: required components, covered components, and components that are reported as
-//! uncovered.
+//! Tests of coverage (step 6): required components, covered components, and components that are
+//! reported as uncovered.
 
 use mcpid::base::Component;
 use mcpid::key::Sign as _;
@@ -13,7 +13,8 @@ use crate::fixtures::{Call, Input, Judge, key};
 
 const REFUSED: (u8, Code) = (6, Code::CoverageInsufficient);
 
-/// Returns a call with every field that the profile `mcp` has a rule about, and an opaque body.
+/// Returns a call that has every field about which the profile `mcp` has a rule. Its body is not
+/// MCP.
 fn laden() -> Call {
     let mut call = Call::unsigned();
     call.set("content-type", "application/octet-stream");
@@ -38,7 +39,7 @@ fn changed(require: &[&str], allow_uncovered: &[&str]) -> CoverageOverrides {
     CoverageOverrides { require: own(require), allow_uncovered: own(allow_uncovered) }
 }
 
-/// Returns the components that step 6 misses. Signatures are not verified.
+/// Returns the components that the coverage check reports as missing. Signatures are not verified.
 fn missing(
     profile: &Profile,
     changes: &CoverageOverrides,
@@ -59,7 +60,8 @@ fn missing(
 
 #[test]
 fn every_component_that_is_demanded_is_missed() {
-    // Two calls are needed: a body cannot be opaque and also have fields that repeat it.
+    // Two calls are needed, because a body that is not MCP cannot have fields that repeat parts of
+    // it.
     let mut tried = 0;
     for call in [Call::unsigned(), laden()] {
         let names = Input::of(&call, &key(1)).components;
@@ -77,7 +79,7 @@ fn every_component_that_is_demanded_is_missed() {
         }
     }
     assert_eq!(tried, 2 * (8 + 10));
-    // With all of them covered, the request is accepted.
+    // If all required components are covered, the request is accepted.
     Judge::mcp().accepts(&signed(&Call::unsigned(), |_| ()));
     Judge::by(Profile { judge_mcp: false, ..Profile::mcp() }).accepts(&signed(&laden(), |_| ()));
 }
@@ -115,14 +117,15 @@ fn an_identifier_with_parameters_does_not_count() {
             let mut call = call.clone();
             let mut input = Input::of(&call, &key(1));
             input.recover(name, identifier);
-            // For some of these components no base can be built. Step 6 comes before that.
+            // For some of these components no signature base can be built, so a dummy signature is
+            // attached. Coverage is checked before the signature.
             call.attach("mcp", &input.to_string(), &[0; 64]);
             let rejection = Judge::by(profile.clone()).refuses(&call);
             assert_eq!((rejection.step().number(), rejection.code()), REFUSED, "{identifier}");
             assert_eq!(rejection.details()[0].1, name, "{identifier}");
         }
     }
-    // In addition to the plain component, it is allowed.
+    // The part `bs` may be covered in addition to the whole component.
     Judge::by(Profile::sep2752()).accepts(&signed(&call, |input| {
         input.components.push("\"content-digest\";bs".to_owned());
     }));
@@ -211,25 +214,27 @@ fn require_adds_and_allow_uncovered_relaxes() {
     let none = CoverageOverrides::default();
     assert_eq!(missing(&mcp, &none, &head, &all), "");
     assert_eq!(missing(&mcp, &none, &head, &[]), all.join(" "));
-    // A required component has to be covered, even if the request does not have it.
+    // A component that the operator requires has to be covered, even if the request does not have
+    // it.
     let require = changed(&["authorization", "accept"], &[]);
     assert_eq!(missing(&mcp, &require, &head, &all), "authorization accept");
     let mut more = all.to_vec();
     more.extend(["accept", "authorization"]);
     assert_eq!(missing(&mcp, &require, &head, &more), "");
     assert_eq!(missing(&mcp, &changed(&["@method"], &[]), &head, &all), "");
-    // Only the named components may stay uncovered, and never the three that bind a signature to
-    // its request.
+    // Only the components that the operator named may stay uncovered. Method, target and digest
+    // must be covered in any case.
     let relaxed = changed(&[], &["mcp-name", "mcp-param-city", "@method", "@target-uri"]);
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..6]), "");
     assert_eq!(missing(&mcp, &relaxed, &head, &all[..5]), "mcp-method");
     assert_eq!(missing(&mcp, &relaxed, &head, &all[1..]), "@method");
     let three = changed(&[], &["content-digest", "@method", "@target-uri"]);
     assert_eq!(missing(&mcp, &three, &head, &all[3..]), "@method @target-uri content-digest");
-    // A component that is both required and relaxed is required.
+    // If the operator names a component in both lists, it is required.
     let both = changed(&["mcp-name"], &["mcp-name"]);
     assert_eq!(missing(&mcp, &both, &head, &all[..6]), "mcp-name mcp-param-city");
-    // `rfc9421` demands only the required components, and an identifier with parameters counts.
+    // The profile `rfc9421` demands only what the operator requires, and a component identifier
+    // with parameters is enough.
     let rfc = Profile::rfc9421();
     assert_eq!(missing(&rfc, &none, &head, &[]), "");
     let digest = changed(&["content-digest"], &[]);
@@ -288,19 +293,19 @@ fn uncovered_parts_are_reported() {
     assert_eq!(open(&head, &[]), with(&pieces, &fields));
     assert_eq!(open(&head, &["@method", "@target-uri"]), with(&[], &fields));
     assert_eq!(open(&head, &["@target-uri", "accept"]), with(&["@method"], &fields[1..]));
-    // Together, the parts of the target cover the whole target.
+    // If all parts of the target are covered, the target is reported as covered.
     let whole = ["@method", "@scheme", "@authority", "@path", "@query"];
     assert_eq!(open(&head, &whole), with(&[], &fields));
     assert_eq!(open(&head, &["@method", "@request-target", "host"]), {
         with(&["@scheme", "@authority"], &fields)
     });
-    // A parameter of the query does not cover the query, and a part of a field does not cover the
-    // field.
+    // Covering one query parameter does not cover the query, and covering a part of a field does
+    // not cover the field.
     let part = ["@method", "@scheme", "@authority", "@path", "\"@query-param\";name=\"tenant\""];
     assert_eq!(open(&head, &part), with(&["@query"], &fields));
     let part = ["@method", "@target-uri", "\"content-digest\";key=\"sha-256\""];
     assert_eq!(open(&head, &part), with(&[], &fields));
-    // Each component is reported once, and the signature fields are not reported.
+    // Each uncovered component is reported once. The signature fields are not reported.
     let mut twice = call.clone();
     twice.push("accept", "*/*").push("x", "1").push("x", "2");
     assert_eq!(
@@ -313,7 +318,8 @@ fn uncovered_parts_are_reported() {
     );
 }
 
-/// A signature by an unknown key may list thousands of components over thousands of fields.
+/// A client without a trusted key may list thousands of components over thousands of fields, so the
+/// cost of reporting must not grow with their product.
 #[test]
 fn reporting_is_not_quadratic() {
     let mut call = Call::unsigned();
@@ -324,7 +330,7 @@ fn reporting_is_not_quadratic() {
     let id = *key(1).public().id();
     call.attach("mcp", &format!("({});keyid=\"{id}\"", names.join(" ")), &[0; 64]);
     let judge = Judge::mcp();
-    // Other programs can slow a round down, but not every round.
+    // Other programs can slow down some rounds but not all, so the fastest round is taken.
     let mut fastest = std::time::Duration::MAX;
     for _ in 0..600 {
         let begun = std::time::Instant::now();
@@ -337,7 +343,8 @@ fn reporting_is_not_quadratic() {
     panic!("no round took less than 80 ms: {fastest:?}");
 }
 
-/// CGI and WSGI map both names to one variable, and servers differ in which value it gets.
+/// CGI and WSGI map a name with an underscore and one with a hyphen to the same variable, and
+/// servers differ in which value they take. So a field with an underscore must be covered too.
 #[test]
 fn an_underscore_hides_no_field_that_steers() {
     let head = |name: &str| {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha512};
 use crate::fixtures::{any_bytes, bytes, obvious_secrets};
 use crate::structured::cases::vectors;
 
-/// Returns true if the library accepts raw bytes as a key and a signature.
+/// Returns true if this crate accepts the raw bytes as a key and a valid signature.
 fn holds(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
     PublicKey::from_bytes(&key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
@@ -18,7 +18,7 @@ fn holds(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 
 #[test]
 fn rfc_8032_vectors_sign_and_verify() {
-    // RFC 8032 section 7.1: seed, public key, message, signature.
+    // The vectors of RFC 8032 section 7.1: seed, public key, message, signature.
     let vectors = [
         (
             "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -125,15 +125,15 @@ fn ed25519_speccheck_accepts_at_most_case_3() {
         key.is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     };
     assert_eq!(accepted(strict), [3], "the curve library's own strict verification");
-    // Case 3 is valid by both equations of verification, with the cofactor and without. But its key
-    // is the sum of a point of large order and one of small order, and this crate refuses such keys
-    // as weak.
+    // Even case 3 is refused, whose signature is valid with and without the cofactor: its key is
+    // the sum of a point of large order and one of small order, and this crate refuses such keys as
+    // weak.
     assert!(accepted(holds).is_empty());
     let case_3 = bytes(cases[3]["pub_key"].as_str().unwrap());
     assert!(PublicKey::from_bytes(&case_3).unwrap().is_weak());
 }
 
-/// Returns the challenge scalar of RFC 8032 section 5.1.7.
+/// Returns the challenge scalar (the hash of R, key and message) of RFC 8032 section 5.1.7.
 fn challenge(r: &CompressedEdwardsY, key: &CompressedEdwardsY, message: &[u8]) -> Scalar {
     let hash = Sha512::new().chain_update(r.0).chain_update(key.0).chain_update(message).finalize();
     Scalar::from_bytes_mod_order_wide(&hash.into())
@@ -152,13 +152,14 @@ impl Forged {
         holds(&self.key.0, &self.message, &signature)
     }
 
-    /// Checks the equation without cofactor, by arithmetic on the decoded points.
+    /// Returns true if the verification equation without cofactor holds, computed on the decoded
+    /// points.
     fn cofactorless(&self) -> bool {
         let (key, r) = (self.key.decompress().unwrap(), self.r.decompress().unwrap());
         B * self.s == r + key * challenge(&self.r, &self.key, &self.message)
     }
 
-    /// Checks the equation with cofactor.
+    /// Returns true if the verification equation with cofactor holds.
     fn cofactored(&self) -> bool {
         let (key, r) = (self.key.decompress().unwrap(), self.r.decompress().unwrap());
         let left = B * self.s;
@@ -223,7 +224,7 @@ fn small_and_mixed_order_nonce_points_are_refused() {
         assert!(small.cofactored(), "a verifier with cofactor takes it");
         assert!(!small.accepted());
     }
-    // With the identity as R, the equation without cofactor holds too.
+    // If R is the identity, the verification equation without cofactor holds too.
     let identity = EdwardsPoint::identity();
     assert!(forge(a, identity, Scalar::ZERO, identity).cofactorless());
     for torsion in &EIGHT_TORSION[1..] {
@@ -233,8 +234,8 @@ fn small_and_mixed_order_nonce_points_are_refused() {
     }
 }
 
-/// Returns every non-canonical encoding in 32 bytes: y of p or more, and the sign bit set although
-/// x is 0.
+/// Returns every non-canonical encoding of a point in 32 bytes: those with y ≥ p, and those with
+/// the sign bit set although x is 0.
 fn non_canonical() -> Vec<[u8; 32]> {
     let mut all = Vec::new();
     for low in 0xed..=0xff {
@@ -259,7 +260,8 @@ fn non_canonical_keys_are_not_keys() {
     for encoding in &all {
         assert!(PublicKey::from_bytes(encoding).is_err(), "{encoding:02x?}");
     }
-    // Other libraries decode some of them to points; otherwise this test would show nothing.
+    // At least one of the encodings can be decoded by another library. Otherwise this test would
+    // show nothing.
     assert!(all.iter().any(|e| CompressedEdwardsY(*e).decompress().is_some()));
 }
 
@@ -288,7 +290,7 @@ fn the_curve_library_accepts_the_same_under_keys_that_are_not_weak() {
         cases.push(forge(a, identity, r, torsion));
     }
     // R is set to every encoding of a point of small order. With S = challenge * a, a verification
-    // that multiplies by the cofactor accepts each of these.
+    // that multiplies by the cofactor accepts all of these signatures.
     let key = (B * a).compress();
     let message = b"message".to_vec();
     let canonical = EIGHT_TORSION.iter().map(|torsion| torsion.compress().0);
@@ -346,7 +348,7 @@ fn any_flipped_bit_spoils_a_signature() {
 
 #[test]
 fn published_keys_are_recognised() {
-    // The keys in every row of the table of published keys, from their seeds.
+    // The table of published keys must contain exactly the public keys of these seeds.
     let mut seeds = obvious_secrets(0..=255);
     seeds.extend(
         [

@@ -1,15 +1,15 @@
-//! Tests of Content-Digest: the examples of RFC 9530, and values that differ from them in one
-//! thing.
+//! Tests of `Content-Digest`: the examples of RFC 9530, and values that differ from them in one
+//! respect.
 
 use mcpid::message::digest::{Algorithm, ContentDigest, DigestError, content_digest};
 use mcpid::message::{Head, RequestTarget};
 use proptest::prelude::*;
 
-/// The content of RFC 9530 appendix B.1: `{"hello": "world"}` and a line feed.
+/// The content in RFC 9530 appendix B.1: `{"hello": "world"}` with a line feed at its end.
 const HELLO: &[u8] = b"{\"hello\": \"world\"}\n";
 const HELLO_256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
 
-/// The content of RFC 9530 appendix D and RFC 9421 appendix B.2, without the line feed.
+/// The content in RFC 9530 appendix D and RFC 9421 appendix B.2: the same without the line feed.
 const WORLD: &[u8] = b"{\"hello\": \"world\"}";
 const WORLD_256: &str = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
 const WORLD_512: &str = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
@@ -31,7 +31,7 @@ fn check(lines: &[&str], body: &[u8]) -> Result<(), DigestError> {
 fn the_digests_of_the_rfcs_are_reproduced() {
     assert_eq!(content_digest(HELLO), HELLO_256);
     assert_eq!(content_digest(WORLD), WORLD_256);
-    // The empty body has a digest too (RFC 9530 appendix B.2 shows one).
+    // An empty body has a digest too (RFC 9530 appendix B.2).
     let empty = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
     assert_eq!(content_digest(b""), empty);
     assert_eq!(check(&[empty], b""), Ok(()));
@@ -106,7 +106,7 @@ fn a_digest_is_bytes_of_its_length() {
             matches!(error, DigestError::Invalid { algorithm: Algorithm::Sha256, expected: 32 }),
             "{value}: {error}"
         );
-        // A valid digest of another algorithm beside it does not help.
+        // A malformed `sha-256` is refused even if a valid `sha-512` stands beside it.
         let error = check(&[WORLD_512, &format!("sha-256={value}")], WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Invalid { .. }), "{value}: {error}");
     }
@@ -138,13 +138,14 @@ fn a_digest_in_a_second_spelling_is_refused() {
         format!("{WORLD_256}\u{e4}"),
         format!("\"{WORLD_256}\""),
         "X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=".to_owned(),
-        // The format of RFC 3230, which RFC 9530 replaced.
+        // This is the format of RFC 3230, which RFC 9530 replaced.
         "sha-256=X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=".to_owned(),
     ] {
         let error = check(&[&value], WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Malformed(_)), "{value}: {error}");
     }
-    // All lines are one dictionary, so the same applies to members on several lines.
+    // All lines of the field form one dictionary, so a key that occurs in two lines is repeated
+    // too.
     for lines in [[WORLD_256, WORLD_256], [HELLO_256, WORLD_256], [WORLD_256, ""]] {
         let error = check(&lines, WORLD).unwrap_err();
         assert!(matches!(error, DigestError::Malformed(_)), "{lines:?}: {error}");
@@ -177,7 +178,8 @@ proptest! {
         prop_assume!(line[at] != byte);
         line[at] = byte;
         let line = String::from_utf8(line).unwrap();
-        // Blanks at the end are not part of a field's value.
+        // Changes that only add blanks at the end are skipped, because those are not part of a
+        // field's value.
         prop_assume!(line.trim() != WORLD_256);
         prop_assert!(check(&[&line], WORLD).is_err());
     }

@@ -1,4 +1,4 @@
-//! Keys and signatures of P-256 at the edges of the curve and of its encodings.
+//! Tests of keys and signatures of P-256 at the limits of the curve and of its encodings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -11,13 +11,13 @@ use crate::fixtures::{any_bytes, bytes, obvious_secrets};
 mod formats;
 mod requests;
 
-/// The order of the curve, big endian.
+/// The order of the curve P-256, big endian.
 const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
 
-/// RFC 9421 B.1.3, `test-key-ecc-p256`.
+/// The private key `test-key-ecc-p256` of RFC 9421 B.1.3.
 const RFC_9421: &str = "529b85f3597e90ec5b8dfed3e26352bf4af9b4debb1a29bbae77fa105a5c603b";
 
-/// Returns the secret key for a number. None of these keys is published.
+/// Returns the private key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut scalar = *b"0 scalar that no publication has";
     scalar[0] = number;
@@ -117,7 +117,8 @@ fn a_point_has_two_forms_and_no_other() {
     let parity = 2 + (y[31] & 1);
     let compressed = [&[parity], x].concat();
     assert_eq!(PublicKey::from_sec1(&compressed).unwrap(), *key.public());
-    // The other first byte gives the negative point.
+    // With the other first byte, the compressed form encodes the negative point, which is another
+    // key.
     let negative = PublicKey::from_sec1(&[&[parity ^ 1], x].concat()).unwrap();
     assert_ne!(negative.id(), key.public().id());
     let off = {
@@ -157,7 +158,8 @@ fn private_keys_lie_between_zero_and_the_order() {
     for good in [one, minus(order, &one)] {
         let key = SecretKey::from_p256_scalar(&good).unwrap();
         key.public().verify_strict(b"message", &key.sign(b"message").unwrap()).unwrap();
-        // The points of 1 and -1 have the same x coordinate.
+        // The points of the private keys 1 and -1 have the same x coordinate, so both are found as
+        // published.
         assert!(key.public().is_published());
     }
 }
@@ -209,13 +211,13 @@ fn any_flipped_bit_spoils_signature_message_and_key() {
     for bit in 0..65 * 8 {
         let mut changed = key.as_bytes().to_vec();
         changed[bit / 8] ^= 1 << (bit % 8);
-        // A coordinate of a point has at most three values of the other coordinate.
+        // If one coordinate is changed and the other is not, the point is hardly ever on the curve.
         assert!(PublicKey::from_sec1(&changed).is_err(), "bit {bit} of the key");
     }
     for bit in 0..33 * 8 {
         let mut changed = [&[2 + (key.as_bytes()[64] & 1)], &key.as_bytes()[1..33]].concat();
         changed[bit / 8] ^= 1 << (bit % 8);
-        // Half of all numbers are the x coordinate of a point, which is another key.
+        // Half of all x coordinates belong to a point. If the changed one does, it is another key.
         let other = PublicKey::from_sec1(&changed);
         assert!(
             other.is_err() || other.is_ok_and(|k| k.verify_strict(message, &signature).is_err()),
@@ -241,7 +243,7 @@ fn two_signatures_of_one_message_differ_and_hold() {
 
 #[test]
 fn the_signature_of_rfc_9421_holds_and_its_key_is_published() {
-    // RFC 9421 B.2.4: the base of a response.
+    // The base of RFC 9421 B.2.4, which signs a response.
     let base = "\"@status\": 200\n\
         \"content-type\": application/json\n\
         \"content-digest\": sha-512=:mEWXIS7MaLRuGgxOBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69w\
@@ -267,11 +269,11 @@ fn the_signature_of_rfc_9421_holds_and_its_key_is_published() {
 
 #[test]
 fn thumbprints_and_did_keys_are_those_of_other_specifications() {
-    // RFC 9449 section 6.1.
+    // The example of RFC 9449 section 6.1.
     let jwk = r#"{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#;
     let key = read_public(jwk.as_bytes()).unwrap().keys.remove(0).key;
     assert_eq!(key.id().as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
-    // The test vectors of the did:key specification.
+    // The test vectors of the did:key specification: private key and did:key.
     for (secret, did) in [
         (
             "gPh-VvVS8MbvKQ9LSVVmfnxnKjHn4Tqj0bmbpehRlpc",
@@ -285,7 +287,7 @@ fn thumbprints_and_did_keys_are_those_of_other_specifications() {
         let key = read_private_of(KeyKind::P256, secret.as_bytes()).unwrap();
         assert_eq!(format::did_key(key.public()), did);
         assert_eq!(read_public(did.as_bytes()).unwrap().keys[0].key, *key.public());
-        // Without a kind, 32 bytes are the seed of an Ed25519 key.
+        // If no kind of key is given, 32 bytes are read as the seed of an Ed25519 key.
         assert_eq!(read_private(secret.as_bytes()).unwrap().public().kind(), KeyKind::Ed25519);
     }
 }
@@ -311,7 +313,7 @@ fn published_keys_are_recognised() {
     for scalar in scalars {
         let secret = SecretKey::from_p256_scalar(&scalar).unwrap();
         assert!(secret.public().is_published(), "{scalar:02x?}");
-        // The same key, decoded from bytes.
+        // The same key is found as published when its public half is decoded from bytes.
         assert!(PublicKey::from_sec1(secret.public().as_bytes()).unwrap().is_published());
     }
     for n in 0..32_u8 {
@@ -319,7 +321,8 @@ fn published_keys_are_recognised() {
         scalar[7] = n;
         let key = SecretKey::from_p256_scalar(&scalar).unwrap();
         assert!(!key.public().is_published());
-        // As an Ed25519 seed, the same bytes are looked up in the other table.
+        // The same 32 bytes as an Ed25519 seed are not published, because there is a separate table
+        // for Ed25519.
         assert!(!SecretKey::from_seed(&scalar).public().is_published());
     }
 }

@@ -1,6 +1,5 @@
-//! Fixtures for the tests of verification: a trusted key, a signed `tools/call` to one of our
-//! origins, and a verifier whose time is such that the call is accepted. A test changes one of
-//! these things.
+//! Fixtures for the tests of verification: a trusted key, a signed `tools/call`, and a verifier
+//! that accepts this call. A test usually changes one of these things.
 
 mod judge;
 mod store;
@@ -31,7 +30,7 @@ pub(crate) const NONCE: &str = "AAECAwQFBgcICQoLDA0ODw";
 pub(crate) const ORIGIN: &str = "https://mcp.example.com";
 pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"city":"Oslo"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
 
-/// Returns the secret key for a number. None of these keys is published.
+/// Returns the private key for a number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that no specification has";
     seed[0] = number;
@@ -48,8 +47,8 @@ pub(crate) fn any_bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
-/// Returns secrets that a person would make up first: 32 times one of `bytes`, one small number and
-/// zeros, and 32 bytes that count up or down.
+/// Returns private keys that a person might make up: one of `bytes` repeated 32 times, a small
+/// number with zeros, and 32 bytes that count up or down.
 pub(crate) fn obvious_secrets(bytes: RangeInclusive<u8>) -> Vec<[u8; 32]> {
     let mut secrets: Vec<[u8; 32]> = bytes.map(|byte| [byte; 32]).collect();
     for n in 1..=16 {
@@ -67,21 +66,21 @@ pub(crate) fn obvious_secrets(bytes: RangeInclusive<u8>) -> Vec<[u8; 32]> {
     secrets
 }
 
-/// Returns a trust entry for a key, without any limit.
+/// Returns the trust entry of a key, without any restriction.
 pub(crate) fn trusted(key: &dyn Sign) -> Value {
     let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key.public().as_bytes());
     json!({"kty": "OKP", "crv": "Ed25519", "x": x,
         "mcpid": {"name": "alice", "client_ids": ["alice-laptop"]}})
 }
 
-/// Returns a registry with each entry in a separate file.
+/// Returns a registry of trusted keys, each entry from a separate file.
 pub(crate) fn registry(entries: &[Value]) -> Arc<Registry> {
     let file =
         |entry: &Value| TrustFile::parse(json!({"keys": [entry]}).to_string().as_bytes()).unwrap();
     Arc::new(Registry::merge(entries.iter().map(file)))
 }
 
-/// Returns the output of a future that is ready at once.
+/// Returns the output of a future that is ready at once, as with a store in memory.
 pub(crate) fn ready<F: Future>(future: F) -> F::Output {
     let mut future = std::pin::pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -104,7 +103,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A `tools/call` of revision 2026-07-28, not signed yet.
+    /// Returns a `tools/call` of revision 2026-07-28 that is not signed yet.
     pub(crate) fn unsigned() -> Self {
         let fields = [
             ("host", "mcp.example.com"),
@@ -132,20 +131,20 @@ impl Call {
         call
     }
 
-    /// Signs with the parameters in `input`, even if they are invalid, and adds the signature on
-    /// separate lines.
+    /// Signs with the parameters in `input`, even if they are invalid, and adds the signature in
+    /// new lines of both signature fields.
     pub(crate) fn sign(&mut self, key: &SecretKey, label: &str, input: &Input) {
         let signature = key.sign(self.base(input).as_bytes()).unwrap();
         self.attach(label, &input.to_string(), &signature);
     }
 
-    /// Adds a signature of any bytes.
+    /// Adds a signature with arbitrary bytes as its value.
     pub(crate) fn attach(&mut self, label: &str, input: &str, signature: &[u8]) {
         self.push("signature-input", &format!("{label}={input}"));
         self.push("signature", &format!("{label}=:{}:", STANDARD.encode(signature)));
     }
 
-    /// Returns the signature base of `input`.
+    /// Returns the signature base for the parameters in `input`.
     pub(crate) fn base(&self, input: &Input) -> String {
         let mut bare = self.clone();
         bare.remove("signature-input").remove("signature").attach("x", &input.to_string(), &[]);
@@ -192,21 +191,21 @@ impl Call {
         std::str::from_utf8(value).unwrap()
     }
 
-    /// Replaces a part of the first line of `name`, which must contain that part.
+    /// Replaces the text `from` by `to` in the first line of `name`. The line must contain `from`.
     pub(crate) fn edit(&mut self, name: &str, from: &str, to: &str) -> &mut Self {
         let old = self.get(name).to_owned();
         assert!(old.contains(from), "{name}: {old} holds no {from}");
         self.set(name, &old.replacen(from, to, 1))
     }
 
-    /// Sets another body, with its digest.
+    /// Sets another body, and its digest in `Content-Digest`.
     pub(crate) fn with_body(&mut self, body: &str) -> &mut Self {
         self.body = body.as_bytes().to_vec();
         self.set("content-digest", &content_digest(body.as_bytes()))
     }
 }
 
-/// A member of `Signature-Input`, as separate texts.
+/// A member of `Signature-Input`, as the separate texts of its components and parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) components: Vec<String>,
@@ -239,7 +238,7 @@ impl Input {
         Input { components, params: params.map(|(n, v)| (n.to_owned(), v)).to_vec() }
     }
 
-    /// Sets a parameter. `value` is written as on the wire.
+    /// Sets a parameter. `value` is written as it is sent, for example with quotation marks.
     pub(crate) fn set(&mut self, name: &str, value: impl fmt::Display) -> &mut Self {
         match self.params.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value.to_string(),
@@ -253,7 +252,7 @@ impl Input {
         self
     }
 
-    /// Replaces the plain component `name` with the identifier `to`, as on the wire.
+    /// Replaces the component `name` by the identifier `to`, written as it is sent.
     pub(crate) fn recover(&mut self, name: &str, to: &str) -> &mut Self {
         let at = self.components.iter().position(|c| *c == format!("\"{name}\"")).unwrap();
         self.components[at] = to.to_owned();

@@ -1,4 +1,4 @@
-//! Tests of keys in other formats, read and written: PEM, OpenSSH, JWK, did:key and bare seeds.
+//! Tests of reading and writing keys in other formats: PEM, OpenSSH, JWK, did:key and bare seeds.
 
 mod tools;
 
@@ -16,7 +16,8 @@ fn fresh() -> SecretKey {
     SecretKey::generate(&mut SysRng).unwrap()
 }
 
-/// Returns the seed of a key. Only a keyfile without a passphrase reveals it.
+/// Returns the seed of a key, from a keyfile without a passphrase, because no other function
+/// reveals it.
 fn seed(secret: &SecretKey) -> [u8; 32] {
     let file = Keyfile::plain(secret, "test", Timestamp::from_unix(0)).unwrap();
     let value: serde_json::Value = serde_json::from_str(&file.to_json()).unwrap();
@@ -46,7 +47,7 @@ fn private_jwk(secret: &SecretKey) -> String {
 fn pkcs8_of_version_2_must_agree_with_itself() {
     let secret = fresh();
     let pem = |public: &[u8], last: &[u8]| {
-        // RFC 5958 version 1 (called v2): the seed, and [1] with the public key.
+        // The key in PKCS#8 version 2 (RFC 5958): the seed, and the public key in the field [1].
         let mut der = b"\x30\x51\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
         der.extend(seed(&secret));
         der.extend(b"\x81\x21\x00");
@@ -103,7 +104,8 @@ fn a_broken_openssh_file_is_refused() {
         assert!(read_private(pem(&bytes[..length]).as_bytes()).is_err(), "{length}");
     }
     assert!(read_private(pem(&[&bytes[..], b"\0"].concat()).as_bytes()).is_err());
-    // The comment is not authenticated. Every other byte matters.
+    // A changed comment is accepted, because it is not authenticated. A change of any other byte is
+    // refused.
     let comment = bytes.windows(7).position(|window| window == b"comment").unwrap();
     for at in (0..bytes.len()).filter(|at| !(comment..comment + 7).contains(at)) {
         let mut changed = bytes.clone();
@@ -172,7 +174,8 @@ fn errors_never_repeat_a_secret() {
 
 #[test]
 fn bare_seeds_are_read_in_every_spelling() {
-    // The base64 of this seed contains both characters in which the two alphabets differ.
+    // The seed is chosen so that its base64 contains both characters in which base64 and base64url
+    // differ.
     let mut bytes = [0xfb; 32];
     (bytes[0], bytes[31]) = (0xff, 0x41);
     let expected = SecretKey::from_seed(&bytes);
@@ -216,7 +219,7 @@ fn bare_public_keys_are_read_where_nothing_else_is_meant() {
     assert_eq!(&public(format::hex(key).as_bytes()), key);
     assert_eq!(&public(STANDARD.encode(key.as_bytes()).as_bytes()), key);
     assert_eq!(&public(URL_SAFE.encode(key.as_bytes()).as_bytes()), key);
-    // A key id, or the seed in a JWK, looks the same.
+    // Base64url without padding is refused, because a key id or the seed in a JWK looks the same.
     refused(read_public(URL_SAFE_NO_PAD.encode(key.as_bytes()).as_bytes()), "key id or a seed");
     refused(read_public(key.id().as_str().as_bytes()), "key id or a seed");
     refused(read_public("00".repeat(32).as_bytes()), "no public key");
@@ -225,7 +228,7 @@ fn bare_public_keys_are_read_where_nothing_else_is_meant() {
 
 #[test]
 fn did_keys_are_written_and_read_back() {
-    // The examples of the did:key specification: a seed of zeros, and zeros that end in 1.
+    // Examples of the did:key specification. Their seeds are zeros, and zeros with a 1 at the end.
     let mut one = [0; 32];
     one[31] = 1;
     for (seed, did) in [
@@ -243,7 +246,7 @@ fn did_keys_are_written_and_read_back() {
         refused(read_public(format!("{did}z").as_bytes()), "");
         refused(read_public(format!("did:key:z{}", "6".repeat(100_000)).as_bytes()), "too long");
     }
-    // A key of P-384, from the test vectors of the did:key specification.
+    // A P-384 key, from the test vectors of the did:key specification, is refused.
     let p384 = "did:key:z82Lm1MpAkeJcix9K8TMiLd5NMAhnwkjjCBeWHXyu3U4oT2MVJJKXkcVBgjGhnLBn2Kaau9";
     refused(read_public(p384.as_bytes()), "another kind of key");
 }

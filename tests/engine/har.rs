@@ -1,5 +1,4 @@
-//! Tests of HTTP archives: the variants that exporters write, and requests that an archive cannot
-//! represent.
+//! Tests of HTTP archives: the variants that exporters write, and entries that are no request.
 
 use mcpid::clock::Timestamp;
 use mcpid::message::har::{Har, HarEntry, HarEntryError};
@@ -7,7 +6,7 @@ use mcpid::message::{Body, InexactReason, RequestTarget};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Returns an entry as browsers export it, for HTTP/2.
+/// Returns an entry for an HTTP/2 request, as browsers export it.
 fn entry() -> Value {
     json!({
         "pageref": "page_1",
@@ -176,7 +175,7 @@ fn a_bad_entry_fails_by_itself() {
         let good = index == 0 || index == bad.len() + 1;
         assert_eq!(entry.request.is_ok(), good, "{index}: {:?}", all[index]);
     }
-    // `--only` selects by the URL, even if the rest of the entry is invalid.
+    // Even for an invalid entry, the URL is returned, so that `--only` can select by it.
     assert_eq!(read[8].url, "https://mcp.example.com/mcp?a=%41");
     assert_eq!(read[14].url, "data:,x");
     assert!(har.entry(bad.len() + 2).is_none());
@@ -260,7 +259,8 @@ fn bodies_that_an_archive_holds_exactly_are_read() {
     for mime in ["text/plain; charset=UTF-8", "text/plain;charset=\"utf-8\"", "a/b; x=charset=1"] {
         assert_eq!(body(&post(json!({"text": "x", "mimeType": mime}), 1)), kept(b"x"), "{mime}");
     }
-    // Only the request itself can show that it has no body.
+    // Without a `Content-Length: 0` in the request, a missing body in the archive does not mean
+    // that there was none.
     for post in [json!(null), json!({"text": ""}), json!({"text": "", "params": []})] {
         for size in [json!(0), json!(-1), json!(null)] {
             let mut nothing = with("postData", post.clone());
@@ -305,7 +305,8 @@ fn bodies_that_an_archive_cannot_hold_say_why() {
     }
     let odd = json!({"text": "12345678", "encoding": "hex"});
     assert_eq!(inexact_reason(&post(odd)), InexactReason::Encoding("hex".into()));
-    // The bytes are kept: if their digest matches, the doubt is removed.
+    // The bytes are kept although they are inexact, because a matching digest can prove that they
+    // were sent.
     let size = post(json!({"text": "1234567"}));
     let wanted = InexactReason::Size { says: 8, holds: 7 };
     assert_eq!(body(&size), Body::Inexact { bytes: b"1234567".into(), why: wanted.clone() });

@@ -1,4 +1,4 @@
-//! Tests of request lines: one JSON object on each line.
+//! Tests of request lines, which are JSON objects of one line.
 
 use mcpid::clock::Timestamp;
 use mcpid::message::json_line::{LineError, parse, write};
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 const LINE: &str = r#"{"time":"2026-11-23T10:00:00Z","method":"POST","target":"https://mcp.example.com/mcp?a=%41","headers":[["Host","mcp.example.com"],["X-A","1"],["x-a"," 2 "]],"body":"AP/+"}"#;
 
-/// Returns the error after one part of the line was changed.
+/// Replaces `old` by `new` in a valid line, and returns the resulting error.
 fn changed(old: &str, new: &str) -> LineError {
     assert_eq!(LINE.matches(old).count(), 1, "{old:?} must stand once");
     let line = LINE.replace(old, new);
@@ -43,7 +43,7 @@ fn optional_members_may_be_missing_and_unknown_members_are_ignored() {
     assert_eq!(parse(line.as_bytes()).unwrap().time, None);
     let line = LINE.replace(r#"{"time""#, r#"{"note":{"a":1,"a":2},"note":null,"Method":5,"time""#);
     assert!(parse(line.as_bytes()).is_ok());
-    // Escapes are decoded, also in member names.
+    // Escapes in strings are decoded, including those in member names.
     let line = LINE.replace("\"POST\"", r#""P\u004fST""#).replace("\"X-A\"", r#""\u0058-A""#);
     assert_eq!(parse(line.as_bytes()).unwrap(), parse(LINE.as_bytes()).unwrap());
     assert!(matches!(changed(r#"{"time""#, r#"{"m\u0065thod":"POST","time""#), LineError::Json(_)));

@@ -1,4 +1,4 @@
-//! Tests of keys as other tools print them, including the text around them.
+//! Tests of keys with the text that other tools print around them.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use mcpid::key::format::{self, FormatError, KeyImport, read_private, read_public
 use mcpid::key::keyfile::Keyfile;
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 
-/// Runs a real tool. If it is not installed, the test fails and is not skipped.
+/// Runs a real program. If it is not installed, the test fails and is not skipped.
 fn tool(name: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = Command::new(name)
         .args(arguments)
@@ -48,12 +48,13 @@ fn field(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
-/// Returns an OpenSSH private key with this padding at the end of its inner part.
+/// Returns an OpenSSH private key whose inner part ends with this padding.
 fn openssh(padding: &[u8]) -> String {
     let seed = [0x6b; 32];
     let public: [u8; 32] = secret().public().as_bytes().try_into().unwrap();
     let blob = [field(b"ssh-ed25519"), field(&public)].concat();
-    // 8 + 15 + 36 + 68 bytes and 9 for a comment make a multiple of 8, so no padding is needed.
+    // The inner part has 8 + 15 + 36 + 68 bytes and 9 for a comment, a multiple of 8, so that
+    // padding is not needed.
     let both = [seed, public].concat();
     let inner =
         [&[0; 8][..], &field(b"ssh-ed25519"), &field(&public), &field(&both), &field(b"agent")];
@@ -91,8 +92,8 @@ fn refused<T: std::fmt::Debug>(result: Result<T, FormatError>, words: &str) {
     assert!(error.contains(words), "{error:?} should say {words:?}");
 }
 
-/// Returns a text with what editors, shells and mail programs put before it, and with every kind of
-/// line end.
+/// Returns variants of a text: with what editors, shells and mail programs put before it, and with
+/// every kind of line end.
 fn dressed(text: &str) -> Vec<String> {
     let unix = [text.to_owned(), format!("\n\n{text}"), format!("  {text}\n \n")];
     let ends = |text: &String| {
@@ -106,8 +107,7 @@ fn dressed(text: &str) -> Vec<String> {
 #[test]
 fn openssh_keys_have_any_padding_that_counts() {
     let counting = |n: u8| (1..=n).collect::<Vec<u8>>();
-    // Padding of 0 bytes, 8 as puttygen writes, and so on up to the last length that fits in a
-    // byte.
+    // The padding has 0 bytes, 8 bytes as puttygen writes, and so on up to 248.
     for n in (0..=248).step_by(8) {
         is_secret(&openssh(&counting(n)));
     }
@@ -196,7 +196,7 @@ fn public_keys_are_read_in_every_format() {
     }
     let keyfile = Keyfile::plain(&secret(), "agent", Timestamp::from_unix(0)).unwrap().to_json();
     is_public(&format!("\u{feff}{}", *keyfile));
-    // If a file also contains a private key, it is not accepted as a public key.
+    // A file that also contains a private key is not accepted as a public key.
     let told = format!("{spki}ED25519 Private-Key:\npriv:\n    6b:6b\n");
     refused(read_public(told.as_bytes()), "a private key");
     refused(read_public((spki.clone() + &pkcs8()).as_bytes()), "a private key, not a public key");
@@ -204,7 +204,7 @@ fn public_keys_are_read_in_every_format() {
     refused(read_public((spki.clone() + &pem("ENCRYPTED PRIVATE KEY", b"")).as_bytes()), "private");
     assert_eq!(import(&(spki.clone() + &format::spki_pem(&other()))).keys.len(), 2);
     refused(read_public((spki + &pem("PUBLIC KEY", b"x")).as_bytes()), "RFC 8410");
-    // 60 characters of base64 that do not encode an SPKI.
+    // A text that has the length of an SPKI in base64, but does not encode one, is refused.
     refused(read_public(STANDARD.encode([7; 44]).as_bytes()), "RFC 8410");
 }
 
@@ -234,7 +234,7 @@ fn the_output_of_real_tools_is_read() {
     let ssh = at("id_ed25519");
     fs::write(&ssh, openssh(&[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
     Command::new("chmod").args(["600", &ssh]).status().unwrap();
-    // ssh-keygen accepts the same padding, and prints the key in two formats.
+    // ssh-keygen accepts the same padding, and prints the public key.
     let line = tool("ssh-keygen", &["-y", "-f", &ssh], b"");
     is_public(&line);
     fs::write(format!("{ssh}.pub"), &line).unwrap();
@@ -269,7 +269,7 @@ fn the_option_verify_required_of_a_security_key_is_kept() {
         ("from=\"10.0.0.0/8, verify\",Verify-Required ", true, Some(others)),
         ("no-touch-required,verify-required ", true, Some(others)),
         ("no-pty ", false, Some("line 1: its options are for logins only")),
-        // The text in a value is no option.
+        // Inside of a quoted value, `verify-required` is not an option.
         ("command=\"verify-required\" ", false, Some("line 1: its options are for logins only")),
     ] {
         let import = read_public(format!("{options}{line}").as_bytes()).unwrap();
@@ -277,12 +277,12 @@ fn the_option_verify_required_of_a_security_key_is_kept() {
         assert!(import.keys[0].application.is_some(), "{options}");
         assert_eq!(import.skipped.first().map(String::as_str), note, "{options}");
     }
-    // Each line of a list has its own options.
+    // Each line has its own options.
     let second = line.replace("alice", "bob");
     let import = read_public(format!("{line}\nverify-required {second}\n").as_bytes()).unwrap();
     let required: Vec<bool> = import.keys.iter().map(|key| key.verify_required).collect();
     assert_eq!(required, [false, true]);
-    // An ordinary key verifies no person, so the option is one for logins.
+    // For an ordinary key, the option `verify-required` is only about logins, so it is ignored.
     let plain = format::openssh(secret().public(), "alice");
     let import = read_public(format!("verify-required {plain}").as_bytes()).unwrap();
     assert!(!import.keys[0].verify_required);
@@ -323,7 +323,7 @@ fn authorized_keys_and_agent_lists_are_read() {
             continue;
         }
         refused(read_public(text.as_bytes()), words);
-        // A line of a list that revokes a key is never skipped.
+        // A line that revokes a key is an error, even in a list with other keys.
         let list = format!("{second}\n{text}\n");
         match read_public(list.as_bytes()) {
             Ok(import) => assert!(words == "known_hosts" && import.keys.len() == 1, "{text}"),

@@ -1,4 +1,4 @@
-//! Tests of references to signing keys, and of the function that finds and opens a key.
+//! Tests of references to signing keys, and of finding and opening the keys that they name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,7 +11,7 @@ use mcpid::key::source::{FindKeyError, FindOptions, KeyRef, KeyRefError, OpenKey
 use mcpid::key::{PublicKey, SecretKey, Sign as _};
 use rand::rngs::SysRng;
 
-/// Parses a reference, or returns the scheme that is not known.
+/// Parses a reference to a key, or returns the unknown scheme.
 fn parse(text: &str) -> Result<KeyRef, String> {
     KeyRef::parse(Path::new(text)).map_err(|error| match error {
         KeyRefError::UnknownScheme { scheme } => scheme,
@@ -30,8 +30,8 @@ fn a_path_is_a_file() {
         ":",
         ":key",
         "",
-        // These texts have no scheme: a single letter (a drive), upper case, a digit at the
-        // beginning, a blank, another alphabet.
+        // These texts do not begin with a scheme: a single letter (a Windows drive), upper case, a
+        // digit first, a blank, another alphabet.
         "c:\\key.json",
         "SSH-AGENT:alice",
         "Exec:key",
@@ -40,7 +40,7 @@ fn a_path_is_a_file() {
         "schlüssel:1",
         "-k:1",
         "under_score:1",
-        // The text before the colon is longer than a scheme may be, which is 32 characters.
+        // The text before the colon is longer than 32 characters, so it is not taken for a scheme.
         "a-very-long-name-of-a-file-with-a-colon:1",
     ] {
         assert_eq!(parse(path), Ok(KeyRef::File(path.into())), "{path:?}");
@@ -93,7 +93,7 @@ fn a_program_is_split_at_blanks_only() {
     };
     assert_eq!(words("exec:sign"), ["sign"]);
     assert_eq!(words("exec: \t./sign  alias/agent\t-v "), ["./sign", "alias/agent", "-v"]);
-    // Nothing but a blank has a meaning.
+    // Only blanks separate words. All other characters are taken literally.
     let verbatim = r"exec:sign $HOME a\ b *;|>& a'b c=d #e `f` exec:g";
     let expected = ["sign", "$HOME", r"a\", "b", "*;|>&", "a'b", "c=d", "#e", "`f`", "exec:g"];
     assert_eq!(words(verbatim), expected);
@@ -125,7 +125,7 @@ fn a_program_needs_a_public_key_that_is_not_weak() {
     assert!(weak.is_weak());
     let found = reference.find(&FindOptions::default().with_public_key(weak));
     assert!(matches!(found, Err(FindKeyError::Weak)));
-    // The program is not started to find its key.
+    // Finding the key does not start the program.
     let public = SecretKey::generate(&mut SysRng).unwrap().public().clone();
     let found = reference.find(&FindOptions::default().with_public_key(public.clone())).unwrap();
     assert!(found.signs_elsewhere() && !found.is_sealed());

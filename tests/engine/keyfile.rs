@@ -1,4 +1,4 @@
-//! Tests of keyfiles: sealing, opening, what must not open, and files on disk.
+//! Tests of keyfiles: encrypting, decrypting, files that must not be decrypted, and files on disk.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ fn plain() -> (SecretKey, Keyfile) {
     (secret, file)
 }
 
-/// Parses and opens a keyfile. Both failures are errors.
+/// Parses and decrypts a keyfile. Both can fail.
 fn open(bytes: &[u8]) -> Result<SecretKey, KeyfileError> {
     Keyfile::from_json(bytes)?.open(Some(PASSPHRASE))
 }
@@ -125,15 +125,16 @@ fn new_names_are_short_and_printable() {
     assert!(Keyfile::plain(&secret, &long[1..], created()).is_ok());
 }
 
-/// Returns a keyfile that was made without the library, from the description of its format. Its
-/// members are in another order, and its name needs every kind of escape in the canonical form.
+/// Returns a keyfile that is made without the library's keyfile code, only from the description of
+/// the format. Its members are in another order, and its name needs every kind of escape in the
+/// canonical form.
 fn by_hand(seed: [u8; 32]) -> String {
     let secret = SecretKey::from_seed(&seed);
     let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let (x, kid) = (b64(secret.public().as_bytes()), secret.public().id().to_string());
     let (salt, nonce) = ([7; 16], [9; 24]);
     let (salt64, nonce64) = (b64(&salt), b64(&nonce));
-    // The canonical form (RFC 8785), written by hand.
+    // The authenticated data in canonical JSON (RFC 8785), written by hand.
     let additional = format!(
         concat!(
             r#"{{"cipher":{{"name":"xchacha20-poly1305","nonce":"{}"}},"#,
@@ -177,9 +178,11 @@ fn a_keyfile_of_another_program_opens() {
     assert_eq!(file.created(), created());
     let secret = file.open(Some(PASSPHRASE)).unwrap();
     assert_eq!(secret.public(), SecretKey::from_seed(&seed).public());
-    // The keyfile as we write it opens too, because its additional data is the same.
+    // The keyfile can also be decrypted after the library has rewritten it, because the
+    // authenticated data stays the same.
     assert!(open(file.to_json().as_bytes()).is_ok());
-    // The same moment, written differently, is another text and so does not open.
+    // The same time in another spelling changes the authenticated data, so the keyfile cannot be
+    // decrypted.
     let other = text.replace("2026-11-23T16:00:00+01:00", "2026-11-23T15:00:00Z");
     assert!(matches!(open(other.as_bytes()), Err(KeyfileError::WrongPassphrase)));
 }
@@ -222,7 +225,8 @@ fn plain_files_have_a_shape_of_their_own() {
 
 #[test]
 fn a_seal_over_the_wrong_seed_does_not_open() {
-    // The author of a keyfile can seal any seed with any public key.
+    // The author of a keyfile can encrypt any seed beside any public key, so the two are compared
+    // after decryption.
     let (secret, other) = (SecretKey::from_seed(&[3; 32]), SecretKey::from_seed(&[4; 32]));
     let text = by_hand([3; 32]);
     let b64 = |key: &SecretKey| URL_SAFE_NO_PAD.encode(key.public().as_bytes());
@@ -268,4 +272,4 @@ fn debug_shows_no_secrets() {
     assert!(shown.contains(secret.public().id().as_str()));
 }
 
-// --- on disk ---
+// --- keyfiles on disk ---

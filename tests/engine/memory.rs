@@ -1,5 +1,5 @@
-//! Tests of the memory store: a nonce is fresh once, the number of nonces is limited, and no nonce
-//! is accepted again after it was removed.
+//! Tests of the nonce store in memory: a nonce is fresh once, the number of nonces is limited, and
+//! no nonce is accepted again after it was removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,8 @@ use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 
 const START: i64 = 1_795_392_000;
-/// The length of a retention with window 30, ahead 5 and margin 30.
+/// How long a nonce is kept after its request was created, in seconds: window 30, ahead 5 and clock
+/// margin 30.
 const LENGTH: i64 = 65;
 
 fn at(seconds: i64) -> Timestamp {
@@ -27,7 +28,7 @@ fn store() -> Memory {
     Memory::new(at(0), Retention::new(30, 5), &mut SysRng).unwrap()
 }
 
-/// Returns the result of a future of the memory store, which never waits.
+/// Returns the result of a future of the memory store, which is always ready.
 fn ready<T>(mut future: BoxFuture<'_, T>) -> T {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -71,7 +72,7 @@ fn a_nonce_is_kept_until_its_request_expires() {
     ready(store.claim(at(5), &key, "n", at(10 + LENGTH))).unwrap();
     assert!(!is_fresh(claim(&store, 10 + LENGTH - 1, &key, "n")));
     assert!(is_fresh(claim(&store, 200, &key, "n")), "and not for ever");
-    // A claim can be kept for longer than the retention.
+    // A caller can ask for a nonce to be kept longer than the retention.
     ready(store.claim(at(5), &key, "long", at(10_000))).unwrap();
     assert!(!is_fresh(claim(&store, 9_999, &key, "long")));
     assert!(is_fresh(claim(&store, 10_000, &key, "long")));
@@ -107,7 +108,8 @@ fn the_floor_is_the_start_unless_there_is_none() {
     assert_eq!(claim(&store, 10, &key(1), "n"), Claim::Fresh { floor: at(5) });
     let without = self::store().without_floor();
     assert!(ready(without.floor(at(0))).unwrap() < at(-1_000_000));
-    // A request that may be accepted now is always newer than the floor.
+    // The floor (up to which nonces may be lost) is earlier than any request that may be accepted
+    // now.
     assert!(matches!(claim(&without, 0, &key(1), "n"), Claim::Fresh { floor } if floor < at(-30)));
 }
 
@@ -126,7 +128,7 @@ fn a_longer_retention_raises_the_floor_past_the_latest_claim() {
     // shorter retention.
     assert_eq!(claim(&store, 100, &key(1), "n"), Claim::Fresh { floor: at(460) });
     assert!(!is_fresh(claim(&store, 100 + 659, &key(1), "n")));
-    // Asking for a shorter retention changes nothing.
+    // Registering a shorter retention changes nothing.
     ready(store.register(at(200), Retention::new(30, 5))).unwrap();
     assert_eq!(ready(store.floor(at(200))).unwrap(), at(460));
     assert!(is_fresh(claim(&store, 200, &key(1), "m")));
@@ -137,32 +139,34 @@ fn a_longer_retention_raises_the_floor_past_the_latest_claim() {
 fn a_clock_step_forward_and_back_makes_no_nonce_fresh_again() {
     let store = store().without_floor();
     let key = key(1);
-    // The request is created and claimed at 100.
+    // The nonce `old` is claimed at 100, for a request created at that time.
     assert!(is_fresh(claim(&store, 100, &key, "old")));
-    // The clock steps an hour ahead. These claims make the store sweep everything that has ended by
-    // then.
+    // The clock is set an hour ahead. These claims make the store remove everything that has ended
+    // by then.
     for i in 0..2_000 {
         assert!(is_fresh(claim(&store, 3_600, &key, &format!("ahead-{i}"))));
     }
     assert_eq!(ready(store.peek(at(100), &key, "old")).unwrap(), None, "it was swept");
-    // The clock steps back into the window. If the store has removed the nonce, the floor refuses
-    // it.
+    // The clock is set back so that the request is young enough again. If the store has removed the
+    // nonce, its floor excludes the request.
     match claim(&store, 101, &key, "old") {
         Claim::Fresh { floor } => assert!(at(100) <= floor && floor >= at(3_600 - LENGTH)),
         other => assert!(matches!(other, Claim::Replayed { .. }), "{other:?}"),
     }
-    // A nonce that is claimed while the clock is late is kept.
+    // A nonce that is claimed while the clock is behind is kept.
     assert!(is_fresh(claim(&store, 101, &key, "back")));
     for i in 0..2_000 {
         claim(&store, 102, &key, &format!("back-{i}"));
     }
     assert!(!is_fresh(claim(&store, 103, &key, "back")));
-    // The horizon never moves back. It advances again when the clock has caught up.
+    // The floor does not fall when the clock is set back. It rises again when the clock has caught
+    // up.
     assert!(ready(store.floor(at(103))).unwrap() >= at(3_600 - LENGTH));
     assert!(
         matches!(claim(&store, 4_000, &key, "x"), Claim::Fresh { floor } if floor == at(4_000 - LENGTH))
     );
-    // If the retention is raised while the clock is late, the time of the latest claim is used.
+    // If the retention is raised while the clock is behind, the new floor is computed from the time
+    // of the latest claim.
     ready(store.register(at(100), Retention::new(60, 5))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(4_000 + 5 + 60));
 }
@@ -183,7 +187,7 @@ fn a_full_store_says_so_and_forgets_nothing() {
             assert!(!is_fresh(claim(&store, 20, key, &format!("{k}-{i}"))));
         }
     }
-    // All nonces have ended, and there is room in every shard.
+    // All earlier nonces have ended, so there is room in every shard of the store.
     for i in 0..10 {
         assert!(is_fresh(claim(&store, 1_000, &key(9), &format!("{i}"))), "{i}");
     }
@@ -201,7 +205,8 @@ fn one_key_gets_an_eighth_of_the_store_and_other_keys_keep_their_share() {
     }
     assert!(matches!(claim(&store, 10, &key(1), "0"), Claim::Replayed { .. }));
     assert!(is_fresh(claim(&store, 10, &key(2), "0")));
-    // Each nonce ends at its own time.
+    // Each nonce of the key ends at its own time. Before the first one has ended, the key is over
+    // its quota.
     let kept = ready(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until.unix() - START;
     assert_eq!(claim(&store, kept - 1, &key(1), "new"), Claim::OverQuota);
     for i in 0..10 {
@@ -260,8 +265,8 @@ fn the_bounds_of_the_store_hold_among_threads() {
 
 #[test]
 fn claims_and_sweeps_among_threads_accept_no_nonce_twice() {
-    // Two threads claim every nonce, at different speeds, while old nonces are swept. A thread that
-    // is late by a whole retention finds swept nonces; the floor then refuses its requests.
+    // Two threads claim every nonce, at different speeds, while old nonces are removed. A slow
+    // thread may claim a nonce that was already removed; the floor then excludes its request.
     let store = Arc::new(store().bounded(100_000));
     let accepted: Vec<AtomicUsize> = (0..4 * 3_000).map(|_| AtomicUsize::new(0)).collect();
     std::thread::scope(|scope| {
@@ -292,8 +297,8 @@ fn claims_and_sweeps_among_threads_accept_no_nonce_twice() {
 fn ended_nonces_make_room_in_the_store_and_in_quotas() {
     let store = store().bounded(1_000);
     for i in 0..20_000_i64 {
-        // Nine claims a second, each kept for seventy seconds: at most 630 of the thousand are
-        // live.
+        // Nine nonces a second are claimed, and each is kept for seventy seconds. So at most 630 of
+        // the thousand places are in use.
         let owner = key(u8::try_from(i % 10).unwrap());
         assert!(is_fresh(claim(&store, 100 + i / 9, &owner, &format!("{i}"))), "{i}");
     }
@@ -307,7 +312,7 @@ fn times_beyond_the_range_are_an_error_and_not_a_panic() {
     assert!(ready(store.claim(early, &key(1), "n", at(100))).is_err());
     assert_eq!(ready(store.claim(far, &key(1), "n", far)).unwrap(), Claim::Expired);
     assert!(ready(store.peek(far, &key(1), "n")).unwrap().is_none());
-    // The store uses three bytes for the seconds of each nonce.
+    // The store has three bytes for the time that a nonce is kept, so a longer time is refused.
     let longest = (1 << 24) - 1;
     assert!(is_fresh(ready(store.claim(at(0), &key(1), "m", at(longest))).unwrap()));
     let seen = ready(store.peek(at(longest - 1), &key(1), "m")).unwrap().unwrap();

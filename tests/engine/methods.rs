@@ -1,4 +1,4 @@
-//! Tests of the table of MCP methods, with which patterns are compared.
+//! Tests of the table of MCP methods that patterns are compared with.
 
 use mcpid::mcp::methods::{KNOWN, edits, nearest};
 use mcpid::mcp::pattern::{Operation, Pattern, PatternError};
@@ -135,7 +135,7 @@ fn a_pattern_that_can_allow_no_request_is_an_error_in_an_allow_list() {
         "=ping:x",
     ] {
         assert!(check(text).is_err(), "{text}");
-        // A restricting pattern of this kind matches every such request.
+        // Such a pattern can be used to restrict: it matches every request of the method.
         assert!(Pattern::parse(text).is_ok(), "{text}");
     }
     for text in [

@@ -1,4 +1,5 @@
-//! Tests of the `Mcp-*` fields: each must have the same value as the body.
+//! Tests of the `Mcp-*` fields: each must have the same value as the part of the body that it
+//! repeats.
 
 use mcpid::mcp::body::{Reading, Scope, read};
 use mcpid::mcp::headers::{Mismatch, check, decode, encode, for_message, wants_mirror};
@@ -89,8 +90,8 @@ fn a_call_of_the_new_revision_has_three_matching_headers() {
 
 #[test]
 fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
-    // Only the field names a new version. The server refuses the body for what it lacks, and the
-    // other fields are required too.
+    // Only the field, and not the body, names the new protocol version. This is no contradiction
+    // (the server itself refuses the body), but the other fields are then required too.
     let silent = call("tools/call", r#""name":"get""#, None);
     judge(GOOD, &silent).unwrap();
     for fields in [
@@ -113,7 +114,7 @@ fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
     assert!(read(&head(GOOD), odd.as_bytes(), Scope::Endpoint).is_err());
     assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, Some("2025-11-25"))).is_err());
     assert!(judge(&[], &modern()).is_err());
-    // A version that is not a date counts as a new one.
+    // A version that is not a date counts as a new version, which requires the fields.
     let draft = call("ping", "", Some("DRAFT-2027"));
     assert!(judge(&[], &draft).is_err());
     assert!(judge(&[(VERSION, "DRAFT-2027")], &draft).is_err());
@@ -147,7 +148,8 @@ fn the_name_header_is_demanded_where_the_revision_demands_it() {
         let fields = [(VERSION, "2026-07-28"), (METHOD, method), (NAME, name)];
         judge(&fields, &body).unwrap();
         assert_eq!(judge(&fields[..2], &body).unwrap_err().header(), "Mcp-Name");
-        // If the body lacks the name, the request is refused, with or without the field.
+        // If the method acts on a name and the body lacks it, the request is refused, with or
+        // without the field.
         let nameless = call(method, "", Some("2026-07-28"));
         assert!(judge(&fields[..2], &nameless).is_err());
         assert!(judge(&fields, &nameless).is_err());
@@ -161,10 +163,10 @@ fn the_name_header_is_demanded_where_the_revision_demands_it() {
         judge(&fields[..2], &body).unwrap();
         assert!(judge(&[fields[0], fields[1], (NAME, "other")], &body).is_err());
     }
-    // For a method without a name, the field cannot be wrong.
+    // If the method acts on no name, the field `Mcp-Name` cannot contradict the body.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "ping"), (NAME, "x")];
     judge(&fields, &call("ping", "", Some("2026-07-28"))).unwrap();
-    // If the method acts on a name and the body lacks it, the field cannot agree.
+    // For a list, the field `Mcp-Name` is refused if the body has no name.
     let fields = [(VERSION, "2026-07-28"), (METHOD, "tools/list"), (NAME, "x")];
     assert!(judge(&fields, &call("tools/list", "", Some("2026-07-28"))).is_err());
     judge(&fields[..2], &call("tools/list", "", Some("2026-07-28"))).unwrap();
@@ -195,7 +197,7 @@ fn older_requests_need_no_mcp_headers_and_any_sent_must_match() {
     judge(&[], &versioned).unwrap();
     judge(&[(VERSION, "2025-06-18")], &versioned).unwrap();
     assert!(judge(&[(VERSION, "2025-11-25")], &versioned).is_err());
-    // The version that `initialize` proposes is not the version of its own request.
+    // The version that `initialize` proposes is not the version of the `initialize` request itself.
     let initialize = call("initialize", r#""protocolVersion":"2026-07-28""#, None);
     judge(&[], &initialize).unwrap();
     judge(&[(VERSION, "2025-11-25"), (METHOD, "initialize")], &initialize).unwrap();
@@ -238,7 +240,8 @@ fn encoded_values_are_decoded_strictly() {
         ("=?base64?bGluZTEKbGluZTI=?=", "line1\nline2"),
         ("=?base64?Z2V0?=", "get"),
         ("=?base64??=", ""),
-        // The marks are case-sensitive, and both must be present.
+        // The marks around base64 are case-sensitive, and both must be present. Otherwise the value
+        // is taken literally.
         ("=?BASE64?Z2V0?=", "=?BASE64?Z2V0?="),
         ("=?utf-8?B?Z2V0?=", "=?utf-8?B?Z2V0?="),
         ("x=?base64?Z2V0?=", "x=?base64?Z2V0?="),

@@ -1,5 +1,5 @@
-//! Tests of names that servers read in several ways: for a granting pattern every form must match,
-//! for a restricting one a single form is enough.
+//! Tests of names that servers may read in several ways: a pattern that grants must match every
+//! reading, a pattern that restricts only one.
 
 use mcpid::mcp::name_forms::{MAX_NAME, NameAmbiguity, NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -20,8 +20,8 @@ fn ambiguity_of(uri: &str) -> Option<NameAmbiguity> {
     read(uri).forms().ambiguous()
 }
 
-/// Spellings that some reader (pydantic's `AnyUrl`, `new URL`, a decoder or a file system) takes
-/// for `file:///priv/a`.
+/// Spellings that some program (pydantic's `AnyUrl`, `new URL`, a decoder or a file system) reads
+/// as `file:///priv/a`.
 const SAME: &[&str] = &[
     "file:///priv/a",
     "FILE:///priv/a",
@@ -88,10 +88,10 @@ fn no_spelling_of_another_resource_is_granted() {
     ] {
         assert!(public.grants(read(uri)), "{uri}");
     }
-    // An unusual name is granted if all its forms are inside the pattern's folder.
+    // An unusual spelling is granted if every reading of it lies in the pattern's folder.
     assert!(public.grants(read("file:///pub/x/../a")));
-    // A URI is not granted if its spelling differs from the pattern's, even if it names the same
-    // resource.
+    // A URI that names the same resource in another spelling than the pattern is not granted,
+    // because some server might read it differently.
     for uri in ["FILE:///pub/a", "file:/pub/a", "file:////pub/a", "file:///%70ub/a"] {
         assert!(!public.grants(read(uri)), "{uri}");
     }
@@ -150,7 +150,8 @@ fn honest_names_match_as_they_are_written() {
         assert!(exact.grants(read(uri)) && exact.restricts(read(uri)), "{uri}");
         let end = uri.char_indices().nth(uri.chars().count() / 2).unwrap().0;
         let begins = uri[..end].trim_end_matches(['\u{200d}', '\u{200c}', '/']);
-        // A part of a URL may not be a URL itself. As text, it still matches the beginning.
+        // The pattern is only the beginning of a URL, and no URL by itself. Compared as text, it
+        // matches.
         let begins = Pattern::parse(&format!("resources/read:{begins}*")).unwrap();
         assert!(begins.restricts(read(uri)), "{begins} {uri}");
         let scheme = uri.split(':').next().unwrap();
@@ -279,7 +280,7 @@ fn an_ambiguous_name_is_restricted_by_all_and_granted_by_none() {
         for pattern in &any {
             assert!(pattern.grants(read(uri)) && pattern.restricts(read(uri)), "{pattern} {uri:?}");
         }
-        // The pattern does not match other methods.
+        // A pattern for another method does not match.
         assert!(!Pattern::parse("resources/subscribe:*").unwrap().restricts(read(uri)));
     }
     for name in ["delete_db ", " delete_db", "delete\u{200b}_db", "delete\\_db", "a%00b", "a\u{7f}"]
@@ -306,7 +307,7 @@ fn the_size_of_a_name_with_forms_is_bounded() {
     let plain = format!("file:///{}", "a/".repeat(MAX_NAME));
     assert!(matches!(NameForms::of(&plain, NameKind::Uri), NameForms::Plain(_)));
     assert!(pattern("file:///a/*").grants(read(&plain)));
-    // All levels of encoding are decoded in one pass.
+    // Percent-encoding that was applied many times is decoded completely, in one pass.
     let deep = format!("file:///%{}41", "25".repeat(7_000));
     assert_eq!(ambiguity_of(&deep), None);
     assert!(pattern("file:///A").restricts(read(&deep)));

@@ -1,4 +1,4 @@
-//! Compares the forms of a name with what the crate `url` makes of it.
+//! Compares this crate's readings of a name with the output of the crate `url`.
 
 use mcpid::mcp::name_forms::{NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -8,7 +8,7 @@ fn read(uri: &str) -> Operation<'_> {
     Operation { method: "resources/read", name: Some(uri) }
 }
 
-/// Texts that different readers are likely to read differently.
+/// A generator of texts that programs are likely to read differently.
 fn uris() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         prop::sample::select(vec![
@@ -91,7 +91,8 @@ fn uris() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4_096), ..ProptestConfig::default() })]
 
-    /// The output of the crate `url` for a text is one of its forms, or the text is ambiguous.
+    /// What the crate `url` makes of a text is among this crate's readings of it, or the text
+    /// counts as ambiguous.
     #[test]
     fn names_that_a_url_parser_rewrites_are_matched_or_ambiguous(uri in uris()) {
         let forms = NameForms::of(&uri, NameKind::Uri);

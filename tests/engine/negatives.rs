@@ -1,5 +1,5 @@
-//! The same changes of one thing, for each named profile: a request that its profile accepts, and at
-//! least twenty requests that it refuses.
+//! Tests that make the same changes, one at a time, to a request of each named profile: the profile
+//! accepts the request, and refuses at least twenty changed ones.
 
 use mcpid::message::RequestTarget;
 use mcpid::message::digest::content_digest;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::fixtures::{CREATED, Call, Input, Judge, key, time, trusted};
 use crate::{adcp, ucp};
 
-/// A request, and the verifier that accepts it.
+/// A request, with the verifier that accepts it.
 struct Case {
     call: Call,
     judge: Judge,
@@ -35,7 +35,7 @@ fn target(case: &mut Case, change: impl FnOnce(&str) -> String) {
     case.call.target = RequestTarget::Origin(change(text).into());
 }
 
-/// Changes the signature fields.
+/// Replaces `from` by `to` in the signature fields.
 fn input(case: &mut Case, from: &str, to: &str) {
     case.call.edit("signature-input", from, to);
 }
@@ -54,7 +54,7 @@ fn limit(case: &mut Case, member: &str, at: i64) {
     case.judge.trust[0]["mcpid"][member] = json!(time(at).to_string());
 }
 
-/// A name, the change, and the steps at which one of the profiles may find it.
+/// A change: its name, the function that makes it, and the steps at which a profile may find it.
 type Row = (&'static str, fn(&mut Case), &'static [u8]);
 
 const ROWS: &[Row] = &[

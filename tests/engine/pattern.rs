@@ -109,7 +109,7 @@ fn a_session_can_always_be_opened_and_closed() {
     }
 }
 
-/// A simple and slow implementation of stars, for comparison.
+/// A simple but slow matcher for patterns with stars, to compare results with.
 fn slow(pattern: &[char], text: &[char]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,

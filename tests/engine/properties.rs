@@ -1,5 +1,5 @@
-//! Properties that hold for all requests: a signed request is accepted, a request with any bit
-//! changed is not, and no input makes the verifier panic.
+//! Tests of properties that hold for all requests: a signed request is accepted, a request with any
+//! changed bit is not, and no input makes the verifier panic.
 
 mod bits;
 mod vectors;
@@ -31,8 +31,8 @@ fn refused(judge: &Judge, call: &Call) -> Option<Rejection> {
     Some(judge.refuses(call))
 }
 
-/// Returns a verifier that checks no nonces, so that a changed bit without effect would be
-/// accepted.
+/// Returns a verifier that does not check nonces, so that a changed bit without effect would be
+/// noticed as an accepted request.
 fn judge() -> Judge {
     Judge::mcp().replay(ReplayCheck::Unchecked)
 }
@@ -42,7 +42,7 @@ fn origins() -> Origins {
 }
 
 fn values() -> impl Strategy<Value = String> {
-    // Visible ASCII with spaces inside, and values that need encoding.
+    // Values of visible ASCII with inner spaces, and values that need encoding.
     "[!-~]{1,12}( [!-~]{1,8}){0,2}"
 }
 
@@ -55,7 +55,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
         "Mcp-Param-[A-Za-z]{1,8}",
     ];
     prop::collection::vec((name, values()), 0..8).prop_map(|mut fields| {
-        // A field that must not be repeated occurs once.
+        // Of fields that must not be repeated, only the first is kept.
         let mut seen = BTreeSet::new();
         fields.retain(|(name, _)| seen.insert(name.to_ascii_lowercase()));
         fields
@@ -85,7 +85,7 @@ proptest! {
             Some(query) => format!("{path}?{query}"),
             None => path,
         };
-        // A percent sign without two digits after it is not valid in a path.
+        // A generated target with a percent sign is skipped, because it may not be valid.
         prop_assume!(!target.contains('%'));
         let profile = Profile::NAMED[profile].profile();
         let mut call = Call::unsigned();
@@ -115,14 +115,14 @@ proptest! {
         let verified = judge.accepts(&call);
         prop_assert_eq!(verified.key(), secret.public().id());
         prop_assert_eq!(verified.tag(), signed.tag.as_deref());
-        // The profile `rfc9421` claims a nonce only if `expires` limits its lifetime, and its
-        // signer sends no `expires`.
+        // The profile `rfc9421` claims a nonce only if the signature has an `expires`, and its
+        // signer sends none.
         let bounded = profile.name != "rfc9421";
         prop_assert_eq!(verified.nonce_outcome(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {
             prop_assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
-        // A registry without the key refuses the request.
+        // A verifier that does not trust the key refuses the request.
         let stranger = Judge::by(profile).trusting(vec![trusted(&key(1))]).at(CREATED + age);
         prop_assert_eq!(stranger.refusal(&call), (7, Code::KeyUnknown));
     }
@@ -186,7 +186,7 @@ proptest! {
         prop_assert!(judge.judge(&call).is_err(), "no trusted key signed that");
         let anywhere = Judge { origins: Vec::new(), scope: Scope::Anywhere, ..judge };
         prop_assert!(anywhere.judge(&call).is_err());
-        // A head with a valid signature is combined with arbitrary bytes as its body.
+        // The head has a valid signature, and the body is arbitrary bytes.
         let verifier = self::judge().verifier();
         let signed = Call::signed();
         let head = signed.head();
@@ -195,7 +195,8 @@ proptest! {
         prop_assert_eq!(rejection.code(), Code::DigestMismatch);
     }
 
-    /// The members of an accepted signature in another order, with some left out and some repeated.
+    /// The components and parameters of an accepted signature are reordered, left out or repeated.
+    /// No such request is accepted.
     #[test]
     fn no_request_with_rearranged_parts_is_accepted(order in prop::collection::vec(0_usize..5, 0..7)) {
         let mut call = Call::signed();

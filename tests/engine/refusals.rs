@@ -1,4 +1,4 @@
-//! Tests every refusal code, by one change to an accepted request.
+//! Tests of every refusal code: each is caused by one change to an accepted request.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ mod bodies;
 mod fields;
 mod keys;
 
-/// A request and the verifier that judges it. `before` is a change before signing; `after` is a
-/// change that an attacker between client and server could make.
+/// A request, and the verifier that judges it. Tests change them before signing (the signature
+/// stays genuine) or after signing (as an attacker could).
 pub(crate) struct Play {
     pub(crate) judge: Judge,
     pub(crate) call: Call,
@@ -37,7 +37,7 @@ impl Play {
         self.call.sign(&self.key, "mcp", &self.input);
     }
 
-    /// Adds a limit to the only trust entry.
+    /// Adds a restriction to the only entry of the trust file.
     pub(crate) fn limit(&mut self, member: &str, value: Value) {
         self.judge.trust[0]["mcpid"][member] = value;
     }
@@ -64,7 +64,7 @@ impl Play {
         STANDARD.decode(self.signature()).unwrap()
     }
 
-    /// Signs with a key that the trust file lists as this point, also if its private half is
+    /// Signs with a trusted key whose public half is `point`, even if its private half is
     /// published.
     fn under(&mut self, point: [u8; 32]) {
         let id = *PublicKey::from_bytes(&point).unwrap().id();
@@ -111,19 +111,19 @@ fn rfc3339(seconds: i64) -> Value {
     Value::String(time(seconds).to_string())
 }
 
-/// Cases with changes before signing, so the signature is genuine.
+/// Returns cases in which the request is changed before signing, so that the signature is genuine.
 fn signed(step: u8, code: Code, cases: Vec<(&'static str, Change)>) -> Vec<Case> {
     let case = |(why, before)| Case { step, code, why, before, after: |_| () };
     cases.into_iter().map(case).collect()
 }
 
-/// Cases with changes after signing.
+/// Returns cases in which the request is changed after signing.
 fn tampered(step: u8, code: Code, cases: Vec<(&'static str, Change)>) -> Vec<Case> {
     let case = |(why, after)| Case { step, code, why, before: |_| (), after };
     cases.into_iter().map(case).collect()
 }
 
-/// Uses up a nonce of key 1 in the store of the judge.
+/// Claims a nonce of key 1 in the store of the verifier.
 pub(crate) fn use_up(judge: &Judge, nonce: &str) {
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
@@ -174,7 +174,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 #[test]
 fn one_change_leads_to_each_code() {
-    // Without the change, the request is accepted.
+    // Without the change of the case, the request is accepted.
     let mut play = Play::new();
     play.sign();
     play.judge.accepts(&play.call);
@@ -196,7 +196,8 @@ fn one_change_leads_to_each_code() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Only the policy of a server demands a touch, which `tests/engine/touch` judges.
+    // `touch_required` is not among the cases, because only a server's policy leads to it;
+    // `tests/engine/touch` tests it.
     for code in Code::ALL.iter().filter(|code| **code != Code::TouchRequired) {
         assert!(produced.contains_key(code.as_str()), "nothing produces {code}");
     }
@@ -281,8 +282,8 @@ fn request_is_accepted_at_every_edge() {
     }
 }
 
-/// No refusal before step 12 claims the nonce, so an attacker who breaks a request on its way
-/// cannot use up its nonce.
+/// A request that is refused before the last step does not claim its nonce, so an attacker who
+/// damages a request in transit cannot use up its nonce.
 #[test]
 fn no_refused_request_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {
@@ -319,7 +320,7 @@ fn every_step_and_code_has_its_own_name() {
     assert_eq!(codes.len(), 29);
     assert_eq!(Code::TooLarge.to_string(), "too_large");
     assert_eq!(registry(&[trusted(&key(1))]).len(), 1);
-    // The store of the fixtures has no floor.
+    // The store in the fixtures has no floor, so it refuses no request for its age.
     use mcpid::nonce::NonceStore as _;
     assert!(ready(store().floor(time(NOW))).unwrap() < time(0));
 }

@@ -1,4 +1,4 @@
-//! Tests of the signer: covered components, added fields, and requests that it refuses to sign.
+//! Tests of the signer: covered components, added fields, and requests that it does not sign.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn sign(signer: &Signer, head: &Head<'_>) -> Result<Signed, SigningError> {
     signer.sign(head, &Origins::unknown(), b"{}", time(CREATED), &nonce())
 }
 
-/// Returns the signed head, as a client sends it.
+/// Returns the head of the request with the signature, as a client sends it.
 fn carrying(signed: &Signed) -> Head<'static> {
     let mut head = head(&[]);
     for (name, value) in signed.headers() {
@@ -103,7 +103,7 @@ fn a_second_signature_of_one_key_shares_the_nonce_of_the_first() {
     assert_eq!(second.nonce, first.nonce);
     assert!(second.content_digest.is_none(), "it was there already");
     assert!(second.signature_input.starts_with(&first.signature_input), "the first stays");
-    // Another key has other nonces.
+    // A signature by another key does not get the nonce of the first one.
     let other = Signer::new(Arc::new(key(b'b')), &Profile::mcp()).unwrap().with_label("two");
     assert_ne!(sign(&other, &carrying(&first)).unwrap().nonce, first.nonce);
 }
@@ -111,7 +111,8 @@ fn a_second_signature_of_one_key_shares_the_nonce_of_the_first() {
 #[test]
 fn a_planted_signature_does_not_choose_the_nonce() {
     let first = sign(&signer(), &head(&[])).unwrap();
-    // Invalid signatures that name our key: with one changed bit, another nonce, another time.
+    // Forged signatures that name the signer's own key: with one changed bit, with another nonce,
+    // or with another time.
     let planted = [
         first.signature_input.replace(first.nonce.as_deref().unwrap(), "AAAAAAAAAAAAAAAAAAAAAA"),
         first.signature_input.replace(&CREATED.to_string(), &(CREATED + 1).to_string()),

@@ -1,4 +1,5 @@
-//! Tests of RFC 9651: the test cases of the working group if they are present, and our own.
+//! Tests of the parser for RFC 9651: with the test cases of the HTTP working group, if they are
+//! installed, and with further ones.
 
 pub(crate) mod cases;
 mod generated;
@@ -10,7 +11,7 @@ use mcpid::message::structured::{
     ParseReason, Received, Unwritable, combine,
 };
 
-/// A value of any of the three top-level types.
+/// A value of one of the three top-level types of RFC 9651.
 #[derive(Debug, PartialEq)]
 enum Top {
     Item(Item<'static>),
@@ -19,7 +20,7 @@ enum Top {
 }
 
 impl Top {
-    /// Parses `text` as the RFC does, and also with the strict functions.
+    /// Parses `text` as the RFC prescribes, and a second time with the strict functions.
     fn read(kind: &str, text: &[u8]) -> (Result<Top, ParseFault>, Result<(), ParseFault>) {
         match kind {
             "item" => (
@@ -174,7 +175,7 @@ fn input_that_lenient_parsers_ignore_is_recorded() {
     let mut out = String::new();
     assert_eq!(dictionary.write_to(&mut out), Err(Unwritable::DuplicateKey));
 
-    // Each fault belongs to the member that contains it.
+    // A fault inside a member is recorded for that member only.
     for (text, expected) in [
         ("a=1;x=1;x=2, b=2", [fault(8, ParseReason::DuplicateParameter), None]),
         ("a=1;x;x, b=2", [fault(6, ParseReason::DuplicateParameter), None]),
@@ -259,8 +260,8 @@ fn lines_are_joined_and_a_single_one_is_not_copied() {
 
 #[test]
 fn a_string_ends_at_the_first_byte_that_is_not_its_own_wherever_that_stands() {
-    // Strings are checked eight bytes at a time, so this tests every byte at every position of two
-    // such steps and a remainder.
+    // The parser checks strings in steps of eight bytes. So every byte is tried at every position
+    // in two steps and a remainder.
     for byte in 0..=0x7f_u8 {
         for place in 0..19 {
             let mut text = vec![b'a'; 19];

@@ -38,7 +38,7 @@ fn refused(origins: &Origins, head: &Head<'_>) -> TargetError {
     origins.resolve(head).unwrap_err()
 }
 
-/// Returns all derived components of a target.
+/// Returns the values of all derived components of a target.
 fn row<'t>(t: &'t Target<'_>) -> (&'t str, &'t str, Option<&'t str>, Option<&'t str>, &'t str) {
     (t.scheme(), t.authority(), t.path(), t.query(), t.request_target())
 }
@@ -128,7 +128,7 @@ fn only_scheme_and_authority_get_one_spelling() {
     ] {
         assert_eq!(resolved(&any, &uri(url)), wanted, "{url}");
     }
-    // The path is a slash where it was empty. The request line keeps its own spelling.
+    // An empty path becomes a slash. The target on the request line keeps its spelling.
     let (known, sent) = (uri("https://a.example?q"), absolute("https://a.example?q", &[]));
     assert_eq!(any.resolve(&known).unwrap().request_target(), "/?q");
     assert_eq!(any.resolve(&known).unwrap().path(), Some("/"));
@@ -215,7 +215,7 @@ fn two_schemes_of_one_host_take_the_first() {
     let https_first = ours(&["https://a.example", "http://a.example"]);
     assert_eq!(resolved(&http_first, &origin_form("/", "a.example")), "http://a.example/");
     assert_eq!(resolved(&https_first, &origin_form("/", "A.example")), "https://a.example/");
-    // A port decides which origin is meant.
+    // Of two configured origins that differ in the scheme, the port of the request selects one.
     assert_eq!(resolved(&http_first, &origin_form("/", "a.example:443")), "https://a.example/");
     assert_eq!(resolved(&https_first, &origin_form("/", "a.example:80")), "http://a.example/");
 }
@@ -235,7 +235,7 @@ fn values_derived_from_the_host_are_known_before_sending() {
         let known = uri(url);
         let target = any.resolve(&known).unwrap();
         assert_eq!(target.follows_from_host(), follows, "{url}");
-        // If the request is sent in origin form, it resolves to the same target.
+        // The same request sent in origin form resolves to the same target.
         let mut sent =
             Head::new("POST", RequestTarget::Origin(target.request_target().into())).unwrap();
         sent.push("host", target.authority().as_bytes()).unwrap();

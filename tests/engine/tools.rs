@@ -1,12 +1,12 @@
-//! Tests of which tools count as destructive: what a list of tools changes, and what it never
-//! changes.
+//! Tests of which tools count as destructive: what a list of tools can change about that, and what
+//! it cannot.
 
 use std::error::Error as _;
 
 use mcpid::mcp::pattern::Operation;
 use mcpid::mcp::tools::{MAX_NAME, MAX_TOOLS, Tools, ToolsError};
 
-/// A response that lists one tool `t` with these annotations.
+/// Returns a response that lists one tool, `t`, with these annotations.
 fn one(annotations: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{{"name":"t","inputSchema":{{"type":"object"}},"annotations":{annotations}}}]}}}}"#
@@ -27,7 +27,7 @@ fn only_two_hints_make_a_tool_harmless() {
         (r#"{"readOnlyHint":true}"#, true),
         (r#"{"destructiveHint":false}"#, true),
         (r#"{"readOnlyHint":false,"destructiveHint":false}"#, true),
-        // The hint only has a meaning for a tool that is not read-only.
+        // `destructiveHint` is ignored for a read-only tool, unless it is not a boolean.
         (r#"{"readOnlyHint":true,"destructiveHint":true}"#, true),
         (r#"{"readOnlyHint":true,"destructiveHint":null}"#, true),
         (r#" { "readOnlyHint" : true } "#, true),
@@ -58,7 +58,7 @@ fn only_two_hints_make_a_tool_harmless() {
         assert_eq!(!tools.is_destructive("t"), harmless, "{annotations}");
         assert!(tools.knows("t"));
     }
-    // Hints outside of `annotations` have no effect.
+    // Hints that are not inside `annotations` have no effect.
     let list = r#"{"tools":[{"name":"t","readOnlyHint":true,"_meta":{"annotations":{"readOnlyHint":true}}}]}"#;
     assert!(learned(&[list]).is_destructive("t"));
 }
@@ -82,7 +82,7 @@ fn the_most_restrictive_hints_seen_for_a_tool_apply() {
     assert!(learned(&[&harmless, &destructive]).is_destructive("t"));
     assert!(learned(&[&destructive, &harmless]).is_destructive("t"));
     assert!(learned(&[&harmless, &destructive, &harmless, &harmless]).is_destructive("t"));
-    // The same in a single list, in either order.
+    // The tool is listed twice in the same list, in either order. It counts as destructive.
     for (first, second) in [("true", "false"), ("false", "true")] {
         let list = format!(
             r#"{{"tools":[{{"name":"t","annotations":{{"destructiveHint":{first}}}}},{{"name":"t","annotations":{{"destructiveHint":{second}}}}}]}}"#
@@ -91,7 +91,7 @@ fn the_most_restrictive_hints_seen_for_a_tool_apply() {
         assert!(tools.is_destructive("t"), "{list}");
         assert_eq!(tools.len(), 1);
     }
-    // A later list without the tool changes nothing about it.
+    // A later list that lacks the tool changes nothing about it.
     let tools = learned(&[&destructive, r#"{"tools":[]}"#, &harmless]);
     assert!(tools.is_destructive("t"));
 }
@@ -120,7 +120,7 @@ fn names_are_compared_as_they_are_after_unescaping() {
     let tools =
         learned(&[r#"{"tools":[{"name":"d\u00e9l\n","annotations":{"readOnlyHint":true}}]}"#]);
     assert!(!tools.is_destructive("dél\n"));
-    // The name looks equal, but has another Unicode normal form.
+    // This name looks the same, but has another Unicode normal form, so it is another tool.
     assert!(tools.is_destructive("de\u{301}l\n"));
 }
 
@@ -155,8 +155,8 @@ fn no_tool_is_learned_from_an_ambiguous_answer() {
         format!(r#"{{"tools":[{good}]}} {{}}"#),
         format!(r#"{{"tools":[{good}]"#),
         format!("\u{feff}{{\"tools\":[{good}]}}"),
-        // The result of the response is in the wrong place, or is an array that serde would read as
-        // an object.
+        // The result is at the wrong place in the response, or is an array that serde would accept
+        // as an object.
         format!(r#"{{"jsonrpc":"2.0","id":1,"tools":[{good}]}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":[[{good}]]}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{good}]}},"result":{{}}}}"#),
@@ -187,7 +187,7 @@ fn the_number_of_remembered_tools_is_bounded_and_none_is_replaced() {
     assert_eq!(tools.len(), MAX_TOOLS);
     assert!(!tools.is_destructive("tool 0"));
     assert!(tools.is_destructive(&format!("tool {}", MAX_TOOLS + 1)));
-    // A known tool can still become destructive, and stays known.
+    // When the table is full, a tool that it already has can still be marked as destructive.
     let learned = tools.learn(list(0..1, "false").as_bytes()).unwrap();
     assert_eq!(learned.left_out, 0);
     assert!(tools.is_destructive("tool 0") && tools.knows("tool 0"));
@@ -210,8 +210,8 @@ fn only_calls_of_tools_can_be_destructive() {
     assert!(!tools.calls_destructive(op("tools/call", Some("t"))));
     assert!(tools.calls_destructive(op("tools/call", Some("other"))));
     assert!(tools.calls_destructive(op("tools/call", None)));
-    // A name that could be read as another name counts as destructive, even if the server describes
-    // the tool as harmless.
+    // A tool whose name could be read as another name counts as destructive, even if the server
+    // describes it as harmless.
     let list = r#"{"tools":[{"name":"t ","annotations":{"readOnlyHint":true}},
         {"name":"e\u0301","annotations":{"readOnlyHint":true}},
         {"name":"\u00e9","annotations":{"destructiveHint":true}}]}"#;

@@ -1,4 +1,4 @@
-//! Tests of touches: signatures of security keys that join one signature of a request.
+//! Tests of touches: signatures by security keys that confirm another signature of the request.
 
 use mcpid::key::{SecretKey, Sign as _};
 use mcpid::verify::{Code, Verified};
@@ -15,12 +15,12 @@ mod faults;
 mod signing;
 pub(crate) mod software_key;
 
-/// Returns the security key of the tests.
+/// Returns the security key of these tests, which is simulated in software.
 fn security_key() -> SoftwareKey {
     SoftwareKey::new(key(9))
 }
 
-/// Returns the parameters and components of a touch for the signature `label`.
+/// Returns the components and parameters of a touch that confirms the signature `label`.
 fn input(call: &Call, touch_key: &SoftwareKey, label: &str) -> Input {
     let mut input = Input::of(call, &touch_key.secret);
     for field in ["signature", "signature-input"] {
@@ -29,7 +29,8 @@ fn input(call: &Call, touch_key: &SoftwareKey, label: &str) -> Input {
     input
 }
 
-/// A call by key 1 (alice), with a touch of the security key, whose entry has the same name.
+/// A call signed by key 1 (Alice), with a touch of a security key. The trust entries of both keys
+/// have the same name.
 struct TouchedCall {
     judge: Judge,
     call: Call,
@@ -53,20 +54,20 @@ impl TouchedCall {
         it
     }
 
-    /// Adds the touch.
+    /// Adds the touch, a signature by the security key.
     fn touch(&mut self) -> &mut Self {
         let signature = self.touch_key.sign(self.call.base(&self.input).as_bytes());
         self.call.attach("touch", &self.input.to_string(), &signature);
         self
     }
 
-    /// Sets a member of the security key's `security_key`.
+    /// Sets a member inside of `security_key` in the trust entry of the security key.
     fn rule(&mut self, member: &str, value: Value) -> &mut Self {
         self.judge.trust[1]["mcpid"]["security_key"][member] = value;
         self
     }
 
-    /// Sets a member of the security key's entry.
+    /// Sets a member of the trust entry of the security key, for example a limit.
     fn limit(&mut self, member: &str, value: Value) -> &mut Self {
         self.judge.trust[1]["mcpid"][member] = value;
         self
@@ -77,7 +78,7 @@ impl TouchedCall {
         self.judge.accepts(&self.call)
     }
 
-    /// Checks that the request is verified, and that no touch counts for it.
+    /// Checks that the request is verified, but not confirmed by a touch.
     #[track_caller]
     fn counts_for_nothing(&self, why: &str) {
         let verified = self.accepted();
@@ -110,7 +111,8 @@ fn a_touch_of_each_kind_of_key_is_reported() {
             assert_eq!((touch.verified, touch.counter), (verified, 7), "{flags}");
             assert_eq!(touch.as_str(), if verified { "verified" } else { "present" });
             assert_eq!(touch.application, "ssh:mcpid");
-            // Name and key are those of the signature that was touched.
+            // The verdict names the label and the key of the confirmed signature, and not those of
+            // the touch.
             assert_eq!((accepted.label(), accepted.key()), ("mcp", key(1).public().id()));
             assert_eq!(accepted.tag(), Some(key(1).public().id().as_str()));
         }
@@ -127,7 +129,7 @@ fn a_touch_counts_from_each_place_of_the_request() {
     let whole = TouchedCall::new();
     let lines = whole.call.fields.iter().filter(|(name, _)| name.starts_with("signature"));
     let lines: Vec<_> = lines.cloned().collect();
-    // The lines of the touch come first.
+    // The lines of the touch stand before those of the confirmed signature.
     let mut it = TouchedCall::new();
     it.call.remove("signature").remove("signature-input");
     it.call.fields.extend(lines.iter().rev().cloned());
@@ -156,7 +158,7 @@ fn the_two_components_of_a_touch_do_not_count_against_the_limit() {
         it.touch();
         assert_eq!(it.accepted().touch().is_some(), fits, "{count}");
     }
-    // An ordinary signature has no more components than before.
+    // An ordinary signature may not cover more components because of the exception for touches.
     let mut call = Call::unsigned();
     let mut plain = Input::of(&call, &key(1));
     for n in plain.components.len()..33 {
@@ -203,7 +205,7 @@ fn of_two_touches_the_verified_one_is_reported() {
 
 #[test]
 fn a_touched_signature_names_the_request_wherever_it_stands() {
-    // Key 2 signs first; the touch joins the signature of key 1.
+    // Key 2 signs too and comes first. The touch confirms the signature of key 1.
     let mut it = TouchedCall::untouched();
     it.judge.trust.push({
         let mut bob = trusted(&key(2));

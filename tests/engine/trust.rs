@@ -1,4 +1,4 @@
-//! Tests of trust files: their members, refused files, several files together, and edits.
+//! Tests of trust files: their members, files that are refused, several files together, and edits.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -22,7 +22,7 @@ mod files;
 mod mixed;
 mod refusals;
 
-/// Returns a different key for each number. None of these keys is published.
+/// Returns the public key for a number. None of these keys is published.
 fn key(n: u8) -> PublicKey {
     let mut seed = [0x5a; 32];
     seed[0] = n;
@@ -38,7 +38,7 @@ fn time(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap()
 }
 
-/// A JWK with these further members.
+/// Returns a JWK with these additional members.
 fn jwk(key: &PublicKey, more: &str) -> String {
     format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"{more}}}"#, x(key))
 }
@@ -200,7 +200,7 @@ fn several_trust_files_combine_to_the_strictest_limits() {
         "revoked_at":"2026-05-02T00:00:00Z","allow":["tools/call:get_*","resources/*"]}"#;
     let third = r#","mcpid":{"revoked_at":"2026-05-01T00:00:00Z"}"#;
     let texts = [jwk(&key(1), first), jwk(&key(1), second), jwk(&key(1), third), jwk(&key(1), "")];
-    // The order only decides which name is used.
+    // The order of the files decides only which name is used.
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
         let registry = merged(&order.map(|at| texts[at].as_str()));
         assert_eq!(registry.len(), 1);
@@ -253,7 +253,7 @@ fn keys_are_found_by_thumbprint_and_by_kid() {
     assert_eq!(order, (1..=6).map(key).collect::<Vec<_>>());
 }
 
-// --- on disk ---
+// --- trust files on disk ---
 
 fn write(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap();

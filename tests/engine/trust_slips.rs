@@ -1,5 +1,5 @@
 //! Tests of trust files with mistakes, and of key sets from other programs: no restriction of a key
-//! gets lost.
+//! may get lost.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +31,7 @@ fn registry(texts: &[&str]) -> Registry {
 fn refused(text: &str, words: &str) {
     let error = TrustFile::parse(text.as_bytes()).expect_err(text).to_string();
     assert!(error.contains(words), "{text}: {error:?} should say {words:?}");
-    // A document that is to be edited is parsed just as strictly.
+    // A trust file that is opened for editing is parsed in the same strict way.
     assert!(Document::parse(text.as_bytes()).is_err(), "{text}");
 }
 
@@ -84,15 +84,15 @@ fn an_entry_that_is_passed_over_restricts_all_the_same() {
             let note = &registry.notes()[0].text;
             assert!(note.ends_with("; what it restricts holds all the same"), "{note}");
         }
-        // The entry grants nothing: its key stays unknown, and its client ids and name belong to no
-        // key.
+        // The skipped entry grants nothing: its key stays unknown, and its client ids and name
+        // belong to no key.
         let named =
             text.replacen("\"mcpid\":{", r#""mcpid":{"name":"eve","client_ids":["eve"],"#, 1);
         assert!(registry(&[&named]).is_empty(), "{named}");
         let both = registry(&[&plain, &named]);
         assert!(entry(&both, 1).client_ids().is_empty());
         assert_eq!(entry(&both, 1).name(), Some("alice"));
-        // The limits do not apply to other keys.
+        // The limits in the skipped entry do not apply to other keys.
         let other = registry(&[&jwk(2, ""), &text]);
         assert!(entry(&other, 2).revoked_at().is_none() && !entry(&other, 2).is_limited());
     }
@@ -128,8 +128,8 @@ fn a_misspelt_mcpid_member_is_an_error() {
         let member = format!(r#","{name}":{revoked}"#);
         refused(&jwk(1, &member), "must be spelled \"mcpid\"");
         refused(&set(&[jwk(2, ""), jwk(1, &member)]), "key 2: ");
-        // The member is beside a valid one, in an entry that is skipped, in an entry of another
-        // type, or nested deeper.
+        // The misspelt member stands beside a valid one, in an entry that is skipped, in an entry
+        // of another key type, or nested deeper.
         refused(&jwk(1, &format!(r#"{member},"mcpid":{{}}"#)), "must be spelled");
         refused(&set(&[jwk(1, &format!(r#"{member},"use":"enc""#))]), "must be spelled");
         refused(&set(&[format!(r#"{{"kty":"RSA"{member}}}"#)]), "must be spelled");
@@ -163,7 +163,7 @@ fn a_restriction_outside_of_the_wrapper_is_an_error() {
             }
         }
     }
-    // The object with `mcpid` has no key, or there is a second list of keys.
+    // The object with `mcpid` contains no key, or the file has a second list of keys.
     let revoked = jwk(1, LIMITS);
     refused(&format!(r#"{{"mcpid":{{}},"keys":[{revoked}]}}"#), "beside \"keys\"");
     refused(r#"{"keys":[],"meta":{"mcpid":{}}}"#, "directly into a key");
@@ -214,8 +214,8 @@ fn one_unusable_member_does_not_fail_the_set() {
             assert_eq!(file.notes().len(), 1);
             assert!(file.notes()[0].text.contains("is passed over: "), "{bad}");
         }
-        // An entry whose key is unknown may contain a restriction; a file with only that entry has
-        // no effect; a private key is recognised anywhere.
+        // An entry with an unreadable key is refused if it contains a restriction, if it is the
+        // only entry, or if it is a private key.
         if let Some(open) = bad.strip_suffix('}').filter(|_| !bad.contains("mcpid")) {
             let comma = if open == "{" { "" } else { "," };
             let with = |more: &str| format!("{open}{comma}{more}}}");
@@ -233,11 +233,11 @@ fn a_kid_that_is_the_id_of_another_key_is_an_error() {
     let with = |kid: &str, more: &str| set(&[jwk(1, &format!(r#","kid":"{kid}"{more}"#))]);
     assert_eq!(registry(&[&with(&own, "")]).len(), 1);
     refused(&with(&other, ""), "is the id of another key: its own id is ");
-    // An ignored key is only a problem if it restricts: the restriction would apply to the wrong
-    // key or to none.
+    // An entry that is skipped, and whose `kid` is the id of another key, is refused only if it
+    // restricts: the restriction would apply to the wrong key.
     assert!(registry(&[&with(&other, r#","use":"enc""#)]).is_empty());
     refused(&with(&other, &format!(r#","use":"enc"{LIMITS}"#)), "is the id of another key");
-    // Other texts do not look like a key id.
+    // A `kid` that does not look like a key id may be any text.
     for kid in [&own[1..], &format!("{own}A"), &own.replace(&own[..1], "+"), "", "one"] {
         assert_eq!(registry(&[&with(kid, "")]).len(), 1, "{kid}");
     }
@@ -267,7 +267,7 @@ fn validity_stated_in_a_key_directory_counts() {
         assert_eq!(member(&format!(r#","nbf":{nbf}"#)).not_before(), Some(at(start)), "{nbf}");
     }
     assert_eq!(member(r#","revoked":{"revoked_at":50,"reason":"x"}"#).revoked_at(), Some(at(50)));
-    // An unreadable end of validity counts as one that has passed.
+    // An unreadable end of validity counts as if it had passed.
     for more in [
         r#","exp":"1767225600""#,
         r#","exp":null"#,
@@ -284,7 +284,8 @@ fn validity_stated_in_a_key_directory_counts() {
         assert!(!entry(&registry, 1).is_valid_at(at(1_767_225_600)), "{more}");
         assert!(registry.notes()[0].text.contains("cannot be read"), "{more}");
     }
-    // The stricter of the two limits applies, even if it is in an entry that is skipped.
+    // If the JWK and `mcpid` both limit the validity, the stricter limit applies, even if it is in
+    // a skipped entry.
     let ours =
         r#","mcpid":{"not_after":"1970-01-01T00:03:20Z","not_before":"1970-01-01T00:00:10Z"}"#;
     let entry_of = |text: &str| member(&format!("{ours}{text}"));

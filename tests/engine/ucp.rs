@@ -19,7 +19,7 @@ pub(crate) const KID: &str = "platform-2026";
 pub(crate) const PROFILE_URL: &str = "https://platform.example/.well-known/ucp";
 pub(crate) const CHECKOUT: &str = r#"{"line_items":[{"item":{"id":"item_123"},"quantity":2}]}"#;
 
-/// Returns a checkout without a signature.
+/// Returns an unsigned request for a checkout.
 pub(crate) fn unsigned() -> Call {
     let fields = [
         ("host", "mcp.example.com"),
@@ -37,7 +37,7 @@ pub(crate) fn unsigned() -> Call {
     }
 }
 
-/// Returns the signature input that the profile requires for `call`.
+/// Returns the components and parameters that the profile `ucp` requires for `call`.
 fn input(call: &Call) -> Input {
     let head = call.head();
     let names = Profile::ucp().components.names(&head, !call.body.is_empty());
@@ -70,7 +70,7 @@ fn tampered(change: impl FnOnce(&mut Call)) -> Call {
     call
 }
 
-/// The trust entry of the platform.
+/// Returns the trust entry of the platform's key.
 pub(crate) fn platform() -> Value {
     let mut entry = trusted(&key(1));
     entry["kid"] = json!(KID);
@@ -133,13 +133,13 @@ fn a_signature_of_the_platform_is_accepted_in_every_form_that_the_rules_allow() 
         let verified = judge().accepts(&signed(request, signature));
         assert_eq!(verified.key().as_str(), id, "{what}");
     }
-    // A thumbprint is accepted as the key id too.
+    // `keyid` may also be the thumbprint of the key.
     judge().accepts(&signed(nothing, |i| {
         i.set("keyid", format!("\"{id}\""));
     }));
 }
 
-/// Changes a call to a GET of a checkout.
+/// Changes a call to a GET without a body.
 fn empty(call: &mut Call) {
     call.method = "GET".to_owned();
     call.body.clear();
@@ -167,7 +167,7 @@ fn everything_that_the_rules_name_must_be_covered() {
             },
         );
         assert_eq!(refused(&open), (6, Code::CoverageInsufficient), "{name}");
-        // Covering only a part of the component is not enough.
+        // Covering only a part of a component is not enough.
         if !name.starts_with('@') {
             let part = signed(
                 |_| (),
@@ -198,7 +198,7 @@ fn a_field_added_on_the_way_is_refused() {
         call.push(name, value);
         assert_eq!(refused(&call), (6, Code::CoverageInsufficient), "{name}");
     }
-    // A second line changes the signed value.
+    // A second line of the field changes its signed value.
     let second = tampered(|c| {
         c.push("ucp-agent", "v=2");
     });
@@ -215,8 +215,7 @@ fn a_body_that_the_head_does_not_announce_must_be_covered_too() {
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
     call.push("transfer-encoding", "chunked");
     assert_eq!(refused(&call), (6, Code::CoverageInsufficient));
-    // The second signature does not cover the body. It does not count beside the first one, which
-    // does.
+    // The second signature does not cover the body. It is ignored, because the first one does.
     let mut both = signed(
         |c| {
             c.remove("content-length");

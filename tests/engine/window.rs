@@ -1,4 +1,4 @@
-//! Tests of step 5 at every edge of the window.
+//! Tests of the window check (step 5), at every edge of the window.
 
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::Code;
@@ -46,10 +46,10 @@ fn expires_is_excluded() {
     for (now, expected) in [(1_009, Ok(())), (1_010, LATE), (1_011, LATE), (9_999, LATE)] {
         assert_eq!(at(MCP, Some(1_000), Some(1_010), now), expected, "{now}");
     }
-    // `expires` can only shorten the window.
+    // `expires` can only end the window earlier.
     assert_eq!(at(MCP, Some(1_000), Some(1_031), 1_030), Ok(()));
     assert_eq!(at(MCP, Some(1_000), Some(9_999), 1_031), LATE);
-    // `expires` is also judged without `created`.
+    // `expires` is checked even if the profile has no window.
     let none = Window { max_age: None, max_skew: 5 };
     assert_eq!(at(none, None, Some(1_010), 1_009), Ok(()));
     assert_eq!(at(none, None, Some(1_010), 1_010), LATE);
@@ -94,7 +94,7 @@ fn no_number_wraps_around() {
     for now in [0, i64::MIN, i64::MAX] {
         assert_eq!(at(wide, Some(0), None, now), Ok(()), "{now}");
     }
-    // The message about such numbers does not overflow either.
+    // The message about such extreme numbers does not overflow either.
     for created in [i64::MIN, i64::MAX] {
         for now in [i64::MIN, 0, i64::MAX] {
             let judged =
@@ -160,7 +160,7 @@ fn a_request_is_good_for_its_window() {
             assert_eq!(Judge::mcp().at(now).refusal(&Call::signed()), (5, code), "{now}");
         }
     }
-    // Without `expires` the last valid second is `created + 30`.
+    // Without `expires`, the last valid second is `created + 30`.
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
     call.sign(&key(1), "mcp", input.unset("expires"));

@@ -42,7 +42,8 @@ fn remove(entry: &mut Value, name: &str) -> Option<Value> {
     entry.as_object_mut().unwrap().remove(name)
 }
 
-/// Returns another key with the same `kid`, and its file.
+/// A request is accepted if one of several keys with its `kid` has signed it. If a key is also
+/// listed without its purpose, it is refused.
 #[test]
 fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_key() {
     let mut other = trusted(&key(2));
@@ -54,10 +55,10 @@ fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_ke
     both.accepts(&call);
     let elsewhere = Judge::by(Profile::adcp()).trusting(vec![other]);
     assert_eq!(name(&elsewhere, &call), "signature_invalid");
-    // If two trust files have the same key, the stricter entry applies.
+    // If two trust files list the same key, the stricter entry applies.
     let plain = Judge::by(Profile::adcp()).trusting(vec![buyer(), trusted(&key(1))]);
     assert_eq!(name(&plain, &call), "signature_key_purpose_invalid");
-    // The thumbprint is a key id too.
+    // `keyid` may also be the thumbprint of the key.
     let id = {
         use mcpid::key::Sign as _;
         key(1).public().id().to_string()

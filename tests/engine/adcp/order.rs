@@ -1,12 +1,13 @@
-//! Tests of the order of the checks: of two faults, the client learns the one that AdCP's checklist
-//! names first.
+//! Tests of the order of the checks: if a request has two faults, the client learns the one that
+//! AdCP's checklist checks first.
 
 use serde_json::json;
 
 use super::{full_judge, input, judge, judge_of, name, signed, tampered, unsigned};
 use crate::fixtures::{CREATED, Call, Input, NOW, key};
 
-/// A change to the parameters of a signature, with the refusal that it causes.
+/// A fault in the parameters of a signature: the name of the expected refusal, and the change that
+/// causes it.
 type Fault = (&'static str, fn(&mut Input));
 
 #[test]
@@ -22,7 +23,8 @@ fn the_fault_of_the_earlier_check_is_told() {
     ];
     for (at, (earlier, first)) in faults.iter().enumerate() {
         for (_, second) in &faults[at + 1..] {
-            // One key id cannot be both a token and a string.
+            // A `keyid` that is a token and not a string cannot be combined with another fault of
+            // `keyid`.
             let call = signed(
                 |_| (),
                 |i| {
@@ -50,7 +52,7 @@ fn the_key_is_judged_before_the_signature_and_the_nonce_before_the_body() {
     assert_eq!(name(&both, &forged), "signature_key_purpose_invalid");
     assert_eq!(name(&full_judge(), &forged), "signature_rate_abuse");
 
-    // The order is: signature, digest, nonce, body.
+    // The checks come in this order: signature, digest, nonce, body.
     let double = |call: &mut Call| _ = call.with_body(r#"{"a":1,"a":2}"#);
     let forged = tampered(|c| {
         c.method = "PUT".to_owned();

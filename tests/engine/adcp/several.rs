@@ -9,7 +9,7 @@ use crate::fixtures::{Counting, Input, key};
 const FIRST: &str = "\"AAAAAAAAAAAAAAAAAAAAAA\"";
 const SECOND: &str = "\"BBBBBBBBBBBBBBBBBBBBBA\"";
 
-/// Returns a call with two signatures of key 1, which `first` and `second` define.
+/// Returns a call with two signatures by key 1. `first` and `second` change their parameters.
 fn call(first: impl FnOnce(&mut Input), second: impl FnOnce(&mut Input)) -> Call {
     let mut call = unsigned();
     let (mut one, mut two) = (input(), input());
@@ -22,7 +22,7 @@ fn call(first: impl FnOnce(&mut Input), second: impl FnOnce(&mut Input)) -> Call
     call
 }
 
-/// Returns a verifier, and the store in which it claims nonces.
+/// Returns a verifier, and its nonce store, which records the claimed nonces.
 fn counting() -> (Judge, std::sync::Arc<Counting>) {
     let store = Counting::new();
     (judge().replay(ReplayCheck::Claim(store.clone())), store)
@@ -39,7 +39,7 @@ fn the_first_tagged_signature_decides_and_every_tagged_nonce_is_used_up() {
     assert_eq!(untagged_first.accepts(&call(other_tag, |_| ())).label(), "sig2");
     assert_eq!(*store.nonces.lock().unwrap(), [SECOND.replace('"', "")]);
 
-    // An invalid second signature changes nothing.
+    // An invalid second signature makes no difference, because the first one decides.
     let (second_bad, store) = counting();
     let bad = call(|_| (), |i| _ = i.uncover("content-digest"));
     assert_eq!(second_bad.accepts(&bad).label(), "sig1");

@@ -1,4 +1,4 @@
-//! Tests of AdCP's own vectors from its Python package. `ADCP_VECTORS` names the folder
+//! Tests with AdCP's test vectors, from its Python package. `ADCP_VECTORS` names the folder
 //! `test-vectors/request-signing` of that package. The stage `adcp` of `tests/all` installs the
 //! package.
 
@@ -27,7 +27,7 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Returns the trusted keys of the vector, revoked if the vector states that.
+/// Returns the trusted keys of a vector. They are revoked if the vector says so.
 fn registry(vector: &Value, keys: &Value) -> Registry {
     let own = vector["jwks_override"]["keys"].as_array();
     let named = |key: &&Value| {
@@ -48,7 +48,7 @@ fn registry(vector: &Value, keys: &Value) -> Registry {
     Registry::merge([file])
 }
 
-/// Judges a vector at its own time, and returns the code of its refusal.
+/// Judges a vector at the time that it states, and returns the code of its refusal.
 fn judge(vector: &Value, keys: &Value) -> Option<String> {
     let now = Timestamp::from_unix(vector["reference_now"].as_i64().unwrap());
     let state = &vector["test_harness_state"];
@@ -116,8 +116,8 @@ fn every_vector_of_profile_3_2_is_judged_as_it_says() {
     assert_eq!(judged, 46);
 }
 
-/// A signer converts a host outside ASCII before it makes a request. So the tests of the program
-/// have these three cases.
+/// Three vectors have a host outside ASCII. They are not tested here but with the program, because
+/// only the program converts such a host.
 #[test]
 #[ignore = "the stage adcp of tests/all installs the vectors and runs this"]
 fn every_url_of_the_canonicalisation_set_gets_the_form_that_it_says() {

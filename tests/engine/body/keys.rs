@@ -25,8 +25,8 @@ fn a_key_stands_once_in_an_object() {
             other => panic!("{body}: {other:?}"),
         }
     }
-    // Sizes below and above the number of keys from which a hash set is used, with the repeated key
-    // at every position.
+    // Objects with few keys are compared key by key, larger ones with a hash set. All sizes around
+    // that limit are tried, with the repeated key at every position.
     for count in 2..20 {
         for twice in 0..count - 1 {
             let mut keys: Vec<_> = (0..count).map(|i| format!("\"k{i}\":{{\"in\":0}}")).collect();
@@ -104,7 +104,7 @@ fn an_envelope_that_is_no_message_is_refused() {
     ] {
         assert!(matches!(at_endpoint(body), Err(Ambiguity::JsonRpc(_))), "{body}");
     }
-    // Outside of an endpoint, these rules only apply to objects that claim to be JSON-RPC.
+    // Elsewhere than at an endpoint, these rules apply only to objects with the member `jsonrpc`.
     for (body, readable) in [
         (r#"{}"#, true),
         (r#"{"method":1}"#, true),

@@ -141,7 +141,7 @@ fn payloads_outside_the_mcp_endpoint_are_opaque() {
             assert!(anywhere(method, fields, b"\xff").is_err(), "{method} {fields:?}");
         }
     }
-    // JSON of another media type may be anything except an MCP message.
+    // JSON with another media type than `application/json` may be anything except an MCP message.
     let linked = [("content-type", "application/ld+json; charset=utf-8")];
     assert!(matches!(anywhere("POST", &linked, b"{\"a\":1}"), Ok(Reading::Json)));
     assert!(matches!(anywhere("POST", &linked, CALL.as_bytes()), Err(Ambiguity::ContentType(_))));
@@ -167,7 +167,7 @@ fn many_keys_cost_no_more_than_their_number() {
     let big = body(200_000);
     let start = std::time::Instant::now();
     assert!(at_endpoint(&big).is_ok());
-    // Comparing all pairs would take twenty thousand million steps.
+    // Comparing all pairs of keys would take twenty billion steps, far longer than this limit.
     assert!(start.elapsed().as_secs() < 30);
 }
 
@@ -190,7 +190,8 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// Counts members. serde_json keeps only one of each name, so a lost member shows.
+/// Counts the members of all objects. serde_json keeps only one of several equal keys, so a smaller
+/// count reveals a repeated key.
 fn members(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Array(items) => items.iter().map(members).sum(),
@@ -201,14 +202,15 @@ fn members(value: &serde_json::Value) -> usize {
 
 proptest! {
     /// A body that is accepted here is accepted by serde_json, without losing a member. A body that
-    /// is refused here is refused by serde_json too, or has one of the faults that only this parser
-    /// finds.
+    /// is refused here is refused by serde_json too, or has a fault that only this crate's parser
+    /// looks for.
     #[test]
     fn reading_agrees_with_serde_json(value in json()) {
         let body = format!(r#"{{"method":"m","params":{{"x":{value}}}}}"#);
         let theirs = serde_json::from_str::<serde_json::Value>(&body);
         match (at_endpoint(&body), theirs) {
-            // In the strings of this strategy, quotes and colons are always escaped.
+            // In the generated strings, quotation marks and colons are always escaped, so they can
+            // be counted outside of strings.
             (Ok(_), Ok(theirs)) => {
                 let without_strings = strip_strings(&body);
                 prop_assert_eq!(members(&theirs), without_strings.matches(':').count());
@@ -232,7 +234,8 @@ proptest! {
         let _ = at_endpoint(&inside);
     }
 
-    /// A changed byte never makes the parser panic. Without a change, the method is the same.
+    /// A changed byte never makes the parser panic. If the byte was replaced by itself, the method
+    /// is read as before.
     #[test]
     fn a_changed_byte_never_panics(at in 0..CALL.len(), to in any::<u8>()) {
         let mut body = CALL.as_bytes().to_vec();
@@ -248,7 +251,7 @@ proptest! {
     }
 }
 
-/// Returns the text with every string emptied.
+/// Returns the JSON text with the content of every string removed.
 fn strip_strings(json: &str) -> String {
     let mut kept = String::new();
     let mut chars = json.chars();

@@ -1,4 +1,4 @@
-//! Bodies of captured requests: lengths, chunks and trailers.
+//! Tests of bodies of captured requests: lengths, chunks and trailers.
 
 use mcpid::message::capture::{CaptureFault, MAX_HEAD};
 
@@ -49,9 +49,9 @@ fn an_error_names_both_lengths_where_they_differ() {
     assert_eq!(error.to_string(), "line 7: content-length says 120, 4 bytes follow");
     let none = changed(PLAIN, "Content-Length: 13\r\n", "");
     assert_eq!(none, (8, CaptureFault::BodyUnannounced { follow: 13 }));
-    // A newline that an editor adds is one more byte of the body.
+    // An editor that adds a newline at the end makes the body one byte longer than announced.
     assert_eq!(wrong(&format!("{PLAIN}\n")), (7, CaptureFault::BodyLong { says: 13, follow: 14 }));
-    // A second request follows the first.
+    // A second request after the first one is refused.
     let two = "GET / HTTP/1.1\nHost: a\n\nGET / HTTP/1.1\nHost: a\n\n";
     assert_eq!(wrong(two), (4, CaptureFault::BodyUnannounced { follow: 24 }));
     assert_eq!(
@@ -134,7 +134,7 @@ fn chunks_have_one_spelling() {
     }
     assert_eq!(changed(CHUNKED, "9\r\n", "8\r\n"), (5, CaptureFault::ChunkEnd { size: 8 }));
     assert!(matches!(changed(CHUNKED, "9\r\n", "a\r\n"), (5, CaptureFault::ChunkEnd { size: 10 })));
-    // The line after the first chunk counts the line feed in it.
+    // The line number of the second chunk takes the line feed in the first chunk into account.
     assert_eq!(changed(CHUNKED, "004", "00x"), (8, CaptureFault::ChunkSize("00x".into())));
     assert!(matches!(
         changed(CHUNKED, "004", "fffffffffffffff").1,

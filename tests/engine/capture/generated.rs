@@ -1,4 +1,4 @@
-//! Generated and damaged captures.
+//! Tests with generated and with damaged captures.
 
 use mcpid::message::capture::{Captured, Edit};
 use mcpid::message::detect;
@@ -41,7 +41,7 @@ fn a_request_is_printed_again_byte_for_byte() {
             .replace("application/json", "text/plain")
             .replace("13\r\n", "13\r\nSignature: mcp=:AA==:\r\nX: \r\n")
     );
-    // An added line cannot contain a second line.
+    // The name or value of an added field cannot be used to add a second line.
     for (name, value) in [("X", "a\r\nY: b"), ("X: a\r\nY", "b"), ("", "b"), ("X", "\0")] {
         assert!(captured.print(None, |_| Edit::Keep, &[(name, value)]).is_err(), "{name:?}");
     }
@@ -49,7 +49,7 @@ fn a_request_is_printed_again_byte_for_byte() {
     assert!(captured.print(None, broken, &[]).is_err());
 }
 
-/// A request with a random change at one position.
+/// A generator of requests with a random change at one position.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![Just(PLAIN), Just(CHUNKED)];
     (text, any::<prop::sample::Index>(), any::<u8>(), 0..3_u8).prop_map(|(text, at, byte, how)| {
@@ -71,8 +71,8 @@ proptest! {
         let _ = detect(&bytes);
     }
 
-    /// Another parser reads each accepted capture in the same way, and printing gives the same
-    /// bytes.
+    /// A capture that is accepted is read in the same way by another parser, and printing it gives
+    /// the same bytes.
     #[test]
     fn an_accepted_capture_is_read_alike_by_another_parser(bytes in mutated()) {
         if let Ok(captured) = Captured::parse(&bytes, LIMIT) {

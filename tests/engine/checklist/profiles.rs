@@ -1,4 +1,4 @@
-//! The differences between the profiles.
+//! Tests of the differences between the profiles.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         (low[0], high[31]) = (n, n);
         [low, high]
     }));
-    // Seeds that count up, and seeds that count down.
+    // Some further seeds: their bytes count up or down.
     let seeds = seeds.chain([
         std::array::from_fn(|at| at as u8),
         std::array::from_fn(|at| at as u8 + 1),
@@ -24,8 +24,8 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         let input = Input::of(&call, &key);
         call.sign(&key, "mcp", &input);
         let trust = vec![trusted(&key)];
-        // Each refusal costs two verifications of a signature, which are slow in a debug build. So
-        // the other profiles are tested with every 16th key only.
+        // Each refusal takes two verifications of a signature, which are slow in a debug build. So
+        // most profiles are tested with every 16th key only.
         let profiles = [Profile::mcp(), Profile::sep2752(), Profile::rfc9421()];
         for profile in profiles.into_iter().take(if tried % 16 == 0 { 3 } else { 1 }) {
             let judge = Judge::by(profile).trusting(trust.clone());
@@ -81,13 +81,13 @@ fn sep2752_is_wider_but_not_laxer() {
         call.sign(&key(1), "mcp", input.unset("expires").unset(name));
         assert_eq!(sep().refusal(&call), (4, Code::ParameterMissing), "{name}");
     }
-    // This profile signs the body, but does not parse it.
+    // The profile `sep2752` signs the digest of the body, but does not parse the body.
     let mut call = Call::unsigned();
     call.with_body("no JSON");
     let input = Input::of(&call, &key(1));
     call.sign(&key(1), "mcp", &input);
     sep().accepts(&call);
-    // No pattern allows an unreadable body.
+    // If the key has an `allow` list, an unreadable body is refused, because no pattern matches it.
     let mut limited = sep();
     limited.trust[0]["mcpid"]["allow"] = json!(["*"]);
     assert_eq!(limited.refusal(&call), (11, Code::NotAllowed));
@@ -106,7 +106,7 @@ fn rfc(change: impl FnOnce(&mut Input)) -> Call {
 #[test]
 fn rfc9421_accepts_any_valid_signature() {
     let judge = || Judge::by(Profile::rfc9421());
-    // Of the parameters, only the key id is required; no component has to be covered.
+    // The profile `rfc9421` requires only the key id, and no covered component.
     let bare = rfc(|i| {
         i.components.clear();
         i.unset("created").unset("expires").unset("nonce").unset("tag");
@@ -117,7 +117,8 @@ fn rfc9421_accepts_any_valid_signature() {
         i.unset("keyid");
     });
     assert_eq!(judge().refusal(&anonymous), (4, Code::ParameterMissing));
-    // Without `expires`, `created` may be five seconds ahead, and any time in the past.
+    // Without `expires`, `created` may be up to five seconds in the future, and at any time in the
+    // past.
     for (now, code) in [(CREATED - 6, Some(Code::NotYetValid)), (CREATED - 5, None)] {
         let call = rfc(|i| {
             i.unset("expires");
@@ -129,11 +130,11 @@ fn rfc9421_accepts_any_valid_signature() {
         judge().at(CREATED + 1_000_000_000).accepts(&call);
     }
     assert_eq!(judge().at(CREATED + 30).refusal(&rfc(|_| ())), (5, Code::Expired));
-    // A window can be configured. Then `created` is required.
+    // If a maximum age is configured, `created` is required.
     let window = Window { max_age: Some(30), max_skew: 5 };
     let windowed = Judge::by(Profile { window, ..Profile::rfc9421() });
     assert_eq!(windowed.refusal(&bare), (4, Code::ParameterMissing));
-    // This profile checks the digest of a body only if the request carries `Content-Digest`.
+    // The profile `rfc9421` checks the digest of a body only if the request has a `Content-Digest`.
     let mut without = Call::unsigned();
     without.remove("content-digest");
     let mut input = Input::of(&without, &key(1));
@@ -147,10 +148,11 @@ fn rfc9421_accepts_any_valid_signature() {
     });
     judge().accepts(&uncovered);
     uncovered.body.push(b' ');
-    // `judge()` makes a new nonce store, so the refusal is about the changed body, and not about a
-    // used nonce.
+    // Each call of `judge()` makes a new nonce store, so the reason for the refusal is the changed
+    // body and not a used nonce.
     assert_eq!(judge().refusal(&uncovered), (9, Code::DigestMismatch));
-    // The profile still refuses other algorithms, and keys that may not do this operation.
+    // The profile `rfc9421` still refuses other algorithms, and operations that the key is not
+    // allowed.
     let other = rfc(|i| {
         i.set("alg", "\"hmac-sha256\"");
     });
@@ -181,7 +183,7 @@ fn rfc9421_claims_a_nonce_only_with_a_bounded_lifetime() {
             assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
     }
-    // A nonce may have any form. Without a nonce, nothing is claimed.
+    // A nonce may have any form. If the signature has none, no nonce is claimed.
     let short = |nonce: Option<&str>| {
         rfc(|i| {
             match nonce {
@@ -219,15 +221,15 @@ fn rfc9421_finds_keys_by_kid() {
     assert_eq!(judge(&[2, 3]).refusal(&call), (8, Code::SignatureInvalid));
     let stranger = Judge::by(Profile::rfc9421()).trusting(vec![named(1, "other")]);
     assert_eq!(stranger.refusal(&call), (7, Code::KeyUnknown));
-    // The profile `mcp` does not find keys by `kid`.
+    // The profile `mcp` looks keys up by their thumbprint only, so the key is unknown.
     assert_eq!(Judge::mcp().trusting(vec![named(1, "shared")]).refusal(&call).0, 7);
-    // A thumbprint finds its key with any `kid`. (Trust files in which another key has this
-    // thumbprint as its `kid` are refused when they are read.)
+    // A thumbprint finds its key, whatever `kid` the key has. (Trust files in which another key has
+    // this thumbprint as its `kid` are refused when they are read.)
     let id = key(1).public().id().to_string();
     let trust = vec![named(2, "y"), named(1, "x")];
     let verified = Judge::by(Profile::rfc9421()).trusting(trust).accepts(&rfc(|_| ()));
     assert_eq!(verified.key().as_str(), id);
-    // If several keys share an id, the reason is about the key that made the signature.
+    // If several keys have this `kid`, the refusal is about the key that made the signature.
     for first in [true, false] {
         let mut revoked = named(1, "shared");
         revoked["mcpid"]["revoked_at"] = json!(time(CREATED).to_string());
@@ -242,8 +244,8 @@ fn rfc9421_finds_keys_by_kid() {
     }
 }
 
-/// If the profile makes nonces optional, a nonce that has to be kept for more than a day is not
-/// claimed. If it requires nonces, each nonce is claimed.
+/// Profiles with optional nonces do not claim a nonce that would have to be kept for more than a
+/// day. Profiles that require nonces claim each one.
 #[test]
 fn a_window_of_days_is_judged_like_a_short_window() {
     let day = 86_400;
@@ -267,7 +269,7 @@ fn a_window_of_days_is_judged_like_a_short_window() {
             _ => assert_eq!(judge.accepts(&call).nonce_outcome(), seen),
         }
     }
-    // `expires` limits the life of a request whose window is long.
+    // `expires` ends the validity of a request before its long window does.
     let window = Window { max_age: Some(day + 1), max_skew: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());

@@ -1,8 +1,9 @@
-//! Tests of slow bodies; of full, new and failing stores; and of which nonces are claimed.
+//! Tests of slow bodies, of nonce stores that are full, new or failing, and of which nonces are
+//! claimed.
 
 use super::*;
 
-/// A clock that advances between two readings.
+/// A clock that advances each time it is read.
 struct Ticking {
     now: AtomicI64,
     step: i64,
@@ -25,9 +26,11 @@ fn a_request_whose_body_arrives_slowly_expires() {
     assert_eq!(counting.claimed(), 0);
     let verified = ticking(29).accepts(&Call::signed());
     assert_eq!(verified.now(), time(CREATED + 29));
-    // If the clock steps back, the request is from the future.
+    // If the clock is set back between the two checks of the window, the request seems to come from
+    // the future.
     assert_eq!(ticking(-6).refusal(&Call::signed()), (5, Code::NotYetValid));
-    // A request has two signatures: it is accepted by the signature that is still valid.
+    // Of the two signatures of a request, one expires while the body arrives. The other one is
+    // still valid, so the request is accepted.
     let mut call = Call::unsigned();
     for (label, ends) in [("a", CREATED + 5), ("b", CREATED + 30)] {
         let mut input = Input::of(&call, &key(1));
@@ -52,7 +55,7 @@ fn judging_in_three_calls_equals_verify() {
     assert_eq!(verified.key(), key(1).public().id());
     assert_eq!(verified.tag(), Some(key(1).public().id().as_str()));
     assert_eq!(verified.created(), Some(time(CREATED)));
-    // If the body was not kept, the request is never verified, but a replay is found.
+    // If the body was not kept, the request is never verified, but a replay of it is found.
     let held = verifier.judge_head(&head).unwrap().unread();
     let Err(VerifyError::Rejected(again)) = ready(verifier.claim_unread(held)) else {
         panic!("a replay")
@@ -79,7 +82,7 @@ fn unavailable(judge: &Judge, call: &Call) -> Unavailable {
 
 #[test]
 fn no_request_is_verified_with_a_full_or_broken_store() {
-    // The store has room for eight nonces, one for each key.
+    // The store has room for eight nonces. Eight keys use one each.
     let full = Arc::new(memory().without_floor().bounded(8));
     for n in 0..8 {
         let id = *key(100 + n).public().id();
@@ -87,12 +90,13 @@ fn no_request_is_verified_with_a_full_or_broken_store() {
     }
     let judge = Judge::mcp().replay(ReplayCheck::Claim(full.clone()));
     let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
-    // The full store has evicted no live nonce.
+    // The full store has removed no nonce that is still needed.
     for n in 0..8 {
         let id = *key(100 + n).public().id();
         assert!(ready(full.peek(time(NOW), &id, "n")).unwrap().is_some(), "{n}");
     }
-    // After the other nonces have ended, there is room again. The refused request has used nothing.
+    // When the other nonces have ended, there is room again. The refused request used up no nonce,
+    // so it is accepted now.
     let later = judge.clone().at(NOW + 300);
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
@@ -115,7 +119,8 @@ fn no_request_is_verified_with_a_full_or_broken_store() {
 
 #[test]
 fn no_request_created_below_the_floor_is_verified() {
-    // The store is started at NOW, so that its floor is NOW + 5.
+    // The store was created at NOW, so it refuses requests created up to its floor, which is NOW +
+    // 5.
     let signed_at = |created: i64| {
         let mut call = Call::unsigned();
         let mut input = Input::of(&call, &key(1));
@@ -135,10 +140,11 @@ fn no_request_created_below_the_floor_is_verified() {
             panic!("{below:?}")
         };
         assert_eq!((floor, said, retry_after), (time(NOW + 5), Some(time(created)), 2));
-        // The nonce is used up nevertheless, so an attacker cannot repeat a request until it
-        // passes.
+        // The nonce of the refused request is used up nevertheless, so an attacker cannot repeat it
+        // until it is accepted.
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-        // A program that gives one verdict reports the floor, and does not refuse.
+        // A program that gives a single verdict does not refuse a request that is older than the
+        // floor, but reports that a use may have been lost.
         let judge = judge.replay(ReplayCheck::ClaimOnce(Arc::new(memory())));
         assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
         assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
@@ -148,11 +154,12 @@ fn no_request_created_below_the_floor_is_verified() {
 #[test]
 fn the_verdict_states_the_outcome_of_the_nonce_check() {
     let call = Call::signed();
-    // Within one run, the second use is refused. No nonce is claimed in a server's store.
+    // Within one run, the second use of a nonce is refused. No nonce is claimed in a server's
+    // store.
     let judge = Judge::mcp().replay(ReplayCheck::WithinRun(store()));
     assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // A look-up changes nothing in the store.
+    // Looking a nonce up changes nothing in the store.
     let theirs = Counting::new();
     let look = || ReplayCheck::LookUp { store: theirs.clone(), run: store() };
     let judge = Judge::mcp().replay(look());
@@ -161,17 +168,17 @@ fn the_verdict_states_the_outcome_of_the_nonce_check() {
     assert_eq!((theirs.claimed(), theirs.peeked()), (0, 1));
     Judge::mcp().replay(ReplayCheck::Claim(theirs.clone())).accepts(&call);
     assert_eq!(Judge::mcp().replay(look()).accepts(&call).nonce_outcome(), NonceOutcome::Replayed);
-    // A store that may have lost nonces proves nothing about the nonce.
+    // A store that may have lost nonces cannot prove that a nonce is unused.
     let young = ReplayCheck::LookUp { store: Arc::new(memory()), run: store() };
     assert_eq!(Judge::mcp().replay(young).accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
-    // With `Unchecked`, the nonce is not checked.
+    // With `ReplayCheck::Unchecked`, nonces are not checked.
     let judge = Judge::mcp().replay(ReplayCheck::Unchecked);
     for _ in 0..2 {
         assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     }
 }
 
-/// Verifies one request many times at once. Exactly one is accepted.
+/// The same request is verified many times at once. Exactly one of them is accepted.
 #[test]
 fn one_of_many_parallel_copies_is_verified() {
     let judge = Judge::mcp();

@@ -13,7 +13,7 @@ fn two() -> (Judge, Call) {
     (judge, call)
 }
 
-/// Returns the call with only the signature that has the label `keep`.
+/// Returns the call without its other signatures: only the one with the label `keep` stays.
 fn stripped(call: &Call, keep: &str) -> Call {
     let mut call = call.clone();
     let other = |value: &[u8]| !value.starts_with(format!("{keep}=").as_bytes());
@@ -30,7 +30,8 @@ fn the_nonces_of_all_valid_signatures_are_claimed() {
         assert_eq!(refused, (12, Code::NonceReplayed), "{keep} alone");
     }
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // After one signature was used alone, both together are not fresh any more.
+    // If one of the two signatures was already used alone, the request with both signatures is
+    // refused as a replay.
     for keep in ["a", "b"] {
         let (judge, call) = two();
         judge.accepts(&stripped(&call, keep));
@@ -49,11 +50,11 @@ fn one_valid_signature_is_enough() {
         }
         let held = if broken == "a" { "b" } else { "a" };
         assert_eq!(judge.accepts(&call).label(), held);
-        // An invalid signature does not use up its nonce.
+        // The nonce of an invalid signature is not claimed, so it can still be used.
         let (_, whole) = two();
         judge.accepts(&stripped(&whole, broken));
     }
-    // The second member cannot be parsed, or is by an unknown key.
+    // The second signature is malformed or by an unknown key. The first one is enough.
     for (input, signature) in [
         ("(\"@method\" \"@method\");created=1", ":AAAA:"),
         ("(\"Bad\");created=1", ":AAAA:"),
@@ -151,7 +152,7 @@ fn a_pair_of_key_and_nonce_is_claimed_once() {
     for keep in ["a", "b", "c"] {
         assert_eq!(judge.refusal(&stripped(&call, keep)), (12, Code::NonceReplayed), "{keep}");
     }
-    // Equal nonces of two keys count as two nonces.
+    // The same nonce with two keys counts as two nonces.
     let mut call = Call::unsigned();
     for (label, by) in [("a", 1), ("b", 2)] {
         let input = Input::of(&call, &key(by));
@@ -164,7 +165,8 @@ fn a_pair_of_key_and_nonce_is_claimed_once() {
     assert_eq!(counting.claimed(), 2);
 }
 
-/// Under `rfc9421` two signatures may share a nonce, and end at different times or never.
+/// In the profile `rfc9421`, two signatures may share a nonce and have different or no ends of
+/// validity. The nonce is kept until the last of them has ended.
 #[test]
 fn a_shared_nonce_is_remembered_until_the_last_signature_is_over() {
     for first_ends in [Some(CREATED + 20), None] {
@@ -199,7 +201,7 @@ fn the_verdict_names_the_first_authorised_signature() {
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     let verified = judge.accepts(&call);
     assert_eq!((verified.label(), verified.key()), ("b", key(2).public().id()));
-    // The nonce of the signature that is not allowed is used up too.
+    // The nonce of the signature that is not allowed the operation was used up too.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/call"]);
     assert_eq!(judge.refusal(&stripped(&call, "a")), (12, Code::NonceReplayed));
 }
@@ -209,14 +211,14 @@ fn nonces_are_claimed_in_the_order_of_their_signatures() {
     let counting = Counting::new();
     let (mut judge, call) = two();
     judge.replay = ReplayCheck::Claim(counting.clone());
-    // The verdict is by the second signature, but the first one is claimed first.
+    // The second signature authorises the request, but the nonce of the first one is claimed first.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     assert_eq!(judge.accepts(&call).label(), "b");
     assert_eq!(*counting.nonces.lock().unwrap(), [NONCE, "second-nonce-of-22-chr"]);
 }
 
-/// If two signatures share a nonce, the older one decides about the floor, because it may have been
-/// used before the store was started.
+/// If two signatures share a nonce, the older `created` is compared with the store's floor, because
+/// the older one may have been used before the store was created.
 #[test]
 fn a_shared_nonce_is_as_old_as_its_first_signature() {
     for (first, second) in [(NOW, NOW + 6), (NOW + 6, NOW)] {

@@ -1,4 +1,4 @@
-//! Component identifiers: refusals, spelling and order.
+//! Tests of component identifiers: which are refused, how they are spelt, and their order.
 
 use mcpid::base::{
     Component, ComponentError, ParamsError, SignatureParams, StatedParameters, signature_base,
@@ -161,8 +161,8 @@ fn a_made_identifier_without_spelling_is_not_signed() {
     }
 }
 
-/// A client without a key can make the verifier build a base. Thirty components of one large head
-/// must not cost thirty times as much as one.
+/// A client without a trusted key can make the verifier build a signature base. So thirty
+/// components that are parts of one large field must not cost thirty times as much as one.
 #[test]
 fn many_parts_of_one_field_or_query_read_it_once() {
     let pairs = |between| (0..6000).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(between);
@@ -182,7 +182,7 @@ fn many_parts_of_one_field_or_query_read_it_once() {
         start.elapsed()
     };
     for component in ["\"x-large\";key", "\"@query-param\";name"] {
-        // Other programs can slow a round down, but not every round.
+        // Other programs can slow down some rounds but not all, so one fast round is enough.
         let (mut one, mut many) = (time(component, 1), time(component, 30));
         for _ in 0..500 {
             if many < one * 10 {

@@ -1,4 +1,4 @@
-//! Keys of P-256 in the formats of other programs, and in keyfiles.
+//! Tests of P-256 keys in the formats of other programs, and in keyfiles.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -32,7 +32,7 @@ fn private_jwk(change: impl Fn(&str, String) -> String) -> String {
 fn refused<T: std::fmt::Debug>(read: Result<T, FormatError>, words: &str) {
     let error = read.unwrap_err().to_string();
     assert!(error.contains(words), "{error:?} does not say {words:?}");
-    // The error repeats no part of the private key.
+    // The error message contains no part of the private key.
     for part in base64url(&SCALAR).as_bytes().windows(8) {
         let part = std::str::from_utf8(part).unwrap();
         assert!(!error.contains(part), "{error}");
@@ -66,7 +66,7 @@ fn every_written_form_is_read_back() {
     assert_eq!(format::hex(key).len(), 130);
     assert!(format::openssh(key, "shop").starts_with("ecdsa-sha2-nistp256 AAAAE2VjZHNh"));
     assert!(format::spki_pem(key).lines().all(|line| line.len() <= 64));
-    // An `alg` of another kind of key is left out.
+    // An `alg` that belongs to another kind of key is not written.
     assert_eq!(format::jwk(key, Some(JwkAlg::EdDsa)), format::jwk(key, None));
     assert!(format::jwk(key, Some(JwkAlg::Es256)).contains(r#""alg":"ES256""#));
 }
@@ -90,7 +90,7 @@ fn compressed_points_are_read_where_a_format_has_them() {
     };
     assert_eq!(public(&line(point)), *secret.public());
     refused(read_public(line(&compressed).as_bytes()), "not a point of 65 bytes on nistp256");
-    // did:key allows only the compressed form.
+    // A did:key may contain a point only in its compressed form.
     let did = |point: &[u8]| {
         format!("did:key:z{}", bs58::encode([&[0x80, 0x24], point].concat()).into_string())
     };
@@ -237,7 +237,7 @@ fn keyfiles_hold_keys_of_p256() {
         let error = Keyfile::from_json(changed.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(words) && !error.contains(&d[..8]), "{error}");
     }
-    // A sealed private key of another kind does not open under these members.
+    // The private key of another key does not fit the public key in the keyfile.
     let other = Keyfile::plain(&key(8), "shop", created).unwrap();
     assert!(matches!(other.plain_again(&secret), Err(KeyfileError::PublicMismatch)));
 }

@@ -1,5 +1,5 @@
-//! Requests that are signed with keys of P-256, by the profiles that allow them and those that do
-//! not.
+//! Tests of requests signed with P-256 keys, by profiles that accept such keys and by profiles that
+//! do not.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use super::{ORDER, RFC_9421, bytes, key, minus};
 use crate::fixtures::{Call, Input, Judge, NOW, time};
 
-/// The trust entry of a key of any kind.
+/// Returns the trust entry of a key of any kind.
 fn trusted(key: &SecretKey) -> Value {
     let mut jwk: Value = serde_json::from_str(&format::jwk(key.public(), None)).unwrap();
     jwk["mcpid"] = json!({"name": "shop", "client_ids": ["shop-laptop"]});
     jwk
 }
 
-/// Returns a verifier that trusts key 1 and checks the same as the profile `mcp`, for keys of both
-/// kinds.
+/// Returns a verifier with the rules of the profile `mcp` that also accepts P-256 keys. It trusts
+/// key 1.
 fn judge() -> Judge {
     Judge::by(Profile { key_kinds: KeyKind::ALL, ..Profile::mcp() })
         .trusting(vec![trusted(&key(1))])
@@ -49,7 +49,7 @@ fn with_signature(call: &Call, signature: &[u8]) -> Call {
     call
 }
 
-/// Returns `r ‖ s` as the DER of ECDSA-Sig-Value (RFC 3279 section 2.2.3).
+/// Returns the signature `r ‖ s` as DER (ECDSA-Sig-Value, RFC 3279 section 2.2.3).
 fn der(signature: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| {
         let zeros = number.iter().take_while(|byte| **byte == 0).count();
@@ -73,8 +73,8 @@ fn a_signature_of_p256_is_accepted_with_its_alg_and_without() {
     }));
     // The profile rfc9421 allows both kinds of keys.
     Judge::by(Profile::rfc9421()).trusting(vec![trusted(&key(1))]).accepts(&call);
-    // Each signature has a second valid form. It is refused as a replay, because the nonce is the
-    // same.
+    // The second valid form of the signature, (r, order − s), is refused as a replay, because its
+    // nonce is the same.
     let held = signature(&call);
     let other = [&held[..32], &minus(bytes(ORDER), &held[32..])].concat();
     let call = with_signature(&call, &other);
@@ -112,7 +112,7 @@ fn one_change_of_the_signature_is_refused() {
         let call = with_signature(&call, &bad);
         assert_eq!(judge.refusal(&call), (8, Code::SignatureInvalid), "{why}");
         let rejection = judge.refuses(&call);
-        // A client without a valid signature does not learn which keys are known.
+        // A client without a valid signature does not learn that the key is known.
         assert_eq!(rejection.public_code(), Code::KeyUnknown);
         assert_eq!(
             rejection.message().ends_with("looks like DER, and r and s are needed"),
@@ -171,19 +171,20 @@ fn a_profile_serves_only_the_kinds_of_keys_that_it_lists() {
         let judge = Judge::by(profile.clone()).trusting(vec![trusted(&key(1))]);
         assert_eq!(judge.refusal(&call), (7, Code::AlgNotAllowed), "{name}");
         let rejection = judge.refuses(&call);
-        // Only the holder of the key learns this reason.
+        // Only a client with a valid signature learns this reason.
         assert_eq!(rejection.public_code(), Code::AlgNotAllowed);
         let spoiled = with_signature(&call, &[1; 64]);
         assert_eq!(judge.refuses(&spoiled).public_code(), Code::KeyUnknown);
         let words =
             format!("a P-256 key does not serve the profile {name}: an Ed25519 key is needed");
         assert_eq!(rejection.message(), words);
-        // The name of the algorithm alone is refused at step 4.
+        // If the signature names the algorithm, the request is refused before its key is looked up
+        // (step 4).
         let named = signed(|input| {
             input.set("alg", "\"ecdsa-p256-sha256\"");
         });
         assert_eq!(judge.refusal(&named), (4, Code::AlgNotAllowed));
-        // The signer also refuses a profile that leaves keys of P-256 out.
+        // The signer refuses to sign by a profile that does not allow P-256 keys.
         let error = Signer::new(Arc::new(key(1)), &profile).err().unwrap();
         assert!(matches!(error, SigningError::KeyKind { kind: KeyKind::P256, .. }));
         assert_eq!(error.to_string(), format!("a P-256 key cannot sign by the profile {name}"));
@@ -225,7 +226,7 @@ fn alg_has_to_name_the_algorithm_of_the_key() {
     assert_eq!(judge.refusal(&call), (7, Code::AlgNotAllowed));
 }
 
-/// Two keys of different kinds have one `kid`. The key whose signature is valid counts.
+/// An Ed25519 key and a P-256 key have the same `kid`. A signature by either of them is accepted.
 #[test]
 fn keys_of_both_kinds_share_a_kid() {
     let (ec, ed) = (key(1), crate::fixtures::key(1));
@@ -259,7 +260,7 @@ fn the_signer_makes_what_the_verifier_accepts() {
         sent.set(&name.to_ascii_lowercase(), value);
     }
     judge().accepts(&sent);
-    // A second signature of the same key has the first one's nonce, although another nonce is
+    // A second signature by the same key gets the nonce of the first one, although another nonce is
     // given.
     let head = sent.head();
     let other = Nonce::generate(&mut SysRng).unwrap();

@@ -1,4 +1,5 @@
-//! Tests with keys that `ssh-keygen` and `openssl` made, and with our keys that these tools read.
+//! Tests with keys that `ssh-keygen` and `openssl` made, and with keys of this crate that these
+//! tools must read.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +11,7 @@ use mcpid::key::format::{self, FormatError, read_private, read_public};
 
 use super::{fresh, public, refused};
 
-/// Runs a real tool. If it is not installed, the test fails and is not skipped.
+/// Runs a real program. If it is not installed, the test fails and is not skipped.
 fn tool(name: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(name)
         .args(arguments)
@@ -50,7 +51,8 @@ fn pubout(private: &[u8]) -> Vec<u8> {
 #[test]
 fn ssh_keygen_keys_are_read() {
     let folder = tempfile::tempdir().unwrap();
-    // Comments of every length modulo 8 make the padding have every length.
+    // The padding in the file depends on the length of the comment, so comments of every length
+    // modulo 8 are tried.
     for comment in ["", "a", "ab", "abc", "abcd", "abcde", "abcdef", "alice@laptop of hers"] {
         let folder = tempfile::tempdir_in(&folder).unwrap();
         let (private, line) = ssh_keygen(folder.path(), &["-t", "ed25519"], "", comment);
@@ -58,7 +60,7 @@ fn ssh_keygen_keys_are_read() {
         let import = read_public(&line).unwrap();
         assert_eq!(&import.keys[0].key, secret.public());
         assert_eq!(import.keys[0].name.as_deref().unwrap_or(""), comment);
-        // The written file equals the file of ssh-keygen.
+        // This crate writes the same public key line as ssh-keygen.
         let written = format::openssh(secret.public(), comment);
         assert_eq!(written, String::from_utf8(line).unwrap().trim_end());
     }

@@ -1,4 +1,4 @@
-//! Tests of keyfiles that were changed or cut, or whose key derivation costs too much.
+//! Tests of keyfiles that were changed or cut, or whose passphrase hash costs too much.
 
 use super::*;
 
@@ -132,7 +132,7 @@ fn costs_are_bounded_before_any_work() {
     ] {
         assert_eq!(with(member, value).unwrap_err().to_string(), words);
     }
-    // The limits themselves are accepted. No memory is allocated before the keyfile is opened.
+    // The limits themselves are accepted. No memory for the hash is allocated by reading.
     assert_eq!(with("memory_kib", 1 << 20).unwrap().cost().unwrap().memory_kib(), 1 << 20);
     assert_eq!(with("passes", 16).unwrap().cost().unwrap().passes(), 16);
     let most = KdfCost::new(128, 16, 16).unwrap();

@@ -1,4 +1,4 @@
-//! Keyfiles on disk.
+//! Tests of keyfiles on disk.
 
 use super::*;
 

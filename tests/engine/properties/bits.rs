@@ -1,4 +1,4 @@
-//! A signed request with one bit or byte changed is refused.
+//! Tests that a signed request with one changed bit or byte is refused.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ fn no_bit_of_the_base_can_be_flipped() {
         assert!(public.verify_strict(&base, &signature).is_err(), "bit {bit}");
         base[bit / 8] ^= 1 << (bit % 8);
     }
-    // One byte less, and one byte more.
+    // The message is one byte shorter or one byte longer.
     assert!(public.verify_strict(&base[1..], &signature).is_err());
     assert!(public.verify_strict(&base[..base.len() - 1], &signature).is_err());
     base.push(b'\n');
@@ -46,7 +46,7 @@ fn no_bit_of_the_signature_can_be_flipped() {
     }
 }
 
-/// Changes every bit of every covered part of the request.
+/// Every bit of every covered part of the request is changed, one at a time.
 #[test]
 fn no_bit_of_a_covered_part_can_be_flipped() {
     let (judge, call) = (judge(), Call::signed());
@@ -65,16 +65,18 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
         for bit in 0..value.len() * 8 {
             let mut changed = call.clone();
             changed.fields[at].1[bit / 8] ^= 1 << (bit % 8);
-            // Only host names ignore letter case.
+            // Only in a host name, changing the case of a letter makes no difference, so these bits
+            // are skipped.
             let letters = value[bit / 8].is_ascii_alphabetic() && bit % 8 == 5;
             if name == "host" && letters {
                 judge.accepts(&changed);
                 continue;
             }
-            // A label has no meaning, but both fields must have the same.
+            // A changed label alone is refused, because both signature fields must have the same
+            // label.
             note(refused(&judge, &changed));
         }
-        // The names of the fields are changed too.
+        // The bits of the fields' names are changed too.
         for bit in 0..name.len() * 8 {
             let mut changed = call.clone();
             let mut bytes = name.clone().into_bytes();
@@ -101,7 +103,7 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
             note(refused(&judge, &changed));
         }
     }
-    // Half of the changes give bytes outside ASCII, which cannot be in a head. The others were
+    // Half of the changes make a byte that is not ASCII, which no head can contain. The others were
     // judged.
     assert!(judged > 3_500, "{judged}");
     for code in ["signature_invalid", "signature_malformed", "target_mismatch", "key_unknown"] {
@@ -112,7 +114,8 @@ fn no_bit_of_a_covered_part_can_be_flipped() {
 #[test]
 fn no_bit_of_the_body_can_be_flipped() {
     for call in [Call::signed(), {
-        // Changes one bit of every body byte, under a covered digest.
+        // One bit of every byte of the body is changed. The signature covers the digest of the
+        // body.
         let mut call = Call::unsigned();
         call.body = (0..=255).collect();
         let digest = mcpid::message::digest::content_digest(&call.body);
@@ -126,7 +129,7 @@ fn no_bit_of_the_body_can_be_flipped() {
         let mut body = call.body.clone();
         for bit in 0..body.len() * 8 {
             body[bit / 8] ^= 1 << (bit % 8);
-            // The head is valid each time. The digest reveals the change.
+            // The head stays valid each time; only the digest of the body reveals the change.
             if bit == 0 {
                 judge.judge_head(&head).unwrap();
             }
@@ -138,7 +141,7 @@ fn no_bit_of_the_body_can_be_flipped() {
     }
 }
 
-/// Cutting or extending the body always changes the verdict.
+/// Cutting bytes off the body, or adding some, always leads to a refusal.
 #[test]
 fn no_byte_of_the_body_can_be_cut() {
     let (verifier, call) = (judge().verifier(), Call::signed());

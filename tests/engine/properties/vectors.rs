@@ -1,4 +1,4 @@
-//! Tests with complete vectors: our own, and the example of RFC 9421.
+//! Tests with complete test vectors: those of this project, and the example of RFC 9421.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::fixtures::{CREATED, Call, Judge, NOW, key, time};
 
 use super::origins;
 
-/// Verifies our own vectors, with all twelve steps.
+/// Verifies the test vectors of this project, in all twelve steps.
 #[test]
 fn our_vectors_hold_until_one_part_is_changed() {
     let file: Value = serde_json::from_str(include_str!("../../vectors/mcp-profile.json")).unwrap();
@@ -44,7 +44,7 @@ fn our_vectors_hold_until_one_part_is_changed() {
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
         call.body.pop();
-        // A verifier in production refuses the published key.
+        // Without the exception for tests, the published key of the vector is refused.
         let strict = Judge::mcp().at(file["now"].as_i64().unwrap());
         let rejection = strict.trusting(vec![published.clone()]).refuses(&call);
         assert_eq!((rejection.step().number(), rejection.code()), (7, Code::KeyPublished));
@@ -54,7 +54,7 @@ fn our_vectors_hold_until_one_part_is_changed() {
     assert_eq!(seen, 3);
 }
 
-/// Verifies RFC 9421 appendix B.2.6, as a server receives it.
+/// Verifies the example of RFC 9421 appendix B.2.6, in the form in which a server would receive it.
 #[test]
 fn the_example_of_the_rfc_holds_until_one_part_is_changed() {
     let mut call = Call {
@@ -92,7 +92,7 @@ fn the_example_of_the_rfc_holds_until_one_part_is_changed() {
     let verified = judge.accepts(&call);
     assert_eq!(verified.created(), Some(time(1_618_884_473)));
     assert_eq!(verified.nonce_outcome(), NonceOutcome::Unchecked);
-    // The named profile recognises the key as a published one.
+    // The named profile refuses the RFC's key, because its private half is published.
     let named = Judge { profile: Profile::rfc9421(), ..judge.clone() };
     assert_eq!(named.refusal(&call), (7, Code::KeyPublished));
     assert_eq!(judge.clone().at(1_618_884_473 - 6).refusal(&call), (5, Code::NotYetValid));
@@ -104,7 +104,7 @@ fn the_example_of_the_rfc_holds_until_one_part_is_changed() {
         let mut changed = call.clone();
         changed.set(name, value);
         if value.ends_with(' ') {
-            // White space around a value is not part of it.
+            // White space before or after a value is no part of it, so the signature stays valid.
             judge.accepts(&changed);
         } else {
             assert_eq!(judge.refusal(&changed), (8, Code::SignatureInvalid), "{name}");
@@ -114,8 +114,8 @@ fn the_example_of_the_rfc_holds_until_one_part_is_changed() {
     assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
 }
 
-/// Signing a signed request again adds a signature with the same nonce: both labels and signatures
-/// are valid.
+/// Signing a signed request again with the same key adds a signature with the same nonce. Both are
+/// valid.
 #[test]
 fn a_second_signature_shares_the_nonce() {
     let profile = Profile::mcp();
@@ -135,7 +135,7 @@ fn a_second_signature_shares_the_nonce() {
     let judge = Judge::mcp();
     assert_eq!(judge.accepts(&call).label(), "mcp");
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
-    // Another key has other nonces.
+    // A signature by another key has another nonce.
     let other = Signer::new(Arc::new(key(2)) as Arc<dyn mcpid::key::Sign>, &profile).unwrap();
     assert_eq!(
         sign(&other.with_label("third"), &call).unwrap().nonce.as_deref(),

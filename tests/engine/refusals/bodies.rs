@@ -1,4 +1,5 @@
-//! Refusals in steps 9 to 11: the body, its content, and the keys that may send it.
+//! Cases of refusals in steps 9 to 11: the digest of the body, its MCP content, and the allowed
+//! operations.
 
 use super::*;
 
@@ -46,7 +47,8 @@ pub(super) fn bodies() -> Vec<Case> {
                 p.call.push("content-digest", &digest);
             }),
             ("base64 bits that are not used", |p| {
-                // In the base64 of 32 bytes, two bits of the last character are unused.
+                // In the base64 of 32 bytes, two bits of the last character are unused. One of them
+                // is set here, which makes the base64 non-canonical.
                 let digest = p.call.get("content-digest").trim_end_matches("=:").to_owned();
                 let last = digest.as_bytes()[digest.len() - 1];
                 assert!(last != b'z' && last != b'/' && last != b'9', "the next one is a letter");

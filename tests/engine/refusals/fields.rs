@@ -1,4 +1,5 @@
-//! Refusals in steps 1 to 4: the limits, the two signature fields, and their content.
+//! Cases of refusals in steps 1 to 4: limits, presence and syntax of the signature fields, and
+//! parameters.
 
 use super::*;
 use mcpid::profile::TargetForm;
@@ -229,7 +230,8 @@ pub(super) fn parsing() -> Vec<Case> {
             ("a bit flipped that base64 does not use", |p| {
                 let text = p.signature();
                 let last = text.as_bytes()[85];
-                // In the base64 of 64 bytes, four bits of the last character are unused.
+                // In the base64 of 64 bytes, four bits of the last character are unused. One of
+                // them is set here, which makes the base64 non-canonical.
                 let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
                 let at = alphabet.iter().position(|&b| b == last).unwrap();
                 let other = format!("{}{}==", &text[..85], char::from(alphabet[at ^ 1]));

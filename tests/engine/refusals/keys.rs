@@ -1,4 +1,4 @@
-//! Refusals in steps 5 to 8: times, coverage, keys and the signature itself.
+//! Cases of refusals in steps 5 to 8: times, coverage, keys and the signature itself.
 
 use super::*;
 
@@ -309,7 +309,7 @@ pub(super) fn signatures() -> Vec<Case> {
             ("a component is added", |p| p.edit_input("\"@method\"", "\"@method\" \"accept\"")),
         ],
     );
-    // For these components no base can be built, so no signature over them can exist.
+    // For these components, no signature base can be built, so no signature over them can be valid.
     cases.extend(tampered(
         8,
         Code::SignatureInvalid,

@@ -19,7 +19,7 @@ fn a_signature_is_added_after_existing_signatures() {
     assert_eq!(added.signature_input, "mcp=(\"@method\");created=7");
     assert_eq!(added.signature, "mcp=:AQI=:");
 
-    // The existing signatures stay byte for byte, even in unusual spelling.
+    // The existing signatures stay byte for byte as they are, even in unusual spelling.
     let head = request(&[
         ("Signature-Input", b" b=( \"date\" );x ,c=();y"),
         ("Signature", b"c=:AA:;q"),

@@ -1,4 +1,4 @@
-//! Tests that every changed bit in the signature fields is noticed.
+//! Tests that every changed bit in the signature fields changes what a verifier checks.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 const FULL_INPUT: &str = "mcp=(\"@method\" \"@target-uri\" \"content-digest\" \"content-type\" \"priority\";key=\"u\" \"mcp-name\");created=1795392000;expires=1795392030;nonce=\"AAECAwQFBgcICQoLDA0ODw\";keyid=\"poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U\";tag=\"a\\\"b\";x=1.5;y=:AQ==:;z";
 const FULL_SIGNATURE: &str = "mcp=:P796UIkrO/rXTAAmebJUMvFC+NL2xBEGa4OxvwyKO/hAkc8T7izOsPg+p+bkrHaKZTnm5ADojk0euaXgxp+vDQ==:";
 
-/// The covered fields of a request.
+/// The fields of a request that its signature covers.
 const FULL_FIELDS: &[(&str, &str)] = &[
     ("content-digest", "sha-256=:cjKL/VKC9HkV4LzIEQhMBsusHO++jP7GcW/Wj79H6VE=:"),
     ("content-type", "application/json"),
@@ -21,7 +21,7 @@ const FULL_FIELDS: &[(&str, &str)] = &[
     ("signature", FULL_SIGNATURE),
 ];
 
-/// Returns the base and the signature that a verifier would check.
+/// Returns the signature base and the signature that a verifier would check.
 fn judged(fields: &[(&str, Vec<u8>)]) -> Option<(String, Vec<u8>)> {
     let mut head = Head::new("POST", RequestTarget::Origin("/mcp?a=1".into())).ok()?;
     head.push("host", &b"mcp.example.com"[..]).ok()?;
@@ -36,7 +36,7 @@ fn judged(fields: &[(&str, Vec<u8>)]) -> Option<(String, Vec<u8>)> {
     Some((base, candidate.signature.ok()?))
 }
 
-/// Changes every single bit of every covered field and of both signature fields.
+/// Every bit of every covered field and of both signature fields is changed, one at a time.
 #[test]
 fn every_changed_bit_changes_the_parsed_signature() {
     let fields: Vec<_> =
@@ -72,7 +72,8 @@ proptest! {
         let _ = judged(&[("signature-input", input), ("signature", signature)]);
     }
 
-    /// The texts are made of parts of real fields, so that for many of them a base is built.
+    /// The generated texts are made of parts of real fields, so that a signature base can be built
+    /// for many of them.
     #[test]
     fn no_header_text_makes_the_header_reader_panic(
         input in r#"a=\(("(@method|@query|@query-param|content-type|priority|@x)"(;(sf|bs|key="u"|name="a"|req|[a-z]))? ?){0,4}\)(;(created|tag|x)(=1|="b")?){0,3}"#,

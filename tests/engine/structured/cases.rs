@@ -1,4 +1,4 @@
-//! The test cases of the working group, if they are present.
+//! Tests with the test cases of the HTTP working group, if they are installed.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::Top;
 
-/// Returns a folder of third-party vectors. If it is missing, prints that and returns None.
+/// Returns the folder with third-party test vectors. If it is missing, prints a note and returns
+/// None.
 pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("MCPID_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"),
@@ -25,14 +26,14 @@ pub(crate) fn vectors(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Cases that RFC 9651 accepts and the strict functions do not.
+/// Names of cases that RFC 9651 accepts, but the strict functions refuse.
 const REFUSED_BEYOND_THE_RFC: &[&str] = &[
     "binary.json: bad padding",
     "binary.json: non-zero pad bits",
     "dictionary.json: duplicate key dictionary",
-    // `a,a=1`: the comma makes two members with one name.
+    // In `a,a=1`, the comma separates two members with the same key.
     "key-generated.json: 0x2c in dictionary key",
-    // `foo; a;a=1`: the semicolon makes two parameters with one name.
+    // In `foo; a;a=1`, the semicolon separates two parameters with the same name.
     "key-generated.json: 0x3b in parameterised list key",
     "param-list.json: duplicate parameter with different positions",
 ];
@@ -41,8 +42,8 @@ fn read_cases(path: &std::path::Path) -> Vec<Value> {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Returns the expected value of a case, or `None` if our types cannot represent it, such as a
-/// number that is too large.
+/// Returns the expected value of a case, or `None` if the types of this crate cannot represent it,
+/// such as a number that is too large.
 pub(super) fn expected(kind: &str, value: &Value) -> Option<Top> {
     let list = |value: &Value| value.as_array().unwrap().clone();
     Some(match kind {
@@ -93,7 +94,8 @@ fn bare(value: &Value) -> Option<BareItem<'static>> {
         Value::String(_) => BareItem::String(text(value)),
         Value::Number(number) => match number.as_i64() {
             Some(integer) => BareItem::Integer(integer),
-            // The library does not accept floats, so this test rounds as section 4.1.5 says.
+            // This crate does not convert floats, so the test rounds as RFC 9651 section 4.1.5
+            // prescribes.
             None => {
                 let thousandths = (number.as_f64().unwrap() * 1000.0).round_ties_even();
                 BareItem::Decimal(Decimal::from_thousandths(thousandths as i64)?)
@@ -160,7 +162,8 @@ fn the_working_groups_parsing_cases_are_met() {
     }
     let listed = REFUSED_BEYOND_THE_RFC.iter().filter(|name| names.iter().any(|n| n == *name));
     assert_eq!(refused, listed.copied().collect::<Vec<_>>());
-    // The working group's own collection, or the older one in an npm package.
+    // The numbers of cases in the collection of the working group, and in the older one in an npm
+    // package.
     let known = [1591, 1549].contains(&names.len());
     assert!(known, "{} cases are not the ones that this test was written for", names.len());
 }

@@ -1,5 +1,5 @@
-//! Tests with generated fields: a written field parses to the same value, and no bytes make the
-//! parser panic.
+//! Tests with generated fields: a value that was written parses to the same value, and no bytes
+//! make the parser panic.
 
 use mcpid::message::structured::{
     BareItem, Decimal, InnerList, Item, MAX_INTEGER, Member, Parameters,
@@ -70,8 +70,8 @@ proptest! {
         }
     }
 
-    /// Texts of characters with a meaning, so that many are well formed. Parsing, writing and
-    /// parsing again gives the same value.
+    /// The generated texts consist of characters with a meaning in RFC 9651, so that many are
+    /// valid. Parsing, writing and parsing again gives the same value.
     #[test]
     fn parse_write_parse_is_stable(text in r#"([abx=;, ()"\\:?@%.*1-9-]|AA==|;a=1|, b=){0,24}"#) {
         for kind in ["item", "list", "dictionary"] {

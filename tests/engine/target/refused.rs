@@ -94,7 +94,7 @@ fn odd_hosts_are_refused_wherever_they_stand() {
             assert!(RequestTarget::from_url(format!("{url}/x")).is_err(), "{url:?}");
         }
     }
-    // The target is not UTF-8.
+    // A `Host` field that is not UTF-8 is refused.
     let mut head = Head::new("GET", RequestTarget::Origin("/".into())).unwrap();
     head.push("host", &b"a\xff.example"[..]).unwrap();
     assert!(matches!(refused(&any, &head), TargetError::Host(_)));
@@ -200,7 +200,7 @@ proptest! {
         let _ = Origin::parse(&target);
     }
 
-    /// A resolved target resolves to itself, so that there is only one spelling of it.
+    /// Resolving a resolved target changes nothing, so that there is only one spelling of it.
     #[test]
     fn a_resolved_target_resolves_to_itself(
         scheme in "https?|HTTPS?",

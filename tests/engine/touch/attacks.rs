@@ -1,8 +1,8 @@
-//! Attacks on a touch: each changes one thing, and the touch counts for nothing.
+//! Attacks on a touch: each changes one thing, and the touch must not be accepted.
 
 use super::*;
 
-/// A change of the call before its touch is made, or of the touch itself.
+/// An attack: its name, and a change of the call before the touch is made, or of the touch itself.
 type Attack = (&'static str, fn(&mut TouchedCall));
 
 #[test]
@@ -138,7 +138,8 @@ fn a_touch_with_changed_bytes_counts_for_nothing() {
     let mut it = TouchedCall::untouched();
     with_touch_bytes(&mut it, |signature| [&signature[..], &[0]].concat());
     it.counts_for_nothing("70 bytes");
-    // The security key's own key signs the bare base, with and without made-up flags.
+    // The signature is made with the security key's private key over the bare signature base,
+    // without the flags that a security key would sign.
     for more in [&[][..], &[1, 0, 0, 0, 7]] {
         let mut it = TouchedCall::untouched();
         let plain = it.touch_key.secret.sign(it.call.base(&it.input).as_bytes()).unwrap();
@@ -176,7 +177,7 @@ fn a_touch_of_another_request_counts_for_nothing() {
         it.call.fields.extend(touch.iter().cloned());
         it.counts_for_nothing(why);
     }
-    // Another nonce of the same request.
+    // The touch has another nonce than the signature that it should confirm.
     let mut it = TouchedCall::untouched();
     it.call = Call::unsigned();
     let mut plain = Input::of(&it.call, &key(1));
@@ -197,7 +198,8 @@ fn a_relabelled_signature_loses_its_touch() {
     assert_eq!((verified.label(), verified.touch()), ("renamed", None));
 }
 
-/// A touch does not vouch for another signer: a stolen key stays limited, revoked or unknown.
+/// A touch does not help the key of another signer: a key that is limited, revoked or unknown stays
+/// so.
 #[test]
 fn a_good_touch_beside_a_bad_signature_is_refused() {
     type EntryFault = (&'static str, fn(&mut Value), (u8, Code));
@@ -224,7 +226,8 @@ fn a_good_touch_beside_a_bad_signature_is_refused() {
         ),
     ];
     for (why, fault, refusal) in faults {
-        // The touch key is allowed everything, and is the key of a person who may do this.
+        // The security key may do everything, and belongs to a person who is allowed this call. The
+        // signature that it confirms is not allowed.
         for alone in [false, true] {
             for touch_first in [false, true] {
                 let mut it = TouchedCall::new();
@@ -243,7 +246,8 @@ fn a_good_touch_beside_a_bad_signature_is_refused() {
 
 #[test]
 fn a_touch_widens_no_rights() {
-    // The key of the touch may do everything, that of the signature only another tool.
+    // The security key may do everything, the key of the confirmed signature only call another
+    // tool.
     let mut it = TouchedCall::new();
     it.judge.trust[0]["mcpid"]["allow"] = json!(["tools/call:get_time"]);
     let rejection = it.judge.refuses(&it.call);
@@ -261,7 +265,8 @@ fn a_touch_alone_is_refused() {
         it.rule("alone", json!(alone));
         assert_eq!(it.judge.refusal(&it.call), (8, Code::SignatureInvalid));
     }
-    // The touch of a security key that may sign alone joins no other key's signature by that.
+    // That a security key may sign alone does not permit its touch to confirm the signatures of
+    // other keys.
     let mut it = TouchedCall::new();
     it.rule("alone", json!(true)).rule("for", json!([]));
     it.counts_for_nothing("for no signer, and alone");
@@ -269,14 +274,15 @@ fn a_touch_alone_is_refused() {
 
 #[test]
 fn an_ordinary_key_makes_no_touch() {
-    // Key 2 is an ordinary key of the same person.
+    // The second signature is by key 2, an ordinary key of the same person, and not by a security
+    // key.
     let mut it = TouchedCall::untouched();
     it.judge.trust[1] = trusted(&key(2));
     let ordinary = SoftwareKey::new(key(2));
     let covering = input(&it.call, &ordinary, "mcp");
     it.call.sign(&key(2), "touch", &covering);
     it.counts_for_nothing("a plain signature");
-    // The same with the bytes of a security key.
+    // The same ordinary key, with a signature in the format of a security key.
     let mut it = TouchedCall::untouched();
     it.judge.trust[1] = trusted(&key(2));
     let signature = ordinary.sign(it.call.base(&covering).as_bytes());
@@ -286,7 +292,7 @@ fn an_ordinary_key_makes_no_touch() {
 
 #[test]
 fn a_third_signature_first_gets_no_touch() {
-    // Bob signs first; the touch joins alice's signature, which is not allowed.
+    // Bob signs first. The touch confirms the signature of Alice, who is not allowed the call.
     let mut it = TouchedCall::untouched();
     let mut bob = trusted(&key(2));
     bob["mcpid"]["name"] = json!("bob");

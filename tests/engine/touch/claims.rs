@@ -1,8 +1,8 @@
-//! Tests of step 12 with touches: the pairs of all signatures that hold are claimed.
+//! Tests of which nonces are claimed for requests with a touch: those of all valid signatures.
 
 use super::*;
 
-/// Returns the call with only the signature of one label.
+/// Returns the call without its other signatures: only the one with the label `keep` stays.
 fn stripped(call: &Call, keep: &str) -> Call {
     let mut call = call.clone();
     let other = |value: &[u8]| !value.starts_with(format!("{keep}=").as_bytes());
@@ -33,7 +33,7 @@ fn a_touch_added_to_a_used_request_is_a_replay() {
 
 #[test]
 fn the_nonce_of_the_touch_is_claimed_too() {
-    // The security key may sign alone too, with the nonce that its touch used up.
+    // The security key may also sign alone. With the nonce that its touch has used, it is refused.
     let mut it = TouchedCall::new();
     it.rule("alone", json!(true));
     it.accepted();

@@ -5,7 +5,7 @@ use mcpid::base::{header, signature_base};
 
 use super::*;
 
-/// Adds a signature of an ordinary key that covers members of other signatures.
+/// Adds a signature by an ordinary key that covers members of other signatures.
 fn covering(call: &mut Call, by: u8, label: &str, covered: &[&str]) {
     let mut input = Input::of(call, &key(by));
     input.components.extend(covered.iter().map(|text| (*text).to_owned()));
@@ -37,7 +37,7 @@ fn a_signature_over_another_never_names_the_request() {
 
 #[test]
 fn a_signature_over_another_never_holds_without_it() {
-    // Alice's key is limited, revoked or removed; the signature of bob's key covers hers.
+    // Bob's signature covers Alice's signature. Alice's key is limited, revoked or removed.
     type EntryFault = (fn(&mut Value), (u8, Code));
     let faults: [EntryFault; 3] = [
         (|alice| alice["mcpid"]["allow"] = json!(["tools/list"]), (11, Code::NotAllowed)),
@@ -58,7 +58,8 @@ fn a_signature_over_another_never_holds_without_it() {
 
 #[test]
 fn two_signatures_over_each_other_are_refused() {
-    // Each covers only the input of the other one, so that both can be made.
+    // Each signature covers only the `Signature-Input` member of the other one, so that both can be
+    // made.
     let mut call = Call::unsigned();
     let inputs = [("a", 1, "b"), ("b", 2, "a")].map(|(label, by, other)| {
         let mut input = Input::of(&call, &key(by));
@@ -93,7 +94,7 @@ fn a_signature_over_one_that_covers_another_holds_and_does_not_count() {
     assert_eq!(verified.label(), "mcp");
 }
 
-/// Returns a call that only the security key signed.
+/// Returns a call that is signed only by the security key.
 fn alone(touch_key: &SoftwareKey) -> Call {
     let mut call = Call::unsigned();
     let input = Input::of(&call, &touch_key.secret);
@@ -112,10 +113,10 @@ fn a_security_key_signs_alone_only_if_its_entry_says_so() {
     }
     let accepted = judge(json!({"alone": true})).accepts(&call);
     assert_eq!((accepted.name(), accepted.label()), (Some("alice"), "mcp"));
-    // The signature itself shows the touch.
+    // The signature of the security key itself is the touch.
     let touch = accepted.touch().unwrap();
     assert_eq!((touch.label, touch.key), ("mcp", touch_key.secret.public().id()));
-    // Without a touch, the signature of the security key is refused.
+    // If the presence flag of the security key is not set, its signature is refused.
     let untouched = SoftwareKey { flags: 0, ..security_key() };
     let refused = judge(json!({"alone": true})).refusal(&alone(&untouched));
     assert_eq!(refused, (8, Code::SignatureInvalid));
@@ -138,7 +139,7 @@ fn one_entry_that_forbids_signing_alone_is_enough() {
 
 #[test]
 fn a_security_key_that_may_not_sign_alone_supports_no_touch() {
-    // The touch of another security key joins the signature of this one.
+    // The touch of a second security key confirms the signature of the first one.
     let (first, second) = (security_key(), SoftwareKey::new(key(8)));
     let trust = |alone| {
         vec![first.entry("alice", &json!({"alone": alone})), second.entry("alice", &json!({}))]

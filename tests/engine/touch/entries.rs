@@ -1,4 +1,4 @@
-//! Tests of the member `security_key` of trust files.
+//! Tests of the member `security_key` in trust files.
 
 use mcpid::key::trust::{Document, NewEntry, Registry, SecurityKeyRules, TrustFile};
 use mcpid::key::{KeyApplication, format};
@@ -62,7 +62,8 @@ fn a_security_key_entry_is_read_strictly() {
 #[test]
 fn a_security_key_in_one_entry_is_one_in_all() {
     let mut it = TouchedCall::untouched();
-    // Alice's ordinary key is a security key by another file, also by an entry that is passed over.
+    // Another trust file says that Alice's ordinary key is a security key, even in an entry that is
+    // skipped.
     for skipped in [false, true] {
         let mut declared = SoftwareKey::new(key(1)).entry("alice", &json!({}));
         if skipped {
@@ -103,7 +104,8 @@ fn entries_without_names_have_no_touch_by_default() {
     assert_eq!(it.accepted().touch(), None);
 }
 
-/// An entry without a list and without a name names no signer, so no list of another file counts.
+/// An entry that has neither a list `for` nor a name permits no signer, and so no list in another
+/// file helps.
 #[test]
 fn an_entry_that_names_no_signer_joins_none_of_another_files_list() {
     for first in [true, false] {
@@ -113,12 +115,12 @@ fn an_entry_that_names_no_signer_joins_none_of_another_files_list() {
         nameless["mcpid"].as_object_mut().unwrap().remove("name");
         it.judge.trust.insert(if first { 1 } else { 2 }, nameless.clone());
         it.counts_for_nothing("a nameless entry in another file");
-        // With a list of its own, the entry agrees.
+        // If the entry has a list with the signer, the touch is accepted.
         let at = if first { 1 } else { 2 };
         it.judge.trust[at]["mcpid"]["security_key"]["for"] = json!(["alice"]);
         it.judge = Judge::mcp().trusting(it.judge.trust.clone());
         assert!(it.accepted().touch().is_some());
-        // With the name of another signer, it does not.
+        // If the entry has the name of another signer, the touch is not accepted.
         it.judge.trust[at] = security_key().entry("bob", &json!({}));
         it.judge = Judge::mcp().trusting(it.judge.trust.clone());
         it.counts_for_nothing("an entry of another name");
@@ -179,13 +181,14 @@ fn the_line_and_the_jwk_of_a_security_key_are_imported_with_their_application() 
         assert_eq!(found.application.as_ref(), Some(public.application()), "{text}");
         assert_eq!(found.key, *public.public());
     }
-    // An entry with rules of its own is not imported, because the rules would be lost.
+    // An entry with its own rules for touches is not imported as a key, because the rules would be
+    // lost.
     for more in [json!({"alone": true}), json!({"for": []})] {
         let mut entry = touch_key.entry("alice", &more);
         entry["mcpid"].as_object_mut().unwrap().remove("name");
         assert!(format::read_public(entry.to_string().as_bytes()).is_err(), "{more}");
     }
-    // The type of the line has to be that of the key.
+    // The type name in the OpenSSH line must be that of the encoded key.
     let other = line.replace("sk-ssh-ed25519@openssh.com", "ssh-ed25519");
     assert!(format::read_public(other.as_bytes()).is_err());
     let plain = format::openssh(public.public(), "");

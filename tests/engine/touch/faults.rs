@@ -1,10 +1,10 @@
-//! Tests of the reason that a refusal for want of a touch gives.
+//! Tests of the reason in a refusal because of a missing touch.
 
 use mcpid::verify::Rejection;
 
 use super::*;
 
-/// Judges the call under a rule that demands a touch.
+/// Judges the call as a server that demands a touch.
 #[track_caller]
 fn refusal(it: &TouchedCall) -> Rejection {
     let (verifier, head) = (it.judge.verifier(), it.call.head());
@@ -31,7 +31,7 @@ fn gives(it: &TouchedCall, word: &str) {
     assert_eq!(refusal.code(), Code::TouchRequired);
 }
 
-/// The word, and what is changed before the touch is made.
+/// A case: the expected reason, and the change before the touch is made.
 type FaultCase = (&'static str, fn(&mut TouchedCall));
 
 #[test]
@@ -134,7 +134,7 @@ fn the_refusal_says_that_the_joined_signature_is_invalid() {
     let mut bob = trusted(&key(2));
     bob["mcpid"]["name"] = json!("bob");
     it.judge.trust.push(bob);
-    // Alice's entry is gone, and bob signed too.
+    // Alice's key is no longer trusted, and Bob signed too.
     it.judge.trust[0] = trusted(&key(3));
     let plain = Input::of(&it.call, &key(2));
     it.call.sign(&key(2), "bob", &plain);
@@ -142,7 +142,8 @@ fn the_refusal_says_that_the_joined_signature_is_invalid() {
     gives(&it, "joined_invalid");
 }
 
-/// Of two touches, the one that got furthest gives the reason, wherever it stands.
+/// If there are two touches, the reason is about the one that passed more steps, whatever their
+/// order.
 #[test]
 fn of_two_touches_the_one_that_got_furthest_gives_the_reason() {
     for unknown_first in [true, false] {
@@ -162,7 +163,7 @@ fn of_two_touches_the_one_that_got_furthest_gives_the_reason() {
     }
 }
 
-/// The refusal of a request that only a security key signed says what its touch lacks.
+/// If only a security key signed, the refusal says why its signature is no acceptable touch.
 #[test]
 fn a_lone_signature_of_a_security_key_says_what_it_lacks() {
     for (flags, word) in [(0x00, "not_present"), (0x01, "not_verified")] {
@@ -177,7 +178,7 @@ fn a_lone_signature_of_a_security_key_says_what_it_lacks() {
         assert_eq!(refusal.code(), Code::SignatureInvalid);
         assert_eq!(refusal.touch_fault().unwrap().as_str(), word);
     }
-    // Other refusals give no such reason.
+    // Refusals with other codes contain no reason about a touch.
     let mut it = TouchedCall::new();
     it.judge.trust[0] = trusted(&key(3));
     assert_eq!(it.judge.refuses(&it.call).touch_fault(), None);

@@ -1,4 +1,4 @@
-//! Tests of the signer that adds a touch.
+//! Tests of signers that add a touch or sign with a security key.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn a_first_signature_with_the_label_of_touches_gets_none() {
     assert!(matches!(refused, Err(SigningError::Add(_))), "{refused:?}");
 }
 
-/// Signs a call with a security key alone.
+/// Returns a call that was signed by a security key alone.
 fn signed_alone(touch_key: SoftwareKey) -> Call {
     let mut call = Call::unsigned();
     let signer = Signer::by_security_key(Arc::new(touch_key), &Profile::mcp()).unwrap();
@@ -91,7 +91,7 @@ fn a_security_key_that_signs_alone_is_accepted_where_its_entry_says_alone() {
     assert_eq!(verified.tag(), Some(id.as_str()));
     let touch = verified.touch().unwrap();
     assert_eq!((touch.label, touch.counter, touch.verified), ("mcp", 7, false));
-    // Each judge differs from that one in one thing.
+    // Each of these verifiers differs from the accepting one in one respect, and refuses the call.
     for more in [
         json!({}),
         json!({"alone": false}),
@@ -101,7 +101,7 @@ fn a_security_key_that_signs_alone_is_accepted_where_its_entry_says_alone() {
     ] {
         alone(more.clone()).refusal(&call);
     }
-    // A plain entry of the same key, and no entry.
+    // The trust file has the key as an ordinary key, or does not have it.
     Judge::mcp().trusting(vec![trusted(&key(9))]).refusal(&call);
     Judge::mcp().trusting(vec![trusted(&key(1))]).refusal(&call);
     let judge = alone(json!({"alone": true}));
@@ -115,7 +115,7 @@ fn a_security_key_that_signs_alone_is_accepted_where_its_entry_says_alone() {
     ] {
         judge.refusal(&signed_alone(changed));
     }
-    // The counter and the flags are signed.
+    // A changed flag or counter makes the signature invalid, because both are signed.
     for at in [64, 65, 68] {
         let mut call = call.clone();
         let (_, value) = call.fields.iter().find(|(name, _)| name == "signature").unwrap();
@@ -139,7 +139,7 @@ fn a_security_key_signs_alone_only_by_a_profile_with_touches() {
     let signer = Signer::by_security_key(Arc::new(security_key()), &Profile::mcp()).unwrap();
     assert_eq!(signer.public(), key(9).public());
     assert!(signer.security_key().is_some());
-    // A second signature of one request has the nonce of the first.
+    // The second signature of the request gets the nonce of the first one.
     let mut call = Call::unsigned();
     let first = signed(&signer, &call);
     for (name, value) in first.headers() {

@@ -1,4 +1,5 @@
-//! A security key in software: it signs the structure of FIDO with the flags that a test chooses.
+//! A security key simulated in software: it signs in the format of FIDO, with flags that a test
+//! chooses.
 
 use mcpid::key::{
     KeyApplication, PRESENCE_SIGNATURE_BYTES, SecretKey, SecurityKey, Sign as _, SignByTouch,
@@ -17,7 +18,8 @@ pub(crate) struct SoftwareKey {
 }
 
 impl SoftwareKey {
-    /// Makes a key for `ssh:mcpid` that is touched at each signature.
+    /// Creates a security key for the application `ssh:mcpid` that sets the presence flag in each
+    /// signature.
     pub(crate) fn new(secret: SecretKey) -> Self {
         let application = "ssh:mcpid";
         let public =
@@ -35,7 +37,7 @@ impl SoftwareKey {
         [&signature[..], &rest].concat().try_into().unwrap()
     }
 
-    /// Returns a trust entry with this name. The members of `more` go into `security_key`.
+    /// Returns a trust entry with this name. The members of `more` are added to `security_key`.
     pub(crate) fn entry(&self, name: &str, more: &Value) -> Value {
         let mut jwk: Value =
             serde_json::from_str(&format::jwk(self.secret.public(), None)).unwrap();

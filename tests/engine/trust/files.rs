@@ -11,7 +11,8 @@ fn files_and_folders_are_loaded() {
     write(&at("b.json"), &jwk(&key(2), r#","mcpid":{"name":"b"}"#), 0o644);
     write(&at("a.jwk"), &jwk(&key(1), ""), 0o600);
     write(&at("c.json"), &jwk(&key(2), r#","mcpid":{"name":"c"}"#), 0o644);
-    // A dotfile, files with other extensions and a folder in the trust folder are not read.
+    // A file that begins with a dot, files with other extensions, and a folder inside of the trust
+    // folder are not read.
     write(&at(".hidden.json"), "not json", 0o644);
     write(&at("README.md"), "not json", 0o644);
     write(&at("d.JSON"), "not json", 0o644);
@@ -92,4 +93,4 @@ fn one_unreadable_file_fails_the_whole_load() {
     assert!(Registry::load(&none).unwrap().is_empty());
 }
 
-// --- editing ---
+// --- editing trust files ---

@@ -1,10 +1,11 @@
-//! Key sets as others publish them: several types, purposes and unknown members in one file.
+//! Tests of key sets as other programs publish them, with several types of keys, purposes and
+//! unknown members.
 
 use super::*;
 
 const RSA: &str = r#"{"kty":"RSA","kid":"rsa","n":"AQAB","e":"AQAB","use":"sig","alg":"RS256"}"#;
 
-/// A member of a set with this `kid` and these further members.
+/// Returns a member of a key set with this `kid` and these additional members.
 fn member(n: u8, kid: &str, more: &str) -> String {
     jwk(&key(n), &format!(r#","kid":"{kid}"{more}"#))
 }
@@ -50,7 +51,7 @@ fn a_key_for_another_purpose_grants_nothing_and_still_restricts_its_key() {
     let entry = registry.by_id(key(1).id().as_str()).unwrap();
     assert_eq!(entry.revoked_at(), Some(time("2026-01-01T00:00:00Z")));
     assert_eq!(entry.kids(), ["a"]);
-    // A key with a purpose of another program cannot be imported as a key without a purpose.
+    // A key for a purpose of another program is not imported, because the purpose would be lost.
     let import = format::read_public(elsewhere.replace(revoked, r#","adcp_use":"x""#).as_bytes());
     assert!(import.is_err());
 }

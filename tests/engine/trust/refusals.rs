@@ -7,7 +7,7 @@ fn a_mistake_in_an_entry_is_an_error() {
     let good = set(&[jwk(&key(2), ""), jwk(&key(1), FULL)]);
     parse(&good).unwrap();
     for (from, to, why) in [
-        // An unknown or misspelt member would restrict nothing.
+        // An unknown or misspelt member is an error, because it would restrict nothing.
         (r#""allow":"#, r#""allows":"#, "\"allows\" of \"mcpid\" is not known"),
         (r#""revoked_at":"#, r#""revokedAt":"#, "\"revokedAt\" of \"mcpid\" is not known"),
         (r#""not_after":"#, r#""Not_after":"#, "is not known"),
@@ -33,7 +33,7 @@ fn a_mistake_in_an_entry_is_an_error() {
         (r#""use":"sig""#, r#""use":null"#, "\"use\" is null"),
         (r#"["verify"]"#, r#""verify""#, "\"key_ops\" is a string"),
         (r#""alg":"EdDSA""#, r#""alg":["EdDSA"]"#, "\"alg\" is an array"),
-        // The members of the key itself are wrong.
+        // The JWK members of the key itself are malformed.
         (x(&key(1)).as_str(), "AA", "\"x\" has 1 bytes"),
         (x(&key(1)).as_str(), &format!("{}=", x(&key(1))), "base64url"),
         (x(&key(1)).as_str(), &URL_SAFE_NO_PAD.encode([0xff; 32]), "canonical"),
@@ -47,7 +47,7 @@ fn a_mistake_in_an_entry_is_an_error() {
             other => panic!("{to}: {other:?}"),
         }
     }
-    // In an entry without limits, a broken key is just unknown, which is safe.
+    // If an entry without limits has a malformed key, the key is just unknown, which is safe.
     for (from, why) in
         [(r#""kty":"OKP","#, "\"kty\" is missing"), (r#""crv":"Ed25519","#, "\"crv\"")]
     {

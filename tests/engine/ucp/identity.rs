@@ -1,4 +1,4 @@
-//! Tests of the signer's identity: the agent, the tag, and the name of the key.
+//! Tests of the signer's identity: the field `UCP-Agent`, the tag, and the name of the key.
 
 use mcpid::key::Sign as _;
 use mcpid::verify::Code;
@@ -25,10 +25,10 @@ fn the_agent_must_be_one_of_the_clients_of_the_key() {
     ] {
         let refusal = judge().refuses(&of(other));
         assert_eq!((refusal.step().number(), refusal.code()), (7, Code::TagMismatch), "{other}");
-        // Only a signer with the key may learn this code.
+        // Only a client with a valid signature may learn this code.
         assert_eq!(refusal.public_code(), Code::TagMismatch);
     }
-    // No client is named, so the signature is not read and the request counts as unsigned.
+    // The field names no client, so the signature is ignored and the request counts as unsigned.
     for unread in [
         "profile=\"http://platform.example/.well-known/ucp\"",
         "profile=\"HTTPS://platform.example/.well-known/ucp\"",
@@ -50,7 +50,7 @@ fn the_agent_must_be_one_of_the_clients_of_the_key() {
         |_| (),
     );
     assert_eq!(refused(&without), (2, Code::SignatureMissing));
-    // The tag cannot replace the agent field.
+    // A tag cannot replace the client in the field `UCP-Agent`.
     let mut untied = platform();
     untied["mcpid"]["client_ids"] = json!(["web-bot-auth"]);
     let judge = judge().trusting(vec![untied]);
@@ -77,7 +77,8 @@ fn a_signature_with_another_tag_is_not_read() {
         },
     );
     assert_eq!(refused(&wrong_type), (4, Code::ParameterInvalid));
-    // Beside a signature that is read, this one does not count.
+    // The signature with another tag is ignored, because there is a second signature for this
+    // profile.
     let mut both = tagged("other");
     both.sign(&key(1), "sig2", &input(&unsigned()));
     assert_eq!(judge().accepts(&both).label(), "sig2");

@@ -24,7 +24,7 @@ fn sign(signer: &Signer, call: &Call) -> Result<Signed, SigningError> {
     signer.sign(&call.head(), &Origins::unknown(), &call.body, time(CREATED), &nonce)
 }
 
-/// Returns the request with the fields of the signature.
+/// Returns the request with the signature fields added.
 fn carrying(call: &Call, signed: &Signed) -> Call {
     let mut call = call.clone();
     for (name, value) in signed.headers() {
@@ -61,7 +61,7 @@ fn a_request_without_a_body_gets_no_digest() {
     assert_eq!(signed.content_digest, None);
     assert!(!signed.signature_input.contains("content"), "{}", signed.signature_input);
     judge().accepts(&carrying(&call, &signed));
-    // Under the default profile, the request gets a digest.
+    // With the default profile, the signer adds a digest.
     let mcp = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     assert!(sign(&mcp, &call).unwrap().content_digest.is_some());
 }
@@ -78,7 +78,8 @@ fn the_tag_of_web_bot_auth_changes_the_sent_parameters() {
     let end = format!(";created=1795392000;expires=1795392060;keyid=\"{id}\";tag=\"web-bot-auth\"");
     assert!(signed.signature_input.ends_with(&end), "{}", signed.signature_input);
     judge().accepts(&carrying(&call, &signed));
-    // A verifier would not find this key, or would not read this signature.
+    // The signer refuses this, because a verifier would not find the key or would ignore the
+    // signature.
     let by_kid = sign(&signer().with_client_id("web-bot-auth"), &call).unwrap_err();
     assert!(matches!(by_kid, SigningError::KeyId(_)), "{by_kid}");
     let other = sign(&signer().with_client_id("alice-laptop"), &call).unwrap_err();
@@ -120,7 +121,7 @@ fn the_digest_of_the_request_must_be_one_that_counts() {
 }
 
 proptest! {
-    /// Every signed request is accepted. After a change of one byte of the body it is refused.
+    /// Every signed request is accepted. If one byte of the body is changed, it is refused.
     #[test]
     fn every_signed_request_is_verified(
         method in "[A-Z]{3,7}",
