@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// A bridge on stdio.
+/// A running `mcpid connect` whose stdin and stdout the test holds.
 pub(crate) struct RunningBridge {
     child: Child,
     client: Option<ChildStdin>,

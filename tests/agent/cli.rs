@@ -14,7 +14,7 @@ use crate::servers::{Fake, OpenSsh, blob, listed, reply, signed, within_a_minute
 
 const SIGN: &[&str] = &["sign", "--url", "https://mcp.example.com/mcp", "body.json"];
 
-/// Runs `mcpid` in `folder`, which is also its home, with the agent at `socket`.
+/// Runs `mcpid` in `folder`, which is also its home directory, with the ssh-agent at `socket`.
 pub(crate) fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Output {
     fs::write(folder.join("body.json"), BODY).unwrap();
     let mut command = command_in(folder, args);
@@ -24,14 +24,14 @@ pub(crate) fn mcpid(folder: &Path, socket: Option<&Path>, args: &[&str]) -> Outp
     command.output().unwrap()
 }
 
-/// Starts an agent. Its folder contains `key.json`, a keyfile without a passphrase, with the name
-/// alice.
+/// Starts an ssh-agent. Its folder contains `key.json`, a keyfile without a passphrase, whose key
+/// has the name alice.
 pub(crate) fn with_keyfile() -> (OpenSsh, SecretKey) {
     with_keyfile_beside(OpenSsh::start())
 }
 
 pub(crate) fn with_keyfile_beside(agent: OpenSsh) -> (OpenSsh, SecretKey) {
-    // The seed is arbitrary, but not one of the obvious seeds that are refused.
+    // Any seed will do here, but not one of the well-known test seeds, which the program refuses.
     let seed: [u8; 32] = std::array::from_fn(|n| (n * n + 7) as u8);
     let key = SecretKey::from_seed(&seed);
     let folder = agent.folder.path();
@@ -103,7 +103,7 @@ fn the_variable_names_a_key_in_the_agent_too() {
     command.args(["export", "--format", "thumbprint"]).env("MCPID_KEY", "ssh-agent:alice");
     let exported = command.env("SSH_AUTH_SOCK", agent.socket()).output().unwrap();
     assert_eq!(out(&exported).trim_end(), key.public().id().as_str());
-    // A command that creates or changes a keyfile refuses a key in an agent.
+    // A command that creates or changes a keyfile refuses the name of a key in an agent.
     for act in [&["keygen"][..], &["passwd"], &["agent", "add"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
         command.args(act).env("MCPID_KEY", "ssh-agent:alice");
@@ -216,7 +216,7 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
     ends(&mcpid(folder, None, &args), 4, "there is no ssh-agent: SSH_AUTH_SOCK is not set");
     ends(&mcpid(folder, Some(Path::new("")), &args), 4, "SSH_AUTH_SOCK is not set");
     ends(&mcpid(folder, Some(&folder.join("seed")), &args), 4, "connection refused");
-    // A missing agent is reported before the passphrase or the body is needed.
+    // The missing agent is reported before the program asks for the passphrase or reads the body.
     ends(&mcpid(folder, None, &["agent", "add", "-k", "key.json"]), 4, "SSH_AUTH_SOCK");
 }
 
@@ -236,7 +236,7 @@ fn a_key_source_that_does_not_exist_is_refused() {
         ends(&mcpid(folder, None, args), 2, "-k ./keychain:alice");
     }
     assert!(!folder.join("keychain:alice").exists());
-    // A file with such a name can be used, as `./keychain:alice`.
+    // A file whose name looks like the name of a stored key can be given as `./keychain:alice`.
     fs::copy(folder.join("key.json"), folder.join("keychain:alice")).unwrap();
     let signed = mcpid(folder, None, &[SIGN, &["-k", "./keychain:alice"]].concat());
     assert_eq!(signed.status.code(), Some(0), "{}", String::from_utf8_lossy(&signed.stderr));
@@ -256,7 +256,7 @@ fn a_false_signature_of_an_agent_is_refused() {
     let socket = folder.join("agent");
     let signed = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:"]].concat());
     ends(&signed, 4, "mcpid: the ssh-agent sent a signature that does not hold");
-    // Control characters in the text of the agent do not reach the terminal.
+    // Control characters in the comment of a key in the agent do not reach the terminal.
     let unknown = mcpid(folder, Some(&socket), &[SIGN, &["-k", "ssh-agent:y"]].concat());
     ends(&unknown, 4, r"(x\u{1b}[2J\u{202e})");
 }
@@ -265,8 +265,8 @@ fn a_false_signature_of_an_agent_is_refused() {
 fn a_bridge_outlives_its_agent() {
     let (mut agent, _) = with_keyfile();
     ends(&agent.mcpid(&["agent", "add", "-k", "key.json"]), 0, "");
-    // No server listens at this address. A request that was signed fails when it connects; one that
-    // cannot be signed fails before.
+    // No server listens at this address. The bridge therefore fails in one of two ways: when it
+    // connects (it has signed), or before (it could not sign).
     let connect = ["connect", "-k", "ssh-agent:alice", "http://127.0.0.1:9/mcp"];
     let mut command = command_in(agent.folder.path(), &connect);
     let mut bridge = RunningBridge::start(command.env("SSH_AUTH_SOCK", agent.socket()));

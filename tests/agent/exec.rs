@@ -19,14 +19,14 @@ fn secret() -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
-/// Returns a key of [`secret`] behind a script of `sh`. The script is an argument, and not a file
-/// of its own: a file that another thread has just written cannot be started at once.
+/// Returns the key of [`secret`] behind the script of `sh`. The script is passed as an argument and
+/// not as a file, because a file that another thread has just written cannot be started at once.
 fn key(script: &str) -> ExecKey {
     let command = ExecCommand::new("/bin/sh", ["-c", script]);
     ExecKey::new(command, secret().public().clone())
 }
 
-/// Returns the output of a program that signs `message`.
+/// Returns what a signing program has to print for `message`.
 fn answer(message: &[u8]) -> String {
     format!(r#"{{"signature":"{}"}}"#, STANDARD.encode(secret().sign(message).unwrap()))
 }
@@ -61,7 +61,7 @@ fn an_answer_may_have_blanks_around_it() {
         format!("printf '%s' '{text}'"),
         format!("printf '\\n  %s\\r\\n\\n' '{text}'"),
         format!("printf '%s' '{}'; sleep 0.1; printf '%s' '{}'", &text[..30], &text[30..]),
-        // The program need not read what it is asked, and may close its streams early.
+        // The program need not read the message on its stdin, and may close its streams early.
         format!("exec <&-; printf '%s' '{text}'"),
         format!("printf '%s' '{text}'; exec >&-; sleep 0.1"),
     ] {
@@ -168,7 +168,7 @@ fn a_program_that_hangs_is_ended_with_its_children() {
         let timeout = Duration::from_millis(700);
         let error = sign(&key(&noted).with_timeout(timeout)).unwrap_err();
         assert_eq!(error.to_string(), "the program sh did not sign within 0.7 s", "{script}");
-        // Under load, the script may not have come as far as this file.
+        // Under load, the script may not have created this file yet.
         let started = fs::read_to_string(&pids).unwrap_or_default();
         for pid in started.split_whitespace() {
             within_a_minute(&format!("{script}: the end of {pid}"), || !is_running(pid));
@@ -199,7 +199,7 @@ fn a_long_message_reaches_the_program_whole() {
         + message.len().div_ceil(3) * 4;
     let counting = format!("test $(wc -c) = {length} && echo '{text}'");
     assert!(key(&counting).sign(&message).is_ok());
-    // A program that answers without reading does not block either side.
+    // A program that answers without reading its stdin does not block either process.
     for script in [format!("echo '{text}'"), format!("exec <&-; echo '{text}'; sleep 0.1")] {
         assert!(key(&script).sign(&message).is_ok(), "{script}");
     }

@@ -24,7 +24,8 @@ fn openssl_signs_what_verify_accepts() {
         ends(&added, 0, "");
         let exported = home.mcpid(&[&["export", "--format", "pem"], &BY_OPENSSL[..]].concat());
         assert_eq!(out(&exported).trim_end(), home.read("public.pem").trim_end());
-        // A number with a zero at the front is shorter in DER: one of 128 signatures has one.
+        // The signature is repeated because one ECDSA signature in 128 has a number with a leading
+        // zero, which is shorter in DER.
         for _ in 0..3 {
             let profile = ["--profile", profile];
             let signed = home.mcpid(&[&sign[..], &BY_OPENSSL, &profile].concat());
@@ -35,7 +36,8 @@ fn openssl_signs_what_verify_accepts() {
             assert!(out(&verified).starts_with("accepted"), "{}", out(&verified));
         }
     }
-    // A profile that leaves this kind of key out is named before the program is started.
+    // If the profile does not allow P-256, the error names the key's type, and the program is not
+    // started.
     let refused = home.mcpid(&[&sign[..], &BY_OPENSSL].concat());
     ends(&refused, 4, "the key of the program bash is a P-256 key, which cannot sign by");
 }
@@ -113,7 +115,7 @@ fn a_program_without_its_public_key_is_refused() {
         let args = [&sign[..], &["exec:bash sign key.pem", "--public-key", file]].concat();
         ends(&home.mcpid(&args), code, words);
     }
-    // The public key of another program.
+    // The program signs by one key, and the flag names the public key of another.
     let args = [&sign[..], &["exec:bash sign other.pem", "--public-key", "public.pem"]].concat();
     let lied =
         "the program bash returned a signature that does not hold for these bytes and this key";
@@ -173,8 +175,8 @@ fn a_bridge_signs_each_request_by_the_program() {
     let home = Home::new();
     home.write("script", "echo x >> count; test -e broken && exit 1; exec bash sign key.pem");
     let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
-    // No server listens at this address. A request that was signed fails when it connects; one that
-    // cannot be signed fails before.
+    // No server listens at this address. The bridge therefore fails in one of two ways: when it
+    // connects (it has signed), or before (it could not sign).
     let mut bridge = RunningBridge::start(
         &mut home.command(&[&["connect", "http://127.0.0.1:9/mcp"], &key[..]].concat()),
     );
@@ -212,7 +214,8 @@ fn a_printed_configuration_starts_the_same_program() {
     assert_eq!((args[1], args[3], pinned), ("--key", "--public-key", folder.join("public.pem")));
     let printed = out(&print("exec:sh sign"));
     assert!(printed.contains("/sh sign\""), "{printed}");
-    // A word with a blank in it needs a list, and the list is read as it was meant.
+    // A program whose path has a blank is given as a list in the settings file, and `mcpid` starts
+    // it by that list.
     fs::create_dir(home.path().join("key tools")).unwrap();
     fs::copy(home.path().join("sign"), home.path().join("key tools/sign")).unwrap();
     let printed = print(r#"exec:["./key tools/sign","my key.pem"]"#);

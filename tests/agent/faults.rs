@@ -1,4 +1,5 @@
-//! Tests of agents that fail, lie, or do not answer: each gives an error, and none blocks for long.
+//! Tests of agents that fail, lie, or do not answer. Each must give an error, and none may block
+//! the client for long.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ fn ours() -> Vec<u8> {
     blob(secret().public().as_bytes())
 }
 
-/// Starts an agent that lists our key. Its answer to a signing request is the result of `answer`
-/// for the message.
+/// Starts an agent that lists our key. It answers a request to sign with what `answer` returns for
+/// the message.
 fn signs(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     Fake::start(move |stream, request| match request[0] {
         11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -51,7 +52,8 @@ fn the_fake_agent_can_sign() {
 #[test]
 fn an_invalid_signature_is_never_returned() {
     for change in [
-        // Signatures over another message, by another key, with one changed bit, and of no bytes.
+        // Each answer holds a signature that is not the requested one: over another message, by
+        // another key, with one changed bit, and of no bytes.
         |_: &[u8]| secret().sign(b"another").unwrap(),
         |m: &[u8]| SecretKey::from_seed(&[8; 32]).sign(m).unwrap(),
         |m: &[u8]| {
@@ -71,11 +73,11 @@ fn an_invalid_signature_is_never_returned() {
 fn an_agent_answer_of_a_wrong_form_is_refused() {
     let good = |request: &[u8]| secret().sign(message(request)).unwrap();
     let forms: Vec<Answer> = vec![
-        // A valid signature under the name of another algorithm.
+        // Each answer holds the valid signature, under the name of another algorithm.
         Box::new(move |r| framed(&signed(b"ssh-ed448", &good(r)))),
         Box::new(move |r| framed(&signed(b"sk-ssh-ed25519@openssh.com", &good(r)))),
         Box::new(move |r| framed(&signed(b"", &good(r)))),
-        // Signatures that are too short, too long, or followed by more bytes.
+        // Each answer holds a signature that is too short, too long, or followed by more bytes.
         Box::new(move |r| framed(&signed(b"ssh-ed25519", &good(r)[..63]))),
         Box::new(move |r| framed(&signed(b"ssh-ed25519", &[&good(r)[..], &[0]].concat()))),
         Box::new(move |r| framed(&[signed(b"ssh-ed25519", &good(r)), vec![0]].concat())),
@@ -83,17 +85,17 @@ fn an_agent_answer_of_a_wrong_form_is_refused() {
             let inner = [string(b"ssh-ed25519"), string(&good(r)), vec![1]].concat();
             framed(&[vec![14], string(&inner)].concat())
         }),
-        // Length fields that point outside of the message.
+        // The length fields in these answers point outside of the message.
         Box::new(|_| framed(&[14, 0xff, 0xff, 0xff, 0xff])),
         Box::new(|_| framed(&[14, 0, 0, 0, 4, 0, 0, 0, 11])),
-        // Another kind of answer, an empty one, and garbage.
+        // These answers are of another type, empty, or garbage.
         Box::new(|_| framed(&[6])),
         Box::new(|_| framed(&listed(&[(ours(), "ours")]))),
         Box::new(|_| framed(&[14])),
         Box::new(|_| framed(&[5, 5])),
         Box::new(|_| framed(&[])),
         Box::new(|_| framed(&[0x41; 1000])),
-        // A huge length, and one just over the limit.
+        // These answers announce a huge length, and a length just over the limit.
         Box::new(|_| vec![0xff, 0xff, 0xff, 0xff, 14]),
         Box::new(|_| (262_145_u32).to_be_bytes().to_vec()),
     ];
@@ -115,7 +117,7 @@ fn an_incomplete_answer_of_an_agent_is_a_broken_connection() {
 
 #[test]
 fn a_silent_agent_is_given_up_at_the_time_limit() {
-    // The agent sends nothing, half a message, or a byte now and then.
+    // The agent sends nothing, half a message, or one byte at a time.
     for drip in [None, Some(&[0, 0, 0, 83, 14][..]), Some(&[0; 1000])] {
         let agent = Fake::start(move |stream, request| match request[0] {
             11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -131,7 +133,7 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
         });
         let start = Instant::now();
         let ended = outcome(&agent);
-        // A length of 0x01010101 bytes is refused at once.
+        // In this case the first four bytes are a length of 0x01010101, which is refused at once.
         let long = drip.is_some_and(|bytes| bytes.len() > 9);
         match ended {
             Err(AgentError::TimedOut(_)) if !long => {}
@@ -145,7 +147,8 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
 #[test]
 fn an_agent_that_sends_single_bytes_is_given_up_at_the_time_limit() {
     let agent = Fake::start(|stream, _| {
-        // 600 bytes, one every 100 ms: each read succeeds, but the whole message is too late.
+        // The agent announces 600 bytes and sends one every 100 ms: each read succeeds, but the
+        // whole message takes too long.
         let _ = stream.write_all(&[0, 0, 2, 88]);
         for _ in 0..600 {
             if stream.write_all(&[12]).is_err() {
@@ -165,7 +168,7 @@ fn an_agent_that_never_accepts_blocks_no_caller() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    // More connections than the agent's queue can hold.
+    // The test opens more connections than the agent's queue can hold.
     let agent = Agent::at(&socket).with_timeout(Duration::from_millis(1));
     for _ in 0..200 {
         assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
@@ -184,14 +187,14 @@ fn a_key_list_of_an_agent_is_read_strictly() {
         vec![12],
         vec![5],
         vec![14, 0, 0, 0, 0],
-        // The list announces more keys than it holds, or fewer, or is followed by more bytes.
+        // Each list announces more keys than it holds, or fewer, or is followed by more bytes.
         [&[12, 0, 0, 0, 2][..], &good[5..]].concat(),
         [&[12, 0xff, 0xff, 0xff, 0xff][..], &good[5..]].concat(),
         [&[12, 0, 0, 0, 0][..], &good[5..]].concat(),
         [&good[..], &[0]].concat(),
         vec![b'x'; 5000],
     ];
-    // The list is cut at every byte.
+    // The remaining lists are the valid list, cut at every byte.
     lists.extend((1..good.len()).map(|end| good[..end].to_vec()));
     for list in lists {
         let sent = list.clone();
@@ -318,7 +321,8 @@ fn random_answers_of_an_agent_cause_errors_and_no_panic() {
         };
         let length = next() % 90;
         let mut answer: Vec<u8> = (0..length).map(|_| next().to_le_bytes()[3]).collect();
-        // Half of the answers begin with the byte of the expected answer.
+        // Half of the answers begin with the byte of the expected answer type, so that the parser
+        // reads on.
         if next() % 2 == 0 && !answer.is_empty() {
             answer[0] = request[0] + 1;
         }

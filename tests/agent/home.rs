@@ -1,4 +1,4 @@
-//! A folder that is also the home of `mcpid`, with a key of openssl and a program that signs with it.
+//! A home directory with a key that openssl made, and a program that signs with the key.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 pub(crate) const URL: &str = "https://mcp.example.com/mcp";
 
-/// The flags that name the program `sign` with the key `key.pem`.
+/// The flags that make `mcpid` sign with the program `sign` and its key `key.pem`.
 pub(crate) const BY_OPENSSL: [&str; 4] =
     ["-k", "exec:bash sign key.pem", "--public-key", "public.pem"];
 
-/// A program that signs with the private key in its first argument. A signature of Ed25519 has 64
-/// bytes. The ECDSA signature of openssl is longer, because it is DER, of which the two numbers are
-/// taken.
+/// A program that signs with the private key whose file is its first argument. openssl writes an
+/// Ed25519 signature as 64 bytes, and an ECDSA signature in DER, from which the program extracts
+/// the two numbers.
 const SIGN_BY_OPENSSL: &str = r#"
 set -eu
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
@@ -31,7 +31,8 @@ fi
 printf '{"signature":"%s"}\n' "$(base64 -w0 "$folder/signature")"
 "#;
 
-/// A folder that is also the home, with `sign`, `body.json`, and keys of openssl.
+/// A folder that is also the home directory, with the program `sign`, the request body `body.json`,
+/// and keys that openssl made.
 pub(crate) struct Home(TempDir);
 
 impl Home {
@@ -70,7 +71,7 @@ impl Home {
         self.command(args).output().unwrap()
     }
 
-    /// Signs with a script of `sh` in the file `script`.
+    /// Returns a command that signs by the script of `sh` with this text, in the file `script`.
     pub(crate) fn sign_by(&self, script: &str) -> Command {
         self.write("script", script);
         let key = ["-k", "exec:/bin/sh script", "--public-key", "public.pem"];
@@ -78,8 +79,8 @@ impl Home {
     }
 }
 
-/// Returns a command of `mcpid` in `folder`, which is also its home. It has no agent, no session bus
-/// and no stdin.
+/// Returns a command of `mcpid` in `folder`, which is also its home directory. The command has no
+/// agent, no D-Bus session and no stdin.
 pub(crate) fn command_in(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     command.current_dir(folder).env("HOME", folder).stdin(Stdio::null()).args(args);
@@ -102,8 +103,8 @@ pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Checks the exit code, and that stderr has these words. A command that fails prints nothing to
-/// stdout.
+/// Checks the exit code, and that stderr contains `words`. A command that fails must print nothing
+/// to stdout.
 #[track_caller]
 pub(crate) fn ends(output: &Output, code: i32, words: &str) {
     let err = String::from_utf8_lossy(&output.stderr);

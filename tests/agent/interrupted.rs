@@ -1,4 +1,5 @@
-//! Tests of Ctrl-C while a key waits: the program ends at once, and no program that it started stays.
+//! Tests of Ctrl-C while a key is waited for: `mcpid` ends at once, and so does every program that
+//! it started.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -18,8 +19,8 @@ const HANGS: &str = "echo $$ > pid.new; mv pid.new pid; sleep 600";
 
 const SIGN: [&str; 4] = ["sign", "--url", URL, "body.json"];
 
-/// Starts the command, sends SIGINT to it once `is_waiting` holds, and checks that it ends at once
-/// by that signal: a key that is given up after its own time limit ends it with another code.
+/// Starts the command, sends SIGINT to it once `is_waiting` holds, and checks that SIGINT ends it
+/// at once. (If the key's own time limit ended the command, its exit code would differ.)
 #[track_caller]
 fn ends_at_once(command: &mut Command, is_waiting: impl FnMut() -> bool) {
     let mut child =
@@ -76,11 +77,12 @@ fn an_interrupt_ends_the_program_of_an_audit_log() {
     no_program_stays(home.path());
 }
 
-/// A touch that never comes is such an agent too.
+/// An agent that waits for a person to touch a security key looks like the silent agent of this
+/// test.
 #[test]
 fn an_interrupt_ends_the_wait_for_an_agent() {
     let home = Home::new();
-    // An agent that does not even accept the connection, and one that lists a key and does not sign.
+    // One agent does not accept the connection, and the other lists a key and never signs.
     let socket = home.path().join("silent");
     let listener = UnixListener::bind(&socket).unwrap();
     let key = [&SIGN[..], &["-k", "ssh-agent:"]].concat();
@@ -122,7 +124,7 @@ fn an_interrupt_ends_an_askpass_program_and_secret_tool() {
     ends_at_once(command.env("MCPID_ASKPASS", folder.join("askpass")), || pid.exists());
     no_program_stays(home.path());
     fs::remove_file(&pid).unwrap();
-    // The program secret-tool, in the path of the user.
+    // The script replaces the program secret-tool in the user's PATH.
     fs::create_dir(folder.join("bin")).unwrap();
     script(&folder.join("bin/secret-tool"), HANGS);
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
@@ -136,14 +138,15 @@ fn an_interrupt_ends_an_askpass_program_and_secret_tool() {
 fn ctrl_c_on_a_terminal_ends_a_program_and_leaves_the_terminal_as_it_was() {
     let home = Home::new();
     home.write("script", HANGS);
-    // The words are split, so that the echo of the script itself does not end the wait.
+    // The words are split in the script, so that the terminal's echo of the script does not match
+    // what the test waits for.
     let steps = format!(
         "stty echo sane; '{}' sign -k 'exec:/bin/sh script' --public-key public.pem --url {URL} body.json; \
          echo \"en\"\"ded $?\"; stty -a | grep -q -- '-echo ' && echo si\"\"lent || echo echo\"\"es",
         env!("CARGO_BIN_EXE_mcpid")
     );
     let mut shell = Command::new("sh");
-    // With a trap, the shell goes on after SIGINT has ended the program.
+    // Because of the trap, the shell runs the next command after SIGINT has ended `mcpid`.
     shell.args(["-c", &format!("trap : INT; {steps}")]);
     shell.current_dir(home.path()).env("HOME", home.path());
     for name in ["MCPID_KEY", "MCPID_TRUST", "MCPID_PASSPHRASE"] {

@@ -1,5 +1,5 @@
-//! Tests of the audit log's own key behind a program, in a token, in an agent and in a sealed
-//! keyfile (`--audit-key`).
+//! Tests of `--audit-key`: the private key that signs the audit log is in a program, a token, an
+//! agent or a keyfile with a passphrase.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -49,8 +49,8 @@ const VERIFY: [&str; 11] = [
     "--allow-erased",
 ];
 
-/// Returns a home with the keyfile `key.json`, which `trust.json` trusts, and the program `log-sign`
-/// with the key in `key.pem`. It does not sign while there is a file `broken`.
+/// Returns a home with the keyfile `key.json`, whose key `trust.json` trusts, and the program
+/// `log-sign` with the key in `key.pem`. The program fails while a file `broken` exists.
 fn home() -> Home {
     let home = Home::new();
     home.write("log-sign", "test -e broken && exit 1; exec bash sign key.pem");
@@ -59,7 +59,7 @@ fn home() -> Home {
     home
 }
 
-/// Makes the log, and keeps its public key in `kept.pub`.
+/// Creates the audit log, and copies its public key to `kept.pub`.
 fn init(home: &Home) {
     let args = ["audit", "init", "--audit", "log", "--name", "me/audit"];
     let made = home.mcpid(&[&args[..], &KEY, &["--public-key", "public.pem"]].concat());
@@ -127,7 +127,7 @@ fn a_server_starts_only_with_a_key_of_its_log_that_signs() {
             "--audit-key: keychain: is no source of keys",
         );
         ends(&with(&["--audit-key", "exec:"]), 2, "--audit-key: exec: names no program");
-        // A check finds the key, and lets it sign nothing.
+        // `--check-config` looks for the key, and does not let it sign.
         ends(&with(&[&KEY[..], &["--check-config"]].concat()), 0, "");
         ends(&home.mcpid(&[server, &KEY].concat()), 2, "--audit is missing");
     }
@@ -202,7 +202,8 @@ fn a_sealed_keyfile_signs_a_log_and_its_passphrase_is_not_that_of_the_other_key(
     ends(&home.mcpid(&[&connect[..], &wrong].concat()), 4, "wrong passphrase for log.json");
     let alone = [&CONNECT[..], &["--audit", "log"], &file].concat();
     ends(&home.mcpid(&alone), 2, "--audit-key is missing");
-    // A private key that is in the folder all the same is named.
+    // If a private key is in the log's folder although the log uses another, the error names the
+    // file.
     let copy = ["keygen", "-o", "log/log-key.json", "--no-passphrase"];
     ends(&home.mcpid(&copy), 0, "");
     let erase = ["audit", "erase", "9", "--reason", "x", "--audit", "log"];
@@ -284,9 +285,9 @@ fn a_configuration_names_a_program_by_a_list() {
         ends(&refused, 2, &words);
         assert!(!String::from_utf8_lossy(&refused.stderr).contains("swordfish"));
     }
-    // Only a flag that takes a key takes such a list.
+    // In the settings file, only a flag that takes a key can have a list as its value.
     ends(&check(r#"log = ["exec", "x"]"#), 2, "\"log\" takes one value, not a list");
-    // The public key of the key for tools is pinned by a flag of its own.
+    // The public key for signing tool lists is given by its own flag.
     let tools = r#"mode = "permissive"
 strict = ["destructive"]
 tools-key = ["exec", "bash", "sign", "my key.pem"]"#;

@@ -1,5 +1,5 @@
-//! Tests of keys that another program keeps: OpenSSH's agent, programs behind `exec:`, agents
-//! and programs that fail or lie.
+//! Tests of keys that another program holds: OpenSSH's ssh-agent, programs behind `exec:`, and
+//! agents and programs that fail or lie.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
@@ -30,7 +30,7 @@ mod pkcs11_uri;
 mod secret_service;
 mod security_keys;
 mod servers;
-// Only some of its items are used here.
+// This test program uses only some items of the shared file.
 #[allow(dead_code)]
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;

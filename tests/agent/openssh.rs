@@ -13,7 +13,7 @@ fn key(byte: u8) -> SecretKey {
     SecretKey::from_seed(&[byte; 32])
 }
 
-/// Returns the agent's error inside a signing error.
+/// Returns the agent's error that is inside a signing error.
 fn agent_error(key: &dyn Sign) -> AgentError {
     let error = key.sign(b"message").unwrap_err();
     *error.0.downcast::<AgentError>().unwrap()
@@ -25,11 +25,12 @@ fn a_key_of_ssh_keygen_makes_valid_signatures() {
     let file = agent.add_new("ed25519", "alice@laptop");
     let chosen = agent.client().choose("alice@laptop").unwrap();
     assert_eq!(chosen.comment(), "alice@laptop");
-    // The agent lists the key of the file that ssh-keygen wrote.
+    // The key that the agent lists is the key in the file that ssh-keygen wrote.
     let line = fs::read(agent.folder.path().join(format!("{file}.pub"))).unwrap();
     let written = format::read_public(&line).unwrap().keys.remove(0).key;
     assert_eq!(chosen.public(), &written);
-    // Ed25519 is deterministic: the agent's signature equals the key's own.
+    // Ed25519 is deterministic, so the agent's signature must equal that of the private key in the
+    // file.
     let private = fs::read(agent.folder.path().join(&file)).unwrap();
     let private = format::read_private(&private).unwrap();
     for message in [&b""[..], b"message", &[0xff; 100_000]] {
@@ -58,7 +59,7 @@ fn a_key_in_an_agent_is_found_by_each_of_its_four_names() {
     for name in ["bob", &bob.fingerprint(), key.id().as_str()] {
         assert_eq!(client.choose(name).unwrap().public(), key, "{name}");
     }
-    // An empty name is enough only if the agent has exactly one key.
+    // The empty name stands for the agent's only key. It is an error if the agent has several.
     match client.choose("") {
         Err(ChooseError::Several { which }) => assert_eq!(which.len(), 2, "{which:?}"),
         other => panic!("{other:?}"),
@@ -222,6 +223,7 @@ fn a_signature_by_an_agent_takes_little_time() {
     for _ in 0..50 {
         chosen.sign(&[7; 500]).unwrap();
     }
-    // The limit is far above the usual time, and far below the time of a second connection attempt.
+    // The agent answers far faster than this limit, and a second connection attempt would take far
+    // longer.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

@@ -1,4 +1,5 @@
-//! Tests of keys of P-256 in an ssh-agent: `ecdsa-sha2-nistp256`, whose signatures are two numbers.
+//! Tests of P-256 keys in an ssh-agent. A signature of type `ecdsa-sha2-nistp256` consists of two
+//! numbers.
 
 use std::fs;
 
@@ -21,7 +22,7 @@ fn ours() -> Vec<u8> {
     blob(b"nistp256", secret().public().as_bytes())
 }
 
-/// Returns a number in the form of RFC 4251 section 5.
+/// Returns a number in the format of RFC 4251, section 5 (`mpint`).
 fn mpint(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let number = &number[zeros..];
@@ -29,7 +30,7 @@ fn mpint(number: &[u8]) -> Vec<u8> {
     [if sign { &[0][..] } else { &[] }, number].concat()
 }
 
-/// Signs until both numbers begin with a byte that `wanted` takes.
+/// Signs until `wanted` returns true for the first bytes of the signature's two numbers.
 fn signature(message: &[u8], wanted: impl Fn(u8, u8) -> bool) -> [u8; 64] {
     (0..20_000)
         .map(|_| secret().sign(message).unwrap())
@@ -37,7 +38,8 @@ fn signature(message: &[u8], wanted: impl Fn(u8, u8) -> bool) -> [u8; 64] {
         .expect("a few hundred attempts are enough")
 }
 
-/// Starts an agent that lists our key, and answers with this type and these numbers.
+/// Starts an agent that lists our key, and answers each request to sign with a signature of this
+/// type and these numbers.
 fn signs(of_type: &'static [u8], numbers: Vec<u8>) -> Fake {
     Fake::start(move |stream, request| match request[0] {
         11 => reply(stream, &listed(&[(ours(), "ours")])),
@@ -71,7 +73,7 @@ fn a_p256_key_of_ssh_keygen_makes_valid_signatures() {
     let private = fs::read(agent.folder.path().join(&file)).unwrap();
     assert_eq!(format::read_private(&private).unwrap().public(), &written);
     assert!(agent.list().contains(&ssh_fingerprint(&written)));
-    // Numbers of every length that real signatures have.
+    // 300 messages give signatures whose numbers have every length that occurs in practice.
     for n in 0..300_u32 {
         let message = n.to_be_bytes();
         written.verify_strict(&message, &chosen.sign(&message).unwrap()).unwrap();
@@ -81,7 +83,8 @@ fn a_p256_key_of_ssh_keygen_makes_valid_signatures() {
 #[test]
 fn an_added_p256_key_is_shown_by_ssh_add_and_used_by_openssh() {
     let agent = OpenSsh::start();
-    // Private keys that begin with a zero byte, with a high bit and without.
+    // The private keys begin with a zero byte, with a byte whose high bit is set, and with one
+    // whose high bit is not set.
     for (at, first) in [0_u8, 0xa0, 0x20].into_iter().enumerate() {
         let mut scalar = *b"9 scalar that no publication has";
         (scalar[0], scalar[31]) = (first, u8::try_from(at).unwrap());

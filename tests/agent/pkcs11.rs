@@ -1,5 +1,5 @@
-//! Tests of keys in PKCS #11 tokens: SoftHSM with keys of OpenSC's `pkcs11-tool`, and modules in C
-//! that hang, lie and fail.
+//! Tests of keys in PKCS #11 tokens: SoftHSM with keys that OpenSC's `pkcs11-tool` made, and
+//! modules in C that hang, lie and fail.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use crate::home::{self, BODY, URL, command_in, out};
 
-/// Returns the module of SoftHSM, of the Debian package softhsm2.
+/// Returns the path of SoftHSM's PKCS #11 module, which the Debian package softhsm2 installs.
 pub(crate) fn softhsm() -> &'static str {
     let paths =
         ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
     paths.into_iter().find(|path| Path::new(path).exists()).expect("libsofthsm2.so, of softhsm2")
 }
 
-/// A token `agents` with the PIN 1234, in its own folder, which is also the home.
+/// A token `agents` with the PIN 1234, in its own folder, which is also the home directory.
 pub(crate) struct Token(TempDir);
 
 impl Token {
@@ -72,7 +72,7 @@ impl Token {
         self.program(args).output().unwrap()
     }
 
-    /// Returns a command of `mcpid` that knows the module and its token.
+    /// Returns a command of `mcpid` whose environment names SoftHSM's module and this token.
     pub(crate) fn program(&self, args: &[&str]) -> Command {
         let mut command = command_in(self.path(), args);
         command.env("SOFTHSM2_CONF", self.path().join("softhsm.conf"));
@@ -80,7 +80,7 @@ impl Token {
         command
     }
 
-    /// Signs with the key, and the PIN in the file `pin`.
+    /// Signs a request with the key. The file `pin` contains the PIN.
     fn sign(&self, key: &str, flags: &[&str]) -> Output {
         let sign =
             ["sign", "--url", URL, "--format", "http", "-k", key, "--passphrase-file", "pin"];
@@ -100,7 +100,7 @@ fn a_token_signs_what_verify_accepts() {
     for (label, id, profile) in [("alice", "%01", "mcp"), ("bob", "%02", "rfc9421")] {
         let trust = format!("{label}.json");
         let key = format!("pkcs11:token=agents;object={label};type=private");
-        // The public half needs no PIN.
+        // Reading the public key needs no PIN.
         ends(&token.mcpid(&["trust", "add", "-r", &trust, &key]), 0, "");
         assert!(fs::read_to_string(token.path().join(&trust)).unwrap().contains(label));
         let by_path = format!("pkcs11:id={id}?module-path={}", softhsm());
@@ -136,7 +136,8 @@ fn a_key_that_is_not_there_or_not_one_is_refused() {
         ends(&export(key), 4, words);
     }
     ends(&export("pkcs11:object=alice;id=%01"), 0, "");
-    // Without its public object, the key needs its public key, and another one is no help.
+    // If the token has no public key object, the public key must be given by a flag, and a wrong
+    // one is refused.
     let public = out(&token.mcpid(&["export", "--format", "pem", "-k", "pkcs11:id=%01"]));
     fs::write(token.path().join("public.pem"), public).unwrap();
     token.tool(&["--login", "--pin", "1234", "--delete-object", "--type", "pubkey", "--id", "01"]);
@@ -207,7 +208,8 @@ fn a_module_that_is_none_is_named() {
     ends(&export(Some("/lib/x86_64-linux-gnu/libc.so.6")), 4, "cannot be loaded: ");
 }
 
-/// A module that passes all calls on to SoftHSM, but C_Sign. MODE chooses what that does.
+/// A PKCS #11 module that passes all calls on to SoftHSM, except C_Sign. The macro MODE chooses
+/// what C_Sign does.
 const WRAPPER: &str = r#"
 #include <dlfcn.h>
 #include <unistd.h>

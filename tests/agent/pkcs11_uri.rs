@@ -6,7 +6,7 @@ use mcpid::key::pkcs11::{Pkcs11Uri, Pkcs11UriError as Wrong};
 
 #[test]
 fn the_attributes_of_a_key_are_read() {
-    // The form in which p11tool and pkcs11-tool print URIs.
+    // p11tool and pkcs11-tool print URIs in this form.
     let text = "model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=c7a1;token=my%20token;\
                 id=%01%ff;object=al%3bice;type=private;slot-id=0?module-path=/usr/lib/x.so";
     let uri = Pkcs11Uri::parse(text).unwrap();

@@ -1,5 +1,5 @@
-//! Tests of passphrases in the Secret Service, with the keyring daemon of GNOME on a D-Bus of its
-//! own, and with programs in place of `secret-tool` that fail.
+//! Tests of passphrases in the Secret Service (a D-Bus service for passwords): with the keyring
+//! daemon of GNOME, and with programs in place of `secret-tool` that fail.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use crate::servers::script;
 
-/// A folder that is also the home, with `pass`, the keyfile `k.json` and `body.json`. The id of the
-/// key begins with a hyphen, which `secret-tool` could take for an option.
+/// Returns a home directory with the passphrase `pass`, the keyfile `k.json` and the request body
+/// `body.json`. The id of the key begins with a hyphen, so that `secret-tool` could take it for an
+/// option.
 fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("pass"), "correct horse ü\n").unwrap();
@@ -24,7 +25,8 @@ fn home() -> TempDir {
     home
 }
 
-/// Returns a command without a terminal, without a session, and without variables for `mcpid`.
+/// Returns a command without a terminal, without a D-Bus session, and without the variables that
+/// `mcpid` reads.
 fn isolated(home: &Path, program: &str) -> Command {
     let mut command = Command::new("setsid");
     command.args(["--wait", program]).current_dir(home).env("HOME", home).stdin(Stdio::null());
@@ -55,7 +57,7 @@ url=https://mcp.example.com/mcp
 try() { echo "== $*"; "$MCPID" "$@" 2>&1 > out; echo "exit $?"; }
 "#;
 
-/// Runs a script in a session with a keyring daemon, and returns what it printed.
+/// Runs a script in a D-Bus session with a keyring daemon, and returns what the script printed.
 fn in_session(home: &Path, steps: &str) -> String {
     fs::write(home.join("steps"), format!("{BEFORE}{steps}")).unwrap();
     let runtime = home.join("run");
@@ -181,7 +183,8 @@ exit 4
     assert_eq!(told.next(), None);
 }
 
-/// Runs `mcpid` with a `secret-tool` whose script is `body`, and a D-Bus address that leads nowhere.
+/// Runs `mcpid` with a `secret-tool` whose script is `body`. The D-Bus address leads nowhere, so
+/// only this tool can answer.
 fn with_tool(home: &Path, body: Option<&str>, args: &[&str]) -> Output {
     let bin = home.join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -193,7 +196,7 @@ fn with_tool(home: &Path, body: Option<&str>, args: &[&str]) -> Output {
     let mut command = isolated(home, env!("CARGO_BIN_EXE_mcpid"));
     let nowhere = format!("unix:path={}", home.join("nowhere").display());
     command.args(args).env("DBUS_SESSION_BUS_ADDRESS", nowhere);
-    // `setsid` has to be found too.
+    // The PATH must also contain the folder of `setsid`.
     let path = std::env::join_paths([bin.as_path(), Path::new("/usr/bin"), Path::new("/bin")]);
     command.env("PATH", path.unwrap()).output().unwrap()
 }
@@ -213,7 +216,8 @@ fn a_tool_that_fails_remembers_nothing_and_is_named() {
         ("echo swordfish >&2; exit 1", "the Secret Service refused: secret-tool failed"),
         ("kill -9 $$", "the Secret Service refused: secret-tool failed"),
         ("exec cat /dev/zero", "the Secret Service refused: secret-tool failed"),
-        // These take the passphrase, and have another or none afterwards.
+        // These tools accept the passphrase for storing, and return another or none when it is
+        // looked up.
         ("exit 0", "gave the passphrase back changed; it is not remembered"),
         ("echo 'correct horse ü'", "gave the passphrase back changed; it is not remembered"),
     ] {
@@ -221,7 +225,7 @@ fn a_tool_that_fails_remembers_nothing_and_is_named() {
         ends(&output, 4, words);
         assert!(!String::from_utf8_lossy(&output.stderr).contains("swordfish"));
     }
-    // The passphrase comes by stdin, and no argument holds it.
+    // The passphrase is passed to `secret-tool` by stdin, and is in none of its arguments.
     let noting = "printf '%s\\n' \"$@\" >> args; [ \"$1\" != store ] || cat > stored; cat stored";
     ends(&with_tool(home.path(), Some(noting), &remember), 0, "remembers the passphrase");
     let args = fs::read_to_string(home.path().join("args")).unwrap();
@@ -230,13 +234,14 @@ fn a_tool_that_fails_remembers_nothing_and_is_named() {
     );
     assert!(!args.contains("horse"), "{args}");
     assert_eq!(fs::read_to_string(home.path().join("stored")).unwrap(), "correct horse ü");
-    // A lookup that fails is no error: the passphrase is asked for as without a Secret Service.
+    // A lookup that fails is no error: `mcpid` asks for the passphrase, as it does without a Secret
+    // Service.
     let sign = ["sign", "-k", "k.json", "--url", "https://mcp.example.com/mcp", "body.json"];
     for body in ["exit 1", "kill -9 $$", "exec cat /dev/zero", "exit 0"] {
         ends(&with_tool(home.path(), Some(body), &sign), 4, "mcpid: no passphrase: ");
     }
     ends(&with_tool(home.path(), Some(noting), &sign), 0, "");
-    // A passphrase that is given comes first.
+    // If a flag gives the passphrase, the Secret Service is not asked.
     let given = [&sign[..], &["--passphrase-file", "body.json"]].concat();
     ends(
         &with_tool(home.path(), Some(noting), &given),

@@ -18,7 +18,7 @@ fn agent_error(error: SignError) -> AgentError {
     *error.0.downcast::<AgentError>().unwrap()
 }
 
-/// The kinds of security keys that this build uses, as ssh-keygen names them.
+/// The kinds of security keys that this build supports, by the names that ssh-keygen gives them.
 fn kinds() -> &'static [&'static str] {
     if cfg!(feature = "p256") { &["ed25519-sk", "ecdsa-sk"] } else { &["ed25519-sk"] }
 }
@@ -33,7 +33,8 @@ fn a_security_key_of_ssh_keygen_makes_valid_signatures() {
         let written = format::read_public(&line).unwrap().keys.remove(0);
         assert_eq!(written.key, *chosen.security_key().public());
         assert_eq!(written.application.unwrap().as_str(), "ssh:mcpid");
-        // Several signatures, because the numbers of ECDSA have leading zeros now and then.
+        // The test makes several signatures, because the numbers of some ECDSA signatures have
+        // leading zeros.
         for message in [&b""[..], b"message", &[0xff; 100_000], b"4", b"5", b"6", b"7", b"8"] {
             let signature = chosen.sign_by_touch(message).unwrap();
             let PresenceProof { verified, .. } =
@@ -64,8 +65,8 @@ fn security_keys_and_other_keys_are_chosen_apart() {
         let (plain, touch) =
             (client.choose(name).unwrap(), client.choose_security_key(name).unwrap());
         assert_ne!(plain.public(), touch.security_key().public());
-        // The id of a plain key does not find a security key, and the id of a security key does not
-        // find a plain key.
+        // `choose` does not find a security key by its id, and `choose_security_key` does not find
+        // an ordinary key.
         let (id, other) = (plain.public().id().as_str(), touch.security_key().public().id());
         assert!(matches!(client.choose_security_key(id), Err(ChooseError::NoSecurityKey { .. })));
         assert!(matches!(client.choose(other.as_str()), Err(ChooseError::Unfit(_))));
@@ -89,7 +90,8 @@ fn blob(of_type: &[u8], application: &[u8]) -> Vec<u8> {
     [string(of_type), string(secret.public().as_bytes()), string(application)].concat()
 }
 
-/// Starts an agent that lists a security key, and answers each signature request like this.
+/// Starts an agent that lists a security key, and answers each request to sign with the result of
+/// `answer`.
 fn answers(answer: impl Fn(&SoftwareKey) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     Fake::start(move |stream, request| match request[0] {
         11 => reply(stream, &listed(&[(blob(TYPE, b"ssh:mcpid"), "ours")])),
@@ -97,7 +99,8 @@ fn answers(answer: impl Fn(&SoftwareKey) -> Vec<u8> + Send + Sync + 'static) -> 
     })
 }
 
-/// Returns the answer with a signature of this type; `rest` are the flags and the counter.
+/// Returns the agent's answer with a signature of this type. `rest` contains the flags and the
+/// counter that follow it.
 fn signed(of_type: &[u8], signature: &[u8], rest: &[u8]) -> Vec<u8> {
     let inner = [string(of_type), string(signature), rest.to_vec()].concat();
     [vec![14], string(&inner)].concat()
@@ -257,8 +260,8 @@ fn numbers_of_ecdsa_are_padded_and_longer_ones_refused() {
         let chosen = agent.client().choose_security_key("ours").unwrap();
         chosen.sign_by_touch(b"message").map_err(agent_error)
     };
-    // The number in the form of RFC 4251: without leading zeros, but with one zero byte before a
-    // high bit.
+    // The number in the format of RFC 4251: without leading zeros, but with one zero byte if the
+    // first bit is set.
     let mpint = |number: &[u8]| {
         let zeros = number.iter().take_while(|byte| **byte == 0).count();
         let number = &number[zeros..];

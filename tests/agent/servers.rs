@@ -1,4 +1,4 @@
-//! Agents for the tests: OpenSSH's, and one whose answers a test chooses.
+//! The agents of the tests: OpenSSH's ssh-agent, and a fake one whose answers a test chooses.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) struct OpenSsh {
     pub(crate) folder: TempDir,
     child: Child,
-    /// The folder of the askpass program, which must exist as long as the agent.
+    /// The folder of the askpass program, kept because it must exist as long as the agent.
     askpass: Option<TempDir>,
 }
 
@@ -24,7 +24,8 @@ impl OpenSsh {
         OpenSsh::start_with(|_| {})
     }
 
-    /// Starts an agent whose askpass program answers every question with yes or with no.
+    /// Starts an agent whose askpass program (by which it asks the user) answers every question
+    /// with yes, or every one with no.
     pub(crate) fn start_with_askpass(says_yes: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let askpass = folder.path().join("askpass");
@@ -37,14 +38,15 @@ impl OpenSsh {
         agent
     }
 
-    /// Starts an agent that may load OpenSSH's software security key.
+    /// Starts an agent that may load OpenSSH's software implementation of a security key.
     pub(crate) fn start_with_security_keys() -> Self {
         OpenSsh::start_with(|command| {
             command.arg("-P").arg(sk_dummy());
         })
     }
 
-    /// Makes a security key of this kind by ssh-keygen, and adds it. Returns its file.
+    /// Makes a security key of this kind by ssh-keygen, and adds it to the agent. Returns the path
+    /// of its file.
     pub(crate) fn add_security_key(&self, kind: &str, comment: &str, options: &[&str]) -> String {
         let file = format!("{kind}-{comment}");
         let mut command = Command::new("ssh-keygen");
@@ -88,7 +90,7 @@ impl OpenSsh {
         String::from_utf8(self.ssh_add(&["-l"]).stdout).unwrap()
     }
 
-    /// Makes a key by ssh-keygen and adds it.
+    /// Makes a key by ssh-keygen, and adds it to the agent.
     pub(crate) fn add_new(&self, kind: &str, comment: &str) -> String {
         let file = format!("{kind}-{}", comment.replace(['/', ' '], "-"));
         let mut command = Command::new("ssh-keygen");
@@ -99,7 +101,7 @@ impl OpenSsh {
         file
     }
 
-    /// Locks or unlocks the agent (`-x`, `-X`) with a password, which an askpass program gives.
+    /// Locks (`-x`) or unlocks (`-X`) the agent with a password, which an askpass program supplies.
     pub(crate) fn lock(&self, flag: &str) {
         let askpass = self.folder.path().join("password");
         script(&askpass, "echo swordfish");
@@ -147,8 +149,8 @@ fn sk_dummy() -> &'static str {
     })
 }
 
-/// An agent that handles each connection with a function of the test. It ends with the test's
-/// folder.
+/// A fake agent that handles each connection with a function that the test gives. The agent ends
+/// with the test's folder.
 pub(crate) struct Fake {
     pub(crate) folder: TempDir,
 }
@@ -204,7 +206,7 @@ pub(crate) fn blob(key: &[u8]) -> Vec<u8> {
     [string(b"ssh-ed25519"), string(key)].concat()
 }
 
-/// Returns the answer that lists these keys.
+/// Returns the agent's answer that lists these keys.
 pub(crate) fn listed(keys: &[(Vec<u8>, &str)]) -> Vec<u8> {
     let mut answer = vec![12];
     answer.extend(u32::try_from(keys.len()).unwrap().to_be_bytes());
@@ -215,7 +217,7 @@ pub(crate) fn listed(keys: &[(Vec<u8>, &str)]) -> Vec<u8> {
     answer
 }
 
-/// Returns the answer with this signature.
+/// Returns the agent's answer that contains this signature.
 pub(crate) fn signed(kind: &[u8], signature: &[u8]) -> Vec<u8> {
     let inner = [string(kind), string(signature)].concat();
     [vec![14], string(&inner)].concat()

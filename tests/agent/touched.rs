@@ -1,4 +1,5 @@
-//! Tests of touches on the command line, with OpenSSH's software security key.
+//! Tests of commands that sign with a touch of a security key as well, with OpenSSH's software
+//! security key.
 
 use std::fs;
 
@@ -9,8 +10,8 @@ use crate::servers::OpenSsh;
 
 const URL: [&str; 4] = ["--url", "https://mcp.example.com/mcp", "--format", "http"];
 
-/// Starts an agent with a security key of this kind; its folder has the keyfile of alice, and a trust
-/// file with both.
+/// Starts an agent with a security key of this kind. Its folder has the keyfile of alice, and a
+/// trust file that lists alice's key and the security key.
 pub(crate) fn alice(kind: &str) -> OpenSsh {
     let (agent, _) = with_keyfile_beside(OpenSsh::start_with_security_keys());
     let file = agent.add_security_key(kind, "touch-of-alice", &["application=ssh:mcpid"]);
@@ -22,7 +23,7 @@ pub(crate) fn alice(kind: &str) -> OpenSsh {
 }
 
 impl OpenSsh {
-    /// Signs a request with more flags, and keeps it in `signed.http`.
+    /// Signs a request with these further flags, and writes it to `signed.http`.
     fn signs(&self, more: &[&str]) {
         let args = [&["sign", "-k", "key.json"][..], more, &URL, &["body.json"]].concat();
         let signed = self.mcpid(&args);
@@ -77,8 +78,8 @@ fn an_untouched_request_is_refused_where_a_touch_is_demanded() {
         serde_json::from_str(&out(&agent.verifies(&["--touch", "p*", "--json"]))).unwrap();
     assert_eq!((&json["code"], &json["step"]), (&Value::from("touch_required"), &Value::from(11)));
     ends(&agent.verifies(&["--touch", "tools/call:delete_*"]), 0, "");
-    // The touch of a revoked security key does not count: the request is still accepted, but not
-    // where a touch is demanded.
+    // If the security key is revoked, its touch is not accepted: the request is still accepted,
+    // except by a verifier that demands a touch.
     agent.signs(&["--touch", "ssh-agent:"]);
     ends(&agent.verifies(&["--touch", "ping"]), 0, "");
     ends(
@@ -206,7 +207,8 @@ fn a_security_key_is_trusted_and_exported_from_the_agent() {
     let line = out(&agent.mcpid(&[&key[..], &["openssh"]].concat()));
     let written = fs::read_to_string(agent.folder.path().join("ed25519-sk-touch-of-alice.pub"));
     assert_eq!(line, written.unwrap());
-    // The set is a trust file, and says that the key is a security key.
+    // The JWK set that `jwks` prints is also a trust file, and its entry says that the key is a
+    // security key.
     let jwks = out(&agent.mcpid(&[&key[..], &["jwks"]].concat()));
     assert!(jwks.contains(r#""mcpid":{"security_key":{"application":"ssh:mcpid"}}"#), "{jwks}");
     fs::write(agent.folder.path().join("set.json"), jwks).unwrap();

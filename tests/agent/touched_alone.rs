@@ -1,4 +1,4 @@
-//! Tests of OpenSSH's software security key as the only signer, and of touches in a bridge.
+//! Tests of requests that only a security key signs, and of touches in a bridge.
 
 use std::fs;
 use std::process::Command;
@@ -34,7 +34,7 @@ const VERIFY: [&str; 10] = [
     "trust.json",
 ];
 
-/// Adds the security key to a trust file of its own, with these flags.
+/// Adds the security key, with these flags, to a trust file that has no other key.
 fn trusted(agent: &OpenSsh, file: &str, flags: &[&str]) {
     let add = ["trust", "add", "-r", file, "--name", "alice"];
     let key = ["ssh-agent:touch-of-alice"];
@@ -62,7 +62,7 @@ fn a_security_key_alone_signs_what_verify_accepts_only_with_alone() {
         assert!(out(&accepted).contains("touch    present"), "{}", out(&accepted));
         let inspected = out(&agent.mcpid(&["inspect", "signed.http"]));
         assert!(inspected.contains("claims present (flags 0x01)"), "{inspected}");
-        // The file trust.json has the key for touches of alice only.
+        // In both trust files the security key may confirm alice's signatures, but not sign alone.
         for trust in ["joined.json", "trust.json"] {
             let refused = verify(trust);
             assert_eq!(refused.status.code(), Some(1), "{trust}");
@@ -73,7 +73,8 @@ fn a_security_key_alone_signs_what_verify_accepts_only_with_alone() {
     }
 }
 
-/// Returns a bridge in the folder of the agent. Its notices for touches are shown by `notice`.
+/// Returns a bridge in the folder of the agent. The program `notice` shows the bridge's requests
+/// for a touch.
 fn bridge(agent: &OpenSsh, args: &[&str]) -> Command {
     let folder = agent.folder.path();
     script(&folder.join("notice"), "echo \"$1\" >> notices; exec sleep 60");
@@ -122,7 +123,7 @@ fn a_bridge_signs_by_a_security_key_alone() {
     let entries = entries(&agent);
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[0]["signatures"].as_array().unwrap().len(), 1);
-    // Only an auditor whose trust file lets the key sign alone calls the entries good.
+    // The audit is good only for an auditor whose trust file lets the security key sign alone.
     let verify = |trust| agent.mcpid(&[&VERIFY[..9], &[trust]].concat());
     assert_ne!(verify("trust.json").status.code(), Some(0));
     trusted(&agent, "alone.json", &["--alone"]);
