@@ -1,5 +1,5 @@
-//! Tests of changes to archives, to the notes that replace archived files, and to a log before it
-//! is archived: every change is found.
+//! Tests of changes to archives, to the signed notes that replace archived files, and to a log
+//! before it is archived. The audit must find every change.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::archives::{archived, audit, is_whole, later, packed, several, small, with};
 use crate::fixtures::{LogFixture, NAME, key};
 
-/// A change to an archive is found, just as if the file were still in the log.
+/// A change to an archive is found, just as if the archived file were still in the log.
 #[test]
 fn each_change_of_an_archive_is_found() {
     let (fixture, to) = several();
@@ -66,14 +66,15 @@ fn each_change_of_an_archive_is_found() {
     check("exchanged for another one of this log", &[FindingKind::Repeated, FindingKind::Changed]);
     fs::write(&gz[1], unpack(&gz[1])).unwrap();
     check("not packed", &[FindingKind::Archive]);
-    // A file from the archive of another log.
+    // The archive gets a file from the archive of another log.
     let other = LogFixture::new();
     other.fill(12, small());
     let elsewhere = other.path().with_file_name("archive");
     archived(&other, &elsewhere);
     fs::copy(&packed(&elsewhere)[1], &gz[1]).unwrap();
     check("of another log", &[FindingKind::Changed]);
-    // A file that unpacks to much more data. Only as much as one line may have is held in memory.
+    // The archive gets a file that unpacks to far more data. The audit holds at most one line of it
+    // in memory.
     let bomb = Command::new("sh")
         .args(["-c", "head -c 100000000 /dev/zero | gzip -1"])
         .output()
@@ -146,7 +147,7 @@ fn an_archive_that_is_no_regular_file_is_not_opened_and_two_copies_are_refused()
     assert!(matches!(error, LogError::Io { .. }), "{error:?}");
     fs::remove_file(&gz[0]).unwrap();
     fs::rename(&aside, &gz[0]).unwrap();
-    // One archive is given twice, and one file is in two archives.
+    // The same archive is given twice, and then a file is in two archives.
     let twice = fixture.files().with_archives(vec![to.clone(), to.clone()]);
     let error = read(twice).unwrap_err();
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");
@@ -232,7 +233,7 @@ fn a_missing_file_is_archived_only_by_the_word_of_the_logs_key() {
     fs::write(name(999), &good).unwrap();
     assert_eq!(what(&fixture), Some(FindingKind::Archive));
     fs::remove_file(name(999)).unwrap();
-    // The stored hashes stand for the archived entries. Without them, the audit finds a fault.
+    // The log stores the hashes of archived entries. If they are missing, the audit reports it.
     let tree = fixture.path().join("tree");
     let hashes = fs::read(&tree).unwrap();
     for at in [0, 32, 64, 200] {
@@ -287,7 +288,7 @@ fn a_damaged_log_is_left_as_it_was() {
     fs::write(&tree, bent).unwrap();
     assert!(archive::archive(&fixture.files(), later(), &to).is_err());
     fs::write(&tree, &hashes).unwrap();
-    // An existing file of that name is not overwritten.
+    // If a file of that name exists at the destination, it is not overwritten.
     fs::write(to.join("entries-000000000000.jsonl.gz"), "something else").unwrap();
     let error = archive::archive(&fixture.files(), later(), &to).unwrap_err().source;
     assert!(matches!(error, LogError::Archive { .. }), "{error:?}");

@@ -52,8 +52,8 @@ pub(crate) fn audit(fixture: &LogFixture, folder: &Folder) -> Report {
     audit_folder(folder, &inputs(fixture), fixture.trust())
 }
 
-/// Checks that an audit finds no fault with the archive nor without it, and that entries are
-/// unjudged only without it.
+/// Checks that an audit finds no fault, both with the archive and without it, and that some entries
+/// are unjudged if the archive is missing.
 #[track_caller]
 pub(crate) fn is_whole(fixture: &LogFixture, to: &Path) {
     let whole = audit(fixture, &with(fixture, to));
@@ -88,10 +88,10 @@ fn an_archived_log_passes_with_its_archive_and_continues_without_it() {
     let without = audit(&fixture, &fixture.files());
     assert_eq!(without.unjudged, [("archived", done.next)].into());
     assert_eq!((without.not_given, without.is_good()), (done.next, false));
-    // A second call finds nothing more to move.
+    // A second call of `archive` finds nothing more to move.
     assert_eq!(archived(&fixture, &to).files, 0);
-    // Appending, consistency proofs for a late witness, and proofs of entries in the log still
-    // work.
+    // After archiving, the log still supports appending, consistency proofs for a late witness, and
+    // proofs of entries that are in the log.
     let kept = fixture.checkpoint();
     fixture.fill(3, small());
     growth::consistent(&fixture.files(), &fixture.log_key, &kept, &fixture.checkpoint()).unwrap();
@@ -108,11 +108,11 @@ fn an_archived_log_passes_with_its_archive_and_continues_without_it() {
     let checked =
         check::check(evidence.as_bytes(), &inputs(&fixture), fixture.trust(), None).unwrap();
     assert!(checked.is_good());
-    // A second call adds further files to the same archive.
+    // A second call of `archive` adds further files to the same archive.
     fixture.fill(6, small());
     assert!(archived(&fixture, &to).files > 0);
     is_whole(&fixture, &to);
-    // Other tools can read the archive.
+    // The archive is a gzip file that other tools can read.
     let first = Command::new("gzip").arg("-dc").arg(&packed(&to)[0]).output().unwrap();
     let text = String::from_utf8(first.stdout).unwrap();
     assert_eq!(text.lines().next(), Some(&*before[0]));
@@ -131,15 +131,16 @@ fn only_complete_and_old_enough_files_are_archived() {
     let at = |days: i64| Timestamp::from_unix(START + days * 24 * 60 * 60);
     let until = |before| archive::archive(&fixture.files(), before, &to).unwrap().next;
     assert_eq!(until(at(0)), 0);
-    // The last entry of the first file is at exactly this time, so it is not before it.
+    // The last entry of the first file has exactly this time. Only files whose entries are all
+    // earlier are archived.
     assert_eq!(until(Timestamp::from_unix(START + 2)), 0);
     assert_eq!(until(Timestamp::from_unix(START + 3)), 2);
     assert_eq!(until(at(2)), 4);
-    // The newest file is not moved, and neither is a file after which there is no checkpoint.
+    // Two files are never moved: the newest, and one that no checkpoint follows.
     assert_eq!(until(later()), 6);
     assert_eq!(fixture.segments().len(), 1);
     is_whole(&fixture, &to);
-    // Another process writes the log meanwhile.
+    // Another process has the log open for writing.
     let log = fixture.open();
     let recorder = Recorder::new(log);
     let one = |n| call(1, fixture.clock.now().unix(), &body(n), &[]);
@@ -186,8 +187,8 @@ fn every_file_of_an_archive_is_the_owners_alone() {
     );
 }
 
-/// Stops an archiving process at each step. The log still verifies, with the present files and with
-/// the archive, and archiving can be repeated.
+/// Stops an archiving process after each step. The log must verify with the files that are left,
+/// and archiving must succeed when repeated.
 #[test]
 fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
     for state in 0..6 {
@@ -202,8 +203,8 @@ fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
         let temporary = to.join(format!(".{}.tmp", gz.file_name().unwrap().to_str().unwrap()));
         let note = fs::read(&stub).unwrap();
         match state {
-            // The states of the first file. 0: no copy. 1: half a copy. 2: a copy. 3: a copy and
-            // half of its archive note.
+            // The number `state` says how far archiving of the first file came. 0: no copy. 1: half
+            // a copy. 2: a copy. 3: a copy and half of its archive note.
             0 => fs::remove_file(&gz).unwrap(),
             1 => {
                 fs::remove_file(&gz).unwrap();
@@ -214,8 +215,8 @@ fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
                 let name = ".entries-000000000000.archived.tmp";
                 fs::write(fixture.path().join(name), &note[..note.len() / 2]).unwrap();
             }
-            // 4: the copy and the note are complete, and the file still exists. 5: the file is
-            // removed too.
+            // 4: the copy and the note are complete, and the original still exists. 5: the original
+            // is removed too.
             4 | 5 => {}
             _ => unreachable!(),
         }
@@ -225,8 +226,8 @@ fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
         if state < 5 {
             fs::write(&first, &bytes).unwrap();
         }
-        // The files with the later entries are in the archive in each of these states, so an audit
-        // without the archive does not read those entries.
+        // In each of these states the files with the later entries are archived already, so an
+        // audit without the archive does not read those entries.
         is_whole(&fixture, &to);
         fixture.fill(1, small());
         is_whole(&fixture, &to);
@@ -239,7 +240,8 @@ fn a_process_that_ends_while_archiving_leaves_a_complete_log() {
     }
 }
 
-/// An audit knows the number of earlier logs, even if the log's first entry is archived.
+/// A log whose first entry is archived can be succeeded by another, and an audit still knows the
+/// number of earlier logs.
 #[test]
 fn a_log_with_archived_entries_can_be_followed() {
     let (fixture, to) = several();
@@ -280,7 +282,8 @@ fn a_log_with_archived_entries_can_be_followed() {
     assert!(not_seen.unwrap().unwrap().contains("was not seen"));
 }
 
-/// A packed file of a megabyte can hold a thousand million lines: reading ends long before.
+/// A packed file of a megabyte can hold a thousand million empty lines. The reader must stop long
+/// before their end.
 #[test]
 fn reading_a_file_of_empty_lines_ends_after_a_bounded_number() {
     let (fixture, to) = several();
@@ -310,7 +313,7 @@ fn reading_a_file_of_empty_lines_ends_after_a_bounded_number() {
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
-/// The second file cannot be archived: the first was, and the error says so.
+/// The second file cannot be archived, and the error says that the first file was.
 #[test]
 fn archiving_that_breaks_off_names_what_it_moved() {
     let (fixture, to) = several();
@@ -323,7 +326,7 @@ fn archiving_that_breaks_off_names_what_it_moved() {
     let number = second.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(number.contains(&format!("{:012}", error.moved.next)), "{number}");
     assert_eq!(packed(&to).len(), 1);
-    // A repeated call continues after the file that was archived.
+    // A repeated call continues with the second file.
     fs::write(&second, good).unwrap();
     let rest = archived(&fixture, &to);
     assert_eq!(rest.first, error.moved.next);

@@ -1,4 +1,5 @@
-//! Attacks by the holder of a log's key: for each, the verdict and the message for the auditor.
+//! Attacks on the log by the holder of its private key. For each, the tests state the verdict and
+//! the message for the auditor.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::fixtures::{self, LogFixture, START, body, call, entry, key, registry}
 use crate::forged;
 use crate::forger::{forge, signed_by};
 
-/// Makes a log with one verified entry of alice, with or without its body.
+/// Makes a log with one verified request of alice. `bodies` tells whether the entry contains the
+/// request's body.
 fn one(bodies: bool, more: &[(&str, &str)]) -> (LogFixture, Value) {
     let fixture = LogFixture::new();
     let recorder = Recorder::new(fixture.open());
@@ -57,8 +59,8 @@ fn a_signature_without_its_base_vouches_for_nothing() {
     };
     let hash = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let arbitrary = "A".repeat(86) + "==";
-    // The base of the genuine signature is hidden. Or a signature was invented, in the entry and in
-    // the request.
+    // In the first case the signature base is removed, although the signature is genuine. In the
+    // others a signature was invented, in the entry and in the request.
     let hidden = with(&|one| {
         one.as_object_mut().unwrap().remove("base");
         one["base_sha256"] = hash.clone();
@@ -73,7 +75,7 @@ fn a_signature_without_its_base_vouches_for_nothing() {
         }
     }
     bad(&fixture, &made_up, "all that it covers is kept");
-    // A false signature is added beside a genuine one.
+    // An invented signature is added beside the genuine one.
     let mut beside = line.clone();
     let mut second = made_up["signatures"][0].clone();
     second["label"] = json!("two");
@@ -133,7 +135,8 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
         unjudged(&checked, &partly);
         assert!(by_choice, "{covers:?}");
     }
-    // Together, the parts of the target cover the whole target.
+    // The signature covers all parts of the request target, although not by the component
+    // `@target-uri`.
     let pieces = ["@method", "content-digest", "@scheme", "@authority", "@path", "@query"];
     unjudged(&record(&pieces, rfc9421(Some(30))).0, &[]);
     unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[UnjudgedReason::PartlySigned]);
@@ -160,7 +163,8 @@ fn the_rules_in_a_log_can_only_narrow_those_of_the_auditor() {
     ] {
         unjudged(&check_line(&fixture, &with(path, value)), &[UnjudgedReason::LaxRules]);
     }
-    // The entry names a window of ten years, and the request is a year older than the entry.
+    // The entry claims that signatures are valid for ten years, and the request was signed a year
+    // before.
     let mut late = with("/rules/window", json!(315_360_000));
     let then = Timestamp::from_unix(START + 31_536_000).to_string();
     (late["time"], late["request"]["time"]) = (json!(then), json!(then));
@@ -177,7 +181,7 @@ fn an_old_request_that_is_logged_again_as_new_is_found() {
     bad(&fixture, &again, "does not fit that of its request");
     again["request"]["time"] = later(31_536_000);
     bad(&fixture, &again, "expired");
-    // An entry about the clock explains the times, but makes none of them certain.
+    // A clock entry would explain the differing times, but then none of them is certain.
     let mut lines = vec![line.clone()];
     let clock = json!({"mcpid": "audit/2", "n": 1, "time": later(31_536_000), "event": "clock",
         "clock": {"offset": 31_536_000}});
@@ -188,8 +192,8 @@ fn an_old_request_that_is_logged_again_as_new_is_found() {
     forge(&fixture, &forged, 200);
     let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed);
-    // The second use is also found if entries of several days are between the two, after which a
-    // server's store would have removed the nonce.
+    // The repeated nonce is found although entries of several days are between its two uses. A
+    // server's nonce store would have removed the nonce by then.
     let mut between = Vec::new();
     for n in 1..4 {
         let other = LogFixture::new();
@@ -209,7 +213,7 @@ fn an_old_request_that_is_logged_again_as_new_is_found() {
     forge(&fixture, &forged, 200);
     let report = fixture.audit(&[]);
     assert_eq!(report.finding().unwrap().what, FindingKind::Replayed, "{:?}", report.findings);
-    // Without the second use, no entry is bad, but the time of the last entry is uncertain.
+    // If the second use is removed, no entry is bad, but the time of the last entry is uncertain.
     let mut honest = forged.clone();
     honest.remove(0);
     let honest: Vec<Value> = honest.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -247,12 +251,12 @@ fn a_contradiction_inside_an_entry_is_bad() {
         bad(fixture, &of(line, "/signatures/0/key/mcpid", allow), "allow");
         let revoked = json!({"name": "key 1", "revoked_at": "2020-01-01T00:00:00Z"});
         bad(fixture, &of(line, "/signatures/0/key/mcpid", revoked), "key_revoked");
-        // The log gives the key another name than the auditor's trust file. The auditor's name is
-        // reported.
+        // The log and the auditor's trust file have different names for the key. The audit reports
+        // the name in the trust file.
         let mallory = of(line, "/signatures/0/key/mcpid/name", json!("mallory"));
         let checked = check_line(fixture, &mallory);
         assert_eq!(checked.judged.known.unwrap().name.as_deref(), Some("key 1"));
-        // The entry has a field that no log keeps.
+        // The entry contains a header field that no log keeps.
         let mut more = line.clone();
         more["request"]["headers"].as_array_mut().unwrap().push(json!(["x-other", "1"]));
         bad(fixture, &more, "which no log keeps");
@@ -281,7 +285,7 @@ fn a_contradiction_inside_an_entry_is_bad() {
         (no["verdict"], no["step"], no["code"]) = (json!("refused"), json!(step), json!(code));
         bad(&fixture, &no, "nothing refuses it");
     }
-    // A renamed member counts as missing.
+    // A member with another name counts as missing.
     let mut renamed = line.clone();
     let body = renamed["request"].as_object_mut().unwrap().remove("body").unwrap();
     renamed["request"]["Body"] = body;
@@ -360,7 +364,8 @@ fn entries_of_the_log_about_itself_have_fixed_places() {
     assert!(found(&[&own("dropped", counts)]).unwrap().contains("add up"));
 }
 
-/// A log of the first format can be read, but what its entries lack never counts as good.
+/// A log in the first version of the format can be read, but an entry that lacks what the audit
+/// needs is never good.
 #[test]
 fn an_entry_of_the_first_version_is_read() {
     let (fixture, line) = one(true, &[]);
@@ -378,7 +383,8 @@ fn an_entry_of_the_first_version_is_read() {
     bad(&fixture, &signed, "names no rules");
 }
 
-/// A request has the signatures of two keys. That of the trusted key decides.
+/// A request has the signatures of two keys, of which one is trusted. The trusted key's signature
+/// decides.
 #[test]
 fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     let fixture = LogFixture::new();

@@ -50,7 +50,7 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// Runs in the child processes that the other tests start. It is not a test.
+/// The child process that the crash tests start runs this function. It is not a test itself.
 #[test]
 fn child_process_of_a_crash_test() {
     let Some(role) = env::var_os(ROLE) else { return };
@@ -64,7 +64,8 @@ fn child_process_of_a_crash_test() {
     }
 }
 
-/// Appends entries from several threads, and prints the number of each when it is acknowledged.
+/// The child process appends entries from several threads, and prints the number of each entry
+/// after it was acknowledged.
 fn victim(path: &Path) {
     let mut settings = LogSettings::default();
     (settings.every, settings.file_size) = (7, 40_000);
@@ -93,7 +94,7 @@ fn nonce(fields: &[(String, String)]) -> String {
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-/// Twenty rounds. `tests/long audit-crash` runs two hundred.
+/// This test kills the process in twenty rounds. `tests/long audit-crash` makes two hundred.
 #[test]
 fn an_acknowledged_entry_survives_every_end_of_the_process() {
     let rounds: usize = env::var("MCPID_TEST_AUDIT_KILLS").map_or(20, |n| n.parse().unwrap());
@@ -114,14 +115,14 @@ fn an_acknowledged_entry_survives_every_end_of_the_process() {
             let lines = BufReader::new(out).lines().map_while(Result::ok);
             lines.filter_map(|line| line.strip_prefix('=').map(str::to_owned)).collect::<Vec<_>>()
         });
-        // On a busy machine the child runs longer before it is killed, so that it has written
-        // something.
+        // If the child wrote too little so far (the machine is busy), it may run longer before it
+        // is killed.
         let most = if acknowledged.len() < round { 2_000_000 } else { 120_000 };
         thread::sleep(Duration::from_micros(random.random_range(0..most)));
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(reader.join().unwrap());
-        // The killed process leaves a log that verifies, even before a writer repairs its end.
+        // The log that the killed process left must verify, even before a writer repairs its end.
         let report = fixture.audit(&[]);
         assert_eq!(report.finding().cloned(), None, "round {round}, seed {seed:?}");
     }
@@ -144,7 +145,7 @@ fn an_acknowledged_entry_survives_every_end_of_the_process() {
     assert!(acknowledged.len() >= rounds, "{}", acknowledged.len());
 }
 
-/// The log is on a file system of 256 KiB, in a namespace of its own, which ends with the process.
+/// The log is on a file system of 256 KiB, mounted in a namespace that ends with the process.
 #[test]
 fn a_full_disk_is_an_outage_under_required_and_a_gap_under_best_effort() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +176,7 @@ fn full(path: &Path) {
     let LogError::Io { source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{error:?}");
     assert!(written > 50, "{written}");
-    // The log keeps failing, and has every acknowledged entry.
+    // Writing keeps failing, and the log contains every acknowledged entry.
     for _ in 0..5 {
         assert!(fixture.record(&required, &one()).is_err());
         fixture.record(&lax, &one()).unwrap();
@@ -190,7 +191,7 @@ fn full(path: &Path) {
     assert_eq!(fixture.lines().len(), written);
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.unfinished), (None, false));
-    // The disk has room again: the log recovers without a restart, and entries are written.
+    // The disk has room again: the writer recovers without a restart, and writes entries.
     std::fs::remove_file(path.join("ballast")).unwrap();
     fixture.record(&required, &one()).unwrap();
     drop((required, lax, log));

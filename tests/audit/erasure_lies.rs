@@ -1,5 +1,5 @@
-//! Attacks by the holder of the log's key with tombstones and records of erasures, and the
-//! auditor's verdict.
+//! Attacks by the holder of the log's key on erased entries, and the auditor's verdict. A tombstone
+//! is the line that replaces an erased entry, and a later entry records the erasure.
 
 use mcpid::audit::auditor::FindingKind;
 use mcpid::audit::entry;
@@ -33,7 +33,7 @@ fn telling(lines: &[String], of: u64, change: impl Fn(&mut Value)) -> String {
     )
 }
 
-/// The holder of the log's key makes each change, with matching hashes and signatures.
+/// Makes each change with the log's key, so that the hashes and signatures match.
 #[test]
 fn an_erasure_that_does_not_fit_is_found() {
     let fixture = filled(5);
@@ -52,14 +52,16 @@ fn an_erasure_that_does_not_fit_is_found() {
     };
     let honest = audit(&with(telling(&lines, 2, |_| {})));
     assert!(honest.is_good() && honest.erased == 1, "{:?}", honest.findings);
-    // An entry is replaced by a tombstone without a record, with and without the log's key.
+    // An entry is replaced by a tombstone, but no entry records the erasure. The attack is made
+    // without the log's key, and then with it.
     let mut untold = lines.clone();
     untold[2] = tombstone(&lines[2]);
     assert_eq!(found(&audit(&untold)), (FindingKind::Removed, Some(2)));
     forge(&fixture, &lines, 200);
     write_lines(&fixture.only_segment(), &untold);
     assert_eq!(found(&fixture.audit(&[fixture.checkpoint()])), (FindingKind::Removed, Some(2)));
-    // Without the log's key, an attacker can append a record of an erasure, but no checkpoint.
+    // Without the log's key, an attacker can append an entry that records an erasure, but cannot
+    // sign a checkpoint over it.
     write_lines(&fixture.only_segment(), &with(telling(&lines, 2, |_| {})));
     assert_eq!(found(&allowing(&fixture, &fixture.files())), (FindingKind::Removed, Some(2)));
     // The tombstone has the leaf hash of another entry, or of no entry.
@@ -115,8 +117,8 @@ fn an_erasure_that_does_not_fit_is_found() {
     }
 }
 
-/// An entry is erased that contradicts itself, uses a nonce twice, or names the predecessor. The
-/// verdict is never good because of that, and erased entries are counted.
+/// The erased entry contradicted itself, used a nonce twice, or named the previous log. The audit
+/// counts the erased entry, and its verdict is not good.
 #[test]
 fn an_erasure_of_a_bad_entry_is_counted_and_not_good() {
     let fixture = filled(4);
@@ -131,17 +133,17 @@ fn an_erasure_of_a_bad_entry_is_counted_and_not_good() {
     forge(&fixture, &hidden, 200);
     let report = fixture.audit(&[]);
     assert_eq!((report.finding(), report.is_good(), report.erased), (None, false, 1));
-    // The forged log is compared with a kept checkpoint of the genuine log.
+    // The kept checkpoint is that of the genuine log, and the log is forged.
     forge(&fixture, &lines, 200);
     let kept = fixture.checkpoint();
     forge(&fixture, &hidden, 200);
     assert_eq!(found(&fixture.audit(&[kept])).0, FindingKind::Rewritten);
-    // The first use of the nonce is in an entry that can be read.
+    // The nonce's first use is in an entry that still exists.
     let mut again = lines.clone();
     again[3] = lines[1].replacen("\"n\":1", "\"n\":3", 1).replace("10:00:02", "10:00:04");
     forge(&fixture, &again, 200);
     assert!(fixture.audit(&[]).finding().is_some());
-    // The entry that names the predecessor is erased, so the predecessor is unknown.
+    // The erased entry named the previous log, so the audit does not know that log.
     let mut first = lines.clone();
     first[0] = tombstone(&lines[0]);
     first.push(telling(&lines, 0, |_| {}));

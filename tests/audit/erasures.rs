@@ -66,14 +66,14 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     let told: Value = serde_json::from_str(&after[5]).unwrap();
     assert_eq!((&told["erased"]["n"], &told["erased"]["reason"]), (&json!(2), &json!(WHY)));
     assert_eq!(told["erased"]["time"], serde_json::from_str::<Value>(&lines[2]).unwrap()["time"]);
-    // A log with an erasure is not good without permission, even with a checkpoint from before the
-    // erasure.
+    // An auditor who does not permit erasures does not call the log good, even with a checkpoint
+    // from before the erasure.
     let report = fixture.audit(&[kept, fixture.checkpoint()]);
     assert_eq!((report.finding(), report.erased, report.entries), (None, 1, 6));
     assert_eq!(report.unjudged, [("erased", 1)].into());
     assert!(!report.is_good());
     assert!(allowing(&fixture, &fixture.files()).is_good());
-    // Proofs of other entries work as before. The erased entry cannot be proved.
+    // Proofs of the other entries work as before. Only the erased entry cannot be proved.
     let inputs =
         AuditorInputs { log_key: Some(fixture.log_key.clone()), ..AuditorInputs::default() };
     let checked =
@@ -87,7 +87,7 @@ fn an_erased_entry_is_gone_and_the_log_says_so() {
     forged["n"] = json!(2);
     let fault = checked(&forged.to_string()).fault.unwrap();
     assert!(fault.contains("was erased"), "{fault}");
-    // The log can be continued, and further entries can be erased.
+    // After an erasure, entries can be appended, and more of them erased.
     fixture.fill(2, LogSettings::default());
     assert_eq!(erased(&fixture, 0), 8);
     assert_eq!(erased(&fixture, 7), 9);
@@ -144,8 +144,8 @@ fn an_erasure_that_is_not_possible_is_refused_and_nothing_is_written() {
     assert_eq!(fixture.lines()[..lines.len()], lines);
 }
 
-/// A line that differs from the line under the checkpoint is evidence of an attack, so it is not
-/// erased.
+/// If a line differs from the one that the checkpoint covers, somebody changed it. It is evidence,
+/// so it is not erased.
 #[test]
 fn a_changed_entry_cannot_be_erased() {
     let fixture = filled(4);
@@ -158,7 +158,8 @@ fn a_changed_entry_cannot_be_erased() {
     let error = try_erase(&fixture, &fixture.files(), 1).unwrap_err();
     assert!(matches!(error, EraseError::Log(LogError::Changed { .. })), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
-    // In an older file the writer does not notice the change, but the tree does.
+    // In an older file, the writer does not notice the changed line, but its hash in the tree
+    // differs.
     let (fixture, _) = several();
     let path = fixture.segments().remove(0);
     let text = fs::read_to_string(&path).unwrap().replacen("verified", "refused", 1);
@@ -168,8 +169,7 @@ fn a_changed_entry_cannot_be_erased() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
-/// The record of the erasure is written, but the entry is not replaced yet, because the process was
-/// killed.
+/// The process was killed after it recorded the erasure and before it replaced the entry.
 #[test]
 fn an_interrupted_erasure_is_reported_and_can_be_repeated() {
     let fixture = filled(4);
@@ -185,7 +185,7 @@ fn an_interrupted_erasure_is_reported_and_can_be_repeated() {
     assert_eq!(erased(&fixture, 1), by, "nothing is appended twice");
     let report = allowing(&fixture, &fixture.files());
     assert!(report.is_good() && report.erased == 1 && report.entries == 5);
-    // An unfinished file is not part of the log.
+    // A half-written temporary file is not part of the log.
     let path = fixture.only_segment();
     let name = format!(".{}.tmp", path.file_name().unwrap().to_str().unwrap());
     fs::write(path.with_file_name(&name), "{").unwrap();
@@ -228,8 +228,8 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(matches!(error, EraseError::Already { n: 1, recorded_in: 12 }), "{error:?}");
     let error = proof::prove(&with(&fixture, &to), 1, None).unwrap_err();
     assert!(matches!(error, ProofError::Erased { n: 1, recorded_in: 12, .. }), "{error:?}");
-    // An older copy of the archive still has the entry. The audit reports that, and a second call
-    // erases it there too.
+    // An older copy of the archive still contains the entry. The audit reports it, and a second
+    // call of `erase` erases the entry there too.
     let second = to.with_file_name("second");
     let (other, copy) = archived();
     fs::rename(&copy, &second).unwrap();
@@ -247,8 +247,8 @@ fn an_entry_is_erased_in_its_archive_too() {
     assert!(allowing(&other, &with(&other, &backup)).is_good());
 }
 
-/// Returns a log of 12 entries whose first files are archived, and the folder of the archive. Also
-/// the path that the first file of entries had, and its content.
+/// Returns a log of 12 entries whose first files are archived, the folder of the archive, and the
+/// former path and content of the first file.
 fn archived_log() -> (LogFixture, PathBuf, PathBuf, Vec<u8>) {
     let (fixture, to) = several();
     let first = fixture.segments().remove(0);
@@ -257,7 +257,8 @@ fn archived_log() -> (LogFixture, PathBuf, PathBuf, Vec<u8>) {
     (fixture, to, first, bytes)
 }
 
-/// An entry was erased while an interrupted process had left a copy of its file in the archive.
+/// An archiving process was killed and left a copy of a file in the archive, and then an entry of
+/// that file was erased.
 #[test]
 fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     let (fixture, to, first, bytes) = archived_log();
@@ -272,8 +273,8 @@ fn an_erased_entry_does_not_come_back_from_a_copy_that_was_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
-/// Archiving was killed after its note, and once more while writing a copy, so the entry is in
-/// three files.
+/// Archiving was killed after it had written the archive note, and once more while it wrote a copy.
+/// The entry is therefore in three files.
 #[test]
 fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     let (fixture, to, first, bytes) = archived_log();
@@ -285,7 +286,7 @@ fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     for path in &rest {
         fs::write(path, &bytes).unwrap();
     }
-    // This archive has the later files, but not the copy.
+    // This archive contains the later files, but not the copy of the first.
     let other = to.with_file_name("other");
     fs::create_dir(&other).unwrap();
     for name in fs::read_dir(&to).unwrap().map(|file| file.unwrap().file_name()) {
@@ -302,14 +303,14 @@ fn erasing_finds_every_copy_that_a_killed_archiving_left() {
     assert!(report.is_good() && report.erased == 1, "{:?} {:?}", report.findings, report.unjudged);
 }
 
-/// A tombstone may be anywhere in the log: the writer continues with the same clock offset and
-/// rules.
+/// After a tombstone at any place in the log, the writer continues with the clock offset and the
+/// rules from before it.
 #[test]
 fn entries_can_be_appended_after_a_tombstone() {
     for n in 0..3 {
         let fixture = filled(3);
         erased(&fixture, n);
-        // The tombstone is also tested as the last line of the newest file.
+        // In this case the tombstone is the last line of the newest file.
         if n == 2 {
             fixture.fill(1, LogSettings::default());
             erased(&fixture, 4);

@@ -1,5 +1,5 @@
-//! Tests of evidence about one entry, checked without the log; of redacted bodies; and of
-//! cosignatures.
+//! Tests of evidence about one entry, which is checked without the log; of request bodies with
+//! values cut out; and of checkpoints that a witness signed too.
 
 use std::fs;
 
@@ -69,14 +69,15 @@ fn evidence_holds_all_that_its_check_needs_and_no_usable_secret() {
         assert!(!evidence.contains(secret) && !String::from_utf8_lossy(&entry).contains(secret));
     }
     assert!(json["key_pems"][0].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
-    // If the reader's trust file revokes the key later, that is reported, but is not a fault.
+    // If the auditor's trust file revokes the key after the request, the check reports it, but
+    // finds no fault.
     let revoked = registry(vec![fixtures::entry(1, json!({"revoked_at": "2027-01-01T00:00:00Z"}))]);
     let trust = AuditorTrust::pinned(revoked);
     let checked = check::check(evidence.as_bytes(), &pinned(&fixture), trust, None).unwrap();
     assert!(checked.is_good(), "{checked:?}");
     let revoked = checked.judged.known.unwrap().revoked_at;
     assert_eq!(revoked, Some(Timestamp::parse_rfc3339("2027-01-01T00:00:00Z").unwrap()));
-    // The check needs only the evidence file.
+    // The log's folder is removed, so the check has only the evidence file.
     fs::remove_dir_all(fixture.path()).unwrap();
     assert_eq!(check(&fixture, &evidence).fault, None);
 }
@@ -125,7 +126,7 @@ fn evidence_with_one_changed_member_fails_the_check() {
     for (case, text) in changed.iter().enumerate() {
         assert!(check(&fixture, text).fault.is_some(), "case {case}");
     }
-    // A text that is not evidence is not judged.
+    // A text that is no evidence gives an error, not a verdict.
     for text in [
         "{}".to_owned(),
         String::new(),
@@ -141,7 +142,7 @@ fn evidence_with_one_changed_member_fails_the_check() {
         let error = check::check(text.as_bytes(), &pinned(&fixture), fixture.trust(), None);
         assert!(matches!(error, Err(ProofError::Form(_))), "{text:.60}");
     }
-    // A whole log of another operator does not match the pinned key.
+    // The evidence comes from the log of another operator, and does not match the pinned key.
     let foreign = strange.to_string();
     assert_eq!(
         check::check(foreign.as_bytes(), &AuditorInputs::default(), fixture.trust(), None)
@@ -183,11 +184,12 @@ fn a_key_that_the_auditor_does_not_know_or_that_was_not_valid_is_never_good() {
         reasons(vec![fixtures::entry(1, json!({"not_before": after}))]),
         [UnjudgedReason::NotTrustedThen]
     );
-    // If the request was allowed then and is not today, that is reported, but is not a fault.
+    // If the key may not make such a request by today's trust file, the check reports it, but finds
+    // no fault.
     let limited = registry(vec![fixtures::entry(1, json!({"allow": ["tools/list"]}))]);
     let checked = by(AuditorTrust::pinned(limited));
     assert!(checked.is_good() && checked.judged.known.unwrap().no_longer_allowed);
-    // Without a trust file no key is known, even if the log gives it a name.
+    // Without a trust file the auditor knows no key, even if the log gives the key a name.
     let checked = by(AuditorTrust::of_the_log());
     assert!(!checked.is_good() && checked.judged.known.is_none());
     assert!(checked.judged.reasons.has(UnjudgedReason::Signer));
@@ -213,7 +215,7 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     assert!(damaged(&first, false).contains("nothing of the log"));
     assert_eq!(sign(&first, true).unwrap().0.size, 3);
     assert!(damaged(&first, true).contains("were signed for already"));
-    // The holder of the log's key makes another history of the same length.
+    // The holder of the log's key makes another log of the same length.
     let other = LogFixture::new();
     other.fill(3, LogSettings::default());
     assert!(damaged(&other.checkpoint(), false).contains("another root"));
@@ -229,11 +231,11 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     let (checkpoint, cosigned) = sign(request.as_bytes(), false).unwrap();
     assert_eq!(checkpoint.size, 7);
     assert!(damaged(&first, false).contains("7 were signed"));
-    // A second signature over the same checkpoint counts as the same checkpoint.
+    // A second signature over the same checkpoint does not make another checkpoint of it.
     sign(&second, false).unwrap();
     let back = growth::consistent(&fixture.files(), &fixture.log_key, &second, &first);
     assert!(matches!(back, Err(ProofError::Damaged(_))));
-    // Only the witness confirms the checkpoint of this proof.
+    // The proof's checkpoint is trusted only because the witness signed it.
     let evidence = proof::prove(&fixture.files(), 5, Some(cosigned.as_bytes())).unwrap();
     let witness = NoteKey::new("w", NoteKeyKind::Witness, key(50).public().clone()).unwrap();
     let inputs = AuditorInputs { witnesses: vec![witness], ..pinned(&fixture) };
@@ -245,7 +247,7 @@ fn a_witness_signs_only_extensions_and_remembers_the_checkpoint() {
     let kept = AuditorInputs { kept: vec![split.checkpoint()], ..pinned(&fixture) };
     let checked = check::check(evidence.as_bytes(), &kept, fixture.trust(), None).unwrap();
     assert!(checked.fault.unwrap().contains("another root"));
-    // A state file that cannot be parsed must not count as an empty one.
+    // If the witness's state file cannot be parsed, it must not be treated as empty.
     for text in ["", "{}", "{\"mcpid\":\"witness-state/2\",\"logs\":{}}"] {
         fs::write(&state, text).unwrap();
         assert!(matches!(WitnessState::open(&state), Err(ProofError::Form(_))), "{text}");
@@ -271,7 +273,8 @@ fn redacted_values_are_absent_and_can_be_disclosed_with_their_salt() {
     let rest: Vec<&str> =
         json["redacted"]["rest"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect();
     assert_eq!(rest.join("\"hunter2\""), secret, "put back, it is the body that was signed");
-    // The holder of the log's key can disclose the salt of this single value.
+    // The holder of the log's key can disclose the salt of this one value, and so prove what it
+    // was.
     let binding = json["signatures"][0]["signature"].as_str().unwrap();
     let salt = redact::salt(&key(200), binding, "/params/arguments/password").unwrap();
     let wanted = json["redacted"]["cuts"][0]["sha256"].as_str().unwrap();
@@ -279,12 +282,12 @@ fn redacted_values_are_absent_and_can_be_disclosed_with_their_salt() {
     assert_ne!(redact::commitment(&salt, "\"hunter3\""), wanted);
     let other_salt = redact::salt(&key(201), binding, "/params/arguments/password").unwrap();
     assert_ne!(redact::commitment(&other_salt, "\"hunter2\""), wanted);
-    // A body without such a value is kept completely, and both entries verify.
+    // A body that has no such value is kept completely, and both entries verify.
     let json: Value = serde_json::from_str(&lines[1]).unwrap();
     assert_eq!(json["request"]["body"], STANDARD.encode(other));
     let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.signatures, report.without_body), (None, 2, 1));
-    // With the body, no part of the verdict depends on claims of the log.
+    // If the auditor has the body, no part of the verdict depends on what only the log says.
     let evidence = proof::prove(&fixture.files(), 0, None).unwrap();
     let by = |body: Option<&str>| {
         let body = body.map(str::as_bytes);

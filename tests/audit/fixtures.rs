@@ -1,5 +1,5 @@
 //! Fixtures for the tests of the audit log: a clock that the test sets, keys, requests that they
-//! signed, a log in a temporary folder, and an audit of it.
+//! signed, and a log in a temporary folder with its audit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub(crate) fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&seed)
 }
 
-/// Returns a trust entry for a key, with further members in `mcpid`.
+/// Returns the trust file's entry for key `number`, with further members in `mcpid`.
 pub(crate) fn entry(number: u8, mut ours: Value) -> Value {
     ours["name"] = json!(format!("key {number}"));
     let x = URL_SAFE_NO_PAD.encode(key(number).public().as_bytes());
@@ -68,7 +68,7 @@ pub(crate) fn registry(entries: Vec<Value>) -> Arc<Registry> {
     Arc::new(Registry::merge([file]))
 }
 
-/// A signed request.
+/// A signed request, as the fixtures make it.
 #[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -98,7 +98,8 @@ pub(crate) fn body(n: u64) -> String {
     )
 }
 
-/// Returns a request with a live access token, signed by a key at a given time.
+/// Returns a request with an access token that has not expired, signed at this time by the key of
+/// this number.
 pub(crate) fn call(signer: u8, at: i64, body: &str, more: &[(&str, &str)]) -> Call {
     let mut fields = vec![
         ("host".to_owned(), "mcp.example.com".to_owned()),
@@ -124,9 +125,9 @@ pub(crate) fn sign(call: &mut Call, signer: &Signer, at: i64) {
     call.fields.extend(new);
 }
 
-/// A log and its folder.
+/// A log in a temporary folder.
 pub(crate) struct LogFixture {
-    /// The temporary folder, removed with the fixture.
+    /// The temporary folder, which is removed with the fixture.
     _folder: Option<tempfile::TempDir>,
     path: PathBuf,
     pub(crate) clock: Arc<HandClock>,
@@ -142,7 +143,7 @@ impl LogFixture {
         LogFixture { _folder: Some(folder), ..fixture }
     }
 
-    /// Makes a fixture in a folder that outlives it.
+    /// Creates a log in a folder that is not removed with the fixture.
     pub(crate) fn at(path: PathBuf, name: &str) -> Self {
         let now = Timestamp::from_unix(START);
         let log_key = Folder::init(&path, name, &key(200), now).unwrap();
@@ -171,19 +172,20 @@ impl LogFixture {
         self.verifier_by(Profile::mcp())
     }
 
-    /// Returns a verifier in front of an MCP endpoint, with this profile.
+    /// Returns a verifier that works by this profile, for an MCP endpoint.
     pub(crate) fn verifier_by(&self, profile: Profile) -> Verifier {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let (registry, replay) = (self.registry.clone(), ReplayCheck::Unchecked);
         Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
     }
 
-    /// Records a request as the layer does, with the verifier's verdict.
+    /// Writes the entry of a request with the verdict of the fixture's verifier, as the middleware
+    /// does.
     pub(crate) fn record(&self, recorder: &Recorder, call: &Call) -> Result<(), LogError> {
         self.record_by(recorder, call, &self.verifier())
     }
 
-    /// Records a request with the verdict of another verifier.
+    /// Writes the entry of a request with the verdict of this verifier.
     pub(crate) fn record_by(
         &self,
         recorder: &Recorder,
@@ -213,7 +215,7 @@ impl LogFixture {
         }
     }
 
-    /// Appends `count` verified requests, a second apart, and closes the log.
+    /// Appends the entries of `count` verified requests, a second apart, and closes the log.
     pub(crate) fn fill(&self, count: u64, settings: LogSettings) {
         let recorder = Recorder::new(self.try_open(settings).unwrap());
         for n in 0..count {
@@ -223,7 +225,7 @@ impl LogFixture {
         }
     }
 
-    /// Audits the log with its key and these kept checkpoints.
+    /// Audits the log with its public key and these kept checkpoints.
     pub(crate) fn audit(&self, kept: &[Vec<u8>]) -> Report {
         let inputs = AuditorInputs {
             log_key: Some(self.log_key.clone()),
@@ -233,14 +235,14 @@ impl LogFixture {
         audit(&self.path(), &inputs, self.trust())
     }
 
-    /// Audits the log with the trust of this auditor.
+    /// Audits the log for an auditor with this trust.
     pub(crate) fn audit_by(&self, trust: AuditorTrust) -> Report {
         let inputs =
             AuditorInputs { log_key: Some(self.log_key.clone()), ..AuditorInputs::default() };
         audit(&self.path(), &inputs, trust)
     }
 
-    /// Returns the trust of an auditor who trusts the same keys as the log's server.
+    /// Returns the trust of an auditor who trusts the same keys as the server that wrote the log.
     pub(crate) fn trust(&self) -> AuditorTrust {
         AuditorTrust::pinned(self.registry.clone())
     }
@@ -276,7 +278,7 @@ impl LogFixture {
     }
 }
 
-/// Audits a whole log.
+/// Audits the whole log at `path`.
 pub(crate) fn audit(path: &Path, inputs: &AuditorInputs, trust: AuditorTrust) -> Report {
     audit_folder(&Folder::at(path).unwrap(), inputs, trust)
 }

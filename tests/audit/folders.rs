@@ -125,14 +125,15 @@ fn a_log_with_files_removed_renamed_or_emptied_is_not_continued() {
         let fixture = several();
         act(&fixture);
         assert_eq!(what(&fixture), Some(wanted), "{case}");
-        // Opening reads only the last file. An audit finds faults in the other files.
+        // Opening the log reads only the last file. Faults in the other files are found by an
+        // audit.
         if case.starts_with("the first file") {
             continue;
         }
         let before = all(&fixture.path());
         match fixture.try_open(LogSettings::default()) {
-            // Lost hashes are computed again from entries under a checkpoint, and a lost copy of
-            // the latest checkpoint is written again.
+            // When the log is opened, lost hashes are computed again from entries under a
+            // checkpoint, and a lost copy of the latest checkpoint is written again.
             Ok(log) => {
                 assert!(case.contains("hashes") || case == "the latest gone", "{case}");
                 drop(log);
@@ -146,7 +147,8 @@ fn a_log_with_files_removed_renamed_or_emptied_is_not_continued() {
     }
 }
 
-/// Entries after the last checkpoint are protected only by their stored hashes.
+/// Only their stored hashes protect the entries after the last checkpoint. If these entries were
+/// changed, opening the log must not sign them.
 #[test]
 fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
     let fixture = several();
@@ -155,7 +157,7 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
         for n in 0..3 {
             fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(n), &[])).unwrap();
         }
-        // The copy is in the state that a killed process leaves.
+        // The copy of the log is in the state that a killed process leaves.
         let copy = tempfile::tempdir().unwrap();
         for (name, bytes) in all(&fixture.path()) {
             fs::write(copy.path().join(name), bytes).unwrap();
@@ -177,7 +179,8 @@ fn a_tail_that_was_changed_or_renumbered_is_not_signed() {
             lines.pop().unwrap().replacen(&format!("\"n\":{from},"), &format!("\"n\":{to},"), 1);
         lines.iter().map(|line| (*line).to_owned()).chain([end]).collect()
     };
-    // The entries are renumbered and the hashes removed: the log is refused and not changed.
+    // The entries are renumbered and the stored hashes removed. Opening must fail, and must change
+    // nothing.
     fs::write(&last, renumbered.join("\n") + "\n").unwrap();
     fs::remove_file(fixture.path().join("tree")).unwrap();
     let before = all(&fixture.path());
@@ -241,7 +244,7 @@ fn a_file_of_any_length_takes_no_memory() {
     assert!(peak < 700_000, "{peak} KiB");
 }
 
-/// In older versions, `rm lock` let a second writer in. Now there is no lock file.
+/// In older versions there was a lock file, and removing it let a second writer in.
 #[test]
 fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
     let fixture = LogFixture::new();
@@ -252,7 +255,7 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
     assert!(!fixture.path().join("lock").exists());
     for (name, _) in all(&fixture.path()) {
         let (path, aside) = (fixture.path().join(&name), fixture.path().join("aside"));
-        // The file is replaced by a copy, and then put back.
+        // The open file is replaced by a copy, and then put back.
         fs::copy(&path, &aside).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
         fs::rename(&aside, &path).unwrap();
@@ -260,12 +263,12 @@ fn no_file_that_is_removed_or_exchanged_lets_a_second_writer_in() {
         let second = fixture.try_open(LogSettings::default());
         assert!(matches!(second, Err(LogError::Locked(_))), "{name}: {second:?}");
     }
-    // The open file is not in the folder any more. The writer reports that, and reads the folder
-    // again.
+    // The writer's open file is no longer in the folder. The writer reports it, and reads the
+    // folder again.
     let error = fixture.record(&recorder, &one(2)).unwrap_err();
     assert!(matches!(error, LogError::Changed { .. }), "{error:?}");
     fixture.record(&recorder, &one(3)).unwrap();
-    // Lines that another process has written meanwhile are kept, and the writer stops.
+    // Another process has written lines meanwhile. They are kept, and the writer stops.
     let path = fixture.only_segment();
     let mut bytes = fs::read(&path).unwrap();
     bytes.extend_from_slice(b"{\"mcpid\":\"audit/2\",\"n\":2,\"ti\n");
@@ -319,12 +322,12 @@ fn a_log_follows_another_and_both_say_so() {
     let follows = |new, old| succession::follows(new, old);
     let key_of = &fixture.log_key;
     assert_eq!(follows((&new, &next_key), (&old, key_of)), Ok(None));
-    // The log is closed, and stays closed.
+    // Once another log has succeeded it, the log is closed for ever.
     let closed = fixture.try_open(LogSettings::default()).unwrap_err();
     assert!(matches!(closed, LogError::Followed { .. }), "{closed:?}");
     let looked = fixture.files().check_writable().unwrap_err();
     assert!(matches!(looked, LogError::Followed { .. }), "{looked:?}");
-    // A second call changes nothing, and another log cannot succeed the same log.
+    // A second call of `follow` changes nothing, and the same log cannot be succeeded by another.
     assert!(matches!(
         succession::follow(&next, &fixture.files(), &clock),
         Err(LogError::Exists(_))
@@ -332,13 +335,14 @@ fn a_log_follows_another_and_both_say_so() {
     let (third, third_key) = second(&fixture, 202, "example.com/third");
     let error = succession::follow(&third, &fixture.files(), &clock).unwrap_err();
     assert!(matches!(error, LogError::Followed { .. }), "{error:?}");
-    // With only the checkpoint, this makes a fork. The old log reveals it.
+    // The third log is made from a checkpoint of the old log, which has another successor
+    // already (a fork). The audit with the old log reveals it.
     let note = fixture.checkpoint();
     succession::follow_abandoned(&third, (key_of, &note), &clock).unwrap();
     let fork = at(&third, &third_key);
     let finding = follows((&fork, &third_key), (&old, key_of)).unwrap_err();
     assert!(finding.why.contains("names another successor"), "{finding}");
-    // The log before this one was abandoned, so its end is uncertain.
+    // The previous log was abandoned without a last checkpoint, so its end is uncertain.
     let lost = LogFixture::new();
     lost.fill(2, LogSettings::default());
     let (next, next_key) = second(&lost, 203, "example.com/after");
@@ -346,7 +350,7 @@ fn a_log_follows_another_and_both_say_so() {
     let (new, old) = (at(&next, &next_key), lost.audit(&[]));
     let why = follows((&new, &next_key), (&old, &lost.log_key)).unwrap().unwrap();
     assert!(why.contains("abandoned"), "{why}");
-    // The new log must have another origin.
+    // The new log must not have the name (origin) of the previous one.
     let path = lost.path().with_file_name("same");
     Folder::init(&path, NAME, &key(204), Timestamp::from_unix(START)).unwrap();
     let same = Folder::at(path).unwrap();
@@ -355,7 +359,8 @@ fn a_log_follows_another_and_both_say_so() {
     drop(lost.open());
 }
 
-/// The end of a closed log was cut off with the log's key. The succeeding log reveals that.
+/// The holder of the log's key cut off the end of a closed log. The log that succeeds it reveals
+/// the attack.
 #[test]
 fn a_successor_shows_what_was_cut_from_the_log_before() {
     let fixture = LogFixture::new();

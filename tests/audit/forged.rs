@@ -1,8 +1,8 @@
-//! The holder of the log's key forges a log or evidence, with matching hashes, numbers and
-//! checkpoints. Nothing forged may be called good.
+//! The holder of the log's private key forges a log or evidence, with matching hashes, numbers and
+//! checkpoints. No forgery may be called good.
 //!
-//! One member of one entry or evidence file is changed at a time. The order and the values depend
-//! on a seed.
+//! The test changes one member of one entry or evidence file at a time. The order and the values
+//! depend on a seed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,7 +40,7 @@ fn paths(value: &Value) -> Vec<(String, Value)> {
     found
 }
 
-/// Returns other values for the value at a path; `None` removes it.
+/// Returns values to put in place of the value at a path; `None` means that it is removed.
 fn others(value: &Value, random: &mut StdRng) -> Vec<Option<Value>> {
     let mut others = vec![None, Some(Value::Null), Some(json!({"more": 1}))];
     match value {
@@ -92,9 +92,9 @@ fn with(value: &Value, path: &str, other: Option<&Value>) -> Value {
     changed
 }
 
-/// Returns true if only the log claims this member, and the output says so: the name and limits of
-/// a key, counts of requests without an entry, and the reason of a refusal that an audit cannot
-/// repeat.
+/// Returns true if an audit cannot check this member, and its output says so. These members are the
+/// name and limits of a key, counts of requests without an entry, and the reason of a refusal that
+/// an audit cannot repeat.
 fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
     let of_key = path.contains("/key/mcpid");
     let absent = |path: &str| changed.pointer(path).is_none_or(Value::is_null);
@@ -106,18 +106,20 @@ fn is_keepers_word(path: &str, original: &Value, changed: &Value) -> bool {
         // A member with the value null counts as absent.
         || (original.pointer(path).is_none_or(Value::is_null) && absent(path))
         || is_keepers_rule(path, original, changed)
-        // The text of a reason is the operator's own.
+        // The operator writes the text of an erasure's reason, and no audit can check it.
         || same_but(&["/erased/reason"])
-        // The target also names the host. Times under an offset are uncertain anyway.
+        // `Host` may change because the target also names the host, and `offset` because times
+        // under an offset are uncertain anyway.
         || (path == "/request/headers/0" && original.pointer("/request/headers/0/0") == Some(&json!("host")))
         || same_but(&["/clock/offset"])
-        // The operator decides which parts of a body are cut out. The body then counts as not kept.
+        // The operator decides which values of a body are cut out. A body with such values is
+        // reported as not kept.
         || same_but(&["/redacted"])
         || (path == "/request/body" && changed.pointer(path).is_none())
 }
 
-/// Returns true for a rule in an entry that only the log claims. A change of rules is found in an
-/// audit of the whole log.
+/// Returns true for a member of an entry's `rules` that an audit of this one entry cannot check. An
+/// audit of the whole log finds the change.
 fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
     let name = path.strip_prefix("/rules/").unwrap_or_default();
     let (name, item) = name.split_once('/').map_or((name, false), |(name, _)| (name, true));
@@ -128,14 +130,15 @@ fn is_keepers_rule(path: &str, original: &Value, changed: &Value) -> bool {
         is.as_array().is_some_and(|items| items.iter().all(|item| all.contains(item)))
     };
     match name {
-        // A shorter time that the signature satisfies too.
+        // A shorter validity time is accepted if the signature satisfies it too.
         "window" | "ahead" => {
             let seconds = (was.as_i64(), is.as_i64());
             matches!(seconds, (Some(was), Some(is)) if is < was)
         }
-        // Fewer demands are not noticed: the auditor's own rules (--origin, --require) decide.
+        // If `rules` demands less, one entry does not show it: the auditor's own rules (--origin,
+        // --require) decide.
         "origins" | "require" => fewer(),
-        // Another component that may stay uncovered, on which no signature depends.
+        // The member allows another component to stay uncovered, and no signature depends on that.
         "allow_uncovered" if item => changed.pointer(path).is_none_or(Value::is_string),
         "allow_uncovered" => fewer(),
         _ => false,
@@ -161,7 +164,8 @@ fn no_changed_member_of_any_entry_is_called_good() {
     for (n, line) in untouched.iter().enumerate() {
         let value: Value = serde_json::from_str(line).unwrap();
         let is_request = value["event"] == "request";
-        // Only an entry about a request can be judged alone. Other entries need the whole log.
+        // Only an entry about a request can be judged on its own. The other entries need the whole
+        // log.
         let before = is_request.then(|| check_line(&fixture, &value).unwrap());
         for (path, original) in paths(&value) {
             for other in others(&original, &mut random) {
@@ -221,7 +225,7 @@ fn no_changed_member_of_any_evidence_is_called_good() {
         }
     }
     assert!(cases > 500, "{cases}");
-    // If the evidence lacks the clock entry, its times do not match.
+    // If the clock entry is missing in the evidence, the entry's times do not match.
     assert!(wrong.is_empty(), "{} of {cases}, seed {seed}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -255,7 +259,7 @@ fn evidence_of(fixture: &LogFixture, line: &str) -> String {
     .to_string()
 }
 
-/// Checks one forged entry, with everything else that its forger can make.
+/// Checks one forged entry, with all that its forger can make to match it.
 pub(crate) fn check_line(
     fixture: &LogFixture,
     line: &Value,
@@ -263,7 +267,7 @@ pub(crate) fn check_line(
     check_line_by(fixture, line, fixture.trust())
 }
 
-/// Does the same with the keys and rules that an auditor trusts.
+/// Checks one forged entry, with the keys and rules that an auditor trusts.
 pub(crate) fn check_line_by(
     fixture: &LogFixture,
     line: &Value,
@@ -274,7 +278,7 @@ pub(crate) fn check_line_by(
     check_text_by(fixture, &line.to_string(), trust)
 }
 
-/// Checks evidence of the line `text`, which is the first of its log.
+/// Checks the line `text` as the first entry of a log.
 pub(crate) fn check_text_by(
     fixture: &LogFixture,
     text: &str,
@@ -283,7 +287,8 @@ pub(crate) fn check_text_by(
     check::check(evidence_of(fixture, text).as_bytes(), &inputs(fixture), trust, None)
 }
 
-/// The log's operator made a key and called it alice. The auditor's trust file does not know it.
+/// The log's operator made a key, and the log calls it alice. The auditor's trust file does not
+/// contain the key.
 #[test]
 fn a_key_that_the_log_holder_made_does_not_pass_for_alices_key() {
     let fixture = various();

@@ -23,14 +23,14 @@ pub(crate) fn write_lines(path: &Path, lines: &[String]) {
     fs::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
 }
 
-/// Returns a checkpoint over this root, signed by the log's key.
+/// Returns a checkpoint over this size and root hash, signed by the log's key.
 pub(crate) fn sealed(size: u64, root: Hash, signer: u8) -> String {
     let checkpoint = Checkpoint { origin: NAME.to_owned(), size, root };
     let as_key = NoteKey::new(NAME, NoteKeyKind::Log, key(signer).public().clone()).unwrap();
     checkpoint.sign(&as_key, &key(signer)).unwrap()
 }
 
-/// Replaces all entries with `lines`, and makes everything else match.
+/// Replaces all entries with `lines`, and makes the hashes and the checkpoint match.
 pub(crate) fn forge(fixture: &LogFixture, lines: &[String], signer: u8) {
     let mut frontier = Frontier::new();
     let mut hashes = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) fn forge(fixture: &LogFixture, lines: &[String], signer: u8) {
     fs::write(fixture.path().join("checkpoints"), first + &note).unwrap();
 }
 
-/// Returns a request whose signature covers more or less than the profile requires.
+/// Returns a request signed by this signer, which may cover more or less than the profile requires.
 pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call {
     let mut call = call(1, at, text, &[]);
     call.fields.retain(|(name, _)| {
@@ -55,10 +55,10 @@ pub(crate) fn signed_by(signer: &Signer, at: i64, text: &str) -> fixtures::Call 
     call
 }
 
-/// Makes a log with an entry of each kind: verified requests with a body, without, with values cut
-/// out, with covered `Mcp-*` fields, and with two signatures; refused and passed-on requests, for
-/// several reasons; counts; a signer's entry; a signature without its base; changed rules; a clock
-/// step; and an erased entry.
+/// Makes a log with an entry of each kind: verified requests with a body, without one, with values
+/// cut out, with signed `Mcp-*` fields, and with two signatures; refused and passed-on requests,
+/// for several reasons; counts; a client's entry of a request that it sent; a signature without its
+/// base; changed rules; a step of the clock; and an erased entry.
 pub(crate) fn various() -> LogFixture {
     let fixture = LogFixture::new();
     let now = || fixture.clock.now().unix();
@@ -71,7 +71,7 @@ pub(crate) fn various() -> LogFixture {
     fixture.record(&plain, &call(1, now(), &body(0), &mirrored)).unwrap();
     fixture.record(&bodies, &call(1, now(), &body(1), &[])).unwrap();
     fixture.record(&redacting, &call(1, now(), &body(2), &mirrored)).unwrap();
-    // These requests have another body than the signed one. They are refused after their signature
+    // The body of these requests is not the signed one, so they are refused after their signature
     // was verified. One recorder keeps the body, and the other does not.
     for recorder in [&plain, &bodies] {
         let mut other = call(1, now(), &body(3), &[]);
@@ -80,7 +80,7 @@ pub(crate) fn various() -> LogFixture {
     }
     // No trusted key signed this request, so the log only counts it.
     fixture.record(&plain, &call(9, now(), &body(5), &[])).unwrap();
-    // The entry of a signer.
+    // This is the entry of a client that signed the request.
     let sent = call(1, now(), &body(6), &mirrored);
     let (head, verifier) = (sent.head(), fixture.verifier());
     let held = verifier.judge_head(&head).unwrap();
@@ -99,7 +99,7 @@ pub(crate) fn various() -> LogFixture {
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let signer = signer.cover(Component::new("authorization").unwrap());
     fixture.record(&bodies, &signed_by(&signer, now(), &body(7))).unwrap();
-    // This request is verified with other rules, which an entry records.
+    // The verifier of this request has other rules, and the log records the change in an entry.
     let changes = CoverageOverrides {
         require: vec!["mcp-method".to_owned()],
         allow_uncovered: vec!["last-event-id".to_owned()],
@@ -107,7 +107,7 @@ pub(crate) fn various() -> LogFixture {
     let by = fixture.verifier().with_coverage_overrides(changes);
     fixture.record_by(&plain, &call(1, now(), &body(10), &mirrored), &by).unwrap();
     fixture.record_by(&bodies, &call(1, now(), &body(11), &mirrored), &by).unwrap();
-    // The clock steps back.
+    // The clock is set back.
     fixture.clock.forward(1_000);
     fixture.record(&plain, &call(1, now(), &body(8), &mirrored)).unwrap();
     fixture.clock.forward(-2_000);
@@ -119,8 +119,8 @@ pub(crate) fn various() -> LogFixture {
     fixture
 }
 
-/// Writes an entry. The members of a tombstone must be in their order, because a tombstone has only
-/// one spelling.
+/// Returns the line of an entry. A tombstone's members must be in one order, because a tombstone is
+/// accepted in one spelling only.
 pub(crate) fn text(value: &Value) -> String {
     let members = ["mcpid", "n", "time", "event", "tombstone"];
     if value["event"] != "tombstone" || value.as_object().is_none_or(|all| all.len() != 5) {

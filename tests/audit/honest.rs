@@ -1,4 +1,4 @@
-//! Tests of unusual but honest logs: an audit must find no fault in any of them.
+//! Tests of unusual logs that nobody forged: an audit must find no fault in any of them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::fixtures::{LogFixture, audit_folder, body, call, entry, registry};
 
-/// Number of logs; each is made and audited on its own.
+/// The number of logs that the test makes and audits.
 const LOGS: u64 = 500;
 
 fn one(seed: u64) {
@@ -96,13 +96,14 @@ fn one(seed: u64) {
     let audit_by = |trust: AuditorTrust| audit_folder(&folder, &inputs, trust);
     let report = audit_by(fixture.trust());
     assert_eq!(report.finding(), None, "seed {seed}");
-    // With the auditor's own rules, and without clock steps, the verdict is good.
+    // If the auditor gives rules and the clock was not set back, the verdict is good.
     let rules = PinnedRules { window: Some(120), ahead: Some(60), ..PinnedRules::default() };
     let trust = AuditorTrust::pinned(fixture.registry.clone()).with_rules(rules);
     let report = audit_by(trust);
     let other: Vec<_> = report.unjudged.keys().filter(|reason| **reason != "clock").collect();
     assert!(other.is_empty(), "seed {seed}: {other:?}");
-    // With a later trust file: one key is removed, another revoked, a third limited.
+    // The auditor has a later trust file, in which one key is removed, another revoked, and a third
+    // limited.
     let later = fixture.clock.now().plus(10_000_000).to_string();
     for today in [
         vec![entry(2, json!({}))],
@@ -124,7 +125,7 @@ fn one(seed: u64) {
     }
 }
 
-/// Archives and erases entries of every third log, in a random order. Returns the log with its
+/// In every third log, entries are archived and erased, in a random order. Returns the log with its
 /// archive.
 fn keep(fixture: &LogFixture, random: &mut StdRng) -> Folder {
     let to = fixture.path().with_file_name("archive");
@@ -157,7 +158,8 @@ fn unusual_honest_logs_pass_the_audit() {
     }
 }
 
-/// An audit must not assume anything about fields that the recorder did not keep.
+/// The log does not keep all fields of a request, and an audit must assume nothing about the
+/// missing ones.
 #[test]
 fn an_entry_about_a_request_without_a_body_is_good() {
     let fixture = LogFixture::new();
@@ -180,7 +182,8 @@ fn an_entry_about_a_request_without_a_body_is_good() {
     assert_eq!((report.finding(), report.entries, report.is_good()), (None, 2, true));
 }
 
-/// Requests with a valid signature that were refused for reasons that an audit cannot repeat.
+/// Some requests with a valid signature were refused for reasons that an audit cannot repeat, for
+/// example an expired token.
 #[test]
 fn a_refusal_that_cannot_be_repeated_is_no_contradiction() {
     let fixture = LogFixture::new();

@@ -1,5 +1,5 @@
-//! Tests of a log whose private key is not in its folder, but for example in a token: who can write
-//! the log, and what happens while the key does not sign.
+//! Tests of a log whose private key is elsewhere than in the log's folder, for example in a token:
+//! who can write the log, and what happens while the key does not sign.
 
 use std::fs;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::fixtures::{LogFixture, NAME, body, call, key};
 
 const WHY: &str = "a request";
 
-/// A key that signs only while the test lets it, and counts how often it is asked.
+/// A key that signs only while the test lets it, and counts its calls.
 struct SwitchedKey {
     secret: SecretKey,
     works: AtomicBool,
@@ -54,7 +54,7 @@ impl Sign for SwitchedKey {
     }
 }
 
-/// Returns a log without its private key, and that key.
+/// Returns a log whose folder lacks the private key, and that key.
 fn log_and_key() -> (LogFixture, Arc<SwitchedKey>) {
     let fixture = LogFixture::new();
     fs::remove_file(fixture.path().join("log-key.json")).unwrap();
@@ -73,7 +73,7 @@ fn open(
     Log::open(with(fixture, key), settings, fixture.clock.clone())
 }
 
-/// LogSettings by which a checkpoint is due after two entries.
+/// Settings by which the log signs a checkpoint after two entries.
 fn often() -> LogSettings {
     let mut settings = LogSettings::default();
     settings.every = 2;
@@ -130,7 +130,7 @@ fn a_key_that_does_not_sign_makes_no_log() {
         assert!(matches!(error, LogError::KeyUnfit(_)), "{name}: {error:?}");
     }
     assert!(!path.exists());
-    // A folder with the private key of a log is not taken over.
+    // A folder that contains the private key of a log is refused as the folder of a new one.
     let fixture = LogFixture::new();
     for name in ["log-key.pub", "tree", "checkpoint", "checkpoints"] {
         fs::remove_file(fixture.path().join(name)).unwrap();
@@ -156,7 +156,8 @@ fn a_log_is_opened_only_with_its_own_key() {
     let kept = fixture.files().check_writable().unwrap_err();
     assert!(matches!(kept, LogError::NoKey(_)), "{kept:?}");
     assert!(!with(&fixture, &key).check_writable().unwrap());
-    // A public key of another log in the folder gives nothing to the holder of that log's key.
+    // If the public key of another log is put into the folder, the holder of that log's key still
+    // cannot write this log.
     let public = fs::read_to_string(fixture.path().join("log-key.pub")).unwrap();
     fs::write(fixture.path().join("log-key.pub"), "no key\n").unwrap();
     let unfit = open(&fixture, &key, LogSettings::default()).unwrap_err();
@@ -175,7 +176,7 @@ fn a_key_that_does_not_sign_is_found_when_the_log_is_opened() {
     let error = open(&fixture, &key, LogSettings::default()).unwrap_err();
     assert!(matches!(error, LogError::Sign(_)), "{error:?}");
     assert_eq!(key.asked(), 1);
-    // The folder is not locked any more.
+    // After the failure, the folder is not locked any more.
     key.set(true);
     open(&fixture, &key, LogSettings::default()).unwrap();
 }
@@ -200,7 +201,7 @@ fn while_the_key_does_not_sign_required_refuses_and_no_written_entry_is_lost() {
     }
     record(&fixture, &lax, 50).unwrap();
     within_a_minute(|| log.gaps() == 1);
-    // The key is asked every two seconds, and not for each request.
+    // While the key fails, the log asks it every two seconds, and not for each request.
     let (asked, seconds) = (key.asked() - asked, begun.elapsed().as_secs() as usize);
     assert!(asked <= 3 + seconds, "{asked} in {seconds} s");
     assert_eq!(log.size(), 2);
@@ -208,7 +209,8 @@ fn while_the_key_does_not_sign_required_refuses_and_no_written_entry_is_lost() {
     within_a_minute(|| log.trouble().is_none());
     record(&fixture, &required, 51).unwrap();
     drop((required, lax, log));
-    // Two entries, the one after the failure, and one with the count of the gap.
+    // The log has two entries after the failure: that of the request, and the count of requests
+    // without an entry.
     is_good(&fixture, 4);
 }
 
@@ -299,7 +301,8 @@ fn a_log_moves_its_key_from_the_folder_to_a_token_by_a_successor() {
     let next = || Folder::at(&path).unwrap().with_key(key.clone());
     let unnamed = succession::follow(&Folder::at(&path).unwrap(), &fixture.files(), &clock);
     assert!(matches!(unnamed, Err(LogError::NoKey(_))), "{unnamed:?}");
-    // The key of the successor fails in the middle: a second call completes the succession.
+    // The key of the new log fails in the middle of the call. A second call completes the
+    // succession.
     key.set(false);
     let error = succession::follow(&next(), &fixture.files(), &clock).unwrap_err();
     assert!(matches!(error, LogError::Sign(_)), "{error:?}");

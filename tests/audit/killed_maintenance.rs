@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::crash::child;
 use crate::fixtures::{LogFixture, START, audit_folder};
 
-/// Number of entries of a log in these tests. Each file has three.
+/// The number of entries of a log in these tests. Each file has three.
 const ENTRIES: u64 = 24;
 
 fn filled() -> LogFixture {
@@ -33,13 +33,13 @@ fn with_archive(path: &Path) -> Folder {
     if to.exists() { folder.with_archives(vec![to]) } else { folder }
 }
 
-/// Runs in the process that is killed: archives all files that can be archived.
+/// Archives all files that can be archived, in the process that the test kills.
 pub(crate) fn archive_all(path: &Path) {
     let later = Timestamp::from_unix(START + 1_000_000);
     archive::archive(&Folder::at(path).unwrap(), later, &path.with_file_name("archive")).unwrap();
 }
 
-/// Runs in the process that is killed: erases every second entry.
+/// Erases every second entry, in the process that the test kills.
 pub(crate) fn erase_all(path: &Path) {
     for n in (0..ENTRIES).step_by(2) {
         match erase::erase(&with_archive(path), n, "a request", Arc::new(SystemClock)) {
@@ -112,7 +112,7 @@ fn a_killed_erasure_is_found_and_completed_by_a_second_call() {
     }
 }
 
-/// If two processes archive or erase, the second gets an error that says so.
+/// While one process archives or erases, a second one gets an error that says so.
 #[test]
 fn one_process_archives_or_erases_at_a_time() {
     let fixture = filled();

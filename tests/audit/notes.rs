@@ -1,12 +1,13 @@
-//! Tests of signed notes and checkpoints: the example of C2SP, and notes that differ from it in one
-//! thing.
+//! Tests of signed notes and checkpoints: the example of the C2SP specification, and notes that
+//! differ from it in one point.
 
 use mcpid::audit::checkpoint::{Checkpoint, CheckpointError};
 use mcpid::audit::note::{Note, NoteKey, NoteKeyError, NoteKeyKind};
 use mcpid::clock::Timestamp;
 use mcpid::key::{SecretKey, Sign as _};
 
-/// The key and note in the documentation of golang.org/x/mod/sumdb/note, which defines the format.
+/// The key and the note in the documentation of golang.org/x/mod/sumdb/note, which defines the
+/// format of a signed note.
 const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
 const PETER_NOTE: &str = "If you think cryptography is the answer to your problem,\n\
     then you don't know what your problem is.\n\
@@ -66,7 +67,8 @@ fn a_malformed_note_key_is_refused() {
     assert_eq!(wrong(&good.replace("+A", "+B")), NoteKeyError::Key);
     assert_eq!(wrong(&good[..good.len() - 4]), NoteKeyError::Key);
     assert_eq!(wrong(&format!("{good}=")), NoteKeyError::Key);
-    // The key is the identity point. Every message has a valid signature under it.
+    // The public key is the identity point of the curve, under which anybody can make a valid
+    // signature.
     let weak = "x+00000000+AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     assert_eq!(wrong(weak), NoteKeyError::Weak);
 }
@@ -84,7 +86,7 @@ fn a_checkpoint_is_read_as_it_was_signed() {
     assert!(refused(&note[..note.len() - 1], 1));
     assert!(refused(note.split("\n\n").next().unwrap(), 1));
     let another = Checkpoint { origin: "example.com/other".to_owned(), ..checkpoint() };
-    // The same key may also sign for another log. Such a signature must not make a checkpoint of
+    // One key may sign for two logs. A signature for the other log must not confirm a checkpoint of
     // this log.
     let signed = another.sign(&log_key(1), &key(1)).unwrap();
     let error = Checkpoint::signed(signed.as_bytes(), &log_key(1)).unwrap_err();
@@ -102,7 +104,8 @@ fn a_witness_signs_the_text_and_its_time() {
     let both = Note::parse(both.as_bytes()).unwrap();
     assert_eq!(both.signed_by(&witness), Some(time));
     assert_eq!(both.signed_by(&log_key(1)), Some(Timestamp::from_unix(0)));
-    // The same public key as a log's key and as a witness's key are two note keys.
+    // The same public key is used as a log's key and as a witness's key. These are two different
+    // note keys.
     let as_log = NoteKey::new("witness", NoteKeyKind::Log, key(3).public().clone()).unwrap();
     assert_eq!(both.signed_by(&as_log), None);
     assert_eq!(note.signed_by(&witness), None);

@@ -1,6 +1,6 @@
-//! Signatures that cannot be verified again, because they cover a field that the log does not keep:
-//! beside others, under others, and as a cover for false ones. Such an entry is never good, and an
-//! honest one is never bad.
+//! Tests of signatures that an audit cannot verify, because they cover a header field that the log
+//! does not keep. They occur beside other signatures, under them, and as a cover for false ones.
+//! Such an entry is never good, and if it is honest it is never bad.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::fixtures::{Call, LogFixture, START, body, call, entry, key, origins, 
 use crate::forged::check_line_by;
 use crate::touches::touch_key;
 
-/// A field that the log does not keep.
+/// A covered field that the log does not keep.
 const UNKEPT: &[&str] = &["\"user-agent\""];
 
 fn over(label: &str) -> [String; 2] {
@@ -35,8 +35,8 @@ fn unsigned() -> Call {
     call
 }
 
-/// Adds a signature of key `by` that covers `more` too. The nonce depends on `nonce`. `change`
-/// exchanges the bytes of the signature over a base.
+/// Adds a signature of key `by` that covers the components in `more` too. The signature's nonce is
+/// made from `nonce`. `change` may replace the signature's bytes.
 fn attach<T: AsRef<str>>(
     call: &mut Call,
     (by, label, nonce): (u8, &str, &str),
@@ -64,7 +64,8 @@ fn add<T: AsRef<str>>(call: &mut Call, by: u8, label: &str, more: &[T]) {
     attach(call, (by, label, label), more, |base| key(by).sign(base).unwrap().to_vec());
 }
 
-/// Adds a signature of the security key, with the nonce of the signature `joined`.
+/// Adds a signature of the security key, with the nonce of the signature `joined`, which it
+/// confirms.
 fn add_touch<T: AsRef<str>>(call: &mut Call, label: &str, joined: &str, more: &[T]) {
     attach(call, (21, label, joined), more, |base| touch_key().sign(base).to_vec());
 }
@@ -97,7 +98,8 @@ fn labels(line: &Value) -> Vec<(&str, bool)> {
     all.iter().map(|one| (one["label"].as_str().unwrap(), one.get("base").is_some())).collect()
 }
 
-/// `c` covers an unkept field, `b` covers `c`, and `d` covers `b`.
+/// Returns a request with three signatures: `c` covers a field that the log does not keep, `b`
+/// covers `c`, and `d` covers `b`.
 fn chain(order: &str) -> Call {
     let mut call = unsigned();
     for label in order.chars() {
@@ -117,7 +119,7 @@ fn a_signature_over_an_unseen_one_makes_no_honest_entry_bad() {
         let fixture = LogFixture::new();
         let line = recorded(&fixture, &chain(order));
         assert_eq!(line["signatures"].as_array().unwrap().len(), order.len(), "{line}");
-        // All that `b` and `d` cover is kept, so they are verified again.
+        // The log keeps all that `b` and `d` cover, so the audit verifies them.
         for (label, has_base) in labels(&line) {
             assert_eq!(has_base, label != "c", "{order}");
         }
@@ -139,7 +141,7 @@ fn an_unseen_signature_shields_no_false_one() {
         assert!(fault(&fixture, line).is_some(), "{case}: {line}");
     };
     for label in ["a", "b", "d"] {
-        // Other bytes, in the entry and in its request.
+        // The signature's bytes are changed, in the entry and in its request.
         let own = told(&line, label);
         let mut bytes = STANDARD.decode(&own).unwrap();
         bytes[7] ^= 1;
@@ -147,7 +149,7 @@ fn an_unseen_signature_shields_no_false_one() {
         bad("other bytes", &serde_json::from_str(&text).unwrap());
         let text = line.to_string().replace(&own, &STANDARD.encode([7; 64]));
         bad("arbitrary bytes", &serde_json::from_str(&text).unwrap());
-        // The base is taken out, or exchanged.
+        // The signature base is removed, or replaced.
         let mut other = line.clone();
         let one = other["signatures"][place(label)].as_object_mut().unwrap();
         one.remove("base");
@@ -163,7 +165,7 @@ fn an_unseen_signature_shields_no_false_one() {
         if label != "a" {
             bad("the base of another one", &other);
         }
-        // The key is exchanged.
+        // The key is replaced.
         let mut other = line.clone();
         let at = if label == "b" { "a" } else { "b" };
         other["signatures"][place(label)]["key"] = line["signatures"][place(at)]["key"].clone();
@@ -185,7 +187,7 @@ fn an_unseen_signature_shields_no_false_one() {
         other["signatures"][place(label)]["key"]["mcpid"]["revoked_at"] = time;
         bad("its key was revoked then", &other);
     }
-    // A length that no signature has.
+    // The signature gets a length that none can have.
     let own = told(&line, "c");
     let text = line.to_string().replace(&own, &STANDARD.encode([7; 65]));
     bad("65 bytes", &serde_json::from_str(&text).unwrap());
@@ -195,7 +197,7 @@ fn an_unseen_signature_shields_no_false_one() {
 fn two_signatures_that_cover_each_other_are_not_unseen() {
     let fixture = LogFixture::new();
     let mut line = recorded(&fixture, &chain("acb"));
-    // `c` covers `b`, and `b` covers `c`, and neither covers an unkept field.
+    // `c` covers `b`, `b` covers `c`, and neither covers a field that the log does not keep.
     let text = line["request"].to_string();
     let text = text.replace(r#"\"user-agent\""#, r#"\"signature-input\";key=\"b\""#);
     line["request"] = serde_json::from_str(&text).unwrap();
@@ -222,14 +224,16 @@ fn with_security_key() -> LogFixture {
 #[test]
 fn a_security_key_beside_an_unseen_signer_makes_no_honest_entry_bad() {
     let fixture = with_security_key();
-    // The security key may not sign alone, so its signature counts for nothing. It is kept.
+    // The security key may not sign alone, so its signature is not accepted. The entry contains it
+    // all the same.
     let mut call = unsigned();
     add(&mut call, 2, "c", UNKEPT);
     add_touch::<&str>(&mut call, "s", "s", &[]);
     let line = recorded(&fixture, &call);
     assert_eq!(labels(&line), [("c", false), ("s", true)]);
     assert_eq!(fault(&fixture, &line), None);
-    // A signature over one that may not stand alone is not recorded, seen or unseen.
+    // A signature that covers one of a security key that may not sign alone is not recorded,
+    // whether or not an audit can verify the covered one.
     let mut call = unsigned();
     add::<&str>(&mut call, 1, "a", &[]);
     add_touch(&mut call, "s", "s", UNKEPT);
@@ -246,11 +250,11 @@ fn an_unseen_signer_may_be_the_one_whose_key_is_allowed() {
         registry(vec![entry(1, json!({"allow": ["tools/list"]})), entry(2, json!({}))]);
     let line = recorded(&fixture, &chain("ac"));
     assert_eq!(fault(&fixture, &line), None);
-    // The body is judged all the same.
+    // The audit judges the body although it cannot verify the signature.
     let mut other = line.clone();
     other["request"]["body"] = json!(STANDARD.encode(body(2)));
     assert!(fault(&fixture, &other).is_some());
-    // Without the unseen signer, nothing authorised the request.
+    // If the signature that the audit cannot verify is removed, no key authorised the request.
     let mut call = unsigned();
     add::<&str>(&mut call, 2, "a", &[]);
     let mut alone = recorded(&fixture, &call);
@@ -259,7 +263,8 @@ fn an_unseen_signer_may_be_the_one_whose_key_is_allowed() {
     assert!(checked.fault.is_some());
 }
 
-/// The touch puts the signature of key 1 before that of key 2, and the auditor cannot see the touch.
+/// The touch makes the verifier judge the signature of key 1 before that of key 2, and the auditor
+/// cannot verify the touch.
 #[test]
 fn an_unseen_touch_may_have_changed_the_order() {
     let fixture = with_security_key();
@@ -271,7 +276,7 @@ fn an_unseen_touch_may_have_changed_the_order() {
     let line = recorded(&fixture, &call);
     assert_eq!(labels(&line), [("a", true), ("e", true), ("t", false)]);
     assert_eq!(fault(&fixture, &line), None);
-    // If every signature is seen, their order is that of the verifier.
+    // If the auditor can verify every signature, their order is that of the verifier.
     let mut call = unsigned();
     add::<&str>(&mut call, 1, "a", &[]);
     add::<&str>(&mut call, 2, "e", &[]);
@@ -284,7 +289,7 @@ fn an_unseen_touch_may_have_changed_the_order() {
     assert!(checked.is_good(), "{:?}", checked.judged);
 }
 
-/// A signer puts one nonce into all its signatures on a request, and a verifier claims it once.
+/// A signer uses one nonce in all its signatures of a request, and a verifier stores it once.
 #[test]
 fn one_key_that_signs_twice_with_one_nonce_is_no_replay() {
     let fixture = LogFixture::new();
@@ -297,14 +302,15 @@ fn one_key_that_signs_twice_with_one_nonce_is_no_replay() {
     recorded(&fixture, &call);
     let report = fixture.audit(&[]);
     assert!(report.findings.is_empty() && report.is_good(), "{report:?}");
-    // The same request in a second entry is one.
+    // If a second entry contains the same request, that is a replay.
     recorded(&fixture, &call);
     let report = fixture.audit(&[]);
     let what = report.finding().map(|finding| finding.what);
     assert_eq!(what, Some(mcpid::audit::auditor::FindingKind::Replayed), "{report:?}");
 }
 
-/// Under a profile that looks keys up by `kid`, one key can sign twice: by its id and by its `kid`.
+/// Under a profile that looks keys up by `kid`, one key can sign a request twice: once by its
+/// fingerprint and once by its `kid`.
 #[test]
 fn one_key_that_is_named_in_two_ways_makes_no_honest_entry_bad() {
     let mut fixture = LogFixture::new();
@@ -329,7 +335,7 @@ fn one_key_that_is_named_in_two_ways_makes_no_honest_entry_bad() {
     assert_ne!(line["signatures"][0]["key"], line["signatures"][1]["key"]);
     let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
     assert_eq!(checked.fault, None);
-    // The second signature is invalid: the first one does not shield it.
+    // The second signature is invalid. The audit finds it although the first is valid.
     let mut other = line.clone();
     other["signatures"][1]["signature"] = line["signatures"][0]["signature"].clone();
     let checked = check_line_by(&fixture, &other, fixture.trust()).unwrap();

@@ -1,4 +1,4 @@
-//! Log entries of requests that keys of P-256 signed.
+//! Tests of log entries of requests that P-256 keys signed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn profile() -> Profile {
     Profile { window: Window { max_age: Some(30), max_skew: 5 }, ..Profile::rfc9421() }
 }
 
-/// Returns a log with one verified entry, and its line.
+/// Returns a log with the entry of one verified request, and the entry's line.
 fn one() -> (LogFixture, Value) {
     let mut fixture = LogFixture::new();
     let mut jwk: Value = serde_json::from_str(&format::jwk(secret().public(), None)).unwrap();
@@ -104,14 +104,14 @@ fn one_change_of_an_entry_is_found() {
         let words = fault(&|line| change(&mut line["signatures"][0]["key"]));
         assert!(!words.is_empty(), "{why} was changed");
     }
-    // A profile that leaves such keys out would not have accepted it.
+    // A profile that does not allow P-256 keys would not have accepted the request.
     for name in ["mcp", "sep2752"] {
         assert!(!fault(&|line| line["rules"]["profile"] = json!(name)).is_empty(), "{name}");
     }
 }
 
-/// Signed notes have no kind for P-256, and the salts of redacted values need a signature that is
-/// the same every time.
+/// A P-256 key cannot be the key of a log: the format of signed notes has no type for it, and the
+/// salts of redacted values need a signature that is the same every time.
 #[test]
 fn a_log_and_a_witness_have_no_key_of_p256() {
     for kind in [NoteKeyKind::Log, NoteKeyKind::Witness] {

@@ -13,7 +13,8 @@ use crate::fixtures::{Call, LogFixture, body, entry, key, registry, sign};
 
 const AGENT: &str = "https://platform.example/.well-known/ucp";
 
-/// Returns a request with the fields of UCP and a live access token, signed by `profile`.
+/// Returns a request with the header fields of UCP and an access token that has not expired, signed
+/// by `profile`.
 fn call(fixture: &LogFixture, profile: &Profile, body: &str) -> Call {
     use mcpid::clock::Clock as _;
     let fields = [
@@ -41,7 +42,7 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
     fixture
         .record_by(&recorder, &call(&fixture, &ucp, &body(1)), &fixture.verifier_by(ucp))
         .unwrap();
-    // Under the default profile, the same fields are not kept.
+    // Under the default profile, the log does not keep these fields.
     fixture.record(&recorder, &call(&fixture, &Profile::mcp(), &body(1))).unwrap();
     drop(recorder);
     let lines = fixture.lines();
@@ -54,13 +55,13 @@ fn the_log_keeps_what_ucp_binds_and_the_audit_judges_it_again() {
         }
     }
     assert!(!lines.concat().contains("live-token"));
-    // The base is kept, so the signature can be verified again.
+    // The entry contains the signature base, so the signature can be verified again.
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.base_not_kept, report.signatures), (None, 0, 2));
 }
 
-/// Under `adcp`, a verifier claims the nonce before it judges the content of the body. The audit
-/// must not lose that last refusal.
+/// Under the profile `adcp`, a verifier stores the nonce before it judges the body, and may then
+/// still refuse the request. The audit must not overlook that refusal.
 #[test]
 fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
     for (text, is_good) in [(body(1), true), (body(1).replace('{', "{\"id\":9,"), false)] {
@@ -83,7 +84,7 @@ fn an_ambiguous_body_that_the_log_calls_verified_is_a_finding() {
 }
 
 /// A verifier demands that a key was published for signing requests. An auditor demands the same of
-/// the keys in the auditor's trust file.
+/// the keys in the auditor's own trust file.
 #[test]
 fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
     let mut fixture = LogFixture::new();
@@ -114,7 +115,7 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
     for (name, change) in changes {
         let mut changed = buyer.clone();
         change(&mut changed);
-        // A key that states another purpose is passed over when the file is read.
+        // A key that was published for another purpose is left out when the file is read.
         let reason = match name {
             "no change" => None,
             "no use" | "no key_ops" | "no adcp_use" => Some(UnjudgedReason::Purpose),
@@ -130,14 +131,14 @@ fn an_entry_whose_key_has_another_purpose_by_the_auditors_file_is_not_good() {
         assert_eq!(found, reason.into_iter().collect::<Vec<_>>(), "{name}");
         assert_eq!(checked.is_good(), reason.is_none(), "{name}");
     }
-    // Under a profile that demands no purpose, a key need not state one.
+    // Other profiles do not demand that a key was published for signing requests.
     let fixture = LogFixture::new();
     fixture.fill(1, LogSettings::default());
     assert!(fixture.audit_by(fixture.trust()).unjudged.is_empty());
 }
 
-/// An auditor who demands the rules of `mcp` must not call an entry good that names laxer rules,
-/// even if its window is as short.
+/// An auditor demands the rules of the profile `mcp`. An entry that names a profile with laxer
+/// rules is not good, even if its signatures expire as soon.
 #[test]
 fn an_entry_of_a_laxer_profile_is_not_good_for_an_auditor_who_demands_mcp() {
     let fixture = LogFixture::new();

@@ -1,5 +1,5 @@
-//! Tests of changes to a log before a kept checkpoint: an auditor finds each, and names its kind.
-//! Without a kept checkpoint, the audit names the attacks that it cannot exclude.
+//! Tests of changes to a log that are older than a kept checkpoint: an audit finds each change, and
+//! names its kind. Without a kept checkpoint, the audit names the attacks that it cannot exclude.
 
 use std::fs;
 
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::fixtures::{self, LogFixture, START, body, call, key, registry};
 use crate::forger::{forge, write_lines};
 
-/// Returns a log of six entries with checkpoints over 2, 4 and 6 entries, and the last of them,
-/// which was kept.
+/// Returns a log of six entries with checkpoints after 2, 4 and 6 entries, and a copy of the last
+/// checkpoint, which the auditor kept.
 fn small() -> (LogFixture, Vec<u8>) {
     let fixture = LogFixture::new();
     for _ in 0..3 {
@@ -47,7 +47,7 @@ fn an_untouched_log_passes_and_says_how_far_it_is_anchored() {
     assert_eq!(report.finding().cloned(), None);
     assert_eq!((report.entries, report.signatures), (6, 6));
     assert_eq!((report.checkpoints, report.anchored), (4, Some(6)));
-    // An older checkpoint covers fewer entries.
+    // A checkpoint is put back that covers fewer entries.
     fixture.fill(2, LogSettings::default());
     let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let second: String = notes.split_inclusive('\n').skip(10).take(5).collect();
@@ -79,7 +79,8 @@ fn every_flipped_byte_of_the_entries_is_found() {
             let report = fixture.audit(&kept);
             let (what, n) = found(&report);
             let n = n.unwrap();
-            // Adding or removing a line feed splits a line or joins two.
+            // If the change adds or removes a line feed, it splits a line or joins two, so the
+            // finding may be elsewhere.
             let near = start_of(n) <= at && at < start_of(n + 1)
                 || bent[at] == b'\n'
                 || good[at] == b'\n'
@@ -124,7 +125,7 @@ fn every_truncation_is_found_up_to_the_kept_checkpoint() {
     }
 }
 
-/// The report names the kind of each change.
+/// Makes changes of every kind. The report must name the kind of each.
 #[test]
 fn each_change_of_entries_is_named() {
     let (fixture, kept) = small();
@@ -159,7 +160,7 @@ fn each_change_of_entries_is_named() {
     let mut two_gone = lines.clone();
     two_gone.drain(2..4);
     check(&two_gone, FindingKind::Removed, 2, "entry 4 follows");
-    // A whole entry of another time replaces an entry, or is put before one.
+    // An entry of another log replaces an entry, or is inserted before one.
     let other = small().0.lines();
     for n in 0..6 {
         let mut spliced = lines.clone();
@@ -180,7 +181,8 @@ fn each_change_of_entries_is_named() {
     assert_eq!(found(&fixture.audit(&[kept])), (FindingKind::Changed, Some(3)));
 }
 
-/// The holder of the log's key can make a new, consistent log. Only a kept checkpoint reveals that.
+/// The holder of the log's key can make a new log that is consistent. Only a kept checkpoint
+/// reveals it.
 #[test]
 fn a_log_rewritten_with_its_own_key_is_found_only_by_a_kept_checkpoint() {
     let (fixture, kept) = small();
@@ -205,7 +207,7 @@ fn a_log_rewritten_with_its_own_key_is_found_only_by_a_kept_checkpoint() {
         let alone = fixture.audit(&[]);
         assert_eq!((alone.finding().cloned(), alone.anchored), (None, None), "case {case}");
     }
-    // A nonce that is used twice is found without a kept checkpoint.
+    // A nonce that two entries use is found without a kept checkpoint.
     forge(&fixture, &renumber(&swapped), 200);
     assert_eq!(found(&fixture.audit(&[])), (FindingKind::Replayed, Some(5)));
 }
@@ -217,7 +219,7 @@ fn another_log_key_is_found_by_the_pinned_key() {
     let report = fixture.audit(&[]);
     assert_eq!(found(&report).0, FindingKind::Checkpoint);
     assert!(report.finding().cloned().unwrap().why.contains("not signed by the key"));
-    // Without a pinned key, a kept checkpoint proves nothing.
+    // If the log's key is not pinned, a kept checkpoint proves nothing.
     let inputs = AuditorInputs { kept: vec![kept], ..AuditorInputs::default() };
     let report = fixtures::audit(&fixture.path(), &inputs, fixture.trust());
     assert_eq!((report.finding().cloned(), report.anchored), (None, None));
@@ -262,7 +264,8 @@ fn a_kept_cosignature_anchors_the_entries_under_it() {
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
-/// Entries that were forged consistently, with a key that the log's operator has.
+/// The log's operator forges entries, with consistent hashes, under a client's key that the
+/// operator knows.
 #[test]
 fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let (fixture, _) = small();
@@ -290,7 +293,8 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 
-/// Changes one member of an entry at a time, and makes all hashes and signatures match.
+/// Changes one member of an entry at a time, and makes all hashes and signatures match. The audit
+/// finds the change without a kept checkpoint.
 #[test]
 fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
     let (fixture, _) = small();
@@ -335,7 +339,7 @@ fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
         let report = fixture.audit(&[]);
         assert_eq!(found(&report), (FindingKind::Changed, Some(1)), "{case}");
     }
-    // The entry itself has an earlier time.
+    // The entry itself gets an earlier time.
     let mut changed = lines.clone();
     changed[3] = lines[3].replacen("\"time\":\"2026", "\"time\":\"2025", 1);
     forge(&fixture, &changed, 200);

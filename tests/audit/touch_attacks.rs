@@ -1,5 +1,6 @@
-//! A keeper with the log's key changes the entry of a touched request. No change makes an auditor, who
-//! demands a touch, call an untouched request good.
+//! Attacks by the log's operator, who has its private key, on the entry of a request that a
+//! security key confirmed by a touch. An auditor who demands a touch must never call an untouched
+//! request good.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +21,7 @@ fn fixture() -> LogFixture {
     fixture
 }
 
-/// Returns the entry of a request that key 1 signed and the security key touched.
+/// Returns the entry of a request that key 1 signed and the security key confirmed.
 fn touched(fixture: &LogFixture) -> Value {
     let signer = Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap();
     let mut line = recorded(fixture, &touched_by(signer, START, &touch_key()));
@@ -53,7 +54,7 @@ fn no_change_of_text_makes_another_entry_good() {
         whole.replacen(a, b, 1)
     };
     for (case, text) in [
-        // Labels.
+        // These changes are to labels.
         (
             "the label of the signature, everywhere",
             whole.replace("mcp=", "sig=").replace("\"label\":\"mcp\"", "\"label\":\"sig\""),
@@ -64,11 +65,11 @@ fn no_change_of_text_makes_another_entry_good() {
         ),
         ("the label of the touch, in the request", whole.replace("touch=", "other=")),
         ("one label for two", once("\"label\":\"touch\"", "\"label\":\"mcp\"")),
-        // Exchanges.
+        // These changes exchange parts of the two signatures.
         ("signatures", both(first, touch)),
         ("key ids", both(&id, &touch_id)),
         ("labels", both("\"label\":\"mcp\"", "\"label\":\"touch\"")),
-        // What the entry says of the security key.
+        // These changes are to what the entry says about the security key.
         ("an ordinary key", once("\"security_key\":", "\"security_keys\":")),
         ("another application", once("ssh:mcpid", "ssh:other")),
         ("no signer", once(&format!("\"for\":[\"{id}\"]"), "\"for\":[]")),
@@ -77,7 +78,7 @@ fn no_change_of_text_makes_another_entry_good() {
             once(&format!("\"for\":[\"{id}\"]"), &format!("\"for\":[\"{touch_id}\"]")),
         ),
         ("no list", once(&format!(",\"for\":[\"{id}\"]"), "")),
-        // Members that occur twice.
+        // These changes add a member a second time.
         ("two lists", once("\"for\":[", "\"for\":[\"key 2\"],\"for\":[")),
         (
             "two rules",
@@ -95,7 +96,7 @@ fn no_change_of_text_makes_another_entry_good() {
     }
 }
 
-/// The name of a case, and its change of the signatures.
+/// The name of a case, and how the case changes the signatures.
 type ListCase<'c> = (&'c str, &'c dyn Fn(&mut Vec<Value>));
 
 #[test]
@@ -142,7 +143,7 @@ fn no_other_list_of_signatures_is_good() {
     }
 }
 
-/// The keeper enrols a security key of his own, and touches with it.
+/// The log's operator registers a security key of the operator's own, and touches it.
 #[test]
 fn a_security_key_of_the_keeper_confirms_no_touch() {
     let mut fixture = fixture();
@@ -158,7 +159,7 @@ fn a_security_key_of_the_keeper_confirms_no_touch() {
         assert_eq!(checked.fault, None);
         assert!(!checked.is_good() && !checked.judged.touch.unwrap().is_confirmed());
     }
-    // Nor does the name of the real one.
+    // The verdict stays the same if the entry gives it the name of alice's security key.
     line["signatures"][1]["key"]["mcpid"]["name"] = json!("security key of alice");
     let checked = check_text_by(&fixture, &line.to_string(), trust).unwrap();
     assert!(!checked.is_good());

@@ -1,5 +1,6 @@
-//! What an entry records of a touch: by which key it was found to join, and which of several lists of
-//! what a key may do decided. Trust files can say both in many ways, and no honest entry is bad.
+//! Tests of what an entry records of a touch: which key's signature the touch confirms, and which
+//! of several trust files decided. Trust files can state this in many ways, and no honest entry may
+//! be called bad.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::fixtures::{Call, LogFixture, START, entry, key, registry, sign, wait}
 use crate::forged::check_line_by;
 use crate::touches::{RULE, keys, recorded, touch_key, touched_by};
 
-/// Returns a log whose server reads each of these lists of keys from a file of its own.
+/// Returns a log whose server reads several trust files, one for each of these lists of keys.
 fn with_files(files: &[Vec<Value>]) -> LogFixture {
     let parsed = files
         .iter()
@@ -30,7 +31,7 @@ fn touched() -> Call {
     touched_by(Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap(), START, &touch_key())
 }
 
-/// Records `call` as refused, because no touch counts.
+/// Writes the entry of `call`, which the verifier refuses because no touch of it is accepted.
 fn refused(fixture: &LogFixture, call: &Call) -> Value {
     let recorder = Recorder::new(fixture.open());
     let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
@@ -80,7 +81,7 @@ fn a_touch_that_two_files_allow_in_two_ways_is_good() {
         assert_eq!(checked.fault, None, "{lists:?}");
         assert!(checked.is_good(), "{lists:?}: {:?}", checked.judged);
         assert!(fixture.audit(&[]).is_good());
-        // Another signer than the one that was joined makes the touch count for nothing.
+        // If the entry names another signer for the touch, the touch is not accepted.
         let mut other = line.clone();
         let all = other["signatures"].as_array_mut().unwrap();
         all[1]["key"]["mcpid"]["security_key"]["for"] = json!([key(2).public().id().as_str()]);
@@ -89,7 +90,7 @@ fn a_touch_that_two_files_allow_in_two_ways_is_good() {
     }
 }
 
-/// The export for a SIEM says so too, by the log's word.
+/// The export in OCSF, the event format of SIEM systems, states the touch too, as the log says it.
 #[test]
 fn the_ocsf_event_of_a_touched_request_states_the_touch() {
     let mut fixture = LogFixture::new();
@@ -109,7 +110,8 @@ fn the_ocsf_event_of_a_touched_request_states_the_touch() {
         })
     );
     assert_eq!(told["actor"]["user"]["uid"], json!(key(1).public().id().as_str()));
-    // A touch that joins nothing is none, and neither is a signature of another length.
+    // A touch that confirms no signature is not accepted, and neither is a signature of another
+    // length.
     let mut other = line.clone();
     other["signatures"][1]["key"]["mcpid"]["security_key"]["for"] = json!([]);
     assert_eq!(event(&other)["unmapped"]["mcpid"]["touch"], Value::Null);
@@ -118,7 +120,7 @@ fn the_ocsf_event_of_a_touched_request_states_the_touch() {
     assert_eq!(event(&other)["unmapped"]["mcpid"]["touch"], Value::Null);
 }
 
-/// An entry as earlier builds wrote it: the list of the trust file, by names.
+/// Earlier versions wrote the names of signers, as in the trust file, into the entry.
 #[test]
 fn an_entry_that_lists_names_is_still_judged() {
     let mut fixture = LogFixture::new();
@@ -141,10 +143,11 @@ fn a_touch_that_one_of_two_files_forbids_is_recorded_as_none() {
     for (one, two) in [
         (joining(json!(["key 1"])), joining(json!(["key 2"]))),
         (joining(json!(["key 1"])), joining(json!([]))),
-        // An entry without a list and without a name lists no signer.
+        // If the entry lists no signer, or gives the signer no name, the touch confirms no
+        // signature.
         (joining(json!(["key 1"])), nameless()),
         (nameless(), joining(json!(["key 1"]))),
-        // The operation is allowed by one file, and not by the other.
+        // One trust file allows the operation, and the other does not.
         (
             security_key(json!({"allow": ["tools/call:*"]})),
             security_key(json!({"allow": ["tools/call:get_*"]})),
@@ -158,7 +161,7 @@ fn a_touch_that_one_of_two_files_forbids_is_recorded_as_none() {
         let line = refused(&fixture, &touched());
         let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
         assert_eq!(checked.fault, None, "{one}");
-        // The keeper says that it was accepted.
+        // The log's operator changes the verdict to verified.
         let mut other = line.clone();
         other["verdict"] = json!("verified");
         let members = other.as_object_mut().unwrap();
@@ -185,7 +188,8 @@ fn of_two_lists_that_allow_an_operation_the_first_is_recorded() {
     }
     let checked = check_line_by(&fixture, &line, fixture.trust()).unwrap();
     assert!(checked.is_good(), "{:?} {:?}", checked.fault, checked.judged);
-    // Of three, the one that forbids is recorded: the request was not allowed.
+    // Of three trust files, the entry records the one that forbids the operation: the request was
+    // not allowed.
     let third = json!(["tools/list"]);
     let fixture =
         with_files(&[files[0].clone(), files[1].clone(), vec![entry(1, json!({"allow": third}))]]);
@@ -205,7 +209,7 @@ fn of_two_lists_that_allow_an_operation_the_first_is_recorded() {
     assert!(checked.fault.is_some());
 }
 
-/// Key 2 signs too, without a touch.
+/// Adds the signature of key 2, which no touch confirms.
 fn with_a_second_signer(mut call: Call) -> Call {
     let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("second");
     sign(&mut call, &second, START);
@@ -229,13 +233,14 @@ fn an_auditor_who_knows_only_the_other_signer_cannot_judge_the_touch() {
         assert_eq!(checked.judged.key.as_deref(), Some(key(2).public().id().as_str()));
         assert!(checked.judged.touch.is_none() && !checked.is_good());
         assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{entries:?}");
-        // A refusal for want of the touch that is there is a contradiction for this auditor too.
+        // The entry says that the request was refused because it lacks a touch, and the request has
+        // one. The audit of this auditor finds a contradiction too.
         let mut refused = line.clone();
         (refused["verdict"], refused["code"], refused["step"]) =
             (json!("refused"), json!("touch_required"), json!(11));
         assert!(by(entries, &refused).fault.unwrap().contains("touch_required"));
     }
-    // Without any touch, the entry contradicts its rules.
+    // If no touch is left, the entry contradicts its own rules.
     let mut other = line.clone();
     let all = other["signatures"].as_array_mut().unwrap();
     let touch = all.iter().position(|one| one["label"] == "touch").unwrap();
@@ -244,7 +249,8 @@ fn an_auditor_who_knows_only_the_other_signer_cannot_judge_the_touch() {
     assert!(checked.fault.unwrap().contains("touch of a security key"));
 }
 
-/// The touched key may not do this, and the other key has no touch.
+/// The touch confirms the signature of a key that may not do this. The other key may, but no touch
+/// confirms its signature.
 #[test]
 fn a_touch_of_a_signer_that_is_not_allowed_is_no_touch_of_the_request() {
     let mut fixture = LogFixture::new();
@@ -256,7 +262,7 @@ fn a_touch_of_a_signer_that_is_not_allowed_is_no_touch_of_the_request() {
     assert_eq!(checked.fault, None);
 }
 
-/// One security key joins the signatures of two keys of one request.
+/// One security key confirms two signatures of one request, which two keys made.
 #[test]
 fn one_key_with_two_touches_is_recorded_once_with_both_signers() {
     let mut fixture = LogFixture::new();
@@ -267,7 +273,7 @@ fn one_key_with_two_touches_is_recorded_once_with_both_signers() {
     let at = mcpid::clock::Timestamp::from_unix(START);
     let (head, origins) = (call.head(), crate::fixtures::origins());
     let mut first = second.sign(&head, &origins, &call.body, at, &nonce).unwrap();
-    // The label of a touch is covered by no signature.
+    // No signature covers the label of a touch.
     first.signature_input = first.signature_input.replace("touch=", "first-touch=");
     first.signature = first.signature.replace("touch=", "first-touch=");
     let both = second.sign_touch(&touch_key(), &head, &origins, &first).unwrap();

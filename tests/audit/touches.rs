@@ -1,6 +1,6 @@
-//! Tests of the touches of security keys in evidence. An auditor who has only the evidence files, and
-//! not the log, learns which request was approved by which security key and when. A touch that was
-//! made up or taken out is reported.
+//! Tests of touches of security keys in evidence. An auditor who has only the evidence files, and
+//! not the log, learns which security key approved which request, and when. A touch that was
+//! invented or removed is reported.
 
 use mcpid::audit::entry_judge::{AuditorTrust, JudgedTouch, PinnedRules, UnjudgedReason};
 use mcpid::audit::{Evidence, JudgedRequest, Recorder};
@@ -23,7 +23,8 @@ pub(crate) fn touch_key() -> SoftwareKey {
     SoftwareKey::new(key(21))
 }
 
-/// Returns the keys of the server: key 1, key 2, and the security key of key 1 with `rules`.
+/// Returns the keys in the server's trust file: key 1, key 2, and the security key of key 1's owner
+/// with `rules`.
 pub(crate) fn keys(rules: &Value) -> Vec<Value> {
     vec![
         entry(1, json!({})),
@@ -38,7 +39,7 @@ fn fixture() -> LogFixture {
     fixture
 }
 
-/// Returns a call of `pay` by key 1 with the touch of `toucher`.
+/// Returns a call of the tool `pay`, signed by key 1 and confirmed by a touch of `toucher`.
 fn touched(at: i64, toucher: &SoftwareKey) -> Call {
     touched_by(Signer::new(Arc::new(key(1)), &Profile::mcp()).unwrap(), at, toucher)
 }
@@ -57,7 +58,8 @@ pub(crate) fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call
     call
 }
 
-/// Records `call` as a verified request under the touch rule, and returns its entry.
+/// Writes the entry of `call`, a verified request to a server that demands a touch, and returns the
+/// entry.
 pub(crate) fn recorded(fixture: &LogFixture, call: &Call) -> Value {
     let recorder = Recorder::new(fixture.open());
     let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
@@ -97,7 +99,7 @@ fn an_auditor_learns_who_touched_what_and_when_from_the_own_trust_file() {
         assert_eq!(touch.application.as_deref(), Some("ssh:mcpid"));
         assert_eq!((touch.verified, touch.counter, touch.doubt), (false, 7, None));
     }
-    // The whole log says the same.
+    // An audit of the whole log gives the same verdict.
     let report = fixture.audit(&[]);
     assert!(report.is_good(), "{report:?}");
     assert_eq!(report.touched, (1, 0));
@@ -114,7 +116,7 @@ fn what_the_log_says_of_a_security_key_confirms_no_touch() {
         assert_eq!(checked.fault, None, "{words}");
         let touch = checked.judged.touch.as_ref().unwrap();
         assert!(touch.doubt.unwrap().contains(words), "{words:?}: {:?}", touch.doubt);
-        // A rule of the log wants a touch, so the entry is not good.
+        // The log's rules demand a touch, so the entry is not good.
         assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{words}");
     };
     let known = |rules: Value| keys(&rules);
@@ -131,12 +133,13 @@ fn what_the_log_says_of_a_security_key_confirms_no_touch() {
         ended[2]["mcpid"][member] = past.clone();
         doubt(ended, "revoked or not valid then");
     }
-    // Without a trust file, nothing is known of signer and touch.
+    // Without a trust file, neither the signer nor the security key is known.
     let checked = check_line_by(&fixture, &line, AuditorTrust::of_the_log()).unwrap();
     assert!(!checked.is_good() && checked.judged.touch.unwrap().doubt.is_some());
 }
 
-/// Returns the entry without the touch, in the entry and in its request.
+/// Returns the entry without the touch: it is removed from the entry's signatures and from the
+/// request.
 fn stripped(line: &Value) -> Value {
     let mut line = line.clone();
     let all = line["signatures"].as_array_mut().unwrap();
@@ -159,7 +162,7 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
         let checked = check_line_by(&fixture, line, fixture.trust()).unwrap();
         checked.fault.unwrap_or_else(|| panic!("no fault: {:?}", checked.judged))
     };
-    // Only the entry lost its touch, only the request, or both.
+    // The touch is removed from the entry's signatures, from the request, or from both.
     let both = stripped(&line);
     let mut only_entry = line.clone();
     only_entry["signatures"] = both["signatures"].clone();
@@ -168,7 +171,7 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
     fault(&only_entry);
     fault(&only_request);
     assert!(fault(&both).contains("touch of a security key"), "{}", fault(&both));
-    // The keeper took the rule out too: the auditor's own rule notices.
+    // The log's operator removed the demand for a touch too. The auditor's own rule finds it.
     let mut ruleless = both.clone();
     ruleless["rules"].as_object_mut().unwrap().remove("touch");
     let checked = check_line_by(&fixture, &ruleless, fixture.trust()).unwrap();
@@ -176,7 +179,7 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
     let trust = fixture.trust().with_rules(demanding());
     let checked = check_line_by(&fixture, &ruleless, trust).unwrap();
     assert!(checked.fault.is_none() && checked.judged.reasons.has(UnjudgedReason::Touch));
-    // Another counter, or the flag of a PIN, in a signature that is otherwise the same.
+    // The counter, or the flag that says that a PIN was entered, is changed in the signature.
     for at in [64, 68] {
         use base64::Engine as _;
         use base64::engine::general_purpose::STANDARD;
@@ -188,26 +191,28 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
         let text = line.to_string().replace(told, &other);
         fault(&serde_json::from_str(&text).unwrap());
     }
-    // The entry says that the request was refused for want of a touch, and the request has a touch.
+    // The entry says that the request was refused because it lacks a touch, and the request has
+    // one.
     let mut refused = line.clone();
     (refused["verdict"], refused["code"], refused["step"]) =
         (json!("refused"), json!("touch_required"), json!(11));
     assert!(fault(&refused).contains("touch_required"));
-    // An honest refusal holds.
+    // The same refusal is good if the request has no touch.
     (refused["signatures"], refused["request"]) =
         (both["signatures"].clone(), both["request"].clone());
     let checked = check_line_by(&fixture, &refused, fixture.trust()).unwrap();
     assert_eq!(checked.fault, None);
 }
 
-/// The keeper may write `alone` into the entry, so the auditor's own entry of the key decides.
+/// The log's operator may write into the entry that the security key may sign alone (`alone`), so
+/// the auditor's own trust file decides.
 #[test]
 fn a_security_key_that_the_auditor_does_not_let_sign_alone_makes_no_entry_good() {
     let mut fixture = fixture();
     let lets = json!({"for": [], "alone": true});
     fixture.registry = registry(keys(&lets));
     let at = fixture.clock.now().unix();
-    // The touch of key 1's call is signed again without covering that call's signature.
+    // The touch for key 1's call is made again, and does not cover the signature of key 1.
     let mut call = touched(at, &touch_key());
     let verifier = fixture.verifier();
     let head = call.head();
@@ -250,7 +255,7 @@ fn a_security_key_that_the_auditor_does_not_let_sign_alone_makes_no_entry_good()
     }
 }
 
-/// The log does not keep `user-agent`, so neither signature over it can be verified again.
+/// The log does not keep `user-agent`. Two signatures cover it, so neither can be verified again.
 #[test]
 fn a_touch_over_a_field_that_is_not_kept_makes_no_honest_entry_bad() {
     let fixture = fixture();
@@ -267,14 +272,14 @@ fn a_touch_over_a_field_that_is_not_kept_makes_no_honest_entry_bad() {
             && reasons.has(UnjudgedReason::Touch)
             && !checked.is_good()
     );
-    // A signature of another length belongs to no key.
+    // A signature of another length cannot be of this type of key.
     let told = line["signatures"][1]["signature"].as_str().unwrap().to_owned();
     let short = line.to_string().replace(&told, &told[..88]);
     let checked = check_line_by(&fixture, &serde_json::from_str(&short).unwrap(), fixture.trust());
     assert!(checked.unwrap().fault.is_some());
 }
 
-/// A keeper who took the touch and the body out could also state another operation.
+/// The log's operator removed the touch and the body, and could also state another operation.
 #[test]
 fn an_operation_that_only_the_log_names_does_not_evade_the_auditors_rule() {
     let fixture = fixture();
@@ -308,7 +313,7 @@ fn an_operation_that_only_the_log_names_does_not_evade_the_auditors_rule() {
 fn a_security_key_never_names_the_signer_of_an_entry() {
     let fixture = fixture();
     let line = recorded(&fixture, &touched(fixture.clock.now().unix(), &touch_key()));
-    // The auditor knows only the security key.
+    // The auditor's trust file contains only the security key.
     let trust = AuditorTrust::pinned(registry(keys(&json!({"for": ["key 1"]})).split_off(2)));
     let checked = check_line_by(&fixture, &line, trust).unwrap();
     assert_eq!(checked.judged.key.as_deref(), Some(key(1).public().id().as_str()));

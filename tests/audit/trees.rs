@@ -5,7 +5,7 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use mcpid::audit::tree::{self, Frontier, Hash, Nodes};
 use sha2::Sha256;
 
-/// All hashes of a tree, in storage order.
+/// All hashes of a tree, in the order in which a log stores them.
 #[derive(Default)]
 struct Stored {
     hashes: Vec<Hash>,
@@ -21,7 +21,8 @@ impl Stored {
     }
 }
 
-/// The nodes are computed from the leaves of full subtrees, and not read from positions.
+/// This implementation computes each node from the leaves below it, and does not read it from a
+/// position.
 impl Nodes for Stored {
     type Error = String;
 
@@ -74,8 +75,8 @@ fn every_root_from_0_to_1100_entries_equals_that_of_another_implementation() {
     }
 }
 
-/// For each size, tests some leaves including the first and last, and compares each size with some
-/// smaller ones.
+/// Tests trees of every size: some leaves, including the first and last, and consistency with some
+/// smaller sizes.
 #[test]
 fn every_proof_equals_that_of_another_implementation() {
     let (theirs, ours) = both();

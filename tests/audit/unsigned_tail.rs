@@ -1,6 +1,6 @@
-//! Statements of the log's keeper (erasures, and the end of a log) in the last entries, under no
-//! checkpoint: left by a process that ended, or forged without the log's key. Opening the log signs
-//! none of them.
+//! Tests of entries at the end of a log that no checkpoint covers, and that are statements of the
+//! log's operator (an erasure, or the log's end). A process that was killed leaves them, or an
+//! attacker without the log's key forges them. Opening the log must not sign them.
 
 use std::fs;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::erasures::{WHY, allowing, base64_of, filled, found};
 use crate::fixtures::{LogFixture, START, body, call, key};
 use crate::forger::write_lines;
 
-/// A line with number `n` and the time of the last of `lines`, with this event.
+/// Returns the line of entry `n` for this event, with the time of the last of `lines`.
 fn statement(lines: &[String], n: usize, event: &str, content: &Value) -> String {
     let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
     format!(
@@ -40,7 +40,8 @@ fn closed(lines: &[String], n: usize) -> String {
     statement(lines, n, "closed", &json!({"successor": "evil.example/log+00000000+AAAA"}))
 }
 
-/// Writes the lines and all hashes over them, as an attacker without the log's key can.
+/// Writes the lines, and all hashes over them if `with_hashes`. An attacker can do this without the
+/// log's key.
 fn plant(fixture: &LogFixture, lines: &[String], with_hashes: bool) {
     write_lines(&fixture.only_segment(), lines);
     if with_hashes {
@@ -69,7 +70,8 @@ fn a_forged_erasure_or_end_at_the_tail_is_cut_off_and_never_signed() {
         for with_hashes in [false, true] {
             let fixture = filled(5);
             let own = fixture.lines();
-            // The signatures differ from log to log, the shape of the tail does not.
+            // The signatures differ from log to log, so the record of the erasure is made again
+            // for this log.
             let tail: Vec<String> = tail
                 .iter()
                 .map(|line| match line.contains("\"erased\":") {
@@ -108,14 +110,16 @@ fn a_forged_erasure_does_not_cover_a_tombstone() {
         }
         let finding = (FindingKind::Removed, Some(2));
         assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
-        // The gateway starts, writes and signs; the removal is still found.
+        // A server opens the log, writes an entry and signs a checkpoint. The audit still finds
+        // that an entry was removed.
         fixture.fill(1, LogSettings::default());
         assert!(!fixture.lines().iter().any(|line| line.contains("\"event\":\"erased\"")));
         assert_eq!(found(&allowing(&fixture, &fixture.files())), finding);
     }
 }
 
-/// The log is not in the state that an interrupted call leaves, so it is left as it is.
+/// The end of the log is not as an interrupted call leaves it, so opening is refused and changes
+/// nothing.
 #[test]
 fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
     let fixture = filled(4);
@@ -142,7 +146,7 @@ fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
             assert_eq!(signed_size(&fixture), 4, "{case}");
         }
     }
-    // Without the statement, the same tail is one that a crash leaves.
+    // Without the forged statement, a crash could leave the same files.
     fs::write(fixture.path().join("checkpoint"), &signed[0]).unwrap();
     fs::write(fixture.path().join("checkpoints"), &signed[1]).unwrap();
     plant(&fixture, &own, true);
@@ -152,7 +156,8 @@ fn a_forged_erasure_or_end_at_any_other_place_is_refused() {
     assert_eq!(signed_size(&fixture), 6);
 }
 
-/// The process ended between an erasure or end and its checkpoint: the call is made again.
+/// The process was killed after it wrote an erasure or an end, and before it signed a checkpoint.
+/// The call can be repeated.
 #[test]
 fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
     let fixture = filled(4);
@@ -181,7 +186,7 @@ fn an_erasure_or_end_that_lost_its_checkpoint_can_be_made_again() {
         fs::write(path, bytes).unwrap();
     }
     fixture.files().check_writable().unwrap();
-    // The same new log, as it was before the call.
+    // The new log is put back into its state before the call.
     fs::remove_dir_all(next.path()).unwrap();
     Folder::init(next.path(), "example.com/next", &key(201), Timestamp::from_unix(START)).unwrap();
     succession::follow(&next, &fixture.files(), &clock).unwrap();
@@ -230,7 +235,7 @@ fn a_report_names_each_erasure() {
     for one in &report.erasures {
         assert_eq!(json!(one.entry_time.to_string()), times[usize::try_from(one.n).unwrap()]);
     }
-    // An entry about a request does not count as an erasure, and neither does a record that matches
+    // An entry about a request is not a record of an erasure, and neither is a record that matches
     // no entry.
     let plain = filled(2);
     let call = call(1, plain.clock.now().unix(), &body(7), &[]);
@@ -240,7 +245,7 @@ fn a_report_names_each_erasure() {
     assert!(allowing(&plain, &plain.files()).erasures.is_empty());
 }
 
-/// Returns the files of the log's checkpoints, to be put back later.
+/// Returns the log's two checkpoint files, for the test to put back later.
 fn checkpoints_of(fixture: &LogFixture) -> [(std::path::PathBuf, Vec<u8>); 2] {
     ["checkpoint", "checkpoints"].map(|name| {
         let path = fixture.path().join(name);
@@ -248,8 +253,9 @@ fn checkpoints_of(fixture: &LogFixture) -> [(std::path::PathBuf, Vec<u8>); 2] {
     })
 }
 
-/// A stranger without the log's key can write steps of the clock, rules and counts at the end. The
-/// caller is told which entries the next checkpoint signs unseen.
+/// Somebody without the log's key can append entries about the clock, rules and counts. Opening the
+/// log tells its caller which entries the next checkpoint will cover although nobody has checked
+/// them.
 #[test]
 fn opening_a_log_states_which_entries_no_checkpoint_covers() {
     let fixture = filled(4);
@@ -267,7 +273,7 @@ fn opening_a_log_states_which_entries_no_checkpoint_covers() {
     drop(log);
     assert_eq!(signed_size(&fixture), 6);
     assert_eq!(fixture.open().unsigned_entries(), None);
-    // Forged entries of each kind that is kept.
+    // The forged entries are of each kind that opening keeps.
     put_back();
     let counts = json!({"seen": 9, "dropped": 0, "codes": {}, "gaps": 0});
     let mut forged = own.clone();
@@ -280,7 +286,7 @@ fn opening_a_log_states_which_entries_no_checkpoint_covers() {
     let text = "entries 4 to 7 are under no checkpoint (1 clock, 1 dropped, 2 request)";
     assert_eq!(unsigned.to_string(), text);
     drop(log);
-    // One entry, and no entry but that.
+    // The log has one entry, the forged one.
     let fixture = filled(0);
     let signed = checkpoints_of(&fixture);
     fixture.fill(1, LogSettings::default());

@@ -26,7 +26,7 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     assert_eq!(fixture.segments().len(), by_size + 2);
     let report = fixture.audit(&[fixture.checkpoint()]);
     assert_eq!((report.finding().cloned(), report.entries, report.anchored), (None, 12, Some(12)));
-    // Opening reads only the last file. The stored hashes stand for the rest.
+    // Opening the log reads only the last file. For the other files, it uses the stored hashes.
     let second = fixture.segments()[1].clone();
     let lines = fs::read(&second).unwrap();
     fs::write(&second, "").unwrap();
@@ -34,7 +34,7 @@ fn files_turn_over_by_size_and_by_day_and_stay_one_tree() {
     fs::write(&second, lines).unwrap();
 }
 
-/// The clock of a server steps forward and back.
+/// The server's clock is set forward and back.
 #[test]
 fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead() {
     let fixture = LogFixture::new();
@@ -50,12 +50,12 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     }
     assert_eq!(entries[2]["event"], "clock");
     assert_eq!(entries[2]["clock"]["offset"], 1_001);
-    // The request keeps the time at which it was judged.
+    // The entry's `request` has the time of the clock at which it was judged.
     assert_eq!(entries[4]["request"]["time"], Timestamp::from_unix(START - 998).to_string());
     let report = fixture.audit(&[]);
     assert_eq!((report.finding().cloned(), report.ahead_of_clock), (None, 2));
     assert_eq!(report.unjudged, [("clock", 2)].into());
-    // Times are certain again once the clock has caught up.
+    // After the clock has caught up with the last entry's time, times are certain again.
     fixture.clock.set(late + 10);
     fixture.fill(1, settings());
     let report = fixture.audit(&[]);
@@ -73,7 +73,7 @@ fn the_time_of_an_entry_never_goes_back_and_the_log_says_by_how_much_it_is_ahead
     assert_eq!(evidence(6), (None, true, 0));
 }
 
-/// The log records that its clock was set back only if the difference is larger than 240 seconds.
+/// If the clock is set back by at most 240 seconds, the log writes no clock entry.
 #[test]
 fn a_small_step_back_of_the_clock_causes_no_clock_entry() {
     let fixture = LogFixture::new();
@@ -95,7 +95,7 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     assert_eq!(sizes.last(), Some(&"7"));
     assert!(sizes.contains(&"3") && sizes.contains(&"6"), "{sizes:?}");
     assert!(notes.ends_with(std::str::from_utf8(&fixture.checkpoint()).unwrap()));
-    // Checkpoints are due by time alone.
+    // With these settings, only time makes a checkpoint due.
     (often.every, often.interval) = (1_000_000, Duration::from_millis(100));
     let recorder = Recorder::new(fixture.try_open(often).unwrap());
     fixture.record(&recorder, &call(1, fixture.clock.now().unix(), &body(1), &[])).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of logs that were cut, damaged or changed, and are then opened again.
+//! Tests of opening a log that was cut, damaged or changed.
 
 use std::fs;
 use std::time::Duration;
@@ -62,7 +62,7 @@ fn an_incomplete_last_checkpoint_is_cut_too() {
     }
 }
 
-/// If a writer continued a changed log, it would cover the traces.
+/// A changed log must not be continued, because new entries and checkpoints would hide the change.
 #[test]
 fn a_changed_log_is_not_continued() {
     let fixture = LogFixture::new();
@@ -118,8 +118,8 @@ fn after_a_failed_write_required_refuses_and_best_effort_counts_a_gap() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!((log.gaps(), log.size(), log.failed()), (1, 1, 2));
-    // The log fails until the cause is removed. Then it recovers without a restart, and records the
-    // gap.
+    // Writing fails until the blocking folder is removed. Then it succeeds without a restart, and
+    // the log counts the requests that have no entry.
     std::thread::sleep(Duration::from_millis(2_700));
     assert!(matches!(log.trouble(), Some(LogError::Io { .. })));
     fs::remove_dir(&blocked).unwrap();
