@@ -1,4 +1,4 @@
-//! Tests of keyfiles and passphrases, in the ways in which a user can give them.
+//! Tests of keyfiles and passphrases, in each way in which a user can give them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,8 @@ use super::{ALICE, KEYS, ends, err, mcpid, out, shell};
 fn without_a_terminal_all_three_other_ways_are_named() {
     let folder = TempDir::new().unwrap();
     fs::copy(format!("{KEYS}/sealed.json"), folder.path().join("sealed.json")).unwrap();
-    // stdin contains the passphrase. It is for data, so the passphrase is not read from it.
+    // stdin contains the passphrase. The program reads only data from stdin, so it does not find
+    // the passphrase.
     for arguments in ["keygen -o new.json", "passwd -k sealed.json --no-passphrase"] {
         let script = format!("exec setsid -w \"$mcpid\" {arguments} <\"$keys/correct\"");
         let output = shell(folder.path(), &script);
@@ -59,7 +60,7 @@ fn a_passphrase_is_bytes_without_one_trailing_newline() {
     ] {
         assert_eq!(try_with(passphrase), opens, "{passphrase:?}");
     }
-    // The two other sources of a passphrase give the same bytes.
+    // A passphrase from the variable or from a file descriptor has the same bytes.
     let script = "pass=$(printf '\\377no text\\n.'); pass=${pass%.}\n\
                   cp key.json a.json; cp key.json b.json; cp key.json c.json\n\
                   MCPID_PASSPHRASE=$pass\"\n\" \"$mcpid\" passwd -k a.json --no-passphrase || exit 1\n\
@@ -122,8 +123,8 @@ fn a_keyfile_with_any_bit_flipped_opens_nothing() {
     let sealed = fs::read(format!("{KEYS}/sealed.json")).unwrap();
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("key.json");
-    // The tests of the library change every bit. This test changes a few, to see the message and
-    // the exit code.
+    // The unit tests change every bit of a keyfile. This test changes a few, and looks at the
+    // message and the exit code.
     for place in (0..sealed.len()).step_by(29) {
         let mut flipped = sealed.clone();
         flipped[place] ^= 1 << (place % 8);

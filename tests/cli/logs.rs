@@ -1,4 +1,4 @@
-//! Tests of audit logs that succeed each other, and of their archives, with commands only.
+//! Tests of audit logs that succeed each other, and of their archives, by commands only.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::{ends, err, mcpid, out, shell};
 
-/// Makes the logs `one` and `two`, their keys, and kept checkpoints of both. `early` is a copy of
-/// `one` from before it was closed.
+/// Makes the logs `one` and `two`, of which `two` succeeds `one`, with their keys and a kept
+/// checkpoint of each. `early` is a copy of `one` from before it was closed.
 fn two_logs(folder: &Path) {
     let made = shell(
         folder,
@@ -37,15 +37,15 @@ fn a_predecessor_is_audited_against_its_own_checkpoints() {
     let one = verify("--predecessor one --checkpoint kept-two");
     ends(&one, 0);
     assert!(out(&one).contains("anchored only by the log behind it"), "{}", out(&one));
-    // The log was rolled back. That is found with a checkpoint of it, and also with only its
-    // successor.
+    // The log `one` was replaced by an older copy. The audit finds it with a checkpoint of `one`,
+    // and also with its successor alone.
     for kept in ["--checkpoint kept-one", ""] {
         let early = verify(format!("--predecessor early {kept}").trim_end());
         ends(&early, 1);
         let text = out(&early);
         assert!(text.contains("is over 1 entries, and the log has 0 (in early)"), "{text}");
     }
-    // A checkpoint of a log that is not in the chain is refused.
+    // A checkpoint of a log that neither succeeds nor precedes is refused.
     let strange = shell(
         at,
         "$mcpid audit init --audit three --name example.com/three > three.pub 2> log
@@ -121,7 +121,8 @@ fn a_closed_log_is_not_called_ok() {
     assert!(err(&erase).contains("is not about a request but about \"after\""), "{}", err(&erase));
 }
 
-/// Every number that `audit` takes, wrongly given: one line of ours, in lower case.
+/// Every number argument of `audit` is given wrongly. The error must be one line in this program's
+/// own words.
 #[test]
 fn a_malformed_entry_number_is_reported_in_one_line() {
     let folder = TempDir::new().unwrap();

@@ -75,7 +75,7 @@ fn sessions() {
         assert!(std::env::var_os(name).is_none(), "unset {name} to run these tests");
     }
     let cases = trycmd::TestCases::new();
-    // The paths are relative, so that the default folder has the same name in every run.
+    // The paths are relative, so that the program prints the same default folder in every run.
     cases.env("HOME", "home").env("XDG_CONFIG_HOME", "").env("XDG_STATE_HOME", "");
     cases.env("NO_COLOR", "1").env("SSH_AUTH_SOCK", "");
     for program in ["cat", "chmod", "ln", "stat"] {
@@ -98,12 +98,13 @@ fn listed(help: &str, heading: &str) -> BTreeSet<String> {
     lines.filter_map(|line| Some(line.trim().split(' ').next()?.to_owned())).collect()
 }
 
-/// Returns the long and short flags in the `-h` of a command, without those that every command has.
+/// Returns the long and short flags that `-h` lists for a command, without those that every command
+/// has.
 fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
     let help = out(&mcpid(folder, format!("{path} -h").trim()));
     let mut flags = BTreeSet::new();
     for line in help.lines().filter(|line| line.trim_start().starts_with('-')) {
-        // Two blanks separate the flags from the explanation.
+        // In the help, two blanks separate the flags from the explanation.
         let names = line.trim_start().split("  ").next().unwrap();
         flags.extend(names.split([' ', ',']).filter(|w| w.starts_with('-')).map(str::to_owned));
     }
@@ -113,8 +114,7 @@ fn flags(folder: &Path, path: &str) -> BTreeSet<String> {
     flags
 }
 
-/// The grammar: every command with its flags. A flag that is added to the program has to be added
-/// here too.
+/// Every command with its flags. The test fails if the program gets a flag that is missing here.
 const GRAMMAR: &[(&str, &str)] = &[
     ("demo", ""),
     (
@@ -249,8 +249,8 @@ fn every_command_shows_examples_and_they_parse() {
             .collect();
         assert!(!examples.is_empty(), "{path}: {help}");
         for example in examples {
-            // Only the first command of an example is tried, with `--help` added: everything before
-            // `--help` must parse.
+            // Only the first command of each example in the help is run, with `--help` added:
+            // everything before `--help` must parse.
             let words = shlex(example.split([';', '|', '>', '&']).next().unwrap());
             let parsed = command(BINARY, folder.path()).args(&words).arg("--help").output();
             ends(&parsed.unwrap(), 0);

@@ -21,7 +21,7 @@ fn a_closed_pipe_ends_the_program_silently() {
         let mut command = command(BINARY, folder.path());
         let child = command.args(arguments.split(' ')).stdout(writer).stderr(Stdio::piped());
         let output = child.spawn().unwrap().wait_with_output().unwrap();
-        // SIGPIPE ends the program, like other programs on this platform.
+        // SIGPIPE ends the program, as it ends other programs on this platform.
         assert_eq!(output.status.signal(), Some(13), "{arguments}: {:?}", output.status);
         assert_eq!(err(&output), "", "{arguments}");
     }
@@ -63,7 +63,7 @@ fn a_file_that_cannot_be_written_whole_is_removed() {
     alice(folder.path());
     ends(&mcpid(folder.path(), "trust add -r trust.json alice.json"), 0);
     let before = fs::read(folder.path().join("trust.json")).unwrap();
-    // The limit does not allow any file to grow, which looks like a full disk to the program.
+    // With this limit no file can grow, which looks to the program like a full disk.
     let limit = "trap '' XFSZ; ulimit -f 0; exec \"$mcpid\"";
     for (arguments, file) in [
         ("keygen -o new.json --no-passphrase", "new.json"),
@@ -95,7 +95,8 @@ fn a_file_cannot_forge_a_line_or_control_a_terminal() {
         fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).unwrap();
     file.write_all(trust.as_bytes()).unwrap();
     let output = mcpid(folder.path(), "trust list -r trust.json");
-    // Such a name may be refused or shown, but no control character of it may reach the terminal.
+    // The program may refuse such a file name or show it, but no control character of it may reach
+    // the terminal.
     let said = out(&output) + &err(&output);
     assert!(!said.contains('\u{1b}') && !said.contains('\u{7}'), "{said:?}");
     assert!(!said.lines().any(|line| line.starts_with("alice")), "{said}");

@@ -9,7 +9,7 @@ use crate::server::{Reply, Seen, Server};
 
 const ANSWERS: usize = 8;
 
-/// Returns an answer of 400 KiB, sent in one of three ways.
+/// Returns an answer of 400 KiB: as JSON, as JSON with its length announced, or as an event stream.
 fn long(seen: &Seen, way: usize) -> Reply {
     let text = seen.text(&"x".repeat(400 << 10));
     match way {
@@ -19,8 +19,8 @@ fn long(seen: &Seen, way: usize) -> Reply {
     }
 }
 
-/// Returns a client whose bridge can hold one or two of these answers, after it has sent all
-/// requests.
+/// Returns a client that has sent all requests, and whose bridge has room for one or two of these
+/// answers.
 async fn client(server: &Server, silence: u64) -> Client {
     let (bridge, said) = bridge(&server.url());
     let bridge = bridge.with_max_answer(500 << 10).with_max_held(1 << 20);
@@ -65,7 +65,8 @@ async fn answers_without_room_are_reported() {
         let mut client = client(&server, 8).await;
         tokio::time::sleep(Duration::from_millis(11_500)).await;
         let (good, bad) = answers(&mut client).await;
-        // Two answers fit. A third may begin while the first is being written to the pipe.
+        // Two answers fit into the budget. A third may begin while the first is being written to
+        // the pipe.
         assert!((1..=3).contains(&good), "way {way}: {good}");
         for error in bad {
             assert_eq!(error["data"]["reason"], "no_room", "{error}");
@@ -73,7 +74,7 @@ async fn answers_without_room_are_reported() {
             assert!(message.contains("1048576 bytes"), "{message}");
             assert!(message.contains("may have carried out the request"), "{message}");
         }
-        // The budget is free again.
+        // After the errors, the budget is free again.
         let answer = client.ask(&call("next", "t", json!({}))).await;
         assert!(answer.get("result").is_some(), "way {way}");
     }

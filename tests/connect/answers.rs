@@ -120,7 +120,7 @@ async fn a_large_event_passes_and_an_event_over_the_limit_is_refused() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"].as_str().unwrap().len(), 10 << 20);
     for json in [false, true] {
-        // `becomes` sets a limit of a megabyte.
+        // The helper `becomes` sets a limit of a megabyte for an answer.
         let error = becomes(move |seen| {
             let text = seen.text(&"x".repeat(10 << 20));
             if json { Reply::json(text) } else { Reply::sse().event(&text) }
@@ -146,7 +146,7 @@ async fn requests_ask_for_no_content_coding_and_name_the_program() {
         assert_eq!(seen.header("accept-encoding"), Some("identity"), "{seen:?}");
         assert_eq!(seen.header("user-agent"), Some(&*ours), "{seen:?}");
     }
-    // A field that the user sets replaces the default.
+    // A header field that the user sets replaces the bridge's own default.
     let (bridge, said) = bridge(&server.url());
     let agent = (http::header::USER_AGENT, http::HeaderValue::from_static("mine/1"));
     let mut client = Client::by((bridge.with_fields(vec![agent]), said));
@@ -154,7 +154,7 @@ async fn requests_ask_for_no_content_coding_and_name_the_program() {
     let all: Vec<_> =
         server.seen().last().unwrap().headers.get_all("user-agent").iter().cloned().collect();
     assert_eq!(all, ["mine/1"]);
-    // This field of a client on loopback is not passed on.
+    // A client on loopback sends this field, and the bridge does not pass it on.
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     let path = format!("POST /{SECRET}/mcp");
@@ -201,7 +201,8 @@ async fn an_answer_with_a_content_coding_is_reported_as_lost() {
             assert_eq!(answer["result"]["content"][0]["text"], "ok", "{coding}: {answer}");
         }
     }
-    // An error response that cannot be decoded is still an error, and its text is not shown.
+    // An error response whose body cannot be decoded still becomes an error, which does not show
+    // the body.
     let error = becomes(|_| {
         let reply = Reply::status(500).with("content-type", "text/plain");
         reply.with("content-encoding", "gzip").bytes(&b"\x1f\x8b\x08"[..])
@@ -237,7 +238,7 @@ async fn only_the_json_type_of_the_id_may_differ_in_an_answer() {
             assert_eq!(answer["id"], asked, "{answer}");
             assert_eq!(answer["result"]["content"][0]["text"], "an \"id\": 1");
         }
-        // The id of an error response is replaced too.
+        // The id in an error response is replaced by the client's id too.
         let answered = answered.clone();
         let server = Server::start(move |seen: &Seen| {
             let error = json!({ "code": -32602, "message": "no" });

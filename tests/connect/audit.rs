@@ -1,5 +1,5 @@
-//! Tests of the client's audit log: the entry for each signed request is written before the server
-//! gets the request, and an auditor finds later changes.
+//! Tests of the client's audit log: the bridge writes the entry for each signed request before it
+//! sends the request, and an auditor finds later changes.
 
 use std::fs;
 use std::path::Path;
@@ -56,7 +56,7 @@ async fn signed_requests_are_in_the_log_and_a_changed_word_is_found() {
     let output = piped(connect(at, &flags), lines).await;
     assert!(output.status.success() && messages(&output).len() == 2, "{output:?}");
 
-    // The log holds each signature that the server saw, byte for byte, and no other.
+    // The log holds each signature that the server received, byte for byte, and no other.
     let (seen, kept) = (server.seen(), entries(&at.join("log")));
     assert!(seen.len() >= 4, "{seen:#?}");
     assert_eq!(kept.len(), seen.len());
@@ -72,7 +72,7 @@ async fn signed_requests_are_in_the_log_and_a_changed_word_is_found() {
     assert!(!format!("{kept:?}").contains("s3cret"));
     let called = kept.iter().position(|entry| entry["mcp"]["name"] == "größe").unwrap();
 
-    // The line of the entry is enough to judge the call again.
+    // The line of the entry is enough to verify the request again.
     fs::write(at.join("entry"), kept[called].to_string()).unwrap();
     let judged = run(at, &["verify", "-r", "trust.json", "--at", "capture", "entry"]);
     assert!(judged.status.success(), "{judged:?}");
@@ -169,7 +169,7 @@ async fn unlogged_request_is_not_sent_by_default() {
             assert!(answer.get("result").is_some(), "{answer}");
             assert_eq!((arrived, log.gaps()), (2, 1));
         }
-        // The session is still usable after the lost entry.
+        // The session is usable although an entry could not be written.
         client.send(&call(3, "t", json!({}))).await;
         assert_eq!(client.receive().await["id"], 3);
     }

@@ -18,8 +18,7 @@ use crate::sessions::usual;
 
 const SECRET: &str = "0123456789abcdefghijkl";
 
-/// A page that sends requests in every way that a page can, and writes down which answers it could
-/// read.
+/// The page sends requests in every way that a page can, and reports which answers it could read.
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>page</title><pre id="out"></pre>
 <iframe name="sink"></iframe>
 <script>
@@ -59,7 +58,7 @@ const post = (options) => fetch(url, { method: "POST", body, ...options });
 })();
 </script>"#;
 
-/// Serves `page` at a separate port, and so from a separate origin.
+/// Serves `page` at another port, and so from another origin.
 async fn page_server() -> (SocketAddr, JoinHandle<()>, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -80,13 +79,13 @@ async fn page_server() -> (SocketAddr, JoinHandle<()>, Arc<Mutex<String>>) {
     (address, serve, page)
 }
 
-/// Returns the result that the page at `address` shows at its end.
+/// Returns the result that the page at `address` shows when it has finished.
 async fn browse(address: SocketAddr) -> String {
     let profile = tempfile::tempdir().unwrap();
     let folder = format!("--user-data-dir={}", profile.path().display());
     let browse = move || {
         Command::new("chromium")
-            // This variable is removed for the same reason as in
+            // This test removes the variable for the same reason as
             // tests/gateway_report/page_server.rs.
             .env_remove("LD_PRELOAD")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
@@ -126,7 +125,7 @@ async fn a_page_that_knows_the_path_cannot_use_the_key_unless_its_origin_is_allo
         let wrote = browse(at).await;
         let seen = server.seen();
         if let_in {
-            // A control: the same page with an allowed origin.
+            // The page succeeds if the bridge allows its origin, so the page itself works.
             assert!(wrote.contains("fetch: {") && wrote.contains("\"ok\""), "{wrote}");
             assert!(
                 wrote.contains("simple: {") && wrote.contains("not application/json"),

@@ -1,4 +1,5 @@
-//! Tests of `connect --check`, and of the hint about a server that does not know the key.
+//! Tests of `connect --check`, and of the hint that the bridge gives if a server does not know its
+//! key.
 
 use std::process::Output;
 
@@ -110,7 +111,7 @@ async fn an_unknown_key_leads_to_a_trust_command_for_the_operator() {
     assert_eq!(&words[..2], ["--name", "k"], "{said}");
     let key = folder.path().join("key.json");
     assert!(said.contains(&format!("mcpid export -k {} ", key.display())), "{said}");
-    // The hint contains a command that the operator of the server can paste.
+    // The hint contains the command that makes the server trust the key. Its operator can paste it.
     let mut add = crate::program::command(folder.path());
     add.args(["trust", "add", "-r", "trust.json"]).args(&words);
     let added = tokio::task::spawn_blocking(move || add.output().unwrap()).await.unwrap();
@@ -123,7 +124,8 @@ async fn an_unknown_key_leads_to_a_trust_command_for_the_operator() {
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.ends_with("(send THIS)"), "{answer}");
     assert!(client.said().iter().any(|line| line.contains("send THIS")), "{:?}", client.said());
-    // If an answer is long or has no length, it is not read for the hint.
+    // The bridge reads the answer only if it is short and its length is known. Otherwise it gives
+    // no hint.
     let server = Server::start(|seen| {
         let reply = Reply::error(403, seen, -31401, "key_unknown");
         let length = reply.length().to_string();
@@ -135,7 +137,7 @@ async fn an_unknown_key_leads_to_a_trust_command_for_the_operator() {
     let got = proxy.post(&call(1, "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["message"]), (403, &json!("no")));
     assert!(said.lock().unwrap().iter().any(|line| line.contains("send THIS")), "{said:?}");
-    // Other refusals do not get the hint.
+    // The bridge gives no hint for other refusals.
     let server = Server::start(|seen| Reply::error(403, seen, -31401, "expired")).await;
     let proxy = proxy_with(&server, hint).await;
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 403);

@@ -1,4 +1,4 @@
-//! A client that talks to the bridge through two pipes.
+//! A test client that talks to the bridge through two pipes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::server::{Server, key};
 
-/// The lines of the bridge's log.
+/// The lines that the bridge logged.
 pub(crate) type Said = Arc<Mutex<Vec<String>>>;
 
 pub(crate) struct Client {
@@ -27,7 +27,7 @@ pub(crate) struct Client {
     said: Said,
 }
 
-/// Returns a bridge to `url` that uses `clock`, and its log.
+/// Returns a bridge to `url` that uses `clock`, and the lines that it logs.
 pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let signer = Arc::new(Signer::new(key(), &Profile::mcp()).unwrap());
     let dialer = Dialer::new(
@@ -81,7 +81,7 @@ impl Client {
         self.raw(format!("{message}\n").as_bytes()).await;
     }
 
-    /// Returns the next line, which must be a JSON-RPC message.
+    /// Returns the next line of the bridge, which must be a JSON-RPC message.
     pub(crate) async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = tokio::time::timeout(Duration::from_secs(60), self.output.read_line(&mut line));
@@ -98,7 +98,7 @@ impl Client {
         message
     }
 
-    /// Checks that nothing is written for 300 ms.
+    /// Checks that the bridge writes nothing for 300 ms.
     pub(crate) async fn silence(&mut self) {
         let mut line = String::new();
         let read = self.output.read_line(&mut line);
@@ -124,7 +124,7 @@ impl Client {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// Closes the input. Returns the messages that still arrive, and how the bridge ended.
+    /// Closes the bridge's input. Returns the messages that still arrive, and how the bridge ended.
     pub(crate) async fn end(mut self) -> (Vec<Value>, StdioEnd) {
         self.close_input();
         self.rest().await

@@ -1,4 +1,5 @@
-//! Tests of `connect --print-config`: clients accept the configuration, and it contains no secret.
+//! Tests of `connect --print-config`, which prints the configuration of a client: clients accept
+//! it, and it contains no secret.
 
 use std::path::Path;
 use std::process::Output;
@@ -90,7 +91,7 @@ fn a_printed_configuration_refers_to_a_header_file_for_tokens() {
     let output = print(folder.path(), &["generic", "-k", "key.json", "-H", "@later"], &[]);
     let later = format!("@{}", folder.path().join("later").display());
     assert_eq!(arguments(&output)[3..5], ["--header", &later]);
-    // A header that can never be sent is refused at once.
+    // A header field that can never be sent is refused at once.
     for header in ["Host: x", "no colon", "X: a\rb", "Accept-Encoding: gzip"] {
         let output = print(folder.path(), &["generic", "-k", "key.json", "-H", header], &[]);
         assert_eq!(output.status.code(), Some(2), "{header}: {output:?}");

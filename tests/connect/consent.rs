@@ -1,4 +1,4 @@
-//! Tests that a person is asked before the bridge signs.
+//! Tests of consent: a person is asked before the bridge signs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,12 +21,12 @@ use crate::client::{Client, bridge, call, old_call, request};
 use crate::server::{Piece, Reply, Server};
 use crate::sessions::{initialize, initialized, open, usual};
 
-/// A person who gives prepared answers, and records the questions.
+/// A simulated person who gives prepared answers, and records the questions.
 struct Person {
     answers: Mutex<Vec<ConsentAnswer>>,
     shown: Mutex<Vec<(String, Option<String>)>>,
     waits: Duration,
-    /// The person answers when the test closes the semaphore.
+    /// If there is a gate, the person answers only when the test closes this semaphore.
     gate: Option<Arc<Semaphore>>,
 }
 
@@ -127,7 +127,7 @@ async fn tools_that_the_server_does_not_call_harmless_need_consent() {
 
 #[tokio::test]
 async fn the_signature_is_made_after_the_yes() {
-    // A signature from before the wait could still be inside the window, so the test compares the
+    // A signature made before the wait could still be valid after it, so the test compares the
     // times.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut person = Person::new([ConsentAnswer::Yes]);
@@ -155,7 +155,7 @@ async fn a_cancelled_question_is_withdrawn_and_nothing_is_sent() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
-    // The bridge has read the cancellation when it answers the next request.
+    // When the bridge answers the next request, it has read the cancellation.
     let mut next = old_call(2, "", json!({}));
     next["method"] = json!("ping");
     assert_eq!(client.ask(&next).await["id"], 2);
@@ -182,7 +182,7 @@ async fn at_most_32_questions_wait() {
         let why = answer["error"]["message"].as_str().unwrap_or_default();
         refused += usize::from(why.contains("32 questions wait already"));
         if n == 7 {
-            // Those that were refused are answered first.
+            // The requests that are refused without a question are answered first.
             gate.close();
         }
     }
@@ -225,7 +225,7 @@ async fn a_yes_is_for_the_target_that_was_shown() {
     assert_eq!(server.seen().len(), 1);
 }
 
-/// Returns the client's answer to a question of the bridge.
+/// Sends this answer to the question of the bridge, and returns the result of the request.
 async fn answered(client: &mut Client, result: Value) -> Value {
     client.send(&old_call(1, "delete_all", json!({ "of": "b\u{202e}ob" }))).await;
     let question = client.receive().await;
@@ -278,7 +278,7 @@ async fn a_client_without_elicitation_cannot_be_asked_for_consent() {
         assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
         client.end().await;
     }
-    // A client of revision 2026-07-28 is not asked either.
+    // A client of revision 2026-07-28 cannot be asked, so its request is refused.
     let mut client = client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
@@ -298,7 +298,7 @@ async fn a_question_without_an_answer_is_withdrawn() {
     assert_eq!(taken_back["params"]["requestId"], question["id"]);
     let answer = client.receive().await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no answer within"), "{answer}");
-    // The answer is too late. It is not passed on to the server.
+    // The person's answer is too late. The bridge does not pass it on to the server.
     client.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept", "content": { "approve": true } } })).await;
     client.end().await;
     assert!(server.of("tools/call").is_empty());
@@ -335,7 +335,7 @@ async fn a_request_that_waits_for_consent_at_the_end_was_not_sent() {
     }
 }
 
-/// A key that needs two seconds for a signature, like a key in an agent that asks a person.
+/// A key that needs two seconds for a signature, like an agent that asks a person.
 struct SlowKey(SecretKey, Arc<AtomicBool>);
 
 impl Sign for SlowKey {

@@ -1,4 +1,5 @@
-//! Tests of servers that are down, refuse, break off, hang, or send invalid answers.
+//! Tests of servers that are unreachable, refuse requests, break off, hang, or send invalid
+//! answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use crate::client::{Client, bridge, bridge_at, call, old_call};
 use crate::server::{Piece, Reply, Server, free_address};
 use crate::sessions::{open, usual};
 
-/// Sends one request, and returns the error in its answer.
+/// Sends one request through the client, and returns the error in the answer.
 pub(crate) async fn error(client: &mut Client) -> Value {
     let answer = client.ask(&call("id-1", "t", json!({}))).await;
     assert_eq!(answer["id"], "id-1", "{answer}");
@@ -20,15 +21,15 @@ pub(crate) async fn error(client: &mut Client) -> Value {
     answer["error"].clone()
 }
 
-/// Returns the error that a server's answer becomes for the client. The next request is served
-/// normally.
+/// Runs the bridge against a server that answers like this, and returns the error that the client
+/// gets. The next request must be served normally.
 pub(crate) async fn becomes(
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
 ) -> Value {
     becomes_within(Duration::from_secs(60), reply).await
 }
 
-/// Works as [`becomes`], with a time limit after which a silent server is given up.
+/// Does the same as [`becomes`], with a time limit after which the bridge gives up a silent server.
 async fn becomes_within(
     silence: Duration,
     reply: impl Fn(&crate::server::Seen) -> Reply + Send + Sync + 'static,
@@ -147,7 +148,7 @@ async fn a_clock_that_is_wrong_is_seen_in_the_hint() {
     }
 }
 
-/// Returns the HTTP date of a time in 2026, converted from RFC 3339.
+/// Returns a time in 2026 as an HTTP date. The time is made in RFC 3339 form and converted.
 fn httpdate(unix: i64) -> String {
     let text = mcpid::clock::Timestamp::from_unix(unix).to_string();
     let months =
@@ -165,7 +166,8 @@ async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
         let busy = Reply::error(503, seen, -31401, "unavailable");
         match asked.fetch_add(1, Ordering::SeqCst) {
             0 | 1 | 3 => busy.with("retry-after", "1"),
-            // The bridge has already waited for one second.
+            // By this attempt, the bridge has waited for one second already, so it does not wait as
+            // long as the field says.
             4 => busy.with("retry-after", "60"),
             _ => Reply::json(seen.text("ok")),
         }
@@ -176,7 +178,7 @@ async fn retry_after_is_waited_for_and_each_attempt_signed_anew() {
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
     assert!(begun.elapsed() >= Duration::from_secs(2));
-    // The server verified all attempts, so their nonces differ.
+    // The server verified every attempt, so the bridge signed each with a new nonce.
     assert_eq!(server.seen().len(), 3);
     let host = server.address;
     let waits = format!(
@@ -300,7 +302,7 @@ async fn an_endless_answer_ends_when_its_client_disconnects() {
     server.until(|seen| seen.iter().any(|seen| seen.rpc() == "tools/call")).await;
     let begun = Instant::now();
     let (left, ended) = client.end().await;
-    // Without the limit, the bridge would wait for 75 s.
+    // Without its limit on the drain, the bridge would wait for 75 s.
     assert!(begun.elapsed() < Duration::from_secs(30));
     assert_eq!((left.len(), ended), (1, StdioEnd::InputClosed));
     assert_eq!(
@@ -331,7 +333,7 @@ async fn shutdown_answers_pending_requests_and_closes_the_session() {
         left.iter()
             .all(|answer| answer["error"]["message"].as_str().unwrap().contains("told to stop"))
     );
-    // The server may have executed these requests.
+    // The server may have executed the unanswered requests, and the errors say so.
     assert!(left.iter().all(|answer| answer["error"]["code"] == UNANSWERED));
     assert_eq!(server.seen().last().unwrap().method, "DELETE");
 }
@@ -341,7 +343,7 @@ async fn a_client_that_does_not_read_cannot_keep_the_bridge_from_stopping() {
     let server = Server::start(usual).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);
-    // The other end can hold a few bytes, and is never read.
+    // The bridge's output has room for a few bytes, and nobody reads it.
     let (_output, written) = tokio::io::duplex(16);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! Tests of lines that a client should not send.
+//! Tests of lines that a client should not send to the bridge.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn too_long_message_is_refused_and_the_session_goes_on() {
     assert_eq!(answer["id"], "long");
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains(&long.len().to_string()) && message.contains("4194304"), "{message}");
-    // A line of this length is skipped, so its id is not known.
+    // The bridge skips a line of this length, so it does not know the id in it.
     let chunk = vec![b'x'; 1 << 20];
     for _ in 0..33 {
         client.raw(&chunk).await;
@@ -88,7 +88,7 @@ async fn a_second_request_with_the_id_of_an_open_request_is_refused() {
     );
     let answer = client.receive().await;
     assert_eq!(answer["result"]["content"][0]["text"], "first");
-    // The id can be used again.
+    // After the error, the client can use the id again.
     assert_eq!(
         client.ask(&call(1, "t", json!({}))).await["result"]["content"][0]["text"],
         "second"

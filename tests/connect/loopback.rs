@@ -1,4 +1,5 @@
-//! Tests of the bridge for clients that speak HTTP, and of requests that must not use its key.
+//! Tests of a bridge that listens on loopback for clients that speak HTTP, and of requests that
+//! must not use the bridge's key.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub(crate) async fn proxy(server: &Server) -> Proxy {
     proxy_with(server, |bridge| bridge).await
 }
 
-/// An answer of the bridge over HTTP.
+/// An answer that the bridge gave over HTTP.
 pub(crate) struct ReceivedAnswer {
     pub(crate) status: u16,
     head: String,
@@ -74,7 +75,7 @@ impl ReceivedAnswer {
 }
 
 impl Proxy {
-    /// Sends a valid request with these changes. A header with an empty value is removed.
+    /// Sends a valid request with these header fields changed. An empty value removes the field.
     pub(crate) async fn send(
         &self,
         line: &str,
@@ -114,7 +115,7 @@ impl Proxy {
         ReceivedAnswer { status, head: head.to_owned(), body }
     }
 
-    /// Sends `message` as a client of its revision does.
+    /// Sends `message` with the header fields that a client of the message's revision sends.
     pub(crate) async fn post(&self, message: &Value) -> ReceivedAnswer {
         let params = &message["params"];
         let version = &params["_meta"]["io.modelcontextprotocol/protocolVersion"];
@@ -165,7 +166,8 @@ async fn a_request_of_the_client_arrives_signed_and_the_answer_comes_back() {
 
 #[tokio::test]
 async fn fields_that_the_client_left_out_stay_out() {
-    // The client has to send the fields that repeat the body. The server reports missing ones.
+    // The bridge does not add the header fields that repeat the body. The client has to send them,
+    // and the server reports missing ones.
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let proxy = proxy(&server).await;
     let got = proxy.post(&old_call(1, "t", json!({}))).await;
@@ -208,11 +210,11 @@ async fn only_allowed_requests_use_the_key() {
         (&*post, vec![("Origin", "https://app.example.evil.example")], 403),
         (&*post, vec![("Sec-Fetch-Site", "cross-site")], 403),
         (&*post, vec![("Sec-Fetch-Site", "same-site")], 403),
-        // Content types that a form on any web page can send.
+        // A form on any web page can send these content types.
         (&*post, vec![("Content-Type", "text/plain")], 415),
         (&*post, vec![("Content-Type", "application/x-www-form-urlencoded")], 415),
         (&*post, vec![("Content-Type", "text/plain; application/json")], 415),
-        // Browsers treat the first two as text/plain, and send them without a preflight.
+        // Browsers treat the first two values as text/plain, and so send them without a preflight.
         (&*post, vec![("Content-Type", "text/plain;,application/json")], 415),
         (&*post, vec![("Content-Type", "text/plain;a=\",application/json\"")], 415),
         (&*post, vec![("Content-Type", "application/json, text/plain")], 415),
@@ -295,7 +297,7 @@ async fn faults_are_answered_with_the_id_and_a_status() {
     let got = proxy.post(&call("a", "moved", json!({}))).await;
     assert_eq!((got.status, &got.json()["id"]), (502, &json!("a")));
     assert!(got.body.contains("https://other.example/mcp"), "{}", got.body);
-    // A refusal of the server is passed on unchanged.
+    // The bridge passes the server's refusal on unchanged.
     let got = proxy.post(&call("b", "t", json!({}))).await;
     assert_eq!((got.status, &got.json()["error"]["data"]["reason"]), (403, &json!("key_unknown")));
     let long = call("c", "t", json!({ "text": "x".repeat(5 << 20) }));

@@ -1,5 +1,5 @@
-//! Tests of failures with clients that speak HTTP: every request gets an answer, other clients are
-//! not blocked, and answers of the server are passed on unchanged.
+//! Tests of failures of a bridge that listens on loopback: every request gets an answer, other
+//! clients are not blocked, and the server's answers are passed on unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ fn reason(got: &Value) -> &str {
     got["error"]["data"]["reason"].as_str().unwrap_or_default()
 }
 
-/// Sends the head of a POST. The test then sends the body or not.
+/// Sends the head of a POST, with this content length. The test may send the body later.
 async fn begun(proxy: &Proxy, body: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     let head = format!(
@@ -105,7 +105,7 @@ async fn a_request_is_signed_again_after_a_pause_that_the_server_asks_for() {
     })
     .await;
     let proxy = proxy(&server).await;
-    // The server verified all attempts, so all nonces differ.
+    // The server verified every attempt, so the bridge signed each with a new nonce.
     assert_eq!(proxy.post(&call(1, "t", json!({}))).await.status, 200);
     assert_eq!(server.seen().len(), 3);
     assert_eq!(proxy.post(&call(2, "t", json!({}))).await.status, 503);
@@ -211,7 +211,7 @@ async fn an_incomplete_request_of_a_client_is_not_signed() {
     let proxy = proxy(&server).await;
     let body = old_call(1, "t", json!({})).to_string();
     drop(begun(&proxy, &body[..20], body.len()).await);
-    // With a wrong length, the body is not a message, and the rest is not a request.
+    // The length is too short: the body is not a message, and the bytes after it are not a request.
     let mut stream = begun(&proxy, &body, 20).await;
     let mut line = [0; 12];
     let read = stream.read_exact(&mut line);
@@ -228,8 +228,8 @@ async fn framing_that_two_servers_read_differently_smuggles_nothing() {
     let proxy = proxy(&server).await;
     let inner = old_call("inner", "t", json!({})).to_string();
     let host = proxy.address;
-    // The second request lacks the secret path, as a request of a web page would. It is checked
-    // separately.
+    // The second request lacks the secret path, like a request of a web page. The bridge must check
+    // it too, and not only the first.
     for fields in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 4",
@@ -281,7 +281,7 @@ async fn shutdown_drains_answers_and_cuts_off_the_rest() {
     server.until_gone(1).await;
 }
 
-/// A key in an agent that can be locked.
+/// A key in an agent that the test can lock.
 #[derive(Debug)]
 struct Fickle {
     gone: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! Tests of header fields that contradict the body, from clients that speak HTTP.
+//! Tests of header fields that contradict the body, which clients send to a bridge on loopback.
 
 use mcpid::connect::consent::ConfirmPolicy;
 use mcpid::connect::{Bridge, ConsentVia};
@@ -39,7 +39,7 @@ async fn check(is_guarded: bool) {
         let got = proxy.send(&path, &fields, &body).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // A missing field does not hide a wrong one.
+    // If one field is missing, a wrong one is reported all the same.
     let new =
         call(1, "get", json!({ "n": 42, "deep": [{ "a": "größe" }], "yes": true })).to_string();
     for fields in [
@@ -51,15 +51,15 @@ async fn check(is_guarded: bool) {
         vec![("Mcp-Param-A", "=?base64?Z3LDtn")],
         vec![("Mcp-Param-A", "42"), ("Mcp-Param-B", "false")],
     ] {
-        // Only the server knows which argument a field repeats, so the bridge checks these fields
-        // only if a person is asked.
+        // Only the server knows which argument an `Mcp-Param-*` field repeats, so the bridge checks
+        // these fields only if it asks a person for consent.
         if !is_guarded && fields.iter().all(|(name, _)| name.starts_with("Mcp-Param-")) {
             continue;
         }
         let got = proxy.send(&path, &fields, &new).await;
         assert_eq!((got.status, reason(&got.json())), (400, "header_body_mismatch"), "{fields:?}");
     }
-    // The error equals the server's own. A client then lists the tools again.
+    // The bridge answers with the server's own error, after which a client lists the tools again.
     let got = proxy.send(&path, &[("Mcp-Name", "delete_all")], &new).await;
     assert_eq!((&got.json()["error"]["code"], &got.json()["id"]), (&json!(-32020), &json!(1)));
     for method in ["GET", "DELETE"] {

@@ -1,5 +1,5 @@
-//! Tests of the ways in which servers say that a session is lost, and of errors that only look
-//! similar.
+//! Tests of the ways in which servers say that a session is lost, and of similar errors that do not
+//! say it.
 
 use serde_json::json;
 
@@ -7,7 +7,8 @@ use crate::client::{Client, old_call};
 use crate::server::{Reply, Seen, Server};
 use crate::sessions::{open, opened, usual};
 
-/// Starts a server that has lost its first session, and then answers with `refusal`.
+/// Starts a server that has lost its first session, and answers requests in that session with
+/// `refusal`.
 async fn forgetful(refusal: impl Fn() -> Reply + Send + Sync + 'static) -> (Server, Client) {
     let server = Server::start(move |seen: &Seen| {
         let lost = seen.header("mcp-session-id") == Some("session-1");
@@ -23,7 +24,7 @@ async fn forgetful(refusal: impl Fn() -> Reply + Send + Sync + 'static) -> (Serv
     (server, client)
 }
 
-/// An answer of the server.
+/// Makes the answer of a server.
 type Refusal = fn() -> Reply;
 
 fn json_rpc(status: u16, code: i64, message: &str) -> Reply {

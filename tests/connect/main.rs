@@ -1,6 +1,6 @@
 //! Tests of the bridge between scripted clients and a scripted server. The server verifies every
-//! request completely and claims its nonce, so in all of these tests every request arrives
-//! correctly signed, with a new nonce.
+//! request and stores its nonce. In all of these tests, therefore, every request arrives correctly
+//! signed, with a new nonce.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! Tests of a passphrase without a terminal: it is asked for through an askpass program, as ssh-add
-//! does.
+//! Tests of a passphrase without a terminal: the program runs an askpass program, which asks the
+//! user in a window, as for ssh-add.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::program::{BINARY, command, err, folder};
 
 const PASSPHRASE: &str = "tr0ub4dor & 3";
 
-/// Returns a folder with an encrypted keyfile.
+/// Returns a folder with a keyfile that has a passphrase.
 fn sealed() -> TempDir {
     let folder = folder();
     fs::write(folder.path().join("pass"), PASSPHRASE).unwrap();
@@ -29,7 +29,7 @@ fn script(folder: &Path, name: &str, body: &str) -> PathBuf {
     path
 }
 
-/// Runs the program without a terminal.
+/// Runs the program `mcpid` without a terminal.
 fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Output {
     let plain = command(folder);
     let mut command = Command::new("setsid");
@@ -65,13 +65,13 @@ fn the_passphrase_program_is_called_as_ssh_add_calls_it() {
         assert!(fs::read(at.join("input")).unwrap().is_empty(), "stdin is not for it");
         assert!(!format!("{ran:?}").contains("tr0ub"), "{ran:?}");
     }
-    // Runs each command that opens a keyfile.
+    // The test runs each command that opens a keyfile.
     let variables = [("MCPID_ASKPASS", &*program)];
     let mut bridge = vec!["connect", "-k", "key.json", "http://127.0.0.1:1/"];
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(0));
     bridge.insert(1, "--check");
     assert_eq!(run(at, &bridge, &variables).status.code(), Some(5));
-    // A given passphrase is used, and the user is not asked.
+    // A passphrase given by a flag is used, and the user is not asked.
     fs::remove_file(at.join("told")).unwrap();
     let given = [SIGN, &["--passphrase-file", "pass"]].concat();
     assert!(run(at, &given, &variables).status.success());
@@ -137,7 +137,7 @@ fn a_signal_ends_the_asking_program_too() {
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     child.wait().unwrap();
-    // An ended process may still be listed until its parent has waited for it.
+    // A process that has ended may still be listed until its parent has waited for it.
     let gone = (0..3_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Tests of the command `connect`, as a client starts it.
+//! Tests of the command `connect`, started as an MCP client starts it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,7 @@ use crate::sessions::{initialize, initialized, usual};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 
-/// Returns a folder with the key that the test server trusts.
+/// Returns a folder with the key that the test's server trusts.
 pub(crate) fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let seed: String = (0..32_u8).map(|n| format!("{:02x}", n ^ 0x5a)).collect();
@@ -53,7 +53,7 @@ pub(crate) fn connect(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts the command, writes `lines`, closes its input, and waits until it ends.
+/// Starts the command, writes `lines` to it, closes its input, and waits until it ends.
 pub(crate) async fn piped(mut command: Command, lines: Vec<Value>) -> Output {
     tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
@@ -122,7 +122,8 @@ async fn headers_come_from_flags_files_and_variables_and_are_never_shown() {
     let seen = &server.seen()[0];
     assert_eq!(seen.header("authorization"), Some("Bearer s3cret"));
     assert_eq!((seen.header("x-team"), seen.header("x-more")), (Some("blue"), Some("m0re")));
-    // The access token must not be covered, because covered fields become part of evidence.
+    // The signature must not cover the access token, because covered fields become part of
+    // evidence.
     assert!(!seen.header("signature-input").unwrap().contains("authorization"));
 }
 
@@ -224,7 +225,7 @@ async fn the_bridge_works_on_sockets_and_files_as_on_pipes() {
     assert!(status.success());
     check(&fs::read_to_string(folder.path().join("out")).unwrap());
 
-    // Node gives a child process one socket pair for each stream.
+    // Node.js connects a child process by socket pairs, not by pipes.
     let (mut to, input) = UnixStream::pair().unwrap();
     let (mut from, output) = UnixStream::pair().unwrap();
     let mut command = connect(folder.path(), &[&server.url()]);
@@ -245,8 +246,8 @@ async fn the_bridge_works_on_sockets_and_files_as_on_pipes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_the_log_is_served_all_the_same() {
     let server = Server::start(|seen| match seen.rpc() {
-        // Each of these events causes a line in the log. Together they are much more than a pipe
-        // can hold.
+        // Each of these events makes the bridge log a line. Together the lines are far more than a
+        // pipe can hold.
         "tools/list" => Reply::sse()
             .bytes(format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(100)).repeat(4_000))
             .event(&seen.result(json!({}))),
@@ -322,7 +323,7 @@ async fn a_signal_ends_the_bridge_in_an_orderly_way() {
         assert!(rest.contains("told to stop"), "{rest}");
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert!(begun.elapsed() < Duration::from_secs(60));
-        // The input was open all the time, so the end was not caused by it.
+        // The bridge's input was open all the time, so something else ended the bridge.
         drop(input);
         assert_eq!(server.seen().last().unwrap().method, "DELETE");
     }

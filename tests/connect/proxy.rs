@@ -1,4 +1,4 @@
-//! Tests of connections through an HTTP proxy.
+//! Tests of a bridge that connects to the server through an HTTP proxy.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,8 +11,8 @@ use crate::client::call;
 use crate::program::{connect, err, folder, messages, piped};
 use crate::server::{NAME, Reply, Server, free_address};
 
-/// A proxy that records the heads of CONNECT requests and answers with `answer`. If the answer is
-/// 200, it tunnels to `to`. It ignores the requested target.
+/// A proxy that records the heads of CONNECT requests and answers with `answer`. If that is a 200,
+/// it makes a tunnel to `to`, whatever target was requested.
 struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -65,7 +65,7 @@ fn tunnel(mut stream: TcpStream, to: SocketAddr, answer: &str, heads: &Mutex<Vec
 
 const GOOD: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-/// Makes two calls to `url`, with these environment variables.
+/// Makes two calls to `url`, by a bridge with these environment variables.
 async fn run(url: &str, variables: &[(&str, String)]) -> Output {
     let folder = folder();
     let mut command = connect(folder.path(), &["-v", url]);
@@ -114,14 +114,15 @@ async fn no_proxy_and_loopback_are_reached_directly() {
     assert_eq!(messages(&output).len(), 2, "{output:?}");
     let output = run(&url, &[set.clone(), ("NO_PROXY", "example.test".to_owned())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
-    // Variables for the other scheme and empty variables have no effect.
+    // Variables for the other URL scheme, and empty variables, have no effect.
     for name in ["HTTPS_PROXY", "https_proxy"] {
         let output = run(&url, &[(name, set.1.clone())]).await;
         assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
     }
     let output = run(&url, &[("HTTP_PROXY", String::new())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");
-    // In a CGI program, a client's header sets this variable, so it is ignored.
+    // In a CGI program, a client's `Proxy` header sets HTTP_PROXY, so the bridge ignores the
+    // variable there.
     let cgi = ("REQUEST_METHOD", "GET".to_owned());
     let output = run(&url, &[cgi, ("HTTP_PROXY", set.1.clone())]).await;
     assert_eq!(messages(&output)[0]["error"]["data"]["reason"], "dns", "{output:?}");

@@ -27,7 +27,7 @@ async fn server() -> Server {
     Server::start(|seen| Reply::json(seen.text("ok"))).await
 }
 
-/// Returns a call of a client that can show a form.
+/// Returns a tool call of a client that can show a form.
 fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     let mut call = call(id, tool, arguments);
     call["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
@@ -35,7 +35,7 @@ fn asking(id: impl Into<Value>, tool: &str, arguments: Value) -> Value {
     call
 }
 
-/// Returns the question in an answer: its state, and the text for the person.
+/// Returns the question in an answer: its `requestState`, and the text for the person.
 fn question(answer: &Value) -> (String, String) {
     let result = &answer["result"];
     assert_eq!(result["resultType"], "input_required", "{answer}");
@@ -48,7 +48,8 @@ fn question(answer: &Value) -> (String, String) {
     (state.to_owned(), wanted["params"]["message"].as_str().unwrap().to_owned())
 }
 
-/// Returns `call` as an SDK sends it again: with another id, and with the person's answer.
+/// Returns `call` as an SDK sends it again: with another id, with the state, and with the person's
+/// answer.
 fn with_answer(call: &Value, id: impl Into<Value>, state: &str, result: Value) -> Value {
     let mut call = call.clone();
     call["id"] = id.into();
@@ -82,7 +83,8 @@ async fn a_yes_sends_the_shown_request_byte_for_byte() {
     let seen = server.seen();
     assert_eq!((seen.len(), &*seen[0].raw), (1, call.to_string().as_bytes()));
     assert_eq!(seen[0].header("mcp-name"), Some("delete_all"));
-    // A call that needs no consent is sent at once, with or without the capability.
+    // The bridge sends a call that needs no consent at once, whether or not the client can show a
+    // form.
     let other = asking(2, "get", json!({}));
     assert!(client.ask(&other).await.get("result").is_some());
     assert_eq!(&*server.seen()[1].raw, other.to_string().as_bytes());
@@ -108,7 +110,7 @@ async fn only_an_express_yes_is_consent() {
     ] {
         let (state, _) = question(&client.ask(&call).await);
         declined(&client.ask(&with_answer(&call, 2, &state, result)).await, "not agreed to");
-        // A no cannot be changed into a yes.
+        // After a no, the client cannot send a yes.
         declined(&client.ask(&with_answer(&call, 3, &state, yes())).await, "not open any more");
     }
     let (state, _) = question(&client.ask(&call).await);
@@ -144,13 +146,13 @@ async fn a_yes_is_valid_once_and_for_the_shown_call_only() {
     let (state, _) = question(&client.ask(&call).await);
     assert!(client.ask(&with_answer(&call, 2, &state, yes())).await.get("result").is_some());
     declined(&client.ask(&with_answer(&call, 3, &state, yes())).await, "not open any more");
-    // A made-up state is refused.
+    // The bridge refuses a state that the client made up.
     declined(
         &client.ask(&with_answer(&call, 4, "mcpid-consent-x", yes())).await,
         "not open any more",
     );
-    // This state belongs to the server and not to a question of the bridge, so the person is asked
-    // as usual.
+    // This state is the server's own, and not that of a question of the bridge, so the person is
+    // asked as usual.
     question(&client.ask(&with_answer(&call, 5, "other", yes())).await);
     assert_eq!(server.seen().len(), 1);
 }
@@ -225,7 +227,7 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     let call = asking(1, "delete_all", json!({}));
     let first = token(call.clone(), json!(1));
     let (state, _) = question(&client.ask(&first).await);
-    // After the consent, the server starts a round of its own.
+    // After the person has agreed, the server asks the client a question of its own.
     let theirs = client.ask(&token(with_answer(&call, 2, &state, yes()), json!(2))).await;
     assert_eq!((&theirs["id"], &theirs["result"]["requestState"]), (&json!(2), &json!("theirs")));
     let mut answered = token(call.clone(), json!(3));
@@ -234,7 +236,8 @@ async fn the_servers_own_rounds_and_its_progress_go_on() {
     answered["params"]["inputResponses"] = json!({ "ask": { "action": "decline" } });
     let (state, shown) = question(&client.ask(&answered).await);
     assert!(shown.contains("theirs"), "all that is signed is shown: {shown}");
-    // An SDK builds each round from the parameters of the first call.
+    // An SDK sends each answer with the parameters of the first call, and not with those of the
+    // last.
     client.send(&token(with_answer(&call, "4", &state, yes()), json!("four"))).await;
     let told = client.receive().await;
     assert_eq!(told["params"]["progressToken"], "four", "{told}");

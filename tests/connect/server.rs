@@ -1,4 +1,4 @@
-//! A scripted MCP server that verifies all requests.
+//! A scripted MCP server that verifies every request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,10 +33,10 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::ports::free_port;
 use crate::software_key::SoftwareKey;
 
-/// The host name that the test's proxy resolves to this machine.
+/// The host name that the test's HTTP proxy connects to this machine.
 pub(crate) const NAME: &str = "mcp.example.test";
 
-/// A request as it arrived. Its signature was verified.
+/// A request that reached the server, which verified its signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) n: usize,
@@ -45,7 +45,7 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     pub(crate) raw: Bytes,
     pub(crate) body: Value,
-    /// Whether a security key was touched for the request.
+    /// Whether a security key confirmed the request by a touch.
     pub(crate) touched: bool,
 }
 
@@ -58,7 +58,7 @@ impl Seen {
         self.body["method"].as_str().unwrap_or_default()
     }
 
-    /// Returns a result for this request.
+    /// Returns a JSON-RPC answer to this request with `result`.
     pub(crate) fn result(&self, result: Value) -> Value {
         json!({ "jsonrpc": "2.0", "id": self.body["id"], "result": result })
     }
@@ -68,20 +68,20 @@ impl Seen {
     }
 }
 
-/// A piece of a body.
+/// A piece of the body of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
     Bytes(Bytes),
     Wait(Duration),
-    /// The body goes on when the test closes the semaphore.
+    /// A pause that lasts until the test closes the semaphore.
     Until(Arc<Semaphore>),
-    /// The body stops, and the connection stays open.
+    /// The server sends nothing more, and keeps the connection open.
     Hang,
-    /// The connection breaks.
+    /// The server breaks the connection.
     Break,
 }
 
-/// An answer of the server.
+/// An answer of the server, which a test puts together.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -124,7 +124,7 @@ impl Reply {
         self.pieces.iter().map(bytes).sum()
     }
 
-    /// Adds one event with `value` as its data.
+    /// Adds an event to the answer's stream, with `value` as its data.
     pub(crate) fn event(self, value: &Value) -> Self {
         self.bytes(format!("data: {value}\n\n"))
     }
@@ -134,7 +134,7 @@ impl Reply {
         self
     }
 
-    /// Returns a refusal in JSON-RPC.
+    /// Returns an answer that refuses the request by a JSON-RPC error.
     pub(crate) fn error(status: u16, seen: &Seen, code: i64, reason: &str) -> Self {
         let error = json!({ "code": code, "message": "no", "data": { "reason": reason } });
         let body = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": error });
@@ -148,18 +148,18 @@ type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// The number of requests whose answer the client did not read to its end.
+    /// The number of answers that the client did not read to their end.
     gone: Arc<AtomicUsize>,
     stop: tokio::task::JoinHandle<()>,
     live: Arc<Mutex<tokio::task::JoinSet<()>>>,
 }
 
-/// The key with which all these tests sign.
+/// The key with which the bridge signs in all of these tests.
 pub(crate) fn key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x5a)))
 }
 
-/// The security key whose touch may join the signatures of [`key`].
+/// The security key whose touch may confirm signatures of [`key`].
 pub(crate) fn touch_key() -> SoftwareKey {
     SoftwareKey::new(SecretKey::from_seed(&std::array::from_fn(|n| n as u8 ^ 0x3c)))
 }
@@ -173,7 +173,8 @@ fn verifier(address: SocketAddr, clock_ahead: i64) -> Verifier {
     let origins = [format!("http://{address}"), named].map(|text| Origin::parse(&text).unwrap());
     let origins = Origins::new(origins);
     let now = SystemClock.now().plus(clock_ahead);
-    // Only these tests use the key, so no nonce was used before, and the store needs no floor.
+    // Only these tests use the key, so no nonce was used before. The store may therefore accept
+    // requests that were signed before it was made.
     let store = Memory::new(now, Retention::new(30, 5), &mut SysRng).unwrap().without_floor();
     let registry = Arc::new(Registry::merge([trusted]));
     let replay = ReplayCheck::Claim(Arc::new(store));
@@ -225,17 +226,17 @@ impl Server {
         }
     }
 
-    /// Returns all requests that have arrived.
+    /// Returns all requests that have reached the server.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Returns the requests of this JSON-RPC method that have arrived.
+    /// Returns the requests of this JSON-RPC method that have reached the server.
     pub(crate) fn of(&self, rpc: &str) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.rpc() == rpc).collect()
     }
 
-    /// Waits until `ready` holds for the requests that have arrived.
+    /// Waits until `ready` returns true for the requests that have reached the server.
     pub(crate) async fn until(&self, ready: impl Fn(&[Seen]) -> bool) {
         for _ in 0..3_000 {
             if ready(&self.seen()) {
@@ -246,7 +247,7 @@ impl Server {
         panic!("it never arrived: {:#?}", self.seen());
     }
 
-    /// Waits until this many answers were not read to their end.
+    /// Waits until the client has given up this many answers before their end.
     pub(crate) async fn until_gone(&self, count: usize) {
         for _ in 0..3_000 {
             if self.gone.load(Ordering::SeqCst) >= count {
@@ -306,7 +307,8 @@ impl Stage {
         let touched = match self.verifier.verify(&head, &raw).await {
             Ok(verified) => verified.touch().is_some(),
             Err(refusal) => {
-                // A panic would only end the connection, so the whole test is aborted.
+                // A request that is not verified must fail the test. A panic here would only end
+                // the connection, so the process is aborted.
                 let words = mcpid::message::error_chain::chain(&refusal);
                 let reply = Reply::status(599).bytes(format!("not verified: {words}"));
                 return self.respond(reply).await;
@@ -338,7 +340,7 @@ impl Stage {
                         return;
                     }
                     Piece::Break => {
-                        // This pause lets the earlier bytes be sent first.
+                        // The pause lets the server send the earlier bytes first.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         let _ = pieces.send(Err(std::io::ErrorKind::BrokenPipe.into())).await;
                     }
@@ -356,7 +358,7 @@ impl Stage {
     }
 }
 
-/// Counts answers that were dropped before their end.
+/// An answer's body that is counted if it is dropped before its end.
 pub(crate) struct Taken {
     gone: Arc<AtomicUsize>,
     whole: bool,

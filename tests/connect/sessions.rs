@@ -1,4 +1,4 @@
-//! Tests of the revisions with sessions, up to 2025-11-25.
+//! Tests of a bridge with the MCP revisions that have sessions, up to 2025-11-25.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ pub(crate) fn opened(seen: &Seen, session: &str) -> Reply {
     Reply::json(seen.result(result)).with("mcp-session-id", session)
 }
 
-/// Returns the usual answers of a server with sessions. The script of a test adds the special ones.
+/// Returns the usual answer of a server with sessions. The tests replace it for some requests.
 pub(crate) fn usual(seen: &Seen) -> Reply {
     match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::status(405),
@@ -133,7 +133,7 @@ async fn an_answer_that_broke_off_is_taken_up_where_it_was() {
         ("GET", Some("e2")) => Reply::sse()
             .bytes("id: e3\n")
             .event(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 2 } }))
-            // The server ends the stream normally, and the client resumes it.
+            // The server ends the stream in order, and the bridge resumes it.
             .bytes("retry: 50\n\n"),
         ("GET", Some("e3")) => Reply::sse().bytes("id: e4\n").event(
             &json!({ "jsonrpc": "2.0", "id": 1, "result": { "resumed": true } }),
@@ -228,7 +228,7 @@ async fn a_session_id_is_visible_ascii_or_none() {
         let answer = client.ask(&initialize()).await;
         assert_eq!(answer["error"]["data"]["reason"], "garbage", "{id:?}: {answer}");
         assert!(answer["error"]["message"].as_str().unwrap().contains("its session id"));
-        // The invalid session id is never used.
+        // The session id is not valid, and the bridge never sends it.
         client.ask(&old_call(1, "t", json!({}))).await;
         assert!(server.seen().iter().all(|seen| seen.header("mcp-session-id").is_none()));
     }
@@ -258,7 +258,7 @@ async fn a_server_that_asks_for_no_pause_is_not_asked_without_pause() {
     let before = gets(&server.seen());
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let more = gets(&server.seen()) - before;
-    // The shortest pause is 100 ms.
+    // The bridge waits at least 100 ms between two attempts.
     let most = usize::try_from(begun.elapsed().as_millis()).unwrap() / 100 + 1;
     assert!(more <= most, "{more} in {:?}", begun.elapsed());
     server.until(|seen| gets(seen) > before).await;
@@ -336,7 +336,8 @@ async fn a_client_may_try_the_new_revision_and_fall_back() {
     .await;
     let mut client = Client::of(&server);
     let answer = client.ask(&crate::client::request("probe", "server/discover")).await;
-    // An error without an id gets the id of the request that it answers.
+    // If the server's error has no id, the client gets it with the id of the request that it
+    // answers.
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!("probe"), &json!(-32600)));
     open(&mut client).await;
     client.ask(&old_call(1, "t", json!({}))).await;

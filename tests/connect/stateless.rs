@@ -1,4 +1,4 @@
-//! Tests of revision 2026-07-28, in which there are no sessions.
+//! Tests of a bridge with the MCP revision 2026-07-28, in which there are no sessions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::server::{Piece, Reply, Server};
 async fn headers_follow_from_the_body_and_the_body_is_sent_as_it_came() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let mut client = Client::of(&server);
-    // Blanks, escapes and the order of members stay as the client wrote them.
+    // The bridge keeps blanks, escapes and the order of members as the client wrote them.
     let odd = r#"{ "id" : "\u0061" ,"jsonrpc":"2.0", "method":"tools/call","params":{"name":"grüße","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"arguments":{"n":1.0}}}"#;
     client.raw(format!("{odd}\r\n").as_bytes()).await;
     let answer = client.receive().await;
@@ -65,7 +65,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
             .bytes(format!("{}\n\n", progress(1)))
             .bytes("data:\n\n")
             .bytes("event: other\ndata: not for us\n\n")
-            // The data is in two lines, and a CR LF arrives in two pieces.
+            // The event's data is in two lines, and a CR LF arrives in two pieces.
             .bytes("data: {\"jsonrpc\":\"2.0\",\r")
             .bytes("\ndata: \"method\":\"notifications/message\",\"params\":{\"data\":\"ü\"}}\r\n\r\n")
             .piece(Piece::Until(Arc::clone(&gate)))
@@ -74,7 +74,7 @@ async fn events_arrive_one_by_one_before_the_answer() {
     .await;
     let mut client = Client::of(&server);
     client.send(&call(1, "slow", json!({}))).await;
-    // Both events arrive although the server has not sent the answer.
+    // The client gets both events although the server has not sent the answer.
     assert_eq!(client.receive().await["params"]["progress"], 1);
     assert_eq!(client.receive().await["params"]["data"], "ü");
     rest.close();
@@ -93,8 +93,7 @@ async fn twenty_calls_are_in_flight_and_each_gets_its_own_answer() {
             0 => (Reply::status(200).with("content-type", "application/json"), text.to_string()),
             _ => (Reply::sse(), format!("data: {text}\n\n")),
         };
-        // No request is answered before all have arrived. The later a request was sent, the earlier
-        // it is answered.
+        // The server answers no request before all have arrived, and then the last one first.
         let reply = reply.piece(Piece::Until(Arc::clone(&gate)));
         reply.piece(Piece::Wait(Duration::from_millis(400 - 20 * n))).bytes(text)
     })
@@ -130,7 +129,7 @@ async fn large_and_foreign_text_comes_back_whole() {
     for (id, text) in [
         (1, "žluťoučký kůň 馬 🐴\u{2028}\u{200f}".repeat(3000)),
         (2, format!("x{}", "žluťoučký kůň 馬 🐴".repeat(3000))),
-        // This text fills a message almost to the limit of 4 MiB.
+        // With this text, a message is almost as long as the limit of 4 MiB.
         (3, "a".repeat((4 << 20) - 400)),
     ] {
         let answer = client.ask(&call(id, "echo", json!({ "text": text }))).await;
@@ -154,7 +153,7 @@ async fn a_cancelled_request_is_closed_and_gets_no_answer() {
     client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } })).await;
     server.until_gone(1).await;
     client.silence().await;
-    // Cancelling a finished or unknown request is not passed on to the server.
+    // If the client cancels a finished or unknown request, the bridge does not tell the server.
     for id in [json!(1), json!("1"), json!(99), Value::Null] {
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })).await;
     }
@@ -227,7 +226,8 @@ async fn a_server_that_wants_other_headers_is_asked_once_for_its_tools() {
     let methods: Vec<_> = server.seen().iter().map(|seen| seen.rpc().to_owned()).collect();
     assert_eq!(methods, ["tools/call", "tools/list", "tools/list", "tools/call"]);
     assert_eq!(server.of("tools/list")[1].body["params"]["cursor"], "p\"2");
-    // After the list was read again, another refusal is final and is passed to the client.
+    // After such a refusal the bridge reads the tool list again and repeats the call. A second
+    // refusal is passed to the client.
     let answer = client.ask(&call(2, "never", json!({}))).await;
     assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(2), &json!(-32020)));
     assert_eq!(server.of("tools/call").len(), 4);
@@ -247,7 +247,7 @@ async fn a_subscription_stays_open_and_does_not_delay_the_end() {
     })
     .await;
     let (bridge, said) = crate::client::bridge(&server.url());
-    // A subscription may be silent for any time.
+    // The time limit for a silent server does not apply to a subscription.
     let mut client = Client::by((bridge.with_silence(Some(Duration::from_secs(2))), said));
     client.send(&request("s", "subscriptions/listen")).await;
     assert_eq!(client.receive().await["method"], "notifications/subscriptions/acknowledged");
@@ -255,7 +255,7 @@ async fn a_subscription_stays_open_and_does_not_delay_the_end() {
     client.silence().await;
     let begun = std::time::Instant::now();
     let (left, _) = client.end().await;
-    // The bridge waits up to 75 s for other requests.
+    // At its end, the bridge waits up to 75 s for requests, but not for a subscription.
     assert!(begun.elapsed() < Duration::from_secs(30) && left.is_empty());
     server.until_gone(1).await;
 }

@@ -1,5 +1,5 @@
-//! Tests that a person touches a security key for a request: once for each attempt, after consent,
-//! in time, and only by the rules of the bridge.
+//! Tests of touches in a bridge: a person touches a security key once for each attempt, after
+//! consent, in time, and only if the bridge's rules demand it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -22,11 +22,11 @@ use crate::client::{Client, Said, call, old_call, request};
 use crate::server::{Reply, Server, key, touch_key};
 use crate::sessions::{open, usual};
 
-/// A security key whose touch the test gives or holds back.
+/// A security key whose touch the test gives or withholds.
 struct TestKey {
     key: crate::software_key::SoftwareKey,
     asked: AtomicUsize,
-    /// Whether the key is touched.
+    /// Whether the person touches the key when asked.
     touched: Mutex<bool>,
     changed: Condvar,
 }
@@ -41,7 +41,7 @@ impl TestKey {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Ends the wait of each thread, so that no test waits for it.
+    /// Ends the wait of each thread for a touch, so that the test need not wait for the threads.
     fn release(&self) {
         *self.touched.lock().unwrap() = true;
         self.changed.notify_all();
@@ -63,15 +63,15 @@ impl SignByTouch for TestKey {
     }
 }
 
-/// What a person sees: operation, URL, and why another touch is needed.
+/// What the bridge shows to a person: the operation, the URL, and why another touch is needed.
 type Shown = (String, String, Option<String>);
 
-/// A screen that records what is shown.
+/// A screen that records what the bridge shows on it.
 #[derive(Default)]
 struct Screen {
     shown: Mutex<Vec<Shown>>,
     ended: Mutex<Vec<bool>>,
-    /// The error with which this prompt answers, in place of showing a question.
+    /// If set, the screen fails with this error, and shows nothing.
     broken: Option<NoConsent>,
 }
 
@@ -111,7 +111,8 @@ fn rules(texts: &[&str]) -> ConfirmPolicy {
     rules
 }
 
-/// Returns a bridge whose signatures live `ttl` seconds, and that asks for touches by `texts`.
+/// Returns a bridge whose signatures are valid for `ttl` seconds, and that demands a touch for the
+/// operations in `texts`.
 fn bridge(
     server: &Server,
     ttl: i64,
@@ -159,12 +160,13 @@ async fn a_touched_request_reaches_the_server_and_other_requests_need_no_touch()
 async fn a_touch_that_does_not_come_in_time_is_a_no() {
     let server = Server::start(|seen| Reply::json(seen.text("ok"))).await;
     let (key, screen) = (TestKey::touched(false), Arc::new(Screen::default()));
-    // Ten of the eleven seconds are for sending.
+    // Of the eleven seconds for which a signature is valid, ten are reserved for sending, so one is
+    // left for the touch.
     let mut client = Client::by(bridge(&server, 11, &["tools/call:*"], (&key, &screen)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert_eq!(why(&answer), "not sent: tools/call:t was not touched: no touch within 1 s");
     assert_eq!(*screen.ended.lock().unwrap(), [false]);
-    // The touch comes now. It is for a request that is given up.
+    // The touch comes now, and is for a request that the bridge has given up.
     key.release();
     assert!(client.ask(&call(2, "t", json!({}))).await.get("result").is_some());
     let ids: Vec<_> = server.seen().iter().map(|seen| seen.body["id"].clone()).collect();
@@ -213,7 +215,7 @@ async fn each_further_attempt_needs_another_touch_and_says_why() {
         again[0].is_empty() && again[1].contains("503") && again[2].contains("307"),
         "{again:?}"
     );
-    // What is shown is the URL to which the touched request goes.
+    // The bridge shows the URL to which it sends the touched request.
     assert!(shown[2].1.ends_with("/other"), "{shown:?}");
 }
 
@@ -260,12 +262,12 @@ async fn a_server_that_wants_a_touch_starts_none() {
     let answer = client.ask(&call(1, "get", json!({}))).await;
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("mcpid connect --touch"), "{message}");
-    // A touched request that is refused is not touched again either.
+    // If the server refuses a touched request, the bridge does not ask for another touch.
     client.ask(&call(2, "delete_db", json!({}))).await;
     assert_eq!((key.asked(), server.seen().len()), (1, 2));
 }
 
-/// A person who agrees, and records whether a touch was asked for before.
+/// A person who agrees, and records how often a touch had been asked for by then.
 struct Agrees(Arc<TestKey>, Mutex<Vec<usize>>);
 
 impl Consent for Agrees {
@@ -337,7 +339,7 @@ async fn destructive_is_the_servers_word_and_the_rules_hold_for_the_bridges_own_
     let shown: Vec<_> = screen.shown().into_iter().map(|(operation, ..)| operation).collect();
     assert_eq!(shown, ["tools/call:get", "tools/call:drop"]);
 
-    // At the end of a session, a DELETE that needs a touch is not sent.
+    // At the end of a session, the bridge does not send a DELETE that needs a touch.
     let server = Server::start(usual).await;
     let (key, screen) = (TestKey::touched(true), Arc::new(Screen::default()));
     let mut client = self::client(&server, &["@delete"], (&key, &screen));

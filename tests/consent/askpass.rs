@@ -1,4 +1,4 @@
-//! Tests of questions through an askpass program, without a terminal.
+//! Tests of questions for consent by an askpass program, without a terminal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn script(folder: &TempDir, name: &str, body: &str) -> PathBuf {
     path
 }
 
-/// Returns whether the call reached the server, or why not.
+/// Returns Ok if the call reached the server, and otherwise why it did not.
 fn outcome(server: &Server, folder: &TempDir) -> Result<(), String> {
     let answer = answers(folder).remove(0);
     match answer["error"]["message"].as_str() {
@@ -60,7 +60,7 @@ fn an_askpass_program_gets_what_openssh_gives_it() {
     outcome(&server, &folder).unwrap();
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("prompt"), "confirm 1");
-    // The program gets neither the client's messages nor the passphrase.
+    // The askpass program gets neither the client's messages nor the passphrase.
     assert_eq!(read("stdin"), "");
     assert!(!read("env").contains("tr0ub4dor"));
     let text = read("text");
@@ -111,7 +111,7 @@ fn an_askpass_program_that_hangs_is_ended_with_its_child_processes() {
     for name in ["inner", "outer"] {
         let id = fs::read_to_string(folder.path().join(name)).unwrap();
         let status = format!("/proc/{}/stat", id.trim());
-        // The process has ended, or is a zombie for which its parent has not waited.
+        // The process has ended, or it is a zombie because its parent has not waited for it.
         let state = fs::read_to_string(status).unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
     }
@@ -140,7 +140,7 @@ fn a_request_without_a_way_to_ask_is_refused() {
         (&[], &[("MCPID_ASKPASS", "")], "neither MCPID_ASKPASS nor SSH_ASKPASS is set"),
         (&[], &[("MCPID_ASKPASS", "/no/such")], "the askpass program /no/such: no such file"),
         (&[], &[("SSH_ASKPASS", "/etc/passwd")], "/etc/passwd: permission denied"),
-        // If the program in MCPID_ASKPASS fails, no other program is tried.
+        // If the program in MCPID_ASKPASS fails, `mcpid` does not try another.
         (&[], &[("MCPID_ASKPASS", "/no/such"), ("SSH_ASKPASS", "/bin/true")], "/no/such"),
     ] {
         let folder = folder(&[call(1, "delete", PATH)]);

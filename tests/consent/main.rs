@@ -1,4 +1,4 @@
-//! Tests of consent: which requests need it, what a person is shown, and which answers count as a
+//! Tests of consent: which requests need it, what the person is shown, and which answers count as a
 //! yes.
 #![cfg(feature = "connect")]
 #![allow(clippy::unwrap_used)]
@@ -20,14 +20,14 @@ use mcpid::message::{Head, RequestTarget};
 
 const TARGET: &str = "https://mcp.example.com/mcp";
 
-/// Parses a POST of `body`.
+/// Parses a POST whose body is `body`.
 fn read(body: &[u8]) -> Result<Reading<'_>, AmbiguousBody> {
     let mut head = Head::new("POST", RequestTarget::from_url(TARGET).unwrap()).unwrap();
     head.push("Content-Type", b"application/json").unwrap();
     body::read(&head, body, Scope::Endpoint)
 }
 
-/// Returns a `tools/call` of `delete` with these arguments.
+/// Returns the text of a `tools/call` of `delete` with these arguments.
 fn call(arguments: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"delete","arguments":{arguments}}}}}"#

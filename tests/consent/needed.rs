@@ -1,4 +1,4 @@
-//! Tests of which requests need the consent of a person.
+//! Tests of which requests need a person's consent.
 
 use mcpid::connect::consent::{ConfirmPolicy, ConsentNeed, ConsentQuestion, PageLimits};
 use mcpid::mcp::body::Reading;
@@ -43,7 +43,7 @@ fn patterns_select_the_requests_that_need_consent() {
         (&["tools/call:Delete"], call("{}"), "nothing"),
         (&["tools/call:delete"], list.to_owned(), "nothing"),
         (&["prompts/get"], call("{}"), "nothing"),
-        // A pattern with a name also matches a request without a name.
+        // A pattern with a tool's name also matches a call without a name.
         (&["tools/call:x"], r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#.to_owned(), "ask"),
         (&["@response"], r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_owned(), "ask"),
     ] {
@@ -61,7 +61,7 @@ fn tools_that_the_server_does_not_call_harmless_need_consent() {
     assert_eq!(need(rules, &call("{}"), &Tools::new()), "ask");
     assert_eq!(need(rules, &call("{}"), &destructive), "ask");
     assert_eq!(need(rules, &call("{}"), &harmless), "nothing");
-    // A pattern applies even if the server describes the tool as harmless.
+    // A pattern applies even if the server rates the tool as harmless.
     assert_eq!(need(&["destructive", "tools/call:*"], &call("{}"), &harmless), "ask");
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     assert_eq!(need(rules, list, &Tools::new()), "nothing");
@@ -99,7 +99,7 @@ fn an_unreadable_body_is_refused_without_a_question() {
         for rules in [&["tools/call:delete"][..], &["destructive"], &["@response"]] {
             assert_eq!(need(rules, body, &Tools::new()), "refuse", "{rules:?} {body}");
         }
-        // If no rule is set, the request is not refused either.
+        // Without a rule, the request is neither refused nor asked about.
         assert_eq!(need(&[], body, &Tools::new()), "nothing", "{body}");
     }
 }
@@ -111,7 +111,7 @@ fn a_question_about_a_get_or_delete_shows_only_method_and_target() {
     assert!(asked.shown(&PageLimits::default()).text.contains("\"@delete\""));
     let judged = confirm(&["@delete"]).judge(TARGET, Ok(&Reading::Get), b"", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Nothing));
-    // The body was not parsed.
+    // This is the reading of a GET, and the request has a body.
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Get), b"x", &Tools::new());
     assert!(matches!(judged, ConsentNeed::Refuse));
     let judged = confirm(&["@get"]).judge(TARGET, Ok(&Reading::Opaque), b"x", &Tools::new());
@@ -156,7 +156,7 @@ fn a_question_is_bound_to_the_bytes_of_the_request() {
     ] {
         assert!(!asked.is_about(other.as_bytes()), "{other}");
     }
-    // The parsed body and the bytes are of different requests.
+    // The parsed message and the bytes are of two different requests.
     let reading = read(body.as_bytes()).unwrap();
     let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     assert!(ConsentQuestion::new(TARGET, &reading, ping).is_none());

@@ -1,5 +1,5 @@
-//! Tests of the text that a person sees: it shows everything or says how much is missing, and no
-//! text can look like other text.
+//! Tests of the text of a question for consent: it shows everything or says how much is missing,
+//! and no text in it can look like other text.
 
 use mcpid::connect::consent::{ConsentQuestion, PageLimits, ShownPage};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn shown(arguments: &str) -> ShownPage {
     asked(&call(arguments)).shown(&PageLimits::default())
 }
 
-/// Returns the lines of the arguments, without their prefix.
+/// Returns the lines of the page that show the arguments, without their prefix.
 fn arguments(text: &str) -> Vec<&str> {
     let lines = text.lines().skip_while(|line| !line.starts_with("  arguments, ")).skip(1);
     lines.map_while(|line| line.strip_prefix("  | ")).collect()
@@ -57,7 +57,7 @@ fn the_whole_page_of_an_ordinary_call() {
     assert!(text.contains(&format!("\n    {sha256}\n")), "{text}");
 }
 
-/// Returns the SHA-256 by the program `sha256sum`.
+/// Returns the SHA-256 that the program `sha256sum` computes.
 fn sha256sum(bytes: &[u8]) -> String {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
@@ -71,34 +71,35 @@ fn sha256sum(bytes: &[u8]) -> String {
 #[test]
 fn invisible_characters_are_written_as_escapes() {
     for (text, seen) in [
-        // Bidirectional override, isolate and marks.
+        // The names contain a bidirectional override, isolates and marks.
         ("a\u{202e}b", r#""a\u{202e}b""#),
         ("a\u{2066}b\u{2069}", r#""a\u{2066}b\u{2069}""#),
         ("\u{200f}\u{61c}", r#""\u{200f}\u{61c}""#),
-        // Zero-width and invisible characters.
+        // The texts contain zero-width and invisible characters.
         ("rm\u{200b} -rf", r#""rm\u{200b} -rf""#),
         ("\u{feff}\u{2060}\u{ad}\u{34f}", r#""\u{feff}\u{2060}\u{ad}\u{34f}""#),
         ("\u{3164}\u{ffa0}\u{2800}", r#""\u{3164}\u{ffa0}\u{2800}""#),
         ("tag\u{e0041}\u{e007f}", r#""tag\u{e0041}\u{e007f}""#),
         ("a\u{fe0f}\u{e0100}", r#""a\u{fe0f}\u{e0100}""#),
-        // Controls: ANSI escapes, C1, bell, backspace, carriage return, NUL, delete.
+        // The texts contain control characters: ANSI escapes, C1, bell, backspace, carriage return,
+        // NUL, delete.
         ("\u{1b}[2J\u{1b}[H", r#""\u{1b}[2J\u{1b}[H""#),
         ("\u{9b}31m", r#""\u{9b}31m""#),
         ("\u{7}\u{8}\r\0\u{7f}", r#""\u{7}\u{8}\u{d}\u{0}\u{7f}""#),
         ("a\tb", r#""a\u{9}b""#),
         ("a\u{2028}b\u{2029}\u{85}", r#""a\u{2028}b\u{2029}\u{85}""#),
-        // Blanks other than the space.
+        // The text contains blanks other than the space.
         ("a\u{a0}b\u{2003}c\u{3000}", r#""a\u{a0}b\u{2003}c\u{3000}""#),
-        // Private-use characters, and code points that are not characters.
+        // The text contains private-use characters, and code points that are not characters.
         ("\u{e000}\u{10fffd}\u{fffe}", r#""\u{e000}\u{10fffd}\u{fffe}""#),
-        // Many combining marks on one letter would cover the lines around it.
+        // Many combining marks on one letter would cover the lines above and below it.
         ("a\u{301}\u{302}\u{303}\u{304}", "\"a\u{301}\u{302}\\u{303}\\u{304}\""),
-        // Text that looks like an escape of the page itself.
+        // The texts look like an escape that the page itself writes.
         (r"\u{202e}", r#""\\u{202e}""#),
         ("\\", r#""\\""#),
         ("\"", r#""\"""#),
         ("\\\"", r#""\\\"""#),
-        // Foreign text stays readable.
+        // Text in other scripts stays readable.
         ("größer 東京 🦀", "\"größer 東京 🦀\""),
         ("e\u{301}", "\"e\u{301}\""),
         ("", "\"\""),
@@ -109,7 +110,7 @@ fn invisible_characters_are_written_as_escapes() {
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
         let hidden = |c: char| c != '\n' && (c.is_control() || mcpid::message::shown::is_unsafe(c));
         assert!(!page.text.contains(hidden), "{text:?}");
-        // The same text is shown, however it is escaped in JSON.
+        // The page shows the same text, however the text is escaped in JSON.
         let escaped: String = text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect();
         let page = shown(&format!("[\"{escaped}\"]"));
         assert_eq!(arguments(&page.text), [format!("[{seen}]")], "{text:?}");
@@ -124,8 +125,8 @@ fn no_received_text_passes_for_a_line_of_the_program() {
         lines,
         [r#""x\u{a}"#, r#"    body: 12 bytes, sha-256\u{a}"#, r#"    | nothing\u{a}"#, r#"  yes""#]
     );
-    // The text is tested as a key, as the name of the tool, as the label of a member, and as the
-    // method.
+    // The hostile text is used as a key of the arguments, as the tool's name, as the name of a
+    // member, and as the method.
     for body in [
         call(r#"{"x\n  body: 1 bytes":1}"#),
         call("{}").replace("\"delete\"", r#""x\n  body: 1 bytes""#),
@@ -168,7 +169,7 @@ fn the_page_shows_every_member_of_the_body() {
     let response = asked(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#);
     let text = response.shown(&PageLimits::default()).text;
     assert!(text.contains("  error, 10 bytes:\n  | {\"code\": 1}\n"), "{text}");
-    // The arguments are not an object, or are missing.
+    // In these calls the arguments are not an object, or are missing.
     assert_eq!(arguments(&shown("null").text), ["null"]);
     let none = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete"}}"#;
     assert!(!asked(none).shown(&PageLimits::default()).text.contains("arguments"));
@@ -176,7 +177,7 @@ fn the_page_shows_every_member_of_the_body() {
 
 #[test]
 fn a_long_value_is_cut_and_its_length_stated() {
-    // Both ends of a long string are shown, with the number of characters between them.
+    // The page shows both ends of a long string, and the number of characters between them.
     let long = format!("start{}end", "x".repeat(10_000));
     let page = shown(&json(&long));
     let text = arguments(&page.text).concat();
@@ -187,12 +188,12 @@ fn a_long_value_is_cut_and_its_length_stated() {
     assert!(page.text.ends_with("  9608 bytes of this request are NOT shown\n"), "{}", page.text);
     assert!(page.text.lines().count() < 20);
 
-    // A long string cannot push another one off the page.
+    // A long string does not push another one off the page.
     let page = shown(&format!("{{\"a\":{},\"path\":\"/etc/passwd\"}}", json(&long)));
     assert!(page.text.contains("\"path\": \"/etc/passwd\""), "{}", page.text);
 
-    // The remark about hidden characters is outside the quotation marks, where no text of the
-    // client can be.
+    // The page's own remark about hidden characters is outside of the quotation marks, where no
+    // text of the client can be.
     let page = shown(&json("a (5 characters not shown) b"));
     assert_eq!(arguments(&page.text), ["\"a (5 characters not shown) b\""]);
     assert_eq!(page.hidden, 0);
@@ -206,7 +207,7 @@ fn a_long_value_is_cut_and_its_length_stated() {
     assert_eq!(last, format!("  ({count} more members, {bytes} bytes, not shown)"));
     assert_eq!(page.hidden, bytes);
 
-    // A long number, a long key, a long name, and a long target.
+    // The bodies have a long number, a long key, a long name, and a long target.
     for body in [
         call(&format!("[0.{}]", "7".repeat(4_998))),
         call(&format!("{{\"{}\":1}}", "k".repeat(5_000))),
@@ -216,7 +217,7 @@ fn a_long_value_is_cut_and_its_length_stated() {
         assert_eq!(page.hidden, 4_600, "{}", page.text);
     }
 
-    // The message has a thousand members beside the arguments.
+    // The message has a thousand members outside of the arguments.
     let extra: String = (0..1_000).map(|n| format!("\"m{n:03}\":1,")).collect();
     let page = asked(&call("{}").replace("\"arguments\"", &format!("{extra}\"arguments\"")))
         .shown(&PageLimits::default());
@@ -278,7 +279,7 @@ fn letters_that_look_like_others_are_named() {
     assert!(page.text.contains("beware: letters that pass for Latin ones in:"), "{}", page.text);
     assert!(page.text.contains(r#"  | "p\u{430}ypal""#), "{}", page.text);
     assert!(page.text.contains(r#"  | "\u{ff47}oogle""#), "{}", page.text);
-    // The warning also applies to the keys of JSON objects.
+    // The warning about letters of two scripts also applies to the keys of JSON objects.
     assert!(shown("{\"p\u{430}th\":1}").text.contains("beware"));
     let many: Vec<String> = (0..9).map(|n| format!("p\u{430}y{n}")).collect();
     let page = shown(&json(&many.join(" ")));
@@ -287,7 +288,7 @@ fn letters_that_look_like_others_are_named() {
     {
         assert!(!shown(&json(harmless)).text.contains("beware"), "{harmless}");
     }
-    // A tool's name is shown in plain ASCII too.
+    // The page also shows a tool's name in plain ASCII.
     let body = call("{}").replace("delete", "d\u{435}lete");
     let text = asked(&body).shown(&PageLimits::default()).text;
     assert!(text.contains("  which is not plain ASCII, but:\n  | \"d\\u{435}lete\"\n"), "{text}");
@@ -303,8 +304,8 @@ fn letters_that_look_like_others_are_named() {
 }
 
 proptest! {
-    /// For arbitrary arguments, the page contains no control character, and every line is mcpid's
-    /// own or begins with `  | `.
+    /// For any arguments, the page contains no control character, and each of its lines is either
+    /// mcpid's own or begins with `  | `.
     #[test]
     fn no_argument_is_shown_outside_its_section(texts in prop::collection::vec(".{0,60}", 0..6), n in 40_usize..120) {
         let arguments = serde_json::to_string(&texts).unwrap();

@@ -1,4 +1,4 @@
-//! A server that records its requests, and the bridge in front of it on a terminal.
+//! Starts an MCP server that records its requests, and a bridge to the server on a terminal.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rexpect::session::{PtySession, spawn_command};
 use tempfile::TempDir;
 
-/// A small MCP server with a destructive tool and a harmless one.
+/// A small MCP server with a destructive tool and a harmless one. It records what reaches it.
 pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ impl Server {
         Server { url, seen }
     }
 
-    /// Returns the bodies of the calls that reached the server.
+    /// Returns the bodies of the tool calls that reached the server.
     pub(crate) fn calls(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|body| body.contains("tools/call")).cloned().collect()
@@ -78,14 +78,14 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
     }
 }
 
-/// Returns a `tools/call` as a client sends it.
+/// Returns the text of a `tools/call` as a client sends it.
 pub(crate) fn call(id: u32, tool: &str, arguments: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
     )
 }
 
-/// Returns a folder with a keyfile without a passphrase, and a client's messages.
+/// Returns a folder with a keyfile that has no passphrase, and a file with the client's messages.
 pub(crate) fn folder(messages: &[String]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_mcpid"))
@@ -106,8 +106,8 @@ fn settings(command: &mut Command, folder: &Path) {
     }
 }
 
-/// Starts the bridge on a pty, with files as stdin and stdout. The shell then prints its exit code
-/// and the state of the terminal.
+/// Starts the bridge on a pseudo-terminal, with files as stdin and stdout. Afterwards the shell
+/// prints the bridge's exit code and the state of the terminal.
 pub(crate) fn on_terminal(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     on_terminal_after(folder, server, flags, "true")
 }
@@ -127,13 +127,14 @@ pub(crate) fn in_background(folder: &TempDir, server: &Server, flags: &str) -> P
     start(folder, server, flags, "set -m", "& wait $!")
 }
 
-/// Starts the bridge on a terminal. `id=N.` is printed first, where N is its process id.
+/// Starts the bridge on a terminal. Before that, `id=N.` is printed, where N is the bridge's
+/// process id.
 pub(crate) fn with_its_id_shown(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
-    // A shell without job control would make background jobs ignore Ctrl-C.
+    // Without this, a shell that has no job control makes background jobs ignore Ctrl-C.
     start(folder, server, flags, "trap '' INT; trap - INT", "& echo \"id=$!.\"; wait $!")
 }
 
-/// Starts two bridges on the same terminal.
+/// Starts two bridges on one terminal.
 pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let second = format!(
         "& first=$!; '{}' connect -k key.json {flags} {} <in >out2 2>err2; wait $first",
@@ -143,11 +144,12 @@ pub(crate) fn two(folder: &TempDir, server: &Server, flags: &str) -> PtySession 
     start(folder, server, flags, "true", &second)
 }
 
-/// Starts the bridge as an HTTP server in the foreground of a terminal. It prints its URL there.
+/// Starts a bridge that listens for HTTP, in the foreground of a terminal. It prints its URL on the
+/// terminal.
 pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(
-        // The shell gets the Ctrl-C too, and must survive to print the exit code.
+        // Ctrl-C reaches the shell too, which must survive it to print the exit code.
         "stty echo sane; trap : INT; '{}' connect -k key.json {flags} --listen 127.0.0.1:0 {} 2>err\n\
          echo \"ended $?\"; stty -a | grep -q -- '-echo ' && echo silent || echo echoes; \
          stty -a | grep -q -- '-icanon' && echo raw || echo cooked",
@@ -159,7 +161,7 @@ pub(crate) fn listening(folder: &TempDir, server: &Server, flags: &str) -> PtySe
     spawn_command(shell, Some(120_000)).unwrap()
 }
 
-/// POSTs `body` to `url` and returns the whole answer.
+/// Sends `body` by POST to `url`, and returns the whole answer.
 pub(crate) fn post(url: &str, body: &str) -> String {
     let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
@@ -190,7 +192,8 @@ fn start(folder: &TempDir, server: &Server, flags: &str, before: &str, job: &str
     spawn_command(shell, Some(120_000)).unwrap()
 }
 
-/// Checks the exit code and the state of the terminal. Returns the remaining output.
+/// Checks the bridge's exit code and the state of the terminal. Returns the rest of the terminal's
+/// output.
 pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
     let before = session.exp_string(&format!("ended {code}")).unwrap();
     let after = session.exp_eof().unwrap();
@@ -199,20 +202,20 @@ pub(crate) fn ends(mut session: PtySession, code: u8) -> String {
     before
 }
 
-/// Returns the messages that the client got, one from each line.
+/// Returns the messages that the client received, one from each line.
 pub(crate) fn answers(folder: &TempDir) -> Vec<serde_json::Value> {
     let out = fs::read_to_string(folder.path().join("out")).unwrap();
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Runs the bridge without a terminal, with these variables.
+/// Runs the bridge without a terminal, with these environment variables.
 pub(crate) fn without_terminal(
     folder: &TempDir,
     server: &Server,
     flags: &[&str],
     variables: &[(&str, &Path)],
 ) -> std::process::Output {
-    // setsid removes the terminal, which the tests themselves may have.
+    // The tests themselves may run on a terminal, and setsid detaches the bridge from it.
     let mut command = Command::new("setsid");
     command.args(["-w", env!("CARGO_BIN_EXE_mcpid"), "connect", "-k", "key.json"]);
     command.args(flags).arg(&server.url);

@@ -1,4 +1,4 @@
-//! Tests of questions on a terminal, with the bridge on stdio.
+//! Tests of questions for consent on a terminal, by a bridge on stdio.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn yes_sends_exactly_what_was_shown() {
     session.send_line("y").unwrap();
     let after = ends(session, 0);
     assert!(after.contains("mcpid: yes, it is signed and sent"), "{after}");
-    // The server got exactly the bytes that were shown.
+    // The server received exactly the bytes that the question showed.
     assert_eq!(server.calls(), [message]);
     assert_eq!(answers(&folder)[0]["result"]["content"][0]["text"], "done");
 }
@@ -49,13 +49,13 @@ fn every_answer_but_yes_counts_as_no() {
         ("\r", "declined"),
         ("\u{4}", "declined"),
         ("N\r", "declined"),
-        // Three answers that are neither yes nor no.
+        // These answers are neither yes nor no.
         ("maybe\rja\rye\r", "declined"),
         ("yy\r1\ryes!\r", "declined"),
         ("\u{1b}[Ay\ry y\ryes please\r", "declined"),
-        // A yes that was deleted again.
+        // The person typed yes, and deleted it again.
         ("yes\u{7f}\u{7f}\u{7f}no\r", "declined"),
-        // The line is longer than any valid answer.
+        // The answer is longer than any valid one.
         ("yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\r", "declined"),
     ] {
         let server = Server::start();
@@ -95,7 +95,7 @@ fn silence_counts_as_no_and_earlier_typing_is_ignored() {
     let start = Instant::now();
     let mut session = on_terminal(&folder, &server, "--confirm destructive --confirm-timeout 1s");
     session.exp_string("sign it and send it? [y/N; 1 s] ").unwrap();
-    // The beginning of a yes, without Enter.
+    // The person types the beginning of yes, without Enter.
     session.send("ye").unwrap();
     session.flush().unwrap();
     session.exp_string("not sent: no answer within 1 s").unwrap();
@@ -181,8 +181,8 @@ fn only_requests_that_match_the_pattern_need_consent() {
     let server = Server::start();
     let list = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#.to_owned();
     let folder = folder(&[list, call(1, "look", "{}")]);
-    // By default, a call of an unknown tool needs consent. With this pattern, neither of these
-    // calls does.
+    // By default, a call of a tool that the bridge does not know needs consent. With this pattern,
+    // neither of these two calls does.
     let session = on_terminal(&folder, &server, "--confirm 'tools/call:delete'");
     let seen = ends(session, 0);
     assert!(!seen.contains("wants your yes"), "{seen}");
@@ -212,7 +212,8 @@ fn long_arguments_are_shown_whole_on_demand() {
     session.send_line("a").unwrap();
     let seen = session.exp_string(QUESTION).unwrap();
     assert!(seen.contains("THE END") && !seen.contains("not shown"), "{seen}");
-    // Tool, target and key are printed right above the question, even if the page is long.
+    // The tool, the target and the key are printed right above the question, even if the page is
+    // long.
     let last: String = seen.lines().rev().take(4).map(str::trim_end).collect::<Vec<_>>().join(" ");
     for part in ["\"tools/call\" \"delete\" at", &*server.url, "in short:"] {
         assert!(last.contains(part), "{part} is not in {last}");
@@ -242,7 +243,7 @@ fn no_question_is_asked_on_a_terminal_that_another_program_uses() {
     let server = Server::start();
     let folder = folder(&[call(1, "delete", PATH)]);
     let flags = "--confirm destructive --confirm-timeout 2s";
-    // The terminal is in the mode in which an editor, or a full-screen client, leaves it.
+    // Before the bridge starts, the terminal is set to the mode in which an editor leaves it.
     let mut session = crate::servers::on_terminal_after(&folder, &server, flags, "stty -icanon");
     let seen = session.exp_string("ended 0").unwrap();
     assert!(!seen.contains("wants your yes"), "{seen}");
