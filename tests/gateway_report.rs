@@ -1,4 +1,4 @@
-//! Tests of the gateway's log, and of the report that is made from it.
+//! Tests of the gateway's log, and of the report that `mcpid gateway report` makes from it.
 #![cfg(feature = "gateway")]
 #![allow(clippy::unwrap_used)]
 
@@ -28,11 +28,11 @@ use mcpid::mcp::pattern::Operation;
 use mcpid::tower::Mode;
 use mcpid::verify::Code;
 
-/// The Unix time of 2026-11-23T10:00:00Z.
+/// 2026-11-23T10:00:00Z as Unix time.
 const TEN: i64 = 1_795_428_000;
 
-/// Returns a log line for `method:name`, `seconds` after ten o'clock. A method alone has no name;
-/// an empty text means that the body was not read.
+/// Returns a log line for the operation `method:name`, `seconds` after ten o'clock. A text without
+/// a colon is a method without a name, and an empty text means that the body was not read.
 fn line(seconds: i64, operation: &str) -> LogLine {
     let mut line = LogLine::new(Timestamp::from_unix(TEN + seconds), 1, "POST", "/mcp");
     line.mcp = (!operation.is_empty()).then(|| match operation.split_once(':') {
@@ -43,7 +43,7 @@ fn line(seconds: i64, operation: &str) -> LogLine {
     line
 }
 
-/// Returns the line of a verified request.
+/// Returns the log line of a request that was verified.
 fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.outcome) = (Some(LoggedStatus::Verified), LoggedOutcome::Passed);
@@ -54,7 +54,7 @@ fn verified(seconds: i64, operation: &str, key: &str) -> LogLine {
     line
 }
 
-/// Returns the line of a request that permissive mode passed on.
+/// Returns the log line of a request that permissive mode passed on although it was not verified.
 fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = line(seconds, operation);
     (line.status, line.code) = (Some(standing(code)), Some(code));
@@ -62,7 +62,7 @@ fn passed(seconds: i64, operation: &str, code: Code) -> LogLine {
     line
 }
 
-/// Returns the line of a request that strict mode refused.
+/// Returns the log line of a request that strict mode refused.
 fn refused(seconds: i64, operation: &str, code: Code) -> LogLine {
     let mut line = passed(seconds, operation, code);
     (line.mode, line.outcome, line.answer) =

@@ -1,5 +1,5 @@
-//! Tests that the committed man pages and completions equal the program's output, and that they
-//! have the sections that readers and shells need.
+//! Tests that the committed man pages and shell completions equal the program's output, and have
+//! the sections that readers and shells need.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -32,7 +32,7 @@ fn pages_and_completions_are_those_that_are_committed() {
     }
 }
 
-/// Checks that every man page has the usual sections.
+/// Checks that every man page has the sections of a manual.
 #[test]
 fn every_man_page_has_the_sections_of_a_manual() {
     let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap();
@@ -55,8 +55,8 @@ fn every_man_page_has_the_sections_of_a_manual() {
     assert!(sign.contains("MCPID_KEY ") && !sign.contains("MCPID_TRUST"), "its own variables");
 }
 
-/// Bash completes file names where a command takes files, and the special word of pattern flags,
-/// but no hidden command.
+/// Bash must complete file names where a command takes a file, and the word `destructive` where it
+/// takes a pattern. It must not offer hidden commands.
 #[test]
 fn bash_completes_files_and_words() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/completions/mcpid.bash");

@@ -1,11 +1,13 @@
-//! Tests of the signals of a gateway that asked for a passphrase.
+//! Tests of the signals to a gateway that asked for a passphrase at its start.
 
 use std::fs;
 
 use crate::executable::executable;
 use crate::program::{Running, free_port, program, trust};
 
-/// The question for the passphrase starts a thread that watches the signals that end the program.
+/// To ask for the passphrase, the program starts a thread that watches for signals. The gateway
+/// must still get its own signals: SIGHUP makes it read its files again, and SIGTERM ends it in
+/// order.
 #[test]
 fn a_gateway_that_asked_for_a_passphrase_reads_again_on_sighup_and_ends_in_order() {
     let folder = tempfile::tempdir().unwrap();

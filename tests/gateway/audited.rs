@@ -1,4 +1,4 @@
-//! Tests what operators see of the gateway's audit log, and what happens if the log cannot be
+//! Tests of what operators see of the gateway's audit log, and of what happens if the log cannot be
 //! written.
 
 use std::fs::{self, File};
@@ -45,7 +45,7 @@ async fn ready(admin: &str, wanted: u16) -> String {
     }
 }
 
-/// The log is on a small file system in a namespace of its own, which ends with the process.
+/// The audit log is on a small file system, mounted in a namespace that ends with the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
     let behind = TestUpstream::new().await;
@@ -97,8 +97,8 @@ async fn a_full_disk_shows_to_operators_and_mends_without_a_request() {
         assert!(numbers.lines().any(|other| other == line), "{line} is not in {numbers}");
     }
 
-    // An operator frees space on the disk. No request arrives, because a load balancer sends none
-    // to a server that is not ready.
+    // An operator frees space on the disk. No request arrives meanwhile, because a load balancer
+    // sends none to a server that is not ready.
     fs::remove_file(format!("/proc/{}/root{}", gateway.0.id(), disk.join("ballast").display()))
         .unwrap();
     assert_eq!(ready(&admin, 200).await, "ready\n");
@@ -141,7 +141,7 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     let (_, said) = check(&["--json"]);
     assert!(said.contains("\"audit_in_use\":false"), "{said}");
 
-    // `--check-config` beside a running gateway reports that the log is in use.
+    // If a gateway is running, `--check-config` reports that the log is in use.
     let lock = File::open(&log).unwrap();
     lock.lock().unwrap();
     let (code, said) = check(&[]);
@@ -166,7 +166,8 @@ fn a_configuration_is_checked_down_to_the_log_and_nothing_is_changed() {
     fs::write(&tree, "").unwrap();
     assert_eq!(check(&[]).0, 0);
     assert_eq!(names(), before, "nothing was made");
-    // Without its private key, the folder is a log whose key is elsewhere.
+    // If the private key is not in the log's folder, the check takes it to be elsewhere and demands
+    // that a flag names it.
     fs::remove_file(log.join("log-key.json")).unwrap();
     let (code, said) = check(&[]);
     assert_eq!(code, 4, "{said}");

@@ -1,5 +1,5 @@
-//! Tests of external authorization over plain HTTP: the answers that a proxy gets. A real Envoy is
-//! tested in `tests/peers`.
+//! Tests of `mcpid authz` (a service that a proxy asks whether to pass a request on) over plain
+//! HTTP: the answers that a proxy gets. A real Envoy is tested in `tests/peers`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const FIELDS: [&str; 6] =
     ["mcpid-status", "mcpid-reason", "mcpid-key-id", "mcpid-name", "mcpid-tag", "mcpid-touch"];
 const PARTIAL: &str = "X-Envoy-Auth-Partial-Body";
 
-/// Starts an authorizer for Envoy, with the settings changed by `change`.
+/// Starts an authorization service for Envoy, with its settings changed by `change`.
 pub(crate) async fn envoy(change: impl FnOnce(&mut GatewayConfig)) -> TestGateway {
     speaking(AuthzProtocol::new(AuthzDialect::Envoy), change).await
 }
@@ -31,7 +31,7 @@ pub(crate) async fn speaking(
     protocol: AuthzProtocol,
     change: impl FnOnce(&mut GatewayConfig),
 ) -> TestGateway {
-    // An authorizer has no upstream, so this server receives no requests.
+    // An authorization service has no upstream, so this server gets no requests.
     let none = TestUpstream::new().await;
     TestGateway::with(&none, ServerLimits::default(), |_| {
         let mut config = GatewayConfig::authorizer(protocol);
@@ -41,7 +41,7 @@ pub(crate) async fn speaking(
     .await
 }
 
-/// Returns the request as Envoy describes it, with its whole body.
+/// Returns the request by which Envoy asks about `wire`, with the whole body.
 pub(crate) fn whole(wire: Wire) -> Wire {
     wire.with(PARTIAL, "false")
 }
@@ -50,12 +50,12 @@ pub(crate) fn permissive() -> LearningModes {
     LearningModes::new(Modes::permissive())
 }
 
-/// Returns the values of all fields of the verdict. Each must be present.
+/// Returns the header fields that tell the verdict to the proxy. Each must be present.
 pub(crate) fn told(reply: &Reply) -> [&str; 6] {
     FIELDS.map(|name| reply.header(name).unwrap_or_else(|| panic!("no {name}: {reply:?}")))
 }
 
-/// Checks that the answer is a refusal without fields of the verdict.
+/// Checks that the answer is a refusal that has no header field about the verdict.
 pub(crate) fn refused(what: &str, reply: &Reply, status: u16, reason: &str) {
     assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
     assert!(!reply.head.to_lowercase().contains("mcpid-"), "{what}: {reply:?}");
@@ -71,7 +71,7 @@ async fn a_verified_request_is_answered_with_every_field() {
     assert_eq!((key.len(), tag), (43, key));
     let removed = reply.header("x-envoy-auth-headers-to-remove");
     assert_eq!(removed, Some("mcpid-reason,mcpid-touch"));
-    // A name that a field cannot hold is encoded, as in the gateway.
+    // A key's name that a header field cannot hold is encoded, as the gateway does it.
     let reply = authz.send(&whole(authz.signed(2, CALL))).await;
     assert_eq!(reply.header("mcpid-name"), Some("=?base64?Wm/Dqw==?="));
     let line = &authz.lines(2).await[0];
@@ -128,7 +128,7 @@ async fn an_open_path_gives_the_server_no_verified_fields() {
     );
 }
 
-/// Returns the fields of a refusal that affect a client.
+/// Returns the header fields of a refusal that reach the client.
 fn shown(reply: &Reply) -> Vec<Option<String>> {
     let fields = [
         "content-type",
@@ -246,7 +246,7 @@ async fn fields_that_cannot_be_dropped_are_refused_in_every_mode() {
     let mut wire = whole(authz.plain(CALL));
     wire.fields[1].1 = "application/json,text/plain".to_owned();
     refused("content type", &authz.send(&wire).await, 400, "repeated_field");
-    // Envoy adds these fields itself, or they only name the client's address.
+    // Envoy itself adds the first of these fields, and the others only name the client's address.
     let fine = [
         "X-Forwarded-For",
         "X-Forwarded-Proto",
@@ -264,7 +264,7 @@ async fn fields_that_cannot_be_dropped_are_refused_in_every_mode() {
 
 #[test]
 fn an_authorizer_never_refuses_with_200() {
-    // A proxy lets the request through if the answer is 200.
+    // A proxy lets the request pass if the service answers 200.
     for dialect in [AuthzDialect::Envoy, AuthzDialect::Traefik] {
         let mut config = GatewayConfig::authorizer(AuthzProtocol::new(dialect));
         config.refuse_with = RefuseWith::Ok;

@@ -1,4 +1,5 @@
-//! Tests of limits on size and time: for heads, bodies and connections, and at the end of a server.
+//! Tests of the gateway's limits on size and time: for heads, bodies and connections, and for the
+//! drain when the server stops.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ async fn left_open(stream: &mut TcpStream, begun: Instant) -> Duration {
 async fn slow_heads_and_idle_connections_are_closed() {
     let behind = TestUpstream::new().await;
     let gateway = TestGateway::with(&behind, quick(), |config| config).await;
-    // The client sends nothing, or only a part of a head.
+    // On each connection, the client sends nothing or a part of a head.
     for bytes in ["", "POST /mcp HTTP/1.1\r\nHost: a\r\n", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let begun = Instant::now();
@@ -38,10 +39,10 @@ async fn slow_heads_and_idle_connections_are_closed() {
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let open = left_open(&mut stream, begun).await;
         assert!(open >= Duration::from_millis(300), "{bytes:?}: {open:?}");
-        // By default, these connections are closed after 10 s.
+        // By default the limit is 10 s, and this gateway has a shorter one.
         assert!(open < Duration::from_secs(9), "{bytes:?}: {open:?}");
     }
-    // Single bytes that arrive slowly do not restart the time limit for the head.
+    // The time limit applies to the whole head, and single bytes do not restart it.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) {
@@ -51,7 +52,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-    // The limit between two requests is longer, and it applies again after each request.
+    // The time limit between two requests is longer, and begins again after each request.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
@@ -87,18 +88,18 @@ async fn sizes_of_heads_and_bodies_are_bounded() {
         let text = CALL.trim_end_matches('}').to_owned() + "}";
         format!("{text}{}{}", " ".repeat(size - CALL.len()), "}")
     };
-    // A body of exactly 4 MiB is judged, and one more byte is too long.
+    // A body of exactly 4 MiB is accepted, and one byte more is too long.
     assert_eq!(gateway.send(&gateway.signed(1, &pad(4 << 20))).await.status, 200);
     let long = pad((4 << 20) + 1);
     let reply = gateway.send(&gateway.signed(1, &long)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (413, "too_large"));
-    // The limit applies to chunked bodies too, which announce no length.
+    // The limit also applies to a chunked body, whose length is not announced.
     let mut chunked = gateway.signed(1, &long).with("Transfer-Encoding", "chunked");
     chunked.body = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len()).into_bytes();
     let reply = gateway.send(&chunked).await;
     assert!(matches!(reply.status, 413 | 0), "{reply:?}");
-    // A head of almost 64 KiB is accepted. A longer one, which hyper still passes to the service,
-    // is refused.
+    // A head of almost 64 KiB is accepted. A longer one, which hyper would still accept, is refused
+    // by the gateway.
     let wide = |size: usize| gateway.signed(1, CALL).with("X-Wide", &"x".repeat(size));
     assert_eq!(gateway.send(&wide(60_000)).await.status, 200);
     assert_eq!(gateway.send(&wide(66_000)).await.status, 431);
@@ -106,8 +107,8 @@ async fn sizes_of_heads_and_bodies_are_bounded() {
     assert_eq!(behind.got().len(), 2);
 }
 
-/// Bodies of unverified requests share a budget. The body of a verified request does not count
-/// towards it.
+/// The bodies of all unverified requests share a budget of memory. The body of a verified request
+/// does not count towards it.
 #[tokio::test]
 async fn unverified_bodies_share_a_budget() {
     let behind = TestUpstream::new().await;
@@ -133,13 +134,14 @@ async fn connections_are_limited_and_a_waiting_connection_is_served_later() {
     for _ in 0..20 {
         idle.push(TcpStream::connect(gateway.address).await.unwrap());
     }
-    // Clients that hold budget and send nothing more lose it in the end.
+    // Clients that take a part of the budget and send nothing more lose it after a time limit.
     let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// Starts a gateway in front of a server that takes `time` for its answer, with `drain` as the time
-/// for open requests at the end. The semaphore gets a permit when the request is at the server.
+/// Starts a gateway in front of a server that takes `time` for its answer. When stopped, the
+/// gateway waits `drain` for open requests. The semaphore gets a permit when a request reaches the
+/// server.
 async fn before_a_slow_server(
     behind: &TestUpstream,
     time: Duration,
@@ -154,7 +156,7 @@ async fn before_a_slow_server(
         let mut piece = [0_u8; 4096];
         let _ = stream.read(&mut piece).await;
         arrives.add_permits(1);
-        // This does not block a thread of the runtime: the gateway's timers run there too.
+        // The server must not block this thread, because the gateway's timers run on it too.
         tokio::time::sleep(time).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
     });
@@ -187,7 +189,7 @@ async fn open_requests_may_finish_within_the_drain_timeout() {
     assert!(TcpStream::connect(gateway.address).await.is_err(), "it still listens");
 }
 
-/// A request that does not end during the drain is cut off, and is counted.
+/// A request that has not ended when the drain ends is cut off and counted.
 #[tokio::test]
 async fn request_is_cut_off_at_the_end_of_a_drain() {
     let behind = TestUpstream::new().await;

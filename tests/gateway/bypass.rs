@@ -1,5 +1,5 @@
-//! Attacks that try to bypass verification: by another path to the endpoint, another spelling of a
-//! field, another session.
+//! Attacks that try to bypass verification by another path, another spelling of a field, or another
+//! session.
 
 use http::Response;
 use http::header::{HeaderName, HeaderValue};
@@ -10,8 +10,8 @@ use mcpid::verify::ReplayCheck;
 use crate::servers::{CALL, INITIALIZE, Reply, TestGateway, TestUpstream, Wire, body, rules};
 use crate::tls::{answer, connect, multiplexed};
 
-/// If the upstream has the endpoint at another path than the clients use, the upstream's path is
-/// not open either.
+/// If the upstream has the endpoint at another path than the clients use, clients cannot reach it
+/// by the upstream's path either.
 #[tokio::test]
 async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
     let behind = TestUpstream::new().await;
@@ -27,16 +27,15 @@ async fn an_open_path_does_not_lead_to_the_endpoint_of_the_server_behind() {
         assert_eq!((reply.status, reply.reason().as_str()), (404, "not_found"), "{path}");
     }
     assert!(behind.got().is_empty(), "{:?}", behind.got());
-    // Paths other than the endpoint are forwarded without a check, and the endpoint is at the
-    // public path.
+    // Other paths are forwarded without verification, and the endpoint is at the public path.
     assert_eq!(gateway.send(&Wire::get(&host, "/status")).await.status, 200);
     let signed = Wire::post(&host, "/public", CALL).sign(1, &gateway.url("/public"));
     assert_eq!(gateway.send(&signed).await.status, 200);
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
 
-/// CGI and similar interfaces turn every character that is not a letter or digit into the same one,
-/// so such names must not reach the upstream.
+/// CGI and similar interfaces replace every character that is not a letter or digit by `_`, so that
+/// `mcpid_key` looks like `mcpid-key`. The gateway must not pass such names on.
 #[tokio::test]
 async fn no_spelling_of_a_field_forges_another() {
     let behind = TestUpstream::new().await;
@@ -53,7 +52,8 @@ async fn no_spelling_of_a_field_forges_another() {
     }
 }
 
-/// HTTP/2 allows several `Cookie` lines, which are joined for HTTP/1.1 (RFC 9113 section 8.2.3).
+/// HTTP/2 allows several `Cookie` lines, and a translation to HTTP/1.1 joins them (RFC 9113 section
+/// 8.2.3).
 #[tokio::test]
 async fn cookie_fields_of_http_2_are_joined_into_one_line() {
     let behind = TestUpstream::new().await;
@@ -68,7 +68,7 @@ async fn cookie_fields_of_http_2_are_joined_into_one_line() {
     assert_eq!(lines, ["a=1; b=2"]);
 }
 
-/// HTTP/2 allows spaces around a value. The upstream must not receive them.
+/// HTTP/2 allows spaces around a field's value. The gateway removes them for the upstream.
 #[tokio::test]
 async fn spaces_around_a_session_id_do_not_change_the_session() {
     let behind = TestUpstream::new().await;
@@ -88,7 +88,8 @@ async fn spaces_around_a_session_id_do_not_change_the_session() {
     assert_eq!(status, 403, "{body}");
 }
 
-/// Clients differ in which of two session ids they use, so a session with two ids cannot be bound.
+/// Implementations differ in which of two session ids they use, so a request with two ids is
+/// refused.
 #[tokio::test]
 async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
     let behind = TestUpstream::with(|_| {
@@ -102,8 +103,8 @@ async fn an_answer_that_opens_two_sessions_is_not_passed_on() {
     assert_eq!(reply.header("mcp-session-id"), None);
 }
 
-/// A server without sessions accepts any id, and each id is bound. One key must not be able to fill
-/// the table and so keep out the others.
+/// A server without sessions accepts any session id, and the gateway stores for each which key uses
+/// it. One key must not be able to fill this table and so keep out the others.
 #[tokio::test]
 async fn one_key_does_not_fill_the_table_of_sessions() {
     let behind = TestUpstream::new().await;
@@ -122,11 +123,11 @@ async fn one_key_does_not_fill_the_table_of_sessions() {
     assert_eq!(statuses[..8], [200; 8]);
     assert_eq!(statuses[8..], [403; 4]);
     assert_eq!(gateway.send(&ask(2, "other".into())).await.status, 200);
-    // A key that has opened its most sessions can still use each of them.
+    // A key that has the maximum number of sessions can still use each of them.
     assert_eq!(gateway.send(&ask(1, "made-up-0".into())).await.status, 200);
 }
 
-/// Limits on size, and the removal of trailers, also apply to open paths.
+/// On open paths (which need no signature), the size limits apply and trailers are removed too.
 #[tokio::test]
 async fn the_body_of_an_open_request_is_bounded_too() {
     let behind = TestUpstream::new().await;
@@ -153,7 +154,7 @@ async fn the_body_of_an_open_request_is_bounded_too() {
     assert_eq!((got.body.as_ref(), got.header("mcpid-status")), (b"{}".as_slice(), None));
 }
 
-/// A `Content-Length` beside chunked coding is refused, even if the length is right.
+/// A request with `Content-Length` and chunked coding is refused, even if the length is right.
 #[tokio::test]
 async fn a_length_beside_signed_chunks_is_refused() {
     let behind = TestUpstream::new().await;

@@ -1,5 +1,5 @@
-//! Tests with a gateway whose clock steps forward and back: an accepted request is never accepted
-//! again, and a request that the stepped clock cannot judge is refused until the clock is right.
+//! Tests with a gateway whose clock is set forward and back. A request that was accepted is never
+//! accepted again. A request whose age the gateway cannot know is refused until its clock is right.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ use mcpid::net::ServerLimits;
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, ok};
 
-/// The true time, and by how many seconds this machine's clock is wrong.
+/// A clock that shows the true time plus this many seconds.
 #[derive(Default)]
 pub(crate) struct Stepped(pub(crate) AtomicI64);
 
@@ -49,8 +49,8 @@ async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
     assert_eq!(answer(&first).await, yes);
     assert_eq!(answer(&first).await, no(403, "nonce_replayed"));
 
-    // The gateway's clock steps an hour ahead. Requests by correct clocks now look late. Accepted
-    // requests let the store sweep the first nonce.
+    // The gateway's clock is set an hour ahead. Requests of clients with a right clock now look
+    // old. The requests that are accepted make the store delete the first nonce.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&first).await, no(403, "expired"));
     assert_eq!(answer(&signed(&gateway, 0)).await, no(403, "expired"));
@@ -60,15 +60,15 @@ async fn a_clock_step_forward_and_back_accepts_no_request_twice() {
         assert_eq!(answer(&signed(&gateway, HOUR)).await, yes);
     }
 
-    // After the clock has stepped back, no earlier request is accepted again. The store cannot tell
-    // whether a nonce is new, so a new request is refused as unavailable.
+    // After the clock is set back, no earlier request is accepted again. The store cannot tell
+    // whether a nonce is new, so it refuses new requests as unavailable.
     clock.0.store(0, Ordering::SeqCst);
     let (status, reason) = answer(&first).await;
     assert!([403, 503].contains(&status), "{status} {reason}");
     assert_eq!(answer(&ahead).await, no(403, "not_yet_valid"));
     assert_eq!(answer(&signed(&gateway, 0)).await, no(503, "unavailable"));
 
-    // At the later time, the store works as before.
+    // When the clock shows the later time again, the store works as before.
     clock.0.store(HOUR, Ordering::SeqCst);
     assert_eq!(answer(&ahead).await, no(403, "nonce_replayed"));
     assert_eq!(answer(&signed(&gateway, HOUR)).await, yes);

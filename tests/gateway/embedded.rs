@@ -1,5 +1,5 @@
-//! Tests of a gateway that another program embeds: it answers operators, and drains when it is
-//! stopped.
+//! Tests of a gateway that another program runs as a library: it answers operators, and finishes
+//! open requests when it is stopped.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn free_address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
-/// Sends `wire` to `address`. Retries until a server listens there.
+/// Sends `wire` to `address`, and retries until a server listens there.
 async fn send(address: SocketAddr, wire: &Wire) -> Reply {
     for _ in 0..6_000 {
         if let Ok(mut stream) = TcpStream::connect(address).await {
@@ -72,14 +72,15 @@ async fn an_embedded_gateway_judges_and_drains() {
 
     let reply = send(public, &Wire::post(&public.to_string(), "/mcp", CALL)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "signature_missing"));
-    // The store is new, so nonces of an earlier run may be lost.
+    // The nonce store is new and may lack the nonces of an earlier run, so the gateway is not ready
+    // yet.
     let (status, text) = readiness(operators).await;
     assert!(status == 503 && text.contains("s to go"), "{status} {text}");
-    // A host name that a web page chose is refused by the operators' service.
+    // The operators' service refuses a host name that a web page could have chosen.
     let renamed = send(operators, &Wire::get("page.example:80", "/readyz")).await;
     assert_eq!(renamed.status, 421);
 
-    // This request is in flight when the gateway stops.
+    // This request is unanswered when the gateway stops.
     let document = "/.well-known/oauth-protected-resource";
     let slow = Wire::get(&public.to_string(), document);
     let slow = tokio::spawn(async move { send(public, &slow).await });
@@ -117,7 +118,7 @@ async fn a_gateway_that_is_dropped_listens_no_more() {
     }
 }
 
-/// A step of the gateway that blocks its thread until the test opens the gate.
+/// A step of the gateway that blocks its thread until the test opens this gate.
 #[derive(Default)]
 struct Gate {
     reached: AtomicBool,
@@ -135,7 +136,7 @@ impl Gate {
         gate
     }
 
-    /// Blocks for at most two minutes, so that a failed test ends.
+    /// Blocks until the gate is open, but for at most two minutes, so that a failed test ends.
     fn pass(&self) {
         self.reached.store(true, Ordering::SeqCst);
         let begun = Instant::now();
@@ -145,8 +146,8 @@ impl Gate {
     }
 }
 
-/// Starts a gateway that writes its log lines behind the gate `line`, with a page for operators that
-/// is made behind the gate `page`. Returns its address and that of the operators.
+/// Starts a gateway whose log lines wait for the gate `line`, and whose page for operators waits
+/// for the gate `page`. Returns its address and that of the operators' service.
 async fn slow_gateway(line: Arc<Gate>, page: Arc<Gate>) -> (SocketAddr, SocketAddr) {
     let (public, operators) = (free_address(), free_address());
     let bind = async |address: SocketAddr| {
@@ -173,7 +174,8 @@ async fn slow_gateway(line: Arc<Gate>, page: Arc<Gate>) -> (SocketAddr, SocketAd
     (public, operators)
 }
 
-/// A page that takes long to make holds no request up, and a slow log line no operator.
+/// While the page for operators is made, requests are answered. While a log line is written,
+/// operators are answered.
 #[tokio::test]
 async fn operators_and_clients_do_not_wait_for_each_other() {
     let gate = Gate::closed();

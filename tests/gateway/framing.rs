@@ -1,5 +1,5 @@
-//! Heads that two servers could read differently are refused before they are parsed, with a
-//! JSON-RPC body and a line in the log.
+//! Tests of heads that two servers could read differently. The gateway refuses them before it
+//! parses them, with a JSON-RPC error and a line in its log.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -14,14 +14,14 @@ fn changed(wire: Wire, change: impl Fn(String) -> String, body: &str) -> Vec<u8>
     [change(head).as_bytes(), body.as_bytes()].concat()
 }
 
-/// A name, the expected status and reason, and the change to the head of a valid request.
+/// A case: its name, the expected status and reason, and the change to the head of a valid request.
 type Case = (&'static str, u16, &'static str, Box<dyn Fn(String) -> String>);
 
 fn replaced(from: &'static str, to: &'static str) -> Box<dyn Fn(String) -> String> {
     Box::new(move |head| head.replacen(from, to, 1))
 }
 
-/// Returns a change that adds one line at the end of the head.
+/// Returns a change that adds this line at the end of the head.
 fn added(line: &'static str) -> Box<dyn Fn(String) -> String> {
     Box::new(move |head| format!("{}{line}\r\n\r\n", head.strip_suffix("\r\n").unwrap()))
 }
@@ -143,7 +143,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
     assert_eq!(accepted.status, 200, "{accepted:?}");
     let mut count = 1;
     for (what, status, reason, change) in cases() {
-        // A second request after the refused head is never read.
+        // The gateway refuses the head, and never reads the second request behind it.
         let body = format!("{CALL}GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address);
         let reply = gateway.raw(&changed(gateway.signed(1, CALL), change, &body)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
@@ -160,7 +160,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_body_and_log_line()
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
 
-/// The maximum number of lines is accepted, also if the bytes arrive one by one.
+/// A head with the maximum number of lines is accepted, also if its bytes arrive one by one.
 #[tokio::test]
 async fn well_formed_request_passes_in_any_chunks() {
     let behind = TestUpstream::new().await;
@@ -174,8 +174,8 @@ async fn well_formed_request_passes_in_any_chunks() {
     };
     let reply = gateway.raw(&changed(gateway.signed(1, CALL), filled(80), CALL)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    // Together with the lines that the gateway adds, these are too many for the upstream, which
-    // refuses them itself.
+    // With the lines that the gateway adds, the head has too many for the upstream, which refuses
+    // the request itself.
     let reply = gateway.raw(&changed(gateway.signed(1, CALL), filled(100), CALL)).await;
     let line = gateway.lines(2).await.pop().unwrap();
     assert_eq!((reply.status, line.upstream, line.hint), (431, Some(431), None));
@@ -195,8 +195,8 @@ async fn well_formed_request_passes_in_any_chunks() {
     assert!(behind.got().iter().all(|got| got.body == CALL));
 }
 
-/// Each request on a connection is checked, even while earlier ones are in flight. The answers come
-/// in order.
+/// The gateway checks each request on a connection, even while earlier ones are unanswered. The
+/// answers come in the order of the requests.
 #[tokio::test]
 async fn the_head_behind_others_is_checked_too_and_answered_behind_them() {
     let behind = TestUpstream::new().await;
@@ -273,7 +273,7 @@ async fn chunks_that_can_be_read_in_two_ways_are_refused() {
         assert_eq!(reply.reason(), "body_broken", "{what}");
     }
     assert_eq!(behind.got().len(), good);
-    // Other codings are refused before the body is read.
+    // Other transfer codings are refused before the gateway reads the body.
     for (coding, status) in [
         ("gzip, chunked", 501),
         ("chunked, chunked", 501),

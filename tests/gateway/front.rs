@@ -1,5 +1,5 @@
-//! A front that is neither a tower service nor the gateway: it reads plain bytes and calls the
-//! layer itself. For each case, its answer equals the gateway's.
+//! Tests of an HTTP server that is neither a tower service nor the gateway: it reads bytes and
+//! calls `VerifyLayer` itself. For each case its answer must equal the gateway's.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::servers::{
     CALL, INITIALIZE, LIST, ReceivedRequest, Reply, TestGateway, TestUpstream, Wire, body, rules,
 };
 
-/// The application behind the gateway and behind the front. It opens sessions and lists tools.
+/// The application that both servers have behind them. It opens sessions and lists tools.
 fn application(request: &[u8]) -> (StatusCode, HeaderMap, &'static str) {
     let request: Value = serde_json::from_slice(request).unwrap_or_default();
     let mut headers = HeaderMap::new();
@@ -40,7 +40,7 @@ fn application(request: &[u8]) -> (StatusCode, HeaderMap, &'static str) {
     (StatusCode::OK, headers, text)
 }
 
-/// A front that the test wrote itself: it takes a request as bytes and uses only the public
+/// An HTTP server that the test wrote itself: it takes a request as bytes and uses only the public
 /// `VerifyLayer`.
 struct BytesFront {
     layer: VerifyLayer,
@@ -88,8 +88,8 @@ impl BytesFront {
     }
 }
 
-/// A gateway and a front with the same settings and the same origin. Each has its own nonce store,
-/// so both can get the same bytes.
+/// A gateway and a [`BytesFront`] with the same settings and the same origin. Each has its own
+/// nonce store, so both can get the same request.
 struct Pair {
     gateway: TestGateway,
     front: BytesFront,
@@ -133,7 +133,8 @@ impl Pair {
         Pair { gateway, front: BytesFront { layer, paths: Paths::at("/mcp").unwrap() } }
     }
 
-    /// Sends the same bytes to both, checks that the answers are equal, and returns the answer.
+    /// Sends the same bytes to both servers, checks that the answers are equal, and returns the
+    /// answer.
     async fn both(&self, what: &str, wire: &Wire) -> (u16, String) {
         let bytes = wire.bytes();
         let (theirs, ours) = (self.gateway.raw(&bytes).await, self.front.answer(&bytes).await);
@@ -220,7 +221,7 @@ async fn a_front_over_plain_bytes_binds_sessions_like_the_gateway() {
         ("opened", gateway.signed(1, INITIALIZE), 200, ""),
         ("used", in_session(1), 200, ""),
         ("another key's", in_session(2), 403, "not_allowed"),
-        // The server answers another key with the same session id.
+        // The application answers another key with a session id that is in use.
         ("opened again", gateway.signed(2, INITIALIZE), 403, "not_allowed"),
         ("still used", in_session(1), 200, ""),
     ];

@@ -1,13 +1,13 @@
-//! Tests of HTTP/2: the same verdicts as over HTTP/1.1, and the gateway's own answer to heads that
-//! are too long.
+//! Tests of HTTP/2: the verdicts are the same as over HTTP/1.1, and the gateway itself refuses
+//! heads that are too long.
 
 use std::time::Duration;
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 use crate::tls::{answer, connect, multiplexed};
 
-/// A header list that is somewhat too long gets the gateway's own refusal, with log line and count.
-/// hyper itself answers a list of over 256 KiB, with an empty 431.
+/// The gateway itself refuses a header list that is somewhat too long, with a log line and a count.
+/// hyper refuses a list of over 256 KiB, with an empty 431.
 #[tokio::test]
 async fn a_header_list_that_is_too_long_is_refused_and_logged() {
     let behind = TestUpstream::new().await;
@@ -21,7 +21,7 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
         }
         multiplexed(&wire, &url)
     };
-    // This list is under 64 KiB as HTTP/1.1 counts it, so it is accepted.
+    // By the rules of HTTP/1.1 this list has under 64 KiB, so it is accepted.
     assert_eq!(answer(&mut client, wide(20, 3_000)).await.0, 200);
     let refused = [(1, 66_000), (3, 27_000), (20, 5_000), (84, 1_000), (12, 20_000), (1, 255_000)];
     for (fields, bytes) in refused {
@@ -37,7 +37,7 @@ async fn a_header_list_that_is_too_long_is_refused_and_logged() {
         );
         assert_eq!(line.path.as_str(), "/mcp");
     }
-    // hyper's own answer, of which the gateway learns nothing.
+    // This answer is hyper's own, of which the gateway learns nothing.
     let (status, body) = answer(&mut client, wide(14, 20_000)).await;
     assert_eq!((status, body.as_str()), (431, ""));
     // The connection still serves other requests.

@@ -1,5 +1,5 @@
-//! Tests of what the upstream learns of the URL that the client called: the host with
-//! `--preserve-host`, also over HTTP/2, and the scheme.
+//! Tests of what the upstream learns of the URL that the client called: the host (with
+//! `--preserve-host`), also over HTTP/2, and the scheme.
 
 use std::fs;
 use std::process::Stdio;
@@ -19,8 +19,8 @@ async fn send(started: &Started, wire: &Wire) -> Reply {
     Reply::read(&mut stream).await
 }
 
-/// The upstream is a gateway that speaks HTTP/2 and refuses a request with two different hosts. Its
-/// certificate is not for the host that the client names.
+/// The upstream is a second gateway, which speaks HTTP/2 and refuses a request with two different
+/// hosts. Its certificate is not for the host that the client names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_host_of_the_client_reaches_an_upstream_that_speaks_http2() {
     let behind = TestUpstream::new().await;
@@ -38,13 +38,13 @@ async fn the_host_of_the_client_reaches_an_upstream_that_speaks_http2() {
     let keeping = ["--mode", "permissive", "--preserve-host", "--upstream-ca", cert];
     let keeping = [&keeping[..], &origins].concat();
     let outer = Started::before(&folders[1], &upstream, Stdio::null(), &keeping);
-    // Both hosts go over connections to the one upstream.
+    // Requests for both hosts go over connections to the same upstream.
     for host in [HOST, "other.example", HOST] {
         let own = format!("https://{host}");
         let reply = send(&outer, &Wire::post(host, "/mcp", CALL).with("Origin", &own)).await;
         assert_eq!(reply.status, 200, "{host}: {reply:?}");
         let got = behind.got().pop().unwrap();
-        // The inner gateway tells its own upstream which host it was asked for.
+        // The second gateway tells its own upstream the host of the client's request.
         assert_eq!(got.header("x-forwarded-host"), Some(host));
         assert_eq!(got.header("x-forwarded-proto"), Some("https"));
         assert_eq!(got.header("host"), Some(behind.address.to_string().as_str()));
@@ -57,12 +57,13 @@ async fn the_host_of_the_client_reaches_an_upstream_that_speaks_http2() {
     for line in lines() {
         assert_eq!(line.http.unwrap().as_str(), "2");
     }
-    // A host that is not one of the origins gets no further.
+    // If the host is not one of the configured origins, the first gateway refuses the request.
     let foreign = send(&outer, &Wire::post("localhost", "/mcp", CALL)).await;
     assert_eq!((foreign.status, behind.got().len()), (421, 3));
 }
 
-/// With origins of both schemes, the upstream learns the scheme that the request was judged by.
+/// If the gateway has origins of both schemes, it tells the upstream the scheme with which it
+/// verified the request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_upstream_learns_the_scheme_of_the_origin_that_the_request_names() {
     let behind = TestUpstream::new().await;
@@ -79,7 +80,7 @@ async fn the_upstream_learns_the_scheme_of_the_origin_that_the_request_names() {
         (HOST, "/mcp", "https"),
         ("MCP.example.com:443", "/mcp", "https"),
         ("plain.example:8080", "/mcp", "http"),
-        // The request does not say which of the two it is for: it is judged by the first.
+        // The request does not show which of the two origins it is for, so the first one is used.
         ("both.example", "/mcp", "http"),
         ("both.example:443", "/mcp", "https"),
         ("both.example", "https://both.example/mcp", "https"),

@@ -1,5 +1,5 @@
-//! Tests of what a gateway knows of the upstream's tools: its own question for them, and the file
-//! that outlives a restart.
+//! Tests of how a gateway learns the upstream's tools: by its own `tools/list`, and from a file
+//! that it wrote before a restart.
 
 use std::fs;
 use std::process::Stdio;
@@ -49,7 +49,8 @@ pub(crate) fn tool(name: &str, harmless: bool) -> Value {
     json!({ "name": name, "inputSchema": {}, "annotations": { "readOnlyHint": harmless } })
 }
 
-/// Answers `tools/list` without a session: `read` on the first page, `drop` and `add` on the second.
+/// Answers `tools/list` without a session, with `read` on the first page, and `drop` and `add` on
+/// the second.
 pub(crate) fn pages(got: &ReceivedRequest) -> Answered {
     let asked = sent(got);
     let result = match asked["params"]["cursor"].as_str() {
@@ -60,7 +61,7 @@ pub(crate) fn pages(got: &ReceivedRequest) -> Answered {
     answer("application/json", text.to_string())
 }
 
-/// Checks which of three tools unsigned requests may call.
+/// Checks the status of an unsigned call of each of the three tools.
 pub(crate) async fn calls(gateway: &TestGateway, expected: [u16; 3]) {
     for (tool, status) in ["read", "add", "drop"].into_iter().zip(expected) {
         assert_eq!(gateway.send(&gateway.plain(&call(tool))).await.status, status, "{tool}");
@@ -89,12 +90,13 @@ async fn a_gateway_asks_for_all_pages_itself() {
     assert_eq!(gateway.send(&gateway.plain(&call("unlisted"))).await.status, 403);
     let text = gateway.metrics.text(Timestamp::from_unix(0));
     assert!(text.contains("mcpid_known_tools 3\n"), "{text}");
-    // Without the word `destructive`, nothing depends on the list.
+    // If no pattern is the word `destructive`, the gateway needs no tool list and does not ask for
+    // it.
     let other = TestGateway::before(&behind).await;
     assert!(other.gateway.tools_query().is_none());
 }
 
-/// If one page cannot be used, no page is.
+/// If one page of the tool list cannot be used, no page is used.
 #[tokio::test]
 async fn an_incomplete_or_ambiguous_list_teaches_nothing() {
     type Change = fn(&ReceivedRequest) -> Answered;
@@ -166,7 +168,7 @@ async fn an_incomplete_or_ambiguous_list_teaches_nothing() {
             .await;
             let gateway = before(&behind).await;
             let error = gateway.gateway.tools_query().unwrap().ask().await.unwrap_err();
-            // The older revision is tried last, and its error is reported.
+            // The gateway tries the older MCP revision last, and reports that attempt's error.
             let said = mcpid::message::error_chain::chain(&error);
             if !only_second {
                 assert!(said.contains(words) || said.contains("status"), "{words}: {said}");
@@ -179,7 +181,7 @@ async fn an_incomplete_or_ambiguous_list_teaches_nothing() {
     }
 }
 
-/// The upstream is a strict gateway itself.
+/// The upstream is itself a gateway in strict mode.
 #[tokio::test]
 async fn the_question_is_signed_if_the_upstream_wants_that() {
     let behind = TestUpstream::with(pages).await;
@@ -237,7 +239,7 @@ async fn the_list_is_read_again_when_a_stream_says_that_it_has_changed() {
     asking.abort();
 }
 
-/// Lists tools only to a client with a token, as a server behind OAuth does.
+/// Lists the tools only to a client with a token, as a server with OAuth does.
 fn with_token(got: &ReceivedRequest) -> Answered {
     if got.header("authorization").is_none() {
         return Response::builder().status(401).body(body("{}")).unwrap();
@@ -267,7 +269,7 @@ async fn tools_are_known_after_a_crash_even_if_the_upstream_does_not_list_them()
     assert_eq!(status(&first, LIST).await, 200);
     assert_eq!(status(&first, &call("read")).await, 200);
     wait_until("the tools were not stored", || file.exists());
-    // The first gateway is killed.
+    // The first gateway is killed, so the second reads only what was stored.
     drop(first);
     let second = start();
     wait_until("the stored tools were not used", || {
@@ -278,7 +280,7 @@ async fn tools_are_known_after_a_crash_even_if_the_upstream_does_not_list_them()
     }
     assert!(second.said().contains("2 tools are known from"), "{}", second.said());
     drop(second);
-    // A changed file gives no tool.
+    // If the stored file was changed, no tool in it is used.
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"drop\"", "\"none\"")).unwrap();
     let third = start();

@@ -1,4 +1,5 @@
-//! Tests of `Location` and similar fields: a client that follows them stays at the gateway.
+//! Tests of `Location` and similar fields in answers: a client that follows them must stay at the
+//! gateway.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -9,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
 
-/// Starts a gateway with the endpoint `/public`, in front of an upstream with the endpoint `/mcp`,
-/// which answers with the `Location` that was set last.
+/// Starts a gateway with the endpoint `/public`, in front of an upstream with the endpoint `/mcp`.
+/// The upstream answers with the `Location` that the test set last.
 async fn redirecting(
     change: impl FnOnce(mcpid::gateway::GatewayConfig) -> mcpid::gateway::GatewayConfig,
 ) -> (TestUpstream, TestGateway, Arc<Mutex<Vec<u8>>>) {
@@ -58,8 +59,7 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
         (format!("ht\ttp://{up}/mcp"), mapped("/public")),
         ("/mcp".to_owned(), "/public".to_owned()),
         ("/mcp/?x".to_owned(), "/public/?x".to_owned()),
-        // Other URLs are not changed: those with another scheme, host or port, or with user
-        // information.
+        // URLs with another scheme, host or port, or with user information, are not changed.
         (format!("https://{up}/mcp"), format!("https://{up}/mcp")),
         (format!("http://127.0.0.2:{port}/mcp"), format!("http://127.0.0.2:{port}/mcp")),
         ("http://127.0.0.1/mcp".to_owned(), "http://127.0.0.1/mcp".to_owned()),
@@ -91,7 +91,7 @@ async fn upstream_address_is_rewritten_to_the_requested_origin() {
     }
 }
 
-/// An upstream that receives the client's host uses it in its URLs, with its own scheme.
+/// An upstream that gets the client's host uses it in its URLs, with the upstream's own scheme.
 #[tokio::test]
 async fn an_upstream_that_sees_the_public_host_names_it() {
     let (_, gateway, location) = redirecting(|mut config| {
@@ -107,7 +107,7 @@ async fn an_upstream_that_sees_the_public_host_names_it() {
     assert_eq!(reply.header("location"), Some(format!("{public}/public/").as_str()));
 }
 
-/// An answer never names another address of the upstream to the client.
+/// An answer never tells the client another address of the upstream.
 #[tokio::test]
 async fn alternative_services_are_not_passed_on() {
     let behind = TestUpstream::with(|_| {
@@ -120,7 +120,7 @@ async fn alternative_services_are_not_passed_on() {
     assert_eq!((reply.header("alt-svc"), reply.header("x-own")), (None, Some("kept")));
 }
 
-/// The whole path of a redirect, with curl as the client.
+/// curl, as the client, follows a redirect through the gateway.
 #[tokio::test]
 async fn curl_that_follows_a_redirect_stays_at_the_gateway() {
     let (behind, gateway, location) = redirecting(|config| config).await;
@@ -156,7 +156,8 @@ async fn raw(bytes: &'static str) -> std::net::SocketAddr {
     address
 }
 
-/// Chunked coding overrides a length, which the client does not receive (RFC 9112 section 6.3).
+/// If an answer has chunked coding and a length, the client does not get the length (RFC 9112
+/// section 6.3).
 #[tokio::test]
 async fn an_answer_with_two_lengths_is_whole_or_refused() {
     let chunks = "10\r\n0123456789abcdef\r\n0\r\n\r\n";

@@ -1,5 +1,5 @@
-//! Tests of the gateway: each refusal changes one thing in a request that is accepted, and the
-//! tests check what reached the upstream.
+//! Tests of the gateway. Most tests change one thing in a request that is accepted, so that it is
+//! refused, and check what reached the upstream.
 #![allow(clippy::unwrap_used)]
 
 mod asked_passphrase;

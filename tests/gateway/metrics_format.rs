@@ -1,5 +1,5 @@
-//! The numbers for Prometheus: both text formats, the choice between them, and what Prometheus' own
-//! tool says of them.
+//! Tests of the metrics for Prometheus: both text formats, the choice between them, and the verdict
+//! of Prometheus' own tool.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ async fn numbers(admin: &str, accept: Option<&str>) -> Reply {
     Reply::read(&mut stream).await
 }
 
-/// The lines that are no comments and do not change between two requests.
+/// Returns the lines that are no comments and are equal in two requests for the metrics.
 fn samples(reply: &Reply) -> Vec<String> {
     let text = String::from_utf8(reply.body.clone()).unwrap();
     let changes = |line: &str| line.starts_with("process_") || line.contains("_age_seconds ");
@@ -29,14 +29,14 @@ fn samples(reply: &Reply) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric that has no labels.
 fn value(reply: &Reply, name: &str) -> f64 {
     let text = String::from_utf8(reply.body.clone()).unwrap();
     let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("no {name}: {text}")).parse().unwrap()
 }
 
-/// Runs `promtool check metrics` on `text`.
+/// Runs `promtool check metrics` on `text`. Returns whether it succeeded, and its output.
 fn promtool(text: &[u8]) -> (bool, String) {
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])
@@ -113,12 +113,12 @@ async fn metrics_come_in_the_format_that_accept_asks_for() {
         assert!(old_text.lines().any(|known| known == line), "no {line}: {old_text}");
     }
     assert_eq!(promtool(&old.body), (true, String::new()));
-    // The tool is strict enough to refuse a text without types.
+    // This control shows that the tool refuses a text without types.
     assert!(!promtool(b"mcpid_requests_total 1\n").0);
     assert_eq!(running.terminate(), 0);
 }
 
-/// Prometheus itself asks for OpenMetrics, and refuses the whole text for one wrong line.
+/// Prometheus asks for the OpenMetrics format, and refuses the whole text for one wrong line.
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_scrapes_a_gateway() {
     let folder = TempDir::new().unwrap();
@@ -171,10 +171,10 @@ fn the_expiry_of_certificates_is_what_openssl_says() {
     };
     let new =
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -keyout key";
-    // Years from 2050 on have another form of time (RFC 5280 section 4.1.2.5).
+    // From 2050 on, a certificate has its times in another form (RFC 5280 section 4.1.2.5).
     run(&format!("{new} -days 2 -out"), "soon");
     run(&format!("{new} -days 36500 -out"), "late");
-    // A certificate of version 1 does not name its version.
+    // A certificate of version 1 does not state its version.
     run("req -new -key key -subj /CN=a -out", "request");
     run("x509 -req -in request -signkey key -days 30 -out", "old");
     let mut ends = Vec::new();

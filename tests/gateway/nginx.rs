@@ -15,21 +15,22 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::program::{Running, free_port};
 use crate::servers::{CALL, Reply, TestUpstream, Wire};
 
-/// What happens to a request that nginx passes on.
+/// What happens to a request that nginx passes on to the gateway.
 enum Expected {
-    /// It reaches the upstream, and its client has this address in the log.
+    /// The request reaches the upstream, and the log names this address as its client's.
     Passes(&'static str),
-    /// It is refused with this status and reason, and the log has a hint with these words.
+    /// The gateway refuses the request with this status and reason, and logs a hint with these
+    /// words.
     Refused(u16, &'static str, &'static str),
 }
 
 use Expected::{Passes, Refused};
 
-/// A name, the lines of the server block, and what happens. `DIRECT` is the address of the gateway
-/// and `POOL` an `upstream` block with kept connections.
+/// A case: its name, the lines of nginx's server block, and what happens. In the lines, `DIRECT`
+/// stands for the gateway's address and `POOL` for an `upstream` block with kept connections.
 type Configuration = (&'static str, &'static str, Expected);
 
-/// The address of the client, and one that the client claims.
+/// The client's address, and an address that the client claims to have.
 const CLIENT: &str = "127.0.0.2";
 const CLAIMED: &str = "203.0.113.7";
 const HOST_LINE: &str = "nginx proxy_set_header Host $http_host;";
@@ -79,7 +80,8 @@ const CONFIGURATIONS: [Configuration; 19] = [
         "location / { proxy_pass DIRECT; FORWARDED proxy_set_header Host $host:$server_port; }",
         Passes(CLIENT),
     ),
-    // nginx takes proxy_set_header from the outer block only if the inner one has none.
+    // An inner block of nginx inherits proxy_set_header from the outer one only if it has no such
+    // line itself.
     (
         "a host that is not inherited",
         "HTTP_HOST location / { proxy_pass DIRECT; FORWARDED }",
@@ -100,7 +102,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
         "location /public { proxy_pass DIRECT/mcp; HTTP_HOST FORWARDED }",
         Refused(403, "signature_invalid", "a proxy must keep path"),
     ),
-    // Without the line, nginx passes on what the client wrote.
+    // Without the line, nginx passes on the address that the client wrote.
     ("no address of the client", "location / { proxy_pass DIRECT; HTTP_HOST }", Passes(CLAIMED)),
     (
         "only the address that nginx saw",
@@ -136,7 +138,7 @@ const CONFIGURATIONS: [Configuration; 19] = [
     ),
 ];
 
-/// Returns the lines of a configuration.
+/// Returns the server block of a configuration with its placeholders replaced.
 fn server_lines(lines: &str, gateway: u16) -> String {
     let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
     lines
@@ -156,7 +158,7 @@ impl Drop for Nginx {
     }
 }
 
-/// Starts one nginx in `folder`, which listens on one port for each configuration.
+/// Starts one nginx in `folder`, which listens on one of `ports` for each configuration.
 fn start(folder: &Path, gateway: u16, ports: &[u16]) -> Nginx {
     let mut text = format!(
         "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/error.log;\n\
@@ -219,7 +221,8 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
         let path = if configured.contains("location /public") { "/public" } else { "/mcp" };
         let url = format!("http://{host}{path}");
         let before = behind.got().len();
-        // A client sends two requests on one connection, with the upgrade offer of OpenJDK.
+        // The client sends two requests on one connection, with the offer to upgrade that OpenJDK's
+        // client sends.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{CLIENT}:0").parse().unwrap()).unwrap();
         let mut stream: TcpStream = socket.connect(host.parse().unwrap()).await.unwrap();
@@ -254,7 +257,7 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
                 }
                 Refused(status, reason, wanted) => {
                     assert_eq!(reply.status, *status, "{what}: {reply:?}");
-                    // A client is not told which check of a signature failed.
+                    // The gateway does not tell a client which check of its signature failed.
                     let told = if *status == 403 { "key_unknown" } else { reason };
                     assert_eq!(reply.reason(), told, "{what}");
                     assert!(line.to_line().contains(reason), "{what}: {line:?}");
@@ -275,7 +278,7 @@ async fn each_nginx_configuration_passes_or_gets_a_hint_about_its_missing_line()
         let wanted = if matches!(expected, Passes(_)) { 2 } else { 0 };
         assert_eq!(behind.got().len() - before, wanted, "{what}");
     }
-    // With its own limit of 8 KiB, nginx answers itself, and the gateway sees nothing.
+    // With its own limit of 8 KiB on heads, nginx answers, and the gateway gets no request.
     let host = format!("127.0.0.1:{}", ports[1]);
     let mut stream = TcpStream::connect(&host).await.unwrap();
     let long = Wire::post(&host, "/mcp", CALL).with("X-Long", &"x".repeat(20_000));

@@ -1,5 +1,5 @@
-//! Tests of HTTP/1.0, which nginx uses by default, and of offers to change the protocol, which
-//! OpenJDK's client sends.
+//! Tests of HTTP/1.0, which nginx speaks to its upstream by default, and of offers to change the
+//! protocol, which OpenJDK's client sends.
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
@@ -15,12 +15,12 @@ use tokio::time::Sleep;
 
 use crate::servers::{Answered, CALL, Reply, TestGateway, TestUpstream, Wire, ok};
 
-/// A signed request in HTTP/1.0.
+/// Returns a signed request in HTTP/1.0.
 fn old(gateway: &TestGateway) -> Wire {
     gateway.signed(1, CALL).line("POST /mcp HTTP/1.0")
 }
 
-/// Returns all bytes until the connection ends, and how it ended.
+/// Sends the bytes, and returns all bytes until the connection ends, and how it ended.
 async fn all(gateway: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -31,7 +31,7 @@ async fn all(gateway: &TestGateway, bytes: &[u8]) -> (String, std::io::Result<()
 
 type Piece = Result<&'static str, Error>;
 
-/// A body in pieces, with a pause before each.
+/// A body that is sent in pieces, with a pause before each.
 struct Pieces {
     pieces: std::vec::IntoIter<Piece>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -84,10 +84,11 @@ async fn an_http_1_0_request_gets_an_http_1_0_answer() {
     assert_eq!(behind.got().len(), 3);
     let line = gateway.lines(1).await.remove(0);
     assert_eq!(line.http.unwrap().as_str(), "1.0");
-    // Only in HTTP/1.1, an expectation that cannot be met is an error.
+    // An expectation that cannot be met is an error only in HTTP/1.1.
     let reply = gateway.send(&gateway.signed(1, CALL).with("Expect", "a miracle")).await;
     assert_eq!(reply.status, 417);
-    // A refusal takes the same form; its id is found although the client sends `Expect`.
+    // A refusal is in HTTP/1.0 form too, and has the request's id, although the client sends
+    // `Expect`.
     let unsigned = Wire::post(&gateway.address.to_string(), "/mcp", CALL)
         .line("POST /mcp HTTP/1.0")
         .with("Expect", "100-continue");
@@ -112,7 +113,8 @@ async fn an_http_1_0_request_gets_an_http_1_0_answer() {
     assert_eq!(behind.got().len(), 3);
 }
 
-/// In HTTP/1.0 the end of the connection ends the answer, so a broken answer must not end normally.
+/// In HTTP/1.0 an answer ends with the connection. If the upstream's answer breaks off, the
+/// connection must therefore end with a reset.
 #[tokio::test]
 async fn an_http_1_0_stream_is_closed_orderly_only_if_it_is_complete() {
     let behind = TestUpstream::with(|got| {
@@ -133,7 +135,7 @@ async fn an_http_1_0_stream_is_closed_orderly_only_if_it_is_complete() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// An answer that was cut off by the drain is not complete either.
+/// An answer that is cut off when the gateway stops must not look complete either.
 #[tokio::test]
 async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     let behind = TestUpstream::with(|_| {
@@ -154,13 +156,13 @@ async fn a_stream_that_the_drain_cuts_off_ends_by_reset() {
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-/// An offer to upgrade may be ignored, and is not forwarded (RFC 9110 section 7.8).
+/// The gateway ignores an offer to upgrade, and does not forward it (RFC 9110 section 7.8).
 #[tokio::test]
 async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     let behind = TestUpstream::new().await;
     let gateway = TestGateway::before(&behind).await;
-    // The offers of OpenJDK's default client, of nginx's recommended configuration with and without
-    // an offer, of a browser, and an offer in several parts.
+    // The offers are those of OpenJDK's client, of nginx's recommended configuration (with a
+    // client's offer and without), and of a browser, and one offer that is in several parts.
     let offers: [&[(&str, &str)]; 6] = [
         &[
             ("Connection", "Upgrade, HTTP2-Settings"),
@@ -193,7 +195,8 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
         }
     }
     assert_eq!(behind.got().len(), offers.len());
-    // A proxy drops the fields that `Connection` names, so such an option could hide a field.
+    // A proxy removes the fields that `Connection` names, so such an option could remove a field
+    // that matters.
     for option in
         ["x", "signature", "close, mcp-session-id", "content-length", "upgrade, host", "\"te\""]
     {
@@ -203,7 +206,8 @@ async fn an_offer_to_change_the_protocol_is_ignored_and_dropped() {
     assert_eq!(behind.got().len(), offers.len());
 }
 
-/// The preface of HTTP/2 in the middle of a connection is not a valid request.
+/// The first bytes of an HTTP/2 connection are no valid request in the middle of an HTTP/1.1
+/// connection.
 #[tokio::test]
 async fn a_connection_does_not_become_http_2() {
     let behind = TestUpstream::with(|_| ok("{}")).await;
@@ -215,8 +219,8 @@ async fn a_connection_does_not_become_http_2() {
     assert!(text.contains("HTTP/1.1 400 ") && text.contains("head_invalid"), "{text}");
 }
 
-/// A proxy in front that does not speak plain HTTP gets an answer at once, and the log says what to
-/// change.
+/// A proxy that speaks TLS or HTTP/2 to the plain HTTP port gets an answer at once, and the log
+/// says what to change.
 #[tokio::test]
 async fn a_connection_of_another_protocol_is_refused_with_a_hint() {
     let behind = TestUpstream::new().await;
@@ -239,7 +243,8 @@ async fn a_connection_of_another_protocol_is_refused_with_a_hint() {
         assert!(line.hint.as_ref().unwrap().as_str().contains(words), "{line:?}");
         assert_eq!((line.method.as_str(), line.path.as_str()), ("", ""), "{line:?}");
     }
-    // Behind a request, and as the name of a method, the same bytes are HTTP that cannot be read.
+    // After a request, or as the name of a method, the same bytes are treated as HTTP that cannot
+    // be parsed.
     for (bytes, reason) in [
         ([&request[..], b"\x16\x03\x01\r\n\r\n"].concat(), "head_invalid"),
         (b"PROXY /mcp HTTP/1.1\r\nHost : x\r\n\r\n".to_vec(), "head_invalid"),

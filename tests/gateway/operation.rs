@@ -1,5 +1,5 @@
-//! Changes by an operator take effect even in difficult situations: the reader of the log has
-//! stopped, or a file changes during the start.
+//! Tests that an operator's changes take effect in difficult situations: nobody reads the log any
+//! more, or a file changes while the gateway starts.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -90,15 +90,15 @@ fn trust_nobody(path: &Path) {
     fs::write(path, "{\"keys\":[]}").unwrap();
 }
 
-/// The reader of the log hangs. Requests are still answered, a revocation takes effect, and the
-/// gateway can be stopped.
+/// The reader of the gateway's log hangs. Requests are still answered, a revocation takes effect,
+/// and the gateway can be stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unread_log_pipe_delays_neither_a_revocation_nor_the_shutdown() {
     let behind = TestUpstream::new().await;
     let folder = tempfile::tempdir().unwrap();
     let mut gateway = Started::new(&folder, &behind, Stdio::piped(), &[]);
     let mut stream = gateway.connect().await;
-    // Each line has about 250 bytes: together these lines are more than a pipe and a buffer hold.
+    // Each log line has about 250 bytes, so together they are more than a pipe and a buffer hold.
     for _ in 0..2_000 {
         stream.write_all(&Wire::get(&gateway.address, "/nothing").bytes()).await.unwrap();
         assert_eq!(Reply::read(&mut stream).await.status, 404);
@@ -120,8 +120,8 @@ async fn an_unread_log_pipe_delays_neither_a_revocation_nor_the_shutdown() {
     assert!(gateway.said().contains("log lines"), "what was lost is said: {}", gateway.said());
 }
 
-/// There are slow steps, such as opening a store or a log, between reading the trust file and
-/// serving. A revocation during them must count.
+/// Between reading the trust file and serving, the gateway takes slow steps, such as opening a
+/// store or a log. A key that is revoked meanwhile must not be trusted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_during_the_start_counts() {
     let behind = TestUpstream::new().await;
@@ -130,7 +130,7 @@ async fn a_revocation_during_the_start_counts() {
     assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
     let path = log.to_str().unwrap();
     let gateway = Started::new(&folder, &behind, Stdio::null(), &["--log", path]);
-    // The gateway has read the trust file, and waits for a reader of the log.
+    // By now the gateway has read the trust file, and waits for a reader of its log.
     sleep(Duration::from_millis(2_000));
     trust_nobody(&trust(&folder));
     let reader = log.clone();

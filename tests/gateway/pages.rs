@@ -20,7 +20,8 @@ async fn only_pages_of_allowed_origins_get_an_answer() {
     for origin in [own.as_str(), APP, "vscode-webview://abc"] {
         let reply = gateway.send(&gateway.signed(1, CALL).with("Origin", origin)).await;
         assert_eq!(reply.status, 200, "{origin}: {reply:?}");
-        // Python servers answer 403 to an unknown origin, so the gateway does not pass it on.
+        // Python MCP servers answer 403 to an unknown origin, so the gateway does not pass the
+        // `Origin` field on.
         assert_eq!(behind.got().pop().unwrap().header("origin"), None);
     }
     let reached = behind.got().len();
@@ -75,7 +76,7 @@ async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_header
     assert_eq!(gateway.send(&preflight("/elsewhere", APP)).await.status, 404);
     assert!(behind.got().is_empty());
 
-    // The page can read all three answers: refused, passed on, and not found.
+    // The page can read all three answers: the refusal, the upstream's answer, and the 404.
     for wire in [
         gateway.plain(CALL).with("Origin", APP),
         gateway.signed(1, CALL).with("Origin", APP),
@@ -87,7 +88,7 @@ async fn preflights_are_answered_by_the_gateway_and_every_answer_has_cors_header
         assert!(reply.header("access-control-expose-headers").unwrap().contains("mcp-session-id"));
         assert!(reply.head.to_lowercase().contains("vary: origin"), "{}", reply.head);
     }
-    // A client that is not a web page gets no origin.
+    // A client that is not a web page gets no field about origins.
     let reply = gateway.send(&gateway.signed(1, CALL)).await;
     assert_eq!(reply.header("access-control-allow-origin"), None);
 }
@@ -107,6 +108,6 @@ async fn without_allowed_origins_the_cors_fields_of_the_upstream_pass() {
         .line("OPTIONS /mcp HTTP/1.1")
         .with("Origin", &gateway.url(""))
         .with("Access-Control-Request-Method", "POST");
-    // A preflight is never signed, so strict mode passes none on.
+    // A browser never signs a preflight, so strict mode refuses each one.
     assert_eq!(gateway.send(&preflight).await.status, 403);
 }

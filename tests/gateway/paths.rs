@@ -1,4 +1,5 @@
-//! Tests of paths: the endpoint is compared byte for byte, and an open path leads only to itself.
+//! Tests of paths: the endpoint's path is compared byte for byte, and an open path (which needs no
+//! signature) leads only to itself.
 
 use mcpid::tower::{OpenPath, PathError, Paths};
 
@@ -17,7 +18,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
     .await;
     let host = gateway.address.to_string();
     let ask = |method: &str, path: &str| {
-        // This client needs the end of the connection to know that an answer to HEAD has ended.
+        // This test client knows the end of an answer to HEAD only by the end of the connection.
         let wire = Wire::get(&host, path).line(&format!("{method} {path} HTTP/1.1"));
         wire.with("Connection", "close")
     };
@@ -77,7 +78,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
         assert_eq!(reply.reason(), "not_found");
     }
     assert_eq!(behind.got().len(), before + reached);
-    // An open path also exists only under the hosts of this server.
+    // An open path, too, is served only under the hosts of this server.
     let foreign = Wire::get("other.example", "/status");
     assert_eq!(gateway.send(&foreign).await.status, 421);
     assert_eq!(behind.got().len(), before + reached);
@@ -116,11 +117,11 @@ async fn an_endpoint_at_the_root_has_nothing_below_it() {
     assert_eq!(gateway.send(&Wire::post(&host, "/", CALL)).await.status, 403);
     let signed = Wire::post(&host, "/", CALL).sign(1, &gateway.url("/"));
     assert_eq!(gateway.send(&signed).await.status, 200);
-    // The public path differs from the upstream's path. The request reaches the upstream's path.
+    // The public path differs from the upstream's, and the request reaches the upstream's.
     assert_eq!(behind.got().pop().unwrap().target, "/mcp");
 }
 
-/// The query is signed, and is passed on unchanged.
+/// The signature covers the query, which is passed on unchanged.
 #[tokio::test]
 async fn the_query_is_the_signed_one() {
     let behind = TestUpstream::new().await;

@@ -1,5 +1,5 @@
-//! Tests of which requests must be verified: by method, by tool, and by the upstream's list of
-//! tools.
+//! Tests of which requests must be verified: chosen by method, by tool, and by the upstream's list
+//! of tools.
 
 use http::Response;
 use mcpid::tower::LearningModes;
@@ -36,7 +36,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
     for refused in [
         CALL,
         answer,
-        // A body that can be read in several ways is treated as the most dangerous operation.
+        // If a body can be read in several ways, it is treated as the most dangerous operation.
         r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","Name":"delete_db"}}"#,
@@ -50,7 +50,7 @@ async fn strict_for_some_tools_on_top_of_permissive() {
         let reply = gateway.send(&gateway.plain(refused)).await;
         assert_eq!(reply.status, 403, "{refused}: {reply:?}");
     }
-    // The mode does not depend on a header field.
+    // The header fields do not decide whether a request must be verified: the body does.
     let lie = gateway.plain(CALL).with("Mcp-Method", "ping").with("Mcp-Name", "get_weather");
     assert_eq!(gateway.send(&lie).await.status, 403);
     let mut utf7 = gateway.plain(&call("get_weather"));
@@ -82,8 +82,8 @@ async fn permissive_for_some_methods_on_top_of_strict() {
     assert_eq!(behind.got().len(), 1);
 }
 
-/// Once the upstream has listed its tools, its list decides. A tool that it did not list is treated
-/// as destructive.
+/// Once the upstream has listed its tools, its list decides which are destructive. A tool that is
+/// not in it is treated as destructive.
 #[tokio::test]
 async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[
@@ -115,7 +115,7 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
         }
         let asked = gateway.plain(LIST).with("X-Test", how).with("Accept-Encoding", "gzip");
         assert_eq!(gateway.send(&asked).await.status, 200);
-        // A compressed list could not be read.
+        // The gateway asks for an uncompressed answer, because it could not read a compressed list.
         assert_eq!(behind.got().pop().unwrap().header("accept-encoding"), Some("identity"));
         for (tool, status) in
             [("read", 200), ("add", 200), ("drop", 403), ("plain", 403), ("unknown", 403)]
@@ -123,7 +123,7 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
             let reply = gateway.send(&gateway.plain(&call(tool))).await;
             assert_eq!(reply.status, status, "{tool} {how}");
         }
-        // If two lists disagree, the more restrictive one counts.
+        // If two lists disagree about a tool, the stricter one decides.
         for (asked, status) in [("second", 403), (how, 403)] {
             assert_eq!(gateway.send(&gateway.plain(LIST).with("X-Test", asked)).await.status, 200);
             assert_eq!(gateway.send(&gateway.plain(&call("add"))).await.status, status);
@@ -135,7 +135,8 @@ async fn a_tool_is_destructive_unless_the_upstream_calls_it_harmless() {
     }
 }
 
-/// Metrics name only tools that the upstream has listed, so that no client can add time series.
+/// The metrics name only tools that the upstream has listed. Otherwise a client could create time
+/// series without end.
 #[tokio::test]
 async fn no_client_can_make_the_number_of_metrics_grow() {
     let list = r#"{"jsonrpc":"2.0","id":8,"result":{"tools":[{"name":"known"}]}}"#;
@@ -180,7 +181,7 @@ async fn refusals_take_another_status_where_clients_want_it() {
     assert!(behind.got().is_empty());
 }
 
-/// If a server lists many tools, only a thousand have a label of their own.
+/// Only the first thousand tools of a server have a label of their own.
 #[tokio::test]
 async fn metric_labels_are_bounded() {
     use tokio::io::AsyncWriteExt as _;

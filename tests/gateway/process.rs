@@ -1,4 +1,4 @@
-//! Tests of the running program: flags and file, reload, log, metrics, and shutdown.
+//! Tests of the running program: flags and configuration file, reload, log, metrics, and shutdown.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -33,7 +33,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     let list = Wire::post(&gateway.address.to_string(), "/mcp", crate::servers::LIST);
     assert_eq!(gateway.send(&list).await.status, 200);
 
-    // Operators are answered, if they use an address as the host.
+    // Operators get an answer if they use an address as the host.
     let health = get(&admin, "/healthz", &admin).await;
     assert_eq!((health.status, health.body.as_slice()), (200, b"ok\n".as_slice()));
     assert_eq!(get(&admin, "/readyz", &admin).await.body, b"ready\n");
@@ -55,7 +55,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
     assert!(String::from_utf8_lossy(&page.body).contains("tools/list"));
 
-    // If a trust file is broken or missing, the old one stays in use, and the failure is reported.
+    // If the trust file is broken or missing, the gateway goes on with the old one, and reports it.
     let trusted = trust(&folder);
     let whole = fs::read(&trusted).unwrap();
     for broken in [Some("{\"keys\":"), None] {
@@ -71,7 +71,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
         assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
     }
     assert!(gateway.said().contains("what was read before stays in use"), "{}", gateway.said());
-    // If the file trusts no key any more, that takes effect at once.
+    // If the trust file is valid and trusts no key, that takes effect at once.
     fs::write(&trusted, "{\"keys\":[]}").unwrap();
     gateway.wait_for("read again: 0 trusted");
     assert_eq!(gateway.send(&gateway.signed()).await.reason(), "key_unknown");
@@ -80,7 +80,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     gateway.wait_for("read again: 1 trusted");
     assert_eq!(gateway.send(&gateway.signed()).await.status, 200);
 
-    // After log rotation has moved the file away, SIGHUP makes the gateway open a new one.
+    // After log rotation has moved the log file, SIGHUP makes the gateway open a new one.
     let moved = folder.path().join("gateway.log.1");
     fs::rename(&log, &moved).unwrap();
     gateway.signal("-HUP");
@@ -106,7 +106,7 @@ async fn a_gateway_is_configured_by_a_file_watched_reloaded_and_ended() {
     }
 }
 
-/// After a start, the gateway refuses requests whose nonces may be lost, and says so.
+/// After its start, the gateway refuses requests whose nonces may have been forgotten, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     let behind = TestUpstream::new().await;
@@ -152,7 +152,7 @@ async fn a_gateway_is_ready_once_it_can_tell_a_replay() {
     child.wait().unwrap();
 }
 
-/// A configuration file can set the same options as flags, and no others. An error names the file.
+/// A configuration file can set the options that flags can, and no others. An error names the file.
 #[test]
 fn a_wrong_configuration_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -178,7 +178,7 @@ fn a_wrong_configuration_file_is_reported() {
     let first = "ok: strict, 127.0.0.1:8080, /mcp to http://127.0.0.1:8000/mcp, 1 trusted\n";
     assert!(result.starts_with(first), "{result}");
     assert!(result.contains("\n    origins      https://mcp.example.com\n"), "{result}");
-    // The shown policy lists each pattern with the methods that it matches.
+    // `--check-config` shows each pattern with the methods that it matches.
     let patterns = "mode = \"permissive\"\nnonces = \"redis://u:s3cr3t@127.0.0.1:1\"\n\
                     strict = [\"tools/call:delete_*\", \"resources/*\", \"acme/x\", \"destructive\"]\n";
     let (code, said, result) = check(&format!("{good}{patterns}"), &[]);
@@ -197,11 +197,11 @@ fn a_wrong_configuration_file_is_reported() {
         assert!(result.contains(line), "no {line:?} in {result}");
     }
     assert!(!format!("{said}{result}").contains("s3cr3t"), "{said}{result}");
-    // The check connects to no server, and opens and makes no file.
+    // `--check-config` connects to no server, and opens or creates no file.
     let store = folder.path().join("new.db");
     let (code, _, result) = check(good, &["--nonces", &format!("sqlite:{}", store.display())]);
     assert_eq!((code, store.exists()), (0, false), "{result}");
-    // Flags override the file.
+    // Flags override the configuration file.
     let (_, _, result) =
         check(good, &["--upstream", "http://127.0.0.1:9/other", "--mode=permissive"]);
     assert!(result.starts_with("ok: permissive, 127.0.0.1:8080, /other to"), "{result}");
@@ -261,7 +261,7 @@ fn a_wrong_configuration_file_is_reported() {
         assert!(said.contains("g.toml: ") && said.contains(words), "{text}: {said}");
         assert!(!said.contains("s3cr3t"), "{said}");
     }
-    // A file that a setting names cannot be used.
+    // The configuration file names a file that cannot be used.
     let files = "tls-key = \"k.pem\"\ntls-cert = \"none/c.pem\"\n";
     let (code, said, _) = check(&format!("{good}{files}"), &[]);
     assert_eq!(code, 3, "{said}");
@@ -269,7 +269,7 @@ fn a_wrong_configuration_file_is_reported() {
     let (code, said, _) = check(&format!("{good}log = \"none/gateway.log\"\n"), &[]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("g.toml: line 3: --log: "), "{said}");
-    // A file of variables for a container is not read by a shell, which would remove the quotes.
+    // No shell reads a container's file of variables, so quotes in it stay part of the value.
     for value in ["\"/etc/mcpid/trust.json\"", "'/etc/mcpid/trust.json'"] {
         let output = program()
             .args(["gateway", "--upstream", "http://127.0.0.1:9/mcp", "--check-config"])
@@ -281,7 +281,7 @@ fn a_wrong_configuration_file_is_reported() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("the quotes are a part of MCPID_TRUST"), "{said}");
     }
-    // Faults that show only when all options are combined.
+    // These faults show only when all options are combined.
     for (more, words) in [
         (&["--strict", "a:"][..], "--strict cannot be 'a:': a pattern with a colon needs a name"),
         (&["--permissive", "destructive"], "that is what strict is for"),
@@ -312,7 +312,8 @@ fn a_wrong_configuration_file_is_reported() {
     );
 }
 
-/// Prometheus asks by the name of a service. A name that a web page can have is refused.
+/// Prometheus uses the name of a service as the host. A host name that a web page can have is
+/// refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_ask_by_the_name_of_a_service_if_that_is_allowed() {
     let behind = TestUpstream::new().await;

@@ -1,4 +1,4 @@
-//! Starts the program as a user does.
+//! Starts the program `mcpid` as a user starts it.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::servers::{CALL, Reply, Wire, key};
 
-/// A running gateway. It is stopped when this value is dropped.
+/// A running gateway, which is stopped when this value is dropped.
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
@@ -54,7 +54,7 @@ impl Running {
         Running::start_at(folder, &format!("127.0.0.1:{}", free_port()), args)
     }
 
-    /// Starts the gateway for clients that use its own address.
+    /// Starts a gateway whose origin, in its clients' URLs, is the address that it listens on.
     pub(crate) fn start_for_own_address(folder: &TempDir, scheme: &str, args: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let origin = format!("{scheme}://{listen}");
@@ -65,7 +65,7 @@ impl Running {
         Running::start_command(folder, "gateway", listen, args)
     }
 
-    /// Starts `gateway` or `authz`.
+    /// Starts the command `gateway` or `authz`.
     pub(crate) fn start_command(
         folder: &TempDir,
         command: &str,
@@ -86,13 +86,13 @@ impl Running {
         let address = listen.parse().unwrap_or_else(|_| "127.0.0.1:1".parse().unwrap());
         let running = Running { child, address, err, out };
         running.wait_for("listening at");
-        // A new store refuses requests of the time before its start, so this waits until that time
-        // is over.
+        // A new nonce store refuses requests that were signed before its start, so this waits until
+        // such requests have expired.
         sleep(Duration::from_secs(7));
         running
     }
 
-    /// Starts a gateway that must fail to start. Returns its exit code and messages.
+    /// Starts a gateway that must fail to start. Returns its exit code and its messages.
     pub(crate) fn fails(folder: &TempDir, listen: &str, args: &[&str]) -> (i32, String) {
         let output = program()
             .args(["gateway", "--nonces", "memory:", "--listen", listen, "-r"])
@@ -107,7 +107,7 @@ impl Running {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    /// Returns the log on stdout, as soon as it has a line.
+    /// Returns the gateway's log on stdout, as soon as it has a line.
     pub(crate) fn log(&self) -> String {
         let begun = Instant::now();
         loop {

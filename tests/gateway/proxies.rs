@@ -1,4 +1,4 @@
-//! Tests of `--trusted-proxy`: which proxies are trusted to report a client's address.
+//! Tests of `--trusted-proxy`: which proxies may report a client's address to the gateway.
 
 use mcpid::gateway::{TrustedProxy, TrustedProxyError};
 
@@ -13,7 +13,7 @@ async fn trusting(behind: &TestUpstream, proxies: &[&str]) -> TestGateway {
     .await
 }
 
-/// Returns the client's address, as the log and the upstream see it.
+/// Returns the client's address, as the log and the upstream get it.
 async fn address(
     gateway: &TestGateway,
     behind: &TestUpstream,
@@ -62,8 +62,8 @@ async fn the_address_is_read_from_the_right_past_trusted_proxies() {
         (&["::ffff:203.0.113.7"], "203.0.113.7"),
         (&["203.0.113.7, ::ffff:10.1.2.3"], "203.0.113.7"),
         (&["rubbish, 203.0.113.7"], "203.0.113.7"),
-        // The chain has no address, or an unreadable entry before the first trusted address. The
-        // address of the peer is used.
+        // The field has no address, or an unreadable part before the first trusted address. The
+        // connection's own address is used.
         (&[], ""),
         (&[""], ""),
         (&["10.1.2.3"], ""),

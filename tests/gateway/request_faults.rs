@@ -1,9 +1,9 @@
-//! Requests that are refused before a signature is checked. The client's framing never reaches the
-//! upstream.
+//! Tests of requests that are refused before a signature is checked, and of how the gateway sends
+//! accepted ones: never with the client's own framing.
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// Signed requests with one change that no signature covers are refused.
+/// Each request is signed, with one change to a part that no signature covers. All are refused.
 #[tokio::test]
 async fn ambiguous_framing_or_target_is_refused() {
     let behind = TestUpstream::new().await;
@@ -61,8 +61,8 @@ async fn ambiguous_framing_or_target_is_refused() {
     assert_eq!(behind.got().len(), 1, "nothing of all that reached the upstream");
 }
 
-/// Chunks, trailers and lengths of the client are not passed on: the upstream gets one length and
-/// the signed bytes.
+/// Chunks, trailers and lengths that the client sent are not passed on: the upstream gets one
+/// length and the signed bytes.
 #[tokio::test]
 async fn a_fresh_head_is_built_for_the_upstream() {
     let behind = TestUpstream::new().await;
@@ -83,7 +83,8 @@ async fn a_fresh_head_is_built_for_the_upstream() {
     }
 }
 
-/// Permissive mode also refuses these requests: framing, host and size are checked in every mode.
+/// Permissive mode refuses these requests too, because framing, host and size are checked in every
+/// mode.
 #[tokio::test]
 async fn permissive_mode_waives_no_check_of_framing_host_or_size() {
     let behind = TestUpstream::new().await;

@@ -1,5 +1,5 @@
-//! The servers for these tests: a gateway on a loopback port, an upstream that stores each request
-//! that reaches it, and a client that writes bytes.
+//! Servers for the tests of the gateway: a gateway on a loopback port, an upstream that stores each
+//! request that reaches it, and a client that writes bytes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ impl ReceivedRequest {
 pub(crate) type Answered = Response<BoxBody<Bytes, std::io::Error>>;
 type Script = dyn Fn(&ReceivedRequest) -> Answered + Send + Sync;
 
-/// An upstream that answers with the result of a function of the test, and stores all requests.
+/// An upstream whose answers a function of the test makes, and which stores all requests.
 #[derive(Clone)]
 pub(crate) struct TestUpstream {
     pub(crate) address: SocketAddr,
@@ -117,7 +117,7 @@ impl TestUpstream {
         TestUpstream::with(|_| ok(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#)).await
     }
 
-    /// Returns all requests that reached the upstream.
+    /// Returns all requests that have reached the upstream.
     pub(crate) fn got(&self) -> Vec<ReceivedRequest> {
         self.got.lock().unwrap().clone()
     }
@@ -127,14 +127,14 @@ impl TestUpstream {
     }
 }
 
-/// Returns the key for a number; it is always the same for the same number.
+/// Returns the test key of this number.
 pub(crate) fn key(number: u8) -> Arc<SecretKey> {
     let mut seed = *b"0 seed that the gate tests keep.";
     seed[0] = number;
     Arc::new(SecretKey::from_seed(&seed))
 }
 
-/// Returns the verifier that every test gateway uses, for the origin `address`.
+/// Returns the verifier of the test gateways, for the origin `address`.
 pub(crate) fn rules(address: SocketAddr, names: &[(&str, u8)], replay: ReplayCheck) -> Verifier {
     rules_by(Arc::new(SystemClock), address, names, replay)
 }
@@ -153,7 +153,7 @@ pub(crate) fn registry(names: &[(&str, u8)]) -> Arc<Registry> {
     Arc::new(Registry::merge([TrustFile::parse(&trust_file(names)).unwrap()]))
 }
 
-/// Returns a trust file with these keys, by name and number.
+/// Returns a trust file with these keys, each given by name and number.
 pub(crate) fn trust_file(names: &[(&str, u8)]) -> Vec<u8> {
     let entries: Vec<Value> = names
         .iter()
@@ -204,7 +204,8 @@ impl TestGateway {
         let names = [("alice", 1), ("Zoë", 2)];
         let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);
         let retention = rules(ReplayCheck::Unchecked).retention();
-        // Without a floor, the store also accepts requests that were created before it was made.
+        // The store may accept requests that were signed before it was made, because the tests use
+        // no key twice.
         let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
         let verifier = rules(ReplayCheck::Claim(metrics.watch(Arc::new(store), drop)));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();
@@ -223,7 +224,7 @@ impl TestGateway {
         TestGateway { address, metrics, lines, handle, gateway, stop, ended }
     }
 
-    /// Returns the log lines, as soon as there are `count` of them.
+    /// Returns the gateway's log lines, as soon as there are `count` of them.
     pub(crate) async fn lines(&self, count: usize) -> Vec<LogLine> {
         for _ in 0..6_000 {
             let lines = self.lines.lock().unwrap().clone();
@@ -256,13 +257,13 @@ impl TestGateway {
     /// Sends these bytes on a new connection, and reads one answer.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A server may answer and close before everything is sent.
+        // The server may answer and close the connection before everything is sent.
         let _ = stream.write_all(bytes).await;
         Reply::read(&mut stream).await
     }
 }
 
-/// A request that is written as HTTP/1.1.
+/// A request to be written as HTTP/1.1.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
     pub(crate) line: String,
@@ -305,7 +306,7 @@ impl Wire {
         self.sign_at(SystemClock.now(), number, url)
     }
 
-    /// Signs the request for `url` with a signer whose clock says `now`.
+    /// Signs the request for `url`, with a signer whose clock shows `now`.
     pub(crate) fn sign_at(self, now: Timestamp, number: u8, url: &str) -> Self {
         let method = self.line.split(' ').next().unwrap();
         let mut head = Head::new(method, RequestTarget::from_url(url).unwrap()).unwrap();
@@ -391,7 +392,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
-    /// Returns the reason in a refusal.
+    /// Returns the reason in the body of a refusal.
     pub(crate) fn reason(&self) -> String {
         self.json()["error"]["data"]["reason"].as_str().unwrap_or_default().to_owned()
     }

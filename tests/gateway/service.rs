@@ -1,5 +1,6 @@
-//! Tests of the gateway as a service of systemd: the protocol of `Type=notify`, the folders that
-//! systemd names, and the unit. systemd itself does not run here: the test is the supervisor.
+//! Tests of the gateway as a systemd service: the protocol of `Type=notify`, the folders that
+//! systemd names, and the unit file. systemd itself does not run here, and the test takes its
+//! place.
 
 use std::fs::{self, File};
 use std::os::linux::net::SocketAddrExt as _;
@@ -22,15 +23,15 @@ impl Drop for Service {
     }
 }
 
-/// Receives one message of a service.
+/// Receives one message that the service sends to systemd.
 fn received(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 4096];
     let length = socket.recv(&mut bytes).expect("a message within 60 seconds");
     String::from_utf8(bytes[..length].to_vec()).unwrap()
 }
 
-/// Starts a gateway under the supervisor `socket`, which is `named` so in `NOTIFY_SOCKET`, and checks
-/// that it tells the truth until its end.
+/// Starts a gateway whose variable `NOTIFY_SOCKET` is `named` and leads to `socket`. Checks each
+/// state that the gateway reports until its end.
 async fn supervised(folder: &tempfile::TempDir, socket: UnixDatagram, named: &str) {
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let (listen, admin) =
@@ -47,7 +48,7 @@ async fn supervised(folder: &tempfile::TempDir, socket: UnixDatagram, named: &st
         .unwrap();
     let mut service = Service(child);
     let first = received(&socket);
-    // A new store may have forgotten the nonces of the seconds before its start.
+    // A new nonce store may lack the nonces of the seconds before its start.
     assert!(first.starts_with("STATUS=not ready: the nonce store may have forgotten"), "{first}");
     let mut last = first;
     while !last.contains("READY=1") {
@@ -80,8 +81,8 @@ async fn a_supervisor_is_told_that_the_gateway_is_ready_and_that_it_stops() {
     first.await.unwrap();
 }
 
-/// Runs `gateway --check-config`, or `gateway`, with one variable. Returns the exit code and all
-/// output.
+/// Runs `gateway`, with or without `--check-config`, with one environment variable. Returns the
+/// exit code and all output.
 fn with_variable(
     folder: &tempfile::TempDir,
     name: &str,
@@ -138,13 +139,13 @@ fn the_state_folder_of_a_service_holds_the_nonces() {
         assert_eq!(exit, 2, "{value}: {said}");
         assert!(said.contains("does not begin with an absolute path"), "{value}: {said}");
     }
-    // A flag that names the store is used, and the wrong variable does not matter.
+    // If a flag names the store, the wrong variable does not matter.
     let more = ["--check-config", "--nonces", "memory:"];
     let (exit, said) = with_variable(&folder, "STATE_DIRECTORY", "state", &more);
     assert_eq!(exit, 0, "{said}");
 }
 
-/// Returns the unit with the program of this test, in `folder`.
+/// Writes the unit file to `folder`, with the program of this test, and returns its path.
 fn unit(folder: &Path) -> String {
     let text = fs::read_to_string(UNIT).unwrap();
     let start = "\nExecStart=/usr/bin/mcpid ";
@@ -161,8 +162,8 @@ fn the_unit_is_correct_and_hardened() {
     let unit = unit(folder.path());
     for arguments in [
         &["verify", "--man=no", &unit][..],
-        // systemd-analyze rates the exposure of the unit from 0 (closed) to 10 (open). --threshold
-        // takes tenths.
+        // systemd-analyze rates how exposed a service is, from 0 (closed) to 10 (open). The flag
+        // --threshold takes tenths.
         &["security", "--offline=true", "--threshold=15", &unit],
     ] {
         let output = Command::new("systemd-analyze").args(arguments).output();
@@ -170,7 +171,7 @@ fn the_unit_is_correct_and_hardened() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned()
             + &String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{arguments:?}: {said}");
-        // A name that systemd does not know is a warning only.
+        // systemd only warns about a setting that it does not know.
         assert!(!said.contains("Unknown") && !said.contains("ignoring"), "{said}");
     }
 }

@@ -8,7 +8,7 @@ use mcpid::tower::Modes;
 
 use crate::servers::{CALL, INITIALIZE, LIST, TestGateway, TestUpstream, Wire, body};
 
-/// Starts an upstream that opens a session for every `initialize`, and numbers the sessions.
+/// Starts an upstream that opens a session for every `initialize`, and numbers them.
 async fn with_sessions() -> TestUpstream {
     let opened = std::sync::atomic::AtomicUsize::new(0);
     TestUpstream::with(move |got| {
@@ -45,7 +45,7 @@ async fn a_request_of_another_key_in_a_session_is_refused() {
     for wire in [in_session(&gateway, 2, "session-0", CALL), bare("GET"), bare("DELETE")] {
         let reply = gateway.send(&wire).await;
         assert_eq!((reply.status, reply.reason().as_str()), (403, "not_allowed"), "{reply:?}");
-        // The answer does not ask for a signature, because signing again would not help.
+        // The answer does not ask for a signature, because another signature would not help.
         assert_eq!(reply.header("accept-signature"), None);
     }
     // An unsigned request, and a request that was signed for another session, are refused.
@@ -56,7 +56,7 @@ async fn a_request_of_another_key_in_a_session_is_refused() {
     assert_eq!(gateway.send(&moved).await.reason(), "key_unknown");
     assert_eq!(behind.got().len(), reached, "none of them reached the upstream");
 
-    // A key may use its own session. A refused request has claimed no nonce.
+    // A key may use its own session. The refused request did not use up its nonce.
     let own = gateway.send(&gateway.signed(2, INITIALIZE)).await;
     assert_eq!(own.header("mcp-session-id"), Some("session-1"));
     assert_eq!(gateway.send(&in_session(&gateway, 2, "session-1", CALL)).await.status, 200);
@@ -73,7 +73,7 @@ async fn a_session_that_was_opened_before_is_bound_to_its_first_user() {
     let lines = gateway.lines(2).await;
     let note = lines[0].note.as_ref().unwrap().as_str();
     assert_eq!(note, "a session that was opened before is bound to the first key that uses it");
-    // A session that the upstream does not know is bound to no key.
+    // If the upstream does not know a session, the gateway does not record which key uses it.
     assert_eq!(gateway.send(&in_session(&gateway, 1, "gone", CALL)).await.status, 404);
     assert_eq!(gateway.send(&in_session(&gateway, 2, "gone", CALL)).await.status, 404);
 }
@@ -108,7 +108,8 @@ async fn a_full_session_table_binds_no_more_and_drops_no_live_session() {
     assert_eq!(gateway.send(&in_session(&gateway, 2, "old", CALL)).await.status, 403);
     assert_eq!(gateway.send(&in_session(&gateway, 2, "session-1", CALL)).await.status, 200);
     assert_eq!(gateway.send(&in_session(&gateway, 2, "session-0", CALL)).await.status, 403);
-    // If the upstream opens no session, the gateway stores nothing, so the table cannot be full.
+    // If the upstream opens no session, the gateway stores nothing, so its table of sessions cannot
+    // be full.
     assert_eq!(gateway.send(&gateway.signed(2, CALL)).await.status, 200);
 }
 
@@ -127,8 +128,8 @@ async fn an_unused_session_makes_room_for_a_new_session() {
     assert_eq!(gateway.send(&in_session(&gateway, 1, "session-1", LIST)).await.status, 403);
 }
 
-/// Permissive mode passes on a request in the session of another key, and reports it as invalid.
-/// The upstream does not get the name of the key that signed.
+/// In permissive mode, a request in the session of another key is passed on and reported as
+/// invalid. The upstream does not get the signer's name.
 #[tokio::test]
 async fn permissive_mode_labels_a_request_in_the_session_of_another_key() {
     let behind = with_sessions().await;

@@ -1,4 +1,5 @@
-//! Tests of clients that hold connections and send no complete request: others are still served.
+//! Tests of clients that hold connections and send no complete request: other clients must still be
+//! served.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn a_client_that_reads_nothing_of_its_answer_is_cut_off() {
     let gateway = TestGateway::with(&behind, quick(), |config| config).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
-    // The log line is written when the body of the request is dropped.
+    // The gateway writes the log line when it drops the body of the request.
     let line = gateway.lines(1).await.remove(0);
     assert_eq!(line.answer, Some(200));
     assert!(line.received < 32 << 20, "{}", line.received);
@@ -57,8 +58,8 @@ async fn an_http2_client_that_opens_no_window_is_cut_off() {
     drop(response);
 }
 
-/// A slow reader is not treated as a silent one. A client is not blamed if the server sends
-/// nothing.
+/// A client that reads slowly is not treated as one that reads nothing. If the server sends
+/// nothing, the client is not blamed.
 #[tokio::test]
 async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     let behind = TestUpstream::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
@@ -95,7 +96,7 @@ async fn a_slow_reader_and_a_silent_server_are_left_alone() {
     assert!(String::from_utf8_lossy(&reply.body).contains("data: 2"), "{reply:?}");
 }
 
-/// One HTTP/2 connection carries many requests, each of which needs a connection to the upstream.
+/// One HTTP/2 connection can carry many requests, and each needs a connection to the upstream.
 #[tokio::test]
 async fn open_paths_take_only_a_part_of_the_connections() {
     let behind = talkative().await;
@@ -116,7 +117,7 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     let reply = gateway.send(&well_known).await;
     assert_eq!((reply.status, reply.reason().as_str()), (503, "unavailable"), "{reply:?}");
     assert!(reply.header("retry-after").is_some());
-    // Signed requests still get permits, until all are taken.
+    // Signed requests still get permits, until none is left.
     for _ in 0..6 {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
@@ -140,8 +141,8 @@ async fn open_paths_take_only_a_part_of_the_connections() {
     panic!("nothing was given back");
 }
 
-/// Unauthenticated clients that send half of a body use as much budget as they have sent, but never
-/// the whole budget.
+/// Clients that have not proved who they are, and send half of a body, use as much budget as they
+/// have sent. They can never use all of it.
 #[tokio::test]
 async fn unsigned_bodies_leave_room_for_signed_bodies() {
     use mcpid::tower::LearningModes;
@@ -150,7 +151,8 @@ async fn unsigned_bodies_leave_room_for_signed_bodies() {
     let behind = TestUpstream::new().await;
     let long = format!("{}{}}}", &CALL[..CALL.len() - 1], " ".repeat(100 << 10));
     let pattern = || "tools/call:delete_*".parse().unwrap();
-    // The gateway reads these bodies for the id, or for the operation.
+    // Without a valid signature, the gateway still reads these bodies to learn the request's id or
+    // the operation.
     for modes in [Modes::strict(), Modes::permissive().with_strict(pattern())] {
         let gateway = TestGateway::with(&behind, ServerLimits::default(), |mut config| {
             config.budget = 1 << 20;

@@ -1,4 +1,5 @@
-//! Tests of tools that were stored before a restart, and of the age of a rating as harmless.
+//! Tests of tool lists that were stored before a restart, and of how long a rating as harmless is
+//! valid.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,12 +19,12 @@ fn stored() -> LearnedTools {
     let mut stored = LearnedTools::new();
     let now = SystemClock.now();
     assert!(stored.note("read", false, Some(now)) && stored.note("drop", true, None));
-    // A rating that has ended is not used, even if it is given.
+    // A rating that is too old is not used, even if it is stored.
     assert!(stored.note("add", false, Some(now.plus(-LearnedTools::MAX_AGE - 60))));
     stored
 }
 
-/// Tools that were stored before a restart count as harmless only if no newer list can be had.
+/// Stored tools are treated as harmless only if the gateway cannot get a newer list.
 #[tokio::test]
 async fn stored_tools_are_harmless_only_after_the_upstream_has_refused_the_question() {
     fn refused(status: u16) -> Answered {
@@ -41,7 +42,7 @@ async fn stored_tools_are_harmless_only_after_the_upstream_has_refused_the_quest
         ("500", |_| refused(500), false, 403),
         ("a redirect", |_| refused(302), false, 403),
         ("no list", |_| answer("text/html", "log in".to_owned()), false, 403),
-        // The upstream has answered, and does not list the tool any more.
+        // The upstream has answered with a list that does not contain the tool any more.
         (
             "another list",
             |got| {
@@ -89,7 +90,7 @@ async fn stored_tools_are_not_harmless_while_the_upstream_cannot_be_reached() {
     calls(&gateway, [403, 403, 403]).await;
 }
 
-/// What a client's list says ends too, if no list renews it.
+/// A rating from a list that a client requested ends too, if no later list confirms it.
 #[tokio::test]
 async fn the_gateway_forgets_a_harmless_tool_that_was_not_listed_for_a_week() {
     let behind = TestUpstream::with(pages).await;
@@ -104,7 +105,7 @@ async fn the_gateway_forgets_a_harmless_tool_that_was_not_listed_for_a_week() {
     calls(&gateway, [200, 200, 403]).await;
     clock.0.store(LearnedTools::MAX_AGE + 60, Ordering::SeqCst);
     calls(&gateway, [403, 403, 403]).await;
-    // The first page of the list passes through the gateway.
+    // The first page of the list passes through the gateway, on a client's request.
     assert_eq!(gateway.send(&gateway.plain(LIST)).await.status, 200);
     calls(&gateway, [200, 403, 403]).await;
 }

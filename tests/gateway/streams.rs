@@ -1,5 +1,5 @@
-//! Tests of streaming: frames are passed on as they come, a disconnect is noticed at once, and an
-//! upstream may fail.
+//! Tests of streamed answers: events are passed on as they come, a disconnect is noticed at once,
+//! and the upstream may fail.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
-/// An answer with one event and then nothing. It records when it is dropped.
+/// The body of an answer, with one event and then nothing. It records when it is dropped.
 struct Silent {
     first: Option<Bytes>,
     dropped: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
         let first = Some(Bytes::from_static(b"data: 1\n\n"));
         let silent = Silent { first, dropped: Arc::clone(&flag) };
         let builder = Response::builder().header("content-type", "text/event-stream");
-        // The flag shows when the sent body is dropped, and not when this box is.
+        // The flag is set when the body that is being sent is dropped, and not when this box is.
         builder.body(http_body_util::combinators::BoxBody::new(silent)).unwrap()
     })
     .await;
@@ -80,8 +80,8 @@ async fn events_are_not_held_back_and_a_disconnect_reaches_the_upstream_at_once(
     assert_eq!((line.outcome, line.answer), (LoggedOutcome::Passed, Some(200)));
 }
 
-/// The client disconnects before the answer begins. The call to the upstream is cancelled, and the
-/// log reports that.
+/// The client disconnects before the answer begins. The gateway cancels the request to the
+/// upstream, and logs it.
 #[tokio::test]
 async fn a_client_that_gives_up_waiting_cancels_the_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,7 +117,7 @@ async fn a_client_that_gives_up_waiting_cancels_the_call() {
     assert_eq!(line.note.unwrap().as_str(), "the client went away");
 }
 
-/// An upstream that fails: the client's answer and the reason, for each kind of failure.
+/// For each way in which the upstream can fail, checks the client's answer and the reason.
 #[tokio::test]
 async fn the_failure_of_an_upstream_is_reported() {
     let closed = {
@@ -167,18 +167,18 @@ async fn the_failure_of_an_upstream_is_reported() {
         .await;
         let reply = gateway.send(&gateway.signed(1, CALL)).await;
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{what}: {reply:?}");
-        // The upstream may have executed the call, so the client must not be told to repeat it.
+        // The upstream may have executed the call, so the client must not be told to send it again.
         let again = reply.header("retry-after").is_some();
         assert_eq!(again, reason == "upstream_unreachable", "{what}: {reply:?}");
-        // The answer has the id of the request for which the client waits.
+        // The error has the id of the client's request.
         assert_eq!(reply.json()["id"], 7, "{what}");
         let line = gateway.lines(1).await.remove(0);
         assert_eq!((line.outcome, line.answer), (LoggedOutcome::Failed, Some(status)), "{what}");
     }
 }
 
-/// If the upstream's answer breaks off, the client gets a reset, and sees that the answer is
-/// incomplete.
+/// If the upstream's answer breaks off, the gateway resets the connection, so that the client sees
+/// that the answer is incomplete.
 #[tokio::test]
 async fn an_incomplete_answer_stays_incomplete_for_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

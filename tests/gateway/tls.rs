@@ -1,5 +1,5 @@
-//! Tests of HTTP/2, of TLS on both sides, and of Unix sockets on both sides: the verdicts are the
-//! same.
+//! Tests of HTTP/2, and of TLS and Unix sockets towards the client and the upstream: the verdicts
+//! are the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ async fn requests_over_http2_are_judged_like_those_over_http1() {
     assert_eq!(lines[0].http.as_ref().unwrap().as_str(), "2");
 }
 
-/// Creates a key and a self-signed certificate for this machine.
+/// Creates a private key and a self-signed certificate for this machine.
 pub(crate) fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     let made = Command::new("openssl")
@@ -119,7 +119,7 @@ fn curl(args: &[&str], wire: &Wire) -> String {
     format!("{text}{}", String::from_utf8_lossy(&output.stderr))
 }
 
-/// Runs the program with TLS on both sides: one gateway is the upstream of the other.
+/// Runs two gateways over TLS, of which one (the inner) is the upstream of the other (the outer).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let behind = TestUpstream::new().await;
@@ -127,8 +127,8 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let (inner_cert, inner_key) = certificate(folder.path(), "inner");
     let (cert, key) = certificate(folder.path(), "outer");
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    // The inner gateway passes requests that are not signed for it. The test checks what it
-    // receives.
+    // The inner gateway is permissive and passes on requests that are not signed for it, and the
+    // test checks what it receives.
     let inner = Running::start(
         &folder,
         &[
@@ -144,7 +144,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
             &text(&inner_key),
         ],
     );
-    // The inner gateway has the origin that the outer one uses for it.
+    // The origin of the inner gateway is the URL by which the outer one calls it.
     let port = inner.address.port();
     drop(inner);
     let origin = format!("https://localhost:{port}");
@@ -192,7 +192,8 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     }
     let got = behind.got();
     assert_eq!(got.len(), 2, "{got:?}");
-    // The outer gateway verified the request. The inner one drops these fields and sets its own.
+    // The outer gateway verified the request. The inner one removes the fields that say so, and
+    // sets its own.
     assert_eq!(got[0].header("x-forwarded-proto"), Some("https"));
     let unsigned = curl(&["--cacert", &ca, &url], &Wire::post(&host, "/mcp", CALL));
     assert!(unsigned.contains("signature_missing"), "{unsigned}");
@@ -200,7 +201,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let plain = curl(&[&url.replace("https", "http")], &signed());
     assert!(plain.contains("000"), "{plain}");
 
-    // Operators see when the certificate expires.
+    // The metrics show operators when the certificate expires.
     let expiry = async |of: &Path| {
         let numbers = get(&admin, "/metrics", &admin).await.body;
         let expiry = mcpid::net::tls::expiry(&fs::read(of).unwrap()).unwrap().unix();
@@ -209,7 +210,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     };
     expiry(&cert).await;
 
-    // A new certificate is used without a restart. A broken file changes nothing.
+    // A new certificate is used without a restart. If the file is broken, the old one stays in use.
     fs::write(&cert, "no certificate").unwrap();
     outer.wait_for("what was read before stays in use");
     let (next, next_key) = certificate(folder.path(), "next");
@@ -225,7 +226,7 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     }
     assert!(output.contains("200"), "{output}");
     expiry(&next).await;
-    // An upstream with an untrusted certificate gets no request.
+    // If the upstream's certificate is not trusted, the upstream gets no request.
     let reached = behind.got().len();
     let doubtful = Running::start_for_own_address(
         &folder,
@@ -237,8 +238,8 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     let output = curl(&[&url], &wire);
     assert!(output.contains("upstream_unreachable") && output.contains("502"), "{output}");
     assert_eq!(behind.got().len(), reached);
-    // After the trusted authorities were replaced, new connections use them without a restart. A
-    // file that is not a certificate changes nothing.
+    // If the file of trusted authorities is replaced, new connections use it without a restart. If
+    // it is no certificate, the old ones stay in use.
     fs::write(&next, "no certificate").unwrap();
     doubtful.wait_for("what was read before stays in use");
     fs::copy(&inner_cert, &next).unwrap();
@@ -255,7 +256,8 @@ async fn tls_works_on_both_sides_and_certificates_are_reloaded() {
     drop(inner);
 }
 
-/// Both sides are Unix sockets. Other users of this machine cannot connect to the gateway's socket.
+/// The gateway's port and the upstream's are Unix sockets. Other users of this machine cannot
+/// connect to the gateway's socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unix_sockets_work_on_both_sides() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -289,8 +291,8 @@ async fn unix_sockets_work_on_both_sides() {
     assert_eq!(behind.got().len(), 1);
     assert!(second.log().contains(r#""peer":"unix""#), "{}", second.log());
 
-    // A socket in use is not replaced. The socket of an ended process is replaced, and removed at
-    // the end.
+    // If another process uses the socket, it is not replaced. If the process has ended, the socket
+    // is replaced, and removed when the gateway ends.
     let taken = Running::fails(
         &folder,
         &at_outer,

@@ -1,4 +1,5 @@
-//! Tests of the gateway's question for tools to a server with sessions: each session is closed.
+//! Tests of the gateway's own `tools/list` to a server with sessions: the gateway closes each
+//! session that it opened.
 
 use http::Response;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::known_tools::{answer, before, calls, sent, tool};
 use crate::servers::{Answered, ReceivedRequest, TestUpstream, body};
 
-/// Answers as a server of 2025-11-25 with sessions, in event streams.
+/// Answers like a server of revision 2025-11-25 with sessions, in event streams.
 fn in_session(got: &ReceivedRequest) -> Answered {
     let asked = sent(got);
     let event = |result: Value| {
@@ -32,7 +33,7 @@ fn in_session(got: &ReceivedRequest) -> Answered {
     }
 }
 
-/// Each session that an answer names is closed, also if a later step fails.
+/// The gateway closes each session that an answer names, also if a later step fails.
 #[tokio::test]
 async fn a_session_is_closed_if_the_question_fails_half_way() {
     type Change = fn(&ReceivedRequest) -> Option<Answered>;
@@ -78,7 +79,7 @@ async fn a_session_is_closed_if_the_question_fails_half_way() {
                 answer("application/json", text.to_string())
             })
         }),
-        // Such servers open a session for every request that names none.
+        // Such a server opens a session for every request that names none.
         ("the first question is refused, with a session", &["s-0", "s-1"], |got| {
             let is_first = got.header("mcp-method") == Some("tools/list");
             is_first.then(|| {

@@ -1,5 +1,5 @@
-//! Tests of touch rules at the gateway and at an authorizer: what reaches the server, what a refused
-//! client gets, what the log says, and which flags are refused.
+//! Tests of rules by which the gateway or `mcpid authz` demands a touch of a security key: what
+//! reaches the server, what a refused client gets, what the log says, and which flags are refused.
 
 use std::fs;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn rules() -> TouchRules {
     TouchRules::new().with_pattern("tools/call:delete_*".parse().unwrap())
 }
 
-/// Returns a trust file with alice (key 1), bob (key 2), and the security key of alice.
+/// Returns a trust file with alice (key 1), bob (key 2), and alice's security key.
 fn trusted() -> Vec<u8> {
     let named = |number: u8, name: &str| {
         let mut jwk: Value =
@@ -41,7 +41,7 @@ fn trusted() -> Vec<u8> {
     json!({"keys": [named(1, "alice"), named(2, "bob"), touching]}).to_string().into_bytes()
 }
 
-/// Lets the gateway judge by [`trusted`].
+/// Replaces the gateway's trusted keys by those of [`trusted`].
 fn trusting(gateway: &TestGateway) {
     let old = gateway.handle.verifier();
     let origins = Origins::new([Origin::parse(&format!("http://{}", gateway.address)).unwrap()]);
@@ -51,7 +51,7 @@ fn trusting(gateway: &TestGateway) {
     gateway.handle.replace(verifier).unwrap();
 }
 
-/// Signs `wire` for `url` with key `number`, and adds the touch of `toucher`.
+/// Signs `wire` for `url` with key `number`, and adds a signature of `toucher` that confirms it.
 fn touched(wire: Wire, url: &str, number: u8, toucher: &SoftwareKey) -> Wire {
     let mut head = Head::new("POST", RequestTarget::from_url(url.to_owned()).unwrap()).unwrap();
     for (name, value) in &wire.fields {
@@ -93,7 +93,7 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         let reply = gateway.send(&touched(gateway.plain(CALL), &url, 1, &by_pin)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), Some("verified"));
-        // Without a touch nothing is told, even if the client claims one.
+        // Without a touch the upstream is told of none, even if the client claims one.
         let list = gateway.plain(LIST).with("Mcpid-Touch", "present").sign(1, &url);
         assert_eq!(gateway.send(&list).await.status, 200);
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), None);
@@ -132,7 +132,7 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         ] {
             assert!(text.contains(sample), "{text}");
         }
-        // A reader of the log gets the same line.
+        // A log line that is parsed again has the same touch.
         let again = mcpid::gateway::log::LogLine::parse(lines[0].to_line().as_bytes()).unwrap();
         assert_eq!(again.touch.as_ref(), Some(touch));
     }
@@ -150,7 +150,8 @@ async fn an_authorizer_tells_the_proxy_of_a_touch() {
     assert_eq!(reply.header("x-envoy-auth-headers-to-remove"), Some("mcpid-reason"));
     let reply = authz.send(&whole(authz.signed(1, CALL))).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "touch_required"));
-    // A request whose body the proxy does not show could be any call.
+    // If the proxy does not show the body, the request could be any call, and so one that needs a
+    // touch.
     let reply = authz.send(&authz.signed(1, LIST)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "body_unseen"));
     let reply = authz.send(&whole(authz.signed(1, LIST))).await;
@@ -159,7 +160,8 @@ async fn an_authorizer_tells_the_proxy_of_a_touch() {
     assert_eq!(authz.send(&posing).await.status, 400);
 }
 
-/// Runs `gateway` or `authz` with these flags and `--check-config`, and returns both outputs.
+/// Runs `gateway` or `authz` with these flags and `--check-config`. Returns the exit code and both
+/// outputs.
 fn checked(folder: &tempfile::TempDir, flags: &[&str]) -> (Option<i32>, String) {
     fs::write(folder.path().join("trust.json"), trusted()).unwrap();
     let mut command = program();
@@ -209,7 +211,7 @@ fn flags_about_touches_that_cannot_hold_are_refused_and_others_are_shown() {
     ] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
-    // The same rule in a file, with the line of a wrong one.
+    // The configuration file has the same rule, wrongly written. The error names its line.
     let file = folder.path().join("gateway.toml");
     fs::write(&file, "mode = \"permissive\"\ntouch = [\"tools/cal:x\"]\n").unwrap();
     let flags = ["--config", "gateway.toml"];

@@ -1,4 +1,5 @@
-//! The trace of a request (W3C Trace Context) in the log, and on its way to the upstream.
+//! Tests of a request's trace (W3C Trace Context) in the gateway's log and in the request to the
+//! upstream.
 
 use crate::servers::{CALL, TestGateway, TestUpstream};
 
@@ -45,12 +46,12 @@ async fn a_trace_is_logged_and_passed_on_from_the_head_or_else_from_the_body() {
         let passed: Vec<&str> =
             got.headers.get_all("traceparent").iter().map(|v| v.to_str().unwrap()).collect();
         assert_eq!(passed, logged.iter().copied().collect::<Vec<_>>(), "{what}");
-        // The state belongs to the trace of the head.
+        // `tracestate` belongs to the trace in the head, and is passed on only with that.
         let is_from_head = *logged == Some(HEAD);
         assert_eq!(got.header("tracestate"), is_from_head.then_some("a=1"), "{what}");
         assert_eq!(got.body, body.as_bytes(), "{what}");
     }
-    // A refusal is logged with its trace too.
+    // The log line of a refusal has the trace too.
     let unsigned = gateway.plain(&call(&quoted));
     assert_eq!(gateway.send(&unsigned).await.status, 403);
     let line = gateway.lines(cases.len() + 1).await.pop().unwrap();

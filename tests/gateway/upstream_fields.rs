@@ -1,4 +1,4 @@
-//! Tests of the fields that the gateway sends to the upstream, and that no client can forge.
+//! Tests of the header fields that the gateway sets for the upstream, and that no client can forge.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,8 +8,8 @@ use mcpid::tower::Modes;
 
 use crate::servers::{CALL, TestGateway, TestUpstream, body, key};
 
-/// Field names that only the gateway may set, or that make a server see another request than the
-/// verified one.
+/// Names of fields that only the gateway may set, or that make a server see another request than
+/// the verified one.
 const FORGED: [(&str, &str); 20] = [
     ("Mcpid-Status", "verified"),
     ("MCPID-KEY-ID", "x"),
@@ -61,7 +61,7 @@ async fn the_upstream_learns_the_verified_key_and_clients_cannot_forge_the_field
         assert_eq!(all, [value], "{name}");
     }
     assert_eq!(got.header("mcpid-reason"), None);
-    // The signature is passed on, so that the upstream can verify it again.
+    // The signature's fields are passed on, so that the upstream can verify the request again.
     for name in ["signature", "signature-input", "content-digest"] {
         assert!(got.header(name).is_some(), "{name}");
     }
@@ -96,8 +96,8 @@ async fn a_name_that_no_field_can_hold_is_encoded() {
     assert_eq!(got.header("mcpid-name"), Some(encoded.as_str()));
 }
 
-/// In permissive mode the upstream gets the refusal of strict mode, but not the name that the
-/// client claims.
+/// In permissive mode the upstream is told why strict mode would refuse the request, and not the
+/// key's name that the client claims.
 #[tokio::test]
 async fn the_upstream_gets_the_refusal_code_and_never_an_unverified_key() {
     let behind = TestUpstream::new().await;
@@ -142,7 +142,7 @@ async fn the_host_and_origin_fields_can_be_kept() {
     assert_eq!(got.header("origin"), Some(own.as_str()));
 }
 
-/// The answer reaches the client unchanged, except for fields that belong to the connection to the
+/// The client gets the upstream's answer unchanged, except for fields about the connection to the
 /// upstream.
 #[tokio::test]
 async fn answers_of_the_upstream_pass_unchanged() {
@@ -172,7 +172,7 @@ async fn answers_of_the_upstream_pass_unchanged() {
     assert_eq!(reply.header("keep-alive"), None);
 }
 
-/// A refusal has a status, a header field and a JSON-RPC error with the id of the request.
+/// A refusal consists of a status, a header field and a JSON-RPC error with the id of the request.
 #[tokio::test]
 async fn refusals_carry_the_id_and_say_how_to_sign() {
     let behind = TestUpstream::new().await;

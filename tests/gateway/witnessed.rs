@@ -1,5 +1,5 @@
-//! Tests of a gateway whose log has witnesses: its status for operators, and that it stops
-//! appending after a rollback.
+//! Tests of a gateway whose audit log has witnesses: the status that operators see, and that the
+//! gateway stops writing after the log was replaced by an older copy.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Gateway {
         gateway
     }
 
-    /// Waits until a page has this status and contains these words. Returns the page.
+    /// Waits until an operators' page has this status and contains these words. Returns the page.
     async fn until(&self, page: &str, status: u16, words: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -72,7 +72,7 @@ impl Gateway {
         Reply::read(&mut stream).await
     }
 
-    /// Stops the process as an operator does. Returns its output.
+    /// Stops the gateway as an operator does. Returns its output.
     fn end(mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -112,7 +112,7 @@ async fn operators_see_the_quorum_and_a_rollback_stops_requests() {
     }
     assert_eq!(gateway.send().await.status, 200);
     gateway.end();
-    // The last checkpoint is cosigned during the shutdown.
+    // During the shutdown, the witnesses sign the last checkpoint.
     assert_eq!((w1.signed().unwrap().0, w2.signed().unwrap().0), (1, 1));
     let cosigned = fs::read_to_string(folder.path().join("log/checkpoint.cosigned")).unwrap();
     assert_eq!(cosigned.lines().nth(1), Some("1"));
@@ -193,7 +193,8 @@ async fn a_policy_is_read_again_on_sighup_and_when_it_changes() {
     fs::write(&file, policy(&key, &[&w1], 1)).unwrap();
     let gateway = Gateway::start(&folder, &behind, &[]).await;
     gateway.until("/readyz?strict", 200, "there was no quorum of witnesses yet").await;
-    // If the file cannot be parsed, the old policy stays in use, and `/readyz` shows the fault.
+    // If the witness policy cannot be parsed, the old one stays in use, and `/readyz` shows the
+    // fault.
     fs::write(&file, "quorum two\n").unwrap();
     let words = gateway.until("/readyz", 503, "not ready: ").await;
     assert!(words.contains("policy: line 1: "), "{words}");

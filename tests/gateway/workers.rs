@@ -1,5 +1,5 @@
-//! Tests of worker threads: a connection stays on one thread, and all threads share the gateway's
-//! state.
+//! Tests of the gateway's threads: a connection stays on one thread, and all threads share the
+//! gateway's state.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,8 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::servers::{CALL, Reply, TestGateway, TestUpstream, ok};
 
-/// Starts a server that answers with the name of the answering thread and the number of its
-/// service.
+/// Starts a server whose answer is the name of its thread and the number of its service.
 async fn named(limits: ServerLimits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<usize>) {
     let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
     let ListenAddress::Tcp(address) = *listener.address() else { unreachable!() };
@@ -63,12 +62,12 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
         assert_eq!(asks(stream).await, first);
         by_thread.entry(first).or_default().push(number);
     }
-    // Each thread has its own service, and a third of the connections.
+    // Each thread has a service of its own, and a third of the connections.
     let names: Vec<_> = by_thread.keys().map(String::as_str).collect();
     assert_eq!(names, ["serve-0 1", "serve-1 2", "serve-2 3"]);
     assert!(by_thread.values().all(|of_it| of_it.len() == 3), "{by_thread:?}");
 
-    // All connections of one thread end, so that thread gets the next ones.
+    // All connections of one thread end, so new connections go to that thread.
     let second = by_thread.remove("serve-1 2").unwrap();
     let mut number = 0;
     streams.retain(|_| {
@@ -97,7 +96,7 @@ async fn all_threads_share_one_bound_on_connections() {
         asks(&mut stream).await;
         streams.push(stream);
     }
-    // Further clients wait, and are accepted once there is room.
+    // While all places are taken, further clients wait. They are accepted once there is room.
     let mut waiting = TcpStream::connect(address).await.unwrap();
     waiting.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     let mut byte = [0];

@@ -1,5 +1,5 @@
-//! Shows the page in a real browser: it requests nothing from the network, and no name in it has an
-//! effect.
+//! Shows the report's page in a real browser: it requests nothing from the network, and no name in
+//! it acts as HTML.
 
 use mcpid::gateway::report::content_security_policy;
 
@@ -23,13 +23,13 @@ fn a_browser_loads_nothing_runs_nothing_and_has_no_complaint() {
         let tag = tag.split('>').next().unwrap();
         assert!(!tag.contains(" on") && !tag.contains("style="), "<{tag}>");
     }
-    // The policy allows the style sheet, so the page has its charts and colours.
+    // The page's security policy allows its style sheet, so the page has its charts and colours.
     assert_eq!(dom.matches("<figure>").count(), page.matches("<figure>").count());
     assert_eq!(dom.matches("<bdi").count(), page.matches("<bdi").count());
     assert!(HOSTILE.len() > 20 && page.matches("<figure>").count() > HOSTILE.len());
 
-    // A control: the same page with elements that a name must never become is noticed, so this test
-    // can fail.
+    // This control shows that the test can fail: elements that no name may become are put into the
+    // page, and the browser notices them.
     let smuggled = format!(
         "<header><p style=\"color:red\">x</p><img src=\"http://{}/img\">\
          <script>document.title = 'pwned'</script>",

@@ -1,4 +1,4 @@
-//! Tests of `mcpid gateway report` that a documented session cannot show.
+//! Tests of `mcpid gateway report` in cases that the documentation does not show.
 
 use std::fs;
 use std::io::Write as _;
@@ -45,7 +45,7 @@ fn logs_come_from_stdin_and_from_several_files() {
     assert!(all.starts_with(HEADLINE), "{all}");
     assert_eq!(out(&report(folder.path(), &["-"], &log())), all);
     let (first, rest) = log().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    // The rotated log has no line feed at its end.
+    // The older log file has no line feed at its end.
     fs::write(folder.path().join("log.1"), first).unwrap();
     fs::write(folder.path().join("log"), &rest).unwrap();
     assert_eq!(out(&report(folder.path(), &["log", "log.1"], "")), all);
@@ -57,7 +57,7 @@ fn an_overlong_line_costs_no_memory_and_no_other_line() {
     let folder = TempDir::new().unwrap();
     let long = "x".repeat(5_000_000);
     let first = log().lines().next().unwrap().to_owned();
-    // A valid line at the end of an over-long line does not count, because an attacker may have
+    // A valid line at the end of an over-long line is not counted, because an attacker may have
     // written it.
     let text = format!("{long}{first}\n{}\0\n{{\"version\":1\n{long}", log());
     let output = report(folder.path(), &["--json"], &text);
@@ -139,11 +139,11 @@ fn rotated_logs_are_unpacked() {
     for order in [["log", "log.1.gz", "log.2.gz"], ["log.2.gz", "log", "log.1.gz"]] {
         assert_eq!(out(&report(folder.path(), &order, "")), all, "{order:?}");
     }
-    // Several packed files in one, as `cat` joins them, and under any name.
+    // Several packed files are joined into one, as by `cat`, and have any name.
     let [older, newer] = ["log.2.gz", "log.1.gz"].map(|name| fs::read(at(name)).unwrap());
     fs::write(at("joined"), [&older[..], &newer[..]].concat()).unwrap();
     assert_eq!(out(&report(folder.path(), &["joined", "log"], "")), all);
-    // A packed log that was cut off is no shorter log.
+    // A packed log that was cut off gives an error, and is not read as a shorter log.
     for cut in [&newer[..newer.len() - 1], &newer[..newer.len() / 2], &newer[..12]] {
         fs::write(at("cut"), cut).unwrap();
         let output = report(folder.path(), &["log", "cut"], "");

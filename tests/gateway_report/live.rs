@@ -1,4 +1,4 @@
-//! The page of a running gateway, and the report of its log file, have the same content.
+//! Tests that the page of a running gateway and the report of its log file have the same content.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -69,7 +69,7 @@ fn upstream() -> String {
     address
 }
 
-/// A gateway that is stopped at the end of the test.
+/// A running gateway, which is stopped at the end of the test.
 struct Gateway {
     child: Child,
     address: String,
@@ -96,7 +96,8 @@ impl Gateway {
             let found = find(&said, "answered at ").zip(find(&said, "listening at "));
             found.map(|found| (gateway.operators, gateway.address) = found).is_some()
         });
-        // This waits until requests from before the start are too old to be accepted.
+        // This waits until the gateway is ready, when requests from before its start are too old to
+        // be accepted.
         gateway.until(|gateway| get(&gateway.operators, "/readyz").starts_with("HTTP/1.1 200"));
         gateway
     }
@@ -150,7 +151,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
 
     let headline = "urning strict on now would refuse 1 of 4 requests (25.0 %)";
     let mut page = String::new();
-    // A line is counted after its answer was sent, so the client may see the answer earlier.
+    // A request is counted after its answer was sent, so the page may not count it yet.
     gateway.until(|gateway| {
         page = get(&gateway.operators, "/");
         page.contains("1 refused on sight")
@@ -164,14 +165,14 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
     assert!(head.contains("content-security-policy: ") && head.contains("nosniff"), "{head}");
 
-    // A browser shows the whole page, charts included, under the policy in the header.
+    // The browser shows the whole page with its charts under the security policy in the header.
     let (dom, said) = shown(&format!("http://{}/", gateway.operators));
     assert_eq!(said, "", "no violation of the policy");
     assert!(dom.contains(&format!("<h1>T{headline}.</h1>")) && !dom.contains("<script"), "{dom}");
     let charts = |page: &str| (page.matches("<figure>").count(), page.matches("<svg").count());
     assert!(charts(page) > (0, 0) && charts(&dom) == charts(page), "{dom}");
 
-    // The process ends normally, so that the coverage counters of a test build are written.
+    // The process ends in order, so that a coverage build writes its counters.
     let pid = gateway.child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(gateway.child.wait().unwrap().success());
@@ -182,7 +183,7 @@ fn a_running_gateway_shows_what_its_log_will_say() {
     assert_eq!(report["keys"][0]["name"], "alice");
     assert_eq!(report["keys"][0]["requests"], 3);
     assert_eq!(report["operations"][0]["name"], "<script>alert(1)</script>");
-    // The report says that strict mode would not have refused these operations.
+    // By the report, strict mode would have refused none of these operations' requests.
     assert_eq!(report["strict_next"], serde_json::json!(["tools/call:pay", "tools/call:list"]));
     let log = fs::read_to_string(folder.join("gateway.log")).unwrap();
     assert!(!log.contains("secret"), "{log}");

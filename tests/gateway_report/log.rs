@@ -1,4 +1,5 @@
-//! Tests of the log: one line for each request, which no request can forge or break.
+//! Tests of the gateway's log: it has one line for each request, and no request can forge or break
+//! a line.
 
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ fn members_may_be_added_to_a_log_line_and_optional_members_may_be_absent() {
     {
         assert!(changed(|o| drop(o.remove(member))).is_some(), "{member}");
     }
-    // A later version may have codes that this version does not know.
+    // A later version may write codes that this version does not know.
     let line = changed(|o| drop(o.insert("code".into(), json!("sun_spots")))).unwrap();
     assert_eq!((line.code, line.status), (None, Some(LoggedStatus::Invalid)));
 }
@@ -113,13 +114,13 @@ fn a_text_that_was_cut_is_not_cut_again() {
     assert_eq!(LogText::new(&exact).as_str(), exact);
     let cut = LogText::new(&format!("{exact}b"));
     assert!(cut.as_str().starts_with(&format!("{exact}… (129 characters, sha256 ")), "{cut}");
-    // A line that is parsed again keeps its cut. The same text from a client is a long text, and is
-    // cut again.
+    // A shortened text keeps its mark when the line is parsed again. If a client sends the same
+    // text, it is an ordinary long text, and is shortened again.
     let read = |text: &str| serde_json::from_value::<LogText>(text.into()).unwrap();
     assert_eq!(read(cut.as_str()), cut);
     assert_ne!(LogText::new(cut.as_str()), cut);
     assert_ne!(LogText::new(&format!("{exact}c")), cut);
-    // Logs of older versions ended a cut text with `…` only.
+    // Older versions marked a shortened text with `…` only.
     assert_eq!(read(&format!("{exact}…")).as_str(), format!("{exact}…"));
     assert!(cut.is_cut() && read(&format!("{exact}…")).is_cut() && !LogText::new(&exact).is_cut());
 }

@@ -1,4 +1,4 @@
-//! Tests of the text output and the page: both are complete, and safe for any name.
+//! Tests of the report's text and page: both are complete, and safe for any name.
 
 use mcpid::clock::Timestamp;
 use mcpid::gateway::log::{LogLine, LogText, LoggedKey};
@@ -11,7 +11,8 @@ use super::{TEN, passed, refused, tally, verified};
 
 pub(super) const MADE: Timestamp = Timestamp::from_unix(TEN + 86_400);
 
-/// Names that try to have an effect. `ADDRESS` stands for a server that records requests.
+/// Names that try to act as HTML, as terminal escapes or as other syntax. `ADDRESS` stands for a
+/// server that records requests.
 pub(super) const HOSTILE: &[&str] = &[
     "<script>document.title='pwned'</script>",
     "<img src=http://ADDRESS/img onerror=\"document.title='pwned'\">",
@@ -36,7 +37,7 @@ pub(super) const HOSTILE: &[&str] = &[
     " ",
 ];
 
-/// Returns log lines with every hostile text in every member that can hold one.
+/// Returns log lines with each of the hostile texts in every member that can hold one.
 pub(super) fn hostile(address: &str) -> Vec<LogLine> {
     let texts = HOSTILE.iter().map(|text| text.replace("ADDRESS", address));
     let lines = texts.zip(0..).map(|(text, n)| {
@@ -55,7 +56,7 @@ pub(super) fn hostile(address: &str) -> Vec<LogLine> {
     lines.flatten().collect()
 }
 
-/// Returns the page of a report.
+/// Returns the HTML page of a report.
 pub(super) fn page(report: &RolloutReport) -> String {
     report.to_html(MADE)
 }
@@ -68,7 +69,7 @@ fn sound(report: &RolloutReport) {
     for line in page.lines().chain(report.to_text().lines()) {
         assert!(!line.contains(is_unsafe), "{line:?}");
     }
-    // Names appear only outside of the style sheet.
+    // Names must not appear in the style sheet.
     let style = page.find("<style>").unwrap()..page.find("</style>").unwrap();
     let (before, after) = (&page[..style.start], &page[style.end..]);
     for text in [before, after] {
@@ -166,7 +167,7 @@ fn every_code_has_advice() {
     for code in Code::ALL {
         assert!(page.contains(&format!("<dt><code>{code}</code>")), "{code}");
     }
-    // No advice is empty or breaks off.
+    // No advice is empty or ends in the middle of a sentence.
     for why in &report.all.reasons {
         assert!(why.code.advice().ends_with('.'), "{}", why.code);
         assert_eq!(why.code.advice().matches('`').count() % 2, 0, "{}", why.code);

@@ -1,4 +1,4 @@
-//! A server for one page, and a real browser that shows the page.
+//! Serves one page, and shows it in a real browser.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -47,8 +47,8 @@ impl PageServer {
         server
     }
 
-    /// Returns the browser's document of `page`, its console messages, and the paths that it
-    /// requested.
+    /// Shows `page` in the browser. Returns the document that the browser made of it, its console
+    /// messages, and the paths that it requested.
     pub(super) fn show(&self, page: &str) -> (String, String, Vec<String>) {
         *self.page.lock().unwrap() = page.to_owned();
         self.asked.lock().unwrap().clear();
@@ -57,17 +57,18 @@ impl PageServer {
     }
 }
 
-/// Returns the browser's document of the page at `url`, and its console messages.
+/// Shows the page at `url` in the browser. Returns the document that the browser made of it, and
+/// its console messages.
 pub(super) fn shown(url: &str) -> (String, String) {
     let profile = tempfile::tempdir().unwrap();
-    // `tests/long` preloads a library that changes the clock. Browsers do not work with it.
+    // `tests/long` preloads a library that changes the clock, and browsers do not work with it.
     let output = Command::new("chromium")
         .env_remove("LD_PRELOAD")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
         .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
         .args(["--disable-component-update", "--enable-logging=stderr"])
-        // The resolver rule stops the browser's own requests; the page's requests to this server
-        // pass.
+        // The rule stops requests of the browser itself. The page's requests to this server are
+        // allowed.
         .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
         .arg("--virtual-time-budget=3000")
         .arg(format!("--user-data-dir={}", profile.path().display()))

@@ -1,4 +1,4 @@
-//! Tests of the report's counts, and of their limited memory.
+//! Tests of the counts in the report, and of the limit on the memory that they take.
 
 use mcpid::clock::Timestamp;
 use mcpid::gateway::log::{LogLine, LogText, LoggedOutcome, LoggedStatus, LoggedTouch};
@@ -14,7 +14,8 @@ fn json(report: &RolloutReport) -> Value {
     serde_json::from_str(&report.to_json()).unwrap()
 }
 
-/// Returns 1,204 lines, of which 37 passed only because of permissive mode.
+/// Returns 1,204 lines, of which 37 are of requests that passed only because the mode was
+/// permissive.
 fn roll_out() -> Vec<LogLine> {
     let mut lines: Vec<_> = (0..1167).map(|n| verified(n, "tools/call:pay", "k1")).collect();
     lines.extend((0..30).map(|n| passed(n, "tools/call:list", Code::SignatureMissing)));
@@ -67,14 +68,15 @@ fn requests_forwarded_unverified_are_never_counted_as_verified() {
     use LoggedOutcome::{Failed, Passed, Refused};
     assert_eq!(odd(LoggedStatus::Verified, None, Passed), [1, 0, 0]);
     assert_eq!(odd(LoggedStatus::Verified, None, Failed), [1, 0, 0], "the upstream was down");
-    // A valid key that uses the session of another key, in either mode.
+    // A key with a valid signature uses the session of another key: once in permissive and once in
+    // strict mode.
     assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Passed), [0, 1, 0]);
     assert_eq!(odd(LoggedStatus::Verified, Some(Code::NotAllowed), Refused), [0, 0, 1]);
     assert_eq!(odd(LoggedStatus::Verified, None, Refused), [0, 0, 1]);
     assert_eq!(odd(LoggedStatus::Unavailable, None, Passed), [0, 1, 0]);
     assert_eq!(odd(LoggedStatus::Unavailable, None, Refused), [0, 0, 1]);
     for standing in [LoggedStatus::Unsigned, LoggedStatus::UnknownKey, LoggedStatus::Invalid] {
-        // A line without a known code is also counted, because a later version may have written it.
+        // A line whose code is unknown is counted too, because a later version may have written it.
         assert_eq!(odd(standing, None, Passed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Failed), [0, 1, 0]);
         assert_eq!(odd(standing, None, Refused), [0, 0, 1]);
@@ -169,7 +171,7 @@ fn strict_is_proposed_only_without_new_refusals() {
         strict_next(vec![clean("tools/call:a"), clean("tools/list"), unsigned("tools/call:b")]),
         ["tools/call:a", "tools/list"]
     );
-    // One unverified request is enough to remove an operation from the recommendations.
+    // After one unverified request, the report does not recommend strict mode for the operation.
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call:a")]).is_empty());
     // A strict pattern for a tool also applies to every response and to calls without a name.
     assert_eq!(
@@ -177,12 +179,12 @@ fn strict_is_proposed_only_without_new_refusals() {
         ["tools/list"]
     );
     assert!(strict_next(vec![clean("tools/call:a"), unsigned("tools/call")]).is_empty());
-    // An unreadable request matches every strict pattern.
+    // A request that could not be parsed matches every strict pattern.
     assert!(strict_next(vec![clean("tools/list"), unsigned("")]).is_empty());
     // A pattern with only a method matches all names.
     assert!(strict_next(vec![clean("tools/call"), unsigned("tools/call:a")]).is_empty());
-    // If every operation can be strict, the advice is to change the mode, and no pattern is
-    // proposed.
+    // If every operation can be strict, the report advises to change the mode, and proposes no
+    // pattern.
     assert!(strict_next(vec![clean("tools/call:a")]).is_empty());
 }
 
@@ -212,8 +214,8 @@ fn only_operations_with_refusals_stay_permissive() {
     assert_eq!(of(vec![clean.clone()]), None);
     let expected = Some(vec!["ping".to_owned()]);
     assert_eq!(of(vec![clean.clone(), unsigned("ping")]), expected);
-    // No permissive pattern matches an unreadable body, and the pattern for this method would match
-    // more.
+    // No permissive pattern matches a body that could not be parsed. The pattern for a whole method
+    // would match more than the one operation.
     assert_eq!(of(vec![clean.clone(), unsigned("ping"), unsigned("")]), None);
     assert_eq!(of(vec![clean, unsigned("tools/call")]), None);
 }
@@ -252,7 +254,8 @@ fn ten_thousand_invented_tools_do_not_displace_the_real_tools() {
     assert_eq!(report.all.requests, 10_160);
     assert_eq!(other.reasons.len(), 1);
     assert_eq!(other.reasons[0].would_refuse, other.would_refuse);
-    // Operations that are counted together cannot be listed as permissive patterns.
+    // The report does not list operations one by one if they are counted together, so it cannot
+    // propose patterns for them.
     assert_eq!(report.still_permissive, None);
 }
 
@@ -332,7 +335,8 @@ fn names_of_keys_may_change_and_the_last_one_counts() {
     assert_eq!(report.keys[0].first, "2026-11-23T10:00:00Z");
 }
 
-/// Returns the line of a verified request that a security key of this name was touched for.
+/// Returns the log line of a verified request that a security key of this name confirmed by a
+/// touch.
 fn touched(seconds: i64, operation: &str, key: &str, by: &str) -> LogLine {
     let mut line = verified(seconds, operation, key);
     line.touch = Some(LoggedTouch {
@@ -366,7 +370,7 @@ fn touches_are_counted_by_key_and_by_operation() {
              would refuse 3"
         )
     );
-    // Only of these all requests were touched.
+    // This is the only operation of which every request was touched.
     assert_eq!(report.touch_next, ["tools/call:drop"]);
     let text = report.to_text();
     for row in [

@@ -1,17 +1,18 @@
 //! Finds circles in the imports between the files of `src`.
 //!
-//! A re-exported item (`pub use`) counts for the file that defines it. Imports between a module and
-//! its submodules do not count as a circle: in Rust, they are one unit.
+//! An import of a re-exported item (`pub use`) counts as an import of the file that defines the
+//! item. Imports between a module and its submodules do not count as a circle: in Rust, they are
+//! one unit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{code, relative, sources};
 
-/// The path of a module as segments. The crate's root is empty; modules of the program begin with
-/// `bin`.
+/// The path of a module as segments. The crate's root has none, and the paths of the program's
+/// modules begin with `bin`.
 type Module = Vec<String>;
 
-/// A file with its imports, and with all paths in its code.
+/// A source file with its imports, and with all paths in its code.
 struct Source {
     file: String,
     /// The imported items by their name in this file, with their paths.

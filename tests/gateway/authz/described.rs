@@ -1,5 +1,5 @@
-//! Tests of the ways in which proxies describe requests: parts that are not shown, prefixes, and
-//! the fields of Traefik.
+//! Tests of how proxies describe a request to the authorization service: parts that are left out,
+//! path prefixes, and the fields of Traefik.
 
 use mcpid::gateway::{AuthzDialect, AuthzProtocol};
 use mcpid::tower::{LearningModes, Modes};
@@ -39,10 +39,10 @@ async fn a_body_that_envoy_did_not_show_is_never_verified() {
             );
         }
     }
-    // A refusal that does not need the body is unchanged.
+    // A refusal that does not depend on the body is the same as with the body.
     refused("unsigned", &strict.send(&strict.plain(CALL)).await, 403, "signature_missing");
     refused("a stranger", &strict.send(&strict.signed(9, CALL)).await, 403, "key_unknown");
-    // The nonce of a request that was not judged is not used up.
+    // The service could not judge the request, so its nonce is not used up.
     let wire = strict.signed(1, CALL);
     refused("hidden", &strict.send(&wire).await, 403, "body_unseen");
     assert_eq!(strict.send(&whole(wire)).await.status, 200);
@@ -92,8 +92,8 @@ async fn a_field_that_envoy_may_have_joined_is_never_verified() {
     let line = strict.lines(1).await.remove(0);
     assert!(line.note.unwrap().as_str().contains("mcp-param-city"));
     assert!(line.hint.unwrap().as_str().contains("comma"));
-    // Envoy joins two lines of one field. The signature then has another base, which is not the
-    // client's fault.
+    // Envoy joins two lines of a field into one. The signature base then differs from the signed
+    // one, and that is not the client's fault.
     let signed = strict.plain(CALL).with("Mcp-Param-A", "1").sign(1, &strict.url("/mcp"));
     let joined = |value: &str| {
         let mut wire = signed.clone();
@@ -102,10 +102,10 @@ async fn a_field_that_envoy_may_have_joined_is_never_verified() {
     };
     refused("joined", &strict.send(&joined("1,2")).await, 403, "head_unseen");
     refused("changed", &strict.send(&joined("2")).await, 403, "key_unknown");
-    // Refusals before the check of the signature do not depend on the field.
+    // Refusals that come before the check of the signature do not depend on the joined field.
     let stranger = strict.plain(CALL).with("Mcp-Param-A", "1,2").sign(9, &strict.url("/mcp"));
     refused("a stranger", &strict.send(&whole(stranger)).await, 403, "key_unknown");
-    // A field that is not signed may hold a comma.
+    // A field that no signature covers may contain a comma.
     let wire = whole(strict.signed(1, CALL)).with("Accept", "application/json, text/event-stream");
     assert_eq!(strict.send(&wire).await.status, 200);
 }
@@ -114,7 +114,7 @@ async fn a_field_that_envoy_may_have_joined_is_never_verified() {
 async fn the_log_names_the_line_that_envoy_lacks() {
     let authz = envoy(|_| {}).await;
     let mut bare = authz.plain(CALL);
-    // Without allowed_headers, Envoy shows only these.
+    // Without the setting allowed_headers, Envoy shows only these fields to the service.
     bare.fields.retain(|(name, _)| name == "Host");
     let bare = bare.with("Authorization", "Bearer x").with("X-Request-Id", "1");
     refused("hidden", &authz.send(&bare).await, 403, "signature_missing");
@@ -148,7 +148,7 @@ async fn a_path_prefix_is_demanded_and_removed() {
     refused("a query", &authz.send(&asked("/authz/mcp?x")).await, 403, "key_unknown");
 }
 
-/// Returns the request of Traefik to the authorizer about `wire`, a request to `/mcp`.
+/// Returns the request by which Traefik asks the service about `wire`, a request to `/mcp`.
 fn traefik(authz: &TestGateway, wire: Wire) -> Wire {
     let (method, rest) = wire.line.split_once(' ').unwrap();
     let target = rest.strip_suffix(" HTTP/1.1").unwrap().to_owned();
@@ -238,7 +238,7 @@ async fn traefik_describes_a_request_by_forwarded_fields() {
         "mcpid_field",
     );
 
-    // The body is absent, cut, or another body.
+    // The question contains no body, a part of the body, or another body.
     let hidden = Wire { body: Vec::new(), ..authz.signed(1, CALL) };
     refused("no body", &authz.send(&traefik(&authz, hidden)).await, 403, "body_unseen");
     let part = Wire { body: CALL.as_bytes()[..20].to_vec(), ..authz.signed(1, CALL) };
@@ -249,7 +249,8 @@ async fn traefik_describes_a_request_by_forwarded_fields() {
         let reply = authz.send(&traefik(&authz, bare)).await;
         assert_eq!((reply.status, told(&reply)[0]), (200, "verified"), "{method}: {reply:?}");
     }
-    // Traefik does not join lines, so a comma does not mean two lines.
+    // Traefik does not join the lines of a field, so a comma does not mean that there were two
+    // lines.
     let comma = authz.plain(CALL).with("Mcp-Param-City", "Seattle, WA").sign(1, &url);
     assert_eq!(authz.send(&traefik(&authz, comma)).await.status, 200);
     let twice = authz.plain(CALL).with("Mcp-Method", "tools/call").sign(1, &url);
@@ -294,7 +295,7 @@ async fn a_question_over_http2_is_read_like_one_over_http1() {
     let authz = speaking(AuthzProtocol::new(AuthzDialect::Traefik), |_| {}).await;
     let mut client = connect(&authz).await;
     let asked = |number| traefik(&authz, authz.signed(number, CALL));
-    // The authority is that of authz, and the question has any path.
+    // The question is addressed to the authorization service itself, and may have any path.
     let url = authz.url("/ask");
     assert_eq!(answer(&mut client, multiplexed(&asked(1), &url)).await, (200, String::new()));
     let (status, body) = answer(&mut client, multiplexed(&asked(9), &url)).await;
@@ -306,8 +307,8 @@ async fn a_question_over_http2_is_read_like_one_over_http1() {
     assert_eq!(status, 421, "{body}");
 }
 
-/// Fields that a client writes for Envoy or about its own address are named for removal. Fields that
-/// Envoy itself writes stay.
+/// The service's answer names the fields that Envoy must remove: those that only Envoy may set, or
+/// that claim the client's address. If Envoy itself wrote the field, it stays.
 #[tokio::test]
 async fn envoy_is_told_to_drop_what_steers_it_or_names_the_client() {
     let authz = envoy(|_| {}).await;

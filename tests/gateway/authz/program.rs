@@ -1,4 +1,4 @@
-//! Tests of `mcpid authz` as a user starts it.
+//! Tests of the command `mcpid authz`, started as a user starts it.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::{told, whole};
 use crate::program::{Running, free_port, get, program, trust};
 use crate::servers::{CALL, Wire};
 
-/// Returns the exit code and the messages of an authorizer that does not start.
+/// Runs a `mcpid authz` that must fail to start. Returns its exit code and messages.
 fn fails(folder: &TempDir, args: &[&str]) -> (i32, String) {
     let output = program().args(["authz", "-r"]).arg(trust(folder)).args(args).output().unwrap();
     (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
