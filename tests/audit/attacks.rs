@@ -135,8 +135,7 @@ fn parts_outside_the_signature_are_listed_and_the_logs_own_rules_cannot_make_the
         unjudged(&checked, &partly);
         assert!(by_choice, "{covers:?}");
     }
-    // The signature covers all parts of the request target, although not by the component
-    // `@target-uri`.
+    // The signature covers all parts of the request target, in place of `@target-uri`.
     let pieces = ["@method", "content-digest", "@scheme", "@authority", "@path", "@query"];
     unjudged(&record(&pieces, rfc9421(Some(30))).0, &[]);
     unjudged(&record(&pieces[..5], rfc9421(Some(30))).0, &[UnjudgedReason::PartlySigned]);
@@ -163,8 +162,7 @@ fn the_rules_in_a_log_can_only_narrow_those_of_the_auditor() {
     ] {
         unjudged(&check_line(&fixture, &with(path, value)), &[UnjudgedReason::LaxRules]);
     }
-    // The entry claims that signatures are valid for ten years, and the request was signed a year
-    // before.
+    // The entry claims that signatures are valid for ten years. The request is one year old.
     let mut late = with("/rules/window", json!(315_360_000));
     let then = Timestamp::from_unix(START + 31_536_000).to_string();
     (late["time"], late["request"]["time"]) = (json!(then), json!(then));
@@ -383,8 +381,7 @@ fn an_entry_of_the_first_version_is_read() {
     bad(&fixture, &signed, "names no rules");
 }
 
-/// A request has the signatures of two keys, of which one is trusted. The trusted key's signature
-/// decides.
+/// A request has the signatures of a trusted and an unknown key. The trusted one decides.
 #[test]
 fn an_unknown_signature_beside_a_known_one_takes_nothing_away() {
     let fixture = LogFixture::new();

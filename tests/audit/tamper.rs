@@ -79,8 +79,7 @@ fn every_flipped_byte_of_the_entries_is_found() {
             let report = fixture.audit(&kept);
             let (what, n) = found(&report);
             let n = n.unwrap();
-            // If the change adds or removes a line feed, it splits a line or joins two, so the
-            // finding may be elsewhere.
+            // Adding or removing a line feed splits a line or joins two lines.
             let near = start_of(n) <= at && at < start_of(n + 1)
                 || bent[at] == b'\n'
                 || good[at] == b'\n'
@@ -181,8 +180,7 @@ fn each_change_of_entries_is_named() {
     assert_eq!(found(&fixture.audit(&[kept])), (FindingKind::Changed, Some(3)));
 }
 
-/// The holder of the log's key can make a new log that is consistent. Only a kept checkpoint
-/// reveals it.
+/// With the log's key, a new consistent log can be made. Only a kept checkpoint reveals it.
 #[test]
 fn a_log_rewritten_with_its_own_key_is_found_only_by_a_kept_checkpoint() {
     let (fixture, kept) = small();
@@ -264,8 +262,7 @@ fn a_kept_cosignature_anchors_the_entries_under_it() {
     assert_eq!((report.finding().cloned(), report.anchored), (None, Some(6)));
 }
 
-/// The log's operator forges entries, with consistent hashes, under a client's key that the
-/// operator knows.
+/// The log's operator forges entries under a client's key, with consistent hashes.
 #[test]
 fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     let (fixture, _) = small();
@@ -293,8 +290,7 @@ fn an_entry_under_a_key_that_was_not_valid_then_is_found() {
     assert_eq!(audit(stranger).unjudged, [("signer", 6)].into());
 }
 
-/// Changes one member of an entry at a time, and makes all hashes and signatures match. The audit
-/// finds the change without a kept checkpoint.
+/// Changes one member of an entry at a time, and makes all hashes and signatures match.
 #[test]
 fn an_entry_that_does_not_fit_in_itself_is_found_without_any_anchor() {
     let (fixture, _) = small();
