@@ -1,5 +1,5 @@
-//! Tests the contract itself: for stores that each have one defect, the test about that defect
-//! fails.
+//! Tests the contract itself (the tests that every nonce store must pass): for a store that has one
+//! defect, the test of the contract about that defect must fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ enum Defect {
     ErrorsAreFresh,
 }
 
-/// A store in memory with one defect.
+/// A store in memory that has one defect.
 struct Broken(Memory, Defect);
 
 impl Broken {
@@ -142,7 +142,7 @@ fn each_defect_of_a_store_fails_its_part_of_the_contract() {
     ] {
         assert!(!passes(part, defect), "{defect:?}");
     }
-    // The tests about other defects pass.
+    // The contract's tests about other defects pass.
     assert!(passes(contract::a_look_up_changes_nothing, D::AlwaysFresh));
     assert!(passes(contract::a_nonce_is_fresh_once, D::NoFloor));
 }

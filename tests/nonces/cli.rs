@@ -1,5 +1,5 @@
-//! Tests of nonce stores on the command line: `verify` claims nonces, `inspect` looks them up,
-//! `nonce` lists and prunes them.
+//! Tests of nonce stores on the command line: `verify` stores the nonces of accepted requests,
+//! `inspect` looks them up, `nonce` lists and removes them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,7 +39,7 @@ pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A folder with a key, a trust file and a function that signs one more request.
+/// Returns a folder with a key, a trust file and a shell function that signs another request.
 pub(crate) fn signer() -> TempDir {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
@@ -66,13 +66,13 @@ fn a_nonce_claimed_by_one_process_is_refused_by_another() {
     sign(path, "two.http");
     let verify = "verify --json -r trust.json --window 600s --nonces sqlite:nonces.db";
     let first = json(&mcpid(path, &format!("{verify} one.http"), 0));
-    // The store is new, so the verdict reports that nonces may be lost.
+    // The nonce store is new, so the verdict says that earlier nonces may have been forgotten.
     assert_eq!(first["replay"], "below_floor");
     let again = json(&mcpid(path, &format!("{verify} one.http"), 1));
     assert_eq!((&again["code"], &again["step"]), (&"nonce_replayed".into(), &12.into()));
     mcpid(path, &format!("{verify} two.http"), 0);
     assert_eq!(fs::metadata(path.join("nonces.db")).unwrap().permissions().mode() & 0o777, 0o600);
-    // A store that was made well before the request can say that its nonce is fresh.
+    // If the store was made long before the request, it can say that the nonce was not used before.
     let start = SystemClock.now().plus(-100);
     let older = SqliteOptions::new(path.join("older.db"), boot_id());
     drop(older.open_for_claims(start, Retention::new(600, 5)).unwrap());
@@ -119,7 +119,8 @@ fn kept_nonces_are_listed_and_ended_ones_pruned() {
     let store = store.open_for_claims(now.plus(-1_000), Retention::new(30, 5)).unwrap();
     for (i, age) in [900, 500, 400, 10, 5].into_iter().enumerate() {
         let made = now.plus(-age);
-        // The claims are made as of an earlier time, so that they do not sweep anything.
+        // The nonces are stored as of an earlier time, so that the store does not remove any of
+        // them.
         let until = made.plus(65);
         let early = now.plus(-1_000).plus(i64::try_from(i).unwrap());
         let claim = wait(store.claim(early, &key(1), &i.to_string(), until)).unwrap();

@@ -1,4 +1,4 @@
-//! Requests without a valid signature never reach the store.
+//! Tests that a request without a valid signature never reaches the nonce store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use rand::rngs::SysRng;
 
 use crate::wait;
 
-/// A store that counts the claims that reach it.
+/// A store that counts the nonces it is asked about.
 struct Counting {
     store: Arc<dyn NonceStore>,
     claims: AtomicUsize,
@@ -73,7 +73,7 @@ fn signed(key: &Arc<SecretKey>) -> Head<'static> {
     head
 }
 
-/// Returns the head with one field's value changed.
+/// Returns the head with the value of one field changed.
 fn changed(head: &Head<'_>, name: &str, change: impl Fn(&str) -> String) -> Head<'static> {
     let target = RequestTarget::from_url("https://mcp.example.com/mcp".to_owned()).unwrap();
     let mut other = Head::new("POST", target).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the running program when its nonce store fails: no replay is accepted, and `/readyz`,
+//! Tests of the running gateway when its nonce store fails: no replay is accepted, and `/readyz`,
 //! the log, stderr and the metrics say why requests are refused.
 
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ fn program(args: &[&str]) -> Command {
     command
 }
 
-/// A gateway with a trusted key, and an upstream that counts requests.
+/// A gateway that trusts one key, and an upstream that counts requests.
 struct GatewayWithUpstream {
     folder: TempDir,
     upstream: u16,
@@ -133,8 +133,8 @@ impl GatewayWithUpstream {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// Sends an accepted request again for as long as its window lasts. It must be refused each
-    /// time.
+    /// Sends an accepted request again, for as long as its signature is valid. The gateway must
+    /// refuse it each time.
     #[track_caller]
     fn refuses(&self, request: &[u8]) {
         let passed = self.passed.load(Ordering::SeqCst);
@@ -220,13 +220,14 @@ fn a_replay_is_refused_after_redis_has_evicted_or_its_clock_has_stepped() {
                 assert_eq!(setup.send(&request), 200);
                 attack(&server);
                 setup.refuses(&request);
-                // `/readyz` reuses its last claim for a second, so the new state may show late.
+                // `/readyz` asks the store at most once a second, so the new state may show late.
                 let said = (0..300).any(|_| {
                     sleep(Duration::from_millis(100));
                     setup.get("/readyz").contains("may have forgotten")
                 });
                 assert!(said, "{}", setup.get("/readyz"));
-                // A new gateway process cannot know that the nonce was used either.
+                // After a restart with a new store, the gateway does not know that the nonce was
+                // used, so it refuses.
                 setup.kill();
                 setup.spawn(&server.url());
                 setup.refuses(&request);
@@ -284,8 +285,8 @@ fn a_locked_or_replaced_file_is_reported() {
             until("the log says why", || {
                 setup.read("log").contains("the nonce store: the file was ")
             });
-            // The floor of the new file is in the past after some seconds. `/readyz` may be a
-            // second late.
+            // After some seconds, the new store accepts requests signed after it was made.
+            // `/readyz` may show it a second late.
             until("it takes requests again", || setup.send(&setup.signed()) == 200);
             assert!(setup.get("/readyz").starts_with("HTTP/1.1 200"));
         });
@@ -319,8 +320,8 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Fills a real file system, if this user may mount one. Otherwise `sqlite_faults` tests the same
-/// with a limit on file sizes.
+/// Fills a real file system, if this user may mount one. Otherwise a test in `sqlite_faults` does
+/// the same with a limit on file sizes.
 #[test]
 fn a_full_disk_is_reported() {
     let mut setup = GatewayWithUpstream::new();
@@ -333,7 +334,7 @@ fn a_full_disk_is_reported() {
     }
     let disk = SmallDisk(folder);
     setup.start(&format!("sqlite:{}", disk.0.join("nonces.db").display()));
-    // The disk is full; then SQLite's log needs more space.
+    // The disk is full before SQLite's log needs more space.
     let mut rest = File::create(disk.0.join("rest")).unwrap();
     while rest.write_all(&[0; 4096]).is_ok() {}
     until("it is full", || setup.send(&setup.signed()) == 503);

@@ -1,5 +1,5 @@
-//! Tests of several servers whose layers share one store: a request is accepted by one of them,
-//! once. After a fault of the store, none of them accepts a request that could be a replay.
+//! Tests of several servers that share one nonce store: one of them accepts a request, once. After
+//! a fault of the store, none accepts a request that could be a replay.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::redis_servers::{Server, options};
 const BODY: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"pay"}}"#;
 const URL: &str = "https://mcp.example.com/mcp";
 
-/// A signer, and the registry that trusts it.
+/// A signer, and the registry of trusted keys with the signer's key.
 struct TrustedSigner(Signer, Arc<Registry>);
 
 impl TrustedSigner {
@@ -71,7 +71,7 @@ async fn answer(layer: &VerifyLayer, request: Request<Full<Bytes>>) -> (u16, Opt
     (status, after, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Sends 32 copies of each request to two servers that share a store: one copy is accepted.
+/// Sends 32 copies of each request to two servers that share a store. One copy must be accepted.
 async fn one_of_all_copies_passes(signer: &TrustedSigner, layers: &[VerifyLayer]) {
     for _ in 0..8 {
         let request = signer.signed();
@@ -98,7 +98,7 @@ async fn layers_that_share_servers_let_a_request_in_once() {
     };
     let layers = [open(), open()];
     one_of_all_copies_passes(&signer, &layers).await;
-    // A request that was accepted before the loss, and a new request: both get 503 with
+    // After the store lost its nonces, an accepted request and a new one both get 503 with
     // `Retry-After`.
     let old = signer.signed();
     assert_eq!(answer(&layers[0], old.clone()).await.0, 200);
@@ -109,8 +109,8 @@ async fn layers_that_share_servers_let_a_request_in_once() {
         assert_eq!(status, 503, "{body}");
         assert!(body.contains("unavailable") && !body.contains("redis"), "{body}");
         told = told.max(after);
-        // The first try after the loss may have claimed the nonce again, so further tries are
-        // replays.
+        // The first attempt after the loss may have stored the nonce again, so later ones may be
+        // refused as replays.
         let (status, _, body) = answer(layer, old.clone()).await;
         assert!(status == 503 || (status == 403 && body.contains("nonce_replayed")), "{body}");
     }

@@ -1,5 +1,5 @@
-//! Tests of all nonce stores. `mcpid::nonce::contract` has the tests that are common to all; these
-//! files test what can go wrong with each kind of store.
+//! Tests of all nonce stores. `mcpid::nonce::contract` has the tests that every store must pass.
+//! The files here test what can go wrong with each kind of store.
 #![cfg(feature = "store-contract")]
 #![allow(clippy::unwrap_used)]
 
@@ -50,8 +50,8 @@ mod url;
 pub(crate) use mcpid::block_on as wait;
 pub(crate) use mcpid::nonce::contract::{self, key};
 
-/// Runs every test of the contract, or the named ones, with the stores that `$place` makes; and the
-/// tests with forged requests.
+/// Runs every test of the contract, or those that are named, with stores that `$place` makes, and
+/// then the tests with forged requests.
 #[macro_export]
 macro_rules! holds_the_contract {
     ($place:expr $(, $($part:tt)*)?) => {

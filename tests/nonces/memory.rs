@@ -1,4 +1,5 @@
-//! Runs the contract with the store in memory. Further tests of it are in `tests/engine/memory.rs`.
+//! Runs the contract (the tests that every store must pass) for the store in memory. Its other
+//! tests are in `tests/engine/memory.rs`.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::contract::{START, StorePlace};
 
 struct Here(Arc<Memory>);
 
-/// Returns a place with one store, to which every handle refers.
+/// Returns a place with one store, which every handle shares.
 fn here() -> Here {
     let store = Memory::new(Timestamp::from_unix(START), Retention::new(30, 5), &mut SysRng);
     Here(Arc::new(store.unwrap()))

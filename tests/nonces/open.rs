@@ -1,4 +1,4 @@
-//! Tests of opening a store by its URL: which stores are created, and which must exist.
+//! Tests of opening a nonce store by its URL: which stores are created, and which must exist.
 
 use mcpid::block_on;
 use mcpid::clock::Timestamp;

@@ -1,8 +1,9 @@
-//! Measures, in real time, how long a strict verifier refuses after each fault of its store. A new
-//! request is signed and judged every 100 ms, before and after the fault. The last request that was
-//! accepted before the fault is repeated all the time, and must never be accepted again.
+//! Measures, in real time, how long a strict verifier refuses requests after each fault of its
+//! nonce store. Every 100 ms, before and after the fault, a new request is signed and verified. The
+//! last request that was accepted before the fault is repeated all the time, and must never be
+//! accepted again.
 //!
-//! All faults run at the same time, each with its own store and thread, for about a minute.
+//! The faults are tested at the same time, each with its own store and thread, in about a minute.
 //! `tests/long outages` runs this; the daily tests do not.
 #![allow(
     clippy::unwrap_used,
@@ -38,13 +39,13 @@ use redis_servers::{Cluster, Server, Watched, options};
 
 const BODY: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PAUSE: Duration = Duration::from_millis(100);
-/// After so many accepted requests in a row (4 seconds), the outage is over.
+/// The outage is over after this many accepted requests in a row (4 seconds).
 const OVER: u32 = 40;
 const LONGEST: Duration = Duration::from_secs(120);
 
 type Store = Arc<dyn NonceStore>;
 
-/// A signer, and a verifier that trusts it.
+/// A signer, and a verifier that trusts its key.
 struct TrustedSigner {
     signer: Signer,
     registry: Arc<Registry>,
@@ -82,17 +83,17 @@ fn retention() -> Retention {
     Retention::new(30, 5)
 }
 
-/// Returns a time that is long ago, so that the floor of the start does not matter.
+/// Returns a time long before the test, so that the store is old enough to accept all requests.
 fn long_ago() -> Timestamp {
     SystemClock.now().plus(-100)
 }
 
-/// Causes a fault. Returns the store to use afterwards: the same handle, or a new one as after a
-/// restart.
+/// Causes a fault. Returns the store to use afterwards: the same one, or a newly opened one, as
+/// after a restart.
 type Fault<'a> = Box<dyn FnOnce(Store) -> Store + Send + 'a>;
 
-/// Causes one fault, and returns how many seconds it took until a new request was accepted, and
-/// until all were.
+/// Causes one fault. Returns how many seconds it took until a new request was accepted, and until
+/// all were.
 fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
     let signer = TrustedSigner::new();
     let mut verifier = signer.verifier(&store);
@@ -107,7 +108,8 @@ fn outage(name: &str, store: Store, fault: Fault<'_>) -> String {
         thread::sleep(PAUSE);
     }
     let begun = Instant::now();
-    // Causing the fault is quick. Waiting for servers here would delay the requests.
+    // The function that causes the fault must not wait for servers, because that would delay the
+    // requests.
     let after = fault(store);
     verifier = signer.verifier(&after);
     let (mut refused, mut good, mut first, mut end) = (0_u32, 0_u32, None, Duration::ZERO);

@@ -1,5 +1,5 @@
-//! Tests of the Redis store: the contract, and which nonces are lost by a single server, a cluster
-//! and Sentinel.
+//! Tests of the Redis store: the contract (the tests that every store must pass), and which nonces
+//! are lost by a single server, a cluster and Sentinel.
 
 use std::env;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use crate::contract::{START, accepts, at, claim, is_fresh, retention, try_claim}
 use crate::redis_servers::{Cluster, Server, Watched, open, options, until, warned};
 use crate::{key, wait};
 
-/// Runs the tests of the contract for a store with a clock of its own.
+/// Runs the tests of the contract for a store whose clock does not follow the test's time.
 macro_rules! holds {
     ($name:ident, $place:expr) => {
         mod $name {
@@ -37,13 +37,12 @@ fn a_claim_ends_by_the_servers_clock() {
     let id: String =
         server.cli(&["--raw", "KEYS", "*:???????????????????????????????????????????"]);
     let left: i64 = server.cli(&["PTTL", &id]).parse().unwrap();
-    // The window of 30, 5 ahead, the margin of 30, and 5 more for a request that was created ahead
-    // of time.
+    // The nonce is kept for 70 s: 30 for which a signature is valid, 5 for clients whose clock is
+    // ahead, a margin of 30, and 5 more because the request was signed ahead of time.
     assert!((66_000..=70_000).contains(&left), "{left}");
     let seen = wait(store.peek(at(11), &key(1), "n")).unwrap().unwrap();
     assert_eq!(seen.first, Some(at(10)));
-    // A claim that needs a longer retention gets it. A claim that needs a shorter one does not get
-    // a shorter one.
+    // A nonce that must be kept longer is kept longer. One that may be kept shorter is not.
     for (nonce, until, least) in [("long", 500, 486_000), ("short", 11, 66_000)] {
         assert!(is_fresh(wait(store.claim(at(10), &key(1), nonce, at(until))).unwrap()));
         let left = wait(store.peek(at(10), &key(1), nonce)).unwrap().unwrap().until;
@@ -76,12 +75,12 @@ fn keys_look_as_documented() {
     assert!(run_id.contains(&format!("run_id:{}", term[0])), "{epoch}");
     assert_eq!(term[1..], ["-1", "0-0", "3"], "never put down, nothing loaded, the database");
     assert_eq!(words[1..], [(START + 5).to_string(), "30".into(), "5".into(), "0".into()]);
-    // Another prefix or another database is a separate store.
+    // A store with another prefix or database is separate.
     assert!(is_fresh(claim(&open(&server.url()).unwrap(), 10, &key(1), "n")));
 }
 
-/// Checks that after a loss at second `now`, no request that was created by then is accepted,
-/// through this handle or another; and that later requests are.
+/// Checks the state after nonces were lost at second `now`: no handle accepts a request that was
+/// signed by then, and every handle accepts later ones.
 #[track_caller]
 fn has_forgotten(store: &dyn mcpid::nonce::NonceStore, url: &str, now: i64) {
     let floor = now + 5 + 30;
@@ -139,7 +138,7 @@ fn a_restart_is_noticed_and_keeps_persisted_nonces() {
             assert_eq!(seen.is_some(), kept, "{appendonly}");
         }
         if kept {
-            // A replay is still recognised.
+            // The store still recognises a replay.
             assert!(!is_fresh(claim(&store, 20, &key(1), "old-1")));
             assert!(try_claim(&store, 20, &key(9), "anything").is_err());
         } else {
@@ -171,7 +170,8 @@ fn a_damaged_epoch_counts_as_missing() {
         format!("{} {} {} {} -1", words[0], words[1], words[2], words[3]),
     ];
     for bad in &bad {
-        // The claims are deleted. That does not matter: each new claim reads the epoch.
+        // The stored nonces are deleted. No replay is accepted, because the store reads its epoch
+        // (the record that shows a loss) for each new nonce.
         for key in server.cli(&["KEYS", "*"]).lines().filter(|key| !key.ends_with(":epoch")) {
             server.cli(&["DEL", key]);
         }
@@ -181,7 +181,7 @@ fn a_damaged_epoch_counts_as_missing() {
         assert_eq!(wait(store.floor(at(20))).unwrap(), at(55), "{bad}");
         assert_eq!(server.cli(&["GET", &epoch]), *bad, "a look changes nothing");
     }
-    // The key of the epoch holds a value of another type.
+    // The epoch's key holds a value of another type.
     server.cli(&["DEL", &epoch]);
     server.cli(&["LPUSH", &epoch, "x"]);
     assert!(
@@ -198,12 +198,12 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let longer = options(&server.url()).allow_raising(true);
     let longer = longer.open_for_claims(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
-    // Much later, the first claim is made through the handle that has never read the epoch.
+    // Much later, the first nonce is stored through the handle that has not read the epoch yet.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));
     let seen = wait(longer.peek(at(1_000), &key(1), "n")).unwrap().unwrap();
     assert!(seen.until >= at(1_000 + 300 + 60 + 300), "{seen:?}");
-    // After a flush, the user with the shorter retention writes epochs first. The other user raises
-    // the retention again.
+    // After all keys are lost, the user with the shorter retention writes new epochs first. The
+    // other user's handle raises their retention again.
     server.cli(&["FLUSHALL"]);
     for i in 0..30 {
         assert!(!accepts(&try_claim(&store, 2_000, &key(1), &format!("{i}")), 2_000));
@@ -246,8 +246,9 @@ fn a_fail_over_in_a_cluster_is_noticed() {
     }
 }
 
-/// Returns true if the floor is the new one, at second 20. The task that renews epochs may have
-/// found the loss before any claim. It uses the time of the last claim plus the time since.
+/// Returns true if the store accepts only requests signed after about second 20. The exact time
+/// varies, because the task that renews epochs may find the loss before any request does, and
+/// estimates the time.
 fn has_a_new_floor(store: &dyn mcpid::nonce::NonceStore) -> bool {
     (at(45)..=at(55)).contains(&wait(store.floor(at(20))).unwrap())
 }
@@ -271,7 +272,7 @@ fn a_fail_over_by_sentinel_is_noticed() {
     assert!(heard.contains(&PrimaryWarning::Unguarded { server: server.clone() }), "{heard:?}");
     assert!(heard.contains(&PrimaryWarning::NotPersistent { server }), "{heard:?}");
     claim_thirty(&store);
-    // The server hangs, and its connections stay open.
+    // The server stops answering, and its connections stay open.
     watched.servers[0].signal("-STOP");
     until("the replica is primary", || {
         watched.servers[1].cli(&["INFO", "replication"]).contains("role:master")
@@ -287,7 +288,7 @@ fn a_fail_over_by_sentinel_is_noticed() {
     }
     assert!(has_a_new_floor(&store));
     assert!(accepts(&try_claim(&store, 56, &key(1), "new"), 56));
-    // The old primary continues, and believes for a moment that it is still the primary.
+    // The old primary continues, and takes itself for the primary for a moment.
     watched.servers[0].signal("-CONT");
     for i in 0..20 {
         let late = open(&watched.url()).unwrap();
@@ -306,8 +307,8 @@ fn a_primary_that_was_demoted_in_between_counts_as_another_server() {
         });
     };
     let store = first.open().unwrap();
-    // The second server has lost all keys. Clients return to the first one, in the same process and
-    // on the same connection.
+    // The second server has lost all keys. The clients return to the first one, in the same process
+    // and on the same connection.
     let epochs = first.cli(&["GET", "mcpid:1:{00}:epoch"]);
     claim_thirty(&store);
     follow(&second, &first);
@@ -325,8 +326,8 @@ fn a_primary_that_was_demoted_in_between_counts_as_another_server() {
 
 const ROLE: &str = "MCPID_TEST_REDIS";
 
-/// Runs in each of the eight processes of [`one_of_many_processes_claims_each_nonce`]. It is not a
-/// test.
+/// Each of the eight processes of [`one_of_many_processes_claims_each_nonce`] runs this function.
+/// It is not a test itself.
 #[test]
 fn process_that_claims_for_another_test() {
     let Ok(url) = env::var(ROLE) else { return };

@@ -1,4 +1,4 @@
-//! Tests of access to Redis: users, passwords and rights.
+//! Tests of how the Redis store logs in: users, passwords and rights.
 
 use std::process::Command;
 
@@ -52,7 +52,7 @@ fn passwords_are_needed_and_not_shown() {
         assert!(!format!("{options:?}").contains("s3cr3t"));
         options.open_for_claims(at(0), retention()).unwrap();
     }
-    // The user lacks a right that the store needs.
+    // The Redis user lacks a right that the store needs.
     let acl = ["-a", "s3cr3t-of-all", "--no-auth-warning", "ACL", "SETUSER", "gate", "-info"];
     let made = Command::new("redis-cli").args(["-p", &port]).args(acl).output();
     assert!(made.unwrap().status.success());

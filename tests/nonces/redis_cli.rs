@@ -1,5 +1,5 @@
-//! Tests of Redis on the command line: listing, the refusal to prune, and the flags that accept a
-//! weaker server.
+//! Tests of the Redis store on the command line: listing nonces, the refusal to remove any, and the
+//! flags that permit a weaker configuration of the server.
 
 use std::fs;
 
@@ -66,13 +66,12 @@ fn servers_are_listed_as_files_are_and_have_nothing_to_prune() {
         assert_eq!(members(&pruned), members(&as_pruned));
         assert_eq!(json(&mcpid(path, &format!("{list} --json"), 0))["kept"], 3);
     }
-    // The variable can name the store too. Listing a store whose server is gone is an error.
+    // The variable can name the store too. If the store's server is gone, listing fails.
     let mut listing = command(path);
     let listing = listing.env("MCPID_NONCES", single.url()).args(["nonce", "list", "--json"]);
     assert_eq!(json(&listing.output().unwrap())["kept"], 3);
     single.kill();
-    // Another test may use the port of the stopped server by now, so this uses an address at which
-    // no test listens.
+    // Another test may use the port of the stopped server by now. No test listens at this address.
     let gone = single.url().replace("127.0.0.1", "127.0.0.77");
     assert!(gone.contains("127.0.0.77"), "{gone}");
     for act in ["list", "list --json", "prune"] {
@@ -138,7 +137,7 @@ fn a_longer_window_needs_the_option() {
         let refused = mcpid(path, &format!("{day} --json one.http"), 5);
         let error: Value = serde_json::from_str(err(&refused).lines().last().unwrap()).unwrap();
         assert_eq!(error["error"]["code"], "retention");
-        // The retention was not raised. Listing needs no permission.
+        // The failed command did not raise the retention. Listing needs no permission to raise it.
         let list = format!("nonce list --json --nonces {store}");
         assert_eq!(json(&mcpid(path, &list, 0))["window"], 30);
         let at = fs::read_to_string(path.join("one.http")).unwrap();

@@ -1,5 +1,6 @@
-//! Tests with Redis servers that are down, slow or full, or that give strange answers. A claim then
-//! fails in time and is never fresh, and works again when the server does.
+//! Tests with Redis servers that are unreachable, slow or full, or give strange answers. The
+//! store's answer is then an error, in time, and never that a nonce is new. The store works again
+//! when the server does.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -15,13 +16,13 @@ use crate::{key, wait};
 use mcpid::nonce::redis::{PrimaryWarning, Redis};
 use mcpid::nonce::{Claim, NonceStore, StoreError};
 
-/// How long a claim waits where its server answers at once, with a fault.
+/// The time limit of a request to the store, in tests whose server answers at once, with a fault.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// How long a claim waits where its server never answers.
+/// The time limit of a request to the store, in tests whose server never answers.
 const SHORT: Duration = Duration::from_millis(600);
 
-/// Far more than a claim takes on a busy machine. Without the budget it would wait for ever.
+/// Far more than a request takes on a busy machine. Without its time limit, it would wait for ever.
 const MOST: Duration = Duration::from_secs(30);
 
 pub(crate) fn open_in_a_hurry(url: &str) -> Result<Redis, StoreError> {
@@ -32,7 +33,7 @@ fn open_shortly(url: &str) -> Result<Redis, StoreError> {
     options(url).budget(SHORT).open_for_claims(at(-30), retention())
 }
 
-/// Opens a store whose claims wait for 600 ms. On a busy machine, that may be too short to open it
+/// Opens a store with a time limit of 600 ms. On a busy machine, that may be too short to open it
 /// at the first attempt.
 fn hurried(url: &str) -> Redis {
     let mut opened = None;
@@ -43,7 +44,7 @@ fn hurried(url: &str) -> Redis {
     opened.unwrap()
 }
 
-/// Claims until there is an answer, and returns it.
+/// Asks about a nonce until the store answers, and returns the answer.
 fn answer(store: &dyn NonceStore, created: i64, key: u8, nonce: &str) -> Claim {
     let mut answer = None;
     until("the claim is answered", || {
@@ -53,7 +54,7 @@ fn answer(store: &dyn NonceStore, created: i64, key: u8, nonce: &str) -> Claim {
     answer.unwrap()
 }
 
-/// Checks that a claim fails in time.
+/// Checks that a request to the store fails within its time limit.
 #[track_caller]
 pub(crate) fn fails_in_time<T: Debug>(
     what: &str,
@@ -73,8 +74,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     }
 }
 
-/// Checks that the store works again without help. After a restart, the server first gets a new
-/// floor.
+/// Checks that the store works again without help. If the server was restarted, the store first
+/// refuses requests signed before that.
 #[track_caller]
 fn recovers(store: &dyn NonceStore) {
     until("the store recovers", || try_claim(store, 200, &key(200), "after").is_ok());
@@ -124,7 +125,7 @@ fn silent_redis_times_out() {
     fails_in_time("peek", || wait(store.peek(at(10), &key(1), "n")));
     proxy.set(Mode::Pass);
     recovers(&store);
-    // The number of waiting claims is limited.
+    // The number of requests that wait for the server is limited.
     proxy.set(Mode::Swallow);
     let key = key(1);
     let mut waiting = Vec::new();
@@ -155,7 +156,7 @@ fn a_server_that_hangs_is_unavailable_and_recovers() {
     }
     server.signal("-CONT");
     recovers(&store);
-    // The server gets the earlier claims only now. A claim without an answer may have been
+    // The server gets the earlier requests only now. One that was not answered may have been
     // executed.
     assert!(!is_fresh(answer(&store, 10, 1, "0")));
 }
@@ -170,7 +171,7 @@ fn a_slow_server_is_waited_for_within_the_limit() {
     let patient = options(&proxy.url()).budget(Duration::from_secs(20));
     let patient = patient.open_for_claims(at(10), retention()).unwrap();
     assert!(matches!(claim(&patient, 10, &key(1), "n"), Claim::Replayed { .. }));
-    // The answer would come after ten seconds, and the limit is two.
+    // The server would answer after ten seconds, and the limit is two.
     proxy.set(Mode::Delay(Duration::from_secs(10)));
     let start = Instant::now();
     assert!(try_claim(&store, 10, &key(1), "m").is_err());
@@ -212,7 +213,7 @@ fn random_answers_are_errors() {
         proxy.set(Mode::Pass);
         until(&text, || try_claim(&store, 10, &key(1), &format!("{text}after")).is_ok());
     }
-    // An answer that is nested deeper than any answer to our commands.
+    // The server's answer is nested deeper than any answer to the store's commands.
     proxy.rewrite(|_| b"*1\r\n".repeat(50_000));
     fails_in_time("nested", || try_claim(&store, 10, &key(1), "nested"));
     proxy.set(Mode::Pass);
@@ -227,16 +228,17 @@ fn a_lost_answer_does_not_make_a_nonce_fresh_again() {
     for lost in 1..=3 {
         proxy.set(Mode::LoseAnswers(lost));
         let nonce = format!("lost-{lost}");
-        // The claim was executed, and its token identifies it.
+        // The server executed the command, and when the store repeats it, its token shows that it
+        // is the same one.
         assert!(accepts(&try_claim(&store, 10, &key(1), &nonce), 10), "{lost}");
         assert!(!is_fresh(claim(&store, 10, &key(1), &nonce)), "{lost}");
     }
     proxy.set(Mode::LoseAnswers(1_000));
     fails_in_time("all lost", || try_claim(&store, 10, &key(1), "all"));
     proxy.set(Mode::Pass);
-    // No caller got the answer "fresh" for this claim, and no later caller gets it.
+    // No caller was told that this nonce is new, and no later caller is told so.
     assert!(matches!(claim(&store, 10, &key(1), "all"), Claim::Replayed { .. }));
-    // Several handles claim at once: each nonce is fresh for one of them.
+    // Several handles ask about each nonce at once, and one of them is told that it is new.
     let stores = [Arc::new(store), Arc::new(open_in_a_hurry(&proxy.url()).unwrap())];
     for round in 0..10 {
         proxy.set(Mode::LoseAnswers(2));
@@ -300,7 +302,8 @@ fn a_server_that_evicts_is_refused_unless_allowed() {
         };
         assert!(warnings.lock().unwrap().contains(&warning), "{warnings:?}");
     }
-    // A change of the eviction policy is noticed within a second, and after a restart.
+    // If the server's eviction policy is changed, the store notices it within a second, and after a
+    // restart.
     let server = Server::start(&["--appendonly", "yes"]);
     let (options, warnings) = warned(options(&server.url()));
     let store = options.open_for_claims(at(-30), retention()).unwrap();
@@ -340,7 +343,7 @@ fn a_redis_server_that_is_too_old_or_gives_no_info_is_refused() {
     recovers(&store);
 }
 
-/// Adds seconds to the answer to `TIME`. No other answer has this form.
+/// Adds seconds to the server's answer to `TIME`. No other answer has this form.
 fn later(bytes: Vec<u8>, seconds: u64) -> Vec<u8> {
     let mut text = String::from_utf8(bytes).unwrap();
     if let Some(start) = text.find("*2\r\n$10\r\n") {
@@ -362,15 +365,15 @@ fn a_redis_clock_that_steps_forward_is_noticed() {
     proxy.rewrite(|bytes| later(bytes, 60));
     let stepped = fails_in_time("claim", || try_claim(&store, 20, &key(1), "c"));
     assert!(stepped.contains("clock"), "{stepped}");
-    // The clock is right again, and all handles have the new floor.
+    // The server's clock is right again, and all handles refuse the same requests.
     for (i, created) in [10, 20, 55].into_iter().enumerate() {
         let answer = try_claim(&store, 20, &key(1), &format!("d-{i}"));
         assert!(answer.is_ok() && !accepts(&answer, created), "{answer:?}");
     }
     assert_eq!(wait(open(&server.url()).unwrap().floor(at(20))).unwrap(), at(55));
     assert!(accepts(&try_claim(&store, 56, &key(1), "e"), 56));
-    // The server is back. Nonces that ended in between are unknown, and the server may have
-    // restored an older snapshot.
+    // The server is reachable again. It may have lost nonces in between, or have restored an older
+    // snapshot.
     proxy.set(Mode::Pass);
     let stepped = fails_in_time("claim", || try_claim(&store, 56, &key(1), "f"));
     assert!(stepped.contains("stepped back"), "{stepped}");

@@ -1,6 +1,6 @@
-//! Tests with a Redis server that lost nonces while it kept the epochs: no replay is accepted,
-//! neither through the handle that made the claim nor through a new one, with one server, a
-//! cluster, and Sentinel.
+//! Tests with a Redis server that lost nonces and kept the epochs (the records that show a loss).
+//! No replay is accepted, neither through the handle that stored the nonce nor through a new one,
+//! with one server, a cluster, and Sentinel.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn lost(store: &Redis) -> usize {
     (0..CLAIMED).filter(gone).count()
 }
 
-/// Sends all requests again, second by second, for as long as any of them could be accepted. All
+/// Sends all requests again, second by second, for as long as any of them could be accepted. Each
 /// must be refused.
 #[track_caller]
 fn refuses_all(store: &dyn NonceStore, now: i64) {
@@ -35,7 +35,7 @@ fn refuses_all(store: &dyn NonceStore, now: i64) {
     }
 }
 
-/// Checks that the store works again afterwards, with a new floor.
+/// Checks that the store works again after a loss, and refuses requests signed before it.
 #[track_caller]
 fn recovers(store: &dyn NonceStore, url: &str) {
     let answers: Vec<_> =
@@ -51,13 +51,13 @@ fn recovers(store: &dyn NonceStore, url: &str) {
     }
 }
 
-/// Makes the server evict keys, as an operator or a tool could.
+/// Makes the server remove keys to free memory (eviction), as an operator or a tool could.
 fn evict(server: &Server, policy: &str) {
     let used = server.cli(&["INFO", "memory"]);
     let used: u64 =
         used.lines().find_map(|l| l.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory-policy", policy]);
-    // The policy evicts some random keys, or all keys with an expiry.
+    // The policy removes some random keys, or all keys that have an expiry.
     let room = if policy.ends_with("random") { used - 3_000 } else { 1_000_000 };
     server.cli(&["CONFIG", "SET", "maxmemory", &room.to_string()]);
     server.cli(&["SET", "{00}x", "y"]);
@@ -75,7 +75,7 @@ fn an_eviction_between_two_readings_is_noticed() {
         let server = Server::start(&[]);
         let store = server.open().unwrap();
         claim_many(&store);
-        // The floors do not depend on the handle that reads them, nor on the time.
+        // Every handle, at any time, refuses the same requests.
         let later = policy.starts_with("volatile");
         evict(&server, policy);
         assert!(lost(&store) > 0, "{policy}");
@@ -114,13 +114,14 @@ fn an_eviction_in_a_cluster_and_behind_sentinel_is_noticed() {
         refuses_all(&store, 12);
         refuses_all(&options(url).open_for_claims(at(12), retention()).unwrap(), 12);
     }
-    // Claims on the other two servers, two thirds of all, are still accepted.
+    // The requests whose nonces are on the other two servers, two thirds of all, are still
+    // accepted.
     let store = open(&urls[0]).unwrap();
     let good = (0..60).filter(|i| accepts(&try_claim(&store, 20, &key(3), &i.to_string()), 20));
     assert!(good.count() > 10);
 }
 
-/// Does the same as [`evict`], with a key that this node of a cluster holds.
+/// Makes one node of a cluster remove keys, like [`evict`], with a key that the node holds.
 fn evict_on(server: &Server) {
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
@@ -134,7 +135,7 @@ fn evict_on(server: &Server) {
     server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
 }
 
-/// Returns how many keys the server holds. The store's own keys are among them.
+/// Returns how many keys the server holds, including the store's own.
 fn held(server: &Server) -> usize {
     server.cli(&["DBSIZE"]).parse().unwrap()
 }
@@ -191,7 +192,8 @@ fn a_clock_step_in_a_cluster_is_noticed() {
     let servers = [Server::start_with_clock(&["--appendonly", "yes"])];
     let stores = [open(&url(&servers)).unwrap(), open(&url(&servers)).unwrap()];
     claim_many(&stores[0]);
-    // One of two handles reads the clock while it is wrong, and the other does not.
+    // One of two handles asks the server for the time while its clock is wrong, and the other does
+    // not.
     servers[0].set_clock(120);
     assert!(try_claim(&stores[0], 11, &key(5), "seen").is_err());
     servers[0].set_clock(0);
@@ -205,7 +207,7 @@ fn a_verifier_clock_that_steps_back_accepts_no_replay() {
     let server = Server::start(&[]);
     let store = server.open().unwrap();
     assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
-    // The caller's time is an hour later, and the server has expired the first claim.
+    // An hour passes for the caller, and the server removes the first nonce because it has expired.
     assert!(accepts(&try_claim(&store, 3_700, &key(1), "m"), 3_700));
     for claim in server.cli(&["KEYS", "mcpid:1:{??}:???????????????????*"]).lines() {
         server.cli(&["DEL", claim]);
@@ -223,7 +225,7 @@ fn one_missing_epoch_is_a_sign_for_all_tags() {
     claim_many(&store);
     let id = mcpid::nonce::id(&key(1), "n-0");
     let (tag, other) = (format!("{:02x}", id[0]), format!("{:02x}", id[0] ^ 1));
-    // Some expired keys are removed, as by a server whose clock has stepped back since.
+    // Some expired keys are removed, as by a server whose clock was set back since.
     for claim in server.cli(&["KEYS", &format!("mcpid:1:{{{tag}}}:???????????????????*")]).lines() {
         server.cli(&["DEL", claim]);
     }
@@ -277,7 +279,7 @@ fn an_epoch_ends_unless_a_user_keeps_it() {
     let soon = "for _, key in ipairs(redis.call('KEYS', '*:epoch')) do \
         redis.call('PEXPIRE', key, 15000) end";
     server.cli(&["EVAL", soon, "0"]);
-    // There are no claims, but the epochs are still renewed.
+    // No nonce is stored, but the epochs (the records that show a loss) are still renewed.
     until("their ends are put off", || epoch_ends(&server).iter().all(|ms| *ms > 20_000));
     assert!(accepts(&try_claim(&store, 20, &key(2), "n"), 20));
     drop(store);

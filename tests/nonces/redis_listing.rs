@@ -1,4 +1,5 @@
-//! Tests of listing nonces: each is listed once, from every primary, and no other key is.
+//! Tests of listing the nonces in Redis: each is listed once, from every primary, and no other key
+//! is.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ use crate::contract::{at, claim, is_fresh, retention};
 use crate::redis_servers::{Cluster, Server, Watched, open, options};
 use crate::{key, wait};
 
-/// Returns the nonces of all pages, each of about `limit`.
+/// Returns the nonces of all pages of the list, each of about `limit` nonces.
 fn all(reader: &Redis, limit: u32) -> BTreeMap<[u8; 32], (Option<Timestamp>, Timestamp)> {
     let (mut all, mut from) = (BTreeMap::new(), None);
     loop {
         let page = wait(reader.list(at(10), from, limit)).unwrap();
-        // The server returns whole buckets of its table, so a page can be somewhat longer.
+        // Redis returns whole buckets of its table, so a page can be somewhat longer.
         assert!(page.kept.len() <= 3 * usize::try_from(limit).unwrap(), "{}", page.kept.len());
         all.extend(page.kept.iter().map(|kept| (kept.id, (kept.first, kept.until))));
         from = page.next;
@@ -40,7 +41,8 @@ fn every_nonce_of_every_primary_is_listed() {
             for i in 0..3_000 {
                 let (first, until) = listed[&mcpid::nonce::id(&key(1), &i.to_string())];
                 assert_eq!(first, Some(at(10)), "{url}");
-                // The server's own clock, which has advanced a little, determines the end.
+                // The server's own clock, which has advanced a little, determines when a nonce
+                // expires.
                 assert!((at(40)..=at(81)).contains(&until), "{url} {until}");
             }
         }
@@ -52,7 +54,7 @@ fn every_nonce_of_every_primary_is_listed() {
 #[test]
 fn only_nonces_of_mcpid_are_listed() {
     let server = Server::start(&[]);
-    // The prefix contains every character with a meaning in a pattern.
+    // The prefix contains every character that has a meaning in a pattern.
     let odd = "a*b?[c]^d-e\\\\";
     let url = format!("{}?prefix={}", server.url(), "a*b?%5Bc%5D%5Ed-e%5C%5C");
     let store = open(&url).unwrap();
@@ -87,7 +89,8 @@ fn listing_an_empty_server_writes_no_key() {
     assert_eq!(about.retention, None);
     assert!(about.floor >= at(10), "{about:?}");
     assert_eq!(server.cli(&["DBSIZE"]), "0");
-    // After a restart, listing does not write the epoch. The next claim would.
+    // After the server's restart, listing does not write a new epoch, although storing a nonce
+    // would.
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     claim(&server.open().unwrap(), 10, &key(1), "n");
     server.kill();
@@ -120,7 +123,7 @@ fn a_server_that_cannot_be_listed_is_an_error() {
         }
     };
     assert!(listed < 100, "{listed} {error}");
-    // A claim whose value has another type.
+    // The value of the nonce's key has another type.
     let server = Server::start(&[]);
     claim(&server.open().unwrap(), 10, &key(1), "n");
     let name = server.cli(&["--raw", "KEYS", "*:???????????????????????????????????????????"]);

@@ -1,4 +1,4 @@
-//! A proxy between a store and its server that can pass on, drop, delay and change bytes.
+//! A proxy between a nonce store and its server, which can pass on, drop, delay and change bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,18 +12,18 @@ type Rewrite = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 #[derive(Clone)]
 pub(crate) enum Mode {
     Pass,
-    /// Drops the bytes in both directions, and keeps the connections open.
+    /// The proxy drops the bytes in both directions, and keeps the connections open.
     Swallow,
-    /// Passes claims to the server, but ends the connection in place of the answer, for this number
-    /// of claims.
+    /// The proxy passes commands to the server, but ends the connection in place of the answer,
+    /// this many times.
     LoseAnswers(u32),
-    /// Delays answers.
+    /// The proxy delays answers.
     Delay(Duration),
-    /// Changes answers.
+    /// The proxy changes answers.
     Rewrite(Rewrite),
 }
 
-/// A proxy that listens until it is dropped.
+/// A proxy that runs until it is dropped.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     mode: Arc<Mutex<Mode>>,
@@ -41,7 +41,8 @@ impl Proxy {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
-                // If the server is down, the connection is closed, as a server that ends would do.
+                // If the server is down, the proxy closes the connection, as a server that ends
+                // would do.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
                 carry(client, server, &shared);
             }
@@ -65,7 +66,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
-        // This connection wakes the listener, which then sees that it must end.
+        // This connection wakes the proxy's listener, which then sees that it must end.
         let _woken = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

@@ -1,5 +1,5 @@
-//! Real servers for the tests: `redis-server`, `redis-sentinel` and `redis-cli` of the system, on
-//! free ports of loopback, each with its own folder. They are stopped when the test ends.
+//! Starts real servers for the tests: `redis-server`, `redis-sentinel` and `redis-cli` of the
+//! system, on free ports of loopback, each in its own folder. They are stopped when the test ends.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -30,27 +30,27 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
 const SHIM: &str = "clock.so";
 const AHEAD: &str = "ahead";
 
-/// A library that moves the clock that Redis reads, by the number of seconds in a file.
+/// A library that changes the clock that Redis reads, by the number of seconds in a file.
 /// (`libfaketime` does not work with the allocator of Redis.)
 const CLOCK: &str = include_str!("redis_clock.c");
 
-/// A server, with the arguments it was started with.
+/// A running Redis server, with the arguments that started it.
 pub(crate) struct Server {
     child: Mutex<Child>,
     pub(crate) port: u16,
     folder: TempDir,
     arguments: Vec<String>,
-    /// How far [`StorePlace::pass`] has advanced the time.
+    /// By how many seconds [`StorePlace::pass`] has advanced the time.
     passed: AtomicI64,
 }
 
 impl Server {
-    /// Starts a server, without persistence unless the arguments enable it.
+    /// Starts a server that stores nothing on disk, unless the arguments say so.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         Server::start_in(|| TempDir::new().unwrap(), arguments)
     }
 
-    /// Starts a server with a clock that [`Server::set_clock`] moves.
+    /// Starts a server whose clock [`Server::set_clock`] sets.
     pub(crate) fn start_with_clock(arguments: &[&str]) -> Self {
         let folder = || {
             let folder = TempDir::new().unwrap();
@@ -81,7 +81,7 @@ impl Server {
             if server.comes_up() {
                 return server;
             }
-            // Another program may have taken the port.
+            // The server did not start, for example because another program has taken the port.
         }
         panic!("redis-server did not start");
     }
@@ -91,7 +91,8 @@ impl Server {
             if self.child.lock().unwrap().try_wait().unwrap().is_some() {
                 return false;
             }
-            // A server with a password or TLS refuses this command, but has answered.
+            // A server with a password or TLS refuses this command, but its answer shows that it
+            // runs.
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
                 if self.arguments.iter().any(|a| a == "--tls-port") {
                     return true;
@@ -158,8 +159,8 @@ impl StorePlace for Server {
         open_to_raise(&self.url())
     }
 
-    /// Shortens the expiry of all claims, as if time had passed. The expiry of epochs is not
-    /// changed, because open handles renew it.
+    /// Makes all nonces expire earlier, as if time had passed. Epochs are left alone, because open
+    /// handles renew them.
     fn pass(&self, seconds: i64) {
         let passed = seconds - self.passed.swap(seconds, Ordering::SeqCst);
         let script = "for _, key in ipairs(redis.call('KEYS', '*')) do \
@@ -205,8 +206,8 @@ pub(crate) fn options(url: &str) -> RedisOptions {
     RedisOptions::new(url)
 }
 
-/// Opens a store with a floor 5 seconds after [`crate::contract::START`], unless it already has
-/// one.
+/// Opens a store that accepts requests signed from 5 seconds after [`crate::contract::START`] on,
+/// unless the servers record another time.
 pub(crate) fn open(url: &str) -> Result<Redis, StoreError> {
     options(url).open_for_claims(at(-30), retention())
 }
@@ -215,14 +216,14 @@ fn open_to_raise(url: &str) -> Arc<dyn NonceStore> {
     Arc::new(options(url).allow_raising(true).open_for_claims(at(-30), retention()).unwrap())
 }
 
-/// Adds a list that collects the warnings.
+/// Makes the options collect the store's warnings, and returns the list.
 pub(crate) fn warned(options: RedisOptions) -> (RedisOptions, Arc<Mutex<Vec<PrimaryWarning>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     (options.on_warning(move |warning| ears.lock().unwrap().push(warning)), heard)
 }
 
-/// Several primaries, each with a part of the slots, and replicas if wanted.
+/// A Redis Cluster: several primaries, each with a part of the keys, and replicas if wanted.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,
 }
@@ -303,7 +304,8 @@ impl StorePlace for Cluster {
     }
 }
 
-/// A primary, its replica, and three Sentinels that watch them.
+/// A primary, its replica, and three Sentinels, which watch them and replace the primary if it
+/// fails.
 pub(crate) struct Watched {
     pub(crate) servers: Vec<Server>,
     sentinels: Vec<Server>,
@@ -314,7 +316,7 @@ impl Watched {
         Watched::start_with(&[])
     }
 
-    /// Starts both servers with further flags. Flags about TLS also apply to the Sentinels.
+    /// Starts the servers with further flags. Flags about TLS also apply to the Sentinels.
     pub(crate) fn start_with(flags: &[String]) -> Self {
         let with = |own: &[&str]| {
             let flags = flags.iter().map(String::as_str);

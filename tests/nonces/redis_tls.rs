@@ -1,5 +1,5 @@
-//! Tests of Redis over TLS: a single server, a cluster and Sentinels. The nodes use TLS among
-//! themselves too.
+//! Tests of the Redis store over TLS: with a single server, a cluster and Sentinels. The servers
+//! use TLS among themselves too.
 
 use std::process::Command;
 
@@ -80,7 +80,7 @@ fn flags(folder: &TempDir) -> Vec<String> {
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
-/// Returns the URL with TLS for this authority, and URLs that must fail.
+/// Returns the URL that connects by TLS with the right authority, and URLs that must fail.
 fn urls(plain: &str, folder: &TempDir) -> (String, Vec<(&'static str, String)>) {
     let secure = plain.replacen("redis", "rediss", 1);
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ fn a_redis_cluster_is_reached_over_tls() {
         assert!(accepts(&try_claim(&one, 10, &key(1), &nonce), 10));
         assert!(!is_fresh(claim(&other, 10, &key(1), &nonce)));
     }
-    // Every primary has a third of the 256 epochs, and of the claims.
+    // Each primary has a third of the 256 epochs, and of the nonces.
     for node in &cluster.nodes[..3] {
         let keys: u64 = node.cli(&["DBSIZE"]).parse().unwrap();
         assert!(keys > 90, "{keys}");

@@ -1,5 +1,7 @@
-//! Tests with users of one Redis whose windows differ. Without the option, a user with a long
-//! window cannot block the store for the others, even after the servers have lost their keys.
+//! Tests with users of one Redis who accept signatures of different ages. A user who accepts old
+//! ones needs the nonces kept longer, and raising that time blocks the store for a while. Without
+//! an option that permits it, such a user cannot block the store for the others, even after the
+//! servers have lost their keys.
 
 use mcpid::nonce::{NonceStore as _, Retention};
 
@@ -7,7 +9,8 @@ use crate::contract::{accepts, at, retention, try_claim};
 use crate::redis_servers::{Cluster, Server, open, options};
 use crate::{key, wait};
 
-/// A retention of a day. Raising to it would set the floor to `now + 86405`.
+/// A retention of a day. After raising the servers' retention to it, the store would refuse
+/// requests signed before `now + 86405`.
 fn a_day() -> Retention {
     Retention::new(86_400, 5)
 }
@@ -38,7 +41,7 @@ fn a_refused_user_has_changed_no_epoch() {
 #[test]
 fn lost_epochs_do_not_permit_a_longer_retention() {
     // If the servers record no retention, a user without the option may block the store for at most
-    // 600 s. So a retention of a day is refused.
+    // 600 s. A retention of a day is therefore refused.
     let server = Server::start(&[]);
     is_refused(&server.url(), None);
     assert_eq!(server.cli(&["DBSIZE"]), "0");
@@ -52,7 +55,8 @@ fn lost_epochs_do_not_permit_a_longer_retention() {
         assert_eq!(opened.is_ok(), granted, "{window} {ahead}");
     }
     drop(store);
-    // After a restart, the epochs have another term, but their retention still counts.
+    // After the server's restart, the epochs are of an earlier run, but the retention that they
+    // record is still valid.
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     drop(server.open().unwrap());
     server.kill();
@@ -66,7 +70,7 @@ fn lost_epochs_of_one_node_do_not_permit_a_longer_retention() {
     let store = open(&cluster.url()).unwrap();
     cluster.nodes[1].cli(&["FLUSHALL"]);
     for _ in 0..3 {
-        // The error comes from the first node that answers.
+        // The error comes from the node that answers first.
         let error = options(&cluster.url()).open_for_claims(at(20), a_day()).unwrap_err();
         assert_eq!(error.retention_too_short().unwrap().seconds(), 86_405);
         assert_eq!(cluster.nodes[1].cli(&["DBSIZE"]), "0");
@@ -82,8 +86,8 @@ fn a_granted_retention_needs_no_second_permission() {
     let short = server.open().unwrap();
     assert!(accepts(&try_claim(&long, 10, &key(1), "n"), 10));
     server.cli(&["FLUSHALL"]);
-    // The user with the shorter window finds the loss first, and writes the retention that it has
-    // read before.
+    // The user with the shorter retention finds the loss first, and writes the longer one that it
+    // has read before.
     for i in 0..600 {
         let nonce = format!("short-{i}");
         assert!(!accepts(&try_claim(&short, 1_000, &key(1), &nonce), 1_000));

@@ -1,4 +1,5 @@
-//! Tests of the SQLite store: the contract, and the state that a file keeps between two openings.
+//! Tests of the SQLite store: the contract (the tests that every store must pass), and the state
+//! that a file keeps between two openings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use crate::contract::{StorePlace, accepts, at, claim, is_fresh, retention, try_claim};
 use crate::{key, wait};
 
-/// A folder with a store in it.
+/// A folder with a SQLite store in it.
 pub(crate) struct Folder(TempDir);
 
 pub(crate) fn folder() -> Folder {
@@ -34,7 +35,8 @@ impl Folder {
         SqliteOptions::new(self.path("nonces.db"), Some("this boot".to_owned()))
     }
 
-    /// Opens the store again at [`crate::contract::START`], under the same boot id.
+    /// Opens the store again at [`crate::contract::START`], as if the machine was not restarted
+    /// (under the same boot id).
     pub(crate) fn store(&self) -> Sqlite {
         self.options().open_for_claims(at(0), retention()).unwrap()
     }
@@ -60,18 +62,18 @@ crate::holds_the_contract!(folder());
 #[test]
 fn a_longer_window_is_refused_unless_allowed() {
     crate::contract::a_longer_window_is_refused_unless_allowed(&folder());
-    // The failed attempt to open leaves no trace in the file.
+    // The failed opening changes nothing in the file.
     let folder = folder();
     let longer = folder.options().open_for_claims(at(20), Retention::new(86_400, 5)).unwrap_err();
     assert_eq!(longer.retention_too_short().unwrap().seconds(), 86_405);
     let boot = folder.open_at(20, Some("this boot")).unwrap();
     assert_eq!(wait(boot.floor(at(20))).unwrap(), at(5));
-    // Under another boot id the floor rises by the retention of the file. The refused retention has
-    // no effect.
+    // Under another boot id, the store refuses requests signed up to a retention ago, by the file's
+    // retention. The one that was refused has no effect.
     let options = SqliteOptions::new(folder.path("nonces.db"), Some("another".to_owned()));
     assert!(options.open_for_claims(at(100), Retention::new(30, 86_400)).is_err());
     assert_eq!(wait(folder.store().floor(at(100))).unwrap(), at(105));
-    // A file without claims takes any retention, because no other user could be blocked.
+    // A file without nonces takes any retention, because no other user could be blocked.
     let new = Folder::empty();
     let store = new.options().open_for_claims(at(0), Retention::new(86_400, 5)).unwrap();
     assert_eq!(wait(store.floor(at(0))).unwrap(), at(5));
@@ -85,7 +87,7 @@ fn a_new_file_keeps_the_granted_retention() {
     for name in ["nonces.db", "nonces.db-wal", "nonces.db-shm"] {
         fs::remove_file(folder.path(name)).unwrap();
     }
-    // Another handle makes the first claim, with a shorter retention.
+    // Another handle stores the first nonce, with a shorter retention.
     let short = folder.open_at(200, Some("this boot")).unwrap();
     let _late = try_claim(&long, 200, &key(1), "m");
     assert!(!accepts(&try_claim(&long, 200, &key(1), "n"), 200));
@@ -127,13 +129,14 @@ fn an_unknown_or_different_boot_id_sets_the_floor() {
         assert!(!accepts(&try_claim(&store, 1_005, &key(1), "low"), 1_005));
         assert!(accepts(&try_claim(&store, 1_006, &key(1), "high"), 1_006));
     }
-    // The boot id is recorded: opening again under the same id changes nothing.
+    // The boot id is recorded, so opening again under the same id changes nothing.
     let folder = Folder::empty();
     drop(folder.open_at(0, Some("a")).unwrap());
     drop(folder.open_at(1_000, Some("b")).unwrap());
     let store = folder.open_at(2_000, Some("b")).unwrap();
     assert_eq!(wait(store.floor(at(2_000))).unwrap(), at(1_005));
-    // The floor is never lowered, even if the clock is late after the next boot.
+    // The time from which the store accepts requests never goes back, even if the clock is behind
+    // after the next boot.
     drop(store);
     let store = folder.open_at(-5_000, Some("c")).unwrap();
     assert!(wait(store.floor(at(-5_000))).unwrap() >= at(1_005));
@@ -160,7 +163,7 @@ fn an_open_handle_follows_changes_by_another_handle() {
         Claim::Fresh { floor } => assert_eq!(floor, at(10 + 60 + 300)),
         answer => panic!("{answer:?}"),
     }
-    // A process opens the file under another boot id while a store is open.
+    // While a store is open, another process opens the file under another boot id.
     let third = folder.open_at(500, Some("another boot")).unwrap();
     let floor = wait(third.floor(at(500))).unwrap();
     assert_eq!(floor, at(560));
@@ -175,7 +178,7 @@ fn old_nonces_are_removed_in_small_steps_and_raise_the_floor() {
         assert!(is_fresh(claim(&store, 10, &key(1), &format!("old-{i}"))));
     }
     assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 600);
-    // A claim an hour later sweeps some of the nonces, but not all.
+    // Storing a nonce an hour later removes some of the expired nonces, but not all.
     assert!(is_fresh(claim(&store, 3_600, &key(1), "new")));
     let left = wait(store.list(at(0), None, 10_000)).unwrap().kept.len();
     assert!((100..600).contains(&left), "{left}");
@@ -184,7 +187,7 @@ fn old_nonces_are_removed_in_small_steps_and_raise_the_floor() {
     }
     assert_eq!(wait(store.list(at(0), None, 10_000)).unwrap().kept.len(), 11);
     assert_eq!(wait(store.floor(at(3_600))).unwrap(), at(3_600 - 65));
-    // The horizon is stored in the file.
+    // The file records up to which time expired nonces may have been removed.
     drop(store);
     assert_eq!(wait(folder.store().floor(at(0))).unwrap(), at(3_600 - 65));
 }
@@ -245,7 +248,7 @@ fn reading_a_store_changes_no_record() {
     assert!(try_claim(&reader, 10, &key(1), "m").is_err());
     assert!(wait(reader.register(at(10), Retention::new(300, 60))).is_err());
     assert!(wait(reader.prune(at(10_000))).is_err());
-    // The reader sees new claims. Opening it did not record that it has no boot id.
+    // The reader sees new nonces. Opening it recorded no boot id.
     claim(&store, 10, &key(1), "m");
     assert!(wait(reader.peek(at(10), &key(1), "m")).unwrap().is_some());
     drop((reader, store));
@@ -269,7 +272,8 @@ fn only_the_owner_can_read_the_file() {
 
 #[test]
 fn shared_ids_are_sha256_of_key_and_nonce() {
-    // SHA-256(thumbprint ‖ 0x00 ‖ nonce), where the thumbprint is its 43 characters.
+    // The stored id of a nonce is SHA-256(thumbprint ‖ 0x00 ‖ nonce), where the thumbprint is the
+    // key's 43 characters.
     use sha2::{Digest as _, Sha256};
     let bytes = [key(1).as_str().as_bytes(), b"\0", b"nonce"].concat();
     let expected: [u8; 32] = Sha256::digest(bytes).into();

@@ -1,5 +1,6 @@
-//! Tests with a store file that was replaced by an older copy, or whose log was removed: between
-//! two runs of which the first was killed, and while the store is open. No replay is accepted.
+//! Tests with a store file that was replaced by an older copy, or whose write-ahead log was
+//! removed: between two runs of which the first was killed, and while the store is open. No replay
+//! is accepted.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,8 +18,8 @@ const CLAIMED: usize = 100;
 const ROLE: &str = "MCPID_TEST_COPIES";
 const FILES: [&str; 4] = ["nonces.db", "nonces.db-wal", "nonces.db-shm", "nonces.db-last"];
 
-/// Runs in the process that is killed. It is not a test. The parent process signals when to claim
-/// the second half.
+/// The process that the test kills runs this function, which is not a test itself. The parent
+/// process signals when to store the second half of the nonces.
 #[test]
 fn child_run_that_is_killed() {
     let Ok(folder) = std::env::var(ROLE) else { return };
@@ -69,7 +70,7 @@ impl Run {
     }
 }
 
-/// Copies files as `cp -a` does. Existing files are written over.
+/// Copies files as `cp -a` does, over existing files.
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for name in FILES {
@@ -96,7 +97,7 @@ fn a_single_killed_run_loses_no_nonce() {
     for i in 0..CLAIMED {
         assert!(!is_fresh(claim(&store, 12, &key(1), &format!("n-{i}"))));
     }
-    // The same once more, but the store was closed properly.
+    // The file is replaced once more, after the store was closed in order.
     drop(store);
     let store = folder.open_at(13, Some("this boot")).unwrap();
     assert_eq!(wait(store.floor(at(13))).unwrap(), at(5));
@@ -160,7 +161,7 @@ fn a_copy_put_back_between_two_runs_raises_the_floor() {
         }
         assert_eq!(wait(store.floor(at(12))).unwrap(), at(17), "{way}");
         assert!(accepts(&try_claim(&store, 18, &key(1), "new"), 18), "{way}");
-        // The floor rises only once.
+        // The time from which requests are accepted rises only once.
         drop(store);
         let store = folder.open_at(30, Some("this boot")).unwrap();
         assert_eq!(wait(store.floor(at(30))).unwrap(), at(17), "{way}");
@@ -172,7 +173,7 @@ fn a_copy_put_back_between_two_runs_raises_the_floor() {
 fn a_copy_written_over_the_open_file_is_noticed() {
     let folder = folder();
     copy_all(&folder.path(""), &folder.path("closed"));
-    // New claims are written to the copied file itself, and not only to its log.
+    // New nonces are written to the copied file itself, and not only to its log.
     let store = folder.store();
     for i in 0..CLAIMED {
         assert!(accepts(&try_claim(&store, 10, &key(1), &format!("n-{i}")), 10));
@@ -206,7 +207,7 @@ fn processes_that_share_a_file_recognise_each_others_changes() {
             });
         }
     });
-    // One of the stores copies the log into the file, which changes the file.
+    // One of the stores copies its log into the file, and so changes the file for the others.
     for (i, store) in stores.into_iter().enumerate() {
         wait(store.prune(at(500))).unwrap();
         drop(store);

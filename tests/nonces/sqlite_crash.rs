@@ -1,5 +1,5 @@
-//! Tests of several processes that share a file, and of processes and machines that crash while
-//! they write.
+//! Tests of several processes that share a store file, and of processes and machines that crash
+//! while they write.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -41,14 +41,14 @@ fn child(role: &str, file: &Path) -> Child {
         .unwrap()
 }
 
-/// Runs in the child processes that the other tests start. It is not a test.
+/// The child process that the crash tests start runs this function. It is not a test itself.
 #[test]
 fn child_process_of_a_crash_test() {
     let Some(role) = env::var_os(ROLE) else { return };
     let options = SqliteOptions::new(env::var_os(FILE).unwrap(), Some("this boot".to_owned()));
     let store =
         options.budget(Duration::from_secs(20)).open_for_claims(at(0), retention()).unwrap();
-    // A line break comes first, because the test runner may have printed a part of a line.
+    // The line break in front ends the line that the test runner may have begun.
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\n={line}").unwrap();
@@ -125,8 +125,8 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
         thread::sleep(Duration::from_millis(60 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
-        // The victim prints each nonce after its claim. The kill may have cut the last line off;
-        // what has no hyphen is no whole nonce.
+        // The child prints each nonce after it was stored. Killing it may have cut off the last
+        // line, and a text without a hyphen is no whole nonce.
         claimed.extend(listening.join().unwrap().into_iter().filter(|line| line.contains('-')));
         // This process opens the file as the killed process left it.
         let store = folder.store();
@@ -138,13 +138,13 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
     assert!(claimed.len() > 50, "{}", claimed.len());
     let store = folder.store();
     assert_eq!(wait(store.floor(at(10))).unwrap(), at(5), "being killed costs nobody anything");
-    // All complete lines are claims that must be in the file.
+    // The file must contain the nonce of each complete line.
     let missing = claimed.iter().filter(|n| is_fresh(claim(&store, 10, &key(1), n))).count();
     assert_eq!(missing, 0);
 }
 
-/// After a power cut, only a part of the file may have reached the disk. With any such part, no
-/// earlier request is accepted again.
+/// After a power cut, only a part of the file may have reached the disk. With every such part, the
+/// store accepts no earlier request again.
 #[test]
 fn a_torn_write_makes_no_nonce_fresh_again() {
     let folder = folder();
@@ -197,6 +197,6 @@ fn a_torn_write_makes_no_nonce_fresh_again() {
             }
         }
     }
-    // All three cases must have occurred, or this test would prove nothing.
+    // Each of the three results must have occurred, or the test would prove nothing.
     assert!(lost > 0 && whole > 0 && broken > 0, "{lost} {whole} {broken}");
 }

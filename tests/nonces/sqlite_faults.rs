@@ -1,5 +1,5 @@
-//! Tests of faults of the file: each gives an error within the budget and never a fresh nonce, and
-//! the store recovers without a restart.
+//! Tests of faults of the store's file: each gives an error within the time limit, and never the
+//! answer that a nonce is new. The store recovers without a restart.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -20,8 +20,8 @@ use crate::{key, wait};
 
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// The longest acceptable wait: far over the budget, because the machine may be busy. Without the
-/// budget, a claim would wait for ever.
+/// The longest acceptable wait. It is far longer than the store's time limit, because the machine
+/// may be busy. Without that limit, the store would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[track_caller]
@@ -96,14 +96,15 @@ fn a_newer_or_damaged_layout_is_refused() {
 fn links_are_not_followed() {
     let folder = folder();
     let path = folder.path("link.db");
-    // The link leads to a store, or to a missing file, which may belong to another program.
+    // A link is refused, whether it leads to a store or to a missing file, which may belong to
+    // another program.
     symlink(folder.path("nonces.db"), &path).unwrap();
     refuses(open(&path), "link");
     fs::remove_file(&path).unwrap();
     symlink(folder.path("made.db"), &path).unwrap();
     refuses(open(&path), "link");
     assert!(!folder.path("made.db").exists());
-    // A folder may be a symbolic link.
+    // A link to the store's folder is accepted.
     fs::create_dir(folder.path("real")).unwrap();
     symlink(folder.path("real"), folder.path("linked")).unwrap();
     open(&folder.path("linked/nonces.db")).unwrap();
@@ -120,7 +121,7 @@ fn a_world_writable_file_is_refused() {
     open(&path).unwrap();
 }
 
-/// The file is locked for longer than a claim waits, so claims get no answer.
+/// The file is locked for longer than the store waits, so requests to the store fail.
 #[test]
 fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let folder = folder();
@@ -130,7 +131,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     let other = Connection::open(folder.path("nonces.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for _ in 0..2 {
-        // Claims that come while the worker waits for the lock also get the error in time.
+        // Requests to the store that come while its thread waits for the lock also fail in time.
         std::thread::scope(|scope| {
             for i in 0..32 {
                 let store = &store;
@@ -145,7 +146,7 @@ fn a_locked_store_is_unavailable_in_time_and_recovers() {
     }
     refuses(open(&folder.path("nonces.db")), "");
     drop(other);
-    // Claims that were given up may have been executed, which is safe. The others are fresh.
+    // A request that was given up may have been executed, which is safe. The other nonces are new.
     let until = Instant::now() + PATIENCE;
     while try_claim(&*store, 10, &key(1), "after").is_err() {
         assert!(Instant::now() < until, "it did not recover");
@@ -180,8 +181,8 @@ fn a_store_that_is_deleted_or_replaced_while_open_is_unavailable_and_then_raises
         assert!(accepts(&try_claim(&store, 100, &key(1), "n"), 100));
         make(&folder);
         assert!(try_claim(&store, 101, &key(1), "m").is_err(), "{what}");
-        // The store recovers without a restart. It may first have to remove the log of the lost
-        // file.
+        // The store recovers without a restart. It may first have to remove the log of the file
+        // that was removed.
         let mut answers = Vec::new();
         for i in 0..5 {
             for nonce in ["n", "m"] {
@@ -242,7 +243,7 @@ fn a_full_store_refuses_loses_no_nonce_and_has_room_later() {
         assert!(!is_fresh(claim(&store, 20, &key(1), nonce)), "{nonce}");
     }
     assert!(fs::metadata(folder.path("nonces.db")).unwrap().len() <= 101 * 4096);
-    // Ended nonces are removed, which makes room.
+    // The store removes expired nonces, which makes room.
     let mut fresh = 0;
     for i in 0..500 {
         let answer = try_claim(&store, 1_000, &key(1), &format!("new-{i}"));
@@ -251,7 +252,8 @@ fn a_full_store_refuses_loses_no_nonce_and_has_room_later() {
     assert!(fresh > 490, "{fresh}");
 }
 
-/// Runs in a process that may not write, or only a limited size. It is not a test.
+/// The process that may write nothing, or only a little, runs this function. It is not a test
+/// itself.
 #[test]
 fn child_process_that_may_not_write() {
     let Some(file) = std::env::var_os("MCPID_TEST_NONCES_UNWRITABLE") else { return };
@@ -271,8 +273,8 @@ fn child_process_that_may_not_write() {
 
 fn as_child(mut command: Command, file: &Path) -> String {
     command.env("MCPID_TEST_NONCES_UNWRITABLE", file);
-    // The copy was just written, and a child process of another test may still have it open for
-    // writing.
+    // The copy was just written, and a child process of another test may still have the file open
+    // for writing.
     let busy = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ExecutableFileBusy;
     let mut output = command.output();
     for _ in 0..100 {
@@ -298,8 +300,8 @@ fn a_file_that_cannot_be_written_is_unavailable() {
     let parent = path.parent().unwrap();
     fs::set_permissions(parent, Permissions::from_mode(0o755)).unwrap();
     let program = std::env::current_exe().unwrap();
-    // Root may write everything, so the child must not be root. It needs a copy of this program
-    // that it can read.
+    // The root user may write everything, so the child must not be root. It needs a copy of this
+    // program that another user can read.
     let copy = folder.path("tests");
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;
     let mut command = if is_root {
@@ -318,14 +320,14 @@ fn a_file_that_cannot_be_written_is_unavailable() {
 #[test]
 fn a_full_disk_is_unavailable() {
     let folder = folder();
-    // For the program, a limit of 256 KiB on file sizes looks like a full disk.
+    // To the program, a limit of 256 KiB on file sizes looks like a full disk.
     let mut command = Command::new("bash");
     let script = "trap '' XFSZ; ulimit -f 256; exec \"$0\" \"$@\"";
     let program = std::env::current_exe().unwrap();
     command.args(["-c", script]).arg(program).args(["--exact", CHILD, "--nocapture"]);
     let said = as_child(command, &folder.path("nonces.db"));
     assert!(said.starts_with("error "), "{said}");
-    // Every nonce that was answered as fresh is in the file, and without the limit the store works
+    // Every nonce that the store called new is in the file. Without the limit, the store works
     // again.
     let store = folder.store();
     assert!(!is_fresh(claim(&store, 10, &key(1), "child-0")));

@@ -1,5 +1,5 @@
-//! Tests of URLs of stores: each text is either parsed exactly or refused, and no output shows a
-//! user name or password.
+//! Tests of the URLs of nonce stores: each text is either parsed exactly or refused, and no output
+//! shows a user name or password.
 
 use std::path::Path;
 
