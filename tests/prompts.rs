@@ -1,4 +1,4 @@
-//! Tests of prompts on a terminal. Each test runs the binary on a pty.
+//! Tests of questions on a terminal. Each test runs the program on a pseudo-terminal.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 const PASSPHRASE: &str = "tr0ub4dor & 3, auf Deutsch: Überraschung";
 
-/// Starts a shell on a pty in an empty folder, with the binary as `mcpid`. After the command, the
-/// shell prints its exit code and whether the terminal echoes.
+/// Starts a shell on a pseudo-terminal in an empty folder, with the program as `mcpid`. After the
+/// command, the shell prints its exit code, and whether the terminal shows what is typed.
 fn start(folder: &TempDir, script: &str) -> PtySession {
     let mut shell = Command::new("sh");
     let script = format!(
@@ -39,7 +39,7 @@ fn ends(mut session: PtySession, code: u8) -> String {
     before
 }
 
-/// Returns true if `passphrase` opens `file`, tested in a process without a terminal.
+/// Returns true if `passphrase` opens `file`. A process without a terminal tries it.
 fn opens(folder: &Path, file: &str, passphrase: &str) -> bool {
     let given = folder.join("given");
     fs::write(&given, passphrase).unwrap();
@@ -109,7 +109,7 @@ fn an_empty_answer_generates_words_shown_on_the_terminal_only() {
     assert_ne!(made[0], made[1]);
 }
 
-/// Creates an encrypted `key.json`.
+/// Creates a keyfile `key.json` with a passphrase.
 fn sealed(folder: &TempDir, passphrase: &str) {
     let file = folder.path().join("given");
     fs::write(&file, passphrase).unwrap();
@@ -126,7 +126,7 @@ fn sealed(folder: &TempDir, passphrase: &str) {
 #[test]
 fn a_typed_passphrase_needs_eight_characters() {
     let folder = TempDir::new().unwrap();
-    // Characters are counted, and not bytes: seven characters of two bytes each are too few.
+    // The program counts characters, not bytes: seven characters of two bytes each are too few.
     for (typed, count) in
         [("7letter", 7), ("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}", 7), ("x", 1)]
     {
@@ -152,7 +152,7 @@ fn a_typed_passphrase_needs_eight_characters() {
         let seen = ends(session, 0);
         assert!(seen.contains(&format!("mcpid: wrote {file}")), "{seen}");
     }
-    // A given new passphrase is checked before the old one is asked for.
+    // If a file gives the new passphrase, it is checked before the old one is asked for.
     fs::write(folder.path().join("short"), "7letter\n").unwrap();
     let command = "mcpid passwd -k a.json --new-passphrase-file short";
     let seen = ends(start(&folder, command), 4);
@@ -169,10 +169,10 @@ fn a_typed_passphrase_needs_eight_characters() {
 fn passwd_asks_for_the_old_and_twice_for_the_new() {
     let folder = TempDir::new().unwrap();
     sealed(&folder, "the old one");
-    // stdin is not read for an answer.
+    // The program does not read the answer from stdin.
     let mut session = start(&folder, "printf 'no\\nno\\nno\\n' | mcpid passwd -k key.json");
     session.exp_string("passphrase for key.json: ").unwrap();
-    // A typing error that is corrected with the delete key.
+    // The user corrects a typing error with the delete key.
     session.send_line("the old onn\u{7f}e").unwrap();
     session.exp_string("new passphrase for key.json").unwrap();
     session.send_line("the new one").unwrap();
@@ -225,7 +225,7 @@ fn ctrl_c_at_the_second_question_too() {
 fn a_signal_from_elsewhere_restores_the_terminal() {
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let folder = TempDir::new().unwrap();
-        // The binary is called directly, because a shell function would hide its process id.
+        // The program is started directly, because a shell function would hide its process id.
         let script = format!(
             "'{}' keygen -o key.json & echo \"id=$!.\"; wait $!",
             env!("CARGO_BIN_EXE_mcpid")
@@ -301,7 +301,7 @@ fn received_text_cannot_control_the_terminal() {
     );
     let seen = ends(start(&folder, &script), 0);
     assert!(seen.contains(r"alice\u{202e}ecila\u{200b}"), "{seen}");
-    // In a file, the same line is not escaped.
+    // In a file, the line is not escaped.
     let plain = fs::read_to_string(folder.path().join("plain")).unwrap();
     assert!(plain.ends_with(&format!(" {name}\n")), "{plain}");
 }

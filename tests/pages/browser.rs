@@ -1,10 +1,10 @@
-//! Shows the pages in a real browser, at the width of a screen and of a phone.
+//! Shows the program's HTML pages in a real browser, at the width of a screen and of a phone.
 
 use super::page_server::PageServer;
 use super::verdicts::{AT, Signed};
 use super::{AuditFolder, HOSTILE, stdout};
 
-/// Returns each kind of page, with hostile names.
+/// Returns a page of each kind, with hostile names.
 fn pages(address: &str) -> Vec<(&'static str, String)> {
     let mut tools: Vec<String> = HOSTILE.iter().map(|t| t.replace("ADDRESS", address)).collect();
     tools.push("w".repeat(400));

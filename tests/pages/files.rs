@@ -1,4 +1,4 @@
-//! Tests of pages as files, and of the commands on the pages.
+//! Tests of HTML pages as files, and of the commands that the pages show.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,7 +14,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
     let mode = |name: &str| fs::metadata(audit.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("page.html"), 0o600);
     let first = audit.read("page.html");
-    // The page is replaced. The new page keeps the mode that its owner set.
+    // A page that exists is replaced, and the new one keeps the mode that its owner set.
     fs::set_permissions(audit.path("page.html"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(audit.path("page.html"), first.replace("alice", "mallory")).unwrap();
     stdout(&page("page.html"), 0);
@@ -41,7 +41,7 @@ fn an_older_page_is_replaced_and_no_other_file_is() {
         "no/x",
     ];
     for name in others {
-        // A FIFO is not read, because that would wait for a writer.
+        // The test does not read the FIFO, because that would wait for a writer.
         let bytes = || (name != "fifo").then(|| fs::read(audit.path(name)).ok()).flatten();
         let before = bytes();
         let output = page(name);
@@ -70,17 +70,17 @@ fn a_page_on_stdout_excludes_other_output_there() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty());
     }
-    // JSON on stdout and a page in a file can be combined.
+    // JSON on stdout can be combined with a page in a file.
     let json = audit.check(0, &["-r", "trust.json", "--html", "page.html", "--json"]);
     assert!(stdout(&json, 0).starts_with('{') && audit.path("page.html").exists());
-    // `--log-key` is required for a page too.
+    // `--log-key` is required for a page, as for the text.
     let output = audit.run(&["audit", "check", "--html", "none.html", "evidence-0.json"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(!audit.path("none.html").exists());
     assert!(String::from_utf8(output.stderr).unwrap().contains("--html none.html evidence-0.json"));
 }
 
-/// Returns the commands on a page, as they can be pasted.
+/// Returns the commands that a page shows, as they can be pasted.
 pub(super) fn commands(page: &str) -> Vec<String> {
     let pieces = page.split("<pre").skip(1);
     let inside =
@@ -113,7 +113,7 @@ fn every_command_on_a_page_of_evidence_does_what_is_said_above_it() {
         let by_hand = "the entry is under the checkpoint\nthe key is the log's\n\
                        Signature Verified Successfully\nSignature Verified Successfully\n";
         assert_eq!(stdout(&run(&commands[2]), 0), by_hand);
-        // With one byte of the entry changed, checking by hand finds the change too.
+        // If one byte of the entry is changed, the commands find the change too.
         let file = audit.path(&format!("evidence-{n}.json"));
         let evidence = fs::read_to_string(&file).unwrap();
         let at = evidence.find("\"entry\": \"").unwrap() + 60;

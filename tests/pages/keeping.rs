@@ -1,4 +1,4 @@
-//! Tests what commands and pages say about erased and archived entries.
+//! Tests of what commands and pages say about erased and archived entries.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -15,7 +15,7 @@ use mcpid::clock::{Clock as _, Timestamp};
 
 const WHY: &str = "order of the district court, 12 O 34/26";
 
-/// A log of three requests, of which entry 1 was erased for this reason.
+/// Returns a log of three requests, of which entry 1 was erased for this reason.
 fn erased(reason: &str) -> AuditFolder {
     let audit = AuditFolder::new(&["pay", "refund", "pay"].map(str::to_owned), "alice");
     let erase = ["audit", "erase", "--audit", "log", "--reason", reason, "1"];
@@ -33,7 +33,7 @@ fn verify(audit: &AuditFolder, more: &[&str]) -> Output {
 #[test]
 fn an_erasure_is_named_with_its_record_time_and_reason() {
     let audit = erased(WHY);
-    // The record is of another day than the entries, and so it is in another file.
+    // The erasure was recorded on another day than the entries, so its entry is in another file.
     let record = fs::read_to_string(audit.path("log/entries-000000000003.jsonl")).unwrap();
     let record: Value = serde_json::from_str(record.trim_end()).unwrap();
     let (time, of) = (record["time"].as_str().unwrap(), &record["erased"]["time"]);
@@ -50,7 +50,7 @@ fn an_erasure_is_named_with_its_record_time_and_reason() {
             json!([{"entry": 1, "entry_time": of, "by": 3, "time": time, "reason": WHY, "seen": true}])
         );
     }
-    // The text for a log without erasures does not mention any.
+    // If the log has no erasures, the text does not mention any.
     let text = stdout(&verify(&AuditFolder::honest(), &[]), 0);
     assert!(!text.contains("erased"), "{text}");
 }
@@ -102,7 +102,7 @@ fn an_erasure_in_a_log_before_is_named_too() {
     let before = &json["predecessor_logs"][0];
     assert_eq!((&before["erased"], &before["erasures"][0]["reason"]), (&json!(1), &json!(WHY)));
     assert!(json["not_excluded"].as_array().unwrap().iter().any(|one| one == sentence));
-    // For a log whose predecessors have no erasures, the output does not mention erasures.
+    // If the previous logs have no erasures, the output does not mention any.
     let audit = AuditFolder::honest();
     let key = stdout(&audit.run(&[&init[..], &["--after", "log"]].concat()), 0);
     let verify = ["audit", "verify", "--audit", "next", "--log-key", key.trim_end()];
@@ -120,9 +120,8 @@ fn a_resumed_erasure_says_which_reason_stands() {
         let erase = ["audit", "erase", "--audit", "log", "--reason", reason, "0"];
         audit.run(&[&erase[..], more].concat())
     };
-    // Simulates a process that ended after it wrote the record of the erasure, and before it erased
-    // the entry. The record is in the file of a later day, so only the file with the entry is
-    // reset.
+    // Simulates a process that ended after it recorded the erasure, and before it erased the entry.
+    // The record is in the file of a later day, so only the entry's file is put back.
     let cut = || fs::write(&file, &before).unwrap();
     stdout(&erase(WHY, &[]), 0);
     cut();
@@ -144,7 +143,7 @@ fn a_resumed_erasure_says_which_reason_stands() {
     assert_eq!((&json["reason"], &json["entry"]), (&json!(WHY), &json!(1)));
 }
 
-/// A log of twelve entries in several files.
+/// Returns a log of twelve entries in several files.
 fn several() -> (TempDir, LogFixture) {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), NAME);
@@ -170,14 +169,15 @@ fn archiving_that_breaks_off_says_what_was_moved() {
     let last = next.parse::<u64>().unwrap() - 1;
     let wanted = format!("; before that, 2 files were moved to old: entries 0 to {last}\n");
     assert!(said.contains(&wanted), "{said}");
-    // No more files were moved, so the message does not mention moved files.
+    // The repeated call moved no files before it failed, so the message does not mention any.
     let said = String::from_utf8(archive().stderr).unwrap();
     assert!(!said.contains("before that"), "{said}");
     fs::write(&third, good).unwrap();
     assert!(stdout(&archive(), 0).starts_with(&format!("archived entries {} to ", last + 1)));
 }
 
-/// Notes each file and folder that is forced to the disk, in the file that `SYNCED` names.
+/// A library that records each file and folder that is forced to the disk, in the file that the
+/// variable `SYNCED` names.
 const SHIM: &str = r#"
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -216,6 +216,7 @@ fn the_name_of_each_new_folder_is_forced_to_the_disk() {
 }
 
 /// Checks the evidence of entry `n`, whose times are uncertain, with and without `--allow-clock`.
+/// In neither case may the output say that the times match.
 fn times_are_not_said_to_fit(audit: &AuditFolder, fixture: &LogFixture, n: u64) {
     let evidence = proof::prove(&fixture.files(), n, None).unwrap();
     fs::write(audit.path("uncertain.json"), evidence).unwrap();
@@ -238,7 +239,7 @@ fn times_are_not_said_to_fit(audit: &AuditFolder, fixture: &LogFixture, n: u64) 
 
 #[test]
 fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
-    // The times of an honest entry fit, with the flag too.
+    // The times of a genuine entry match, also with the flag.
     let audit = AuditFolder::honest();
     let allowed = ["-r", "trust.json", "--allow-clock"];
     let json = stdout(&audit.check(0, &[&allowed[..], &["--json"]].concat()), 0);
@@ -247,7 +248,7 @@ fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
     let page = stdout(&audit.check(0, &[&allowed[..], &["--html", "-"]].concat()), 0);
     assert!(page.contains("Those of signing, judging and appending fit each other"));
     assert!(!page.contains("allowed by --allow-clock"));
-    // The clock of the log stepped.
+    // The log's clock was set back.
     let fixture = LogFixture::at(audit.path("stepped"), NAME);
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     let record = |n: u64| {
@@ -261,7 +262,7 @@ fn times_that_only_allow_clock_accepts_are_not_said_to_fit() {
     drop(recorder);
     let last = fixture.lines().len() as u64 - 1;
     times_are_not_said_to_fit(&audit, &fixture, last);
-    // An entry of the format `audit/1`, which has no entries about the clock.
+    // The entry is in the format `audit/1`, in which the log has no entries about the clock.
     let fixture = LogFixture::at(audit.path("first"), NAME);
     let recorder = Recorder::new(fixture.open()).with_bodies(Vec::new());
     fixture.record(&recorder, &call(1, START, &body(1), &[])).unwrap();

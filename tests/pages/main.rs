@@ -1,5 +1,5 @@
-//! Tests of the pages of `audit check`, `audit report` and `verify`, and of the events of `audit
-//! show`.
+//! Tests of the HTML pages of `audit check`, `audit report` and `verify`, and of the events of
+//! `audit show`.
 #![allow(clippy::unwrap_used)]
 
 mod browser;
@@ -76,7 +76,7 @@ impl AuditFolder {
         AuditFolder { folder, log_key: fixture.log_key.to_string() }
     }
 
-    /// Makes a log with one honest entry.
+    /// Makes a log with one genuine entry.
     fn honest() -> Self {
         AuditFolder::new(&["pay".to_owned()], "alice")
     }
@@ -121,7 +121,7 @@ fn stdout(output: &Output, code: i32) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Returns a log whose rules are laxer than its profile.
+/// Returns a log whose rules are laxer than those of its profile.
 fn lax_folder() -> AuditFolder {
     let folder = TempDir::new().unwrap();
     let fixture = LogFixture::at(folder.path().join("log"), fixtures::NAME);

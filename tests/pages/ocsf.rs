@@ -1,4 +1,5 @@
-//! Tests the events of `audit show --format ocsf` against a copy of the OCSF schema.
+//! Tests that the events of `audit show --format ocsf` satisfy a copy of the OCSF schema (a format
+//! of security events).
 
 use std::collections::BTreeSet;
 
@@ -6,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{AuditFolder, HOSTILE, mcpid, stdout};
 
-/// The parts of the schema about the classes and objects that the program writes.
+/// The part of the schema that describes the classes and objects that the program writes.
 const SCHEMA: &str = include_str!("ocsf-1.8.0.json");
 
-/// Checks `value` against the class or object `of`, and adds the faults to `wrong`.
+/// Checks `value` against the schema's class or object `of`, and adds the faults to `wrong`.
 fn check(of: &Value, at: &str, value: &Value, wrong: &mut Vec<String>) {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let Some(members) = value.as_object() else {

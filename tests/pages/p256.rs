@@ -1,4 +1,4 @@
-//! Tests of evidence for a request that a key of P-256 signed.
+//! Tests of the evidence for a request that a P-256 key signed.
 
 use std::fs;
 use std::process::Command;
@@ -52,7 +52,7 @@ fn the_script_of_a_page_verifies_by_openssl_what_p256_signed() {
     let verified = "the entry is under the checkpoint\nthe key is the log's\n\
                     Signature Verified Successfully\nSignature Verified Successfully\n";
     assert_eq!(stdout(&run(), 0), verified);
-    // With the key of another request, the last line fails, and nothing before it.
+    // With the key of another request, the last command fails, and none before it.
     let file = audit.path("evidence-0.json");
     let evidence = fs::read_to_string(&file).unwrap();
     let other = SecretKey::from_p256_scalar(b"3 scalar that no publication has").unwrap();

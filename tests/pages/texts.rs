@@ -1,18 +1,18 @@
-//! Tests the text of pages: it claims no more than the text output, and a hostile name has no
-//! effect.
+//! Tests of the text of the HTML pages: it claims no more than the text output, and a hostile name
+//! has no effect.
 
 use mcpid::message::shown::is_unsafe;
 
 use super::{AuditFolder, HOSTILE, lax_folder, mcpid, stdout};
 
-/// The elements that these pages use. Any other element would come from a name.
+/// The HTML elements that the program writes. Any other element would come from a name.
 const ELEMENTS: &[&str] = &[
     "!doctype", "!--", "b", "bdi", "br", "code", "dd", "div", "dl", "dt", "footer", "h1", "h2",
     "h3", "header", "html", "i", "li", "meta", "ol", "p", "pre", "section", "span", "style",
     "table", "tbody", "td", "th", "thead", "title", "tr", "ul", "wbr",
 ];
 
-/// Checks that the page only has elements that the program writes itself.
+/// Checks that the page has only HTML elements that the program writes itself.
 #[track_caller]
 pub(super) fn sound(page: &str) {
     assert!(page.starts_with("<!doctype html>\n<!-- mcpid ") && page.ends_with("</html>\n"));
@@ -48,7 +48,7 @@ pub(super) fn read(page: &str) -> String {
     plain.replace("&#39;", "'").replace("&amp;", "&")
 }
 
-/// Checks that the page has the verdict in the words of the text output.
+/// Checks that the page states the verdict in the words of the text output.
 #[track_caller]
 pub(super) fn same_verdict(page: &str, text: &str) {
     let first = text.lines().next().unwrap();
@@ -104,14 +104,15 @@ fn no_page_claims_more_than_the_text_output() {
         same_verdict(&page, &text);
         page
     };
-    // Without the auditor's own trust file, the page shows no name and claims no authorisation.
+    // Without the auditor's own trust file, the page shows no name, and does not say that somebody
+    // authorised the request.
     let page = check(&[], 5);
     assert!(page.contains("It is not shown who signed") && !page.contains("alice"));
     assert!(!page.contains("authorised a request") && page.contains("verdict unjudged"));
-    // The auditor has stricter rules.
+    // The auditor has stricter rules than the log.
     let page = check(&["-r", "trust.json", "--origin", "https://other.example"], 5);
     assert!(page.contains("cannot be called good") && !page.contains("authorised a request"));
-    // The evidence contradicts itself, so what it states is not shown.
+    // The evidence contradicts itself, so the page does not show what it states.
     std::fs::write(audit.path("other"), "another body").unwrap();
     let page = check(&["-r", "trust.json", "--body", "other"], 1);
     assert!(page.contains("This evidence does not hold."));
@@ -188,11 +189,11 @@ fn the_page_of_a_log_counts_entries_and_lists_findings() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["summary"]["keys"][0]["name"], "alice");
     assert_eq!(json["summary"]["operations"][0]["entries"], 2);
-    // The page contains the words of `audit verify`.
+    // The page uses the words of `audit verify`.
     let verify = ["audit", "verify", "--audit", "log", "--log-key", &audit.log_key];
     let verify = stdout(&audit.run(&[&verify[..], &all].concat()), 0);
     assert!(text.starts_with(&verify), "{verify}");
-    // A changed log is bad, and the exit code says so too.
+    // The log is changed: the page and the exit code say that it is bad.
     let segment = audit.path("log/entries-000000000000.jsonl");
     let entries = std::fs::read_to_string(&segment).unwrap();
     std::fs::write(&segment, entries.replace("refund", "refumd")).unwrap();

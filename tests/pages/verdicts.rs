@@ -1,5 +1,5 @@
-//! The page of `verify`: no more than was checked, no effect of a hostile name, and commands for a
-//! check by hand, which are run here.
+//! Tests of the HTML page of `verify`: it claims no more than was checked, a hostile name has no
+//! effect, and the commands that it shows for a check by hand succeed.
 
 use std::process::{Command, Output};
 
@@ -7,8 +7,8 @@ use super::files::commands;
 use super::texts::{read, same_verdict, sound};
 use super::{HOSTILE, mcpid, stdout};
 
-/// A folder with a key, a trust file in which the key has the name `name`, and requests that the
-/// key signed at the time [`AT`].
+/// A folder with a key, a trust file that gives the key this name, and requests that the key signed
+/// at the time [`AT`].
 pub(super) struct Signed {
     folder: tempfile::TempDir,
 }
@@ -93,7 +93,7 @@ fn an_accepted_request_is_told_in_one_sentence_and_by_whose_hashes() {
     ] {
         assert!(read.contains(said), "{said}");
     }
-    // If a nonce store is given, step 12 is made with that store.
+    // If a nonce store is given, the replay check (step 12) is made with that store.
     let now =
         signed.run(&["sign", "-k", "key.json", "--format", "http", "--url", URL, "body.json"]);
     signed.write("now.http", &stdout(&now, 0));
@@ -115,7 +115,7 @@ fn a_page_says_no_more_than_was_checked() {
             assert!(!page.contains(word), "{word} in {page}");
         }
     };
-    // Too late: the signature was not looked at, so no signer is named in the headline.
+    // The request is too old. Its signature was not verified, so the headline names no signer.
     let page = signed.page(&["--at", "2026-11-23T10:05:00Z", "one.http"], 1);
     assert!(page.contains("<h1>A request is rejected.</h1>") && page.contains("verdict bad"));
     assert!(page.contains("1 to 5; step 5 refused it, and no later step was made"), "{page}");
@@ -123,7 +123,7 @@ fn a_page_says_no_more_than_was_checked() {
     assert!(page.contains("Asks for, by its own word"));
     lacks(&page, &never);
     lacks(&page, &["That the request was carried out", "openssl", "by its own word is for"]);
-    // Another body: the signature holds, and the body is another one.
+    // The body was changed. The signature is valid, and the body does not match it.
     signed.write("other.http", &good.replace("\"pay\"", "\"fee\""));
     let page = signed.page(&["--at", AT, "other.http"], 1);
     assert!(page.contains("1 to 9; step 9 refused it"));
@@ -131,7 +131,7 @@ fn a_page_says_no_more_than_was_checked() {
         page.contains("Asks for, by its own word") && page.contains("Covered by the signature")
     );
     lacks(&page, &never[..2]);
-    // Unsigned: no step behind the second was made.
+    // The request is not signed. No step after the second was made.
     let unsigned: String = good
         .split_inclusive('\n')
         .filter(|line| !line.to_ascii_lowercase().starts_with("signature"))
@@ -141,14 +141,14 @@ fn a_page_says_no_more_than_was_checked() {
     assert!(page.contains("1 to 2; step 2 refused it"));
     lacks(&page, &never);
     lacks(&page, &["Named as covered", "alice"]);
-    // A key that no trust file has.
+    // The key is in no trust file.
     signed.write("none.json", "{\"keys\":[]}");
     let verify = ["verify", "-r", "none.json", "--at", AT, "--html", "-", "one.http"];
     let page = stdout(&signed.run(&verify), 1);
     sound(&page);
     lacks(&page, &never);
     lacks(&page, &["alice"]);
-    // The body was not kept: the signature holds, and three steps were not made.
+    // The body was not kept. The signature is valid, and three steps were not made.
     let head: Vec<&str> = good.split("\r\n\r\n").next().unwrap().lines().collect();
     let headers: Vec<Vec<&str>> =
         head[1..].iter().map(|line| line.splitn(2, ": ").collect()).collect();
@@ -164,7 +164,8 @@ fn a_page_says_no_more_than_was_checked() {
         "{page}"
     );
     lacks(&page, &never[..2]);
-    // A profile that demands nothing: the body is not signed, so the tool is only claimed.
+    // The profile does not demand that the body is signed, so the page shows the tool only as a
+    // claim.
     let sparse = ["--profile", "rfc9421", "--no-cover", "content-digest"];
     let plain = signed.run(
         &[
@@ -178,7 +179,7 @@ fn a_page_says_no_more_than_was_checked() {
     let page = signed.page(&["--at", AT, "--profile", "rfc9421", "sparse.http"], 0);
     assert!(page.contains("signed parts of a request that by its own word is for"), "{page}");
     lacks(&page, &never[..1]);
-    // A key that was revoked later.
+    // The key was revoked after the request.
     let revoke =
         ["trust", "revoke", "-q", "-r", "trust.json", "alice", "--at", "2026-11-24T00:00:00Z"];
     assert!(signed.run(&revoke).status.success());
@@ -202,7 +203,7 @@ fn hostile_text_of_a_request_is_text_on_its_page() {
     let long = "<b>".repeat(100_000);
     signed.call("long.http", &long, &[]);
     assert!(signed.page(&["--at", AT, "long.http"], 0).contains("300000 characters"));
-    // An input that cannot be read, and a target that contains markup.
+    // One input cannot be parsed, and the target of the other contains markup.
     signed.write("bad.http", "<script>alert(1)</script>\n");
     let page = signed.page(&["bad.http", "long.http", "--at", AT], 3);
     assert!(page.contains("1 of 2 requests are accepted.") && page.contains("unreadable:"));
@@ -238,7 +239,8 @@ fn every_command_on_a_page_of_verdicts_does_what_is_said_above_it() {
     assert!(by_hand.starts_with(&begin), "{by_hand}");
     let base = stdout(&signed.run(&["inspect", "--base", "one.http"]), 0);
     assert!(by_hand.ends_with(&base), "the signed bytes are those of the request");
-    // Each part that is changed is found by openssl: the bytes, the signature, the key, the id.
+    // openssl finds a change of each part: of the signed bytes, the signature, the key, and the
+    // key's id.
     for line in
         commands[2].lines().filter(|line| line.starts_with("echo ") && line.contains("base64"))
     {
@@ -256,14 +258,14 @@ fn every_command_on_a_page_of_verdicts_does_what_is_said_above_it() {
     let page = stdout(&bash(&signed, &verify), 0);
     sound(&page);
     assert!(super::files::commands(&page)[1].ends_with(" < request.http"));
-    // Of several requests, the first that holds is verified by hand.
+    // If there are several requests, the commands verify the first that is accepted.
     let page = signed.page(&["--at", AT, "one.http", "two.http"], 0);
     assert!(page.contains("<h1>All 2 requests are accepted.</h1>"));
     assert_eq!(super::files::commands(&page).len(), 3);
     assert!(page.contains("The signature of one.http [0] without this program"));
 }
 
-/// `openssl` reads such a signature in DER only.
+/// `openssl` accepts an ECDSA signature only in DER, so the commands convert it.
 #[test]
 fn a_signature_of_p256_is_verified_by_hand_too() {
     let signed = Signed::new("alice");
@@ -273,7 +275,8 @@ fn a_signature_of_p256_is_verified_by_hand_too() {
     let id = stdout(&signed.run(&add), 0);
     signed.call("one.http", "pay", &[]);
     let profile = ["--profile", "rfc9421", "--at", AT];
-    // About one signature in four has a number with a first bit of 1, or of eight zeros.
+    // About one signature in four has a number whose first bit is 1, or whose first eight bits are
+    // 0, which DER writes differently. So the test repeats the check.
     for _ in 0..8 {
         let sign = ["sign", "-k", "p256.json", "--format", "http", "--url", URL];
         let request = signed.run(&[&sign[..], &profile, &["body.json"]].concat());

@@ -1,8 +1,8 @@
-//! Parses a page: its fenced blocks, the commands in them, and the inline code around them.
+//! Parses a document: its fenced blocks, the commands in them, and the inline code outside.
 
 #[derive(Debug)]
 pub(crate) struct Block<'d> {
-    /// Line number of the fence, from 1.
+    /// Line number of the fence that opens the block, from 1.
     pub(crate) line: usize,
     pub(crate) tag: &'d str,
     pub(crate) lines: Vec<&'d str>,
@@ -76,7 +76,8 @@ fn line_fits(shown: &str, printed: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Returns true if the printed lines match the lines on the page.
+/// Returns true if the printed lines match those in the document, in which `[..]` and `...` stand
+/// for any text.
 pub(crate) fn fits(shown: &[&str], printed: &[&str]) -> bool {
     match (shown.split_first(), printed.split_first()) {
         (None, None) => true,

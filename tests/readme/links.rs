@@ -89,7 +89,7 @@ const FOLDERS: [&str; 11] = [
 fn every_file_that_is_named_exists() {
     let (mut count, mut wrong) = (0, Vec::new());
     for name in documents() {
-        // Entries of the changelog about older versions use the old names.
+        // The changelog's entries about older versions use the names of that time.
         for span in spans(&document(&name)).iter().filter(|_| name != "CHANGELOG.md") {
             let path = span.split_whitespace().next().unwrap_or_default();
             let is_path = path.split_once('/').is_some_and(|(first, _)| FOLDERS.contains(&first));
@@ -105,7 +105,7 @@ fn every_file_that_is_named_exists() {
     assert!(count > 80, "only {count} paths were found");
 }
 
-/// Returns the Rust files of a module, by its path from the root of the crate.
+/// Returns the Rust files of the module with this path in the crate.
 fn module_files(segments: &[&str]) -> Option<Vec<PathBuf>> {
     let base = Path::new(ROOT).join("src").join(segments.join("/"));
     let mut files: Vec<PathBuf> = [base.with_extension("rs")].into();

@@ -1,6 +1,6 @@
-//! Tests that the documents are true. Every session in the README and in `docs` is run in bash, as
-//! a new user would run it, and must print what the page shows. Every link, file, flag, code and
-//! exit code in a document must exist.
+//! Tests that the documents of the project are true. Every session in the README and in `docs` is
+//! run in bash, as a new user would run it, and must print what the page shows. Every link, file,
+//! flag, code and exit code in a document must exist.
 //!
 //! All blocks of one page run in order in one fresh home. The kinds of fenced blocks:
 //!

@@ -53,7 +53,7 @@ fn every_flag_that_is_named_exists() {
     let commands = flags_of_commands();
     let mut count = 0;
     for name in documents() {
-        // Commands of other programs have other flags.
+        // The commands of other programs have other flags.
         let ours = |span: &&String| !span.starts_with("cargo ") && !span.starts_with("tests/");
         for span in spans(&document(&name)).iter().filter(ours) {
             count += flags(span).len();
@@ -75,7 +75,7 @@ fn every_command_with_patterns_explains_their_forms() {
     for (command, flags) in flags_of_commands() {
         let patterns = ["--strict", "--permissive", "--confirm", "--allow", "--audit-redact"];
         let help = help(&command);
-        // In `sign`, `--touch` names a key.
+        // The `--touch` of `sign` names a key, so it takes no pattern.
         let takes = patterns.iter().any(|flag| flags.contains(*flag))
             || (flags.contains("--touch") && command != "sign");
         for form in ["\n  METHOD ", "\n  METHOD:NAME ", "\n  =METHOD[:NAME] "] {
@@ -133,8 +133,8 @@ fn named_codes(table: &str) -> BTreeSet<String> {
 fn the_table_of_threats_names_every_code_and_no_other() {
     let text = document("SECURITY.md");
     let (_, table) = text.split_once("## Threats").unwrap();
-    // Only rows about attacks that are refused at a step. Findings about the audit log use other
-    // words.
+    // Only the rows about attacks that are refused at a step name codes. Findings about the audit
+    // log have other words.
     let at_step = |line: &&str| {
         let cell = line.split(" | ").nth(1).unwrap_or_default();
         cell.starts_with(|c: char| c.is_ascii_digit())

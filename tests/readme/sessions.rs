@@ -1,4 +1,4 @@
-//! Runs the sessions of a page. Each page has its own home.
+//! Runs the commands of a document's `console` blocks. Each document has its own home directory.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use super::blocks::{Block, Step, blocks, fits, steps};
 use super::{BINARY, ROOT, document, documents};
 
-/// Marks the number and exit status of an ended command in the output. No command prints this
-/// character.
+/// In the output, this character marks the number and exit status of an ended command. No command
+/// prints it.
 const MARK: char = '\u{1e}';
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -37,13 +37,13 @@ case "$*" in
 esac
 "#;
 
-/// The ssh-agent of a session, which may load OpenSSH's software security key.
+/// The ssh-agent of a document's commands, which may load OpenSSH's software security key.
 const SSH_AGENT: &str = r#"#!/bin/sh
 export PATH="${PATH#*:}"
 exec ssh-agent -P "$SSH_SK_PROVIDER" "$@"
 "#;
 
-/// Returns the path of OpenSSH's software security key, which the session on touches uses.
+/// Returns the path of OpenSSH's software security key, which the document about touches uses.
 fn sk_dummy() -> String {
     let script = Path::new(ROOT).join("tests/agent/sk-dummy");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openssh-tests");
@@ -52,7 +52,7 @@ fn sk_dummy() -> String {
     String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
 }
 
-/// Makes a test for each page, so that a page can be run alone: `cargo test --test readme --
+/// Makes a test for each document, so that one can be run alone: `cargo test --test readme --
 /// gateway`.
 macro_rules! pages {
     ($($name:ident = $path:literal,)*) => {
@@ -81,8 +81,8 @@ pages! {
     trust_runs = "docs/trust.md",
 }
 
-/// Waits until no other test process uses the documented ports. The lock is a port too: it holds for
-/// all users of a machine, and ends with the process.
+/// Waits until no other test process uses the ports in the documents. The lock is a port too, so it
+/// holds for all users of the machine, and ends with the process.
 fn documented_ports() -> TcpListener {
     let begun = Instant::now();
     loop {
@@ -100,7 +100,7 @@ fn run_page(name: &str) {
     if text.contains("ed25519-sk") && text.contains("--touch") {
         home.add_security_key();
     }
-    // Pages with servers use fixed ports, so only one of them can run at a time on a machine.
+    // Documents with servers use fixed ports, so only one of them can run at a time on a machine.
     let _lock = text.contains("127.0.0.1:8080").then(documented_ports);
     let (blocks, _) = blocks(&text).unwrap();
     let wrong: Vec<_> =
@@ -129,12 +129,12 @@ fn no_page_with_a_session_is_left_out() {
 
 struct Home {
     folder: TempDir,
-    /// The library that stands for a security key.
+    /// The path of the library that simulates a security key, if the document uses one.
     security_key: Option<String>,
 }
 
 impl Home {
-    /// Creates a home with an empty working folder, or with a clone of the repository.
+    /// Creates a home directory with an empty working folder, or with a clone of the repository.
     fn new(is_clone: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let (bin, work) = (folder.path().join("bin"), folder.path().join("work"));
@@ -200,7 +200,7 @@ impl Home {
         Ok((status, String::from_utf8_lossy(&fs::read(&output).unwrap()).into_owned()))
     }
 
-    /// Runs one block. The error shows the difference to the page.
+    /// Runs one block. The error shows how the output differs from the document.
     fn run(&self, block: &Block<'_>) -> Result<(), String> {
         let wrong = |what: String| Err(format!("line {}: {what}", block.line));
         match block.tag {

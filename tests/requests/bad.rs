@@ -1,10 +1,11 @@
-//! Tests of bad input: each row has its exit code, one clear line, and a hint.
+//! Tests of wrong input to the commands: each row has the expected exit code, one clear line, and a
+//! hint.
 
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::{ALICE, CALL, Home, KEYS, URL};
 
-/// Arguments, exit code, the whole line, and the hints.
+/// The arguments, the exit code, the whole line on stderr, and the hints.
 pub(crate) type Row<'a> = (&'a [&'a str], i32, &'a str, &'a [&'a str]);
 
 #[track_caller]
@@ -166,7 +167,7 @@ fn wrong_keys_and_trust_files_are_refused() {
         "{}",
         ran.err
     );
-    // setsid removes the terminal.
+    // setsid detaches the program from the terminal.
     let ran =
         home.sh(&format!("setsid \"$MCPID\" sign -k '{sealed}' --url {URL} body.json")).ends(4);
     assert_eq!(
@@ -214,7 +215,7 @@ fn a_time_is_given_in_two_ways_or_by_the_capture() {
         let help = format!("mcpid {command} --help");
         for wrong in ["nonsense", "2026-11-23", "1795773600", "", "now", "-1"] {
             let line = format!("--at cannot be '{wrong}': {time}");
-            // The parser of arguments refuses an empty text with its own message.
+            // The argument parser refuses an empty text with its own message.
             if wrong.is_empty() {
                 home.mcpid(&[command, "--at", wrong, &s]).ends(2);
             } else {
@@ -289,8 +290,8 @@ fn received_text_cannot_fake_a_line_of_output() {
         ran.err.lines().next(),
         Some(&*format!("mcpid: cannot read {shown}x: no such file"))
     );
-    // A header cannot contain an escape character. Tags, nonces and bodies can contain other
-    // dangerous characters.
+    // A header field cannot contain an escape character. Tags, nonces and bodies can contain other
+    // characters that would affect a terminal.
     let ran =
         home.mcpid_on(&["verify"], b"POST / HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\r\n\r\n").ends(3);
     assert!(

@@ -1,5 +1,5 @@
-//! Tests of kept checkpoints and evidence that were changed on their way: the message is about the
-//! copy, and never blames the log.
+//! Tests of kept checkpoints and evidence that were changed on the way to the auditor: the message
+//! is about the copy, and never blames the log.
 
 use std::process::Command;
 

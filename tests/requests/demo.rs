@@ -1,4 +1,4 @@
-//! Tests of `demo`: its steps end as announced, and it leaves no files.
+//! Tests of the command `demo`: its steps end as announced, and it leaves no files.
 
 use super::{BINARY, Home, run};
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,7 +49,7 @@ fn the_demo_needs_no_home() {
     std::fs::set_permissions(home.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
     ran.ends(0);
     assert_eq!(listed(&home), before);
-    // The demo cannot create its folder, and says so.
+    // `demo` cannot create its folder, and says so.
     let ran = run(home.command(BINARY).arg("demo").env("TMPDIR", "/nowhere/at/all"), b"").ends(3);
     let line = "mcpid: cannot make a temporary folder in /nowhere/at/all: no such folder\n";
     assert_eq!(ran.err, format!("{line}mcpid: hint: TMPDIR=. mcpid demo\n"));

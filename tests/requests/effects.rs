@@ -1,4 +1,5 @@
-//! Tests that values without an effect are errors, because the user expected an effect.
+//! Tests of flags that have no effect in a command: they give an error, because the user expected
+//! an effect.
 
 use crate::*;
 
@@ -16,7 +17,8 @@ fn demands_that_change_nothing_are_errors() {
     let home = Home::new();
     let s = home.capture("s");
     let judge = |flags: &[&str]| home.verify(&[flags, &[&s]].concat());
-    // Only fields that must be covered if present can be waived, and each of them can be.
+    // `--allow-uncovered` accepts the fields that a profile demands only if they are present, and
+    // no others.
     for name in RELAXABLE.replace("NAME", "a").split_whitespace() {
         judge(&["--allow-uncovered", name]).well();
         judge(&["--require", name, "--allow-uncovered", "last-event-id"]);
@@ -58,7 +60,7 @@ fn demands_that_change_nothing_are_errors() {
     }
     let both = ["--require", "mcp-name", "--allow-uncovered", "mcp-name"];
     refused(judge(&both), "--allow-uncovered mcp-name would change nothing: --require demands it");
-    // Other profiles require other components.
+    // Other profiles demand other components.
     let sep = |more: &[&str]| judge(&[&["--profile", "sep2752"], more].concat());
     refused(sep(&["--allow-uncovered", "content-type"]), "the profile sep2752 does not require it");
     let any = ["--profile", "rfc9421", "--allow-uncovered", "content-type"];

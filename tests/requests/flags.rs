@@ -191,7 +191,7 @@ fn no_secret_is_repeated_when_a_flag_is_misspelt() {
             assert!(ran.err.contains(hint), "{args:?}: {}", ran.err);
         }
     }
-    // A value that cannot be a secret is repeated in the hint.
+    // The hint repeats a wrong value only if it cannot be a secret.
     let ran = home.mcpid(&["sign", "--labl", "x", "body.json"]).ends(2);
     assert_eq!(ran.hints().first(), Some(&"mcpid sign --label x body.json"));
 }

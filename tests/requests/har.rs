@@ -1,4 +1,4 @@
-//! Tests of `verify` and `inspect` on HTTP archives that the tests make.
+//! Tests of `verify` and `inspect` on HTTP archives (HAR files) that the tests make.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -98,7 +98,7 @@ fn every_request_but_preflights_is_judged_at_its_own_time() {
 #[test]
 fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
     let home = Home::new();
-    // One character in a lossy export differs from the body that was signed.
+    // The export replaced one character of the body that was signed.
     let entries = [
         entry("POST", URL, headers(&home), text(&CALL.replace("here", "h\u{fffd}re"))),
         entry("POST", URL, headers(&home), None),
@@ -119,8 +119,8 @@ fn a_body_that_may_not_be_exact_is_unjudged_rather_than_mismatched() {
     assert_eq!(ran.err, "mcpid: 0 accepted, 0 rejected, 2 unjudged\n");
 }
 
-/// Bodies that the exporter did not keep, in the forms of Chrome, Firefox, Safari, mitmproxy and
-/// Charles.
+/// The exporter did not keep the body. Its entry has the form of Chrome, Firefox, Safari, mitmproxy
+/// or Charles.
 #[test]
 fn a_body_that_was_not_kept_is_unjudged() {
     let home = Home::new();
@@ -147,7 +147,7 @@ fn a_body_that_was_not_kept_is_unjudged() {
         home.write("h.har", archive(&[one.clone()]));
         let verdict = has_all_members(&home.verify(&["--json", "h.har"]).ends(5).out);
         assert_eq!(verdict["unjudged"], json!([9, 10, 11]), "{one}");
-        // What the signature states is still shown.
+        // The output still shows what the signature states.
         assert_eq!(verdict["verdict"], "unjudged", "{one}");
         assert_eq!(verdict["key"]["name"], "alice");
     }
@@ -177,7 +177,7 @@ fn times_of_exporters_are_read_and_those_without_a_zone_are_unjudged() {
         assert_eq!(verdict["verdict"], "unjudged");
         assert!(verdict["message"].as_str().unwrap().starts_with("its time "), "{time}");
         assert_eq!(verdict["target"], URL);
-        // With a given time, the archive is judged.
+        // If a flag gives the time, the requests in the archive are judged.
         home.verify(&["h.har"]).ends(0);
     }
     assert!(at(json!(null)).ends(3).err.contains("bears no time of its own"));

@@ -9,7 +9,7 @@ use crate::lines::line;
 fn each_claim_is_shown_with_its_age() {
     let home = Home::new();
     let s = home.capture("s");
-    // Neither a key nor a trust file is needed.
+    // `inspect` needs neither a key nor a trust file, so the test removes them.
     std::fs::remove_dir_all(home.path(".config")).unwrap();
     let text = std::fs::read_to_string(home.path("s")).unwrap();
     let nonce = parameter(&text, "nonce");
@@ -43,7 +43,7 @@ fn the_base_is_the_very_bytes_that_were_signed() {
     assert!(!base.out.ends_with('\n'));
     let json = home.mcpid(&["inspect", "--json", "s"]).well().json();
     assert_eq!(json["base"], signed["base"]);
-    // The signature base as the library builds it, and the key's signature over this base.
+    // The signature base is the one that the library builds, and the key signed it.
     let signature = json["signature"].as_str().unwrap();
     let engine = &base64::engine::general_purpose::STANDARD;
     let signature = base64::Engine::decode(engine, signature).unwrap();
@@ -124,13 +124,13 @@ fn unsigned_and_malformed_requests_are_told_apart() {
         let error: Value = serde_json::from_str(&ran.err).unwrap();
         assert_eq!(error["error"]["code"], "signature_malformed", "{to}");
     }
-    // The readable parts of a signature are shown, though its bytes are not a signature.
+    // `inspect` shows the parameters of a signature although its bytes are not a signature.
     let signature = text.split("Signature: mcp=").nth(1).unwrap().split('\r').next().unwrap();
     home.write("m", text.replace(signature, "AAAA"));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
     assert!(ran.number("signature").starts_with("malformed: "), "{}", ran.out);
-    // If the base cannot be built, the output says so. It is an error only if the base was asked
-    // for.
+    // If the signature base cannot be built, the output says so. It is an error only if the base
+    // was asked for.
     home.write("m", text.replace("Content-Type: application/json\r\n", ""));
     let ran = home.mcpid(&["inspect", "m"]).ends(0);
     assert!(ran.number("base").starts_with("cannot be rebuilt: "), "{}", ran.out);
@@ -178,8 +178,8 @@ fn many_unknown_senders_are_summed_up() {
         (ran.out.as_str(), ran.err.as_str()),
         ("", "mcpid: r [0]: 33 signatures, 32 at most\n")
     );
-    // The head of a capture is limited when it is read. For a line or an archive, `inspect` checks
-    // the limit itself.
+    // The head of a captured request is limited when it is parsed. For a request line or an
+    // archive, `inspect` checks the limit itself.
     let r = write(json!([["x", "y".repeat(65_536)]]));
     let ran = home.mcpid(&["inspect", "--json", &r]).ends(3);
     assert!(ran.err.contains("\"too_large\"") && ran.err.contains("65536 at most"), "{}", ran.err);

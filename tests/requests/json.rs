@@ -1,4 +1,4 @@
-//! Tests of the JSON of `verify`: every answer has the same members.
+//! Tests of the JSON output of `verify`: every verdict has the same members.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ fn accepted_refused_and_unjudged_have_the_same_members() {
         expected[name] = judged[name].clone();
     }
     assert_eq!(has_all_members(yes.out.trim_end()), expected);
-    // A refused request has the same members, with what its signature states.
+    // The verdict on a refused request has the same members, with what its signature states.
     let late = format!("@{}", NOON + 72);
     let no = home.mcpid(&["verify", "--json", "--at", &late, &s]).ends(1);
     assert_eq!(no.err, "");
@@ -92,7 +92,7 @@ fn accepted_refused_and_unjudged_have_the_same_members() {
         wanted[name] = value;
     }
     assert_eq!(has_all_members(no.out.trim_end()), wanted);
-    // Without a signature, nothing is stated.
+    // Without a signature, the members about it are empty.
     let unsigned = "POST /mcp HTTP/1.1\r\nHost: a.com\r\nContent-Length: 2\r\n\r\n{}";
     home.write("u", unsigned);
     let unsigned = has_all_members(home.verify(&["--json", "u"]).ends(1).out.trim_end());
@@ -104,7 +104,7 @@ fn accepted_refused_and_unjudged_have_the_same_members() {
         (&json!("unsigned"), &json!("signature_missing"))
     );
     assert_eq!((&unsigned["covered"], &unsigned["unjudged"]), (&json!([]), &json!([])));
-    // An unknown key has its own status.
+    // The verdict on an unknown key has a status of its own.
     home.write("none.json", r#"{"keys":[]}"#);
     let unknown = home.verify(&["--json", "-r", "none.json", &s]).ends(1).json();
     assert_eq!(
@@ -112,7 +112,7 @@ fn accepted_refused_and_unjudged_have_the_same_members() {
         (&json!("unknown_key"), &json!("key_unknown"))
     );
     assert_eq!(unknown["key"], json!({ "id": ALICE, "name": null }));
-    // The time comes from the clock, and from the capture.
+    // `time_source` says whether the time came from the clock or from the captured request.
     let clock = home.mcpid(&["verify", "--json", &s]).ends(1).json();
     assert_eq!(clock["time_source"], "clock");
 }

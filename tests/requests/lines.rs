@@ -1,4 +1,4 @@
-//! Tests of `verify` on request lines.
+//! Tests of `verify` on request lines (JSON texts that contain a request).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -59,12 +59,12 @@ fn a_line_without_its_body_is_judged_without_the_steps_of_the_body() {
         "{}",
         said.out
     );
-    // The nonce of the request is claimed nevertheless, so a second use is a replay.
+    // The request's nonce is used up all the same, so the second use is a replay.
     home.write("l", format!("{one}\n{one}\n"));
     let ran = home.verify(&["l"]).ends(5);
     assert!(ran.out.contains("l [1]: rejected at step 12 (nonce)"), "{}", ran.out);
     assert_eq!(ran.err, "mcpid: 0 accepted, 1 rejected, 1 unjudged\n");
-    // A fault in the head leads to a refusal, with or without a body.
+    // A fault in the head is a refusal, with or without a body.
     let mut wrong = one.clone();
     wrong["method"] = json!("PUT");
     home.write("l", wrong.to_string());

@@ -33,13 +33,13 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mcpid");
 pub(crate) const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cmd/keys");
 /// The id of the key whose seed is in `alice.hex`.
 pub(crate) const ALICE: &str = "zp_i9BattBHPu8Ale_rn2MsdjRU7HfSZczx5V53hFnM";
-/// The time of everything in these tests, unless a test sets another one.
+/// The time of all commands in these tests, unless a test sets another one.
 pub(crate) const NOON: i64 = 1_795_773_600;
 pub(crate) const NOON_TEXT: &str = "2026-11-27T10:00:00Z";
 pub(crate) const URL: &str = "https://mcp.example.com/mcp";
 pub(crate) const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_weather","arguments":{"at":"here"}}}"#;
 
-/// The result of a program run.
+/// The exit code and the outputs of a command that ran.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) bytes: Vec<u8>,
@@ -69,12 +69,13 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap()
     }
 
-    /// Returns the hints, without their prefix.
+    /// Returns the hints in stderr, without their prefix.
     pub(crate) fn hints(&self) -> Vec<&str> {
         self.err.lines().filter_map(|line| line.strip_prefix("mcpid: hint: ")).collect()
     }
 
-    /// Returns the text after `name` in the indented facts, or after `name:` in the headers.
+    /// Returns the text after `name` in the indented lines of the output, or after `name:` in the
+    /// header fields.
     #[track_caller]
     pub(crate) fn number(&self, name: &str) -> &str {
         let wanted = format!("{name} ");
@@ -90,7 +91,7 @@ impl Ran {
     }
 }
 
-/// A home with alice's keyfile, which has no passphrase, and a trust file with her key.
+/// A home directory with alice's keyfile, which has no passphrase, and a trust file with her key.
 pub(crate) struct Home {
     folder: TempDir,
 }
@@ -133,13 +134,13 @@ impl Home {
         run(self.command(BINARY).args(args), stdin)
     }
 
-    /// Runs a pasted script, in which `mcpid` is on the path.
+    /// Runs a script as if pasted into a shell whose path has `mcpid`.
     pub(crate) fn sh(&self, script: &str) -> Ran {
         let script = format!("mcpid() {{ \"$MCPID\" \"$@\"; }}\n{script}");
         run(self.command("sh").args(["-c", &script]), b"")
     }
 
-    /// Signs [`CALL`] for [`URL`] at [`NOON`] with further flags. The output is the whole request.
+    /// Signs [`CALL`] for [`URL`] at [`NOON`], with further flags. The output is the whole request.
     pub(crate) fn signed(&self, more: &[&str]) -> Ran {
         let noon = format!("@{NOON}");
         let mut args = vec!["sign", "--url", URL, "--at", &noon, "--format", "http"];
@@ -172,7 +173,7 @@ pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
     let stdin = stdin.to_vec();
-    // A program that does not read its input may have ended already.
+    // If the program has ended without reading its input, writing fails, which does not matter.
     let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
@@ -184,7 +185,7 @@ pub(crate) fn run(command: &mut Command, stdin: &[u8]) -> Ran {
     }
 }
 
-/// Returns the only value of `name="…"` among the signature's parameters.
+/// Returns the value of `name="…"` in the signature's parameters. The name must occur once.
 #[track_caller]
 pub(crate) fn parameter<'t>(text: &'t str, name: &str) -> &'t str {
     let start = format!(";{name}=\"");

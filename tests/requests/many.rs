@@ -1,4 +1,4 @@
-//! Tests of `verify` on many requests: their order, replays among them, and the summary.
+//! Tests of `verify` on many requests: the order of the verdicts, replays, and the summary.
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn an_unreadable_input_does_not_stop_the_rest() {
         ran.err
     );
     assert!(ran.err.ends_with("mcpid: 1 accepted, 0 rejected, 3 unreadable\n"), "{}", ran.err);
-    // The exit code is the highest of all requests, in any order.
+    // The exit code is the highest of all requests' codes, in any order.
     let text = std::fs::read_to_string(home.path("s")).unwrap();
     home.write("bad", text.replace("here", "hare"));
     home.verify(&["bad", &s]).ends(1);
@@ -79,7 +79,7 @@ fn an_unreadable_input_does_not_stop_the_rest() {
     unread.as_object_mut().unwrap().remove("body");
     home.write("unread", unread.to_string());
     let ran = home.verify(&["unread", "nothing", "bad", &s]).ends(5);
-    // A refused request has used up no nonce.
+    // The refused request has not used up its nonce.
     assert!(
         ran.err.ends_with("mcpid: 1 accepted, 1 rejected, 1 unjudged, 1 unreadable\n"),
         "{}",

@@ -1,4 +1,5 @@
-//! Tests that hints are commands: each is pasted and must work, with the user's own flags in it.
+//! Tests that hints are commands: each is pasted into a shell and must work, with the user's own
+//! flags in it.
 
 use super::{Home, KEYS, NOON, NOON_TEXT, URL};
 
@@ -113,7 +114,7 @@ fn sign_repeats_its_own_flags_but_no_header_value() {
     ] {
         assert!(pasted.out.contains(kept), "{kept}: {}", pasted.out);
     }
-    // A header may be a secret, so the message only repeats the wrong part.
+    // A header may be a secret, so the message repeats only the wrong part.
     let ran =
         home.mcpid(&["sign", "--url", "https://a.com/#f", "-H", "X: SECRET", "body.json"]).ends(2);
     assert_eq!(ran.hints(), ["--url https://a.com/"]);

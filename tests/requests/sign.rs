@@ -1,4 +1,4 @@
-//! Tests of `sign --url` with a body.
+//! Tests of `sign` with `--url` and a body.
 
 use super::{ALICE, CALL, Home, KEYS, NOON, Ran, URL, covered, parameter};
 
@@ -27,7 +27,7 @@ fn a_payload_gets_the_headers_to_send_with_it() {
     assert_eq!(covered(input), ["@method", "@target-uri", "content-digest", "content-type"]);
     let nonce = parameter(input, "nonce");
     assert_eq!(nonce.len(), 22);
-    // The parameters are in exactly this order.
+    // The signature's parameters are in exactly this order.
     let (expires, rest) = (NOON + 30, input.split_once(')').unwrap().1);
     assert_eq!(
         rest,
@@ -35,7 +35,7 @@ fn a_payload_gets_the_headers_to_send_with_it() {
             ";created={NOON};expires={expires};nonce=\"{nonce}\";keyid=\"{ALICE}\";tag=\"{ALICE}\""
         )
     );
-    // The body comes from stdin, with or without `-`.
+    // The body is read from stdin, with or without the argument `-`.
     for more in [&["-"][..], &[]] {
         let noon = format!("@{NOON}");
         let args = [&["sign", "--url", URL, "--at", &noon], more].concat();
@@ -56,7 +56,8 @@ fn headers_of_the_current_revision_come_from_the_body() {
     assert_eq!(ran.header("Mcp-Name"), "pay");
     let named = ["content-type", "mcp-protocol-version", "mcp-method", "mcp-name"];
     assert_eq!(covered(ran.header("Signature-Input"))[3..], named);
-    // A given field is not added again, and a wrong one is reported.
+    // If the user gives one of the added fields, it is not added again. If it contradicts the body,
+    // there is a warning.
     let ran = sign(&home, &["-H", "mcp-name: steal", "new.json"]).ends(0);
     assert_eq!(ran.header("mcp-name"), "steal");
     assert!(!ran.out.contains("Mcp-Name"), "{}", ran.out);
@@ -86,7 +87,7 @@ fn the_kind_of_body_decides_the_added_headers() {
         let lines: Vec<_> =
             ran.out.lines().take_while(|l| !l.starts_with("Content-Digest")).collect();
         assert_eq!(lines, added, "{body:?}");
-        // Given fields stay, and come first.
+        // Fields that the user gives stay unchanged, and come first.
         let ran = sign(&home, &["-q", "-H", "content-TYPE:text/x", "it"]).ends(0);
         assert_eq!(ran.out.lines().next(), Some("content-TYPE: text/x"));
         assert_eq!(ran.out.to_lowercase().matches("content-type:").count(), 1);
@@ -118,8 +119,8 @@ fn headers_are_given_one_by_one_or_in_a_file() {
         "X-Empty: ",
     ];
     assert_eq!(ran.out.lines().take(6).collect::<Vec<_>>(), given);
-    // The components are in this order, parameters in byte order, and no unlisted component is
-    // covered.
+    // The covered components are in this order, fields of parameters in byte order, and no other
+    // component is covered.
     assert_eq!(
         covered(ran.header("Signature-Input"))[3..],
         ["content-type", "mcp-session-id", "mcp-param-a", "mcp-param-b", "last-event-id"]
@@ -135,7 +136,7 @@ fn secrets_stay_out_of_the_signature_base() {
     assert!(!json["base"].as_str().unwrap().contains("SECRET"));
     assert!(!json["covered"].to_string().contains("authorization"));
     assert_eq!(json["headers"][0], serde_json::json!(["Authorization", "Bearer SECRET"]));
-    // No failure repeats the value of a header.
+    // No error message repeats the value of a header field.
     for wrong in ["Bearer SECRET", "Bad Name: SECRET", "X-A: SECRET\u{1}", "Content-Length: SECRET"]
     {
         let ran = sign(&home, &["-H", wrong, "body.json"]).ends(2);
@@ -244,7 +245,7 @@ fn the_json_of_sign_states_every_parameter() {
 fn a_passphrase_is_asked_for_after_all_other_checks() {
     let home = Home::new();
     let sealed = format!("{KEYS}/sealed.json");
-    // The file contains a wrong passphrase, so the test fails if the key is opened.
+    // The file contains a wrong passphrase, so the command fails if it opens the key.
     let pass = home.write("pass", "wrong");
     for (more, code) in [
         (&["--url", URL, "nothing.json"][..], 3),

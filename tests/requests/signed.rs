@@ -1,4 +1,5 @@
-//! Tests that `verify` accepts what `sign` prints: as a request, and sent by curl.
+//! Tests that `verify` accepts what `sign` prints: as a request, and as a curl command that sends
+//! it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -61,7 +62,7 @@ fn a_capture_stays_the_same_to_the_byte() {
         ] {
             let source = capture(line, end);
             let ran = sign_capture(&home, source.as_bytes(), &[]).well();
-            // The signed request has exactly three more lines.
+            // The signed request has exactly three lines more.
             let added = ["Content-Digest: ", "Signature-Input: ", "Signature: "];
             let is_new = |l: &&str| added.iter().any(|name| l.starts_with(name));
             let old: String = ran.out.split_inclusive(end).filter(|l| !is_new(l)).collect();
@@ -98,7 +99,7 @@ fn an_origin_says_where_a_request_line_without_one_goes() {
     assert!(ran.out.starts_with("POST http://mcp.example.com/mcp HTTP/1.1\r\n"), "{}", ran.out);
     let s = home.write("s", &ran.bytes);
     assert_eq!(home.verify(&[&s]).well().number("target"), "POST http://mcp.example.com/mcp");
-    // The default origin, given explicitly, changes no byte of the request line.
+    // If the default origin is given by a flag, no byte of the request changes.
     let ran =
         sign_capture(&home, source.as_bytes(), &["--origin", "https://mcp.example.com"]).well();
     assert!(ran.out.starts_with("POST /mcp HTTP/1.1\r\n"), "{}", ran.out);
@@ -143,14 +144,14 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
     let both = home.mcpid(&["sign", "--label", "second", "--at", NOON_TEXT, &s]).well();
     assert_eq!(both.out.matches(&format!(";nonce=\"{nonce}\"")).count(), 2, "{}", both.out);
     assert!(both.out.contains("\r\nSignature: mcp=:") && both.out.contains(":, second=:"));
-    // Both signatures of the request have the same nonce, which is claimed once.
+    // Both signatures of the request have the same nonce, which is stored once.
     let b = home.write("both", &both.bytes);
     home.verify(&[&b]).well();
     home.mcpid(&["verify", "--at", NOON_TEXT, "--nonces", "memory:", &b]).well();
-    // Removing the first signature does not make a new request.
+    // If the first signature is removed, the request is still a replay.
     let ran = home.verify(&[&b, &s]).ends(1);
     assert!(ran.out.contains("s [0]: rejected at step 12 (nonce): "), "{}", ran.out);
-    // Signing again with `--replace` gives a new nonce. Every other byte stays.
+    // Signing again with `--replace` changes the nonce. Every byte outside of the signature stays.
     let anew = home.mcpid(&["sign", "--replace", "--at", NOON_TEXT, &s]).well();
     assert_ne!(parameter(&anew.out, "nonce"), nonce);
     let without = |text: &str| {
@@ -158,7 +159,7 @@ fn a_second_signature_shares_the_nonce_and_a_label_is_not_taken_twice() {
     };
     assert_eq!(without(&anew.out), without(&first));
     assert_eq!(anew.out.matches("Signature-Input").count(), 1);
-    // Another key may sign too, with another label.
+    // Another key may sign the request too, with another label.
     let bob = home.mcpid(&[
         "keygen",
         "-q",
@@ -192,7 +193,8 @@ fn a_body_whose_digest_does_not_match_is_not_signed() {
     home.sh(&format!("{hint} && mcpid sign --replace s | mcpid verify")).well();
 }
 
-/// Runs a printed curl command against a server that records the bytes it gets.
+/// Runs the curl command that `sign` prints against a server, and returns the bytes that the server
+/// received.
 fn recorded(home: &Home, sign: &str, server: &TcpListener) -> Vec<u8> {
     let command = home.sh(sign).ends(0).out;
     let recorder = server.try_clone().unwrap();
@@ -268,7 +270,8 @@ fn curl_sends_the_signed_request() {
         "{}",
         ran.err
     );
-    // If curl cannot read the body again, the command contains the body, with any bytes.
+    // If curl could not read the body again, the printed command contains the body, whatever its
+    // bytes are.
     let every: Vec<u8> = (0..=255).collect();
     for body in [
         CALL.as_bytes(),
@@ -294,8 +297,8 @@ fn curl_sends_the_signed_request() {
             home.sh("mcpid verify recorded").ends(0);
         }
     }
-    // A body that is too long for the printed command has to be given to `mcpid sign` and to curl,
-    // each on stdin.
+    // If the body is too long for the printed command, the user has to give it to `mcpid sign` and
+    // to curl, each on stdin.
     let long = "x".repeat(20_000);
     let args = ["sign", "--format", "curl", "--url", &base];
     let ran = home.mcpid_on(&args, long.as_bytes()).ends(0);

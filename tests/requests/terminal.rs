@@ -1,4 +1,4 @@
-//! Tests of the output on a terminal: progress, escapes, and the note that stdin is being read.
+//! Tests of the output on a terminal: progress, escapes, and the message that stdin is being read.
 
 use std::process::Stdio;
 
@@ -37,7 +37,7 @@ fn received_text_cannot_control_the_terminal() {
     assert!(seen.contains("(e\\u{202e}v\\u{200b}e)"), "{seen}");
     assert!(seen.contains("\"name\":\"e\\u202ev\\u200be\""), "{seen}");
     assert!(seen.contains("s\\u{202e}ptth [0]: "), "{seen}");
-    // A signed request with control characters is printed safely too.
+    // Control characters in a signed request are escaped when it is printed.
     let seen = on_terminal(
         &home,
         "printf 'x\\033[2Jy' >raw; mcpid sign --format http --url https://a.com/ raw",

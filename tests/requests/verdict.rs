@@ -1,5 +1,5 @@
-//! Tests of verdicts: each names its request and its time, different untrusted names never look the
-//! same, and long names are cut with a mark.
+//! Tests of the output of `verify`: each verdict names its request and its time, different
+//! untrusted names never look the same, and long names are cut with a mark.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ fn call(name: &str) -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}}).to_string()
 }
 
-/// Signs a call of this tool, as a whole request in a file.
+/// Signs a call of this tool, and writes the whole request to a file.
 fn signed(home: &Home, name: &str, file: &str) {
     home.write("call.json", call(name));
     let args = ["sign", "--url", URL, "--at", NOON_TEXT, "--format", "http", "call.json"];
@@ -63,20 +63,20 @@ fn a_long_value_is_cut_and_its_length_stated() {
             assert!(ran.out.contains("… (3000000 characters, sha256 "), "{}", ran.out);
         }
     }
-    // The same holds for a name in the numbers of a refusal.
+    // The name in the numbers of a refusal is cut with a mark too.
     home.mcpid(&["trust", "remove", "-q", "alice"]).ends(0);
     let key = format!("{KEYS}/alice.hex");
     home.mcpid(&["keygen", "-q", "--import", &key, "--no-passphrase", "-o", "again.json"]).ends(0);
     home.mcpid(&["trust", "add", "-q", "--allow", "tools/call:pay", "again.json"]).ends(0);
     let ran = home.verify(&["--max-body", "8MiB", "s.http"]).ends(1);
     assert!(ran.out.contains("rejected at step 11") && ran.out.len() < 4000, "{}", ran.out.len());
-    // The same holds for a header that contradicts the body.
+    // The name in a header field that contradicts the body is cut with a mark too.
     let text = String::from_utf8(std::fs::read(home.path("s.http")).unwrap()).unwrap();
     home.write("s.http", text.replace("\r\nAccept:", "\r\nMcp-Name: x\r\nAccept:"));
     home.sh("mcpid sign --replace --at @1795773600 s.http > t.http").ends(0);
     let ran = home.verify(&["--max-body", "8MiB", "t.http"]).ends(1);
     assert!(ran.out.contains("rejected at step 10") && ran.out.len() < 4000, "{}", ran.out.len());
-    // The beginning of a long target is shown.
+    // Of a long target, the beginning is shown.
     let url = format!("{URL}?q={}", "x".repeat(5000));
     home.sh(&format!("mcpid sign --url '{url}' --format http body.json > u.http")).ends(0);
     for json in [&["u.http"][..], &["--json", "u.http"]] {
@@ -98,7 +98,7 @@ fn every_verdict_names_target_tool_and_times() {
         ran.out
     );
     assert!(!ran.out.contains(" ago"), "{}", ran.out);
-    // Three refusals: of a late request, of an unsigned request, and for another host.
+    // The refused requests are a late one, an unsigned one, and one for another host.
     home.write("plain.http", format!("POST /mcp HTTP/1.1\r\nHost: mcp.example.com\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{CALL}", CALL.len()));
     for (args, file) in [
         (&["--at", "2026-11-27T12:00:00Z"][..], "s.http"),
@@ -157,18 +157,18 @@ fn a_failed_signature_of_a_known_key_is_named_beside_a_valid_one() {
     assert_eq!(failed["key"]["name"], "bob");
     assert_eq!((&failed["key_known"], &failed["step"]), (&json!(true), &json!(8)));
     assert_eq!(failed["code"], "signature_invalid");
-    // The same holds if the request is refused later, because of its body.
+    // The output is the same if the request is refused later, because of its body.
     home.write("two.http", broken.replace("get_weather", "get_whether"));
     let ran = home.verify(&["two.http"]).ends(1);
     assert!(ran.number("failed").contains("(bob)"), "{}", ran.out);
-    // A signature of an unknown key is only in the JSON.
+    // Only the JSON output mentions the signature of an unknown key.
     home.write("two.http", &broken);
     home.mcpid(&["trust", "remove", "-q", "bob"]).ends(0);
     let ran = home.verify(&["two.http"]).ends(0);
     assert!(!ran.out.contains("failed"), "{}", ran.out);
     let verdict = home.verify(&["--json", "two.http"]).ends(0).json();
     assert_eq!(verdict["failed"][0]["key_known"], false);
-    // Nothing is reported for a valid request either.
+    // For a valid request, nothing is reported.
     home.write("one.http", text);
     home.mcpid(&["trust", "add", "-q", "bob.json"]).ends(0);
     let verdict = home.verify(&["--json", "one.http"]).ends(0).json();

@@ -142,7 +142,7 @@ fn origins_say_which_targets_are_ours() {
     home.verify(&["--origin", "https://other.com", "--origin", "https://mcp.example.com", &s])
         .well();
     home.verify(&["--origin", "HTTPS://MCP.example.com:443", &s]).well();
-    // The request was signed for https. With http, it is for another target.
+    // The request was signed for https, so with http it is for another target.
     home.verify(&["--origin", "http://mcp.example.com", &s]).ends(1);
     for wrong in ["mcp.example.com", "https://a.com/path", "https://a.com?q", "https://u@a.com", ""]
     {
@@ -169,7 +169,8 @@ fn a_nonce_is_claimed_unless_a_time_is_given() {
     assert_eq!(now.number("replay"), "the nonce is fresh, but the store may have forgotten");
     let twice = home.mcpid(&["verify", "--nonces", "memory:", "now", "now"]).ends(1);
     assert!(twice.out.contains("now [0]: rejected at step 12 (nonce): "), "{}", twice.out);
-    // Nonces are only looked up, but of two equal requests the later one is a replay.
+    // With `memory:` no nonce is stored for later commands, but of two equal requests in one
+    // command the later one is a replay.
     let s = home.capture("s");
     home.verify(&["--nonces", "memory:", &s]).well();
     home.verify(&["--nonces", "memory:", &s, &s]).ends(1);
@@ -185,7 +186,7 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
     home.capture("s");
     home.write("empty", "\n");
     home.write("pw", "s3cret\n");
-    // A service of systemd gets its credentials in a folder.
+    // A systemd service gets its credentials in a folder.
     for (folder, password) in [("credentials", "s3cret\n"), ("hollow", "\n")] {
         std::fs::create_dir(home.path(folder)).unwrap();
         home.write(&format!("{folder}/nonces-password"), password);
@@ -197,8 +198,8 @@ fn a_password_of_a_store_is_given_once_and_never_repeated() {
         ("MCPID_NONCES_PASSWORD_FILE=none", 3, "cannot read none: no such file"),
         ("MCPID_NONCES_PASSWORD_FILE=/dev/zero", 3, "larger than 4096 bytes"),
         ("MCPID_NONCES_PASSWORD=s3cret MCPID_NONCES_PASSWORD_FILE=pw", 2, "both give a password"),
-        // No server listens at this address, so the password was read. The message does not repeat
-        // it.
+        // No server listens at this address, so an error about the connection shows that the
+        // password was read. The message does not repeat it.
         ("MCPID_NONCES_PASSWORD_FILE=pw", 5, "the nonce store redis://127.0.0.1:1"),
         ("CREDENTIALS_DIRECTORY=credentials", 5, "the nonce store redis://127.0.0.1:1"),
         ("CREDENTIALS_DIRECTORY=nothing", 5, "the nonce store redis://127.0.0.1:1"),
@@ -311,7 +312,7 @@ fn published_test_keys_are_refused() {
                 assert_eq!(json["step"], 7);
                 refused += 1;
             } else {
-                // The request is refused at an earlier step.
+                // The request is refused at a step before the seventh.
                 assert!(json["step"].as_u64().unwrap() < 7, "{json}");
             }
         }
@@ -325,7 +326,7 @@ fn the_example_of_the_rfc_is_refused_for_its_key() {
     let x = "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs";
     let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"test-key-ed25519","x":"{x}"}}"#);
     home.write("rfc.jwk", jwk);
-    // The vector of RFC 9421 appendix B.2.6.
+    // This is the example in RFC 9421, appendix B.2.6.
     home.write("b26", "\
 POST /foo?param=Value&Pet=dog HTTP/1.1
 Host: example.com

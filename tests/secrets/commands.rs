@@ -1,5 +1,5 @@
-//! Lists the commands of the program, and for each a command line that reaches the check of the
-//! tested value.
+//! Lists the commands of the program. For each it has a command line that is right except for one
+//! value, the tested one.
 
 use std::process::Command;
 
@@ -57,7 +57,7 @@ pub(crate) fn shapes(path: &[String], found: &mut Vec<Shape>) {
     }
 }
 
-/// Returns the arguments that a command needs to reach the tested value.
+/// Returns the flags that a command needs to reach the tested value.
 fn base(path: &str) -> &'static str {
     match path {
         "keygen" => "--output new.json --passphrase-file pass",
@@ -82,7 +82,7 @@ fn base(path: &str) -> &'static str {
     }
 }
 
-/// Returns values for the arguments that a command needs.
+/// Returns the positional arguments that a command needs.
 fn positional(path: &str) -> &'static [&'static str] {
     match path {
         "sign" => &["body.json"],
@@ -97,7 +97,7 @@ fn positional(path: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns other flags that `flag` needs.
+/// Returns the other flags that `flag` needs.
 fn needed(flag: &str) -> &'static str {
     match flag {
         "--tls-key" => "--tls-cert @FILE@",
@@ -110,13 +110,13 @@ fn needed(flag: &str) -> &'static str {
     }
 }
 
-/// Returns true if printing this value is the purpose of the command. The name of a key is public,
-/// for example. A private key is refused as a name, but an id may be any text.
+/// Returns true if printing this value is what the command is for. A key's name is public, for
+/// example. (A private key is refused as a name, but an id may be any text.)
 pub(crate) fn is_shown(path: &str, flag: &str, secret: &Secret) -> bool {
     match flag {
         "--name" | "--label" | "--realm" => !secret.is_key,
         "--client-id" => true,
-        // A text with a colon is a header, which the user asked to print.
+        // A text with a colon is a header field, which the user asked to print.
         "--header" => path == "sign" && !secret.is_key && secret.text.contains(':'),
         _ => false,
     }
@@ -135,7 +135,7 @@ pub(crate) fn arguments(
     while at < base.len() {
         let takes = base.get(at + 1).is_some_and(|next| !next.starts_with("--"));
         let end = if takes { at + 2 } else { at + 1 };
-        // Each flag is given once, and no flag that conflicts with the tested one.
+        // Each flag is given once, and none that conflicts with the tested one.
         let clashes = flag == Some(base[at])
             || (flag == Some("--checkpoint") && base[at] == "--first")
             || (flag == Some("--origin") && base[at] == "--url")

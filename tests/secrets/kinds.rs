@@ -1,4 +1,4 @@
-//! The kinds of secrets, and the forms in which a user may paste a secret into the wrong place.
+//! The kinds of secrets, and the forms in which a user may paste one into the wrong place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ pub(crate) struct Secret {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) parts: Vec<String>,
-    /// Whether every flag that takes a name must refuse this text.
+    /// Whether every flag that takes a name must refuse this text, because it is a private key.
     pub(crate) is_key: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn secrets() -> Vec<Secret> {
     ]
 }
 
-/// How a secret may be changed when a user pastes it.
+/// The ways in which a secret may be changed when a user pastes it.
 pub(crate) const FORMS: [&str; 7] = ["whole", "one line", "CRLF", "BOM", "cut", "twice", "base64"];
 
 pub(crate) fn mangled(text: &str, form: &str) -> String {
@@ -76,7 +76,7 @@ pub(crate) fn mangled(text: &str, form: &str) -> String {
     }
 }
 
-/// Returns all runs of eight characters of the secret, except those over a line break.
+/// Returns all runs of eight characters of the secret, except those across a line break.
 pub(crate) fn pieces(secret: &Secret, form: &str) -> BTreeSet<Vec<u8>> {
     let encoded = (form == "base64").then(|| mangled(&secret.text, form));
     let parts =

@@ -1,8 +1,9 @@
 //! Tests that no message repeats a secret that a user has put in the wrong place.
 //!
 //! Every command that the program lists gets every kind of secret in each place that takes a value:
-//! as the value, as a file, on stdin, in a variable; complete, cut, without its line breaks, and so
-//! on. Then no run of eight characters of the secret may be in stdout, stderr or a written file.
+//! as the value, as a file, on stdin, in a variable. The secret is complete, cut, without its line
+//! breaks, and so on. Then no run of eight characters of the secret may be in stdout, stderr or a
+//! written file.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -38,7 +39,7 @@ const VARIABLES: [&str; 8] = [
     "XDG_CONFIG_HOME",
 ];
 
-/// One run of the program.
+/// One run of the program, with a secret in one place.
 struct Case {
     arguments: Vec<String>,
     variable: Option<(&'static str, String)>,
@@ -49,7 +50,7 @@ struct Case {
     what: String,
 }
 
-/// Returns every case: each place with every secret. The forms are used in turn.
+/// Returns every run: each place with every secret. The forms of pasting are used in turn.
 fn cases(shapes: &[Shape]) -> Vec<Case> {
     let secrets = secrets();
     let mut cases = Vec::new();
@@ -67,7 +68,8 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
         for position in positions {
             for (at, secret) in secrets.iter().enumerate() {
                 let Some(flag) = position else {
-                    // This run has no argument: the secret is only on stdin and in a variable.
+                    // In this run no argument holds the secret: it is only on stdin and in a
+                    // variable.
                     for variable in [None, Some(VARIABLES[turn % 8])] {
                         turn += 1;
                         let form = FORMS[turn % FORMS.len()];
@@ -89,7 +91,7 @@ fn cases(shapes: &[Shape]) -> Vec<Case> {
                 turn += 1;
                 let form = FORMS[turn % FORMS.len()];
                 let text = mangled(&secret.text, form);
-                // The secret is given as the value itself, and as a file of that name.
+                // The secret is given as the value itself, and then in a file that the value names.
                 let header = flag == Some("--header");
                 let file = if header { "@secret" } else { "secret" };
                 for value in [text.clone(), file.to_owned()] {
@@ -162,7 +164,7 @@ fn wait(child: &mut Child) {
     }
 }
 
-/// Returns which part of the secret was found, and where.
+/// Returns which part of the secret was found, and in which output or file.
 fn leak(case: &Case, folder: &Path) -> Option<String> {
     fs::write(folder.join("secret"), &case.content).unwrap();
     let mut command = Command::new(BINARY);
@@ -218,7 +220,7 @@ fn no_secret_is_repeated_by_any_command() {
                 let root = TempDir::new().unwrap();
                 let home = root.path().join("home");
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // Files that one command has created are removed before the next command.
+                    // Files that a command created are removed before the next command.
                     if home.exists() {
                         fs::remove_dir_all(&home).unwrap();
                     }
