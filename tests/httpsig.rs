@@ -1,6 +1,7 @@
-//! The crate `httpsig` parses the parameters of a signature and writes them again in its own order:
-//! created, expires, nonce, alg, keyid, tag. The signatures that `Signer` makes must survive that,
-//! or every server that uses this crate would refuse them.
+//! Tests with the crate `httpsig`, an independent implementation. It parses the parameters of a
+//! signature and writes them in its own order: created, expires, nonce, alg, keyid, tag. `Signer`
+//! must write them in this order too, or every server that uses the crate would refuse the
+//! signature.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -37,7 +38,8 @@ fn parsed(signed: &Signed) -> HttpSignatureHeadersMap {
 }
 
 /// Returns the signature base of our request as the crate httpsig builds it. The values are those
-/// that a server receives; the covered components and parameters are from the crate's own parser.
+/// that a server receives. The crate's own parser supplies the covered components and the
+/// parameters.
 fn their_base(lines: &[String], headers: &HttpSignatureHeaders) -> HttpSignatureBase {
     let params = headers.signature_params();
     let covered = params.covered_components.iter().map(|id| {
@@ -68,7 +70,8 @@ fn httpsig_accepts_our_order_of_parameters() {
         let (label, theirs) = headers.first().unwrap();
         assert_eq!((label.as_str(), headers.len()), ("mcp", 1));
 
-        // The field that the crate writes equals ours, so the order of parameters is the same.
+        // The crate writes the same `Signature-Input` field as `Signer`, so the order of the
+        // parameters is the same.
         assert_eq!(theirs.signature_input_header_value(), ours.signature_input);
         let base = their_base(&component_lines(&ours), theirs);
         assert_eq!(base.as_bytes(), ours.base.as_bytes(), "{}", profile.name);
@@ -102,8 +105,8 @@ fn httpsig_refuses_our_signature_after_any_change() {
     }
 }
 
-/// Both crates make and accept `r ‖ s`, and both refuse a signature by another key or over another
-/// message.
+/// Both implementations make and accept a signature in the form `r ‖ s`. Both refuse one by another
+/// key or over another message.
 #[cfg(feature = "p256")]
 #[test]
 fn p256_signatures_pass_between_httpsig_and_mcpid() {

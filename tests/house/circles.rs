@@ -15,7 +15,7 @@ type Module = Vec<String>;
 /// A source file with its imports, and with all paths in its code.
 struct Source {
     file: String,
-    /// The imported items by their name in this file, with their paths.
+    /// The names that this file imports, each with its full path.
     imports: BTreeMap<String, Vec<String>>,
     /// Modules from which everything is imported (`use a::*`).
     globs: Vec<Vec<String>>,
@@ -46,8 +46,8 @@ fn the_reader_of_imports_sees_every_import() {
     let house = Crate::read();
     let edges = house.edges();
     let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_files| to_files.contains(to));
-    // The list contains imports by `use`, by a path in the code, through a re-export, and in the
-    // program.
+    // The known imports are of each kind: by `use`, by a path in the code, through a re-export, and
+    // in the program.
     assert!(has("verify/window.rs", "clock.rs"));
     assert!(has("sign.rs", "profile/mod.rs"));
     assert!(
@@ -94,7 +94,8 @@ impl Crate {
     }
 
     /// Returns the module and the file that define the item at `path`, as seen from the module
-    /// `from`. Returns `None` for an item of another crate, and for a module alone.
+    /// `from`. Returns `None` for an item of another crate, and for a path that names only a
+    /// module.
     fn resolve(&self, from: &Module, path: &[String], depth: u8) -> Option<(Module, String)> {
         let source = self.modules.get(from)?;
         let (mut here, mut rest) = match path.first()?.as_str() {
@@ -126,8 +127,7 @@ impl Crate {
                 if self.modules.contains_key(&child) {
                     here = child;
                 } else {
-                    // The path names an item of this module, or an item that this module
-                    // re-exports.
+                    // The path names an item of this module, or one that this module re-exports.
                     let module = self.modules.get(&here)?;
                     if let Some(handed_on) = module.imports.get(segment).filter(|_| depth > 0) {
                         return self.resolve(&here, handed_on, depth - 1);
@@ -170,7 +170,8 @@ impl Source {
         source
     }
 
-    /// Adds the imports of one `use` tree below `prefix`.
+    /// Adds the imports of a part of a `use` declaration; `prefix` is the path in front of that
+    /// part.
     fn import(&mut self, prefix: &[String], tree: &str) {
         let tree = tree.trim();
         if let Some((head, group)) = tree.split_once('{') {
@@ -201,7 +202,7 @@ impl Source {
             None => {}
             Some("*") => {
                 whole.pop();
-                // An item of the module, with any name.
+                // `use a::*` may import an item of any name.
                 whole.push("*".to_owned());
                 self.globs.push(whole);
             }
@@ -225,7 +226,7 @@ fn module_of(file: &str) -> Module {
     if parts.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
         parts.pop();
     }
-    // The program's root is bin/mcpid/main.rs.
+    // The root of the program is bin/mcpid/main.rs, so the segment after `bin` is dropped.
     if parts.len() > 1 && parts[0] == "bin" {
         parts.remove(1);
     }

@@ -1,5 +1,6 @@
-//! Rules about the source that the compiler does not check: the order of imports, that only
-//! `clock.rs` reads the wall clock, that only the program prints, and the length of files.
+//! Rules about the source that the compiler does not check: the order of imports between modules,
+//! that only `clock.rs` reads the wall clock, that only the program prints, and the length of
+//! files.
 #![allow(clippy::unwrap_used)]
 
 mod circles;
@@ -102,7 +103,7 @@ fn imported_modules(code: &str) -> Vec<String> {
     modules
 }
 
-/// ARCHITECTURE.md shows contributors the order of imports.
+/// ARCHITECTURE.md must show the same order of imports as the constant above.
 #[test]
 fn the_order_of_imports_is_the_one_in_architecture() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -251,7 +252,8 @@ fn no_file_has_more_than_400_lines() {
     assert!(long.is_empty(), "over 400 lines: {long:#?}");
 }
 
-/// In CPython without the interpreter's lock, several threads call methods of one object at once.
+/// A CPython without a global lock calls methods of one object from several threads at once, so the
+/// Python classes must not be changed by a method.
 #[test]
 fn the_python_classes_need_no_lock_of_the_interpreter() {
     let (mut classes, mut wrong, mut is_declared) = (0, Vec::new(), false);

@@ -1,4 +1,4 @@
-//! Scripts that a test writes and starts at once.
+//! Writes scripts that a test starts at once.
 
 use std::io::Write as _;
 use std::path::Path;

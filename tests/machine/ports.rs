@@ -1,14 +1,14 @@
 //! Free ports, for programs that must be told their port before they listen.
 //!
-//! A port that the kernel chose and that is released again can be given to another test at once. So
-//! these ports lie below those that the kernel chooses from, and each test process hands out ports of
-//! its own block: it listens at the first port of the block for as long as it runs.
+//! If a test releases a port that the kernel chose, the kernel can give it to another test at once.
+//! The ports here are therefore below those from which the kernel chooses. Each test process hands
+//! out the ports of a block of its own, and holds the block by listening at its first port.
 
 use std::net::TcpListener;
 use std::sync::Mutex;
 
-/// The ports of all blocks, and how many ports a block has. The ports ten thousand above, which the
-/// nodes of a Redis Cluster also use, are free too, and below 32768.
+/// The ports of all blocks, and the number of ports in a block. Each port plus ten thousand, which
+/// the nodes of a Redis Cluster also use, is free too, and below 32768.
 const ALL: std::ops::Range<u16> = 12_000..18_000;
 const BLOCK: u16 = 100;
 

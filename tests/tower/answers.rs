@@ -1,5 +1,5 @@
-//! Tests of answers of the service: their sessions are bound to keys, and tools are learned from
-//! their lists.
+//! Tests of how the layer handles the service's answers: it binds their sessions to keys, and
+//! learns tools from their lists.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"a-1","method":"initialize","p
 const LIST: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#;
 const TOOLS: &str = r#"{"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"get_weather","annotations":{"readOnlyHint":true}}]}}"#;
 
-/// Sends `request` to a service that answers with `fields` and the frames of `body`. Returns the
-/// answer, and the `Accept-Encoding` that reached the service; the layer may refuse the request
-/// before.
+/// Sends `request` to a service that answers with the header `fields` and the frames of `body`.
+/// Returns the answer, and the `Accept-Encoding` that reached the service, if the layer passed the
+/// request on.
 async fn answered(
     layer: &VerifyLayer,
     request: Request<Full<Bytes>>,
@@ -92,13 +92,13 @@ async fn a_session_is_bound_to_the_key_that_opened_it() {
     let (response, _) = answered(&layer, request, &one, Frames::of(b"secret", 2)).await;
     assert_eq!(reason(&response), (403, json!("not_allowed"), json!("a-1")));
     assert_eq!(response.extensions().get(), Some(&SessionEvent::Taken));
-    // The table is full, and the session in it is still live.
+    // The table of sessions is full, and the session in it has not ended.
     let request = signed(&clock, INITIALIZE).await;
     let two = [("mcp-session-id", "two")];
     let (response, _) = answered(&layer, request, &two, Frames::of(b"secret", 2)).await;
     assert_eq!(reason(&response), (503, json!("unavailable"), json!("a-1")));
     assert_eq!(response.extensions().get(), Some(&SessionEvent::Full));
-    // Another key may not use the session, and the request does not reach the service.
+    // Another key may not use the session, so its request does not reach the service.
     let mut request = plain(CALL);
     request.headers_mut().insert("mcp-session-id", "one".parse().unwrap());
     let request = sign_by(key(2), &clock, request).await;

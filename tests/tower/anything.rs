@@ -1,5 +1,5 @@
-//! Properties that hold for all requests: behind a strict layer only signed requests reach the
-//! service, and every answer is well formed.
+//! Properties that hold for all requests: behind a layer in strict mode, only signed requests reach
+//! the service, and every answer is well formed.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -60,8 +60,7 @@ async fn no_request_that_was_changed_after_signing_passes() {
         let answer = refused(&layer, request).await;
         assert!((400..500).contains(&answer.status), "{number}: {}", answer.status);
     }
-    // Fields that influence a server and were added after signing, and fields that must not be
-    // repeated.
+    // These fields influence a server, or must not be repeated, and were added after signing.
     for (name, value) in [
         ("content-encoding", "identity"),
         ("mcp-protocol-version", "2025-11-25"),
@@ -81,7 +80,7 @@ async fn no_request_that_was_changed_after_signing_passes() {
         let answer = refused(&layer, request).await;
         assert!((400..500).contains(&answer.status), "{name}: {}", answer.status);
     }
-    // Fields without a meaning in the profile do no harm.
+    // A field without a meaning in the profile does no harm.
     let mut request = signed(&clock, CALL).await;
     set(&mut request, "x-request-id", "7");
     set(&mut request, "authorization", "Bearer x");
@@ -156,7 +155,8 @@ proptest! {
             if let Some(value) = answer.header("accept-signature") {
                 assert!(mcpid::base::accept::read(value.as_bytes()).unwrap()[0].params.is_ok());
             }
-            // Patterns let more requests pass than strict mode does, but never as verified.
+            // Patterns let more requests pass than strict mode does, but these are never reported
+            // as verified.
             let modes = Modes::strict().with_permissive(Pattern::parse("*").unwrap());
             let seen = Seen::default();
             let response = through(&strict(&clock).with_modes(modes), &seen, request.clone()).await;
@@ -164,7 +164,7 @@ proptest! {
             assert_eq!(passed, seen.calls() == 1);
             if passed {
                 assert!(seen.status().verified().is_none());
-                // A body that matched a pattern can be read in only one way.
+                // A body that matched a pattern can be parsed in only one way.
                 let message = serde_json::from_slice::<serde_json::Value>(&seen.body());
                 assert!(seen.body().is_empty() || message.unwrap().is_object());
             }

@@ -1,5 +1,5 @@
-//! Tests of the audit log in the layer: the entry is on the disk before the service is called; if
-//! the log fails, the policy decides about the request.
+//! Tests of the audit log in the layer: the entry is on the disk before the service is called. If
+//! the log fails, its policy decides about the request.
 
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ async fn an_unsigned_request_does_not_close_the_service_after_the_log_fails() {
     kept.close();
     assert_eq!(refused(&strict, plain(CALL)).await.status, 403);
     let seen = Seen::default();
-    // No key authorised this request, so it is only counted.
+    // No key authorised this request, so the log only counts it.
     let response = through(&open, &seen, plain(CALL)).await;
     assert_eq!(response.status().as_u16(), 202);
     through(&open, &seen, bare("GET")).await;

@@ -1,4 +1,5 @@
-//! Tests of bodies: when the layer reads them, how much it reads, and that they are not changed.
+//! Tests of how the layer treats bodies: when it reads them, how much it reads, and that it does
+//! not change them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use crate::servers::*;
 
-/// The length of an unsigned body, in bytes.
+/// The length of an unsigned body that is far too long, in bytes.
 const HUGE: usize = 10 * 1024 * 1024;
 
 #[tokio::test]
@@ -44,7 +45,7 @@ async fn a_verified_body_passes_unchanged() {
     );
     assert_eq!(through(&layer, &seen, with_body(request, frames)).await.status(), 202);
     assert_eq!(seen.body(), CALL.as_bytes());
-    // The request has no content.
+    // The GET has no content.
     let get = sign_by(key(1), &clock, bare("GET")).await;
     assert_eq!(through(&layer, &seen, get).await.status(), 202);
     assert_eq!(seen.body(), b"".as_slice());
@@ -76,7 +77,7 @@ async fn trailers_are_dropped_from_read_and_streamed_bodies() {
     let clock = clock();
     let mut trailers = HeaderMap::new();
     trailers.insert("mcp-name", "delete_all".parse().unwrap());
-    // Trailers end a body. Frames that a server gives after them are not part of it.
+    // Trailers end a body. Frames that come after them are not part of it.
     let body = || {
         Frames::of(CALL.as_bytes(), 30)
             .and(Ok(Frame::trailers(trailers.clone())))
@@ -85,7 +86,7 @@ async fn trailers_are_dropped_from_read_and_streamed_bodies() {
     let seen = Seen::default();
     let strict_layer = strict(&clock);
     let request = with_body(signed(&clock, CALL).await, body());
-    // `through` checks that no trailers reach the service.
+    // The helper `through` checks that no trailers reach the service.
     assert_eq!(through(&strict_layer, &seen, request).await.status(), 202);
     assert_eq!(seen.body(), CALL.as_bytes());
     let permissive = strict(&clock).with_modes(Modes::permissive());
@@ -105,13 +106,14 @@ async fn trailers_are_dropped_from_read_and_streamed_bodies() {
 #[tokio::test]
 async fn strict_refuses_an_unsigned_flood_without_reading_it() {
     let layer = strict(&clock());
-    // The length is announced, so no frame is read.
+    // The body announces its length, so the layer reads no frame.
     let body = Frames::of(&vec![b'x'; HUGE], 16_384).announcing(HUGE as u64);
     let polled = Arc::clone(&body.polled);
     let answer = refused(&layer, with_body(plain(""), body)).await;
     assert_eq!((answer.status, answer.reason()), (403, "signature_missing"));
     assert_eq!(polled.load(Ordering::SeqCst), 0);
-    // The length is not announced. Four frames are 64 KiB, and the fifth shows that there are more.
+    // The body does not announce its length. Four frames are 64 KiB, and the fifth shows that there
+    // are more.
     let body = Frames::of(&vec![b'x'; HUGE], 16_384);
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(plain(""), body)).await.status, 403);
@@ -123,13 +125,13 @@ async fn strict_refuses_an_unsigned_flood_without_reading_it() {
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(forged, body)).await.reason(), "key_unknown");
     assert_eq!(polled.load(Ordering::SeqCst), 5);
-    // A GET has no JSON-RPC id, so its content is not read.
+    // A GET has no JSON-RPC id, so the layer does not read its content.
     let body = Frames::of(CALL.as_bytes(), 10);
     let polled = Arc::clone(&body.polled);
     assert_eq!(refused(&layer, with_body(bare("GET"), body)).await.status, 403);
     assert_eq!(polled.load(Ordering::SeqCst), 0);
-    // A client that waits for 100 Continue is answered at once, because polling the body would make
-    // the server send it.
+    // A client that waits for 100 Continue gets its refusal at once. If the layer polled the body,
+    // the server would tell the client to send it.
     let mut request = plain(CALL);
     request.headers_mut().insert("expect", "100-Continue".parse().unwrap());
     let body = Frames::of(CALL.as_bytes(), 10);
@@ -147,7 +149,7 @@ async fn a_signed_body_over_the_limit_is_413() {
     let longer = format!("{CALL} ");
     let answer = refused(&layer, signed(&clock, &longer).await).await;
     assert_eq!((answer.status, answer.reason()), (413, "too_large"));
-    // If a length over the limit is announced, no frame is read. Otherwise, reading ends at the
+    // If the announced length is over the limit, no frame is read. Otherwise reading ends at the
     // first frame over the limit.
     let body = Frames::of(longer.as_bytes(), 10).announcing(longer.len() as u64);
     let polled = Arc::clone(&body.polled);
@@ -159,7 +161,7 @@ async fn a_signed_body_over_the_limit_is_413() {
     let request = with_body(signed(&clock, &longer).await, body);
     assert_eq!(refused(&layer, request).await.status, 413);
     assert_eq!(polled.load(Ordering::SeqCst), CALL.len() / 10 + 1);
-    // A smaller limit in a layer around this one gives the same answer.
+    // If a layer around this one has a smaller limit, the answer is the same.
     let request =
         with_body(signed(&clock, CALL).await, Limited::new(Frames::of(CALL.as_bytes(), 5), 20));
     assert_eq!(refused(&layer, request).await.status, 413);
@@ -186,7 +188,8 @@ async fn permissive_mode_streams_bodies_that_need_no_check() {
     };
     let response = send(Frames::of(&[b'x'; 100], 10)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "100");
-    // The limit applies here too: the service sees an error of the body, and can tell why.
+    // The limit also applies to a body that the service reads itself: the service gets an error
+    // that says why.
     let error = send(Frames::of(&[b'x'; 101], 10)).await.unwrap_err();
     assert!(error.is::<http_body_util::LengthLimitError>(), "{error:?}");
 }
@@ -197,12 +200,13 @@ async fn a_body_that_arrives_slowly_past_the_window_is_expired() {
     let layer = strict(&clock);
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
-    // The body arrives at one byte a second. The head was valid, but the last byte comes too late.
+    // The body arrives at one byte a second. The signature was valid when the head came, and has
+    // expired at the last byte.
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |_| slow.forward(1));
     let answer = refused(&layer, with_body(request, body)).await;
     assert_eq!((answer.status, answer.reason()), (403, "expired"));
     assert_eq!(answer.json["id"], serde_json::json!(1));
-    // A slow body is accepted if it ends in time.
+    // A slow body is accepted if it ends before the signature expires.
     let request = signed(&clock, CALL).await;
     let slow = Arc::clone(&clock);
     let body = Frames::of(CALL.as_bytes(), 1).calling(move |n| slow.forward(i64::from(n < 29)));
@@ -236,8 +240,8 @@ async fn unverified_bodies_share_a_budget() {
     let list = |padding: usize| {
         format!("{}{}", r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, " ".repeat(padding))
     };
-    // The body of a request that passed unverified counts towards the budget until the body is
-    // dropped.
+    // The body of a request that passed unverified counts towards the memory budget until the
+    // service drops it.
     let held = Arc::new(tokio::sync::Mutex::new(Vec::new()));
     let keep = Arc::clone(&held);
     let service = layer.layer(tower::service_fn(move |request: http::Request<RequestBody<_>>| {
@@ -263,7 +267,7 @@ async fn unverified_bodies_share_a_budget() {
     assert_eq!(service.clone().oneshot(request).await.unwrap().status(), 200);
     assert_eq!(held.lock().await.len(), 1);
     assert_eq!(budget.used(), 0);
-    // An announced length reserves nothing.
+    // An announced length takes nothing from the budget.
     let strict_layer = strict(&clock).with_budget(Arc::clone(&budget));
     let seen = Seen::default();
     let body = Frames::of(CALL.as_bytes(), 10).announcing(4_000_000);
@@ -274,7 +278,7 @@ async fn unverified_bodies_share_a_budget() {
     let body = Frames::of(long.as_bytes(), 1);
     assert_eq!(refused(&layer, with_body(plain(""), body)).await.status, 503);
     assert_eq!(budget.used(), 0);
-    // A full budget does not delay a refusal, but the refusal has no id.
+    // If the budget is full, a refusal is not delayed, but it has no id.
     let full = strict(&clock).with_budget(Arc::new(Budget::new(0)));
     let answer = refused(&full, plain(CALL)).await;
     assert_eq!((answer.status, answer.json.get("id")), (403, None));

@@ -1,4 +1,4 @@
-//! Tests that the examples do what their descriptions say.
+//! Tests that the example programs do what their descriptions say.
 
 #[path = "../../examples/axum.rs"]
 #[allow(dead_code, unreachable_pub, reason = "an example has a main of its own")]

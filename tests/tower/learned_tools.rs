@@ -1,4 +1,5 @@
-//! Tests of modes that learn from the server's lists by a clock: when a rating as harmless ends.
+//! Tests of modes that learn the tools from the server's lists, and of when a rating as harmless
+//! ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,7 +20,7 @@ impl Clock for SetClock {
     }
 }
 
-/// Returns modes by a clock, and the clock.
+/// Returns modes that take the time from a clock, and the clock.
 fn modes() -> (LearningModes, Arc<SetClock>) {
     let clock = Arc::new(SetClock(AtomicI64::new(NOW)));
     let modes = LearningModes::new(Modes::permissive()).with_destructive();
@@ -45,7 +46,7 @@ fn a_rating_as_harmless_ends_seven_days_after_the_last_list() {
         clock.0.store(NOW + at, Ordering::SeqCst);
         assert_eq!(is_strict(&modes, "read"), strict, "after {at} s");
     }
-    // A list renews it, also after its end.
+    // A new list renews the rating, also after its end.
     for day in [3, 9, 40] {
         clock.0.store(NOW + day * DAY, Ordering::SeqCst);
         modes.add_listed(&listed("read", false));
@@ -53,7 +54,7 @@ fn a_rating_as_harmless_ends_seven_days_after_the_last_list() {
         clock.0.store(NOW + (day + 7) * DAY, Ordering::SeqCst);
         assert!(!is_strict(&modes, "read"), "day {day}");
     }
-    // One list that calls the tool destructive counts for ever.
+    // If one list ever called the tool destructive, it is treated so for ever.
     modes.add_listed(&listed("read", true));
     modes.add_listed(&listed("read", false));
     assert!(is_strict(&modes, "read"));
@@ -72,7 +73,7 @@ fn a_list_by_a_clock_that_was_far_ahead_counts_only_after_the_next_list() {
     assert!(is_strict(&modes, "read"));
 }
 
-/// Without a clock, and for a list of the application itself, nothing ends.
+/// A rating does not end if there is no clock, or if the application itself supplied the list.
 #[test]
 fn a_list_that_the_application_vouches_for_has_no_end() {
     let page = br#"{"tools":[{"name":"read","annotations":{"readOnlyHint":true}}]}"#;
@@ -81,11 +82,11 @@ fn a_list_that_the_application_vouches_for_has_no_end() {
     let untimed = LearningModes::new(Modes::permissive()).with_destructive();
     untimed.add_listed(&listed("read", false));
     clock.0.store(NOW + 1000 * DAY, Ordering::SeqCst);
-    // A later list of the server does not give it one.
+    // A later list of the server does not make the application's rating end.
     timed.add_listed(&listed("read", false));
     clock.0.store(NOW + 2000 * DAY, Ordering::SeqCst);
     assert!(!is_strict(&timed, "read") && !is_strict(&untimed, "read"));
-    // The server's own rating stays as strict as before.
+    // If the server rates the tool as destructive, it is still treated so.
     timed.add_listed(&listed("read", true));
     assert!(is_strict(&timed, "read"));
 }

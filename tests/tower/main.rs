@@ -1,4 +1,5 @@
-//! Tests of the two tower layers through their public interfaces, with a module for each topic.
+//! Tests of the two tower layers, which verify and sign requests, through their public interfaces.
+//! Each topic has a module.
 #![allow(clippy::unwrap_used, reason = "tests may fail")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! Tests of strict mode, of permissive mode, and of both by pattern.
+//! Tests of strict mode, of permissive mode, and of patterns that choose between them.
 
 use std::sync::{Arc, Mutex};
 
@@ -112,13 +112,14 @@ async fn patterns_decide_by_the_body() {
     assert_eq!(through(&layer, &seen, bare("DELETE")).await.status(), 202);
     for body in [
         call("tools/call", Some("delete_all")),
-        // If both kinds of pattern match, strict wins.
+        // If strict and permissive patterns match, strict decides.
         call("tools/call", Some("delete_draft")),
         // A call without a name could be a call of any tool.
         call("tools/call", None),
-        // An unsigned response could approve what a call asked back.
+        // An unsigned response could answer, and so approve, a question that a call asked the
+        // client.
         RESPONSE.to_owned(),
-        // An unreadable body matches every strict pattern.
+        // A body that cannot be parsed matches every strict pattern.
         "".to_owned(),
         "[]".to_owned(),
         format!("[{}]", call("tools/list", None)),
@@ -129,10 +130,10 @@ async fn patterns_decide_by_the_body() {
         let answer = refused(&layer, plain(&body)).await;
         assert_eq!((answer.status, answer.reason()), (403, "signature_missing"), "{body}");
     }
-    // The refusal contains the id.
+    // The refusal contains the id of the request.
     let answer = refused(&layer, plain(&call("tools/call", Some("delete_all")))).await;
     assert_eq!(answer.json["id"], json!(1));
-    // The mode does not depend on an unsigned header.
+    // The mode does not depend on header fields, which may contradict the body.
     let mut lying = plain(&call("tools/call", Some("delete_all")));
     for (name, value) in [("mcp-method", "tools/list"), ("mcp-name", "get_weather")] {
         lying.headers_mut().insert(name, value.parse().unwrap());
@@ -148,7 +149,7 @@ async fn patterns_decide_by_the_body() {
     let mut get = plain(&call("tools/list", None));
     *get.method_mut() = http::Method::GET;
     assert_eq!(refused(&layer, get).await.status, 403);
-    // With a signature, all of these are accepted.
+    // If they are signed, all of these requests are accepted.
     let request = signed(&clock, &call("tools/call", Some("delete_all"))).await;
     assert_eq!(through(&layer, &seen, request).await.status(), 202);
     assert_eq!(seen.status().as_str(), "verified");
@@ -182,7 +183,7 @@ async fn a_strict_layer_may_be_permissive_for_single_methods() {
         assert_eq!(refused(&layer, plain(&body)).await.status, 403, "{body}");
     }
     assert_eq!(refused(&layer, bare("DELETE")).await.status, 403);
-    // An operation that is permissive passes with an invalid signature, and its status says so.
+    // A permissive operation passes even with an invalid signature, and its status says so.
     let stranger = sign_by(key(2), &clock, plain(&call("initialize", None))).await;
     assert_eq!(through(&layer, &seen, stranger).await.status(), 202);
     assert_eq!(seen.status().as_str(), "unknown_key");
@@ -204,7 +205,7 @@ fn responses_of_the_client_are_judged_strictly_once_any_call_is() {
         let modes =
             Modes::permissive().with_strict(pattern(strict)).with_permissive(pattern("@response"));
         assert_eq!(modes.mode(response), mode, "{strict}");
-        // `tasks/update` can also answer what a call asked back.
+        // `tasks/update` can also answer a question that a call asked the client.
         let update = Some(Operation { method: "tasks/update", name: Some("1") });
         let update_mode = if strict == "@response" { Mode::Permissive } else { mode };
         assert_eq!(modes.mode(update), update_mode, "{strict}");
@@ -234,7 +235,7 @@ fn names_are_compared_in_every_form() {
     assert_eq!(permissive.mode(read("file:///pub/a")), Mode::Permissive);
 }
 
-/// A policy of the application, which knows the tools of its upstream.
+/// A policy that the application wrote, which knows the tools of its upstream.
 struct Listed(Mutex<Vec<String>>);
 
 impl ModePolicy for Listed {

@@ -1,5 +1,6 @@
-//! Under a profile that signs the normal form of a target, the layer passes on no other spelling of
-//! a path, wherever it stands: outside of a router, inside of one, and behind one that cuts paths.
+//! Tests of a profile whose signatures cover the normal form of the target. The layer then passes
+//! on no other spelling of a path, wherever it is placed: outside of a router, inside of one, and
+//! behind one that cuts off a prefix.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -49,14 +50,15 @@ fn layer(clock: &Arc<HandClock>) -> VerifyLayer {
     VerifyLayer::new(Verifier::new(Profile::adcp(), registry, origins(), clock, replay)).unwrap()
 }
 
-/// A server, and each path that its application received.
+/// A server that records each path that its application received.
 struct Server {
     address: SocketAddr,
     paths: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// Serves what `around` makes of two routes: the endpoint, and one for any file.
+    /// Starts a server for two routes: the endpoint, and one for any file. `around` adds the layer
+    /// to them.
     async fn start(around: impl FnOnce(Router) -> Router) -> Self {
         let paths = Arc::<Mutex<Vec<String>>>::default();
         let seen = Arc::clone(&paths);
@@ -75,8 +77,8 @@ impl Server {
         Server { address, paths }
     }
 
-    /// Sends a request that was signed for `/v1/mcp` to another spelling of the path, and returns
-    /// the status and the body.
+    /// Signs a request for `/v1/mcp` and sends it to another spelling of the path. Returns the
+    /// status and the body.
     async fn ask(&self, clock: &HandClock, path: &str, is_signed: bool) -> (u16, String) {
         let mut request = plain(CALL);
         *request.uri_mut() = "/v1/mcp?a=%7e".parse().unwrap();
@@ -107,7 +109,8 @@ async fn only_the_signed_spelling_of_a_path_reaches_an_application() {
     let arounds: [(&str, Around); 3] = [
         ("outside", |routes, layer| Router::new().nest("/v1", routes).layer(layer)),
         ("inside", |routes, layer| {
-            // The layer sees the path that the router has already cut, unless it is told.
+            // The router cuts off its prefix before the layer sees the path. The layer only knows
+            // the prefix if it is told.
             cut(routes, layer)
         }),
         ("around the service", |routes, layer| {
@@ -123,7 +126,7 @@ async fn only_the_signed_spelling_of_a_path_reaches_an_application() {
             for path in SPELLINGS.iter().chain(WITHOUT) {
                 for is_signed in [true, false] {
                     let (status, body) = server.ask(&clock, path, is_signed).await;
-                    // A path outside of the routers' prefix may find nothing at all.
+                    // A path outside of the routers' prefix may find no route at all.
                     let is_refused = status == 401 && body.contains("request_target_uri_malformed");
                     assert!(is_refused || status == 404, "{place} {path}: {status} {body}");
                 }

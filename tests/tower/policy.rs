@@ -1,4 +1,4 @@
-//! The policy of a front, read from the texts of its settings, in two syntaxes.
+//! Tests of the policy that a server reads from the texts of its settings, in two syntaxes.
 
 use mcpid::mcp::pattern::Operation;
 use mcpid::mcp::setting::{self, Restricting, SettingSyntax};
@@ -6,7 +6,7 @@ use mcpid::profile::Profile;
 use mcpid::tower::{FrontPolicy, Mode, ModePolicy as _, PolicyTexts, RefuseWith};
 use mcpid::verify::coverage::CoverageOverrides;
 
-/// `--strict VALUE`, or `strict=["VALUE"]` if the field is true.
+/// The syntax `--strict VALUE`, or `strict=["VALUE"]` if the field is true.
 struct Syntax(bool);
 
 const FLAGS: &Syntax = &Syntax(false);
@@ -60,7 +60,7 @@ fn a_policy_means_what_its_settings_say() {
     let policy = read(Mode::Permissive, touch, &mcp, FLAGS).unwrap();
     assert!(!policy.modes.is_learning() && policy.touch.is_learning());
     assert_eq!(policy.touch.described(), ["tools/call:pay", "destructive"]);
-    // A strict pattern beside a permissive one has an effect in strict mode.
+    // In strict mode, a strict pattern has an effect beside a permissive one.
     read(Mode::Strict, [&["tools/call:a"], &["tools/call"], &[]], &mcp, FLAGS).unwrap();
     let policy = read(Mode::Permissive, [&["vendor/x"], &[], &["vendor/y"]], &mcp, FLAGS).unwrap();
     let settings: Vec<_> = policy.remarks.iter().map(|(setting, _)| *setting).collect();

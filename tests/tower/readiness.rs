@@ -1,4 +1,4 @@
-//! Tests of back-pressure, and that responses are passed on unchanged.
+//! Tests of back-pressure (`poll_ready`), and that responses are passed on unchanged.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         let response = service.ready().await.unwrap().call(request).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ready");
     }
-    // Two calls are in flight, and are answered in the other order.
+    // The service works on two calls at once, and answers the second first.
     let (one, two) = (signed(&clock, CALL).await, signed(&clock, CALL).await);
     let first = service.ready().await.unwrap().call(one);
     let second = service.ready().await.unwrap().call(two);
@@ -81,8 +81,8 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     // Calling a service that is not ready is an error of the caller, and is not hidden.
     let request = signed(&clock, CALL).await;
     assert!(service.call(request).await.is_err());
-    // The service behind the layer was made ready for a request that the layer then refused. Its
-    // readiness (`tower::Service::poll_ready`) is free for the next request.
+    // The layer made the inner service ready (`poll_ready`), and then refused the request. The next
+    // request can use that readiness.
     let response = service.ready().await.unwrap().call(plain(CALL)).await.unwrap();
     assert_eq!(response.status(), 403);
     assert_eq!(dropped_ready.load(Ordering::SeqCst), 1);
@@ -162,7 +162,7 @@ async fn an_event_stream_arrives_event_by_event() {
         },
     ));
     let response = service.oneshot(signed(&clock, CALL).await).await.unwrap();
-    // The layer adds no header to the service's answer.
+    // The layer adds no header field to the service's answer.
     assert_eq!(response.headers().len(), 2);
     let mut body = response.into_body();
     let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! Tests of refusals: status, headers and JSON of each.
+//! Tests of refusals: the status, header fields and JSON of each.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ async fn accept_signature_is_computed_for_the_request() {
     );
     let wanted = mcpid::base::accept::read(answer.header("accept-signature").unwrap().as_bytes());
     assert_eq!(wanted.unwrap()[0].params.as_ref().unwrap().components().len(), 8);
-    // The challenge also asks for the components that the operator requires.
+    // The challenge (`Accept-Signature`) also asks for the components that the operator requires.
     let changes = CoverageOverrides {
         require: vec!["x-tenant".to_owned(), "@method".to_owned()],
         allow_uncovered: vec!["content-type".to_owned()],
@@ -67,7 +67,7 @@ async fn accept_signature_is_computed_for_the_request() {
         refused(&changed, plain(CALL)).await.header("accept-signature"),
         Some(r#"mcp=("@method" "@target-uri" "content-digest" "x-tenant");created;expires"#)
     );
-    // The challenge does not list more components than one signature may cover.
+    // The challenge does not ask for more components than one signature may cover.
     let mut request = plain(CALL);
     for number in 0..40 {
         let name = http::HeaderName::try_from(format!("mcp-param-{number}")).unwrap();
@@ -92,8 +92,8 @@ async fn another_status_can_be_set_for_refusals() {
         let error = strict(&clock).with_refusals(realm(bad)).unwrap_err();
         assert_eq!(error, LayerError::Realm);
     }
-    // A challenge reveals no more to an unauthenticated client than the body does, and nothing from
-    // the registry.
+    // To an unauthenticated client, the challenge reveals no more than the body does, and nothing
+    // about the trusted keys.
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     let challenge = refused(&layer, forged).await;
     assert!(challenge.header("www-authenticate").unwrap().ends_with(r#"error="key_unknown""#));
@@ -108,7 +108,7 @@ async fn another_status_can_be_set_for_refusals() {
     let mut get = plain(CALL);
     *get.method_mut() = http::Method::GET;
     assert_eq!(refused(&layer, get).await.status, 403);
-    // Other faults keep their own status.
+    // Other faults have a status of their own.
     let mut elsewhere = plain(CALL);
     elsewhere.headers_mut().insert("host", "other.example".parse().unwrap());
     assert_eq!(refused(&layer, elsewhere).await.status, 421);
@@ -129,7 +129,7 @@ async fn the_id_is_echoed_as_it_was_written() {
         r#""""#,
         r#""a\u00e4\"b""#,
         &format!(r#""{long}""#),
-        // 256 bytes, counted without the escapes.
+        // The id has 256 bytes without its escapes.
         &format!(r#""{}""#, r"\u0041".repeat(256)),
     ] {
         let answer = refused(&layer, plain(&with(id))).await;
@@ -158,7 +158,8 @@ async fn a_refusal_has_no_id_where_the_id_is_ambiguous() {
         "",
         "{",
         r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
-        // This is a JSON-RPC response: its id names a request of the server.
+        // This is a JSON-RPC response. Its id names a request of the server, so the refusal does
+        // not repeat it.
         r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
         r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
         r#"{"jsonrpc":"2.0","id":1,"ID":2,"method":"ping"}"#,
@@ -176,13 +177,13 @@ async fn a_refusal_has_no_id_where_the_id_is_ambiguous() {
     let mut request = plain(CALL);
     request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
     assert!(refused(&layer, request).await.json.get("id").is_none());
-    // The body is one byte longer than the layer reads.
+    // The second body is one byte longer than the layer reads.
     let padded = |length: usize| format!("{}{CALL}", " ".repeat(length - CALL.len()));
     assert_eq!(refused(&layer, plain(&padded(65_536))).await.json["id"], json!(1));
     assert!(refused(&layer, plain(&padded(65_537))).await.json.get("id").is_none());
 }
 
-/// Makes one fault at a time in a signed request, and checks code and status of the refusal.
+/// Makes one fault at a time in a signed request, and checks the code and status of the refusal.
 #[tokio::test]
 async fn every_refusal_has_its_status_and_code() {
     let clock = clock();
@@ -244,10 +245,10 @@ async fn refusals_of_unknown_keys_reveal_no_content_of_the_registry() {
     let revoked = json!({"revoked_at": "2020-01-01T00:00:00Z"});
     let trust = registry(vec![entry(&key(1), revoked)]);
     let layer = VerifyLayer::new(verifier(&clock, trust, Arc::new(store()))).unwrap();
-    // The holder of the key gets the true reason.
+    // A client that proves to hold the key is told the true reason.
     let answer = refused(&layer, signed(&clock, CALL).await).await;
     assert_eq!((answer.status, answer.reason()), (403, "key_revoked"));
-    // A client that only names the key gets exactly the answer for an unknown key.
+    // A client that only names the key is told the same as for an unknown key.
     let mut forged = signed(&clock, CALL).await;
     let value = format!("mcp=:{}:", "A".repeat(86) + "==");
     forged.headers_mut().insert("signature", value.parse().unwrap());
@@ -261,7 +262,7 @@ async fn refusals_of_unknown_keys_reveal_no_content_of_the_registry() {
         unknown.json["error"]["message"],
         json!("no known key verifies this signature: send the operator what mcpid export prints")
     );
-    // The application gets the true reason.
+    // The application is told the true reason.
     assert_eq!(forged.refused.as_ref().unwrap().code(), "key_revoked");
     assert_eq!(forged.refused.as_ref().unwrap().public_code(), "key_unknown");
     assert!(forged.refused.unwrap().to_string().contains("key_revoked"));
@@ -277,7 +278,7 @@ async fn forbidden_key_gets_no_challenge() {
     assert_eq!((answer.status, answer.reason()), (403, "not_allowed"));
     assert_eq!(answer.header("accept-signature"), None);
     assert_eq!(answer.json["id"], json!(1));
-    // The answer has no challenge either.
+    // This refusal has no challenge either.
     let layer = layer.with_refusals(RefuseWith::Unauthorized { realm: "x".to_owned() }).unwrap();
     let answer = refused(&layer, signed(&clock, CALL).await).await;
     assert_eq!((answer.status, answer.reason()), (403, "not_allowed"));
@@ -312,7 +313,7 @@ async fn the_application_may_replace_the_refusal_response() {
         answer.text,
         "no: this server wants requests to be signed: mcpid connect URL signs for any MCP client"
     );
-    // The extensions of the answer still contain the reason.
+    // The answer's extensions still contain the reason.
     assert_eq!(answer.refused.as_ref().unwrap().code(), "signature_missing");
     assert_eq!(answer.header("cache-control"), None);
 }
@@ -367,7 +368,7 @@ fn a_verifier_that_servers_may_not_rely_on_makes_no_layer() {
     let mut blind = Profile::mcp();
     blind.components.always.retain(|c| c != "content-digest");
     assert!(build(blind, origins(), claim()).is_err());
-    // The handle refuses such a verifier too, and keeps the old one.
+    // The layer's handle refuses such a verifier too, and keeps the old one.
     let layer = strict(&clock);
     let bad = Verifier::new(Profile::rfc9421(), trust(), origins(), clock.clone(), claim());
     assert!(layer.handle().replace(bad).is_err());

@@ -1,5 +1,5 @@
-//! Fixtures for these tests: a clock that the test sets, a trusted key, a layer that accepts
-//! requests of that key, and a service that stores what it receives.
+//! Fixtures for the tests of the layers: a clock that the test sets, a trusted key, a layer that
+//! accepts requests of that key, and a service that stores what it receives.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -53,14 +53,14 @@ pub(crate) fn clock() -> Arc<HandClock> {
     Arc::new(HandClock(AtomicI64::new(START)))
 }
 
-/// Returns the secret key for a number. None of these keys is published.
+/// Returns the secret key of this number. None of these keys is published.
 pub(crate) fn key(number: u8) -> SecretKey {
     let mut seed = *b"0 seed that the tower tests keep";
     seed[0] = number;
     SecretKey::from_seed(&seed)
 }
 
-/// Returns a trust entry for a key, with further members in `mcpid`.
+/// Returns the trust file's entry for a key, with further members in `mcpid`.
 pub(crate) fn entry(key: &SecretKey, mut ours: Value) -> Value {
     ours["name"] = json!("alice");
     let x = URL_SAFE_NO_PAD.encode(key.public().as_bytes());
@@ -99,7 +99,7 @@ pub(crate) fn strict(clock: &Arc<HandClock>) -> VerifyLayer {
     VerifyLayer::new(trusting(clock)).unwrap()
 }
 
-/// A request that is not signed.
+/// Returns a request that is not signed.
 pub(crate) fn plain(body: &str) -> Request<Full<Bytes>> {
     Request::post("/mcp?tenant=a%2fb")
         .header("host", "mcp.example.com")
@@ -118,7 +118,7 @@ pub(crate) fn bare(method: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Signs any `request` with `key` as of `at`.
+/// Signs `request`, of any method, with `key` at the time of the clock.
 pub(crate) async fn sign_by(
     key: SecretKey,
     at: &HandClock,
@@ -127,7 +127,7 @@ pub(crate) async fn sign_by(
     sign_as(&Profile::mcp(), key, at, request).await
 }
 
-/// Signs any `request` by the rules of `profile`.
+/// Signs `request`, of any method, by the rules of `profile`.
 pub(crate) async fn sign_as(
     profile: &Profile,
     key: SecretKey,
@@ -177,7 +177,7 @@ impl Seen {
     }
 }
 
-/// Sends `request` through `layer` to a service that stores it and answers 202.
+/// Sends `request` through `layer` to a service that stores it and answers 202. Returns the answer.
 pub(crate) async fn through<B>(
     layer: &VerifyLayer,
     seen: &Seen,
@@ -205,7 +205,7 @@ where
     layer.layer(service).oneshot(request).await.unwrap()
 }
 
-/// The parts of a refusal.
+/// The parts of a refusal that the tests check.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
@@ -227,7 +227,7 @@ impl Answer {
     }
 }
 
-/// Sends a request that must not reach the service.
+/// Sends a request that the layer must refuse, and returns the refusal.
 pub(crate) async fn refused<B>(layer: &VerifyLayer, request: Request<B>) -> Answer
 where
     B: Body + Send + 'static,
@@ -249,7 +249,7 @@ where
     }
 }
 
-/// A body of given frames, which counts how many of them were polled.
+/// A body that consists of given frames, and counts how many of them were polled.
 pub(crate) struct Frames {
     frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
     pub(crate) polled: Arc<AtomicUsize>,
@@ -267,7 +267,7 @@ impl Frames {
         }
     }
 
-    /// Cuts `text` into frames of `size` bytes.
+    /// Makes a body of frames with `size` bytes each.
     pub(crate) fn of(text: &[u8], size: usize) -> Self {
         Frames::new(text.chunks(size).map(Bytes::copy_from_slice))
     }
@@ -310,8 +310,8 @@ impl Body for Frames {
     }
 }
 
-/// Returns the request with another body type. The signature is valid only if the bytes are the
-/// same.
+/// Returns the request with another body, which must have the same bytes for the signature to stay
+/// valid.
 pub(crate) fn with_body<B>(request: Request<Full<Bytes>>, body: B) -> Request<B> {
     request.map(|_| body)
 }

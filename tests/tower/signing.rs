@@ -1,4 +1,4 @@
-//! Tests of the layer for clients: the layer for servers accepts the requests that it signs, and a
+//! Tests of the layer for clients, which signs requests: the layer for servers accepts them, and a
 //! request that cannot be signed is not sent.
 
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ fn to_url(body: &str) -> Request<Full<Bytes>> {
     request
 }
 
-/// A server that verifies a request and answers with its status.
+/// Returns a server that verifies a request and answers with its status.
 fn server(
     clock: &Arc<HandClock>,
 ) -> impl Service<
@@ -70,16 +70,16 @@ async fn server_layer_accepts_what_client_layer_signs() {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["x-status"], "verified");
     }
-    // The body is streamed. The target is only a path, and its origin is set in the layer.
+    // The body is streamed. The target is only a path, and the layer has its origin as a setting.
     let path = plain(CALL).map(|_| Frames::of(CALL.as_bytes(), 3));
     let client = layer(&clock).with_origin(Origin::parse(ORIGIN).unwrap()).layer(server(&clock));
     assert_eq!(client.oneshot(path).await.unwrap().status(), 200);
-    // Without a set origin, https is assumed for a path.
+    // If no origin is set, the layer assumes https for a path.
     let client = layer(&clock).layer(server(&clock));
     assert_eq!(client.oneshot(plain(CALL)).await.unwrap().status(), 200);
 }
 
-/// A service that stores the headers of requests, and sends nothing.
+/// A service that stores the header fields of requests, and sends nothing.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<Vec<http::HeaderMap>>>);
 
@@ -135,7 +135,7 @@ async fn failure(layer: SignLayer, request: Request<Full<Bytes>>) -> NotSigned {
     *error.downcast::<NotSigned>().unwrap()
 }
 
-/// A random generator that always fails.
+/// A random number generator that always fails.
 struct Dry;
 
 impl rand::TryRng for Dry {
@@ -176,7 +176,7 @@ async fn unsignable_request_is_not_sent() {
         failure(layer(&clock), nowhere).await,
         NotSigned::Signing(SigningError::Target(_))
     ));
-    // The request was signed before with the same label, as by a second layer.
+    // The request already has a signature with this label, as if another layer had signed it.
     let twice = sign_by(key(1), &clock, plain(CALL)).await;
     assert!(matches!(
         failure(layer(&clock), twice).await,
@@ -189,7 +189,7 @@ async fn unsignable_request_is_not_sent() {
     assert!(wire.0.lock().unwrap().is_empty());
 }
 
-/// A client that must be ready when it is called.
+/// A client that must be made ready before it is called.
 #[derive(Default)]
 struct Ready {
     ready: bool,

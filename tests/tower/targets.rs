@@ -1,4 +1,4 @@
-//! Tests of request targets, as servers and routers present them: HTTP/1.1 and HTTP/2 on loopback,
+//! Tests of request targets as servers and routers present them: HTTP/1.1 and HTTP/2 on loopback,
 //! in axum's routers, and requests that no client would send.
 
 use axum::Router;
@@ -64,7 +64,7 @@ async fn requests_over_http1_and_http2_are_judged_alike() {
     assert_eq!(text(over_http1(at, signed(&clock, CALL).await).await).await, expected);
     assert_eq!(over_http1(at, plain(CALL)).await.status(), 403);
 
-    // In HTTP/2, the authority is in a pseudo-header field, and there is no Host.
+    // In HTTP/2, the authority is in a pseudo-header field, and there is no `Host`.
     let uri = "https://mcp.example.com/mcp?tenant=a%2fb";
     let without_host = |mut request: Request<Full<Bytes>>| {
         request.headers_mut().remove("host");
@@ -72,22 +72,22 @@ async fn requests_over_http1_and_http2_are_judged_alike() {
     };
     let request = without_host(signed(&clock, CALL).await);
     assert_eq!(text(over_http2(at, request, uri).await).await, expected);
-    // A proxy that ended TLS may name another scheme. Only the authority counts.
+    // A proxy that ended TLS may name another scheme. Only the authority is compared.
     let request = without_host(signed(&clock, CALL).await);
     let response = over_http2(at, request, &uri.replace("https", "http")).await;
     assert_eq!(text(response).await, expected);
-    // Two equal authorities are accepted. Two different ones contradict each other.
+    // Two equal authorities are accepted. Two different ones are refused.
     let response = over_http2(at, signed(&clock, CALL).await, uri).await;
     assert_eq!(response.status(), 200);
     let mut two = signed(&clock, CALL).await;
     two.headers_mut().insert("host", "other.example".parse().unwrap());
     assert_eq!(over_http2(at, two, uri).await.status(), 421);
-    // The authority is another one, although the signed `Host` is ours.
+    // The authority names another server, although the signed `Host` names this one.
     let other = uri.replace("mcp.example.com", "other.example");
     assert_eq!(over_http2(at, signed(&clock, CALL).await, &other).await.status(), 421);
     let request = without_host(signed(&clock, CALL).await);
     assert_eq!(over_http2(at, request, &other).await.status(), 421);
-    // The path differs from the signed one.
+    // The path of the request differs from the signed one.
     let request = without_host(signed(&clock, CALL).await);
     let response = over_http2(at, request, "https://mcp.example.com/mcp?tenant=a/b").await;
     assert_eq!(response.status(), 403);
@@ -105,21 +105,21 @@ async fn the_original_path_is_judged_behind_a_router_that_cuts_it() {
         *request.uri_mut() = "/v1/mcp?a=1".parse().unwrap();
         sign_by(key(1), &clock, request).await
     };
-    // Outside the router, the layer sees the target that was sent.
+    // Outside of the router, the layer sees the target that was sent.
     let outside = serve(
         Router::new().nest("/v1", Router::new().route("/mcp", any(who))).layer(strict(&clock)),
     )
     .await;
     assert_eq!(over_http1(outside, request().await).await.status(), 200);
-    // Inside the router, the layer sees another target. Every signature fails until the layer knows
-    // the prefix.
+    // Inside of the router, the layer sees a target without the prefix. Every signature fails until
+    // the layer is told the prefix.
     let unaware = serve(inner(strict(&clock))).await;
     assert_eq!(over_http1(unaware, request().await).await.status(), 403);
     let layer = strict(&clock)
         .with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)));
     let aware = serve(inner(layer)).await;
     assert_eq!(over_http1(aware, request().await).await.status(), 200);
-    // A signature over the shortened path does not match the request.
+    // A signature over the path without the prefix does not match the request.
     let mut cut = plain(CALL);
     *cut.uri_mut() = "/mcp?a=1".parse().unwrap();
     let mut cut = sign_by(key(1), &clock, cut).await;
@@ -176,7 +176,7 @@ async fn a_target_in_absolute_form_is_judged_with_its_authority() {
         let answer = refused(&layer, sent_to(signed(&clock, CALL).await, uri)).await;
         assert_eq!((answer.status, answer.reason()), (421, "target_mismatch"), "{uri}");
     }
-    // Host contradicts the request line.
+    // `Host` contradicts the request line.
     let mut request = sent_to(signed(&clock, CALL).await, whole);
     request.headers_mut().insert("host", "other.example".parse().unwrap());
     assert_eq!(refused(&layer, request).await.status, 421);

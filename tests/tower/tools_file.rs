@@ -1,5 +1,5 @@
-//! Tests of the file that stores a server's tools: what is read back, and that no changed file is
-//! used.
+//! Tests of the file in which a gateway stores a server's tools: what is read back, and that a
+//! changed file is not used.
 
 use std::fs;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn the_largest_set_of_tools_fits() {
     let file = file(folder.path());
     let mut most = LearnedTools::new();
     for number in 0..MAX_TOOLS {
-        // Each of these characters needs six bytes as JSON.
+        // Each of these characters needs six bytes in JSON.
         assert!(most.note(
             &format!("{number:04}{}", "\u{1}".repeat(MAX_NAME - 4)),
             number % 2 == 0,
@@ -68,12 +68,12 @@ fn the_largest_set_of_tools_fits() {
     }
     file.save(&most, NOW).unwrap();
     assert_eq!(file.load(NOW).unwrap(), most);
-    // The stored tools leave no room for others.
+    // The stored tools fill the file, so others are not added.
     file.save(&tools(&[("more", false)]), NOW).unwrap();
     assert_eq!(file.load(NOW).unwrap(), most);
 }
 
-/// Two processes share the file, and each saves what it knows.
+/// Two processes share the file, and each saves the tools that it knows.
 #[test]
 fn saving_adds_to_the_file_and_never_makes_a_tool_harmless() {
     let folder = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ fn saving_adds_to_the_file_and_never_makes_a_tool_harmless() {
     std::thread::scope(|scope| {
         for number in 0..8 {
             let file = &file;
-            // On a slow disk, the threads wait for each other longer than a save waits.
+            // On a slow disk, the threads wait for each other longer than a save may wait.
             scope.spawn(move || {
                 let tool = tools(&[(&format!("t{number}"), true)]);
                 while let Err(error) = file.save(&tool, NOW) {
@@ -96,7 +96,8 @@ fn saving_adds_to_the_file_and_never_makes_a_tool_harmless() {
     assert_eq!(file.load(NOW).unwrap().tools().len(), 11);
 }
 
-/// Only root can give a file away, so another user sees that the system refuses it.
+/// Only root can give a file to another owner. If another user runs the test, the system refuses
+/// it.
 #[cfg(unix)]
 #[test]
 fn a_file_of_another_user_is_not_used_and_not_replaced() {
@@ -147,12 +148,12 @@ fn no_changed_byte_and_no_cut_goes_unseen() {
         fs::write(file.path(), bytes).unwrap();
         assert!(matches!(file.load(NOW), Err(ToolsFileError::Damaged(_))), "{what}");
     }
-    // A damaged file is replaced.
+    // A damaged file is replaced when tools are saved.
     file.save(&saved, NOW).unwrap();
     assert_eq!(fs::read(file.path()).unwrap(), good);
 }
 
-/// Returns a file with a right hash over `body`.
+/// Returns the text of a file with `body` and the right hash over it.
 fn sealed(body: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(format!("{SERVER}\n{body}"));
@@ -171,7 +172,7 @@ fn a_file_with_a_right_hash_is_validated_too() {
     let many: Vec<String> = (0..=MAX_TOOLS).map(|n| format!("\"{n}\"")).collect();
     for body in [
         "{\"destructive\":[\"a\"],\"harmless\":[[\"a\",1790000000]]}".to_owned(),
-        // A rating that has ended is checked too.
+        // A rating is checked even if it has ended.
         "{\"destructive\":[\"a\"],\"harmless\":[[\"a\",1]]}".to_owned(),
         "{\"destructive\":[],\"harmless\":[[\"b\",1790000000],[\"b\",1790000001]]}".to_owned(),
         "{\"destructive\":[],\"harmless\":[\"b\"]}".to_owned(),
@@ -196,8 +197,8 @@ fn a_file_with_a_right_hash_is_validated_too() {
     }
 }
 
-/// A rating as harmless is used for 7 days after the last list that had it, a rating as destructive
-/// for ever.
+/// A rating as harmless is used for 7 days after the last list that contained it, and a rating as
+/// destructive for ever.
 #[test]
 fn a_stored_rating_as_harmless_ends_and_no_other_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -212,7 +213,7 @@ fn a_stored_rating_as_harmless_ends_and_no_other_does() {
         (7 * day, &all),
         (7 * day + 1, &restrictions),
         (100 * 365 * day, &restrictions),
-        // The clock is behind the one of the list.
+        // The clock is behind the time of the list.
         (-hour, &all),
         (-hour - 1, &restrictions),
     ] {
@@ -223,7 +224,7 @@ fn a_stored_rating_as_harmless_ends_and_no_other_does() {
         fs::write(file.path(), sealed(&body)).unwrap();
         assert!(file.load(NOW).unwrap().tools().is_empty(), "{seconds}");
     }
-    // A later list renews the time, and an older one does not shorten it.
+    // A later list makes the rating last longer, and an older one does not shorten it.
     file.save(&all, NOW).unwrap();
     let listed = |at: Timestamp| {
         let mut tools = LearnedTools::new();
@@ -235,7 +236,7 @@ fn a_stored_rating_as_harmless_ends_and_no_other_does() {
         assert_eq!(file.load(NOW.plus(12 * day)).unwrap().newest(), Some(NOW.plus(5 * day)));
         assert!(!file.load(NOW.plus(12 * day + 1)).unwrap().tools().knows("read"));
     }
-    // Saving drops what has ended, and gives a time to a rating that has none.
+    // Saving removes ratings that have ended, and gives a time to those that have none.
     let mut vouched = LearnedTools::new();
     vouched.note("get", false, None);
     file.save(&vouched, NOW.plus(20 * day)).unwrap();

@@ -1,4 +1,4 @@
-//! Requests with a touch, for the tests of touch rules.
+//! Makes requests that a security key confirmed by a touch, for the tests of touch rules.
 
 use std::sync::Arc;
 
@@ -21,19 +21,19 @@ use crate::software_key::SoftwareKey;
 pub(crate) const DELETE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_db"}}"#;
 
-/// The security key of alice.
+/// Returns alice's security key.
 pub(crate) fn touch_key() -> SoftwareKey {
     SoftwareKey::new(key(21))
 }
 
-/// Returns the security key of alice, with other flags.
+/// Returns alice's security key, which signs with other flags.
 pub(crate) fn flagged(flags: u8) -> SoftwareKey {
     let mut toucher = touch_key();
     toucher.flags = flags;
     toucher
 }
 
-/// Returns the entry of a plain key, with this name.
+/// Returns the trust file's entry of an ordinary key with this name.
 pub(crate) fn named(secret: &SecretKey, name: &str, mut more: Value) -> Value {
     more["name"] = json!(name);
     let mut entry = entry(secret, json!({}));
@@ -41,13 +41,15 @@ pub(crate) fn named(secret: &SecretKey, name: &str, mut more: Value) -> Value {
     entry
 }
 
-/// Returns the entry of a security key whose touch joins the signatures of `signers`.
+/// Returns the trust file's entry of a security key whose touch confirms the signatures of
+/// `signers`.
 pub(crate) fn touching(secret: &SecretKey, name: &str, signers: &[&str], mut more: Value) -> Value {
     more["security_key"] = json!({"application": "ssh:mcpid", "for": signers});
     named(secret, name, more)
 }
 
-/// Alice with key 1 and her security key, bob with key 2 and his.
+/// Returns the usual trusted keys: alice's key 1 and her security key, and bob's key 2 and his
+/// security key.
 pub(crate) fn usual() -> Vec<Value> {
     vec![
         named(&key(1), "alice", json!({})),
@@ -67,7 +69,7 @@ pub(crate) fn layer_of(clock: &Arc<HandClock>, entries: Vec<Value>) -> VerifyLay
     layer.with_touch(delete_rules()).unwrap()
 }
 
-/// A request that is being signed.
+/// A request that the test signs step by step.
 pub(crate) struct Draft {
     pub(crate) head: Head<'static>,
     body: String,
@@ -86,13 +88,13 @@ impl Draft {
         Draft { head, body: body.to_owned(), at: clock.now(), nonce }
     }
 
-    /// Signs with key `number`, under `label`.
+    /// Returns the signature of key `number`, under `label`.
     pub(crate) fn signed(&self, number: u8, label: &str) -> Signed {
         let signer = signer(number).with_label(label);
         signer.sign(&self.head, &origins(), self.body.as_bytes(), self.at, &self.nonce).unwrap()
     }
 
-    /// Adds the touch of `toucher` to the signature `first`.
+    /// Adds a signature of `toucher` that confirms the signature `first`.
     pub(crate) fn touched(&self, toucher: &SoftwareKey, first: &Signed) -> Signed {
         signer(1).sign_touch(toucher, &self.head, &origins(), first).unwrap()
     }
@@ -112,7 +114,7 @@ pub(crate) fn signer(number: u8) -> Signer {
     Signer::new(Arc::new(key(number)), &Profile::mcp()).unwrap()
 }
 
-/// Returns a call of `delete_db` by key `number` with the touch of `toucher`.
+/// Returns a call of `delete_db` that key `number` signed and `toucher` confirmed.
 pub(crate) fn touched_by(
     clock: &HandClock,
     number: u8,

@@ -1,4 +1,5 @@
-//! Tests of touch rules: which requests need the touch of a security key, and which touches count.
+//! Tests of touch rules, by which a verifier demands the touch of a security key: which requests
+//! need one, and which touches are accepted.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::servers::*;
 use crate::software_key::SoftwareKey;
 use crate::touched::*;
 
-/// Changes both signature fields.
+/// Returns the request with `Signature-Input` and `Signature` changed by this function.
 fn edited(
     mut request: Request<Full<Bytes>>,
     change: impl Fn(&str, Vec<String>) -> Vec<String>,
@@ -50,9 +51,9 @@ async fn a_touched_call_passes_and_names_the_signer_and_not_the_security_key() {
     let touch = verified.touch().unwrap();
     assert_eq!(touch.key, key(21).public().id());
     assert_eq!((touch.as_str(), touch.name), ("present", Some("alice's security key")));
-    // The same touch a second time is a replay.
+    // A second request with the same touch is a replay.
     assert_eq!(reason(&layer, request).await, "nonce_replayed");
-    // The flag of a PIN or a fingerprint is told.
+    // The service is told whether a PIN or a fingerprint was given.
     let by_pin = flagged(0x05);
     assert_eq!(through(&layer, &seen, touched_by(&clock, 1, &by_pin)).await.status(), 202);
     assert_eq!(seen.status().verified().unwrap().touch().unwrap().as_str(), "verified");
@@ -66,7 +67,8 @@ async fn a_call_without_a_touch_that_counts_is_refused_and_its_nonce_stays_unuse
         let draft = Draft::new(&clock, DELETE);
         let first = draft.signed(1, "mcp");
         assert_eq!(reason(&layer, draft.request(&first)).await, "touch_required");
-        // The nonce was not claimed, so the request can still be touched.
+        // The refused request did not use up its nonce, so the person can still confirm it by a
+        // touch.
         let touched = draft.request(&draft.touched(&touch_key(), &first));
         assert_eq!(through(&layer, &Seen::default(), touched).await.status(), 202);
     }
@@ -77,9 +79,10 @@ async fn no_other_touch_vouches_for_a_signer() {
     let clock = clock();
     let layer = layer_of(&clock, usual());
     let bobs = SoftwareKey::new(key(22));
-    // The key of alice was stolen, and bob touches his own security key.
+    // Alice's key was stolen, and bob confirms its signature with his own security key.
     assert_eq!(reason(&layer, touched_by(&clock, 1, &bobs)).await, "touch_required");
-    // Keys of no trust file, of another application, without presence, or with other flags.
+    // These security keys are in no trust file, of another application, or sign without a touch or
+    // with other flags.
     let unknown = SoftwareKey::new(key(23));
     let mut elsewhere = touch_key();
     elsewhere.application = "ssh:other";
@@ -87,7 +90,7 @@ async fn no_other_touch_vouches_for_a_signer() {
     {
         assert_eq!(reason(&layer, touched_by(&clock, 1, &toucher)).await, "touch_required");
     }
-    // A plain key of alice is no security key, although it signs the same bytes.
+    // An ordinary key of alice is no security key, although it signs the same bytes.
     let plain = SoftwareKey::new(key(2));
     assert_eq!(reason(&layer, touched_by(&clock, 1, &plain)).await, "touch_required");
 }
@@ -107,7 +110,7 @@ async fn a_touch_gives_a_bad_signer_nothing() {
         let answer = refused(&layer, touched_by(&clock, 1, &touch_key())).await;
         assert_eq!((answer.status, answer.reason()), (403, code));
     }
-    // The entry of the signer was removed.
+    // The signer's entry was removed from the trust file.
     let layer = layer_of(&clock, usual().split_off(1));
     assert_eq!(reason(&layer, touched_by(&clock, 1, &touch_key())).await, "key_unknown");
 }
@@ -134,7 +137,7 @@ async fn a_touch_of_a_key_that_may_not_touch_for_this_call_does_not_count() {
         let answer = refused(&by(entry), touched_by(&clock, 1, &touch_key())).await;
         assert_eq!((answer.status, answer.reason()), (403, "touch_required"), "{what}");
     }
-    // A rule that demands a PIN or a fingerprint.
+    // The trust file demands a PIN or a fingerprint from this security key.
     let demands = json!({"application": "ssh:mcpid", "for": ["alice"], "require": "verified"});
     let layer = by(json!({"security_key": demands}));
     assert_eq!(reason(&layer, touched_by(&clock, 1, &touch_key())).await, "touch_required");
@@ -162,7 +165,8 @@ async fn a_third_signature_gets_no_name_from_a_touch_of_another() {
     let clock = clock();
     let layer = layer_of(&clock, usual());
     let draft = Draft::new(&clock, DELETE);
-    // Bob's signature stands first, alice's is touched: the request is alice's.
+    // Bob's signature comes first and alice's is confirmed by a touch, so alice is the request's
+    // signer.
     let alice = draft.touched(&touch_key(), &draft.signed(1, "mcp"));
     let bob = draft.signed(2, "bob");
     for order in [["bob", "alice"], ["alice", "bob"]] {
@@ -194,7 +198,7 @@ async fn a_touch_that_was_stripped_moved_or_relabelled_does_not_count() {
         }
     };
     assert_eq!(reason(&layer, edited(request(), only("mcp"))).await, "touch_required");
-    // Without the signature that it joins, a touch is nothing.
+    // If the signature that a touch confirms is removed, the touch alone is not accepted.
     let stripped = refused(&layer, edited(request(), only("touch"))).await;
     assert_eq!(stripped.status, 403);
     assert!(stripped.refused.unwrap().code() != "touch_required");
@@ -207,14 +211,15 @@ async fn a_touch_that_was_stripped_moved_or_relabelled_does_not_count() {
     let line = answer.refused.unwrap().to_string();
     assert!(line.contains("touch"), "{line}");
     assert!(answer.text.contains("a proxy changed the label"), "{}", answer.text);
-    // The touch of another request, over the same bytes but another nonce.
+    // The touch is taken from another request, which has the same bytes and another nonce.
     let (one, other) = (request(), request());
     let mixed = edited(one, |name, members| {
         let other = other.headers()[name].to_str().unwrap().split(", ").nth(1).unwrap().to_owned();
         vec![members[0].clone(), other]
     });
     assert_eq!(reason(&layer, mixed).await, "touch_required");
-    // 64 bytes of the security key's own key over the bare base.
+    // The security key's private key signed the base itself, without the flags and the counter of a
+    // touch.
     let draft = Draft::new(&clock, DELETE);
     let first = draft.signed(1, "mcp");
     let touched = draft.touched(&touch_key(), &first);
@@ -260,15 +265,15 @@ async fn permissive_mode_waives_no_touch_rule_and_nothing_else_needs_a_touch() {
     }
     for (body, code) in [
         (DELETE, "signature_missing"),
-        // Servers read these two bodies differently, so each could be a call of any tool.
+        // Servers parse these two bodies differently, so each could be a call of any tool.
         ("[]", "signature_missing"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#, "signature_missing"),
-        // An unsigned answer could approve a touched call.
+        // An unsigned response could approve a call that needs a touch.
         (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "signature_missing"),
     ] {
         assert_eq!(refused(&layer, plain(body)).await.reason(), code, "{body}");
     }
-    // A signed answer needs no touch, and a signed call without a name needs one.
+    // A signed response needs no touch, and a signed call without a name needs one.
     let answer = signed(&clock, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
     assert_eq!(through(&layer, &seen, answer).await.status(), 202);
     let nameless = signed(&clock, r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#).await;
@@ -292,7 +297,7 @@ async fn destructive_tools_need_a_touch_unless_the_server_calls_them_harmless() 
     assert_eq!(through(&layer, &seen, plain(CALL)).await.status(), 202);
     let call = signed(&clock, DELETE).await;
     assert_eq!(refused(&layer, call).await.reason(), "touch_required");
-    // A layer that learns no list treats every tool as destructive.
+    // A layer that does not learn the tools treats every tool as destructive.
     let layer = VerifyLayer::new(verifier(&clock, registry(usual()), Arc::new(store())))
         .unwrap()
         .with_touch(TouchRules::new().with_destructive())

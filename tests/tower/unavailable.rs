@@ -1,4 +1,5 @@
-//! Tests of requests that cannot be judged, because the nonce store is down or was just started.
+//! Tests of requests that the layer cannot judge, because the nonce store is unreachable or was
+//! just started.
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ async fn unjudged_request_gets_503() {
     assert!(!answer.text.contains("6379"), "{}", answer.text);
     assert!(answer.refused.as_ref().unwrap().to_string().contains("secret-host:6379 is down"));
     assert_eq!(answer.json["id"], json!(1));
-    // The store was just started: the answer says when to try again.
+    // The store was just started, and the answer says when to try again.
     let start = Timestamp::from_unix(START);
     let young = Memory::new(start, Retention::new(30, 5), &mut SysRng).unwrap();
     let layer = VerifyLayer::new(verifier(&clock, trust(), Arc::new(young))).unwrap();
@@ -69,7 +70,7 @@ async fn unjudged_request_gets_503() {
     clock.forward(6);
     let seen = Seen::default();
     assert_eq!(through(&layer, &seen, signed(&clock, CALL).await).await.status(), 202);
-    // A forged request does not reach the store, so it is refused in the usual way.
+    // A forged request does not reach the store, so it is refused as usual.
     let layer = VerifyLayer::new(verifier(&clock, trust(), Arc::new(Down))).unwrap();
     let forged = sign_by(key(2), &clock, plain(CALL)).await;
     assert_eq!(refused(&layer, forged).await.status, 403);

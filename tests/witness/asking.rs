@@ -1,4 +1,5 @@
-//! Tests of every kind of answer of a witness, and of its effect.
+//! Tests of every kind of answer of a witness, and of its effect. A witness signs (cosigns)
+//! checkpoints of a log that only grew.
 
 use std::fs;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(crate) fn open(fixture: &LogFixture, witnesses: &[&FakeWitness], need: usize
     try_open(fixture, &policy(&fixture.log_key, witnesses, need)).unwrap()
 }
 
-/// Asks one witness, on a new runtime.
+/// Sends a submission to one witness, on a new runtime.
 pub(crate) fn ask(client: &WitnessClient, place: usize, submission: &Submission) -> WitnessReply {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(client.ask(place, submission))
@@ -43,7 +44,7 @@ pub(crate) fn log(entries: u64) -> LogFixture {
     fixture
 }
 
-/// Returns the first line of a request, and the number of hashes.
+/// Returns the first line of a request to a witness, and the number of hashes in it.
 pub(crate) fn old_and_hashes(request: &str) -> (String, usize) {
     let (head, note) = request.split_once("\n\n").unwrap();
     assert!(note.ends_with('\n'));
@@ -70,7 +71,7 @@ fn two_of_three_witnesses_make_a_quorum_that_grows_with_the_log() {
     };
     assert_eq!(by(&note), [0, 2]);
     assert!(kept.starts_with(&fixture.checkpoint()));
-    // A third witness cosigns too.
+    // A third witness signs too.
     ask(&client, 1, &latest);
     assert_eq!(by(&Note::parse(&fs::read(client.cosigned()).unwrap()).unwrap()), [0, 1, 2]);
     assert_eq!(old_and_hashes(&w1.requests()[0]), ("old 0".to_owned(), 0));
@@ -106,7 +107,7 @@ fn two_of_three_witnesses_make_a_quorum_that_grows_with_the_log() {
     assert_eq!(old_and_hashes(&w1.requests()[0]).0, "old 14");
 }
 
-/// Returns the faults, and whether an answer with the fault is final.
+/// Returns the faults of a witness, and whether an answer with the fault is final.
 fn faults() -> Vec<(Fault, bool)> {
     let raw = |status: u16, media: &str, body: &[u8]| Fault::Raw(http(status, media, body));
     let size = "text/x.tlog.size";
@@ -170,7 +171,7 @@ fn a_wrong_answer_of_a_witness_is_not_counted_as_a_cosignature() {
         assert!(!client.cosigned().exists(), "{fault:?}");
         assert!(!fixture.path().join("witnesses.json").exists(), "{fault:?}");
         assert_eq!(client.status().figures().failures, 1);
-        // Without the fault, the request succeeds, so only the fault made it fail.
+        // Without the fault the request succeeds, so only the fault made it fail.
         witness.set(Fault::None);
         witness.remember(None);
         assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)), "{fault:?}");

@@ -1,4 +1,4 @@
-//! Tests of cosigning in the background while a log is written.
+//! Tests of witnesses that are asked in the background while a log is written.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ struct Witnessed {
     service: WitnessService,
 }
 
-/// Returns a log that signs a checkpoint after each entry, with its witnesses.
+/// Returns a log that signs a checkpoint after each entry and sends it to these witnesses.
 fn start(
     fixture: LogFixture,
     witnesses: &[&FakeWitness],
@@ -56,7 +56,7 @@ impl Witnessed {
         self.fixture.record(&self.recorder, &call)
     }
 
-    /// Waits until `wanted` returns true for the figures, for at most a minute.
+    /// Waits until `wanted` returns true for the figures of the service, for at most a minute.
     #[track_caller]
     fn until(&self, wanted: impl Fn(&WitnessFigures) -> bool) {
         let begun = Instant::now();
@@ -94,7 +94,7 @@ fn each_checkpoint_is_cosigned_though_one_witness_hangs() {
         one.until(quorum_over(n));
         assert_eq!(one.cosigned(), n);
     }
-    // The service waits for four seconds for a witness that hangs.
+    // The service waits four seconds for a witness that does not answer.
     assert!(recording < Duration::from_secs(10), "no request waits for a witness: {recording:?}");
     assert_eq!(one.service.status().figures().waiting, None);
     let words = one.service.status().judge(SystemClock.now()).unwrap();
@@ -106,7 +106,7 @@ fn each_checkpoint_is_cosigned_though_one_witness_hangs() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", one.said());
         sleep(Duration::from_millis(50));
     }
-    // The last entries are under the last checkpoint, which is sent too.
+    // The last checkpoint covers the last entries, and is sent too.
     one.record(4).unwrap();
     one.log.close();
     let (fixture, service) = (one.fixture, one.service);
@@ -176,7 +176,7 @@ fn a_rollback_stops_a_required_log_and_no_other() {
             }
             one.log.close();
             assert!(one.said().iter().any(|n| matches!(n, WitnessNews::Contradicted(_))));
-            // Closing the log has added no entry either.
+            // Closing the log has added no entry.
             assert_eq!(one.fixture.lines().len(), if goes_on { 3 } else { 2 });
         }
     }
@@ -207,8 +207,8 @@ fn a_kept_checkpoint_stops_a_required_log_before_its_first_entry() {
     assert!(matches!(one.record(3), Err(LogError::Contradicted { .. })));
 }
 
-/// If one witness outside of the quorum answers 409 or 422, the log continues and reports the
-/// answer.
+/// If one witness that is not needed for the quorum answers 409 or 422, the log continues and
+/// reports the answer.
 #[test]
 fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
     for fault in [Some(Fault::Holds(9)), Some(Fault::Holds(2)), None] {
@@ -217,7 +217,7 @@ fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
         let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
         match &fault {
             Some(fault) => w3.set(fault.clone()),
-            // The witness has another root for the same size, so it answers 422.
+            // The witness has signed another root for the same size, so it answers 422.
             None => w3.remember(Some((2, [7; 32]))),
         }
         let one = start(fixture, &[&w1, &w2, &w3], 2, Policy::Required);
@@ -238,8 +238,8 @@ fn an_unsigned_answer_of_one_witness_does_not_stop_a_log_that_has_its_quorum() {
     }
 }
 
-/// The other two witnesses could make the quorum but do not. So the unsigned answer of the third
-/// may be true, and the log stops.
+/// The other two witnesses could make the quorum and do not. The unsigned answer of the third may
+/// then be true, so the log stops.
 #[test]
 fn an_unsigned_answer_stops_a_log_whose_quorum_does_not_come() {
     let fixture = LogFixture::new();
@@ -271,7 +271,7 @@ fn a_new_witness_policy_takes_effect_while_the_log_is_written() {
         let roots = tls::client_without_roots().unwrap();
         one.service.client().with_policy(parsed, &roots, |_| Ok(DialRoute::Direct))
     };
-    // Waiting for the witness that hangs would take four seconds each time.
+    // Waiting for the witness that does not answer would take four seconds each time.
     let mut replacing = Duration::ZERO;
     for witness in [&w1, &w1, &w1, &w2] {
         let begun = Instant::now();
@@ -290,7 +290,7 @@ fn a_new_witness_policy_takes_effect_while_the_log_is_written() {
     one.record(2).unwrap();
     one.until(quorum_over(2));
     assert_eq!((w2.signed().unwrap().0, one.cosigned()), (2, 2));
-    // A checkpoint that met the quorum of the old policy does not meet that of the new policy.
+    // A checkpoint that had the quorum of the old policy does not have that of the new one.
     w1.set(Fault::Raw(http(500, "text/plain", b"no\n")));
     let client = renewed(&one, &policy(&one.fixture.log_key, &[&w1, &w2], 2)).unwrap();
     one.service.replace(client).unwrap();

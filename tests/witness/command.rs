@@ -82,7 +82,7 @@ fn the_exit_code_says_whether_there_is_a_quorum() {
     assert_eq!((&said["contradicted"], &said["quorum"]), (&json!(true), &json!(false)));
     assert_eq!(said["witnesses"][0]["outcome"], "disputed");
 
-    // One of the two witnesses is enough, so the unsigned answer of the other witness is a warning.
+    // One of the two witnesses is enough, so the unsigned answer of the other is only a warning.
     fs::write(&file, policy(&fixture.log_key, &[&w1, &w2], 1)).unwrap();
     let done = witness(&log, &file, &[]);
     assert_eq!(done.status.code(), Some(0), "{}", err(&done));
@@ -136,7 +136,8 @@ fn witnessed(witnesses: &[&FakeWitness], need: usize) -> Log {
 }
 
 impl Log {
-    /// Runs `audit verify` or `audit check` with this policy and the trust file, with `--json`.
+    /// Runs `audit verify` or `audit check` with this witness policy and the trust file, with
+    /// `--json`.
     fn judge(&self, what: &str, more: &[&str]) -> (Option<i32>, Value) {
         let log = self.fixture.path();
         let mut arguments = vec!["audit", what, "--json", "-r", self.trust.to_str().unwrap()];
@@ -179,7 +180,7 @@ fn an_audit_that_requires_the_quorum_passes_only_with_the_quorum() {
     let (w1, w2, w3) = (FakeWitness::start(1), FakeWitness::start(2), FakeWitness::start(3));
     let log = witnessed(&[&w1, &w2, &w3], 2);
     let cosigned = log.fixture.path().join("checkpoint.cosigned");
-    // The key of the log equals the key in the policy.
+    // The log's key is the one in the policy.
     let (code, said) = log.by_policy("verify", &[]);
     assert_eq!((code, &said["verdict"]), (Some(5), &json!("unjudged")), "{said}");
     assert_eq!((&said["lacks_quorum"], &said["anchored"]), (&json!(true), &json!(false)));
@@ -187,7 +188,7 @@ fn an_audit_that_requires_the_quorum_passes_only_with_the_quorum() {
     let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
     assert_eq!((code, &said["reasons"]), (Some(5), &json!(["quorum"])), "{said}");
 
-    // One of two required witnesses does not answer.
+    // One of the two required witnesses does not answer.
     w2.set(Fault::Hang);
     w3.set(Fault::Hang);
     assert_eq!(witness(&log.fixture.path(), &log.policy, &[]).status.code(), Some(5));
@@ -201,12 +202,12 @@ fn an_audit_that_requires_the_quorum_passes_only_with_the_quorum() {
     let (code, said) = log.by_policy("check", &[evidence.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(0), &json!(true)), "{said}");
 
-    // With a cosignature line removed, or by another key, there is no quorum.
+    // If the witness's signature line is removed, or is by another key, there is no quorum.
     let good = fs::read_to_string(&cosigned).unwrap();
     let without: String = good.split_inclusive('\n').take(good.lines().count() - 1).collect();
     fs::write(&cosigned, without).unwrap();
     assert_eq!(log.by_policy("verify", &[]).0, Some(5));
-    // A cosignature counts in any file in which it was kept.
+    // A witness's signature is accepted from any file in which it was kept.
     let kept = log.folder.path().join("kept");
     fs::write(&kept, &good).unwrap();
     assert_eq!(log.by_policy("verify", &["--checkpoint", kept.to_str().unwrap()]).0, Some(0));
@@ -221,7 +222,7 @@ fn an_audit_that_requires_the_quorum_passes_only_with_the_quorum() {
     let (code, said) = log.by_policy("verify", &["--checkpoint", plain.to_str().unwrap()]);
     assert_eq!((code, &said["anchored"]), (Some(5), &json!(true)), "{said}");
 
-    // The log differs from the cosigned checkpoint.
+    // The log differs from the checkpoint that the witnesses signed.
     let segment = log.fixture.only_segment();
     fs::write(&cosigned, &good).unwrap();
     let lines = fs::read_to_string(&segment).unwrap();
@@ -288,8 +289,8 @@ fn a_tlog_proof_leads_from_the_entry_to_the_cosigned_checkpoint() {
     assert_eq!(missing.status.code(), Some(3));
 }
 
-/// A client ends at once. The bridge sends its checkpoints, and does not wait for a witness that
-/// does not answer.
+/// The bridge's client ends at once. The bridge sends its checkpoints to the witnesses, and does
+/// not wait for one that does not answer.
 #[test]
 fn the_log_of_a_bridge_is_witnessed_too() {
     let fixture = LogFixture::new();
@@ -318,7 +319,7 @@ fn the_log_of_a_bridge_is_witnessed_too() {
         out(&done)
     );
 
-    // The witness has signed another log than the one in this folder.
+    // The witness has signed the checkpoint of another log than the one in this folder.
     w1.remember(Some((5, [7; 32])));
     let mut child = Command::new(env!("CARGO_BIN_EXE_mcpid"));
     let call = folder.path().join("call");
@@ -332,7 +333,7 @@ fn the_log_of_a_bridge_is_witnessed_too() {
     assert!(fixture.segments().is_empty(), "nothing was appended");
 }
 
-/// Returns the stored record of a witness that has signed `size` entries.
+/// Returns the log's stored record that a witness has signed `size` entries.
 fn ledger(witness: &FakeWitness, size: u64) -> String {
     let (key, root) = (witness.key().to_string(), STANDARD.encode([7; 32]));
     let signed =

@@ -1,4 +1,4 @@
-//! A witness for the tests, which can give wrong answers.
+//! A fake witness for the tests, which can give wrong answers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,27 +16,27 @@ use mcpid::key::{SecretKey, Sign as _};
 /// What is wrong with the witness's answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// Nothing: the answer is as C2SP `tlog-witness` requires.
+    /// Nothing is wrong: the answer is as C2SP `tlog-witness` demands.
     None,
-    /// Answers every request with these bytes.
+    /// The witness answers every request with these bytes.
     Raw(Vec<u8>),
-    /// Status 200 with this body.
+    /// The witness answers with status 200 and this body.
     Body(Vec<u8>),
-    /// Status 409 with this size, again and again.
+    /// The witness answers with status 409 and this size, to every request.
     Holds(u64),
-    /// Signs correctly, but with another key.
+    /// The witness signs correctly, but with another key.
     WrongKey,
-    /// Signs correctly, but another text.
+    /// The witness signs correctly, but another text.
     OtherText,
-    /// Signs correctly, but with a time that is this many seconds ahead.
+    /// The witness signs correctly, but with a time that is this many seconds ahead.
     Ahead(i64),
-    /// Signs correctly, with this time.
+    /// The witness signs correctly, with this time.
     At(i64),
-    /// Signs and records that it did, but sends no answer.
+    /// The witness signs and records that it did, but sends no answer.
     Lost,
-    /// Receives the request, and sends no answer.
+    /// The witness receives the request, and sends no answer.
     Hang,
-    /// Sends a correct answer, at one byte a second.
+    /// The witness sends a correct answer, at one byte a second.
     Slow,
 }
 
@@ -81,7 +81,7 @@ impl FakeWitness {
         FakeWitness { name, address, seed, shared }
     }
 
-    /// Returns the line about this witness for a policy, with a name such as `w1`.
+    /// Returns the policy's line about this witness, with a name such as `w1`.
     pub(crate) fn line(&self) -> String {
         format!("witness w{} {} http://{}/prefix/\n", self.seed, self.key(), self.address)
     }
@@ -94,7 +94,7 @@ impl FakeWitness {
         self.shared.lock().unwrap().fault = Some(fault);
     }
 
-    /// Returns the size and root that the witness has signed last.
+    /// Returns the size and root that the witness signed last.
     pub(crate) fn signed(&self) -> Option<(u64, Hash)> {
         self.shared.lock().unwrap().signed
     }
@@ -109,7 +109,7 @@ impl FakeWitness {
     }
 }
 
-/// Returns a policy with these witnesses, of which `need` are enough.
+/// Returns a policy with these witnesses, of which `need` must sign.
 pub(crate) fn policy(log: &NoteKey, witnesses: &[&FakeWitness], need: usize) -> String {
     let lines: String = witnesses.iter().map(|witness| witness.line()).collect();
     let names: Vec<String> = witnesses.iter().map(|w| format!("w{}", w.seed)).collect();

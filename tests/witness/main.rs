@@ -1,4 +1,5 @@
-//! Tests of witnesses: policies, requests to witnesses, every kind of answer, and the command.
+//! Tests of witnesses, which sign checkpoints of a log: policies, requests to witnesses, every kind
+//! of answer, and the command.
 #![allow(clippy::unwrap_used)]
 
 mod asking;

@@ -1,5 +1,5 @@
-//! Tests of the policy parser: the example of C2SP `tlog-policy`, and files that differ from a
-//! valid one in one thing.
+//! Tests of the parser of witness policies: the example of C2SP `tlog-policy`, and files that
+//! differ from a valid one in one point.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,8 @@ fn witness(number: u8) -> String {
     vkey(&format!("w{number}.example.com"), NoteKeyKind::Witness, number)
 }
 
-/// Returns a vkey of kind ML-DSA-44 that is filled with the byte `filling`.
+/// Returns the text form of a public key (vkey) of kind ML-DSA-44, all of whose bytes are
+/// `filling`.
 fn ml_dsa(name: &str, filling: u8, length: usize) -> String {
     let mut bytes = vec![6];
     bytes.extend(vec![filling; length]);
@@ -123,7 +124,7 @@ fn a_malformed_policy_line_is_refused_with_its_number() {
         (format!("{two}group g any a\ngroup g any b\nquorum g\n"), 4, "that of line 3 too"),
         (format!("witness none {w1}\nquorum none\n"), 1, "the name none"),
         (format!("{two}group none any a\nquorum none\n"), 3, "the name none"),
-        // The threshold or a member of a group is wrong.
+        // A group's threshold or one of its members is wrong.
         (format!("{two}group g any\nquorum g\n"), 3, "wanted is: group"),
         (format!("{two}group g 0 a b\nquorum g\n"), 3, "the threshold 0 of 2"),
         (format!("{two}group g 3 a b\nquorum g\n"), 3, "the threshold 3 of 2"),
@@ -176,7 +177,7 @@ fn a_malformed_policy_line_is_refused_with_its_number() {
     }
     let long = format!("#{}\n", "a".repeat(256 * 1024));
     refused(&(long + "quorum none\n"), 1, "over 256 KiB");
-    // Text of the file that may be a secret or is not printable is not repeated.
+    // The error does not repeat text of the file that may be a secret or is not printable.
     let error = parse(
         "witness a PRIVATE+KEY+x+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz\nquorum a\n",
     );
@@ -209,7 +210,8 @@ fn a_quorum_that_needs_ml_dsa_is_refused_and_one_that_does_not_is_not() {
     refused(&format!("witness a {wrong}\nquorum none\n"), 1, "the hash");
     let twice = format!("witness a {pq}\nwitness b {}\nquorum none\n", ml_dsa("y", 7, 1312));
     refused(&twice, 2, "the key is that of line 1 too");
-    // If the only log in the policy has an unsupported key, the policy is still only for that log.
+    // If the policy names one log, and its key is of an unsupported kind, the policy is still only
+    // for that log.
     let policy = parse(&format!("log {}\nwitness a {w1}\nquorum a\n", ml_dsa("l", 7, 1312)));
     let own = log(200).parse().unwrap();
     assert!(!policy.unwrap().is_for(&own));

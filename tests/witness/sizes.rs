@@ -1,5 +1,5 @@
-//! Tests of answers that state a size, and of sizes from earlier requests: they show that the
-//! witness or the log has lost its state.
+//! Tests of a size that a witness states or stated earlier: it shows that the witness or the log
+//! has lost its state.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Cosigned(_)));
     let (size, root) = witness.signed().unwrap();
     fixture.fill(6, LogSettings::default());
-    // The answer got lost, so the witness has a size that this log does not know.
+    // The answer got lost, so the log does not know the size that the witness has signed.
     witness.set(Fault::Lost);
     ask_latest(&client);
     assert_eq!(witness.signed().unwrap().0, 10);
@@ -32,7 +32,7 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     assert_eq!((fronts[0].0.as_str(), &fronts[1]), ("old 4", &("old 10".to_owned(), 0)));
     assert_eq!(fronts.len(), 2);
 
-    // The witness has lost its state. That is reported once and counted, also by the next process.
+    // The witness has lost its state. That is reported once, and counted, also by the next process.
     witness.remember(Some((size, root)));
     fixture.fill(2, LogSettings::default());
     let reply = ask(&client, 0, &client.latest().unwrap());
@@ -55,13 +55,13 @@ fn a_size_in_the_answer_changes_the_start_of_the_proof_once() {
     assert!(matches!(reply.outcome, WitnessOutcome::Failed(_)), "{reply:?}");
     assert_eq!((reply.forgot, client.rollbacks(0)), (Some((12, 7)), 3));
     assert_eq!(witness.requests().len(), 2);
-    // Those answers were not signed, so the record of what the witness signed stays.
+    // Those answers were not signed, so the log's record of what the witness signed stays.
     ask(&client, 0, &client.latest().unwrap());
     assert_eq!(old_and_hashes(&witness.requests()[0]).0, "old 12");
 }
 
-/// Checks that the contradiction counts if the other witnesses do not make a quorum: the answer is
-/// unsigned, but may be true, so the log stops.
+/// Checks that the log stops if the other witnesses do not make a quorum: the contradicting answer
+/// is not signed, but may be true.
 #[track_caller]
 fn is_upheld(client: &WitnessClient, why: &str) {
     assert_eq!(client.status().figures().contradiction, None, "nothing is decided yet");
@@ -97,7 +97,7 @@ fn a_witness_of_another_tree_of_this_size_disputes_the_root() {
                another one";
     assert_eq!(ask_latest(&client), WitnessOutcome::Disputed(why.to_owned()));
     is_upheld(&client, why);
-    // If the witness has another tree of a smaller size, only the proof fails.
+    // If the witness has signed another tree of a smaller size, only the consistency proof fails.
     witness.remember(Some((3, [7; 32])));
     assert!(matches!(ask_latest(&client), WitnessOutcome::Refused(why) if why.contains("422")));
 }
@@ -114,7 +114,7 @@ fn a_witness_that_answers_with_a_larger_size_disputes_the_log() {
     assert_eq!(ask_latest(&client), WitnessOutcome::Disputed(why.to_owned()));
     assert_eq!(witness.requests().len(), 1, "there is nothing to try again");
     is_upheld(&client, why);
-    // If the log has grown in the meantime, it was not rolled back.
+    // If the log has grown in the meantime, it was not replaced by an older copy.
     fixture.fill(1, LogSettings::default());
     assert_eq!(ask(&client, 0, &old).outcome, WitnessOutcome::Superseded);
 }
@@ -176,7 +176,8 @@ fn an_empty_log_is_witnessed_too() {
     assert!(matches!(ask_latest(&client), WitnessOutcome::Disputed(_)));
 }
 
-/// One of three witnesses contradicts the log, in each possible way. The other two make the quorum.
+/// One of three witnesses contradicts the log, in each possible way. The other two make the quorum,
+/// so the log continues.
 #[test]
 fn a_quorum_of_other_witnesses_overrules_an_unsigned_answer() {
     for fault in ["more", "the same size", "another root"] {
@@ -202,8 +203,8 @@ fn a_quorum_of_other_witnesses_overrules_an_unsigned_answer() {
     }
 }
 
-/// The log's own record of what a witness signed is evidence, unlike an unsigned answer, so no
-/// quorum overrules it.
+/// The log's own record of what a witness signed is evidence, unlike an unsigned answer. No quorum
+/// of other witnesses overrules it.
 #[test]
 fn a_record_of_a_signature_stays_a_contradiction() {
     let fixture = log(4);
