@@ -1,9 +1,10 @@
-//! Measures the claims per second of the nonce store on Redis, compared with the bare client
-//! library that sends the same `SET` to the same server, in the same run. On one thread, several
-//! tasks each claim a nonce and wait for the answer. The library's connection is served by that
-//! thread or by another one, as in a runtime of several threads. The store's connection is always
-//! served by the store's own thread. A third candidate is the library with all three commands of a
-//! claim: the two commands after the `SET` show whether the server has lost nonces.
+//! Measures how many nonces per second the store on Redis can claim (store if they are new),
+//! compared with the bare client library that sends the same `SET` to the same server, in the same
+//! run. On one thread, several tasks each claim a nonce and wait for the answer. The library's
+//! connection is served by that thread or by another one, as in a runtime of several threads. The
+//! store's connection is always served by the store's own thread. A third candidate is the library
+//! with all three commands of a claim: the two commands after the `SET` show whether the server has
+//! lost nonces.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::net::TcpListener;
@@ -22,11 +23,11 @@ use tokio::task::JoinSet;
 
 const ROUNDS: usize = 9;
 
-/// The benchmark fails if the store makes less than this share of the bare library's claims per
-/// second.
+/// The benchmark fails if the store claims fewer nonces per second than this share of the bare
+/// library's.
 const TARGET: f64 = 0.8;
 
-/// Number of claims that each candidate makes in one round, over all tasks.
+/// Number of nonces that each candidate claims in one round, over all tasks.
 const CLAIMS: usize = 8_192;
 
 /// The server process, ended when this value is dropped.
@@ -116,8 +117,7 @@ where
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// Measures claims with the bare library. As in the store, an id and a value are computed before
-/// each claim.
+/// Measures the bare library. As in the store, an id and a value are computed for each nonce.
 async fn bare_claims(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[8; 32]).public().id();
     for i in 0..count {
@@ -130,8 +130,8 @@ async fn bare_claims(mut connection: MultiplexedConnection, name: String, count:
     }
 }
 
-/// Measures claims with the bare library that consist of the same three commands that the store
-/// sends, in one pipeline.
+/// Measures the bare library with the same three commands for each nonce that the store sends, in
+/// one pipeline.
 async fn three_questions(mut connection: MultiplexedConnection, name: String, count: usize) {
     let key = *SecretKey::from_seed(&[9; 32]).public().id();
     for i in 0..count {

@@ -1,7 +1,7 @@
-//! Measures the claims per second of the nonce store in a file, compared with the bare library that
-//! executes the same statement on the same tables, in the same run. The library runs on the calling
-//! thread, or on another thread that is asked over a channel. The second case is the fair
-//! comparison, because a store must not block an asynchronous caller.
+//! Measures how many nonces per second the store in a file can claim (store if they are new),
+//! compared with the bare library that executes the same statement on the same tables, in the same
+//! run. The library runs on the calling thread, or on another thread that is asked over a channel.
+//! The second case is the fair comparison, because a store must not block an asynchronous caller.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::future::poll_fn;
@@ -19,12 +19,12 @@ use mcpid::nonce::{Claim, NonceStore as _, Retention};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
-/// Number of claims that each candidate makes in one round.
+/// Number of nonces that each candidate claims in one round.
 const CLAIMS: usize = 4_096;
 const ROUNDS: usize = 9;
 
-/// The benchmark fails if the store makes less than this share of the bare library's claims per
-/// second.
+/// The benchmark fails if the store claims fewer nonces per second than this share of the bare
+/// library's.
 const TARGET: f64 = 0.8;
 
 /// The SQL statement that the store prepares, word for word.
@@ -51,7 +51,8 @@ fn main() {
     drop(open("apart.db"));
     let apart = OtherThread::start(folder.path().join("apart.db"));
     let widths = [1, 8, 64, 512];
-    // Each store has a separate file, because claims get slower the more nonces a file has.
+    // Each store has a separate file, because claiming a nonce is slower the more nonces a file
+    // has.
     let stores = widths.map(|width| open(&format!("store-{width}.db")));
     let mut rates: Vec<Vec<f64>> = vec![Vec::new(); 2 + widths.len()];
     for round in 0..rounds {
@@ -92,7 +93,8 @@ fn rate(work: impl FnOnce()) -> f64 {
     f64::from(u32::try_from(CLAIMS).unwrap()) / begun.elapsed().as_secs_f64()
 }
 
-/// The bare library on a separate thread, which receives an id and reports when it is claimed.
+/// The bare library on a separate thread, which receives a nonce's id and reports when it is
+/// stored.
 struct OtherThread {
     ask: mpsc::Sender<(i64, [u8; 32])>,
     answers: mpsc::Receiver<()>,
@@ -136,7 +138,7 @@ fn bare_claims(connection: &Connection, now: Timestamp, key: &KeyId, nonces: &[S
     }
 }
 
-/// Starts `width` claims at a time, and waits for all of them.
+/// Claims the nonces, `width` at a time, and waits for all of them.
 fn claims(store: &Sqlite, now: Timestamp, key: &KeyId, nonces: &[String], width: usize) {
     for some in nonces.chunks(width) {
         let mut begun: Vec<_> =

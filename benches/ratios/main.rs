@@ -192,8 +192,8 @@ fn unlocking(setup: &BenchSetup) {
     println!("keyfile unlock, 64 MiB and 3 passes: {:.0}", table.median("unlock"));
 }
 
-/// Measures whether a claim of a nonce takes the same time for any number of live nonces (those
-/// that the store keeps).
+/// Measures whether claiming a nonce (storing it if it is new) takes the same time for any number
+/// of nonces in the store.
 fn claiming(setup: &BenchSetup) {
     const FEW: u64 = 1_000;
     const MANY: u64 = 10_000_000;
@@ -246,8 +246,8 @@ fn claiming(setup: &BenchSetup) {
     );
     println!("resident memory for each of the 10 million: {bytes} bytes");
     drop(many);
-    // In this measurement, as many nonces end as new ones come: 20,000 claims a second, each kept
-    // for 70 seconds.
+    // In this measurement, as many nonces expire as new ones come: 20,000 are stored in a second,
+    // each kept for 70 seconds.
     let (store, mut count) = (filled(0), 0);
     let mut steady = |claims: u64| {
         time(|| {

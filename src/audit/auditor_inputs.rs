@@ -13,7 +13,7 @@ pub struct AuditorInputs {
     pub log_key: Option<NoteKey>,
     /// Checkpoints that were kept outside the log, as bytes.
     pub kept: Vec<Vec<u8>>,
-    /// Keys of witnesses. A checkpoint that one of them cosigned counts as kept outside the log.
+    /// Keys of witnesses. A checkpoint that one of them signed counts as kept outside the log.
     pub witnesses: Vec<NoteKey>,
     /// The policy whose quorum of witnesses a checkpoint needs. It replaces `witnesses`.
     pub policy: Option<Arc<WitnessPolicy>>,
@@ -26,7 +26,7 @@ pub struct AuditorInputs {
 }
 
 impl AuditorInputs {
-    /// Returns the time at which enough witnesses had cosigned `note`: the quorum of the policy, or
+    /// Returns the time at which enough witnesses had signed `note`: the quorum of the policy, or
     /// any one witness if there is no policy.
     pub(super) fn witnessed(&self, note: &Note) -> Option<Timestamp> {
         match &self.policy {

@@ -31,7 +31,7 @@ pub struct CheckedEvidence {
     pub pinned: bool,
     /// Whether to report all findings, and not to stop at the first one.
     pub anchored: bool,
-    /// The time at which a pinned witness cosigned the checkpoint.
+    /// The time at which a pinned witness signed the checkpoint.
     pub witnessed: Option<Timestamp>,
     /// Which parts of the request could be verified again, and why other parts could not.
     pub judged: JudgedEntry,

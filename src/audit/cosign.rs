@@ -36,7 +36,7 @@ const MAX_STATE: usize = 16 * 1024 * 1024;
 
 const VERSION: &str = "witness-state/1";
 
-/// The body of a request to cosign a checkpoint.
+/// The body of a request to a witness, to sign (cosign) a checkpoint.
 ///
 /// ```
 /// use mcpid::audit::cosign::CosignRequest;

@@ -205,8 +205,8 @@ impl EntryJudge {
                 let until = verifier.retention().until(one.created?).unix();
                 Some(NonceUse { id, until, at: time.unix() })
             }));
-            // Two signatures by one key may have the same nonce. A verifier claims this nonce once,
-            // so it counts once here.
+            // One key may have signed the request twice with the same nonce. A verifier stores it
+            // once, so it counts once here.
             nonces.sort_by_key(|one| one.id);
             nonces.dedup_by_key(|one| one.id);
         }

@@ -236,7 +236,7 @@ impl Folder {
         self.file("checkpoint")
     }
 
-    /// Returns the path of the newest checkpoint that a quorum of witnesses has cosigned.
+    /// Returns the path of the newest checkpoint that enough witnesses have signed.
     pub fn cosigned(&self) -> PathBuf {
         self.file("checkpoint.cosigned")
     }
@@ -271,8 +271,8 @@ impl Folder {
         files::small(&self.checkpoint(), note::MAX_NOTE)
     }
 
-    /// Returns the bytes of the newest checkpoint that a quorum has cosigned; `None` if there is
-    /// none. The cosignatures are not verified here.
+    /// Returns the bytes of the newest checkpoint that enough witnesses have signed; `None` if
+    /// there is none. The witnesses' signatures are not verified here.
     ///
     /// # Errors
     /// [`LogError`] if the file cannot be read.

@@ -19,7 +19,7 @@ pub(super) struct ReferenceCheckpoint {
     pub(super) kept: bool,
     /// Whether the checkpoint is in the log's own file.
     pub(super) from_log: bool,
-    /// The time at which enough witnesses had cosigned the checkpoint.
+    /// The time at which enough witnesses had signed the checkpoint.
     pub(super) witnessed: Option<Timestamp>,
 }
 
@@ -99,8 +99,8 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// Adds the cosigned checkpoint in the folder, if enough witnesses have cosigned it. The log
-    /// stores this file itself, but cannot forge the signatures of the witnesses.
+    /// Adds the checkpoint with witnesses' signatures in the folder, if enough witnesses have
+    /// signed it. The log stores this file itself, but cannot forge the signatures.
     fn take_cosigned(
         &mut self,
         folder: &Folder,

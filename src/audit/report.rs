@@ -40,7 +40,7 @@ pub struct Report {
     /// The number of checkpoints in the log that match the tree.
     pub checkpoints: u64,
     /// The number of entries that are covered by a checkpoint that the auditor kept or witnesses
-    /// cosigned.
+    /// signed.
     pub anchored: Option<u64>,
     /// The number of archived entries that the auditor does not have.
     pub not_given: u64,
@@ -48,7 +48,7 @@ pub struct Report {
     pub erased: u64,
     /// The first 1,000 erasures that entries of the log record, in the order of these entries.
     pub erasures: Vec<ReportedErasure>,
-    /// The number of entries that the last checkpoint with enough cosignatures of witnesses covers,
+    /// The number of entries that the last checkpoint with enough signatures of witnesses covers,
     /// and the time at which there were enough.
     pub witnessed: Option<(u64, Timestamp)>,
     /// Whether the auditor demanded a quorum of witnesses, but no matching checkpoint has one.

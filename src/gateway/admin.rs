@@ -72,13 +72,13 @@ impl Readiness {
     }
 
     /// Makes the strict readiness check (`/readyz?strict`) fail while a checkpoint of the audit log
-    /// waits too long for enough witnesses to cosign it.
+    /// waits too long for the signatures of enough witnesses.
     #[must_use]
     pub fn with_witnesses(self, status: Arc<WitnessStatus>) -> Self {
         Readiness { witnesses: Some(status), ..self }
     }
 
-    /// Returns how long ago enough witnesses last cosigned a checkpoint, if the audit log has
+    /// Returns how long ago enough witnesses last signed a checkpoint, if the audit log has
     /// witnesses.
     fn witnessed(&self) -> Result<String, String> {
         match &self.witnesses {

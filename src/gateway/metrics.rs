@@ -317,7 +317,7 @@ impl Metrics {
         text
     }
 
-    /// Counts an accepted claim of a nonce that the store keeps until `until`. Nonces that end in
+    /// Counts a nonce that the store accepted as new and keeps until `until`. Nonces that end in
     /// the same second share one counter.
     pub(super) fn claimed(&self, until: Timestamp, now: Timestamp) {
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);

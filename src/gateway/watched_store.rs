@@ -1,4 +1,5 @@
-//! Watches the nonce store of a gateway: counts claims, and warns of failures.
+//! Watches the nonce store of a gateway: counts the nonces that it was asked about, and warns of
+//! failures.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +37,7 @@ struct WatchedStore {
     metrics: Arc<Metrics>,
     warn: WarnHook,
     warnings: Mutex<Warnings>,
-    /// The highest floor that the store has returned: the time before which it may have lost
-    /// nonces.
+    /// The latest time up to which the store said that it may have lost nonces (its floor).
     floor: AtomicI64,
 }
 

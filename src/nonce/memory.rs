@@ -49,8 +49,9 @@ pub struct Memory {
     /// reads them without a lock.
     length: AtomicI64,
     keep: AtomicI64,
-    /// The floor that the creation of the store and raised retentions have set. The floor that the
-    /// store returns can be higher because nonces were removed; see [`Memory::floor_now`].
+    /// The floor (the time up to which nonces may be lost) that the creation of the store and
+    /// raised retentions have set. The floor that the store returns can be later because nonces
+    /// were removed; see [`Memory::floor_now`].
     floor: AtomicI64,
     /// The latest time of any claim, and so the latest time at which nonces can have been removed.
     /// It never decreases.

@@ -153,7 +153,7 @@ pub trait NonceStore: Send + Sync {
     }
 
     /// Returns the floor at `now`: the store may have lost nonces of requests that were created at
-    /// or before it.
+    /// or before this time.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -227,7 +227,8 @@ impl Retention {
         self.ahead() + self.length()
     }
 
-    /// Returns the new floor of a store that raises its retention to this one at `now`.
+    /// Returns the new floor (the time up to which nonces may be lost) of a store that raises its
+    /// retention to this one at `now`.
     pub const fn floor_when_raised(self, now: Timestamp) -> Timestamp {
         now.plus(self.ahead() + self.margin())
     }

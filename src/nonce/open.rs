@@ -130,8 +130,8 @@ impl StoreOptions {
         match self.url {
             StoreUrl::Memory { max } => memory(max, now, Retention::new(0, 0), rng),
             #[cfg(feature = "sqlite")]
-            // A look-up needs no boot id, which only decides whether opening for claims sets a new
-            // floor.
+            // A look-up needs no boot id. Only opening for claims uses it, to decide whether nonces
+            // may be missing.
             StoreUrl::Sqlite { path } => {
                 Ok(Arc::new(super::sqlite::SqliteOptions::new(path, None).open_read_only()?))
             }

@@ -85,7 +85,8 @@ impl NonceStore for WithinRun {
         _until: Timestamp,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let claim = match self.insert(key, nonce) {
-            // The earliest time as the floor: nonces of requests before this run do not matter.
+            // Nonces of requests before this run do not matter, so no request is too old for the
+            // store: its floor is the earliest time.
             true => Claim::Fresh { floor: Timestamp::from_unix(i64::MIN) },
             false => Claim::Replayed { first: None },
         };

@@ -34,7 +34,7 @@ pub enum UnjudgedReason {
     /// A rule demands the touch of a security key, and no touch in the entry is confirmed by the
     /// auditor's trust files.
     Touch,
-    /// The demanded quorum of witnesses has not cosigned the checkpoint.
+    /// Fewer witnesses have signed the checkpoint than the auditor demands.
     Quorum,
 }
 

@@ -4,8 +4,8 @@ use super::super::note::{Note, NoteKey};
 use super::http::WitnessAnswer;
 use crate::clock::Timestamp;
 
-/// Maximum number of seconds by which the time of a cosignature may be ahead of this machine's
-/// clock.
+/// Maximum number of seconds by which the time in a witness's signature may be ahead of this
+/// machine's clock.
 const MAX_CLOCK_LEAD: i64 = 30;
 
 /// The media type of an answer that states a size.
@@ -14,7 +14,7 @@ const SIZE_MEDIA_TYPE: &str = "text/x.tlog.size";
 /// What the answer of a witness means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SubmissionAnswer {
-    /// A valid cosignature: its time and its line.
+    /// A valid signature of the witness (a cosignature): its time and its line.
     Cosigned { time: Timestamp, line: String },
     /// Status 409: the last checkpoint that the witness signed covers this number of entries.
     Holds(u64),
@@ -26,7 +26,7 @@ pub(super) enum SubmissionAnswer {
     Failed(String),
 }
 
-/// Parses the answer to a request to cosign `note`; `key` is the key of the witness.
+/// Parses a witness's answer to the request to sign `note`; `key` is the key of the witness.
 pub(super) fn read(
     answer: &WitnessAnswer,
     note: &Note,

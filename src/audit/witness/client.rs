@@ -55,7 +55,7 @@ pub enum WitnessError {
     Proxy(#[from] ProxyError),
 }
 
-/// Asks the witnesses of one log to cosign its checkpoints.
+/// Asks the witnesses of one log to sign its checkpoints.
 pub struct WitnessClient {
     folder: Folder,
     log_key: NoteKey,
@@ -139,8 +139,8 @@ impl WitnessClient {
 
     /// Decides whether to believe unsigned answers of witnesses that contradict the log, and
     /// returns the decisions. If an answer is believed, the status reports a contradiction from
-    /// then on. If `at_once` is true, no more cosignatures will come, so all answers are decided
-    /// now.
+    /// then on. If `at_once` is true, no more signatures of witnesses will come, so all answers are
+    /// decided now.
     pub fn settle(&self, at_once: bool) -> Vec<DisputeOutcome> {
         let can_ask = |place| self.can_ask(place);
         let mut disputes = self.disputes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,7 +188,8 @@ impl WitnessClient {
         latest.is_some_and(|bytes| bytes == submission.text.as_bytes())
     }
 
-    /// Returns the path of the newest checkpoint that a quorum has cosigned, with its cosignatures.
+    /// Returns the path of the newest checkpoint that enough witnesses have signed, with their
+    /// signatures.
     pub fn cosigned(&self) -> PathBuf {
         self.folder.cosigned()
     }
@@ -213,8 +214,8 @@ impl WitnessClient {
         Ok(None)
     }
 
-    /// Asks the witness at index `place` of the policy to cosign. If it answers that it last signed
-    /// another number of entries, asks once more with a proof that begins there.
+    /// Asks the witness at index `place` of the policy to sign the checkpoint. If it answers that
+    /// it last signed another number of entries, asks once more with a proof that begins there.
     pub async fn ask(&self, place: usize, submission: &Submission) -> WitnessReply {
         let mut forgot = None;
         let asked = self.try_ask(place, submission, &mut forgot).await;
@@ -334,8 +335,8 @@ impl WitnessClient {
         Ok(WitnessOutcome::Failed("no answer".to_owned()))
     }
 
-    /// Adds the cosignature `one` to `submission`. If there are now enough cosignatures for the
-    /// quorum, writes the checkpoint with all of them.
+    /// Adds the witness's signature `one` to `submission`. If there are now enough for the quorum,
+    /// writes the checkpoint with all of them.
     fn gather(&self, submission: &Submission, one: Cosigned) -> Result<(), LogError> {
         let mut gathered = submission.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.retain(|other| other.place != one.place);

@@ -1,22 +1,23 @@
-//! Checks the cosignatures of a checkpoint against a policy.
+//! Checks the signatures of witnesses (cosignatures) under a checkpoint against a policy, which
+//! says how many are needed.
 
 use super::super::note::Note;
 use super::policy::WitnessPolicy;
 use crate::clock::Timestamp;
 
-/// The valid cosignatures of a note, by the witnesses of a policy.
+/// The valid signatures of witnesses under a note, for the witnesses of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cosignatures {
-    /// The index of each witness in the policy, with the time of its cosignature.
+    /// The index of each witness in the policy, with the time of its signature.
     pub by: Vec<(usize, Timestamp)>,
-    /// The time at which there were enough cosignatures for the quorum; `None` if there are not
-    /// enough, or if the policy needs none and there is none.
+    /// The time at which there were enough signatures of witnesses for the quorum; `None` if there
+    /// are not enough, or if the policy needs none and there is none.
     pub complete: Option<Timestamp>,
 }
 
 impl WitnessPolicy {
-    /// Returns the valid cosignatures of `note` by witnesses of this policy. The caller has to
+    /// Returns the valid signatures under `note` by witnesses of this policy. The caller has to
     /// check the log's own signature and the content.
     pub fn cosignatures(&self, note: &Note) -> Cosignatures {
         let witnesses = self.witnesses().iter().enumerate();
@@ -28,7 +29,8 @@ impl WitnessPolicy {
         Cosignatures { by, complete }
     }
 
-    /// Returns the earliest time at which there were enough of these cosignatures for the quorum.
+    /// Returns the earliest time at which there were enough of these witnesses' signatures for the
+    /// quorum.
     pub(super) fn complete(&self, by: &[(usize, Timestamp)]) -> Option<Timestamp> {
         let mut times: Vec<Timestamp> = by.iter().map(|(_, time)| *time).collect();
         times.sort_unstable();

@@ -39,15 +39,16 @@ struct Dispute {
     since: Instant,
 }
 
-/// All answers that contradict the log, and the cosignatures that decide on them.
+/// All answers of witnesses that contradict the log, and the signatures of other witnesses, which
+/// decide on them.
 #[derive(Debug, Default)]
 pub(super) struct Disputes {
     open: Vec<Dispute>,
     /// The witnesses that gave an answer that contradicts the log, by their index in the policy.
-    /// Their cosignatures do not count.
+    /// Their signatures do not count.
     by: BTreeSet<usize>,
-    /// The largest number of entries that was cosigned since the start, and the witnesses that
-    /// cosigned it.
+    /// The largest number of entries over which a witness signed since the start, and the witnesses
+    /// that signed it.
     cosigned: (u64, BTreeSet<usize>),
 }
 
@@ -60,7 +61,7 @@ impl Disputes {
         }
     }
 
-    /// Records that the witness at index `place` cosigned the checkpoint over `size` entries.
+    /// Records that the witness at index `place` signed the checkpoint over `size` entries.
     pub(super) fn note_cosigned(&mut self, place: usize, size: u64) {
         if size > self.cosigned.0 {
             self.cosigned = (size, BTreeSet::new());
@@ -70,8 +71,9 @@ impl Disputes {
         }
     }
 
-    /// Decides on answers, and returns the decisions. `can_ask` says which witnesses can be asked;
-    /// If `at_once` is true, no more cosignatures will come.
+    /// Decides on the answers that contradict the log, and returns the decisions. `can_ask` says
+    /// which witnesses can be asked. If `at_once` is true, no more signatures of witnesses will
+    /// come.
     pub(super) fn settle(
         &mut self,
         quorum: &Quorum,
@@ -112,8 +114,8 @@ mod tests {
         Quorum::Of { need: 2, members: (0..3).map(Quorum::Witness).collect() }
     }
 
-    /// Returns a dispute by witness 2 about a checkpoint over 9 entries. `cosigned` are the
-    /// cosignatures of other witnesses, each as index and size.
+    /// Returns a dispute: witness 2 contradicts a checkpoint over 9 entries. `cosigned` lists which
+    /// other witnesses have signed, each as its index and the number of entries.
     fn disputed(cosigned: &[(usize, u64)]) -> (Disputes, Instant) {
         let (mut disputes, now) = (Disputes::default(), Instant::now());
         disputes.add(2, 9, "why".to_owned(), now);
@@ -141,10 +143,10 @@ mod tests {
         for cosigned in [
             vec![],
             vec![(0, 9)],
-            // Witness 2 does not count, because it contradicts the log, even if it has cosigned
-            // this checkpoint before.
+            // Witness 2 does not count, because it contradicts the log, even if it signed this
+            // checkpoint before.
             vec![(0, 9), (2, 9)],
-            // Too few cosignatures count: they cover fewer entries, or two different numbers of
+            // Too few signatures count: they cover fewer entries, or two different numbers of
             // entries.
             vec![(0, 8), (1, 8)],
             vec![(0, 9), (1, 12)],

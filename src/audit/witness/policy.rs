@@ -30,10 +30,12 @@ pub const MAX_POLICY: usize = 256 * 1024;
 /// Maximum number of logs, of witnesses, and of groups.
 const MAX_MEMBERS: usize = 256;
 
-/// The signature type of ML-DSA-44 cosignatures, and the length of such a key in bytes (FIPS 204).
+/// The signature type by which a witness signs with ML-DSA-44, and the length of such a key in
+/// bytes (FIPS 204).
 const ML_DSA: (u8, usize) = (0x06, 1312);
 
-/// A parsed policy: the keys of logs and witnesses, and how many witnesses must have cosigned.
+/// A parsed witness policy: the keys of logs and witnesses, and how many witnesses must have
+/// signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WitnessPolicy {
     logs: Vec<NoteKey>,
@@ -113,7 +115,7 @@ impl WitnessPolicy {
         &self.witnesses
     }
 
-    /// Returns the quorum: which cosignatures are enough.
+    /// Returns the quorum: which witnesses' signatures are enough.
     pub fn quorum(&self) -> &Quorum {
         &self.quorum
     }

@@ -1,12 +1,12 @@
-//! Quorums: which cosignatures of a checkpoint are enough.
+//! Quorums: which witnesses' signatures of a checkpoint are enough.
 
 /// A rule over the witnesses of a policy, which are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Quorum {
-    /// No cosignature is needed.
+    /// No signature of a witness is needed.
     None,
-    /// The cosignature of this witness is needed.
+    /// The signature of this witness is needed.
     Witness(usize),
     /// At least `need` of the `members` must be met.
     Of {
@@ -18,7 +18,7 @@ pub enum Quorum {
 }
 
 impl Quorum {
-    /// Returns true if the rule is met. `has` returns true for each witness that has cosigned.
+    /// Returns true if the rule is met. `has` returns true for each witness that has signed.
     pub fn is_met(&self, has: &impl Fn(usize) -> bool) -> bool {
         match self {
             Quorum::None => true,

@@ -32,9 +32,9 @@ const SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessNews {
-    /// A witness cosigns again after it failed.
+    /// A witness signs again after it failed.
     Note(String),
-    /// A witness does not cosign, or lost its record of what it signed.
+    /// A witness does not sign, or lost its record of what it signed.
     Warning(String),
     /// Witnesses prove that the log was rolled back or forked.
     Contradicted(String),
@@ -48,7 +48,7 @@ enum ServiceStop {
     Running,
     /// The thread ends at once, because another client takes over.
     Now,
-    /// The thread ends after enough witnesses have cosigned the last checkpoint, and after
+    /// The thread ends after enough witnesses have signed the last checkpoint, and after
     /// [`SHUTDOWN_BUDGET`] at the latest.
     AfterLast,
 }
@@ -222,7 +222,7 @@ fn take_latest(
     }
 }
 
-/// Asks one witness to cosign every checkpoint, until it gives a final answer.
+/// Asks one witness to sign every checkpoint, until it gives a final answer.
 async fn poll_witness(
     client: Arc<WitnessClient>,
     index: usize,

@@ -1,4 +1,4 @@
-//! How well the witnesses cosign the checkpoints, for metrics and for the server's readiness.
+//! Whether the witnesses sign the checkpoints in time, for metrics and for the server's readiness.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 /// error.
 pub const QUORUM_PATIENCE: i64 = 60;
 
-/// How well the witnesses cosign the checkpoints. The service updates these figures, and metrics
-/// read them.
+/// Whether the witnesses sign the checkpoints in time. The service updates these figures, and
+/// metrics read them.
 #[derive(Debug, Default)]
 pub struct WitnessStatus(Mutex<WitnessFigures>);
 
@@ -23,7 +23,7 @@ pub struct WitnessFigures {
     /// The number of entries that the latest checkpoint covers, and since when it has waited for
     /// its quorum; `None` if it has the quorum.
     pub waiting: Option<(u64, Timestamp)>,
-    /// Number of valid cosignatures that were received.
+    /// Number of valid signatures that witnesses sent.
     pub cosignatures: u64,
     /// Number of requests to witnesses that failed or were refused.
     pub failures: u64,

@@ -6,7 +6,7 @@ use super::super::checkpoint::Checkpoint;
 use super::super::note::Note;
 use crate::clock::Timestamp;
 
-/// A checkpoint that is sent to witnesses, with the cosignatures so far.
+/// A checkpoint that is sent to witnesses, with their signatures so far.
 #[derive(Debug)]
 pub struct Submission {
     pub(super) checkpoint: Checkpoint,
@@ -15,13 +15,13 @@ pub struct Submission {
     pub(super) gathered: Mutex<Vec<Cosigned>>,
 }
 
-/// A valid cosignature of a witness over a checkpoint.
+/// A valid signature of a witness under a checkpoint (a cosignature).
 #[derive(Clone, Debug)]
 pub(super) struct Cosigned {
     /// The index of the witness in the policy.
     pub(super) place: usize,
     pub(super) time: Timestamp,
-    /// The line of the cosignature in the note.
+    /// The line of the witness's signature in the note.
     pub(super) line: String,
 }
 
@@ -31,7 +31,7 @@ impl Submission {
         &self.checkpoint
     }
 
-    /// Returns the checkpoint as the log signed it, without cosignatures.
+    /// Returns the checkpoint as the log signed it, without signatures of witnesses.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -41,7 +41,7 @@ impl Submission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessOutcome {
-    /// The witness cosigned; the cosignature is valid. Holds its time.
+    /// The witness signed, and its signature is valid. Holds the time in it.
     Cosigned(Timestamp),
     /// The answer is final: this witness is not asked again.
     Refused(String),
@@ -49,8 +49,9 @@ pub enum WitnessOutcome {
     Failed(String),
     /// The log has a newer checkpoint, which the witness has already signed.
     Superseded,
-    /// The answer says that the log was rolled back or forked. The answer is not signed, so the
-    /// other witnesses decide ([`WitnessClient::settle`](super::WitnessClient::settle)).
+    /// The answer says that the log was replaced by an older copy or continues in two versions. The
+    /// answer is not signed, so the other witnesses decide
+    /// ([`WitnessClient::settle`](super::WitnessClient::settle)).
     Disputed(String),
     /// Signatures that the witness made, as recorded before, show that the log was rolled back or
     /// forked.

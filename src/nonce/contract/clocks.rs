@@ -57,8 +57,8 @@ pub fn a_claim_ends_after_its_retention(place: &dyn StorePlace) {
     assert!(!is_fresh(claim(&*store, until - 1, &key(1), "n")));
     place.pass(until);
     assert_eq!(wait(store.peek(at(until), &key(1), "n")).unwrap(), None);
-    // A new request may use the nonce. The old request is refused: it was created at or before the
-    // floor, or is too old.
+    // A new request may use the nonce again. The old one is refused, because it is too old or
+    // because it was created before the store's floor (up to which nonces may be lost).
     let again = try_claim(&*store, until, &key(1), "n");
     assert!(accepts(&again, until), "{again:?}");
     assert!(!accepts(&again, 10), "{again:?}");
@@ -77,8 +77,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
         assert!(wait(store.floor(at(20))).unwrap() <= at(AHEAD));
     }
     wait(other.register(at(20), Retention::new(300, 60))).unwrap();
-    // The raised floor applies to every handle: the present time (20) plus `ahead` (60) plus the
-    // clock margin (300).
+    // The raised floor (the time up to which nonces may be lost) applies to every handle: the
+    // present time (20) plus `ahead` (60) plus the clock margin (300).
     let floor = wait(store.floor(at(20))).unwrap();
     assert_eq!(floor, at(20 + 60 + 300));
     assert!(!accepts(&try_claim(&*store, 100, &key(1), "low"), 100));

@@ -57,7 +57,8 @@ enum ClaimOutcome {
     Done(Claim),
     /// The server records a longer retention than the one for which this claim was kept.
     KeptTooShort,
-    /// Nonces of the claim's tag may be missing, so a new epoch has to be written first.
+    /// Nonces in the group (tag) of the claimed nonce may be missing, so the group's record of
+    /// losses (its epoch) has to be written anew first.
     Unsettled,
     Failed(RedisFault),
 }
@@ -129,7 +130,7 @@ pub(super) async fn alone(
     }
 }
 
-/// Groups claims by the primary server that holds their tag, and sends them.
+/// Groups claims by the primary server that holds their nonces, and sends them.
 async fn route(engine: Arc<RedisEngine>, jobs: Vec<PendingClaim>) {
     let Some(due) = jobs.iter().map(|job| job.due).min() else { return };
     let map = match timeout_at(due, engine.nodes.map()).await {
@@ -315,8 +316,9 @@ fn judge(
     })
 }
 
-/// Writes new epochs for the tags of `node`. Then answers the claim that found no valid epoch with
-/// an error. A later request is judged by the new floors.
+/// Answers the claim with an error, because the record that shows losses (the epoch) is missing or
+/// not valid. Before that, writes new epochs for all groups (tags) of nonces on `node`. A later
+/// request is judged by their floors: the times up to which nonces may be lost.
 async fn finish_claim(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingClaim) {
     let settled = async {
         let link = node.link(&engine.settings).await?;

@@ -1,4 +1,4 @@
-//! The shared state of a Redis store, and the writing of epochs, which reveal lost nonces.
+//! The shared state of a Redis store, and the writing of epochs: records that show lost nonces.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub(super) struct RedisEngine {
     pub(super) nodes: Arc<NodeFinder>,
     retention: Mutex<KnownRetention>,
     registering: tokio::sync::Mutex<()>,
-    /// Wakes the task that renews the epochs, once a user has registered its retention.
+    /// Wakes the task that renews the epochs, once a user has said how long it needs nonces kept.
     pub(super) registered: tokio::sync::Notify,
     /// The latest time that any user of this handle passed, and our timer's reading then.
     latest_time: Mutex<(Timestamp, Instant)>,
@@ -43,34 +43,34 @@ pub(super) struct RedisEngine {
 struct KnownRetention {
     /// The longest retention granted to users of this handle.
     own: Option<Retention>,
-    /// The longest of `own` and the retentions that were read from epochs on the server.
+    /// How long nonces must be kept: the longest of `own` and what the server records.
     known: Retention,
 }
 
-/// The condition for replacing epochs in [`RedisEngine::replace_invalid`].
+/// Which epochs (records that show losses) [`RedisEngine::replace_invalid`] has to replace.
 #[derive(Clone, Copy)]
 struct EpochRequest {
     retention: Option<Retention>,
     /// Whether the retention may be raised although other users then refuse requests for a time.
     raising: bool,
-    /// Whether to write new epochs for all tags, including those with a valid epoch, because it is
-    /// unknown which nonces were lost.
+    /// Whether to write a new epoch for every group (tag) of nonces, even if its epoch is valid,
+    /// because it is unknown which nonces were lost.
     all: bool,
 }
 
-/// Whether an epoch proves that no nonce of its tag is missing.
+/// Whether an epoch proves that no nonce is missing in its group (tag) of nonces.
 pub(super) enum EpochStanding {
     /// The epoch is valid.
     Good(Epoch),
-    /// The epoch was written under another term of the primary or for a shorter retention, so it
-    /// must be replaced before claims are accepted.
+    /// The epoch was written before the primary started or changed (under another term), or for a
+    /// shorter retention. It must be replaced before claims are accepted.
     Other,
-    /// The server has lost or evicted keys. Nonces of all its tags may be missing, so all their
+    /// The server has lost or evicted keys. Nonces of all groups on it may be missing, so all their
     /// epochs must be replaced before claims are accepted.
     Lost,
 }
 
-/// The epochs of some tags, with the number of keys that the server had evicted by then.
+/// Epochs (records that show losses), with the number of keys that the server had evicted by then.
 pub(super) struct Epochs {
     pub(super) answers: Vec<Value>,
     pub(super) evicted: u64,
@@ -117,16 +117,16 @@ impl RedisEngine {
         now.max(horizon)
     }
 
-    /// Returns a floor that excludes the requests whose keys have expired, for a user whose clock
-    /// says `now`. Without it, a user whose clock was set back could accept these requests again.
-    /// They were created at least one retention length before the latest known time.
+    /// Returns the time up to which the nonces of requests may have expired, for a user whose clock
+    /// shows `now`: one retention length before the latest known time. The user must refuse these
+    /// requests. Otherwise, after its clock was set back, it could accept them again.
     pub(super) fn horizon(&self, now: Timestamp) -> Timestamp {
         let latest = self.note_time(now);
         latest.plus(self.known_retention().known.length().saturating_neg())
     }
 
-    /// Decides whether the epoch that was read on `link` proves that no nonce is missing. `evicted`
-    /// is the number of keys that the server had evicted by then.
+    /// Decides whether the epoch (a record that shows losses) that was read on `link` proves that
+    /// no nonce is missing. `evicted` is the number of keys that the server had evicted by then.
     pub(super) fn judge_epoch(
         &self,
         link: &ServerLink,
@@ -198,8 +198,8 @@ impl RedisEngine {
         Ok(())
     }
 
-    /// Returns the highest floor of all tags. If an epoch has to be replaced, the floor of the
-    /// replacement is used.
+    /// Returns the time up to which nonces may be lost (the floor): the latest of all groups of
+    /// nonces. If a group's epoch has to be replaced, its new floor is used.
     pub(super) async fn floor(self: &Arc<Self>, now: Timestamp) -> Result<Timestamp, RedisFault> {
         Ok(self.state(now).await?.floor)
     }
@@ -209,7 +209,7 @@ impl RedisEngine {
         self.known_retention().known.keep()
     }
 
-    /// Runs `ask` at once on all primaries, each with the tags that it holds.
+    /// Runs `ask` on all primaries at once, each with the groups (tags) of nonces that it holds.
     pub(super) async fn everywhere<T, F, A>(self: &Arc<Self>, ask: F) -> Result<Vec<T>, RedisFault>
     where
         T: Send + 'static,
@@ -258,7 +258,7 @@ impl RedisEngine {
         Ok(Epochs { answers, evicted })
     }
 
-    /// Replaces the epochs of `tags` that are not valid.
+    /// Replaces the epochs (records that show losses) of the groups `tags` if they are not valid.
     async fn replace_invalid(
         &self,
         link: &ServerLink,
@@ -276,7 +276,7 @@ impl RedisEngine {
                 .iter()
                 .map(|answer| self.standing_for(link, answer, evicted, want.retention))
                 .collect::<Result<Vec<_>, _>>()?;
-            // If keys of one tag were lost, keys of other tags on the server may be lost too.
+            // If one group's nonces were lost, those of other groups on the server may be too.
             let all = want.all || standings.iter().any(|s| matches!(s, EpochStanding::Lost));
             let mut pipeline = Pipeline::new();
             let mut written = Vec::new();
@@ -323,9 +323,9 @@ impl RedisEngine {
         ))
     }
 
-    /// Writes a new epoch for each tag of `node` whose epoch is not valid; or for all tags, if one
-    /// epoch is lost or `all` is set. All are replaced together, because requests would be refused
-    /// for longer if the floors of the tags rose one after the other.
+    /// Writes a new epoch for each group of nonces on `node` whose epoch is not valid; or for all
+    /// groups, if one epoch is lost or `all` is set. All are replaced together: if their floors rose
+    /// one after the other, requests would be refused for longer.
     pub(super) async fn settle_node(
         &self,
         link: &ServerLink,
@@ -333,16 +333,16 @@ impl RedisEngine {
         now: Timestamp,
         all: bool,
     ) -> Result<(), RedisFault> {
-        // Many claims can find the lost epochs at the same time. The first one writes new epochs
-        // under this lock, and the others then find them valid.
+        // Many claims can find at the same time that an epoch is lost. The first one writes new
+        // epochs under this lock, and the others then find them valid.
         let _settling = node.settling.lock().await;
         let tags = self.nodes.map().await?.tags(node);
         let want = EpochRequest { retention: self.own_retention(), raising: true, all };
         self.replace_invalid(link, tags, now, want).await
     }
 
-    /// Returns the epoch that replaces the one in `answer`, for a user that needs the retention
-    /// `own`. Its floor excludes all requests whose nonces may be lost.
+    /// Returns the epoch (a record that shows losses) that replaces the one in `answer`, for a user
+    /// that needs the retention `own`. Its floor excludes all requests whose nonces may be lost.
     pub(super) fn replacement(
         &self,
         link: &ServerLink,
@@ -361,7 +361,7 @@ impl RedisEngine {
     }
 
     /// Checks the clock and the counters of `node` for signs of lost nonces. If there are any, all
-    /// floors are raised before an answer of the server is used.
+    /// its requests so far are refused from then on (floors rise), before an answer of it is used.
     pub(super) async fn notice(
         &self,
         link: &ServerLink,

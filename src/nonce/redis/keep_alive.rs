@@ -25,10 +25,12 @@ use crate::clock::Timestamp;
 /// The longest pause between two renewals.
 const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often an epoch is renewed within its lifetime. Several times, because a renewal may fail.
+/// How often an epoch (a record that shows losses) is renewed within its lifetime. Several times,
+/// because a renewal may fail.
 const BEATS: u64 = 4;
 
-/// Renews the epochs of all servers, from the first registration of a retention on. Never returns.
+/// Renews the epochs (records that show losses) of all servers, as soon as a user has said how long
+/// it needs nonces kept. Never returns.
 pub(super) async fn run(engine: Arc<RedisEngine>) {
     engine.registered.notified().await;
     loop {
@@ -61,8 +63,8 @@ pub(super) async fn run(engine: Arc<RedisEngine>) {
     }
 }
 
-/// Reads the epochs of `node` and its clock as a claim does, replaces epochs that are not valid,
-/// and renews the others. If one epoch is lost, none is renewed.
+/// Reads the epochs (records that show losses) on `node` and its clock as a claim does, replaces
+/// epochs that are not valid, and renews the others. If one epoch is lost, none is renewed.
 async fn renew(
     engine: &Arc<RedisEngine>,
     map: &TagMap,
@@ -87,8 +89,9 @@ async fn renew(
         if let EpochStanding::Lost = engine.judge_epoch(&link, epoch, look.evicted)? {
             return engine.settle_node(&link, node, now, false).await;
         }
-        // An epoch of another term was moved to this server together with its slot and nonces. No
-        // nonce is lost, but the epoch is not renewed: the next claim replaces it.
+        // A cluster moved this epoch to the server together with its nonces, so it names another
+        // primary's state (term). No nonce is lost, but the epoch is not renewed: the next claim
+        // replaces it.
         if let Value::BulkString(text) = epoch
             && let Some(epoch) = Epoch::read(text)
         {

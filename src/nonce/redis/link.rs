@@ -79,7 +79,8 @@ impl ServerLink {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Returns the term of the primary (see [`super::primary::Primary::term`]) as last read.
+    /// Returns the text that changes whenever the primary may have lost keys (its term, see
+    /// [`super::primary::Primary::term`]), as last read.
     pub(super) fn term(&self) -> Arc<str> {
         Arc::clone(&self.state().term)
     }
@@ -101,8 +102,8 @@ impl ServerLink {
         due
     }
 
-    /// Updates the term of the primary from an answer to `INFO`, and checks that the store can
-    /// still use the server.
+    /// Updates the primary's term (a text that changes whenever it may have lost keys) from an
+    /// answer to `INFO`, and checks that the store can still use the server.
     pub(super) fn apply_info(
         &self,
         info: &Value,

@@ -50,8 +50,9 @@ impl StoreAdmin for Redis {
 }
 
 impl RedisEngine {
-    /// Returns the highest floor of all tags, as in [`RedisEngine::floor`], and the longest
-    /// retention that any epoch records, of whatever term.
+    /// Returns the latest time up to which nonces of any group may be lost, as in
+    /// [`RedisEngine::floor`], and the longest retention that any epoch records, whether or not the
+    /// epoch is valid.
     pub(super) async fn state(self: &Arc<Self>, now: Timestamp) -> Result<StoreState, RedisFault> {
         let engine = Arc::clone(self);
         let parts = self

@@ -28,7 +28,7 @@ pub(super) struct Node {
     address: ServerAddress,
     /// Locked by the task that connects, while other tasks wait for its connection.
     connecting: tokio::sync::Mutex<()>,
-    /// Locked by the task that replaces the epochs of this server.
+    /// Locked by the task that replaces the epochs (records that show losses) on this server.
     pub(super) settling: tokio::sync::Mutex<()>,
     current: Mutex<Option<Arc<ServerLink>>>,
     /// The clock and counter readings of this server so far, also from earlier connections.
@@ -80,8 +80,8 @@ impl Node {
         }
     }
 
-    /// Records that all floors now exclude the requests whose nonces were lost when `look` was
-    /// read.
+    /// Records that requests whose nonces were lost when `look` was read are now refused, because
+    /// all floors were raised.
     pub(super) fn floors_raised(&self, link: &ServerLink, look: &ServerReading) {
         *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
@@ -94,13 +94,13 @@ impl Node {
     }
 }
 
-/// A server and the tags that it holds.
+/// A server and the groups (tags) of nonces that it holds.
 pub(super) type NodeTags = (Arc<Node>, Vec<Tag>);
 
-/// The server that holds each tag.
+/// Which server holds each group (tag) of nonces.
 pub(super) struct TagMap {
     nodes: Vec<Arc<Node>>,
-    /// For each tag, the index of its server in `nodes`.
+    /// For each group (tag) of nonces, the index of its server in `nodes`.
     of: Vec<Option<usize>>,
     found: Instant,
 }
@@ -120,29 +120,29 @@ impl TagMap {
         })
     }
 
-    /// Returns the servers that hold tags.
+    /// Returns the servers that hold groups of nonces.
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
     }
 
-    /// Returns the tags that `node` holds.
+    /// Returns the groups (tags) of nonces that `node` holds.
     pub(super) fn tags(&self, node: &Arc<Node>) -> Vec<Tag> {
         let at = self.nodes.iter().position(|known| Arc::ptr_eq(known, node));
         let holds = |(_, of): &(Tag, &Option<usize>)| of.is_some() && **of == at;
         (0..=Tag::MAX).zip(&self.of).filter(holds).map(|(tag, _)| tag).collect()
     }
 
-    /// Returns all servers that hold tags, with their tags.
+    /// Returns all servers that hold groups (tags) of nonces, each with its groups.
     ///
     /// # Errors
-    /// [`RedisFault`] if no server holds one of the tags.
+    /// [`RedisFault`] if no server holds one of the groups.
     pub(super) fn parts(&self) -> Result<Vec<NodeTags>, RedisFault> {
         (0..=Tag::MAX).try_for_each(|tag| self.node(tag).map(drop))?;
         Ok(self.nodes.iter().map(|node| (Arc::clone(node), self.tags(node))).collect())
     }
 }
 
-/// Finds the map of tags to servers, and keeps it until it proves wrong.
+/// Finds which server holds each group (tag) of nonces, and keeps the result until it proves wrong.
 pub(super) struct NodeFinder {
     settings: Arc<RedisSettings>,
     map: Mutex<Option<Arc<TagMap>>>,
@@ -160,7 +160,7 @@ impl NodeFinder {
         NodeFinder { settings, map, nodes, finding, checking: AtomicBool::new(false) }
     }
 
-    /// Returns the map of tags to servers, and reads it again if needed.
+    /// Returns which server holds each group (tag) of nonces, and finds it out again if needed.
     pub(super) async fn map(self: &Arc<Self>) -> Result<Arc<TagMap>, RedisFault> {
         if let Some(map) = self.current_map() {
             self.check(&map);
@@ -173,8 +173,8 @@ impl NodeFinder {
         Ok(self.store_map(self.find().await?))
     }
 
-    /// Returns the map of tags to servers if it is known. With Sentinel, the map must also be
-    /// recent: otherwise the Sentinels must be asked first.
+    /// Returns which server holds each group (tag) of nonces, if that is known. With Sentinel, it
+    /// must also have been found out recently: otherwise the Sentinels must be asked first.
     pub(super) fn known_for_sure(&self) -> Option<Arc<TagMap>> {
         let asked = matches!(self.settings.url.topology, Topology::Sentinel { .. });
         self.current_map().filter(|map| !asked || map.found.elapsed() < TRUSTED)
@@ -297,7 +297,7 @@ impl NodeFinder {
 }
 
 /// Asks all Sentinels at once which server is the primary. Sentinels can disagree for a while; the
-/// answer with the highest configuration epoch is the latest decision.
+/// answer with the highest number (its configuration epoch) is the latest decision.
 async fn ask_sentinels(
     settings: &Arc<RedisSettings>,
     master: &str,
@@ -340,8 +340,8 @@ async fn ask_sentinels(
     best.map(|(_, address)| address).ok_or(last)
 }
 
-/// Returns the configuration epoch and the address of the primary, from an array of names and
-/// values.
+/// Returns the number of the Sentinel's decision (its configuration epoch) and the address of the
+/// primary, from an array of names and values.
 fn primary_of(answer: &Value) -> Option<(u64, ServerAddress)> {
     let Value::Array(words) = answer else { return None };
     let get = |name: &str| {

@@ -18,8 +18,8 @@ pub enum PrimaryWarning {
         policy: String,
     },
     /// The server keeps no append-only file, so a restart loses its keys. No nonce is accepted
-    /// twice because of that, because the epochs are lost too. But with them, the store forgets how
-    /// long other users need nonces to be kept.
+    /// twice because of that, because the epochs (records that show such losses) are lost too. But
+    /// with them, the store forgets how long other users need nonces to be kept.
     NotPersistent {
         /// The address of the server.
         server: String,

@@ -76,8 +76,8 @@ impl fmt::Display for NonceLoss {
 /// The clock and counter readings of one server, over all connections to it.
 #[derive(Debug)]
 pub(super) struct ServerWatch {
-    /// The term of the primary. When it changes, all epochs are written again, and the readings
-    /// start anew.
+    /// The primary's term: a text that changes whenever it may have lost keys. If it changes, all
+    /// epochs (records that show losses) are written again, and the readings start anew.
     term: Arc<str>,
     begun: Instant,
     recent: ReadingPeriod,
@@ -86,8 +86,9 @@ pub(super) struct ServerWatch {
     /// that report.
     commands: u64,
     counted: Instant,
-    /// The loss that was found, until all floors were raised. It is stored because later readings
-    /// may not show it any more, for example after the clock was set back.
+    /// The loss that was found, until requests with lost nonces are refused by raised floors. It is
+    /// stored because later readings may not show it any more, for example after the clock was set
+    /// back.
     loss: Option<NonceLoss>,
 }
 
@@ -116,7 +117,8 @@ impl ServerWatch {
         }
     }
 
-    /// Returns true if the readings were made under the primary's term `term`.
+    /// Returns true if the readings belong to the primary's present state `term`, a text that
+    /// changes whenever it may have lost keys.
     pub(super) fn is_of(&self, term: &str) -> bool {
         *self.term == *term
     }

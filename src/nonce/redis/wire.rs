@@ -1,4 +1,4 @@
-//! The text formats of keys, tokens and epochs on the server.
+//! The text formats of keys, tokens and epochs (records that show losses of nonces) on the server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 /// also in milliseconds.
 const MAX_SECONDS: i64 = 1 << 40;
 
-/// The first byte of a nonce's id. It is the hash tag in the name of each key, so that a cluster
-/// keeps nonces in the same slot as the epoch of their tag.
+/// The group of a nonce: the first byte of its id. It is the hash tag in the name of each key, so
+/// that a cluster keeps nonces in the same slot as the epoch of their group.
 pub(super) type Tag = u8;
 
 /// The names of the keys of one store on the server. All begin with the store's prefix.
@@ -56,8 +56,8 @@ impl KeyNames {
     }
 }
 
-/// Returns the slot of a tag: CRC-16/XMODEM of the two digits between the braces, as in the cluster
-/// specification of Redis.
+/// Returns the cluster slot of a group of nonces: CRC-16/XMODEM of the two digits between the
+/// braces, as in the cluster specification of Redis.
 pub(super) fn slot(tag: Tag) -> u16 {
     let mut crc = 0_u16;
     for byte in format!("{tag:02x}").bytes() {
@@ -111,10 +111,12 @@ pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Optio
         .map(|seconds| seconds.saturating_mul(1_000))
 }
 
-/// A record about all nonces of one tag. From it, the store detects that some of them may be lost.
+/// A record about all nonces of one group (tag). From it, the store detects that some of them may
+/// be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
-    /// The primary's term when the epoch was written, see [`super::primary::Primary::term`].
+    /// The primary's term when the epoch was written: a text that changes whenever the primary may
+    /// have lost keys, see [`super::primary::Primary::term`].
     pub(super) term: String,
     pub(super) floor: Timestamp,
     pub(super) retention: Retention,
@@ -140,7 +142,8 @@ impl Epoch {
         retention.ahead().saturating_add(retention.margin()).saturating_mul(1_000)
     }
 
-    /// Parses an epoch. Returns `None` for a damaged one, which is then treated as missing.
+    /// Parses an epoch (a record that shows losses). Returns `None` for a damaged one, which is
+    /// then treated as missing.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let mut next = || words.next();

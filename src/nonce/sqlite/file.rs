@@ -208,7 +208,7 @@ impl OpenFile {
             && closed
             && FileIdentity::of_file(&path).is_ok_and(|now| now.is_same_file(&identity))
         {
-            // If `NAME-last` cannot be written, the next process that opens the store sets a floor.
+            // Without `NAME-last`, the next process that opens the store refuses earlier requests.
             let _noted = last.write(|| version(&path), None, false);
         }
     }

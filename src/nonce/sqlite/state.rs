@@ -34,7 +34,8 @@ const TABLES: &str = "
         horizon INTEGER NOT NULL
     ) STRICT;";
 
-/// The facts that decide whether opening a file raises its floor.
+/// The facts that decide whether nonces may be missing when a file is opened, so that earlier
+/// requests must be refused (its floor rises).
 pub(super) struct OpeningState<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,

@@ -7,8 +7,8 @@ use super::question::{StoreAnswer, StoreQuestion};
 use super::{Claim, KeptNonce, KnownNonce, StoreError, StoreState, state};
 use crate::clock::Timestamp;
 
-/// The SQL statement of a claim. It uses the retention that the file records at that moment, and
-/// returns the floor after the write.
+/// The SQL statement that claims a nonce. It uses the retention that the file records at that
+/// moment, and returns the time up to which nonces may be lost (the floor) after the write.
 pub(super) const CLAIM: &str = "
     INSERT INTO used (id, first, kept)
     SELECT ?1, ?2, max(?3, ?2 + keep) FROM state WHERE one = 1

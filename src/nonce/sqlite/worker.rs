@@ -47,8 +47,8 @@ fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
             }
             _ => asked,
         });
-        // The floor of a new file depends on the time, so only a call that passes a time creates
-        // the file.
+        // The state of a new file depends on the time: earlier requests are refused. So only a call
+        // that passes a time creates the file.
         let opened = match latest(&questions) {
             Some(now) => opener.open(now, asked),
             None if opener.read_only => opener.open(0, asked),

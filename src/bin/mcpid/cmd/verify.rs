@@ -208,7 +208,7 @@ impl VerifyContext {
     }
 
     /// Returns true if a request can be judged only after the nonces of all earlier requests were
-    /// claimed. That is so for a profile that checks, before the signature, how many nonces the key
+    /// stored. That is so for a profile that checks, before the signature, how many nonces the key
     /// has used.
     fn judges_in_turn(&self) -> bool {
         self.settings.profile().key_first && matches!(self.replay, ReplayCheck::ClaimOnce(_))

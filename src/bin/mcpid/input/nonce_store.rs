@@ -80,7 +80,8 @@ pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result
         .hint(format!("leave {} out", why.0)))
 }
 
-/// Opens the store that `--nonces` names, to claim nonces with this `retention`.
+/// Opens the store that `--nonces` names, to claim nonces (store them if they are new) and keep
+/// each for at least `retention`.
 ///
 /// # Errors
 /// `text` is not the URL of a store, or the store cannot be used. The code is [`TOO_SHORT`] if the

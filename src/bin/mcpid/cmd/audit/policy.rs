@@ -27,7 +27,7 @@ pub(crate) fn policy_failure(path: &Path, error: &PolicyError) -> Failure {
 /// Reads a policy whose quorum an auditor demands. If `log_key` is missing and the policy lists
 /// exactly one log, that log's key is pinned.
 ///
-/// # Errors Those of [`read`]; or the policy is for another log, or demands no cosignature.
+/// # Errors Those of [`read`]; or the policy is for another log, or demands no signature of a witness.
 pub(crate) fn demanded(
     path: &Path,
     log_key: &mut Option<NoteKey>,

@@ -29,7 +29,8 @@ pub(super) struct Predecessor {
 pub(super) struct PredecessorSummary {
     pub(super) name: String,
     pub(super) entries: u64,
-    /// The number of entries that a cosignature, or a checkpoint kept outside the log, covers.
+    /// The number of entries that a checkpoint with a witness's signature covers, or one that was
+    /// kept outside the log.
     pub(super) anchored: Option<u64>,
     pub(super) erased: u64,
     pub(super) erasures: Vec<ReportedErasure>,

@@ -1,5 +1,5 @@
 //! `mcpid audit consistency` and `mcpid audit cosign`: check that a log has only grown between two
-//! checkpoints.
+//! checkpoints. The second command also signs the newer one, as a witness.
 
 use mcpid::audit::LogError;
 use mcpid::audit::cosign::{self, WitnessState};
