@@ -147,7 +147,7 @@ struct LeadingMembers<'a> {
 /// Whose rules are recorded in an entry.
 #[derive(Clone, Copy)]
 pub(super) enum RulesSource<'a> {
-    /// The rules of a verifier, and the patterns of requests that need a touch.
+    /// The rules of a verifier, and the patterns of requests that need a touch of a security key.
     Verifier(&'a Verifier, &'a [String]),
     /// The rules of a signer.
     Signer(&'a Profile),

@@ -74,7 +74,8 @@ impl<'a, 'h> JudgedRequest<'a, 'h> {
         JudgedRequest { body, ..self }
     }
 
-    /// Adds the patterns of requests that need a touch. They are recorded among the rules.
+    /// Adds the patterns of requests that need a touch of a security key. They are recorded among
+    /// the rules.
     #[must_use]
     pub fn with_touch_rules(self, touch_rules: &'a [String]) -> Self {
         JudgedRequest { touch_rules, ..self }

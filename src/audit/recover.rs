@@ -28,7 +28,7 @@ use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, Unsigned
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
-/// The checkpoints of an undamaged log.
+/// The checkpoints that were read from a log without damage.
 struct LatestCheckpoint {
     checkpoint: Checkpoint,
     note: Vec<u8>,

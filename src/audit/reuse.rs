@@ -117,8 +117,9 @@ mod tests {
                 assert!(!nonces.use_up(number, a_use(number - 3_000, at)), "{number}");
             }
         }
-        // The requests use 100 nonces a second. Each stays in memory for the window (31 s), the
-        // time that a store adds (30 s), [`MAX_ENTRY_DELAY`] and [`SWEEP_INTERVAL`].
+        // The requests use 100 nonces a second. Each stays in memory for the time in which a
+        // signature is valid (31 s), the time that a store adds (30 s), [`MAX_ENTRY_DELAY`] and
+        // [`SWEEP_INTERVAL`].
         assert!(nonces.used.len() < 80 * 100, "{}", nonces.used.len());
         assert!(nonces.late.is_empty());
         assert!(nonces.use_up(300_000, a_use(0, 3_000 - MAX_ENTRY_DELAY - 100)));

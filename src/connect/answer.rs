@@ -32,7 +32,8 @@ const TOUCH_REQUIRED: &str = "touch_required";
 const TOUCH_HINT: &str = "it wants a touch that no --touch rule here asks for: mcpid connect \
                           --touch METHOD:NAME --touch-key ssh-agent:ID";
 
-/// The beginning of the message of a server that received a touch but does not accept it.
+/// The beginning of the message of a server that received a touch of a security key but does not
+/// accept it.
 const NO_COUNT: &str = "the touch does not count";
 
 /// An answer with a 2xx status.
@@ -156,7 +157,8 @@ pub(super) async fn refusal(response: Response<Incoming>, bridge: &Bridge) -> Br
             Some(format!("the server's clock says {theirs}, this one {ours}: {how}"))
         }
         (Some(KEY_UNKNOWN), _) => bridge.unknown_key_hint.clone(),
-        // A server alone cannot make the bridge ask for a touch. Only the user's rules can.
+        // A server alone cannot make the bridge ask for a touch of a security key. Only the user's
+        // rules can.
         (Some(TOUCH_REQUIRED), _) => {
             let is_about_ours =
                 fault.as_ref().is_some_and(|fault| fault.message.starts_with(NO_COUNT));

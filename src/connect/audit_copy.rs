@@ -27,7 +27,7 @@ pub(super) async fn keep(
     let failed = |why: &dyn std::error::Error| {
         BridgeError::NotSigned(format!("it could not be written down: {}", chain(why)))
     };
-    // If there is a touch, its fields contain both signatures.
+    // If there is a touch of a security key, its fields contain both signatures.
     for (name, value) in touch.unwrap_or(signed).headers() {
         head.push(name, value.as_bytes().to_vec()).map_err(|e| failed(&e))?;
     }

@@ -52,7 +52,7 @@ pub(super) struct OutboundRequest {
     pub(super) body: Bytes,
     /// The question to show to a person, if the request needs the touch of a security key.
     pub(super) touch: Option<Box<ConsentQuestion>>,
-    /// The reason why another touch is needed, if the request was sent before.
+    /// The reason why another touch of a security key is needed, if the request was sent before.
     pub(super) again: Option<&'static str>,
 }
 
@@ -251,7 +251,8 @@ impl SigningSender {
             (Some(request), Some(touch)) => {
                 Some(touch.show(&request.at(&endpoint.url), again, &self.signer).await?)
             }
-            // Cannot happen: a request needs a touch only because of the rules in `touch`.
+            // Cannot happen: a request needs a touch of a security key only because of the rules in
+            // `touch`.
             (Some(_), None) => {
                 return Err(BridgeError::NotSigned("there is no security key".to_owned()));
             }

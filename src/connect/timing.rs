@@ -48,7 +48,7 @@ pub(super) enum RetryDecision {
     TooLong {
         /// The pause that the server asked for.
         asked: Duration,
-        /// The sum of all pauses before.
+        /// The time for which the bridge has paused before earlier attempts, in sum.
         waited: Duration,
     },
 }

@@ -43,8 +43,8 @@ impl TouchQuestion {
         &self.key_name
     }
 
-    /// Returns why another touch is needed for a request that was touched before, or `None` for the
-    /// first touch. The text may come from the server.
+    /// Returns why another touch of a security key is needed for a request that was touched before,
+    /// or `None` for the first touch. The text may come from the server.
     pub fn again(&self) -> Option<&str> {
         self.again.as_deref()
     }
@@ -60,11 +60,12 @@ impl TouchQuestion {
     }
 }
 
-/// A future that completes if the wait for a touch has to end, with the reason. Dropping it takes
-/// the question off the screen.
+/// A future that completes if the wait for a touch of a security key has to end, with the reason.
+/// Dropping it takes the question off the screen.
 pub type TouchWait = BoxFuture<'static, NoConsent>;
 
-/// A way to show a person the request for which a touch is needed, for example on a terminal.
+/// A way to show a person the request for which a touch of a security key is needed, for example on
+/// a terminal.
 pub trait TouchPrompt: Send + Sync {
     /// Shows `question`, and completes when it can be seen. Several questions at the same time are
     /// shown one after another.
@@ -96,14 +97,15 @@ impl fmt::Debug for TouchSettings {
     }
 }
 
-/// Returns how long a person has for a touch that confirms a signature of `signer`.
+/// Returns how long a person has for a touch of a security key that confirms a signature of
+/// `signer`.
 pub(super) fn time_limit(signer: &Signer) -> Duration {
     let window = signer.profile().window.max_age;
     let life = signer.ttl().into_iter().chain(window).min().unwrap_or(0);
     Duration::from_secs(u64::try_from(life.saturating_sub(FOR_SENDING)).unwrap_or(0))
 }
 
-/// A question for a touch that is on the screen.
+/// A question for a touch of a security key that is on the screen.
 pub(super) struct OpenTouch<'t> {
     settings: &'t TouchSettings,
     question: TouchQuestion,
@@ -112,8 +114,8 @@ pub(super) struct OpenTouch<'t> {
 }
 
 impl TouchSettings {
-    /// Shows the request for which a touch is needed. `again` is the reason if this is not the
-    /// first touch for it.
+    /// Shows the request for which a touch of a security key is needed. `again` is the reason if
+    /// this is not the first touch for it.
     pub(super) async fn show(
         &self,
         request: &ConsentQuestion,
@@ -142,8 +144,8 @@ impl OpenTouch<'_> {
     /// the clock.
     ///
     /// # Errors
-    /// [`BridgeError::Declined`] if no touch came in time, and [`BridgeError::NotSigned`] if the
-    /// key did not sign.
+    /// [`BridgeError::Declined`] if no touch of a security key came in time, and
+    /// [`BridgeError::NotSigned`] if the key did not sign.
     pub(super) async fn touch(
         self,
         signer: &Arc<Signer>,
@@ -155,8 +157,8 @@ impl OpenTouch<'_> {
         let (signer, key) = (Arc::clone(signer), Arc::clone(&settings.key));
         let created = first.created;
         let first = first.clone();
-        // The thread waits for the key as long as the agent does. A touch that comes later than the
-        // time limit is dropped there, and nothing is sent with it.
+        // The thread waits for the key as long as the agent does. A touch of a security key that
+        // comes later than the time limit is dropped there, and nothing is sent with it.
         let touching = tokio::task::spawn_blocking(move || {
             signer.sign_touch(&*key, &head, &Origins::unknown(), &first)
         });

@@ -129,7 +129,7 @@ impl AgentIdentity {
     }
 
     /// Returns the id of the key. Returns `None` if the key can neither sign requests nor confirm
-    /// them by a touch.
+    /// them by a touch of a security key.
     fn id(&self) -> Option<&KeyId> {
         let of_security_key = || self.security_key.as_ref().map(SecurityKey::public);
         self.key.as_ref().or_else(of_security_key).map(PublicKey::id)

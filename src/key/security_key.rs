@@ -193,8 +193,8 @@ pub trait SignByTouch: Send + Sync {
     /// Returns the public half.
     fn security_key(&self) -> &SecurityKey;
 
-    /// Waits for a touch, and returns the signature over `message`:
-    /// `sig(64) ‖ flags(1) ‖ counter(4, big endian)`.
+    /// Waits for a touch of a security key, and returns the signature over `message`: `sig(64) ‖
+    /// flags(1) ‖ counter(4, big endian)`.
     ///
     /// # Errors
     /// [`SignError`] if the key cannot be reached, or was not touched in time.

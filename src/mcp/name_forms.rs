@@ -41,7 +41,8 @@ pub enum NameKind {
     Text,
 }
 
-/// Why the forms of a name cannot be computed. The text of each reason follows "name ambiguous".
+/// Why it cannot be computed in which forms servers may read a name. The text of each reason
+/// follows "name ambiguous".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameAmbiguity {
@@ -78,7 +79,7 @@ pub enum NameAmbiguity {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameForms<'a> {
-    /// All forms of the name are equal.
+    /// The name has only one form: every server reads it in the same way.
     Plain(&'a str),
     /// The forms, in the order of the table in the module's documentation.
     Several(Box<[Cow<'a, [u8]>; FORMS]>),
@@ -87,8 +88,8 @@ pub enum NameForms<'a> {
 }
 
 impl<'a> NameForms<'a> {
-    /// Computes the forms of a name. For a plain name, where all forms are equal, this is one pass
-    /// over its bytes.
+    /// Computes the forms in which servers may read a name. For a plain name, where all forms are
+    /// equal, this is one pass over its bytes.
     pub fn of(name: &'a str, kind: NameKind) -> Self {
         if is_plain(name, kind) {
             return NameForms::Plain(name);
@@ -115,7 +116,8 @@ impl<'a> NameForms<'a> {
     }
 }
 
-/// Returns true if all forms of a name are certainly equal, as for most names.
+/// Returns true if every server certainly reads the name in the same way (all its forms are equal),
+/// as for most names.
 fn is_plain(name: &str, kind: NameKind) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_~$&()*+,;=/.!?".contains(&b);
     match kind {
@@ -139,7 +141,8 @@ fn is_plain(name: &str, kind: NameKind) -> bool {
     }
 }
 
-/// Returns all forms of `name`. A NUL in it stands for the wildcard of a pattern.
+/// Returns all forms in which servers may read `name`. A NUL in it stands for the wildcard of a
+/// pattern.
 ///
 /// # Errors
 /// [`NameAmbiguity`] if the forms cannot be computed.

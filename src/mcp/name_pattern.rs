@@ -1,4 +1,4 @@
-//! The NAME of a pattern, in all forms in which names are compared.
+//! The NAME of a pattern, in all forms in which servers may read it.
 
 use super::name_forms::{self, NameAmbiguity, NameForms, NameKind};
 
@@ -13,11 +13,12 @@ pub(super) struct NamePattern {
     /// The forms of the NAME if it is compared with URIs: only the form as written, or one for each
     /// form in [`name_forms`].
     uri: Vec<Vec<u8>>,
-    /// The forms of the NAME if it is compared with names that are not URIs.
+    /// The forms of the NAME for names that are not URIs.
     text: Vec<Vec<u8>>,
 }
 
-/// How many forms of a request's name must match the pattern.
+/// A server may read a request's name in several forms (see [`name_forms`](super::name_forms)). How
+/// many of them must match the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormsNeeded {
     /// All forms must match: for a pattern that grants something.
@@ -27,8 +28,8 @@ pub(super) enum FormsNeeded {
 }
 
 impl NamePattern {
-    /// Computes the forms of a NAME. If that is impossible, the NAME is compared only as it was
-    /// written.
+    /// Computes the forms in which servers may read the NAME. If that is impossible, the NAME is
+    /// compared only as it was written.
     pub(super) fn new(name: &str) -> Self {
         NamePattern { uri: forms(name, NameKind::Uri), text: forms(name, NameKind::Text) }
     }
@@ -38,9 +39,9 @@ impl NamePattern {
         name_forms::forms(&name.replace('*', "\0"), kind).err()
     }
 
-    /// Returns true if the pattern matches `name`. Each form of the name is compared with the same
-    /// form of the pattern, and with the pattern as written: `file:*`, for example, has no form as
-    /// a URL with the same meaning.
+    /// Returns true if the pattern matches `name`. Each form in which servers may read the name is
+    /// compared with the same form of the pattern, and with the pattern as written: `file:*`, for
+    /// example, has no form as a URL with the same meaning.
     pub(super) fn matches(&self, name: &NameForms<'_>, kind: NameKind, need: FormsNeeded) -> bool {
         let patterns = match kind {
             NameKind::Uri => &self.uri,
@@ -48,8 +49,7 @@ impl NamePattern {
         };
         let written = patterns.first().map_or(&[][..], Vec::as_slice);
         match (name, need) {
-            // All forms of a plain name are equal, and the pattern as written is one of the forms
-            // to compare with.
+            // Every server reads a plain name in the same way, so only one comparison is needed.
             (NameForms::Plain(name), FormsNeeded::Every) => glob(written, name.as_bytes()),
             (NameForms::Plain(name), FormsNeeded::Any) => {
                 patterns.iter().any(|pattern| glob(pattern, name.as_bytes()))

@@ -76,7 +76,7 @@ impl<'a> Operation<'a> {
         matches!(self.method, "@response" | "tasks/update")
     }
 
-    /// Returns the operation with all forms of its name, for comparing it with several patterns.
+    /// Returns the operation with all forms in which servers may read its name.
     pub fn forms(&self) -> OperationForms<'a> {
         let kind = name_kind(self.method);
         OperationForms {
@@ -100,14 +100,14 @@ pub struct OperationForms<'a> {
 }
 
 impl OperationForms<'_> {
-    /// Returns why the forms of the name cannot be computed, or `None` if they can. An ambiguous
-    /// name is matched by every pattern for the method that restricts, and by no pattern with a
-    /// NAME that grants.
+    /// Returns why the forms in which servers may read the name cannot be computed, or `None` if
+    /// they can. An ambiguous name is matched by every pattern for the method that restricts, and
+    /// by no pattern with a NAME that grants.
     pub fn ambiguous(&self) -> Option<NameAmbiguity> {
         self.name.as_ref()?.ambiguous()
     }
 
-    /// Returns the forms of the name, or `None` if the method acts on no name.
+    /// Returns the forms of the name in which servers may read it; `None` if there is no name.
     pub fn name(&self) -> Option<&NameForms<'_>> {
         self.name.as_ref()
     }

@@ -199,8 +199,8 @@ impl Retention {
         self.margin as i64
     }
 
-    /// Returns the sum of window, ahead and margin: the number of seconds after the creation of its
-    /// request for which a nonce is kept.
+    /// Returns the number of seconds after the creation of its request for which a nonce is kept:
+    /// the sum of the maximum age, `ahead` and the margin between clocks.
     pub const fn length(self) -> i64 {
         self.window as i64 + self.ahead as i64 + self.margin as i64
     }
@@ -220,9 +220,9 @@ impl Retention {
     }
 
     /// Returns for how many seconds after a claim a store keeps the nonce at least, even if the
-    /// caller's `until` is earlier. Another verifier with a longer window may receive the same
-    /// request. That request was created at `now + ahead` at the latest, and the store has to keep
-    /// its nonce for the whole length after that.
+    /// caller's `until` is earlier. Another verifier that accepts older requests may receive the
+    /// same request. That request was created at `now + ahead` at the latest, and the store has to
+    /// keep its nonce for the whole length after that.
     pub const fn keep(self) -> i64 {
         self.ahead() + self.length()
     }

@@ -150,7 +150,7 @@ impl RedisOptions {
     }
 
     /// Lets this user raise the retention that the servers have recorded, and lets it be the first
-    /// to register a window that blocks the store for more than 10 minutes. In both cases, all
+    /// to ask for a retention that blocks the store for more than 10 minutes. In both cases, all
     /// users refuse requests for `ahead + margin` seconds (see [`Retention`]). Without this option,
     /// such a registration is an error ([`StoreError::retention_too_short`]).
     #[must_use]

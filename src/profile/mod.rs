@@ -75,7 +75,7 @@ pub struct Profile {
     /// The rules for `expires`.
     pub expiry: Expiry,
     /// Whether `nonce` must be present. If it may be absent, a nonce is claimed only if `expires`
-    /// or the window limits how long the store has to keep it.
+    /// or the maximum age limits how long the store has to keep it.
     pub nonce: Presence,
     /// The form of a nonce.
     pub nonce_form: NonceForm,
@@ -110,7 +110,8 @@ pub struct Profile {
     /// Whether the MCP message in the body and the `Mcp-*` fields are checked (step 10 of
     /// verification).
     pub judge_mcp: bool,
-    /// Whether step 10 of verification only checks that a JSON body can be read in one way.
+    /// Whether the check of the body (step 10 of verification) only demands that JSON can be read
+    /// in one way.
     pub judge_json: bool,
     /// The order of the last verification steps.
     pub last_steps: LastSteps,

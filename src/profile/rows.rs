@@ -128,7 +128,7 @@ impl Profile {
     }
 
     /// Returns the profile of the draft SEP-2752 (section 2) with the rules of that draft only: its
-    /// five components, a window from five minutes back to one minute ahead, any `tag`, and no
+    /// five components, `created` from five minutes back to one minute ahead, any `tag`, and no
     /// `expires`. As in the other profiles, nonces are separate for each key, and an `alg` that
     /// does not fit the key is refused.
     pub fn sep2752() -> Self {

@@ -13,7 +13,7 @@ use crate::profile::Profile;
 use super::signer_key::SignerKey;
 use super::{Signed, Signer, SigningError};
 
-/// The label of a touch.
+/// The label of a touch of a security key.
 pub const TOUCH_LABEL: &str = "touch";
 
 impl Signer {

@@ -37,7 +37,8 @@ pub struct PolicyTexts<'a> {
     pub strict: &'a [String],
     /// Patterns of operations that are permissive in strict mode.
     pub permissive: &'a [String],
-    /// Patterns of operations that need a touch in every mode, or the word `destructive`.
+    /// Patterns of operations that need a touch of a security key in every mode, or the word
+    /// `destructive`.
     pub touch: &'a [String],
 }
 
@@ -47,7 +48,7 @@ pub struct PolicyTexts<'a> {
 pub struct FrontPolicy {
     /// The modes of requests.
     pub modes: LearningModes,
-    /// The requests that need a touch.
+    /// The requests that need a touch of a security key.
     pub touch: TouchRules,
     /// Warnings about valid patterns: the name of the setting, and a lower-case fragment of a
     /// sentence.

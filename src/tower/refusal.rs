@@ -226,8 +226,8 @@ fn status_of(
             Code::HeaderBodyMismatch => StatusCode::BAD_REQUEST,
             Code::TargetMismatch => StatusCode::MISDIRECTED_REQUEST,
             Code::NonceQuota => StatusCode::TOO_MANY_REQUESTS,
-            // `too_large` at step 1 is about the head of the request. A body that is too long is
-            // the variant `BodyTooLarge`.
+            // `too_large` at step 1 (limits) is about the head of the request. A body that is too
+            // long is the variant `BodyTooLarge`.
             Code::TooLarge if rejection.step() == Step::Limits => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }

@@ -69,7 +69,7 @@ impl VerifySettings {
         self.policy.uniform().unwrap_or_else(|| self.policy.mode(operation))
     }
 
-    /// Returns true if a request with this `operation` needs a touch.
+    /// Returns true if a request with this `operation` needs a touch of a security key.
     pub(super) fn needs_touch(&self, operation: Option<Operation<'_>>) -> bool {
         self.touch.needs_touch(operation, self.learning.as_ref())
     }

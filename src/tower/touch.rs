@@ -34,12 +34,12 @@ impl Default for TouchRules {
 }
 
 impl TouchRules {
-    /// Creates rules by which no request needs a touch.
+    /// Creates rules by which no request needs a touch of a security key.
     pub const fn new() -> Self {
         TouchRules { patterns: Modes::permissive(), destructive: false, described: Vec::new() }
     }
 
-    /// Adds a rule: operations that match `pattern` need a touch.
+    /// Adds a rule: operations that match `pattern` need a touch of a security key.
     #[must_use]
     pub fn with_pattern(mut self, pattern: Pattern) -> Self {
         self.described.push(pattern.to_string());
@@ -59,7 +59,7 @@ impl TouchRules {
         self
     }
 
-    /// Returns true if no request needs a touch.
+    /// Returns true if no request needs a touch of a security key.
     pub fn is_empty(&self) -> bool {
         !self.destructive && self.patterns.uniform().is_some()
     }
@@ -74,8 +74,9 @@ impl TouchRules {
         self.destructive
     }
 
-    /// Returns true if a request with this `operation` needs a touch. `None` stands for an
-    /// ambiguous body, which could do anything. `learned` has the server's list of tools.
+    /// Returns true if a request with this `operation` needs a touch of a security key. `None`
+    /// stands for an ambiguous body, which could do anything. `learned` has the server's list of
+    /// tools.
     pub(super) fn needs_touch(
         &self,
         operation: Option<Operation<'_>>,
@@ -91,7 +92,7 @@ impl TouchRules {
     }
 
     /// Returns true if a request with this `operation` must be verified because of these rules:
-    /// because it needs a touch, or because it may approve a call that needs one.
+    /// because it needs a touch of a security key, or because it may approve a call that needs one.
     pub(super) fn is_strict(
         &self,
         operation: Option<Operation<'_>>,

@@ -81,8 +81,8 @@ impl Verifier {
             return Err(whole(first.unwrap_or_else(unsigned)));
         }
 
-        // Step 6 again: the head need not have stated that a body follows, and a body needs more
-        // coverage.
+        // Step 6 (coverage) again: the head need not have stated that a body follows, and a
+        // signature must cover more if there is a body.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
             let open = self.drop_uncovered(head, &mut signatures);
             if let (false, Some(first)) =
@@ -135,8 +135,8 @@ impl Verifier {
         }
 
         // The first signature in the list authorises the request: its key is allowed this
-        // operation, and it is confirmed by a touch if possible. The others stay in the list,
-        // because their nonces are claimed too.
+        // operation, and it is confirmed by a touch of a security key if possible. The others stay
+        // in the list, because their nonces are claimed too.
         signatures.retain(|one| late(one).is_none());
         // The security key of a touch must be allowed the operation too.
         touch::assign(&mut signatures, may);

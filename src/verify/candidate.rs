@@ -60,9 +60,9 @@ pub(super) struct VerifiedSignature {
     pub(super) presence: Option<PresenceProof>,
     /// Which other signatures this signature covers, if the profile knows touches of security keys.
     pub(super) covered_signatures: Option<CoveredSignatures>,
-    /// The label of the signature that this signature confirms as a touch.
+    /// The label of the signature that this signature confirms as a touch of a security key.
     pub(super) touch_for: Option<String>,
-    /// The index of the touch that confirms this signature.
+    /// The index of the signature by which a touch of a security key confirms this one.
     pub(super) touched_by: Option<usize>,
 }
 
@@ -137,7 +137,7 @@ impl JudgeContext<'_> {
         found: &mut Option<Arc<TrustEntry>>,
     ) -> Result<CandidateResult<'p>, Rejection> {
         let signature = signature.map_err(|fault| malformed("signature", fault))?;
-        // The limit of step 1 on components comes before any work on each of them.
+        // The limit on the number of components (step 1) comes before any work on each of them.
         let mut count = params.components().len();
         if !self.profile.security_keys.is_empty() {
             count -= covered_signatures::uncounted_components(params);
@@ -149,7 +149,7 @@ impl JudgeContext<'_> {
         // Step 4: the parameters.
         let parameters = parameters::judge(self.profile, params)?;
         let client = client_field::client_named_by(self.profile, self.head)?;
-        // Step 5: the window, which compares `created` and `expires` with the clock.
+        // Step 5: the validity in time, which compares `created` and `expires` with the clock.
         window::judge(self.profile, parameters.created, parameters.expires, self.now)?;
         // Step 6: coverage.
         let covered = (label, params.components());
@@ -165,8 +165,9 @@ impl JudgeContext<'_> {
         Ok((parameters, entry, proof))
     }
 
-    /// Judges steps 7 and 8. If `keyid` is a thumbprint, it names one key. If it is a `kid`, it may
-    /// name several keys; then the key under which the signature is valid is judged.
+    /// Judges the key and the signature (steps 7 and 8). If `keyid` is a thumbprint, it names one
+    /// key. If it is a `kid`, it may name several keys; then the key under which the signature is
+    /// valid is judged.
     fn judge_key(
         &self,
         params: &SignatureParams<'_>,
@@ -242,8 +243,8 @@ impl JudgeContext<'_> {
             return self.judge_signature(entry, params, signature);
         }
         let signature = self.judge_signature(entry, params, signature);
-        // In all other profiles, step 8 runs before step 7, because only a client with a valid
-        // signature may learn why its key is refused.
+        // In all other profiles, the signature (step 8) is checked before the key (step 7), because
+        // only a client with a valid signature may learn why its key is refused.
         standing::judge(self.profile, entry, claims, self.now)
             .map_err(|r| if signature.is_ok() { r.signed_by(entry) } else { r })?;
         signature
@@ -269,7 +270,7 @@ impl JudgeContext<'_> {
     }
 
     /// Refuses a key that already has as many live nonces (those that the store still keeps) as
-    /// permitted, as far as this process knows. Step 12 asks the store itself.
+    /// permitted, as far as this process knows. The store itself is asked at the end (step 12).
     fn judge_quota(&self, entry: &TrustEntry) -> Result<(), Rejection> {
         let key = entry.key().id();
         match self.store {

@@ -145,7 +145,7 @@ impl Verifier {
 
     /// Returns until when a nonce has to be kept: as long as a verifier whose clock differs by the
     /// margin could accept the request. Returns `None` if the profile allows requests without a
-    /// nonce and neither window nor `expires` ends within a day.
+    /// nonce and neither the maximum age nor `expires` ends the validity within a day.
     fn until(&self, one: &VerifiedSignature, now: Timestamp) -> Option<Timestamp> {
         let VerifiedSignature { created, expires, .. } = *one;
         match (self.profile.window.max_age, created, expires) {

@@ -2,8 +2,8 @@
 
 use crate::base::params::SignatureParams;
 
-/// The two fields of which a touch covers one member: that with the label of the signature that it
-/// confirms.
+/// The two fields of which a touch of a security key covers one member: that with the label of the
+/// signature that it confirms.
 const FIELDS: [&str; 2] = ["signature", "signature-input"];
 
 /// Which other signatures of the request a signature covers.
@@ -15,7 +15,7 @@ pub(super) struct CoveredSignatures {
     /// members.
     pub(super) in_another_form: bool,
     /// The label of the covered signature, if it is only one and is covered in both fields: this is
-    /// the signature that a touch confirms.
+    /// the signature that a touch of a security key confirms.
     pub(super) joined: Option<String>,
 }
 
@@ -50,8 +50,8 @@ impl CoveredSignatures {
     }
 }
 
-/// Returns how many components do not count against the limit: the two by which a touch covers the
-/// signature that it confirms.
+/// Returns how many components do not count against the limit: the two by which a touch of a
+/// security key covers the signature that it confirms.
 pub(super) fn uncounted_components(params: &SignatureParams<'_>) -> usize {
     let is_member = |field: &str| {
         params.components().iter().any(|component| {

@@ -10,7 +10,7 @@ use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Rejection, Step};
 use super::touch_fault::TouchFault;
 
-/// Why no touch is accepted for a request, as a word and as a text.
+/// Why no touch of a security key is accepted for a request, as a word and as a text.
 pub(super) struct MissingTouch {
     pub(super) fault: TouchFault,
     /// A lower-case fragment.
@@ -18,8 +18,9 @@ pub(super) struct MissingTouch {
 }
 
 impl MissingTouch {
-    /// Finds the reason why no touch confirms the first signature of `signatures`, which authorises
-    /// the request. Of several touches, the one that got furthest gives the reason.
+    /// Finds the reason why no touch of a security key confirms the first signature of
+    /// `signatures`, which authorises the request. Of several touches, the one that got furthest
+    /// gives the reason.
     pub(super) fn of(
         head: &Head<'_>,
         signatures: &[VerifiedSignature],
@@ -41,7 +42,8 @@ impl MissingTouch {
     }
 }
 
-/// Returns why `candidate` is a touch that is not accepted; `None` if it is not a touch at all.
+/// Returns why `candidate`, as the touch of a security key, is not accepted; `None` if it is no
+/// touch.
 fn fault_of(
     head: &Head<'_>,
     candidate: &Candidate<'_>,
@@ -72,7 +74,8 @@ fn fault_of(
     let refused = failed.iter().find(of_this)?;
     Some(match refused.touch_fault() {
         Some(fault) => fault,
-        // The touch is valid, but the signature that it confirms is not.
+        // The signature of the security key (the touch) is valid, but the one that it confirms is
+        // not.
         None if refused.step() == Step::Present => TouchFault::SignatureInvalid,
         None => TouchFault::Refused(refused.code().as_str()),
     })

@@ -87,7 +87,7 @@ fn singleton(name: &str) -> Option<u32> {
     })
 }
 
-/// The use of nonces in step 12.
+/// How the check for replays (step 12) uses nonces.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ReplayCheck {
@@ -213,7 +213,7 @@ impl Verifier {
         &self.origins
     }
 
-    /// Returns how step 12 uses nonces.
+    /// Returns how the check for replays (step 12) uses nonces.
     pub fn replay(&self) -> &ReplayCheck {
         &self.replay
     }
@@ -265,8 +265,8 @@ impl Verifier {
         self.judge_head_for(head, coverage::says_body_follows(head))
     }
 
-    /// Judges steps 1 to 8. `has_body` states whether the request has a body, because some profiles
-    /// require more coverage for a body.
+    /// Judges the head and its signatures (steps 1 to 8). `has_body` states whether the request has
+    /// a body, because some profiles require more coverage for a body.
     ///
     /// # Errors
     /// As [`Verifier::judge_head`].

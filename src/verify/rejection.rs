@@ -222,8 +222,8 @@ impl Rejection {
         self
     }
 
-    /// Records that the signature itself is valid under the key of `entry`. Only the sender of a valid
-    /// signature may learn the true code of step 7.
+    /// Records that the signature itself is valid under the key of `entry`. Only the sender of a
+    /// valid signature may learn the true reason why the key is refused (step 7).
     pub(super) fn signed_by(mut self, entry: &TrustEntry) -> Self {
         let name = entry.name().map(str::to_owned);
         self.signer = Some(Box::new((*entry.key().id(), name)));
@@ -236,7 +236,7 @@ impl Rejection {
         self
     }
 
-    /// Adds the reason why no touch is accepted.
+    /// Adds the reason why no touch of a security key is accepted.
     pub(super) fn lacking_touch(mut self, fault: Option<TouchFault>) -> Self {
         self.touch_fault = fault;
         self
@@ -281,8 +281,8 @@ impl Rejection {
     }
 
     /// Returns the code that the client may learn. An unauthenticated client must not learn which
-    /// keys the registry holds. So a refusal at step 7 or 8 is reported as `key_unknown`, unless
-    /// the signature itself is valid.
+    /// keys the registry holds. So a refusal of the key or of its signature (step 7 or 8) is
+    /// reported as `key_unknown`, unless the signature itself is valid.
     pub fn public_code(&self) -> Code {
         match self.step {
             Step::Key | Step::Signature if self.signer.is_none() => Code::KeyUnknown,

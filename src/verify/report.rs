@@ -304,8 +304,9 @@ impl VerdictReport {
         self
     }
 
-    /// Reports that the signature is valid, but that steps 9 to 11 could not be judged, because the
-    /// body is missing in the input or may have been changed there.
+    /// Reports that the signature is valid, but that digest, MCP content and allowed operations
+    /// (steps 9 to 11) could not be checked, because the body is missing in the input or may have
+    /// been changed there.
     #[must_use]
     pub fn without_body(mut self, why: &str, nonce: NonceOutcome) -> Self {
         self.unjudged = vec![9, 10, 11];

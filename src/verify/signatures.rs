@@ -103,7 +103,7 @@ impl Verifier {
             refusal = Some(furthest.unwrap_or_else(|| present::empty_signature_fields(profile)));
         }
         // The signature that authorises the request comes first; one that is confirmed by a touch
-        // is preferred.
+        // of a security key is preferred.
         touch::assign(&mut signatures, |_| true);
         signatures.sort_by_key(|one| (!one.can_authorise, one.touched_by.is_none()));
         Ok(JudgedSignatures { head: VerifiedHead { head, signatures, failed, now }, refusal })

@@ -13,7 +13,7 @@ pub struct Touch<'a> {
     pub key: &'a KeyId,
     /// The name of the security key in its trust entry.
     pub name: Option<&'a str>,
-    /// The label of the touch, which is itself a signature.
+    /// The label of the security key's signature, which is its touch.
     pub label: &'a str,
     /// The application for which the security key was created.
     pub application: &'a str,
@@ -50,7 +50,8 @@ pub(super) fn assign(
     }
 }
 
-/// Returns the touch that confirms the first signature, which authorises the request.
+/// Returns the touch of a security key that confirms the first signature, which authorises the
+/// request.
 pub(super) fn of(signatures: &[VerifiedSignature]) -> Option<Touch<'_>> {
     let place = signatures.first()?.touched_by?;
     let touch = signatures.iter().find(|one| one.place == place)?;

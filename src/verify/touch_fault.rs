@@ -11,7 +11,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TouchFault {
-    /// The request has no touch.
+    /// The request has no touch of a security key.
     Absent,
     /// No signature has the label that the touch covers: an intermediary changed labels (RFC 9421
     /// section 7.2.5).
@@ -22,21 +22,24 @@ pub enum TouchFault {
     NotPresent,
     /// The trust entry demands a PIN or a fingerprint, and the security key checked none.
     NotVerified,
-    /// The touch does not cover exactly one signature, by its members of both signature fields.
+    /// The security key's signature (the touch) does not cover exactly one signature, by its
+    /// members of both signature fields.
     NotJoined,
-    /// The signature that the touch confirms is not valid.
+    /// The signature that the security key's touch confirms is not valid.
     SignatureInvalid,
     /// `created`, `expires` or `nonce` differ from those of the signature that the touch confirms.
     OtherParameters,
-    /// The touch covers less of the request than the signature that it confirms.
+    /// The security key's signature (the touch) covers less of the request than the one that it
+    /// confirms.
     CoversLess,
     /// The list `for` in the trust entry of the security key does not name the signer.
     NotFor,
-    /// The touch confirms another signature than the one that authorises the request.
+    /// The security key's touch confirms another signature than the one that authorises the
+    /// request.
     OtherSigner,
     /// The trust entry of the security key does not allow the operation.
     NotAllowed,
-    /// The signature of the touch was refused with this code.
+    /// The signature of the security key (the touch) was refused with this code.
     Refused(&'static str),
 }
 
@@ -61,7 +64,7 @@ impl TouchFault {
     }
 
     /// Returns the reason for people, as a lower-case fragment of a sentence. `label` is the label
-    /// of the touch.
+    /// of the security key's signature.
     pub(super) fn text(self, label: &str) -> String {
         let why = match self {
             TouchFault::Absent => return "no security key has touched this request".to_owned(),

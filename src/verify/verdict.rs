@@ -13,7 +13,7 @@ use super::rejection::{Code, Rejection, Step};
 use super::statement::Statement;
 use super::touch::{self, Touch};
 
-/// The head of a request with at least one signature that passed steps 1 to 8. The body is not
+/// The head of a request with at least one valid signature (steps 1 to 8 passed). The body is not
 /// judged yet.
 #[derive(Debug)]
 pub struct VerifiedHead<'h> {
@@ -31,11 +31,13 @@ pub struct JudgedBody {
     pub(super) signatures: Vec<VerifiedSignature>,
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
-    /// The refusal of step 10 or 11 that is reported only after the nonce was claimed.
+    /// The refusal because of the body's MCP content or of the allowed operations (step 10 or 11),
+    /// if it is reported only after the nonce was claimed.
     pub(super) refused: Option<Box<Rejection>>,
 }
 
-/// A request that passed steps 1 to 8 and whose body was not kept. It can never be verified.
+/// A request with a valid signature (steps 1 to 8) whose body was not kept. It can never be
+/// verified.
 #[derive(Debug)]
 pub struct UnreadRequest {
     pub(super) signatures: Vec<VerifiedSignature>,
@@ -62,14 +64,16 @@ pub struct VerifiedSignatureRef<'a> {
     /// What a security key reported about the touch; `None` for the signature of another kind of
     /// key.
     pub presence: Option<PresenceProof>,
-    /// The label of the signature that this touch confirms; `None` if this is no touch.
+    /// The label of the signature that this touch confirms; `None` if this is no touch of a
+    /// security key.
     pub joins: Option<&'a str>,
 }
 
 impl VerifiedHead<'_> {
     /// Returns the verified signatures, at least one. Those that can authorise the request come
-    /// first, and of these the ones that a touch confirms; otherwise the order is that of the
-    /// request. Which one authorises the request is decided later, when the body is known.
+    /// first, and of these the ones that a touch of a security key confirms; otherwise the order is
+    /// that of the request. Which one authorises the request is decided later, when the body is
+    /// known.
     pub fn signatures(&self) -> impl Iterator<Item = VerifiedSignatureRef<'_>> {
         self.signatures.iter().map(|one| VerifiedSignatureRef {
             label: &one.label,
@@ -113,8 +117,8 @@ impl JudgedBody {
         self.refused.is_some()
     }
 
-    /// Returns the refusal of step 10 or 11 that a profile gives only after it has claimed the
-    /// nonce.
+    /// Returns the refusal because of the body's MCP content or of the allowed operations (step 10
+    /// or 11), which some profiles give only after they have claimed the nonce.
     #[cfg(feature = "audit")]
     pub(crate) fn into_refusal(self) -> Result<(), super::rejection::Rejection> {
         self.refused.map_or(Ok(()), |refused| Err(*refused))
@@ -126,13 +130,13 @@ impl JudgedBody {
         self.signatures[0].entry.key().id()
     }
 
-    /// Returns the touch that confirms the signature that authorises the request.
+    /// Returns the touch of a security key that confirms the signature that authorises the request.
     pub fn touch(&self) -> Option<Touch<'_>> {
         touch::of(&self.signatures)
     }
 
-    /// Makes the refusal of a request that needs a touch by `rule`, and has no acceptable touch.
-    /// The refusal says why ([`Rejection::touch_fault`]).
+    /// Makes the refusal of a request that needs a touch of a security key by `rule`, and has no
+    /// acceptable touch. The refusal says why ([`Rejection::touch_fault`]).
     pub fn touch_required(&self, head: &Head<'_>, rule: Option<&Pattern>) -> Rejection {
         let MissingTouch { fault, why } = MissingTouch::of(head, &self.signatures, &self.failed);
         let why = match rule {
@@ -191,8 +195,8 @@ pub(super) fn refused_one(head: &Head<'_>, one: &VerifiedSignature, why: Rejecti
     why.signed_by(&one.entry).stating(of_one(head, one))
 }
 
-/// Returns the statements of one signature. Its label is unique on `head`: step 3 refuses repeated
-/// labels.
+/// Returns the statements of one signature. Its label is unique on `head`, because repeated labels
+/// are refused before (step 3).
 pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
     Statement::of(head, &one.label, params_of(head, one).as_ref(), Some(&one.entry))
 }

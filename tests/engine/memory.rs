@@ -12,8 +12,8 @@ use mcpid::nonce::{BoxFuture, Claim, NonceStore, Retention, StoreError};
 use rand::rngs::SysRng;
 
 const START: i64 = 1_795_392_000;
-/// How long a nonce is kept after its request was created, in seconds: window 30, ahead 5 and clock
-/// margin 30.
+/// How long a nonce is kept after its request was created, in seconds: maximum age 30, clock
+/// difference of clients 5, and margin 30.
 const LENGTH: i64 = 65;
 
 fn at(seconds: i64) -> Timestamp {

@@ -1,4 +1,5 @@
-//! Tests of the window check (step 5), at every edge of the window.
+//! Tests of the check of a signature's time (step 5), at every edge of the time in which it is
+//! valid.
 
 use mcpid::profile::{Profile, Window};
 use mcpid::verify::Code;
@@ -46,10 +47,10 @@ fn expires_is_excluded() {
     for (now, expected) in [(1_009, Ok(())), (1_010, LATE), (1_011, LATE), (9_999, LATE)] {
         assert_eq!(at(MCP, Some(1_000), Some(1_010), now), expected, "{now}");
     }
-    // `expires` can only end the window earlier.
+    // `expires` can only make a signature invalid earlier.
     assert_eq!(at(MCP, Some(1_000), Some(1_031), 1_030), Ok(()));
     assert_eq!(at(MCP, Some(1_000), Some(9_999), 1_031), LATE);
-    // `expires` is checked even if the profile has no window.
+    // `expires` is checked even if the profile sets no maximum age.
     let none = Window { max_age: None, max_skew: 5 };
     assert_eq!(at(none, None, Some(1_010), 1_009), Ok(()));
     assert_eq!(at(none, None, Some(1_010), 1_010), LATE);
@@ -144,7 +145,7 @@ fn spans_are_never_rounded_up() {
     assert!(span(i64::MIN).ends_with(" d"), "{}", span(i64::MIN));
 }
 
-/// Tests the edges of the window through the whole verifier.
+/// Tests the edges of the time in which a signature is valid through the whole verifier.
 #[test]
 fn a_request_is_good_for_its_window() {
     for (now, expected) in [

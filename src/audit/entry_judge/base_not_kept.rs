@@ -17,8 +17,8 @@ use crate::verify::coverage::{self, CoverageOverrides};
 use crate::verify::window;
 
 /// Checks the recorded signature `told`, whose signature base is not in the log: its bytes are
-/// those of the request, it covers data that no log keeps, and its window and coverage fit the
-/// profile. Returns the parameters that the signature states.
+/// those of the request, it covers data that no log keeps, and its age and covered components fit
+/// the profile. Returns the parameters that the signature states.
 pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],

@@ -246,7 +246,8 @@ pub(super) fn check_mirror(
 }
 
 /// Compares the verdict of this second judgement with the recorded one. `found` is `None` if the
-/// log lacks the body, so that only steps 1 to 8 (all before the body) could be judged again.
+/// log lacks the body, so that only the head and its signatures (steps 1 to 8) could be judged
+/// again.
 pub(super) fn check_outcome(
     request: &Request<'_>,
     found: Option<Result<(), Rejection>>,

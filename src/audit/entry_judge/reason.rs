@@ -17,7 +17,8 @@ pub enum UnjudgedReason {
     BaseNotKept,
     /// The signature does not cover the method, the target or the digest of the content.
     PartlySigned,
-    /// The window or the clock tolerance is larger than that of the profile.
+    /// The entry's rules accept older signatures, or more difference between clocks, than those of
+    /// the profile.
     LaxRules,
     /// The entry has the old format `audit/1`, and does not name the rules of verification.
     NoRules,

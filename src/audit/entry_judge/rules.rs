@@ -102,9 +102,9 @@ pub(super) fn lax(
     };
     let is_longer = match (rules.window, demanded.window.max_age) {
         (Some(said), Some(most)) => said > most,
-        // Without a window, a signature of any age is accepted, unless the profile limits the
-        // lifetime of each signature. Such rules are lax, unless the auditor chose a profile
-        // without a window.
+        // If the rules set no maximum age, a signature of any age is accepted, unless the profile
+        // limits the lifetime of each signature. Such rules are lax, unless the auditor chose a
+        // profile without a maximum age.
         (None, None) => pinned.profile.is_none() && demanded.lifetime().is_none(),
         (None, Some(_)) => true,
         (Some(_), None) => false,

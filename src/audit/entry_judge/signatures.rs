@@ -50,8 +50,8 @@ pub(super) fn judge_kept<'h>(
         return Err(facts::refused(no));
     }
     same_signatures(request, ids, &verified_head)?;
-    // A signature without a recorded base can only fail when its bytes are verified (step 8). Any
-    // earlier refusal is a real contradiction.
+    // A signature without a recorded base can only fail when its bytes are verified (step 8). A
+    // refusal at an earlier step is a real contradiction.
     let of_unseen = |no: &&Rejection| {
         no.step() != Step::Signature
             && no.statement().is_some_and(|said| unseen.iter().any(|one| one.label == said.label))

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::{Registry, TrustEntry};
 use crate::mcp::pattern::{Operation, Pattern};
 
-/// The touch that confirms the signature that authorised the request.
+/// The touch of a security key that confirms the signature that authorised the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JudgedTouch {
@@ -49,7 +49,7 @@ pub(super) struct TouchContext<'a> {
 
 impl TouchContext<'_> {
     /// Returns the touch that, by the keys as the log records them, confirms the signature
-    /// `vouching`. A touch that the auditor's trust files confirm is preferred.
+    /// `vouching`. A touch of a security key that the auditor's trust files confirm is preferred.
     pub(super) fn of(
         &self,
         signed: &[JudgedSignature<'_>],
@@ -60,9 +60,9 @@ impl TouchContext<'_> {
         judged.min_by_key(|touch| (!touch.is_confirmed(), !touch.verified))
     }
 
-    /// Returns true if, by the keys as the log records them, a touch confirms any signature that
-    /// can have authorised the request. That may be another signature than the one whose key the
-    /// auditor knows.
+    /// Returns true if, by the keys as the log records them, a touch of a security key confirms any
+    /// signature that can have authorised the request. That may be another signature than the one
+    /// whose key the auditor knows.
     pub(super) fn any_counts(&self, signed: &[JudgedSignature<'_>]) -> bool {
         let may = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
         let mut signers =
@@ -146,7 +146,7 @@ pub(super) fn misused(registry: &Registry, one: &JudgedSignature<'_>) -> Option<
 /// What is unknown about the touches of an entry, because the log does not keep the data.
 #[derive(Clone, Copy)]
 pub(super) struct Unseen {
-    /// Whether a signature cannot be verified again, so that it may be a touch.
+    /// Whether a signature cannot be verified again, so that it may be a touch of a security key.
     pub(super) base: bool,
     /// Whether the MCP operation is only a claim of the log.
     pub(super) operation: bool,

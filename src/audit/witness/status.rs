@@ -39,7 +39,7 @@ impl WitnessStatus {
         self.lock().clone()
     }
 
-    /// Returns the age of the last quorum, as text.
+    /// Returns how long ago enough witnesses last signed a checkpoint, as text.
     ///
     /// # Errors
     /// A text: a checkpoint has waited for more than [`QUORUM_PATIENCE`] seconds, or witnesses

@@ -201,7 +201,7 @@ impl StdioSession {
             }
         }
         // At the end of a session, a person is not asked any more. If the DELETE that closes the
-        // session needs consent or a touch, it is not sent.
+        // session needs consent or a touch of a security key, it is not sent.
         let needs =
             [self.bridge.need(&Method::DELETE, &[]), self.bridge.needs_touch(&Method::DELETE, &[])];
         let unasked = needs.iter().all(|need| matches!(need, ConsentNeed::Nothing));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::LogText;
 use crate::verify::Touch;
 
-/// A touch that confirmed the signature of a verified request.
+/// A touch of a security key that confirmed the signature of a verified request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedTouch {
     /// The RFC 7638 thumbprint of the security key.

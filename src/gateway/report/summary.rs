@@ -65,8 +65,8 @@ pub struct RolloutReport {
     /// Patterns of the operations that must stay permissive if all others become strict; `None` if
     /// one of these operations cannot be described by a pattern.
     pub still_permissive: Option<Vec<String>>,
-    /// Patterns of operations whose requests were all confirmed by a touch. The operator can pass
-    /// these to `--touch` without causing refusals.
+    /// Patterns of operations whose requests were all confirmed by a touch of a security key. The
+    /// operator can pass these to `--touch` without causing refusals.
     pub touch_next: Vec<String>,
     #[serde(skip)]
     pub(super) ends: Option<(Timestamp, Timestamp)>,

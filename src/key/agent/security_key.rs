@@ -19,8 +19,8 @@ pub struct AgentSecurityKey {
 }
 
 impl AgentSecurityKey {
-    /// Sets how long to wait for a touch: 60 s by default. Meanwhile, the agent asks the user for
-    /// the touch, and offers no way to decline.
+    /// Sets how long to wait for a touch of a security key: 60 s by default. Meanwhile, the agent
+    /// asks the user for the touch, and offers no way to decline.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.agent = self.agent.with_timeout(timeout);

@@ -35,7 +35,7 @@ pub struct SecurityKeyRules {
     /// signature of the key is valid.
     application: Option<KeyApplication>,
     /// One list of names and key ids of signers for each trust entry that has such a list. A touch
-    /// may confirm only the signatures of signers that are in every list.
+    /// of a security key may confirm only the signatures of signers that are in every list.
     joins: Vec<Vec<String>>,
     alone: bool,
     verified: bool,
@@ -117,9 +117,9 @@ impl SecurityKeyRules {
         }))
     }
 
-    /// Returns these rules for an audit log: a touch may confirm the signatures of exactly the
-    /// `signers` whose signatures it confirmed. The trust files may state this by names or key ids,
-    /// in several lists.
+    /// Returns these rules for an audit log: a touch of a security key may confirm the signatures
+    /// of exactly the `signers` whose signatures it confirmed. The trust files may state this by
+    /// names or key ids, in several lists.
     #[cfg(feature = "audit")]
     pub(crate) fn recorded(&self, signers: Vec<String>) -> Self {
         SecurityKeyRules { joins: vec![signers], ..self.clone() }

@@ -17,7 +17,7 @@ pub fn a_claim_lasts_while_any_clock_could_accept_it(place: &dyn StorePlace) {
     let key = key(1);
     let mut rounds = 0;
     // A clock that rounds down accepts the request until three quarters of a second after `created
-    // + WINDOW`.
+    // + WINDOW` (the maximum age of a request).
     for claimed in [-4 * AHEAD, -1, 0, 1, 4 * WINDOW + 3] {
         for replayed in [claimed.max(0), 4 * WINDOW, 4 * WINDOW + 3] {
             for ahead in [0, 1, 4 * MARGIN - 1, 4 * MARGIN] {
@@ -65,8 +65,8 @@ pub fn a_claim_ends_after_its_retention(place: &dyn StorePlace) {
     assert!(!is_fresh(claim(&*store, until, &key(1), "n")));
 }
 
-/// Test: a user with a longer window raises the floor for all users of the store, because nonces
-/// that this user needs may already be removed.
+/// Test: a user that accepts older requests raises the floor (the time up to which nonces may be
+/// lost) for all users of the store, because nonces that this user needs may already be removed.
 pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));
@@ -91,8 +91,8 @@ pub fn a_longer_window_raises_the_floor(place: &dyn StorePlace) {
     assert_eq!(wait(store.floor(at(400))).unwrap(), floor);
 }
 
-/// Test: a user with a long window is refused, because the raised floor would exclude the current
-/// requests of all users of the store. Only for stores that several processes share.
+/// Test: a user that accepts very old requests is refused, because the raised floor would exclude
+/// the current requests of all users of the store. Only for stores that several processes share.
 pub fn a_longer_window_is_refused_unless_allowed(place: &dyn StorePlace) {
     let store = place.open();
     assert!(accepts(&try_claim(&*store, 10, &key(1), "before"), 10));

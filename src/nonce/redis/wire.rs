@@ -127,7 +127,7 @@ pub(super) struct Epoch {
 
 impl Epoch {
     /// Writes the epoch as `TERM FLOOR WINDOW AHEAD EVICTED`. The margin is not written, because it
-    /// follows from the window.
+    /// follows from the maximum age (the window).
     pub(super) fn text(&self) -> String {
         let Epoch { term, floor, retention, evicted } = self;
         let (window, ahead) = (retention.window(), retention.ahead());

@@ -20,7 +20,7 @@ pub struct ReportedKey {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ReportedTouch {
-    /// The label of the touch, which is itself a signature.
+    /// The label of the security key's signature, which is its touch.
     pub label: String,
     /// The security key that was touched.
     pub key: ReportedKey,

@@ -269,7 +269,7 @@ fn a_window_of_days_is_judged_like_a_short_window() {
             _ => assert_eq!(judge.accepts(&call).nonce_outcome(), seen),
         }
     }
-    // `expires` ends the validity of a request before its long window does.
+    // `expires` ends the validity of a request before its maximum age does.
     let window = Window { max_age: Some(day + 1), max_skew: 5 };
     let judge = Judge::by(Profile { window, ..Profile::rfc9421() });
     let call = rfc(|_| ());

@@ -26,7 +26,7 @@ fn a_request_whose_body_arrives_slowly_expires() {
     assert_eq!(counting.claimed(), 0);
     let verified = ticking(29).accepts(&Call::signed());
     assert_eq!(verified.now(), time(CREATED + 29));
-    // If the clock is set back between the two checks of the window, the request seems to come from
+    // If the clock is set back between the two checks of the time, the request seems to come from
     // the future.
     assert_eq!(ticking(-6).refusal(&Call::signed()), (5, Code::NotYetValid));
     // Of the two signatures of a request, one expires while the body arrives. The other one is

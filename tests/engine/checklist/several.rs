@@ -217,8 +217,8 @@ fn nonces_are_claimed_in_the_order_of_their_signatures() {
     assert_eq!(*counting.nonces.lock().unwrap(), [NONCE, "second-nonce-of-22-chr"]);
 }
 
-/// If two signatures share a nonce, the older `created` is compared with the store's floor, because
-/// the older one may have been used before the store was created.
+/// If two signatures share a nonce, the older `created` decides whether the store may have lost the
+/// nonce: the older signature may have been used before the store was created.
 #[test]
 fn a_shared_nonce_is_as_old_as_its_first_signature() {
     for (first, second) in [(NOW, NOW + 6), (NOW + 6, NOW)] {

@@ -78,7 +78,7 @@ pub(super) fn limits() -> PageLimits {
 pub(super) struct AskpassNotice(#[expect(dead_code, reason = "it is only held")] AskpassProcess);
 
 /// Shows `text` through `program`, without a question (`SSH_ASKPASS_PROMPT=none`, as OpenSSH does
-/// for a touch).
+/// for a touch of a security key).
 ///
 /// # Errors
 /// The program cannot be started.

@@ -36,7 +36,7 @@ pub(crate) struct ConsentAsker {
     way: ConsentWay,
     timeout: Duration,
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Whether the last question for a touch was shown on the terminal.
+    /// Whether the last question for a touch of a security key was shown on the terminal.
     on_terminal: AtomicBool,
 }
 
@@ -58,12 +58,12 @@ impl ConsentAsker {
         Arc::clone(&self.turn)
     }
 
-    /// Records whether the question for a touch is on the terminal.
+    /// Records whether the question for a touch of a security key is on the terminal.
     pub(super) fn shows_on_terminal(&self, on_terminal: bool) {
         self.on_terminal.store(on_terminal, Ordering::SeqCst);
     }
 
-    /// Returns true if the last question for a touch was on the terminal.
+    /// Returns true if the last question for a touch of a security key was on the terminal.
     pub(super) fn is_on_terminal(&self) -> bool {
         self.on_terminal.load(Ordering::SeqCst)
     }

@@ -142,7 +142,8 @@ fn by_terminal(question: &TouchQuestion, wait: &AnswerWait) -> Result<ShownTouch
     Ok(ShownTouch::Terminal(turn))
 }
 
-/// Returns the first lines of the question: the rule, and why another touch is needed.
+/// Returns the first lines of the question: the rule, and why another touch of a security key is
+/// needed.
 fn headline(question: &TouchQuestion) -> String {
     let rule = visible(question.request().because());
     let first = format!("mcpid: a request wants your touch before it is sent (--touch {rule})");

@@ -183,8 +183,8 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
     Ok(trust.with_rules(rules))
 }
 
-/// Reads the patterns of requests that must have a touch. The word `destructive` is not accepted,
-/// because a log does not say which tools are destructive.
+/// Reads the patterns of requests that must have a touch of a security key. The word `destructive`
+/// is not accepted, because a log does not say which tools are destructive.
 fn touched(texts: &[String], ui: &mut Ui) -> Result<Vec<Pattern>, Failure> {
     let read = |text: &String| match pattern_flag::restricting("touch", text, ui)? {
         Restricting::Pattern(pattern) => Ok(pattern),

@@ -42,7 +42,7 @@ pub(super) fn seconds(args: &ConnectArgs) -> Result<u64, Failure> {
     .min(LONGEST_WAIT))
 }
 
-/// Checks that signatures are valid for long enough to leave time for a touch.
+/// Checks that signatures are valid for long enough to leave time for a touch of a security key.
 fn check_life(args: &ConnectArgs) -> Result<(), Failure> {
     match args.ttl {
         Some(Ttl::Seconds(life)) if life <= FOR_SENDING => {

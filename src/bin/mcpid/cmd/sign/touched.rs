@@ -14,7 +14,8 @@ use crate::keys::touch_key;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// The maximum time to wait for a touch, in seconds, if the signature does not expire earlier.
+/// The maximum time to wait for a touch of a security key, in seconds, if the signature does not
+/// expire earlier.
 const LONGEST_WAIT: u64 = 60;
 
 /// The number of seconds at the end of a signature's validity that are reserved for sending, after
