@@ -17,7 +17,8 @@ use crate::verify::Verifier;
 pub(super) const VERSION: &str = "audit/2";
 
 /// The first format version. Entries of this version are read, but not written any more. In
-/// `audit/1`, the entry of a signer has no rules, and no entry records that the clock was set back.
+/// `audit/1`, the entry that a client writes about its own request has no rules, and no entry
+/// records that the clock was set back.
 pub(super) const FIRST_VERSION: &str = "audit/1";
 
 /// The verdict on a request, as an entry records it.

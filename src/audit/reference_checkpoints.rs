@@ -12,7 +12,7 @@ use super::segment::Notes;
 use crate::clock::Timestamp;
 use crate::message::error_chain::chain;
 
-/// A checkpoint to compare with the tree, and who vouches for it.
+/// A checkpoint to compare with the tree, and who besides the log confirms it.
 pub(super) struct ReferenceCheckpoint {
     pub(super) checkpoint: Checkpoint,
     /// Whether the auditor kept the checkpoint, and the log's key signed it.
@@ -205,8 +205,8 @@ impl Checkpoints {
 }
 
 impl ReferenceCheckpoint {
-    /// Returns true if the auditor or witnesses vouch for the checkpoint, and not only the writer
-    /// of the log.
+    /// Returns true if the auditor kept the checkpoint or witnesses signed it, so that not only the
+    /// writer of the log confirms it.
     pub(super) fn is_external(&self) -> bool {
         self.kept || self.witnessed.is_some()
     }

@@ -21,9 +21,9 @@ pub(super) struct NamePattern {
 /// many of them must match the pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormsNeeded {
-    /// All forms must match: for a pattern that grants something.
+    /// All forms must match: for a pattern that permits something.
     Every,
-    /// One form is enough: for a pattern that restricts something.
+    /// One form is enough: for a pattern that demands something, such as a signature.
     Any,
 }
 

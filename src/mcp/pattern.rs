@@ -1,14 +1,14 @@
 //! Patterns that match MCP operations: `METHOD[:NAME]`, used for trust, modes, consent and
 //! redaction.
 //!
-//! If in doubt, a pattern must err on the safe side, which depends on its use. Where a policy
-//! *grants* (an `allow` of a trust entry, a permissive exception), a pattern with a NAME never
-//! matches an operation without a name, and all forms in which a server may read a name have to
-//! match ([`name_forms`](super::name_forms)). Where a policy *restricts* (strict mode, consent,
+//! If in doubt, a pattern must err on the safe side. Where a policy permits something (an `allow`
+//! of a trust entry, a permissive exception), a pattern with a NAME never matches an operation
+//! without a name, and all forms in which a server may read a name have to match
+//! ([`name_forms`](super::name_forms)). Where it demands something (strict mode, consent,
 //! redaction), one matching form is enough.
 //!
 //! [`Pattern::parse`] refuses a pattern that can match nothing: a mistake such as `delete_*` for
-//! `tools/call:delete_*` would silently restrict nothing.
+//! `tools/call:delete_*` would silently have no effect.
 
 use std::fmt;
 use std::str::FromStr;
@@ -149,7 +149,7 @@ pub enum PatternError {
         /// The pattern that was probably meant.
         suggestion: Option<String>,
     },
-    /// The text is the word `destructive`, which is accepted only by settings that restrict.
+    /// The text is the word `destructive`, which only settings that demand something accept.
     #[error("\"destructive\" is a word of the strict side, and names no MCP method")]
     Destructive,
     /// The pattern has a NAME that no valid name can match.
@@ -160,7 +160,7 @@ pub enum PatternError {
         /// What is wrong with the NAME.
         why: NameAmbiguity,
     },
-    /// The pattern grants something and has a NAME, but its METHOD acts on no name.
+    /// The pattern permits something and has a NAME, but its METHOD acts on no name.
     #[error("{pattern:?} can allow nothing: {method} acts on no name that a pattern knows")]
     Nameless {
         /// The pattern, cut to 64 characters.
@@ -258,15 +258,15 @@ impl Pattern {
                 return Err(PatternError::Unknown { method, nearest, suggestion });
             }
         }
-        // A NAME that is ambiguous only as a URL can still be used to restrict, because an
-        // ambiguous name in a request matches every restricting pattern.
+        // A NAME that is ambiguous only as a URL can still be used in a pattern that demands
+        // something: such patterns match every ambiguous name in a request.
         if let Some(why) = name.and_then(|name| NamePattern::ambiguous(name, NameKind::Text)) {
             return Err(PatternError::Name { pattern: shorten(&self.text), why });
         }
         Ok(())
     }
 
-    /// Checks that the pattern can match an operation, if it is used to grant something.
+    /// Checks that the pattern can match an operation, if it is used to permit something.
     ///
     /// # Errors
     /// [`PatternError`] as for [`check`](Self::check), and for a NAME if METHOD acts on no name.
@@ -332,8 +332,8 @@ impl Pattern {
         (text.len() <= 200).then_some(suggestion)
     }
 
-    /// Returns true if a pattern that grants something matches `operation`. All forms of the name
-    /// have to match the NAME.
+    /// Returns true if the pattern matches `operation`, in a setting that permits something, such
+    /// as the `allow` list of a key. All forms of the name have to match the NAME.
     pub fn grants(&self, operation: Operation<'_>) -> bool {
         self.grants_forms(&operation.forms())
     }
@@ -350,8 +350,8 @@ impl Pattern {
             }
     }
 
-    /// Returns true if a pattern that restricts something matches `operation`. One form of the name
-    /// is enough.
+    /// Returns true if the pattern matches `operation`, in a setting that demands something, such
+    /// as strict mode. One form of the name is enough.
     pub fn restricts(&self, operation: Operation<'_>) -> bool {
         self.restricts_forms(&operation.forms())
     }

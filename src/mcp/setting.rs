@@ -75,7 +75,7 @@ pub(crate) fn shown(text: &str) -> String {
     description(text).unwrap_or_else(|| text.to_owned())
 }
 
-/// The value of a setting that restricts, such as `strict`.
+/// The value of a setting that demands something of requests, such as `strict`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restricting {
     /// The word `destructive`: all tools that the server's own list does not describe as harmless.
@@ -84,7 +84,7 @@ pub enum Restricting {
     Pattern(Pattern),
 }
 
-/// Reads a pattern or the word `destructive`, for a setting that restricts.
+/// Reads a pattern or the word `destructive`, for a setting that demands something of requests.
 ///
 /// # Errors
 /// [`SettingError`] if the pattern can match nothing.

@@ -139,8 +139,9 @@ impl LearningModes {
         self.destructive
     }
 
-    /// Learns from a list that the application vouches for: a JSON-RPC response to `tools/list`, or
-    /// its `result`. Its ratings do not expire. An answer that cannot be parsed changes nothing.
+    /// Learns from a list that the application itself supplies: a JSON-RPC response to
+    /// `tools/list`, or its `result`. Its ratings do not expire. An answer that cannot be parsed
+    /// changes nothing.
     pub fn learn(&self, answer: &[u8]) {
         self.learn_each(std::iter::once(answer), None);
     }

@@ -90,7 +90,7 @@ impl Modes {
     }
 
     /// Returns true if a strict pattern matches. `answers` is true for a message that may approve a
-    /// call; a pattern that restricts calls restricts such a message too.
+    /// call. A pattern for calls matches such a message too.
     pub(super) fn restricts(&self, operation: &OperationForms<'_>, answers: bool) -> bool {
         // An operation without a name could be meant for any name, so each pattern for its method
         // applies.

@@ -23,7 +23,7 @@ pub(super) struct UnseenRole {
 
 /// Decides which verified signatures can authorise the request. Removes each signature that covers
 /// another signature that is not valid, and returns the refusals of the removed ones. The `unseen`
-/// signatures are treated as valid.
+/// signatures, which cannot be verified again, are treated as valid.
 pub(super) fn settle(
     head: &Head<'_>,
     signatures: &mut Vec<VerifiedSignature>,

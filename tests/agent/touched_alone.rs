@@ -74,7 +74,7 @@ fn a_security_key_alone_signs_what_verify_accepts_only_with_alone() {
 }
 
 /// Returns a bridge in the folder of the agent. The program `notice` shows the bridge's requests
-/// for a touch.
+/// for a touch of a security key.
 fn bridge(agent: &OpenSsh, args: &[&str]) -> Command {
     let folder = agent.folder.path();
     script(&folder.join("notice"), "echo \"$1\" >> notices; exec sleep 60");

@@ -29,7 +29,7 @@ fn touched(fixture: &LogFixture) -> Value {
     line
 }
 
-/// Returns true if an auditor who demands a touch calls the entry good.
+/// Returns true if an auditor who demands a touch of a security key calls the entry good.
 fn is_good(fixture: &LogFixture, text: &str) -> bool {
     let touch = vec![RULE.parse().unwrap()];
     let trust = fixture.trust().with_rules(PinnedRules { touch, ..PinnedRules::default() });

@@ -110,8 +110,8 @@ fn the_ocsf_event_of_a_touched_request_states_the_touch() {
         })
     );
     assert_eq!(told["actor"]["user"]["uid"], json!(key(1).public().id().as_str()));
-    // A touch that confirms no signature is not accepted, and neither is a signature of another
-    // length.
+    // A touch of a security key that confirms no signature is not accepted, and neither is a
+    // signature of another length.
     let mut other = line.clone();
     other["signatures"][1]["key"]["mcpid"]["security_key"]["for"] = json!([]);
     assert_eq!(event(&other)["unmapped"]["mcpid"]["touch"], Value::Null);
@@ -209,7 +209,7 @@ fn of_two_lists_that_allow_an_operation_the_first_is_recorded() {
     assert!(checked.fault.is_some());
 }
 
-/// Adds the signature of key 2, which no touch confirms.
+/// Adds the signature of key 2, which no touch of a security key confirms.
 fn with_a_second_signer(mut call: Call) -> Call {
     let second = Signer::new(Arc::new(key(2)), &Profile::mcp()).unwrap().with_label("second");
     sign(&mut call, &second, START);
@@ -233,14 +233,14 @@ fn an_auditor_who_knows_only_the_other_signer_cannot_judge_the_touch() {
         assert_eq!(checked.judged.key.as_deref(), Some(key(2).public().id().as_str()));
         assert!(checked.judged.touch.is_none() && !checked.is_good());
         assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{entries:?}");
-        // The entry says that the request was refused because it lacks a touch, and the request has
-        // one. The audit of this auditor finds a contradiction too.
+        // The entry says that the request was refused because it lacks a touch of a security key,
+        // and the request has one. The audit of this auditor finds a contradiction too.
         let mut refused = line.clone();
         (refused["verdict"], refused["code"], refused["step"]) =
             (json!("refused"), json!("touch_required"), json!(11));
         assert!(by(entries, &refused).fault.unwrap().contains("touch_required"));
     }
-    // If no touch is left, the entry contradicts its own rules.
+    // If no touch of a security key is left, the entry contradicts its own rules.
     let mut other = line.clone();
     let all = other["signatures"].as_array_mut().unwrap();
     let touch = all.iter().position(|one| one["label"] == "touch").unwrap();
@@ -250,7 +250,7 @@ fn an_auditor_who_knows_only_the_other_signer_cannot_judge_the_touch() {
 }
 
 /// The touch confirms the signature of a key that may not do this. The other key may, but no touch
-/// confirms its signature.
+/// of a security key confirms its signature.
 #[test]
 fn a_touch_of_a_signer_that_is_not_allowed_is_no_touch_of_the_request() {
     let mut fixture = LogFixture::new();
@@ -273,7 +273,7 @@ fn one_key_with_two_touches_is_recorded_once_with_both_signers() {
     let at = mcpid::clock::Timestamp::from_unix(START);
     let (head, origins) = (call.head(), crate::fixtures::origins());
     let mut first = second.sign(&head, &origins, &call.body, at, &nonce).unwrap();
-    // No signature covers the label of a touch.
+    // No signature covers the label of a touch of a security key.
     first.signature_input = first.signature_input.replace("touch=", "first-touch=");
     first.signature = first.signature.replace("touch=", "first-touch=");
     let both = second.sign_touch(&touch_key(), &head, &origins, &first).unwrap();

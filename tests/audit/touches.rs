@@ -58,8 +58,8 @@ pub(crate) fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call
     call
 }
 
-/// Writes the entry of `call`, a verified request to a server that demands a touch, and returns the
-/// entry.
+/// Writes the entry of `call`, a verified request to a server that demands a touch of a security
+/// key, and returns the entry.
 pub(crate) fn recorded(fixture: &LogFixture, call: &Call) -> Value {
     let recorder = Recorder::new(fixture.open());
     let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
@@ -116,7 +116,7 @@ fn what_the_log_says_of_a_security_key_confirms_no_touch() {
         assert_eq!(checked.fault, None, "{words}");
         let touch = checked.judged.touch.as_ref().unwrap();
         assert!(touch.doubt.unwrap().contains(words), "{words:?}: {:?}", touch.doubt);
-        // The log's rules demand a touch, so the entry is not good.
+        // The log's rules demand a touch of a security key, so the entry is not good.
         assert!(checked.judged.reasons.has(UnjudgedReason::Touch), "{words}");
     };
     let known = |rules: Value| keys(&rules);
@@ -171,7 +171,8 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
     fault(&only_entry);
     fault(&only_request);
     assert!(fault(&both).contains("touch of a security key"), "{}", fault(&both));
-    // The log's operator removed the demand for a touch too. The auditor's own rule finds it.
+    // The log's operator removed the demand for a touch of a security key too. The auditor's own
+    // rule finds it.
     let mut ruleless = both.clone();
     ruleless["rules"].as_object_mut().unwrap().remove("touch");
     let checked = check_line_by(&fixture, &ruleless, fixture.trust()).unwrap();
@@ -191,13 +192,13 @@ fn a_touch_that_was_taken_out_or_made_up_is_named() {
         let text = line.to_string().replace(told, &other);
         fault(&serde_json::from_str(&text).unwrap());
     }
-    // The entry says that the request was refused because it lacks a touch, and the request has
-    // one.
+    // The entry says that the request was refused because it lacks a touch of a security key, and
+    // the request has one.
     let mut refused = line.clone();
     (refused["verdict"], refused["code"], refused["step"]) =
         (json!("refused"), json!("touch_required"), json!(11));
     assert!(fault(&refused).contains("touch_required"));
-    // The same refusal is good if the request has no touch.
+    // The same refusal is good if the request has no touch of a security key.
     (refused["signatures"], refused["request"]) =
         (both["signatures"].clone(), both["request"].clone());
     let checked = check_line_by(&fixture, &refused, fixture.trust()).unwrap();

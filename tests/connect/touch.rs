@@ -41,7 +41,8 @@ impl TestKey {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Ends the wait of each thread for a touch, so that the test need not wait for the threads.
+    /// Ends the wait of each thread for a touch of a security key, so that the test need not wait
+    /// for the threads.
     fn release(&self) {
         *self.touched.lock().unwrap() = true;
         self.changed.notify_all();
@@ -63,7 +64,8 @@ impl SignByTouch for TestKey {
     }
 }
 
-/// What the bridge shows to a person: the operation, the URL, and why another touch is needed.
+/// What the bridge shows to a person: the operation, the URL, and why another touch of a security
+/// key is needed.
 type Shown = (String, String, Option<String>);
 
 /// A screen that records what the bridge shows on it.
@@ -111,8 +113,8 @@ fn rules(texts: &[&str]) -> ConfirmPolicy {
     rules
 }
 
-/// Returns a bridge whose signatures are valid for `ttl` seconds, and that demands a touch for the
-/// operations in `texts`.
+/// Returns a bridge whose signatures are valid for `ttl` seconds, and that demands a touch of a
+/// security key for the operations in `texts`.
 fn bridge(
     server: &Server,
     ttl: i64,
@@ -262,12 +264,13 @@ async fn a_server_that_wants_a_touch_starts_none() {
     let answer = client.ask(&call(1, "get", json!({}))).await;
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("mcpid connect --touch"), "{message}");
-    // If the server refuses a touched request, the bridge does not ask for another touch.
+    // If the server refuses a touched request, the bridge does not ask for another touch of a
+    // security key.
     client.ask(&call(2, "delete_db", json!({}))).await;
     assert_eq!((key.asked(), server.seen().len()), (1, 2));
 }
 
-/// A person who agrees, and records how often a touch had been asked for by then.
+/// A person who agrees, and records how often a touch of a security key had been asked for by then.
 struct Agrees(Arc<TestKey>, Mutex<Vec<usize>>);
 
 impl Consent for Agrees {
@@ -339,7 +342,8 @@ async fn destructive_is_the_servers_word_and_the_rules_hold_for_the_bridges_own_
     let shown: Vec<_> = screen.shown().into_iter().map(|(operation, ..)| operation).collect();
     assert_eq!(shown, ["tools/call:get", "tools/call:drop"]);
 
-    // At the end of a session, the bridge does not send a DELETE that needs a touch.
+    // At the end of a session, the bridge does not send a DELETE that needs a touch of a security
+    // key.
     let server = Server::start(usual).await;
     let (key, screen) = (TestKey::touched(true), Arc::new(Screen::default()));
     let mut client = self::client(&server, &["@delete"], (&key, &screen));

@@ -153,20 +153,20 @@ fn a_clock_step_forward_and_back_makes_no_nonce_fresh_again() {
         Claim::Fresh { floor } => assert!(at(100) <= floor && floor >= at(3_600 - LENGTH)),
         other => assert!(matches!(other, Claim::Replayed { .. }), "{other:?}"),
     }
-    // A nonce that is claimed while the clock is behind is kept.
+    // A nonce that is stored while the clock is behind is kept.
     assert!(is_fresh(claim(&store, 101, &key, "back")));
     for i in 0..2_000 {
         claim(&store, 102, &key, &format!("back-{i}"));
     }
     assert!(!is_fresh(claim(&store, 103, &key, "back")));
-    // The floor does not fall when the clock is set back. It rises again when the clock has caught
-    // up.
+    // The floor (the time up to which nonces may be lost) does not fall when the clock is set back.
+    // It rises again when the clock has caught up.
     assert!(ready(store.floor(at(103))).unwrap() >= at(3_600 - LENGTH));
     assert!(
         matches!(claim(&store, 4_000, &key, "x"), Claim::Fresh { floor } if floor == at(4_000 - LENGTH))
     );
-    // If the retention is raised while the clock is behind, the new floor is computed from the time
-    // of the latest claim.
+    // If the retention (how long nonces are kept) is raised while the clock is behind, requests are
+    // refused by the time of the latest claim, and not by the clock.
     ready(store.register(at(100), Retention::new(60, 5))).unwrap();
     assert_eq!(ready(store.floor(at(100))).unwrap(), at(4_000 + 5 + 60));
 }
@@ -205,8 +205,8 @@ fn one_key_gets_an_eighth_of_the_store_and_other_keys_keep_their_share() {
     }
     assert!(matches!(claim(&store, 10, &key(1), "0"), Claim::Replayed { .. }));
     assert!(is_fresh(claim(&store, 10, &key(2), "0")));
-    // Each nonce of the key ends at its own time. Before the first one has ended, the key is over
-    // its quota.
+    // Each nonce of the key expires at its own time. Before the first one has expired, the key has
+    // used its quota.
     let kept = ready(store.peek(at(10), &key(1), "0")).unwrap().unwrap().until.unix() - START;
     assert_eq!(claim(&store, kept - 1, &key(1), "new"), Claim::OverQuota);
     for i in 0..10 {
@@ -265,8 +265,9 @@ fn the_bounds_of_the_store_hold_among_threads() {
 
 #[test]
 fn claims_and_sweeps_among_threads_accept_no_nonce_twice() {
-    // Two threads claim every nonce, at different speeds, while old nonces are removed. A slow
-    // thread may claim a nonce that was already removed; the floor then excludes its request.
+    // Two threads claim every nonce, at different speeds, while old nonces are removed. If a slow
+    // thread claims a nonce that was removed already, its request is too old: it was created before
+    // the store's floor.
     let store = Arc::new(store().bounded(100_000));
     let accepted: Vec<AtomicUsize> = (0..4 * 3_000).map(|_| AtomicUsize::new(0)).collect();
     std::thread::scope(|scope| {
@@ -297,7 +298,7 @@ fn claims_and_sweeps_among_threads_accept_no_nonce_twice() {
 fn ended_nonces_make_room_in_the_store_and_in_quotas() {
     let store = store().bounded(1_000);
     for i in 0..20_000_i64 {
-        // Nine nonces a second are claimed, and each is kept for seventy seconds. So at most 630 of
+        // Nine nonces a second are stored, and each is kept for seventy seconds. So at most 630 of
         // the thousand places are in use.
         let owner = key(u8::try_from(i % 10).unwrap());
         assert!(is_fresh(claim(&store, 100 + i / 9, &owner, &format!("{i}"))), "{i}");

@@ -135,7 +135,7 @@ fn a_pattern_that_can_allow_no_request_is_an_error_in_an_allow_list() {
         "=ping:x",
     ] {
         assert!(check(text).is_err(), "{text}");
-        // Such a pattern can be used to restrict: it matches every request of the method.
+        // This pattern can be used to demand something: it matches every request of the method.
         assert!(Pattern::parse(text).is_ok(), "{text}");
     }
     for text in [

@@ -90,8 +90,9 @@ fn a_call_of_the_new_revision_has_three_matching_headers() {
 
 #[test]
 fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
-    // Only the field, and not the body, names the new protocol version. This is no contradiction
-    // (the server itself refuses the body), but the other fields are then required too.
+    // Only the field `MCP-Protocol-Version`, and not the body, names the new protocol version. This
+    // is no contradiction (the server itself refuses the body), but the other `Mcp-*` fields are
+    // then required too.
     let silent = call("tools/call", r#""name":"get""#, None);
     judge(GOOD, &silent).unwrap();
     for fields in [
@@ -114,7 +115,7 @@ fn a_header_or_the_body_can_select_the_rules_of_the_new_revision() {
     assert!(read(&head(GOOD), odd.as_bytes(), Scope::Endpoint).is_err());
     assert!(judge(GOOD, &call("tools/call", r#""name":"get""#, Some("2025-11-25"))).is_err());
     assert!(judge(&[], &modern()).is_err());
-    // A version that is not a date counts as a new version, which requires the fields.
+    // A version that is not a date is treated as a new version, which requires the `Mcp-*` fields.
     let draft = call("ping", "", Some("DRAFT-2027"));
     assert!(judge(&[], &draft).is_err());
     assert!(judge(&[(VERSION, "DRAFT-2027")], &draft).is_err());
@@ -149,7 +150,7 @@ fn the_name_header_is_demanded_where_the_revision_demands_it() {
         judge(&fields, &body).unwrap();
         assert_eq!(judge(&fields[..2], &body).unwrap_err().header(), "Mcp-Name");
         // If the method acts on a name and the body lacks it, the request is refused, with or
-        // without the field.
+        // without the field `Mcp-Name`.
         let nameless = call(method, "", Some("2026-07-28"));
         assert!(judge(&fields[..2], &nameless).is_err());
         assert!(judge(&fields, &nameless).is_err());

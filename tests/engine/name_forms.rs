@@ -1,5 +1,5 @@
-//! Tests of names that servers may read in several ways: a pattern that grants must match every
-//! reading, a pattern that restricts only one.
+//! Tests of names that servers may read in several ways. A pattern that permits something must
+//! match every reading. A pattern that demands something matches if it fits one reading.
 
 use mcpid::mcp::name_forms::{MAX_NAME, NameAmbiguity, NameForms, NameKind};
 use mcpid::mcp::pattern::{Operation, Pattern};
@@ -88,9 +88,9 @@ fn no_spelling_of_another_resource_is_granted() {
     ] {
         assert!(public.grants(read(uri)), "{uri}");
     }
-    // An unusual spelling is granted if every reading of it lies in the pattern's folder.
+    // An unusual spelling is permitted if every reading of it lies in the pattern's folder.
     assert!(public.grants(read("file:///pub/x/../a")));
-    // A URI that names the same resource in another spelling than the pattern is not granted,
+    // A URI that names the same resource in another spelling than the pattern is not permitted,
     // because some server might read it differently.
     for uri in ["FILE:///pub/a", "file:/pub/a", "file:////pub/a", "file:///%70ub/a"] {
         assert!(!public.grants(read(uri)), "{uri}");

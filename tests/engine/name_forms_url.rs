@@ -107,7 +107,8 @@ proptest! {
         }
     }
 
-    /// A pattern restricts every name that it grants, and a pattern without stars matches itself.
+    /// If a pattern matches a name where it permits something, it also matches where it demands
+    /// something. A pattern without stars matches itself.
     #[test]
     fn a_pattern_restricts_every_name_that_it_grants(name in uris(), other in uris()) {
         if let Ok(pattern) = Pattern::read(&format!("resources/read:{other}")) {
@@ -118,7 +119,8 @@ proptest! {
         }
     }
 
-    /// If the URL parser reads two texts as one URL, a pattern for the first restricts the second.
+    /// If the URL parser reads two texts as one URL, a pattern for the first also demands its check
+    /// for the second.
     #[test]
     fn names_that_a_parser_reads_alike_are_restricted_alike(name in uris()) {
         if let Ok(url) = url::Url::parse(&name)

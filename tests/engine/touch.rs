@@ -20,7 +20,8 @@ fn security_key() -> SoftwareKey {
     SoftwareKey::new(key(9))
 }
 
-/// Returns the components and parameters of a touch that confirms the signature `label`.
+/// Returns the components and parameters of a touch of a security key that confirms the signature
+/// `label`.
 fn input(call: &Call, touch_key: &SoftwareKey, label: &str) -> Input {
     let mut input = Input::of(call, &touch_key.secret);
     for field in ["signature", "signature-input"] {
@@ -78,7 +79,7 @@ impl TouchedCall {
         self.judge.accepts(&self.call)
     }
 
-    /// Checks that the request is verified, but not confirmed by a touch.
+    /// Checks that the request is verified, but not confirmed by a touch of a security key.
     #[track_caller]
     fn counts_for_nothing(&self, why: &str) {
         let verified = self.accepted();

@@ -84,7 +84,7 @@ fn an_entry_that_is_passed_over_restricts_all_the_same() {
             let note = &registry.notes()[0].text;
             assert!(note.ends_with("; what it restricts holds all the same"), "{note}");
         }
-        // The skipped entry grants nothing: its key stays unknown, and its client ids and name
+        // The skipped entry permits nothing: its key stays unknown, and its client ids and name
         // belong to no key.
         let named =
             text.replacen("\"mcpid\":{", r#""mcpid":{"name":"eve","client_ids":["eve"],"#, 1);
@@ -233,8 +233,8 @@ fn a_kid_that_is_the_id_of_another_key_is_an_error() {
     let with = |kid: &str, more: &str| set(&[jwk(1, &format!(r#","kid":"{kid}"{more}"#))]);
     assert_eq!(registry(&[&with(&own, "")]).len(), 1);
     refused(&with(&other, ""), "is the id of another key: its own id is ");
-    // An entry that is skipped, and whose `kid` is the id of another key, is refused only if it
-    // restricts: the restriction would apply to the wrong key.
+    // An entry that is skipped, and whose `kid` is the id of another key, is refused only if it has
+    // limits: they would apply to the wrong key.
     assert!(registry(&[&with(&other, r#","use":"enc""#)]).is_empty());
     refused(&with(&other, &format!(r#","use":"enc"{LIMITS}"#)), "is the id of another key");
     // A `kid` that does not look like a key id may be any text.

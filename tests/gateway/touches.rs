@@ -93,7 +93,8 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         let reply = gateway.send(&touched(gateway.plain(CALL), &url, 1, &by_pin)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), Some("verified"));
-        // Without a touch the upstream is told of none, even if the client claims one.
+        // Without a touch of a security key the upstream is told of none, even if the client claims
+        // one.
         let list = gateway.plain(LIST).with("Mcpid-Touch", "present").sign(1, &url);
         assert_eq!(gateway.send(&list).await.status, 200);
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), None);
@@ -151,7 +152,7 @@ async fn an_authorizer_tells_the_proxy_of_a_touch() {
     let reply = authz.send(&whole(authz.signed(1, CALL))).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "touch_required"));
     // If the proxy does not show the body, the request could be any call, and so one that needs a
-    // touch.
+    // touch of a security key.
     let reply = authz.send(&authz.signed(1, LIST)).await;
     assert_eq!((reply.status, reply.reason().as_str()), (403, "body_unseen"));
     let reply = authz.send(&whole(authz.signed(1, LIST))).await;

@@ -198,7 +198,8 @@ fn an_idle_handle_learns_of_a_longer_retention() {
     let longer = options(&server.url()).allow_raising(true);
     let longer = longer.open_for_claims(at(20), Retention::new(300, 60)).unwrap();
     assert_eq!(wait(longer.floor(at(20))).unwrap(), at(20 + 60 + 300));
-    // Much later, the first nonce is stored through the handle that has not read the epoch yet.
+    // Much later, the first nonce is stored through the handle that has not read the record of
+    // losses (the epoch) yet.
     assert!(accepts(&try_claim(&store, 1_000, &key(1), "n"), 1_000));
     let seen = wait(longer.peek(at(1_000), &key(1), "n")).unwrap().unwrap();
     assert!(seen.until >= at(1_000 + 300 + 60 + 300), "{seen:?}");

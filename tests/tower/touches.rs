@@ -68,7 +68,7 @@ async fn a_call_without_a_touch_that_counts_is_refused_and_its_nonce_stays_unuse
         let first = draft.signed(1, "mcp");
         assert_eq!(reason(&layer, draft.request(&first)).await, "touch_required");
         // The refused request did not use up its nonce, so the person can still confirm it by a
-        // touch.
+        // touch of a security key.
         let touched = draft.request(&draft.touched(&touch_key(), &first));
         assert_eq!(through(&layer, &Seen::default(), touched).await.status(), 202);
     }
@@ -165,8 +165,8 @@ async fn a_third_signature_gets_no_name_from_a_touch_of_another() {
     let clock = clock();
     let layer = layer_of(&clock, usual());
     let draft = Draft::new(&clock, DELETE);
-    // Bob's signature comes first and alice's is confirmed by a touch, so alice is the request's
-    // signer.
+    // Bob's signature comes first and alice's is confirmed by a touch of a security key, so alice
+    // is the request's signer.
     let alice = draft.touched(&touch_key(), &draft.signed(1, "mcp"));
     let bob = draft.signed(2, "bob");
     for order in [["bob", "alice"], ["alice", "bob"]] {
@@ -198,7 +198,8 @@ async fn a_touch_that_was_stripped_moved_or_relabelled_does_not_count() {
         }
     };
     assert_eq!(reason(&layer, edited(request(), only("mcp"))).await, "touch_required");
-    // If the signature that a touch confirms is removed, the touch alone is not accepted.
+    // If the signature that a touch of a security key confirms is removed, the touch alone is not
+    // accepted.
     let stripped = refused(&layer, edited(request(), only("touch"))).await;
     assert_eq!(stripped.status, 403);
     assert!(stripped.refused.unwrap().code() != "touch_required");
@@ -268,12 +269,13 @@ async fn permissive_mode_waives_no_touch_rule_and_nothing_else_needs_a_touch() {
         // Servers parse these two bodies differently, so each could be a call of any tool.
         ("[]", "signature_missing"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#, "signature_missing"),
-        // An unsigned response could approve a call that needs a touch.
+        // An unsigned response could approve a call that needs a touch of a security key.
         (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "signature_missing"),
     ] {
         assert_eq!(refused(&layer, plain(body)).await.reason(), code, "{body}");
     }
-    // A signed response needs no touch, and a signed call without a name needs one.
+    // A signed response needs no touch of a security key, and a signed call without a name needs
+    // one.
     let answer = signed(&clock, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
     assert_eq!(through(&layer, &seen, answer).await.status(), 202);
     let nameless = signed(&clock, r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#).await;

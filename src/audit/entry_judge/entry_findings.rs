@@ -74,11 +74,14 @@ pub struct JudgedEntry {
     pub reasons: UnjudgedReasons,
     /// The index of the signature that authorised the request in the auditor's view.
     pub vouching: Option<usize>,
-    /// The thumbprint (RFC 7638) of the key of the signature at the index `vouching`.
+    /// The thumbprint (RFC 7638) of the key whose signature authorised the request: that at the
+    /// index `vouching`.
     pub key: Option<String>,
-    /// What the auditor's trust files say about the key of the signature at the index `vouching`.
+    /// What the auditor's trust files say about the key whose signature authorised the request (at
+    /// the index `vouching`).
     pub known: Option<KeyStatus>,
-    /// The touch of a security key that confirms the signature at the index `vouching`.
+    /// The touch of a security key that confirms the signature that authorised the request (at the
+    /// index `vouching`).
     pub touch: Option<JudgedTouch>,
     /// Whether the recorded MCP operation is only a claim of the log, because no signed data that
     /// the log keeps states it.

@@ -48,8 +48,9 @@ pub(super) struct TouchContext<'a> {
 }
 
 impl TouchContext<'_> {
-    /// Returns the touch that, by the keys as the log records them, confirms the signature
-    /// `vouching`. A touch of a security key that the auditor's trust files confirm is preferred.
+    /// Returns the touch of a security key that, by the keys as the log records them, confirms the
+    /// signature `vouching`, which authorised the request. A touch that also the auditor's trust
+    /// files accept is preferred.
     pub(super) fn of(
         &self,
         signed: &[JudgedSignature<'_>],
@@ -70,8 +71,8 @@ impl TouchContext<'_> {
         signers.any(|signer| signed.iter().any(|one| self.counts(one, signer)))
     }
 
-    /// Returns true if, by the keys as the log records them, `touch` confirms the signature
-    /// `vouching`.
+    /// Returns true if, by the keys as the log records them, `touch` confirms `vouching`, the
+    /// signature that authorised the request.
     fn counts(&self, touch: &JudgedSignature<'_>, vouching: &JudgedSignature<'_>) -> bool {
         let allows = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
         touch.joins == Some(vouching.label) && touch.entry.is_some_and(allows)

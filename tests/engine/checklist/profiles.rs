@@ -9,7 +9,7 @@ fn every_published_key_is_refused_but_by_a_profile_for_tests() {
         (low[0], high[31]) = (n, n);
         [low, high]
     }));
-    // Some further seeds: their bytes count up or down.
+    // Further seeds consist of bytes that count up or down.
     let seeds = seeds.chain([
         std::array::from_fn(|at| at as u8),
         std::array::from_fn(|at| at as u8 + 1),

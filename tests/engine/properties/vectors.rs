@@ -44,7 +44,8 @@ fn our_vectors_hold_until_one_part_is_changed() {
         call.body.push(b' ');
         assert_eq!(judge.refusal(&call), (9, Code::DigestMismatch));
         call.body.pop();
-        // Without the exception for tests, the published key of the vector is refused.
+        // Without the exception that these tests make, the key of the vector is refused, because
+        // its private key is published.
         let strict = Judge::mcp().at(file["now"].as_i64().unwrap());
         let rejection = strict.trusting(vec![published.clone()]).refuses(&call);
         assert_eq!((rejection.step().number(), rejection.code()), (7, Code::KeyPublished));

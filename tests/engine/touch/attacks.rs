@@ -198,8 +198,8 @@ fn a_relabelled_signature_loses_its_touch() {
     assert_eq!((verified.label(), verified.touch()), ("renamed", None));
 }
 
-/// A touch does not help the key of another signer: a key that is limited, revoked or unknown stays
-/// so.
+/// A touch of a security key does not help the key of another signer: a key that is limited,
+/// revoked or unknown stays so.
 #[test]
 fn a_good_touch_beside_a_bad_signature_is_refused() {
     type EntryFault = (&'static str, fn(&mut Value), (u8, Code));

@@ -4,7 +4,7 @@ use mcpid::verify::Rejection;
 
 use super::*;
 
-/// Judges the call as a server that demands a touch.
+/// Judges the call as a server that demands a touch of a security key.
 #[track_caller]
 fn refusal(it: &TouchedCall) -> Rejection {
     let (verifier, head) = (it.judge.verifier(), it.call.head());
@@ -178,7 +178,7 @@ fn a_lone_signature_of_a_security_key_says_what_it_lacks() {
         assert_eq!(refusal.code(), Code::SignatureInvalid);
         assert_eq!(refusal.touch_fault().unwrap().as_str(), word);
     }
-    // Refusals with other codes contain no reason about a touch.
+    // Refusals with other codes contain no reason about a touch of a security key.
     let mut it = TouchedCall::new();
     it.judge.trust[0] = trusted(&key(3));
     assert_eq!(it.judge.refuses(&it.call).touch_fault(), None);

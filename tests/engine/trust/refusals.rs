@@ -7,7 +7,8 @@ fn a_mistake_in_an_entry_is_an_error() {
     let good = set(&[jwk(&key(2), ""), jwk(&key(1), FULL)]);
     parse(&good).unwrap();
     for (from, to, why) in [
-        // An unknown or misspelt member is an error, because it would restrict nothing.
+        // An unknown or misspelt member is an error, because the limit that it should set would
+        // have no effect.
         (r#""allow":"#, r#""allows":"#, "\"allows\" of \"mcpid\" is not known"),
         (r#""revoked_at":"#, r#""revokedAt":"#, "\"revokedAt\" of \"mcpid\" is not known"),
         (r#""not_after":"#, r#""Not_after":"#, "is not known"),

@@ -8,8 +8,8 @@ use super::flag_syntax::FlagSyntax;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
 
-/// Reads a pattern or the word `destructive`, for a flag that restricts. `name` is the name of the
-/// flag without its dashes.
+/// Reads a pattern or the word `destructive`, for a flag that demands something of requests. `name`
+/// is the name of the flag without its dashes.
 ///
 /// # Errors
 /// The pattern can match nothing.

@@ -34,7 +34,8 @@ pub(crate) fn exit(verdict: &VerdictReport) -> Exit {
     }
 }
 
-/// Prints what a signature states about itself, with ages, and then the facts in `more`.
+/// Prints what a signature states about itself, with the age of each time, and then the facts in
+/// `more`.
 ///
 /// # Errors
 /// Stdout cannot be written.

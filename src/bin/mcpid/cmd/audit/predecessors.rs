@@ -69,8 +69,8 @@ impl PredecessorsOutcome {
                 if report.not_good == 1 { ("entry", "is") } else { ("entries", "are") };
             self.uncertain.push(format!("{} {entries} of {name} {are} unjudged", report.not_good));
         }
-        // Only checkpoints that the auditor kept count here. The checkpoint that the next log names
-        // is in the logs themselves.
+        // This counts only checkpoints that the auditor kept. The checkpoint that the next log
+        // names is in the logs themselves, so it proves less.
         let own = auditor_inputs.kept.iter().filter(|note| is_of(note, &log.key));
         let own = own.filter_map(|note| Checkpoint::of(&Note::parse(note).ok()?).ok());
         let most = own.map(|checkpoint| checkpoint.size).max();
