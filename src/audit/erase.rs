@@ -48,7 +48,7 @@ pub enum EraseError {
     /// The given reason is not allowed in an entry.
     #[error("the reason {0}")]
     Reason(&'static str),
-    /// There is no such entry.
+    /// The log has no entry with this number.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
     /// The entry is not about a request. Entries about the log itself cannot be erased: they

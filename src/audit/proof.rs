@@ -50,7 +50,7 @@ pub enum ProofError {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// There is no such entry.
+    /// The log has no entry with this number.
     #[error("the log has no entry {0}")]
     NoEntry(u64),
     /// No checkpoint covers the entry yet.

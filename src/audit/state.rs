@@ -155,7 +155,7 @@ impl HashFile {
         HashFile { file, path, length, torn: false, waiting: Vec::new() }
     }
 
-    /// Writes the waiting hashes.
+    /// Writes the hashes that are not in the file yet.
     pub(super) fn write(&mut self) -> Result<(), LogError> {
         let wrong = |e| LogError::io("write", &self.path, e);
         if self.torn {

@@ -8,7 +8,7 @@ use super::header::HeaderError;
 use super::params::{MemberFault, ParamsError, SignatureParams};
 use crate::message::structured::{BareItem, Dictionary, Unwritable, write_key};
 
-/// The name of the field.
+/// The name of the header field `Accept-Signature`.
 pub const ACCEPT_SIGNATURE: &str = "accept-signature";
 
 /// One signature that `Accept-Signature` asks for.
@@ -25,15 +25,15 @@ pub struct RequestedSignature<'a> {
 /// The signature parameters that a client is asked to set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestedParameters<'a> {
-    /// Ask for `created`.
+    /// Whether to ask that the signature states `created`.
     pub created: bool,
-    /// Ask for `expires`.
+    /// Whether to ask that the signature states `expires`.
     pub expires: bool,
-    /// Ask for this nonce.
+    /// The nonce to ask for.
     pub nonce: Option<&'a str>,
     /// Ask for a signature by this key.
     pub keyid: Option<&'a str>,
-    /// Ask for this tag.
+    /// The tag to ask for.
     pub tag: Option<&'a str>,
 }
 

@@ -18,7 +18,8 @@ pub const SIGNATURE: &str = "signature";
 /// One signature of a request as parsed. It is not verified yet.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// The label, which connects the members of the two fields and has no other meaning.
+    /// The label, which connects a signature's member of `Signature-Input` with its member of
+    /// `Signature`, and has no other meaning.
     pub label: Cow<'a, str>,
     /// The covered components and the parameters.
     pub params: Result<SignatureParams<'a>, MemberFault>,
@@ -48,17 +49,17 @@ pub enum HeaderError {
     /// A field is not an RFC 9651 dictionary, or has a label twice.
     #[error("the {field} field is malformed")]
     Malformed {
-        /// The name of the field.
+        /// The name of the malformed field.
         field: &'static str,
         /// The position and kind of the fault.
         source: ParseFault,
     },
-    /// A label is present in only one of the two fields.
+    /// A label is present in only one of `Signature-Input` and `Signature`.
     #[error("the label {label:?} is not in the {missing} field")]
     Unpaired {
         /// The label.
         label: String,
-        /// The field that lacks it.
+        /// The field that does not contain the label.
         missing: &'static str,
     },
 }

@@ -98,7 +98,7 @@ pub enum ParamsError {
     /// No request has a value for an identifier.
     #[error("{component} cannot be covered")]
     Component {
-        /// The identifier.
+        /// The identifier of the component.
         component: String,
         /// The reason.
         source: ComponentError,

@@ -20,8 +20,8 @@ use super::json_rpc;
 
 const ANNOTATION: &str = "x-mcp-header";
 /// Limit, in bytes, on names, headers and paths of all annotated tools together: enough for
-/// thousands of tools. Calls of a tool beyond the limit are sent without the fields, and the server
-/// reports that they are missing.
+/// thousands of tools. Calls of a tool beyond the limit are sent without the `Mcp-Param-*` fields,
+/// and the server reports that they are missing.
 const MAX_TOTAL_BYTES: usize = 4 << 20;
 /// Limit, in bytes, on a schema that is searched for `x-mcp-header`. A tool with a longer schema
 /// that contains this text is removed from the list.

@@ -215,7 +215,7 @@ impl SigningSender {
         self.dispatch(request, &self.endpoint).await
     }
 
-    /// Returns the fields of `outbound`, except `Host` and the signature fields.
+    /// Returns the header fields of `outbound`, except `Host` and the signature fields.
     fn fields<'a>(
         &'a self,
         outbound: &'a OutboundRequest,

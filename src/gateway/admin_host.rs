@@ -54,7 +54,7 @@ impl fmt::Display for AdminHost {
 pub(super) struct AdminHosts {
     /// Whether names that exist only in private networks are accepted.
     pub(super) private: bool,
-    /// Further accepted names.
+    /// Further host names that a request to the operators' service may use.
     pub(super) named: Vec<AdminHost>,
 }
 

@@ -125,7 +125,7 @@ pub struct LogLine {
     pub method: LogText,
     /// The path as received, without the query.
     pub path: LogText,
-    /// The operation.
+    /// The MCP operation of the request.
     #[serde(default)]
     pub mcp: Option<LoggedOperation>,
     /// The verification status; `None` if the request was refused before it was judged.
@@ -137,7 +137,7 @@ pub struct LogLine {
     /// The mode that applied to a request that is not verified.
     #[serde(default, serialize_with = "coding::mode_out", deserialize_with = "coding::mode_in")]
     pub mode: Option<Mode>,
-    /// The outcome.
+    /// What happened to the request.
     pub outcome: LoggedOutcome,
     /// The key, of a verified request only.
     #[serde(default)]

@@ -44,7 +44,7 @@ const WITH_SESSIONS: &str = "2025-11-25";
 const MOST_PAGES: usize = 256;
 /// The maximum length of the cursor for the next page, in bytes.
 const LONGEST_CURSOR: usize = 4096;
-/// The time limit for one list.
+/// The time limit for reading one list of tools.
 const LIST_TIME: Duration = Duration::from_secs(60);
 /// The time limit for closing the sessions that a query has opened.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
@@ -284,7 +284,7 @@ impl ToolsQuery {
         }
     }
 
-    /// Reads all pages of the list.
+    /// Reads all pages of the list of tools.
     async fn pages(
         &self,
         session: &ToolsSession,

@@ -147,7 +147,7 @@ pub enum PresenceError {
     /// The flag 0x40 or 0x80 is set, which announces data that signatures of OpenSSH do not have.
     #[error("the flags {flags:#04x} announce data that such a signature does not have")]
     MoreData {
-        /// All flags.
+        /// All flags of the security key, in one byte.
         flags: u8,
     },
 }

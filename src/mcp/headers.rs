@@ -42,13 +42,14 @@ enum MismatchKind {
 }
 
 impl Mismatch {
-    /// Returns the name of the field, in the spelling of the MCP specification.
+    /// Returns the name of the `Mcp-*` field that contradicts the body, in the spelling of the MCP
+    /// specification.
     pub fn header(&self) -> &'static str {
         self.header
     }
 
-    /// Returns the value of the field, decoded if possible, cut to 64 characters. Returns `None` if
-    /// the field is absent or is on several lines.
+    /// Returns the value of the field that contradicts the body, decoded if possible, cut to 64
+    /// characters. Returns `None` if the field is absent or is on several lines.
     pub fn header_value(&self) -> Option<&str> {
         self.header_value.as_deref()
     }
@@ -130,8 +131,9 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
     if required {
         match (&version, body_version) {
             (Some(said), Some(body)) if said == body => {}
-            // A body that names no version cannot contradict the field. The server itself refuses
-            // such a body (-32602), because the revision requires a version in `_meta`.
+            // A body that names no version cannot contradict the field `MCP-Protocol-Version`. The
+            // server itself refuses such a body (-32602), because the revision requires a version
+            // in `_meta`.
             (Some(_), None) => {}
             _ => return Err(differs(VERSION, version.as_deref(), body_version)),
         }
@@ -145,8 +147,8 @@ fn check_message(head: &Head<'_>, message: &Message<'_>) -> Result<(), Mismatch>
         agree(VERSION, version, body_version)?;
     }
     agree(METHOD, method, message.method())?;
-    // If the method acts on no name, `Mcp-Name` cannot contradict the body. With a response, the
-    // field is refused, because it is not defined for responses.
+    // If the method acts on no name, `Mcp-Name` cannot contradict the body. With a response,
+    // `Mcp-Name` is refused, because it is not defined for responses.
     match message.method() {
         Some(method) if name_member(method).is_none() => Ok(()),
         _ => agree(NAME, name, message.name()),
@@ -174,7 +176,7 @@ fn differs(header: &'static str, said: Option<&str>, body: Option<&str>) -> Mism
     }
 }
 
-/// Returns the decoded value of a field, if the field is present.
+/// Returns the decoded value of an `Mcp-*` field, if the request has that field.
 fn decoded<'h>(head: &'h Head<'_>, header: &'static str) -> Result<Option<Cow<'h, str>>, Mismatch> {
     let name = match header {
         METHOD => "mcp-method",
@@ -249,7 +251,7 @@ pub fn for_message(message: &Message<'_>) -> Vec<(&'static str, String)> {
     };
     let mut fields =
         vec![(VERSION, encode(version).into_owned()), (METHOD, encode(method).into_owned())];
-    // The tasks extension requires the field for `taskId` too. So the field is sent for every
+    // The tasks extension requires `Mcp-Name` for a `taskId` too. So the field is sent for every
     // method that acts on a name.
     if let Some(name) = message.name() {
         fields.push((NAME, encode(name).into_owned()));

@@ -29,7 +29,7 @@ use super::uri::{Dialect, SplitUri, UrlSpelling, is_special, write_url};
 /// much work or memory use. A longer name is ambiguous, unless it has only plain characters.
 pub const MAX_NAME: usize = 16 * 1024;
 
-/// The number of forms.
+/// The number of forms in which servers may read a name.
 pub(super) const FORMS: usize = 7;
 
 /// Which member of the request a name comes from.

@@ -22,7 +22,7 @@ const DETECTION_BYTES: u64 = 64 * 1024;
 pub enum Capture {
     /// The raw request.
     Raw(InputRequest<'static>),
-    /// An entry of an archive.
+    /// An entry of an HTTP archive (HAR).
     Entry(HarEntry),
     /// A request line, still to be parsed by [`json_line::parse`](super::json_line::parse).
     Line(Vec<u8>),
@@ -129,7 +129,7 @@ impl<R: Read> Captures<R> {
         self
     }
 
-    /// Returns the format.
+    /// Returns the format of the input.
     pub fn kind(&self) -> InputKind {
         self.kind
     }

@@ -26,7 +26,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Returns the key of the algorithm in the dictionary.
+    /// Returns the key of the algorithm in the dictionary `Content-Digest`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha-256",
@@ -58,20 +58,21 @@ pub struct ContentDigest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DigestError {
-    /// The field lists neither `sha-256` nor `sha-512`.
+    /// The `Content-Digest` lists neither `sha-256` nor `sha-512`.
     #[error("{}", Missing(algorithms))]
     Missing {
-        /// The algorithms that the field lists; empty if the request has no such field.
+        /// The algorithms that the `Content-Digest` lists; empty if the request has no such field.
         algorithms: Vec<String>,
     },
-    /// The field lists `sha-512` and not `sha-256`, but the caller accepts only `sha-256`.
+    /// The `Content-Digest` lists `sha-512` and not `sha-256`, but the caller accepts only
+    /// `sha-256`.
     #[error("content-digest lists no sha-256, and no other digest counts here")]
     Sha512Only,
-    /// The field is not a dictionary that RFC 9651 allows, or it lists an algorithm twice or in
-    /// non-canonical base64.
+    /// The `Content-Digest` is not a dictionary that RFC 9651 allows, or it lists an algorithm
+    /// twice or in non-canonical base64.
     #[error("content-digest is not RFC 9530")]
     Malformed(#[source] ParseFault),
-    /// The value is not a byte sequence of the algorithm's length.
+    /// The value of a digest is not a byte sequence of its algorithm's length.
     #[error("{} in content-digest is not {expected} bytes", .algorithm.as_str())]
     Invalid {
         /// The algorithm of the digest.
@@ -79,7 +80,7 @@ pub enum DigestError {
         /// The length that the digest must have, in bytes.
         expected: usize,
     },
-    /// The body has another digest.
+    /// The body has another digest than the one in `Content-Digest`.
     #[error(
         "the {} of the {length} bytes received is {}, content-digest says {}",
         .algorithm.as_str(), STANDARD.encode(actual), STANDARD.encode(expected)
@@ -87,7 +88,7 @@ pub enum DigestError {
     Mismatch {
         /// The algorithm of the digest.
         algorithm: Algorithm,
-        /// The digest in the field.
+        /// The digest in `Content-Digest`.
         expected: Vec<u8>,
         /// The digest computed from the body.
         actual: Vec<u8>,
@@ -116,8 +117,8 @@ pub fn content_digest(body: &[u8]) -> String {
 }
 
 impl ContentDigest {
-    /// Parses the field. Several lines of the field form one dictionary (RFC 9651 section 4.2).
-    /// Members of other algorithms are ignored.
+    /// Parses the `Content-Digest` of a request. Several lines of the field form one dictionary
+    /// (RFC 9651 section 4.2). Members of other algorithms are ignored.
     ///
     /// # Errors
     /// [`DigestError::Missing`], [`DigestError::Malformed`] or [`DigestError::Invalid`].

@@ -40,7 +40,7 @@ pub struct Har<'a> {
 #[error("not an HTTP archive")]
 pub struct HarError(#[from] serde_json::Error);
 
-/// A request of an archive.
+/// A request of an HTTP archive (HAR).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HarEntry {

@@ -45,7 +45,7 @@ pub enum TargetError {
     /// The request line names one host and the `Host` field another.
     #[error("the target is for {target:?}, the host field says {host:?}")]
     HostDisagrees {
-        /// The `Host` field.
+        /// The value of the field `Host`.
         host: String,
         /// The authority of the target.
         target: String,

@@ -29,7 +29,7 @@ use crate::key::KeyId;
 
 const SHARD_COUNT: usize = 64;
 
-/// The default limit on live nonces.
+/// The default maximum number of nonces that the store keeps at a time.
 const DEFAULT_MAX: usize = 1_000_000;
 
 /// A store in memory.

@@ -13,7 +13,7 @@
 //! Seconds are counted from the moment `base` of the store. This module neither locks nor reads a
 //! clock.
 
-/// Number of nonces in a line.
+/// Number of nonces in one cache line of the table.
 const PLACES: usize = 4;
 
 /// The longest time for which a nonce can be kept, in seconds: 194 days, the largest number in

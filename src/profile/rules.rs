@@ -84,7 +84,7 @@ pub enum TagRule {
 /// A request field that names the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientField {
-    /// The name of the field, whose value is a dictionary of RFC 9651.
+    /// The name of the header field, whose value is a dictionary of RFC 9651.
     pub field: &'static str,
     /// The member of the dictionary that holds an `https` URL. The URL must be one of the
     /// `client_ids` of the trust entry. If a request has no such member, its signatures are

@@ -11,7 +11,7 @@ use crate::message::{Head, HeadError, RequestTarget};
 /// So the scheme is ignored, and only the authority is used. The scheme is taken from the
 /// configured origin, and the signature must cover that scheme.
 ///
-/// `Uri` silently drops a fragment. A front that has the bytes of the request line should use
+/// `Uri` silently drops a fragment. A server that has the bytes of the request line should use
 /// [`RequestTarget::from_bytes`] instead, which refuses a fragment.
 pub fn wire_target<'a>(parts: &Parts, uri: &'a Uri) -> RequestTarget<'a> {
     let multiplexed = parts.version >= Version::HTTP_2;

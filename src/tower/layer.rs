@@ -163,7 +163,7 @@ impl VerifyLayer {
     ///
     /// In axum, for a layer inside of `Router::nest`:
     /// `layer.with_wire_target(|p| Some(wire_target(p, &p.extensions.get::<OriginalUri>()?.0)))`,
-    /// with [`wire_target`](super::wire_target) of this module. A front that has the bytes puts a
+    /// with [`wire_target`](super::wire_target) of this module. A server that has the bytes puts a
     /// `RequestTarget<'static>` into the extensions of the request:
     /// `layer.with_wire_target(|p| Some(p.extensions.get::<RequestTarget<'static>>()?.borrowed()))`.
     /// `find` must not take the target from a header, because clients choose the headers.
@@ -175,13 +175,13 @@ impl VerifyLayer {
         self.with(|settings| settings.wire_target = Some(Arc::new(find)))
     }
 
-    /// Judges one request, for a front that does not use [`VerifyService`], such as an ASGI server
+    /// Judges one request, for a server that does not use [`VerifyService`], such as an ASGI server
     /// or an authorization service. Verdicts, refusals, events and audit entries are the same as
     /// those of [`VerifyService`].
     ///
     /// `head` has the field lines as received. For HTTP/2, add the `:authority` as `Host`. For
     /// HTTP/1.0, leave out `Expect` (RFC 9110 section 10.1.1). The observer gets `extensions`. The
-    /// front itself has to refuse bad framing; see [the module](super).
+    /// server itself has to refuse bad framing; see [the module](super).
     ///
     /// ```
     /// # use mcpid::tower::{BoxError, VerifyLayer};

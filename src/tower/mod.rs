@@ -48,8 +48,8 @@
 //! The layer also binds MCP sessions to keys ([`SessionBindings`]), learns from the service which
 //! tools are destructive ([`LearningModes`]), and can demand a person's touch of a security key
 //! ([`TouchRules`]). [`ToolsFile`] keeps the known tools over a restart. [`Paths`] separates the
-//! endpoint from paths that are open to unsigned requests. A front that is not a tower service uses
-//! the same layer through [`VerifyLayer::judge`]. If such a front cannot see a part of a request,
+//! endpoint from paths that are open to unsigned requests. A server that is not a tower service uses
+//! the same layer through [`VerifyLayer::judge`]. If such a server cannot see a part of a request,
 //! it passes [`UnseenParts`] to the layer.
 //!
 //! The body is passed on byte for byte; trailers are dropped, because no signature covers them.

@@ -19,7 +19,7 @@ pub enum Route {
     NotFound,
 }
 
-/// The paths that a front serves.
+/// The paths that a server serves.
 ///
 /// ```
 /// use mcpid::tower::{Paths, Route};

@@ -59,7 +59,7 @@ impl SessionDigest {
     }
 }
 
-/// The result of binding a session.
+/// The result of recording which key uses a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
     /// The session is bound to the key from now on.
@@ -68,7 +68,7 @@ pub(super) enum Binding {
     Known,
     /// The session is bound to another key.
     Taken,
-    /// The table is full.
+    /// The table of sessions is full.
     Full,
 }
 
@@ -84,7 +84,7 @@ impl Default for SessionBindings {
 }
 
 impl SessionBindings {
-    /// The default number of sessions.
+    /// The default maximum number of sessions in the table.
     pub const DEFAULT_MOST: usize = 100_000;
     /// The default time for which a session stays bound without being used: a day.
     pub const DEFAULT_IDLE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -13,7 +13,7 @@ use super::touch_fault::TouchFault;
 /// Why no touch of a security key is accepted for a request, as a word and as a text.
 pub(super) struct MissingTouch {
     pub(super) fault: TouchFault,
-    /// A lower-case fragment.
+    /// Why no touch is accepted, as a lower-case fragment of a sentence.
     pub(super) why: String,
 }
 

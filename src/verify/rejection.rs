@@ -216,7 +216,7 @@ impl Rejection {
         self
     }
 
-    /// Adds one detail.
+    /// Adds one fact to the rejection, under this name.
     pub(super) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.details.push((name, value.to_string()));
         self
@@ -230,7 +230,7 @@ impl Rejection {
         self
     }
 
-    /// Adds the claims of the signature.
+    /// Adds what the signature states about itself.
     pub(super) fn stating(mut self, statement: Statement) -> Self {
         self.statement = Some(Box::new(statement));
         self

@@ -11,7 +11,7 @@ use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
 pub(crate) enum Taken<W: Work> {
     /// Tasks to execute and to answer; at least one.
     Batch(Vec<Arc<QueuedTask<W>>>),
-    /// No task arrived in time.
+    /// No task arrived within the time that the worker waits.
     Idle,
     /// The queue is closed, and no tasks are left.
     Closed,

@@ -127,7 +127,7 @@ impl WitnessClient {
         &self.policy
     }
 
-    /// Returns the witnessing status.
+    /// Returns the record of how well the witnesses sign the checkpoints.
     pub fn status(&self) -> &Arc<WitnessStatus> {
         &self.status
     }

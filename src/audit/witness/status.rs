@@ -34,7 +34,7 @@ pub struct WitnessFigures {
 }
 
 impl WitnessStatus {
-    /// Returns the current figures.
+    /// Returns how well the witnesses sign the checkpoints at present.
     pub fn figures(&self) -> WitnessFigures {
         self.lock().clone()
     }

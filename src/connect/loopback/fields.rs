@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::message::is_override;
 
-/// Fields that are not passed on: hop-by-hop fields (RFC 9110, section 7.6.1) and the fields below.
+/// Fields that the bridge does not pass on to the server: hop-by-hop fields (RFC 9110, section
+/// 7.6.1), which belong to the client's connection, and the fields below.
 const DROPPED_FIELDS: &[&str] = &[
     "connection",
     "keep-alive",
@@ -37,7 +38,7 @@ const EXPOSED_FIELDS: &str = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenti
 const DEFAULT_ALLOWED_FIELDS: &str = "Content-Type, Accept, Authorization, Last-Event-ID, Mcp-Session-Id, \
                      MCP-Protocol-Version, Mcp-Method, Mcp-Name";
 
-/// Returns the fields of `headers` that are passed on.
+/// Returns the fields of `headers` that the bridge passes on to the server.
 pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let named: Vec<String> = headers
         .get_all(header::CONNECTION)

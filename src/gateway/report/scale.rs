@@ -69,7 +69,7 @@ fn floor(at: i64, width: i64) -> i64 {
     at.div_euclid(width) * width
 }
 
-/// The counts of one bucket.
+/// The counts of requests in one span of time (a bucket).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cell {
     /// The beginning of the bucket, in seconds since 1970.

@@ -170,13 +170,13 @@ pub struct ReportedSigner {
     pub last: String,
 }
 
-/// Requests in buckets of time.
+/// Counts of requests over time, each for one span (a bucket).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RequestsOverTime {
     /// The width of a bucket in seconds. It is the same for every operation.
     pub seconds: i64,
-    /// All buckets, including empty ones.
+    /// The counts of every span of time, also of those without requests.
     pub buckets: Vec<Cell>,
 }
 

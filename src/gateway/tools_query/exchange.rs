@@ -57,7 +57,7 @@ pub(super) struct ToolsAnswer {
 /// request without a session id, even if they refuse the request.
 #[derive(Default)]
 pub(super) struct OpenedSessions {
-    /// The session ids, each once.
+    /// The ids of sessions that the answers named, each once.
     pub(super) ids: Vec<HeaderValue>,
     /// The revision that the upstream chose, if it did.
     pub(super) version: Option<HeaderValue>,

@@ -17,7 +17,8 @@ use crate::key::{JsonError, KeyId, misplaced};
 #[derive(Clone, Debug, Default)]
 pub struct TrustFile {
     entries: Vec<TrustEntry>,
-    /// The restrictions of skipped entries.
+    /// The limits in entries that were skipped. They still apply to the keys that these entries
+    /// name.
     restrictions: Vec<Restriction>,
     /// The `kid`s and ids of skipped entries, each with the reason why the entry was skipped.
     skipped_kids: Vec<(String, String)>,

@@ -5,7 +5,7 @@ use super::touch_rules::SecurityKeyRules;
 use crate::clock::Timestamp;
 use crate::mcp::pattern::Pattern;
 
-/// Restrictions of one key.
+/// The limits of one key: its times, its revocation, and its allowed operations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TrustLimits {
     /// The first moment at which the key is valid.

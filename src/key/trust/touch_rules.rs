@@ -9,7 +9,7 @@ use crate::key::{
     KeyApplication, PRESENCE_SIGNATURE_BYTES, PresenceError, PresenceProof, PublicKey,
 };
 
-/// The name of the member.
+/// The name of the trust entry's member with the rules for a security key.
 pub(super) const MEMBER: &str = "security_key";
 
 /// The value of the member `require` that demands a PIN or a fingerprint.

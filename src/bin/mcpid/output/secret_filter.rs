@@ -130,8 +130,8 @@ impl SecretFilter {
         self.replaced(message, |_| true)
     }
 
-    /// The first check allows hints that contain the exact text. This one finds changed or
-    /// shortened forms of it.
+    /// Messages may repeat a hint that is exactly the text that the user typed. This check finds
+    /// changed or shortened forms of a withheld text in the hint.
     pub(crate) fn allows_hint(&self, hint: &str) -> bool {
         let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
         let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());

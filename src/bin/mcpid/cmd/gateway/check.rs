@@ -27,7 +27,7 @@ struct ConfigCheck<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
-    /// Only for `authz`.
+    /// The proxy whose way of asking `authz` expects; absent for `gateway`.
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<&'static str>,
     mode: &'static str,

@@ -130,7 +130,7 @@ impl LogSummary {
         of.map(|(_, count)| count).sum()
     }
 
-    /// Returns verdict, code and count.
+    /// Returns each verdict, with the refusal code if there is one and the number of entries.
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (&'static str, Option<&str>, u64)> {
         self.verdicts.iter().map(|((verdict, code), n)| (*verdict, code.as_deref(), *n))
     }
