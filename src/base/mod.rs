@@ -3,6 +3,7 @@
 
 use crate::message::Head;
 use crate::message::target::Target;
+use header::Candidate;
 
 pub mod accept;
 pub mod component;
@@ -56,8 +57,22 @@ pub fn signature_base(
     head: &Head<'_>,
     target: &Target<'_>,
 ) -> Result<String, BaseError> {
+    signature_base_among(params, head, target, &[])
+}
+
+/// Returns the signature base, as [`signature_base`] does, of one of the signatures of `head`.
+/// `candidates` are all of them. What the signature covers of another one is then not parsed again.
+///
+/// # Errors
+/// As for [`signature_base`].
+pub(crate) fn signature_base_among(
+    params: &SignatureParams<'_>,
+    head: &Head<'_>,
+    target: &Target<'_>,
+    candidates: &[Candidate<'_>],
+) -> Result<String, BaseError> {
     let mut base = String::with_capacity(1024);
-    let mut parts = value::ParsedParts::default();
+    let mut parts = value::ParsedParts::with(candidates);
     for component in params.components() {
         component
             .write_to(&mut base)
@@ -75,4 +90,57 @@ pub fn signature_base(
         source: error.into(),
     })?;
     Ok(base)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::message::RequestTarget;
+    use crate::message::target::Origins;
+
+    #[test]
+    fn a_base_among_parsed_signatures_is_the_same() {
+        let components = [
+            "\"signature\";key=\"a\"",
+            "\"signature-input\";key=\"a\"",
+            "\"signature\";key=\"a\";sf",
+            "\"signature-input\";sf;key=\"a\"",
+            "\"signature\";key=\"b\"",
+            "\"signature-input\";key=\"b\"",
+            "\"signature-input\"",
+            "\"signature\"",
+            "\"x\";key=\"a\"",
+        ];
+        let target = RequestTarget::from_url("https://mcp.example.com/mcp").unwrap();
+        for (input, signature) in [
+            ("a=(\"@method\" \"@path\");created=1;nonce=\"n\"", "a=:AQID:"),
+            ("a=(  \"@method\"   \"x\";key=\"k\" ); created=1;  keyid=\"\\\"\\\\\"", "a=:AQID:"),
+            ("a=();created=1;created=2", "a=:AQID:"),
+            ("a=(\"@method\" \"@method\")", "a=:AQID:"),
+            ("a=(1 \"X\")", "a=:AQID:;x"),
+            ("a=1", "a=\"text\""),
+            ("a", "a=:AQI:"),
+            ("a=(\"@method\")", "a=::"),
+        ] {
+            let mut head = Head::new("POST", target.clone()).unwrap();
+            head.push("signature-input", format!("{input}, t=()").into_bytes()).unwrap();
+            head.push("signature", format!("{signature}, t=:AA==:").into_bytes()).unwrap();
+            head.push("x", b"a=2").unwrap();
+            let candidates = header::read(&head).unwrap();
+            let origins = Origins::unknown();
+            let target = origins.resolve(&head).unwrap();
+            for component in components {
+                let component = Component::parse(component).unwrap();
+                let claims = StatedParameters::default();
+                let params = SignatureParams::for_signing(vec![component], &claims).unwrap();
+                assert_eq!(
+                    signature_base_among(&params, &head, &target, &candidates),
+                    signature_base(&params, &head, &target),
+                    "{input} {signature} {params:?}"
+                );
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::component::{Component, ComponentError, DerivedComponent, ValueSource};
 use super::fields::FieldType;
+use super::header::{Candidate, SIGNATURE, SIGNATURE_INPUT};
 use crate::message::structured::{self, Dictionary, Item, List};
 use crate::message::target::Target;
 use crate::message::{Field, Head};
@@ -75,11 +76,16 @@ fn write_wrapped(head: &Head<'_>, name: &str, out: &mut String) -> Result<(), Co
     for line in head.values(name) {
         out.push_str(separator);
         separator = ", ";
-        out.push(':');
-        STANDARD.encode_string(line, out);
-        out.push(':');
+        write_bytes(line, out);
     }
     if separator.is_empty() { Err(ComponentError::Absent) } else { Ok(()) }
+}
+
+/// Appends a byte sequence (RFC 9651 section 4.1.8).
+fn write_bytes(bytes: &[u8], out: &mut String) {
+    out.push(':');
+    STANDARD.encode_string(bytes, out);
+    out.push(':');
 }
 
 fn combined<'h>(head: &'h Head<'_>, name: &'h str) -> Result<Cow<'h, [u8]>, ComponentError> {
@@ -103,11 +109,18 @@ fn write_strict(kind: FieldType, value: &[u8], out: &mut String) -> Result<(), C
 /// covers thirty keys of one very long field would make the verifier parse the field thirty times.
 #[derive(Default)]
 pub(super) struct ParsedParts<'h> {
+    /// All signatures of the request, or none.
+    candidates: &'h [Candidate<'h>],
     dictionaries: Vec<(String, Dictionary<'h>)>,
     params: Option<QueryParams<'h>>,
 }
 
 impl<'h> ParsedParts<'h> {
+    /// `candidates` are all signatures of the request, if they were parsed already.
+    pub(super) fn with(candidates: &'h [Candidate<'h>]) -> Self {
+        ParsedParts { candidates, ..ParsedParts::default() }
+    }
+
     /// Appends one dictionary member (section 2.1.2). Faults in other members are ignored; a
     /// repeated key is an error.
     fn write_member(
@@ -117,6 +130,17 @@ impl<'h> ParsedParts<'h> {
         key: &str,
         out: &mut String,
     ) -> Result<(), ComponentError> {
+        if let Some(candidate) = self.candidates.iter().find(|candidate| candidate.label == key) {
+            // A candidate with a fault is parsed again: it may be a member all the same.
+            match (name, &candidate.params, &candidate.signature) {
+                (SIGNATURE_INPUT, Ok(params), _) => return Ok(params.write_to(out)?),
+                (SIGNATURE, _, Ok(bytes)) => {
+                    write_bytes(bytes, out);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
         let at = match self.dictionaries.iter().position(|(known, _)| known == name) {
             Some(at) => at,
             None => {

@@ -30,6 +30,8 @@ pub(super) struct JudgeContext<'a> {
     pub(super) changes: &'a CoverageOverrides,
     pub(super) registry: &'a Registry,
     pub(super) head: &'a Head<'a>,
+    /// All signatures of the head.
+    pub(super) candidates: &'a [Candidate<'a>],
     pub(super) has_body: bool,
     pub(super) target: &'a Target<'a>,
     pub(super) now: Timestamp,
@@ -82,19 +84,18 @@ impl JudgeContext<'_> {
     pub(super) fn judge(
         &self,
         place: usize,
-        candidate: Candidate<'_>,
+        candidate: &Candidate<'_>,
     ) -> Result<VerifiedSignature, Rejection> {
         let Candidate { label, params, signature } = candidate;
 
         // Step 3: the member of this signature in the two fields. Nothing may be repeated, base64
         // must be canonical, and the components must be an inner list of strings.
-        let params = params.map_err(|fault| {
-            malformed("signature-input", &fault)
-                .stating(Statement::of(self.head, &label, None, None))
+        let params = params.as_ref().map_err(|fault| {
+            malformed("signature-input", fault).stating(Statement::of(self.head, label, None, None))
         })?;
         let mut found = None;
         let bytes = signature.as_deref();
-        match self.judge_parsed_signature((&label, &params), bytes, &mut found) {
+        match self.judge_parsed_signature((label, params), bytes, &mut found) {
             Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
                 let knows_touches = !self.profile.security_keys.is_empty();
                 Ok(VerifiedSignature {
@@ -107,12 +108,12 @@ impl JudgeContext<'_> {
                     can_authorise: true,
                     base: proof.0,
                     // Never empty: the signature was verified.
-                    signature: signature.unwrap_or_default(),
+                    signature: bytes.unwrap_or_default().to_vec(),
                     presence: proof.1,
                     covered_signatures: knows_touches
-                        .then(|| CoveredSignatures::of(&label, &params))
+                        .then(|| CoveredSignatures::of(label, params))
                         .flatten(),
-                    label: label.into_owned(),
+                    label: label.to_string(),
                     touch_for: None,
                     touched_by: None,
                 })
@@ -122,7 +123,7 @@ impl JudgeContext<'_> {
                 // key that its `keyid` claims.
                 let claimed = || self.registry.by_id(params.keyid().value()?);
                 let entry = found.as_ref().or_else(claimed).map(|entry| &**entry);
-                let statement = Statement::of(self.head, &label, Some(&params), entry);
+                let statement = Statement::of(self.head, label, Some(params), entry);
                 Err(rejection.stating(statement))
             }
         }
@@ -291,7 +292,7 @@ impl JudgeContext<'_> {
         let refuse =
             |message: String| Rejection::new(Step::Signature, Code::SignatureInvalid, message);
         let base = || {
-            base::signature_base(params, self.head, self.target)
+            base::signature_base_among(params, self.head, self.target, self.candidates)
                 .map_err(|e| refuse(format!("the signature base cannot be rebuilt: {}", chain(&e))))
         };
         if let Some(rules) = entry.security_key() {

@@ -5,7 +5,7 @@ use crate::base::params::SignatureParams;
 use crate::key::PRESENCE_SIGNATURE_BYTES;
 use crate::message::Head;
 
-use super::candidate::{self, VerifiedSignature};
+use super::candidate::VerifiedSignature;
 use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Rejection, Step};
 use super::touch_fault::TouchFault;
@@ -29,7 +29,7 @@ impl MissingTouch {
         let candidates = header::read(head).unwrap_or_default();
         let mut furthest: Option<(bool, TouchFault, &str)> = None;
         for candidate in &candidates {
-            let Some(fault) = fault_of(head, candidate, &candidates, (signatures, failed)) else {
+            let Some(fault) = fault_of(candidate, &candidates, (signatures, failed)) else {
                 continue;
             };
             let is_held = signatures.iter().any(|one| one.label == candidate.label);
@@ -45,7 +45,6 @@ impl MissingTouch {
 /// Returns why `candidate`, as the touch of a security key, is not accepted; `None` if it is no
 /// touch.
 fn fault_of(
-    head: &Head<'_>,
     candidate: &Candidate<'_>,
     all: &[Candidate<'_>],
     (signatures, failed): (&[VerifiedSignature], &[Rejection]),
@@ -63,7 +62,7 @@ fn fault_of(
         return Some(TouchFault::Relabelled);
     }
     if let Some(touch) = signatures.iter().find(|one| one.label == label) {
-        let joins = match join(head, touch, signatures) {
+        let joins = match join(all, touch, signatures) {
             Ok(joins) => joins,
             Err(fault) => return Some(fault),
         };
@@ -81,12 +80,13 @@ fn fault_of(
     })
 }
 
-/// Returns the label of the signature that `touch` counts for.
+/// Returns the label of the signature that `touch` counts for. `candidates` are all signatures of the
+/// head.
 ///
 /// # Errors
 /// Why it counts for none.
 pub(super) fn join(
-    head: &Head<'_>,
+    candidates: &[Candidate<'_>],
     touch: &VerifiedSignature,
     signatures: &[VerifiedSignature],
 ) -> Result<String, TouchFault> {
@@ -100,15 +100,20 @@ pub(super) fn join(
     let label = covered.joined.as_ref().ok_or(TouchFault::NotJoined)?;
     let signature = signatures.iter().find(|one| one.can_authorise && one.label == *label);
     let signature = signature.ok_or(TouchFault::SignatureInvalid)?;
-    let of = |one: &VerifiedSignature| (one.created, one.expires, one.nonce.clone());
-    if of(touch) != of(signature) {
+    let has_same_parameters = touch.created == signature.created
+        && touch.expires == signature.expires
+        && touch.nonce == signature.nonce;
+    if !has_same_parameters {
         return Err(TouchFault::OtherParameters);
     }
     if !touch.entry.may_touch_for(&signature.entry) {
         return Err(TouchFault::NotFor);
     }
-    let params = |one| candidate::params_of(head, one).ok_or(TouchFault::NotJoined);
-    match covers(&params(touch)?, &params(signature)?) {
+    let params = |one: &VerifiedSignature| {
+        let candidate = candidates.iter().find(|candidate| candidate.label == one.label);
+        candidate.and_then(|one| one.params.as_ref().ok()).ok_or(TouchFault::NotJoined)
+    };
+    match covers(params(touch)?, params(signature)?) {
         true => Ok(label.clone()),
         false => Err(TouchFault::CoversLess),
     }

@@ -5,6 +5,7 @@
 //! signature that it confirms. The confirmed signature must be valid by itself, and its key alone
 //! decides who signed the request and what is allowed.
 
+use crate::base::header::Candidate;
 use crate::message::Head;
 
 use super::candidate::VerifiedSignature;
@@ -23,9 +24,11 @@ pub(super) struct UnseenRole {
 
 /// Decides which verified signatures can authorise the request. Removes each signature that covers
 /// another signature that is not valid, and returns the refusals of the removed ones. The `unseen`
-/// signatures, which cannot be verified again, are treated as valid.
+/// signatures, which cannot be verified again, are treated as valid. `candidates` are all signatures
+/// of the head.
 pub(super) fn settle(
     head: &Head<'_>,
+    candidates: &[Candidate<'_>],
     signatures: &mut Vec<VerifiedSignature>,
     unseen: &[UnseenRole],
 ) -> Vec<Rejection> {
@@ -76,8 +79,10 @@ pub(super) fn settle(
         }
         stays
     });
-    let touch_for: Vec<Option<String>> =
-        signatures.iter().map(|one| missing_touch::join(head, one, signatures).ok()).collect();
+    let touch_for: Vec<Option<String>> = signatures
+        .iter()
+        .map(|one| missing_touch::join(candidates, one, signatures).ok())
+        .collect();
     for (one, touch_for) in signatures.iter_mut().zip(touch_for) {
         one.touch_for = touch_for;
     }

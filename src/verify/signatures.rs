@@ -77,13 +77,23 @@ impl Verifier {
         // Steps 4 to 8, for each signature.
         let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
         let (now, target, store) = (self.clock.now(), &target, self.replay.store());
-        let context =
-            JudgeContext { profile, changes, registry, head, has_body, target, now, store };
-        let decides = self.decides(&candidates);
-        let roles = self.roles_of(unseen, &candidates);
+        let candidates = &candidates;
+        let context = JudgeContext {
+            profile,
+            changes,
+            registry,
+            head,
+            candidates,
+            has_body,
+            target,
+            now,
+            store,
+        };
+        let decides = self.decides(candidates);
+        let roles = self.roles_of(unseen, candidates);
         let mut signatures = Vec::with_capacity(1);
         let mut failed = Vec::new();
-        for (place, candidate) in candidates.into_iter().enumerate() {
+        for (place, candidate) in candidates.iter().enumerate() {
             match context.judge(place, candidate) {
                 Ok(one) => signatures.push(VerifiedSignature {
                     can_authorise: decides.is_none_or(|decides| decides == place),
@@ -95,7 +105,7 @@ impl Verifier {
                 Err(rejection) => failed.push(rejection.with_profile_code(profile)),
             }
         }
-        failed.extend(signature_roles::settle(head, &mut signatures, &roles));
+        failed.extend(signature_roles::settle(head, candidates, &mut signatures, &roles));
         let mut refusal = None;
         if !signatures.iter().any(|one| one.can_authorise) {
             let further = |f: Rejection, r: Rejection| if r.step() > f.step() { r } else { f };
