@@ -7,6 +7,8 @@
 mod bridge;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
+mod descriptors;
 mod exec;
 #[cfg(feature = "cli")]
 mod exec_cli;

@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_bug));
+    close_descriptors_in_programs();
     let argv: Vec<OsString> = std::env::args_os().collect();
     let (mut ui, ended) = match usage_error::parse(&argv) {
         Ok(cli) => {
@@ -81,6 +82,14 @@ fn run(command: Command, mode: OutputArgs, ui: &mut Ui) -> Result<Exit, Failure>
 
 fn output_mode(args: OutputArgs) -> OutputMode {
     OutputMode { json: args.json, quiet: args.quiet, verbose: args.verbose }
+}
+
+/// Closes all descriptors that this process inherited, but stdin, stdout and stderr, in the programs
+/// that it starts: one of `--passphrase-fd` must not reach an askpass program or one of `exec:`. The
+/// standard library opens all others so that no program inherits them.
+fn close_descriptors_in_programs() {
+    #[cfg(unix)]
+    close_fds::set_fds_cloexec(3, &[]);
 }
 
 /// Reports a panic in one line. Rust then unwinds, and the program exits with 101.
