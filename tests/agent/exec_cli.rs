@@ -106,7 +106,7 @@ fn a_program_without_its_public_key_is_refused() {
     for (file, code, words) in [
         ("absent.pem", 3, "absent.pem"),
         (".", 3, ""),
-        ("-", 2, "--public-key cannot be -: stdin is for what is signed"),
+        ("-", 2, "--public-key cannot be -: the key is not read from stdin"),
         ("two.jwks", 4, "--public-key two.jwks: "),
         ("two.pem", 4, "--public-key two.pem: holds 2 keys; one is wanted"),
         ("body.json", 4, "--public-key body.json: "),

@@ -31,7 +31,7 @@ use rand::rngs::SysRng;
 
 use crate::args::{AuditAct, AuditInitArgs};
 use crate::input::files::{self, NamedPath};
-use crate::keys::public_key;
+use crate::keys::public_key::KeyPin;
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -135,8 +135,8 @@ impl NewLogKey {
     fn of(args: &AuditInitArgs, ui: &mut Ui) -> Result<Self, Failure> {
         let file = args.audit_passphrase_file.as_deref();
         let flags = LogKeyFlags::of(args.audit_key.as_deref(), file);
-        let pinned = args.public_key.as_deref().map(public_key::pinned).transpose()?;
-        if let Some(key) = flags.find(pinned)? {
+        let pin = KeyPin::flag("--public-key", args.public_key.as_deref())?;
+        if let Some(key) = flags.find(&pin)? {
             if key.public().kind() != KeyKind::Ed25519 {
                 let message = "--audit-key: it is not an Ed25519 key, as checkpoints need (C2SP)";
                 return Err(Failure::new(Exit::Key, "unfit_key", message));

@@ -10,7 +10,7 @@ use mcpid::profile::{NamedProfile, Profile};
 use mcpid::sign::{Signer, SigningError};
 
 use super::program_failure::UNFIT_KEY;
-use super::public_key;
+use super::public_key::{KeyPin, PUBLIC_KEY};
 use super::signing_key::SigningKey;
 use super::touch_key;
 use crate::args::{PassphraseArgs, SigningKeyArgs};
@@ -48,17 +48,7 @@ impl RequestKey {
         // An error of this second search is dropped, because the first error already says what the
         // key is.
         let Ok(key) = touch_key::find(&place.path) else { return Err(unfit) };
-        if let Some(path) = &args.public_key {
-            let (pinned, found) = (public_key::pinned(path)?, key.security_key().public());
-            if pinned != *found {
-                let message = format!(
-                    "the key is {}, and the public key that was given is {}",
-                    found.id(),
-                    pinned.id()
-                );
-                return Err(Failure::new(Exit::Key, "another_key", message));
-            }
-        }
+        KeyPin::flag(PUBLIC_KEY, args.public_key.as_deref())?.check(key.security_key().public())?;
         Ok(RequestKey::SecurityKey(Box::new(key)))
     }
 

@@ -17,8 +17,9 @@ use mcpid::profile::Profile;
 use crate::args::{PassphraseArgs, SigningKeyArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
 use crate::keys::agent_failure::{SOCKET, agent_failure, choose_failure, no_agent};
+use crate::keys::keyfile;
 use crate::keys::program_failure::{MODULE, UNFIT_KEY, program_failure, token_failure};
-use crate::keys::{keyfile, public_key};
+use crate::keys::public_key::{KeyPin, PUBLIC_KEY};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
@@ -41,32 +42,30 @@ impl SigningKey {
     /// The keyfile cannot be read, the agent does not have exactly one such key, or the key is not
     /// that of `--public-key`.
     pub(crate) fn find(args: &SigningKeyArgs) -> Result<SigningKey, Failure> {
-        let pinned = args.public_key.as_deref().map(public_key::pinned).transpose()?;
-        SigningKey::find_at(files::key(args.key.as_deref())?, pinned)
+        let pin = KeyPin::flag(PUBLIC_KEY, args.public_key.as_deref())?;
+        SigningKey::find_at(files::key(args.key.as_deref())?, &pin)
     }
 
-    /// Finds a key that another flag than `--key` names, such as the key of the audit log. `public`
-    /// is the flag that pins its public key.
+    /// Finds the key at `path`, which another flag than `--key` names, such as the key of the audit
+    /// log.
     ///
     /// # Errors
     /// As for [`SigningKey::find`]. The message begins with the flag.
     pub(crate) fn find_by(
         flag: &str,
-        (path, public): (&Path, &str),
-        pinned: Option<PublicKey>,
+        path: &Path,
+        pin: &KeyPin<'_>,
     ) -> Result<SigningKey, Failure> {
         let place = NamedPath { path: path.to_owned(), named: NamedBy::Flag };
-        SigningKey::find_at(place, pinned).map_err(|failure| {
-            let own = |text: &str| {
-                text.replace(": -k ", &format!(": {flag} ")).replace("--public-key", public)
-            };
+        SigningKey::find_at(place, pin).map_err(|failure| {
+            let own = |text: &str| text.replace(": -k ", &format!(": {flag} "));
             let message = format!("{flag}: {}", own(&failure.message));
             let hints = failure.hints.iter().map(|hint| own(hint)).collect();
             Failure { message, hints, ..failure }
         })
     }
 
-    fn find_at(place: NamedPath, pinned: Option<PublicKey>) -> Result<SigningKey, Failure> {
+    fn find_at(place: NamedPath, pin: &KeyPin<'_>) -> Result<SigningKey, Failure> {
         let reference = key_ref(&place.path)?;
         // Memory is protected first, because reading a keyfile without a passphrase puts the
         // private key into memory.
@@ -78,8 +77,8 @@ impl SigningKey {
         if let Some(module) = env::var_os(MODULE).filter(|module| !module.is_empty()) {
             options = options.with_pkcs11_module(module);
         }
-        if let Some(pinned) = pinned {
-            options = options.with_public_key(pinned);
+        if let Some(pinned) = pin.key() {
+            options = options.with_public_key(pinned.clone());
         }
         let key = reference.find(&options).map_err(|error| match error {
             FindKeyError::File(error) => {
@@ -94,15 +93,9 @@ impl SigningKey {
                 _ => choose_failure(error, ""),
             },
             FindKeyError::Pkcs11(error) => token_failure(&error),
-            FindKeyError::NoPublicKey => {
-                let message = "a program is not asked which key it has: exec: needs --public-key";
-                Failure::usage(message).hint("add it: --public-key FILE")
-            }
+            FindKeyError::NoPublicKey => pin.missing(),
             FindKeyError::Weak => Failure::new(Exit::Key, "weak_key", error.to_string()),
-            FindKeyError::AnotherKey { .. } => {
-                Failure::new(Exit::Key, "another_key", error.to_string())
-                    .hint("--public-key pins the key; leave it out, or name the file of that key")
-            }
+            FindKeyError::AnotherKey { pinned, found } => pin.another(&found, &pinned),
             other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
         })?;
         Ok(SigningKey { key, place, reference })

@@ -10,6 +10,7 @@ use mcpid::key::{PublicKey, Sign, SignError};
 
 use super::log_failure::log_failure;
 use crate::input::files::NamedPath;
+use crate::keys::public_key::KeyPin;
 use crate::keys::signing_key::SigningKey;
 use crate::output::failure::Failure;
 use crate::output::ui::Ui;
@@ -73,30 +74,16 @@ impl<'a> LogKeyFlags<'a> {
         if self.path.is_none() {
             return Ok(None);
         }
-        let public = folder.public().map_err(|e| log_failure(&e, place))?;
-        self.find(Some(public.public().clone())).map_err(|failure| match failure.code {
-            "another_key" => Failure {
-                message: failure
-                    .message
-                    .replace("the public key that was given is", "the key of the log is"),
-                hints: vec![format!(
-                    "the log's key: cat {}",
-                    place.path.join("log-key.pub").display()
-                )],
-                ..failure
-            },
-            _ => failure,
-        })
+        let public = folder.public().map_err(|e| log_failure(&e, place))?.public().clone();
+        self.find(&KeyPin::Log(public, &place.path.join("log-key.pub")))
     }
 
-    /// Finds the key that the flags name, without opening it. `pinned` is its public key, if that
-    /// is known.
+    /// Finds the key that the flags name, without opening it. `pin` says which key it must be.
     ///
     /// # Errors
     /// As for [`SigningKey::find_by`].
-    pub(super) fn find(self, pinned: Option<PublicKey>) -> Result<Option<SigningKey>, Failure> {
-        let Some(path) = self.path else { return Ok(None) };
-        SigningKey::find_by(self.key, (path, "--public-key"), pinned).map(Some)
+    pub(super) fn find(self, pin: &KeyPin<'_>) -> Result<Option<SigningKey>, Failure> {
+        self.path.map(|path| SigningKey::find_by(self.key, path, pin)).transpose()
     }
 
     /// Opens a key that was found.

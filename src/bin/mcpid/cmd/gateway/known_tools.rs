@@ -20,7 +20,7 @@ use super::event::GatewayEvent;
 use super::policy::without_effect;
 use crate::args::GatewayFlags;
 use crate::input::files::{self, NAME_THE_TOOLS, NamedBy, NamedPath};
-use crate::keys::public_key;
+use crate::keys::public_key::KeyPin;
 use crate::keys::signing_key::SigningKey;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
@@ -98,9 +98,8 @@ impl KnownToolsSettings {
         let key = match &args.tools_key {
             None => None,
             Some(path) => {
-                let pinned =
-                    args.tools_public_key.as_deref().map(public_key::pinned).transpose()?;
-                let key = SigningKey::find_by("--tools-key", (path, "--tools-public-key"), pinned)?;
+                let pin = KeyPin::flag("--tools-public-key", args.tools_public_key.as_deref())?;
+                let key = SigningKey::find_by("--tools-key", path, &pin)?;
                 let profile = args.front.verifier.profile.profile();
                 key.check_kind(&profile)?;
                 let source = key.source(&args.passphrase, ui)?;
