@@ -15,7 +15,7 @@ use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::audit_log::{self, AuditLog};
+use crate::audit_log::{self, AuditKey, AuditLog};
 use crate::body_pipe::{BodyPipe, PipedBody};
 use crate::fields::header_line;
 use crate::future::lock;
@@ -53,7 +53,7 @@ impl Layer {
     #[new]
     #[pyo3(signature = (
         *, trust, origin, nonce_store, mode, strict, permissive, touch, profile, path, max_body,
-        refuse_with, realm, audit, window, ahead, require, allow_uncovered, target_prefix, dev, budget,
+        refuse_with, realm, audit, audit_key, window, ahead, require, allow_uncovered, target_prefix, dev, budget,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is a setting of the middleware")]
     fn new(
@@ -71,6 +71,7 @@ impl Layer {
         refuse_with: u16,
         realm: Option<String>,
         audit: Option<PathBuf>,
+        audit_key: Option<&Bound<'_, PyAny>>,
         window: Option<i64>,
         ahead: Option<i64>,
         require: Vec<String>,
@@ -126,9 +127,13 @@ impl Layer {
             .with_refusals(refuse_with)
             .map_err(|error| wrong(format!("realm: {}", chain(&error))))?
             .with_budget(Arc::new(Budget::new(budget.unwrap_or(Budget::DEFAULT))));
-        let audit = match audit {
-            Some(folder) => Some(py.detach(|| audit_log::open(folder, clock.clone()))?),
-            None => None,
+        let audit_key = audit_key.map(AuditKey::of).transpose()?;
+        let audit = match (audit, audit_key) {
+            (Some(folder), key) => Some(py.detach(|| audit_log::open(folder, key, clock.clone()))?),
+            (None, Some(_)) => {
+                return Err(wrong("audit_key would change nothing: there is no audit".to_owned()));
+            }
+            (None, None) => None,
         };
         if let Some(audit) = &audit {
             layer = layer.with_audit(Arc::clone(audit.recorder()));

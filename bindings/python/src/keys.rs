@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::key::keyfile::{KdfCost, Keyfile};
-use mcpid::key::source::{FindOptions, FoundKey, KeyRef};
+use mcpid::key::source::{FoundKey, KeyRef};
 use mcpid::key::{self, KeyKind, SecretKey, Sign, file_io, format};
 use mcpid::secret::quoted;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -14,6 +14,7 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use crate::errors::{file_error, find_error, keyfile_error, shown_path, value_error};
+use crate::key_source::find;
 
 /// Adds the classes and functions of this file to the module.
 pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -109,8 +110,9 @@ impl SigningKey {
         Ok(SigningKey::in_memory(secret, name))
     }
 
-    /// Loads the key that `path` names: a keyfile, `ssh-agent:ID`, or `exec:PROGRAM ARG…`. The key
-    /// must be `public_key`, if that is given; a program needs it.
+    /// Loads the key that `path` names: a keyfile, `ssh-agent:ID`, `exec:PROGRAM ARG…`, or a
+    /// `pkcs11:` URI, whose PIN is the passphrase. The key must be `public_key`, if that is given; a
+    /// program needs it.
     #[staticmethod]
     #[pyo3(signature = (path, *, passphrase=None, public_key=None))]
     fn load(
@@ -135,7 +137,10 @@ impl SigningKey {
                     .map_err(|error| keyfile_error(path, &error))?;
                 Ok(SigningKey::in_memory(secret, Some(keyfile.name().to_owned())))
             }
-            other => elsewhere(other, &path, public_key.as_ref()),
+            other => {
+                let found = find(other, public_key.as_ref());
+                elsewhere(found.map_err(|error| find_error(&path, &error))?, passphrase.as_ref())
+            }
         })
     }
 
@@ -144,7 +149,11 @@ impl SigningKey {
     #[staticmethod]
     #[pyo3(signature = (id=""))]
     fn from_agent(py: Python<'_>, id: &str) -> PyResult<Self> {
-        py.detach(|| elsewhere(&KeyRef::Agent(id.to_owned()), Path::new("ssh-agent"), None))
+        let reference = KeyRef::Agent(id.to_owned());
+        py.detach(|| {
+            let found = find(&reference, None);
+            elsewhere(found.map_err(|error| find_error(Path::new("ssh-agent"), &error))?, None)
+        })
     }
 
     /// Reads a private key of another program: a JWK, PKCS#8 PEM, an OpenSSH key file, or a seed in
@@ -265,30 +274,11 @@ impl SigningKey {
     }
 }
 
-/// Finds a key whose secret another program keeps.
-///
-/// `public_key` pins the public half, which a program is not asked for.
-fn elsewhere(
-    reference: &KeyRef,
-    path: &Path,
-    public_key: Option<&key::PublicKey>,
-) -> PyResult<SigningKey> {
-    let mut options = FindOptions::default();
-    if let Some(socket) = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()) {
-        options = options.with_agent(socket);
-    }
-    if let Some(key) = public_key {
-        options = options.with_public_key(key.clone());
-    }
-    let found = reference.find(&options).map_err(|error| find_error(path, &error))?;
+/// Returns the key that was found where another program or a token keeps its secret.
+fn elsewhere(found: FoundKey, pin: Option<&Bytes>) -> PyResult<SigningKey> {
     let name = Some(found.name().to_owned()).filter(|name| !name.is_empty());
-    match found {
-        FoundKey::File(_) => Err(PyValueError::new_err("a key of another program is needed here")),
-        found => {
-            let key = found.open(None).map_err(|error| value_error(&error))?;
-            Ok(SigningKey { place: KeyPlace::Elsewhere(key), name })
-        }
-    }
+    let key = found.open(pin.map(Bytes::as_slice)).map_err(|error| value_error(&error))?;
+    Ok(SigningKey { place: KeyPlace::Elsewhere(key), name })
 }
 
 /// Returns the default name of a key: the name of its file, without folder and ending.

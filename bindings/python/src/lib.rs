@@ -7,7 +7,7 @@
 //!   body, `fields` and `scope` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
 //!   `policy`, `trust_watch` and `audit_log` are settings.
 //! - `errors`: the exceptions, and which error becomes which exception.
-//! - `keys`: signing keys, public keys, keyfiles and ssh-agents.
+//! - `keys`: signing keys, public keys, keyfiles and ssh-agents. `key_source` finds a key by its reference.
 //! - `request`: requests as Python programs hold them.
 //! - `sign`: makes signatures.
 //! - `settings`: the settings that every verifier has.
@@ -24,6 +24,7 @@ mod errors;
 mod fields;
 mod future;
 mod judgement;
+mod key_source;
 mod keys;
 mod mcp_identity;
 mod one_process;

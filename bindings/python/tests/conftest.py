@@ -3,7 +3,11 @@
 import importlib
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,9 @@ HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own settings must not decide what a test sees."""
-    for name in ("MCPID_TRUST", "MCPID_KEY", "MCPID_NONCES", "SSH_AUTH_SOCK"):
+    for name in (
+        "MCPID_TRUST", "MCPID_KEY", "MCPID_NONCES", "MCPID_PKCS11_MODULE", "SSH_AUTH_SOCK",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -80,3 +86,57 @@ def library(request: pytest.FixtureRequest) -> Any:
 def other() -> SigningKey:
     """A second key, of another client."""
     return SigningKey.generate(name="bob")
+
+
+@pytest.fixture
+def program() -> str:
+    """The program ``mcpid``, whose path the variable MCPID_PROGRAM holds."""
+    path = os.environ.get("MCPID_PROGRAM")
+    if not path:
+        pytest.skip("MCPID_PROGRAM does not name the program mcpid")
+    return path
+
+
+SIGN = """\
+import base64, json, subprocess, sys
+asked = json.load(sys.stdin)
+open("base", "wb").write(base64.b64decode(asked["payload"]))
+sign = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", sys.argv[1], "-in", "base"]
+signature = subprocess.run(sign, check=True, capture_output=True).stdout
+print(json.dumps({"signature": base64.b64encode(signature).decode()}))
+"""
+
+
+@pytest.fixture
+def signing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """A reference to a program that signs with a key of openssl, and the file of its public key."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sign.py").write_text(SIGN)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", "key.pem"], check=True)
+    public = ["openssl", "pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"]
+    subprocess.run(public, check=True)
+    return f"exec:{sys.executable} sign.py key.pem", tmp_path / "public.pem"
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A real ssh-agent with one Ed25519 key, whose comment is "laptop"."""
+    socket = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    try:
+        made = tmp_path / "id"
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "laptop", "-f", made], check=True
+        )
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        until = time.monotonic() + 120
+        while True:
+            added = subprocess.run(["ssh-add", "-q", made], capture_output=True)
+            if added.returncode == 0:
+                break
+            assert time.monotonic() < until, added.stderr
+            time.sleep(0.05)
+        yield made
+    finally:
+        process.terminate()
+        process.wait(120)

@@ -1,10 +1,7 @@
 """Settings of the middleware: wrong ones are refused with the words of the command line."""
 
-import json
-import os
 import pickle
 import subprocess
-import sys
 import time
 
 import pytest
@@ -87,6 +84,8 @@ SECRET = "d4ee72dbf913584ad5b6d8f1f769f8ad55c1e1a0"
         {"nonce_store": f"redis://user:{SECRET}@127.0.0.1:1"},
         {"trust": SECRET},
         {"audit": SECRET},
+        {"audit": "absent", "audit_key": SECRET},
+        {"audit_key": SECRET},
         {"realm": SECRET},
         {"strict": SECRET},
         {"require": SECRET},
@@ -222,66 +221,11 @@ def test_refusals_and_faults_are_logged_escaped(key, caplog):
     assert "signature_missing" in line and "\n" not in line
 
 
-def program():
-    """The program ``mcpid``, whose path the variable MCPID_PROGRAM holds."""
-    path = os.environ.get("MCPID_PROGRAM")
-    if not path:
-        pytest.skip("MCPID_PROGRAM does not name the program mcpid")
-    return path
-
-
 @LOUD
-def test_requests_are_written_to_an_audit_log(key, tmp_path):
-    folder = tmp_path / "log"
-    with pytest.raises(FileNotFoundError, match="mcpid audit init"):
-        guarded(key, audit=folder)
-    init = [program(), "audit", "init", "--audit", folder, "--name", "example.com/audit"]
-    log_key = subprocess.run(init, check=True, capture_output=True, text=True).stdout.strip()
-    app = guarded(key, audit=folder)
-    with pytest.raises(RuntimeError, match="another process writes the log"):
-        guarded(key, audit=folder)
-    for _ in range(3):
-        assert ask(app, Wire().signed(key)).status == 200
-    assert ask(app, Wire()).status == 403
-    app._layer.close()
-    answer = ask(app, Wire().signed(key))
-    assert (answer.status, answer.reason) == (503, "unavailable")
-    trust = tmp_path / "trust.json"
-    trust.write_text(key.public_key.jwks())
-    verify = [program(), "audit", "verify", "--audit", folder, "--log-key", log_key]
-    verify += ["--trust", trust, "--json"]
-    done = subprocess.run(verify, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["requests"] == 3, done.stdout
-
-
-@LOUD
-def test_the_last_checkpoint_is_written_when_the_interpreter_ends(key, tmp_path):
-    folder = tmp_path / "log"
-    init = [program(), "audit", "init", "--audit", folder, "--name", "example.com/audit"]
-    log_key = subprocess.run(init, check=True, capture_output=True, text=True).stdout.strip()
-    trust = tmp_path / "trust.json"
-    script = f"""
-import sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from asgi_harness import *
-key = SigningKey.generate()
-open({str(trust)!r}, "w").write(key.public_key.jwks())
-app = guarded(key, audit={str(folder)!r})
-assert ask(app, Wire().signed(key)).status == 200
-"""
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True)
-    verify = [program(), "audit", "verify", "--audit", folder, "--log-key", log_key]
-    verify += ["--trust", trust]
-    done = subprocess.run(verify, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@LOUD
-def test_what_the_program_signs_is_verified(key, tmp_path):
+def test_what_the_program_signs_is_verified(key, program, tmp_path):
     keyfile = tmp_path / "key.json"
     key.save(keyfile, encrypt=False)
-    sign = [program(), "sign", "-k", keyfile, "--url", URL, "-H", "Content-Type: application/json"]
+    sign = [program, "sign", "-k", keyfile, "--url", URL, "-H", "Content-Type: application/json"]
     signed = subprocess.run(sign, input=CALL, check=True, capture_output=True).stdout.decode()
     wire = Wire(headers=[(b"host", b"127.0.0.1:8000")])
     for line in signed.splitlines():

@@ -7,9 +7,6 @@ import pickle
 import re
 import stat
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -226,24 +223,9 @@ def test_an_unknown_source_of_keys_is_no_file(scheme: str) -> None:
         SigningKey.load(scheme)
 
 
-SIGN = """\
-import base64, json, subprocess, sys
-asked = json.load(sys.stdin)
-open("base", "wb").write(base64.b64decode(asked["payload"]))
-sign = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", "key.pem", "-in", "base"]
-signature = subprocess.run(sign, check=True, capture_output=True).stdout
-print(json.dumps({"signature": base64.b64encode(signature).decode()}))
-"""
-
-
-def test_a_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sign.py").write_text(SIGN)
-    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", "key.pem"], check=True)
-    public = ["openssl", "pkey", "-in", "key.pem", "-pubout"]
-    pem = subprocess.run(public, check=True, capture_output=True).stdout
-    pinned = PublicKey.parse(pem.decode())
-    command = f"exec:{sys.executable} sign.py"
+def test_a_program_signs(signing_program: tuple[str, Path]) -> None:
+    command, public = signing_program
+    pinned = PublicKey.parse(public.read_text())
     key = SigningKey.load(command, public_key=pinned)
     assert key.public_key == pinned and key.signs_elsewhere
     headers = mcpid_attest.sign_request(key, "GET", "https://mcp.example.com/mcp")
@@ -329,30 +311,6 @@ def test_a_private_key_is_no_public_key() -> None:
         PublicKey.parse(RFC_8037)
     with pytest.raises(TypeError):
         thumbprint(17)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A real ssh-agent with one Ed25519 key, whose comment is "laptop"."""
-    socket = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    try:
-        made = tmp_path / "id"
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "laptop", "-f", made], check=True
-        )
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        end = time.monotonic() + 120
-        while True:
-            added = subprocess.run(["ssh-add", "-q", made], capture_output=True)
-            if added.returncode == 0:
-                break
-            assert time.monotonic() < end, added.stderr
-            time.sleep(0.05)
-        yield made
-    finally:
-        process.terminate()
-        process.wait(120)
 
 
 def test_a_key_of_an_ssh_agent_signs(agent: Path) -> None:

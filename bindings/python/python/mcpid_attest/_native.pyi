@@ -113,9 +113,10 @@ class SigningKey:
         passphrase: _Bytes | None = None,
         public_key: PublicKey | None = None,
     ) -> SigningKey:
-        """Loads the key that path names: a keyfile, ssh-agent:ID, or exec:PROGRAM ARG....
+        """Loads the key that path names: a keyfile, ssh-agent:ID, exec:PROGRAM ARG..., or pkcs11:URI.
 
-        The key must be public_key, if that is given; a program needs it.
+        The passphrase of a token is its PIN. The key must be public_key, if that is given; a program
+        needs it.
         """
 
     @staticmethod
@@ -389,6 +390,7 @@ class Layer:
         refuse_with: int,
         realm: str | None,
         audit: _Path | None,
+        audit_key: _Path | SigningKey | None,
         window: int | None,
         ahead: int | None,
         require: list[str],

@@ -76,6 +76,8 @@ class MCPIdentityMiddleware:
     :param refuse_with: The status of refusals: 403, 401 or 200.
     :param realm: The realm that a 401 names.
     :param audit: The folder of an audit log that ``mcpid audit init`` has made.
+    :param audit_key: Where the log's private key is, if not in its folder: a ``SigningKey``, a
+        keyfile without a passphrase, or a reference such as ``exec:PROGRAM ARG``.
     :param timestamp_window_seconds: How old a signature may be; 30 by default.
     :param ahead_seconds: How far the signer's clock may be ahead; 5 by default.
     :param require: Components that a signature has to cover too, such as ``date``.
@@ -106,6 +108,7 @@ class MCPIdentityMiddleware:
         refuse_with: Literal[403, 401, 200] = 403,
         realm: str | None = None,
         audit: _Path | None = None,
+        audit_key: _Path | SigningKey | None = None,
         timestamp_window_seconds: int | None = None,
         ahead_seconds: int | None = None,
         require: Iterable[str] = (),
@@ -141,6 +144,7 @@ class MCPIdentityMiddleware:
             refuse_with=refuse_with,
             realm=realm,
             audit=audit,
+            audit_key=audit_key,
             window=timestamp_window_seconds,
             ahead=ahead_seconds,
             require=_several("require", require),
