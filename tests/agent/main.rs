@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 #[cfg(feature = "cli")]
+mod attacked_touches;
+#[cfg(feature = "cli")]
 mod bridge;
 #[cfg(feature = "cli")]
 mod cli;
@@ -36,6 +38,9 @@ mod servers;
 #[allow(dead_code)]
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
+#[cfg(feature = "cli")]
+#[path = "../machine/touch_attacks.rs"]
+mod touch_attacks;
 #[cfg(feature = "cli")]
 mod touched;
 #[cfg(feature = "cli")]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod asked_passphrase;
+mod attacked_touches;
 mod audited;
 mod authz;
 mod bodies;
@@ -45,6 +46,8 @@ mod stored_tools;
 mod streams;
 mod tls;
 mod tools_sessions;
+#[path = "../machine/touch_attacks.rs"]
+mod touch_attacks;
 mod touches;
 mod traces;
 mod upstream_fields;

@@ -25,7 +25,7 @@ fn touch_key() -> SoftwareKey {
     SoftwareKey::new(SecretKey::from_seed(b"a seed of the gateway's touches."))
 }
 
-fn rules() -> TouchRules {
+pub(crate) fn rules() -> TouchRules {
     TouchRules::new().with_pattern("tools/call:delete_*".parse().unwrap())
 }
 
@@ -41,11 +41,11 @@ fn trusted() -> Vec<u8> {
     json!({"keys": [named(1, "alice"), named(2, "bob"), touching]}).to_string().into_bytes()
 }
 
-/// Replaces the gateway's trusted keys by those of [`trusted`].
-fn trusting(gateway: &TestGateway) {
+/// Replaces the gateway's trusted keys by those of this trust file.
+pub(crate) fn trusting(gateway: &TestGateway, trust: &[u8]) {
     let old = gateway.handle.verifier();
     let origins = Origins::new([Origin::parse(&format!("http://{}", gateway.address)).unwrap()]);
-    let registry = Arc::new(Registry::merge([TrustFile::parse(&trusted()).unwrap()]));
+    let registry = Arc::new(Registry::merge([TrustFile::parse(trust).unwrap()]));
     let replay = old.replay().clone();
     let verifier = Verifier::new(Profile::mcp(), registry, origins, Arc::new(SystemClock), replay);
     gateway.handle.replace(verifier).unwrap();
@@ -65,14 +65,14 @@ fn touched(wire: Wire, url: &str, number: u8, toucher: &SoftwareKey) -> Wire {
     Wire { fields: [wire.fields, fields].concat(), ..wire }
 }
 
-async fn start_gateway(behind: &TestUpstream, modes: Modes) -> TestGateway {
+pub(crate) async fn start_gateway(behind: &TestUpstream, modes: Modes) -> TestGateway {
     let gateway = TestGateway::with(behind, Default::default(), |mut config| {
         config.modes = LearningModes::new(modes);
         config.touch = rules();
         config
     })
     .await;
-    trusting(&gateway);
+    trusting(&gateway, &trusted());
     gateway
 }
 
@@ -142,7 +142,7 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
 #[tokio::test]
 async fn an_authorizer_tells_the_proxy_of_a_touch() {
     let authz = envoy(|config| config.touch = rules()).await;
-    trusting(&authz);
+    trusting(&authz, &trusted());
     let url = authz.url("/mcp");
     let reply = authz.send(&whole(touched(authz.plain(CALL), &url, 1, &touch_key()))).await;
     assert_eq!(reply.status, 200, "{reply:?}");

@@ -4,6 +4,7 @@
 
 mod answers;
 mod anything;
+mod attacked_touches;
 #[cfg(feature = "audit")]
 mod audit;
 mod bodies;
@@ -22,6 +23,8 @@ mod signing;
 mod software_key;
 mod targets;
 mod tools_file;
+#[path = "../machine/touch_attacks.rs"]
+mod touch_attacks;
 mod touched;
 mod touches;
 mod unavailable;

@@ -76,12 +76,15 @@ class TouchKey:
     def sign(self, message: bytes) -> bytes:
         rest = bytes([self.flags]) + self.counter.to_bytes(4, "big")
         digests = [hashlib.sha256(part).digest() for part in (self.application.encode(), message)]
-        signed = digests[0] + rest + digests[1]
+        return self.sign_bare(digests[0] + rest + digests[1]) + rest
+
+    def sign_bare(self, message: bytes) -> bytes:
+        """The signature of the key itself, as of an ordinary one."""
         scalar, prefix = self._secret()
-        r = _number(prefix, signed)
+        r = _number(prefix, message)
         point = _times(r, BASE)
-        s = (r + _number(point, self.public, signed) * scalar) % Q
-        return point + s.to_bytes(32, "little") + rest
+        s = (r + _number(point, self.public, message) * scalar) % Q
+        return point + s.to_bytes(32, "little")
 
     def entry(self, signers: list[str]) -> dict[str, object]:
         rules = {"application": "ssh:mcpid", "for": signers}
