@@ -12,7 +12,7 @@ use mcpid::key::{
 use crate::servers::{Fake, OpenSsh, listed, reply, string};
 use crate::software_key::SoftwareKey;
 
-const TYPE: &[u8] = b"sk-ssh-ed25519@openssh.com";
+pub(crate) const TYPE: &[u8] = b"sk-ssh-ed25519@openssh.com";
 
 fn agent_error(error: SignError) -> AgentError {
     *error.0.downcast::<AgentError>().unwrap()
@@ -85,7 +85,7 @@ fn software() -> SoftwareKey {
     SoftwareKey::new(SecretKey::from_seed(b"9 seed that no specification has"))
 }
 
-fn blob(of_type: &[u8], application: &[u8]) -> Vec<u8> {
+pub(crate) fn blob(of_type: &[u8], application: &[u8]) -> Vec<u8> {
     let secret = software().secret;
     [string(of_type), string(secret.public().as_bytes()), string(application)].concat()
 }
