@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use mcpid::audit::entry_judge::{AuditorTrust, UnjudgedReason};
-use mcpid::audit::{Evidence, JudgedRequest, RecordedRefusal, Recorder};
-use mcpid::clock::Clock as _;
+use mcpid::audit::{RecordedRefusal, Recorder};
 use mcpid::key::Sign as _;
 use mcpid::key::trust::{Registry, TrustFile};
 use mcpid::profile::Profile;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{Call, LogFixture, START, entry, key, registry, sign, wait};
 use crate::forged::check_line_by;
-use crate::touches::{RULE, keys, recorded, touch_key, touched_by};
+use crate::touches::{keys, recorded, recorded_by, touch_key, touched_by};
 
 /// Returns a log whose server reads several trust files, one for each of these lists of keys.
 fn with_files(files: &[Vec<Value>]) -> LogFixture {
@@ -33,21 +32,13 @@ fn touched() -> Call {
 
 /// Writes the entry of `call`, which the verifier refuses because no touch of it is accepted.
 fn refused(fixture: &LogFixture, call: &Call) -> Value {
-    let recorder = Recorder::new(fixture.open());
-    let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
-    let head = call.head();
-    let judged = JudgedRequest::new(&head, &verifier, fixture.clock.now())
-        .with_body(Some(&call.body))
-        .with_touch_rules(&rules);
-    let held = verifier.judge_head(&head).unwrap();
-    let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
-    let held = verifier.judge_body(held, &call.body).unwrap();
-    assert_eq!(held.touch(), None);
-    let mut because = RecordedRefusal::default();
-    (because.code, because.step) = ("touch_required", Some(11));
-    wait(recorder.rejected(&judged, Some(&evidence), because, None, false)).unwrap();
-    drop(recorder);
-    serde_json::from_str(fixture.lines().last().unwrap()).unwrap()
+    recorded_by(fixture, call, |recorder, judged, evidence| {
+        let held = judged.verifier.judge_head(judged.head).unwrap();
+        assert_eq!(judged.verifier.judge_body(held, &call.body).unwrap().touch(), None);
+        let mut because = RecordedRefusal::default();
+        (because.code, because.step) = ("touch_required", Some(11));
+        wait(recorder.rejected(judged, Some(evidence), because, None, false)).unwrap();
+    })
 }
 
 fn security_key(ours: Value) -> Value {

@@ -61,6 +61,17 @@ pub(crate) fn touched_by(signer: Signer, at: i64, toucher: &SoftwareKey) -> Call
 /// Writes the entry of `call`, a verified request to a server that demands a touch of a security
 /// key, and returns the entry.
 pub(crate) fn recorded(fixture: &LogFixture, call: &Call) -> Value {
+    recorded_by(fixture, call, |recorder, judged, evidence| {
+        wait(recorder.verified(judged, evidence)).unwrap();
+    })
+}
+
+/// Records `call` under the touch rule by `record`, and returns its entry.
+pub(crate) fn recorded_by(
+    fixture: &LogFixture,
+    call: &Call,
+    record: impl FnOnce(&Recorder, &JudgedRequest<'_, '_>, &Evidence),
+) -> Value {
     let recorder = Recorder::new(fixture.open());
     let (verifier, rules) = (fixture.verifier(), [RULE.to_owned()]);
     let head = call.head();
@@ -69,7 +80,7 @@ pub(crate) fn recorded(fixture: &LogFixture, call: &Call) -> Value {
         .with_touch_rules(&rules);
     let held = verifier.judge_head(&head).unwrap();
     let evidence = Evidence::of(verifier.profile(), &head, held.signatures());
-    wait(recorder.verified(&judged, &evidence)).unwrap();
+    record(&recorder, &judged, &evidence);
     drop(recorder);
     let lines = fixture.lines();
     serde_json::from_str(lines.last().unwrap()).unwrap()
