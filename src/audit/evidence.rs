@@ -270,7 +270,7 @@ impl Evidence {
 /// each key once.
 fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
     let touches = held.iter().filter(|one| one.entry.key().id() == id);
-    // The signature of a security key that signs alone names its own label: it confirms no other
+    // If a security key signs alone, its signature names its own label: it confirms no other
     // signature.
     let labels = touches.filter_map(|one| one.joins.filter(|label| *label != one.label));
     let signers = labels.filter_map(|label| held.iter().find(|one| one.label == label));

@@ -207,8 +207,9 @@ fn collect_annotated(schema: &Value) -> Result<Vec<AnnotatedParam>, String> {
     }
 }
 
-/// Collects the marks of one schema. `path` is the list of `properties` that leads to this schema;
-/// `None` if it cannot be reached by these alone, so that marks are not allowed.
+/// Collects the arguments that one JSON schema marks with `x-mcp-header`. `path` is the list of
+/// `properties` that leads to this schema; `None` if it cannot be reached by these alone, so that
+/// marks are not allowed.
 fn walk(
     schema: &Value,
     mut path: Option<&mut Vec<String>>,

@@ -15,10 +15,10 @@ use super::{PublicKey, SignError};
 /// The length of a signature of a security key, in bytes.
 pub const PRESENCE_SIGNATURE_BYTES: usize = 69;
 
-/// The beginning of the application of each key that OpenSSH makes.
+/// The beginning of the application name of each security key that OpenSSH makes.
 const SCHEME: &str = "ssh:";
 
-/// Maximum length of an application, in bytes.
+/// Maximum length of an application name, in bytes.
 const MAX_APPLICATION_BYTES: usize = 256;
 
 /// A flag in a signature: the key was touched by a person (WebAuthn section 6.1, bit 0).
@@ -160,7 +160,7 @@ pub struct SecurityKey {
 }
 
 impl SecurityKey {
-    /// Combines a public key with the application that it was made for.
+    /// Combines a public key with the application for which the security key made it.
     pub fn new(public: PublicKey, application: KeyApplication) -> Self {
         SecurityKey { public, application }
     }
@@ -170,7 +170,7 @@ impl SecurityKey {
         &self.public
     }
 
-    /// Returns the application.
+    /// Returns the application that the security key signs with, such as `ssh:mcpid`.
     pub fn application(&self) -> &KeyApplication {
         &self.application
     }

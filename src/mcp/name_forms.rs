@@ -41,8 +41,8 @@ pub enum NameKind {
     Text,
 }
 
-/// Why it cannot be computed in which forms servers may read a name. The text of each reason
-/// follows "name ambiguous".
+/// Why the forms in which servers may read a name cannot be computed. In messages, the text of the
+/// reason follows the words "name ambiguous".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameAmbiguity {

@@ -117,7 +117,7 @@ pub enum CaptureFault {
     /// The head has a second `Host` field.
     #[error("a second host field, the first is on line {first}")]
     HostRepeated {
-        /// The line number of the first one.
+        /// The line number of the first `Host`.
         first: usize,
     },
     /// The value of `Host` is not a host with an optional port.
@@ -126,7 +126,7 @@ pub enum CaptureFault {
     /// The head has a second `Content-Length`, even if the value is the same.
     #[error("a second content-length, the first is on line {first}")]
     LengthRepeated {
-        /// The line number of the first one.
+        /// The line number of the first `Content-Length`.
         first: usize,
     },
     /// The value is not plain decimal digits without leading zeros, after at most one space.

@@ -40,7 +40,7 @@ impl EchoedId {
         }
     }
 
-    /// Returns the JSON.
+    /// Returns the id as JSON.
     pub fn as_str(&self) -> &str {
         match &self.0 {
             // This cannot fail: the bytes were copied from a string, so they are UTF-8.

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 const HELLO: &[u8] = b"{\"hello\": \"world\"}\n";
 const HELLO_256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
 
-/// The content in RFC 9530 appendix D and RFC 9421 appendix B.2: the same without the line feed.
+/// The content of the examples in RFC 9530 appendix D and RFC 9421 appendix B.2, which has no line
+/// feed at its end.
 const WORLD: &[u8] = b"{\"hello\": \"world\"}";
 const WORLD_256: &str = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
 const WORLD_512: &str = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";

@@ -83,8 +83,8 @@ async fn a_fresh_head_is_built_for_the_upstream() {
     }
 }
 
-/// Permissive mode refuses these requests too, because framing, host and size are checked in every
-/// mode.
+/// Permissive mode too refuses requests with a fault of framing, host or size: these are checked in
+/// every mode.
 #[tokio::test]
 async fn permissive_mode_waives_no_check_of_framing_host_or_size() {
     let behind = TestUpstream::new().await;

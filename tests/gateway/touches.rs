@@ -93,8 +93,8 @@ async fn the_server_is_told_of_a_touch_and_a_client_cannot_tell_it() {
         let reply = gateway.send(&touched(gateway.plain(CALL), &url, 1, &by_pin)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), Some("verified"));
-        // Without a touch of a security key the upstream is told of none, even if the client claims
-        // one.
+        // If no security key confirms a request, the upstream gets no `Mcpid-Touch`, even if the
+        // client sends one.
         let list = gateway.plain(LIST).with("Mcpid-Touch", "present").sign(1, &url);
         assert_eq!(gateway.send(&list).await.status, 200);
         assert_eq!(behind.got().pop().unwrap().header("mcpid-touch"), None);

@@ -114,8 +114,8 @@ pub(super) fn check_kid(told: &Signature<'_>, id: &str, keyid: Option<&str>) -> 
     }
 }
 
-/// Returns true if `json` is the JSON string of `text` in the spelling of our writer. A base is
-/// ASCII, and only quotation marks, backslashes, line feeds and tabs are escaped.
+/// Returns true if `json` is the JSON string of `text`, a signature base, as this program writes
+/// it. A base is ASCII, and only quotation marks, backslashes, line feeds and tabs are escaped.
 fn is_json_of(json: &str, text: &str) -> bool {
     let Some(inner) = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')) else {
         return false;

@@ -21,7 +21,7 @@ pub(super) struct PendingCall {
     pub(super) body: Bytes,
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     pub(super) number: SessionNumber,
-    /// When the last notification about the request was passed on.
+    /// When the bridge last passed on a notification about the request.
     pub(super) last_notified: Mutex<Option<Instant>>,
     /// Set for a request that the client sent a second time to bring a person's consent (revision
     /// 2026-07-28). The bridge sends the body of the first request to the server, with the id and

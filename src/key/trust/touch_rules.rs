@@ -31,8 +31,8 @@ const VERIFIED: &str = "verified";
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityKeyRules {
-    /// The application of the key. `None` if two entries name different applications: then no
-    /// signature of the key is valid.
+    /// The application of the security key, such as `ssh:mcpid`. `None` if two entries name
+    /// different applications: then no signature of the key is valid.
     application: Option<KeyApplication>,
     /// One list of names and key ids of signers for each trust entry that has such a list. A touch
     /// of a security key may confirm only the signatures of signers that are in every list.
@@ -135,8 +135,8 @@ impl SecurityKeyRules {
         self.verified |= other.verified;
     }
 
-    /// Returns the application of the key. `None` if two entries name different applications: then
-    /// no signature of the key is valid.
+    /// Returns the application of the security key, such as `ssh:mcpid`. `None` if two entries name
+    /// different applications: then no signature of the key is valid.
     pub fn application(&self) -> Option<&KeyApplication> {
         self.application.as_ref()
     }

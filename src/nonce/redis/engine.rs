@@ -361,7 +361,7 @@ impl RedisEngine {
     }
 
     /// Checks the clock and the counters of `node` for signs of lost nonces. If there are any, all
-    /// its requests so far are refused from then on (floors rise), before an answer of it is used.
+    /// floors (times up to which nonces may be lost) rise before an answer of the server is used.
     pub(super) async fn notice(
         &self,
         link: &ServerLink,

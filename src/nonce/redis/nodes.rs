@@ -80,8 +80,7 @@ impl Node {
         }
     }
 
-    /// Records that requests whose nonces were lost when `look` was read are now refused, because
-    /// all floors were raised.
+    /// Records that requests whose nonces were lost when `look` was read are refused from now on.
     pub(super) fn floors_raised(&self, link: &ServerLink, look: &ServerReading) {
         *lock(&self.watch) = Some(ServerWatch::new(link.term(), look));
     }
