@@ -29,7 +29,7 @@ pub struct CheckedEvidence {
     pub log_key: NoteKey,
     /// Whether the reader pinned `log_key`.
     pub pinned: bool,
-    /// Whether to report all findings, and not to stop at the first one.
+    /// Whether the reader kept the checkpoint, or a witness whose key the reader pinned signed it.
     pub anchored: bool,
     /// The time at which a pinned witness signed the checkpoint.
     pub witnessed: Option<Timestamp>,

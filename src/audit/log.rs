@@ -249,10 +249,10 @@ struct LogWriting {
     interval: Duration,
     /// When an entry with the counts of refused requests was last written.
     last_count: Instant,
+    /// The time of the last retry after a failed write.
+    last_retry: Instant,
     /// The number of requests forwarded without an entry (gaps) that entries of the log already
     /// report.
-    last_retry: Instant,
-    /// The number of gaps that entries of the log already report.
     reported_gaps: u64,
 }
 

@@ -91,9 +91,9 @@ impl AuthzDialect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthzProtocol {
-    /// Lists fields of the request that Envoy must remove before it passes the request on.
+    /// The way in which the proxy describes a request.
     pub dialect: AuthzDialect,
-    /// How a proxy describes a request to the authorizer, so that the authorizer can judge it.
+    /// The text that the proxy puts before the path of each request, for [`AuthzDialect::Envoy`].
     pub path_prefix: String,
 }
 

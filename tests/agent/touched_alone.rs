@@ -62,7 +62,7 @@ fn a_security_key_alone_signs_what_verify_accepts_only_with_alone() {
         assert!(out(&accepted).contains("touch    present"), "{}", out(&accepted));
         let inspected = out(&agent.mcpid(&["inspect", "signed.http"]));
         assert!(inspected.contains("claims present (flags 0x01)"), "{inspected}");
-        // In both trust files the security key may confirm alice's signatures, but not sign alone.
+        // Neither of these trust files lets the security key sign alone.
         for trust in ["joined.json", "trust.json"] {
             let refused = verify(trust);
             assert_eq!(refused.status.code(), Some(1), "{trust}");

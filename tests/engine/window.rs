@@ -50,7 +50,7 @@ fn expires_is_excluded() {
     // `expires` can only make a signature invalid earlier.
     assert_eq!(at(MCP, Some(1_000), Some(1_031), 1_030), Ok(()));
     assert_eq!(at(MCP, Some(1_000), Some(9_999), 1_031), LATE);
-    // `expires` is checked even if the profile sets no maximum age.
+    // `expires` is checked even without `created`, if the profile sets no maximum age.
     let none = Window { max_age: None, max_skew: 5 };
     assert_eq!(at(none, None, Some(1_010), 1_009), Ok(()));
     assert_eq!(at(none, None, Some(1_010), 1_010), LATE);

@@ -204,8 +204,8 @@ impl TestGateway {
         let names = [("alice", 1), ("Zoë", 2)];
         let rules = |replay| rules_by(Arc::clone(&clock), address, &names, replay);
         let retention = rules(ReplayCheck::Unchecked).retention();
-        // The store may accept requests that were signed before it was made, because the tests use
-        // no key twice.
+        // Without its floor (the time up to which nonces may be lost), the store also accepts
+        // requests that were signed before it was made.
         let store = Memory::new(clock.now(), retention, &mut SysRng).unwrap().without_floor();
         let verifier = rules(ReplayCheck::Claim(metrics.watch(Arc::new(store), drop)));
         let lines: Arc<Mutex<Vec<LogLine>>> = Arc::default();

@@ -130,8 +130,8 @@ impl SecretFilter {
         self.replaced(message, |_| true)
     }
 
-    /// Messages may repeat a hint that is exactly the text that the user typed. This check finds
-    /// changed or shortened forms of a withheld text in the hint.
+    /// Returns true if `hint` may be printed: it contains no text that looks like a secret, and is
+    /// not the command that the user typed.
     pub(crate) fn allows_hint(&self, hint: &str) -> bool {
         let command = hint.rsplit_once(": ").map_or(hint, |(_, command)| command);
         let typed = !self.command.is_empty() && [hint, command].contains(&self.command.as_str());
