@@ -83,7 +83,7 @@ impl StoreState {
 pub struct KeptNonce {
     /// SHA-256 of key id, a zero byte and nonce.
     pub id: [u8; 32],
-    /// The time at which the nonce was first claimed, if the store knows it.
+    /// The time at which the nonce was first used, if the store knows it.
     pub first: Option<Timestamp>,
     /// The time from which the store may forget the nonce.
     pub until: Timestamp,

@@ -151,7 +151,8 @@ pub fn key(seed: u8) -> KeyId {
     *SecretKey::from_seed(&[seed; 32]).public().id()
 }
 
-/// Claims the nonce of a request that was created `now` seconds after [`START`], at that same time.
+/// Claims the nonce of a request (stores it if it is new) that was created `now` seconds after
+/// [`START`], at that same time.
 ///
 /// # Errors
 /// As [`NonceStore::claim`].
@@ -172,7 +173,7 @@ pub fn claim(store: &dyn NonceStore, now: i64, key: &KeyId, nonce: &str) -> Clai
     try_claim(store, now, key, nonce).unwrap()
 }
 
-/// Returns true if the claim found the nonce unused.
+/// Returns true if the store answered that the nonce was not used before.
 pub fn is_fresh(claim: Claim) -> bool {
     matches!(claim, Claim::Fresh { .. })
 }
@@ -183,8 +184,8 @@ pub fn accepts(answer: &Result<Claim, StoreError>, created: i64) -> bool {
     matches!(answer, Ok(Claim::Fresh { floor }) if at(created) > *floor)
 }
 
-/// Test: only the first claim of a nonce is fresh. A nonce that differs in one character is another
-/// nonce.
+/// Test: only the first claim of a nonce (request to store it if it is new) is fresh. A nonce that
+/// differs in one character is another nonce.
 pub fn a_nonce_is_fresh_once(place: &dyn StorePlace) {
     let store = place.open();
     assert!(is_fresh(claim(&*store, 10, &key(1), "n")));
@@ -251,13 +252,15 @@ pub fn a_new_store_refuses_earlier_requests(place: &dyn StorePlace) {
     }
 }
 
-/// Claims one nonce from 64 threads with one handle: exactly one claim is fresh.
+/// Claims one nonce (asks the store to keep it if it is new) from 64 threads with one handle:
+/// exactly one claim is fresh.
 pub fn one_of_many_threads_claims_a_nonce(place: &dyn StorePlace) {
     let store = place.open();
     winners(64, |_| Arc::clone(&store));
 }
 
-/// Claims one nonce from 64 threads with eight handles: exactly one claim is fresh.
+/// Claims one nonce (asks the store to keep it if it is new) from 64 threads with eight handles:
+/// exactly one claim is fresh.
 pub fn one_of_many_handles_claims_a_nonce(place: &dyn StorePlace) {
     let handles: Vec<_> = (0..8).map(|_| place.open()).collect();
     winners(64, |thread| Arc::clone(&handles[thread % 8]));
@@ -280,8 +283,8 @@ fn winners(threads: usize, handle: impl Fn(usize) -> Arc<dyn NonceStore>) {
     assert!(wins.iter().all(|won| won.load(Ordering::SeqCst) == 1), "{wins:?}");
 }
 
-/// Claims one nonce from 64 futures on one thread. All futures are polled once before any is
-/// complete. Exactly one claim is fresh.
+/// Claims one nonce (asks the store to keep it if it is new) from 64 futures on one thread. All
+/// futures are polled once before any is complete. Exactly one claim is fresh.
 pub fn one_of_many_tasks_claims_a_nonce(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);
@@ -306,7 +309,8 @@ pub fn one_of_many_tasks_claims_a_nonce(place: &dyn StorePlace) {
     }
 }
 
-/// Dropping the future of one claim does not affect other claims.
+/// Dropping the future of one claim (a request to store a nonce if it is new) does not affect other
+/// claims.
 pub fn a_dropped_claim_affects_no_other_claim(place: &dyn StorePlace) {
     let store = place.open();
     let key = key(1);

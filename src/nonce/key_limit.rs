@@ -21,7 +21,7 @@ pub(super) const DEFAULT_PER_KEY: usize = 1_000_000;
 /// counters reach 68 years from there; a later time counts as the largest value.
 const BASE_TIME: i64 = 1_767_225_600;
 
-/// A limit on the live nonces that this process claimed for one key.
+/// A limit on the nonces of one key that this process had stored and that are still kept.
 pub(super) struct KeyLimit {
     quotas: Mutex<KeyQuotas>,
     pub(super) most: usize,
@@ -44,7 +44,7 @@ impl KeyLimit {
         self.quotas().get_mut(key).is_some_and(|quota| quota.live(now) >= self.most)
     }
 
-    /// Counts a nonce for its key if the store answered that the claim is fresh.
+    /// Counts a nonce for its key if the store answered that it is new.
     pub(super) fn count(
         &self,
         (now, until): (Timestamp, Timestamp),

@@ -53,8 +53,8 @@ pub struct Memory {
     /// raised retentions have set. The floor that the store returns can be later because nonces
     /// were removed; see [`Memory::floor_now`].
     floor: AtomicI64,
-    /// The latest time of any claim, and so the latest time at which nonces can have been removed.
-    /// It never decreases.
+    /// The latest time at which any nonce was stored, and so the latest time at which nonces can
+    /// have been removed. It never decreases.
     horizon: AtomicI64,
 }
 

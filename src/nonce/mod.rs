@@ -234,7 +234,7 @@ impl Retention {
     }
 }
 
-/// The answer to a claim.
+/// The answer to a claim: a request to store a nonce if it is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Claim {
@@ -246,10 +246,10 @@ pub enum Claim {
     },
     /// The nonce was used before.
     Replayed {
-        /// The time of the first claim, if the store knows it.
+        /// The time at which the nonce was first used, if the store knows it.
         first: Option<Timestamp>,
     },
-    /// This key has too many live nonces. Other keys are not affected.
+    /// This key has too many nonces that are still kept. Other keys are not affected.
     OverQuota,
     /// `until` is not after `now`, so the nonce would not have to be kept at all. Nothing was
     /// written.
@@ -260,7 +260,7 @@ pub enum Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KnownNonce {
-    /// The time of the first claim, if the store knows it.
+    /// The time at which the nonce was first used, if the store knows it.
     pub first: Option<Timestamp>,
     /// The time from which the store may forget the nonce.
     pub until: Timestamp,

@@ -92,7 +92,7 @@ use settings::{RedisSettings, WarningHandler};
 use waiting_slot::WaitingSlot;
 use wire::KeyNames;
 
-/// The default time that a claim waits for an answer.
+/// The default time for which a request to store a new nonce waits for an answer.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
 /// The longest time that options may set. A claim that is repeated late must still be kept long

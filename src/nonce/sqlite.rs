@@ -53,7 +53,8 @@ mod worker;
 
 use question::{StoreAnswer, StoreQuestion, StoreQueue};
 
-/// The default time that a claim waits for an answer.
+/// The default time for which a claim (a request to store a nonce if it is new) waits for an
+/// answer.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(2);
 
 /// Default maximum size of the file in bytes: room for some ten million nonces.
@@ -207,7 +208,7 @@ impl Sqlite {
 }
 
 impl StoreAdmin for Sqlite {
-    /// Removes all ended nonces. Claims remove a few of them too.
+    /// Removes all nonces that have expired. Storing a nonce removes a few of them too.
     fn prune(&self, now: Timestamp) -> BoxFuture<'_, Result<Option<u64>, StoreError>> {
         Box::pin(async move {
             let now = checked(now)?;

@@ -31,8 +31,8 @@ const LINES_PER_STEP: usize = 32;
 /// table is visited within a sixth of a nonce's lifetime.
 const INSERTIONS_PER_STEP: u32 = 8;
 
-/// The time at which a nonce was claimed and the time at which it ends, in seconds from the store's
-/// base. They differ by at least one second and at most [`MAX_KEPT_SECONDS`].
+/// The time at which a nonce was stored and the time at which it expires, in seconds from the
+/// store's base. They differ by at least one second and at most [`MAX_KEPT_SECONDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HeldNonce {
     pub(super) first: i32,

@@ -66,7 +66,8 @@ impl NonceStore for WithinRun {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Claims a nonce even if its `until` has passed: a recorded request may be years old.
+    /// Answers whether a nonce is new even if its `until` has passed: a recorded request may be
+    /// years old.
     fn claim<'a>(
         &'a self,
         now: Timestamp,

@@ -106,9 +106,9 @@ pub enum DigestAlgorithms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LastSteps {
-    /// The nonce is claimed after everything else.
+    /// The nonce is stored (claimed) after everything else.
     NonceLast,
-    /// The nonce is claimed after the digest, and before the body is read.
+    /// The nonce is stored (claimed) after the digest, and before the body is read.
     NonceBeforeBody,
 }
 
@@ -126,7 +126,7 @@ pub enum SeveralSignatures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayRule {
-    /// The nonce prevents it: the verifier claims each nonce once.
+    /// The nonce prevents it: the verifier stores each nonce and refuses its second use.
     Nonce,
     /// The field `Idempotency-Key` prevents it, if the receiving application remembers its values.
     IdempotencyKey,

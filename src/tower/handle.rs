@@ -14,7 +14,7 @@ pub enum LayerError {
     /// accepted.
     #[error("no origin is known to be ours")]
     NoOrigin,
-    /// The verifier does not claim nonces, so every signed request could be replayed.
+    /// The verifier does not store nonces, so every signed request could be replayed.
     #[error("nonces are not claimed in a store")]
     NoStore,
     /// The profile accepts signatures without coverage, nonce, digest or a time limit. The first
@@ -77,7 +77,7 @@ impl fmt::Debug for VerifierHandle {
     }
 }
 
-/// Checks that `verifier` can be used in a server: it must check origins and claim nonces.
+/// Checks that `verifier` can be used in a server: it must check origins and store nonces.
 fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if verifier.origins().is_empty() {
         return Err(LayerError::NoOrigin);

@@ -328,8 +328,8 @@ async fn judge_and_claim<'h>(
     let operation = reading.as_ref().ok().and_then(Reading::operation);
     let mut session = None;
     let judged = match judged_body {
-        // Some profiles refuse a request only after its nonce was claimed. The application's hook
-        // is not called for such a request.
+        // Some profiles refuse a request only after its nonce was stored. The application's hook is
+        // not called for such a request.
         Ok(body) if body.is_refused() => verifier.claim(body).await,
         Ok(body) => match settings.admit(head, &body, operation) {
             Ok(named) => {

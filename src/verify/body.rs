@@ -60,7 +60,7 @@ impl Verifier {
     ) -> Result<JudgedBody, Rejection> {
         let VerifiedHead { head, mut signatures, mut failed, .. } = request;
         let now = self.clock.now();
-        // A refusal of the whole request is reported with the claims of its first signature.
+        // A refusal of the whole request is reported with what its first signature states.
         let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
 
         // Step 1: the limit on the size of the body.

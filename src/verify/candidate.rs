@@ -52,7 +52,7 @@ pub(super) struct VerifiedSignature {
     pub(super) tag: Option<String>,
     pub(super) entry: Arc<TrustEntry>,
     /// True if this signature can authorise the request. The nonces of the other signatures are
-    /// claimed too.
+    /// stored too.
     pub(super) can_authorise: bool,
     /// The bytes that were signed.
     pub(super) base: String,

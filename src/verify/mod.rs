@@ -91,11 +91,11 @@ fn singleton(name: &str) -> Option<u32> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ReplayCheck {
-    /// Claims the nonces, and refuses requests that were created at a time for which the store may
-    /// have lost nonces. For servers.
+    /// Stores the nonces (claims them), and refuses requests that were created at a time for which
+    /// the store may have lost nonces. For servers.
     Claim(Arc<dyn NonceStore>),
-    /// Claims the nonces, and only reports that the store may have lost nonces. For a program that
-    /// runs for one verdict.
+    /// Stores the nonces (claims them), and only reports that the store may have lost nonces. For a
+    /// program that runs for one verdict.
     ClaimOnce(Arc<dyn NonceStore>),
     /// Looks the nonces up in `store` and reports the result, for captures that are judged at their
     /// own time. A nonce in the store may come from the first judgement of this very request, so it

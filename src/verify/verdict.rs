@@ -24,7 +24,7 @@ pub struct VerifiedHead<'h> {
 }
 
 /// A request with at least one signature that passed steps 1 to 11, or steps 1 to 9 if the profile
-/// claims nonces before it reads the body. The nonce is not claimed yet.
+/// stores nonces before it reads the body. The nonce is not stored yet.
 #[derive(Debug)]
 pub struct JudgedBody {
     /// The valid signatures. The first one authorises the request.
@@ -32,7 +32,7 @@ pub struct JudgedBody {
     pub(super) failed: Vec<Rejection>,
     pub(super) now: Timestamp,
     /// The refusal because of the body's MCP content or of the allowed operations (step 10 or 11),
-    /// if it is reported only after the nonce was claimed.
+    /// if it is reported only after the nonce was stored.
     pub(super) refused: Option<Box<Rejection>>,
 }
 
@@ -110,7 +110,7 @@ impl VerifiedHead<'_> {
 }
 
 impl JudgedBody {
-    /// Returns true if the request must be refused after its nonce was claimed, as some profiles
+    /// Returns true if the request must be refused after its nonce was stored, as some profiles
     /// demand.
     #[cfg(feature = "tower")]
     pub(crate) fn is_refused(&self) -> bool {
@@ -118,7 +118,7 @@ impl JudgedBody {
     }
 
     /// Returns the refusal because of the body's MCP content or of the allowed operations (step 10
-    /// or 11), which some profiles give only after they have claimed the nonce.
+    /// or 11), which some profiles give only after they have stored the nonce.
     #[cfg(feature = "audit")]
     pub(crate) fn into_refusal(self) -> Result<(), super::rejection::Rejection> {
         self.refused.map_or(Ok(()), |refused| Err(*refused))
@@ -182,7 +182,8 @@ pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement
     signatures.first().map(|one| of_one(head, one)).unwrap_or_default()
 }
 
-/// Returns the refusal of a whole request, with the signer and the claims of its first signature.
+/// Returns the refusal of a whole request, with the signer and the statements of its first
+/// signature.
 pub(super) fn refused(head: &Head<'_>, all: &[VerifiedSignature], why: Rejection) -> Rejection {
     match all {
         [one, ..] => refused_one(head, one, why),
@@ -190,7 +191,7 @@ pub(super) fn refused(head: &Head<'_>, all: &[VerifiedSignature], why: Rejection
     }
 }
 
-/// Returns the refusal of one valid signature, with its signer and claims.
+/// Returns the refusal of one valid signature, with its signer and statements.
 pub(super) fn refused_one(head: &Head<'_>, one: &VerifiedSignature, why: Rejection) -> Rejection {
     why.signed_by(&one.entry).stating(of_one(head, one))
 }
@@ -205,15 +206,15 @@ pub(super) fn of_one(head: &Head<'_>, one: &VerifiedSignature) -> Statement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NonceOutcome {
-    /// The nonces were claimed, and were not used before.
+    /// The nonces were stored, and were not used before.
     Fresh,
-    /// A nonce was used before. Only a check that looks nonces up reports this; a check that claims
+    /// A nonce was used before. Only a check that looks nonces up reports this; a check that stores
     /// them refuses the request.
     Replayed,
     /// No nonce was checked: the verifier ignores nonces, or no limit says how long to keep them.
     Unchecked,
-    /// The nonces were claimed or looked up, but the store may have lost an earlier use: the
-    /// request was created at or before the store's floor.
+    /// The nonces were stored or looked up, but the store may have lost an earlier use: the request
+    /// was created at or before the store's floor.
     BelowFloor,
 }
 

@@ -139,10 +139,10 @@ fn a_longer_retention_raises_the_floor_past_the_latest_claim() {
 fn a_clock_step_forward_and_back_makes_no_nonce_fresh_again() {
     let store = store().without_floor();
     let key = key(1);
-    // The nonce `old` is claimed at 100, for a request created at that time.
+    // The nonce `old` is stored at 100, for a request created at that time.
     assert!(is_fresh(claim(&store, 100, &key, "old")));
-    // The clock is set an hour ahead. These claims make the store remove everything that has ended
-    // by then.
+    // The clock is set an hour ahead. Storing these nonces makes the store remove everything that
+    // has expired by then.
     for i in 0..2_000 {
         assert!(is_fresh(claim(&store, 3_600, &key, &format!("ahead-{i}"))));
     }

@@ -115,8 +115,8 @@ proptest! {
         let verified = judge.accepts(&call);
         prop_assert_eq!(verified.key(), secret.public().id());
         prop_assert_eq!(verified.tag(), signed.tag.as_deref());
-        // The profile `rfc9421` claims a nonce only if the signature has an `expires`, and its
-        // signer sends none.
+        // With the profile `rfc9421` a nonce is stored only if the signature has an `expires`, and
+        // its signer sends none.
         let bounded = profile.name != "rfc9421";
         prop_assert_eq!(verified.nonce_outcome(), if bounded { NonceOutcome::Fresh } else { NonceOutcome::Unchecked });
         if bounded {

@@ -123,7 +123,7 @@ fn tampered(step: u8, code: Code, cases: Vec<(&'static str, Change)>) -> Vec<Cas
     cases.into_iter().map(case).collect()
 }
 
-/// Claims a nonce of key 1 in the store of the verifier.
+/// Uses up a nonce of key 1 in the store of the verifier.
 pub(crate) fn use_up(judge: &Judge, nonce: &str) {
     let mut call = Call::unsigned();
     let mut input = Input::of(&call, &key(1));
@@ -282,8 +282,8 @@ fn request_is_accepted_at_every_edge() {
     }
 }
 
-/// A request that is refused before the last step does not claim its nonce, so an attacker who
-/// damages a request in transit cannot use up its nonce.
+/// A request that is refused before the last step does not use up its nonce. So an attacker who
+/// damages a request in transit cannot use it up either.
 #[test]
 fn no_refused_request_reaches_the_store() {
     for case in cases().iter().filter(|case| case.step < 12) {

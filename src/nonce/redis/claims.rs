@@ -1,6 +1,6 @@
-//! Sending claims. Claims that arrive while others are in flight share one pipeline (several
-//! commands sent together), and a claim is repeated if it is unknown whether the server received
-//! it.
+//! Sending claims: requests to store a nonce if it is new. Claims that arrive while others are in
+//! flight share one pipeline (several commands sent together), and a claim is repeated if it is
+//! unknown whether the server received it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::wire::{Tag, first, milliseconds};
 use super::{Claim, StoreError};
 use crate::clock::Timestamp;
 
-/// Maximum number of claims in one pipeline.
+/// Maximum number of nonces that one pipeline (several commands sent together) claims.
 const MAX_BATCH: usize = 128;
 
 /// Number of pipelines that are in flight at a time, if they are answered quickly. Claims that
@@ -31,18 +31,18 @@ const UNDER_WAY: usize = 2;
 /// does not answer must not delay claims for other primaries.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// The pause before each repetition of a claim. The first repetition comes at once, because most
-/// lost connections can be opened again.
+/// The pause before each repetition of a claim (a request to store a nonce if it is new). The first
+/// repetition comes at once, because most lost connections can be opened again.
 const PAUSES: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
-/// A claim that has no answer yet.
+/// A request to store a nonce if it is new, which has no answer yet.
 pub(super) struct PendingClaim {
     pub(super) now: Timestamp,
     pub(super) until: Timestamp,
     pub(super) id: [u8; 32],
-    /// The random value of this claim, by which the store recognizes that an earlier attempt of the
-    /// same claim has set the key.
+    /// The random value that the store writes for this nonce. By it the store recognizes that an
+    /// earlier attempt of the same claim has set the key.
     pub(super) token: String,
     pub(super) due: Instant,
     pub(super) reply: oneshot::Sender<Result<Claim, StoreError>>,
@@ -52,7 +52,7 @@ pub(super) struct PendingClaim {
     pub(super) extend: bool,
 }
 
-/// The result of one attempt of a claim.
+/// The result of one attempt to store a nonce if it is new.
 enum ClaimOutcome {
     Done(Claim),
     /// The server records a longer retention than the one for which this claim was kept.
@@ -63,7 +63,7 @@ enum ClaimOutcome {
     Failed(RedisFault),
 }
 
-/// Serves claims until the store is dropped.
+/// Answers claims (requests to store a nonce if it is new) until the store is dropped.
 pub(super) async fn serve(
     engine: Arc<RedisEngine>,
     mut jobs: mpsc::UnboundedReceiver<PendingClaim>,
@@ -335,7 +335,8 @@ async fn finish_claim(engine: Arc<RedisEngine>, node: Arc<Node>, job: PendingCla
     let _gone = job.reply.send(Err(fault.error()));
 }
 
-/// Repeats those claims for which `fault` permits it. The other claims are answered with the error.
+/// Repeats those claims (requests to store a nonce if it is new) for which `fault` permits it. The
+/// others are answered with the error.
 fn repeat(engine: &Arc<RedisEngine>, jobs: Vec<PendingClaim>, fault: &RedisFault) {
     let now = Instant::now();
     let mut later: BTreeMap<Duration, Vec<PendingClaim>> = BTreeMap::new();

@@ -95,7 +95,7 @@ impl RedisEngine {
         self.known_retention().own
     }
 
-    /// Returns for how many seconds claims are kept, or an error if no user has registered yet.
+    /// Returns for how many seconds nonces are kept, or an error if no user has registered yet.
     pub(super) fn keep(&self) -> Result<i64, RedisFault> {
         let kept = *self.known_retention();
         let unregistered = || {

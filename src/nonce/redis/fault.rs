@@ -19,7 +19,8 @@ pub(super) enum FaultRemedy {
     Reconnect,
 }
 
-/// An error that is shared by several claims, with what the store does about it.
+/// An error that is shared by several claims (requests to store a nonce if it is new), with what
+/// the store does about it.
 #[derive(Clone, Debug)]
 pub(super) struct RedisFault {
     reason: Cow<'static, str>,

@@ -131,8 +131,8 @@ pub(super) fn info() -> Cmd {
     info
 }
 
-/// Returns the command that is sent after every claim. The server does a third of the work for it
-/// that it does for [`info`].
+/// Returns the command that is sent after the storing of every nonce. The server does a third of
+/// the work for it that it does for [`info`].
 pub(super) fn counters() -> Cmd {
     let mut info = redis::cmd("INFO");
     info.arg("stats");
@@ -213,7 +213,7 @@ async fn open(
             who = who.set_password(password.as_str());
         }
     }
-    // `TCP_NODELAY`: a claim is one small packet, and its caller waits for it.
+    // `TCP_NODELAY`: storing a nonce is one small packet, and its caller waits for the answer.
     let tcp = TcpSettings::default().set_nodelay(true);
     let info = address.into_connection_info().map_err(lost)?;
     let info = info.set_redis_settings(who).set_tcp_settings(tcp);

@@ -88,7 +88,7 @@ impl RedisEngine {
         Ok(StoreState { floor, retention })
     }
 
-    /// Looks up a claim, and changes nothing.
+    /// Looks up a nonce, and changes nothing.
     pub(super) async fn peek(
         self: &Arc<Self>,
         now: Timestamp,
@@ -179,7 +179,7 @@ impl RedisEngine {
             }
             let seen = parse_listed(now, value, ttl, self.longest());
             let seen = seen.ok_or_else(|| RedisFault::malformed(&link.place, "a claim"))?;
-            // The claim may have ended after `SCAN` returned its key.
+            // The nonce may have expired after `SCAN` returned its key.
             if let Some(seen) = seen {
                 kept.push(KeptNonce { id, first: seen.first, until: seen.until });
             }

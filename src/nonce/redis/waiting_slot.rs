@@ -1,4 +1,4 @@
-//! The limit on claims that wait for the Redis server.
+//! The limit on claims (requests to store a nonce if it is new) that wait for the Redis server.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +8,8 @@ use super::StoreError;
 /// long a queue does not catch up if the queue grows.
 const MAX_WAITING_CLAIMS: usize = 8_192;
 
-/// A place among the waiting claims. It is released when the claim is answered or dropped.
+/// A place among the waiting claims (requests to store a nonce if it is new). It is released when
+/// the claim is answered or dropped.
 pub(super) struct WaitingSlot<'a> {
     waiting: &'a AtomicUsize,
     /// Whether no other claim was waiting when the slot was taken.

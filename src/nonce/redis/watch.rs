@@ -17,10 +17,10 @@ use crate::nonce::url::ServerAddress;
 const MAX_CLOCK_DRIFT: i64 = 5_000_000;
 
 /// The readings of a clock are compared within periods of this length. Two periods are longer than
-/// a claim is usually kept.
+/// a nonce is usually kept.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// What the server answered after a claim: to `TIME`, and the counters of `INFO stats`.
+/// What the server answered after a nonce was stored: to `TIME`, and the counters of `INFO stats`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerReading {
     asked: Instant,

@@ -30,8 +30,8 @@ impl KeyNames {
         format!("{}{{{tag:02x}}}:{}", self.prefix, URL_SAFE_NO_PAD.encode(id))
     }
 
-    /// Returns the pattern with which `SCAN` matches all claims. Pattern characters in the prefix
-    /// are escaped.
+    /// Returns the pattern with which `SCAN` matches the keys of all nonces. Pattern characters in
+    /// the prefix are escaped.
     pub(super) fn claims(&self) -> String {
         let mut pattern = String::with_capacity(self.prefix.len() + 6);
         for c in self.prefix.chars() {
@@ -44,7 +44,7 @@ impl KeyNames {
     }
 
     /// Returns the nonce's id in the name of a key, or `None` if the key is not exactly that of a
-    /// claim.
+    /// nonce.
     pub(super) fn id_of(&self, key: &[u8]) -> Option<[u8; 32]> {
         let (_, text) = key.split_at_checked(key.len().checked_sub(43)?)?;
         let id = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -69,19 +69,19 @@ pub(super) fn slot(tag: Tag) -> u16 {
     crc % 16_384
 }
 
-/// Returns the value of a claim: the time of the claim, which `peek` reports, and 16 random bytes,
-/// by which the caller recognises its own claim.
+/// Returns the value that is stored for a nonce: the time of its use, which `peek` reports, and 16
+/// random bytes, by which the caller recognises what it wrote itself.
 pub(super) fn token(now: Timestamp, random: [u8; 16]) -> String {
     format!("{}.{}", now.unix(), URL_SAFE_NO_PAD.encode(random))
 }
 
-/// Returns the time in the value of a claim, if the value contains one.
+/// Returns the time in the value that is stored for a nonce, if the value contains one.
 pub(super) fn first(token: &[u8]) -> Option<Timestamp> {
     let (seconds, _) = std::str::from_utf8(token).ok()?.split_once('.')?;
     seconds.parse().ok().filter(|s: &i64| s.abs() <= MAX_SECONDS).map(Timestamp::from_unix)
 }
 
-/// Parses the answers to `GET` and `PTTL` of a claim, read at `now`.
+/// Parses the answers to `GET` and `PTTL` for the key of a nonce, read at `now`.
 pub(super) fn parse_listed(
     now: Timestamp,
     value: &Value,
@@ -101,8 +101,9 @@ pub(super) fn parse_listed(
     }
 }
 
-/// Returns for how many milliseconds the key of a claim at `now` is kept. Returns `None` if the
-/// times are out of range or already over, because Redis answers such an expiry with an error.
+/// Returns for how many milliseconds the key of a nonce that is stored at `now` is kept. Returns
+/// `None` if the times are out of range or already over, because Redis answers such an expiry with
+/// an error.
 pub(super) fn milliseconds(now: Timestamp, until: Timestamp, keep: i64) -> Option<i64> {
     let near = |time: Timestamp| (-MAX_SECONDS..=MAX_SECONDS).contains(&time.unix());
     (near(now) && near(until))

@@ -25,7 +25,7 @@ const NOTE_BYTES: usize = 192;
 /// The version of a file: device, inode, and the seconds and nanoseconds of its last change.
 pub(super) type FileVersion = [i64; 4];
 
-/// A claim: the id of its nonce, and the earliest time at which the nonce may be forgotten.
+/// A stored nonce: its id, and the earliest time at which it may be forgotten.
 pub(super) type Claimed = ([u8; 32], i64);
 
 /// The content of `NAME-last`.

@@ -39,10 +39,10 @@ const TABLES: &str = "
 pub(super) struct OpeningState<'a> {
     pub(super) now: i64,
     pub(super) boot: Option<&'a str>,
-    /// Whether an equal boot id proves that no claim was lost since the file was last open.
+    /// Whether an equal boot id proves that no stored nonce was lost since the file was last open.
     pub(super) trusted: bool,
-    /// The last claim in `NAME-last`. If the store file does not have this claim, other claims may
-    /// be missing too.
+    /// The last stored nonce by `NAME-last`. If the store file does not have it, others may be
+    /// missing too.
     pub(super) last: Option<Claimed>,
     /// The retention that a new file records from the start.
     pub(super) requested: Option<Retention>,
@@ -188,8 +188,8 @@ impl StateRow {
         Ok(found > 0 || until <= self.horizon)
     }
 
-    /// Returns a time that is not before any claim in the file. It is computed from the nonce that
-    /// ends last: a nonce ends at least one full retention after its claim.
+    /// Returns a time that is not before the storing of any nonce in the file. It is computed from
+    /// the nonce that expires last: it is kept for at least one full retention.
     fn latest(&self, connection: &Connection) -> Result<i64, SqliteFault> {
         let last: Option<i64> =
             connection.query_row("SELECT max(kept) FROM used", [], |row| row.get(0))?;

@@ -11,7 +11,7 @@ use crate::work_queue::{QueueWorker, QueuedTask, Taken};
 
 type Question = Arc<QueuedTask<StoreWork>>;
 
-/// Maximum number of ended nonces that are removed after a batch of claims. This takes some
+/// Maximum number of expired nonces that are removed after a batch of new ones. This takes some
 /// milliseconds.
 const MAX_SWEPT_PER_BATCH: u32 = 256;
 

@@ -22,7 +22,7 @@ fn call(first: impl FnOnce(&mut Input), second: impl FnOnce(&mut Input)) -> Call
     call
 }
 
-/// Returns a verifier, and its nonce store, which records the claimed nonces.
+/// Returns a verifier, and its nonce store, which records the nonces that the verifier stores.
 fn counting() -> (Judge, std::sync::Arc<Counting>) {
     let store = Counting::new();
     (judge().replay(ReplayCheck::Claim(store.clone())), store)

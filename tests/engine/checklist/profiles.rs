@@ -183,7 +183,7 @@ fn rfc9421_claims_a_nonce_only_with_a_bounded_lifetime() {
             assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
         }
     }
-    // A nonce may have any form. If the signature has none, no nonce is claimed.
+    // A nonce may have any form. If the signature has none, no nonce is stored.
     let short = |nonce: Option<&str>| {
         rfc(|i| {
             match nonce {
@@ -244,8 +244,8 @@ fn rfc9421_finds_keys_by_kid() {
     }
 }
 
-/// Profiles with optional nonces do not claim a nonce that would have to be kept for more than a
-/// day. Profiles that require nonces claim each one.
+/// Profiles with optional nonces do not store a nonce that would have to be kept for more than a
+/// day. Profiles that require nonces store each one.
 #[test]
 fn a_window_of_days_is_judged_like_a_short_window() {
     let day = 86_400;

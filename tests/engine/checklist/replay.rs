@@ -1,5 +1,5 @@
 //! Tests of slow bodies, of nonce stores that are full, new or failing, and of which nonces are
-//! claimed.
+//! stored.
 
 use super::*;
 
@@ -154,8 +154,7 @@ fn no_request_created_below_the_floor_is_verified() {
 #[test]
 fn the_verdict_states_the_outcome_of_the_nonce_check() {
     let call = Call::signed();
-    // Within one run, the second use of a nonce is refused. No nonce is claimed in a server's
-    // store.
+    // Within one run, the second use of a nonce is refused. No nonce is stored in a server's store.
     let judge = Judge::mcp().replay(ReplayCheck::WithinRun(store()));
     assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Unchecked);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));

@@ -50,7 +50,7 @@ fn one_valid_signature_is_enough() {
         }
         let held = if broken == "a" { "b" } else { "a" };
         assert_eq!(judge.accepts(&call).label(), held);
-        // The nonce of an invalid signature is not claimed, so it can still be used.
+        // The nonce of an invalid signature is not stored, so it can still be used.
         let (_, whole) = two();
         judge.accepts(&stripped(&whole, broken));
     }
@@ -211,7 +211,7 @@ fn nonces_are_claimed_in_the_order_of_their_signatures() {
     let counting = Counting::new();
     let (mut judge, call) = two();
     judge.replay = ReplayCheck::Claim(counting.clone());
-    // The second signature authorises the request, but the nonce of the first one is claimed first.
+    // The second signature authorises the request, but the nonce of the first one is stored first.
     judge.trust[0]["mcpid"]["allow"] = json!(["tools/list"]);
     assert_eq!(judge.accepts(&call).label(), "b");
     assert_eq!(*counting.nonces.lock().unwrap(), [NONCE, "second-nonce-of-22-chr"]);

@@ -1,4 +1,5 @@
-//! Tests of which nonces are claimed for requests with a touch: those of all valid signatures.
+//! Tests of which nonces are stored for requests with a touch of a security key: those of all valid
+//! signatures.
 
 use super::*;
 
