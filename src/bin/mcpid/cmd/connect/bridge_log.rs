@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,13 +27,17 @@ const MAX_WAITING_LINES: usize = 1024;
 /// each event could fill the disk.
 const MAX_LINES_PER_MINUTE: u32 = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Maximum time to write the last lines.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum time to write the last lines to stderr, whose reader may have stopped reading.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum time to write the last lines to a file, which waits for no reader.
+const FILE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bridge's log. Another thread writes the lines.
 pub(super) struct BridgeLog {
     queue: mpsc::SyncSender<QueuedLine>,
     log: LogSink,
+    /// Maximum time to write the last lines.
+    timeout: Duration,
 }
 
 enum QueuedLine {
@@ -82,19 +87,29 @@ impl BridgeLog {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Ok(BridgeLog { queue, log })
+        let timeout = if to_file { FILE_TIMEOUT } else { STDERR_TIMEOUT };
+        Ok(BridgeLog { queue, log, timeout })
     }
 
     pub(super) fn log(&self) -> LogSink {
         self.log.clone()
     }
 
-    /// Waits a short time for all lines to be written.
+    /// Waits a short time for all lines to be written, and for the number of the lines that were
+    /// dropped.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
-        if self.queue.try_send(QueuedLine::Mark(written)).is_ok() {
-            let _ = done.recv_timeout(FINISH_TIMEOUT);
+        let begun = Instant::now();
+        let mut mark = QueuedLine::Mark(written);
+        // The queue may be full.
+        while let Err(TrySendError::Full(not_sent)) = self.queue.try_send(mark) {
+            if begun.elapsed() > self.timeout {
+                return;
+            }
+            mark = not_sent;
+            thread::sleep(Duration::from_millis(10));
         }
+        let _ = done.recv_timeout(self.timeout.saturating_sub(begun.elapsed()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
@@ -28,6 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 enum LogWork {
     Line(String),
+    /// Wakes the thread, which then sees that it has to open the file again.
     Reopen,
     End,
 }
@@ -35,6 +37,8 @@ enum LogWork {
 /// The thread that writes the log.
 pub(crate) struct GatewayLogWriter {
     work: SyncSender<LogWork>,
+    /// Whether the file has to be opened again.
+    rotated: Arc<AtomicBool>,
     ended: Receiver<()>,
 }
 
@@ -65,20 +69,30 @@ impl GatewayLogWriter {
         metrics: Arc<Metrics>,
         warn: impl Fn(String) + Send + 'static,
     ) -> Result<(Self, LogSender), Failure> {
-        let mut writer = LogOutput::open(path)?;
+        Ok(Self::start_with(LogOutput::open(path)?, metrics, warn))
+    }
+
+    fn start_with(
+        mut writer: LogOutput,
+        metrics: Arc<Metrics>,
+        warn: impl Fn(String) + Send + 'static,
+    ) -> (Self, LogSender) {
         let (work, queue) = sync_channel(MAX_WAITING_LINES);
         let (over, ended) = sync_channel(1);
         let lines = LogSender { work: work.clone(), metrics: Arc::clone(&metrics) };
+        let rotated = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&rotated);
         thread::spawn(move || {
-            writer.work(&queue, &metrics, &warn);
+            writer.work((&queue, &flag), &metrics, &warn);
             let _ = over.try_send(());
         });
-        Ok((GatewayLogWriter { work, ended }, lines))
+        (GatewayLogWriter { work, rotated, ended }, lines)
     }
 
     /// Opens the file again after log rotation has renamed it.
     pub(crate) fn reopen(&self) {
-        // If the queue is full, this command is lost, and the thread keeps writing to the old file.
+        self.rotated.store(true, Ordering::Release);
+        // If the queue is full, the thread is awake, and sees the flag before its next line.
         let _ = self.work.try_send(LogWork::Reopen);
     }
 
@@ -138,7 +152,12 @@ impl LogOutput {
         }
     }
 
-    fn work(&mut self, queue: &Receiver<LogWork>, metrics: &Metrics, warn: &dyn Fn(String)) {
+    fn work(
+        &mut self,
+        (queue, rotated): (&Receiver<LogWork>, &AtomicBool),
+        metrics: &Metrics,
+        warn: &dyn Fn(String),
+    ) {
         let mut broken = false;
         // A failure of the log never makes a request fail. The first lost line is reported, and the
         // others are counted.
@@ -154,17 +173,19 @@ impl LogOutput {
         };
         let mut quiet = 0;
         loop {
-            match next(queue, &mut quiet) {
+            let work = next(queue, &mut quiet);
+            if rotated.swap(false, Ordering::Acquire)
+                && let Err(failure) = self.reopen()
+            {
+                warn(failure.message);
+            }
+            match work {
                 Ok(LogWork::Line(mut line)) => {
                     line.push('\n');
                     let written = self.file.write_all(line.as_bytes());
                     note(&self.name, written);
                 }
-                Ok(LogWork::Reopen) => {
-                    if let Err(failure) = self.reopen() {
-                        warn(failure.message);
-                    }
-                }
+                Ok(LogWork::Reopen) => {}
                 Ok(LogWork::End) | Err(RecvTimeoutError::Disconnected) => {
                     note(&self.name, self.file.flush());
                     return;
@@ -193,4 +214,37 @@ fn append(path: &Path) -> Result<File, Failure> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|e| Failure::write(path, &e))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// The reader of the old file stops for a while, as a disk can.
+    #[test]
+    fn a_rotation_counts_although_the_queue_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("log");
+        let (mut old, file) = io::pipe().unwrap();
+        let file = BufWriter::new(File::from(OwnedFd::from(file)));
+        let output = LogOutput { name: name.clone(), file, to_stdout: false };
+        let metrics = Arc::new(Metrics::new());
+        let (writer, lines) =
+            GatewayLogWriter::start_with(output, Arc::clone(&metrics), |why| panic!("{why}"));
+        // The pipe and the queue take less than these lines.
+        for n in 0..2 * MAX_WAITING_LINES {
+            lines.take(format!("{n:0>200}"));
+        }
+        writer.reopen();
+        let mut text = String::new();
+        old.read_to_string(&mut text).unwrap();
+        lines.take("after the rotation".to_owned());
+        assert!(writer.end(Duration::from_secs(60)));
+        let text = std::fs::read_to_string(name).unwrap();
+        assert!(text.ends_with("after the rotation\n"), "{text}");
+    }
 }
