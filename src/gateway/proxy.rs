@@ -155,8 +155,9 @@ impl UpstreamProxy {
         Some((uri, fields))
     }
 
-    /// Sends a request to the upstream, and returns its answer. A request to an open path
-    /// ([`LoggedOutcome::Open`]) keeps its path; every other request goes to the endpoint.
+    /// Sends a request to the upstream, and returns its answer. A request to an open path, which
+    /// needs no signature ([`LoggedOutcome::Open`]), keeps its path; every other request goes to
+    /// the endpoint.
     pub(super) async fn exchange<B>(
         &self,
         request: Request<B>,

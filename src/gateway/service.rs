@@ -1,5 +1,6 @@
 //! The gateway as a service. It checks framing and web origin, chooses the route, and passes the
-//! request to the verification layer, or directly to the application on an open path.
+//! request to the verification layer, or directly to the application on an open path, which needs
+//! no signature.
 
 use std::convert::Infallible;
 use std::fmt;

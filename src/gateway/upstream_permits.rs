@@ -24,7 +24,8 @@ pub(super) struct UpstreamPermit {
 }
 
 impl UpstreamPermits {
-    /// Makes `most` permits. Requests to open paths may use a quarter of them.
+    /// Makes `most` permits. Requests to open paths, which need no signature, may use a quarter of
+    /// them.
     pub(super) fn new(most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         let of = |count| Arc::new(Semaphore::new(count));

@@ -21,11 +21,11 @@ pub struct LearnedTools {
 }
 
 impl LearnedTools {
-    /// How long a rating as harmless is valid after the last list with that rating, in seconds: 7
-    /// days.
+    /// How long a rating of a tool as harmless is valid after the last list with that rating, in
+    /// seconds: 7 days.
     pub const MAX_AGE: i64 = 7 * 24 * 3600;
-    /// How far the time of a rating may be ahead of the clock, in seconds: one hour. A rating with
-    /// a later time was made with a wrong clock, and is ignored.
+    /// How far the time of a tool's rating may be ahead of the clock, in seconds: one hour. A
+    /// rating with a later time was made with a wrong clock, and is ignored.
     pub const MAX_AHEAD: i64 = 3600;
 
     /// Creates a table without tools: every tool counts as destructive.
@@ -46,8 +46,8 @@ impl LearnedTools {
             return false;
         }
         match at.filter(|_| !destructive) {
-            // A rating as destructive never expires, and neither does a rating that the application
-            // itself gave.
+            // A rating of a tool as destructive never expires, and neither does a rating that the
+            // application itself gave.
             None => _ = self.listed.remove(name),
             Some(at) if is_new => _ = self.listed.insert(name.into(), at),
             Some(at) => {
@@ -103,13 +103,13 @@ impl LearnedTools {
         self.tools.iter().map(move |(name, destructive)| (name, destructive, at(name)))
     }
 
-    /// Returns the time of the newest rating as harmless.
+    /// Returns the time of the newest rating of a tool as harmless.
     pub fn newest(&self) -> Option<Timestamp> {
         self.listed.values().copied().max()
     }
 
-    /// Returns true if a rating as harmless that was made at the time `at` is still valid at the
-    /// time `now`.
+    /// Returns true if a rating of a tool as harmless that was made at the time `at` is still valid
+    /// at the time `now`.
     pub fn is_current(at: Timestamp, now: Timestamp) -> bool {
         (-LearnedTools::MAX_AHEAD..=LearnedTools::MAX_AGE).contains(&now.since(at))
     }

@@ -48,7 +48,7 @@ pub struct OpenPath {
     below: bool,
 }
 
-/// Why a path cannot be the endpoint or an open path.
+/// Why a path cannot be the endpoint or an open path, which needs no signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
@@ -90,7 +90,7 @@ impl Paths {
         if is_path(path) { Ok(Paths::new(path)) } else { Err(PathError::Form(path.to_owned())) }
     }
 
-    /// Adds an open path.
+    /// Adds an open path, whose requests need no signature.
     ///
     /// # Errors
     /// [`PathError::Endpoint`] if a request to the open path would reach the endpoint.

@@ -251,8 +251,8 @@ impl JudgeContext<'_> {
         signature
     }
 
-    /// Refuses a key whose JWK does not state the purpose that the profile demands, or that is for
-    /// another algorithm than the signature names.
+    /// Refuses a key whose JWK does not state the purpose that the profile demands (such as signing
+    /// requests), or that is for another algorithm than the signature names.
     fn judge_purpose(
         &self,
         entry: &TrustEntry,

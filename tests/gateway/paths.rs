@@ -78,7 +78,7 @@ async fn only_the_endpoint_and_open_paths_are_served() {
         assert_eq!(reply.reason(), "not_found");
     }
     assert_eq!(behind.got().len(), before + reached);
-    // An open path, too, is served only under the hosts of this server.
+    // A path that needs no signature, too, is served only under the hosts of this server.
     let foreign = Wire::get("other.example", "/status");
     assert_eq!(gateway.send(&foreign).await.status, 421);
     assert_eq!(behind.got().len(), before + reached);

@@ -19,7 +19,7 @@ fn stored() -> LearnedTools {
     let mut stored = LearnedTools::new();
     let now = SystemClock.now();
     assert!(stored.note("read", false, Some(now)) && stored.note("drop", true, None));
-    // A rating that is too old is not used, even if it is stored.
+    // A rating of a tool that is too old is not used, even if it is stored.
     assert!(stored.note("add", false, Some(now.plus(-LearnedTools::MAX_AGE - 60))));
     stored
 }
@@ -90,7 +90,7 @@ async fn stored_tools_are_not_harmless_while_the_upstream_cannot_be_reached() {
     calls(&gateway, [403, 403, 403]).await;
 }
 
-/// A rating from a list that a client requested ends too, if no later list confirms it.
+/// A tool's rating from a list that a client requested ends too, if no later list confirms it.
 #[tokio::test]
 async fn the_gateway_forgets_a_harmless_tool_that_was_not_listed_for_a_week() {
     let behind = TestUpstream::with(pages).await;

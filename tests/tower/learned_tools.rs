@@ -46,7 +46,7 @@ fn a_rating_as_harmless_ends_seven_days_after_the_last_list() {
         clock.0.store(NOW + at, Ordering::SeqCst);
         assert_eq!(is_strict(&modes, "read"), strict, "after {at} s");
     }
-    // A new list renews the rating, also after its end.
+    // A new list renews the tool's rating, also after its end.
     for day in [3, 9, 40] {
         clock.0.store(NOW + day * DAY, Ordering::SeqCst);
         modes.add_listed(&listed("read", false));
@@ -73,7 +73,8 @@ fn a_list_by_a_clock_that_was_far_ahead_counts_only_after_the_next_list() {
     assert!(is_strict(&modes, "read"));
 }
 
-/// A rating does not end if there is no clock, or if the application itself supplied the list.
+/// A tool's rating does not end if there is no clock, or if the application itself supplied the
+/// list.
 #[test]
 fn a_list_that_the_application_vouches_for_has_no_end() {
     let page = br#"{"tools":[{"name":"read","annotations":{"readOnlyHint":true}}]}"#;

@@ -172,7 +172,7 @@ fn a_file_with_a_right_hash_is_validated_too() {
     let many: Vec<String> = (0..=MAX_TOOLS).map(|n| format!("\"{n}\"")).collect();
     for body in [
         "{\"destructive\":[\"a\"],\"harmless\":[[\"a\",1790000000]]}".to_owned(),
-        // A rating is checked even if it has ended.
+        // A tool's rating is checked even if it has ended.
         "{\"destructive\":[\"a\"],\"harmless\":[[\"a\",1]]}".to_owned(),
         "{\"destructive\":[],\"harmless\":[[\"b\",1790000000],[\"b\",1790000001]]}".to_owned(),
         "{\"destructive\":[],\"harmless\":[\"b\"]}".to_owned(),
@@ -197,8 +197,8 @@ fn a_file_with_a_right_hash_is_validated_too() {
     }
 }
 
-/// A rating as harmless is used for 7 days after the last list that contained it, and a rating as
-/// destructive for ever.
+/// A rating of a tool as harmless is used for 7 days after the last list that contained it, and a
+/// rating as destructive for ever.
 #[test]
 fn a_stored_rating_as_harmless_ends_and_no_other_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ fn a_stored_rating_as_harmless_ends_and_no_other_does() {
         fs::write(file.path(), sealed(&body)).unwrap();
         assert!(file.load(NOW).unwrap().tools().is_empty(), "{seconds}");
     }
-    // A later list makes the rating last longer, and an older one does not shorten it.
+    // A later list makes a tool's rating last longer, and an older one does not shorten it.
     file.save(&all, NOW).unwrap();
     let listed = |at: Timestamp| {
         let mut tools = LearnedTools::new();
@@ -236,7 +236,7 @@ fn a_stored_rating_as_harmless_ends_and_no_other_does() {
         assert_eq!(file.load(NOW.plus(12 * day)).unwrap().newest(), Some(NOW.plus(5 * day)));
         assert!(!file.load(NOW.plus(12 * day + 1)).unwrap().tools().knows("read"));
     }
-    // Saving removes ratings that have ended, and gives a time to those that have none.
+    // Saving removes tools' ratings that have ended, and gives a time to those that have none.
     let mut vouched = LearnedTools::new();
     vouched.note("get", false, None);
     file.save(&vouched, NOW.plus(20 * day)).unwrap();

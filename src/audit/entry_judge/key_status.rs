@@ -19,8 +19,8 @@ pub struct KeyStatus {
     /// Why the key may not sign a request alone: the auditor's trust files and the log disagree
     /// about whether it is a security key, or give it different rules.
     pub not_alone: Option<&'static str>,
-    /// The statement of a purpose that the key lacks in the auditor's trust files. Present only if
-    /// the profile demands that keys state their purpose.
+    /// The statement of a purpose (that the key is for signing requests) that the key lacks in the
+    /// auditor's trust files. Present only if the profile demands that keys state their purpose.
     pub lacks_of_purpose: Option<String>,
     /// Whether the `allow` list of the key in the auditor's trust files does not contain the
     /// operation.
@@ -37,7 +37,8 @@ pub(super) struct SignatureClaim<'a> {
     pub(super) created: Option<Timestamp>,
     pub(super) time: Timestamp,
     pub(super) operation: Option<Operation<'a>>,
-    /// The purpose that a key has to state ([`Profile::key_purpose`](crate::profile::Profile)).
+    /// The purpose that a key has to state, such as signing requests
+    /// ([`Profile::key_purpose`](crate::profile::Profile)).
     pub(super) purpose: Option<&'static str>,
 }
 

@@ -11,7 +11,8 @@ pub enum UnjudgedReason {
     /// The auditor's trust files say that the key is a security key that may not sign alone, or
     /// contradict the log about whether it is a security key.
     SecurityKey,
-    /// In the auditor's trust files, the key does not state the purpose that the profile demands.
+    /// In the auditor's trust files, the key does not state the purpose that the profile demands,
+    /// such as signing requests.
     Purpose,
     /// A signature covers data that the entry does not contain, so it cannot be verified again.
     BaseNotKept,

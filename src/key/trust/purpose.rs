@@ -1,4 +1,5 @@
-//! The purpose that the JWK of a key states, for profiles that demand one.
+//! The purpose that the JWK of a key states, such as signing requests, for profiles that demand
+//! one.
 
 use crate::key::json::{StrictJson, StrictObject};
 

@@ -1,4 +1,5 @@
-//! Tests of the purpose that the key set of a buyer has to state, and of the validity of its key.
+//! Tests of the purpose (signing requests) that the key set of a buyer has to state for its keys,
+//! and of the validity of its key.
 
 use serde_json::{Value, json};
 
@@ -42,8 +43,8 @@ fn remove(entry: &mut Value, name: &str) -> Option<Value> {
     entry.as_object_mut().unwrap().remove(name)
 }
 
-/// A request is accepted if one of several keys with its `kid` has signed it. If a key is also
-/// listed without its purpose, it is refused.
+/// A request is accepted if one of several keys with its `kid` has signed it. If a second trust
+/// file lists a key without the purpose of signing requests, the key is refused.
 #[test]
 fn several_keys_of_one_kid_are_tried_and_one_entry_without_purpose_spoils_its_key() {
     let mut other = trusted(&key(2));

@@ -141,7 +141,7 @@ pub(super) struct KnownTools {
 struct KnownState {
     /// The number of known tools, and of destructive ones. Both only grow.
     counts: (usize, usize),
-    /// The time of the newest rating as harmless.
+    /// The time of the newest rating of a tool as harmless.
     newest: Option<Timestamp>,
 }
 
