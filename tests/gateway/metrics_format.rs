@@ -143,7 +143,7 @@ async fn prometheus_scrapes_a_gateway() {
         .spawn()
         .expect("prometheus of the Debian package prometheus");
     let mut found = String::new();
-    for _ in 0..300 {
+    for _ in 0..1_200 {
         let asked = "/api/v1/query?query=mcpid_build_info+and+on()+up==1";
         if tokio::net::TcpStream::connect(&web).await.is_ok() {
             let reply = crate::program::get(&web, asked, &web).await;

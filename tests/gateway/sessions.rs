@@ -118,12 +118,12 @@ async fn an_unused_session_makes_room_for_a_new_session() {
     let behind = with_sessions().await;
     let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
         config.sessions = 1;
-        config.session_idle = Duration::from_millis(300);
+        config.session_idle = Duration::from_secs(5);
         config
     })
     .await;
     assert_eq!(gateway.send(&gateway.signed(1, INITIALIZE)).await.status, 200);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(5_100)).await;
     assert_eq!(gateway.send(&gateway.signed(2, INITIALIZE)).await.status, 200);
     assert_eq!(gateway.send(&in_session(&gateway, 1, "session-1", LIST)).await.status, 403);
 }

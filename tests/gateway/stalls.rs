@@ -62,12 +62,15 @@ async fn an_http2_client_that_opens_no_window_is_cut_off() {
 /// nothing, the client is not blamed.
 #[tokio::test]
 async fn a_slow_reader_and_a_silent_server_are_left_alone() {
-    let behind = TestUpstream::with(|_| Response::new(body(vec![b'x'; 8 << 20]))).await;
-    let gateway = TestGateway::with(&behind, quick(), |config| config).await;
+    let behind = talkative().await;
+    // The client reads for longer than this in total, and its pauses are much shorter.
+    let mut limits = quick();
+    limits.idle = Duration::from_secs(5);
+    let gateway = TestGateway::with(&behind, limits, |config| config).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(&gateway.signed(1, CALL).bytes()).await.unwrap();
     let (mut piece, mut read) = (vec![0_u8; 512 << 10], 0);
-    while read < 8 << 20 {
+    while read < 32 << 20 {
         let n = stream.read(&mut piece).await.unwrap();
         assert!(n > 0, "cut off after {read} bytes");
         read += n;

@@ -69,12 +69,12 @@ async fn connections_are_spread_evenly_and_stay_where_they_are() {
 
     // All connections of one thread end, so new connections go to that thread.
     let second = by_thread.remove("serve-1 2").unwrap();
-    let mut number = 0;
-    streams.retain(|_| {
-        number += 1;
-        !second.contains(&(number - 1))
-    });
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    for number in second.into_iter().rev() {
+        let mut stream = streams.remove(number);
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the server ends its side");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert_eq!(asks(&mut stream).await, "serve-1 2");

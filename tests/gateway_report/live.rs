@@ -30,7 +30,7 @@ fn done(mut command: Command) -> Output {
 /// Sends `request` on a new connection, and reads the answer to its end.
 fn ask(address: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let closing = String::from_utf8(request.to_vec()).unwrap();
     let closing = closing.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     stream.write_all(closing.as_bytes()).unwrap();

@@ -24,7 +24,7 @@ impl PageServer {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
                 let (mut head, mut chunk) = (Vec::new(), [0; 4096]);
                 while !head.windows(4).any(|w| w == b"\r\n\r\n") {
                     match stream.read(&mut chunk) {
