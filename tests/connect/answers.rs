@@ -1,9 +1,10 @@
 //! Tests of answers that break off, are too long or are not MCP, and of valid answers in unusual
 //! spelling.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::client::{Client, bridge, call, old_call, request};
 use crate::faults::becomes;
@@ -268,10 +269,12 @@ async fn only_the_json_type_of_the_id_may_differ_in_an_answer() {
 
 #[tokio::test]
 async fn of_two_requests_with_ids_spelt_alike_each_gets_its_own_answer() {
-    let server = Server::start(|seen| match &seen.body["id"] {
+    let both = Arc::new(Semaphore::new(0));
+    let are_sent = Arc::clone(&both);
+    let server = Server::start(move |seen| match &seen.body["id"] {
         // By mistake, the server sends both answers in the response to the first request.
         Value::Number(_) => Reply::sse()
-            .piece(Piece::Wait(Duration::from_millis(300)))
+            .piece(Piece::Until(Arc::clone(&are_sent)))
             .event(&with_id(seen.text("for the text"), json!("1")))
             .event(&seen.text("for the number")),
         _ => Reply::sse().bytes(": open\n\n").piece(Piece::Hang),
@@ -280,6 +283,8 @@ async fn of_two_requests_with_ids_spelt_alike_each_gets_its_own_answer() {
     let mut client = Client::of(&server);
     client.send(&call(1, "t", json!({}))).await;
     client.send(&call("1", "t", json!({}))).await;
+    server.until(|seen| seen.len() == 2).await;
+    both.close();
     for _ in 0..2 {
         let answer = client.receive().await;
         let expected = if answer["id"].is_string() { "for the text" } else { "for the number" };

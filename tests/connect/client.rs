@@ -33,7 +33,7 @@ pub(crate) fn bridge_at(url: &str, clock: Arc<dyn Clock>) -> (Bridge, Said) {
     let dialer = Dialer::new(
         tls::client_without_roots().unwrap(),
         DialRoute::Direct,
-        Duration::from_secs(5),
+        Duration::from_secs(60),
     );
     let said = Said::default();
     let log = Arc::clone(&said);

@@ -192,9 +192,11 @@ async fn at_most_32_questions_wait() {
 
 #[tokio::test]
 async fn a_server_cannot_answer_the_consent_question() {
-    let server = Server::start(|seen| match (&*seen.method, seen.rpc()) {
+    let asked = Arc::new(Semaphore::new(0));
+    let is_asked = Arc::clone(&asked);
+    let server = Server::start(move |seen| match (&*seen.method, seen.rpc()) {
         ("GET", _) => Reply::sse()
-            .piece(Piece::Wait(Duration::from_millis(300)))
+            .piece(Piece::Until(Arc::clone(&is_asked)))
             .event(&json!({ "jsonrpc": "2.0", "id": 1, "result": { "forged": true } }))
             .piece(Piece::Hang),
         (_, "tools/call") => Reply::json(seen.text("ok")),
@@ -202,13 +204,22 @@ async fn a_server_cannot_answer_the_consent_question() {
     })
     .await;
     let mut person = Person::new([ConsentAnswer::Yes]);
-    Arc::get_mut(&mut person).unwrap().waits = Duration::from_millis(900);
-    let mut client = client(&server, &["tools/call:*"], ConsentVia::Person(person));
+    let gate = Arc::new(Semaphore::new(0));
+    Arc::get_mut(&mut person).unwrap().gate = Some(Arc::clone(&gate));
+    let mut client =
+        client(&server, &["tools/call:*"], ConsentVia::Person(Arc::clone(&person) as _));
     open(&mut client).await;
     client.send(&old_call(1, "t", json!({}))).await;
+    while person.shown().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    asked.close();
+    while !client.said().iter().any(|line| line.contains("a request that does not wait")) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gate.close();
     let answer = client.receive().await;
     assert_eq!(answer["result"]["content"][0]["text"], "ok", "{answer}");
-    assert!(client.said().iter().any(|line| line.contains("a request that does not wait")));
 }
 
 #[tokio::test]
@@ -240,7 +251,7 @@ async fn answered(client: &mut Client, result: Value) -> Value {
 #[tokio::test]
 async fn the_client_is_asked_if_the_flags_choose_it() {
     let server = Server::start(usual).await;
-    let ask = || ConsentVia::Client(Duration::from_secs(5));
+    let ask = || ConsentVia::Client(Duration::from_secs(60));
     let mut client = client(&server, &["tools/call:delete_*"], ask());
     open(&mut client).await;
     let yes = json!({ "action": "accept", "content": { "approve": true } });
@@ -269,7 +280,7 @@ async fn a_client_without_elicitation_cannot_be_asked_for_consent() {
     let server = Server::start(usual).await;
     for capabilities in [json!({}), json!({ "elicitation": { "url": {} } })] {
         let mut client =
-            client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
+            client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(60)));
         let mut initialize = initialize();
         initialize["params"]["capabilities"] = capabilities;
         client.ask(&initialize).await;
@@ -279,7 +290,8 @@ async fn a_client_without_elicitation_cannot_be_asked_for_consent() {
         client.end().await;
     }
     // A client of revision 2026-07-28 cannot be asked, so its request is refused.
-    let mut client = client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(5)));
+    let mut client =
+        client(&server, &["tools/call:*"], ConsentVia::Client(Duration::from_secs(60)));
     let answer = client.ask(&call(1, "t", json!({}))).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("no way to ask"), "{answer}");
     assert!(server.of("tools/call").is_empty());
@@ -335,7 +347,7 @@ async fn a_request_that_waits_for_consent_at_the_end_was_not_sent() {
     }
 }
 
-/// A key that needs two seconds for a signature, like an agent that asks a person.
+/// A key that needs eight seconds for a signature, like an agent that asks a person.
 struct SlowKey(SecretKey, Arc<AtomicBool>);
 
 impl Sign for SlowKey {
@@ -345,7 +357,7 @@ impl Sign for SlowKey {
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
         self.1.store(true, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(8));
         self.0.sign(message)
     }
 }
@@ -357,7 +369,7 @@ async fn a_request_that_is_being_signed_at_the_end_was_not_sent() {
     let key = Arc::new(SlowKey(SecretKey::from_seed(&[7; 32]), Arc::clone(&is_signing)));
     let signer = Arc::new(Signer::new(key, &Profile::mcp()).unwrap());
     let roots = tls::client_without_roots().unwrap();
-    let dialer = Dialer::new(roots, DialRoute::Direct, Duration::from_secs(5));
+    let dialer = Dialer::new(roots, DialRoute::Direct, Duration::from_secs(60));
     let clock = Arc::new(SystemClock);
     let bridge = Bridge::new(&server.url(), dialer, signer, clock, SysRng).unwrap();
     let mut client = Client::by((bridge.with_slow_key(), Default::default()));

@@ -246,9 +246,9 @@ async fn a_silent_server_is_given_up_at_the_time_limit() {
     for reply in [
         Reply::status(200).with("content-type", "application/json").bytes("{").piece(Piece::Hang),
         Reply::sse().bytes(": open\n\n").piece(Piece::Hang),
-        Reply::json(json!({})).after(Duration::from_secs(10)),
+        Reply::json(json!({})).after(Duration::from_secs(60)),
     ] {
-        let error = becomes_within(Duration::from_secs(2), move |_| reply.clone()).await;
+        let error = becomes_within(Duration::from_secs(4), move |_| reply.clone()).await;
         assert_eq!(error["data"]["reason"], "silent", "{error}");
     }
 }
@@ -303,7 +303,7 @@ async fn an_endless_answer_ends_when_its_client_disconnects() {
     let begun = Instant::now();
     let (left, ended) = client.end().await;
     // Without its limit on the drain, the bridge would wait for 75 s.
-    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!((left.len(), ended), (1, StdioEnd::InputClosed));
     assert_eq!(
         (&left[0]["id"], &left[0]["error"]["data"]["reason"]),

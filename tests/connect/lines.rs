@@ -1,6 +1,9 @@
 //! Tests of lines that a client should not send to the bridge.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::client::{Client, call};
 use crate::server::{Piece, Reply, Server};
@@ -70,10 +73,12 @@ async fn too_long_message_is_refused_and_the_session_goes_on() {
 
 #[tokio::test]
 async fn a_second_request_with_the_id_of_an_open_request_is_refused() {
-    let server = Server::start(|seen| match seen.n {
+    let refused = Arc::new(Semaphore::new(0));
+    let is_refused = Arc::clone(&refused);
+    let server = Server::start(move |seen| match seen.n {
         0 => Reply::sse()
             .bytes(": open\n\n")
-            .piece(Piece::Wait(std::time::Duration::from_millis(500)))
+            .piece(Piece::Until(Arc::clone(&is_refused)))
             .event(&seen.text("first")),
         _ => Reply::json(seen.text("second")),
     })
@@ -86,6 +91,7 @@ async fn a_second_request_with_the_id_of_an_open_request_is_refused() {
         answer["id"].is_null() && answer["error"]["data"]["reason"] == "unreadable",
         "{answer}"
     );
+    refused.close();
     let answer = client.receive().await;
     assert_eq!(answer["result"]["content"][0]["text"], "first");
     // After the error, the client can use the id again.

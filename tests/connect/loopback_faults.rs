@@ -140,7 +140,7 @@ async fn a_silent_server_is_given_up_and_does_not_block_other_requests() {
         _ => Reply::json(seen.text("ok")),
     })
     .await;
-    let patient = |bridge: Bridge| bridge.with_silence(Some(Duration::from_secs(2)));
+    let patient = |bridge: Bridge| bridge.with_silence(Some(Duration::from_secs(8)));
     let proxy = proxy_with(&server, patient).await;
     let dead = call("dead", "hang", json!({}));
     let alive = async {
@@ -168,7 +168,7 @@ async fn a_tool_list_that_the_bridge_reads_is_bounded_in_time_and_size() {
         let mut confirm = ConfirmPolicy::default();
         confirm.add("destructive").unwrap();
         let bridge = bridge.with_consent(confirm, ConsentVia::None).with_max_answer(1 << 20);
-        bridge.with_silence(Some(Duration::from_secs(1)))
+        bridge.with_silence(Some(Duration::from_secs(8)))
     })
     .await;
     for (cursor, status, why) in
@@ -263,7 +263,7 @@ async fn shutdown_drains_answers_and_cuts_off_the_rest() {
     })
     .await;
     let mut limits = ServerLimits::default();
-    limits.drain = Duration::from_secs(1);
+    limits.drain = Duration::from_secs(8);
     let (bridge, _) = bridge(&server.url());
     let mut proxy = proxy_of(bridge, limits).await;
     let body = old_call(1, "hang", json!({})).to_string();
@@ -311,7 +311,7 @@ async fn a_key_that_does_not_sign_is_reported_and_nothing_is_sent() {
         let dialer = Dialer::new(
             tls::client_without_roots().unwrap(),
             DialRoute::Direct,
-            Duration::from_secs(5),
+            Duration::from_secs(60),
         );
         let bridge = Bridge::new(&server.url(), dialer, signer, Arc::new(SystemClock), SysRng);
         bridge.unwrap().with_slow_key()

@@ -256,6 +256,6 @@ async fn a_subscription_stays_open_and_does_not_delay_the_end() {
     let begun = std::time::Instant::now();
     let (left, _) = client.end().await;
     // At its end, the bridge waits up to 75 s for requests, but not for a subscription.
-    assert!(begun.elapsed() < Duration::from_secs(30) && left.is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(60) && left.is_empty());
     server.until_gone(1).await;
 }
