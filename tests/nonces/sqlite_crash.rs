@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -121,8 +121,16 @@ fn a_process_that_is_killed_loses_no_claim_that_was_answered() {
     for round in 0..12_u64 {
         let mut victim = child("victim", &file);
         let out = lines(&mut victim);
-        let listening = thread::spawn(move || out.collect::<Vec<_>>());
-        thread::sleep(Duration::from_millis(60 + round * 37 % 190));
+        let (claims, claimed_one) = mpsc::channel();
+        let listening = thread::spawn(move || {
+            out.inspect(|_| {
+                let _ = claims.send(());
+            })
+            .collect::<Vec<_>>()
+        });
+        // On a busy machine, the victim needs long for its first claim.
+        claimed_one.recv_timeout(Duration::from_secs(120)).unwrap();
+        thread::sleep(Duration::from_millis(10 + round * 37 % 190));
         victim.kill().unwrap();
         victim.wait().unwrap();
         // The child prints each nonce after it was stored. Killing it may have cut off the last
