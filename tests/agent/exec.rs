@@ -143,7 +143,7 @@ fn a_program_that_prints_without_end_is_ended_at_once() {
         let begun = Instant::now();
         let error = sign(&key(script)).unwrap_err();
         assert!(matches!(error, ExecError::TooMuch { .. }), "{script}: {error}");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{script}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{script}");
     }
     let just = format!("printf '%16384s' '{}'", answer(MESSAGE));
     assert!(sign(&key(&just)).is_ok());
@@ -184,7 +184,7 @@ fn a_child_that_keeps_the_output_open_delays_nothing_and_is_ended() {
     let script = format!("sleep 600 & echo $! > {}; echo '{text}'", pid.display());
     let begun = Instant::now();
     assert!(sign(&key(&script)).is_ok());
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     let pid = fs::read_to_string(&pid).unwrap();
     within_a_minute("the end of the child", || !is_running(&pid));
 }

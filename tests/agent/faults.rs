@@ -38,7 +38,11 @@ fn message(request: &[u8]) -> &[u8] {
 }
 
 fn outcome(agent: &Fake) -> Result<[u8; 64], AgentError> {
-    let chosen = agent.client().choose("ours").unwrap();
+    outcome_by(agent.client())
+}
+
+fn outcome_by(agent: Agent) -> Result<[u8; 64], AgentError> {
+    let chosen = agent.choose("ours").unwrap();
     chosen.sign(b"message").map_err(|error| *error.0.downcast::<AgentError>().unwrap())
 }
 
@@ -132,7 +136,7 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
             }
         });
         let start = Instant::now();
-        let ended = outcome(&agent);
+        let ended = outcome_by(agent.client().with_timeout(Duration::from_secs(2)));
         // In this case the first four bytes are a length of 0x01010101, which is refused at once.
         let long = drip.is_some_and(|bytes| bytes.len() > 9);
         match ended {
@@ -140,7 +144,7 @@ fn a_silent_agent_is_given_up_at_the_time_limit() {
             Err(AgentError::Malformed(_)) if long => {}
             other => panic!("{other:?}"),
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(50), "{:?}", start.elapsed());
     }
 }
 
@@ -158,9 +162,9 @@ fn an_agent_that_sends_single_bytes_is_given_up_at_the_time_limit() {
         }
     });
     let start = Instant::now();
-    let ended = agent.client().identities();
+    let ended = agent.client().with_timeout(Duration::from_secs(2)).identities();
     assert!(matches!(ended, Err(AgentError::TimedOut(_))), "{ended:?}");
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(50), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -176,7 +180,7 @@ fn an_agent_that_never_accepts_blocks_no_caller() {
     let start = Instant::now();
     let agent = agent.with_timeout(Duration::from_millis(200));
     assert!(matches!(agent.identities(), Err(AgentError::TimedOut(_))));
-    assert!(start.elapsed() < Duration::from_secs(30));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

@@ -219,11 +219,12 @@ fn a_signature_by_an_agent_takes_little_time() {
     let agent = OpenSsh::start();
     agent.client().add(&key(7), "k", Constraints::default()).unwrap();
     let chosen = agent.client().choose("").unwrap();
-    let start = Instant::now();
-    for _ in 0..50 {
+    let fastest = (0..50).map(|_| {
+        let start = Instant::now();
         chosen.sign(&[7; 500]).unwrap();
-    }
-    // The agent answers far faster than this limit, and a second connection attempt would take far
-    // longer.
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        start.elapsed()
+    });
+    let fastest = fastest.min().unwrap();
+    // The limit is far above the usual time, and far below the time of a second connection attempt.
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
 }

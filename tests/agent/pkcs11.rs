@@ -265,5 +265,5 @@ fn a_module_that_hangs_is_given_up() {
     let found =
         Pkcs11Key::find_within(&uri, Some(&module), None, Duration::from_millis(300)).unwrap_err();
     assert!(matches!(found, Pkcs11Error::TimedOut(_)), "{found}");
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }

@@ -172,7 +172,7 @@ impl Fake {
     }
 
     pub(crate) fn client(&self) -> Agent {
-        Agent::at(self.folder.path().join("agent")).with_timeout(Duration::from_secs(2))
+        Agent::at(self.folder.path().join("agent")).with_timeout(Duration::from_secs(60))
     }
 }
 

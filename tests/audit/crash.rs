@@ -181,7 +181,7 @@ fn full(path: &Path) {
         assert!(fixture.record(&required, &one()).is_err());
         fixture.record(&lax, &one()).unwrap();
     }
-    for _ in 0..200 {
+    for _ in 0..6_000 {
         if log.gaps() == 5 {
             break;
         }

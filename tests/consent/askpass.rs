@@ -111,9 +111,18 @@ fn an_askpass_program_that_hangs_is_ended_with_its_child_processes() {
     for name in ["inner", "outer"] {
         let id = fs::read_to_string(folder.path().join(name)).unwrap();
         let status = format!("/proc/{}/stat", id.trim());
-        // The process has ended, or it is a zombie because its parent has not waited for it.
-        let state = fs::read_to_string(status).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{name}: {state}");
+        // The process has ended, or is a zombie for which its parent has not waited. A process that
+        // was killed needs some time to end.
+        let mut state = String::new();
+        let has_ended = (0..3_000).any(|_| {
+            state = fs::read_to_string(&status).unwrap_or_default();
+            let has_ended = state.is_empty() || state.contains(") Z ");
+            if !has_ended {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            has_ended
+        });
+        assert!(has_ended, "{name}: {state}");
     }
 }
 

@@ -22,6 +22,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod blocks;
+#[path = "../machine/executable.rs"]
+mod executable;
 mod links;
 mod named;
 mod sessions;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::blocks::{Block, Step, blocks, fits, steps};
+use super::executable::executable;
 use super::{BINARY, ROOT, document, documents};
 
 /// In the output, this character marks the number and exit status of an ended command. No command
@@ -142,8 +143,7 @@ impl Home {
         fs::create_dir(&work).unwrap();
         symlink(BINARY, bin.join("mcpid")).unwrap();
         for (name, script) in [("cargo", CARGO), ("pip", PIP)] {
-            fs::write(bin.join(name), script).unwrap();
-            fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+            executable(&bin.join(name), script);
         }
         for shared in ["man", "completions"].iter().filter(|_| is_clone) {
             symlink(Path::new(ROOT).join(shared), work.join(shared)).unwrap();
@@ -154,8 +154,7 @@ impl Home {
     /// Lets ssh-keygen and ssh-agent use OpenSSH's software security key.
     fn add_security_key(&mut self) {
         let agent = self.folder.path().join("bin/ssh-agent");
-        fs::write(&agent, SSH_AGENT).unwrap();
-        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&agent, SSH_AGENT);
         self.security_key = Some(sk_dummy());
     }
 

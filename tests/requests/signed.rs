@@ -200,7 +200,7 @@ fn recorded(home: &Home, sign: &str, server: &TcpListener) -> Vec<u8> {
     let recorder = server.try_clone().unwrap();
     let thread = std::thread::spawn(move || {
         let (mut stream, _) = recorder.accept().unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(120))).unwrap();
         let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&bytes).into_owned();
