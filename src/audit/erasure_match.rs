@@ -66,7 +66,7 @@ pub(super) struct ErasureMatcher {
     /// Numbers of the erased entries for which an entry that records the erasure was found.
     recorded: BTreeSet<u64>,
     /// Erased entries with both a tombstone and an entry that records the erasure. Maps the number
-    /// of the first to the number of the second.
+    /// of the erased entry to the number of the entry that records the erasure.
     matched: BTreeMap<u64, u64>,
     /// The first erasures, at most [`MOST_LISTED`], in the order of the entries that record them.
     listed: Vec<ReportedErasure>,

@@ -44,7 +44,8 @@ pub(super) enum RetryDecision {
     No,
     /// The message is sent again after this time.
     After(Duration),
-    /// The message is not sent again: the requested pause is longer than the rest of the 60 s.
+    /// The message is not sent again: the requested pause is longer than what is left of the 60 s
+    /// for which the bridge pauses in sum.
     TooLong {
         /// The pause that the server asked for.
         asked: Duration,

@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 /// Clock ticks a second in `/proc`. Linux uses this fixed number in `/proc` on all processors that
-/// Rust supports, whatever its internal clock rate is.
+/// Rust supports, independent of its internal clock rate.
 const USER_HZ: f64 = 100.0;
 
 #[derive(Debug)]

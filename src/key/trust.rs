@@ -143,8 +143,9 @@ impl TrustEntry {
     }
 
     /// Returns true if the key may do `operation`. Without `allow`, all operations are allowed.
-    /// With `allow`, an operation is allowed if a pattern in every list matches it, or if it begins
-    /// or ends a session.
+    /// With `allow`, an operation is allowed if a pattern of the list matches it, or if it begins
+    /// or ends a session. An entry that several trust files contain has a list from each; a pattern of
+    /// every list must then match.
     ///
     /// A body that cannot be read has no operation; a verifier must refuse such a body if the key
     /// [is limited](Self::is_limited).

@@ -140,7 +140,7 @@ fn secured(plain: &PlainConnector, tls: ClientConfig) -> HttpsConnector<PlainCon
 pub enum DialRoute {
     /// Connects to the server itself.
     Direct,
-    /// Connects to this Unix socket, whatever server the URI names.
+    /// Connects to this Unix socket, and ignores the server that the URI names.
     Unix(PathBuf),
     /// Connects to the server through a tunnel of an HTTP proxy.
     Proxy(Proxy),

@@ -253,7 +253,8 @@ impl ToolsListener {
         }
     }
 
-    /// Learns from the complete answer. If the answer broke off, drop the listener instead.
+    /// Learns the ratings of the tools from the complete answer. If the answer broke off, drop this value
+    /// without a call of `finish`.
     pub fn finish(self) {
         let ListenerKind::List { is_event_stream, copy: Some(copy) } = self.kind else { return };
         let now = self.modes.now();

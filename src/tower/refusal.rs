@@ -150,8 +150,8 @@ impl Refusal {
     /// Returns the fixed message that the client receives.
     pub fn client_message(&self) -> &'static str {
         match &*self.reason {
-            // If the profile has its own name for a refusal, the client may learn the exact code,
-            // so it gets the message for that code.
+            // A client of a profile with its own names for refusals gets that name, which tells the
+            // exact code. So the message is the one for that code too.
             RefusalReason::Rejected(rejection) if rejection.code() == Code::TouchRequired => {
                 touch_message(rejection.touch_fault())
             }

@@ -18,7 +18,7 @@ pub enum TouchFault {
     Relabelled,
     /// The covering signature is by an ordinary key, and not by a security key.
     NotSecurityKey,
-    /// The presence flag of the security key is not set, so nobody touched it.
+    /// The presence flag of the security key is not set, so it was not touched.
     NotPresent,
     /// The trust entry demands a PIN or a fingerprint, and the security key checked none.
     NotVerified,

@@ -144,7 +144,7 @@ fn an_erasure_that_is_not_possible_is_refused_and_nothing_is_written() {
     assert_eq!(fixture.lines()[..lines.len()], lines);
 }
 
-/// If a line differs from the one that the checkpoint covers, somebody changed it. It is evidence,
+/// If a line differs from the one that the checkpoint covers, it was changed. It is evidence,
 /// so it is not erased.
 #[test]
 fn a_changed_entry_cannot_be_erased() {

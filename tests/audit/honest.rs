@@ -1,4 +1,4 @@
-//! Tests of unusual logs that nobody forged: an audit must find no fault in any of them.
+//! Tests of unusual logs that were not forged: an audit must find no fault in any of them.
 
 use std::sync::Arc;
 

@@ -67,8 +67,8 @@ fn a_malformed_note_key_is_refused() {
     assert_eq!(wrong(&good.replace("+A", "+B")), NoteKeyError::Key);
     assert_eq!(wrong(&good[..good.len() - 4]), NoteKeyError::Key);
     assert_eq!(wrong(&format!("{good}=")), NoteKeyError::Key);
-    // The public key is the identity point of the curve, under which anybody can make a valid
-    // signature.
+    // The public key is the identity point of the curve, under which a valid signature can be
+    // made without a private key.
     let weak = "x+00000000+AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     assert_eq!(wrong(weak), NoteKeyError::Weak);
 }

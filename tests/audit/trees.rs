@@ -21,8 +21,8 @@ impl Stored {
     }
 }
 
-/// This implementation computes each node from the leaves below it, and does not read it from a
-/// position.
+/// This implementation computes each node from the leaves below it. The implementation under test
+/// reads each node from the file of hashes.
 impl Nodes for Stored {
     type Error = String;
 

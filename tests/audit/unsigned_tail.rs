@@ -253,9 +253,9 @@ fn checkpoints_of(fixture: &LogFixture) -> [(std::path::PathBuf, Vec<u8>); 2] {
     })
 }
 
-/// Somebody without the log's key can append entries about the clock, rules and counts. Opening the
-/// log tells its caller which entries the next checkpoint will cover although nobody has checked
-/// them.
+/// An attacker without the log's key can append entries about the clock, rules and counts. Opening the
+/// log tells its caller which entries the next checkpoint will cover although they were not
+/// checked.
 #[test]
 fn opening_a_log_states_which_entries_no_checkpoint_covers() {
     let fixture = filled(4);

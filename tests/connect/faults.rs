@@ -343,7 +343,7 @@ async fn a_client_that_does_not_read_cannot_keep_the_bridge_from_stopping() {
     let server = Server::start(usual).await;
     let (bridge, _) = bridge(&server.url());
     let (mut input, theirs) = tokio::io::duplex(64 * 1024);
-    // The bridge's output has room for a few bytes, and nobody reads it.
+    // The bridge's output has room for a few bytes, and no program reads it.
     let (_output, written) = tokio::io::duplex(16);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };

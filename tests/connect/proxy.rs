@@ -12,7 +12,7 @@ use crate::program::{connect, err, folder, messages, piped};
 use crate::server::{NAME, Reply, Server, free_address};
 
 /// A proxy that records the heads of CONNECT requests and answers with `answer`. If that is a 200,
-/// it makes a tunnel to `to`, whatever target was requested.
+/// it makes a tunnel to `to`, and ignores the requested target.
 struct Proxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,

@@ -1,4 +1,4 @@
-//! Tests that an operator's changes take effect in difficult situations: nobody reads the log any
+//! Tests that an operator's changes take effect in difficult situations: the log has no reader any
 //! more, or a file changes while the gateway starts.
 
 use std::fs::{self, File};

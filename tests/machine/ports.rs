@@ -12,7 +12,8 @@ use std::sync::Mutex;
 const ALL: std::ops::Range<u16> = 12_000..18_000;
 const BLOCK: u16 = 100;
 
-/// The blocks of this process: the listener that holds the newest one, and its next port.
+/// The blocks of ports that this process uses. For each block: the listener at its first port, which
+/// keeps the block from other processes, and the next port to return.
 static BLOCKS: Mutex<Vec<(TcpListener, u16)>> = Mutex::new(Vec::new());
 
 fn listener(port: u16) -> Option<TcpListener> {

@@ -23,9 +23,9 @@ const PAST: &str = "2026-01-01T00:00:00Z";
 /// What a server that demands a touch does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// It refuses, by this code for the operator and this one for the client.
+    /// The server refuses the request, by this code for the operator and this one for the client.
     Refused(&'static str, &'static str),
-    /// It accepts, by the name of this signer.
+    /// The server accepts the request, and names this signer.
     Accepted(&'static str),
 }
 

@@ -104,7 +104,7 @@ fn no_page_claims_more_than_the_text_output() {
         same_verdict(&page, &text);
         page
     };
-    // Without the auditor's own trust file, the page shows no name, and does not say that somebody
+    // Without the auditor's own trust file, the page shows no name, and does not say that a person
     // authorised the request.
     let page = check(&[], 5);
     assert!(page.contains("It is not shown who signed") && !page.contains("alice"));

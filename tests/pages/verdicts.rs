@@ -148,7 +148,8 @@ fn a_page_says_no_more_than_was_checked() {
     sound(&page);
     lacks(&page, &never);
     lacks(&page, &["alice"]);
-    // The body was not kept. The signature is valid, and three steps were not made.
+    // The body was not kept. The signature is valid, but the three steps that need the body
+    // (digest, MCP headers, allowed operation) cannot be made.
     let head: Vec<&str> = good.split("\r\n\r\n").next().unwrap().lines().collect();
     let headers: Vec<Vec<&str>> =
         head[1..].iter().map(|line| line.splitn(2, ": ").collect()).collect();

@@ -270,8 +270,8 @@ fn curl_sends_the_signed_request() {
         "{}",
         ran.err
     );
-    // If curl could not read the body again, the printed command contains the body, whatever its
-    // bytes are.
+    // If curl could not read the body again, the printed command contains the body, with any
+    // bytes.
     let every: Vec<u8> = (0..=255).collect();
     for body in [
         CALL.as_bytes(),

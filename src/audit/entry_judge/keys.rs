@@ -5,8 +5,8 @@ use crate::key::trust::{Registry, TrustFile};
 use crate::message::error_chain::chain;
 
 /// Returns the keys that an entry names, with their thumbprints, in the order of the signatures.
-/// Two signatures can be by the same key, found once by its thumbprint and once by another `kid`.
-/// The strictest limits of the two then apply.
+/// An entry can name the same key twice, with different limits of trust, if one signature names it by
+/// its thumbprint and another one by a `kid`. The strictest of these limits then apply.
 pub(super) fn of<'k>(
     jwks: impl Iterator<Item = &'k str> + Clone,
 ) -> Result<(Registry, Vec<String>), String> {

@@ -15,7 +15,8 @@ impl WitnessPolicy {
         self.urls(log_key).map(drop)
     }
 
-    /// Returns the URLs of the witnesses that can be asked. No request is sent.
+    /// Returns the URL of each witness of the policy, and `None` for a witness without a URL or a key, which
+    /// cannot be asked. No request is sent.
     pub(super) fn urls(
         &self,
         log_key: &NoteKey,

@@ -46,7 +46,7 @@ type NewsSink = Arc<dyn Fn(WitnessNews) + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServiceStop {
     Running,
-    /// The thread ends at once, because another client takes over.
+    /// The thread ends at once, because another [`WitnessService`] sends the checkpoints from now on.
     Now,
     /// The thread ends after enough witnesses have signed the last checkpoint, and after
     /// [`SHUTDOWN_BUDGET`] at the latest.

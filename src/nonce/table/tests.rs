@@ -100,7 +100,7 @@ fn the_table_holds_the_same_entries_as_a_map() {
 #[test]
 fn a_table_wraps_around_at_its_end() {
     let (mut shard, mut model) = (Shard::default(), HashMap::new());
-    // All ids select the last line, whatever the size of the table.
+    // All ids select the last line of a table of any size.
     for i in 0..40 {
         let (id, entry) = ([u32::MAX, i], HeldNonce { first: 0, kept: 10 });
         shard.insert(NonceHash(id), entry);

@@ -223,7 +223,7 @@ fn rfc9421_finds_keys_by_kid() {
     assert_eq!(stranger.refusal(&call), (7, Code::KeyUnknown));
     // The profile `mcp` looks keys up by their thumbprint only, so the key is unknown.
     assert_eq!(Judge::mcp().trusting(vec![named(1, "shared")]).refusal(&call).0, 7);
-    // A thumbprint finds its key, whatever `kid` the key has. (Trust files in which another key has
+    // A thumbprint finds its key, also if the key has another `kid`. (Trust files in which another key has
     // this thumbprint as its `kid` are refused when they are read.)
     let id = key(1).public().id().to_string();
     let trust = vec![named(2, "y"), named(1, "x")];

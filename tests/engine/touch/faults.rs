@@ -142,8 +142,8 @@ fn the_refusal_says_that_the_joined_signature_is_invalid() {
     gives(&it, "joined_invalid");
 }
 
-/// If there are two touches, the reason is about the one that passed more steps, whatever their
-/// order.
+/// If there are two touches, the reason is about the one that passed more steps, in
+/// either order.
 #[test]
 fn of_two_touches_the_one_that_got_furthest_gives_the_reason() {
     for unknown_first in [true, false] {
