@@ -12,6 +12,7 @@ use mcpid::message::target::{Origins, is_loopback};
 use mcpid::tower::{Budget, REFUSED, RefuseWith, SessionBindings, VerifyLayer, error_response};
 use mcpid::verify::ReplayCheck;
 use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -144,45 +145,11 @@ impl Layer {
         Ok(Layer { layer, endpoint, target_prefix, trust, audit, warned, news, store_warnings })
     }
 
-    /// Begins to judge a request. Returns `None` for a request to another path than the endpoint's.
-    fn judge(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Judgement>> {
-        if !self.trust.look(scope.py()) {
-            let message = "the trust files are being read, which takes too long";
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            let response = error_response(status, REFUSED, message, "unavailable", None);
-            return Ok(Some(Judgement::refused(response)));
-        }
-        if self.audit.as_ref().is_some_and(AuditLog::is_foreign) {
-            return Err(PyRuntimeError::new_err(
-                "the audit log was opened before a fork: make the application in each worker process",
-            ));
-        }
-        let method = required_text(scope, "method")?;
-        let target = self.target(scope)?;
-        let read = match RequestTarget::from_bytes(&target) {
-            Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
-            Ok(target) => read_head(scope, &method, target)?,
-            Err(_) => {
-                let message = "the target of the request cannot be read, or has a fragment";
-                let response =
-                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
-                return Ok(Some(Judgement::refused(response)));
-            }
-        };
-        let ReadHead { head, announced, poses } = match read {
-            Ok(head) => head,
-            Err(error) => {
-                let path = String::from_utf8_lossy(&target);
-                let line = (&*method, &*path);
-                let response = self.layer.refuse_head(error, line, &Extensions::new());
-                return Ok(Some(Judgement::refused(response)));
-            }
-        };
-        let headers = poses.then(|| without_ours(scope)).transpose()?;
-        let pipe = Arc::new(BodyPipe::new(announced));
-        let (layer, body) = (self.layer.clone(), PipedBody(Arc::clone(&pipe)));
-        let future = Box::pin(async move { layer.judge(&head, &Extensions::new(), body).await });
-        Ok(Some(Judgement::new(future, pipe, headers)))
+    /// Judges a request as far as its head goes, and returns the state and the judgement; `None` for a
+    /// request to another path than the endpoint's.
+    fn judge(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<(u8, Judgement)>> {
+        let Some(judgement) = self.begin(scope)? else { return Ok(None) };
+        Ok(Some((judgement.poll(scope.py())?, judgement)))
     }
 
     /// Returns the header fields of a request to another path without those that only a gateway of
@@ -195,7 +162,7 @@ impl Layer {
             is_mcp |= name.to_ascii_lowercase().starts_with(b"mcp-");
         }
         if is_mcp && !self.warned.swap(true, Ordering::Relaxed) {
-            let path = required_text(scope, "path")?;
+            let path = required_text(scope, intern!(scope.py(), "path"))?;
             let path: String = path.chars().take(128).collect();
             lock(&self.news).push(format!(
                 "a request to {path:?} looks like MCP, and passed unjudged: path is the whole path of \
@@ -236,19 +203,62 @@ impl Layer {
 }
 
 impl Layer {
+    /// Reads a request, and makes its judgement.
+    fn begin(&self, scope: &Bound<'_, PyDict>) -> PyResult<Option<Judgement>> {
+        if !self.trust.look(scope.py()) {
+            let message = "the trust files are being read, which takes too long";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let response = error_response(status, REFUSED, message, "unavailable", None);
+            return Ok(Some(Judgement::refused(response)));
+        }
+        if self.audit.as_ref().is_some_and(AuditLog::is_foreign) {
+            return Err(PyRuntimeError::new_err(
+                "the audit log was opened before a fork: make the application in each worker process",
+            ));
+        }
+        let method = required_text(scope, intern!(scope.py(), "method"))?;
+        let target = self.target(scope)?;
+        let read = match RequestTarget::from_bytes(&target) {
+            Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
+            Ok(target) => read_head(scope, &method, target)?,
+            Err(_) => {
+                let message = "the target of the request cannot be read, or has a fragment";
+                let response =
+                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
+                return Ok(Some(Judgement::refused(response)));
+            }
+        };
+        let ReadHead { head, announced, poses } = match read {
+            Ok(head) => head,
+            Err(error) => {
+                let path = String::from_utf8_lossy(&target);
+                let line = (&*method, &*path);
+                let response = self.layer.refuse_head(error, line, &Extensions::new());
+                return Ok(Some(Judgement::refused(response)));
+            }
+        };
+        let headers = poses.then(|| without_ours(scope)).transpose()?;
+        let pipe = Arc::new(BodyPipe::new(announced));
+        let (layer, body) = (self.layer.clone(), PipedBody(Arc::clone(&pipe)));
+        let future = Box::pin(async move { layer.judge(&head, &Extensions::new(), body).await });
+        Ok(Some(Judgement::new(future, pipe, headers)))
+    }
+
     /// Returns the target as on the wire: path, `?` and query are never rebuilt from decoded parts if
     /// the server tells them.
     fn target(&self, scope: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
-        let raw = bytes_of_scope(scope, "raw_path")?;
+        let raw = bytes_of_scope(scope, intern!(scope.py(), "raw_path"))?;
         let mut target = match raw.filter(|raw| !raw.is_empty()) {
             Some(raw) => raw.to_vec(),
             // What the signature has to cover is then what the application sees.
-            None => policy::encoded(&required_text(scope, "path")?).into_bytes(),
+            None => {
+                policy::encoded(&required_text(scope, intern!(scope.py(), "path"))?).into_bytes()
+            }
         };
         if !self.target_prefix.is_empty() && target.starts_with(b"/") {
             target.splice(..0, self.target_prefix.bytes());
         }
-        let query = bytes_of_scope(scope, "query_string")?;
+        let query = bytes_of_scope(scope, intern!(scope.py(), "query_string"))?;
         // An empty query cannot be told from none.
         if let Some(query) = query.filter(|query| !query.is_empty()) {
             target.push(b'?');
@@ -265,8 +275,8 @@ impl Layer {
         if !endpoint.is_elsewhere(method, wire) || !endpoint.is_elsewhere(method, unprefixed) {
             return Ok(false);
         }
-        let path = required_text(scope, "path")?;
-        let root = text_of_scope(scope, "root_path")?;
+        let path = required_text(scope, intern!(scope.py(), "path"))?;
+        let root = text_of_scope(scope, intern!(scope.py(), "root_path"))?;
         let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
         Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 /// Bodies up to this size are copied: that is cheaper than to keep Python's object.
 const COPIED: usize = 16 * 1024;
@@ -75,6 +75,13 @@ pub(crate) fn answer_fields(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
 /// # Errors
 /// `TypeError` for anything but a pair of bytes.
 pub(crate) fn header_line(line: &Bound<'_, PyAny>) -> PyResult<(PyBackedBytes, PyBackedBytes)> {
+    // Nearly every server gives tuples of bytes.
+    if let Ok(pair) = line.cast::<PyTuple>()
+        && let (Ok(name), Ok(value)) = (pair.get_item(0), pair.get_item(1))
+        && let (Ok(name), Ok(value)) = (name.cast_into::<PyBytes>(), value.cast_into::<PyBytes>())
+    {
+        return Ok((name.into(), value.into()));
+    }
     let read = || -> PyResult<(PyBackedBytes, PyBackedBytes)> {
         Ok((line.get_item(0)?.extract()?, line.get_item(1)?.extract()?))
     };

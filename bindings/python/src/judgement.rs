@@ -219,29 +219,19 @@ impl Judgement {
         self.poll(py)
     }
 
-    /// The identity for the application, of a request that got through.
-    #[getter]
-    fn identity(&self) -> Option<MCPIdentity> {
+    /// What the application gets of a request that got through: its identity; the header fields, if
+    /// some of the request's must not reach it; whether it has to receive
+    /// `accept-encoding: identity`; and whether `start` must be asked about its answer.
+    fn passed(&self, py: Python<'_>) -> (Option<MCPIdentity>, Option<Py<PyList>>, bool, bool) {
+        let headers = self.headers.as_ref().map(|headers| headers.clone_ref(py));
         match &*lock(&self.progress) {
-            Progress::Passed(passed) => passed.status.clone().map(MCPIdentity::new),
-            _ => None,
-        }
-    }
-
-    /// The header fields for the application, if some of the request's must not reach it.
-    #[getter]
-    fn headers(&self, py: Python<'_>) -> Option<Py<PyList>> {
-        self.headers.as_ref().map(|headers| headers.clone_ref(py))
-    }
-
-    /// Whether the application has to receive `accept-encoding: identity`.
-    #[getter]
-    fn wants_identity(&self) -> bool {
-        match &*lock(&self.progress) {
-            Progress::Passed(passed) => {
-                passed.answer.as_ref().is_some_and(AnswerCheck::wants_identity)
-            }
-            _ => false,
+            Progress::Passed(passed) => (
+                passed.status.clone().map(MCPIdentity::new),
+                headers,
+                passed.answer.as_ref().is_some_and(AnswerCheck::wants_identity),
+                passed.answer.is_some(),
+            ),
+            _ => (None, headers, false, false),
         }
     }
 

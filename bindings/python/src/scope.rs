@@ -2,9 +2,10 @@
 
 use mcpid::message::{Head, HeadError, RequestTarget};
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::fields::header_line;
 
@@ -17,14 +18,15 @@ pub(crate) struct ReadHead {
     pub(crate) poses: bool,
 }
 
-fn wrong_type(name: &str) -> PyErr {
+fn wrong_type(name: &Bound<'_, PyString>) -> PyErr {
+    let name = name.to_string_lossy();
     PyTypeError::new_err(format!("{name:?} of the scope has the wrong type"))
 }
 
 /// Returns bytes of the scope, or `None` if they are absent or None.
 pub(crate) fn bytes_of_scope(
     scope: &Bound<'_, PyDict>,
-    name: &str,
+    name: &Bound<'_, PyString>,
 ) -> PyResult<Option<PyBackedBytes>> {
     match scope.get_item(name)?.filter(|value| !value.is_none()) {
         Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
@@ -35,7 +37,7 @@ pub(crate) fn bytes_of_scope(
 /// Returns text of the scope, or `None` if it is absent or None.
 pub(crate) fn text_of_scope(
     scope: &Bound<'_, PyDict>,
-    name: &str,
+    name: &Bound<'_, PyString>,
 ) -> PyResult<Option<PyBackedStr>> {
     match scope.get_item(name)?.filter(|value| !value.is_none()) {
         Some(value) => value.extract().map(Some).map_err(|_| wrong_type(name)),
@@ -43,19 +45,22 @@ pub(crate) fn text_of_scope(
     }
 }
 
-pub(crate) fn required_text(scope: &Bound<'_, PyDict>, name: &str) -> PyResult<PyBackedStr> {
-    text_of_scope(scope, name)?.ok_or_else(|| missing(name))
-}
-
-fn missing(name: &str) -> PyErr {
-    PyTypeError::new_err(format!("the scope has no {name:?}"))
+pub(crate) fn required_text(
+    scope: &Bound<'_, PyDict>,
+    name: &Bound<'_, PyString>,
+) -> PyResult<PyBackedStr> {
+    let missing = || {
+        let name = name.to_string_lossy();
+        PyTypeError::new_err(format!("the scope has no {name:?}"))
+    };
+    text_of_scope(scope, name)?.ok_or_else(missing)
 }
 
 /// Returns the header fields of the scope. A sequence that can be read once only is replaced in the
 /// scope, because the application has to read it too.
 pub(crate) fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
     // A scope without fields stands for an empty list.
-    let Some(lines) = scope.get_item("headers")? else {
+    let Some(lines) = scope.get_item(intern!(scope.py(), "headers"))? else {
         return Ok(PyList::empty(scope.py()).into_any());
     };
     if lines.is_instance_of::<PyList>() || lines.is_instance_of::<PyTuple>() {
@@ -65,7 +70,7 @@ pub(crate) fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'p
     for line in lines.try_iter()? {
         list.append(line?)?;
     }
-    scope.set_item("headers", &list)?;
+    scope.set_item(intern!(scope.py(), "headers"), &list)?;
     Ok(list.into_any())
 }
 
@@ -74,7 +79,7 @@ pub(crate) fn read_head(
     method: &str,
     target: RequestTarget<'_>,
 ) -> PyResult<Result<ReadHead, HeadError>> {
-    let version = text_of_scope(scope, "http_version")?;
+    let version = text_of_scope(scope, intern!(scope.py(), "http_version"))?;
     // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
     let is_old = version.as_deref() == Some("1.0");
     let mut head = match Head::new(method, target) {

@@ -403,8 +403,8 @@ class Layer:
     def has_news(self) -> bool:
         """Whether there are warnings for the application's log."""
 
-    def judge(self, scope: Any) -> Judgement | None:
-        """Begins to judge a request; None for a request to another path."""
+    def judge(self, scope: Any) -> tuple[int, Judgement] | None:
+        """Judges the head of a request; None for a request to another path."""
 
     def unjudged_headers(self, scope: Any) -> list[tuple[bytes, bytes]] | None:
         """Returns the fields without those of a gateway, or None if there are none of these."""
@@ -422,17 +422,10 @@ class Layer:
 class Judgement:
     """The judgement of one request, which the event loop drives."""
 
-    @property
-    def identity(self) -> MCPIdentity | None:
-        """The identity for the application."""
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]] | None:
-        """The fields for the application, if they differ from those of the request."""
-
-    @property
-    def wants_identity(self) -> bool:
-        """Whether the application has to receive accept-encoding: identity."""
+    def passed(
+        self,
+    ) -> tuple[MCPIdentity | None, list[tuple[bytes, bytes]] | None, bool, bool]:
+        """Identity, changed fields, whether identity coding is asked for, whether start is."""
 
     @property
     def checks_answer(self) -> bool:

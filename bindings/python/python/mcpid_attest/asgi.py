@@ -176,26 +176,18 @@ class MCPIdentityMiddleware:
             raise RuntimeError(
                 "the middleware needs the event loop of asyncio or uvloop: trio is not supported"
             ) from None
-        kind = scope["type"]
-        if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
-        elif kind == "lifespan":
-            scope["mcp_identity"] = None
-            await self.app(scope, receive, send)
-        else:
-            raise RuntimeError(f"requests of the type {kind!r} cannot be judged")
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
         scope["mcp_identity"] = None
         layer = self._layer
-        judgement = layer.judge(scope)
-        if judgement is None:
+        judged = layer.judge(scope)
+        if judged is None:
             await self.app(self._unjudged(scope), receive, send)
             return
+        # All of a request is in this function: each coroutine and each call into Rust has its cost.
+        state, judgement = judged
         try:
-            state = judgement.poll()
             while state > _REFUSED:
                 if state == _BODY:
                     state = judgement.feed(await receive())
@@ -213,40 +205,34 @@ class MCPIdentityMiddleware:
             if state == _REFUSED:
                 await self._refuse(scope, judgement, send)
                 return
-            scope["mcp_identity"] = judgement.identity
-            await self._pass(scope, judgement, receive, send)
+            identity, fields, wants_identity, checks_answer = judgement.passed()
+            scope["mcp_identity"] = identity
+            if wants_identity:
+                fields = _with_identity(scope.get("headers", ()) if fields is None else fields)
+            if fields is not None:
+                scope = dict(scope)
+                scope["headers"] = fields
+
+            async def receive_judged() -> Message:
+                message: Message | None = judgement.body()
+                if message is not None:
+                    return message
+                message = await receive()
+                if message["type"] == "http.request":
+                    # The body has ended: a server that sends more is not believed.
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                return message
+
+            if checks_answer:
+                await self._answer_checked(scope, judgement, receive_judged, send)
+            else:
+                await self.app(scope, receive_judged, send)
         finally:
             judgement.close()
 
-    async def _pass(
+    async def _answer_checked(
         self, scope: Scope, judgement: Judgement, receive: Receive, send: Send
     ) -> None:
-        fields = judgement.headers
-        if judgement.wants_identity:
-            fields = [
-                field
-                for field in (scope.get("headers", ()) if fields is None else fields)
-                if field[0].lower() != b"accept-encoding"
-            ]
-            fields.append((b"accept-encoding", b"identity"))
-        if fields is not None:
-            scope = dict(scope)
-            scope["headers"] = fields
-
-        async def receive_judged() -> Message:
-            message: Message | None = judgement.body()
-            if message is not None:
-                return message
-            message = await receive()
-            if message["type"] == "http.request":
-                # The body has ended: a server that sends more is not believed.
-                return {"type": "http.request", "body": b"", "more_body": False}
-            return message
-
-        if not judgement.checks_answer:
-            await self.app(scope, receive_judged, send)
-            return
-
         is_refused = False
 
         async def send_checked(message: Message) -> None:
@@ -268,7 +254,17 @@ class MCPIdentityMiddleware:
                 judgement.listen(bytes(message.get("body", b"")), bool(message.get("more_body")))
             await send(message)
 
-        await self.app(scope, receive_judged, send_checked)
+        await self.app(scope, receive, send_checked)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            scope["mcp_identity"] = None
+            await self.app(scope, receive, send)
+        else:
+            raise RuntimeError(f"requests of the type {kind!r} cannot be judged")
 
     async def _refuse(self, scope: Scope, judgement: Judgement, send: Send) -> None:
         refusal, line, is_unavailable = judgement.refusal()
@@ -326,6 +322,12 @@ async def _claim(store: OwnStore | None, judgement: Judgement) -> int:
     """Asks the application's own store, which a judgement does only if there is one."""
     assert store is not None
     return judgement.answer_claim(*await store.claim(*judgement.take_claim()))
+
+
+def _with_identity(fields: Iterable[Any]) -> list[Any]:
+    """Returns header fields that let the application answer without compression only."""
+    kept = [field for field in fields if field[0].lower() != b"accept-encoding"]
+    return [*kept, (b"accept-encoding", b"identity")]
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
