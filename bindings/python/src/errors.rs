@@ -16,12 +16,13 @@ use mcpid::key::trust::{LoadError, LoadErrorKind};
 use mcpid::message::error_chain::chain;
 use mcpid::secret::{SecretKind, quoted};
 use mcpid::sign::SigningError;
-use mcpid::verify::{Rejection, Unavailable as WhyUnavailable, VerifyError};
+use mcpid::verify::{Step, Unavailable as WhyUnavailable, VerifyError};
 use pyo3::create_exception;
 use pyo3::exceptions::{
     PyConnectionError, PyException, PyFileExistsError, PyIsADirectoryError, PyOSError,
     PyPermissionError, PyTimeoutError, PyValueError,
 };
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -61,46 +62,86 @@ pub(crate) fn value_error(error: &dyn Error) -> PyErr {
     PyValueError::new_err(chain(error))
 }
 
-/// Returns the exception for a request that is not verified.
-pub(crate) fn not_verified(py: Python<'_>, error: &VerifyError) -> PyErr {
-    let built = match error {
-        VerifyError::Rejected(rejection) => rejected(py, rejection),
-        VerifyError::Unavailable(why) => unavailable(py, why),
-        other => Ok(NotVerified::new_err(chain(other))),
-    };
-    built.unwrap_or_else(|error| error)
+/// What an exception says about a request that is not verified. It is collected without the
+/// interpreter's lock, so that other threads run meanwhile.
+pub(crate) enum Refused {
+    Rejected {
+        text: String,
+        step: Step,
+        code: &'static str,
+        public_code: &'static str,
+        message: String,
+        details: Vec<(&'static str, Result<i64, String>)>,
+    },
+    Unavailable {
+        message: String,
+        retry_after: Option<i64>,
+    },
+    Other(String),
 }
 
-fn rejected(py: Python<'_>, rejection: &Rejection) -> PyResult<PyErr> {
-    let error = Rejected::new_err(rejection.to_string());
-    let value = error.value(py);
-    value.setattr("step", rejection.step().number())?;
-    value.setattr("step_name", rejection.step().name())?;
-    value.setattr("code", rejection.code().as_str())?;
-    value.setattr("public_code", rejection.public_code().as_str())?;
-    value.setattr("message", rejection.message())?;
-    let numbers = PyDict::new(py);
-    for (name, text) in rejection.details() {
-        match text.parse::<i64>() {
-            Ok(number) => numbers.set_item(name, number)?,
-            Err(_) => numbers.set_item(name, text)?,
+impl Refused {
+    /// Collects what `error` says.
+    pub(crate) fn of(error: &VerifyError) -> Self {
+        match error {
+            VerifyError::Rejected(rejection) => Refused::Rejected {
+                text: rejection.to_string(),
+                step: rejection.step(),
+                code: rejection.code().as_str(),
+                public_code: rejection.public_code().as_str(),
+                message: rejection.message().to_owned(),
+                details: rejection
+                    .details()
+                    .iter()
+                    .map(|(name, text)| (*name, text.parse().map_err(|_| text.clone())))
+                    .collect(),
+            },
+            VerifyError::Unavailable(why) => Refused::Unavailable {
+                message: chain(why),
+                retry_after: match why {
+                    WhyUnavailable::BelowFloor { retry_after, .. } => Some(*retry_after),
+                    _ => None,
+                },
+            },
+            other => Refused::Other(chain(other)),
         }
     }
-    value.setattr("numbers", numbers)?;
-    Ok(error)
-}
 
-fn unavailable(py: Python<'_>, why: &WhyUnavailable) -> PyResult<PyErr> {
-    let message = chain(why);
-    let error = Unavailable::new_err(message.clone());
-    let value = error.value(py);
-    value.setattr("message", message)?;
-    let retry_after = match why {
-        WhyUnavailable::BelowFloor { retry_after, .. } => Some(*retry_after),
-        _ => None,
-    };
-    value.setattr("retry_after", retry_after)?;
-    Ok(error)
+    /// Returns the exception.
+    pub(crate) fn exception(self, py: Python<'_>) -> PyErr {
+        self.build(py).unwrap_or_else(|error| error)
+    }
+
+    fn build(self, py: Python<'_>) -> PyResult<PyErr> {
+        Ok(match self {
+            Refused::Rejected { text, step, code, public_code, message, details } => {
+                let error = Rejected::new_err(text);
+                let value = error.value(py);
+                value.setattr(intern!(py, "step"), step.number())?;
+                value.setattr(intern!(py, "step_name"), step.name())?;
+                value.setattr(intern!(py, "code"), code)?;
+                value.setattr(intern!(py, "public_code"), public_code)?;
+                value.setattr(intern!(py, "message"), message)?;
+                let numbers = PyDict::new(py);
+                for (name, value) in details {
+                    match value {
+                        Ok(number) => numbers.set_item(name, number)?,
+                        Err(text) => numbers.set_item(name, text)?,
+                    }
+                }
+                value.setattr(intern!(py, "numbers"), numbers)?;
+                error
+            }
+            Refused::Unavailable { message, retry_after } => {
+                let error = Unavailable::new_err(message.clone());
+                let value = error.value(py);
+                value.setattr(intern!(py, "message"), message)?;
+                value.setattr(intern!(py, "retry_after"), retry_after)?;
+                error
+            }
+            Refused::Other(text) => NotVerified::new_err(text),
+        })
+    }
 }
 
 /// Returns `path` as a message may name it: a path that looks like a secret, and is no file, is

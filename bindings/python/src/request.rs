@@ -1,5 +1,7 @@
 //! Requests as Python programs hold them: method, URL or target, headers, body.
 
+use std::borrow::Cow;
+
 use mcpid::message::capture::Captured;
 use mcpid::message::error_chain::chain;
 use mcpid::message::{Head, RequestTarget, json_line};
@@ -144,21 +146,21 @@ pub(crate) fn body_of<'a>(body: Option<&'a Bound<'_, PyAny>>) -> PyResult<Option
 }
 
 /// A request to judge, with its parts owned or borrowed from a Python object.
-pub(crate) struct Judged {
-    pub(crate) head: Head<'static>,
-    pub(crate) body: Vec<u8>,
+pub(crate) struct Judged<'a> {
+    pub(crate) head: Cow<'a, Head<'static>>,
+    pub(crate) body: Cow<'a, [u8]>,
 }
 
-impl Judged {
+impl<'a> Judged<'a> {
     /// Reads an argument: a [`Request`], the bytes of an HTTP/1.1 request or of a request line, or
     /// an object with `method`, `url`, `headers` and `content`, such as a request of httpx.
-    pub(crate) fn of(request: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn of(request: &'a Bound<'_, PyAny>) -> PyResult<Self> {
         if let Ok(request) = request.cast::<Request>() {
             let Request { head, body } = request.get();
-            return Ok(Judged { head: head.clone(), body: body.clone() });
+            return Ok(Judged { head: Cow::Borrowed(head), body: Cow::Borrowed(body) });
         }
         if let Some(source) = source_of(request) {
-            return captured(source);
+            return request.py().detach(|| captured(source));
         }
         let wrong = || {
             PyTypeError::new_err(
@@ -170,7 +172,7 @@ impl Judged {
         let head = head(part("method")?.extract()?, target, Some(&part("headers")?))?;
         let content = part("content")?;
         let body = body_of(Some(&content))?.unwrap_or_default().to_vec();
-        Ok(Judged { head, body })
+        Ok(Judged { head: Cow::Owned(head), body: Cow::Owned(body) })
     }
 }
 
@@ -181,7 +183,7 @@ fn source_of<'a>(request: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
 }
 
 /// Reads an HTTP/1.1 request, or a request line.
-fn captured(source: &[u8]) -> PyResult<Judged> {
+fn captured(source: &[u8]) -> PyResult<Judged<'static>> {
     let parsed = if source.trim_ascii_start().starts_with(b"{") {
         json_line::parse(source).map_err(|error| value_error(&error))?
     } else {
@@ -191,7 +193,7 @@ fn captured(source: &[u8]) -> PyResult<Judged> {
     let request = parsed.into_owned();
     let body = request.body.bytes();
     let body = body.ok_or_else(|| PyValueError::new_err("the request line holds no body"))?;
-    Ok(Judged { body: body.to_vec(), head: request.head })
+    Ok(Judged { body: Cow::Owned(body.to_vec()), head: Cow::Owned(request.head) })
 }
 
 /// Returns a URL as it goes on the wire. The URL of httpx may hold a password, which is sent in a

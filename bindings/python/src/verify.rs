@@ -16,7 +16,7 @@ use mcpid::verify::{self, MAX_HEAD, ReplayCheck, Statement};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::errors::{not_verified, value_error};
+use crate::errors::{Refused, value_error};
 use crate::request::Judged;
 use crate::settings::{RuleChanges, Trust, VerifierSettings};
 use crate::store;
@@ -83,8 +83,11 @@ impl Verifier {
     /// Judges a request, and returns what was proven. Blocks until the nonce store has answered.
     fn verify(&self, py: Python<'_>, request: &Bound<'_, PyAny>) -> PyResult<Verified> {
         let Judged { head, body } = Judged::of(request)?;
-        let judged = py.detach(|| self.verifier.verify_blocking(&head, &body));
-        judged.map(|verified| Verified { verified }).map_err(|error| not_verified(py, &error))
+        let judged = py.detach(move || {
+            let judged = self.verifier.verify_blocking(&head, &body);
+            judged.map_err(|error| Refused::of(&error))
+        });
+        judged.map(|verified| Verified { verified }).map_err(|refused| refused.exception(py))
     }
 
     /// As `verify`, as a coroutine of asyncio: a thread of its pool waits for the nonce store.
@@ -189,6 +192,7 @@ fn inspect<'py>(
         None => (SystemClock.now(), TimeSource::Clock),
         Some(now) => (Timestamp::from_unix(now), TimeSource::Flag),
     };
+    let (head, body) = (head.into_owned(), body.into_owned());
     let request = InputRequest { head, body: Body::Kept(body.into()), time: None };
     let report = || VerdictReport::new(("request", 0), &request, &Origins::unknown(), "", time);
     let claims = match header::read(&request.head) {
