@@ -68,6 +68,13 @@ impl SettingError {
         let written = syntax.written(&[(setting, &shown(value))]);
         SettingError::new(format!("{written} would change nothing: {why}"))
     }
+
+    /// Returns the error for a switch that would have no effect.
+    pub fn switch_without_effect(syntax: &dyn SettingSyntax, setting: &str, why: &str) -> Self {
+        let name = syntax.name(setting);
+        SettingError::new(format!("{name} would change nothing: {why}"))
+            .with_hint(format!("leave {name} out"))
+    }
 }
 
 /// Returns `text`, or a description of it if the text may be a secret.

@@ -72,6 +72,22 @@ impl StoreOptions {
         self
     }
 
+    /// Returns the permission that changes nothing for this kind of store, and why; `None` if every
+    /// permission that was given has an effect. Its name is `raise_retention` or
+    /// `allow_evicting_store`.
+    pub fn without_effect(&self) -> Option<(&'static str, &'static str)> {
+        match &self.url {
+            StoreUrl::Redis(_) => None,
+            StoreUrl::Memory { .. } if self.raising_allowed => {
+                Some(("raise_retention", "a store in memory begins with what is needed"))
+            }
+            _ if self.evicting_allowed => {
+                Some(("allow_evicting_store", "only Redis servers evict"))
+            }
+            _ => None,
+        }
+    }
+
     /// Sets the password of Redis servers. It replaces a password in the URL.
     #[must_use]
     pub fn password(mut self, password: Zeroizing<String>) -> Self {

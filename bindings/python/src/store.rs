@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
 use mcpid::key::KeyId;
+use mcpid::mcp::setting::SettingError;
 use mcpid::message::error_chain::chain;
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::open::StoreOptions;
@@ -21,6 +22,7 @@ use rand::rngs::SysRng;
 use crate::errors::shown_path;
 use crate::future::lock;
 use crate::one_process::{another_worker, several_workers};
+use crate::policy::{KeywordSyntax, setting_error};
 use crate::settings::VerifierSettings;
 use crate::store_password::password;
 
@@ -72,18 +74,14 @@ impl NonceStore {
                 "nonce_store: {error}; such as nonce_store=\"sqlite:nonces.db\""
             ))
         })?;
-        let without_effect = match &url {
-            StoreUrl::Redis(_) => None,
-            StoreUrl::Memory { .. } if raise_retention => {
-                Some(("raise_retention", "a store in memory begins with what is needed"))
+        let store = NonceStore::new(url, allow_evicting_store, raise_retention);
+        match store.options().without_effect() {
+            Some((name, why)) => {
+                let error = SettingError::switch_without_effect(&KeywordSyntax, name, why);
+                Err(setting_error(&error))
             }
-            _ if allow_evicting_store => Some(("allow_evicting_store", "only Redis servers evict")),
-            _ => None,
-        };
-        if let Some((name, why)) = without_effect {
-            return Err(PyValueError::new_err(format!("{name} would change nothing: {why}")));
+            None => Ok(store),
         }
-        Ok(NonceStore::new(url, allow_evicting_store, raise_retention))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -115,6 +113,12 @@ impl NonceStore {
     fn new(url: StoreUrl, allow_evicting: bool, raise_retention: bool) -> Self {
         let warnings = Arc::default();
         NonceStore { url, allow_evicting, raise_retention, opened: Mutex::new(None), warnings }
+    }
+
+    fn options(&self) -> StoreOptions {
+        StoreOptions::new(self.url.clone())
+            .allow_evicting(self.allow_evicting)
+            .allow_raising(self.raise_retention)
     }
 
     /// Returns the engine's store, opened and registered for `retention`. With `dev`, a store in
@@ -159,15 +163,12 @@ impl NonceStore {
             });
         }
         let warnings = Arc::clone(&self.warnings);
-        let mut options = StoreOptions::new(self.url.clone())
-            .allow_evicting(self.allow_evicting)
-            .allow_raising(self.raise_retention)
-            .on_warning(move |warning| {
-                let mut list = lock(&warnings);
-                if !list.contains(&warning) {
-                    list.push(warning);
-                }
-            });
+        let mut options = self.options().on_warning(move |warning| {
+            let mut list = lock(&warnings);
+            if !list.contains(&warning) {
+                list.push(warning);
+            }
+        });
         if let StoreUrl::Redis(servers) = &self.url
             && let Some(password) =
                 password(servers.password.is_some()).map_err(StoreFailure::Setting)?
@@ -332,6 +333,10 @@ impl mcpid::nonce::NonceStore for ForkGuard {
         nonce: &'a str,
     ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
         self.store().map_or_else(refused, |store| store.peek(now, key, nonce))
+    }
+
+    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
+        self.store().is_ok_and(|store| store.is_over_quota(now, key))
     }
 
     fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock};
+use mcpid::mcp::setting::SettingError;
 use mcpid::nonce::open::StoreOptions;
 use mcpid::nonce::url::{RedisUrl, StoreUrl};
 use mcpid::nonce::{NonceStore, Retention, StoreAdmin, StoreError};
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+use crate::args::flag_syntax::FlagSyntax;
 use crate::args::misplaced_secret::check_path;
 use crate::args::{ClaimingArgs, OpeningArgs};
 use crate::input::files::{self, NAME_THE_STORE, NamedBy};
@@ -68,16 +70,13 @@ pub(crate) fn flags_need_a_store(
 /// # Errors
 /// The flag would have no effect.
 pub(crate) fn flags_fit(url: &StoreUrl, evicting: bool, raising: bool) -> Result<(), Failure> {
-    let why = match url {
-        StoreUrl::Redis(_) => return Ok(()),
-        StoreUrl::Memory { .. } if raising => {
-            ("--raise-retention", "a store in memory begins with what is needed")
+    let options = StoreOptions::new(url.clone()).allow_evicting(evicting).allow_raising(raising);
+    match options.without_effect() {
+        Some((flag, why)) => {
+            Err(SettingError::switch_without_effect(&FlagSyntax, flag, why).into())
         }
-        _ if evicting => ("--allow-evicting-store", "only Redis servers evict"),
-        _ => return Ok(()),
-    };
-    Err(Failure::usage(format!("{} would change nothing: {}", why.0, why.1))
-        .hint(format!("leave {} out", why.0)))
+        None => Ok(()),
+    }
 }
 
 /// Opens the store that `--nonces` names, to claim nonces (store them if they are new) and keep
