@@ -1,6 +1,8 @@
 """Nonce stores: one nonce is fresh once, and a store that cannot tell refuses."""
 
 import asyncio
+import contextlib
+import sqlite3
 import threading
 import time
 from contextlib import nullcontext
@@ -230,6 +232,31 @@ def test_a_memory_store_answers_503_after_its_start(key):
     answer = ask(guarded(key, dev=False), Wire().signed(key))
     assert (answer.status, answer.reason) == (503, "unavailable")
     assert 1 <= int(answer.headers["retry-after"]) <= 7
+
+
+def accepted(app, key):
+    """Asks until a new request is accepted, and returns that request."""
+    until = time.monotonic() + 300
+    while True:
+        wire = Wire().signed(key)
+        if ask(app, wire).status == 200:
+            return wire
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_a_file_that_python_opens_in_this_process_refuses_and_recovers(key, tmp_path):
+    path = tmp_path / "nonces.db"
+    app = guarded(key, nonce_store=f"sqlite:{path}")
+    wire = accepted(app, key)
+    # Python has a second SQLite library, which cannot see the locks of ours: when it closes the file, it
+    # removes the log that ours is writing.
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM used").fetchone() >= (1,)
+    answer = ask(app, wire)
+    assert (answer.status, answer.reason) == (503, "unavailable")
+    accepted(app, key)
+    assert ask(app, wire).status == 403
 
 
 def test_two_middlewares_share_a_handle(key):
