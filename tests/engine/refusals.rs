@@ -15,6 +15,7 @@ use crate::fixtures::{
 };
 
 mod bodies;
+mod export;
 mod fields;
 mod keys;
 
