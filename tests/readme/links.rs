@@ -159,5 +159,5 @@ fn every_module_and_item_that_is_named_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 5, "only {count} paths were found");
     assert!(is_in_crate("verify::Code::ALL") && is_in_crate("nonce::url"));
-    assert!(!is_in_crate("verify::Nothing") && !is_in_crate("nonce::nothing"));
+    assert!(!is_in_crate("verify::NoSuchItem") && !is_in_crate("nonce::no_such_item"));
 }
