@@ -12,6 +12,7 @@ use super::entry_judge::{EntryFindings, Notice, UnjudgedReason, UnjudgedReasons}
 use super::erasure_match::ErasureMatcher;
 use super::fault::LogError;
 use super::folder::Folder;
+use super::recovery::Recovery;
 use super::reference_checkpoints::Checkpoints;
 use super::reuse::NonceUses;
 use super::segment::TreeFile;
@@ -223,6 +224,9 @@ impl Auditor {
         {
             let is_request = matches!(notice, Notice::Request { .. });
             self.apply_erasures((place, time, entry.leaf), &notice, &mut reasons);
+            if let Notice::Recovered(recovery) = notice {
+                self.apply_recovery(place, recovery);
+            }
             match self.context.apply_entry(place, version, time, notice) {
                 Ok(certain) => {
                     self.report.ahead_of_clock += u64::from(!certain);
@@ -277,6 +281,30 @@ impl Auditor {
             }
             _ => {}
         }
+    }
+
+    /// Applies an entry that records which entries before it were under no checkpoint: no checkpoint
+    /// may lie between the one that it names and the entry itself.
+    fn apply_recovery(&mut self, place: u64, recovery: Recovery) {
+        self.report.recoveries += 1;
+        self.report.recovered = self.report.recovered.saturating_add(recovery.entries);
+        let (named, signed) = (recovery.checkpoint, self.matched_size);
+        let (what, why) = if self.displaced {
+            return;
+        } else if !recovery.fits(place) {
+            (FindingKind::Changed, "it is not right behind the entries that it tells of".to_owned())
+        } else if named < signed {
+            let why = format!(
+                "it names a last checkpoint over {named} entries, and that was over {signed}"
+            );
+            (FindingKind::Changed, why)
+        } else if named > signed {
+            let why = format!("entry {place} names one over {named} entries, which is missing");
+            (FindingKind::Checkpoint, why)
+        } else {
+            return;
+        };
+        self.find(what, Some(place), why);
     }
 
     /// Adds a leaf hash to the tree, and compares the new hashes of the tree with the stored ones.

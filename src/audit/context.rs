@@ -78,7 +78,7 @@ impl Context {
                 self.link.after = Some(after);
             }
             Notice::Closed(successor) => self.link.successor = Some(successor),
-            Notice::Erased(_) => {}
+            Notice::Erased(_) | Notice::Recovered(_) => {}
             // If the erased entry is the first of the log, it may have been the entry that named
             // the previous log.
             Notice::Tombstone => self.link.first_unknown |= n == 0,

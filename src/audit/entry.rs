@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::erasure_record::{Erasure, Tombstone};
 use super::record::{FIRST_VERSION, RefusalCounts, VERSION, Verdict};
+use super::recovery::Recovery;
 use super::redact::Redacted;
 use super::tree::{self, Hash};
 use crate::clock::Timestamp;
@@ -65,6 +66,8 @@ pub enum Event<'a> {
     Clock(ClockStep),
     /// The rules by which later requests are verified.
     Rules(Rules),
+    /// Entries before this one were under no checkpoint when the log was opened.
+    Recovered(Recovery),
     /// The first entry of a log that has a predecessor.
     After(PreviousLog),
     /// The last entry of a log that has a successor.
@@ -83,6 +86,7 @@ impl Event<'_> {
             Event::Dropped(_) => "dropped",
             Event::Clock(_) => "clock",
             Event::Rules(_) => "rules",
+            Event::Recovered(_) => "recovered",
             Event::After(_) => "after",
             Event::Closed(_) => "closed",
             Event::Erased(_) => "erased",
@@ -222,6 +226,8 @@ struct EntryMembers<'a> {
     #[serde(default)]
     clock: Option<ClockStep>,
     #[serde(default)]
+    recovered: Option<Recovery>,
+    #[serde(default)]
     after: Option<PreviousLog>,
     #[serde(default)]
     closed: Option<Closed>,
@@ -281,12 +287,19 @@ pub fn parse(line: &[u8]) -> Result<Entry<'_>, EntryError> {
 fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     let wrong = EntryError::Member("event");
     if json.event == "request" {
-        let others = [json.dropped.is_some(), json.clock.is_some(), json.after.is_some()];
+        let others = [
+            json.dropped.is_some(),
+            json.clock.is_some(),
+            json.recovered.is_some(),
+            json.after.is_some(),
+            json.closed.is_some(),
+            json.erased.is_some(),
+            json.tombstone.is_some(),
+        ];
         let (Some(request), Some(verdict)) = (json.request, &json.verdict) else {
             return Err(wrong);
         };
-        let erasure = json.erased.is_some() || json.tombstone.is_some();
-        if others.contains(&true) || json.closed.is_some() || erasure {
+        if others.contains(&true) {
             return Err(wrong);
         }
         return Ok(Event::Request(Box::new(Request {
@@ -305,6 +318,7 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
         "dropped" => json.dropped.take().map(Event::Dropped),
         "clock" => json.clock.take().map(Event::Clock),
         "rules" => json.rules.take().map(Event::Rules),
+        "recovered" => json.recovered.take().map(Event::Recovered),
         "after" => json.after.take().map(Event::After),
         "closed" => json.closed.take().map(Event::Closed),
         "erased" => json.erased.take().map(Event::Erased),
@@ -314,6 +328,7 @@ fn event(mut json: EntryMembers<'_>) -> Result<Event<'_>, EntryError> {
     let rest = json.dropped.is_some()
         || json.clock.is_some()
         || json.rules.is_some()
+        || json.recovered.is_some()
         || json.after.is_some()
         || json.closed.is_some()
         || json.erased.is_some()

@@ -139,6 +139,7 @@ impl EntryJudge {
             Event::Dropped(_) => Notice::Counts,
             Event::Clock(step) => Notice::Clock(step.offset),
             Event::Rules(rules) => Notice::Rules(rules.clone()),
+            Event::Recovered(recovery) => Notice::Recovered(*recovery),
             Event::After(after) => Notice::After(after.clone()),
             Event::Closed(closed) => Notice::Closed(closed.successor.clone()),
             Event::Erased(erasure) => Notice::Erased(erasure.clone()),

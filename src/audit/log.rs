@@ -10,9 +10,9 @@ use super::fault::LogError;
 use super::folder::Folder;
 use super::note::NoteKey;
 use super::record::{Record, RecordedRefusal, Verdict};
+use super::recovery::Recovery;
 use super::redact::SaltSecret;
 use super::refused::RefusalFile;
-use super::state::UnsignedEntries;
 use super::writer::{LogSettings, LogWriter};
 use crate::block_on::block_on;
 use crate::clock::{Clock, Timestamp};
@@ -40,7 +40,7 @@ struct SharedLog {
     salts: SaltSecret,
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    unsigned: Option<UnsignedEntries>,
+    recovery: Option<Recovery>,
 }
 
 /// Counters of one log.
@@ -90,11 +90,14 @@ impl Log {
         let interval = settings.interval;
         let path = folder.path().to_owned();
         let (public, secret) = (key.public().clone(), Arc::clone(&key.secret));
-        let writer = LogWriter::open(folder, key, settings, Arc::clone(&clock))?;
+        let mut writer = LogWriter::open(folder, key, settings, Arc::clone(&clock))?;
         let salts = SaltSecret::of(&*secret)?;
+        // A full disk is no reason not to open the log. The record is then written before the next
+        // entry or checkpoint.
+        let _ = writer.record_recovery();
         counters.size.store(writer.size(), Ordering::Relaxed);
         counters.note_checkpoint(&writer);
-        let unsigned = writer.unsigned_entries();
+        let recovery = writer.recovery();
         let writing = LogWriting {
             refused: Arc::clone(&refused),
             counters: Arc::clone(&counters),
@@ -106,7 +109,7 @@ impl Log {
         let started = queue.start("audit", move |worker| writing.run(worker, writer));
         started.map_err(|error| LogError::io("start a thread for", &path, error))?;
         let key = public;
-        let shared = SharedLog { queue, refused, counters, key, salts, clock, path, unsigned };
+        let shared = SharedLog { queue, refused, counters, key, salts, clock, path, recovery };
         Ok(Log { shared: Arc::new(shared) })
     }
 
@@ -184,10 +187,10 @@ impl Log {
         &self.shared.salts
     }
 
-    /// Returns the entries that no checkpoint covered when the log was opened. The next checkpoint
-    /// covers them as they are in the files. `None` if there were none.
-    pub fn unsigned_entries(&self) -> Option<&UnsignedEntries> {
-        self.shared.unsigned.as_ref()
+    /// Returns what lay behind the last checkpoint when the log was opened, as an entry of the log
+    /// records it. `None` if there was nothing.
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.shared.recovery
     }
 
     /// Returns the number of entries in the log.

@@ -288,7 +288,7 @@ fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
     let severity = match event {
         // Events about requests that were forwarded without an entry are serious.
         Event::Dropped(dropped) if dropped.gaps > 0 => (3, "Medium"),
-        Event::Erased(_) => (2, "Low"),
+        Event::Erased(_) | Event::Recovered(_) => (2, "Low"),
         _ => (1, "Informational"),
     };
     let mut of_log = base(0, &activity, severity, entry.time);
@@ -303,6 +303,7 @@ fn of_the_log(entry: &Entry<'_>, event: &Event<'_>) -> Map<String, Value> {
         Event::Rules(rules) => {
             ("the rules in force from here on".to_owned(), serde_json::to_value(rules))
         }
+        Event::Recovered(recovery) => (recovery.to_string(), serde_json::to_value(recovery)),
         Event::After(after) => {
             ("this log follows another one".to_owned(), serde_json::to_value(after))
         }

@@ -7,11 +7,10 @@
 //! opened, because further entries would hide the traces of an attack.
 //!
 //! All other entries that no checkpoint covers yet are kept, and the next checkpoint covers them.
-//! The caller gets a list of them ([`UnsignedEntries`]).
+//! The writer first records which they are, in an entry of its own ([`Recovery`]).
 //!
 //! All files are read before anything is written, so that a log that is refused stays unchanged.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,8 +22,9 @@ use super::files;
 use super::folder::Folder;
 use super::log_key::LogKey;
 use super::record::Verdict;
+use super::recovery::Recovery;
 use super::segment::{EntryLine, EntryLines, Notes, TreeFile};
-use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, UnsignedEntries, day_of};
+use super::state::{self, HashFile, LogState, OpenSegment, RulesInForce, day_of};
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 
@@ -47,8 +47,6 @@ struct ReplayedEntries {
     offset: i64,
     rules: RulesInForce,
     successor: Option<String>,
-    /// The number of entries that no checkpoint covers, by event.
-    unsigned: BTreeMap<&'static str, u64>,
     /// The path of the newest file, the number of its bytes that are complete entries, and the day
     /// of its entries.
     last: Option<(PathBuf, u64, i64)>,
@@ -148,7 +146,6 @@ fn replay(
     let mut rules = if from == 0 { RulesInForce::None } else { RulesInForce::Unknown };
     let mut time = Timestamp::from_unix(i64::MIN);
     let mut last = None;
-    let mut unsigned = BTreeMap::new();
     let tail = segments.get(from..).unwrap_or_default();
     for (at, (first, path)) in tail.iter().enumerate() {
         if *first != frontier.size() {
@@ -190,9 +187,6 @@ fn replay(
                 let why =
                     format!("entry {} is about {event:?}, and under no checkpoint", line.position);
                 return Err(changed(why));
-            }
-            if line.position >= checkpoint.size {
-                *unsigned.entry(entry.event.as_str()).or_default() += 1;
             }
             match &entry.event {
                 Event::Clock(step) => offset = step.offset,
@@ -238,17 +232,7 @@ fn replay(
     if tail.len() <= 1 && last.as_ref().is_none_or(|(_, end, _)| *end == 0) {
         (time, successor) = before(segments, from)?;
     }
-    Ok(ReplayedEntries {
-        frontier,
-        time,
-        offset,
-        rules,
-        successor,
-        unsigned,
-        last,
-        hashes_from,
-        hashes,
-    })
+    Ok(ReplayedEntries { frontier, time, offset, rules, successor, last, hashes_from, hashes })
 }
 
 /// Returns true if the last entries of a file, from `line` on, record an erasure or close the log,
@@ -351,7 +335,8 @@ fn take_up(
     stored: u64,
 ) -> Result<LogState, LogError> {
     let ReplayedEntries { frontier, time, offset, rules, successor, last, .. } = replayed;
-    let (hashes_from, hashes, events) = (replayed.hashes_from, replayed.hashes, replayed.unsigned);
+    let (hashes_from, hashes) = (replayed.hashes_from, replayed.hashes);
+    let mut cut = 0;
     let segment = match last {
         None => None,
         Some((path, length, day)) => {
@@ -360,7 +345,8 @@ fn take_up(
             if !files::lock(&file, &path)? {
                 return Err(LogError::Locked(folder.path().to_owned()));
             }
-            if file.metadata().map_err(wrong)?.len() > length {
+            cut = file.metadata().map_err(wrong)?.len().saturating_sub(length);
+            if cut > 0 {
                 file.set_len(length).and_then(|()| file.sync_all()).map_err(wrong)?;
             }
             Some(OpenSegment { file, path, length, day })
@@ -379,9 +365,9 @@ fn take_up(
     let file = write_hashes(folder, stored, missing)?;
     let tree = HashFile::new(file, folder.tree(), frontier.size());
     let checkpointed = latest.checkpoint.size;
-    let last = frontier.size().checked_sub(1).filter(|last| *last >= checkpointed);
-    let unsigned = last.map(|last| UnsignedEntries { first: checkpointed, last, events });
-    Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor, unsigned })
+    let entries = frontier.size().saturating_sub(checkpointed);
+    let recovery = Recovery::of(checkpointed, entries, cut);
+    Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor, recovery })
 }
 
 /// Appends the missing hashes to the file of hashes, after its first `good` bytes, which are valid.

@@ -28,6 +28,10 @@ pub struct Report {
     /// The number of entries whose time is ahead of the machine's clock, because that clock was set
     /// back.
     pub ahead_of_clock: u64,
+    /// How often the log was opened with entries under no checkpoint, or with an unfinished write.
+    pub recoveries: u64,
+    /// The number of entries that were under no checkpoint when the log was opened.
+    pub recovered: u64,
     /// The number of entries about requests whose tool or method only the log claims.
     pub operation_claimed: u64,
     /// The number of entries with a touch of a security key: first those whose touch the auditor's

@@ -1,8 +1,6 @@
 //! The state of a log that is open for writing: the hashes on the right edge of its tree, its
 //! newest file of entries, and the hashes that are not written yet.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,6 +8,7 @@ use std::path::PathBuf;
 use super::fault::LogError;
 use super::files;
 use super::folder::Folder;
+use super::recovery::Recovery;
 use super::tree::{self, Frontier, HASH};
 use crate::clock::Timestamp;
 use crate::key::file_io::{self, FileError};
@@ -48,33 +47,6 @@ pub(super) enum RulesInForce {
     Known(Vec<u8>),
 }
 
-/// The entries that no checkpoint covered when a log was opened. A process that ended without a
-/// last checkpoint leaves them. The next checkpoint covers them as they are in the files.
-///
-/// The signatures of requests in them can be verified again. Other entries, such as counts, rules
-/// and clock changes, are confirmed only by the file of hashes, which is not signed either.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UnsignedEntries {
-    /// The number of the first of these entries.
-    pub first: u64,
-    /// The number of the last of these entries.
-    pub last: u64,
-    /// How many of these entries are about each event, by the word in their member `event`.
-    pub events: BTreeMap<&'static str, u64>,
-}
-
-impl fmt::Display for UnsignedEntries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.first == self.last {
-            true => write!(f, "entry {} is", self.first)?,
-            false => write!(f, "entries {} to {} are", self.first, self.last)?,
-        }
-        let events: Vec<_> = self.events.iter().map(|(word, n)| format!("{n} {word}")).collect();
-        write!(f, " under no checkpoint ({})", events.join(", "))
-    }
-}
-
 /// The state of a log that is open for writing.
 pub(super) struct LogState {
     pub(super) frontier: Frontier,
@@ -91,8 +63,8 @@ pub(super) struct LogState {
     pub(super) rules: RulesInForce,
     /// The successor of this log, if its last entry names one.
     pub(super) successor: Option<String>,
-    /// The entries that no checkpoint covered when the files were read.
-    pub(super) unsigned: Option<UnsignedEntries>,
+    /// What lay behind the latest checkpoint when the files were read, until an entry records it.
+    pub(super) recovery: Option<Recovery>,
 }
 
 /// Returns the day of `time`, counted in days since 1970. Each day has its own file of entries.

@@ -100,6 +100,18 @@ fn previous(folder: &Folder) -> Result<Option<PreviousLog>, LogError> {
     })
 }
 
+/// Returns true if the log has no entry but its first one and records of recoveries.
+fn is_only_begun(folder: &Folder) -> Result<bool, LogError> {
+    for line in segment::lines(folder)?.skip(1) {
+        let line = line?;
+        let entry = entry::parse(&line.bytes).map(|entry| entry.event);
+        if !matches!(entry, Ok(Event::Recovered(_))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn begin(
     new: &Folder,
     key: LogKey,
@@ -111,8 +123,10 @@ fn begin(
         // An earlier call may have written the entry but no checkpoint, because the key did not
         // sign.
         let covered = writer.last_checkpoint().0;
-        return match (previous(new)?, writer.size(), covered) {
-            (Some(said), 1, 0) if said == *after => writer.checkpoint(),
+        return match previous(new)? {
+            Some(said) if said == *after && covered == 0 && is_only_begun(new)? => {
+                writer.checkpoint()
+            }
             _ => Err(LogError::Exists(new.path().to_owned())),
         };
     }

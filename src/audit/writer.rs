@@ -6,21 +6,18 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::value::RawValue;
-
 use super::checkpoint::Checkpoint;
-use super::entry::{ClockStep, Closed};
-use super::fault::{LogError, MAX_LINE};
+use super::entry::Closed;
+use super::entry_batch::EntryBatch;
+use super::fault::LogError;
 use super::files;
 use super::folder::Folder;
 use super::log_key::LogKey;
 use super::note::NoteKey;
 use super::record::Record;
 use super::recover;
-use super::state::{
-    LogState, OpenSegment, RulesInForce, UnsignedEntries, WAITING_HASHES, day_of, remember, show,
-};
-use super::tree::{self, Frontier};
+use super::recovery::Recovery;
+use super::state::{LogState, OpenSegment, WAITING_HASHES, day_of, remember, show};
 use crate::clock::{Clock, Timestamp};
 
 /// When an entry counts as written.
@@ -70,11 +67,6 @@ impl Default for LogSettings {
     }
 }
 
-/// Maximum difference, in seconds, between the time of an entry and the time at which its request
-/// was judged. If the difference is larger, the log records that the clock was set back. An auditor
-/// allows a minute more.
-const CLOCK_LEEWAY: i64 = 240;
-
 /// Pause after the key failed to sign. Each attempt may start a program or ask a hardware token.
 const SIGN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -90,6 +82,8 @@ pub(super) struct LogWriter {
     last_checkpoint: Instant,
     /// When this writer last signed a checkpoint, or was opened.
     signed_at: Timestamp,
+    /// What lay behind the last checkpoint when this writer was opened.
+    recovery: Option<Recovery>,
     /// When the key last failed to sign, and the error; `None` after it has signed.
     unsigned: Option<(Instant, LogError)>,
     /// The locked folder of the log.
@@ -109,6 +103,7 @@ impl LogWriter {
         if let Some(successor) = state.successor {
             return Err(LogError::Followed { path: folder.path().to_owned(), successor });
         }
+        let recovery = state.recovery;
         let (state, unsigned) = (Some(state), None);
         let (last_checkpoint, signed_at) = (Instant::now(), clock.now());
         Ok(LogWriter {
@@ -119,6 +114,7 @@ impl LogWriter {
             state,
             last_checkpoint,
             signed_at,
+            recovery,
             unsigned,
             lock,
         })
@@ -130,9 +126,18 @@ impl LogWriter {
         (self.state.as_ref().map_or(0, |state| state.checkpointed), self.signed_at)
     }
 
-    /// Returns the entries that no checkpoint covered when the log was opened.
-    pub(super) fn unsigned_entries(&self) -> Option<UnsignedEntries> {
-        self.state.as_ref().and_then(|state| state.unsigned.clone())
+    /// Returns what lay behind the last checkpoint when the log was opened.
+    pub(super) fn recovery(&self) -> Option<Recovery> {
+        self.recovery
+    }
+
+    /// Records what lay behind the last checkpoint when the files were read, unless an entry has
+    /// recorded it. Only after this may a checkpoint sign it.
+    pub(super) fn record_recovery(&mut self) -> Result<(), LogError> {
+        match self.state.as_ref().and_then(|state| state.recovery) {
+            Some(_) => self.append_batch(std::iter::empty()).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Returns the number of entries in the log.
@@ -149,6 +154,13 @@ impl LogWriter {
         if self.is_checkpoint_due() {
             self.checkpoint()?;
         }
+        self.append_batch(records)
+    }
+
+    fn append_batch<'r>(
+        &mut self,
+        records: impl Iterator<Item = &'r Record>,
+    ) -> Result<Vec<u64>, LogError> {
         self.try_append(records).inspect_err(|error| {
             // The bytes of the failed write are removed, unless another process writes the log. If
             // that fails too, the files are read again before the next write.
@@ -177,6 +189,9 @@ impl LogWriter {
             state.tree.write()?;
         }
         let mut batch = EntryBatch::new(state);
+        if let Some(recovery) = state.recovery {
+            batch.add(&recovery.record(), now)?;
+        }
         // If entry times are ahead of the machine's clock, each new file states the offset again,
         // because an auditor may read a file without the files before it.
         if state.offset != 0 && state.segment.as_ref().is_none_or(|segment| segment.length == 0) {
@@ -203,7 +218,7 @@ impl LogWriter {
         segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
         state.tree.waiting.append(&mut batch.hashes);
         (state.frontier, state.time, state.offset) = (batch.frontier, batch.time, batch.offset);
-        state.rules = batch.rules;
+        (state.rules, state.recovery) = (batch.rules, None);
         Ok(numbers)
     }
 
@@ -247,8 +262,9 @@ impl LogWriter {
     fn turn_over(&mut self, now: Timestamp) -> Result<(), LogError> {
         let full = self.state.as_ref().is_some_and(|state| {
             let day = day_of(state.time.max(now));
+            let recorded = state.recovery.is_none();
             let full = |s: &OpenSegment| s.length >= self.settings.file_size || s.day != day;
-            state.segment.as_ref().is_some_and(|s| s.length > 0 && full(s))
+            state.segment.as_ref().is_some_and(|s| recorded && s.length > 0 && full(s))
         });
         if full {
             self.checkpoint()?;
@@ -270,6 +286,7 @@ impl LogWriter {
 
     /// Signs a checkpoint that covers all written entries, after they are on the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
+        self.record_recovery()?;
         let Some(state) = &mut self.state else { return Ok(()) };
         let size = state.frontier.size();
         if size == state.checkpointed {
@@ -298,83 +315,5 @@ impl LogWriter {
         state.checkpointed = size;
         (self.last_checkpoint, self.signed_at) = (Instant::now(), self.clock.now());
         Ok(())
-    }
-}
-
-/// Entries that are written together in one write.
-struct EntryBatch {
-    frontier: Frontier,
-    time: Timestamp,
-    offset: i64,
-    rules: RulesInForce,
-    first_time: Option<Timestamp>,
-    stamp: (Timestamp, String),
-    lines: Vec<u8>,
-    hashes: Vec<u8>,
-}
-
-impl EntryBatch {
-    fn new(state: &LogState) -> Self {
-        EntryBatch {
-            frontier: state.frontier.clone(),
-            time: state.time,
-            offset: state.offset,
-            rules: state.rules.clone(),
-            first_time: None,
-            stamp: (state.time, state.time.to_string()),
-            lines: Vec::with_capacity(4096),
-            hashes: Vec::with_capacity(256),
-        }
-    }
-
-    /// Adds a record. If the clock offset or the rules have changed, adds an entry about each of
-    /// them before the record. Returns the number of the record.
-    fn add(&mut self, record: &Record, now: Timestamp) -> Result<u64, LogError> {
-        let judged = record.judged;
-        // The time of an entry is not before the time of the previous entry, and not before the
-        // time at which its request was judged.
-        let time = judged.map_or(now, |judged| judged.max(now)).max(self.time);
-        if let Some(judged) = judged {
-            let late = time.since(judged);
-            if late.saturating_sub(self.offset).saturating_abs() > CLOCK_LEEWAY {
-                self.offset = if late <= CLOCK_LEEWAY { 0 } else { late };
-                self.say_offset(time)?;
-            }
-        }
-        if let Some(rules) = &record.rules {
-            let known = match &self.rules {
-                RulesInForce::None => true,
-                RulesInForce::Unknown => false,
-                RulesInForce::Known(known) => known == rules,
-            };
-            if !known && let Ok(rules) = serde_json::from_slice::<&RawValue>(rules) {
-                self.push(&Record::event("rules", &rules), time)?;
-            }
-            if !known || self.rules == RulesInForce::None {
-                self.rules = RulesInForce::Known(rules.clone());
-            }
-        }
-        self.push(record, time)
-    }
-
-    fn say_offset(&mut self, time: Timestamp) -> Result<(), LogError> {
-        let step = ClockStep { offset: self.offset };
-        self.push(&Record::event("clock", &step), time).map(drop)
-    }
-
-    fn push(&mut self, record: &Record, time: Timestamp) -> Result<u64, LogError> {
-        let (n, start) = (self.frontier.size(), self.lines.len());
-        if self.stamp.0 != time {
-            self.stamp = (time, time.to_string());
-        }
-        record.line(n, &self.stamp.1, &mut self.lines);
-        let line = self.lines.get(start..self.lines.len().saturating_sub(1)).unwrap_or_default();
-        if line.len() >= MAX_LINE {
-            return Err(LogError::TooLarge(line.len()));
-        }
-        self.frontier.push(tree::leaf(line), |hash| self.hashes.extend_from_slice(hash));
-        self.time = time;
-        self.first_time.get_or_insert(time);
-        Ok(n)
     }
 }

@@ -15,6 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use crate::fixtures::{LogFixture, audit_folder, body, call, entry, registry};
+use crate::recoveries::{Checkpoints, append};
 
 /// The number of logs that the test makes and audits.
 const LOGS: u64 = 500;
@@ -28,6 +29,7 @@ fn one(seed: u64) {
     let wide = random.random_range(0..4) == 0;
     let rounds = random.random_range(1..4);
     for _ in 0..rounds {
+        let (checkpoints, files) = (Checkpoints::of(&fixture), fixture.segments().len());
         let log = fixture.try_open(settings.clone()).unwrap();
         let recorders = [
             Recorder::new(log.clone()),
@@ -85,7 +87,16 @@ fn one(seed: u64) {
             let by = if random.random_range(0..6) == 0 { &lax } else { &verifier };
             let _ = fixture.record_by(recorder, &sent, by);
         }
+        drop(recorders);
+        // The process was killed before its first checkpoint, which precedes each new file.
+        if random.random_range(0..4) == 0 && fixture.segments().len() == files.max(1) {
+            checkpoints.put_back();
+        }
+        if random.random_range(0..8) == 0 && files > 0 {
+            append(&fixture, b"{\"mcpid\":\"audit/2\",\"n\":");
+        }
     }
+    drop(fixture.open());
     let folder = keep(&fixture, &mut random);
     let inputs = AuditorInputs {
         log_key: Some(fixture.log_key.clone()),

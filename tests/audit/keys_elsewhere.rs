@@ -176,6 +176,7 @@ fn a_key_that_does_not_sign_is_found_when_the_log_is_opened() {
     let error = open(&fixture, &key, LogSettings::default()).unwrap_err();
     assert!(matches!(error, LogError::Sign(_)), "{error:?}");
     assert_eq!(key.asked(), 1);
+    assert_eq!(fixture.lines().len(), 0);
     // After the failure, the folder is not locked any more.
     key.set(true);
     open(&fixture, &key, LogSettings::default()).unwrap();
@@ -226,9 +227,10 @@ fn entries_without_a_checkpoint_survive_a_key_that_is_gone_at_the_end() {
     drop(recorder);
     key.set(true);
     let log = open(&fixture, &key, LogSettings::default()).unwrap();
-    assert_eq!((log.size(), log.last_checkpoint().0), (3, 0));
+    // The fourth entry records that the three before it were under no checkpoint.
+    assert_eq!((log.size(), log.last_checkpoint().0), (4, 0));
     record(&fixture, &Recorder::new(log), 3).unwrap();
-    is_good(&fixture, 4);
+    is_good(&fixture, 5);
 }
 
 #[test]
@@ -268,7 +270,9 @@ fn an_erasure_that_the_key_does_not_sign_is_completed_by_a_second_call() {
     assert!(fixture.lines()[1].contains("request"), "the entry stays without its record");
     key.set(true);
     let erased = erase::erase(&with(&fixture, &key), 1, WHY, clock).unwrap();
-    assert_eq!((erased.n, erased.recorded_in), (1, 3));
+    // The record of the first call was cut off, as entry 3 tells.
+    assert_eq!((erased.n, erased.recorded_in), (1, 4));
+    assert!(fixture.lines()[3].contains("recovered"));
     assert!(fixture.lines()[1].contains("tombstone"));
 }
 
@@ -309,7 +313,8 @@ fn a_log_moves_its_key_from_the_folder_to_a_token_by_a_successor() {
     key.set(true);
     succession::follow(&next(), &fixture.files(), &clock).unwrap();
     let open = Log::open(next(), LogSettings::default(), clock.clone()).unwrap();
-    assert_eq!((open.size(), open.last_checkpoint().0), (1, 1));
+    // Entry 1 tells that entry 0 was under no checkpoint after the first call.
+    assert_eq!((open.size(), open.last_checkpoint().0), (2, 2));
     drop(open);
     let third = succession::follow(&next(), &fixture.files(), &clock).unwrap_err();
     assert!(matches!(third, LogError::Exists(_)), "{third:?}");

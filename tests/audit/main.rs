@@ -21,6 +21,7 @@ mod opaque;
 #[cfg(feature = "p256")]
 mod p256;
 mod profiles;
+mod recoveries;
 #[path = "../engine/touch/software_key.rs"]
 mod software_key;
 mod tamper;

@@ -2,6 +2,7 @@
 
 use super::super::entry::{PreviousLog, Rules, Version};
 use super::super::erasure_record::Erasure;
+use super::super::recovery::Recovery;
 use super::super::tree::Hash;
 use super::key_status::KeyStatus;
 use super::nonces::NonceUse;
@@ -49,6 +50,8 @@ pub(in crate::audit) enum Notice {
     /// machine.
     Clock(i64),
     Rules(Rules),
+    /// Entries before this one were under no checkpoint when the log was opened.
+    Recovered(Recovery),
     After(PreviousLog),
     Closed(String),
     /// The entry records that another entry was erased.

@@ -50,6 +50,21 @@ pub(super) fn touched((confirmed, doubted): (u64, u64)) -> Option<String> {
     }
 }
 
+/// Returns how often a log was opened with entries under no checkpoint, and how many these were;
+/// `None` if it never was.
+pub(super) fn recovered(times: u64, entries: u64) -> Option<String> {
+    let (count, opened) =
+        (plural(entries, "entry was", "entries were"), plural(times, "time", "times"));
+    (times > 0).then(|| {
+        format!("{opened}: {count} under no checkpoint when a process opened the log to write")
+    })
+}
+
+/// Returns a count with its noun.
+pub(in crate::cmd::audit) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Calls `add` with each fact about the signature at index `place`: what it covers and states.
 pub(super) fn signature(request: &Request<'_>, place: usize, add: &mut impl FnMut(&str, String)) {
     let Some(about) = explain(request, place) else { return };

@@ -46,11 +46,11 @@ pub(crate) fn recorder(
         AuditSync::Checkpoint => Durability::Checkpoint,
     };
     let log = Log::open(folder, settings, clock).map_err(|e| log_failure(&e, &place))?;
-    if let Some(unsigned) = log.unsigned_entries() {
-        ui.note(&format!(
-            "{}: {unsigned}: the next checkpoint signs them unseen, as they are in the files",
-            place.name()
-        ));
+    if let Some(recovery) = log.recovery() {
+        ui.note(&format!("{}: {recovery}; an entry of the log records this", place.name()));
+        if recovery.entries > 0 {
+            ui.note("the next checkpoint signs those entries unseen, as they are in the files");
+        }
     }
     let policy = match args.audit_policy.unwrap_or_default() {
         AuditPolicy::Required => Policy::Required,

@@ -177,6 +177,7 @@ fn event_text(event: &Event<'_>) -> String {
             format!("times are {} s ahead of the clock from here on", step.offset)
         }
         Event::Rules(rules) => format!("{}, from here on", entry_text::rules(rules)),
+        Event::Recovered(recovery) => recovery.to_string(),
         Event::After(after) => format!("this log follows that of {}", after.log_key),
         Event::Erased(erasure) => {
             format!("entry {} was erased: {}", erasure.n, printed(&erasure.reason))

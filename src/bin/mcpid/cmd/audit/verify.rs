@@ -10,11 +10,12 @@ use mcpid::audit::entry_judge::{AuditorTrust, EntryFindings, EntryJudge, Unjudge
 use mcpid::audit::note::NoteKey;
 use mcpid::audit::{Folder, LogError};
 
+use super::entry_text::{self, plural};
+use super::erasure_list;
 use super::log_verdict::LogVerdict;
 use super::page::CLOCK_ALLOWED;
 use super::predecessors::{self, PredecessorsOutcome};
 use super::report::summary::{LogSummary, SummaryRow};
-use super::{entry_text, erasure_list};
 use crate::args::AuditVerifyArgs;
 use crate::args::rerun_hint;
 use crate::cmd::audit::open::{self, log_failure};
@@ -280,6 +281,7 @@ fn words(
             "touched": report.touched.0,
             "touches_not_confirmed": report.touched.1,
             "under_clock_offset": report.ahead_of_clock,
+            "recoveries": report.recoveries, "recovered": report.recovered,
             "checkpoints": report.checkpoints,
             "unfinished": report.unfinished,
             "predecessors": report.link.predecessors,
@@ -386,6 +388,8 @@ fn words(
         let count = plural(report.ahead_of_clock, "entry", "entries");
         numbers.push(("clock", format!("{count}: {CLOCK_ALLOWED}")));
     }
+    let recovered = entry_text::recovered(report.recoveries, report.recovered);
+    numbers.extend(recovered.map(|text| ("recovered", text)));
     if report.unfinished {
         numbers.push(("unfinished", "the last write was not completed, or goes on".to_owned()));
     }
@@ -393,8 +397,4 @@ fn words(
         numbers.push(("root", root));
     }
     (lines, numbers, open, json)
-}
-
-fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

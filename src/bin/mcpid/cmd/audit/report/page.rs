@@ -11,6 +11,7 @@ use mcpid::page::{name, text};
 
 use super::summary::LogSummary;
 use crate::args::{AuditReportArgs, rerun_hint};
+use crate::cmd::audit::entry_text::plural;
 use crate::cmd::audit::log_verdict::LogVerdict;
 use crate::cmd::audit::page::{KEEPERS_WORD, NEVER_WRITTEN};
 use crate::output::exit::Exit;
@@ -81,10 +82,6 @@ pub(super) fn html(
     commands(&mut page, args, verdict);
     parts::finish(&mut page, made, &evidence(verdict));
     page
-}
-
-fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Describes the result in one sentence, and the log in a second one. Both are HTML.
@@ -195,6 +192,7 @@ fn meaning(verdict: &str) -> &'static str {
         "dropped" => "counts of requests that have no entry of their own",
         "clock" => "the clock of the log stepped",
         "rules" => "the rules in force from there on",
+        "recovered" => "which entries were under no checkpoint when the log was opened",
         "erased" => "which entry was erased, and why",
         "tombstone" => "in the place of an erased entry",
         "after" => "the log that this one follows",
