@@ -349,7 +349,8 @@ fn take_up(
             if cut > 0 {
                 file.set_len(length).and_then(|()| file.sync_all()).map_err(wrong)?;
             }
-            Some(OpenSegment { file, path, length, day })
+            // The process that wrote the end may have been killed before the end was on the disk.
+            Some(OpenSegment { file, path, length, day, unsynced: true })
         }
     };
     if let Some(length) = latest.cut_to {

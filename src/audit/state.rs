@@ -19,6 +19,19 @@ pub(super) struct OpenSegment {
     pub(super) path: PathBuf,
     pub(super) length: u64,
     pub(super) day: i64,
+    /// Whether the file may have bytes that are not on the disk.
+    pub(super) unsynced: bool,
+}
+
+impl OpenSegment {
+    /// Waits until all bytes of the file are on the disk.
+    pub(super) fn sync(&mut self) -> Result<(), LogError> {
+        if self.unsynced {
+            self.file.sync_data().map_err(|e| LogError::io("write", &self.path, e))?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
 }
 
 /// The file of hashes, and the hashes that wait to be written. They are written with the next
@@ -83,7 +96,8 @@ impl LogState {
                 if !files::lock(&file, &path)? {
                     return Err(LogError::Locked(folder.path().to_owned()));
                 }
-                Ok(none.insert(OpenSegment { file, path, length: 0, day: i64::MIN }))
+                let (length, day, unsynced) = (0, i64::MIN, false);
+                Ok(none.insert(OpenSegment { file, path, length, day, unsynced }))
             }
         }
     }

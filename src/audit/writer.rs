@@ -45,6 +45,10 @@ pub struct LogSettings {
     pub file_size: u64,
     /// Number of entries after which a checkpoint is due; 1,000 by default.
     pub every: u64,
+    /// Minimum time between two checkpoints that are due by the number of entries; 1 second by
+    /// default. A checkpoint waits for the disk four times, so that a busy log would otherwise
+    /// write few entries between two checkpoints.
+    pub pause: Duration,
     /// Time after which a checkpoint is due if there is a new entry; 60 seconds by default.
     pub interval: Duration,
     /// Maximum time for writing an entry; 5 seconds by default.
@@ -60,6 +64,7 @@ impl Default for LogSettings {
             durability: Durability::default(),
             file_size: 64 * 1024 * 1024,
             every: 1_000,
+            pause: Duration::from_secs(1),
             interval: Duration::from_secs(60),
             budget: Duration::from_secs(5),
             refused_size: 16 * 1024 * 1024,
@@ -208,8 +213,9 @@ impl LogWriter {
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
         segment.file.write_all(&batch.lines).map_err(wrong)?;
+        segment.unsynced = true;
         if durability == Durability::Batch {
-            segment.file.sync_data().map_err(wrong)?;
+            segment.sync()?;
         }
         if fresh {
             // The name of the new file must be as durable as the entries in it.
@@ -280,8 +286,9 @@ impl LogWriter {
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let Some(state) = &self.state else { return false };
         let new = state.frontier.size().saturating_sub(state.checkpointed);
-        new >= self.settings.every
-            || (new > 0 && self.last_checkpoint.elapsed() >= self.settings.interval)
+        let elapsed = self.last_checkpoint.elapsed();
+        (new >= self.settings.every && elapsed >= self.settings.pause)
+            || (new > 0 && elapsed >= self.settings.interval)
     }
 
     /// Signs a checkpoint that covers all written entries, after they are on the disk.
@@ -299,9 +306,8 @@ impl LogWriter {
             return Err(error.clone());
         }
         state.check_files(&self.folder)?;
-        if let Some(segment) = &state.segment {
-            let wrong = |e| LogError::io("write", &segment.path, e);
-            segment.file.sync_data().map_err(wrong)?;
+        if let Some(segment) = &mut state.segment {
+            segment.sync()?;
         }
         state.tree.write()?;
         state.tree.file.sync_data().map_err(|e| LogError::io("write", &state.tree.path, e))?;

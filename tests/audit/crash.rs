@@ -68,7 +68,7 @@ fn child_process_of_a_crash_test() {
 /// after it was acknowledged.
 fn victim(path: &Path) {
     let mut settings = LogSettings::default();
-    (settings.every, settings.file_size) = (7, 40_000);
+    (settings.every, settings.file_size, settings.pause) = (7, 40_000, Duration::ZERO);
     let log = Log::open(Folder::at(path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
     let recorder = Recorder::new(log);
     let fixture = LogFixture::new();

@@ -1,6 +1,7 @@
 //! Tests of unusual logs that were not forged: an audit must find no fault in any of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcpid::audit::auditor::AuditorInputs;
 use mcpid::audit::entry_judge::{AuditorTrust, PinnedRules};
@@ -25,7 +26,7 @@ fn one(seed: u64) {
     let fixture = LogFixture::new();
     let mut settings = LogSettings::default();
     settings.file_size = random.random_range(1_000..20_000);
-    settings.every = random.random_range(1..6);
+    (settings.every, settings.pause) = (random.random_range(1..6), Duration::ZERO);
     let wide = random.random_range(0..4) == 0;
     let rounds = random.random_range(1..4);
     for _ in 0..rounds {

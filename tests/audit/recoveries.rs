@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcpid::audit::auditor::{FindingKind, Report};
 use mcpid::audit::{LogSettings, Recorder, Recovery, erase, succession};
@@ -153,7 +154,7 @@ fn the_record_comes_before_the_next_checkpoint() {
     // A checkpoint is due at once, by number.
     let fixture = crashed(4, 3);
     let mut settings = LogSettings::default();
-    settings.every = 1;
+    (settings.every, settings.pause) = (1, Duration::ZERO);
     fixture.fill(1, settings);
     assert_eq!(recorded(&fixture), [(7, [4, 3, 0])]);
     good(&fixture);

@@ -34,7 +34,7 @@ fn start(
     let text = policy(&fixture.log_key, witnesses, need);
     let parsed = Arc::new(WitnessPolicy::parse(text.as_bytes()).unwrap());
     let mut settings = LogSettings::default();
-    settings.every = 1;
+    (settings.every, settings.pause) = (1, Duration::ZERO);
     let log = fixture.try_open(settings).unwrap();
     let recorder = Arc::new(Recorder::new(log.clone()).with_policy(required));
     let roots = tls::client_without_roots().unwrap();

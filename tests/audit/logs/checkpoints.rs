@@ -88,7 +88,7 @@ fn a_small_step_back_of_the_clock_causes_no_clock_entry() {
 fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     let fixture = LogFixture::new();
     let mut often = settings();
-    often.every = 3;
+    (often.every, often.pause) = (3, Duration::ZERO);
     fixture.fill(7, often.clone());
     let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
     let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
@@ -107,6 +107,20 @@ fn checkpoints_come_by_number_and_by_time_and_at_the_end() {
     }
     drop(recorder);
     assert_eq!(fixture.audit(&[]).finding().cloned(), None);
+}
+
+/// A log with many entries a second does not sign after every thousand of them.
+#[test]
+fn a_checkpoint_by_number_waits_for_the_pause() {
+    let fixture = LogFixture::new();
+    let mut rare = settings();
+    (rare.every, rare.pause) = (1, Duration::from_secs(3_600));
+    rare.interval = Duration::from_secs(3_600);
+    fixture.fill(7, rare);
+    let notes = fs::read_to_string(fixture.path().join("checkpoints")).unwrap();
+    let sizes: Vec<&str> = notes.lines().skip(1).step_by(5).collect();
+    assert_eq!(sizes, ["0", "7"]);
+    assert!(fixture.audit(&[fixture.checkpoint()]).is_good());
 }
 
 #[test]
