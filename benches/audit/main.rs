@@ -1,12 +1,13 @@
 //! Measures the audit log: the time of an append to a small log and to a log of ten million
 //! entries, the time of an audit compared with the bare verification of the same signatures on one
-//! core, and concurrent appends compared with the limit of the disk.
+//! core, and concurrent appends compared with what the disk and the processor allow.
 //!
 //! Usage: `cargo bench --bench audit [-- ENTRIES]`. The default is a million entries for the audit,
 //! and ten million for the append. The entries of the large log are copies of one entry with
 //! ascending numbers. `cargo bench --bench audit -- throughput [SECONDS]` measures only the
 //! concurrent appends. They go to the folder of the build, because the temporary folder may be in
-//! memory.
+//! memory. `cargo bench --bench audit -- write FOLDER ENTRIES` measures nothing: it writes a log of
+//! signed requests, 100 a second by its clock, and a trust file, for `mcpid audit verify`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench talks, and may fail")]
 
 use std::fs::{self, File};
@@ -23,22 +24,21 @@ use mcpid::audit::note::{NoteKey, NoteKeyKind};
 use mcpid::audit::tree::{self, Frontier};
 use mcpid::audit::{Durability, Evidence, Folder, JudgedRequest, Log, LogSettings, Recorder};
 use mcpid::block_on;
-use mcpid::clock::{Clock as _, FixedClock, SystemClock, Timestamp};
-use mcpid::key::trust::{Registry, TrustFile};
-use mcpid::key::{SecretKey, Sign as _, format};
-use mcpid::message::target::{Origin, Origins};
-use mcpid::message::{Head, RequestTarget};
+use mcpid::clock::{SystemClock, Timestamp};
+use mcpid::key::{SecretKey, Sign as _};
 use mcpid::profile::Profile;
-use mcpid::sign::{Nonce, Signed, Signer};
-use mcpid::verify::{ReplayCheck, Verifier};
 use rand::rngs::SysRng;
+use setup::{BenchSetup, NAME};
+use throughput::throughput;
+
+mod setup;
+mod throughput;
+mod write;
 
 /// The same memory allocator as in the program `mcpid`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CALL: &[u8; 1024] = include_bytes!("tools_call.json");
-const NAME: &str = "example.com/bench";
 /// Number of entries in one round.
 const ROUND: u64 = 16;
 /// How many times the logs are opened again during the measurement.
@@ -47,6 +47,10 @@ const PLACES: usize = 20;
 fn main() {
     let real = std::env::args().any(|a| a == "--bench");
     let given = std::env::args().filter_map(|a| a.parse::<u64>().ok()).next();
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(at) = words.iter().position(|word| word == "write") {
+        return write::write(Path::new(&words[at + 1]), given.unwrap());
+    }
     if std::env::args().any(|a| a == "throughput") {
         throughput(Duration::from_secs(given.unwrap_or(20)));
         return;
@@ -58,65 +62,6 @@ fn main() {
     throughput(if real { Duration::from_secs(20) } else { Duration::from_millis(60) });
 }
 
-struct BenchSetup {
-    key: Arc<SecretKey>,
-    verifier: Verifier,
-    signer: Signer,
-    origins: Origins,
-    now: Timestamp,
-}
-
-impl BenchSetup {
-    fn new() -> Self {
-        let key = Arc::new(SecretKey::generate(&mut SysRng).unwrap());
-        let file = TrustFile::parse(format::jwk(key.public(), None).as_bytes()).unwrap();
-        let registry = Arc::new(Registry::merge([file]));
-        let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
-        let now = SystemClock.now();
-        let clock = Arc::new(FixedClock(now));
-        let profile = Profile::mcp();
-        let verifier = Verifier::new(
-            profile.clone(),
-            registry,
-            origins.clone(),
-            clock,
-            ReplayCheck::Unchecked,
-        );
-        let signer = Signer::new(key.clone(), &profile).unwrap();
-        BenchSetup { key, verifier, signer, origins, now }
-    }
-
-    fn head<'a>(&self, signed: Option<&'a Signed>) -> Head<'a> {
-        let mut head = Head::new("POST", RequestTarget::Origin("/mcp".into())).unwrap();
-        for (name, value) in [
-            ("host", "mcp.example.com"),
-            ("content-type", "application/json"),
-            ("mcp-protocol-version", "2026-07-28"),
-            ("mcp-method", "tools/call"),
-            ("mcp-name", "get_weather"),
-        ] {
-            head.push(name, value.as_bytes()).unwrap();
-        }
-        for (name, value) in signed.iter().flat_map(|signed| signed.headers()) {
-            head.push(name, value.as_bytes()).unwrap();
-        }
-        head
-    }
-
-    fn signed(&self) -> Signed {
-        let nonce = Nonce::generate(&mut SysRng).unwrap();
-        self.signer.sign(&self.head(None), &self.origins, CALL, self.now, &nonce).unwrap()
-    }
-
-    async fn record(&self, recorder: &Recorder, signed: &Signed) {
-        let head = self.head(Some(signed));
-        let held = self.verifier.judge_head(&head).unwrap();
-        let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-        let judged = JudgedRequest::new(&head, &self.verifier, self.now).with_body(Some(CALL));
-        recorder.verified(&judged, &evidence).await.unwrap();
-    }
-}
-
 /// Measures appends to a small and a large log, in turns. The entries are not forced to the disk,
 /// which would take the same time for both logs and far longer than everything else.
 fn append(small: u64, large: u64, rounds: usize) {
@@ -125,9 +70,9 @@ fn append(small: u64, large: u64, rounds: usize) {
     let logs = [("small", small), ("large", large)].map(|(name, entries)| {
         let path = folder.path().join(name);
         let key = SecretKey::generate(&mut SysRng).unwrap();
-        Folder::init(&path, NAME, &key, setup.now).unwrap();
+        Folder::init(&path, NAME, &key, setup.now()).unwrap();
         let started = Instant::now();
-        fill(&path, &key, entries, setup.now);
+        fill(&path, &key, entries, setup.now());
         println!("made {entries} entries in {:.1} s", started.elapsed().as_secs_f64());
         path
     });
@@ -154,7 +99,7 @@ fn append(small: u64, large: u64, rounds: usize) {
                 let head = setup.head(Some(&signed));
                 let held = setup.verifier.judge_head(&head).unwrap();
                 let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                let judged = JudgedRequest::new(&head, &setup.verifier, setup.now);
+                let judged = JudgedRequest::new(&head, &setup.verifier, setup.now());
                 let started = Instant::now();
                 block_on(logs[which].verified(&judged, &evidence)).unwrap();
                 times[which].push(started.elapsed().as_secs_f64() * 1e6);
@@ -241,7 +186,7 @@ fn audit(entries: u64) {
     let path = folder.path().join("log");
     let setup = BenchSetup::new();
     let key = SecretKey::generate(&mut SysRng).unwrap();
-    let log_key = Folder::init(&path, NAME, &key, setup.now).unwrap();
+    let log_key = Folder::init(&path, NAME, &key, setup.now()).unwrap();
     let mut settings = LogSettings::default();
     settings.durability = Durability::Checkpoint;
     let log = Log::open(Folder::at(&path).unwrap(), settings, Arc::new(SystemClock)).unwrap();
@@ -301,83 +246,6 @@ fn audit(entries: u64) {
     println!("ratio {:.3} (at least 0.8 is wanted)", bare / audited);
     println!("ratio of the quickest rounds {:.3}", quickest[1] / quickest[0]);
     println!("resident memory: {memory} KiB before, {} KiB at most", most.max(resident()));
-}
-
-/// How often the measurements of the log and of the bare disk alternate.
-const TURNS: u32 = 10;
-
-/// Measures concurrent appends, as a gateway with many connections makes them, each waiting for the
-/// disk. They are compared with bare writes of lines of the same length, as many with one
-/// `fdatasync` as appends wait at once. Both alternate, for `time` altogether.
-fn throughput(time: Duration) {
-    for connections in [16, 64, 256] {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = folder.path().join("log");
-        let setup = Arc::new(BenchSetup::new());
-        let key = SecretKey::generate(&mut SysRng).unwrap();
-        Folder::init(&path, NAME, &key, setup.now).unwrap();
-        let folder_of_log = Folder::at(&path).unwrap();
-        let log = Log::open(folder_of_log, LogSettings::default(), Arc::new(SystemClock)).unwrap();
-        let recorder = Arc::new(Recorder::new(log));
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let signed: Vec<_> = (0..connections).map(|_| Arc::new(setup.signed())).collect();
-        block_on(setup.record(&recorder, &signed[0]));
-        let line = newest_line(&path);
-        let batch = [&line[..], b"\n"].concat().repeat(connections);
-        let mut bare = File::create(folder.path().join("bare")).unwrap();
-        let turn = time / 3 / TURNS / 2;
-        let (mut rates, mut limits) = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
-            let before = recorder.log().size();
-            let started = Instant::now();
-            runtime.block_on(async {
-                let mut tasks = tokio::task::JoinSet::new();
-                for signed in &signed {
-                    let (setup, recorder) = (Arc::clone(&setup), Arc::clone(&recorder));
-                    let signed = Arc::clone(signed);
-                    tasks.spawn(async move {
-                        let head = setup.head(Some(&signed));
-                        let held = setup.verifier.judge_head(&head).unwrap();
-                        let evidence = Evidence::of(&Profile::mcp(), &head, held.signatures());
-                        let judged = JudgedRequest::new(&head, &setup.verifier, setup.now);
-                        while started.elapsed() < turn {
-                            recorder.verified(&judged, &evidence).await.unwrap();
-                        }
-                    });
-                }
-                while let Some(done) = tasks.join_next().await {
-                    done.unwrap();
-                }
-            });
-            let appended = recorder.log().size() - before;
-            rates.push(appended as f64 / started.elapsed().as_secs_f64());
-            let (mut batches, started) = (0, Instant::now());
-            while started.elapsed() < turn {
-                bare.write_all(&batch).unwrap();
-                bare.sync_data().unwrap();
-                batches += 1;
-            }
-            limits.push((batches * connections) as f64 / started.elapsed().as_secs_f64());
-        }
-        let ratios = rates.iter().zip(&limits).map(|(rate, limit)| rate / limit).collect();
-        println!(
-            "{connections} at once: {:.0} entries a second; bare write and fdatasync of {connections} lines \
-             of {} bytes: {:.0} a second",
-            median(rates),
-            line.len(),
-            median(limits)
-        );
-        println!("ratio {:.3} (at least 0.9 is wanted)", median(ratios));
-    }
-}
-
-/// Returns the last line of the newest file of entries.
-fn newest_line(path: &Path) -> Vec<u8> {
-    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
-    let file =
-        files.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).max().unwrap();
-    let bytes = fs::read(file).unwrap();
-    bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap().to_vec()
 }
 
 fn resident() -> u64 {
