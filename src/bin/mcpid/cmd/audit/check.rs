@@ -271,10 +271,15 @@ impl EvidencePage<'_> {
                 add("unjudged", reason.text().to_owned());
             }
             if !checked.judged.base_not_kept && checked.judged.without_body {
-                add("unjudged", "steps 9 to 11: the body was not kept".to_owned());
+                let steps = "steps 9 to 11 (digest of the body, method and tool, permission)";
+                add("unjudged", format!("{steps}: the body was not kept"));
             }
         }
-        add("anchored", if checked.anchored { "yes" } else { "no" }.to_owned());
+        let anchored = match checked.anchored {
+            true => "yes: a checkpoint or cosignature from elsewhere covers the entry",
+            false => "no: nothing from elsewhere covers the entry",
+        };
+        add("anchored", anchored.to_owned());
         facts
     }
 

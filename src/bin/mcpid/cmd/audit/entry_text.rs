@@ -10,8 +10,9 @@ use mcpid::message::{Body, json_line};
 
 /// Returns the rules of an entry in one line.
 pub(super) fn rules(rules: &Rules) -> String {
-    let window = rules.window.map_or("no window".to_owned(), |s| format!("window {s} s"));
-    let mut text = format!("{}, {window}, {} s ahead", rules.profile, rules.ahead);
+    let before = |seconds: i64| format!("signed at most {seconds} s before");
+    let window = rules.window.map_or("signed at any time before".to_owned(), before);
+    let mut text = format!("profile {}, {window} or {} s ahead", rules.profile, rules.ahead);
     for (what, names) in [
         ("required too", &rules.require),
         ("may be uncovered", &rules.allow_uncovered),
