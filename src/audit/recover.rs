@@ -328,6 +328,10 @@ fn stored_hashes(
 
 /// Cuts incomplete bytes off the ends of the files, and opens the files for appending. Nothing is
 /// written before this step.
+///
+/// At each moment, and on the disk, there are at most as many hashes as entries: hashes without
+/// entries are the trace of entries that were removed. So the file of hashes is cut first, and gets
+/// missing hashes last.
 fn take_up(
     folder: &Folder,
     latest: LatestCheckpoint,
@@ -336,21 +340,29 @@ fn take_up(
 ) -> Result<LogState, LogError> {
     let ReplayedEntries { frontier, time, offset, rules, successor, last, .. } = replayed;
     let (hashes_from, hashes) = (replayed.hashes_from, replayed.hashes);
-    let mut cut = 0;
-    let segment = match last {
+    let newest = match last {
         None => None,
         Some((path, length, day)) => {
-            let wrong = |e| LogError::io("write", &path, e);
             let file = files::open(&path, OpenOptions::new().append(true))?;
             if !files::lock(&file, &path)? {
                 return Err(LogError::Locked(folder.path().to_owned()));
             }
+            Some((file, path, length, day))
+        }
+    };
+    let mut hash_file = cut_hashes(folder, stored)?;
+    let mut cut = 0;
+    let segment = match newest {
+        None => None,
+        Some((file, path, length, day)) => {
+            let wrong = |e| LogError::io("write", &path, e);
             cut = file.metadata().map_err(wrong)?.len().saturating_sub(length);
             if cut > 0 {
-                file.set_len(length).and_then(|()| file.sync_all()).map_err(wrong)?;
+                file.set_len(length).map_err(wrong)?;
             }
             // The process that wrote the end may have been killed before the end was on the disk.
-            Some(OpenSegment { file, path, length, day, unsynced: true })
+            file.sync_all().map_err(wrong)?;
+            Some(OpenSegment { file, path, length, day, unsynced: false })
         }
     };
     if let Some(length) = latest.cut_to {
@@ -363,22 +375,21 @@ fn take_up(
     }
     let known = usize::try_from(stored.saturating_sub(hashes_from.saturating_mul(HASH)));
     let missing = known.ok().and_then(|known| hashes.get(known..)).unwrap_or_default();
-    let file = write_hashes(folder, stored, missing)?;
-    let tree = HashFile::new(file, folder.tree(), frontier.size());
+    hash_file.write_all(missing).map_err(|e| LogError::io("write", &folder.tree(), e))?;
+    let tree = HashFile::new(hash_file, folder.tree(), frontier.size());
     let checkpointed = latest.checkpoint.size;
     let entries = frontier.size().saturating_sub(checkpointed);
     let recovery = Recovery::of(checkpointed, entries, cut);
     Ok(LogState { frontier, time, segment, tree, checkpointed, offset, rules, successor, recovery })
 }
 
-/// Appends the missing hashes to the file of hashes, after its first `good` bytes, which are valid.
-fn write_hashes(folder: &Folder, good: u64, missing: &[u8]) -> Result<File, LogError> {
+/// Opens the file of hashes, and cuts it after its first `good` bytes, which are valid.
+fn cut_hashes(folder: &Folder, good: u64) -> Result<File, LogError> {
     let path = folder.tree();
     let wrong = |e| LogError::io("write", &path, e);
-    let mut file = files::open(&path, OpenOptions::new().append(true).create(true))?;
+    let file = files::open(&path, OpenOptions::new().append(true).create(true))?;
     if file.metadata().map_err(wrong)?.len() != good {
-        file.set_len(good).map_err(wrong)?;
+        file.set_len(good).and_then(|()| file.sync_all()).map_err(wrong)?;
     }
-    file.write_all(missing).map_err(wrong)?;
     Ok(file)
 }

@@ -191,6 +191,8 @@ impl LogWriter {
             none => none.insert(recover::open(folder, &self.key)?),
         };
         if state.tree.waiting.len() >= WAITING_HASHES {
+            // On the disk, too, there are never more hashes than entries.
+            state.segment.as_mut().map_or(Ok(()), OpenSegment::sync)?;
             state.tree.write()?;
         }
         let mut batch = EntryBatch::new(state);
