@@ -251,7 +251,7 @@ impl EntryJudge {
         let found = match (body, &reading) {
             (Some(body), Some(reading)) if authorises => {
                 let judged = verifier.judge_parsed_body(verified_head, body, || reading);
-                Some(judged.and_then(JudgedBody::into_refusal))
+                Some(judged.and_then(JudgedBody::into_rejection))
             }
             _ => None,
         };
@@ -318,7 +318,7 @@ impl EntryJudge {
                     mirror,
                     entry: Some(one.entry),
                     presence: one.presence,
-                    joins: one.joins,
+                    touch_for: one.touch_for,
                     covers_another: signatures::covers_another(rules::names_of_base(one.base)),
                 })
             })

@@ -272,7 +272,7 @@ fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
     let touches = held.iter().filter(|one| one.entry.key().id() == id);
     // If a security key signs alone, its signature names its own label: it confirms no other
     // signature.
-    let labels = touches.filter_map(|one| one.joins.filter(|label| *label != one.label));
+    let labels = touches.filter_map(|one| one.touch_for.filter(|label| *label != one.label));
     let signers = labels.filter_map(|label| held.iter().find(|one| one.label == label));
     let mut ids: Vec<_> = signers.map(|one| one.entry.key().id().to_string()).collect();
     ids.sort();

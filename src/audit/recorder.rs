@@ -161,7 +161,7 @@ impl Recorder {
 
     /// Counts a request whose head (method, target, fields) is so malformed that it could not be
     /// judged.
-    pub fn headless(&self, code: &str) {
+    pub fn malformed_head(&self, code: &str) {
         let because = RecordedRefusal { step: None, code };
         self.log.note_refused(Verdict::Refused, because, None, None);
     }

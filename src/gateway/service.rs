@@ -272,21 +272,21 @@ impl GatewayParts {
         parts.extensions.insert(Arc::clone(&record));
 
         let checked = described.and_then(|()| framing::check(&parts));
-        let page = match checked.and_then(|()| allowed_origins.check(&parts.headers)) {
-            Ok(page) => page,
+        let origin = match checked.and_then(|()| allowed_origins.check(&parts.headers)) {
+            Ok(origin) => origin,
             Err(fault) => return self.refuse(fault, None, record),
         };
         let route = self.route(&mut parts);
         if route == Route::NotFound {
-            return self.refuse(NOT_FOUND, page, record);
+            return self.refuse(NOT_FOUND, origin, record);
         }
         if (route == Route::Open || parts.method == Method::OPTIONS)
             && allowed_origins.public_origin(&parts).is_none()
         {
             self.note_host(&record, parts.headers.get(header::HOST));
-            return self.refuse(NOT_OURS, page, record);
+            return self.refuse(NOT_OURS, origin, record);
         }
-        if let Some(response) = allowed_origins.preflight::<AnswerBody>(&parts, &page) {
+        if let Some(response) = allowed_origins.preflight::<AnswerBody>(&parts, &origin) {
             record.note(|line| line.outcome = LoggedOutcome::Open);
             record.answered(response.status().as_u16());
             return response.map(|body| GatewayBody::own(body, Some(record)));
@@ -321,13 +321,13 @@ impl GatewayParts {
         } else {
             let limit = self.shared.handle.verifier().max_body();
             if u64::try_from(limit).is_ok_and(|limit| body.size_hint().lower() > limit) {
-                return self.refuse(TOO_LARGE, page, record);
+                return self.refuse(TOO_LARGE, origin, record);
             }
             let request = Request::from_parts(parts, Limited::new(body, limit));
             let response = self.application.answer(request, LoggedOutcome::Open).await;
             response.map(|body| GatewayBody::own(body, Some(Arc::clone(&record))))
         };
-        allowed_origins.add_cors(&page, response.headers_mut());
+        allowed_origins.add_cors(&origin, response.headers_mut());
         record.answered(response.status().as_u16());
         response
     }
@@ -356,11 +356,11 @@ impl GatewayParts {
     fn refuse(
         &self,
         fault: GatewayError,
-        page: OriginHeader,
+        origin: OriginHeader,
         record: Arc<RequestRecord>,
     ) -> Response<GatewayBody> {
         let mut response = own_answer(fault, None);
-        self.shared.allowed_origins.add_cors(&page, response.headers_mut());
+        self.shared.allowed_origins.add_cors(&origin, response.headers_mut());
         note_refusal(&record, fault);
         response.map(|body| GatewayBody::own(body.into(), Some(record)))
     }

@@ -133,7 +133,7 @@ impl AnswerCheck {
 
     /// Returns true if the server must send its answer without a content coding, so that the layer
     /// can read it. The request then has to reach the server with `Accept-Encoding: identity`.
-    pub fn wants_identity(&self) -> bool {
+    pub fn wants_uncompressed(&self) -> bool {
         self.is_learning && self.learning.is_some() && self.answered != AnsweredOperation::Other
     }
 

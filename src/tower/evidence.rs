@@ -11,10 +11,10 @@ use super::findings::Findings;
 use super::settings::VerifySettings;
 
 #[cfg(feature = "audit")]
-pub(super) use on::{HeadEvidence, headless, of, record};
+pub(super) use on::{HeadEvidence, malformed_head, of, record};
 
 #[cfg(not(feature = "audit"))]
-pub(super) use off::{HeadEvidence, headless, of, record};
+pub(super) use off::{HeadEvidence, malformed_head, of, record};
 
 /// A judged request: its verifier, its head, its body if that is complete, and its parsed body if
 /// that is unambiguous.
@@ -48,9 +48,9 @@ mod on {
     }
 
     /// Counts a request whose head is so malformed that it could not be judged.
-    pub(in crate::tower) fn headless(settings: &VerifySettings, code: &str) {
+    pub(in crate::tower) fn malformed_head(settings: &VerifySettings, code: &str) {
         if let Some(recorder) = &settings.recorder {
-            recorder.headless(code);
+            recorder.malformed_head(code);
         }
     }
 
@@ -116,7 +116,7 @@ mod off {
         None
     }
 
-    pub(in crate::tower) fn headless(_: &VerifySettings, _: &str) {}
+    pub(in crate::tower) fn malformed_head(_: &VerifySettings, _: &str) {}
 
     #[allow(clippy::unused_async)]
     pub(in crate::tower) async fn record(

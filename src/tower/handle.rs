@@ -89,5 +89,5 @@ fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     if let Some(why) = profile.server_fault() {
         return Err(LayerError::Profile(profile.name.to_string(), why));
     }
-    Ok(verifier.at(Scope::Endpoint))
+    Ok(verifier.with_scope(Scope::Endpoint))
 }

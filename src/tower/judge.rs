@@ -106,7 +106,7 @@ where
             if let Some(status) = status {
                 parts.extensions.insert(status);
             }
-            if answer.wants_identity() {
+            if answer.wants_uncompressed() {
                 let identity = HeaderValue::from_static("identity");
                 parts.headers.insert(header::ACCEPT_ENCODING, identity);
             }
@@ -137,7 +137,7 @@ pub(super) fn refuse_head(
         mode: None,
         refused: Some(&refused),
     });
-    evidence::headless(settings, refused.code());
+    evidence::malformed_head(settings, refused.code());
     settings.answer(refused, response)
 }
 
@@ -330,7 +330,7 @@ async fn judge_and_claim<'h>(
     let judged = match judged_body {
         // Some profiles refuse a request only after its nonce was stored. The application's hook is
         // not called for such a request.
-        Ok(body) if body.is_refused() => verifier.claim(body).await,
+        Ok(body) if body.is_rejected() => verifier.claim(body).await,
         Ok(body) => match settings.admit(head, &body, operation) {
             Ok(named) => {
                 session = named;

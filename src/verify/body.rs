@@ -48,11 +48,11 @@ impl Verifier {
         body: &[u8],
         reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
     ) -> Result<JudgedBody, Rejection> {
-        let judged = self.judge_content(request, body, reading);
+        let judged = self.judge_with_body(request, body, reading);
         judged.map_err(|rejection| rejection.with_profile_code(&self.profile))
     }
 
-    fn judge_content<'r>(
+    fn judge_with_body<'r>(
         &self,
         request: VerifiedHead<'_>,
         body: &[u8],
@@ -61,7 +61,7 @@ impl Verifier {
         let VerifiedHead { head, mut signatures, mut failed, .. } = request;
         let now = self.clock.now();
         // A refusal of the whole request is reported with what its first signature states.
-        let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
+        let whole = |rejection: Rejection| verdict::rejected(head, &signatures, rejection);
 
         // Step 1: the limit on the size of the body.
         if body.len() > self.max_body {
@@ -84,15 +84,15 @@ impl Verifier {
         // Step 6 (coverage) again: the head need not have stated that a body follows, and a
         // signature must cover more if there is a body.
         if !body.is_empty() && !self.profile.components.with_body.is_empty() {
-            let open = self.drop_uncovered(head, &mut signatures);
+            let rejections = self.drop_uncovered(head, &mut signatures);
             if let (false, Some(first)) =
-                (signatures.iter().any(|one| one.can_authorise), open.first())
+                (signatures.iter().any(|one| one.can_authorise), rejections.first())
             {
                 return Err(first.clone());
             }
-            failed.extend(open);
+            failed.extend(rejections);
         }
-        let whole = |rejection: Rejection| verdict::refused(head, &signatures, rejection);
+        let whole = |rejection: Rejection| verdict::rejected(head, &signatures, rejection);
 
         // Step 9: the digest.
         self.judge_digest(head, body).map_err(whole)?;
@@ -101,9 +101,9 @@ impl Verifier {
         // after step 12.
         let reading = reading();
         let nonce_first = self.profile.last_steps == LastSteps::NonceBeforeBody;
-        let mut refused = self.judge_reading(head, body, reading).err().map(whole);
-        if let Some(refused) = refused.take_if(|_| !nonce_first) {
-            return Err(refused);
+        let mut rejected = self.judge_reading(head, body, reading).err().map(whole);
+        if let Some(rejected) = rejected.take_if(|_| !nonce_first) {
+            return Err(rejected);
         }
 
         // Step 11: the allowed operations. A body that cannot be parsed matches no `allow` pattern.
@@ -114,13 +114,13 @@ impl Verifier {
         };
         let allowed =
             |one: &VerifiedSignature| one.can_authorise && late(one).is_none() && may(one);
-        if refused.is_none() && !signatures.iter().any(allowed) {
+        if rejected.is_none() && !signatures.iter().any(allowed) {
             let first = signatures.first().map(|one| not_allowed(operation, &one.entry));
             let first = whole(first.unwrap_or_else(unsigned));
             if !nonce_first {
                 return Err(first);
             }
-            refused = Some(first);
+            rejected = Some(first);
         }
         // If another signature authorises the request, signatures that are not allowed are only
         // reported.
@@ -130,7 +130,7 @@ impl Verifier {
                 None => not_allowed(operation, &one.entry),
                 Some(late) => late,
             };
-            let rejection = verdict::refused_one(head, one, rejection);
+            let rejection = verdict::rejected_one(head, one, rejection);
             failed.push(rejection.with_profile_code(&self.profile));
         }
 
@@ -141,8 +141,8 @@ impl Verifier {
         // The security key of a touch must be allowed the operation too.
         touch::assign(&mut signatures, may);
         signatures.sort_by_key(|one| (!one.can_authorise, !may(one), one.touched_by.is_none()));
-        let refused = refused.map(|refused| Box::new(refused.with_profile_code(&self.profile)));
-        Ok(JudgedBody { signatures, failed, now, refused })
+        let rejected = rejected.map(|rejected| Box::new(rejected.with_profile_code(&self.profile)));
+        Ok(JudgedBody { signatures, failed, now, rejected })
     }
 
     /// Judges step 10: the MCP content of the body.
@@ -184,20 +184,20 @@ impl Verifier {
         head: &Head<'_>,
         signatures: &mut Vec<VerifiedSignature>,
     ) -> Vec<Rejection> {
-        let mut open = Vec::new();
+        let mut rejections = Vec::new();
         signatures.retain(|one| {
             let params = candidate::params_of(head, one);
             let covered = params.as_ref().map(SignatureParams::components).unwrap_or_default();
             let signature = (one.label.as_str(), covered);
-            match coverage::judge(&self.profile, &self.changes, (head, true), signature) {
+            match coverage::judge(&self.profile, &self.overrides, (head, true), signature) {
                 Ok(()) => true,
-                Err(refused) => {
-                    open.push(verdict::refused_one(head, one, refused));
+                Err(rejected) => {
+                    rejections.push(verdict::rejected_one(head, one, rejected));
                     false
                 }
             }
         });
-        open
+        rejections
     }
 
     fn judge_digest(&self, head: &Head<'_>, body: &[u8]) -> Result<(), Rejection> {

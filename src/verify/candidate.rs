@@ -27,7 +27,7 @@ use super::{MAX_COMPONENTS, client_field, standing, window};
 /// What is needed to judge each signature of a request.
 pub(super) struct JudgeContext<'a> {
     pub(super) profile: &'a Profile,
-    pub(super) changes: &'a CoverageOverrides,
+    pub(super) overrides: &'a CoverageOverrides,
     pub(super) registry: &'a Registry,
     pub(super) head: &'a Head<'a>,
     /// All signatures of the head.
@@ -44,7 +44,7 @@ pub(super) struct JudgeContext<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct VerifiedSignature {
     /// The position of the signature among those of the request, from 0.
-    pub(super) place: usize,
+    pub(super) index: usize,
     pub(super) label: String,
     pub(super) created: Option<Timestamp>,
     pub(super) expires: Option<Timestamp>,
@@ -76,14 +76,14 @@ type SignatureProof = (String, Option<PresenceProof>);
 type CandidateResult<'p> = (CheckedParameters<'p>, Arc<TrustEntry>, SignatureProof);
 
 /// A refusal, and the trust entry of the key if one was found.
-type CandidateRefusal = (Rejection, Option<Arc<TrustEntry>>);
+type CandidateRejection = (Rejection, Option<Arc<TrustEntry>>);
 
 impl JudgeContext<'_> {
     /// Judges one signature. The first step that refuses it ends the check. The rejection contains
     /// what the signature states about itself.
     pub(super) fn judge(
         &self,
-        place: usize,
+        index: usize,
         candidate: &Candidate<'_>,
     ) -> Result<VerifiedSignature, Rejection> {
         let Candidate { label, params, signature } = candidate;
@@ -99,7 +99,7 @@ impl JudgeContext<'_> {
             Ok((CheckedParameters { created, expires, nonce, tag, .. }, entry, proof)) => {
                 let knows_touches = !self.profile.security_keys.is_empty();
                 Ok(VerifiedSignature {
-                    place,
+                    index,
                     created,
                     expires,
                     nonce: nonce.map(str::to_owned),
@@ -155,7 +155,7 @@ impl JudgeContext<'_> {
         // Step 6: coverage.
         let covered = (label, params.components());
         let request = (self.head, self.has_body);
-        coverage::judge(self.profile, self.changes, request, covered)?;
+        coverage::judge(self.profile, self.overrides, request, covered)?;
         // Steps 7 and 8: the key and the signature.
         let claims = (&parameters, client.as_deref());
         let (entry, proof) =
@@ -174,7 +174,7 @@ impl JudgeContext<'_> {
         params: &SignatureParams<'_>,
         claims: KeyCheckInput<'_>,
         signature: &[u8],
-    ) -> Result<(Arc<TrustEntry>, SignatureProof), CandidateRefusal> {
+    ) -> Result<(Arc<TrustEntry>, SignatureProof), CandidateRejection> {
         let (registry, parameters) = (self.registry, claims.0);
         let by_id = registry.by_id(parameters.keyid);
         let by_kid = (by_id.is_none() && self.takes_kid(parameters))

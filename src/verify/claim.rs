@@ -31,10 +31,10 @@ impl Verifier {
     /// claims nonces before it reads the body, the refusals of steps 10 and 11 are returned here
     /// too.
     pub async fn claim(&self, request: JudgedBody) -> Result<Verified, VerifyError> {
-        let JudgedBody { signatures, now, refused, .. } = request;
+        let JudgedBody { signatures, now, rejected, .. } = request;
         let seen = self.claim_pairs(&signatures, now).await?;
-        match refused {
-            Some(refused) => Err(VerifyError::Rejected(*refused)),
+        match rejected {
+            Some(rejected) => Err(VerifyError::Rejected(*rejected)),
             None => Ok(Verified { signatures, now, nonce_outcome: seen }),
         }
     }
@@ -90,7 +90,7 @@ impl Verifier {
                 claim(&**run, now, key, nonce, until).await?;
                 Ok(NonceOutcome::Unchecked)
             }
-            ReplayCheck::LookUp { store, run } => {
+            ReplayCheck::LookUp { store, within_run: run } => {
                 claim(&**run, now, key, nonce, until).await?;
                 look_up(&**store, now, key, nonce, created).await
             }
@@ -110,7 +110,7 @@ impl Verifier {
             return self.pair(one, now).into_iter().collect();
         }
         let mut order: Vec<&VerifiedSignature> = signatures.iter().collect();
-        order.sort_by_key(|one| one.place);
+        order.sort_by_key(|one| one.index);
         let mut pairs: Vec<NoncePair<'v>> = Vec::with_capacity(1);
         for one in order {
             let Some(new) = self.pair(one, now) else { continue };

@@ -51,12 +51,12 @@ impl CoverageOverrides {
         (require, allow_uncovered): (&[String], &[String]),
         syntax: &dyn SettingSyntax,
     ) -> Result<Self, SettingError> {
-        let changes = CoverageOverrides {
+        let overrides = CoverageOverrides {
             require: names(syntax, "require", require)?,
             allow_uncovered: names(syntax, "allow_uncovered", allow_uncovered)?,
         };
-        changes.check(profile).map_err(|error| error.in_setting(syntax))?;
-        Ok(changes)
+        overrides.check(profile).map_err(|error| error.in_setting(syntax))?;
+        Ok(overrides)
     }
 
     /// Checks that each override has an effect under `profile`, and that signatures still cover
@@ -223,7 +223,7 @@ pub fn names(
 /// `coverage_insufficient`, naming all components that are missing.
 pub fn judge(
     profile: &Profile,
-    changes: &CoverageOverrides,
+    overrides: &CoverageOverrides,
     (head, has_body): (&Head<'_>, bool),
     (label, covered): (&str, &[Component<'_>]),
 ) -> Result<(), Rejection> {
@@ -255,12 +255,12 @@ pub fn judge(
             demand(name);
         }
     }
-    for name in &changes.require {
+    for name in &overrides.require {
         demand(name);
     }
     for field in head.fields() {
         let name = field.name();
-        if rules.covers_if_carried(name) && !changes.allow_uncovered.iter().any(|n| n == name) {
+        if rules.covers_if_carried(name) && !overrides.allow_uncovered.iter().any(|n| n == name) {
             demand(name);
         }
     }
@@ -293,14 +293,14 @@ pub fn says_body_follows(head: &Head<'_>) -> bool {
 /// For a profile that demands nothing, these are the components that its signers cover.
 pub(super) fn wanted<'a>(
     profile: &Profile,
-    changes: &CoverageOverrides,
+    overrides: &CoverageOverrides,
     head: &'a Head<'_>,
 ) -> Vec<Cow<'a, str>> {
     let rules = profile.signer_components();
     let mut wanted = rules.names(head, says_body_follows(head));
-    let relaxed = |name: &str| changes.allow_uncovered.iter().any(|n| n == name);
+    let relaxed = |name: &str| overrides.allow_uncovered.iter().any(|n| n == name);
     wanted.retain(|name| rules.covers_in_any_case(name) || !relaxed(name));
-    for name in &changes.require {
+    for name in &overrides.require {
         if !wanted.iter().any(|w| w == name) {
             wanted.push(Cow::Owned(name.clone()));
         }

@@ -70,13 +70,13 @@ fn fault_of(
         return Some(if of_first { TouchFault::NotAllowed } else { TouchFault::OtherSigner });
     }
     let of_this = |no: &&Rejection| no.statement().is_some_and(|said| said.label == label);
-    let refused = failed.iter().find(of_this)?;
-    Some(match refused.touch_fault() {
+    let rejected = failed.iter().find(of_this)?;
+    Some(match rejected.touch_fault() {
         Some(fault) => fault,
         // The signature of the security key (the touch) is valid, but the one that it confirms is
         // not.
-        None if refused.step() == Step::Present => TouchFault::SignatureInvalid,
-        None => TouchFault::Refused(refused.code().as_str()),
+        None if rejected.step() == Step::Present => TouchFault::SignatureInvalid,
+        None => TouchFault::Refused(rejected.code().as_str()),
     })
 }
 

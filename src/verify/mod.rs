@@ -47,7 +47,7 @@ use coverage::CoverageOverrides;
 pub use crate::message::capture::MAX_HEAD;
 pub use rejection::{Code, Rejection, Step, Unavailable, VerifyError};
 #[cfg(feature = "audit")]
-pub(crate) use signatures::{JudgedSignatures, UnseenSignature};
+pub(crate) use signatures::{JudgedSignatures, OpaqueSignature};
 pub use statement::Statement;
 pub use touch::Touch;
 pub use touch_fault::TouchFault;
@@ -104,7 +104,7 @@ pub enum ReplayCheck {
         /// The store of the server that received the request first.
         store: Arc<dyn NonceStore>,
         /// The nonces of the requests that are judged in this run of the program.
-        run: Arc<dyn NonceStore>,
+        within_run: Arc<dyn NonceStore>,
     },
     /// Refuses a second use among the requests that are judged in this run. Judging a capture twice
     /// is not a replay, but the same request twice in one capture is.
@@ -151,7 +151,7 @@ impl ReplayCheck {
 /// ```
 pub struct Verifier {
     profile: Profile,
-    changes: CoverageOverrides,
+    overrides: CoverageOverrides,
     registry: Arc<Registry>,
     origins: Origins,
     clock: Arc<dyn Clock>,
@@ -170,15 +170,15 @@ impl Verifier {
         clock: Arc<dyn Clock>,
         replay: ReplayCheck,
     ) -> Self {
-        let (changes, max_body) = (CoverageOverrides::default(), DEFAULT_MAX_BODY);
+        let (overrides, max_body) = (CoverageOverrides::default(), DEFAULT_MAX_BODY);
         let scope = Scope::Anywhere;
-        Verifier { profile, changes, registry, origins, clock, replay, scope, max_body }
+        Verifier { profile, overrides, registry, origins, clock, replay, scope, max_body }
     }
 
     /// Changes which components have to be covered.
     #[must_use]
-    pub fn with_coverage_overrides(mut self, changes: CoverageOverrides) -> Self {
-        self.changes = changes;
+    pub fn with_coverage_overrides(mut self, overrides: CoverageOverrides) -> Self {
+        self.overrides = overrides;
         self
     }
 
@@ -193,7 +193,7 @@ impl Verifier {
     /// Under a profile that signs the normal form of targets, a path in another form is then
     /// refused.
     #[must_use]
-    pub fn at(mut self, scope: Scope) -> Self {
+    pub fn with_scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
@@ -205,7 +205,7 @@ impl Verifier {
 
     /// Returns the overrides of [`Verifier::with_coverage_overrides`].
     pub fn coverage_overrides(&self) -> &CoverageOverrides {
-        &self.changes
+        &self.overrides
     }
 
     /// Returns the origins that requests must be sent to.
@@ -222,7 +222,7 @@ impl Verifier {
     /// of a signer: for `Accept-Signature` (RFC 9421 section 5). The number of names is not
     /// limited.
     pub fn wanted<'a>(&self, head: &'a Head<'_>) -> Vec<Cow<'a, str>> {
-        coverage::wanted(&self.profile, &self.changes, head)
+        coverage::wanted(&self.profile, &self.overrides, head)
     }
 
     /// Returns the limit on bodies, in bytes.
@@ -237,10 +237,10 @@ impl Verifier {
     /// the nonce store could not answer.
     pub async fn verify(&self, head: &Head<'_>, body: &[u8]) -> Result<Verified, VerifyError> {
         let verified_head = self.judge_head_for(head, !body.is_empty())?;
-        let JudgedBody { signatures, now, refused, .. } = self.judge_body(verified_head, body)?;
-        match (self.claim_pairs(&signatures, now).await, refused) {
+        let JudgedBody { signatures, now, rejected, .. } = self.judge_body(verified_head, body)?;
+        match (self.claim_pairs(&signatures, now).await, rejected) {
             (Ok(seen), None) => Ok(Verified { signatures, now, nonce_outcome: seen }),
-            (Ok(_), Some(refused)) => Err(VerifyError::Rejected(*refused)),
+            (Ok(_), Some(rejected)) => Err(VerifyError::Rejected(*rejected)),
             (Err(VerifyError::Rejected(r)), _) => {
                 Err(VerifyError::Rejected(r.stating(verdict::of(head, &signatures))))
             }

@@ -58,8 +58,8 @@ fn lacking(
     (label, params): (&str, &SignatureParams<'_>),
 ) -> Vec<String> {
     let signature = (label, params.components());
-    let changes = CoverageOverrides::default();
-    let covered = coverage::judge(profile, &changes, (head, has_body), signature).err();
+    let overrides = CoverageOverrides::default();
+    let covered = coverage::judge(profile, &overrides, (head, has_body), signature).err();
     let details = covered.iter().flat_map(|refused| refused.details());
     let missing = details.filter(|(name, _)| *name == "missing");
     let mut lacks: Vec<String> =

@@ -15,7 +15,7 @@ use super::{missing_touch, verdict};
 
 /// What is known about a signature that was valid when the server judged the request, and cannot be
 /// verified again.
-pub(super) struct UnseenRole {
+pub(super) struct OpaqueRole {
     pub(super) label: String,
     pub(super) covered: Option<CoveredSignatures>,
     /// False for a security key that may only confirm signatures of other keys.
@@ -23,14 +23,14 @@ pub(super) struct UnseenRole {
 }
 
 /// Decides which verified signatures can authorise the request. Removes each signature that covers
-/// another signature that is not valid, and returns the refusals of the removed ones. The `unseen`
+/// another signature that is not valid, and returns the refusals of the removed ones. The `opaque`
 /// signatures, which cannot be verified again, are treated as valid. `candidates` are all signatures
 /// of the head.
 pub(super) fn settle(
     head: &Head<'_>,
     candidates: &[Candidate<'_>],
     signatures: &mut Vec<VerifiedSignature>,
-    unseen: &[UnseenRole],
+    opaque: &[OpaqueRole],
 ) -> Vec<Rejection> {
     if signatures.iter().all(|one| one.covered_signatures.is_none() && one.presence.is_none()) {
         return Vec::new();
@@ -44,14 +44,14 @@ pub(super) fn settle(
         {
             one.can_authorise = false;
             let message = "a security key signs alone only if its trust entry says \"alone\":true";
-            let refused = Rejection::new(Step::Allowed, Code::NotAllowed, message)
+            let rejected = Rejection::new(Step::Allowed, Code::NotAllowed, message)
                 .with("key", one.entry.key().id());
-            failed.push(verdict::refused_one(head, one, refused));
+            failed.push(verdict::rejected_one(head, one, rejected));
         }
     }
     // A signature that covers another one is accepted only if the other is valid by itself, or
     // covers an accepted one.
-    let alone = unseen.iter().filter(|one| one.covered.is_none() && one.may_sign_alone);
+    let alone = opaque.iter().filter(|one| one.covered.is_none() && one.may_sign_alone);
     let mut standing: Vec<String> = signatures
         .iter()
         .filter(|one| one.can_authorise)
@@ -63,7 +63,7 @@ pub(super) fn settle(
     };
     let covering = || {
         let verified = signatures.iter().map(|one| (&one.label, one.covered_signatures.as_ref()));
-        verified.chain(unseen.iter().map(|one| (&one.label, one.covered.as_ref())))
+        verified.chain(opaque.iter().map(|one| (&one.label, one.covered.as_ref())))
     };
     while let Some((next, _)) = covering().find(|(label, covered)| {
         covered.is_some_and(|covered| holds(covered, &standing)) && !standing.contains(label)
@@ -74,8 +74,8 @@ pub(super) fn settle(
         let stays = one.covered_signatures.is_none() || standing.contains(&one.label);
         if !stays {
             let message = "the signature covers another signature, which does not hold";
-            let refused = Rejection::new(Step::Present, Code::SignatureMissing, message);
-            failed.push(verdict::refused_one(head, one, refused));
+            let rejected = Rejection::new(Step::Present, Code::SignatureMissing, message);
+            failed.push(verdict::rejected_one(head, one, rejected));
         }
         stays
     });

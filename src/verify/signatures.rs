@@ -9,14 +9,14 @@ use crate::profile::{SeveralSignatures, TagRule};
 use super::candidate::{JudgeContext, VerifiedSignature};
 use super::covered_signatures::CoveredSignatures;
 use super::rejection::{Code, Rejection, Step};
-use super::signature_roles::{self, UnseenRole};
+use super::signature_roles::{self, OpaqueRole};
 use super::{MAX_LABELS, VerifiedHead, Verifier, present, touch};
 
 /// A signature that was valid when its request was judged first, and that cannot be verified again,
 /// because it covers a field that an audit log does not keep.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "audit"), allow(dead_code))]
-pub(crate) struct UnseenSignature<'a> {
+pub(crate) struct OpaqueSignature<'a> {
     /// The label of the signature.
     pub(crate) label: &'a str,
     /// The id of its key.
@@ -45,7 +45,7 @@ impl Verifier {
         refusal.map_or(Ok(head), Err)
     }
 
-    /// Judges each signature. The `unseen` signatures, which cannot be verified again, are treated
+    /// Judges each signature. The `opaque` signatures, which cannot be verified again, are treated
     /// as valid where another signature covers them.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Verifier {
         &self,
         head: &'h Head<'h>,
         has_body: bool,
-        unseen: &[UnseenSignature<'_>],
+        opaque: &[OpaqueSignature<'_>],
     ) -> Result<JudgedSignatures<'h>, Rejection> {
         // Step 1, limits: sizes, fields that must not be repeated, and the host of this server.
         let target = self.judge_limits(head)?;
@@ -75,12 +75,12 @@ impl Verifier {
         }
 
         // Steps 4 to 8, for each signature.
-        let (profile, changes, registry) = (&self.profile, &self.changes, &*self.registry);
+        let (profile, overrides, registry) = (&self.profile, &self.overrides, &*self.registry);
         let (now, target, store) = (self.clock.now(), &target, self.replay.store());
         let candidates = &candidates;
         let context = JudgeContext {
             profile,
-            changes,
+            overrides,
             registry,
             head,
             candidates,
@@ -90,16 +90,16 @@ impl Verifier {
             store,
         };
         let decides = self.decides(candidates);
-        let roles = self.roles_of(unseen, candidates);
+        let roles = self.roles_of(opaque, candidates);
         let mut signatures = Vec::with_capacity(1);
         let mut failed = Vec::new();
-        for (place, candidate) in candidates.iter().enumerate() {
-            match context.judge(place, candidate) {
+        for (index, candidate) in candidates.iter().enumerate() {
+            match context.judge(index, candidate) {
                 Ok(one) => signatures.push(VerifiedSignature {
-                    can_authorise: decides.is_none_or(|decides| decides == place),
+                    can_authorise: decides.is_none_or(|decides| decides == index),
                     ..one
                 }),
-                Err(rejection) if decides == Some(place) && unseen.is_empty() => {
+                Err(rejection) if decides == Some(index) && opaque.is_empty() => {
                     return Err(rejection);
                 }
                 Err(rejection) => failed.push(rejection.with_profile_code(profile)),
@@ -131,20 +131,20 @@ impl Verifier {
         Some(tagged.unwrap_or(0))
     }
 
-    /// Returns, for each of the `unseen` signatures, which others it covers, and whether a
+    /// Returns, for each of the `opaque` signatures, which others it covers, and whether a
     /// signature over it could be valid.
     fn roles_of(
         &self,
-        unseen: &[UnseenSignature<'_>],
+        opaque: &[OpaqueSignature<'_>],
         candidates: &[Candidate<'_>],
-    ) -> Vec<UnseenRole> {
+    ) -> Vec<OpaqueRole> {
         let mut roles = Vec::new();
-        for UnseenSignature { label, key } in unseen {
+        for OpaqueSignature { label, key } in opaque {
             let candidate = candidates.iter().find(|candidate| candidate.label == *label);
             let Some(Ok(params)) = candidate.map(|candidate| &candidate.params) else { continue };
             let entry = self.registry.by_id(key);
             let rules = entry.and_then(|entry| entry.security_key());
-            roles.push(UnseenRole {
+            roles.push(OpaqueRole {
                 label: (*label).to_owned(),
                 covered: CoveredSignatures::of(label, params),
                 may_sign_alone: rules.is_none_or(|rules| rules.may_sign_alone()),

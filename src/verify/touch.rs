@@ -42,7 +42,7 @@ pub(super) fn assign(
             one.touch_for.as_ref().is_some_and(|label| *label == signature.label) && is_good(one)
         });
         let verified = |one: &VerifiedSignature| one.presence.is_some_and(|proof| proof.verified);
-        touches.min_by_key(|one| (!verified(one), one.place)).map(|one| one.place)
+        touches.min_by_key(|one| (!verified(one), one.index)).map(|one| one.index)
     };
     let touches: Vec<Option<usize>> = signatures.iter().map(touch_of).collect();
     for (one, touch) in signatures.iter_mut().zip(touches) {
@@ -53,8 +53,8 @@ pub(super) fn assign(
 /// Returns the touch of a security key that confirms the first signature, which authorises the
 /// request.
 pub(super) fn of(signatures: &[VerifiedSignature]) -> Option<Touch<'_>> {
-    let place = signatures.first()?.touched_by?;
-    let touch = signatures.iter().find(|one| one.place == place)?;
+    let index = signatures.first()?.touched_by?;
+    let touch = signatures.iter().find(|one| one.index == index)?;
     let proof = touch.presence?;
     Some(Touch {
         key: touch.entry.key().id(),

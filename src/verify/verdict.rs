@@ -33,7 +33,7 @@ pub struct JudgedBody {
     pub(super) now: Timestamp,
     /// The refusal because of the body's MCP content or of the allowed operations (step 10 or 11),
     /// if it is reported only after the nonce was stored.
-    pub(super) refused: Option<Box<Rejection>>,
+    pub(super) rejected: Option<Box<Rejection>>,
 }
 
 /// A request with a valid signature (steps 1 to 8) whose body was not kept. It can never be
@@ -66,7 +66,7 @@ pub struct VerifiedSignatureRef<'a> {
     pub presence: Option<PresenceProof>,
     /// The label of the signature that this touch confirms; `None` if this is no touch of a
     /// security key.
-    pub joins: Option<&'a str>,
+    pub touch_for: Option<&'a str>,
 }
 
 impl VerifiedHead<'_> {
@@ -83,7 +83,7 @@ impl VerifiedHead<'_> {
             created: one.created,
             nonce: one.nonce.as_deref(),
             presence: one.presence,
-            joins: one.touch_for.as_deref(),
+            touch_for: one.touch_for.as_deref(),
         })
     }
 
@@ -113,15 +113,15 @@ impl JudgedBody {
     /// Returns true if the request must be refused after its nonce was stored, as some profiles
     /// demand.
     #[cfg(feature = "tower")]
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refused.is_some()
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.rejected.is_some()
     }
 
     /// Returns the refusal because of the body's MCP content or of the allowed operations (step 10
     /// or 11), which some profiles give only after they have stored the nonce.
     #[cfg(feature = "audit")]
-    pub(crate) fn into_refusal(self) -> Result<(), super::rejection::Rejection> {
-        self.refused.map_or(Ok(()), |refused| Err(*refused))
+    pub(crate) fn into_rejection(self) -> Result<(), super::rejection::Rejection> {
+        self.rejected.map_or(Ok(()), |rejected| Err(*rejected))
     }
 
     /// Returns the id of the key that authorises the request.
@@ -156,7 +156,7 @@ impl JudgedBody {
 
     fn refused_by_policy(&self, head: &Head<'_>, code: Code, why: impl Into<String>) -> Rejection {
         let why = Rejection::new(Step::Allowed, code, why).with("key", self.key());
-        refused(head, &self.signatures, why)
+        rejected(head, &self.signatures, why)
     }
 
     /// Returns the refusals of the other signatures of the request, which are invalid or not
@@ -184,15 +184,15 @@ pub(super) fn of(head: &Head<'_>, signatures: &[VerifiedSignature]) -> Statement
 
 /// Returns the refusal of a whole request, with the signer and the statements of its first
 /// signature.
-pub(super) fn refused(head: &Head<'_>, all: &[VerifiedSignature], why: Rejection) -> Rejection {
+pub(super) fn rejected(head: &Head<'_>, all: &[VerifiedSignature], why: Rejection) -> Rejection {
     match all {
-        [one, ..] => refused_one(head, one, why),
+        [one, ..] => rejected_one(head, one, why),
         [] => why,
     }
 }
 
 /// Returns the refusal of one valid signature, with its signer and statements.
-pub(super) fn refused_one(head: &Head<'_>, one: &VerifiedSignature, why: Rejection) -> Rejection {
+pub(super) fn rejected_one(head: &Head<'_>, one: &VerifiedSignature, why: Rejection) -> Rejection {
     why.signed_by(&one.entry).stating(of_one(head, one))
 }
 

@@ -176,7 +176,7 @@ impl LogFixture {
     pub(crate) fn verifier_by(&self, profile: Profile) -> Verifier {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let (registry, replay) = (self.registry.clone(), ReplayCheck::Unchecked);
-        Verifier::new(profile, registry, origins(), clock, replay).at(Scope::Endpoint)
+        Verifier::new(profile, registry, origins(), clock, replay).with_scope(Scope::Endpoint)
     }
 
     /// Writes the entry of a request with the verdict of the fixture's verifier, as the middleware

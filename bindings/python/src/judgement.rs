@@ -228,7 +228,7 @@ impl Judgement {
             Progress::Passed(passed) => (
                 passed.status.clone().map(MCPIdentity::new),
                 headers,
-                passed.answer.as_ref().is_some_and(AnswerCheck::wants_identity),
+                passed.answer.as_ref().is_some_and(AnswerCheck::wants_uncompressed),
                 passed.answer.is_some(),
             ),
             _ => (None, headers, false, false),

@@ -23,7 +23,7 @@ pub(super) fn check<'c>(
     told: &Signature<'_>,
     candidates: &'c [Candidate<'_>],
     (head, time): (&Head<'_>, Timestamp),
-    (profile, changes): (&Profile, &CoverageOverrides),
+    (profile, overrides): (&Profile, &CoverageOverrides),
 ) -> Result<&'c SignatureParams<'c>, String> {
     let label = &told.label;
     let hash = told.base_sha256.as_deref().and_then(|hash| STANDARD.decode(hash).ok());
@@ -53,8 +53,9 @@ pub(super) fn check<'c>(
     let moment = |seconds: Option<i64>| seconds.map(Timestamp::from_unix);
     let times = (moment(params.created().value()), moment(params.expires().value()));
     let request = (head, coverage::says_body_follows(head));
-    let no = window::judge(profile, times.0, times.1, time)
-        .and_then(|()| coverage::judge(profile, changes, request, (&**label, params.components())));
+    let no = window::judge(profile, times.0, times.1, time).and_then(|()| {
+        coverage::judge(profile, overrides, request, (&**label, params.components()))
+    });
     no.map_err(|no| super::facts::refused(&no))?;
     Ok(params)
 }

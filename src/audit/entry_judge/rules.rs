@@ -21,7 +21,7 @@ pub struct PinnedRules {
     pub ahead: Option<i64>,
     /// Components that a signature must cover in addition to those of the profile, and components
     /// that it may leave uncovered.
-    pub changes: CoverageOverrides,
+    pub overrides: CoverageOverrides,
     /// The origins to which requests must be sent. Empty: any origin.
     pub origins: Origins,
     /// Patterns of requests that must have a touch of a security key that the auditor's trust files
@@ -33,7 +33,7 @@ impl PinnedRules {
     /// Returns true if no rule is pinned.
     fn is_empty(&self) -> bool {
         self.profile.is_none()
-            && self.changes == CoverageOverrides::default()
+            && self.overrides == CoverageOverrides::default()
             && self.window.is_none()
             && self.ahead.is_none()
     }
@@ -42,7 +42,7 @@ impl PinnedRules {
 /// The rules by which one entry is judged.
 pub(super) struct AppliedRules {
     pub(super) profile: Profile,
-    pub(super) changes: CoverageOverrides,
+    pub(super) overrides: CoverageOverrides,
     pub(super) origins: Origins,
 }
 
@@ -58,8 +58,8 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<AppliedRules
     };
     let Some(rules) = &request.rules else {
         if signer && version == Version::First {
-            let (changes, origins) = (CoverageOverrides::default(), Origins::unknown());
-            return Ok(AppliedRules { profile: own(Profile::rfc9421()), changes, origins });
+            let (overrides, origins) = (CoverageOverrides::default(), Origins::unknown());
+            return Ok(AppliedRules { profile: own(Profile::rfc9421()), overrides, origins });
         }
         return Err("it names no rules".to_owned());
     };
@@ -68,14 +68,14 @@ pub(super) fn of(request: &Request<'_>, version: Version) -> Result<AppliedRules
     let window = Window { max_age: rules.window, max_skew: rules.ahead };
     let origins = rules.origins.iter().map(|origin| Origin::parse(origin));
     let origins = origins.collect::<Result<_, _>>().map_err(|e| format!("its origins: {e}"))?;
-    let changes = CoverageOverrides {
+    let overrides = CoverageOverrides {
         require: rules.require.clone(),
         allow_uncovered: rules.allow_uncovered.clone(),
     };
     // An entry keeps the key, but not the purpose that its JWK stated, so the purpose cannot be
     // checked again.
     let profile = Profile { window, key_purpose: None, ..profile };
-    Ok(AppliedRules { profile: if signer { own(profile) } else { profile }, changes, origins })
+    Ok(AppliedRules { profile: if signer { own(profile) } else { profile }, overrides, origins })
 }
 
 /// Returns the rules that the auditor demands of an entry that names `rules`.
@@ -142,7 +142,7 @@ pub(super) fn is_whole(
     demanded: &Profile,
     pinned: &PinnedRules,
 ) -> bool {
-    let waived = |name: &str| pinned.changes.allow_uncovered.iter().any(|other| other == name);
+    let waived = |name: &str| pinned.overrides.allow_uncovered.iter().any(|other| other == name);
     let bound = |name: &str| match name {
         "@target-uri" => covered.target(),
         name => covered.has(name),
@@ -151,7 +151,7 @@ pub(super) fn is_whole(
         Some(profile) if profile.components.always.is_empty() => &[],
         _ => &["@method", "@target-uri", "content-digest"],
     };
-    let pinned_ones = pinned.changes.require.iter().map(String::as_str);
+    let pinned_ones = pinned.overrides.require.iter().map(String::as_str);
     let of_profile =
         demanded.components.always.iter().map(|name| &**name).filter(|_| !pinned.is_empty());
     basic

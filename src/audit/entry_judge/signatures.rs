@@ -14,7 +14,7 @@ use crate::key::trust::TrustEntry as Trusted;
 use crate::mcp::pattern::Operation;
 use crate::message::Head;
 use crate::verify::coverage;
-use crate::verify::{JudgedSignatures, Rejection, Step, UnseenSignature, VerifiedHead, Verifier};
+use crate::verify::{JudgedSignatures, OpaqueSignature, Rejection, Step, VerifiedHead, Verifier};
 
 /// Runs steps 1 to 8 of verification on the signatures whose signature base the log keeps. Returns
 /// the valid ones, and true if one of them can authorise the request. If this is false, only a
@@ -41,7 +41,7 @@ pub(super) fn judge_kept<'h>(
     // covers one of them.
     let unseen: Vec<_> = recorded()
         .filter(|(told, _)| told.base.is_none())
-        .map(|(told, id)| UnseenSignature { label: &told.label, key: id })
+        .map(|(told, id)| OpaqueSignature { label: &told.label, key: id })
         .collect();
     let has_body = coverage::says_body_follows(head);
     let judged = verifier.judge_each(head, has_body, &unseen).map_err(|no| facts::refused(&no))?;
@@ -167,7 +167,7 @@ pub(super) struct JudgedSignature<'a> {
     /// security key.
     pub(super) presence: Option<PresenceProof>,
     /// The label of the signature that this touch confirms, by the rules for the keys in the entry.
-    pub(super) joins: Option<&'a str>,
+    pub(super) touch_for: Option<&'a str>,
     /// Whether the signature covers another signature of the request.
     pub(super) covers_another: bool,
 }
@@ -187,7 +187,7 @@ impl<'a> JudgedSignature<'a> {
             mirror: facts::MirroredMembers::default(),
             entry: None,
             presence: None,
-            joins: None,
+            touch_for: None,
             covers_another: covers_another(names),
         }
     }
@@ -196,7 +196,7 @@ impl<'a> JudgedSignature<'a> {
     /// signature covers no other signature, and a security key made it only if that key may sign
     /// alone.
     pub(super) fn is_of_signer(&self) -> bool {
-        !self.covers_another && (self.presence.is_none() || self.joins == Some(self.label))
+        !self.covers_another && (self.presence.is_none() || self.touch_for == Some(self.label))
     }
 }
 

@@ -75,7 +75,7 @@ impl TouchContext<'_> {
     /// signature that authorised the request.
     fn counts(&self, touch: &JudgedSignature<'_>, vouching: &JudgedSignature<'_>) -> bool {
         let allows = |entry: &TrustEntry| self.operation.is_none_or(|o| entry.allows(o));
-        touch.joins == Some(vouching.label) && touch.entry.is_some_and(allows)
+        touch.touch_for == Some(vouching.label) && touch.entry.is_some_and(allows)
     }
 
     fn judge(&self, touch: &JudgedSignature<'_>, signer: &str) -> Option<JudgedTouch> {

@@ -84,13 +84,13 @@ impl EntryVerifiers {
         key: &VerifierKey,
     ) -> Result<Arc<EntryVerifier>, String> {
         let (said, ids) = keys::of(key.0.iter().map(|key| &**key))?;
-        let rules::AppliedRules { profile, changes, origins } = rules::of(request, version)?;
+        let rules::AppliedRules { profile, overrides, origins } = rules::of(request, version)?;
         let clock: Arc<dyn Clock> = self.clock.clone();
         let verifier =
             Verifier::new(profile, Arc::new(said), origins, clock, ReplayCheck::Unchecked)
-                .with_coverage_overrides(changes)
+                .with_coverage_overrides(overrides)
                 .with_max_body(usize::MAX)
-                .at(scope);
+                .with_scope(scope);
         if self.all.len() >= MAX_VERIFIERS {
             self.all.clear();
         }

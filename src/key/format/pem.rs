@@ -252,7 +252,7 @@ impl<'a> PemBlocks<'a> {
             // are not base64. Its content is not used.
             let body = match body {
                 _ if is_encrypted => Zeroizing::default(),
-                Err(_) if OF_KEYS.contains(&label) => return Err(bad("not base64")),
+                Err(_) if KEY_LABELS.contains(&label) => return Err(bad("not base64")),
                 body => body.unwrap_or_default(),
             };
             blocks.push(PemBlock { label, body, is_encrypted });
@@ -262,7 +262,7 @@ impl<'a> PemBlocks<'a> {
 }
 
 /// The labels of the blocks that this module reads.
-const OF_KEYS: [&str; 5] =
+const KEY_LABELS: [&str; 5] =
     ["PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "PUBLIC KEY", "SSH2 PUBLIC KEY"];
 
 /// Splits the text into lines at CRLF, LF or CR (RFC 7468 section 3), without surrounding blanks.

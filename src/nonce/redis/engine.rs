@@ -20,7 +20,7 @@ use crate::nonce::RetentionTooShort;
 pub(super) const MAX_TRIES: u32 = 4;
 
 /// Maximum number of attempts to write an epoch while other users of the store write it too.
-const ROUNDS: u32 = 8;
+const MAX_ROUNDS: u32 = 8;
 
 /// Maximum time, in seconds, for which a user who may not raise the retention may make all users
 /// refuse requests, by setting the retention of a store that is new or was emptied.
@@ -267,7 +267,7 @@ impl RedisEngine {
         want: EpochRequest,
     ) -> Result<(), RedisFault> {
         let mut left = tags;
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             if left.is_empty() {
                 return Ok(());
             }

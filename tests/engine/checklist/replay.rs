@@ -108,8 +108,8 @@ fn no_request_is_verified_with_a_full_or_broken_store() {
         ReplayCheck::Claim(broken.clone()),
         ReplayCheck::ClaimOnce(broken.clone()),
         ReplayCheck::WithinRun(broken.clone()),
-        ReplayCheck::LookUp { store: broken.clone(), run: store() },
-        ReplayCheck::LookUp { store: store(), run: broken.clone() },
+        ReplayCheck::LookUp { store: broken.clone(), within_run: store() },
+        ReplayCheck::LookUp { store: store(), within_run: broken.clone() },
     ] {
         let judge = Judge::mcp().replay(replay);
         let Unavailable::Store(_) = unavailable(&judge, &Call::signed()) else { panic!() };
@@ -160,7 +160,7 @@ fn the_verdict_states_the_outcome_of_the_nonce_check() {
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed));
     // Looking a nonce up changes nothing in the store.
     let theirs = Counting::new();
-    let look = || ReplayCheck::LookUp { store: theirs.clone(), run: store() };
+    let look = || ReplayCheck::LookUp { store: theirs.clone(), within_run: store() };
     let judge = Judge::mcp().replay(look());
     assert_eq!(judge.accepts(&call).nonce_outcome(), NonceOutcome::Fresh);
     assert_eq!(judge.refusal(&call), (12, Code::NonceReplayed), "twice in this run");
@@ -168,7 +168,7 @@ fn the_verdict_states_the_outcome_of_the_nonce_check() {
     Judge::mcp().replay(ReplayCheck::Claim(theirs.clone())).accepts(&call);
     assert_eq!(Judge::mcp().replay(look()).accepts(&call).nonce_outcome(), NonceOutcome::Replayed);
     // A store that may have lost nonces cannot prove that a nonce is unused.
-    let young = ReplayCheck::LookUp { store: Arc::new(memory()), run: store() };
+    let young = ReplayCheck::LookUp { store: Arc::new(memory()), within_run: store() };
     assert_eq!(Judge::mcp().replay(young).accepts(&call).nonce_outcome(), NonceOutcome::BelowFloor);
     // With `ReplayCheck::Unchecked`, nonces are not checked.
     let judge = Judge::mcp().replay(ReplayCheck::Unchecked);

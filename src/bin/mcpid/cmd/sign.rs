@@ -161,8 +161,8 @@ fn warn(
     ui: &mut Ui,
 ) {
     let covered: Vec<_> = signed.covered.iter().filter_map(|c| Component::parse(c).ok()).collect();
-    let (request, changes) = ((head, !body.is_empty()), CoverageOverrides::default());
-    if let Err(refused) = coverage::judge(profile, &changes, request, (label, &covered)) {
+    let (request, overrides) = ((head, !body.is_empty()), CoverageOverrides::default());
+    if let Err(refused) = coverage::judge(profile, &overrides, request, (label, &covered)) {
         let (code, why) = (refused.code().as_str(), refused.message());
         ui.warning(&format!("verify would refuse this at step 6 ({code}): {why}"));
     }

@@ -180,7 +180,7 @@ impl VerifyContext {
             }
             (Some(text), Some(_)) => ReplayCheck::LookUp {
                 store: nonce_store::open_to_read(text, args.claiming.opening, ui)?,
-                run,
+                within_run: run,
             },
         };
         let verifier = settings.verifier(clock, replay.clone());

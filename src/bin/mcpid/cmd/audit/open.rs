@@ -165,7 +165,7 @@ pub(crate) fn trust(args: &AuditPins, ui: &mut Ui) -> Result<AuditorTrust, Failu
         profile: args.profile.map(ProfileName::profile),
         window: args.window.map(i64::from),
         ahead: args.ahead.map(i64::from),
-        changes: CoverageOverrides {
+        overrides: CoverageOverrides {
             require: coverage::names(&FlagSyntax, "require", &args.require)?,
             allow_uncovered: coverage::names(
                 &FlagSyntax,

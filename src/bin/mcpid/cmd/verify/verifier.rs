@@ -22,7 +22,7 @@ use crate::output::ui::Ui;
 /// The settings of a verifier, except its clock and its nonce store.
 pub(crate) struct VerifierSettings {
     profile: Profile,
-    changes: CoverageOverrides,
+    overrides: CoverageOverrides,
     registry: Arc<Registry>,
     origins: Origins,
     max_body: u64,
@@ -40,19 +40,19 @@ impl VerifierSettings {
             max_age: args.window.map(i64::from).or(max_age),
             max_skew: args.ahead.map_or(max_skew, i64::from),
         };
-        let changes = (&*args.require, &*args.allow_uncovered);
-        let changes = CoverageOverrides::parse(&profile, changes, &FlagSyntax)?;
+        let overrides = (&*args.require, &*args.allow_uncovered);
+        let overrides = CoverageOverrides::parse(&profile, overrides, &FlagSyntax)?;
         let origins = origins(&args.origin)?;
         let max_body = args.max_body.unwrap_or(DEFAULT_MAX_BODY as u64);
         let registry = trust_file::registry(&args.trust, ui)?;
-        Ok(VerifierSettings { profile, changes, registry: Arc::new(registry), origins, max_body })
+        Ok(VerifierSettings { profile, overrides, registry: Arc::new(registry), origins, max_body })
     }
 
     /// Returns a verifier with this clock and this nonce check.
     pub(crate) fn verifier(&self, clock: Arc<dyn Clock>, replay: ReplayCheck) -> Verifier {
         let (profile, registry) = (self.profile.clone(), Arc::clone(&self.registry));
         Verifier::new(profile, registry, self.origins.clone(), clock, replay)
-            .with_coverage_overrides(self.changes.clone())
+            .with_coverage_overrides(self.overrides.clone())
             .with_max_body(usize::try_from(self.max_body).unwrap_or(usize::MAX))
     }
 
