@@ -60,6 +60,7 @@ fn child_process_of_a_crash_test() {
         "full" => full(Path::new(&folder)),
         "archive" => crate::killed_maintenance::archive_all(Path::new(&folder)),
         "erase" => crate::killed_maintenance::erase_all(Path::new(&folder)),
+        "erase_one" => crate::killed_calls::erase_one(Path::new(&folder)),
         other => panic!("{other}"),
     }
 }

@@ -61,7 +61,7 @@ fn kill_one(role: &str, fixture: &LogFixture, random: &mut StdRng) {
     process.wait().unwrap();
 }
 
-fn audit(fixture: &LogFixture) -> Report {
+pub(crate) fn audit(fixture: &LogFixture) -> Report {
     let inputs = AuditorInputs {
         log_key: Some(fixture.log_key.clone()),
         kept: vec![fixture.checkpoint()],

@@ -14,6 +14,7 @@ mod forged;
 mod forger;
 mod honest;
 mod keys_elsewhere;
+mod killed_calls;
 mod killed_maintenance;
 mod logs;
 mod notes;
