@@ -72,7 +72,10 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
     );
     for value in text.lines().skip(1).filter_map(|line| line.get(17..)) {
         let value = value.split(" (").next().unwrap();
-        assert!(value == "yes" || value.starts_with("steps 9") || read.contains(value), "{value}");
+        assert!(
+            value.starts_with("yes") || value.starts_with("steps 9") || read.contains(value),
+            "{value}"
+        );
     }
     for file in ["evidence-0.json", "trust.json", "kept"] {
         use sha2::{Digest as _, Sha256};
