@@ -6,6 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rexpect::session::spawn_command;
@@ -25,6 +27,11 @@ const SIGN: [&str; 4] = ["sign", "--url", URL, "body.json"];
 /// at once. (If the key's own time limit ended the command, its exit code would differ.)
 #[track_caller]
 fn ends_at_once(command: &mut Command, is_waiting: impl FnMut() -> bool) {
+    // A shell without job control starts background jobs with SIGINT ignored, and a program inherits
+    // that. A signal that this process handles has its default effect in a program that it starts.
+    let by_default = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_default(signal_hook::consts::SIGINT, by_default)
+        .unwrap();
     let mut child =
         command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
     within_a_minute("the key waits", is_waiting);
