@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal, TypeAlias
 
-from ._native import InMemoryNonceStore, Judgement, Layer, MCPIdentity, NonceStore
+from ._native import InMemoryNonceStore, Judgement, Layer, MCPIdentity, NonceStore, SigningKey
 from .own_store import NonceStoreProtocol, OwnStore
 
 __all__ = [
