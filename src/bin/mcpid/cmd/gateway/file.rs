@@ -206,8 +206,9 @@ impl ConfigFile {
             let ContextValue::Strings(needed) = error.get(ContextKind::InvalidArg)? else {
                 return None;
             };
-            let names = needed.iter().filter_map(|flag| flag.split(' ').next()?.strip_prefix("--"));
-            let missing = names.into_iter().find(|name| !is_set(name))?;
+            let mut names =
+                needed.iter().filter_map(|flag| flag.split(' ').next()?.strip_prefix("--"));
+            let missing = names.find(|name| !is_set(name))?;
             Some((setting.line, format!("--{} needs --{missing}, which is missing", setting.key)))
         })
     }
