@@ -8,7 +8,6 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::TrySendError;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use mcpid::connect::{LogLevel, LogSink};
 use crate::args::OutputArgs;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
+use crate::output::line_queue::ask_within;
 use crate::output::secret_filter::SecretFilter;
 
 /// Maximum number of lines that wait to be written.
@@ -99,17 +99,7 @@ impl BridgeLog {
     /// dropped.
     pub(super) fn finish(self) {
         let (written, done) = mpsc::sync_channel(1);
-        let begun = Instant::now();
-        let mut mark = QueuedLine::Mark(written);
-        // The queue may be full.
-        while let Err(TrySendError::Full(not_sent)) = self.queue.try_send(mark) {
-            if begun.elapsed() > self.timeout {
-                return;
-            }
-            mark = not_sent;
-            thread::sleep(Duration::from_millis(10));
-        }
-        let _ = done.recv_timeout(self.timeout.saturating_sub(begun.elapsed()));
+        ask_within(&self.queue, QueuedLine::Mark(written), &done, self.timeout);
     }
 }
 

@@ -7,15 +7,14 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcpid::gateway::Metrics;
 
 use crate::output::failure::Failure;
+use crate::output::line_queue::ask_within;
 
 /// Maximum number of lines that wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_LINES: usize = 16 * 1024;
@@ -98,14 +97,7 @@ impl GatewayLogWriter {
 
     /// Writes the waiting lines within `timeout`, and returns true if all were written.
     pub(crate) fn end(&self, timeout: Duration) -> bool {
-        let begun = Instant::now();
-        while let Err(TrySendError::Full(_)) = self.work.try_send(LogWork::End) {
-            if begun.elapsed() > timeout {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        self.ended.recv_timeout(timeout.saturating_sub(begun.elapsed())).is_ok()
+        ask_within(&self.work, LogWork::End, &self.ended, timeout)
     }
 }
 
