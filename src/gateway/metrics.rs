@@ -164,7 +164,7 @@ impl Metrics {
         registry.register("reload_failures", reload, self.reload_failures.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the program", version);
-        let lost = "Log lines that could not be written in time";
+        let lost = "Log lines that were dropped because they could not be written";
         registry.register("log_lines_lost", lost, self.lost_lines.clone());
         let tools = "Tools that the upstream has listed";
         registry.register("known_tools", tools, self.known_tools.clone());
@@ -278,9 +278,9 @@ impl Metrics {
         self.reload_failures.inc();
     }
 
-    /// Counts a log line that could not be written.
-    pub fn line_lost(&self) {
-        self.lost_lines.inc();
+    /// Counts `count` log lines that are dropped because they could not be written.
+    pub fn lines_lost(&self, count: u64) {
+        self.lost_lines.inc_by(count);
     }
 
     /// Adds the metrics of an audit log. They are read each time the metrics are requested.

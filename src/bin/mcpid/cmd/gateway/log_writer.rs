@@ -52,14 +52,15 @@ impl LogSender {
     /// Queues a line, or drops it if the queue is full. Never blocks.
     pub(crate) fn take(&self, line: String) {
         if self.work.try_send(LogWork::Line(line)).is_err() {
-            self.metrics.line_lost();
+            self.metrics.lines_lost(1);
         }
     }
 }
 
 impl GatewayLogWriter {
     /// Starts a thread that writes to the file at `path`, or to stdout. The thread passes the first
-    /// write error to `warn`, and a later one only after a line was written successfully.
+    /// write error to `warn`, and a later one only after all lines were written or the file was
+    /// reopened.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -150,52 +151,80 @@ impl LogOutput {
         metrics: &Metrics,
         warn: &dyn Fn(String),
     ) {
-        let mut broken = false;
-        // A failure of the log never makes a request fail. The first lost line is reported, and the
-        // others are counted.
-        let mut note = |name: &Path, written: io::Result<()>| match written {
-            Ok(()) => broken = false,
-            Err(error) => {
-                metrics.line_lost();
-                if !std::mem::replace(&mut broken, true) {
-                    let why = Failure::write(name, &error).message;
-                    warn(format!("log lines are being lost: {why}"));
-                }
-            }
-        };
+        let mut report = WriteReport { metrics, warn, is_broken: false };
         let mut quiet = 0;
         loop {
             let work = next(queue, &mut quiet);
-            if rotated.swap(false, Ordering::Acquire)
-                && let Err(failure) = self.reopen()
-            {
-                warn(failure.message);
+            if rotated.swap(false, Ordering::Acquire) {
+                self.reopen(&mut report);
             }
             match work {
                 Ok(LogWork::Line(mut line)) => {
                     line.push('\n');
-                    let written = self.file.write_all(line.as_bytes());
-                    note(&self.name, written);
+                    if let Err(error) = self.file.write_all(line.as_bytes()) {
+                        report.failed(&self.name, &error, 1);
+                    }
                 }
                 Ok(LogWork::Reopen) => {}
                 Ok(LogWork::End) | Err(RecvTimeoutError::Disconnected) => {
-                    note(&self.name, self.file.flush());
+                    if let Err(error) = self.file.flush() {
+                        report.failed(&self.name, &error, buffered_lines(&self.file));
+                    }
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) if self.file.buffer().is_empty() => {}
-                Err(RecvTimeoutError::Timeout) => note(&self.name, self.file.flush()),
+                // Lines that could not be written stay in the buffer, and are not lost yet.
+                Err(RecvTimeoutError::Timeout) => match self.file.flush() {
+                    Ok(()) => report.is_broken = false,
+                    Err(error) => report.failed(&self.name, &error, 0),
+                },
             }
         }
     }
 
-    /// Reopens the file. If that fails, the old file stays in use.
-    fn reopen(&mut self) -> Result<(), Failure> {
-        if !self.to_stdout {
-            let fresh = BufWriter::new(append(&self.name)?);
-            let mut old = std::mem::replace(&mut self.file, fresh);
-            let _ = old.flush();
+    /// Reopens the file. If that fails, the old file stays in use. Lines that cannot be written to
+    /// the old file are lost, because another program may have moved or removed it.
+    fn reopen(&mut self, report: &mut WriteReport<'_>) {
+        if self.to_stdout {
+            return;
         }
-        Ok(())
+        let new = match append(&self.name) {
+            Ok(file) => BufWriter::new(file),
+            Err(failure) => return (report.warn)(failure.message),
+        };
+        let mut old = std::mem::replace(&mut self.file, new);
+        if let Err(error) = old.flush() {
+            report.failed(&self.name, &error, buffered_lines(&old));
+            // Dropping the writer would try to write the lines that are counted as lost.
+            drop(old.into_parts());
+        }
+        report.is_broken = false;
+    }
+}
+
+/// Returns the number of lines that are not completely written. Each line ends with its only line
+/// feed.
+fn buffered_lines(file: &BufWriter<File>) -> u64 {
+    file.buffer().iter().map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
+/// Counts lost lines, and reports the first write error. A failure of the log never makes a request
+/// fail.
+struct WriteReport<'a> {
+    metrics: &'a Metrics,
+    warn: &'a dyn Fn(String),
+    /// Whether an error was reported since all lines were written, or the file was reopened.
+    is_broken: bool,
+}
+
+impl WriteReport<'_> {
+    /// Reports that the file `name` could not be written, and counts `lost` lines.
+    fn failed(&mut self, name: &Path, error: &io::Error, lost: u64) {
+        self.metrics.lines_lost(lost);
+        if !std::mem::replace(&mut self.is_broken, true) {
+            let why = Failure::write(name, error).message;
+            (self.warn)(format!("log lines are being lost: {why}"));
+        }
     }
 }
 
@@ -214,7 +243,72 @@ mod tests {
     use std::io::Read as _;
     use std::os::fd::OwnedFd;
 
+    use mcpid::clock::Timestamp;
+
     use super::*;
+
+    /// A log at `name` whose file can only be read, so that each write fails.
+    fn broken_log(name: &Path) -> LogOutput {
+        std::fs::write(name, "").unwrap();
+        let file = BufWriter::new(File::open(name).unwrap());
+        LogOutput { name: name.to_owned(), file, to_stdout: false }
+    }
+
+    fn assert_lost(metrics: &Metrics, count: u64) {
+        let text = metrics.text(Timestamp::from_unix(0));
+        assert!(text.contains(&format!("mcpid_log_lines_lost_total {count}\n")), "{text}");
+    }
+
+    #[test]
+    fn lines_that_a_rotation_gives_up_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("log");
+        let (metrics, warned) = (Metrics::new(), std::cell::RefCell::new(Vec::new()));
+        let warn = |why| warned.borrow_mut().push(why);
+        let mut report = WriteReport { metrics: &metrics, warn: &warn, is_broken: false };
+        let mut output = broken_log(&name);
+        for rotation in 1..3 {
+            output.file = broken_log(&name).file;
+            output.file.write_all(b"one\ntwo\nthree\n").unwrap();
+            output.reopen(&mut report);
+            assert_lost(&metrics, 3 * rotation);
+        }
+        assert_eq!(warned.borrow().len(), 2, "{warned:?}");
+        // Nothing is left of the lines that count as lost, and a rotation without them counts none.
+        output.file.write_all(b"four\n").unwrap();
+        output.reopen(&mut report);
+        assert_lost(&metrics, 6);
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), "four\n");
+        // If the new file cannot be opened, the old one stays in use.
+        output.file = broken_log(&name).file;
+        output.file.write_all(b"five\n").unwrap();
+        output.name = folder.path().join("absent/log");
+        output.reopen(&mut report);
+        assert_eq!(output.file.buffer(), b"five\n");
+        assert_lost(&metrics, 6);
+    }
+
+    #[test]
+    fn each_line_that_cannot_be_written_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for (line, more) in [(10, 1), (200, 1000), (10_000, 3)] {
+            let metrics = Arc::new(Metrics::new());
+            let output = broken_log(&folder.path().join("log"));
+            let (warn, warned) = sync_channel(16);
+            let warn = move |why| warn.try_send(why).unwrap();
+            let (writer, lines) = GatewayLogWriter::start_with(output, Arc::clone(&metrics), warn);
+            lines.take("x".repeat(line));
+            // A failed write is reported at once, and the line stays in the buffer.
+            let why = warned.recv().unwrap();
+            assert!(why.starts_with("log lines are being lost: cannot write "), "{why}");
+            for _ in 0..more {
+                lines.take("x".repeat(line));
+            }
+            assert!(writer.end(Duration::from_secs(60)));
+            assert_lost(&metrics, more + 1);
+            assert!(warned.try_recv().is_err(), "it is reported twice");
+        }
+    }
 
     /// The reader of the old file stops for a while, as a disk can.
     #[test]
