@@ -205,9 +205,9 @@ class MCPIdentityMiddleware:
             if state == _REFUSED:
                 await self._refuse(scope, judgement, send)
                 return
-            identity, fields, wants_identity, checks_answer = judgement.passed()
+            identity, fields, wants_uncompressed, checks_answer = judgement.passed()
             scope["mcp_identity"] = identity
-            if wants_identity:
+            if wants_uncompressed:
                 fields = _with_identity(scope.get("headers", ()) if fields is None else fields)
             if fields is not None:
                 scope = dict(scope)
