@@ -197,6 +197,7 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
         ends(&agent.mcpid(args), 4, "no Ed25519 or P-256 key called x");
     }
     assert!(!agent.folder.path().join("t.json").exists());
+    hints_name_the_option_of_the_key(&agent);
 
     agent.lock("-x");
     ends(&agent.sign("ssh-agent:alice"), 4, "mcpid: hint: if it is locked: ssh-add -X");
@@ -220,20 +221,63 @@ fn a_name_without_exactly_one_key_is_refused_with_the_list_of_keys() {
     ends(&mcpid(folder, None, &["agent", "add", "-k", "key.json"]), 4, "SSH_AUTH_SOCK");
 }
 
+/// Hints can be pasted: a key is named by the option that was used. A text of another program, such
+/// as the name of a key, is shown as it is.
+fn hints_name_the_option_of_the_key(agent: &OpenSsh) {
+    agent.add_new("ed25519", "x: -k y");
+    let mut init = vec!["audit", "init", "--audit", "log", "--audit-key"];
+    ends(&agent.mcpid(&["trust", "add", "-r", "t.json", "key.json"]), 0, "");
+    let mut tools = vec!["gateway", "--check-config", "--upstream", "http://127.0.0.1:9/mcp"];
+    tools.extend(["--origin", "https://mcp.example.com", "-r", "t.json"]);
+    tools.extend(["--mode", "permissive", "--strict", "destructive", "--tools-key"]);
+    let mut connect = vec!["connect", "-k", "key.json", "--touch", "destructive", "--touch-key"];
+    let touch = [SIGN, &["-k", "key.json", "--touch"]].concat();
+    for (command, option) in [
+        (&mut vec!["trust", "add", "-r", "t.json"], "mcpid trust add"),
+        (&mut vec!["export", "-k"], "-k"),
+        (&mut init, "--audit-key"),
+        (&mut tools, "--tools-key"),
+    ] {
+        command.push("ssh-agent:");
+        let several = agent.mcpid(command);
+        let hint = format!("mcpid: hint: name one, such as: {option} ssh-agent:SHA256:");
+        ends(&several, 4, &hint);
+        ends(&several, 4, " (x: -k y)");
+        // `trust add` reads other text as the name of a file.
+        if option.starts_with('-') {
+            *command.last_mut().unwrap() = "ssh-agent";
+            let file = agent.mcpid(command);
+            ends(&file, 3, &format!("mcpid: hint: a key in the ssh-agent: {option} ssh-agent:\n"));
+            *command.last_mut().unwrap() = "keychain:x";
+            let file = agent.mcpid(command);
+            ends(&file, 2, &format!("mcpid: hint: a file of that name: {option} ./keychain:x\n"));
+        }
+    }
+    connect.extend(["key.json", "http://127.0.0.1:9/mcp"]);
+    for (command, option) in
+        [([&touch[..], &["key.json"]].concat(), "--touch"), (connect, "--touch-key")]
+    {
+        let hint = format!("the only security key of the ssh-agent: {option} ssh-agent:\n");
+        ends(&agent.mcpid(&command), 2, &hint);
+    }
+    assert!(!agent.folder.path().join("log").exists());
+}
+
 #[test]
 fn a_key_source_that_does_not_exist_is_refused() {
     let (agent, _) = with_keyfile();
     let folder = agent.folder.path();
     let message = "keychain: is no source of keys; a key is a file, ssh-agent:ID, exec:PROGRAM or pkcs11:URI\n";
-    for args in [
-        &[SIGN, &["-k", "keychain:alice"]].concat()[..],
-        &["export", "-k", "keychain:alice"],
-        &["passwd", "-k", "keychain:alice"],
-        &["agent", "add", "-k", "keychain:alice"],
-        &["keygen", "--no-passphrase", "-o", "keychain:alice"],
+    for (args, option) in [
+        (&[SIGN, &["-k", "keychain:alice"]].concat()[..], "-k"),
+        (&["export", "-k", "keychain:alice"], "-k"),
+        (&["passwd", "-k", "keychain:alice"], "--key"),
+        (&["agent", "add", "-k", "keychain:alice"], "--key"),
+        (&["keygen", "--no-passphrase", "-o", "keychain:alice"], "--output"),
     ] {
-        ends(&mcpid(folder, None, args), 2, message);
-        ends(&mcpid(folder, None, args), 2, "-k ./keychain:alice");
+        let refused = mcpid(folder, None, args);
+        ends(&refused, 2, message);
+        ends(&refused, 2, &format!("a file of that name: {option} ./keychain:alice\n"));
     }
     assert!(!folder.join("keychain:alice").exists());
     // A file whose name looks like the name of a stored key can be given as `./keychain:alice`.

@@ -64,7 +64,8 @@ pub(crate) fn run(args: &ExportArgs, ui: &mut Ui) -> Result<Exit, Failure> {
 /// Prints the public half of a security key. Only formats that state that the key is a security key
 /// are printed. `unfit` is the failure if the flag names no security key.
 fn of_security_key(args: &ExportArgs, unfit: Failure, ui: &mut Ui) -> Result<Exit, Failure> {
-    let Some(found) = args.signing_key.key.as_deref().and_then(|key| touch_key::find(key).ok())
+    let Some(found) =
+        args.signing_key.key.as_deref().and_then(|key| touch_key::find("-k", key).ok())
     else {
         return Err(unfit);
     };

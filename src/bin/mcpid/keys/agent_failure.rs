@@ -1,7 +1,7 @@
 //! Turns the errors of an ssh-agent, and of choosing one of its keys, into messages with hints.
 
 use mcpid::key::agent::{AgentError, AgentIdentity, ChooseError};
-use mcpid::key::source::SSH_AGENT;
+use mcpid::key::source::{KeyRef, SSH_AGENT};
 use mcpid::key::{KeyKind, PublicKey};
 
 use super::program_failure::UNFIT_KEY;
@@ -21,10 +21,12 @@ pub(super) fn no_agent() -> Failure {
         .hint("to start one for this shell: eval \"$(ssh-agent)\"")
 }
 
-pub(super) fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
-    let called = match wanted {
-        "" => String::new(),
-        _ => format!(" called {}", shell_word(wanted)),
+/// Returns the failure if `reference` does not name exactly one fitting key of the agent. Hints
+/// write `option` before a key.
+pub(super) fn choose_failure(error: ChooseError, reference: &KeyRef, option: &str) -> Failure {
+    let called = match reference {
+        KeyRef::Agent(wanted) if !wanted.is_empty() => format!(" called {}", shell_word(wanted)),
+        _ => String::new(),
     };
     match error {
         ChooseError::Agent(error) => agent_failure(&error),
@@ -46,8 +48,10 @@ pub(super) fn choose_failure(error: ChooseError, wanted: &str) -> Failure {
             let message = format!("the ssh-agent has {count} {kind} keys{called}; {there}");
             let failure = Failure::new(Exit::Key, "several_keys", message);
             match which.first() {
-                Some(first) => failure
-                    .hint(format!("name one, such as: -k {SSH_AGENT}{}", first.fingerprint())),
+                Some(first) => {
+                    let id = first.fingerprint();
+                    failure.hint(format!("name one, such as: {option} {SSH_AGENT}{id}"))
+                }
                 None => failure,
             }
         }

@@ -47,7 +47,7 @@ impl RequestKey {
         let place = files::key(args.key.as_deref())?;
         // An error of this second search is dropped, because the first error already says what the
         // key is.
-        let Ok(key) = touch_key::find(&place.path) else { return Err(unfit) };
+        let Ok(key) = touch_key::find("-k", &place.path) else { return Err(unfit) };
         KeyPin::flag(PUBLIC_KEY, args.public_key.as_deref())?.check(key.security_key().public())?;
         Ok(RequestKey::SecurityKey(Box::new(key)))
     }

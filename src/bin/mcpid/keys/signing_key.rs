@@ -42,8 +42,17 @@ impl SigningKey {
     /// The keyfile cannot be read, the agent does not have exactly one such key, or the key is not
     /// that of `--public-key`.
     pub(crate) fn find(args: &SigningKeyArgs) -> Result<SigningKey, Failure> {
+        SigningKey::find_as("-k", args)
+    }
+
+    /// Finds the key as [`SigningKey::find`] does. Hints write `option` before a key, such as
+    /// `mcpid trust add`.
+    ///
+    /// # Errors
+    /// As for [`SigningKey::find`].
+    pub(crate) fn find_as(option: &str, args: &SigningKeyArgs) -> Result<SigningKey, Failure> {
         let pin = KeyPin::flag(PUBLIC_KEY, args.public_key.as_deref())?;
-        SigningKey::find_at(files::key(args.key.as_deref())?, &pin)
+        SigningKey::find_at(files::key(args.key.as_deref())?, option, &pin)
     }
 
     /// Finds the key at `path`, which another flag than `--key` names, such as the key of the audit
@@ -57,16 +66,14 @@ impl SigningKey {
         pin: &KeyPin<'_>,
     ) -> Result<SigningKey, Failure> {
         let place = NamedPath { path: path.to_owned(), named: NamedBy::Flag };
-        SigningKey::find_at(place, pin).map_err(|failure| {
-            let own = |text: &str| text.replace(": -k ", &format!(": {flag} "));
-            let message = format!("{flag}: {}", own(&failure.message));
-            let hints = failure.hints.iter().map(|hint| own(hint)).collect();
-            Failure { message, hints, ..failure }
+        SigningKey::find_at(place, flag, pin).map_err(|failure| Failure {
+            message: format!("{flag}: {}", failure.message),
+            ..failure
         })
     }
 
-    fn find_at(place: NamedPath, pin: &KeyPin<'_>) -> Result<SigningKey, Failure> {
-        let reference = key_ref(&place.path)?;
+    fn find_at(place: NamedPath, option: &str, pin: &KeyPin<'_>) -> Result<SigningKey, Failure> {
+        let reference = key_ref(&place.path, option)?;
         // Memory is protected first, because reading a keyfile without a passphrase puts the
         // private key into memory.
         passphrase::keep_out_of_dumps();
@@ -84,14 +91,11 @@ impl SigningKey {
             FindKeyError::File(error) => {
                 let failure = keyfile::load_failure(&place, error);
                 let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
-                let hint = format!("a key in the ssh-agent: -k {SSH_AGENT}");
+                let hint = format!("a key in the ssh-agent: {option} {SSH_AGENT}");
                 if meant { Failure { hints: vec![hint], ..failure } } else { failure }
             }
             FindKeyError::NoAgent => no_agent(),
-            FindKeyError::Agent(error) => match &reference {
-                KeyRef::Agent(wanted) => choose_failure(error, wanted),
-                _ => choose_failure(error, ""),
-            },
+            FindKeyError::Agent(error) => choose_failure(error, &reference, option),
             FindKeyError::Pkcs11(error) => token_failure(&error),
             FindKeyError::NoPublicKey => pin.missing(),
             FindKeyError::Weak => Failure::new(Exit::Key, "weak_key", error.to_string()),
@@ -220,17 +224,17 @@ impl SigningKey {
     }
 }
 
-/// Parses a reference to a signing key.
+/// Parses a reference to a signing key. Hints write `option` before a reference.
 ///
 /// # Errors
 /// The reference begins with an unknown scheme.
-pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
+pub(super) fn key_ref(path: &Path, option: &str) -> Result<KeyRef, Failure> {
     KeyRef::parse(path).map_err(|error| {
         let failure = Failure::usage(error.to_string());
         match error {
             KeyRefError::UnknownScheme { .. } => {
                 let file = path_word(&Path::new(".").join(path));
-                failure.hint(format!("a file of that name: -k {file}"))
+                failure.hint(format!("a file of that name: {option} {file}"))
             }
             _ => failure.hint("mcpid sign --help"),
         }
@@ -243,7 +247,7 @@ pub(super) fn key_ref(path: &Path) -> Result<KeyRef, Failure> {
 /// As for [`files::key`], and if the reference names a key that is not in a keyfile.
 pub(crate) fn keyfile_place(flag: Option<&Path>, name: &str) -> Result<NamedPath, Failure> {
     let place = files::key(flag)?;
-    let reference = key_ref(&place.path)?;
+    let reference = key_ref(&place.path, name)?;
     if let KeyRef::File(_) = reference {
         return Ok(place);
     }

@@ -77,7 +77,8 @@ impl TouchFlags {
         check_touch_profile(&profile, &FlagSyntax)?;
         check_life(args)?;
         // The flag is always present here, because clap requires it with `--touch`.
-        let key = touch_key::find(args.touch_key.as_deref().unwrap_or(Path::new(SSH_AGENT)))?;
+        let key = args.touch_key.as_deref().unwrap_or(Path::new(SSH_AGENT));
+        let key = touch_key::find("--touch-key", key)?;
         let name = key.comment().to_owned();
         Ok(Some(TouchFlags { rules, key: Arc::new(key), name }))
     }

@@ -48,7 +48,7 @@ impl TouchPlan {
             return Err(Failure::usage(message).hint("leave --label out"));
         }
         let seconds = seconds(args, profile, "--touch")?;
-        let key = touch_key::find(flag)?.with_timeout(Duration::from_secs(seconds));
+        let key = touch_key::find("--touch", flag)?.with_timeout(Duration::from_secs(seconds));
         Ok(Some(TouchPlan { key, seconds }))
     }
 
