@@ -59,6 +59,10 @@ impl Verifier {
         reading: impl FnOnce() -> &'r Result<Reading<'r>, AmbiguousBody>,
     ) -> Result<JudgedBody, Rejection> {
         let VerifiedHead { head, mut signatures, mut failed, .. } = request;
+        // Only the verdict on the head shows these, and a server keeps the verdict for longer.
+        for one in &mut signatures {
+            (one.base, one.signature) = (String::new(), Vec::new());
+        }
         let now = self.clock.now();
         // A refusal of the whole request is reported with what its first signature states.
         let whole = |rejection: Rejection| verdict::rejected(head, &signatures, rejection);

@@ -54,9 +54,10 @@ pub(super) struct VerifiedSignature {
     /// True if this signature can authorise the request. The nonces of the other signatures are
     /// stored too.
     pub(super) can_authorise: bool,
-    /// The bytes that were signed.
+    /// The bytes that were signed; empty once the body is judged.
     pub(super) base: String,
-    /// The value of the signature: 64 bytes, or 69 from a security key.
+    /// The value of the signature: 64 bytes, or 69 from a security key; empty once the body is
+    /// judged.
     pub(super) signature: Vec<u8>,
     /// What the security key reported about the touch, if the signature is by a security key.
     pub(super) presence: Option<PresenceProof>,
