@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use http::{Extensions, StatusCode};
+use bytes::Bytes;
+use http::{Extensions, Response, StatusCode};
 use mcpid::clock::SystemClock;
 use mcpid::message::RequestTarget;
 use mcpid::message::error_chain::chain;
 use mcpid::message::target::{Origins, is_loopback};
-use mcpid::tower::{Budget, REFUSED, RefuseWith, SessionBindings, VerifyLayer, error_response};
+use mcpid::tower::{
+    Budget, Decision, REFUSED, RefuseWith, SessionBindings, VerifyLayer, error_response,
+};
 use mcpid::verify::ReplayCheck;
 use pyo3::exceptions::{PyFileNotFoundError, PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -25,8 +28,8 @@ use crate::mcp_identity::MCPIdentity;
 use crate::policy::{self, EndpointPath, KeywordSyntax, setting_error};
 use crate::protocol_store::ProtocolStore;
 use crate::scope::{
-    ReadHead, bytes_of_scope, header_lines, poses_as_ours, read_head, required_text, text_of_scope,
-    without_ours,
+    ScopeHead, ScopeHeadError, header_lines, poses_as_ours, required_text, target_of,
+    text_of_scope, without_ours,
 };
 use crate::settings::{RuleChanges, Trust, VerifierSettings, profile as named_profile};
 use crate::store;
@@ -41,6 +44,8 @@ pub(crate) struct Layer {
     target_prefix: String,
     trust: TrustWatch,
     audit: Option<AuditLog>,
+    /// Whether claims are questions for a store that the application wrote in Python.
+    asks: bool,
     /// Whether the log was told of MCP requests to another path.
     warned: AtomicBool,
     /// Warnings for the application's log.
@@ -141,8 +146,18 @@ impl Layer {
         }
         let news = Arc::new(Mutex::new(remarks));
         let trust = TrustWatch::new(watch, settings, replay, layer.handle(), Arc::clone(&news));
-        let warned = AtomicBool::new(false);
-        Ok(Layer { layer, endpoint, target_prefix, trust, audit, warned, news, store_warnings })
+        let (asks, warned) = (nonce_store.is_none(), AtomicBool::new(false));
+        Ok(Layer {
+            layer,
+            endpoint,
+            target_prefix,
+            trust,
+            audit,
+            asks,
+            warned,
+            news,
+            store_warnings,
+        })
     }
 
     /// Judges a request as far as its head goes, and returns the state and the judgement; `None` for a
@@ -174,17 +189,19 @@ impl Layer {
 
     /// Whether a websocket at this scope could be for the endpoint.
     fn is_endpoint(&self, scope: &Bound<'_, PyDict>) -> PyResult<bool> {
-        let target = self.target(scope)?;
-        match RequestTarget::from_bytes(&target) {
-            Ok(target) => Ok(!self.is_elsewhere(scope, "GET", target.path())?),
-            Err(_) => Ok(true),
-        }
+        let target = target_of(scope, &self.target_prefix)?;
+        Ok(!self.is_elsewhere(scope, "GET", &target)?)
     }
 
     /// Whether there are warnings for the application's log.
     #[getter]
     fn has_news(&self) -> bool {
         !lock(&self.news).is_empty() || !lock(&self.store_warnings).is_empty()
+    }
+
+    /// The identity of a request that got through, and `has_news`: in one call, because each costs.
+    fn passed(&self, judgement: &Bound<'_, Judgement>) -> (Option<MCPIdentity>, bool) {
+        (judgement.get().identity(), self.has_news())
     }
 
     /// Takes the warnings.
@@ -216,61 +233,34 @@ impl Layer {
                 "the audit log was opened before a fork: make the application in each worker process",
             ));
         }
-        let method = required_text(scope, intern!(scope.py(), "method"))?;
-        let target = self.target(scope)?;
-        let read = match RequestTarget::from_bytes(&target) {
-            Ok(target) if self.is_elsewhere(scope, &method, target.path())? => return Ok(None),
-            Ok(target) => read_head(scope, &method, target)?,
-            Err(_) => {
-                let message = "the target of the request cannot be read, or has a fragment";
-                let response =
-                    error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None);
-                return Ok(Some(Judgement::refused(response)));
-            }
-        };
-        let ReadHead { head, announced, poses } = match read {
-            Ok(head) => head,
-            Err(error) => {
-                let path = String::from_utf8_lossy(&target);
-                let line = (&*method, &*path);
-                let response = self.layer.refuse_head(error, line, &Extensions::new());
-                return Ok(Some(Judgement::refused(response)));
-            }
-        };
-        let headers = poses.then(|| without_ours(scope)).transpose()?;
-        let pipe = Arc::new(BodyPipe::new(announced));
+        let head = ScopeHead::copy(scope, &self.target_prefix)?;
+        if self.is_elsewhere(scope, &head.method(), head.target())? {
+            return Ok(None);
+        }
+        let headers = head.poses.then(|| without_ours(scope)).transpose()?;
+        let pipe = Arc::new(BodyPipe::new(head.announced));
         let (layer, body) = (self.layer.clone(), PipedBody(Arc::clone(&pipe)));
-        let future = Box::pin(async move { layer.judge(&head, &Extensions::new(), body).await });
-        Ok(Some(Judgement::new(future, pipe, headers)))
-    }
-
-    /// Returns the target as on the wire: path, `?` and query are never rebuilt from decoded parts if
-    /// the server tells them.
-    fn target(&self, scope: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
-        let raw = bytes_of_scope(scope, intern!(scope.py(), "raw_path"))?;
-        let mut target = match raw.filter(|raw| !raw.is_empty()) {
-            Some(raw) => raw.to_vec(),
-            // What the signature has to cover is then what the application sees.
-            None => {
-                policy::encoded(&required_text(scope, intern!(scope.py(), "path"))?).into_bytes()
+        let future = Box::pin(async move {
+            match head.read() {
+                Ok(read) => layer.judge(&read, &Extensions::new(), body).await,
+                Err(error) => Decision::Refuse(refuse_head(&layer, &head, error)),
             }
-        };
-        if !self.target_prefix.is_empty() && target.starts_with(b"/") {
-            target.splice(..0, self.target_prefix.bytes());
-        }
-        let query = bytes_of_scope(scope, intern!(scope.py(), "query_string"))?;
-        // An empty query cannot be told from none.
-        if let Some(query) = query.filter(|query| !query.is_empty()) {
-            target.push(b'?');
-            target.extend_from_slice(&query);
-        }
-        Ok(target)
+        });
+        Ok(Some(Judgement::new(future, pipe, headers, self.asks)))
     }
 
     /// Whether no reading of the path leads to the endpoint: as on the wire, as the server decoded
     /// it, and as an application sees it below `root_path`.
-    fn is_elsewhere(&self, scope: &Bound<'_, PyDict>, method: &str, wire: &str) -> PyResult<bool> {
+    fn is_elsewhere(
+        &self,
+        scope: &Bound<'_, PyDict>,
+        method: &str,
+        target: &[u8],
+    ) -> PyResult<bool> {
         let Some(endpoint) = &self.endpoint else { return Ok(false) };
+        // A target that cannot be read is refused later.
+        let Ok(target) = RequestTarget::from_bytes(target) else { return Ok(false) };
+        let wire = target.path();
         let unprefixed = wire.strip_prefix(self.target_prefix.as_str()).unwrap_or(wire);
         if !endpoint.is_elsewhere(method, wire) || !endpoint.is_elsewhere(method, unprefixed) {
             return Ok(false);
@@ -279,6 +269,20 @@ impl Layer {
         let root = text_of_scope(scope, intern!(scope.py(), "root_path"))?;
         let below = root.as_deref().and_then(|root| path.strip_prefix(root)).unwrap_or(&path);
         Ok([&*path, below].iter().all(|path| endpoint.is_elsewhere_decoded(method, path)))
+    }
+}
+
+/// Refuses a request whose head is not HTTP.
+fn refuse_head(layer: &VerifyLayer, head: &ScopeHead, error: ScopeHeadError) -> Response<Bytes> {
+    match error {
+        ScopeHeadError::Target => {
+            let message = "the target of the request cannot be read, or has a fragment";
+            error_response(StatusCode::BAD_REQUEST, REFUSED, message, "target", None)
+        }
+        ScopeHeadError::Head(error) => {
+            let path = String::from_utf8_lossy(head.target());
+            layer.refuse_head(error, (&*head.method(), &*path), &Extensions::new())
+        }
     }
 }
 

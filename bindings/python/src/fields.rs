@@ -87,3 +87,24 @@ pub(crate) fn header_line(line: &Bound<'_, PyAny>) -> PyResult<(PyBackedBytes, P
     };
     read().map_err(|_| PyTypeError::new_err("a header field is not a pair of bytes"))
 }
+
+/// Appends name and value of a header field of ASGI to `out`, and returns how long the name is.
+///
+/// # Errors
+/// As [`header_line`].
+pub(crate) fn push_header_line(line: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<usize> {
+    let mut push = |name: &[u8], value: &[u8]| {
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
+        name.len()
+    };
+    // As in `header_line`, without references of our own to name and value.
+    if let Ok(pair) = line.cast::<PyTuple>()
+        && let (Ok(name), Ok(value)) = (pair.get_borrowed_item(0), pair.get_borrowed_item(1))
+        && let (Ok(name), Ok(value)) = (name.cast::<PyBytes>(), value.cast::<PyBytes>())
+    {
+        return Ok(push(name.as_bytes(), value.as_bytes()));
+    }
+    let (name, value) = header_line(line)?;
+    Ok(push(&name, &value))
+}

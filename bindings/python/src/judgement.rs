@@ -5,7 +5,7 @@
 //!                          ▲     OFFLOAD poll() on another thread: a long body is hashed and parsed
 //!                          │     CLAIM   await the application's own store, answer_claim(…)
 //!                          │     WAIT    await a future that the waker resolves, poll()
-//!                          └──── PASSED, REFUSED: done
+//!                          └──── PLAIN, PASSED, REFUSED: done
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,13 +33,15 @@ use crate::mcp_identity::MCPIdentity;
 use crate::protocol_store::ClaimExchange;
 
 /// The states, as Python sees them.
-pub(crate) const PASSED: u8 = 0;
-pub(crate) const REFUSED: u8 = 1;
-const BODY: u8 = 2;
-const WAIT: u8 = 3;
-const CLAIM: u8 = 4;
-const OFFLOAD: u8 = 5;
-const GONE: u8 = 6;
+/// Passed, and neither the header fields nor the answer of the application need anything.
+const PLAIN: u8 = 0;
+const PASSED: u8 = 1;
+const REFUSED: u8 = 2;
+const BODY: u8 = 3;
+const WAIT: u8 = 4;
+const CLAIM: u8 = 5;
+const OFFLOAD: u8 = 6;
+const GONE: u8 = 7;
 
 /// A body over this size is hashed and parsed on another thread than the event loop's, in bytes.
 const ON_THE_LOOP: u64 = 256 * 1024;
@@ -73,7 +75,8 @@ struct PassedProgress {
 pub(crate) struct Judgement {
     progress: Mutex<Progress>,
     pipe: Arc<BodyPipe>,
-    exchange: Arc<ClaimExchange>,
+    /// `None` if the application has no store of its own.
+    exchange: Option<Arc<ClaimExchange>>,
     waker: Arc<LoopWaker>,
     /// The body, if it came in one message.
     whole: Mutex<Option<Py<PyBytes>>>,
@@ -86,8 +89,10 @@ impl Judgement {
         future: JudgingFuture,
         pipe: Arc<BodyPipe>,
         headers: Option<Py<PyList>>,
+        asks: bool,
     ) -> Self {
-        Judgement::with(Progress::Judging(future), pipe, headers)
+        let exchange = asks.then(Arc::default);
+        Judgement { exchange, ..Judgement::with(Progress::Judging(future), pipe, headers) }
     }
 
     /// A request that is refused without a judgement.
@@ -99,26 +104,39 @@ impl Judgement {
         Judgement {
             progress: Mutex::new(progress),
             pipe,
-            exchange: Arc::default(),
+            exchange: None,
             waker: Arc::default(),
             whole: Mutex::new(None),
             headers,
         }
     }
 
+    /// The identity of a request that got through.
+    pub(crate) fn identity(&self) -> Option<MCPIdentity> {
+        match &*lock(&self.progress) {
+            Progress::Passed(passed) => passed.status.clone().map(MCPIdentity::new),
+            _ => None,
+        }
+    }
+
     /// Goes on as far as possible. Runs without the interpreter's lock.
     fn advance(&self) -> Result<u8, &'static str> {
         let mut progress = lock(&self.progress);
-        let Progress::Judging(future) = &mut *progress else { return Ok(state(&progress)) };
+        let Progress::Judging(future) = &mut *progress else { return Ok(self.state(&progress)) };
         self.waker.reset();
         let waker = Waker::from(Arc::clone(&self.waker));
         let mut context = Context::from_waker(&waker);
-        let polled = self.exchange.scope(|| {
+        let mut poll = || {
             // A fault of the engine must not end the server.
             catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)))
-        });
+        };
+        let polled = match &self.exchange {
+            Some(exchange) => exchange.scope(poll),
+            None => poll(),
+        };
+        let is_asked = || self.exchange.as_ref().is_some_and(|exchange| exchange.is_asked());
         *progress = match polled {
-            Ok(Poll::Pending) if self.exchange.is_asked() => return Ok(CLAIM),
+            Ok(Poll::Pending) if is_asked() => return Ok(CLAIM),
             Ok(Poll::Pending) if self.pipe.is_wanted() => return Ok(BODY),
             Ok(Poll::Pending) => return Ok(WAIT),
             Ok(Poll::Ready(Decision::Pass(passed))) => Progress::Passed(Box::new(passed.into())),
@@ -128,16 +146,17 @@ impl Judgement {
                 return Err("the request could not be judged: a fault of mcpid");
             }
         };
-        Ok(state(&progress))
+        Ok(self.state(&progress))
     }
-}
 
-fn state(progress: &Progress) -> u8 {
-    match progress {
-        Progress::Judging(_) => WAIT,
-        Progress::Passed(_) => PASSED,
-        Progress::Refused(_) => REFUSED,
-        Progress::Closed => GONE,
+    fn state(&self, progress: &Progress) -> u8 {
+        match progress {
+            Progress::Judging(_) => WAIT,
+            Progress::Passed(passed) if passed.answer.is_none() && self.headers.is_none() => PLAIN,
+            Progress::Passed(_) => PASSED,
+            Progress::Refused(_) => REFUSED,
+            Progress::Closed => GONE,
+        }
     }
 }
 
@@ -199,7 +218,7 @@ impl Judgement {
     /// Takes the question for the application's own store: key id, nonce, and the Unix seconds until
     /// which the nonce has to be kept.
     fn take_claim(&self) -> PyResult<(String, String, i64)> {
-        let question = self.exchange.take();
+        let question = self.exchange.as_ref().and_then(|exchange| exchange.take());
         let question =
             question.ok_or_else(|| PyRuntimeError::new_err("no nonce is to be claimed"))?;
         Ok((question.key, question.nonce, question.until))
@@ -215,24 +234,23 @@ impl Judgement {
         floor: i64,
         error: Option<String>,
     ) -> PyResult<u8> {
-        self.exchange.answer(error.map_or(Ok((fresh, floor)), Err));
+        if let Some(exchange) = &self.exchange {
+            exchange.answer(error.map_or(Ok((fresh, floor)), Err));
+        }
         self.poll(py)
     }
 
-    /// What the application gets of a request that got through: its identity; the header fields, if
-    /// some of the request's must not reach it; whether it has to receive
-    /// `accept-encoding: identity`; and whether `start` must be asked about its answer.
-    fn passed(&self, py: Python<'_>) -> (Option<MCPIdentity>, Option<Py<PyList>>, bool, bool) {
+    /// What else a request needs that got through: the header fields, if some of its own must not
+    /// reach the application; whether the application has to receive `accept-encoding: identity`;
+    /// and whether `start` must be asked about its answer.
+    fn needs(&self, py: Python<'_>) -> (Option<Py<PyList>>, bool, bool) {
         let headers = self.headers.as_ref().map(|headers| headers.clone_ref(py));
-        match &*lock(&self.progress) {
-            Progress::Passed(passed) => (
-                passed.status.clone().map(MCPIdentity::new),
-                headers,
-                passed.answer.as_ref().is_some_and(AnswerCheck::wants_uncompressed),
-                passed.answer.is_some(),
-            ),
-            _ => (None, headers, false, false),
-        }
+        let progress = lock(&self.progress);
+        let answer = match &*progress {
+            Progress::Passed(passed) => passed.answer.as_ref(),
+            _ => None,
+        };
+        (headers, answer.is_some_and(AnswerCheck::wants_uncompressed), answer.is_some())
     }
 
     /// Whether `start` must be asked about the answer of the application.
@@ -241,8 +259,9 @@ impl Judgement {
         matches!(&*lock(&self.progress), Progress::Passed(passed) if passed.answer.is_some())
     }
 
-    /// The next message with the body for the application; `None` if all of it was handed on.
-    fn body(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+    /// The next part of the body for the application, and whether there is more of it; `None` if all
+    /// of it was handed on.
+    fn body(&self, py: Python<'_>) -> PyResult<Option<(Py<PyBytes>, bool)>> {
         let mut progress = lock(&self.progress);
         let Progress::Passed(passed) = &mut *progress else { return Ok(None) };
         let Some(body) = &mut passed.body else { return Ok(None) };
@@ -270,12 +289,7 @@ impl Judgement {
             // The body of an unverified request counts for the budget until it is handed on.
             passed.body = None;
         }
-        drop(progress);
-        let message = PyDict::new(py);
-        message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-        message.set_item(intern!(py, "body"), piece)?;
-        message.set_item(intern!(py, "more_body"), more)?;
-        Ok(Some(message.unbind()))
+        Ok(Some((piece, more)))
     }
 
     /// Decides about the answer of the application, which begins with `status` and `headers`.

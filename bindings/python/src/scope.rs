@@ -1,5 +1,7 @@
 //! Reads scopes of ASGI: header fields, text and bytes.
 
+use std::borrow::Cow;
+
 use mcpid::message::{Head, HeadError, RequestTarget};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -7,15 +9,31 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::fields::header_line;
+use crate::fields::{header_line, push_header_line};
+use crate::policy;
 
-/// A head as the server parsed it.
-pub(crate) struct ReadHead {
-    pub(crate) head: Head<'static>,
+/// The parts of a head, copied from a scope into one buffer. The engine reads them from there, when
+/// the interpreter's lock is released.
+pub(crate) struct ScopeHead {
+    /// The method, the target, and name and value of each field.
+    bytes: Vec<u8>,
+    method: usize,
+    /// Where the target ends.
+    target: usize,
+    /// Where each name and each value ends.
+    fields: Vec<(usize, usize)>,
+    /// RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+    is_old: bool,
     /// `Content-Length`, or why it cannot be relied on.
     pub(crate) announced: Result<Option<u64>, &'static str>,
     /// Whether the client sent a field that only a gateway of ours sets.
     pub(crate) poses: bool,
+}
+
+/// Why a head cannot be judged.
+pub(crate) enum ScopeHeadError {
+    Target,
+    Head(HeadError),
 }
 
 fn wrong_type(name: &Bound<'_, PyString>) -> PyErr {
@@ -74,36 +92,105 @@ pub(crate) fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'p
     Ok(list.into_any())
 }
 
-pub(crate) fn read_head(
-    scope: &Bound<'_, PyDict>,
-    method: &str,
-    target: RequestTarget<'_>,
-) -> PyResult<Result<ReadHead, HeadError>> {
-    let version = text_of_scope(scope, intern!(scope.py(), "http_version"))?;
-    // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-    let is_old = version.as_deref() == Some("1.0");
-    let mut head = match Head::new(method, target) {
-        Ok(head) => head,
-        Err(error) => return Ok(Err(error)),
-    };
-    let (mut announced, mut poses) = (Ok(None), false);
-    for line in header_lines(scope)?.try_iter()? {
-        let (name, value) = header_line(&line?)?;
-        if is_old && name.eq_ignore_ascii_case(b"expect") {
-            continue;
+impl ScopeHead {
+    /// Copies the head of a request. `target_prefix` is put before the target.
+    ///
+    /// The target is that on the wire: path, `?` and query are never rebuilt from decoded parts if
+    /// the server tells them.
+    pub(crate) fn copy(scope: &Bound<'_, PyDict>, target_prefix: &str) -> PyResult<Self> {
+        let py = scope.py();
+        let mut bytes = Vec::with_capacity(1000);
+        bytes.extend_from_slice(required_text(scope, intern!(py, "method"))?.as_bytes());
+        let method = bytes.len();
+        push_target(scope, target_prefix, &mut bytes)?;
+        let target = bytes.len();
+        let version = text_of_scope(scope, intern!(py, "http_version"))?;
+        let is_old = version.as_deref() == Some("1.0");
+        let (mut announced, mut poses) = (Ok(None), false);
+        let mut fields = Vec::with_capacity(16);
+        for line in header_lines(scope)?.try_iter()? {
+            let line = line?;
+            let start = bytes.len();
+            let name = push_header_line(&line, &mut bytes)?;
+            let (name, value) = bytes[start..].split_at(name);
+            if name.eq_ignore_ascii_case(b"content-length") {
+                announced = announced_length(value);
+            }
+            poses |= poses_as_ours(name);
+            fields.push((start + name.len(), bytes.len()));
         }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            announced = announced_length(&value);
-        }
-        poses |= poses_as_ours(&name);
-        let Ok(name) = std::str::from_utf8(&name) else {
-            return Ok(Err(HeadError::FieldName(String::from_utf8_lossy(&name).into_owned())));
-        };
-        if let Err(error) = head.push(name.to_owned(), value.to_vec()) {
-            return Ok(Err(error));
-        }
+        Ok(ScopeHead { bytes, method, target, fields, is_old, announced, poses })
     }
-    Ok(Ok(ReadHead { head: head.into_owned(), announced, poses }))
+
+    /// The method as the server tells it.
+    pub(crate) fn method(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes[..self.method])
+    }
+
+    /// The target as on the wire.
+    pub(crate) fn target(&self) -> &[u8] {
+        &self.bytes[self.method..self.target]
+    }
+
+    /// Reads the head.
+    ///
+    /// # Errors
+    /// [`ScopeHeadError`] for anything that is no HTTP.
+    pub(crate) fn read(&self) -> Result<Head<'_>, ScopeHeadError> {
+        let target =
+            RequestTarget::from_bytes(self.target()).map_err(|_| ScopeHeadError::Target)?;
+        let mut head = Head::new(self.method(), target).map_err(ScopeHeadError::Head)?;
+        // Nearly always, all of it is text, which is checked faster at once than name by name.
+        let text = std::str::from_utf8(&self.bytes).ok();
+        let mut start = self.target;
+        for (middle, end) in &self.fields {
+            let (name, value) = (&self.bytes[start..*middle], &self.bytes[*middle..*end]);
+            let text = text.and_then(|text| text.get(start..*middle));
+            start = *end;
+            if self.is_old && name.eq_ignore_ascii_case(b"expect") {
+                continue;
+            }
+            let pushed = match text.map_or_else(|| std::str::from_utf8(name), Ok) {
+                Ok(name) => head.push(name, value),
+                Err(_) => Err(HeadError::FieldName(String::from_utf8_lossy(name).into_owned())),
+            };
+            pushed.map_err(ScopeHeadError::Head)?;
+        }
+        Ok(head)
+    }
+}
+
+/// Appends the target to `out`.
+fn push_target(scope: &Bound<'_, PyDict>, target_prefix: &str, out: &mut Vec<u8>) -> PyResult<()> {
+    let py = scope.py();
+    let raw = bytes_of_scope(scope, intern!(py, "raw_path"))?.filter(|raw| !raw.is_empty());
+    let encoded;
+    let path = match &raw {
+        Some(raw) => &raw[..],
+        // What the signature has to cover is then what the application sees.
+        None => {
+            encoded = policy::encoded(&required_text(scope, intern!(py, "path"))?);
+            encoded.as_bytes()
+        }
+    };
+    if path.starts_with(b"/") {
+        out.extend_from_slice(target_prefix.as_bytes());
+    }
+    out.extend_from_slice(path);
+    let query = bytes_of_scope(scope, intern!(py, "query_string"))?;
+    // An empty query cannot be told from none.
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
+        out.push(b'?');
+        out.extend_from_slice(&query);
+    }
+    Ok(())
+}
+
+/// Returns the target of a scope without its header fields, such as that of a websocket.
+pub(crate) fn target_of(scope: &Bound<'_, PyDict>, target_prefix: &str) -> PyResult<Vec<u8>> {
+    let mut target = Vec::new();
+    push_target(scope, target_prefix, &mut target)?;
+    Ok(target)
 }
 
 /// Reads `Content-Length`. Two lines of it are refused by step 1.

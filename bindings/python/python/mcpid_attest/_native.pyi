@@ -406,6 +406,9 @@ class Layer:
     def judge(self, scope: Any) -> tuple[int, Judgement] | None:
         """Judges the head of a request; None for a request to another path."""
 
+    def passed(self, judgement: Judgement) -> tuple[MCPIdentity | None, bool]:
+        """Returns the identity of a request that got through, and has_news."""
+
     def unjudged_headers(self, scope: Any) -> list[tuple[bytes, bytes]] | None:
         """Returns the fields without those of a gateway, or None if there are none of these."""
 
@@ -422,10 +425,8 @@ class Layer:
 class Judgement:
     """The judgement of one request, which the event loop drives."""
 
-    def passed(
-        self,
-    ) -> tuple[MCPIdentity | None, list[tuple[bytes, bytes]] | None, bool, bool]:
-        """Identity, changed fields, whether identity coding is asked for, whether start is."""
+    def needs(self) -> tuple[list[tuple[bytes, bytes]] | None, bool, bool]:
+        """Changed fields, whether identity coding is asked for, whether start is."""
 
     @property
     def checks_answer(self) -> bool:
@@ -450,8 +451,8 @@ class Judgement:
     def answer_claim(self, fresh: bool, floor: int, error: str | None = None) -> int:
         """Gives the answer of the application's own store, and returns the state."""
 
-    def body(self) -> dict[str, Any] | None:
-        """The next message with the body; None if all of it was handed on."""
+    def body(self) -> tuple[bytes, bool] | None:
+        """The next part of the body, and whether there is more; None if all was handed on."""
 
     def start(self, status: int, headers: Any) -> tuple[_RefusalParts | None, str | None]:
         """Decides about the application's answer, and says what became of its session."""

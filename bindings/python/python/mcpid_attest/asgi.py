@@ -37,7 +37,7 @@ _Path: TypeAlias = str | os.PathLike[str]
 logger = logging.getLogger("mcpid_attest")
 
 # The states of a judgement.
-_PASSED, _REFUSED, _BODY, _WAIT, _CLAIM, _OFFLOAD, _GONE = range(7)
+_PLAIN, _PASSED, _REFUSED, _BODY, _WAIT, _CLAIM, _OFFLOAD, _GONE = range(8)
 
 # The shortest time between two warnings that requests cannot be judged, in seconds.
 _WARNING_PAUSE = 60.0
@@ -200,23 +200,26 @@ class MCPIdentityMiddleware:
                 else:
                     # The client has gone before its request was complete.
                     return
-            if layer.has_news:
+            scope["mcp_identity"], has_news = layer.passed(judgement)
+            if has_news:
                 self._report_news()
             if state == _REFUSED:
                 await self._refuse(scope, judgement, send)
                 return
-            identity, fields, wants_uncompressed, checks_answer = judgement.passed()
-            scope["mcp_identity"] = identity
-            if wants_uncompressed:
-                fields = _with_identity(scope.get("headers", ()) if fields is None else fields)
-            if fields is not None:
-                scope = dict(scope)
-                scope["headers"] = fields
+            checks_answer = False
+            if state == _PASSED:
+                fields, wants_uncompressed, checks_answer = judgement.needs()
+                if wants_uncompressed:
+                    fields = _with_identity(scope.get("headers", ()) if fields is None else fields)
+                if fields is not None:
+                    scope = dict(scope)
+                    scope["headers"] = fields
 
             async def receive_judged() -> Message:
-                message: Message | None = judgement.body()
-                if message is not None:
-                    return message
+                piece = judgement.body()
+                if piece is not None:
+                    body, more = piece
+                    return {"type": "http.request", "body": body, "more_body": more}
                 message = await receive()
                 if message["type"] == "http.request":
                     # The body has ended: a server that sends more is not believed.
