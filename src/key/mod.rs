@@ -72,6 +72,11 @@ impl KeyId {
         (length == 32).then_some(KeyId(id))
     }
 
+    /// Returns the 43 characters as bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8; 43] {
+        &self.0
+    }
+
     /// Returns the 43 characters.
     pub fn as_str(&self) -> &str {
         // This cannot fail: the array contains only ASCII.

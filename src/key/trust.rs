@@ -139,7 +139,7 @@ impl TrustEntry {
     /// Returns true if a signer with this key may use `tag`: the key's own id, or one of the client
     /// ids, compared byte for byte.
     pub fn may_use_tag(&self, tag: &str) -> bool {
-        tag == self.key.id().as_str() || self.client_ids.iter().any(|id| id == tag)
+        tag.as_bytes() == self.key.id().as_bytes() || self.client_ids.iter().any(|id| id == tag)
     }
 
     /// Returns true if the key may do `operation`. Without `allow`, all operations are allowed.

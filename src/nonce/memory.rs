@@ -115,7 +115,7 @@ impl Memory {
     fn id(&self, key: &KeyId, nonce: &str) -> (&Mutex<Shard>, NonceHash) {
         let hash = Sha256::new()
             .chain_update(self.salt)
-            .chain_update(key.as_str())
+            .chain_update(key.as_bytes())
             .chain_update([0])
             .chain_update(nonce)
             .finalize();
@@ -126,7 +126,7 @@ impl Memory {
     }
 
     fn quota(&self, key: &KeyId) -> Result<MutexGuard<'_, KeyQuotas>, StoreError> {
-        let place = key.as_str().bytes().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(b));
+        let place = key.as_bytes().iter().take(4).fold(0_usize, |sum, b| sum * 7 + usize::from(*b));
         lock(&self.quotas[place % SHARD_COUNT])
     }
 

@@ -51,7 +51,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Two keys never share an id, since a key id holds no zero byte.
 pub fn id(key: &KeyId, nonce: &str) -> [u8; 32] {
     let hash =
-        Sha256::new().chain_update(key.as_str()).chain_update([0]).chain_update(nonce).finalize();
+        Sha256::new().chain_update(key.as_bytes()).chain_update([0]).chain_update(nonce).finalize();
     hash.into()
 }
 

@@ -126,7 +126,7 @@ pub(super) fn refuse_head(
     let with = &settings.refuse_with;
     let refused = Refusal::new(RefusalReason::Head(error), None, false, with);
     let response = refusal::response(&refused, None, &settings.verifier(), None, with);
-    settings.observe(&RequestEvent {
+    settings.observe(|| RequestEvent {
         extensions,
         method,
         path,
@@ -198,7 +198,7 @@ where
         let response = refusal::response(&refused, Some(head), &verifier, id, with);
         (refused, response)
     });
-    settings.observe(&RequestEvent {
+    settings.observe(|| RequestEvent {
         extensions,
         method: head.method(),
         path: head.target().path(),

@@ -110,9 +110,10 @@ impl VerifySettings {
         }
     }
 
-    pub(super) fn observe(&self, event: &RequestEvent<'_>) {
+    /// Tells the observer what `event` returns, which is not asked for without an observer.
+    pub(super) fn observe<'e>(&self, event: impl FnOnce() -> RequestEvent<'e>) {
         if let Some(observer) = &self.observer {
-            observer.judged(event);
+            observer.judged(&event());
         }
     }
 
