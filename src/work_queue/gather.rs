@@ -2,45 +2,118 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// How a worker gathers tasks that arrive at the same time. They then share one batch and one round
 /// of waking their callers, which can cost more than the work itself.
 ///
 /// A caller that puts one task after another should not wait for tasks that do not come. So after
 /// batches of a single task, the worker waits for more tasks only now and then, to find out whether
 /// there are more callers.
+///
+/// If the callers need longer to prepare their next tasks than the worker needs for a batch, the
+/// worker waits only for half of them: it works for one half while the other half prepares tasks.
+/// Otherwise all callers share a batch. Every [`PERIOD`] batches, the worker counts the callers: it
+/// waits until no further task arrives. For the next batch it waits for all of them, and compares
+/// both times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
-    /// Maximum time, from the beginning of the last batch, for which the worker waits.
+    /// Maximum time, from the beginning of the last batch, for which the worker waits. For all
+    /// callers it waits up to [`COUNTING`] times as long.
     pub(crate) time: Duration,
-    /// Maximum number of tasks for which the worker waits. It also never waits for more tasks than
-    /// the largest recent batch had, because there may be no more callers.
+    /// Maximum number of tasks for which the worker waits. While it counts the callers, it waits for
+    /// up to twice as many.
     pub(crate) most: usize,
     /// The number of single-task batches after which the worker gathers once, to see whether there
     /// are more callers by now.
     pub(crate) probe: u32,
 }
 
-/// The times at which batches were begun, and their sizes.
+/// The number of batches after which the worker counts its callers again.
+pub(super) const PERIOD: u32 = 128;
+
+/// The factor by which the worker waits longer where it waits for all callers.
+const COUNTING: u32 = 3;
+
+/// While the worker counts its callers, it waits for this many times the duration of a batch for a
+/// further task. A caller whose thread has to wait for a processor is then counted, too.
+const PATIENCE: u32 = 4;
+
+/// Until when a worker waits for more tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GatherWait {
+    /// The number of waiting tasks at which the wait ends.
+    pub(super) wanted: usize,
+    /// The wait ends if no task arrives for this time.
+    pub(super) pause: Option<Duration>,
+    /// When the wait ends in any case.
+    pub(super) until: Instant,
+}
+
+/// Decides how a worker gathers, by the times at which batches were begun, and their sizes.
 #[derive(Default)]
 pub(super) struct BatchPace {
+    /// How the worker gathers; `None` if it does not.
+    how: Option<Gather>,
     batch_begun_at: Option<Instant>,
+    /// When the worker had executed the last batch, and how long that took.
+    executed: Option<(Instant, Duration)>,
     /// Number of batches of a single task since the last larger batch.
     alone: u32,
-    /// Number of tasks in the largest recent batch. It decreases with every smaller batch.
-    most: usize,
+    /// Number of batches, modulo [`PERIOD`]. The worker counts the callers before batch 0.
+    turn: u32,
+    /// Estimated number of callers.
+    callers: usize,
+    /// Whether the worker waits only for half of the callers.
+    halved: bool,
 }
 
 impl BatchPace {
-    /// Returns for how many tasks to wait and until when, or `None` if the worker should not wait.
-    pub(super) fn gather(&self, how: Gather) -> Option<(usize, Instant)> {
-        let until = self.batch_begun_at? + how.time;
-        self.alone.is_multiple_of(how.probe).then(|| (self.most.clamp(2, how.most), until))
+    pub(super) fn new(how: Option<Gather>) -> Self {
+        BatchPace { how, ..BatchPace::default() }
     }
 
-    /// Records that a batch of `tasks` begins now.
-    pub(super) fn begin(&mut self, tasks: usize) {
-        self.batch_begun_at = Some(Instant::now());
+    /// Records that the last batch was executed at the time `now`. Returns how to wait for more
+    /// tasks, or `None` if the worker should not wait.
+    pub(super) fn gather(&mut self, now: Instant) -> Option<GatherWait> {
+        let (how, begun_at) = (self.how?, self.batch_begun_at?);
+        let execution = now.saturating_duration_since(begun_at);
+        self.executed = Some((now, execution));
+        if !self.alone.is_multiple_of(how.probe) {
+            return None;
+        }
+        let pause = (self.turn == 0).then(|| execution.saturating_mul(PATIENCE));
+        let time = if self.turn < 2 { COUNTING * how.time } else { how.time };
+        Some(GatherWait { wanted: self.wanted(how).max(2), pause, until: begun_at + time })
+    }
+
+    fn wanted(&self, how: Gather) -> usize {
+        match self.turn {
+            0 => 2 * how.most,
+            1 => self.callers.min(2 * how.most),
+            _ if self.halved => self.callers.div_ceil(2).min(how.most),
+            _ => self.callers.min(how.most),
+        }
+    }
+
+    /// Records that a batch of `tasks` begins at the time `now`.
+    pub(super) fn begin(&mut self, tasks: usize, now: Instant) {
+        let Some(how) = self.how else { return };
+        self.batch_begun_at = Some(now);
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
-        self.most = tasks.max(self.most - self.most.div_ceil(8));
+        if self.turn == 0 || tasks > self.callers {
+            self.callers = tasks;
+        } else if 2 * tasks < self.wanted(how) {
+            // Some callers are gone.
+            self.callers -= self.callers.div_ceil(8);
+        }
+        // Before this batch, all callers prepared their tasks after the last batch was executed.
+        if self.turn == 1
+            && let Some((executed_at, execution)) = self.executed
+        {
+            self.halved = now.saturating_duration_since(executed_at) > execution;
+        }
+        self.turn = (self.turn + 1) % PERIOD;
     }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::gather::BatchPace;
 use super::*;
 use crate::block_on::block_on;
 
@@ -350,25 +349,8 @@ fn both_threads_end_with_the_queue() {
 }
 
 #[test]
-fn the_worker_gathers_only_where_tasks_come_together() {
+fn gathering_ends_when_the_wanted_tasks_are_there() {
     let how = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
-    let mut pace = BatchPace::default();
-    assert!(pace.gather(how).is_none(), "no batch was begun yet");
-    // After a large batch, the worker waits for as many tasks, up to the limit.
-    pace.begin(100);
-    assert_eq!(pace.gather(how).map(|(wanted, _)| wanted), Some(32));
-    // After batches of a single task, the worker waits for more only before every fourth batch, and
-    // then for at least two tasks.
-    let gathered: Vec<_> = (0..200)
-        .map(|_| {
-            pace.begin(1);
-            pace.gather(how).map(|(wanted, _)| wanted)
-        })
-        .collect();
-    assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
-    assert_eq!(gathered.iter().flatten().last(), Some(&2));
-
-    // The wait ends when the second task arrives, before its time is over.
     let queue = queue(QueueLimits { gather: Some(how), ..LIMITS });
     let mut worker = worker(&queue);
     queue.post((1, 0)).unwrap();
@@ -384,4 +366,17 @@ fn the_worker_gathers_only_where_tasks_come_together() {
         queue.post((4, 0)).unwrap();
         assert_eq!(taking.join().unwrap(), [3, 4]);
     });
+}
+
+#[test]
+fn counting_the_callers_ends_when_no_further_task_arrives() {
+    let how = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
+    let queue = queue(QueueLimits { gather: Some(how), ..LIMITS });
+    let mut worker = worker(&queue);
+    for _ in 0..gather::PERIOD {
+        worker.pace.begin(3, Instant::now());
+    }
+    (1..=3).for_each(|n| queue.post((n, 0)).unwrap());
+    // Without that end, the worker would wait for three minutes for 64 tasks.
+    assert_eq!(numbers(&batch(&mut worker)), [1, 2, 3]);
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::gather::BatchPace;
+use super::gather::{BatchPace, GatherWait};
 use super::task::QueuedTask;
 use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
 
@@ -20,12 +20,12 @@ pub(crate) enum Taken<W: Work> {
 /// The worker's side of a queue. Dropping this value ends the queue.
 pub(crate) struct QueueWorker<W: Work> {
     queue: Arc<WorkQueue<W>>,
-    pace: BatchPace,
+    pub(super) pace: BatchPace,
 }
 
 impl<W: Work> QueueWorker<W> {
     pub(super) fn new(queue: &Arc<WorkQueue<W>>) -> Self {
-        QueueWorker { queue: Arc::clone(queue), pace: BatchPace::default() }
+        QueueWorker { queue: Arc::clone(queue), pace: BatchPace::new(queue.limits.gather) }
     }
 
     /// Returns the queue, through which tasks are answered.
@@ -43,14 +43,18 @@ impl<W: Work> QueueWorker<W> {
         let done = std::mem::take(&mut lock(&queue.state).in_hand);
         drop(done);
         let mut state = lock(&queue.state);
-        if let Some((wanted, until)) = queue.limits.gather.and_then(|how| self.pace.gather(how)) {
+        if let Some(GatherWait { wanted, pause, until }) = self.pace.gather(Instant::now()) {
             state.wanted = Some(wanted);
             while state.waiting.len() < wanted && !state.closed {
                 let wait = until.saturating_duration_since(Instant::now());
+                let before = state.waiting.len();
                 if wait.is_zero() {
                     break;
                 }
-                state = wait_for(&queue.to_worker, state, wait);
+                state = wait_for(&queue.to_worker, state, pause.unwrap_or(wait).min(wait));
+                if pause.is_some() && before == state.waiting.len() {
+                    break;
+                }
             }
             state.wanted = None;
         }
@@ -58,7 +62,7 @@ impl<W: Work> QueueWorker<W> {
             state.worker_sleeps = false;
             let batch = state.next_batch(&queue.limits);
             if !batch.is_empty() {
-                self.pace.begin(batch.len());
+                self.pace.begin(batch.len(), Instant::now());
                 state.in_hand.extend(batch.iter().cloned());
                 return Taken::Batch(batch);
             }

@@ -1,0 +1,77 @@
+//! Tests of how a worker gathers, with times that the tests choose.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const HOW: Gather = Gather { time: Duration::from_secs(60), most: 32, probe: 4 };
+
+#[test]
+fn the_worker_gathers_only_where_tasks_come_together() {
+    let (mut pace, now) = (BatchPace::new(Some(HOW)), Instant::now());
+    assert!(pace.gather(now).is_none(), "no batch was begun yet");
+    // After batches of a single task, the worker waits for more only before every fourth batch, and
+    // then for at least two tasks.
+    let gathered: Vec<_> = (0..200)
+        .map(|_| {
+            pace.begin(1, now);
+            pace.gather(now).map(|wait| wait.wanted)
+        })
+        .collect();
+    assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
+    assert_eq!(gathered.iter().flatten().last(), Some(&2));
+}
+
+/// Executes batches until the worker counts its callers again. Each batch takes 1 ms, and all
+/// callers prepare their tasks in `preparation`. Returns the number of tasks that each batch waits
+/// for, of the `callers` that there are.
+fn period(pace: &mut BatchPace, callers: usize, preparation: Duration) -> Vec<usize> {
+    let mut now = Instant::now();
+    let mut all = Vec::new();
+    for _ in 0..PERIOD {
+        let wait = pace.gather(now).unwrap();
+        all.push(wait.wanted);
+        now += preparation;
+        pace.begin(wait.wanted.min(callers), now);
+        now += Duration::from_millis(1);
+    }
+    all
+}
+
+#[test]
+fn the_worker_waits_for_half_of_the_callers_while_they_need_longer_than_a_batch() {
+    let mut pace = BatchPace::new(Some(HOW));
+    let (quick, slow) = (Duration::from_micros(900), Duration::from_micros(1_100));
+    pace.begin(2, Instant::now());
+    (1..PERIOD).for_each(|_| pace.begin(2, Instant::now()));
+    // First the worker waits for as many as may come, to count the callers, then for all of them.
+    for (callers, preparation, wanted) in [
+        (16, slow, 8),
+        (16, quick, 16),
+        (5, slow, 3),
+        (5, quick, 5),
+        (40, slow, 20),
+        (40, quick, 32),
+        (500, slow, 32),
+        (500, quick, 32),
+    ] {
+        let all = period(&mut pace, callers, preparation);
+        assert_eq!(all[..2], [64, callers.min(64)], "{callers}");
+        assert!(all[2..].iter().all(|each| *each == wanted), "{callers}: {all:?}");
+    }
+}
+
+#[test]
+fn the_worker_waits_for_fewer_tasks_once_callers_are_gone() {
+    let (mut pace, now) = (BatchPace::new(Some(HOW)), Instant::now());
+    for _ in 0..=PERIOD {
+        pace.begin(32, now);
+    }
+    assert_eq!(pace.gather(now).unwrap().wanted, 32);
+    // 20 of 32 callers may be late, so that the worker waits for the others, too.
+    pace.begin(20, now);
+    assert_eq!(pace.gather(now).unwrap().wanted, 32);
+    for _ in 0..16 {
+        pace.begin(4, now);
+    }
+    assert!(pace.gather(now).unwrap().wanted <= 8);
+}
