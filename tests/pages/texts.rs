@@ -73,7 +73,17 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
     assert!(
         page.contains("<bdi class=\"name\">alice</bdi> authorised a request that by the log's")
     );
-    for value in text.lines().skip(1).filter_map(|line| line.get(17..)) {
+    let facts: Vec<_> = text.lines().skip(1).filter_map(|line| line.split_at_checked(17)).collect();
+    let listed = |name: &str| facts.iter().find(|(fact, _)| fact.trim() == name).unwrap().1;
+    let lower = read.to_lowercase();
+    for checked in listed("checked").split(", ") {
+        assert!(lower.contains(checked), "{checked}");
+    }
+    for not_shown in listed("not shown").split(", or ") {
+        assert!(lower.contains(not_shown.trim_end_matches(" at it")), "{not_shown}");
+    }
+    let facts = facts.iter().filter(|(name, _)| !["checked", "not shown"].contains(&name.trim()));
+    for (_, value) in facts {
         let value = value.split(" (").next().unwrap();
         assert!(
             value == ANCHORED || value.starts_with("steps 9") || read.contains(value),

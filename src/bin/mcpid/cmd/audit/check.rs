@@ -1,7 +1,9 @@
 //! `mcpid audit check`: checks the evidence of one entry, without the log.
 
 mod by_hand;
+mod checks;
 mod page;
+mod sentence;
 
 use mcpid::audit::check::{self, CheckedEvidence};
 use mcpid::audit::entry::{Event, Request};
@@ -22,7 +24,7 @@ use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::page::PageOutput;
-use crate::output::page::parts::PageInput;
+use crate::output::page::parts::{PageCheck, PageInput};
 use crate::output::ui::Ui;
 
 /// Checks the evidence and prints the result.
@@ -72,7 +74,7 @@ pub(crate) fn check(args: &AuditCheckArgs, ui: &mut Ui) -> Result<Exit, Failure>
     match ui.json() {
         true => page.json(&name, ui)?,
         false if output.is_stdout() => {}
-        false => page.print(ui)?,
+        false => page.print(args, ui)?,
     }
     Ok(match (&checked.fault, checked.is_good()) {
         (Some(_), _) => Exit::Rejected,
@@ -89,11 +91,14 @@ fn open_ends(
 ) -> Vec<String> {
     let mut open = Vec::new();
     if !checked.anchored {
-        open.push(
+        let signature = match checked.is_good() {
+            true => ", but not made its signature without the signer's key",
+            false => "",
+        };
+        open.push(format!(
             "without a witness or a checkpoint kept elsewhere, the holder of the log's key can have \
-             made this at any time"
-                .to_owned(),
-        );
+             written this entry at any time{signature}"
+        ));
     }
     if args.pins.trust.is_empty() {
         open.push(
@@ -266,7 +271,10 @@ impl EvidencePage<'_> {
                 }
             }
             let touch = checked.judged.touch.as_ref();
-            add("touch", touch.map_or("none".to_owned(), entry_text::touch));
+            add(
+                "touch",
+                touch.map_or("none of a security key in the entry".to_owned(), entry_text::touch),
+            );
             for reason in checked.judged.reasons.iter() {
                 add("unjudged", reason.text().to_owned());
             }
@@ -283,8 +291,17 @@ impl EvidencePage<'_> {
         facts
     }
 
-    fn print(&self, ui: &mut Ui) -> Result<(), Failure> {
-        let facts = self.facts();
+    fn print(&self, args: &AuditCheckArgs, ui: &mut Ui) -> Result<(), Failure> {
+        let mut facts = self.facts();
+        if let (None, Some(request)) = (&self.checked.fault, self.request) {
+            let summary = self.sentence(request, |text| printed(text).into_owned());
+            facts.insert(0, ("summary".to_owned(), summary));
+            let checks = self.checks(args);
+            let passed: Vec<_> = checks.iter().filter_map(PageCheck::passed).collect();
+            facts.push(("checked".to_owned(), passed.join(", ").to_lowercase()));
+            let carried_out = "that the request was carried out, or that a person looked at it";
+            facts.push(("not shown".to_owned(), carried_out.to_owned()));
+        }
         let facts = facts.iter().map(|(name, value)| format!("    {name:<12} {value}"));
         for line in std::iter::once(self.first()).chain(facts) {
             let line = ui.shown(&line).into_owned();
@@ -292,9 +309,6 @@ impl EvidencePage<'_> {
         }
         for sentence in &self.open {
             ui.note(sentence);
-        }
-        if self.checked.fault.is_none() {
-            ui.detail("an entry proves that this was authorised, not that it was carried out");
         }
         Ok(())
     }

@@ -151,6 +151,11 @@ impl PageCheck {
     pub(crate) fn open(what: &'static str, how: &str) -> Self {
         PageCheck { what, held: false, how: how.to_owned() }
     }
+
+    /// Returns what was checked, if the check passed.
+    pub(crate) fn passed(&self) -> Option<&'static str> {
+        self.held.then_some(self.what)
+    }
 }
 
 /// Writes a list of checks.

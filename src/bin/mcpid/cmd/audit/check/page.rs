@@ -5,16 +5,16 @@ use std::path::Path;
 
 use mcpid::audit::Verdict;
 use mcpid::audit::entry::Entry;
-use mcpid::audit::entry_judge::{JudgedTouch, UnjudgedReason};
+use mcpid::audit::entry_judge::UnjudgedReason;
 use mcpid::clock::Timestamp;
 use mcpid::page::{name, short_name, text};
 
-use super::super::page::{CLOCK_ALLOWED, KEEPERS_WORD, NEVER_WRITTEN};
+use super::super::page::{KEEPERS_WORD, NEVER_WRITTEN};
 use super::EvidencePage;
 use super::by_hand::by_hand;
 use crate::args::{AuditCheckArgs, rerun_hint};
 use crate::output::page::PageKind;
-use crate::output::page::parts::{self, PageCheck, PageInput, Tone};
+use crate::output::page::parts::{self, PageInput, Tone};
 use crate::output::ui::shell_word;
 
 /// The kind of page that `audit check` writes.
@@ -79,7 +79,7 @@ impl EvidencePage<'_> {
         let n = n.unwrap_or_else(|| "?".to_owned());
         let about = format!("Evidence of entry {n}");
         let title = format!("{about} of {log}");
-        let (h1, lede) = self.sentence(entry.as_ref());
+        let (h1, lede) = self.sentences(entry.as_ref());
         let mut page = parts::begin(KIND.mark, &title, &[&about, log], &h1, &lede);
         parts::verdict(&mut page, self.tone(), &[self.first()]);
         page.push_str("</header>\n");
@@ -113,53 +113,25 @@ impl EvidencePage<'_> {
         }
     }
 
-    /// Returns the signer's name for a headline.
-    fn signer(&self) -> String {
-        match &self.checked.judged.known {
-            Some(known) => match &known.name {
-                Some(name) => short_name(name, MOST_IN_HEADLINE),
-                None => "A key of the trust file".to_owned(),
-            },
-            None => "A key that no given trust file has".to_owned(),
-        }
-    }
-
     /// Describes the event in one sentence, and its place in the log and its time in a second one.
     /// Both are HTML.
-    fn sentence(&self, entry: Option<&Entry<'_>>) -> (String, String) {
+    fn sentences(&self, entry: Option<&Entry<'_>>) -> (String, String) {
+        let shown = |text: &str| short_name(text, MOST_IN_HEADLINE);
         let (None, Some(request), Some(entry)) = (&self.checked.fault, self.request, entry) else {
             let lede = "Nothing in it counts: what it says about a request may be made up.";
             return ("This evidence does not hold.".to_owned(), lede.to_owned());
         };
-        let claimed = self.checked.judged.operation_claimed;
-        let asked = request.mcp.as_ref().map(|mcp| {
-            let name = mcp.name.as_deref().unwrap_or(&mcp.method);
-            short_name(name, MOST_IN_HEADLINE)
-        });
-        let asked = match asked {
-            Some(asked) if claimed => format!("a request that by the log's word is for {asked}"),
-            Some(asked) => format!("a request for {asked}"),
-            None => "a request".to_owned(),
-        };
-        let who = self.signer();
-        let code = request.code.as_deref().unwrap_or_default();
-        let h1 = match (self.checked.is_good(), request.verdict) {
-            (true, Verdict::Verified) if self.is_touched() => {
-                format!("{who} authorised {asked}, with the touch of a security key.")
-            }
-            (true, Verdict::Verified) => format!("{who} authorised {asked}."),
-            (true, Verdict::Signed) => format!("{who} signed {asked}."),
+        let sentence = format!("{}.", self.sentence(request, shown));
+        let code = text(request.code.as_deref().unwrap_or_default());
+        let (h1, signed) = match (self.checked.is_good(), request.verdict) {
             (true, Verdict::Refused) => {
-                format!("Genuine entry: the request was REFUSED ({}).", text(code))
+                (format!("Genuine entry: the request was REFUSED ({code})."), sentence + " ")
             }
-            (true, _) => {
-                format!("Genuine entry: the request was PASSED ON UNVERIFIED ({}).", text(code))
-            }
-            (false, _) => self.not_good(&who, &asked),
-        };
-        let signed = match (self.checked.is_good(), request.verdict) {
-            (true, Verdict::Refused | Verdict::WouldRefuse) => format!("{who} signed {asked}. "),
-            _ => String::new(),
+            (true, Verdict::WouldRefuse) => (
+                format!("Genuine entry: the request was PASSED ON UNVERIFIED ({code})."),
+                sentence + " ",
+            ),
+            _ => (sentence, String::new()),
         };
         let when = self.explanation().and_then(|about| about.created);
         let when = when.map(|time| format!("Signed {}. ", parts::moment(time)));
@@ -174,25 +146,6 @@ impl EvidencePage<'_> {
             text(request.verdict.as_str())
         );
         (h1, lede)
-    }
-
-    /// Returns true if the auditor's trust files confirm a touch of a security key.
-    fn is_touched(&self) -> bool {
-        self.checked.judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
-    }
-
-    /// Describes a request whose entry was not found good. The text is HTML.
-    fn not_good(&self, who: &str, asked: &str) -> String {
-        use UnjudgedReason::{BaseNotKept, PartlySigned};
-        let reasons = self.checked.judged.reasons;
-        let mut of_the_key = UnjudgedReason::OF_THE_KEY.into_iter().chain([BaseNotKept]);
-        if of_the_key.any(|reason| reasons.has(reason)) {
-            return format!("It is not shown who signed {asked}.");
-        }
-        match reasons.has(PartlySigned) {
-            true => format!("{who} signed parts of {asked}; the rest is only claimed."),
-            false => format!("{who} signed {asked}, but it cannot be called good."),
-        }
     }
 
     fn happened(&self, page: &mut String, entry: Option<&Entry<'_>>) {
@@ -235,110 +188,6 @@ impl EvidencePage<'_> {
         rows.extend(other.map(|(name, value)| (name.clone(), parts::value(value))));
         parts::rows(page, &rows);
         parts::end(page);
-    }
-
-    fn checks(&self, args: &AuditCheckArgs) -> Vec<PageCheck> {
-        let (checked, held, open) = (self.checked, PageCheck::held, PageCheck::open);
-        let judged = &checked.judged;
-        let without = |reason: UnjudgedReason| judged.reasons.has(reason).then(|| reason.text());
-        let size = checked.checkpoint.size;
-        let mut list = vec![
-            held(
-                "Checkpoint",
-                "signed by the log's key that was given (Ed25519, C2SP signed note)",
-            ),
-            held(
-                "Place in the log",
-                &format!(
-                    "the entry is among the {size} entries under that checkpoint (inclusion proof, \
-                     RFC 9162)"
-                ),
-            ),
-            held(
-                "The entry in itself",
-                "all that follows from the request was derived again and compared: method, target, \
-                 key, client id, nonce, digest, verdict and code",
-            ),
-        ];
-        list.push(match without(UnjudgedReason::BaseNotKept) {
-            Some(why) => open("Signature", why),
-            None => {
-                let of_ec = |key: &str| key.contains("\"kty\":\"EC\"");
-                let algorithm = match &self.request {
-                    Some(request) if request.signatures.iter().any(|s| of_ec(s.key.get())) => {
-                        "ECDSA on P-256"
-                    }
-                    _ => "Ed25519",
-                };
-                let what = "verified again over the bytes that were signed";
-                held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
-            }
-        });
-        list.push(match UnjudgedReason::OF_THE_KEY.into_iter().find_map(without) {
-            Some(why) => open("Key", why),
-            None => held("Key", "in the given trust file, valid then, and not revoked then"),
-        });
-        list.push(match without(UnjudgedReason::PartlySigned) {
-            Some(why) => open("Coverage", why),
-            None if judged.base_not_kept => open("Coverage", UnjudgedReason::BaseNotKept.text()),
-            None if args.pins.allow_uncovered.is_empty() && args.pins.profile.is_none() => {
-                held("Coverage", "method, target and the digest of the content are signed")
-            }
-            None => held("Coverage", "what the given rules demand is signed"),
-        });
-        let rules = [UnjudgedReason::LaxRules, UnjudgedReason::NoRules, UnjudgedReason::Origin];
-        list.push(match rules.into_iter().find_map(without) {
-            Some(why) => open("Rules", why),
-            None => {
-                held("Rules", "not laxer than their profile, or than the rules that were given")
-            }
-        });
-        match (&judged.touch, without(UnjudgedReason::Touch)) {
-            (Some(touch), _) if touch.is_confirmed() => list.push(held(
-                "Touch",
-                "a security key signed over the signer's signature, with its presence flag set; by the \
-                 given trust file it may touch for this signer",
-            )),
-            (Some(touch), _) => list.push(open("Touch", touch.doubt.unwrap_or_default())),
-            (None, Some(why)) => list.push(open("Touch", why)),
-            (None, None) => {}
-        }
-        list.push(match without(UnjudgedReason::Clock) {
-            Some(why) => open("Times", why),
-            None if !checked.times_fit => open("Times", CLOCK_ALLOWED),
-            None => held("Times", "those of signing, judging and appending fit each other"),
-        });
-        list.push(match (judged.without_body, &args.body) {
-            (true, _) => open(
-                "Body",
-                "not kept: that its digest is the signed one, and what it asks for, rest on the \
-                 log's word and on the signed fields",
-            ),
-            (_, Some(_)) => held("Body", "the given file has the digest that was signed"),
-            _ => held("Body", "it is in the entry, and has the digest that was signed"),
-        });
-        list.push(match (checked.anchored, checked.witnessed) {
-            (true, Some(time)) => held(
-                "Kept elsewhere",
-                &format!("the checkpoint was cosigned by a given witness, {}", parts::moment(time)),
-            ),
-            (true, None) => held("Kept elsewhere", "the checkpoint is one that was kept"),
-            (false, _) => open("Kept elsewhere", "the checkpoint was neither kept nor cosigned"),
-        });
-        // The reasons in `shown` already have a line. Each other reason gets a line here.
-        let shown = [
-            UnjudgedReason::BaseNotKept,
-            UnjudgedReason::PartlySigned,
-            UnjudgedReason::LaxRules,
-            UnjudgedReason::NoRules,
-            UnjudgedReason::Origin,
-            UnjudgedReason::Touch,
-            UnjudgedReason::Clock,
-        ];
-        let shown = shown.into_iter().chain(UnjudgedReason::OF_THE_KEY);
-        let rest = judged.reasons.iter().filter(|reason| !shown.clone().any(|r| r == *reason));
-        list.extend(rest.map(|reason| open("Besides", reason.text())));
-        list
     }
 
     fn not_proven(&self, page: &mut String) {
