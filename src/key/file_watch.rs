@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::file_io::read_regular;
-use super::trust::MAX_BYTES;
+use super::trust::{MAX_BYTES, has_trust_file_name};
 
 /// How long metadata have to stay the same before they show each further change. A file system
 /// counts time in steps: FAT in steps of 2 s, others in steps of up to 10 ms. A second write within
@@ -19,7 +19,8 @@ const SETTLING_TIME: Duration = Duration::from_secs(3);
 /// The last seen state of files, and of folders with the files in them.
 ///
 /// Most calls look at metadata only. For 3 s after a change was seen, and once after that, the
-/// content of files of up to 64 MiB is read and compared too: a file can be written in place
+/// content of the files that are named, and of trust files in folders, is read and compared too, up
+/// to 64 MiB of each: a file can be written in place
 /// without a visible change of its metadata (Git calls such an index entry "racily clean"). This
 /// needs no clock that agrees with that of the file system.
 ///
@@ -85,11 +86,15 @@ impl Unsettled {
     }
 }
 
-/// Returns the paths, each followed by the paths in it if it is a folder.
-fn all_paths(paths: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
-    paths.iter().flat_map(|path| {
+/// Returns the paths, each followed by those paths in it, if it is a folder, that `wanted` accepts.
+fn all_paths(
+    paths: &[PathBuf],
+    wanted: impl Fn(&Path) -> bool + Copy,
+) -> impl Iterator<Item = PathBuf> {
+    paths.iter().flat_map(move |path| {
         let folder = fs::read_dir(path).into_iter().flatten().flatten();
-        let mut inside: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+        let inside = folder.map(|entry| entry.path());
+        let mut inside: Vec<PathBuf> = inside.filter(|path| wanted(path)).collect();
         inside.sort();
         std::iter::once(path.clone()).chain(inside)
     })
@@ -97,7 +102,7 @@ fn all_paths(paths: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
 
 fn metadata_hash(paths: &[PathBuf]) -> u64 {
     let mut hash = DefaultHasher::new();
-    for path in all_paths(paths) {
+    for path in all_paths(paths, |_| true) {
         mark(&path, &mut hash);
     }
     hash.finish()
@@ -115,10 +120,12 @@ fn mark(path: &Path, hash: &mut DefaultHasher) {
     }
 }
 
-/// Hashes the content of all regular files. A file that cannot be read counts as empty.
+/// Hashes the content of the named files, and of the trust files in named folders. A file that
+/// cannot be read counts as empty. Other files in these folders are not opened: closing a file
+/// gives up all locks of POSIX that this process has on it, such as those of an SQLite database.
 fn content_hash(paths: &[PathBuf]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for path in all_paths(paths) {
+    for path in all_paths(paths, has_trust_file_name) {
         let content = read_regular(&path, MAX_BYTES).map(|(bytes, _)| Sha256::digest(&bytes));
         hash.update(content.unwrap_or_default());
     }
@@ -237,5 +244,20 @@ mod tests {
         assert!(!watch.changed());
         fs::write(absent, "bob").unwrap();
         assert!(watch.changed());
+    }
+
+    #[test]
+    fn only_trust_files_of_a_folder_are_read() {
+        let mut file = WatchedFile::new("alice");
+        for other in ["nonces.db", "nonces.db-shm", ".trust.json", "trust.json.old"] {
+            fs::write(file.folder.path().join(other), "alice").unwrap();
+        }
+        file.watch = FileWatch::new(file.watch.paths.clone());
+        for other in ["nonces.db", "nonces.db-shm", ".trust.json", "trust.json.old"] {
+            fs::write(file.folder.path().join(other), "mario").unwrap();
+            assert!(!file.changed_within_a_step(SECOND), "{other}");
+        }
+        file.write("mario");
+        assert!(file.changed_within_a_step(SECOND));
     }
 }

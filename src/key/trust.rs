@@ -44,6 +44,7 @@ pub use edit::{
 };
 use file::{Restriction, TrustFileParts};
 pub use file::{TrustError, TrustFile};
+pub(super) use load::has_trust_file_name;
 pub use load::{LoadError, LoadErrorKind, MAX_BYTES};
 pub(crate) use touch_rules::PresenceFault;
 pub use touch_rules::SecurityKeyRules;

@@ -130,14 +130,18 @@ pub(super) fn check_writers(
     }
 }
 
+/// Returns true if a file of this name in a folder of trust files is read.
+pub(in crate::key) fn has_trust_file_name(file: &Path) -> bool {
+    let hidden = file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    !hidden && file.extension().is_some_and(|e| e == "json" || e == "jwk")
+}
+
 /// Returns the trust files of a folder, sorted by name.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|e| LoadError::io(path, e))? {
         let file = entry.map_err(|e| LoadError::io(path, e))?.path();
-        let hidden = file.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-        let named = file.extension().is_some_and(|e| e == "json" || e == "jwk");
-        if hidden || !named {
+        if !has_trust_file_name(&file) {
             continue;
         }
         // Links are followed, because configuration that is mounted into a container consists of
