@@ -31,7 +31,6 @@ pub(super) fn first(text: &str) -> Option<char> {
                 })
             }
             '\u{180b}'..='\u{180d}' | '\u{180f}' => !before.is_some_and(is_mongolian),
-            '\u{2800}' => true,
             c => is_unsafe(c),
         };
         if hidden {

@@ -12,7 +12,7 @@ fn is_hidden(c: char) -> bool {
     is_unsafe(c)
         || (c.is_whitespace() && c != ' ')
         || matches!(c,
-            '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}'
+            '\u{fe00}'..='\u{fe0f}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}'
             | '\u{fffc}' | '\u{f0000}'..='\u{10ffff}')
         || (u32::from(c) & 0xfffe) == 0xfffe
 }
