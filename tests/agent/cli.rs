@@ -233,14 +233,15 @@ fn hints_name_the_option_of_the_key(agent: &OpenSsh) {
     let mut connect = vec!["connect", "-k", "key.json", "--touch", "destructive", "--touch-key"];
     let touch = [SIGN, &["-k", "key.json", "--touch"]].concat();
     for (command, option) in [
-        (&mut vec!["trust", "add", "-r", "t.json"], "mcpid trust add"),
+        (&mut vec!["trust", "add", "-r", "t.json", "--allow", "tools/call:get_*"], ""),
         (&mut vec!["export", "-k"], "-k"),
         (&mut init, "--audit-key"),
         (&mut tools, "--tools-key"),
     ] {
         command.push("ssh-agent:");
         let several = agent.mcpid(command);
-        let hint = format!("mcpid: hint: name one, such as: {option} ssh-agent:SHA256:");
+        let named = format!("{option} ssh-agent:SHA256:");
+        let hint = format!("mcpid: hint: name one, such as: {}", named.trim_start());
         ends(&several, 4, &hint);
         ends(&several, 4, " (x: -k y)");
         // `trust add` reads other text as the name of a file.

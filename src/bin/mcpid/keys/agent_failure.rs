@@ -4,6 +4,7 @@ use mcpid::key::agent::{AgentError, AgentIdentity, ChooseError};
 use mcpid::key::source::{KeyRef, SSH_AGENT};
 use mcpid::key::{KeyKind, PublicKey};
 
+use super::naming;
 use super::program_failure::UNFIT_KEY;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, reason};
@@ -49,8 +50,8 @@ pub(super) fn choose_failure(error: ChooseError, reference: &KeyRef, option: &st
             let failure = Failure::new(Exit::Key, "several_keys", message);
             match which.first() {
                 Some(first) => {
-                    let id = first.fingerprint();
-                    failure.hint(format!("name one, such as: {option} {SSH_AGENT}{id}"))
+                    let one = naming(option, &format!("{SSH_AGENT}{}", first.fingerprint()));
+                    failure.hint(format!("name one, such as: {one}"))
                 }
                 None => failure,
             }

@@ -17,9 +17,9 @@ use mcpid::profile::Profile;
 use crate::args::{PassphraseArgs, SigningKeyArgs};
 use crate::input::files::{self, NamedBy, NamedPath};
 use crate::keys::agent_failure::{SOCKET, agent_failure, choose_failure, no_agent};
-use crate::keys::keyfile;
 use crate::keys::program_failure::{MODULE, UNFIT_KEY, program_failure, token_failure};
 use crate::keys::public_key::{KeyPin, PUBLIC_KEY};
+use crate::keys::{keyfile, naming};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
@@ -91,7 +91,7 @@ impl SigningKey {
             FindKeyError::File(error) => {
                 let failure = keyfile::load_failure(&place, error);
                 let meant = place.path == Path::new("ssh-agent") && failure.code == "not_found";
-                let hint = format!("a key in the ssh-agent: {option} {SSH_AGENT}");
+                let hint = format!("a key in the ssh-agent: {}", naming(option, SSH_AGENT));
                 if meant { Failure { hints: vec![hint], ..failure } } else { failure }
             }
             FindKeyError::NoAgent => no_agent(),
@@ -234,7 +234,7 @@ pub(super) fn key_ref(path: &Path, option: &str) -> Result<KeyRef, Failure> {
         match error {
             KeyRefError::UnknownScheme { .. } => {
                 let file = path_word(&Path::new(".").join(path));
-                failure.hint(format!("a file of that name: {option} {file}"))
+                failure.hint(format!("a file of that name: {}", naming(option, &file)))
             }
             _ => failure.hint("mcpid sign --help"),
         }

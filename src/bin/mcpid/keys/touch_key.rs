@@ -7,7 +7,7 @@ use mcpid::key::agent::AgentSecurityKey;
 use mcpid::key::source::{FindKeyError, SSH_AGENT};
 
 use super::agent_failure::{SOCKET, choose_failure, no_agent};
-use super::signing_key;
+use super::{naming, signing_key};
 use crate::output::exit::Exit;
 use crate::output::failure::Failure;
 
@@ -23,7 +23,7 @@ pub(crate) fn find(option: &str, text: &Path) -> Result<AgentSecurityKey, Failur
         FindKeyError::NoAgent => no_agent(),
         FindKeyError::Agent(error) => choose_failure(error, &reference, option),
         FindKeyError::NoSecurityKey => Failure::usage(error.to_string())
-            .hint(format!("the only security key of the ssh-agent: {option} {SSH_AGENT}")),
+            .hint(format!("the only security key of the ssh-agent: {}", naming(option, SSH_AGENT))),
         other => Failure::new(Exit::Key, "no_such_key", other.to_string()),
     })
 }

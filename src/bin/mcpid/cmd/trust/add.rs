@@ -23,8 +23,9 @@ use crate::output::failure::Failure;
 use crate::output::ui::{Ui, path_word};
 use crate::prompt::passphrase;
 
-/// What hints write before a key.
-const ADD: &str = "mcpid trust add";
+/// What hints write before a key: the key has no option. A hint with the whole command would leave
+/// out the limits that were given.
+const NO_OPTION: &str = "";
 /// Maximum size of a key file, in bytes: enough for a JWK Set or a certificate chain.
 const MAX_KEY_FILE_BYTES: u32 = 1024 * 1024;
 
@@ -157,7 +158,7 @@ fn default_key(args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
 /// Returns the public half of a signing key, from any source of keys.
 fn signing_key(key: Option<&Path>, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
     let (key, public_key) = (key.map(Path::to_owned), args.public_key.clone());
-    SigningKey::find_as(ADD, &SigningKeyArgs { key, public_key }).map(KeyToTrust::of_signer)
+    SigningKey::find_as(NO_OPTION, &SigningKeyArgs { key, public_key }).map(KeyToTrust::of_signer)
 }
 
 /// Returns the public key of a source of signing keys, such as an agent. It may be a security key.
@@ -168,7 +169,7 @@ fn of_source(key: &Path, args: &TrustAddArgs) -> Result<KeyToTrust, Failure> {
         Err(failure) if args.public_key.is_none() => failure,
         found => return found,
     };
-    let touch_key = touch_key::find(ADD, key).map_err(|_| unfit)?;
+    let touch_key = touch_key::find(NO_OPTION, key).map_err(|_| unfit)?;
     let security_key = touch_key.security_key();
     Ok(KeyToTrust {
         key: security_key.public().clone(),
