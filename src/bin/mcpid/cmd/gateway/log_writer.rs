@@ -73,7 +73,7 @@ impl GatewayLogWriter {
     }
 
     fn start_with(
-        mut writer: LogOutput,
+        writer: LogOutput,
         metrics: Arc<Metrics>,
         warn: impl Fn(String) + Send + 'static,
     ) -> (Self, LogSender) {
@@ -146,7 +146,7 @@ impl LogOutput {
     }
 
     fn work(
-        &mut self,
+        mut self,
         (queue, rotated): (&Receiver<LogWork>, &AtomicBool),
         metrics: &Metrics,
         warn: &dyn Fn(String),
@@ -167,10 +167,7 @@ impl LogOutput {
                 }
                 Ok(LogWork::Reopen) => {}
                 Ok(LogWork::End) | Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(error) = self.file.flush() {
-                        report.failed(&self.name, &error, buffered_lines(&self.file));
-                    }
-                    return;
+                    return close(self.file, &self.name, &mut report);
                 }
                 Err(RecvTimeoutError::Timeout) if self.file.buffer().is_empty() => {}
                 // Lines that could not be written stay in the buffer, and are not lost yet.
@@ -192,13 +189,17 @@ impl LogOutput {
             Ok(file) => BufWriter::new(file),
             Err(failure) => return (report.warn)(failure.message),
         };
-        let mut old = std::mem::replace(&mut self.file, new);
-        if let Err(error) = old.flush() {
-            report.failed(&self.name, &error, buffered_lines(&old));
-            // Dropping the writer would try to write the lines that are counted as lost.
-            drop(old.into_parts());
-        }
+        close(std::mem::replace(&mut self.file, new), &self.name, report);
         report.is_broken = false;
+    }
+}
+
+/// Writes the buffered lines. Lines that cannot be written are lost.
+fn close(mut file: BufWriter<File>, name: &Path, report: &mut WriteReport<'_>) {
+    if let Err(error) = file.flush() {
+        report.failed(name, &error, buffered_lines(&file));
+        // Dropping the writer would try to write the lines that are counted as lost.
+        drop(file.into_parts());
     }
 }
 
