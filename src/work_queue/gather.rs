@@ -104,7 +104,7 @@ impl BatchPace {
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
         if self.turn == 0 || tasks > self.callers {
             self.callers = tasks;
-        } else if 2 * tasks < self.wanted(how) {
+        } else if 4 * tasks < 3 * self.wanted(how) {
             // Some callers are gone.
             self.callers -= self.callers.div_ceil(8);
         }

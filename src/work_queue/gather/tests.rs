@@ -67,8 +67,8 @@ fn the_worker_waits_for_fewer_tasks_once_callers_are_gone() {
         pace.begin(32, now);
     }
     assert_eq!(pace.gather(now).unwrap().wanted, 32);
-    // 20 of 32 callers may be late, so that the worker waits for the others, too.
-    pace.begin(20, now);
+    // 8 of 32 callers may be late, so that the worker waits for them again.
+    pace.begin(24, now);
     assert_eq!(pace.gather(now).unwrap().wanted, 32);
     for _ in 0..16 {
         pace.begin(4, now);
