@@ -233,10 +233,11 @@ impl Layer {
                 "the audit log was opened before a fork: make the application in each worker process",
             ));
         }
-        let head = ScopeHead::copy(scope, &self.target_prefix)?;
+        let mut head = ScopeHead::copy(scope, &self.target_prefix)?;
         if self.is_elsewhere(scope, &head.method(), head.target())? {
             return Ok(None);
         }
+        head.copy_fields(scope)?;
         let headers = head.poses.then(|| without_ours(scope)).transpose()?;
         let pipe = Arc::new(BodyPipe::new(head.announced));
         let (layer, body) = (self.layer.clone(), PipedBody(Arc::clone(&pipe)));

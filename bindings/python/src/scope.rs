@@ -93,7 +93,7 @@ pub(crate) fn header_lines<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'p
 }
 
 impl ScopeHead {
-    /// Copies the head of a request. `target_prefix` is put before the target.
+    /// Copies method and target of a request. `target_prefix` is put before the target.
     ///
     /// The target is that on the wire: path, `?` and query are never rebuilt from decoded parts if
     /// the server tells them.
@@ -103,23 +103,28 @@ impl ScopeHead {
         bytes.extend_from_slice(required_text(scope, intern!(py, "method"))?.as_bytes());
         let method = bytes.len();
         push_target(scope, target_prefix, &mut bytes)?;
-        let target = bytes.len();
-        let version = text_of_scope(scope, intern!(py, "http_version"))?;
-        let is_old = version.as_deref() == Some("1.0");
-        let (mut announced, mut poses) = (Ok(None), false);
-        let mut fields = Vec::with_capacity(16);
+        let (target, fields) = (bytes.len(), Vec::new());
+        let (is_old, announced, poses) = (false, Ok(None), false);
+        Ok(ScopeHead { bytes, method, target, fields, is_old, announced, poses })
+    }
+
+    /// Copies the header fields, too.
+    pub(crate) fn copy_fields(&mut self, scope: &Bound<'_, PyDict>) -> PyResult<()> {
+        let version = text_of_scope(scope, intern!(scope.py(), "http_version"))?;
+        self.is_old = version.as_deref() == Some("1.0");
+        self.fields.reserve(16);
         for line in header_lines(scope)?.try_iter()? {
             let line = line?;
-            let start = bytes.len();
-            let name = push_header_line(&line, &mut bytes)?;
-            let (name, value) = bytes[start..].split_at(name);
+            let start = self.bytes.len();
+            let name = push_header_line(&line, &mut self.bytes)?;
+            let (name, value) = self.bytes[start..].split_at(name);
             if name.eq_ignore_ascii_case(b"content-length") {
-                announced = announced_length(value);
+                self.announced = announced_length(value);
             }
-            poses |= poses_as_ours(name);
-            fields.push((start + name.len(), bytes.len()));
+            self.poses |= poses_as_ours(name);
+            self.fields.push((start + name.len(), self.bytes.len()));
         }
-        Ok(ScopeHead { bytes, method, target, fields, is_old, announced, poses })
+        Ok(())
     }
 
     /// The method as the server tells it.
