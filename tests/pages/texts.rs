@@ -84,9 +84,10 @@ fn good_evidence_is_told_in_one_sentence_and_by_whose_hashes() {
     }
     let facts = facts.iter().filter(|(name, _)| !["checked", "not shown"].contains(&name.trim()));
     for (_, value) in facts {
-        let value = value.split(" (").next().unwrap();
+        // The page shows names in another font, and the text in quotation marks.
+        let value = value.split(" (").next().unwrap().replace('"', "");
         assert!(
-            value == ANCHORED || value.starts_with("steps 9") || read.contains(value),
+            value == ANCHORED || value.starts_with("steps 9") || read.contains(&value),
             "{value}"
         );
     }
@@ -140,6 +141,22 @@ fn no_page_claims_more_than_the_text_output() {
     let page = stdout(&output, 5);
     sound(&page);
     assert!(page.contains("unjudged:</b>") && page.contains("cannot be called good"));
+}
+
+/// "Authorised" says that the signer may do it.
+#[test]
+fn a_signer_who_may_not_do_it_is_said_to_have_signed() {
+    let audit = AuditFolder::honest();
+    let mut trust: serde_json::Value = serde_json::from_str(&audit.read("trust.json")).unwrap();
+    trust["keys"][0]["mcpid"]["allow"] = serde_json::json!(["tools/call:get_*"]);
+    std::fs::write(audit.path("narrow.json"), trust.to_string()).unwrap();
+    let narrow = ["-r", "narrow.json", "--checkpoint", "kept"];
+    let text = stdout(&audit.check(0, &narrow), 0);
+    assert!(text.contains("    allowed      no longer: "), "{text}");
+    assert!(text.contains("    summary      \"alice\" signed a request "), "{text}");
+    assert!(!text.contains("authorised"), "{text}");
+    let page = stdout(&audit.check(0, &[&narrow[..], &["--html", "-"]].concat()), 0);
+    assert!(page.contains("alice</bdi> signed a request that"), "{page}");
 }
 
 #[test]

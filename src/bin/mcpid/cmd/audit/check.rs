@@ -273,7 +273,7 @@ impl EvidencePage<'_> {
             let touch = checked.judged.touch.as_ref();
             add(
                 "touch",
-                touch.map_or("none of a security key in the entry".to_owned(), entry_text::touch),
+                touch.map_or("none of a security key that counts".to_owned(), entry_text::touch),
             );
             for reason in checked.judged.reasons.iter() {
                 add("unjudged", reason.text().to_owned());
@@ -294,7 +294,11 @@ impl EvidencePage<'_> {
     fn print(&self, args: &AuditCheckArgs, ui: &mut Ui) -> Result<(), Failure> {
         let mut facts = self.facts();
         if let (None, Some(request)) = (&self.checked.fault, self.request) {
-            let summary = self.sentence(request, |text| printed(text).into_owned());
+            // Quotation marks show where a name ends, which may read like a part of the sentence.
+            let summary = self.sentence(request, |text| {
+                let shown = printed(text);
+                if shown.starts_with('"') { shown.into_owned() } else { format!("\"{shown}\"") }
+            });
             facts.insert(0, ("summary".to_owned(), summary));
             let checks = self.checks(args);
             let passed: Vec<_> = checks.iter().filter_map(PageCheck::passed).collect();

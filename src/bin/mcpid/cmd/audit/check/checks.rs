@@ -28,8 +28,8 @@ impl EvidencePage<'_> {
             ),
             held(
                 "The entry in itself",
-                "all that follows from the request was derived again and compared: method, target, \
-                 key, client id, nonce, digest, verdict and code",
+                "what follows from the parts that it keeps was derived again and compared, such as \
+                 method, target, key, client id, nonce, digest, verdict and code",
             ),
         ];
         list.push(match without(UnjudgedReason::BaseNotKept) {
@@ -46,7 +46,8 @@ impl EvidencePage<'_> {
                 held("Signature", &format!("{what} (RFC 9421, {algorithm})"))
             }
         });
-        list.push(match UnjudgedReason::OF_THE_KEY.into_iter().find_map(without) {
+        let of_the_key = UnjudgedReason::OF_THE_KEY.into_iter().chain([UnjudgedReason::Purpose]);
+        list.push(match of_the_key.clone().find_map(without) {
             Some(why) => open("Key", why),
             None => held("Key", "in the given trust file, valid then, and not revoked then"),
         });
@@ -107,7 +108,7 @@ impl EvidencePage<'_> {
             UnjudgedReason::Touch,
             UnjudgedReason::Clock,
         ];
-        let shown = shown.into_iter().chain(UnjudgedReason::OF_THE_KEY);
+        let shown = shown.into_iter().chain(of_the_key);
         let rest = judged.reasons.iter().filter(|reason| !shown.clone().any(|r| r == *reason));
         list.extend(rest.map(|reason| open("Besides", reason.text())));
         list

@@ -16,11 +16,12 @@ impl EvidencePage<'_> {
     ) -> String {
         let touch = if self.is_touched() { ", with the touch of a security key" } else { "" };
         match (self.checked.is_good(), request.verdict) {
-            (true, Verdict::Verified) => {
+            (true, Verdict::Verified) if !self.is_not_allowed_today() => {
                 let (who, asked) = (self.signer(shown), self.asked(request, shown));
                 format!("{who} authorised {asked}{touch}")
             }
-            // The verdict says whether the request was refused.
+            // The first line says whether the request was refused, and a line of its own that the
+            // trust file does not grant it.
             (true, _) => self.signed_what(request, shown),
             (false, _) => self.not_good(request, shown),
         }
@@ -33,6 +34,11 @@ impl EvidencePage<'_> {
         shown: impl Fn(&str) -> String + Copy,
     ) -> String {
         format!("{} signed {}", self.signer(shown), self.asked(request, shown))
+    }
+
+    /// Returns true if the auditor's trust files do not grant the operation to the key.
+    fn is_not_allowed_today(&self) -> bool {
+        self.checked.judged.known.as_ref().is_some_and(|known| known.no_longer_allowed)
     }
 
     fn signer(&self, shown: impl Fn(&str) -> String) -> String {
