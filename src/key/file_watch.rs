@@ -20,9 +20,10 @@ const SETTLING_TIME: Duration = Duration::from_secs(3);
 ///
 /// Most calls look at metadata only. For 3 s after a change was seen, and once after that, the
 /// content of the files that are named, and of trust files in folders, is read and compared too, up
-/// to 64 MiB of each: a file can be written in place
-/// without a visible change of its metadata (Git calls such an index entry "racily clean"). This
-/// needs no clock that agrees with that of the file system.
+/// to 64 MiB of each: a file can be written in place without a visible change of its metadata (Git
+/// calls such an index entry "racily clean"). This needs no clock that agrees with that of the file
+/// system. Later, on systems that are not Unix, a write of the same length is not seen if the writer
+/// sets the file's old modification time again.
 ///
 /// ```
 /// use mcpid::key::file_watch::FileWatch;
