@@ -304,7 +304,9 @@ def run(options, processes):
         # The two runs of one round follow each other.
         ratios = [one["rate"] / other["rate"] for one, other in zip(figures["audit"], figures["memory"])]
         ratio = statistics.median(ratios)
-        print(f"with an audit log, {ratio:.2f} x the throughput without ({min(ratios):.2f} to {max(ratios):.2f}), "
+        met &= ratio >= 0.85
+        print(f"with an audit log, {ratio:.2f} x the throughput without ({min(ratios):.2f} to {max(ratios):.2f}; "
+              f"at least 0.85: {'met' if ratio >= 0.85 else 'MISSED'}), "
               f"{middle['audit']['cpu'] - middle['memory']['cpu']:+.1f} µs of CPU a request")
         # If all requests wait for the disk together, the processor rests meanwhile, and a batch takes the time
         # of both. If a part of them waits while others are verified, the slower of the two is the limit.
