@@ -24,7 +24,7 @@ use crate::input::files;
 use crate::output::exit::Exit;
 use crate::output::failure::{Failure, chain};
 use crate::output::page::PageOutput;
-use crate::output::page::parts::{PageCheck, PageInput};
+use crate::output::page::parts::{NEVER_PROVEN, PageCheck, PageInput};
 use crate::output::ui::Ui;
 
 /// Checks the evidence and prints the result.
@@ -303,8 +303,8 @@ impl EvidencePage<'_> {
             let checks = self.checks(args);
             let passed: Vec<_> = checks.iter().filter_map(PageCheck::passed).collect();
             facts.push(("checked".to_owned(), passed.join(", ").to_lowercase()));
-            let carried_out = "that the request was carried out, or that a person looked at it";
-            facts.push(("not shown".to_owned(), carried_out.to_owned()));
+            let never = NEVER_PROVEN.iter().filter_map(|sentence| sentence.split(": ").next());
+            facts.extend(never.map(|what| ("not shown".to_owned(), what.to_owned())));
         }
         let facts = facts.iter().map(|(name, value)| format!("    {name:<12} {value}"));
         for line in std::iter::once(self.first()).chain(facts) {

@@ -14,10 +14,11 @@ impl EvidencePage<'_> {
         request: &Request<'_>,
         shown: impl Fn(&str) -> String + Copy,
     ) -> String {
-        let touch = if self.is_touched() { ", with the touch of a security key" } else { "" };
         match (self.checked.is_good(), request.verdict) {
             (true, Verdict::Verified) if !self.is_not_allowed_today() => {
                 let (who, asked) = (self.signer(shown), self.asked(request, shown));
+                let touch =
+                    if self.is_touched() { ", with the touch of a security key" } else { "" };
                 format!("{who} authorised {asked}{touch}")
             }
             // The first line says whether the request was refused, and a line of its own that the
@@ -28,11 +29,7 @@ impl EvidencePage<'_> {
     }
 
     /// Says who signed, and for what the request asks; without a period.
-    pub(super) fn signed_what(
-        &self,
-        request: &Request<'_>,
-        shown: impl Fn(&str) -> String + Copy,
-    ) -> String {
+    fn signed_what(&self, request: &Request<'_>, shown: impl Fn(&str) -> String + Copy) -> String {
         format!("{} signed {}", self.signer(shown), self.asked(request, shown))
     }
 
@@ -64,7 +61,7 @@ impl EvidencePage<'_> {
     }
 
     /// Returns true if the auditor's trust files confirm a touch of a security key.
-    pub(super) fn is_touched(&self) -> bool {
+    fn is_touched(&self) -> bool {
         self.checked.judged.touch.as_ref().is_some_and(JudgedTouch::is_confirmed)
     }
 
@@ -77,12 +74,10 @@ impl EvidencePage<'_> {
         if of_the_key.any(|reason| reasons.has(reason)) {
             return format!("It is not shown who signed {asked}");
         }
-        let signed = self.signed_what(request, shown);
+        let who = self.signer(shown);
         match reasons.has(PartlySigned) {
-            true => {
-                format!("{} signed parts of {asked}; the rest is only claimed", self.signer(shown))
-            }
-            false => format!("{signed}, but it cannot be called good"),
+            true => format!("{who} signed parts of {asked}; the rest is only claimed"),
+            false => format!("{who} signed {asked}, but it cannot be called good"),
         }
     }
 }
