@@ -32,7 +32,8 @@ use crate::future::{LoopFuture, LoopWaker, lock};
 use crate::mcp_identity::MCPIdentity;
 use crate::protocol_store::ClaimExchange;
 
-/// The states, as Python sees them.
+// The states, as Python sees them.
+
 /// Passed, and neither the header fields nor the answer of the application need anything.
 const PLAIN: u8 = 0;
 const PASSED: u8 = 1;

@@ -45,8 +45,8 @@ impl SigningKey {
         SigningKey::find_as("-k", args)
     }
 
-    /// Finds the key as [`SigningKey::find`] does. Hints write `option` before a key, such as
-    /// `mcpid trust add`.
+    /// Finds the key as [`SigningKey::find`] does. Hints write `option` before a key; it is
+    /// empty if the command has no option for the key.
     ///
     /// # Errors
     /// As for [`SigningKey::find`].
