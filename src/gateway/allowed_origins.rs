@@ -8,8 +8,8 @@ use http::response::Builder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::message::Head;
-use crate::message::target::{Origin, Origins};
-use crate::tower::wire_target;
+use crate::message::target::Origin;
+use crate::tower::{VerifierHandle, wire_target};
 
 use super::framing::GatewayError;
 
@@ -28,11 +28,10 @@ const MAX_AGE: &str = "600";
 const LONGEST_LIST: usize = 4096;
 
 /// The origins whose pages may send requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct AllowedOrigins {
-    public: Origins,
-    /// The scheme of all public origins, if they have the same.
-    only_scheme: Option<&'static str>,
+    /// The current verifier, whose origins are the public ones of the gateway.
+    handle: VerifierHandle,
     allowed: Vec<String>,
     /// Whether the gateway answers preflights and adds CORS fields itself.
     answers_cors: bool,
@@ -42,14 +41,11 @@ pub(super) struct AllowedOrigins {
 pub(super) type OriginHeader = Option<HeaderValue>;
 
 impl AllowedOrigins {
-    /// Creates the list of the origins `public` and `allowed`. The gateway itself answers CORS
-    /// preflights if it is a proxy and `allowed` is not empty.
-    pub(super) fn new(public: Origins, allowed: Vec<String>, is_proxy: bool) -> Self {
+    /// Creates the list of the origins of the current verifier and `allowed`. The gateway itself
+    /// answers CORS preflights if it is a proxy and `allowed` is not empty.
+    pub(super) fn new(handle: VerifierHandle, allowed: Vec<String>, is_proxy: bool) -> Self {
         let answers_cors = is_proxy && !allowed.is_empty();
-        let scheme = |origin: &Origin| origin.scheme().as_str();
-        let first = public.iter().next().map(scheme);
-        let only_scheme = first.filter(|first| public.iter().all(|o| scheme(o) == *first));
-        AllowedOrigins { public, only_scheme, allowed, answers_cors }
+        AllowedOrigins { handle, allowed, answers_cors }
     }
 
     /// Returns the public origin of the gateway that a request names, or `None` if the request
@@ -62,13 +58,16 @@ impl AllowedOrigins {
         };
         let mut head = Head::new(parts.method.as_str(), wire_target(parts, &parts.uri)).ok()?;
         head.push("host", host).ok()?;
-        self.public.resolve(&head).ok().map(|target| target.origin())
+        self.handle.verifier().origins().resolve(&head).ok().map(|target| target.origin())
     }
 
     /// Returns the scheme of the public origin that a request names: `http` or `https`.
     pub(super) fn scheme(&self, parts: &Parts) -> &'static str {
+        let verifier = self.handle.verifier();
+        let mut schemes = verifier.origins().iter().map(|origin| origin.scheme().as_str());
+        let only = schemes.next().filter(|first| schemes.all(|scheme| scheme == *first));
         let named = || self.public_origin(parts).map(|origin| origin.scheme().as_str());
-        self.only_scheme.or_else(named).unwrap_or("https")
+        only.or_else(named).unwrap_or("https")
     }
 
     /// Checks whether the web page that sent the request is allowed to. Returns `None` if no web
@@ -80,10 +79,11 @@ impl AllowedOrigins {
         if lines.next().is_some() || text.eq_ignore_ascii_case("null") {
             return Err(REFUSED);
         }
-        let ours = Origin::parse(text).is_ok_and(|o| self.public.iter().any(|ours| *ours == o));
+        let ours = |page: Origin| self.handle.verifier().origins().iter().any(|ours| *ours == page);
         // Browser extensions have origins with other schemes than `http` and `https`. They are
         // compared as text.
-        if ours || self.allowed.iter().any(|allowed| allowed == text) {
+        if Origin::parse(text).is_ok_and(ours) || self.allowed.iter().any(|allowed| allowed == text)
+        {
             Ok(Some(line.clone()))
         } else {
             Err(REFUSED)

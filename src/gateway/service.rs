@@ -119,7 +119,6 @@ impl Gateway {
         if !is_proxy && config.refuse_with == RefuseWith::Ok {
             return Err(LayerError::RefusedWithOk);
         }
-        let public = verifier.origins().clone();
         let learning = ToolsLearning::new(&config, &metrics, &clock);
         let layer = VerifyLayer::new(verifier)?
             .with_learning_modes(learning.modes())
@@ -156,8 +155,8 @@ impl Gateway {
             false => layer,
         };
         let handle = layer.handle();
-        let allowed_origins = AllowedOrigins::new(public, config.allow_origins.clone(), is_proxy);
-        let allowed_origins = Arc::new(allowed_origins);
+        let allowed = config.allow_origins.clone();
+        let allowed_origins = Arc::new(AllowedOrigins::new(handle.clone(), allowed, is_proxy));
         let records = Arc::new(RequestRecords::new(clock, Arc::clone(&metrics), log));
         let config = Arc::new(config);
         let application = match &config.role {

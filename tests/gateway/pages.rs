@@ -1,6 +1,13 @@
 //! Tests of requests from web pages: which pages may send them, and which answers browsers get.
 
-use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body};
+use std::sync::Arc;
+
+use mcpid::clock::SystemClock;
+use mcpid::message::target::{Origin, Origins};
+use mcpid::profile::Profile;
+use mcpid::verify::Verifier;
+
+use crate::servers::{CALL, TestGateway, TestUpstream, Wire, body, registry};
 
 const APP: &str = "https://app.example.com";
 
@@ -44,6 +51,44 @@ async fn only_pages_of_allowed_origins_get_an_answer() {
     let twice = gateway.signed(1, CALL).with("Origin", APP).with("Origin", APP);
     assert_eq!(gateway.send(&twice).await.status, 403);
     assert_eq!(behind.got().len(), reached);
+}
+
+#[tokio::test]
+async fn the_origins_are_those_of_the_current_verifier() {
+    let behind = TestUpstream::new().await;
+    let gateway = TestGateway::with(&behind, Default::default(), |mut config| {
+        config.paths = config.paths.with_open("/status".parse().unwrap()).unwrap();
+        config
+    })
+    .await;
+    let replay = gateway.handle.verifier().replay().clone();
+    let (old, new) = (gateway.url(""), "https://moved.example.com");
+    let asked_for = |host: &str| Wire::get(host, "/status");
+    for (origins, old_counts, new_counts) in [
+        (vec![old.as_str()], true, false),
+        (vec![old.as_str(), new], true, true),
+        (vec![new], false, true),
+    ] {
+        let origins = Origins::new(origins.into_iter().map(|o| Origin::parse(o).unwrap()));
+        let (registry, clock) = (registry(&[("alice", 1)]), Arc::new(SystemClock));
+        let verifier = Verifier::new(Profile::mcp(), registry, origins, clock, replay.clone());
+        gateway.handle.replace(verifier).unwrap();
+        for (origin, counts) in [(old.as_str(), old_counts), (new, new_counts)] {
+            let host = origin.split_once("://").unwrap().1;
+            // Open paths are answered only for a public host.
+            let reply = gateway.send(&asked_for(host)).await;
+            assert_eq!(reply.status, if counts { 200 } else { 421 }, "{origin}: {reply:?}");
+            // A page of each public origin may ask, whatever host it names.
+            let public = if new_counts { "moved.example.com" } else { &old["http://".len()..] };
+            let reply = gateway.send(&asked_for(public).with("Origin", origin)).await;
+            assert_eq!(reply.status, if counts { 200 } else { 403 }, "{origin}: {reply:?}");
+        }
+        // The scheme is that of the host which the request names.
+        let (host, scheme) = if new_counts { (&new[8..], "https") } else { (&old[7..], "http") };
+        assert_eq!(gateway.send(&asked_for(host)).await.status, 200);
+        let got = behind.got().pop().unwrap();
+        assert_eq!(got.header("x-forwarded-proto"), Some(scheme));
+    }
 }
 
 #[tokio::test]
