@@ -159,14 +159,20 @@ pub fn overlaps(part: &str, line: &str) -> bool {
 /// Returns true if `text` is a header field that authenticates a client, or the value of such a
 /// field.
 fn is_credentials(text: &str, lower: &str) -> bool {
-    let field = ["authorization:", "cookie:", "password=", "token=", "api-key:", "apikey:"];
+    let field =
+        ["authorization:", "cookie:", "password=", "token=", "api-key:", "apikey:", "pin-value="];
     let scheme = ["bearer ", "basic "].iter().any(|scheme| {
         let token = lower.split_once(scheme).map(|(_, token)| token.trim());
         token.is_some_and(|token| token.len() >= 3 && !token.contains([' ', '.', '/']))
     });
     // A JWT begins with a JSON object in base64url.
     let jwt = text.len() >= 16 && text.starts_with("eyJ");
-    scheme || jwt || field.iter().any(|name| lower.contains(name))
+    // The attribute `token` of a PKCS #11 URI is the label of a device (RFC 7512 section 2.3).
+    let others = match lower.strip_prefix("pkcs11:") {
+        Some(attributes) => format!(";{attributes}").replace(";token=", ";"),
+        None => lower.to_owned(),
+    };
+    scheme || jwt || field.iter().any(|name| others.contains(name))
 }
 
 /// Returns user name and password of a URL, even if the rest of the URL is cut off.
@@ -268,6 +274,11 @@ mod tests {
             ("redis://user:s3cret@host:6379", SecretKind::UserInfo),
             ("redis://:s3cret-pass", SecretKind::UserInfo),
             ("Bearer abc", SecretKind::Credentials),
+            ("token=abc", SecretKind::Credentials),
+            ("pkcs11:object=a?pin-value=1234", SecretKind::Credentials),
+            ("pkcs11:token=a;access_token=b", SecretKind::Credentials),
+            ("pkcs11:object=a?token=b", SecretKind::Credentials),
+            ("x;token=abc", SecretKind::Credentials),
             ("authorization: x", SecretKind::Credentials),
             ("Zm9v1cXp0Tk9QkVyS2V5", SecretKind::Random),
             ("correct horse battery staple", SecretKind::Passphrase),
@@ -294,6 +305,8 @@ mod tests {
             "tools/call:delete_*",
             "https://mcp.example.com:8443/mcp?x=1",
             "redis://localhost:6379/0",
+            "pkcs11:token=agents;object=alice",
+            "pkcs11:object=alice;token=agents",
             "redis+cluster://h1:7000,h2:7001",
             "redis://[::1]:6379",
             "[::1]:8080",
