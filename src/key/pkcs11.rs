@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use super::{KeyKind, PublicKey, Sign, SignError};
 
+mod calls;
 mod module;
 mod session;
 mod token_thread;
 mod uri;
 
+pub use calls::end_calls;
 use session::TokenSession;
 use token_thread::TokenThread;
 pub use uri::{Pkcs11Uri, Pkcs11UriError};

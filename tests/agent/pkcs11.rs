@@ -2,11 +2,15 @@
 //! modules in C that hang, lie and fail.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mcpid::key::pkcs11::{Pkcs11Error, Pkcs11Key, Pkcs11Uri};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::home::{self, BODY, URL, command_in, out};
@@ -212,16 +216,32 @@ fn a_module_that_is_none_is_named() {
 /// what C_Sign does.
 const WRAPPER: &str = r#"
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 typedef unsigned long (*sign_t)(unsigned long, void *, unsigned long, unsigned char *, unsigned long *);
 struct list { unsigned char version[2]; void *calls[68]; };
 static struct list ours, *real;
+/* The exiting process stays for a while after SoftHSM has destroyed its data. */
+__attribute__((destructor)) static void exiting(void) { if (MODE == 5) usleep(500000); }
 static unsigned long hang(void) { sleep(600); return 0; }
 static unsigned long sign(unsigned long s, void *d, unsigned long n, unsigned char *out, unsigned long *len) {
     if (MODE == 1) return 0x32; /* CKR_DEVICE_REMOVED */
     unsigned long rv = ((sign_t)real->calls[43])(s, d, n, out, len);
     if (out && MODE == 2) out[40] ^= 1;
     if (out && MODE == 3) *len = 63;
+    if (out && MODE == 5) { /* stays inside of SoftHSM */
+        unsigned char other[64];
+        struct timespec begun, now;
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        close(creat(getenv("SIGN_BEGUN"), 0600));
+        do {
+            unsigned long size = sizeof other;
+            ((sign_t)real->calls[43])(s, d, n, other, &size);
+            clock_gettime(CLOCK_MONOTONIC, &now);
+        } while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 < 800);
+    }
     return rv;
 }
 unsigned long C_GetFunctionList(struct list **list) {
@@ -266,4 +286,39 @@ fn a_module_that_hangs_is_given_up() {
         Pkcs11Key::find_within(&uri, Some(&module), None, Duration::from_millis(300)).unwrap_err();
     assert!(matches!(found, Pkcs11Error::TimedOut(_)), "{found}");
     assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn the_process_does_not_exit_while_a_token_signs() {
+    let token = Token::with(&[("EC:edwards25519", "alice")]);
+    let (module, begun) = (wrapper(token.path(), 5), token.path().join("begun"));
+    let key = format!("pkcs11:object=alice?module-path={}", module.display());
+    let connect = ["connect", "--listen", "127.0.0.1:0", "-k", &key, "--passphrase-file", "pin"];
+    let mut bridge = token.program(&[&connect[..], &[URL]].concat());
+    bridge.env("SIGN_BEGUN", &begun).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut bridge = bridge.spawn().unwrap();
+    let mut printed = String::new();
+    BufReader::new(bridge.stdout.take().unwrap()).read_line(&mut printed).unwrap();
+    let (host, path) = printed.trim().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nAccept: \
+         application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    )
+    .unwrap();
+    while !begun.exists() {
+        assert_eq!(bridge.try_wait().unwrap(), None);
+        thread::sleep(Duration::from_millis(5));
+    }
+    // Nothing waits for the signature any more, once the bridge has seen that its client is gone.
+    drop(stream);
+    thread::sleep(Duration::from_millis(200));
+    let pid = Pid::from_raw(bridge.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = bridge.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    // Otherwise it crashes inside of the module.
+    assert_eq!(ended.status.code(), Some(0), "{}: {said}", ended.status);
 }

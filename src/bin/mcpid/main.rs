@@ -55,6 +55,8 @@ fn main() -> ExitCode {
     if exit == Exit::Closed {
         end_by_closed_pipe();
     }
+    // A task that was left behind may still be signing.
+    mcpid::key::pkcs11::end_calls();
     ExitCode::from(exit.code())
 }
 

@@ -7,12 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::Pkcs11Error;
+use super::calls;
 use super::session::{FoundToken, TokenSession};
 
 type Call = Box<dyn FnOnce(&TokenSession) + Send>;
 
-/// Maximum time that dropping a [`TokenThread`] waits for the end of its thread.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time to wait for the end of a call or of a thread that the process no longer needs.
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The thread of one session with a token.
 pub(super) struct TokenThread {
@@ -35,7 +36,7 @@ impl TokenThread {
         let (opened, found) = mpsc::sync_channel(1);
         let (running, ended) = mpsc::sync_channel::<()>(0);
         let run = move || {
-            let session = match open() {
+            let session = match calls::run(open) {
                 Ok((session, found)) => {
                     let _ = opened.send(Ok(found));
                     session
@@ -43,9 +44,9 @@ impl TokenThread {
                 Err(error) => return drop(opened.send(Err(error))),
             };
             for call in queue {
-                call(&session);
+                calls::run(|| call(&session));
             }
-            drop(session);
+            calls::run(|| drop(session));
             drop(running);
         };
         let thread = thread::Builder::new().name("pkcs11".to_owned());
@@ -76,9 +77,7 @@ impl TokenThread {
     }
 }
 
-/// Waits until the session is closed and the module unloaded. If the process exited while the
-/// module still runs, both would use the data of the module's libraries, and the process could
-/// crash.
+/// Waits until the session is closed and the module unloaded.
 impl Drop for TokenThread {
     fn drop(&mut self) {
         let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -357,6 +357,7 @@ fn watch_signals() -> io::Result<()> {
             }
             mcpid::key::exec::stop_all();
             if was_open && signal == SIGINT {
+                mcpid::key::pkcs11::end_calls();
                 std::process::exit(Exit::Interrupted.code().into());
             }
             // The default action of the signal was replaced by a handler, so it is emulated here.
