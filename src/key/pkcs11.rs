@@ -3,7 +3,7 @@
 //! The vendor's module, a shared library, is loaded into this process, so it has to be trusted. A
 //! call may hang in a driver or a card. So a separate thread makes all calls, and is left behind if
 //! one takes more than 30 s. The private key never leaves the token. Each signature is verified
-//! before it is used.
+//! before it is used. A program that may exit during a call must call [`end_calls`] before.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
