@@ -1,8 +1,10 @@
 //! Counts the calls of modules, so that the process does not exit during one.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::token_thread::END_TIMEOUT;
+/// Maximum time to wait for the end of a call or of a thread that the process no longer needs.
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The calls of all modules in this process.
 static CALLS: ModuleCalls = ModuleCalls {

@@ -7,13 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::Pkcs11Error;
-use super::calls;
+use super::calls::{self, END_TIMEOUT};
 use super::session::{FoundToken, TokenSession};
 
 type Call = Box<dyn FnOnce(&TokenSession) + Send>;
-
-/// Maximum time to wait for the end of a call or of a thread that the process no longer needs.
-pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The thread of one session with a token.
 pub(super) struct TokenThread {
