@@ -78,7 +78,7 @@ async fn the_origins_are_those_of_the_current_verifier() {
             // Open paths are answered only for a public host.
             let reply = gateway.send(&asked_for(host)).await;
             assert_eq!(reply.status, if counts { 200 } else { 421 }, "{origin}: {reply:?}");
-            // A page of each public origin may ask, whatever host it names.
+            // A page of a public origin may ask under the host of another one.
             let public = if new_counts { "moved.example.com" } else { &old["http://".len()..] };
             let reply = gateway.send(&asked_for(public).with("Origin", origin)).await;
             assert_eq!(reply.status, if counts { 200 } else { 403 }, "{origin}: {reply:?}");
