@@ -116,6 +116,10 @@ pub(super) struct OpenTouch<'t> {
 impl TouchSettings {
     /// Shows the request for which a touch of a security key is needed. `again` is the reason if
     /// this is not the first touch for it.
+    ///
+    /// # Errors
+    /// [`BridgeError::Declined`] if there is no way to show it, or no time for a touch. The security
+    /// key is then not used.
     pub(super) async fn show(
         &self,
         request: &ConsentQuestion,
@@ -129,6 +133,10 @@ impl TouchSettings {
             again: again.map(str::to_owned),
             time_limit: time_limit(signer),
         };
+        // The timer may be later than a key that answers at once, so it cannot refuse such a touch.
+        if question.time_limit.is_zero() {
+            return Err(untouched(&question, &NoConsent::TimedOut(Duration::ZERO)));
+        }
         match self.prompt.show(&question).await {
             Ok(wait) => {
                 let until = Instant::now() + question.time_limit;
@@ -169,7 +177,7 @@ impl OpenTouch<'_> {
             () = tokio::time::sleep_until(until) => Err(NoConsent::TimedOut(time_limit)),
             signed = touching => match signed {
                 // While the machine sleeps, the timers of this process stand still. So the clock is
-            // compared too.
+                // compared too.
                 Ok(Ok(_)) if now().since(created) > whole(time_limit) => {
                     Err(NoConsent::TimedOut(time_limit))
                 }
