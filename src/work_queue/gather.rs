@@ -16,7 +16,8 @@ mod tests;
 /// worker waits only for half of them: it works for one half while the other half prepares tasks.
 /// Otherwise all callers share a batch. Every [`PERIOD`] batches, the worker counts the callers: it
 /// waits until no further task arrives. For the next batch it waits for all of them, and compares
-/// both times.
+/// both times. Counting delays all callers, so the worker counts less often while their number stays
+/// the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
     /// Maximum time, from the beginning of the last batch, for which the worker waits. For all
@@ -30,8 +31,11 @@ pub(crate) struct Gather {
     pub(crate) probe: u32,
 }
 
-/// The number of batches after which the worker counts its callers again.
+/// The number of batches after which the worker counts its callers again. Each time that it counts
+/// as many as expected, the number doubles, up to [`LONGEST_PERIOD`].
 pub(super) const PERIOD: u32 = 128;
+/// The largest number of batches after which the worker counts its callers again.
+pub(super) const LONGEST_PERIOD: u32 = 32 * PERIOD;
 
 /// The factor by which the worker waits longer where it waits for all callers.
 const COUNTING: u32 = 3;
@@ -61,8 +65,10 @@ pub(super) struct BatchPace {
     executed: Option<(Instant, Duration)>,
     /// Number of batches of a single task since the last larger batch.
     alone: u32,
-    /// Number of batches, modulo [`PERIOD`]. The worker counts the callers before batch 0.
+    /// Number of batches since the callers were last counted.
     turn: u32,
+    /// The number of batches after which the worker counts the callers again.
+    period: u32,
     /// Estimated number of callers.
     callers: usize,
     /// Whether the worker waits only for half of the callers.
@@ -71,7 +77,7 @@ pub(super) struct BatchPace {
 
 impl BatchPace {
     pub(super) fn new(how: Option<Gather>) -> Self {
-        BatchPace { how, ..BatchPace::default() }
+        BatchPace { how, period: PERIOD, ..BatchPace::default() }
     }
 
     /// Records that the last batch was executed at the time `now`. Returns how to wait for more
@@ -102,10 +108,15 @@ impl BatchPace {
         let Some(how) = self.how else { return };
         self.batch_begun_at = Some(now);
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
-        if self.turn == 0 || tasks > self.callers {
+        if self.turn == 0 && tasks.abs_diff(self.callers) <= self.callers / 8 {
+            self.period = self.period.saturating_mul(2).min(LONGEST_PERIOD);
+            self.callers = tasks;
+        } else if self.turn == 0 || tasks > self.callers {
+            self.period = PERIOD;
             self.callers = tasks;
         } else if 4 * tasks < 3 * self.wanted(how) {
             // Some callers are gone.
+            self.period = PERIOD;
             self.callers -= self.callers.div_ceil(8);
         }
         // Before this batch, all callers prepared their tasks after the last batch was executed.
@@ -114,6 +125,6 @@ impl BatchPace {
         {
             self.halved = now.saturating_duration_since(executed_at) > execution;
         }
-        self.turn = (self.turn + 1) % PERIOD;
+        self.turn = if self.turn + 1 < self.period { self.turn + 1 } else { 0 };
     }
 }

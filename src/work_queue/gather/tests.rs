@@ -27,14 +27,16 @@ fn the_worker_gathers_only_where_tasks_come_together() {
 fn period(pace: &mut BatchPace, callers: usize, preparation: Duration) -> Vec<usize> {
     let mut now = Instant::now();
     let mut all = Vec::new();
-    for _ in 0..PERIOD {
+    loop {
         let wait = pace.gather(now).unwrap();
         all.push(wait.wanted);
         now += preparation;
         pace.begin(wait.wanted.min(callers), now);
+        if pace.turn == 0 {
+            return all;
+        }
         now += Duration::from_millis(1);
     }
-    all
 }
 
 #[test]
@@ -57,6 +59,45 @@ fn the_worker_waits_for_half_of_the_callers_while_they_need_longer_than_a_batch(
         let all = period(&mut pace, callers, preparation);
         assert_eq!(all[..2], [64, callers.min(64)], "{callers}");
         assert!(all[2..].iter().all(|each| *each == wanted), "{callers}: {all:?}");
+    }
+}
+
+#[test]
+fn the_worker_counts_less_often_while_the_number_of_callers_stays_the_same() {
+    let mut pace = BatchPace::new(Some(HOW));
+    let slow = Duration::from_micros(1_100);
+    let lengths = |pace: &mut BatchPace, callers: &[usize]| -> Vec<u32> {
+        let length = |callers: &usize| u32::try_from(period(pace, *callers, slow).len()).unwrap();
+        callers.iter().map(length).collect()
+    };
+    pace.begin(2, Instant::now());
+    (1..PERIOD).for_each(|_| pace.begin(2, Instant::now()));
+    let first = PERIOD;
+    let doubled = [first, 2 * first, 4 * first, 8 * first, 16 * first, 32 * first, 32 * first];
+    assert_eq!(lengths(&mut pace, &[16; 7]), doubled);
+    assert_eq!(doubled[6], LONGEST_PERIOD);
+    // A caller more or less in eight changes nothing; more than that does.
+    assert_eq!(
+        lengths(&mut pace, &[18, 16, 20, 20, 15]),
+        [32 * first, 32 * first, first, 2 * first, first]
+    );
+    assert_eq!(lengths(&mut pace, &[16, 16, 16]), doubled[1..4]);
+}
+
+#[test]
+fn the_worker_counts_soon_after_callers_have_come_or_gone() {
+    let now = Instant::now();
+    let rest = LONGEST_PERIOD - 2 * PERIOD;
+    for (tasks, batches) in [(8, rest), (16, rest), (17, 1), (40, 1), (6, rest), (5, 1), (1, 1)] {
+        let mut pace = BatchPace::new(Some(HOW));
+        // The worker has counted 16 callers several times, and waits for eight of them.
+        (pace.callers, pace.halved) = (16, true);
+        (pace.period, pace.turn) = (LONGEST_PERIOD, 2 * PERIOD);
+        let counts = |_: &u32| {
+            pace.begin(tasks, now);
+            pace.turn == 0
+        };
+        assert_eq!((1..).find(counts), Some(batches), "{tasks}");
     }
 }
 
