@@ -35,7 +35,7 @@ impl EntryBatch {
             rules: state.rules.clone(),
             first_time: None,
             stamp: (state.time, state.time.to_string()),
-            lines: Vec::with_capacity(4096),
+            lines: Vec::with_capacity(64 * 1024),
             hashes: Vec::with_capacity(256),
         }
     }
@@ -54,7 +54,7 @@ impl EntryBatch {
                 self.say_offset(time)?;
             }
         }
-        if let Some(rules) = &record.rules {
+        if let Some(rules) = record.rules() {
             let known = match &self.rules {
                 RulesInForce::None => true,
                 RulesInForce::Unknown => false,
@@ -64,7 +64,7 @@ impl EntryBatch {
                 self.push(&Record::event("rules", &rules), time)?;
             }
             if !known || self.rules == RulesInForce::None {
-                self.rules = RulesInForce::Known(rules.clone());
+                self.rules = RulesInForce::Known(rules.to_vec());
             }
         }
         self.push(record, time)

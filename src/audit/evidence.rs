@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::key::trust::{SecurityKeyRules, TrustEntry as Trusted};
 use crate::key::{JwkMembers, KeyId, PublicKey, SecurityKey};
 use crate::mcp::pattern::{Operation, Pattern};
+use crate::message::json_writer::ObjectWriter;
 use crate::message::{Head, RequestTarget};
 use crate::profile::{ComponentRules, NamedProfile, Profile};
 use crate::verify::VerifiedSignatureRef;
@@ -46,28 +47,29 @@ struct LimitedSignature {
     lists: Vec<(Vec<Pattern>, Vec<u8>)>,
 }
 
-#[derive(Serialize)]
-struct RecordedSignature<'a> {
-    label: &'a str,
-    key: RecordedKey<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base_sha256: Option<String>,
-    signature: String,
+/// A key of a trust file, as it was when the request was judged.
+struct RecordedKey<'a> {
+    jwk: JwkMembers,
+    kid: &'a str,
+    mcpid: Option<RecordedStanding<'a>>,
 }
 
-/// A key of a trust file, as it was when the request was judged.
-#[derive(Serialize)]
-struct RecordedKey<'a> {
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    y: Option<String>,
-    kid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mcpid: Option<RecordedStanding<'a>>,
+impl RecordedKey<'_> {
+    /// Appends the key to `out` as JSON.
+    fn write_to(&self, out: &mut Vec<u8>) {
+        let mut key = ObjectWriter::new(out);
+        key.string("kty", self.jwk.kty);
+        key.string("crv", self.jwk.crv);
+        key.string("x", &self.jwk.x);
+        if let Some(y) = &self.jwk.y {
+            key.string("y", y);
+        }
+        key.string("kid", self.kid);
+        if let Some(standing) = &self.mcpid {
+            key.value("mcpid", standing);
+        }
+        key.end();
+    }
 }
 
 #[derive(Default, Serialize)]
@@ -89,8 +91,7 @@ struct RecordedStanding<'a> {
 }
 
 fn jwk(key: &PublicKey) -> RecordedKey<'_> {
-    let JwkMembers { kty, crv, x, y } = key.jwk_members();
-    RecordedKey { kty, crv, x, y, kid: key.id().as_str(), mcpid: None }
+    RecordedKey { jwk: key.jwk_members(), kid: key.id().as_str(), mcpid: None }
 }
 
 /// Returns what the trust files say about a key. `allow` is one list of allowed operations.
@@ -252,11 +253,15 @@ impl Evidence {
         base: &str,
         signature: &[u8],
     ) {
-        let opaque = self.kept.leave_open(head, base);
-        let hash = opaque.then(|| STANDARD.encode(Sha256::digest(base)));
-        let base = (!opaque).then_some(base);
-        let signature = STANDARD.encode(signature);
-        write_json(out, &RecordedSignature { label, key, base, base_sha256: hash, signature });
+        let mut recorded = ObjectWriter::new(out);
+        recorded.string("label", label);
+        key.write_to(recorded.member("key"));
+        match self.kept.leave_open(head, base) {
+            true => recorded.string("base_sha256", &STANDARD.encode(Sha256::digest(base))),
+            false => recorded.string("base", base),
+        }
+        recorded.string("signature", &STANDARD.encode(signature));
+        recorded.end();
     }
 
     /// Returns the value from which the salts of removed secret values are derived.
@@ -282,7 +287,9 @@ fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
 
 /// Returns the `keyid` in the last line of a base, unless it contains escapes.
 fn keyid(base: &str) -> Option<&str> {
-    let (_, rest) = base.rsplit_once('\n')?.1.rsplit_once(";keyid=\"")?;
+    let parameters = base.rsplit_once('\n')?.1;
+    let mut from_end = parameters.rmatch_indices(';');
+    let rest = from_end.find_map(|(at, _)| parameters.get(at..)?.strip_prefix(";keyid=\""))?;
     let (id, _) = rest.split_once('"')?;
     (!id.contains('\\')).then_some(id)
 }
@@ -328,9 +335,3 @@ impl KeptFields {
 /// All named profiles, built once.
 static PROFILES: LazyLock<Vec<Profile>> =
     LazyLock::new(|| Profile::NAMED.iter().map(NamedProfile::profile).collect());
-
-/// Appends `value` to `out` as JSON. It cannot fail: strings, numbers and lists of these always
-/// serialize, and so does a write to a vector.
-pub(super) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
-}

@@ -2,13 +2,14 @@
 //! credential that could still be used.
 
 use std::io::Write as _;
+use std::ops::Range;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::evidence::{Evidence, KeptFields, write_json};
+use super::evidence::{Evidence, KeptFields};
 use crate::clock::Timestamp;
 use crate::mcp::body::Reading;
+use crate::message::json_writer::{ObjectWriter, push_value};
 use crate::message::{Head, json_line};
 use crate::profile::Profile;
 use crate::verify::Verifier;
@@ -78,9 +79,8 @@ pub struct Record {
     members: Vec<u8>,
     /// The time at which the request was judged. The time of its entry must be close to it.
     pub(super) judged: Option<Timestamp>,
-    /// The rules by which the request was judged, as JSON. If they differ from the rules that the
-    /// log has stated, the log first writes an entry with the new rules.
-    pub(super) rules: Option<Vec<u8>>,
+    /// The place in `members` of the rules by which the request was judged.
+    rules: Option<Range<usize>>,
 }
 
 /// The rules by which a request was judged, as far as they can be configured.
@@ -133,18 +133,6 @@ struct RecordOperation<'a> {
     name: Option<&'a str>,
 }
 
-/// The JSON members of an entry that stand between `time` and `signatures`.
-#[derive(Serialize)]
-struct LeadingMembers<'a> {
-    event: &'static str,
-    verdict: Verdict,
-    step: Option<u8>,
-    code: Option<&'a str>,
-    rules: &'a RawValue,
-    mcp: Option<RecordOperation<'a>>,
-    digest: Option<String>,
-}
-
 /// Whose rules are recorded in an entry.
 #[derive(Clone, Copy)]
 pub(super) enum RulesSource<'a> {
@@ -191,35 +179,28 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
         RulesSource::Verifier(verifier, touch) => RecordRules::of(verifier, touch),
         RulesSource::Signer(profile) => RecordRules::of_profile(profile),
     };
-    // This cannot fail: the rules are numbers and strings.
-    let rules =
-        serde_json::value::to_raw_value(&rules).unwrap_or_else(|_| RawValue::NULL.to_owned());
-    write_json(
-        &mut out,
-        &LeadingMembers {
-            event: "request",
-            verdict: facts.verdict,
-            step: facts.because.and_then(|because| because.step),
-            code: facts.because.map(|because| because.code),
-            rules: &rules,
-            mcp: operation.map(|o| RecordOperation { method: o.method, name: o.name }),
-            digest: (!digest.is_empty()).then(|| digest.join(", ")),
-        },
-    );
-    // The members from here on already are JSON, so they are appended without parsing.
-    out.pop();
-    out.extend_from_slice(b",\"signatures\":[");
-    out.extend_from_slice(&signatures);
-    out.extend_from_slice(b"],\"request\":");
+    let mut members = ObjectWriter::new(&mut out);
+    members.string("event", "request");
+    members.value("verdict", &facts.verdict);
+    members.value("step", &facts.because.and_then(|because| because.step));
+    members.value("code", &facts.because.map(|because| because.code));
+    let place = members.member("rules");
+    let start = place.len();
+    push_value(place, &rules);
+    let rules = matches!(facts.by, RulesSource::Verifier(..)).then(|| start..place.len());
+    members.value("mcp", &operation.map(|o| RecordOperation { method: o.method, name: o.name }));
+    members.value("digest", &(!digest.is_empty()).then(|| digest.join(", ")));
+    let list = members.member("signatures");
+    list.push(b'[');
+    list.extend_from_slice(&signatures);
+    list.push(b']');
     let (method, time) = (facts.head.method(), Some(facts.time));
-    json_line::write_to(&mut out, method, facts.target_uri, headers, facts.body, time);
+    let line = members.member("request");
+    json_line::write_to(line, method, facts.target_uri, &headers, facts.body, time);
     if let Some(redacted) = facts.redacted {
-        out.extend_from_slice(b",\"redacted\":");
-        write_json(&mut out, redacted);
+        members.value("redacted", redacted);
     }
-    out.push(b'}');
-    let rules =
-        matches!(facts.by, RulesSource::Verifier(..)).then(|| rules.get().as_bytes().to_vec());
+    members.end();
     Record { members: out, judged: Some(facts.time), rules }
 }
 
@@ -270,9 +251,15 @@ impl Record {
     pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
         let mut members = Vec::with_capacity(256);
         let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");
-        write_json(&mut members, value);
+        push_value(&mut members, value);
         members.push(b'}');
         Record { members, judged: None, rules: None }
+    }
+
+    /// Returns the rules by which the request was judged, as JSON. If they differ from the rules
+    /// that the log has stated, the log first writes an entry with the new rules.
+    pub(super) fn rules(&self) -> Option<&[u8]> {
+        self.rules.clone().and_then(|place| self.members.get(place))
     }
 
     /// Writes the line of the entry, with its line feed.

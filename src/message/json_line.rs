@@ -15,10 +15,11 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::json_writer::{ObjectWriter, push_string};
 use super::uri::UriError;
 use super::{Body, Head, HeadError, InputRequest, RequestTarget};
 use crate::clock::{Timestamp, TimestampError};
@@ -198,17 +199,6 @@ fn read_as<'a>(
 #[error("the value of {} is not UTF-8, a request line cannot hold it", crate::secret::quoted(.0))]
 pub struct WriteError(String);
 
-#[derive(Serialize)]
-struct LineOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
-    method: &'a str,
-    target: &'a str,
-    headers: Vec<(&'a str, &'a str)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-}
-
 /// Returns the request line of a request, without a line end.
 ///
 /// `target_uri` must be resolved ([`Target::target_uri`](super::target::Target::target_uri)),
@@ -231,7 +221,7 @@ pub fn write(
         }
     }
     let mut line = Vec::new();
-    write_to(&mut line, head.method(), target_uri, headers, body, time);
+    write_to(&mut line, head.method(), target_uri, &headers, body, time);
     Ok(String::from_utf8(line).unwrap_or_default())
 }
 
@@ -240,13 +230,27 @@ pub(crate) fn write_to(
     out: &mut Vec<u8>,
     method: &str,
     target: &str,
-    headers: Vec<(&str, &str)>,
+    headers: &[(&str, &str)],
     body: Option<&[u8]>,
     time: Option<Timestamp>,
 ) {
-    let time = time.map(|time| time.to_string());
-    let body = body.map(|body| STANDARD.encode(body));
-    let line = LineOut { time, method, target, headers, body };
-    // This cannot fail: strings always serialise, and writing to a vector does not fail.
-    let _ = serde_json::to_writer(out, &line);
+    let mut line = ObjectWriter::new(out);
+    if let Some(time) = time {
+        line.string("time", &time.to_string());
+    }
+    line.string("method", method);
+    line.string("target", target);
+    let out = line.member("headers");
+    for (at, (name, value)) in headers.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"[[" } else { b",[" });
+        push_string(out, name);
+        out.push(b',');
+        push_string(out, value);
+        out.push(b']');
+    }
+    out.extend_from_slice(if headers.is_empty() { b"[]" } else { b"]" });
+    if let Some(body) = body {
+        line.string("body", &STANDARD.encode(body));
+    }
+    line.end();
 }

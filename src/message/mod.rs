@@ -17,6 +17,7 @@ mod framing;
 pub mod har;
 mod input;
 pub mod json_line;
+pub(crate) mod json_writer;
 pub mod shown;
 pub mod structured;
 pub mod target;
