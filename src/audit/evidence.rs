@@ -66,7 +66,7 @@ impl RecordedKey<'_> {
         }
         key.string("kid", self.kid);
         if let Some(standing) = &self.mcpid {
-            key.value("mcpid", standing);
+            write_json(key.member("mcpid"), standing);
         }
         key.end();
     }
@@ -335,3 +335,9 @@ impl KeptFields {
 /// All named profiles, built once.
 static PROFILES: LazyLock<Vec<Profile>> =
     LazyLock::new(|| Profile::NAMED.iter().map(NamedProfile::profile).collect());
+
+/// Appends `value` to `out` as JSON. It cannot fail: strings, numbers and lists of these always
+/// serialize, and so does a write to a vector.
+pub(super) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(out, value);
+}

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::evidence::{Evidence, KeptFields};
+use super::evidence::{Evidence, KeptFields, write_json};
 use crate::clock::Timestamp;
 use crate::mcp::body::Reading;
-use crate::message::json_writer::{ObjectWriter, push_value};
+use crate::message::json_writer::ObjectWriter;
 use crate::message::{Head, json_line};
 use crate::profile::Profile;
 use crate::verify::Verifier;
@@ -181,15 +181,18 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     };
     let mut members = ObjectWriter::new(&mut out);
     members.string("event", "request");
-    members.value("verdict", &facts.verdict);
-    members.value("step", &facts.because.and_then(|because| because.step));
-    members.value("code", &facts.because.map(|because| because.code));
+    write_json(members.member("verdict"), &facts.verdict);
+    write_json(members.member("step"), &facts.because.and_then(|because| because.step));
+    write_json(members.member("code"), &facts.because.map(|because| because.code));
     let place = members.member("rules");
     let start = place.len();
-    push_value(place, &rules);
+    write_json(place, &rules);
     let rules = matches!(facts.by, RulesSource::Verifier(..)).then(|| start..place.len());
-    members.value("mcp", &operation.map(|o| RecordOperation { method: o.method, name: o.name }));
-    members.value("digest", &(!digest.is_empty()).then(|| digest.join(", ")));
+    write_json(
+        members.member("mcp"),
+        &operation.map(|o| RecordOperation { method: o.method, name: o.name }),
+    );
+    write_json(members.member("digest"), &(!digest.is_empty()).then(|| digest.join(", ")));
     let list = members.member("signatures");
     list.push(b'[');
     list.extend_from_slice(&signatures);
@@ -198,7 +201,7 @@ pub(super) fn write(facts: &RequestFacts<'_, '_>, evidence: &Evidence) -> Record
     let line = members.member("request");
     json_line::write_to(line, method, facts.target_uri, &headers, facts.body, time);
     if let Some(redacted) = facts.redacted {
-        members.value("redacted", redacted);
+        write_json(members.member("redacted"), redacted);
     }
     members.end();
     Record { members: out, judged: Some(facts.time), rules }
@@ -251,7 +254,7 @@ impl Record {
     pub(super) fn event(name: &'static str, value: &impl Serialize) -> Self {
         let mut members = Vec::with_capacity(256);
         let _ = write!(members, "{{\"event\":\"{name}\",\"{name}\":");
-        push_value(&mut members, value);
+        write_json(&mut members, value);
         members.push(b'}');
         Record { members, judged: None, rules: None }
     }

@@ -4,8 +4,6 @@
 //! `serde_json` escapes a string byte by byte and writes each part between two escapes with a call
 //! of its own, which was half of the processor time of an entry of the audit log.
 
-use serde::Serialize;
-
 /// A JSON object to which members are appended. [`ObjectWriter::end`] completes it.
 pub(crate) struct ObjectWriter<'o> {
     out: &'o mut Vec<u8>,
@@ -34,12 +32,6 @@ impl<'o> ObjectWriter<'o> {
         push_string(self.member(name), value);
     }
 
-    /// Appends a member whose value is a number, or of another type that `serde_json` writes without
-    /// an error.
-    pub(crate) fn value(&mut self, name: &'static str, value: &impl Serialize) {
-        push_value(self.member(name), value);
-    }
-
     /// Completes the object.
     pub(crate) fn end(self) {
         if self.separator == b'{' {
@@ -47,12 +39,6 @@ impl<'o> ObjectWriter<'o> {
         }
         self.out.push(b'}');
     }
-}
-
-/// Appends `value` to `out` as JSON. Values that consist of strings, numbers, lists and structs of
-/// these are always written, and so is everything to a vector.
-pub(crate) fn push_value(out: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = serde_json::to_writer(out, value);
 }
 
 /// Appends `text` to `out` as a JSON string (RFC 8259 section 7), with the same escapes as
@@ -181,7 +167,7 @@ mod tests {
         out.clear();
         let mut object = ObjectWriter::new(&mut out);
         object.string("a", "x\"y");
-        object.value("b", &None::<u8>);
+        object.member("b").extend_from_slice(b"null");
         object.member("c").extend_from_slice(b"[1]");
         object.end();
         assert_eq!(out, br#"{"a":"x\"y","b":null,"c":[1]}"#);
