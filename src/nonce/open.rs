@@ -27,7 +27,7 @@ use crate::clock::Timestamp;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "settings of Redis stores"))]
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "settings of Redis stores"))]
 pub struct StoreOptions {
     url: StoreUrl,
     evicting_allowed: bool,
