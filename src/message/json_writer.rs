@@ -2,7 +2,7 @@
 //!
 //! The text is the same as that of `serde_json`. Only long strings are the reason for this module:
 //! `serde_json` escapes a string byte by byte and writes each part between two escapes with a call
-//! of its own, which was half of the processor time of an entry of the audit log.
+//! of its own, which was half of the instructions of making an entry of the audit log.
 
 /// A JSON object to which members are appended. [`ObjectWriter::end`] completes it.
 pub(crate) struct ObjectWriter<'o> {
