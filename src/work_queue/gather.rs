@@ -14,10 +14,11 @@ mod tests;
 ///
 /// If the callers need longer to prepare their next tasks than the worker needs for a batch, the
 /// worker waits only for half of them: it works for one half while the other half prepares tasks.
-/// Otherwise all callers share a batch. Every [`PERIOD`] batches, the worker counts the callers: it
-/// waits until no further task arrives. For the next batch it waits for all of them, and compares
-/// both times. Counting delays all callers, so the worker counts less often while their number stays
-/// the same.
+/// Otherwise all callers share a batch. From time to time the worker counts the callers: it waits
+/// until no further task arrives. For the next batch it waits for all of them, and compares both
+/// times. Counting delays all callers, so the worker counts after [`PERIOD`] batches, and less often
+/// while neither the number of callers changes nor which of the two times is longer. It counts more
+/// often again with each batch that has fewer tasks than it waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
     /// Maximum time, from the beginning of the last batch, for which the worker waits. For all
@@ -31,8 +32,8 @@ pub(crate) struct Gather {
     pub(crate) probe: u32,
 }
 
-/// The number of batches after which the worker counts its callers again. Each time that it counts
-/// as many as expected, the number doubles, up to [`LONGEST_PERIOD`].
+/// The number of batches after which the worker counts its callers again. It doubles, up to
+/// [`LONGEST_PERIOD`], with each count that finds no change.
 pub(super) const PERIOD: u32 = 128;
 /// The largest number of batches after which the worker counts its callers again.
 pub(super) const LONGEST_PERIOD: u32 = 32 * PERIOD;
@@ -65,7 +66,8 @@ pub(super) struct BatchPace {
     executed: Option<(Instant, Duration)>,
     /// Number of batches of a single task since the last larger batch.
     alone: u32,
-    /// Number of batches since the callers were last counted.
+    /// Number of batches since the callers were last counted. Before batch 0 the worker counts them,
+    /// and before batch 1 it waits for all of them.
     turn: u32,
     /// The number of batches after which the worker counts the callers again.
     period: u32,
@@ -108,22 +110,32 @@ impl BatchPace {
         let Some(how) = self.how else { return };
         self.batch_begun_at = Some(now);
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
+        // The worker does not count beyond that, so more callers make no difference.
+        let tasks = tasks.min(2 * how.most);
+        let wanted = self.wanted(how);
         if self.turn == 0 && tasks.abs_diff(self.callers) <= self.callers / 8 {
             self.period = self.period.saturating_mul(2).min(LONGEST_PERIOD);
             self.callers = tasks;
         } else if self.turn == 0 || tasks > self.callers {
             self.period = PERIOD;
             self.callers = tasks;
-        } else if 4 * tasks < 3 * self.wanted(how) {
-            // Some callers are gone.
-            self.period = PERIOD;
-            self.callers -= self.callers.div_ceil(8);
+        } else if tasks < wanted {
+            // Some callers are late, or gone. If they are gone, each batch is delayed until the worker
+            // counts again, so a few such batches must suffice.
+            self.period = (self.period / 2).max(PERIOD);
+            if 4 * tasks < 3 * wanted {
+                self.callers -= self.callers.div_ceil(8);
+            }
         }
         // Before this batch, all callers prepared their tasks after the last batch was executed.
         if self.turn == 1
             && let Some((executed_at, execution)) = self.executed
         {
-            self.halved = now.saturating_duration_since(executed_at) > execution;
+            let halved = now.saturating_duration_since(executed_at) > execution;
+            if halved != self.halved {
+                self.period = PERIOD;
+            }
+            self.halved = halved;
         }
         self.turn = if self.turn + 1 < self.period { self.turn + 1 } else { 0 };
     }

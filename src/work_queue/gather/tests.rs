@@ -88,17 +88,51 @@ fn the_worker_counts_less_often_while_the_number_of_callers_stays_the_same() {
 fn the_worker_counts_soon_after_callers_have_come_or_gone() {
     let now = Instant::now();
     let rest = LONGEST_PERIOD - 2 * PERIOD;
-    for (tasks, batches) in [(8, rest), (16, rest), (17, 1), (40, 1), (6, rest), (5, 1), (1, 1)] {
+    for (halved, tasks, batches) in [
+        (true, 8, rest),
+        (true, 16, rest),
+        (true, 17, 1),
+        (true, 40, 1),
+        (true, 7, 4),
+        (true, 5, 4),
+        (true, 1, 4),
+        (false, 16, rest),
+        (false, 17, 1),
+        (false, 15, 4),
+        (false, 12, 4),
+    ] {
         let mut pace = BatchPace::new(Some(HOW));
-        // The worker has counted 16 callers several times, and waits for eight of them.
-        (pace.callers, pace.halved) = (16, true);
+        // The worker has counted 16 callers several times, and waits for eight of them, or for all.
+        (pace.callers, pace.halved) = (16, halved);
         (pace.period, pace.turn) = (LONGEST_PERIOD, 2 * PERIOD);
         let counts = |_: &u32| {
             pace.begin(tasks, now);
             pace.turn == 0
         };
-        assert_eq!((1..).find(counts), Some(batches), "{tasks}");
+        assert_eq!((1..).find(counts), Some(batches), "{halved} {tasks}");
     }
+}
+
+#[test]
+fn the_worker_counts_soon_after_the_disk_has_become_slower_or_faster() {
+    let (quick, slow) = (Duration::from_micros(900), Duration::from_micros(1_100));
+    let mut pace = BatchPace::new(Some(HOW));
+    pace.begin(2, Instant::now());
+    (1..PERIOD).for_each(|_| pace.begin(2, Instant::now()));
+    let periods = [slow, slow, slow, quick, quick, slow].map(|preparation| {
+        let all = period(&mut pace, 16, preparation);
+        u32::try_from(all.len()).unwrap() / PERIOD
+    });
+    assert_eq!(periods, [1, 2, 4, 1, 2, 1]);
+}
+
+#[test]
+fn callers_beyond_those_that_are_counted_make_no_difference() {
+    let (mut pace, slow) = (BatchPace::new(Some(HOW)), Duration::from_micros(1_100));
+    pace.begin(2, Instant::now());
+    (1..PERIOD).for_each(|_| pace.begin(2, Instant::now()));
+    let lengths = [100, 70, 500].map(|callers| period(&mut pace, callers, slow).len());
+    assert_eq!(lengths.map(|length| u32::try_from(length).unwrap() / PERIOD), [1, 2, 4]);
 }
 
 #[test]
