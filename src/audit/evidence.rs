@@ -287,9 +287,7 @@ fn joined_keys(held: &[VerifiedSignatureRef<'_>], id: &KeyId) -> Vec<String> {
 
 /// Returns the `keyid` in the last line of a base, unless it contains escapes.
 fn keyid(base: &str) -> Option<&str> {
-    let parameters = base.rsplit_once('\n')?.1;
-    let mut from_end = parameters.rmatch_indices(';');
-    let rest = from_end.find_map(|(at, _)| parameters.get(at..)?.strip_prefix(";keyid=\""))?;
+    let (_, rest) = base.rsplit_once('\n')?.1.rsplit_once(";keyid=\"")?;
     let (id, _) = rest.split_once('"')?;
     (!id.contains('\\')).then_some(id)
 }

@@ -1,8 +1,8 @@
 //! Writes JSON objects member by member into a buffer.
 //!
-//! The text is the same as that of `serde_json`. Only long strings are the reason for this module:
-//! `serde_json` escapes a string byte by byte and writes each part between two escapes with a call
-//! of its own, which was half of the instructions of making an entry of the audit log.
+//! The text is the same as that of `serde_json`, which needed half of all instructions for making an
+//! entry of the audit log to escape strings: it examines them byte by byte, and writes each part
+//! between two escapes with a call of its own.
 
 /// A JSON object to which members are appended. [`ObjectWriter::end`] completes it.
 pub(crate) struct ObjectWriter<'o> {
@@ -44,11 +44,11 @@ impl<'o> ObjectWriter<'o> {
 /// Appends `text` to `out` as a JSON string (RFC 8259 section 7), with the same escapes as
 /// `serde_json`.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + text.len() / 8 + 2);
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     for word in words {
-        if may_need_escape(u64::from_le_bytes(*word)) {
+        if needs_escape(u64::from_le_bytes(*word)) {
             push_escaped(out, word);
         } else {
             out.extend_from_slice(word);
@@ -59,12 +59,12 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Returns true if one of the eight bytes of `word` is a quotation mark, a backslash or a control
-/// character (below 0x20). Returns true for some other words, too.
-fn may_need_escape(word: u64) -> bool {
+/// character (below 0x20).
+fn needs_escape(word: u64) -> bool {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const TOP_BITS: u64 = u64::from_le_bytes([0x80; 8]);
-    // If a byte is below 0x20, the subtraction sets its top bit, which was 0. A borrow from the byte
-    // below can only set more top bits.
+    // If a byte is below 0x20, the subtraction sets its top bit, which was 0. It borrows from the
+    // next byte only then, so a borrow cannot change the result.
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
     let quote = is_zero(word ^ (ONES * u64::from(b'"')));
@@ -87,8 +87,8 @@ const ESCAPES: [u8; 256] = {
     letters
 };
 
-/// Appends at most eight bytes with their escapes. The usual loop has no branches that depend on
-/// the bytes, because the processor could not predict them.
+/// Appends at most eight bytes with their escapes. The usual loop is written without branches
+/// that depend on the bytes, because the processor could not predict them.
 fn push_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let (mut escaped, mut length, mut has_code) = ([0; 2 * 8], 0, false);
     for &byte in bytes {
@@ -153,9 +153,16 @@ mod tests {
         }
 
         #[test]
-        fn a_word_with_a_byte_to_escape_is_noticed(word: u64) {
-            let needs = word.to_le_bytes().iter().any(|b| *b < 0x20 || b"\"\\".contains(b));
-            prop_assert!(!needs || may_need_escape(word));
+        fn exactly_words_with_a_byte_to_escape_are_found(
+            bytes in prop::array::uniform8(prop_oneof![
+                prop::sample::select(&b"\"\\\0\x01\x1f !#[]\x7f\x80\xa0\xff"[..]),
+                any::<u8>(),
+                0x20..=0x7f_u8,
+                0x20..=0x7f_u8,
+            ]),
+        ) {
+            let needs = bytes.iter().any(|b| *b < 0x20 || b"\"\\".contains(b));
+            prop_assert_eq!(needs, needs_escape(u64::from_le_bytes(bytes)));
         }
     }
 
