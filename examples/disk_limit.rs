@@ -6,10 +6,10 @@
 //! disk_limit UPSTREAM TRUST LISTEN OPERATORS bytes FILE BYTES TASKS
 //! ```
 //!
-//! `bytes` makes batches as the log does: while one batch is written by `write` and `fdatasync`, the
-//! next requests are verified, and a batch begins when TASKS requests wait. Nothing is recorded: no
-//! entry is made, encoded or hashed. So what a log reaches beside it is the cost of the log itself.
-//! `tests/load` runs both modes in turns.
+//! In the mode `bytes`, a batch begins when TASKS requests wait, or 4 ms after the last one. It is
+//! one `write` and one `fdatasync`, while the next requests are verified. No entry is made, encoded
+//! or hashed. So the difference to the mode `log` is what entries cost, beside the disk and the
+//! handing over of requests to a thread. `tests/load` runs both modes in turns.
 #![allow(clippy::print_stderr, clippy::exit, reason = "it says why it ends")]
 
 use std::fs::File;
