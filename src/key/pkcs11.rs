@@ -49,6 +49,10 @@ pub enum Pkcs11Error {
     /// The module is not called any more, because it did not answer before.
     #[error("the PKCS #11 module did not answer before, and is given up")]
     GivenUp,
+    /// This process was forked from the one that loaded the module. PKCS #11 modules do not work
+    /// across a fork.
+    #[error("the PKCS #11 module was loaded before a fork: load the key in each process")]
+    Forked,
     /// No token fits the URI.
     #[error("no PKCS #11 token fits: {0}")]
     NoToken(String),

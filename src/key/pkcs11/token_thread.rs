@@ -3,8 +3,8 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
+use std::{process, thread};
 
 use super::Pkcs11Error;
 use super::calls::{self, END_TIMEOUT};
@@ -18,6 +18,8 @@ pub(super) struct TokenThread {
     /// of the thread.
     calls: Mutex<Option<SyncSender<Call>>>,
     timeout: Duration,
+    /// The process that has the thread: a forked child does not.
+    process: u32,
     /// This channel disconnects when the thread has closed its session and unloaded the module.
     ended: Mutex<Receiver<()>>,
 }
@@ -50,7 +52,7 @@ impl TokenThread {
         thread.spawn(run).map_err(|error| Pkcs11Error::Module(error.to_string()))?;
         let found = received(found.recv_timeout(timeout), timeout)??;
         let (calls, ended) = (Mutex::new(Some(calls)), Mutex::new(ended));
-        Ok((TokenThread { calls, timeout, ended }, found))
+        Ok((TokenThread { calls, timeout, process: process::id(), ended }, found))
     }
 
     /// Runs `call` on the thread, and returns its result. Calls run one after another.
@@ -58,6 +60,9 @@ impl TokenThread {
         &self,
         call: impl FnOnce(&TokenSession) -> Result<T, Pkcs11Error> + Send + 'static,
     ) -> Result<T, Pkcs11Error> {
+        if self.is_foreign() {
+            return Err(Pkcs11Error::Forked);
+        }
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = calls.as_ref().ok_or(Pkcs11Error::GivenUp)?;
         let (returned, answer) = mpsc::sync_channel(1);
@@ -72,11 +77,19 @@ impl TokenThread {
         }
         answer?
     }
+
+    /// Returns true in a forked child of the process that started the thread.
+    fn is_foreign(&self) -> bool {
+        self.process != process::id()
+    }
 }
 
-/// Waits until the session is closed and the module unloaded.
+/// Waits until the session is closed and the module unloaded, unless this is a forked child.
 impl Drop for TokenThread {
     fn drop(&mut self) {
+        if self.is_foreign() {
+            return;
+        }
         let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);
         if calls.take().is_some() {
             let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
