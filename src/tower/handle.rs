@@ -52,10 +52,14 @@ impl VerifierHandle {
     /// # Errors
     /// [`LayerError`] if `verifier` cannot be used in a server; the old verifier then stays in use.
     pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
-        let verifier = Arc::new(fit(verifier)?);
+        let mut verifier = Arc::new(fit(verifier)?);
         // A lock that another thread poisoned by a panic is used anyway: no code that can panic
-        // runs under this lock.
-        *self.verifier.write().unwrap_or_else(PoisonError::into_inner) = verifier;
+        // runs under this lock. The old verifier is freed after it, so that no request waits for
+        // that.
+        std::mem::swap(
+            &mut *self.verifier.write().unwrap_or_else(PoisonError::into_inner),
+            &mut verifier,
+        );
         Ok(())
     }
 
